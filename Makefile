@@ -1,0 +1,99 @@
+# windfleet: every target installs what it needs, once.
+#
+#   make demo PYTHON=python3.13     any target takes another Python (3.11, 3.12 or 3.13); changing it rebuilds the environments
+#
+# Two environments, because LocalStack pins boto3: .venv (windfleet and its tools) and .localstack/venv (the S3 server).
+# Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
+
+PYTHON ?= python3
+VENV := .venv
+SERVER := .localstack/venv
+BIN := $(VENV)/bin
+PIP := -m pip -qq --disable-pip-version-check --no-input
+WORKERS ?= 2
+
+# LocalStack 4.14.0 loads S3 on Python 3.13 only, 4.13.1 on 3.11 and 3.12 (with a paging patch, see localstack/launcher.py).
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
+# the interpreter behind a shim, a link or an active .venv (which is about to be removed when it must be rebuilt)
+BASE_PYTHON := $(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys._base_executable))' 2>/dev/null)
+PYTHON_MINOR := $(basename $(PYTHON_VERSION))
+SERVER_LOCK_3.11 := localstack/locks/4.13.1.txt
+SERVER_LOCK_3.12 := localstack/locks/4.13.1.txt
+SERVER_LOCK_3.13 := localstack/locks/4.14.0.txt
+SERVER_LOCK := $(SERVER_LOCK_$(PYTHON_MINOR))
+
+checksum = $(firstword $(shell cat /dev/null $(1) 2>/dev/null | cksum))
+PYTHON_PATH := $(firstword $(shell echo $(BASE_PYTHON) | cksum))
+VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt pyproject.toml)
+SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-all check bench install localstack lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install localstack ## the whole fleet for ten minutes of virtual time, through the pipeline into LocalStack, judged
+	@$(BIN)/windfleet run scenarios/quickstart.yaml --overwrite
+
+test: install localstack ## the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-all: install localstack ## the tests and the long campaigns
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m ''
+
+check: install ## lint, format, types, import floors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+bench: install localstack ## measure, and compare with the figures kept
+	$(BIN)/python -m tests.bench
+
+install: $(VENV_STAMP) ## the windfleet environment (.venv)
+
+localstack: $(SERVER_STAMP) ## the embedded LocalStack (.localstack/venv)
+
+define supported
+	@test -n "$(PYTHON_VERSION)" || { echo "make: no Python found as '$(PYTHON)'; name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; exit 3; }
+	@test -n "$(SERVER_LOCK)" || { echo "make: '$(PYTHON)' is Python $(PYTHON_VERSION); the embedded LocalStack runs on 3.11, 3.12 and 3.13." \
+	  "Name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.13" >&2; exit 3; }
+endef
+
+$(VENV_STAMP):
+	$(supported)
+	@echo "windfleet: installing .venv for Python $(PYTHON_VERSION), about a minute, this once"
+	@rm -rf $(VENV)
+	@$(BASE_PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) install --require-hashes -r .lock/windfleet.txt
+	@$(BIN)/python $(PIP) install --no-build-isolation --no-deps --no-index -e .
+	@touch $@
+
+$(SERVER_STAMP):
+	$(supported)
+	@echo "windfleet: installing LocalStack $(basename $(notdir $(SERVER_LOCK))) into .localstack, about half a minute, this once"
+	@rm -rf $(SERVER)
+	@mkdir -p $(dir $(SERVER))
+	@$(BASE_PYTHON) -m venv $(SERVER)
+	@$(SERVER)/bin/python $(PIP) install --require-hashes -r $(SERVER_LOCK)
+	@FILESYSTEM_ROOT=$(SERVER)/share OVERRIDE_IN_DOCKER=0 LS_LOG=error $(SERVER)/bin/python -I localstack/launcher.py --prepare
+	@touch $@
+
+# The locks name exact versions and hashes, and no registry. Remake them after changing dependencies in pyproject.toml or a pin in
+# localstack/locks/*.in; needs uv on the PATH (or UV=...).
+UV ?= uv
+COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade
+
+lock: ## remake the locks (needs uv)
+	@$(UV) $(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o .lock/windfleet.txt
+	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/4.13.1.in -o localstack/locks/4.13.1.txt
+	@$(UV) $(COMPILE) --python-version 3.13 localstack/locks/4.14.0.in -o localstack/locks/4.14.0.txt
+	@for lock in .lock/windfleet.txt localstack/locks/*.txt; do \
+	  { echo "# Exact versions and hashes; remade by: make lock"; cat $$lock; } > $$lock.new && mv $$lock.new $$lock; done
+
+clean: ## remove the environments, runs and caches
+	@if [ -f .localstack/server.json ] && [ -x $(BIN)/windfleet ]; then $(BIN)/windfleet store down; fi
+	rm -rf $(VENV) .localstack runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

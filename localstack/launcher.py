@@ -1,0 +1,139 @@
+"""Starts LocalStack the way windfleet needs it; run by the python of `.localstack/venv`, never imported.
+
+    python -I launcher.py                     serve until SIGTERM
+    python -I launcher.py --with-parent DIR   the same, but end (and remove DIR) when the process that started us is gone
+    python -I launcher.py --prepare           build the index of service specs once, at installation
+
+Everything else is configured by LocalStack's own environment variables. What is changed here, and why:
+
+- Listing. With `encoding-type=url` (boto3 and DuckDB always ask for it) LocalStack compares quoted keys with unquoted
+  markers, so that pages of keys with a `=`, that is every hive path, go missing without an error (upstream issue 13745).
+  `list_objects_v2` is right from 4.14.0 on; `list_objects` and `list_object_versions` are wrong in every version.
+- Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface; here it binds 127.0.0.1
+  alone, and a port that is taken ends the process with EXIT_PORT_TAKEN instead of leaving a server that nobody reaches.
+- Stopping. Nothing is persisted, so there is nothing to wind down: exit at once instead of after three seconds.
+- Starting. Without a prepared index every start parses all of botocore: 3 s and 350 MB more.
+
+Not covered: persistence, TLS names, any service but S3.
+"""
+
+import argparse
+import functools
+import os
+import pathlib
+import select
+import shutil
+import sys
+import threading
+from urllib.parse import quote
+
+EXIT_PORT_TAKEN = 98
+INDEX = pathlib.Path(sys.prefix, "share", "service-index")
+
+# method of the S3 provider: first version in which its paging is right (None: no version yet)
+PAGING_RIGHT_SINCE = {"list_objects_v2": (4, 14), "list_objects": None, "list_object_versions": None}
+QUOTED_FIELDS = ("Prefix", "Delimiter", "StartAfter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker")
+QUOTED_ITEMS = {"Contents": "Key", "Versions": "Key", "DeleteMarkers": "Key", "CommonPrefixes": "Prefix"}
+
+
+def quote_response(response):
+    """Quote a listing in place, as `encoding-type=url` wants it."""
+    for field in QUOTED_FIELDS:
+        if response.get(field):
+            response[field] = quote(response[field])
+    for field, name in QUOTED_ITEMS.items():
+        for item in response.get(field, ()):
+            item[name] = quote(item[name])
+    response["EncodingType"] = "url"
+    return response
+
+
+def paging_on_raw_keys(method):
+    """Let `method` compare raw keys with raw markers, and quote only what goes out."""
+
+    @functools.wraps(method)
+    def listing(self, context, *args, encoding_type=None, **kwargs):
+        response = method(self, context, *args, encoding_type=None, **kwargs)
+        return quote_response(response) if encoding_type == "url" else response
+
+    return listing
+
+
+def patch_paging(provider, version):
+    """Wrap the listings of `provider` (a class) that are wrong in LocalStack `version` (a tuple)."""
+    for name, since in PAGING_RIGHT_SINCE.items():
+        if since is None or version < since:
+            setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
+
+
+def port_taken(failure):
+    """End the process: LocalStack itself would go on, and say "Ready"."""
+    print(f"cannot listen: {failure.getErrorMessage()}", flush=True)
+    os._exit(EXIT_PORT_TAKEN)
+
+
+def patch_listening():
+    """Bind 127.0.0.1 only, and fail loudly."""
+    import localstack.runtime.server.twisted as server
+    from twisted.internet import endpoints
+
+    class Loopback(endpoints.TCP4ServerEndpoint):
+        def __init__(self, reactor, port):
+            super().__init__(reactor, port, interface="127.0.0.1")
+
+        def listen(self, factory):
+            return super().listen(factory).addErrback(port_taken)
+
+    class Endpoints:
+        TCP4ServerEndpoint = Loopback
+
+    server.endpoints = Endpoints
+
+
+def patch_stopping():
+    """SIGTERM and SIGINT end the process at once."""
+    from localstack.runtime.runtime import LocalstackRuntime
+
+    LocalstackRuntime.exit = lambda self, code=0: os._exit(code)
+
+
+def end_with_parent(directory):
+    """Wait for the end of our starter, then remove `directory` and exit.
+
+    It holds the other end of our standard input; its children may have inherited that end, so its pid is watched too.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent and not select.select([sys.stdin], [], [], 1.0)[0]:
+        pass
+    shutil.rmtree(directory, ignore_errors=True)
+    os._exit(0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Start LocalStack for windfleet.")
+    parser.add_argument("--with-parent", metavar="DIR", help="end, and remove DIR, when our parent is gone")
+    parser.add_argument("--prepare", action="store_true", help="build the index of service specs and exit")
+    arguments = parser.parse_args()
+    if arguments.with_parent:
+        threading.Thread(target=end_with_parent, args=(arguments.with_parent,), daemon=True).start()
+
+    from localstack import config, constants
+
+    config.dirs.static_libs = str(INDEX)
+    if arguments.prepare:
+        from localstack.aws import spec
+
+        INDEX.mkdir(parents=True, exist_ok=True)
+        return spec.main()
+
+    from localstack.runtime.main import main as serve
+    from localstack.services.s3.provider import S3Provider
+
+    patch_paging(S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
+    patch_listening()
+    patch_stopping()
+    return serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

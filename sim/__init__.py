@@ -1,0 +1,1 @@
+"""Simulates the fleet, drives the pipeline, breaks things, and judges the lake."""

@@ -1,0 +1,1 @@
+"""Runs a scenario: the driver, its shards, and the embedded LocalStack."""
