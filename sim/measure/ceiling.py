@@ -1,0 +1,62 @@
+"""The most PUTs per second a store takes from this machine: a bounded closed loop over a few threads. Measured.
+
+It is the yardstick beside a run's own rate: near it, the store is the limit; far below it, something else is. The
+first quarter of a measurement warms connections up and does not count.
+
+Not covered: latency under a given rate (a closed loop slows down with the store; use `windfleet load` for that).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+_WARM_UP_SHARE: Final = 0.25
+
+
+@dataclass(frozen=True)
+class CeilingResult:
+    """`puts` were completed by `threads` threads within `measured_s` seconds, warm-up excluded."""
+
+    puts_per_s: float
+    puts: int
+    measured_s: float
+    threads: int
+    size_bytes: int
+
+
+def measure(put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float) -> CeilingResult:
+    """Call `put(key, body)` from `threads` threads for `seconds` seconds, never the same key twice.
+
+    `put` raises when the store did not take the object; the first such error ends the measurement and is raised here:
+    a ceiling over failed requests would be none. Raises ValueError when a size, thread count or time is not positive.
+    """
+    if size_bytes <= 0 or threads <= 0 or seconds <= 0:
+        raise ValueError(f"size, threads and seconds must be positive, got {size_bytes}, {threads}, {seconds}")
+    body = b"\x5a" * size_bytes
+    failed = threading.Event()
+    counted_from = time.monotonic() + seconds * _WARM_UP_SHARE
+    until = counted_from + seconds * (1 - _WARM_UP_SHARE)
+
+    def worker(thread: int) -> tuple[int, float]:
+        """PUTs that ended after the warm-up, and when the last one ended."""
+        done, number, now = 0, 0, time.monotonic()
+        while now < until and not failed.is_set():
+            try:
+                put(f"ceiling/{thread:03d}-{number:08d}", body)
+            except BaseException:
+                failed.set()
+                raise
+            number, now = number + 1, time.monotonic()
+            done += now >= counted_from
+        return done, now
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="ceiling") as pool:
+        results = [future.result() for future in [pool.submit(worker, i) for i in range(threads)]]
+    puts = sum(done for done, _ in results)
+    measured_s = max(max(end for _, end in results) - counted_from, 1e-9)
+    return CeilingResult(puts / measured_s, puts, measured_s, threads, size_bytes)

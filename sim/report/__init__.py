@@ -1,0 +1,1 @@
+"""One result object, told four ways: JSON, JUnit XML, HTML and the terminal."""

@@ -1,0 +1,95 @@
+"""Numbers and times in words, the same in every report: thousands separators, sensible digits, units.
+
+A figure that could not be determined is an en dash, never 0. Not covered: other languages' separators.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+NOTHING: Final = "–"
+_BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def count(value: int | float | None) -> str:
+    """1234567 -> 1,234,567"""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def decimal(value: int | float | None) -> str:
+    """Whole numbers whole, others with three or more significant digits, no exponent down to a millionth."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) or abs(value) >= 1000 or float(value).is_integer():
+        return f"{value:,.0f}"
+    size = abs(value)
+    digits = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 else 4 if size >= 0.01 else 6
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    return text if float(text) != 0.0 else f"{value:.2g}"
+
+
+def size(value: int | float | None) -> str:
+    """Bytes with a binary prefix: 1536 -> 1.5 KiB"""
+    if value is None:
+        return NOTHING
+    scaled, step = float(value), 0
+    while scaled >= 1024 and step < len(_BINARY) - 1:
+        scaled, step = scaled / 1024, step + 1
+    return f"{scaled:,.0f} B" if step == 0 else f"{scaled:,.1f} {_BINARY[step]}"
+
+
+def duration(seconds: float | None) -> str:
+    """420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    pairs = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    big, big_name, small, small_name = next(p for p in pairs if whole >= p[0])
+    rest = whole % big // small
+    return f"{whole // big:,} {big_name}" + (f" {rest} {small_name}" if rest else "")
+
+
+def percent(part: int, whole: int) -> str:
+    """Never 100 % unless it is all, never 0 % unless it is nothing."""
+    if whole == 0:
+        return NOTHING
+    if part == whole:
+        return "100 %"
+    share = 100 * part / whole
+    return f"{min(max(share, 0.01), 99.99) if 0 < part < whole else share:.2f} %"
+
+
+def split(value: int | float | None, unit: str) -> tuple[str, str]:
+    """A figure's number and its unit, ready to be set side by side: (1.5, "GiB")."""
+    if value is None:
+        return NOTHING, ""
+    if unit in ("bytes", "B"):
+        number, _, prefix = size(value).partition(" ")
+        return number, prefix
+    if unit == "s":
+        number, _, rest = duration(value).partition(" ")
+        return number, rest
+    if unit.startswith("USD"):
+        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}", unit
+    return decimal(value), unit
+
+
+def figure(value: int | float | None, unit: str) -> str:
+    """The same in one string."""
+    return " ".join(part for part in split(value, unit) if part)
+
+
+def moment(iso: str | None) -> str:
+    """2024-01-15T00:00:00+00:00 -> 2024-01-15 00:00 UTC; what is no ISO time comes back as it was."""
+    if iso is None:
+        return NOTHING
+    try:
+        at = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC").replace(":00 UTC", " UTC")

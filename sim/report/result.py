@@ -1,0 +1,195 @@
+"""The result of a run: one object, written as result.json, from which every report is made.
+
+The JSON is deterministic (sorted keys, no NaN): the same result gives the same bytes. `load` checks every field and
+says which one is wrong. The raw operations stay in operations.parquet; nothing here repeats them but sums.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sim.measure.throughput import Series
+
+SCHEMA_VERSION: Final = 1
+RESULT_FILE: Final = "result.json"
+WRONGS: Final = ("lost", "duplicated", "misplaced", "altered", "unexpected")
+"""The ways in which rows can be wrong, as counted per stage, farm and hour."""
+
+Verdict = Literal["pass", "fail", "unknown"]
+Kind = Literal["counted", "measured", "modelled"]
+
+
+class ResultError(ValueError):
+    """result.json cannot be read or does not fit; the text names the file and the field."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One named number. None: it could not be determined."""
+
+    value: int | float | None
+    unit: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation. `passed` None: its figure could not be determined."""
+
+    text: str
+    passed: bool | None
+    value: int | float | None
+
+
+@dataclass(frozen=True)
+class Lake:
+    """What lay in the buckets at the end. `quarantined_by_rule`: rows."""
+
+    digest: str
+    objects: int
+    rows_by_stage: dict[str, int]
+    quarantined_by_rule: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of delivery: how often it was meant to happen, and how often it did."""
+
+    kind: str
+    planned: int
+    fired: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One farm's share of the run. Wall seconds, bytes."""
+
+    farm: str
+    turbines: int
+    rows: int
+    objects: int
+    wall_s: float
+    region: str = ""
+    memory_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One farm, hour (ISO, UTC) and stage: rows (windows in `aggregated`) expected, found and wrong."""
+
+    farm: str
+    hour: str
+    stage: str
+    expected: int
+    actual: int
+    lost: int
+    duplicated: int
+    misplaced: int
+    altered: int
+    unexpected: int
+
+    @property
+    def wrong(self) -> int:
+        return sum(getattr(self, name) for name in WRONGS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the oracle holds against the lake."""
+
+    kind: str
+    stage: str | None = None
+    farm: str | None = None
+    turbine: str | None = None
+    hour: str | None = None
+    key: str | None = None
+    rows: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Injected:
+    """One kind of fault put into the data on purpose: how many, how many rows they touched, and where those went."""
+
+    kind: str
+    injected: int
+    rows: int
+    quarantined_by_rule: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ran: real start and wall seconds, the span of fleet time (times ISO, UTC), the command to repeat it."""
+
+    replay: str
+    started: str | None = None
+    wall_s: float | None = None
+    virtual_start: str | None = None
+    virtual_end: str | None = None
+    farms: int | None = None
+    turbines: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a report needs. `versions`: program to version; `environment`: machine and store, in words."""
+
+    scenario: str
+    seed: int
+    verdict: Verdict
+    exit_code: int
+    run: Run
+    versions: dict[str, str]
+    figures: dict[str, Figure]
+    lake: Lake | None
+    schema_version: int = SCHEMA_VERSION
+    environment: dict[str, str] = field(default_factory=dict)
+    expectations: tuple[Outcome, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    shards: tuple[Shard, ...] = ()
+    completeness: tuple[Cell, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    throughput: Series | None = None
+    truth: tuple[Injected, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    def figure(self, name: str) -> int | float | None:
+        """The figure's value; None when it is not there or could not be determined."""
+        found = self.figures.get(name)
+        return None if found is None else found.value
+
+    def to_json(self) -> str:
+        """Deterministic JSON. Raises ValueError on a NaN or an infinity."""
+        return (
+            json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+        )
+
+
+_ADAPTER: Final = TypeAdapter(Result, config=ConfigDict(extra="forbid", strict=False))
+
+
+def load(path: Path) -> Result:
+    """Read a run's result.json (the file or its directory). Raises ResultError."""
+    file = path / RESULT_FILE if path.is_dir() else path
+    try:
+        raw: Any = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultError(f"{file}: cannot read the result: {error.strerror}; is this a run directory?") from error
+    except ValueError as error:
+        raise ResultError(f"{file}: not a result: {error}") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ResultError(f"{file}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}")
+    try:
+        return _ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ResultError(f"{file}: {where}: {first['msg']}{more}") from error
