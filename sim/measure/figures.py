@@ -1,0 +1,72 @@
+"""The figures: every number a run may report, by name, with its unit, its kind and one line that says what it is.
+
+Names are stable, dotted and unit-free. Three kinds never mix: `counted` (exact), `modelled` (virtual time and prices)
+and `measured` (wall time and memory of this machine). A threshold on a name that is not here is an error at load; one
+on a figure that a run did not produce is an error at judgement, never a pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counted", "modelled", "measured"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `faults`, `s`, `bytes`, `rows/s`, `objects/s`,
+    `requests/s`, `USD`."""
+
+    unit: str
+    kind: Kind
+    description: str
+
+
+FIGURES: Final[dict[str, Figure]] = {
+    # the account of rows
+    "rows.generated": Figure("rows", "counted", "rows in the node databases"),
+    "rows.late": Figure("rows", "counted", "rows the node stored after a later event of its own"),
+    "rows.ingested": Figure("rows", "counted", "rows in the ingestion bucket"),
+    "rows.validated": Figure("rows", "counted", "rows that passed every rule"),
+    "rows.quarantined": Figure("rows", "counted", "rows that broke a rule, kept in validated/_quarantine"),
+    "rows.enriched": Figure("rows", "counted", "rows in the enriched bucket"),
+    "rows.lost": Figure("rows", "counted", "rows the lake should hold and does not, over all row-level stages"),
+    "rows.duplicated": Figure("rows", "counted", "rows the lake holds more often than it should"),
+    "rows.misplaced": Figure("rows", "counted", "rows under the wrong hour, turbine or stage"),
+    "rows.altered": Figure("rows", "counted", "rows whose values differ from what they should be"),
+    "rows.unexpected": Figure("rows", "counted", "rows the lake should not hold at all"),
+    "manifest.mismatches": Figure("manifests", "counted", "manifests missing, or contradicting the objects they name"),
+    "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
+    "windows.wrong": Figure("windows", "counted", "windows whose latest revision differs from a recomputation"),
+    "windows.revised": Figure("windows", "counted", "windows that late rows opened again"),
+    "faults.injected": Figure("faults", "counted", "data faults the simulator put into the node databases"),
+    # the store
+    "objects.written": Figure("objects", "counted", "objects created in the store, manifests and checkpoints included"),
+    "bytes.written": Figure("bytes", "counted", "bytes of the objects created in the store"),
+    "bytes.nodes": Figure("bytes", "counted", "bytes of the node databases"),
+    "store.requests": Figure("requests", "counted", "requests sent to the store, failed ones included"),
+    "store.errors": Figure("requests", "counted", "requests the store refused or did not answer"),
+    "store.put_ceiling_per_s": Figure(
+        "requests/s", "measured", "PUTs a second the store takes from this machine when nothing else runs"
+    ),
+    # modelled: virtual time and prices
+    "freshness.p50": Figure("s", "modelled", "median of event time to readable in the lake"),
+    "freshness.p95": Figure("s", "modelled", "95th percentile of event time to readable in the lake"),
+    "freshness.p99": Figure("s", "modelled", "99th percentile of event time to readable in the lake"),
+    "cost.per_day": Figure("USD", "modelled", "S3 list price of a day of this load"),
+    # measured: wall time and memory
+    "latency.put.p50": Figure("s", "measured", "median time of a PUT"),
+    "latency.put.p95": Figure("s", "measured", "95th percentile of the time of a PUT"),
+    "latency.put.p99": Figure("s", "measured", "99th percentile of the time of a PUT"),
+    "throughput.rows_per_s": Figure("rows/s", "measured", "rows from simulation to commit, per second of the run"),
+    "throughput.objects_per_s": Figure("objects/s", "measured", "objects written per second of the run"),
+    "simulate.rows_per_s": Figure("rows/s", "measured", "rows simulated and stored per second spent on it"),
+    "pipeline.rows_per_s": Figure("rows/s", "measured", "rows through the four stages per second spent on it"),
+    "verify.rows_per_s": Figure("rows/s", "measured", "rows judged per second spent on it"),
+    "time.simulate": Figure("s", "measured", "time spent simulating and storing, summed over the workers"),
+    "time.pipeline": Figure("s", "measured", "time spent in the pipeline, summed over the workers"),
+    "time.verify": Figure("s", "measured", "time the verdict took"),
+    "time.total": Figure("s", "measured", "time from start to verdict, the store's start-up included"),
+    "memory.peak": Figure("bytes", "measured", "largest resident memory of all processes of the run together"),
+}

@@ -1,0 +1,105 @@
+"""Thresholds: expectations such as `freshness.p99 <= 20m`, read from text and judged against a run's figures.
+
+    figure op value [unit]        op is one of == != < <= > >=
+
+A figure with a dimension wants its unit (`20m`, `2 GB`, `5 USD`); a count wants a bare number or its own unit. What a
+run did not measure is neither passed nor failed: `evaluate` says None, and the caller must treat that as an error.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sim.measure.figures import FIGURES
+from sim.units import BYTES, SECOND_US, parse_duration, parse_number
+from sim.yamlfile import suggestion
+
+OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_FORM: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([=!<>~]+)\s*(.*?)\s*")
+_VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d{1,2})?)\s*(.*)")
+THRESHOLD_PATTERN: Final = (
+    rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*[A-Za-z/]*\s*$"
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One threshold; `value` is in `unit`, the figure's own unit (seconds, bytes, ...)."""
+
+    text: str
+    figure: str
+    op: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`passed` is None, and so is `value`, when the run did not produce the figure."""
+
+    text: str
+    passed: bool | None
+    value: float | None
+
+
+def parse(text: str) -> Expectation:
+    """Read one threshold. Raises ValueError with one message that names the fix."""
+    match = _FORM.fullmatch(text)
+    if match is None or not match[3]:
+        raise ValueError(f"'{text}' is not an expectation; write 'figure op value', for example rows.lost == 0")
+    figure, op, value = match.groups()
+    if figure not in FIGURES:
+        raise ValueError(f"unknown figure '{figure}'{suggestion(figure, FIGURES)}")
+    if op not in OPERATORS:
+        hint = "; did you mean '=='?" if op == "=" else ""
+        raise ValueError(f"'{op}' is not a comparison{hint or '; use one of ' + ' '.join(OPERATORS)}")
+    unit = FIGURES[figure].unit
+    return Expectation(" ".join(text.split()), figure, op, _value(figure, unit, value), unit)
+
+
+def evaluate(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> list[Outcome]:
+    """Judge every expectation, in order. A figure that is absent or not a number is "not measured": passed is None."""
+    outcomes = []
+    for wanted in expectations:
+        value = figures.get(wanted.figure)
+        if value is None or math.isnan(value):
+            outcomes.append(Outcome(wanted.text, None, None))
+        else:
+            outcomes.append(Outcome(wanted.text, OPERATORS[wanted.op](value, wanted.value), value))
+    return outcomes
+
+
+def _value(figure: str, unit: str, text: str) -> float:
+    """The threshold's number in the figure's unit."""
+    if unit == "s":
+        try:
+            return parse_duration(text.replace(" ", "")) / SECOND_US
+        except ValueError as error:
+            raise ValueError(f"{figure} is a time: {error}") from None
+    match = _VALUE.fullmatch(text)
+    try:
+        number = float(parse_number(match[1] if match else text))
+    except ValueError:
+        raise ValueError(f"{figure} wants a number of 0 or more in {unit}, not '{text}'") from None
+    given = match[2] if match else ""
+    if unit == "bytes":
+        if given not in BYTES:
+            raise ValueError(f"{figure} is in bytes: '{text}' needs one of the units {', '.join(BYTES)}")
+        return number * BYTES[given]
+    if unit == "USD" and given == "":
+        raise ValueError(f"{figure} is in US dollars: write {text} USD")
+    if given not in ("", unit):
+        raise ValueError(f"{figure} is in {unit}, not in '{given}'; write {match[1] if match else text} {unit}")
+    return number

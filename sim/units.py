@@ -1,0 +1,131 @@
+"""Quantities as people write them: `1h30m`, `3/1000 per turbine-day`, `10 Mbit/s`, `2024-01-15T00:00:00Z`, `2 GB`.
+
+Each quantity has a `parse_*` function (text in; ValueError that names the fix) and the regular expression that says the
+same to an editor through the JSON Schema. Units are never guessed: a quantity that has one must be written with it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Final
+
+SECOND_US: Final = 1_000_000
+DAY_S: Final = 86_400
+
+_DURATION_US: Final = {
+    "d": DAY_S * SECOND_US,
+    "h": 3_600 * SECOND_US,
+    "m": 60 * SECOND_US,
+    "s": SECOND_US,
+    "ms": 1_000,
+    "us": 1,
+}
+_NUMBER: Final = r"(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_STEP: Final = r"(?:\d+(?:\.\d+)?)"
+
+DURATION_PATTERN: Final = rf"^(?:{_STEP}d)?(?:{_STEP}h)?(?:{_STEP}m)?(?:{_STEP}s)?(?:{_STEP}ms)?(?:{_STEP}us)?$"
+COUNT_PATTERN: Final = r"^\d[\d_]*(?:\.\d+)?(?:[eE]\+?\d{1,2})?$"
+RATE_PATTERN: Final = r"^\d[\d_]*(?:\.\d+)?(?:\s*/\s*\d[\d_]*(?:\.\d+)?|\s*%)?\s+per\s+turbine-(?:hour|day|week|year)$"
+BIT_RATE_PATTERN: Final = r"^\d+(?:\.\d+)?\s*(?:bit|kbit|Mbit|Gbit)/s$"
+INSTANT_PATTERN: Final = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:\d\d)$"
+
+_PER_DAY: Final = {"hour": Fraction(24), "day": Fraction(1), "week": Fraction(1, 7), "year": Fraction(100, 36525)}
+_BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
+BYTES: Final = {
+    "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+
+
+def parse_number(text: str) -> Fraction:
+    """A plain number, `1e6` and `1_000` included."""
+    if not re.fullmatch(_NUMBER, text.strip()):
+        raise ValueError(f"'{text}' is not a number")
+    return Fraction(text.strip().replace("_", ""))
+
+
+def parse_count(text: str) -> int:
+    """A whole number of 0 or more; `1e6` is a million."""
+    if not re.fullmatch(COUNT_PATTERN, text) or (value := parse_number(text)).denominator != 1:
+        raise ValueError(f"'{text}' is not a whole number; write for example 7 or 1e6")
+    return int(value)
+
+
+def parse_duration(text: str) -> int:
+    """A length of time in microseconds: `90s`, `15m`, `1h30m`, `500ms`, `2d`."""
+    example = "write for example 90s, 15m, 1h30m or 2d"
+    if re.fullmatch(_NUMBER, text):
+        raise ValueError(f"'{text}' has no unit; write {text}s, {text}m or {text}h")
+    if text.startswith("-") and re.match(DURATION_PATTERN, text[1:]):
+        raise ValueError(f"'{text}' is negative; a length of time counts from 0")
+    if not text or not re.match(DURATION_PATTERN, text):
+        units = set(re.findall(r"[A-Za-zµ]+", text)) - set(_DURATION_US)
+        if re.fullmatch(rf"(?:{_STEP}\s*[A-Za-zµ]+\s*)+", text) and units:
+            raise ValueError(f"'{text}' has the unknown unit '{min(units)}'; the units are d, h, m, s, ms and us")
+        raise ValueError(f"'{text}' is not a length of time; {example}")
+    total = sum(Fraction(n) * _DURATION_US[unit] for n, unit in re.findall(rf"({_STEP})(us|ms|s|m|h|d)", text))
+    if total != int(total):
+        raise ValueError(f"'{text}' is finer than a microsecond")
+    if total >= 36_525 * DAY_S * SECOND_US:
+        raise ValueError(f"'{text}' is longer than a century")
+    return int(total)
+
+
+def format_duration(us: int) -> str:
+    """The shortest way to write a duration, `parse_duration` reads it back."""
+    parts = []
+    for unit, size in _DURATION_US.items():
+        count, us = divmod(us, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_rate(text: str) -> float:
+    """Events per turbine and day: `3/1000 per turbine-day`, `2 per turbine-year`, `5% per turbine-hour`."""
+    example = "write for example '3/1000 per turbine-day' or '2 per turbine-year'"
+    if text.startswith("-"):
+        raise ValueError(f"'{text}' is negative; a rate counts from 0")
+    if not re.match(RATE_PATTERN, text):
+        if unit := re.search(r"per\s+(\S+)$", text):
+            raise ValueError(f"'{text}': '{unit[1]}' is not a unit of a rate; {example}")
+        raise ValueError(f"'{text}' is not a rate; {example}")
+    ratio, unit_name = re.split(r"\s+per\s+turbine-", text)
+    if ratio.endswith("%"):
+        value = parse_number(ratio[:-1]) / 100
+    else:
+        top, _, bottom = ratio.partition("/")
+        below = parse_number(bottom) if bottom else Fraction(1)
+        if below == 0:
+            raise ValueError(f"'{text}' divides by zero; {example}")
+        value = parse_number(top) / below
+    return float(value * _PER_DAY[unit_name])
+
+
+def parse_bit_rate(text: str) -> float:
+    """Bit per second: `10 Mbit/s`, `256 kbit/s`."""
+    if not (match := re.fullmatch(rf"({_STEP})\s*(\w+)/s", text)) or match[2] not in _BIT:
+        hint = " (bytes are written MB/s; an uplink is measured in bits)" if re.search(r"[kMG]?B/s$", text) else ""
+        raise ValueError(f"'{text}' is not a bit rate{hint}; write for example 10 Mbit/s or 256 kbit/s")
+    return float(Fraction(match[1]) * _BIT[match[2]])
+
+
+def parse_instant(text: str) -> datetime:
+    """A point in time, in UTC; the zone must be written."""
+    example = "write for example 2024-01-15T00:00:00Z"
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise ValueError(f"'{text}' has no time of day and no zone; write {text}T00:00:00Z")
+    if re.match(INSTANT_PATTERN[:-1].replace(r"(?:[Zz]|[+-]\d\d:\d\d)", "$"), text):
+        raise ValueError(f"'{text}' has no time zone; write {text}Z for UTC")
+    if not re.match(INSTANT_PATTERN, text):
+        raise ValueError(f"'{text}' is not a point in time; {example}")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"'{text}' is not a point in time ({error}); {example}") from None
+
+
+def instant_us(instant: datetime) -> int:
+    """Microseconds since 1970."""
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
