@@ -1,13 +1,13 @@
 """Starts LocalStack the way windfleet needs it; run by the python of `.localstack/venv`, never imported.
 
     python -I launcher.py                     serve until SIGTERM
-    python -I launcher.py --with-parent DIR   the same, but end (and remove DIR) when the process that started us is gone
+    python -I launcher.py --with-parent DIR   the same, but end, and remove DIR, when our parent is gone
     python -I launcher.py --prepare           build the index of service specs once, at installation
 
 Everything else is configured by LocalStack's own environment variables. What is changed here, and why:
 
 - Listing. With `encoding-type=url` (boto3 and DuckDB always ask for it) LocalStack compares quoted keys with unquoted
-  markers, so that pages of keys with a `=`, that is every hive path, go missing without an error (upstream issue 13745).
+  markers, so that keys with a `=`, that is every hive path, go missing without an error (upstream issue 13745).
   `list_objects_v2` is right from 4.14.0 on; `list_objects` and `list_object_versions` are wrong in every version.
 - Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface; here it binds 127.0.0.1
   alone, and a port that is taken ends the process with EXIT_PORT_TAKEN instead of leaving a server that nobody reaches.

@@ -14,7 +14,6 @@ LocalStack keeps everything in memory: a server that stops has lost its buckets.
 import contextlib
 import datetime
 import http.client
-import json
 import os
 import pathlib
 import shutil
@@ -28,6 +27,7 @@ from typing import Self
 
 import psutil
 
+from sim.run.readiness import listens, s3_works
 from sim.run.store_state import Server, is_alive, read_state, remove_state, write_state
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -41,11 +41,6 @@ PORT_ATTEMPTS = 5
 EXIT_PORT_TAKEN = 98  # as in localstack/launcher.py
 LOG_TAIL_LINES = 15
 DIRECTORY_PREFIX = "windfleet-localstack-"
-PROBE_BUCKET = "windfleet-readiness-probe"
-# LocalStack reads the service and region from the scope and verifies nothing.
-PROBE_HEADERS = {
-    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-}
 
 
 class StoreError(Exception):
@@ -163,8 +158,8 @@ class EmbeddedLocalStack:
                 if code == EXIT_PORT_TAKEN:
                     raise _PortTakenError(_taken(self._port))
                 raise StoreError(f"LocalStack ended while starting (exit code {code}).{self._log_tail()}")
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                if _listens(process.pid, self._port) and _s3_works(self._port):
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
+                if listens(process.pid, self._port) and s3_works(self._port):
                     return
             time.sleep(0.03)
         raise StoreError(f"LocalStack was not ready within {READY_WITHIN_S:.0f} s.{self._log_tail()}")
@@ -277,36 +272,3 @@ def _checked_port(port: int) -> int:
 
 def _taken(port: int) -> str:
     return f"Port {port} on 127.0.0.1 is taken by another program: stop it, or give another port."
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Whether it is our process that listens: a stranger's LocalStack on the port would look healthy, too."""
-    try:
-        connections = psutil.Process(pid).net_connections(kind="tcp4")
-    except psutil.Error:
-        return False
-    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
-
-
-def _s3_works(port: int) -> bool:
-    """Health says running, and an object can be put, read back and removed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        if json.loads(_request(connection, "GET", "/_localstack/health")[1])["services"].get("s3") != "running":
-            return False
-        key, body = f"/{PROBE_BUCKET}/probe", b"windfleet"
-        return (
-            _request(connection, "PUT", f"/{PROBE_BUCKET}")[0] == 200
-            and _request(connection, "PUT", key, body)[0] == 200
-            and _request(connection, "GET", key) == (200, body)
-            and _request(connection, "DELETE", key)[0] == 204
-            and _request(connection, "DELETE", f"/{PROBE_BUCKET}")[0] == 204
-        )
-    finally:
-        connection.close()
-
-
-def _request(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    connection.request(method, path, body or None, PROBE_HEADERS)
-    response = connection.getresponse()
-    return response.status, response.read()
