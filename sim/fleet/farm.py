@@ -1,0 +1,53 @@
+"""A farm and a fleet: where turbines of one type stand. Plain values; made by `loader`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fleet.turbine import TurbineType
+
+METRES_PER_DEGREE = 111_320.0  # of latitude; a sphere is good enough within one farm
+
+
+@dataclass(frozen=True, eq=False)
+class Farm:
+    """One wind farm. `positions` is (turbines, 2): metres east and north of (`latitude`, `longitude`), degrees."""
+
+    farm_id: str
+    name: str
+    region: str  # cloud region, which is also the weather region
+    time_zone: str  # IANA name
+    latitude: float
+    longitude: float
+    turbine_type: TurbineType
+    positions: npt.NDArray[np.float64]
+
+    @property
+    def turbines(self) -> int:
+        return len(self.positions)
+
+    @property
+    def turbine_ids(self) -> list[str]:
+        return [f"{self.farm_id}-{number:03d}" for number in range(1, self.turbines + 1)]
+
+    def coordinates(self, index: int) -> tuple[float, float]:
+        """Exact (latitude, longitude) of one turbine, degrees, to about 10 cm."""
+        east, north = self.positions[index]
+        across = METRES_PER_DEGREE * math.cos(math.radians(self.latitude))
+        return round(self.latitude + north / METRES_PER_DEGREE, 6), round(self.longitude + east / across, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Fleet:
+    """Several farms under one name."""
+
+    name: str
+    farms: tuple[Farm, ...]
+
+    @property
+    def turbines(self) -> int:
+        return sum(farm.turbines for farm in self.farms)

@@ -1,0 +1,132 @@
+"""Typed reading of a YAML mapping: each field checked on its own, every problem collected, nothing raised.
+
+`yamlfile` gives texts with places; this gives them types. Used by `loader` for fleets and turbine types.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence, parse, suggestion
+
+
+class Fields:
+    """One mapping under reading. Getters note a problem and return None or the default; `close` notes leftovers."""
+
+    def __init__(self, node: Mapping, what: str, problems: list[Problem]) -> None:
+        self.node, self.what, self.problems = node, what, problems
+        self._asked: list[str] = []
+
+    def complain(self, message: str, at: Place | None = None) -> None:
+        self.problems.append(Problem.at(at or self.node.place, message))
+
+    def place(self, key: str) -> Place:
+        """Where the value of `key` stands; the mapping's own place if it is not there."""
+        value = self.node.entries.get(key)
+        return value.place if value is not None else self.node.keys.get(key, self.node.place)
+
+    def has(self, key: str) -> bool:
+        self._asked.append(key)
+        return key in self.node.keys
+
+    def get(self, key: str, required: bool = True) -> Node | None:
+        self._asked.append(key)
+        value = self.node.entries.get(key)
+        missing = value is None or (isinstance(value, Scalar) and value.empty)
+        if missing and (required or key in self.node.keys):
+            self.complain(f"{self.what} has no {key}; add '{key}: ...'", self.place(key))
+        return None if missing else value
+
+    def text(self, key: str, required: bool = True) -> str | None:
+        value = self.get(key, required)
+        if value is None:
+            return None
+        if not isinstance(value, Scalar) or not value.text.strip():
+            self.complain(f"{key} must be a plain text", value.place)
+            return None
+        return value.text.strip()
+
+    def number(self, key: str, low: float, high: float, default: float | None = None) -> float | None:
+        """A finite number in [low, high]; required unless there is a default."""
+        value = self.get(key, required=default is None)
+        if value is None:
+            return default
+        return number(value, key, low, high, self.problems)
+
+    def whole(self, key: str, low: int, high: int, required: bool = True) -> int | None:
+        value = self.get(key, required)
+        if value is None:
+            return None
+        if not isinstance(value, Scalar) or not value.text.strip().lstrip("+-").isascii():
+            self.complain(f"{key} must be a whole number", value.place)
+            return None
+        try:
+            parsed = int(value.text.replace(",", "_"))
+        except ValueError:
+            self.complain(f"{key} must be a whole number, not '{value.text}'", value.place)
+            return None
+        if not low <= parsed <= high:
+            self.complain(f"{key} is {parsed}; it must be {low} to {high}", value.place)
+            return None
+        return parsed
+
+    def choice(self, key: str, allowed: Iterable[str], default: str) -> str:
+        value = self.text(key, required=False)
+        names = list(allowed)
+        if value is not None and value not in names:
+            self.complain(f"unknown {key} '{value}'{suggestion(value, names)}", self.place(key))
+        return value if value in names else default
+
+    def mapping(self, key: str, what: str) -> Fields | None:
+        value = self.get(key, required=False)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self.complain(f"{key} must be a mapping ('name: value' lines)", value.place)
+            return None
+        return Fields(value, what, self.problems)
+
+    def items(self, key: str, required: bool = True) -> list[Node]:
+        value = self.get(key, required)
+        if value is None:
+            return []
+        if not isinstance(value, Sequence):
+            self.complain(f"{key} must be a list ('- ...' lines)", value.place)
+            return []
+        return value.items
+
+    def close(self) -> None:
+        """Note every key that nobody asked for."""
+        for key, place in self.node.keys.items():
+            if key not in self._asked:
+                self.complain(f"unknown key '{key}' in {self.what}{suggestion(key, self._asked)}", place)
+
+
+def number(node: Node, name: str, low: float, high: float, problems: list[Problem]) -> float | None:
+    """One scalar as a finite number in [low, high]."""
+    try:
+        parsed = float(node.text) if isinstance(node, Scalar) else math.nan
+    except ValueError:
+        parsed = math.nan
+    if not math.isfinite(parsed):
+        got = f", not '{node.text}'" if isinstance(node, Scalar) else ""
+        problems.append(Problem.at(node.place, f"{name} must be a number{got}"))
+        return None
+    if not low <= parsed <= high:
+        problems.append(Problem.at(node.place, f"{name} is {parsed:g}; it must be {low:g} to {high:g}"))
+        return None
+    return parsed
+
+
+def read(path: Path, what: str, problems: list[Problem]) -> Fields | None:
+    """The mapping at the top of a YAML file; None after noting why not."""
+    tree, found = parse(path)
+    problems.extend(found)
+    if isinstance(tree, Mapping):
+        return Fields(tree, what, problems)
+    if not found:
+        place = tree.place if tree is not None else Place(str(path))
+        problems.append(Problem.at(place, f"{what} must be a mapping ('name: value' lines)"))
+    return None

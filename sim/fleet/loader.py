@@ -1,0 +1,204 @@
+"""Fleets from YAML: a preset by name, or a file. Every problem at once, each as `file:line:col: message`.
+
+    name: my-fleet
+    extends: as-drawn        # optional: take the farms of a preset or another file
+    scale_to: 1500           # optional: turbines are then weights, shared out by largest remainder
+    farms:
+      - {id: A, name: ..., region: ..., time_zone: Europe/Dublin, latitude: 53.1, longitude: -8.6,
+         turbine_type: iea-3.4mw-130, turbines: 150, layout: {pattern: grid, across: 5, along: 7}}
+
+Farms listed beside `extends` are added to those taken over. Farm ids are 1 to 8 letters or digits.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sim.fleet import layout as layouts
+from sim.fleet.farm import Farm, Fleet
+from sim.fleet.fields import Fields, read
+from sim.fleet.layout import Layout
+from sim.fleet.turbine import TurbineType
+from sim.fleet.types import load_type
+from sim.yamlfile import Mapping, Node, Place, Problem, suggestion
+
+PRESETS = Path(__file__).parent / "presets"
+DEFAULT = "full"
+MAX_TURBINES = 100_000
+
+
+class FleetError(ValueError):
+    """A fleet that cannot be used; `problems` holds every reason, the text lists them one a line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A farm as written: all of it but the final number of turbines."""
+
+    place: Place
+    farm_id: str
+    name: str
+    region: str
+    time_zone: str
+    latitude: float
+    longitude: float
+    turbine_type: TurbineType
+    turbines: int
+    layout: Layout
+
+
+def presets() -> list[str]:
+    """The fleets that come with windfleet, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_fleet(name_or_path: str = DEFAULT, base: Path | None = None) -> Fleet:
+    """A preset by name, or a YAML file (relative to `base`). Raises FleetError with every problem found."""
+    problems: list[Problem] = []
+    path = _find(name_or_path, base or Path(), Place(name_or_path), problems)
+    fleet = _fleet(path, (), problems) if path is not None else None
+    if fleet is None or problems:
+        raise FleetError(problems)
+    name, sites, scale_to = fleet
+    counts = [site.turbines for site in sites]
+    if scale_to is not None:
+        counts = largest_remainder(counts, scale_to)
+    return Fleet(name, tuple(_farm(site, count) for site, count in zip(sites, counts, strict=True)))
+
+
+def largest_remainder(weights: Sequence[int], total: int) -> list[int]:
+    """Whole shares of `total` in proportion to `weights`; leftovers go to the largest remainders, the first on ties."""
+    shares = np.asarray(weights, dtype=np.int64) * total
+    whole, rest = np.divmod(shares, sum(weights))
+    order = np.argsort(-rest, kind="stable")
+    whole[order[: total - int(whole.sum())]] += 1
+    return [int(count) for count in whole]
+
+
+def _find(name: str, base: Path, at: Place, problems: list[Problem]) -> Path | None:
+    if name in presets():
+        return PRESETS / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return base / name
+    problems.append(
+        Problem.at(at, f"unknown fleet '{name}'{suggestion(name, presets())} (a file's name ends in .yaml)")
+    )
+    return None
+
+
+def _fleet(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> tuple[str, list[_Site], int | None] | None:
+    """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read."""
+    fields = read(path, "fleet", problems)
+    if fields is None:
+        return None
+    before = len(problems)
+    name = fields.text("name") or path.stem
+    sites: list[_Site] = []
+    scale_to = None
+    extends = fields.text("extends", required=False)
+    if extends is not None:
+        parent = _find(extends, path.parent, fields.place("extends"), problems)
+        if parent is not None and parent.resolve() in {p.resolve() for p in (*above, path)}:
+            fields.complain(f"extends '{extends}' leads back to this file", fields.place("extends"))
+        elif parent is not None and (found := _fleet(parent, (*above, path), problems)) is not None:
+            _, sites, scale_to = found
+    if fields.has("scale_to"):
+        scale_to = fields.whole("scale_to", 1, MAX_TURBINES)
+    for item in fields.items("farms", required=extends is None):
+        site = _site(item, path.parent, problems)
+        if site is not None:
+            sites.append(site)
+    fields.close()
+    first: dict[str, Place] = {}
+    for site in sites:
+        if site.farm_id in first:
+            problems.append(
+                Problem.at(
+                    site.place, f"duplicate farm id '{site.farm_id}'; it is already used at {first[site.farm_id]}"
+                )
+            )
+        first.setdefault(site.farm_id, site.place)
+    if len(problems) == before:
+        _check_size(fields, sites, scale_to)
+    return name, sites, scale_to
+
+
+def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> None:
+    total = sum(site.turbines for site in sites)
+    if not sites:
+        fields.complain("fleet has no farms; add one under 'farms:'", fields.place("farms"))
+    elif total > MAX_TURBINES and scale_to is None:
+        fields.complain(f"fleet has {total:,} turbines; at most {MAX_TURBINES:,} are supported")
+    elif scale_to is not None and 0 in (counts := largest_remainder([s.turbines for s in sites], scale_to)):
+        empty = sites[counts.index(0)].farm_id
+        fields.complain(f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to"))
+
+
+def _site(node: Node, base: Path, problems: list[Problem]) -> _Site | None:
+    if not isinstance(node, Mapping):
+        problems.append(Problem.at(node.place, "a farm must be a mapping ('name: value' lines)"))
+        return None
+    before = len(problems)
+    fields = Fields(node, "farm", problems)
+    farm_id = fields.text("id")
+    if farm_id is not None:
+        fields.what = f"farm {farm_id}"
+        if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
+            fields.complain(f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id"))
+    name, region = fields.text("name", required=False) or f"Farm {farm_id}", fields.text("region")
+    time_zone = fields.text("time_zone")
+    if time_zone is not None and time_zone not in zoneinfo.available_timezones():
+        known = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
+        hint = suggestion(time_zone, known) if "known" not in suggestion(time_zone, known) else ""
+        fields.complain(f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}", fields.place("time_zone"))
+    latitude, longitude = fields.number("latitude", -70.0, 70.0), fields.number("longitude", -180.0, 180.0)
+    type_name = fields.text("turbine_type")
+    kind = None
+    if type_name is not None:
+        kind = load_type(type_name, base, fields.place("turbine_type"), problems)
+    turbines = fields.whole("turbines", 1, MAX_TURBINES)
+    layout = _layout(fields.mapping("layout", "layout"))
+    fields.close()
+    if len(problems) > before:
+        return None
+    assert farm_id is not None and region is not None and time_zone is not None  # noqa: PT018
+    assert kind is not None and turbines is not None and latitude is not None and longitude is not None  # noqa: PT018
+    return _Site(node.place, farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout)
+
+
+def _layout(fields: Fields | None) -> Layout:
+    usual = Layout()
+    if fields is None:
+        return usual
+    layout = Layout(
+        pattern=fields.choice("pattern", layouts.PATTERNS, usual.pattern),
+        across=fields.number("across", 2.0, 30.0, usual.across) or usual.across,
+        along=fields.number("along", 2.0, 30.0, usual.along) or usual.along,
+        facing=fields.number("facing", 0.0, 360.0, usual.facing) or 0.0,
+        jitter=fields.number("jitter", 0.0, 5.0, usual.jitter) or 0.0,
+    )
+    fields.close()
+    if layout.closest < layouts.CLEARANCE:
+        fields.complain(
+            f"turbines could stand {layout.closest:.1f} rotor diameters apart; the least is {layouts.CLEARANCE:g}: "
+            "raise across or along, or lower jitter"
+        )
+    return layout
+
+
+def _farm(site: _Site, turbines: int) -> Farm:
+    places = layouts.positions(site.layout, turbines, site.turbine_type.rotor_diameter, site.farm_id)
+    places.setflags(write=False)
+    return Farm(
+        site.farm_id, site.name, site.region, site.time_zone, site.latitude, site.longitude, site.turbine_type, places
+    )

@@ -1,0 +1,22 @@
+"""A turbine type: the published figures of one machine. The tables are data (`turbine_types/*.yaml`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TurbineType:
+    """One machine. `power_curve` is (wind speed m/s, electrical power MW), ascending, from cut-in to cut-out."""
+
+    name: str
+    manufacturer: str
+    rated_power: float  # MW
+    rotor_diameter: float  # m
+    hub_height: float  # m
+    cut_in: float  # m/s
+    rated_wind: float  # m/s
+    cut_out: float  # m/s
+    rotor_rpm_min: float  # 1/min, slowest speed at which it produces
+    rated_rpm: float  # 1/min
+    power_curve: tuple[tuple[float, float], ...]

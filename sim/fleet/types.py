@@ -1,0 +1,92 @@
+"""Turbine types by name: the published machines in `turbine_types/`, or a YAML file of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from sim.fleet.fields import number, read
+from sim.fleet.turbine import TurbineType
+from sim.yamlfile import Node, Place, Problem, suggestion
+from sim.yamlfile import Sequence as Items
+
+FOLDER = Path(__file__).parent / "turbine_types"
+
+
+def names() -> list[str]:
+    """The published types, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> TurbineType | None:
+    """A type by name, or by the path of a YAML file (`*.yaml`, relative to `base`). None after noting what is wrong."""
+    if name.endswith((".yaml", ".yml")):
+        return read_type(base / name, problems)
+    if name not in names():
+        problems.append(Problem.at(at, f"unknown turbine type '{name}'{suggestion(name, names())}"))
+        return None
+    return read_type(FOLDER / f"{name}.yaml", problems)
+
+
+def read_type(path: Path, problems: list[Problem]) -> TurbineType | None:
+    """One turbine type file."""
+    before = len(problems)
+    fields = read(path, "turbine type", problems)
+    if fields is None:
+        return None
+    name, manufacturer = fields.text("name"), fields.text("manufacturer")
+    limits = {
+        "rated_power": (0.001, 19.0),  # records: no sensor reads more than 20 MW
+        "rotor_diameter": (1.0, 400.0),
+        "hub_height": (1.0, 400.0),
+        "cut_in": (1.5, 10.0),  # records.WIND_CALM: below 1 m/s nothing produces
+        "rated_wind": (2.0, 30.0),
+        "cut_out": (5.0, 60.0),
+        "rotor_rpm_min": (0.6, 25.0),
+        "rated_rpm": (0.7, 25.0),
+    }
+    figures = {key: fields.number(key, low, high) for key, (low, high) in limits.items()}
+    curve = _curve(fields.items("power_curve"), problems)
+    fields.close()
+    if len(problems) > before or name is None or manufacturer is None:
+        return None
+    figures = {key: value for key, value in figures.items() if value is not None}
+    kind = TurbineType(name=name, manufacturer=manufacturer, power_curve=curve, **figures)  # type: ignore[arg-type]
+    for wrong in _contradictions(kind):
+        fields.complain(wrong)
+    return kind if len(problems) == before else None
+
+
+def _curve(items: Sequence[Node], problems: list[Problem]) -> tuple[tuple[float, float], ...]:
+    points: list[tuple[float, float]] = []
+    for item in items:
+        if not isinstance(item, Items) or len(item.items) != 2:
+            problems.append(Problem.at(item.place, "a point of power_curve must be [wind speed m/s, power MW]"))
+            continue
+        wind = number(item.items[0], "wind speed", 0.0, 60.0, problems)
+        power = number(item.items[1], "power", 0.0, 20.0, problems)
+        if wind is None or power is None:
+            continue
+        if points and wind <= points[-1][0]:
+            problems.append(Problem.at(item.place, "wind speeds of power_curve must ascend"))
+        points.append((wind, power))
+    return tuple(points)
+
+
+def _contradictions(kind: TurbineType) -> list[str]:
+    """What no single field can show."""
+    found = []
+    if not kind.cut_in < kind.rated_wind < kind.cut_out:
+        found.append("cut_in, rated_wind and cut_out must ascend")
+    if kind.rotor_rpm_min >= kind.rated_rpm:
+        found.append("rotor_rpm_min must be below rated_rpm")
+    if len(kind.power_curve) < 2:
+        found.append("power_curve needs at least two points")
+    elif max(p for _, p in kind.power_curve) > kind.rated_power * 1.01:
+        found.append("power_curve exceeds rated_power")
+    elif any(kind.power_curve[0][0] > v or kind.power_curve[-1][0] < v for v in (kind.rated_wind, kind.cut_out)):
+        found.append("power_curve must reach from cut_in to cut_out")
+    elif any(low[1] > high[1] for low, high in pairwise(kind.power_curve)):
+        found.append("power_curve must not fall")
+    return found
