@@ -40,11 +40,11 @@ def size(value: int | float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
+    """5.31 ms, 420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
     if seconds is None:
         return NOTHING
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{decimal(float(f'{seconds * 1000:.3g}'))} ms"
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     whole = round(seconds)

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -29,8 +29,14 @@ class ResultError(ValueError):
     """result.json cannot be read or does not fit; the text names the file and the field."""
 
 
+class _Record:
+    """Unknown fields in the JSON are errors."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True)
-class Figure:
+class Figure(_Record):
     """One named number. None: it could not be determined."""
 
     value: int | float | None
@@ -39,7 +45,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(_Record):
     """What became of one expectation. `passed` None: its figure could not be determined."""
 
     text: str
@@ -48,7 +54,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Lake:
+class Lake(_Record):
     """What lay in the buckets at the end. `quarantined_by_rule`: rows."""
 
     digest: str
@@ -58,7 +64,7 @@ class Lake:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(_Record):
     """A fault of delivery: how often it was meant to happen, and how often it did."""
 
     kind: str
@@ -67,7 +73,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Shard:
+class Shard(_Record):
     """One farm's share of the run. Wall seconds, bytes."""
 
     farm: str
@@ -80,7 +86,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(_Record):
     """One farm, hour (ISO, UTC) and stage: rows (windows in `aggregated`) expected, found and wrong."""
 
     farm: str
@@ -100,7 +106,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(_Record):
     """One thing the oracle holds against the lake."""
 
     kind: str
@@ -114,7 +120,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Injected:
+class Injected(_Record):
     """One kind of fault put into the data on purpose: how many, how many rows they touched, and where those went."""
 
     kind: str
@@ -124,7 +130,7 @@ class Injected:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(_Record):
     """What ran: real start and wall seconds, the span of fleet time (times ISO, UTC), the command to repeat it."""
 
     replay: str
@@ -137,7 +143,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(_Record):
     """Everything a report needs. `versions`: program to version; `environment`: machine and store, in words."""
 
     scenario: str
@@ -171,7 +177,7 @@ class Result:
         )
 
 
-_ADAPTER: Final = TypeAdapter(Result, config=ConfigDict(extra="forbid", strict=False))
+_ADAPTER: Final = TypeAdapter(Result)
 
 
 def load(path: Path) -> Result:

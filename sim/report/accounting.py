@@ -1,0 +1,116 @@
+"""The rows of a run by stage, and the hour x farm map: sums over the oracle's completeness cells, ready to be shown.
+
+Shared by the HTML and the terminal report. Not covered: judging; the cells come judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sim.report.numbers import count, percent
+from sim.report.result import WRONGS, Cell, Result
+
+ORDER: Final = ("ingestion", "quarantine", "validated", "enriched", "aggregated")
+_HOURLY_DAYS: Final = 14  # beyond, a map cell is a day
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage: rows (windows in `aggregated`) expected, found and wrong. None: not judged."""
+
+    stage: str
+    expected: int | None
+    actual: int | None
+    wrong: dict[str, int | None]
+    complete: str
+
+    @property
+    def unit(self) -> str:
+        return "windows" if self.stage == "aggregated" else "rows"
+
+    @property
+    def flawless(self) -> bool:
+        return self.expected is not None and not any(self.wrong.values())
+
+
+def by_stage(result: Result) -> list[StageRow]:
+    """One row per stage in the order of the pipeline; those not judged carry what the lake was seen to hold."""
+    held = result.lake.rows_by_stage if result.lake else {}
+    cells: dict[str, list[Cell]] = defaultdict(list)
+    for cell in result.completeness:
+        cells[cell.stage].append(cell)
+    return [_stage_row(stage, cells[stage], held.get(stage)) for stage in _ordered({*cells, *held})]
+
+
+def _stage_row(stage: str, cells: list[Cell], held: int | None) -> StageRow:
+    if not cells:
+        return StageRow(stage, None, held, dict.fromkeys(WRONGS), percent(0, 0))
+    expected = sum(cell.expected for cell in cells)
+    wrong: dict[str, int | None] = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
+    lost = wrong["lost"] or 0
+    return StageRow(stage, expected, sum(cell.actual for cell in cells), wrong, percent(expected - lost, expected))
+
+
+def _ordered(stages: Iterable[str]) -> list[str]:
+    return sorted(stages, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One cell of the map. `state`: complete | lost | wrong | none; `share` in percent, `detail` spells it out."""
+
+    state: str
+    share: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """One day of hours (or one month of days): a heading, column headings, and per farm a tile per column."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[Tile]]]
+
+
+def bands(cells: Iterable[Cell]) -> list[Band]:
+    """The map, cut into bands that fit a page: days of hours, or months of days when it spans more than two weeks."""
+    everything = list(cells)
+    hours = {cell.hour: datetime.fromisoformat(cell.hour) for cell in everything}
+    hourly = len({at.date() for at in hours.values()}) <= _HOURLY_DAYS
+    title, column = ("%Y-%m-%d", "%H:00") if hourly else ("%Y-%m", "%d")
+    grid: dict[str, dict[tuple[str, str], list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    for cell in everything:
+        at = hours[cell.hour]
+        grid[at.strftime(title)][cell.farm, at.strftime(column)].append(cell)
+    farms = sorted({cell.farm for cell in everything})
+    made = []
+    for name in sorted(grid):
+        columns = sorted({at for _, at in grid[name]})
+        rows = [(farm, [_tile(grid[name].get((farm, at), [])) for at in columns]) for farm in farms]
+        made.append(Band(name, columns, rows))
+    return made
+
+
+def _tile(cells: list[Cell]) -> Tile:
+    expected = sum(cell.expected for cell in cells)
+    wrong = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
+    if expected == 0 and not any(wrong.values()):
+        return Tile("none", "", "nothing expected")
+    stages = [_stage_row(stage, [c for c in cells if c.stage == stage], None) for stage in {c.stage for c in cells}]
+    worst = min((s for s in stages if s.expected), key=_share_found, default=None)
+    share = worst.complete.removesuffix(" %") if worst else "–"
+    state = "lost" if wrong["lost"] else "wrong" if any(wrong.values()) else "complete"
+    faults = [f"{count(value)} {kind}" for kind, value in wrong.items() if value]
+    lost_in = sorted(s.stage for s in stages if not s.flawless and s.expected is not None)
+    detail = f"{', '.join(faults)} in {', '.join(_ordered(lost_in))}" if faults else f"all {count(expected)} present"
+    return Tile(state, share, detail)
+
+
+def _share_found(row: StageRow) -> float:
+    expected = row.expected or 0
+    return (expected - (row.wrong["lost"] or 0)) / expected

@@ -1,0 +1,125 @@
+"""The report's charts: matplotlib figures as SVG text to be put straight into the page.
+
+The same input gives the same bytes: no dates, fixed ids, text left as text (the page's own font shows it). Every chart
+has its own id prefix, so that several fit in one page, and no namespace declarations, which HTML does not need.
+Colours are Okabe and Ito's, told apart by people who are colour-blind. A chart without data is None: say so in words.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from sim.measure.latency import Latency
+from sim.measure.throughput import Series
+from sim.report.numbers import decimal, duration
+
+BLUE: Final = "#0072B2"
+GREEN: Final = "#009E73"
+VERMILLION: Final = "#D55E00"
+INK: Final = "#3b4754"
+GRID: Final = "#e3e8ee"
+_STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": "#c3ccd6",
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def throughput(series: Series, ceiling_per_s: float | None) -> str:
+    """Rows/s above objects/s over the seconds of the run; the store's ceiling as a dashed line beside the latter."""
+    with _style("throughput"):
+        figure = Figure(figsize=(10.6, 4.1), layout=ConstrainedLayoutEngine(h_pad=0.08))
+        rows, objects = figure.subplots(2, 1, sharex=True)
+        _steps(rows, series.bucket_s, series.rows_per_s, BLUE, "Rows per second")
+        _steps(objects, series.bucket_s, series.objects_per_s, GREEN, "Objects per second")
+        if ceiling_per_s is not None:
+            objects.axhline(ceiling_per_s, color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)))
+            objects.set_ylim(top=1.25 * max(ceiling_per_s, *series.objects_per_s, 1.0))
+            label = f"measured PUT ceiling of the store: {decimal(round(ceiling_per_s))}/s"
+            place: Any = {"xytext": (0, 4), "textcoords": "offset points", "ha": "right"}
+            at = (len(series.objects_per_s) * series.bucket_s, ceiling_per_s)
+            objects.annotate(label, at, color=VERMILLION, fontweight="bold", **place)
+        objects.set_xlabel("seconds since the first store operation (wall time)")
+        return _svg(figure, "throughput")
+
+
+def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, title: str) -> None:
+    edges = np.arange(len(rates) + 1) * bucket_s
+    axes.stairs(rates, edges, color=colour, alpha=0.18, fill=True)
+    axes.stairs(rates, edges, color=colour, linewidth=1.6)
+    axes.set_title(title)
+    axes.set_xlim(0, edges[-1])
+    axes.set_ylim(bottom=0, top=1.12 * max(*rates, 1e-9) if len(rates) > 1 else 1.12 * max(rates[0], 1e-9))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.grid(axis="x", visible=False)
+
+
+def latency(latencies: Sequence[Latency]) -> str | None:
+    """Per kind of operation a line from p50 to the slowest, marks at p50, p95, p99 and the maximum; log scale."""
+    shown = [(entry.kind, entry.response) for entry in latencies if entry.response is not None]
+    if not shown:
+        return None
+    with _style("latency"):
+        figure = Figure(figsize=(10.6, 0.75 + 0.42 * len(shown)), layout="constrained")
+        axes = figure.subplots()
+        marks = (("p50", "o", BLUE), ("p95", "s", GREEN), ("p99", "D", VERMILLION), ("max", "|", INK))
+        for place, (_, response) in enumerate(shown):
+            axes.plot([max(response.p50, 1e-3), max(response.max, 1e-3)], [place, place], color="#b8c4d0", linewidth=2)
+            for name, shape, colour in marks:
+                label = name if place == 0 else None
+                axes.plot(max(getattr(response, name), 1e-3), place, shape, color=colour, markersize=8, label=label)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value / 1000)))
+        axes.set_yticks(range(len(shown)), [kind.upper() for kind, _ in shown])
+        axes.set_ylim(len(shown) - 0.45, -0.55)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=4, frameon=False, borderpad=0, handletextpad=0.1)
+        return _svg(figure, "latency")
+
+
+def _style(name: str) -> AbstractContextManager[None]:
+    settings: Any = {**_STYLE, "svg.hashsalt": name}
+    return mpl.rc_context(settings)
+
+
+def _svg(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata=_METADATA)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", text)
+    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    return re.sub(r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)

@@ -1,0 +1,97 @@
+"""report.html: one file that opens anywhere, offline, and says first whether the lake is right.
+
+Made from the result and the raw operations alone, so it can be rebuilt at any time, byte for byte. Numbers that were
+modelled (virtual time, prices) and measured (wall time) are never in one chart and always say which they are.
+Not covered: interaction; there is no script in the page.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sim.measure import latency
+from sim.measure.figures import FIGURES
+from sim.report import accounting, charts, numbers
+from sim.report.result import WRONGS, Result
+
+FINDINGS_SHOWN: Final = 200
+HEADLINES: Final = (
+    ("rows.generated", "Rows generated"),
+    ("throughput.rows_per_s", "Throughput"),
+    ("throughput.objects_per_s", "Objects written"),
+    ("store.put_ceiling_per_s", "Store's PUT ceiling"),
+    ("latency.put.p99", "PUT latency, p99"),
+    ("freshness.p99", "Freshness, p99"),
+    ("memory.peak", "Peak memory"),
+    ("cost.per_day", "S3 cost per day"),
+)
+_EXIT: Final = {
+    1: "windfleet itself failed",
+    3: "the environment failed",
+    4: "an expectation failed",
+    5: "the lake is wrong",
+    6: "nothing was confirmed",
+    7: "the load generator was the limit",
+    130: "the run was interrupted",
+}
+
+
+def sentence(result: Result) -> str:
+    """The verdict in one sentence, without the word pass, fail or unknown."""
+    rows = result.figure("rows.generated")
+    if result.verdict == "pass":
+        return f"Every one of {numbers.count(rows)} rows is where it must be, once and unchanged."
+    totals = {kind: result.figure(f"rows.{kind}") for kind in WRONGS}
+    wrong = [f"{numbers.count(value)} {kind}" for kind, value in totals.items() if value]
+    failed = [outcome.text for outcome in result.expectations if outcome.passed is False]
+    said = [f"Rows in the wrong: {', '.join(wrong)}." if wrong else ""]
+    said.append(f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else "")
+    text = " ".join(part for part in said if part)
+    return text or f"{_EXIT.get(result.exit_code, 'No verdict was reached').capitalize()}."
+
+
+def render(result: Result, operations: pa.Table | None) -> str:
+    """The page. `operations` has the columns of operations.parquet; None says so where its figures would be."""
+    environment = Environment(
+        loader=PackageLoader("sim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=numbers.count,
+        decimal=numbers.decimal,
+        duration=numbers.duration,
+        size=numbers.size,
+        moment=numbers.moment,
+    )
+    environment.globals.update(split=numbers.split, figure=numbers.figure, percent=numbers.percent)
+    latencies = latency.by_kind(operations) if operations is not None else []
+    ceiling = result.figure("store.put_ceiling_per_s")
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        sentence=sentence(result),
+        exit_meaning=_EXIT.get(result.exit_code, ""),
+        headlines=[(label, result.figures[name]) for name, label in HEADLINES if name in result.figures],
+        stages=accounting.by_stage(result),
+        wrongs=WRONGS,
+        bands=accounting.bands(result.completeness),
+        throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,
+        latencies=latencies,
+        latency_svg=charts.latency(latencies),
+        freshness=_freshness(result),
+        findings=result.findings[:FINDINGS_SHOWN],
+        descriptions={name: described.description for name, described in FIGURES.items()},
+    )
+
+
+def _freshness(result: Result) -> list[tuple[str, float, float]]:
+    """(percentile, seconds, share of the largest) for those that were determined."""
+    named = [(p, result.figure(f"freshness.{p}")) for p in ("p50", "p95", "p99")]
+    known = [(p, float(value)) for p, value in named if value is not None]
+    largest = max((value for _, value in known), default=0.0) or 1.0
+    return [(p, value, 100 * value / largest) for p, value in known]
