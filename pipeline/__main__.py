@@ -1,0 +1,104 @@
+"""Drive one real node by hand.
+
+    python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until 2024-01-15T01:00:00Z
+
+Delivers everything that the node recorded before TIME, and exits. Run it again and it goes on from its checkpoint.
+Exit codes: 0 done - 2 bad arguments, database or configuration - 3 the store does not answer or refuses - 5 the lake
+holds other content under this node's keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline import lake, source
+from pipeline.commit import ContentConflict
+from pipeline.config import ConfigError, NodeConfig
+from pipeline.node import Delivered, EdgeNode, run
+from pipeline.ports import StoreError, SystemClock
+from pipeline.records import TABLE
+from pipeline.store import S3ObjectStore
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _arguments(argv)
+    try:
+        source.check(args.db)
+        config = _config(args.db, args.config)
+        if args.create_buckets:
+            lake.ensure(args.endpoint_url)
+        return _deliver(EdgeNode(config, args.db), args.endpoint_url, args.until)
+    except (source.SourceError, ConfigError) as error:
+        return _say(2, error)
+    except (StoreError, lake.LakeError) as error:
+        return _say(3, error)
+
+
+def _deliver(node: EdgeNode, endpoint_url: str | None, until: datetime) -> int:
+    rows = batches = objects = 0
+    with ThreadPoolExecutor(1) as pool:
+        results = run([node], S3ObjectStore(endpoint_url), SystemClock(), pool, int(until.timestamp() * 1_000_000))
+        for result in results:
+            if isinstance(result, Delivered):
+                rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects
+            elif isinstance(result.error, ContentConflict):
+                return _say(5, result.error)
+            elif isinstance(result.error, StoreError) and "bucket does not exist" in str(result.error):
+                return _say(3, f"{result.error}; create it with --create-buckets")
+            else:
+                raise result.error
+    assert node.position is not None
+    print(
+        f"{node.config.turbine_id}: {rows:,} rows in {batches} batches, {objects} data objects; "
+        f"last id {node.position.state.last_id:,}"
+    )
+    return 0
+
+
+def _config(db: Path, path: Path | None) -> NodeConfig:
+    """The node's configuration: the file named, the one beside the database, or one made from the rows' turbine."""
+    beside = db.with_suffix(".json")
+    if path is not None or beside.exists():
+        return NodeConfig.load(path or beside)
+    with closing(sqlite3.connect(f"file:{quote(str(db))}?mode=ro", uri=True)) as connection:
+        row = connection.execute(f"SELECT turbine_id FROM {TABLE} WHERE turbine_id IS NOT NULL LIMIT 1").fetchone()
+    return NodeConfig.for_turbine(str(row[0]) if row else db.stem)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Deliver one edge node's rows to the lake.")
+    parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="the node's SQLite database")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="node configuration (default: FILE.json beside it)")
+    parser.add_argument("--endpoint-url", metavar="URL", help="S3 endpoint (default: AWS)")
+    parser.add_argument(
+        "--until", type=_time, default=datetime.now(UTC), metavar="TIME", help="ISO 8601, with zone (default: now)"
+    )
+    parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
+    return parser.parse_args(argv)
+
+
+def _time(text: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, such as 2024-01-15T01:00:00Z") from None
+    if value.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; write {text}Z for UTC")
+    return value
+
+
+def _say(code: int, error: object) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Which rows belong together: batches, and groups of batches that go through the stages in one call.
+
+A batch is rows of one node in id order; a new one starts where floor(recorded_at / flush_every) changes. So its
+boundaries depend on the data alone: no clock, no retry and no other writer can move them. A batch is *closed* once a
+row behind it says so; only a drain (the caller's word that nothing more was recorded before `until`) closes the last.
+
+Per-call overhead of Arrow and numpy dominates below some 3,600 rows, so the stages take `Groups`: one table that holds
+many nodes' batches, one after the other, with the offsets where each begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config import NodeConfig
+from pipeline.partition import Bools, Ints
+
+MAX_BATCH_ROWS = 100_000
+READ_ROWS = MAX_BATCH_ROWS + 1
+"""What `cut` wants to see of a node: a full batch and the row behind it."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """One table of k batches: batch i belongs to configs[i] and is rows offsets[i]:offsets[i+1]."""
+
+    configs: Sequence[NodeConfig]
+    offsets: Ints  # shape (k + 1,)
+
+    @cached_property
+    def of_row(self) -> Ints:
+        """Index of each row's batch, shape (rows,), ascending."""
+        return np.repeat(np.arange(len(self.configs)), np.diff(self.offsets))
+
+    def select(self, mask: Bools) -> Groups:
+        """The groups of the table that `mask` (shape (rows,)) leaves; some may be empty."""
+        kept = np.concatenate(([0], np.cumsum(mask)))
+        return Groups(self.configs, kept[self.offsets])
+
+
+def ints(table: pa.Table, column: str) -> Ints:
+    """An integer or time column as int64, nulls as 0. One chunk of a combined table costs no copy."""
+    array = table.column(column).combine_chunks()
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    return np.asarray(array.fill_null(0) if array.null_count else array)
+
+
+def nulls(table: pa.Table, column: str) -> Bools:
+    array = table.column(column)
+    if array.null_count == 0:
+        return np.zeros(len(array), dtype=bool)
+    return np.asarray(array.is_null())
+
+
+def floats(table: pa.Table, columns: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Float columns as an array of shape (columns, rows), nulls as NaN."""
+    out = np.empty((len(columns), table.num_rows))
+    for i, column in enumerate(columns):
+        out[i] = table.column(column).to_numpy()
+    return out
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one node (RAW schema, in id order). `final` marks the last batch of a drain."""
+
+    rows: pa.Table
+    final: bool
+
+    @cached_property
+    def id_range(self) -> tuple[int, int]:
+        ids = self.rows.column("id")
+        return ids[0].as_py(), ids[-1].as_py()
+
+
+def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
+    """The closed batches at the head of a RAW table of at most READ_ROWS rows that starts where a batch starts.
+
+    until_us: None for a flush, where the last batch stays open; for a drain the rows in front of the first that was
+    recorded at or after it are all there is, and the last of them closes its batch.
+    """
+    recorded = ints(raw, "recorded_at")
+    null = nulls(raw, "recorded_at")
+    if until_us is not None:
+        beyond = np.flatnonzero(~null & (recorded >= until_us))
+        if len(beyond):
+            raw, recorded, null = raw.slice(0, beyond[0]), recorded[: beyond[0]], null[: beyond[0]]
+    if len(recorded) == 0:
+        return []
+    slot = recorded // (flush_every_s * 1_000_000)
+    source = np.maximum.accumulate(np.where(null, -1, np.arange(len(slot))))  # without a time: with the row before
+    slot = np.where(source >= 0, slot[source], np.iinfo(np.int64).min)
+    starts = np.concatenate(([0], np.flatnonzero(slot[1:] != slot[:-1]) + 1))
+    if len(starts) == 1 and len(slot) == READ_ROWS:
+        starts = np.array([0, MAX_BATCH_ROWS])
+    ends = np.concatenate((starts[1:], [len(slot)]))
+    all_seen = until_us is not None and len(slot) < READ_ROWS
+    closed = len(starts) if all_seen else len(starts) - 1
+    return [Batch(raw.slice(starts[i], ends[i] - starts[i]), final=all_seen and i == closed - 1) for i in range(closed)]

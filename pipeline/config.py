@@ -1,0 +1,88 @@
+"""What one edge node knows about itself: identity, asset data, pipeline settings. A JSON file beside its database.
+
+The ids are in Bacalhau's terms (`j-`, `e-`, `n-` + UUID). On a real node they come from the environment that Bacalhau
+gives a job; in a simulation they are derived from the seed and written into the file. The asset record arrives here
+in the clear and stays on the node: `stages.enrich` lets only pseudonyms and coarsened coordinates out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class ConfigError(ValueError):
+    """A node's configuration file cannot be read or does not fit; the text names the file and the field."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One turbine's entry in the asset register. Starred fields never leave the node in the clear.
+
+    Units: `rated_power` MW, `hub_height` m, `rated_rpm` 1/min, coordinates degrees WGS 84.
+    `power_curve` lists (wind speed m/s, power MW), ascending; empty when the type is not known.
+    """
+
+    turbine_type: str | None = None
+    rated_power: float | None = None
+    rated_rpm: float | None = None
+    hub_height: float | None = None
+    power_curve: tuple[tuple[float, float], ...] = ()
+    serial_number: str | None = None
+    installation_date: str | None = None
+    operator_contact: str | None = None  # *
+    technician: str | None = None  # *
+    latitude: float | None = None  # *
+    longitude: float | None = None  # *
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """One edge node. `privacy_key` (hex) keys the pseudonyms; the times are whole seconds."""
+
+    turbine_id: str
+    farm_id: str
+    job_id: str
+    execution_id: str
+    node_id: str
+    labels: dict[str, str] = field(default_factory=dict)
+    asset: Asset = field(default_factory=Asset)
+    privacy_key: str = ""
+    flush_every_s: int = 900
+    window_s: int = 600
+    allowed_lateness_s: int = 300
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def for_turbine(cls, turbine_id: str) -> NodeConfig:
+        """The configuration of a node that has none: ids from Bacalhau's environment or from the turbine's name."""
+
+        def name_id(prefix: str) -> str:
+            return f"{prefix}-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{prefix}.{turbine_id}.windfleet')}"
+
+        return cls(
+            turbine_id=turbine_id,
+            farm_id=turbine_id.split("-")[0],
+            job_id=os.environ.get("BACALHAU_JOB_ID") or name_id("j"),
+            execution_id=os.environ.get("BACALHAU_EXECUTION_ID") or name_id("e"),
+            node_id=name_id("n"),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> NodeConfig:
+        """Read a node's JSON file. Raises ConfigError, naming the file and what does not fit."""
+        try:
+            raw = json.loads(path.read_text())
+            asset = raw.pop("asset", {})
+            curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
+            return cls(**raw, asset=Asset(**asset, power_curve=curve))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot read the node's configuration: {error.strerror}") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path}: not a node configuration: {error}") from error

@@ -1,0 +1,166 @@
+"""Edge nodes: from the node's database to the lake, batch by batch, one node or a whole farm's.
+
+    run(nodes, store, clock, pool)            a flush: every batch that a later row has closed
+    run(nodes, store, clock, pool, until_us)  a drain: everything recorded before `until_us`, windows included
+
+Nodes go through the stages together and through the store side by side (`pool`); each node's own batches stay in
+order. A node whose batch could not be committed keeps its place, is reported, and goes on from there next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import source
+from pipeline.batch import READ_ROWS, Batch, cut, ints
+from pipeline.checkpoint import Checkpoint, CheckpointError
+from pipeline.commit import Commit, ContentConflict, Position, commit, recover
+from pipeline.config import NodeConfig
+from pipeline.history import read as read_history
+from pipeline.partition import Ints
+from pipeline.ports import Clock, ObjectStore, StoreError
+from pipeline.process import Work, process
+
+CHUNK_ROWS = 120_000
+"""Rows that go through the stages in one call; bounds the memory of a flush, not its result."""
+
+NodeError = (StoreError, ContentConflict, CheckpointError, source.SourceError)
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class EdgeNode:
+    """One node. `position` is None until the lake was asked; `stopped` says why the node must not go on."""
+
+    config: NodeConfig
+    database: Path
+    position: Position | None = None
+    stopped: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One batch that is durable. `event_us`: timestamps of its rows, shape (rows,); bytes: all objects and manifest."""
+
+    node: EdgeNode
+    first_id: int
+    last_id: int
+    bytes: int
+    objects: int
+    event_us: Ints
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A node that could not go on this time. `node.stopped` is set when another time would not help."""
+
+    node: EdgeNode
+    error: Exception
+
+
+def run(
+    nodes: Sequence[EdgeNode], store: ObjectStore, clock: Clock, pool: Executor, until_us: int | None = None
+) -> Iterator[Delivered | Failed]:
+    """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable."""
+    waiting = [node for node in nodes if node.stopped is None]
+    fresh = [node for node in waiting if node.position is None]
+    for node, position in _each(pool, fresh, lambda node: recover(store, node.config)):
+        if isinstance(position, Exception):
+            yield _fail(node, position)
+        else:
+            node.position = position
+    waiting = [node for node in waiting if node.position is not None]
+    while waiting:
+        chunk: list[tuple[EdgeNode, list[Batch]]] = []
+        rows = 0
+        again: list[EdgeNode] = []
+        while waiting and rows < CHUNK_ROWS:
+            node = waiting.pop(0)
+            try:
+                raw = source.read(node.database, _state(node).last_id, READ_ROWS)
+            except source.SourceError as error:
+                yield _fail(node, error)
+                continue
+            chunk.append((node, cut(raw, node.config.flush_every_s, until_us)))
+            rows += raw.num_rows
+            if raw.num_rows == READ_ROWS:
+                again.append(node)
+        failed: set[int] = set()
+        for result in _deliver(chunk, store, clock, pool):
+            if isinstance(result, Failed):
+                failed.add(id(result.node))
+            yield result
+        waiting = [node for node in again if id(node) not in failed] + waiting
+
+
+def _deliver(
+    chunk: Sequence[tuple[EdgeNode, list[Batch]]], store: ObjectStore, clock: Clock, pool: Executor
+) -> Iterator[Delivered | Failed]:
+    """Rounds of one batch per node, until no node of the chunk has any left."""
+    queues = [(node, iter(batches)) for node, batches in chunk]
+    while queues:
+        todo = [(node, batch) for node, batches in queues if (batch := next(batches, None)) is not None]
+        works: list[tuple[EdgeNode, Work]] = []
+        broken: set[int] = set()
+        for (node, batch), history in _each(pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])):
+            if isinstance(history, Exception):
+                broken.add(id(node))
+                yield _fail(node, history)
+            else:
+                works.append((node, Work(node.config, node.database.name, batch, _state(node), history)))
+        if works:
+            for result in _commit_all(works, store, clock, pool):
+                if isinstance(result, Failed):
+                    broken.add(id(result.node))
+                yield result
+        went_on = {id(node) for node, _ in works} - broken
+        queues = [(node, batches) for node, batches in queues if id(node) in went_on]
+
+
+def _commit_all(
+    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
+) -> Iterator[Delivered | Failed]:
+    """Encode one node after the other, and commit behind that in the pool."""
+    futures: dict[Future[Position], tuple[EdgeNode, Work, Commit]] = {}
+    for (node, work), todo in zip(works, process([w for _, w in works], clock.now_us()), strict=True):
+        assert node.position is not None
+        futures[pool.submit(commit, store, todo, node.position)] = (node, work, todo)
+    for future in as_completed(futures):
+        node, work, todo = futures[future]
+        try:
+            node.position = future.result()
+        except NodeError as error:
+            yield _fail(node, error)
+            continue
+        size = sum(len(item.body) for item in todo.objects) + len(todo.manifest)
+        event_us = ints(work.batch.rows, "timestamp")
+        yield Delivered(node, *work.batch.id_range, size, len(todo.objects), event_us)
+
+
+def _each(pool: Executor, items: Iterable[T], ask: Callable[[T], R]) -> Iterator[tuple[T, R | Exception]]:
+    """Each item with what `ask` says of it, or with the NodeError that it raised."""
+
+    def safe(item: T) -> R | Exception:
+        try:
+            return ask(item)
+        except NodeError as error:
+            return error
+
+    items = list(items)
+    return zip(items, pool.map(safe, items), strict=True)
+
+
+def _fail(node: EdgeNode, error: Exception) -> Failed:
+    if not isinstance(error, StoreError):
+        node.stopped = error
+    return Failed(node, error)
+
+
+def _state(node: EdgeNode) -> Checkpoint:
+    assert node.position is not None
+    return node.position.state

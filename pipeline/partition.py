@@ -1,0 +1,67 @@
+"""Event time -> hour, and the keys of the lake. The only place where a key is spelled.
+
+    <stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine_id>-<first_id>-<last_id>.parquet
+
+The hour is the event's, in UTC; the id range is the batch's. A row whose timestamp is null or has no four-digit year
+is placed by its `recorded_at`, and at 1970-01-01T00 if that is no better: it must be findable, and it must not be lost.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import BUCKET_PREFIX, QUARANTINE
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+HOUR_US = 3_600_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_US = int((datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
+_PAST_US = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds() + 86_400) * 1_000_000
+
+
+def hours(timestamp: Ints, timestamp_null: Bools, recorded_at: Ints, recorded_null: Bools) -> Ints:
+    """Hours since 1970 under which rows are kept. All arrays have shape (rows,); times in microseconds."""
+    placed = np.where(_usable(recorded_at, recorded_null), recorded_at, 0)
+    placed = np.where(_usable(timestamp, timestamp_null), timestamp, placed)
+    return placed // HOUR_US
+
+
+def _usable(time_us: Ints, null: Bools) -> Bools:
+    return ~null & (time_us >= _FIRST_US) & (time_us < _PAST_US)
+
+
+def bucket(name: str) -> str:
+    return BUCKET_PREFIX + name
+
+
+def hour_folder(top: str, hour: int) -> str:
+    """`top`/year=.../hour=HH/ of an hour counted from 1970."""
+    t = _EPOCH + timedelta(hours=hour)
+    return f"{top}/year={t.year:04d}/month={t.month:02d}/day={t.day:02d}/hour={t.hour:02d}/"
+
+
+def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
+    """Key of a data object. `stage` is a stage's name or `validated/_quarantine`."""
+    return f"{hour_folder(stage, hour)}{turbine_id}-{first_id}-{last_id}.parquet"
+
+
+QUARANTINE_STAGE = f"validated/{QUARANTINE}"
+
+
+def id_range(key: str) -> tuple[int, int]:
+    """First and last id of the batch, from a data key."""
+    _, first, last = key.removesuffix(".parquet").rsplit("-", 2)
+    return int(first), int(last)
+
+
+def manifest_key(hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
+    return f"{hour_folder('metadata', hour)}{turbine_id}-{first_id}-{last_id}.json"
+
+
+def checkpoint_key(farm_id: str, turbine_id: str) -> str:
+    return f"checkpoints/{farm_id}/{turbine_id}.json"

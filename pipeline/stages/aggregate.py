@@ -1,0 +1,222 @@
+"""Event-time windows per turbine, with a watermark, and anomaly counts.
+
+A window is emitted once the watermark (newest valid event time less the allowed lateness) has passed its end, or at a
+drain. A row that comes later than that makes the whole window again, as its next revision, so that the latest revision
+always equals a recomputation over all valid rows. Windows that are still open travel in the checkpoint as sums:
+`COLUMNS` numbers that can be added to the sums of later rows (means and squared deviations by the pairwise formula of
+Chan, Golub and LeVeque, 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import records
+from pipeline.batch import Groups, floats, ints
+from pipeline.checkpoint import Checkpoint
+from pipeline.config import NodeConfig
+from pipeline.partition import Ints
+from pipeline.records import AGGREGATED, ANOMALIES, MEASURES
+
+Floats = npt.NDArray[np.float64]
+
+_ADDED = ("produced", "promised", "judged_rows", "judged_power", "judged_promise", *ANOMALIES[:4])
+_M = len(MEASURES)
+_MEAN, _SQUARES = slice(1, 1 + _M), slice(1 + _M, 1 + 2 * _M)
+_MIN, _MAX = slice(1 + 2 * _M, 1 + 3 * _M), slice(1 + 3 * _M, 1 + 4 * _M)
+_SUMS = slice(1 + 4 * _M, 1 + 4 * _M + len(_ADDED))
+COLUMNS = 1 + 4 * _M + len(_ADDED)
+"""Sums of a window: rows; mean, squared deviations, minimum, maximum of each measure; then the plain sums `_ADDED`."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the lake holds of windows that late rows fall into: sums over their earlier rows, and the last revision."""
+
+    sums: Mapping[int, Floats]  # window start in us -> COLUMNS numbers
+    revisions: Mapping[int, int]  # window start in us -> newest revision
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Of one group: the rows to emit (AGGREGATED), and the state for the next batch."""
+
+    emitted: pa.Table
+    open_windows: dict[int, tuple[float, ...]]
+    max_event_us: int | None
+    closed_until_us: int | None
+
+
+def aggregate(
+    validated: pa.Table,
+    groups: Groups,
+    before: Sequence[Checkpoint],
+    past: Mapping[int, Past],
+    final: Sequence[bool],
+) -> list[Windows]:
+    """The windows that each group's batch closes or changes.
+
+    validated: valid rows (VALIDATED) of the groups. past: group -> what is needed of closed windows that its late rows
+    touch. final: whether the group's batch is the last of a drain, which closes every window.
+    """
+    group, start, sums = window_sums(validated, groups)
+    times = ints(validated, "timestamp")
+    newest = np.maximum.reduceat(times, groups.offsets[:-1][np.diff(groups.offsets) > 0]) if len(times) else times
+    newest_of = dict(zip(np.flatnonzero(np.diff(groups.offsets)).tolist(), newest.tolist(), strict=True))
+    bounds = np.searchsorted(group, np.arange(len(groups.configs) + 1))
+    out = []
+    for i, config in enumerate(groups.configs):
+        fresh = dict(zip(start[bounds[i] : bounds[i + 1]].tolist(), sums[bounds[i] : bounds[i + 1]], strict=True))
+        out.append(_advance(config, before[i], fresh, newest_of.get(i), past.get(i, Past({}, {})), final[i]))
+    return out
+
+
+def _advance(
+    config: NodeConfig,
+    state: Checkpoint,
+    fresh: dict[int, Floats],
+    newest_us: int | None,
+    past: Past,
+    final: bool,
+) -> Windows:
+    """One node: adds fresh sums to what is known of each window, and decides which windows to emit."""
+    window_us = config.window_s * 1_000_000
+    known = {at: np.array(sums) for at, sums in state.open_windows.items()}
+    late = [at for at in fresh if state.closed_until_us is not None and at + window_us <= state.closed_until_us]
+    known.update({at: past.sums[at] for at in late if at in past.sums})
+    for at, sums in fresh.items():
+        known[at] = merge(known[at], sums) if at in known else sums
+    newest = max((t for t in (state.max_event_us, newest_us) if t is not None), default=None)
+    closed = state.closed_until_us
+    if newest is not None:
+        watermark = (newest - config.allowed_lateness_s * 1_000_000) // window_us * window_us
+        closed = watermark if closed is None else max(closed, watermark)
+        if final:
+            closed = max([closed, *(at + window_us for at in known)])
+    emitted = sorted(at for at in known if closed is not None and at + window_us <= closed)
+    revisions = [past.revisions.get(at, -1) + 1 for at in emitted]
+    table = _table(config, emitted, [known[at] for at in emitted], revisions)
+    still_open = {at: tuple(known[at].tolist()) for at in known if at not in emitted}
+    return Windows(table, still_open, newest, closed)
+
+
+def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats]:
+    """Group index, window start (us) and sums (shape (windows, COLUMNS)), ordered by group and start."""
+    times = ints(validated, "timestamp")
+    group = groups.of_row
+    length = np.array([config.window_s * 1_000_000 for config in groups.configs])
+    start = times // length[group] * length[group]
+    order = None
+    if np.any((start[1:] < start[:-1]) & (group[1:] == group[:-1])):
+        order = np.lexsort((start, group))  # stable: rows of a window stay in id order
+        group, start = group[order], start[order]
+    if len(start) == 0:
+        return group, start, np.empty((0, COLUMNS))
+    at = np.concatenate(([0], np.flatnonzero((start[1:] != start[:-1]) | (group[1:] != group[:-1])) + 1))
+    rows = np.diff(np.append(at, len(start)))
+    values = floats(validated, MEASURES)
+    added = _added(validated, groups)
+    if order is not None:
+        values, added = values[:, order], added[:, order]
+    sums = np.empty((len(at), COLUMNS))
+    sums[:, 0] = rows
+    mean = np.add.reduceat(values, at, axis=1) / rows
+    sums[:, _MEAN] = mean.T
+    sums[:, _SQUARES] = np.add.reduceat((values - np.repeat(mean, rows, axis=1)) ** 2, at, axis=1).T
+    sums[:, _MIN] = np.minimum.reduceat(values, at, axis=1).T
+    sums[:, _MAX] = np.maximum.reduceat(values, at, axis=1).T
+    sums[:, _SUMS] = np.add.reduceat(added, at, axis=1).T
+    return group[at], start[at], sums
+
+
+def merge(a: Floats, b: Floats) -> Floats:
+    """The sums over the rows of both; a and b have shape (COLUMNS,)."""
+    out = a + b  # right for the row count and the plain sums
+    difference = b[_MEAN] - a[_MEAN]
+    out[_MEAN] = a[_MEAN] + difference * (b[0] / out[0])
+    out[_SQUARES] = a[_SQUARES] + b[_SQUARES] + difference**2 * (a[0] * b[0] / out[0])
+    out[_MIN] = np.minimum(a[_MIN], b[_MIN])
+    out[_MAX] = np.maximum(a[_MAX], b[_MAX])
+    return out
+
+
+def _added(validated: pa.Table, groups: Groups) -> Floats:
+    """What each row adds to the plain sums, shape (len(_ADDED), rows)."""
+    wind, power, rotor, vibration, generator, gearbox = floats(
+        validated,
+        ("wind_speed", "power_output", "rotor_rpm", "vibration_level", "generator_temperature", "gearbox_temperature"),
+    )
+    promise = _promise(wind, groups)
+    rated = np.array([c.asset.rated_power or np.inf for c in groups.configs])[groups.of_row]
+    rated_rpm = np.array([c.asset.rated_rpm or np.inf for c in groups.configs])[groups.of_row]
+    running = np.asarray(pc.equal(validated.column("status"), "running").combine_chunks())
+    judged = running & (promise >= records.PROMISE_FLOOR * rated) & (promise > 0)
+    return np.stack(
+        [
+            np.maximum(power, 0.0),
+            promise,
+            judged,
+            np.where(judged, power, 0.0),
+            np.where(judged, promise, 0.0),
+            vibration > records.VIBRATION_ALARM,
+            generator > records.GENERATOR_ALARM,
+            gearbox > records.GEARBOX_ALARM,
+            rotor > records.OVERSPEED * rated_rpm,
+        ]
+    )
+
+
+def _promise(wind: Floats, groups: Groups) -> Floats:
+    """Power in MW that each row's turbine type promises at its wind speed; 0 outside the curve or without one."""
+    out = np.zeros(len(wind))
+    curves = [config.asset.power_curve for config in groups.configs]
+    i = 0
+    while i < len(curves):  # one interpolation per series of nodes of one type: in a farm, one
+        j = i + 1
+        while j < len(curves) and curves[j] == curves[i]:
+            j += 1
+        if curves[i]:
+            speed, power = np.array(curves[i]).T
+            part = slice(groups.offsets[i], groups.offsets[j])
+            out[part] = np.interp(wind[part], speed, power, left=0.0, right=0.0)
+        i = j
+    return out
+
+
+def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions: list[int]) -> pa.Table:
+    """AGGREGATED rows of one node, ordered by window."""
+    if not starts:
+        return AGGREGATED.empty_table()
+    s = np.stack(sums)
+    n = s[:, 0]
+    extra = dict(zip(_ADDED, s[:, _SUMS].T, strict=True))
+    under = extra["judged_power"] < records.UNDERPERFORMANCE * extra["judged_promise"]
+    counts = np.stack([*(extra[kind] for kind in ANOMALIES[:4]), np.where(under, extra["judged_rows"], 0.0)])
+    start = np.array(starts)
+    time = pa.timestamp("us", tz="UTC")
+    columns: dict[str, object] = {
+        "turbine_id": [config.turbine_id] * len(starts),
+        "farm_id": [config.farm_id] * len(starts),
+        "date": pa.array(start // 86_400_000_000, pa.int32()).view(pa.date32()),
+        "window_start": pa.array(start, time),
+        "window_end": pa.array(start + config.window_s * 1_000_000, time),
+        "efficiency": pa.array(
+            [a / b if b > 0 else None for a, b in zip(extra["produced"], extra["promised"], strict=True)], pa.float64()
+        ),
+        "rows": n.astype(np.int64),
+        "anomaly_count": counts.sum(axis=0).astype(np.int64),
+        "anomaly_kinds": [[k for k, c in zip(ANOMALIES, window, strict=True) if c > 0] for window in counts.T],
+        "revision": pa.array(revisions, pa.int32()),
+    }
+    for i, measure in enumerate(MEASURES):
+        columns[measure] = s[:, _MEAN][:, i]
+        columns[measure + "_min"] = s[:, _MIN][:, i]
+        columns[measure + "_max"] = s[:, _MAX][:, i]
+        columns[measure + "_std"] = np.sqrt(s[:, _SQUARES][:, i] / n)
+    return pa.Table.from_pydict({name: columns[name] for name in AGGREGATED.names}, schema=AGGREGATED)

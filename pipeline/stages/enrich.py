@@ -1,0 +1,60 @@
+"""Valid rows plus who measured them and where: Bacalhau's ids, node labels, asset data. Personal data stays behind.
+
+operator_contact and technician leave the node as keyed pseudonyms (HMAC-SHA256, stable within a fleet, different under
+another key), coordinates rounded to 0.1 degree (some 11 km: the farm, not the turbine). Without a key there is no
+pseudonym: the column is null, never the plain value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pyarrow as pa
+
+from pipeline.config import NodeConfig
+from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS, VALIDATED
+
+COORDINATE_DECIMALS = 1
+PSEUDONYM_HEX = 16
+
+
+def pseudonym(value: str | None, key_hex: str) -> str | None:
+    """`p-` and the first 64 bits of HMAC-SHA256(key, value) in hex."""
+    if not value or not key_hex:
+        return None
+    return "p-" + hmac.new(bytes.fromhex(key_hex), value.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_HEX]
+
+
+def facts(config: NodeConfig) -> dict[str, str | float | None]:
+    """What enrichment says of one node: the same on every row, made once per batch and not per row."""
+    asset = config.asset
+    values: dict[str, str | float | None] = {
+        "job_id": config.job_id,
+        "execution_id": config.execution_id,
+        "node_id": config.node_id,
+        "region": config.labels.get("region"),
+        "os_arch": config.labels.get("os_arch"),
+        "node_version": config.labels.get("version"),
+        "turbine_type": asset.turbine_type,
+        "serial_number": asset.serial_number,
+        "installation_date": asset.installation_date,
+        "operator_ref": pseudonym(asset.operator_contact, config.privacy_key),
+        "technician_ref": pseudonym(asset.technician, config.privacy_key),
+        "rated_power": asset.rated_power,
+        "hub_height": asset.hub_height,
+        "latitude_coarse": None if asset.latitude is None else round(asset.latitude, COORDINATE_DECIMALS),
+        "longitude_coarse": None if asset.longitude is None else round(asset.longitude, COORDINATE_DECIMALS),
+    }
+    return values
+
+
+def enrich(validated: pa.Table, config: NodeConfig) -> pa.Table:
+    """VALIDATED rows of one node -> ENRICHED rows. The new columns are dictionaries of one value: they cost nothing."""
+    values = facts(config)
+    same = pa.Array.from_buffers(pa.int8(), validated.num_rows, [None, pa.py_buffer(bytes(validated.num_rows))])
+    arrays = [validated.column(name) for name in VALIDATED.names]
+    for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS):
+        value = pa.array([values[name]], ENRICHED.field(name).type)
+        arrays.append(pa.DictionaryArray.from_arrays(same, value))
+    return pa.Table.from_arrays(arrays, names=ENRICHED.names)

@@ -1,0 +1,159 @@
+"""Splits ingested rows into valid ones and rejected ones, each rejected row with the first rule it breaks.
+
+The rules, their order and their thresholds are `pipeline.records.RULES`. Most look at a row alone. Two look back:
+`stuck` needs the series of equal readings that the batch before ended with, which the checkpoint carries; `duplicate`
+needs the timestamps of earlier valid rows, and only where a row is not newer than everything before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import records
+from pipeline.batch import Groups, floats, ints, nulls
+from pipeline.checkpoint import Checkpoint, Run
+from pipeline.partition import Bools, Ints
+from pipeline.records import CHANNEL_NAMES, CHANNELS, RULES
+
+Rules = npt.NDArray[np.int8]
+
+_LOW = np.array([[c.low] for c in CHANNELS])
+_HIGH = np.array([[c.high] for c in CHANNELS])
+_STUCK = [i for i, c in enumerate(CHANNELS) if c.stuck]
+_WIND, _ROTOR, _POWER = (CHANNEL_NAMES.index(n) for n in ("wind_speed", "rotor_rpm", "power_output"))
+
+
+class _Verdicts:
+    """The first broken rule of each row: index into RULES, -1 where none is broken."""
+
+    def __init__(self, rows: int) -> None:
+        self.rule: Rules = np.full(rows, -1, dtype=np.int8)
+
+    def reject(self, mask: Bools, rule: str) -> None:
+        self.rule[mask & (self.rule < 0)] = RULES.index(rule)
+
+    @property
+    def sound(self) -> Bools:
+        return self.rule < 0
+
+
+def validate(
+    ingested: pa.Table, groups: Groups, before: Sequence[Checkpoint], history: Mapping[int, Ints]
+) -> tuple[Rules, list[dict[str, Run]]]:
+    """First broken rule of each row (index into RULES, -1 for a valid row), and each group's series afterwards.
+
+    ingested: INGESTION schema. before: each group's state before its batch. history: group -> timestamps (us) of its
+    earlier valid rows in the hours of those of its rows that are not newer than `max_event_us`.
+    """
+    verdicts = _Verdicts(ingested.num_rows)
+    values = floats(ingested, CHANNEL_NAMES)
+    timestamp = ints(ingested, "timestamp")
+    _check_alone(ingested, groups, values, timestamp, verdicts)
+    runs = _check_stuck(values, timestamp, groups, before, verdicts)
+    _check_duplicates(timestamp, groups, before, history, verdicts)
+    return verdicts.rule, runs
+
+
+def _check_alone(table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts) -> None:
+    """The rules that look at one row at a time."""
+    recorded = ints(table, "recorded_at")
+    out.reject(~nulls(table, records.RESCUED), "type")
+    missing: Bools = np.logical_or.reduce(np.isnan(values))
+    for column in ("timestamp", "recorded_at", "turbine_id", "status"):
+        missing |= nulls(table, column)
+    out.reject(missing, "null")
+    owner = pa.array([config.turbine_id for config in groups.configs]).take(pa.array(groups.of_row))
+    out.reject(~_true(pc.equal(table.column("turbine_id"), owner)), "identity")
+    out.reject((t < records.TIME_MIN_US) | (t >= records.TIME_MAX_US), "time.range")
+    out.reject(t > recorded + records.FUTURE_TOLERANCE_US, "time.future")
+    out.reject(t < recorded - records.STALE_AFTER_US, "time.stale")
+    out.reject(~_true(pc.is_in(table.column("status"), pa.array(records.STATES))), "state")
+    outside: Bools = np.logical_or.reduce((values < _LOW) | (values > _HIGH))
+    out.reject(outside, "range")
+
+    rated = np.array([config.asset.rated_power or np.inf for config in groups.configs])[groups.of_row]
+    power = values[_POWER]
+    generating = power > records.POWER_FLOOR * rated
+    out.reject(generating & (values[_ROTOR] < records.ROTOR_STANDSTILL_RPM), "power.rotor")
+    out.reject(power > records.RATED_CEILING * rated, "power.rated")
+    out.reject(generating & (values[_WIND] < records.WIND_CALM), "power.wind")
+
+
+def _true(array: pa.ChunkedArray) -> Bools:
+    return np.asarray(array.fill_null(False).combine_chunks())
+
+
+def _check_stuck(
+    values: npt.NDArray[np.float64], t: Ints, groups: Groups, before: Sequence[Checkpoint], out: _Verdicts
+) -> list[dict[str, Run]]:
+    """Applies the rule `stuck` and gives each group's last series per channel."""
+    rows = np.flatnonzero(out.sound)
+    kept = groups.select(out.sound)
+    runs: list[dict[str, Run]] = [dict(state.runs) for state in before]
+    filled = np.flatnonzero(np.diff(kept.offsets))
+    first, last = kept.offsets[filled], kept.offsets[filled + 1] - 1
+    time = t[rows]
+    position = np.arange(len(rows))
+    for channel in _STUCK:
+        name = CHANNEL_NAMES[channel]
+        value = values[channel, rows]
+        begins = np.ones(len(rows), dtype=bool)
+        begins[1:] = value[1:] != value[:-1]
+        begins[first] = True
+        start = np.maximum.accumulate(np.where(begins, position, 0))
+        count, since = position - start + 1, time[start]
+        for group, at in zip(filled, first, strict=True):  # a series may go on from the batch before
+            carried = runs[group].get(name)
+            if carried is not None and carried[0] == value[at]:
+                same = slice(at, at + np.searchsorted(start[at : kept.offsets[group + 1]], at, side="right"))
+                count[same] += carried[1]
+                since[same] = carried[2]
+        stuck = (value != 0) & (count >= records.STUCK_ROWS) & (time - since >= records.STUCK_AFTER_US)
+        out.reject(_scatter(stuck, rows, len(t)), "stuck")
+        for group, v, n, s in zip(
+            filled, value[last].tolist(), count[last].tolist(), since[last].tolist(), strict=True
+        ):
+            runs[group][name] = (v, n, s)
+    return runs
+
+
+def _check_duplicates(
+    t: Ints, groups: Groups, before: Sequence[Checkpoint], history: Mapping[int, Ints], out: _Verdicts
+) -> None:
+    """Applies the rule `duplicate`. Only groups that are not strictly newer, row by row, are looked at closely."""
+    rows = np.flatnonzero(out.sound)
+    kept = groups.select(out.sound)
+    if len(rows) == 0:
+        return
+    time, group = t[rows], kept.of_row
+    older = np.zeros(len(rows), dtype=bool)
+    older[1:] = (time[1:] <= time[:-1]) & (group[1:] == group[:-1])
+    filled = np.flatnonzero(np.diff(kept.offsets))
+    first = kept.offsets[filled]
+    newest = np.array([_or_lowest(before[i].max_event_us) for i in filled.tolist()])
+    older[first] |= time[first] <= newest
+    repeated = np.zeros(len(rows), dtype=bool)
+    for i in np.unique(group[older]):
+        part = slice(kept.offsets[i], kept.offsets[i + 1])
+        _, index = np.unique(time[part], return_index=True)
+        again = np.ones(part.stop - part.start, dtype=bool)
+        again[index] = False
+        if i in history:
+            again |= np.isin(time[part], history[i])
+        repeated[part] = again
+    out.reject(_scatter(repeated, rows, len(t)), "duplicate")
+
+
+def _or_lowest(time_us: int | None) -> int:
+    return np.iinfo(np.int64).min if time_us is None else time_us
+
+
+def _scatter(mask: Bools, rows: Ints, n: int) -> Bools:
+    out = np.zeros(n, dtype=bool)
+    out[rows[mask]] = True
+    return out
