@@ -55,7 +55,7 @@ def parse_count(text: str) -> int:
 def parse_duration(text: str) -> int:
     """A length of time in microseconds: `90s`, `15m`, `1h30m`, `500ms`, `2d`."""
     example = "write for example 90s, 15m, 1h30m or 2d"
-    if re.fullmatch(_NUMBER, text):
+    if re.fullmatch(_STEP, text):
         raise ValueError(f"'{text}' has no unit; write {text}s, {text}m or {text}h")
     if text.startswith("-") and re.match(DURATION_PATTERN, text[1:]):
         raise ValueError(f"'{text}' is negative; a length of time counts from 0")

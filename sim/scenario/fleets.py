@@ -1,0 +1,30 @@
+"""The part of a fleet that a scenario runs: some of its farms, or fewer turbines, by largest remainder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.fleet import Fleet
+from sim.fleet.loader import largest_remainder
+from sim.yamlfile import suggestion
+
+
+def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple[int, str]]]:
+    """The fleet with only these farms, in its own order, and (index, message) of each unknown name."""
+    known = [farm.farm_id for farm in fleet.farms]
+    wrong = [(i, f"unknown farm '{w}'{suggestion(w, known)}") for i, w in enumerate(wanted) if w not in known]
+    return replace(fleet, farms=tuple(farm for farm in fleet.farms if farm.farm_id in wanted)), wrong
+
+
+def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
+    """The first turbines of every farm, `wanted` in all, in proportion; a farm left with none takes no part.
+
+    Raises ValueError when the fleet has fewer: positions are not invented here.
+    """
+    if wanted > fleet.turbines:
+        raise ValueError(
+            f"{wanted:,} is more than the {fleet.turbines:,} there are; write a fleet file for a larger fleet"
+        )
+    counts = largest_remainder([farm.turbines for farm in fleet.farms], wanted)
+    cut = (replace(farm, positions=farm.positions[:n]) for farm, n in zip(fleet.farms, counts, strict=True) if n)
+    return replace(fleet, farms=tuple(cut))

@@ -1,0 +1,139 @@
+"""From a scenario file to a Scenario, or to every error in it at once.
+
+    scenario = load(Path("scenarios/quickstart.yaml"), ["clock.duration=1m"])
+
+The steps: read the file and what it extends (`sources`), apply overrides, type each value (`document`), check rules
+between values (`rules`), resolve the fleet. A step that finds errors does not stop the next; only text that is not
+YAML does. pydantic's own errors are turned into the user's words and the place in the file here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from sim import yamlfile
+from sim.fleet import Fleet, FleetError, load_fleet
+from sim.model.faults import DataFault
+from sim.scenario import fleets, rules, sources, text
+from sim.scenario.document import DataFaultChoice, Document
+from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
+from sim.scenario.wording import empty, model_of, name, place, translate
+from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
+from sim.yamlfile import Mapping, Problem
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Load a scenario. Raises ScenarioError with every problem of the file, of what it extends and of the overrides."""
+    tree, problems = sources.read(path)
+    if tree is None:
+        raise ScenarioError(_sorted(problems, path))
+    problems += sources.override(tree, overrides)
+    data = yamlfile.plain(tree)
+    if isinstance(data.get("fleet"), str):
+        data["fleet"] = {"preset": data["fleet"]}
+    _fill(Document, data)
+    unwritten = list(empty(tree))
+    for at in unwritten:
+        problems.append(Problem.at(place(tree, at), f"{name(at)} has no value; write one or remove it"))
+    document = None
+    try:
+        document = Document.model_validate(data)
+    except ValidationError as error:
+        wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
+        problems += [wrong for wrong in wrongs if wrong is not None]
+    problems += [Problem.at(place(tree, at, key), message) for at, message, key in rules.check(data)]
+    fleet, more = _fleet(tree, data, path)
+    problems += more
+    if problems or document is None or fleet is None:
+        raise ScenarioError(_sorted(problems, path))
+    end_us = instant_us(document.clock.end) if document.clock.end else None
+    start_us = instant_us(document.clock.start)
+    return Scenario(
+        name=document.name,
+        seed=document.seed,
+        fleet=fleet,
+        clock=Clock(
+            start=document.clock.start,
+            duration_us=document.clock.duration or (end_us or 0) - start_us,
+            sample_us=document.clock.sample_every,
+        ),
+        pipeline=PipelineSettings(
+            flush_every_s=document.pipeline.flush_every // SECOND_US,
+            window_s=document.pipeline.window // SECOND_US,
+            allowed_lateness_s=document.pipeline.allowed_lateness // SECOND_US,
+        ),
+        uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
+        data_faults=tuple(_fault(choice) for choice in document.data_faults),
+        expect=document.expect,
+        text=text.write(data),
+    )
+
+
+def _fault(choice: DataFaultChoice) -> DataFault:
+    return DataFault(
+        kind=choice.kind,
+        rate_per_turbine_day=choice.rate,
+        channels=choice.channels or (),
+        duration_s=choice.duration / SECOND_US if choice.duration else None,
+        delay_s=choice.delay / SECOND_US if choice.delay else None,
+        farms=choice.farms or (),
+    )
+
+
+def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | None, list[Problem]]:
+    """The fleet as far as it can be resolved, the part of it that runs, and what is wrong with the choice."""
+    choice = data["fleet"]
+    preset = choice.get("preset") if isinstance(choice, dict) else None
+    if not isinstance(preset, str) or not preset:
+        return None, []
+    at = place(tree, ("fleet", "preset"))
+    base = path.parent if at.file.startswith("--set") else Path(at.file).parent
+    try:
+        fleet = load_fleet(preset, base)
+    except FleetError as error:
+        return None, [
+            p if p.line else Problem.at(at, p.message if p.file == preset else f"fleet: {p}") for p in error.problems
+        ]
+    problems = []
+    farms, turbines = choice.get("farms"), choice.get("turbines")
+    if isinstance(farms, list) and all(isinstance(farm, str) for farm in farms):
+        fleet, wrong = fleets.some_farms(fleet, tuple(farms))
+        problems += [Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong]
+    if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and not problems:
+        try:
+            fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
+        except ValueError as error:
+            problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
+    if not problems:
+        found = rules.check_farms(data, [farm.farm_id for farm in fleet.farms])
+        problems += [Problem.at(place(tree, one.path), one.message) for one in found]
+    if preset.endswith((".yaml", ".yml")) or "/" in preset:
+        choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
+    return fleet, problems
+
+
+def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
+    """Write the defaults of a model into the data, as a user would write them."""
+    for key, field in model.model_fields.items():
+        inner = model_of(field)
+        if inner is not None and not field.is_required() and not get_args(field.annotation):
+            data.setdefault(key, {})
+        elif isinstance(field.default, str):
+            data.setdefault(key, field.default)
+        if inner is not None and isinstance(data.get(key), dict):
+            _fill(inner, data[key])
+
+
+def _sorted(problems: list[Problem], path: Path) -> list[Problem]:
+    """The scenario's own problems first, then other files', then overrides' in their order; by line; each once."""
+
+    def key(problem: Problem) -> tuple[object, ...]:
+        override = problem.file.startswith("--set")
+        return override, problem.file != str(path), len(problem.file) if override else 0, problem
+
+    return sorted(set(problems), key=key)

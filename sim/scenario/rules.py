@@ -1,0 +1,151 @@
+"""Rules between the fields of a scenario: what pydantic cannot see because it looks at one value at a time.
+
+Each rule works on whatever values can be read, so that a mistake elsewhere does not hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from math import gcd
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pipeline.records import TIME_MAX_US, TIME_MIN_US
+from sim.model.faults import KINDS
+from sim.units import DAY_S, SECOND_US, format_duration, instant_us, parse_duration, parse_instant
+from sim.yamlfile import suggestion
+
+Path = tuple[str | int, ...]
+T = TypeVar("T")
+
+
+class Finding(NamedTuple):
+    """What is wrong with the value at a path of keys and indices, or with its very presence (`key`)."""
+
+    path: Path
+    message: str
+    key: bool = False
+
+
+Found = Iterator[Finding]
+
+_FIRST: Final = datetime.fromtimestamp(TIME_MIN_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
+_LAST: Final = datetime.fromtimestamp(TIME_MAX_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
+
+
+def check(data: dict[str, Any]) -> Found:
+    """All rules over a scenario's data: texts in dicts and lists, defaults filled in."""
+    yield from _span(data)
+    yield from _steps(data)
+    yield from _whole_seconds(data)
+    yield from _faults(data)
+
+
+def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
+    """Farms that a data fault names must take part in the run."""
+    for i, fault in enumerate(_list(data, "data_faults")):
+        for j, farm in enumerate(_list(fault, "farms")):
+            if isinstance(farm, str) and farm not in farms:
+                message = f"farm '{farm}' takes no part in this run{suggestion(farm, farms)}"
+                yield Finding(("data_faults", i, "farms", j), message)
+
+
+def _span(data: dict[str, Any]) -> Found:
+    clock = data.get("clock")
+    if not isinstance(clock, dict):
+        return
+    if "duration" in clock and "end" in clock:
+        yield Finding(("clock", "end"), "clock has both 'duration' and 'end'; keep one of them", key=True)
+        return
+    if "duration" not in clock and "end" not in clock:
+        yield Finding(("clock",), "missing key 'duration' in clock; add for example 'duration: 1h', or an 'end'")
+    start, end = _read(data, ("clock", "start"), parse_instant), _read(data, ("clock", "end"), parse_instant)
+    length = _read(data, ("clock", "duration"), parse_duration)
+    if start is not None and end is not None:
+        if end < start:
+            yield Finding(("clock", "end"), f"clock.end: {clock['end']} is before the start, {clock['start']}")
+        elif end == start:
+            yield Finding(("clock", "end"), f"clock.end: {clock['end']} is the start itself; nothing would run")
+    if start is not None and not TIME_MIN_US <= instant_us(start) < TIME_MAX_US:
+        message = f"clock.start: {clock['start']} is outside {_FIRST} to {_LAST}; every row would be quarantined"
+        yield Finding(("clock", "start"), message)
+    elif start is not None and (end or length):
+        stop_us = instant_us(end) if end else instant_us(start) + (length or 0)
+        if stop_us > TIME_MAX_US:
+            key = "end" if end else "duration"
+            yield Finding(
+                ("clock", key), f"clock.{key}: the run goes on after {_LAST}, where every row would be quarantined"
+            )
+
+
+def _steps(data: dict[str, Any]) -> Found:
+    """The sample step divides everything cut by time, and windows divide a day, so that none lies in two dates."""
+    sample = _read(data, ("clock", "sample_every"), parse_duration)
+    window = _read(data, ("pipeline", "window"), parse_duration)
+    spans = {
+        "clock.duration": _duration(data),
+        "pipeline.flush_every": _read(data, ("pipeline", "flush_every"), parse_duration),
+        "pipeline.window": window,
+    }
+    lengths = {name: us for name, us in spans.items() if us}
+    if sample and (uneven := [f"{name} ({format_duration(us)})" for name, us in lengths.items() if us % sample]):
+        instead = format_duration(_divisor(gcd(*lengths.values()), sample))
+        message = f"clock.sample_every: {format_duration(sample)} does not divide {', '.join(uneven)}; use {instead}"
+        yield Finding(("clock", "sample_every"), message)
+    day = DAY_S * SECOND_US
+    if window and day % window:
+        instead = format_duration(_divisor(day, window))
+        message = f"pipeline.window: {format_duration(window)} does not divide a day; use {instead}"
+        yield Finding(("pipeline", "window"), message)
+
+
+def _whole_seconds(data: dict[str, Any]) -> Found:
+    for key in ("flush_every", "window", "allowed_lateness"):
+        us = _read(data, ("pipeline", key), parse_duration)
+        if us and us % SECOND_US:
+            yield Finding(
+                ("pipeline", key), f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it"
+            )
+
+
+def _faults(data: dict[str, Any]) -> Found:
+    """Settings of a data fault that its kind does not have."""
+    for i, fault in enumerate(_list(data, "data_faults")):
+        kind = fault.get("kind") if isinstance(fault, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS:
+            continue
+        for key in ("channels", "duration", "delay"):
+            if key in fault and key not in KINDS[kind]:
+                message = f"data_faults[{i}].{key}: {kind} has no {key}; remove the key"
+                yield Finding(("data_faults", i, key), message, key=True)
+
+
+def _duration(data: dict[str, Any]) -> int | None:
+    start, end = _read(data, ("clock", "start"), parse_instant), _read(data, ("clock", "end"), parse_instant)
+    if start is not None and end is not None:
+        return max(0, instant_us(end) - instant_us(start))
+    return _read(data, ("clock", "duration"), parse_duration)
+
+
+def _divisor(whole: int, wanted: int) -> int:
+    """The largest divisor of `whole` that is at most `wanted`, among the thousand nearest parts; else 1 us."""
+    first = max(1, -(-whole // wanted))
+    return next((whole // parts for parts in range(first, first + 1000) if whole % parts == 0), 1)
+
+
+def _read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | None:
+    """The value at the path, or None when it is absent or wrong in itself (which the models report)."""
+    node: Any = data
+    for step in path:
+        if not isinstance(node, dict) or step not in node:
+            return None
+        node = node[step]
+    try:
+        return parse(node) if isinstance(node, str) else None
+    except ValueError:
+        return None
+
+
+def _list(data: Any, key: str) -> list[Any]:
+    found = data.get(key) if isinstance(data, dict) else None
+    return found if isinstance(found, list) else []

@@ -1,0 +1,87 @@
+"""A scenario, loaded: typed, checked and resolved, ready to run. Immutable, and picklable for the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from sim.fleet import Fleet
+from sim.measure.thresholds import Expectation
+from sim.model.faults import DataFault
+from sim.units import SECOND_US, instant_us
+from sim.yamlfile import Problem
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot run. `problems` holds everything that is wrong with it, `str()` prints one a line."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The virtual time of a run: samples at start, start + sample_every, ... before the end. `start` is in UTC."""
+
+    start: datetime
+    duration_us: int
+    sample_us: int
+
+    @property
+    def start_us(self) -> int:
+        """Microseconds since 1970."""
+        return instant_us(self.start)
+
+    @property
+    def end_us(self) -> int:
+        """The first microsecond after the run."""
+        return self.start_us + self.duration_us
+
+    @property
+    def samples(self) -> int:
+        """Rows per turbine."""
+        return self.duration_us // self.sample_us
+
+    @property
+    def duration_s(self) -> float:
+        return self.duration_us / SECOND_US
+
+    @property
+    def sample_every_s(self) -> float:
+        return self.sample_us / SECOND_US
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """What every node's configuration says, in whole seconds."""
+
+    flush_every_s: int
+    window_s: int
+    allowed_lateness_s: int
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """The modelled line of one farm, shared by its nodes."""
+
+    bandwidth_bit_per_s: float
+    latency_s: float
+
+
+class Scenario(BaseModel):
+    """One scenario. `text` is its resolved YAML: no `extends`, every default written out; it loads to the same run."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+
+    name: str
+    seed: int
+    fleet: Fleet
+    clock: Clock
+    pipeline: PipelineSettings
+    uplink: Uplink
+    data_faults: tuple[DataFault, ...]
+    expect: tuple[Expectation, ...]
+    text: str

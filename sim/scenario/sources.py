@@ -1,0 +1,135 @@
+"""Where a scenario's values come from: its file, the files it extends, and overrides; one tree of nodes in the end.
+
+Every node keeps the place it was written at, so an error in an inherited value names the line of the file that holds
+it, and one in an override names `--set N`. Mappings are merged key by key, everything else is replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence as Seq
+from pathlib import Path
+from typing import Final
+
+from sim import yamlfile
+from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence
+
+INSTEAD: Final = {"duration": "end", "end": "duration"}
+"""Keys of `clock` that replace each other: who sets one does not inherit the other."""
+
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+
+def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list[Problem]]:
+    """Read a scenario file and all it extends. The tree is None when some file has no usable structure."""
+    tree, problems = yamlfile.parse(path)
+    if tree is None:
+        return None, problems
+    if not isinstance(tree, Mapping):
+        return None, [*problems, Problem.at(tree.place, "a scenario is a mapping of keys to values, such as 'seed: 7'")]
+    parent = tree.entries.get("extends")
+    if not isinstance(parent, Scalar) or not parent.text:
+        return tree, problems  # absent or malformed; the schema judges the latter
+    other = path.parent / parent.text
+    chain = (*below, path)
+    if other.resolve() in [step.resolve() for step in chain]:
+        circle = " -> ".join(str(step) for step in (*chain, other))
+        return None, [*problems, Problem.at(parent.place, f"extends: goes in a circle: {circle}")]
+    if not other.is_file():
+        names = sorted(file.name for file in other.parent.glob("*.yaml")) if other.parent.is_dir() else []
+        hint = yamlfile.nearest(other.name, names)
+        also = f"; did you mean '{hint}'?" if hint else "; the path counts from this file's folder"
+        return None, [*problems, Problem.at(parent.place, f"extends: there is no file {other}{also}")]
+    inherited, more = read(other, chain)
+    return (merge(inherited, tree) if inherited is not None else None), [*problems, *more]
+
+
+def merge(under: Mapping, over: Mapping, path: str = "") -> Mapping:
+    """`over` on top of `under`, as a new mapping that stands where `over` stands."""
+    merged = Mapping(over.place, dict(under.entries), dict(under.keys))
+    for key, node in over.entries.items():
+        below = merged.entries.get(key)
+        if isinstance(below, Mapping) and isinstance(node, Mapping):
+            node = merge(below, node, f"{path}{key}.")
+        merged.entries[key], merged.keys[key] = node, over.keys[key]
+        if path == "clock." and key in INSTEAD and INSTEAD[key] not in over.entries:
+            _drop(merged, INSTEAD[key])
+    return merged
+
+
+def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
+    """Apply `path=value` settings, in order, to the tree in place. Values are read as YAML: `a=[1, 2]`, `a={b: c}`."""
+    problems = []
+    for number, setting in enumerate(settings, 1):
+        place = Place(f"--set {number}")
+        path, equals, text = setting.partition("=")
+        steps = _steps(path.strip())
+        if not equals or steps is None:
+            message = f"'{setting}' is not path=value; write for example clock.duration=10m or data_faults[0].rate=..."
+            problems.append(Problem.at(place, message))
+            continue
+        if text.strip():
+            value, wrong = yamlfile.parse_text(text, place)
+            problems.extend(wrong)
+        else:
+            value = Scalar(place, "", empty=True)
+        if value is not None and (message := _assign(tree, steps, value, place)):
+            problems.append(Problem.at(place, message))
+    return problems
+
+
+def _steps(path: str) -> list[str | int] | None:
+    """`a.b[0].c` as ["a", "b", 0, "c"]; None when it is no such path."""
+    found = list(_STEP.finditer(path))
+    if not found or "".join(m[0] for m in found) != path or path[0] in ".[":
+        return None
+    return [int(m[2]) if m[2] is not None else m[1].strip() for m in found]
+
+
+def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) -> str | None:
+    """Put the value at the path, making mappings that are missing. The message of what is in the way, or None."""
+    node: Node = tree
+    for i, step in enumerate(steps):
+        last = i == len(steps) - 1
+        here = _join(steps[:i])
+        if isinstance(step, int):
+            if not isinstance(node, Sequence):
+                return f"{here} is not a list, so {here}[{step}] does not exist"
+            if step >= len(node.items):
+                size = len(node.items)
+                return (
+                    f"{here}[{step}] does not exist; {here} has {size} {'entry' if size == 1 else 'entries'}, from [0]"
+                )
+            if last:
+                node.items[step] = value
+            else:
+                node = node.items[step]
+        else:
+            if not isinstance(node, Mapping):
+                what = "a list; name an entry" if isinstance(node, Sequence) else "a single value; set it as a whole"
+                form = f"{here}[0].{step}=..." if isinstance(node, Sequence) else f"{here}={{{step}: ...}}"
+                return f"{here} is {what}, for example {form}"
+            if last:
+                node.entries[step], node.keys[step] = value, place
+                if steps[:-1] == ["clock"] and step in INSTEAD:
+                    _drop(node, INSTEAD[step])
+            else:
+                below = node.entries.get(step)
+                if below is None:
+                    below, node.keys[step] = Mapping(place), place
+                elif step == "fleet" and i == 0 and isinstance(below, Scalar):  # `fleet: full` is short for a mapping
+                    below = Mapping(below.place, {"preset": below}, {"preset": below.place})
+                node.entries[step] = below
+                node = below
+    return None
+
+
+def _drop(mapping: Mapping, key: str) -> None:
+    mapping.entries.pop(key, None)
+    mapping.keys.pop(key, None)
+
+
+def _join(steps: list[str | int]) -> str:
+    """The path as a user writes it."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return text.removeprefix(".")
