@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
-from sim.report.result import Cell, Figure, Finding, Injected, Lake, Outcome, Result, Run, Shard
+from sim.report.result import Cell, Figure, Finding, Injected, Lake, Result, Run, Shard
 
 FARMS = {"A": 158, "B": 184, "C": 211, "D": 132, "E": 237, "F": 316, "G": 105, "H": 157}
 REGIONS = dict(zip(FARMS, ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"), strict=False))

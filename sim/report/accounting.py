@@ -82,7 +82,7 @@ def bands(cells: Iterable[Cell]) -> list[Band]:
     everything = list(cells)
     hours = {cell.hour: datetime.fromisoformat(cell.hour) for cell in everything}
     hourly = len({at.date() for at in hours.values()}) <= _HOURLY_DAYS
-    title, column = ("%Y-%m-%d", "%H:00") if hourly else ("%Y-%m", "%d")
+    title, column = ("%Y-%m-%d", "%H h") if hourly else ("%Y-%m", "%d")
     grid: dict[str, dict[tuple[str, str], list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in everything:
         at = hours[cell.hour]

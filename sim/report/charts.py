@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from sim.measure.latency import Latency
 from sim.measure.throughput import Series
@@ -68,6 +68,7 @@ def throughput(series: Series, ceiling_per_s: float | None) -> str:
             place: Any = {"xytext": (0, 4), "textcoords": "offset points", "ha": "right"}
             at = (len(series.objects_per_s) * series.bucket_s, ceiling_per_s)
             objects.annotate(label, at, color=VERMILLION, fontweight="bold", **place)
+        objects.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         objects.set_xlabel("seconds since the first store operation (wall time)")
         return _svg(figure, "throughput")
 
@@ -99,7 +100,10 @@ def latency(latencies: Sequence[Latency]) -> str | None:
                 label = name if place == 0 else None
                 axes.plot(max(getattr(response, name), 1e-3), place, shape, color=colour, markersize=8, label=label)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value / 1000)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", which="minor", size=0)
         axes.set_yticks(range(len(shown)), [kind.upper() for kind, _ in shown])
         axes.set_ylim(len(shown) - 0.45, -0.55)
         axes.grid(axis="y", visible=False)

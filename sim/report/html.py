@@ -20,8 +20,8 @@ from sim.report.result import WRONGS, Result
 FINDINGS_SHOWN: Final = 200
 HEADLINES: Final = (
     ("rows.generated", "Rows generated"),
-    ("throughput.rows_per_s", "Throughput"),
-    ("throughput.objects_per_s", "Objects written"),
+    ("throughput.rows_per_s", "Row throughput"),
+    ("throughput.objects_per_s", "Object throughput"),
     ("store.put_ceiling_per_s", "Store's PUT ceiling"),
     ("latency.put.p99", "PUT latency, p99"),
     ("freshness.p99", "Freshness, p99"),
@@ -50,7 +50,9 @@ def sentence(result: Result) -> str:
     said = [f"Rows in the wrong: {', '.join(wrong)}." if wrong else ""]
     said.append(f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else "")
     text = " ".join(part for part in said if part)
-    return text or f"{_EXIT.get(result.exit_code, 'No verdict was reached').capitalize()}."
+    if text:
+        return text
+    return "Not one row of the lake was judged." if not result.completeness else "No row was found to be wrong."
 
 
 def render(result: Result, operations: pa.Table | None) -> str:
@@ -76,7 +78,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
         result=result,
         sentence=sentence(result),
         exit_meaning=_EXIT.get(result.exit_code, ""),
-        headlines=[(label, result.figures[name]) for name, label in HEADLINES if name in result.figures],
+        headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
         stages=accounting.by_stage(result),
         wrongs=WRONGS,
         bands=accounting.bands(result.completeness),

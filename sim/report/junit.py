@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from sim.report.numbers import count, decimal
-from sim.report.result import WRONGS, Cell, Outcome, Result
+from sim.measure.thresholds import Outcome
+from sim.report.numbers import count
+from sim.report.result import WRONGS, Cell, Result
 
 _HOURS_LISTED: Final = 50
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no legal XML 1.0 characters
@@ -32,7 +33,7 @@ def render(result: Result) -> str:
     """The document, newline at the end."""
     suites = {
         "verdict": [_verdict(result)],
-        "expectations": [_expectation(outcome) for outcome in result.expectations],
+        "expectations": [_expectation(result, outcome) for outcome in result.expectations],
         "completeness": _completeness(result.completeness),
     }
     root = ET.Element(
@@ -59,12 +60,12 @@ def _verdict(result: Result) -> _Case:
     return _Case("verdict", name, tag, f"verdict {result.verdict}, exit code {result.exit_code}", text)
 
 
-def _expectation(outcome: Outcome) -> _Case:
+def _expectation(result: Result, outcome: Outcome) -> _Case:
     if outcome.passed:
         return _Case("expectations", outcome.text)
     if outcome.passed is None or outcome.value is None:
         return _Case("expectations", outcome.text, "error", "the figure could not be determined", outcome.text)
-    message = f"the figure is {decimal(outcome.value)}"
+    message = f"the figure is {result.told(outcome)}"
     return _Case("expectations", outcome.text, "failure", message, f"{outcome.text}: {message}")
 
 

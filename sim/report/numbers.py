@@ -44,7 +44,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     if seconds < 1:
-        return f"{decimal(float(f'{seconds * 1000:.3g}'))} ms"
+        ms = seconds * 1000
+        return "0 ms" if ms == 0 else f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     whole = round(seconds)
@@ -60,8 +61,10 @@ def percent(part: int, whole: int) -> str:
         return NOTHING
     if part == whole:
         return "100 %"
+    if part == 0:
+        return "0 %"
     share = 100 * part / whole
-    return f"{min(max(share, 0.01), 99.99) if 0 < part < whole else share:.2f} %"
+    return f"{min(max(share, 0.01), 99.99):.2f} %"
 
 
 def split(value: int | float | None, unit: str) -> tuple[str, str]:
@@ -73,7 +76,7 @@ def split(value: int | float | None, unit: str) -> tuple[str, str]:
         return number, prefix
     if unit == "s":
         number, _, rest = duration(value).partition(" ")
-        return number, rest
+        return (f"{number} {rest}", "") if " " in rest else (number, rest)
     if unit.startswith("USD"):
         return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}", unit
     return decimal(value), unit

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
+from sim.report import numbers
 
 SCHEMA_VERSION: Final = 1
 RESULT_FILE: Final = "result.json"
@@ -42,15 +45,6 @@ class Figure(_Record):
     value: int | float | None
     unit: str
     kind: Kind
-
-
-@dataclass(frozen=True)
-class Outcome(_Record):
-    """What became of one expectation. `passed` None: its figure could not be determined."""
-
-    text: str
-    passed: bool | None
-    value: int | float | None
 
 
 @dataclass(frozen=True)
@@ -169,6 +163,12 @@ class Result(_Record):
         """The figure's value; None when it is not there or could not be determined."""
         found = self.figures.get(name)
         return None if found is None else found.value
+
+    def told(self, outcome: Outcome) -> str:
+        """The value of an expectation's figure, with the figure's unit."""
+        name = re.match(r"[\w.]*", outcome.text.strip())
+        found = self.figures.get(name[0]) if name else None
+        return numbers.figure(outcome.value, found.unit if found else "")
 
     def to_json(self) -> str:
         """Deterministic JSON. Raises ValueError on a NaN or an infinity."""

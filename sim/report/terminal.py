@@ -1,0 +1,202 @@
+"""What a run says on the terminal: progress while it runs, the summary at its end, and a plan.
+
+On a terminal: a live line with rate and time left. Piped: plain lines, one every few seconds at most, without any
+control character, so that a log stays readable. Not covered: prompts; nothing here reads input.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sim.report import accounting, numbers
+from sim.report.html import sentence
+from sim.report.result import WRONGS, Result
+from sim.report.write import HTML_FILE
+
+_PIPED_EVERY_S: Final = 5.0
+_FINDINGS_SHOWN: Final = 10
+_STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
+_KEY_FIGURES: Final = (
+    "throughput.rows_per_s",
+    "throughput.objects_per_s",
+    "store.put_ceiling_per_s",
+    "latency.put.p99",
+    "freshness.p99",
+    "memory.peak",
+    "cost.per_day",
+    "time.total",
+)
+_CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
+
+
+class RunProgress:
+    """A context manager over a run's phases. `advance` is cheap; call it as often as there is something to add."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, monotonic."""
+        self._console = console
+        self._clock = clock
+        self._live = _live(console) if console.is_terminal and not console.is_dumb_terminal else None
+        self._task: TaskID | None = None
+        self._name = ""
+        self._unit = ""
+        self._total: int | None = None
+        self._done = 0
+        self._started = self._told = clock()
+
+    def __enter__(self) -> RunProgress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def phase(self, name: str, total: int | None, unit: str) -> None:
+        """Begin a phase, ending the one before. `total` None: how much there is to do is not known."""
+        self._end_phase()
+        self._name, self._total, self._unit, self._done = _plain(name), total, unit, 0
+        self._started = self._told = self._clock()
+        if self._live is not None:
+            self._task = self._live.add_task(self._name, total=total, unit=unit)
+        else:
+            self._print(f"{self._name} ...")
+
+    def advance(self, amount: int) -> None:
+        """`amount` more of the phase's unit is done."""
+        self._done += amount
+        if self._live is not None and self._task is not None:
+            self._live.advance(self._task, amount)
+        elif self._clock() - self._told >= _PIPED_EVERY_S:
+            self._told = self._clock()
+            self._print(f"{self._name}: {self._state()}")
+
+    def log(self, text: str) -> None:
+        """One line that stays."""
+        self._print(_plain(text))
+
+    def close(self) -> None:
+        """End the last phase and the live display; harmless when called twice."""
+        self._end_phase()
+        if self._live is not None:
+            self._live.stop()
+
+    def _end_phase(self) -> None:
+        if not self._name:
+            return
+        took_s = self._clock() - self._started
+        text = f"{self._name}: done in {numbers.duration(took_s)}"
+        if self._done:
+            text += f", {self._done:,} {self._unit}, {_rate(self._done, took_s)} {self._unit}/s"
+        if self._live is not None and self._task is not None:
+            self._live.remove_task(self._task)
+            self._task = None
+        self._print(text)
+        self._name = ""
+
+    def _state(self) -> str:
+        took_s = self._clock() - self._started
+        rate = f"{_rate(self._done, took_s)} {self._unit}/s"
+        if not self._total:
+            return f"{self._done:,} {self._unit}, {rate}"
+        left = f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left" if self._done else ""
+        share = 100 * self._done // self._total
+        return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    """Amount, rate and time left of a task."""
+
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        amount = f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else "")
+        speed = task.speed or task.finished_speed
+        rate = f"  {speed:,.0f} {unit}/s" if speed else ""
+        left = f"  {numbers.duration(task.time_remaining)} left" if task.time_remaining else ""
+        return Text(f"{amount} {unit}{rate}{left}" if task.completed else "", style="cyan")
+
+
+def _live(console: Console) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), _Rate())
+    return Progress(*columns, console=console, speed_estimate_period=20.0, transient=True)
+
+
+def print_summary(console: Console, result: Result, run_dir: Path) -> None:
+    """Verdict, rows by stage, key figures, what failed, and where the report is."""
+    console.print()
+    console.print(
+        Text(f"{result.verdict.upper()}  ", _STYLE[result.verdict]) + Text(_plain(sentence(result)), "default")
+    )
+    console.print(Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim"))
+    for error in result.errors:
+        console.print(Text(f"error: {_plain(error)}", "red"))
+    stages = accounting.by_stage(result)
+    if stages:
+        console.print(_stages(result, stages))
+    shown = [(name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None]
+    if shown:
+        table = _table("figure", ">value", "kind")
+        for name, figure in shown:
+            table.add_row(name, numbers.figure(figure.value, figure.unit), figure.kind)
+        console.print(table)
+    for outcome in result.expectations:
+        if not outcome.passed:
+            value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
+            console.print(Text(f"not met: {outcome.text} ({value})", "red" if outcome.passed is False else "yellow"))
+    _print_findings(console, result)
+    report = run_dir / HTML_FILE
+    console.print(Text(f"report: {report}", "bold"), soft_wrap=True)
+    console.print(Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True)
+    console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
+
+
+def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
+    table = _table("rows", ">expected", ">in lake", *(f">{kind}" for kind in WRONGS))
+    table.add_row("generated", numbers.count(result.figure("rows.generated")))
+    for stage in stages:
+        wrong = (Text(numbers.count(stage.wrong[kind]), "bold red" if stage.wrong[kind] else "dim") for kind in WRONGS)
+        name = "windows" if stage.unit == "windows" else stage.stage
+        table.add_row(name, numbers.count(stage.expected), numbers.count(stage.actual), *wrong)
+    return table
+
+
+def _print_findings(console: Console, result: Result) -> None:
+    for finding in result.findings[:_FINDINGS_SHOWN]:
+        where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
+        rows = f" ({finding.rows:,} rows)" if finding.rows is not None else ""
+        text = Text(f"{finding.kind}", "bold red")
+        console.print(text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"), soft_wrap=True)
+    if len(result.findings) > _FINDINGS_SHOWN:
+        console.print(Text(f"and {len(result.findings) - _FINDINGS_SHOWN:,} more findings, all in the report", "dim"))
+
+
+def _table(*columns: str) -> Table:
+    """A `>` before a column's name aligns it right."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), header_style="dim")
+    for name in columns:
+        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def _rate(done: int, seconds: float) -> str:
+    return f"{done / max(seconds, 1e-9):,.0f}"
+
+
+def _plain(text: str) -> str:
+    """Names from a lake may hold anything: control characters become spaces."""
+    return text.translate(_CONTROL)
