@@ -1,0 +1,23 @@
+"""A block: all rows that the nodes of a farm recorded during some samples, column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass
+class Block:
+    """Rows sorted by (turbine, id). `columns`: id, timestamp, recorded_at (int64 us UTC), turbine (index, int64), the
+    channels (float64, NaN is NULL), status (int8, index in records.STATES). Turbine i has the rows
+    offsets[i]..offsets[i+1]-1."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        return int(self.offsets[-1])

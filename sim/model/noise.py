@@ -1,0 +1,34 @@
+"""First-order memory, vectorised over the columns: the one loop over time that the models share.
+
+Each step is element by element, so the result does not depend on how a series is cut into calls.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def blend(step_s: float, memory_s: float) -> float:
+    """How far a first-order lag with time constant `memory_s` moves in one step: 0 not at all, 1 all the way."""
+    return -math.expm1(-step_s / memory_s)
+
+
+def autoregress(white: Array, state: Array, keep: Array) -> Array:
+    """AR(1) in place: x[t] = keep * x[t-1] + white[t]; `white` (steps, columns) becomes x. Returns the last x."""
+    carried = np.empty_like(state)
+    for row in white:
+        np.multiply(state, keep, out=carried)
+        row += carried
+        state = row
+    return state.copy()
+
+
+def lag(target: Array, state: Array, move: Array) -> Array:
+    """First-order lag in place: x[t] = x[t-1] + move * (target[t] - x[t-1]); `target` becomes x. Returns the last x."""
+    target *= move
+    return autoregress(target, state, 1.0 - move)
