@@ -101,7 +101,9 @@ def latency(latencies: Sequence[Latency]) -> str | None:
                 axes.plot(max(getattr(response, name), 1e-3), place, shape, color=colour, markersize=8, label=label)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value / 1000)))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: duration(value / 1000) if value >= 1000 else f"{value:g} ms")
+        )
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", size=0)
         axes.set_yticks(range(len(shown)), [kind.upper() for kind, _ in shown])

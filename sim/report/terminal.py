@@ -20,7 +20,7 @@ from rich.text import Text
 
 from sim.report import accounting, numbers
 from sim.report.html import sentence
-from sim.report.result import WRONGS, Result
+from sim.report.result import Result
 from sim.report.write import HTML_FILE
 
 _PIPED_EVERY_S: Final = 5.0
@@ -166,19 +166,22 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
 
 
 def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
-    table = _table("rows", ">expected", ">in lake", *(f">{kind}" for kind in WRONGS))
+    table = _table("stage", ">expected", ">in the lake")
+    table.add_column("wrong")
     table.add_row("generated", numbers.count(result.figure("rows.generated")))
     for stage in stages:
-        wrong = (Text(numbers.count(stage.wrong[kind]), "bold red" if stage.wrong[kind] else "dim") for kind in WRONGS)
-        name = "windows" if stage.unit == "windows" else stage.stage
-        table.add_row(name, numbers.count(stage.expected), numbers.count(stage.actual), *wrong)
+        kinds = ", ".join(f"{value:,} {kind}" for kind, value in stage.wrong.items() if value)
+        judged = Text("none", "green") if stage.expected is not None else Text("not judged", "yellow")
+        name = f"{stage.stage} (windows)" if stage.unit == "windows" else stage.stage
+        wrong = Text(kinds, "bold red") if kinds else judged
+        table.add_row(name, numbers.count(stage.expected), numbers.count(stage.actual), wrong)
     return table
 
 
 def _print_findings(console: Console, result: Result) -> None:
     for finding in result.findings[:_FINDINGS_SHOWN]:
         where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
-        rows = f" ({finding.rows:,} rows)" if finding.rows is not None else ""
+        rows = f" ({finding.rows:,} row{'s' * (finding.rows != 1)})" if finding.rows is not None else ""
         text = Text(f"{finding.kind}", "bold red")
         console.print(text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"), soft_wrap=True)
     if len(result.findings) > _FINDINGS_SHOWN:

@@ -1,0 +1,291 @@
+"""sim.report: one result, told as JSON, JUnit, HTML and on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from report_samples import failed, operations, passed, unknown
+from rich.console import Console
+
+from sim.report import accounting, html, junit, numbers
+from sim.report.result import Result, ResultError, load
+from sim.report.terminal import RunProgress, print_summary
+from sim.report.write import rebuild, write_all
+
+SAMPLES = [passed(), failed(), unknown()]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> None:
+    write_all(result, tmp_path, None)
+    assert load(tmp_path) == result
+    assert load(tmp_path).to_json() == result.to_json()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["junit.xml", "report.html", "result.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda raw: raw.update(seed="seven"), "seed"),
+        (lambda raw: raw.update(verdict="maybe"), "verdict"),
+        (lambda raw: raw.update(sed=7), "sed"),
+        (lambda raw: raw["completeness"][0].pop("lost"), "completeness.0.lost"),
+        (lambda raw: raw.update(schema_version=2), "schema_version is 2"),
+    ],
+)
+def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_path: Path) -> None:
+    raw = json.loads(passed().to_json())
+    change(raw)
+    (tmp_path / "result.json").write_text(json.dumps(raw))
+    with pytest.raises(ResultError, match=re.escape(said)) as caught:
+        load(tmp_path)
+    assert str(tmp_path / "result.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_file_that_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ResultError, match=r"result\.json"):
+        load(tmp_path)
+
+
+def test_a_directory_without_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="run directory"):
+        load(tmp_path / "nowhere")
+
+
+def test_nan_never_reaches_the_json() -> None:
+    with pytest.raises(ValueError):
+        dataclasses.replace(passed(), run=dataclasses.replace(passed().run, wall_s=float("nan"))).to_json()
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_rebuilt_reports_are_byte_identical(result: Result, tmp_path: Path) -> None:
+    table = operations()
+    write_all(result, tmp_path, table)
+    pq.write_table(table, tmp_path / "operations.parquet")
+    before = {name: (tmp_path / name).read_bytes() for name in ("report.html", "junit.xml")}
+    (tmp_path / "report.html").unlink()
+    assert rebuild(tmp_path) == tmp_path / "report.html"
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
+    write_all(passed(), tmp_path, None)
+    (tmp_path / "operations.parquet").write_text("no parquet")
+    with pytest.raises(ResultError, match=r"operations\.parquet"):
+        rebuild(tmp_path)
+
+
+class _Page(HTMLParser):
+    """Tags, ids, references, text; every non-void element must be closed in order."""
+
+    VOID = frozenset({"meta", "br", "path", "circle", "use", "rect", "line", "link", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"script", "link", "img", "iframe", "object"}
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"href", "src", "xlink:href", "srcset", "action"}:
+                self.references.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.text += data + " "
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_the_page_is_whole_and_loads_nothing(result: Result) -> None:
+    text = html.render(result, operations())
+    page = _Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert all(reference.startswith("#") for reference in page.references)
+    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(page.ids)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+
+
+def test_the_failing_page_says_what_is_wrong_and_escapes_it() -> None:
+    text = html.render(failed(), operations())
+    page = " ".join(_Page(text).text.split())
+    assert "Fail: the lake is wrong" in page
+    assert "4,500 lost, 900 duplicated, 900 misplaced, 1 altered" in page
+    assert "--set seed=20240115" in page
+    assert "129,600,000" in page
+    assert "modelled, virtual time" in page
+    assert "measured PUT ceiling of the store: 412/s" in page
+    assert "<b>no</b>" not in text
+    for section in ("rows", "completeness", "throughput", "latency", "freshness", "truth", "shards", "figures"):
+        assert f'<section id="{section}">' in text
+
+
+def test_a_page_without_data_says_so_in_words_and_never_passes() -> None:
+    text = html.render(unknown(), None)
+    assert "Verdict unknown" in text
+    assert text.count("No data: ") == 7
+    assert "<figure" not in text
+    assert "stopped answering" in text
+
+
+@pytest.mark.parametrize(("hours", "titles"), [(1, 1), (24, 1), (48, 2), (24 * 40, 2)])
+def test_the_map_stays_readable_at_any_length(hours: int, titles: int) -> None:
+    bands = accounting.bands(failed(hours).completeness)
+    assert len(bands) == titles
+    assert all(len(band.columns) <= 31 and len(band.rows) == 8 for band in bands)
+    assert sum(tile.state == "lost" for band in bands for _, tiles in band.rows for tile in tiles) == min(2, hours - 1)
+
+
+def test_map_tiles_never_round_a_loss_away() -> None:
+    tiles = dict(accounting.bands(failed().completeness)[0].rows)
+    assert (tiles["A"][3].state, tiles["A"][3].share) == ("lost", "99.37")
+    assert (tiles["D"][7].state, tiles["D"][7].share) == ("lost", "0")
+    assert (tiles["H"][0].state, tiles["H"][0].detail) == ("wrong", "1 altered in enriched")
+    assert (tiles["B"][0].state, tiles["B"][0].share) == ("complete", "100")
+    assert numbers.percent(9_999_999, 10_000_000) == "99.99 %"
+    assert numbers.percent(1, 10_000_000) == "0.01 %"
+
+
+def test_stage_rows_add_up() -> None:
+    rows = {row.stage: row for row in accounting.by_stage(failed())}
+    assert list(rows) == ["ingestion", "quarantine", "validated", "enriched", "aggregated"]
+    assert rows["ingestion"].expected == 129_600_000
+    assert rows["ingestion"].wrong == {"lost": 3600, "duplicated": 900, "misplaced": 0, "altered": 0, "unexpected": 0}
+    assert not rows["enriched"].flawless
+    assert rows["quarantine"].flawless
+
+
+def test_junit_counts_failures_and_errors() -> None:
+    root = ET.fromstring(junit.render(failed()))
+    assert root.tag == "testsuites"
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("46", "9", "1")
+    suites = {suite.get("name"): suite for suite in root}
+    assert set(suites) == {"fleet-day.verdict", "fleet-day.expectations", "fleet-day.completeness"}
+    for suite in suites.values():
+        cases = suite.findall("testcase")
+        assert suite.get("tests") == str(len(cases))
+        assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+        assert all(case.get("classname") and case.get("name") for case in cases)
+    lost = suites["fleet-day.completeness"].find("testcase[@name='farm A, ingestion']/failure")
+    assert lost is not None
+    assert lost.get("message") == "3,600 lost"
+    assert lost.text == "2024-01-15T03:00:00+00:00: 3,600 lost"
+
+
+def test_junit_of_an_unknown_verdict_is_an_error_and_of_a_pass_is_clean() -> None:
+    root = ET.fromstring(junit.render(unknown()))
+    assert (root.get("failures"), root.get("errors")) == ("0", "2")
+    root = ET.fromstring(junit.render(passed()))
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+
+
+def test_junit_survives_characters_that_xml_forbids() -> None:
+    root = ET.fromstring(junit.render(dataclasses.replace(unknown(), errors=("a\x1b[31m\x00 & <b>",))))
+    assert "&" in "".join(root.itertext())
+
+
+def _piped(width: int = 80) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(file=stream, width=width, force_terminal=False, color_system=None), stream
+
+
+def test_piped_progress_is_plain_lines_every_few_seconds() -> None:
+    console, stream = _piped()
+    now = [0.0]
+    with RunProgress(console, clock=lambda: now[0]) as progress:
+        progress.phase("starting store", None, "tries")
+        now[0] += 3.0
+        progress.phase("simulating + pipeline", 900_000, "rows")
+        for _ in range(60):
+            now[0] += 0.5
+            progress.advance(15_000)
+        progress.log("a \x1b[31m[bold]line\r")
+    lines = stream.getvalue().splitlines()
+    assert not CONTROL.search(stream.getvalue())
+    assert lines[1] == "starting store: done in 3 s"
+    assert lines[3] == "simulating + pipeline: 150,000 of 900,000 rows (16 %), 30,000 rows/s, 25 s left"
+    assert len([line for line in lines if " of 900,000" in line]) == 6
+    assert lines[-2] == "a  [31m[bold]line "
+    assert lines[-1] == "simulating + pipeline: done in 30 s, 900,000 rows, 30,000 rows/s"
+
+
+def test_progress_on_a_terminal_is_live_and_cleans_up() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True)
+    with RunProgress(console) as progress:
+        progress.phase("verifying", 10, "rows")
+        progress.advance(10)
+    assert "\x1b[?25l" in stream.getvalue()
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+    assert "verifying: done in" in stream.getvalue()
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_the_piped_summary_is_plain_and_names_verdict_and_report(result: Result, tmp_path: Path) -> None:
+    console, stream = _piped()
+    print_summary(console, result, tmp_path)
+    text = stream.getvalue()
+    assert not CONTROL.search(text)
+    assert text.lstrip().startswith(result.verdict.upper())
+    assert str(tmp_path / "report.html") in text
+    assert (tmp_path / "report.html").as_uri() in text
+    assert "…" not in text
+
+
+def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
+    console, stream = _piped()
+    print_summary(console, failed(), tmp_path)
+    text = stream.getvalue()
+    assert "not met: rows.lost == 0 (is 4,500 rows)" in text
+    assert "not met: verify.rows_per_s >= 100000 (could not be determined)" in text
+    assert "3,600 lost, 900 duplicated" in text
+    assert "A-017-10801-11700.parquet object is missing" in text
+    assert "and 2 more findings" in text
+    assert "freshness.p99" in text
+    assert "modelled" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "rows", "–"),
+        (1_234_567, "rows", "1,234,567 rows"),
+        (0.00531, "s", "5.31 ms"),
+        (75.2, "s", "1 min 15 s"),
+        (90_000, "s", "1 d 1 h"),
+        (3_000_000_000, "bytes", "2.8 GiB"),
+        (0.004, "USD", "0.004 USD"),
+        (14873.2, "rows/s", "14,873 rows/s"),
+        (0.000012, "", "0.000012"),
+    ],
+)
+def test_figures_in_words(value: float | None, unit: str, text: str) -> None:
+    assert numbers.figure(value, unit) == text
