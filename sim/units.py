@@ -22,14 +22,20 @@ _DURATION_US: Final = {
     "ms": 1_000,
     "us": 1,
 }
-_NUMBER: Final = r"(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
-_STEP: Final = r"(?:\d+(?:\.\d+)?)"
+_NUMBER: Final = r"(?:[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
+_STEP: Final = r"[0-9]+(?:\.[0-9]+)?"
 
-DURATION_PATTERN: Final = rf"^(?:{_STEP}d)?(?:{_STEP}h)?(?:{_STEP}m)?(?:{_STEP}s)?(?:{_STEP}ms)?(?:{_STEP}us)?$"
-COUNT_PATTERN: Final = r"^\d[\d_]*(?:\.\d+)?(?:[eE]\+?\d{1,2})?$"
-RATE_PATTERN: Final = r"^\d[\d_]*(?:\.\d+)?(?:\s*/\s*\d[\d_]*(?:\.\d+)?|\s*%)?\s+per\s+turbine-(?:hour|day|week|year)$"
-BIT_RATE_PATTERN: Final = r"^\d+(?:\.\d+)?\s*(?:bit|kbit|Mbit|Gbit)/s$"
-INSTANT_PATTERN: Final = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:\d\d)$"
+DURATION_PATTERN: Final = (
+    rf"^(?=[0-9])(?:{_STEP}d)?(?:{_STEP}h)?(?:{_STEP}m)?(?:{_STEP}s)?(?:{_STEP}ms)?(?:{_STEP}us)?$"
+)
+COUNT_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
+RATE_PATTERN: Final = (
+    r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?\s+per\s+turbine-(?:hour|day|week|year)$"
+)
+BIT_RATE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?\s*(?:bit|kbit|Mbit|Gbit)/s$"
+_DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME_OF_DAY: Final = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+INSTANT_PATTERN: Final = rf"^{_DATE}[Tt ]{_TIME_OF_DAY}(?:[Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
 _PER_DAY: Final = {"hour": Fraction(24), "day": Fraction(1), "week": Fraction(1, 7), "year": Fraction(100, 36525)}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
@@ -59,7 +65,7 @@ def parse_duration(text: str) -> int:
         raise ValueError(f"'{text}' has no unit; write {text}s, {text}m or {text}h")
     if text.startswith("-") and re.match(DURATION_PATTERN, text[1:]):
         raise ValueError(f"'{text}' is negative; a length of time counts from 0")
-    if not text or not re.match(DURATION_PATTERN, text):
+    if not re.match(DURATION_PATTERN, text):
         units = set(re.findall(r"[A-Za-zµ]+", text)) - set(_DURATION_US)
         if re.fullmatch(rf"(?:{_STEP}\s*[A-Za-zµ]+\s*)+", text) and units:
             raise ValueError(f"'{text}' has the unknown unit '{min(units)}'; the units are d, h, m, s, ms and us")
@@ -114,9 +120,9 @@ def parse_bit_rate(text: str) -> float:
 def parse_instant(text: str) -> datetime:
     """A point in time, in UTC; the zone must be written."""
     example = "write for example 2024-01-15T00:00:00Z"
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+    if re.fullmatch(_DATE, text):
         raise ValueError(f"'{text}' has no time of day and no zone; write {text}T00:00:00Z")
-    if re.match(INSTANT_PATTERN[:-1].replace(r"(?:[Zz]|[+-]\d\d:\d\d)", "$"), text):
+    if re.fullmatch(rf"{_DATE}[Tt ]{_TIME_OF_DAY}", text):
         raise ValueError(f"'{text}' has no time zone; write {text}Z for UTC")
     if not re.match(INSTANT_PATTERN, text):
         raise ValueError(f"'{text}' is not a point in time; {example}")

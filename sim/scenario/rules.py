@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import gcd
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pipeline.records import TIME_MAX_US, TIME_MIN_US
+from pipeline.records import CHANNEL_NAMES, TIME_MAX_US, TIME_MIN_US
 from sim.model.faults import KINDS
 from sim.units import DAY_S, SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
@@ -109,15 +109,22 @@ def _whole_seconds(data: dict[str, Any]) -> Found:
 
 
 def _faults(data: dict[str, Any]) -> Found:
-    """Settings of a data fault that its kind does not have."""
+    """Settings of a data fault that its kind does not have, and channels that it cannot take."""
     for i, fault in enumerate(_list(data, "data_faults")):
-        kind = fault.get("kind") if isinstance(fault, dict) else None
-        if not isinstance(kind, str) or kind not in KINDS:
+        name = fault.get("kind") if isinstance(fault, dict) else None
+        if not isinstance(name, str) or name not in KINDS:
             continue
-        for key in ("channels", "duration", "delay"):
-            if key in fault and key not in KINDS[kind]:
-                message = f"data_faults[{i}].{key}: {kind} has no {key}; remove the key"
+        kind = KINDS[name]
+        for key, has in (("channels", kind.channels), ("delay", kind.delay_s)):
+            if key in fault and not has:
+                message = f"data_faults[{i}].{key}: {name} has no {key}; remove the key"
                 yield Finding(("data_faults", i, key), message, key=True)
+        for j, channel in enumerate(_list(fault, "channels") if kind.channels else []):
+            if channel in CHANNEL_NAMES and channel not in kind.channels:
+                message = (
+                    f"data_faults[{i}].channels[{j}]: {name} cannot take {channel}; it takes {', '.join(kind.channels)}"
+                )
+                yield Finding(("data_faults", i, "channels", j), message)
 
 
 def _duration(data: dict[str, Any]) -> int | None:

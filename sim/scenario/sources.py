@@ -73,8 +73,8 @@ def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
             problems.extend(wrong)
         else:
             value = Scalar(place, "", empty=True)
-        if value is not None and (message := _assign(tree, steps, value, place)):
-            problems.append(Problem.at(place, message))
+        if value is not None and (obstacle := _assign(tree, steps, value, place)) is not None:
+            problems.append(Problem.at(place, obstacle))
     return problems
 
 

@@ -1,0 +1,132 @@
+"""What a scenario will amount to before anything runs: rows, bytes, objects, requests, store time, S3 cost per day.
+
+Rows, batches, objects and requests of a fault-free run are exact: they follow from the clock and the pipeline settings.
+Bytes are estimates from measured sizes per object and row. Store time is requests over a stated request rate. Cost is
+the list price of a day of this load, see `sim.measure.cost`.
+
+Not covered: quarantine objects, revisions and rows that data faults add (only the expected number of faults is given),
+retries, compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.batch import MAX_BATCH_ROWS
+from pipeline.records import STAGES
+from sim.measure import cost
+from sim.scenario.scenario import Clock, PipelineSettings, Scenario
+from sim.units import DAY_S, SECOND_US
+
+HOUR_US: Final = 3_600 * SECOND_US
+LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
+
+_OBJECT_BYTES: Final = {"ingestion": 4_300, "validated": 4_300, "enriched": 8_000, "aggregated": 5_850}
+_ROW_BYTES: Final = {"ingestion": 53.5, "validated": 53.5, "enriched": 56.5, "aggregated": 180.0}
+_MANIFEST_BYTES: Final = 2_500
+_CHECKPOINT_BYTES: Final = 1_000
+_NODE_BYTES, _NODE_ROW_BYTES = 8_192, 132.5
+"""Measured: `pipeline.encode.parquet` and SQLite on channels rounded to 0.01; within 10 % from 60 to 3,600 rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Totals over all turbines. The mappings go by stage, `metadata` and `checkpoints` included."""
+
+    turbines: int
+    farms: int
+    rows: int  # in the node databases
+    windows: int
+    batches: int
+    objects: dict[str, int]  # in the lake at the end
+    lake_bytes: dict[str, int]  # estimate
+    node_bytes: int  # estimate
+    writes: dict[str, int]  # PUT requests of the pipeline
+    reads: int  # GET requests of the pipeline: each node reads its checkpoint once
+    verify_requests: int  # GET of every object and LIST of every bucket by the verdict
+    requests_per_s: float  # as stated
+    store_s: float  # all requests at that rate
+    faults: dict[str, float]  # expected number of data faults by kind
+    cost_per_day: float  # USD, the pipeline's requests and storage
+
+
+def plan(scenario: Scenario, requests_per_s: float = 350.0) -> Plan:
+    """Work out a scenario. `requests_per_s` is what the store takes; the embedded LocalStack takes 350 to 430 PUT/s.
+
+    Raises ValueError when the rate is not positive.
+    """
+    if not requests_per_s > 0:
+        raise ValueError(f"requests_per_s must be more than 0, not {requests_per_s:g}")
+    turbines, clock = scenario.fleet.turbines, scenario.clock
+    first, last, rows = batches(clock, scenario.pipeline)
+    pairs = int(np.minimum(last // HOUR_US - first // HOUR_US + 1, rows).sum())
+    windows, aggregated = _aggregated(first, last, scenario.pipeline)
+    per_node = {"ingestion": pairs, "validated": pairs, "enriched": pairs, "aggregated": aggregated}
+    held = {"ingestion": clock.samples, "validated": clock.samples, "enriched": clock.samples, "aggregated": windows}
+    objects = {stage: turbines * per_node[stage] for stage in STAGES}
+    size = {s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + held[s] * _ROW_BYTES[s])) for s in STAGES}
+    manifests = turbines * len(rows)
+    objects |= {"metadata": manifests, "checkpoints": turbines}
+    size |= {"metadata": manifests * _MANIFEST_BYTES, "checkpoints": turbines * _CHECKPOINT_BYTES}
+    writes = objects | {"checkpoints": manifests}
+    verify = sum(objects.values()) + sum(-(-count // LIST_PAGE) for count in objects.values())
+    used = cost.Usage(
+        writes=sum(writes.values()),
+        reads=turbines,
+        bytes_kept=sum(size.values()) - size["checkpoints"],
+        span_s=clock.duration_s,
+    )
+    return Plan(
+        turbines=turbines,
+        farms=len(scenario.fleet.farms),
+        rows=turbines * clock.samples,
+        windows=turbines * windows,
+        batches=manifests,
+        objects=objects,
+        lake_bytes=size,
+        node_bytes=round(turbines * (_NODE_BYTES + clock.samples * _NODE_ROW_BYTES)),
+        writes=writes,
+        reads=used.reads,
+        verify_requests=verify,
+        requests_per_s=requests_per_s,
+        store_s=(used.writes + used.reads + verify) / requests_per_s,
+        faults=_expected_faults(scenario),
+        cost_per_day=cost.per_day(used).total,
+    )
+
+
+def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One node's batches in order: time of the first row, of the last row (us since 1970), and number of rows."""
+    flush_us = settings.flush_every_s * SECOND_US
+    cuts = np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us  # strictly inside
+    edges = np.concatenate(([0], -(-(cuts - clock.start_us) // clock.sample_us), [clock.samples]))
+    edges = np.unique(edges)  # a flush shorter than a sample leaves some without rows
+    parts = -(-np.diff(edges) // MAX_BATCH_ROWS)
+    part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+    begin = np.repeat(edges[:-1], parts) + part * MAX_BATCH_ROWS
+    end = np.minimum(begin + MAX_BATCH_ROWS, np.repeat(edges[1:], parts))
+    return clock.start_us + begin * clock.sample_us, clock.start_us + (end - 1) * clock.sample_us, end - begin
+
+
+def _aggregated(first: np.ndarray, last: np.ndarray, settings: PipelineSettings) -> tuple[int, int]:
+    """One node's windows and aggregated objects: a batch emits the windows its watermark closes, the last one all."""
+    window_us = settings.window_s * SECOND_US
+    opening, behind = int(first[0] // window_us), int(last[-1] // window_us) + 1
+    closed = np.clip((last - settings.allowed_lateness_s * SECOND_US) // window_us, opening, behind)
+    closed[-1] = behind
+    since = np.concatenate(([opening], closed[:-1]))
+    hours = (closed - 1) * window_us // HOUR_US - since * window_us // HOUR_US + 1
+    return behind - opening, int(np.minimum(hours, closed - since)[closed > since].sum())
+
+
+def _expected_faults(scenario: Scenario) -> dict[str, float]:
+    days = scenario.clock.duration_s / DAY_S
+    expected: dict[str, float] = {}
+    for fault in scenario.data_faults:
+        farms = [farm for farm in scenario.fleet.farms if not fault.farms or farm.farm_id in fault.farms]
+        turbines = sum(len(farm.positions) for farm in farms)
+        expected[fault.kind] = expected.get(fault.kind, 0.0) + fault.rate_per_turbine_day * turbines * days
+    return expected

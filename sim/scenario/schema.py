@@ -1,0 +1,74 @@
+"""The JSON Schema of a scenario, so that editors complete and check while one is written.
+
+    python -m sim.scenario.schema          writes scenarios/scenario.schema.json (a test checks that it is current)
+
+Made from the models of `document`: same keys, same patterns, same descriptions. It sees one value at a time, as the
+models do; rules between values are only checked by the loader.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from sim.model.faults import KINDS
+from sim.scenario.document import Document
+
+SCHEMA_FILE: Final = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
+
+
+class _Generator(GenerateJsonSchema):
+    """Without titles on keys, and without null: a key that is absent is left out, not empty."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        made = super().default_schema(schema)
+        if made.get("default", ...) is None:
+            del made["default"]
+        return made
+
+
+def make() -> dict[str, Any]:
+    """The JSON Schema, draft 2020-12."""
+    schema = Document.model_json_schema(schema_generator=_Generator)
+    parts = schema["$defs"]
+    fleet, clock, fault = parts["FleetChoice"], parts["ClockChoice"], parts["DataFaultChoice"]
+    schema["properties"]["fleet"] = {
+        "description": fleet["description"],
+        "default": "full",
+        "anyOf": [fleet["properties"]["preset"], {"$ref": "#/$defs/FleetChoice"}],
+    }
+    whole = {"required": schema.pop("required"), "properties": {"clock": {"required": clock.pop("required")}}}
+    whole["properties"]["clock"]["anyOf"] = [{"required": ["duration"]}, {"required": ["end"]}]
+    schema["if"], schema["then"] = {"not": {"required": ["extends"]}}, whole  # the rest may be inherited
+    clock["not"] = {"required": ["duration", "end"]}
+    fault["allOf"] = [_kind(name) for name in KINDS]
+    schema["title"] = "windfleet scenario"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _kind(name: str) -> dict[str, Any]:
+    """What a data fault of one kind may say."""
+    kind = KINDS[name]
+    channels = {"items": {"enum": list(kind.channels)}} if kind.channels else False
+    then = {"channels": channels} if kind.delay_s else {"channels": channels, "delay": False}
+    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then}}
+
+
+def text() -> str:
+    """What the file holds."""
+    return json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(text())
+    print(f"wrote {SCHEMA_FILE}")
