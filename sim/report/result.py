@@ -171,10 +171,9 @@ class Result(_Record):
         return numbers.figure(outcome.value, found.unit if found else "")
 
     def to_json(self) -> str:
-        """Deterministic JSON. Raises ValueError on a NaN or an infinity."""
-        return (
-            json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-        )
+        """Deterministic JSON. Raises ValueError on a NaN, an infinity or a value of the wrong type."""
+        checked = dataclasses.asdict(_ADAPTER.validate_python(dataclasses.asdict(self)))
+        return json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 _ADAPTER: Final = TypeAdapter(Result)
