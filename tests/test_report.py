@@ -17,8 +17,9 @@ from rich.console import Console
 
 from sim.report import accounting, html, junit, numbers
 from sim.report.result import Result, ResultError, load
-from sim.report.terminal import RunProgress, print_summary
+from sim.report.terminal import RunProgress, print_plan, print_summary
 from sim.report.write import rebuild, write_all
+from sim.scenario.plan import Plan
 
 SAMPLES = [passed(), failed(), unknown()]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -265,12 +266,48 @@ def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
     print_summary(console, failed(), tmp_path)
     text = stream.getvalue()
     assert "not met: rows.lost == 0 (is 4,500 rows)" in text
-    assert "not met: verify.rows_per_s >= 100000 (could not be determined)" in text
+    assert "unknown: verify.rows_per_s >= 100000 (could not be determined)" in text
     assert "3,600 lost, 900 duplicated" in text
     assert "A-017-10801-11700.parquet object is missing" in text
     assert "and 2 more findings" in text
     assert "freshness.p99" in text
     assert "modelled" in text
+
+
+def test_the_plan_shows_totals_estimates_and_cost() -> None:
+    console, stream = _piped()
+    stages = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
+    plan = Plan(
+        turbines=1500,
+        farms=8,
+        rows=900_000,
+        windows=1500,
+        batches=3000,
+        objects=dict.fromkeys(stages, 1500),
+        lake_bytes=dict.fromkeys(stages, 3 << 20),
+        node_bytes=1 << 27,
+        writes=dict.fromkeys(stages, 3000),
+        reads=1500,
+        verify_requests=9012,
+        requests_per_s=350.0,
+        store_s=81.5,
+        faults={"sensor.stuck": 0.031},
+        cost_per_day=12.3456,
+    )
+    print_plan(console, plan)
+    text = stream.getvalue()
+    assert not CONTROL.search(text)
+    assert "…" not in text
+    assert re.search(r"all +9,000 +18\.0 MiB +18,000", text)
+    for said in (
+        "1,500 turbines in 8 farms",
+        "900,000 in 3,000 batches",
+        "1 min 22 s at 350",
+        "12.35 USD a day",
+        "128.0 MiB",
+    ):
+        assert said in text
+    assert "sensor.stuck 0.031 (expected)" in text
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
+from sim.measure.cost import PRICES_AS_OF
 from sim.report import accounting, numbers
 from sim.report.html import sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
+from sim.scenario.plan import Plan
 
 _PIPED_EVERY_S: Final = 5.0
 _FINDINGS_SHOWN: Final = 10
@@ -157,12 +159,36 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     for outcome in result.expectations:
         if not outcome.passed:
             value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
-            console.print(Text(f"not met: {outcome.text} ({value})", "red" if outcome.passed is False else "yellow"))
+            label, style = ("not met", "red") if outcome.passed is False else ("unknown", "yellow")
+            console.print(Text(f"{label}: {outcome.text} ({value})", style))
     _print_findings(console, result)
     report = run_dir / HTML_FILE
     console.print(Text(f"report: {report}", "bold"), soft_wrap=True)
     console.print(Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True)
     console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What a scenario amounts to: per bucket objects, bytes and PUTs; then rows, requests, time and cost."""
+    table = _table("bucket", ">objects", ">size, about", ">PUT requests")
+    for stage, objects in plan.objects.items():
+        table.add_row(stage, f"{objects:,}", numbers.size(plan.lake_bytes[stage]), f"{plan.writes[stage]:,}")
+    totals = (plan.objects, plan.lake_bytes, plan.writes)
+    objects, size, writes = (sum(by_stage.values()) for by_stage in totals)
+    table.add_section()
+    table.add_row("all", f"{objects:,}", numbers.size(size), f"{writes:,}")
+    console.print(table)
+    lines = {
+        "fleet": f"{plan.turbines:,} turbines in {plan.farms:,} farm{'s' * (plan.farms != 1)}",
+        "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
+        "node databases": f"{numbers.size(plan.node_bytes)} (about)",
+        "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
+        "store time": f"{numbers.duration(plan.store_s)} at {plan.requests_per_s:,.0f} requests/s",
+        "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of {PRICES_AS_OF} (modelled)",
+    }
+    faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
+    for name, text in (lines | ({"data faults": f"{faults} (expected)"} if faults else {})).items():
+        console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
 
 
 def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
