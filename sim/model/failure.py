@@ -1,4 +1,4 @@
-"""When machines stand still: failures, repairs by a limited number of crews, servicing, stops; grid curtailment (SimPy).
+"""When machines stand still: failures, repairs by a few crews, servicing, stops; and grid curtailment (SimPy).
 
 One process per farm and cause, not one per turbine: the causes of a farm's turbines compete, so the next failure of the
 farm is one exponential draw, and which turbine and what broke are two more. Repairs are processes of their own only

@@ -81,7 +81,7 @@ class FarmModel:
         self._outages.start(env)
 
     def block(self, first: int, last: int) -> Block:
-        """Samples first..last-1, which follow on the block before; the environment has reached clock.seconds(last-1)."""
+        """Samples first..last-1, following on the block before; the environment has reached clock.seconds(last-1)."""
         if first != self._next or not first < last <= self.clock.samples:
             raise ValueError(f"block({first}, {last}) does not follow on sample {self._next} of {self.clock.samples}")
         self._next = last
@@ -89,9 +89,8 @@ class FarmModel:
         status = np.empty((self.farm.turbines, last - first), dtype=np.int8)
         for low in range(first - first % PAGE, last, PAGE):
             start, stop = max(low, first), min(low + PAGE, last)
-            self._samples(
-                start, stop, values[:, :, start - first : stop - first], status[:, start - first : stop - first]
-            )
+            part = slice(start - first, stop - first)
+            self._samples(start, stop, values[:, :, part], status[:, part])
         self._log_states(status, first)
         inject(self._events, values, first)
         return self._recorder.record(values, status, first)
@@ -118,7 +117,7 @@ class FarmModel:
         )
 
     def states(self) -> pa.Table:
-        """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final after the last block."""
+        """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final at the end."""
         turbine, sample, state = (np.concatenate(parts) for parts in zip(*self._changes, strict=True))
         order = np.lexsort((sample, turbine))
         turbine, sample, state = turbine[order], sample[order], state[order]

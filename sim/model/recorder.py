@@ -22,8 +22,8 @@ from sim.model.faults import Event
 from sim.model.noise import Array
 
 Rows = dict[str, npt.NDArray[Any]]
-"""Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, late and copy (index of the event that made
-the row so, -1 for none), status, and values (channels, rows)."""
+"""Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, late and copy (index of the event that
+made the row so, -1 for none), status, and values (channels, rows)."""
 
 
 class Recorder:
@@ -40,7 +40,7 @@ class Recorder:
         self._open = list(range(len(events)))
 
     def record(self, values: Array, status: npt.NDArray[np.int8], first: int) -> Block:
-        """`values` (channels, turbines, samples) and `status` (turbines, samples) from sample `first` on, as a block."""
+        """`values` (channels, turbines, samples) and `status` (turbines, samples) from sample `first` on, as rows."""
         _, n, count = values.shape
         last = first + count
         active = [i for i in self._open if self.events[i].first < last]
@@ -58,12 +58,8 @@ class Recorder:
         ids = np.arange(len(turbine), dtype=np.int64) + (self._next_id - offsets[:-1])[turbine]
         self._next_id += sizes
         self._note(active, rows, ids, offsets, last)
-        columns: Rows = {
-            "id": ids,
-            "timestamp": rows["timestamp"],
-            "recorded_at": rows["recorded_at"],
-            "turbine": turbine,
-        }
+        columns: Rows = {"id": ids}
+        columns.update((name, rows[name]) for name in ("timestamp", "recorded_at", "turbine"))
         columns.update(zip(CHANNEL_NAMES, rows["values"], strict=True))
         columns["status"] = rows["status"]
         return Block(columns, offsets)

@@ -58,8 +58,8 @@ class Turbines:
         self._carry: tuple[Array, Array, npt.NDArray[np.bool_], Array, Array] | None = None
 
     def advance(self, wind: Array, down: npt.NDArray[np.int8], limit: Array) -> Machine:
-        """The next samples. `down` is 0 or the index of a state in which the machine stands still; `limit` (samples,) is
-        the share of rated power that the grid allows, 1 when it does not mind."""
+        """The next samples. `down` is 0 or the index of the state in which the machine stands still; `limit` (samples,)
+        is the share of rated power that the grid allows, 1 when it does not mind."""
         kind = self.kind
         felt, rotor, feather, up = self._controller(wind, down == 0)
         load = np.interp(felt, self._curve[0], self._curve[1]) / kind.rated_power
