@@ -89,7 +89,7 @@ def ensure(endpoint_url: str | None) -> list[str]:
         if not _exists(s3, name, endpoint_url):
             _create(s3, name, endpoint_url)
             created.append(name)
-        if name in created or (_is_ours(s3, name, endpoint_url) and _lifecycle(s3, name) != LIFECYCLE[stage]):
+        if _is_ours(s3, name, endpoint_url) and _lifecycle(s3, name) != LIFECYCLE[stage]:
             with _told_clearly(endpoint_url, name):
                 s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE[stage]})
     return created
@@ -119,6 +119,17 @@ def empty(endpoint_url: str | None) -> int:
                     s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
                     removed += len(keys)
     return removed
+
+
+def first_object(endpoint_url: str | None) -> str | None:
+    """`bucket/key` of some object in the six buckets, None when they are empty or missing. Raises LakeError."""
+    s3 = client(endpoint_url)
+    for name in BUCKETS.values():
+        if _exists(s3, name, endpoint_url):
+            with _told_clearly(endpoint_url, name):
+                for item in s3.list_objects_v2(Bucket=name, MaxKeys=1).get("Contents", ()):
+                    return f"{name}/{item['Key']}"
+    return None
 
 
 def _exists(s3: Any, name: str, endpoint_url: str | None) -> bool:

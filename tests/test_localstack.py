@@ -3,7 +3,6 @@
 Starts real servers, about 1.2 s each. Not covered: the Docker image (see test_lake.py for its init hook).
 """
 
-import contextlib
 import http.server
 import os
 import pathlib
@@ -47,6 +46,8 @@ def a_free_port() -> int:
 def hive_bucket(localstack: str) -> tuple[Any, str]:
     s3, name = lake.client(localstack), "hive-keys"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
+    # Without versions LocalStack lists them all on one page, and list_object_versions would not be tried.
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: s3.put_object(Bucket=name, Key=key, Body=b"x"), HIVE_KEYS))
     return s3, name
@@ -76,6 +77,22 @@ def test_small_pages_start_after_and_delimiters_are_right_too(hive_bucket: tuple
     assert [entry["Prefix"] for entry in page["CommonPrefixes"]] == ["ingestion/year=2024/"]
 
 
+@pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects", "list_object_versions"])
+def test_names_that_need_quoting_come_back_as_they_are(localstack: str, operation: str) -> None:
+    s3, name = lake.client(localstack), f"odd-keys-{operation.replace('_', '-')}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
+    keys = [f"a b+%41=é/{n}" for n in range(5)]
+    for key in keys:
+        s3.put_object(Bucket=name, Key=key, Body=b"x")
+    pages = list(s3.get_paginator(operation).paginate(Bucket=name, Prefix="a b+%41", PaginationConfig={"PageSize": 2}))
+    field = "Versions" if operation == "list_object_versions" else "Contents"
+    assert [item["Key"] for page in pages for item in page.get(field, ())] == keys
+    if operation != "list_objects":  # there boto3 leaves the prefix as it came
+        assert {page["Prefix"] for page in pages} == {"a b+%41"}
+    folders = getattr(s3, operation)(Bucket=name, Delimiter="/")
+    assert [entry["Prefix"] for entry in folders["CommonPrefixes"]] == ["a b+%41=é/"]
+
+
 def test_it_serves_loopback_only_and_leaves_nothing() -> None:
     with EmbeddedLocalStack() as store:
         pid, directory = store.pid, store._directory
@@ -90,37 +107,52 @@ def test_it_serves_loopback_only_and_leaves_nothing() -> None:
         store.cpu_seconds()
 
 
-class HealthyWithoutS3(http.server.BaseHTTPRequestHandler):
-    """What LocalStack does on an unsuitable Python: a fine report, and no S3."""
+class HalfALocalStack(http.server.BaseHTTPRequestHandler):
+    """A server that is not ready: either its report or its S3 is not what it should be."""
 
     protocol_version = "HTTP/1.1"
     report = b"{}"
+    put_status = 200
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.report)))
-        self.end_headers()
-        self.wfile.write(self.report)
+        self.answer(200, self.report if "health" in self.path else b"windfleet")
 
     def do_PUT(self) -> None:
-        self.send_error(500)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(self.put_status)
+
+    def do_DELETE(self) -> None:
+        self.answer(204)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-@pytest.mark.parametrize("report", [b'{"services": {"s3": "available"}}', b'{"services": {"s3": "running"}}'])
-def test_a_healthy_report_without_a_working_put_is_not_ready(report: bytes) -> None:
-    handler = type("Handler", (HealthyWithoutS3,), {"report": report})
+@pytest.mark.parametrize(
+    ("report", "put_status", "ready"),
+    [("running", 200, True), ("available", 200, False), ("running", 500, False)],
+)
+def test_ready_takes_a_report_of_s3_and_an_object_read_back(report: str, put_status: int, ready: bool) -> None:
+    attributes = {"report": b'{"services": {"s3": "%s"}}' % report.encode(), "put_status": put_status}
+    handler = type("Handler", (HalfALocalStack,), attributes)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert not readiness.s3_works(server.server_port)
+        assert readiness.s3_works(server.server_port) is ready
         assert readiness.listens(os.getpid(), server.server_port)
+        assert not readiness.listens(os.getpid(), a_free_port())
         assert not readiness.listens(os.getppid(), server.server_port)
         server.shutdown()
 
 
-def test_a_taken_port_is_told_at_once() -> None:
+def test_a_taken_port_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr(module, "LAUNCHER", tmp_path / "not-reached.py")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StoreError, match=f"Port {port} on 127.0.0.1 is taken"):
@@ -229,11 +261,16 @@ def test_down_never_ends_a_process_that_got_the_pid_later(
         created = psutil.Process(bystander.pid).create_time()
         stale = module.Server("http://127.0.0.1:1", 1, bystander.pid, created - 3_600, "then", str(precious))
         write_state(tmp_path, stale)
-        assert module.down() is None
-        assert bystander.poll() is None
-        assert read_state(tmp_path) is None
-        assert precious.exists()
-        bystander.kill()
-    with contextlib.suppress(FileNotFoundError):
-        (tmp_path / "server.json").write_text("{ half a rec")
+        try:
+            assert module.down() is None
+            assert bystander.poll() is None
+            assert read_state(tmp_path) is None
+            assert precious.exists()
+        finally:
+            bystander.kill()
+
+
+def test_half_a_record_is_no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr(module, "HOME", tmp_path)
+    (tmp_path / "server.json").write_text("{ half a rec")
     assert module.status() is None
