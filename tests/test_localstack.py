@@ -107,6 +107,15 @@ def test_it_serves_loopback_only_and_leaves_nothing() -> None:
         store.cpu_seconds()
 
 
+def test_a_server_that_died_is_told_with_its_log() -> None:
+    with EmbeddedLocalStack() as store:
+        store.require_alive()
+        os.kill(store.pid, signal.SIGKILL)
+        assert wait_until(lambda: store._process is not None and store._process.poll() is not None)
+        with pytest.raises(StoreError, match=r"ended by itself \(exit code -9\)(?s:.)*Ready"):
+            store.cpu_seconds()
+
+
 class HalfALocalStack(http.server.BaseHTTPRequestHandler):
     """A server that is not ready: either its report or its S3 is not what it should be."""
 

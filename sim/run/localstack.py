@@ -70,12 +70,15 @@ class EmbeddedLocalStack:
         """The server's process id. Raises StoreError when it was not started."""
         return self._running().pid
 
+    def require_alive(self) -> None:
+        """Raises StoreError, with the end of the server's log, when the server has died."""
+        if (code := self._running().poll()) is not None:
+            raise StoreError(f"LocalStack (pid {self.pid}) has ended by itself (exit code {code}).{self._log_tail()}")
+
     def cpu_seconds(self) -> float:
-        """CPU time (user and system, s) the server has used so far. Raises StoreError when it is gone."""
-        try:
-            times = psutil.Process(self.pid).cpu_times()
-        except psutil.NoSuchProcess as error:
-            raise StoreError(f"LocalStack (pid {self.pid}) has ended by itself.{self._log_tail()}") from error
+        """CPU time (user and system, s) the server has used so far. Raises StoreError when it has died."""
+        self.require_alive()
+        times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
     def start(self, port: int | None = None, detach: bool = False) -> str:
