@@ -1,0 +1,184 @@
+"""What the lake must hold, from the node files alone: whole histories of many turbines at once, no batch and no state.
+
+Written from the definitions in `pipeline.records` and `DESIGN.md`, not from the pipeline. Rows are sorted by owner (the
+index of the node in the share) and id; every per-row array below has shape (rows,).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED, RULES
+from sim.check.canon import NULL, Bools, Floats, Ints, Places, codes, float_bits, integers, one
+from sim.check.nodes import NODE_ROWS, Node
+from sim.check.rules import Readings, broken_rules
+
+HOUR_US: Final = 3_600_000_000
+SECOND_US: Final = 1_000_000
+MAX_BATCH_ROWS: Final = 100_000
+_YEAR_1_US: Final = int(np.datetime64("0001-01-01", "us").astype(np.int64))
+_YEAR_10000_US: Final = int(np.datetime64("10000-01-01", "us").astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of all nodes, in order; `owner`, `first` and `last` id, `start` and `end` row, `hour` of the
+    manifest.
+    """
+
+    owner: Ints
+    first: Ints
+    last: Ints
+    start: Ints
+    end: Ints
+    hour: Ints
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """`cells` holds the comparable form (see `canon`) of every ingested column; `rule` is -1 for a valid row."""
+
+    nodes: list[Node]
+    owner: Ints
+    id: Ints
+    cells: dict[str, Ints]
+    vocabularies: dict[str, pa.Array]
+    readings: Readings
+    rule: Ints
+    hour: Ints
+    batch: Ints
+    batches: Batches
+    places: Places
+
+    def belongs(self, stage: str) -> Bools:
+        """Which rows the stage must hold."""
+        if stage == "ingestion":
+            return np.ones(len(self.id), dtype=bool)
+        return self.rule >= 0 if stage == "quarantine" else self.rule < 0
+
+
+def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
+    """nodes[i] owns the rows of tables[i] (schema `nodes.NODE_ROWS`, in id order)."""
+    table = pa.concat_tables([NODE_ROWS.empty_table(), *tables]).combine_chunks()
+    owner = np.repeat(np.arange(len(nodes), dtype=np.int64), [len(t) for t in tables])
+    number = integers(table.column("id"))
+    vocabularies = {
+        "turbine_id": _vocabulary(table.column("turbine_id"), [node.turbine for node in nodes]),
+        "farm_id": pa.array(sorted({node.farm for node in nodes}), pa.string()),
+        "status": _vocabulary(table.column("status"), []),
+        RESCUED: _vocabulary(table.column(RESCUED), []),
+        "rule": pa.array(RULES, pa.string()),
+    }
+    cells = {name: integers(table.column(name)) for name in ("id", "timestamp", "recorded_at")}
+    cells |= {name: float_bits(table.column(name)) for name in CHANNEL_NAMES}
+    cells |= {name: codes(table.column(name), vocabularies[name]) for name in ("turbine_id", "status", RESCUED)}
+    cells["farm_id"] = codes(pa.array([node.farm for node in nodes], pa.string()), vocabularies["farm_id"])[owner]
+    readings = Readings(
+        owner=owner,
+        timestamp=cells["timestamp"],
+        recorded_at=cells["recorded_at"],
+        channels={name: one(table.column(name)).to_numpy(zero_copy_only=False) for name in CHANNEL_NAMES},
+        own_turbine=cells["turbine_id"]
+        == codes(pa.array([n.turbine for n in nodes], pa.string()), vocabularies["turbine_id"])[owner],
+        turbine_null=cells["turbine_id"] < 0,
+        status=one(table.column("status")),
+        misfit=cells[RESCUED] >= 0,
+        rated_power=asset_numbers(nodes, "rated_power")[owner],
+    )
+    rule = broken_rules(readings)
+    cells["rule"] = rule
+    batch, batches = _batches(owner, number, cells["recorded_at"], nodes)
+    hour = _hours(cells["timestamp"], cells["recorded_at"])
+    return Expectation(
+        nodes, owner, number, cells, vocabularies, readings, rule, hour, batch, batches, Places(owner, number)
+    )
+
+
+def enrichment(node: Node) -> dict[str, str | float | None]:
+    """The values that every enriched row of a node carries, from DESIGN section 3 and the node's configuration."""
+    asset, labels = node.asset, node.labels
+    values: dict[str, str | float | None] = {
+        **node.ids,
+        "region": labels.get("region"),
+        "os_arch": labels.get("os_arch"),
+        "node_version": labels.get("version"),
+        "operator_ref": _pseudonym(node.privacy_key, asset.get("operator_contact")),
+        "technician_ref": _pseudonym(node.privacy_key, asset.get("technician")),
+    }
+    for name in ("latitude", "longitude"):
+        exact = asset.get(name)
+        values[name + "_coarse"] = None if exact is None else round(float(exact), 1)
+    values |= {name: asset.get(name) for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS) if name not in values}
+    return values
+
+
+def asset_numbers(nodes: list[Node], name: str) -> Floats:
+    """One number of each node's asset record, shape (nodes,), NaN where it is not known."""
+    return np.array([float(node.asset.get(name) or np.nan) for node in nodes])
+
+
+def late(expected: Expectation) -> int:
+    """Valid rows whose event time is older than that of an earlier valid row of the same node."""
+    valid = np.flatnonzero(expected.rule < 0)
+    if len(valid) == 0:
+        return 0
+    owner, time = expected.owner[valid], expected.cells["timestamp"][valid]
+    span = int(time.max() - time.min()) + 1
+    lifted = (time - time.min()) + owner * span  # later owners lie above all earlier ones: one running maximum does
+    if span * (len(expected.nodes) + 1) >= 1 << 62:
+        ordered = [np.maximum.accumulate(time[owner == i]) > time[owner == i] for i in np.unique(owner)]
+        return int(sum(part.sum() for part in ordered))
+    return int((np.maximum.accumulate(lifted) > lifted).sum())
+
+
+def _pseudonym(key: str, value: str | None) -> str | None:
+    if not key or not value:
+        return None
+    return "p-" + hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def _vocabulary(column: pa.ChunkedArray, more: list[str]) -> pa.Array:
+    return pa.concat_arrays([one(column.drop_null()), pa.array(more, pa.string())]).unique()
+
+
+def _hours(timestamp: Ints, recorded_at: Ints) -> Ints:
+    """Hour since 1970 of the event; of recording, or 0, where a time has no year from 0001 to 9999."""
+    placed = np.zeros(len(timestamp), dtype=np.int64)
+    for time in (recorded_at, timestamp):
+        dated = (time >= _YEAR_1_US) & (time < _YEAR_10000_US)
+        placed[dated] = time[dated] // HOUR_US
+    return placed
+
+
+def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) -> tuple[Ints, Batches]:
+    """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes.
+
+    A row without a recording time goes with the row before it; a batch has at most `MAX_BATCH_ROWS`.
+    """
+    flush_us = np.array([node.flush_every_s * SECOND_US for node in nodes], dtype=np.int64)
+    new_owner = np.ones(len(owner), dtype=bool)
+    new_owner[1:] = owner[1:] != owner[:-1]
+    timed = np.flatnonzero(recorded_at != NULL)
+    slot = recorded_at[timed] // flush_us[owner[timed]]
+    cut = new_owner.copy()
+    cut[timed[1:][slot[1:] != slot[:-1]]] = True
+    first_timed = np.unique(owner[timed], return_index=True)[1]
+    cut[timed[first_timed]] = True  # rows before a node's first recording time are a batch of their own
+    for start, end in _long_runs(cut):
+        cut[start:end:MAX_BATCH_ROWS] = True
+    starts = np.flatnonzero(cut)
+    ends = np.append(starts[1:], len(owner))[: len(starts)]
+    hour = _hours(np.full(len(starts), NULL), recorded_at[starts])
+    return np.cumsum(cut) - 1, Batches(owner[starts], number[starts], number[ends - 1], starts, ends, hour)
+
+
+def _long_runs(cut: Bools) -> list[tuple[int, int]]:
+    edges = np.append(np.flatnonzero(cut), len(cut))
+    long = np.flatnonzero(np.diff(edges) > MAX_BATCH_ROWS)
+    return [(int(edges[i]), int(edges[i + 1])) for i in long]

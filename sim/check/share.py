@@ -1,0 +1,187 @@
+"""Judging one share of the fleet: some turbines of one farm, with everything of theirs in the lake. Runs in a worker.
+
+A share bounds the memory of a worker and is what the work is divided by. Objects under the share's keys that hold
+rows of other shares' turbines are handed back as `visitors`; the caller judges the shares they belong to again, with
+these guests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from sim.check.checkpoints import check_checkpoints
+from sim.check.compare import compare_rows
+from sim.check.compare_windows import compare_windows
+from sim.check.expect import Expectation, expect, late
+from sim.check.findings import Finding, Findings, hour_text
+from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey
+from sim.check.lake import LakeError, LakeReader, ObjectRef
+from sim.check.manifests import check_manifests
+from sim.check.nodes import Node, NodeError, NodeFile, read_config, read_rows
+from sim.check.objects import DataObject, StageRows, read_stage
+from sim.check.owners import Owners, owners
+from sim.check.tally import Tally
+from sim.check.truth import caught
+from sim.check.windows import expect_windows
+
+
+@dataclass(frozen=True)
+class Share:
+    """The work: `objects` by stage (also `metadata` and `checkpoints`), `guests` by stage, `truth` of these
+    turbines.
+    """
+
+    number: int
+    farm: str
+    files: list[NodeFile]
+    objects: dict[str, list[ObjectRef]]
+    guests: dict[str, list[ObjectRef]]
+    truth: pa.Table
+
+
+@dataclass
+class ShareVerdict:
+    """What one share comes to. `hashes`: `<bucket>/<key>` -> sha256. `visitors`: share -> objects that it must see."""
+
+    number: int
+    farm: str
+    tally: Tally = field(default_factory=Tally)
+    findings: Findings = field(default_factory=Findings)
+    hashes: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    visitors: dict[int, list[tuple[str, ObjectRef]]] = field(default_factory=dict)
+    truth: dict[str, dict[str, int]] = field(default_factory=dict)
+    generated: int = 0
+    late: int = 0
+    unbalanced: int = 0
+    windows: int = 0
+    windows_wrong: int = 0
+    manifest_mismatches: int = 0
+    checkpoint_mismatches: int = 0
+    unjudged: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -> ShareVerdict:
+    """`share_of` maps every turbine of the fleet to its share. An unreachable lake is an entry in `errors`."""
+    out = ShareVerdict(share.number, share.farm)
+    nodes, tables = [], []
+    for file in share.files:
+        try:
+            node, table = _read(file)
+        except NodeError as error:
+            out.findings.add(Finding("node.unreadable", "", file.farm, file.turbine, "", "", 0, str(error)))
+            out.unjudged += 1
+        else:
+            nodes.append(node)
+            tables.append(table)
+    try:
+        _judge(reader, share, share_of, nodes, tables, out)
+    except LakeError as error:
+        out.errors.append(str(error))
+    return out
+
+
+def _read(file: NodeFile) -> tuple[Node, pa.Table]:
+    node = read_config(file)
+    if node.turbine != file.turbine:
+        raise NodeError(f"{file.config}: is the configuration of {node.turbine}, not of {file.turbine}")
+    return node, read_rows(file)
+
+
+def _judge(
+    reader: LakeReader,
+    share: Share,
+    share_of: Mapping[str, int],
+    nodes: list[Node],
+    tables: list[pa.Table],
+    out: ShareVerdict,
+) -> None:
+    expected = expect(nodes, tables)
+    out.generated, out.late = len(expected.id), late(expected)
+    out.truth = caught(share.truth, expected)
+    blamed: set[str] = set()
+    objects: dict[str, DataObject] = {}
+    present = {}
+    for stage in ALL_STAGES:
+        lake = read_stage(reader, stage, share.objects.get(stage, []), share.guests.get(stage, []))
+        whose = owners(lake, expected, share.number, share_of)
+        objects |= _note(stage, lake, whose, expected, share_of, out)
+        if not nodes:
+            continue
+        if stage in ROW_STAGES:
+            verdict = compare_rows(stage, expected, lake, whose, out.tally, out.findings)
+            present[stage] = verdict.present
+            blamed |= verdict.blamed
+        else:
+            windows = expect_windows(expected)
+            out.windows = len(windows.owner)
+            wrong, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
+            out.windows_wrong += wrong
+            blamed |= names
+    if not nodes:
+        return
+    split = present["validated"].astype(int) + present["quarantine"]
+    out.unbalanced = int((present["ingestion"].astype(int) != split).sum())
+    judged = {node.turbine for node in nodes}
+    manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
+    out.manifest_mismatches = check_manifests(reader, manifests, expected, objects, blamed, out.findings)
+    out.checkpoint_mismatches = check_checkpoints(reader, share.objects.get("checkpoints", []), expected, out.findings)
+
+
+def _turbine_of(ref: ObjectRef) -> str:
+    return ref.key.rsplit("/", 1)[-1].rsplit("-", 2)[0]
+
+
+def _note(
+    stage: str,
+    lake: StageRows,
+    whose: Owners,
+    expected: Expectation,
+    share_of: Mapping[str, int],
+    out: ShareVerdict,
+) -> dict[str, DataObject]:
+    """Reports what is wrong with a stage's objects as such; returns those of judged turbines by name."""
+    judged = {node.turbine for node in expected.nodes}
+    stray = np.bincount(lake.object[whose.nobody], minlength=len(lake.objects))
+    own = {}
+    for i, item in enumerate(lake.objects):
+        if item.guest:
+            continue
+        out.hashes[item.ref.name] = item.sha256
+        out.rows[stage] = out.rows.get(stage, 0) + item.rows
+        place, name = item.place, item.ref.name
+        if i in whose.visitors:
+            out.visitors.setdefault(whose.visitors[i], []).append((stage, item.ref))
+        if place is None or place.turbine not in share_of:
+            if stray[i] or item.rows == 0:
+                out.tally.add(stage, "unexpected", np.full(stray[i], place.hour if place else 0))
+                why = item.problem or "of no known form, or of a turbine that the fleet does not have"
+                out.findings.add(Finding("object.foreign", stage, "", "", "", name, int(stray[i]), why))
+        elif place.turbine in judged:  # of a turbine whose node file is unreadable nothing can be said
+            own[name] = item
+            hour = hour_text(place.hour)
+            if item.problem:
+                rows = _rows_of(expected, stage, place)
+                out.findings.add(
+                    Finding("object.unreadable", stage, out.farm, place.turbine, hour, name, rows, item.problem)
+                )
+            elif item.schema_problem:
+                why = item.schema_problem
+                out.findings.add(Finding("object.schema", stage, out.farm, place.turbine, hour, name, item.rows, why))
+    return own
+
+
+def _rows_of(expected: Expectation, stage: str, place: BatchKey) -> int:
+    """How many rows an object must hold (of aggregated: not known)."""
+    if stage == "aggregated":
+        return 0
+    b = expected.batches
+    owner = next(i for i, node in enumerate(expected.nodes) if node.turbine == place.turbine)
+    batch = np.flatnonzero((b.owner == owner) & (b.first == place.first) & (b.last == place.last))
+    mask = np.isin(expected.batch, batch) & (expected.hour == place.hour) & expected.belongs(stage)
+    return int(mask.sum())
