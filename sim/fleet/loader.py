@@ -37,7 +37,7 @@ class FleetError(ValueError):
     """A fleet that cannot be used; `problems` holds every reason, the text lists them one a line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = list(problems)
+        self.problems = sorted(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

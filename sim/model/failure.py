@@ -72,14 +72,15 @@ class Outages:
     def start(self, env: simpy.Environment) -> None:
         """Register the processes; outages that began before the run are in force from the first sample."""
         self._env = env
+        self._claims = 0  # outages that wait for a crew or have one
         self._crews = simpy.Resource(env, capacity=math.ceil(self.farm.turbines / TURBINES_PER_CREW))
         share = PER_YEAR * [cause.down_s + (cause.travel_s or 0.0) for cause in CAUSES] / YEAR
         already = np.flatnonzero(self._draw.random(self.farm.turbines) < share.sum())
-        for turbine, cause in zip(
-            already, self._draw.choice(len(CAUSES), len(already), p=share / share.sum()), strict=True
-        ):
-            env.process(self._outage(int(turbine), CAUSES[cause], here=True))
-            self._sampled[turbine] = self._now[turbine] = CAUSES[cause].state
+        causes = self._draw.choice(len(CAUSES), len(already), p=share / share.sum())
+        for turbine, cause in zip(already.tolist(), (CAUSES[index] for index in causes), strict=True):
+            if self._may_begin(cause):
+                self._sampled[turbine] = self._now[turbine] = cause.state
+                env.process(self._outage(turbine, cause, here=True))
         env.process(self._failures())
         env.process(self._curtailments())
 
@@ -121,9 +122,16 @@ class Outages:
             yield self._env.timeout(self._draw.exponential(mean))
             turbine = int(self._draw.integers(self.farm.turbines))
             cause = CAUSES[self._draw.choice(len(CAUSES), p=PER_YEAR / PER_YEAR.sum())]
-            if not self._now[turbine]:  # a machine that is down already cannot fail
+            if not self._now[turbine] and self._may_begin(cause):  # a machine that is down already cannot fail
                 self._set(turbine, cause.state)
                 self._env.process(self._outage(turbine, cause, here=False))
+
+    def _may_begin(self, cause: Cause) -> bool:
+        """Service is called off when no crew is free; all else happens. Counts the claims on crews."""
+        if cause.state == MAINTENANCE and self._claims >= self._crews.capacity:
+            return False
+        self._claims += cause.travel_s is not None
+        return True
 
     def _outage(self, turbine: int, cause: Cause, here: bool) -> Generator[simpy.Event, None, None]:
         """One machine's way back; `here`: the outage began before the run, the crew has travelled already."""
@@ -137,6 +145,7 @@ class Outages:
                 yield self._env.timeout(travel)
                 self._set(turbine, MAINTENANCE)
                 yield self._env.timeout(duration)
+            self._claims -= 1
         self._set(turbine, 0)
 
     def _curtailments(self) -> Generator[simpy.Event, None, None]:
