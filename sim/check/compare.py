@@ -62,7 +62,9 @@ def compare_rows(
     report.misplaced(found[misplaced], at[misplaced])
     report.altered(found[changed], at[changed], {name: mask[changed] for name, mask in wrong.items()})
     report.unexpected(strange, place)
-    return RowVerdict(copies > 0, report.blamed)
+    present = np.zeros(len(belongs), dtype=bool)
+    present[place[place >= 0]] = True
+    return RowVerdict(present, report.blamed)
 
 
 def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:

@@ -60,8 +60,8 @@ def compare_windows(
     tally.add(STAGE, "altered", windows.hour[of[differs]])
     tally.add(STAGE, "unexpected", start[strange] // HOUR_US)
     report.missing(missing)
-    for i in order[again].tolist():
-        report.add("window.duplicated", i, f"revision {revision[i]} is there twice")
+    for before, i in zip(order[np.flatnonzero(again) - 1].tolist(), order[again].tolist(), strict=True):
+        report.twice(before, i, int(revision[i]))
     for i in row[out_of_place].tolist():
         report.add("window.misplaced", i, "its key names another hour, turbine or batch")
     for i in gap:
@@ -109,6 +109,12 @@ class _Report:
             self.blamed.add(item.ref.name)
         turbine = str(self.lake.table.column("turbine_id")[int(row)].as_py())
         self._add(kind, turbine, int(self.start[row]), item.ref.name, detail)
+
+    def twice(self, row: int, again: int, revision: int) -> None:
+        """Both objects are blamed: which of them is the copy, only their manifests know."""
+        other = self.lake.objects[self.lake.object[row]].ref
+        self.blamed.add(other.name)
+        self.add("window.duplicated", again, f"revision {revision} is in {other.key} already")
 
     def missing(self, places: Ints) -> None:
         for i in places:

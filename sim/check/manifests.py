@@ -43,6 +43,7 @@ def check_manifests(
     right = {report.key(i): i for i in range(len(b.owner))}
     there = {ref.key for ref in refs}
     seen: set[int] = set()
+    read: set[int] = set()
     named: set[str] = set()
     dangling: list[tuple[int, str, dict[str, Any]]] = []
     for ref, content in zip(refs, reader.read(refs), strict=True):
@@ -63,6 +64,7 @@ def check_manifests(
         if document is None:
             report.add("unreadable", batch, ref.key, "not a JSON object with a list of objects")
             continue
+        read.add(batch)
         differing = _differing(document, _header(expected, batch))
         if differing:
             report.add("disagrees", batch, ref.key, "; ".join(differing))
@@ -84,7 +86,7 @@ def check_manifests(
     for name in sorted(set(objects) - named - blamed):
         item = objects[name]
         batch = batch_of.get((index[item.place.turbine], item.place.first, item.place.last)) if item.place else None
-        if batch in seen:
+        if batch in read:
             report.add(
                 "missing", batch, name, f"the batch's manifest does not name this object of {item.rows} rows", ""
             )

@@ -87,8 +87,12 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
     item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
     names = [field.name for field in STAGE_SCHEMAS[stage] if _is_name(field)]
     try:
-        table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=names).read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        try:
+            file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=names)
+        except KeyError:  # lacks one of these columns
+            file = pq.ParquetFile(pa.BufferReader(content))
+        table = file.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
         item.problem = f"not a readable Parquet file of {len(content)} bytes: {str(error).splitlines()[0]}"
         return schema.empty_table()
     if table.schema.equals(schema):
