@@ -24,6 +24,8 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
+_YAML = "tag:yaml.org,2002:"
+_PLAIN_TAGS = (f"{_YAML}str", f"{_YAML}seq", f"{_YAML}map")
 MAX_NODES = 200_000
 """A file that unfolds (by aliases) to more values than this is refused."""
 
@@ -159,7 +161,7 @@ class _Builder:
             self.complain(node.start_mark, "an alias contains itself")
             return None
         if node.tag not in _PLAIN_TAGS:
-            self.complain(node.start_mark, f"tag '{node.tag}' is not used here; write the value without it")
+            self.complain(node.start_mark, f"tag '{node.tag.replace(_YAML, '!!')}' is not used here; remove it")
         at = self.place(node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             return Scalar(at, node.value, empty=node.value in ("", "~", "null") and node.style is None)
@@ -188,13 +190,6 @@ class _Builder:
         if built is not None:
             mapping.entries[key.value] = built
         return None
-
-
-_PLAIN_TAGS = (
-    "tag:yaml.org,2002:str",
-    "tag:yaml.org,2002:seq",
-    "tag:yaml.org,2002:map",
-)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -96,25 +96,28 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
     try:
         fleet = load_fleet(preset, base)
     except FleetError as error:
-        return None, [
-            p if p.line else Problem.at(at, p.message if p.file == preset else f"fleet: {p}") for p in error.problems
-        ]
+        return None, [p if p.line else Problem.at(at, _of_fleet(p)) for p in error.problems]
     problems = []
     farms, turbines = choice.get("farms"), choice.get("turbines")
     if isinstance(farms, list) and all(isinstance(farm, str) for farm in farms):
         fleet, wrong = fleets.some_farms(fleet, tuple(farms))
         problems += [Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong]
-    if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and not problems:
+    if not problems:
+        found = rules.check_farms(data, [farm.farm_id for farm in fleet.farms])
+        problems += [Problem.at(place(tree, one.path), one.message) for one in found]
+    if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and fleet.farms:
         try:
             fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
         except ValueError as error:
             problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
-    if not problems:
-        found = rules.check_farms(data, [farm.farm_id for farm in fleet.farms])
-        problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
         choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
     return fleet, problems
+
+
+def _of_fleet(problem: Problem) -> str:
+    """A problem that stands nowhere in a fleet's file, told where the scenario names the fleet."""
+    return problem.message if problem.message.startswith("unknown fleet") else f"fleet: {problem}"
 
 
 def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
@@ -125,6 +128,8 @@ def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
             data.setdefault(key, {})
         elif isinstance(field.default, str):
             data.setdefault(key, field.default)
+        elif field.default == ():
+            data.setdefault(key, [])
         if inner is not None and isinstance(data.get(key), dict):
             _fill(inner, data[key])
 
