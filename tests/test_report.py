@@ -80,6 +80,19 @@ def test_rebuilt_reports_are_byte_identical(result: Result, tmp_path: Path) -> N
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
+def test_a_failed_write_leaves_the_old_report_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all(passed(), tmp_path, None)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_all(failed(), tmp_path, None)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
     write_all(passed(), tmp_path, None)
     (tmp_path / "operations.parquet").write_text("no parquet")
@@ -139,7 +152,7 @@ def test_the_failing_page_says_what_is_wrong_and_escapes_it() -> None:
     text = html.render(failed(), operations())
     page = " ".join(_Page(text).text.split())
     assert "Fail: the lake is wrong" in page
-    assert "4,500 lost, 900 duplicated, 900 misplaced, 1 altered" in page
+    assert "Found: 4,500 rows lost, 900 rows duplicated, 900 rows misplaced, 1 row altered." in page
     assert "--set seed=20240115" in page
     assert "129,600,000" in page
     assert "modelled, virtual time" in page
@@ -163,6 +176,17 @@ def test_the_map_stays_readable_at_any_length(hours: int, titles: int) -> None:
     assert len(bands) == titles
     assert all(len(band.columns) <= 31 and len(band.rows) == 8 for band in bands)
     assert sum(tile.state == "lost" for band in bands for _, tiles in band.rows for tile in tiles) == min(2, hours - 1)
+
+
+def test_the_map_is_bounded_and_keeps_the_worst() -> None:
+    cells = failed(1).completeness[:1]
+    stray = [dataclasses.replace(cells[0], hour=f"{year}-01-01T00:00:00+00:00") for year in range(1990, 2040)]
+    stray[45] = dataclasses.replace(stray[45], lost=1)
+    result = dataclasses.replace(failed(1), completeness=tuple(stray))
+    text = html.render(result, None)
+    assert text.count('<table class="map') == html.BANDS_SHOWN
+    assert "<h3>2035-01</h3>" in text
+    assert "19 more spans of time" in text
 
 
 def test_map_tiles_never_round_a_loss_away() -> None:

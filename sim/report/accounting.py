@@ -66,6 +66,7 @@ class Tile:
     state: str
     share: str
     detail: str
+    expected: int
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,20 @@ class Band:
     title: str
     columns: list[str]
     rows: list[tuple[str, list[Tile]]]
+
+    @property
+    def flawed(self) -> int:
+        return sum(tile.state in ("lost", "wrong") for _, tiles in self.rows for tile in tiles)
+
+    @property
+    def expected(self) -> int:
+        return sum(tile.expected for _, tiles in self.rows for tile in tiles)
+
+
+def foremost(everything: list[Band], limit: int) -> list[Band]:
+    """At most `limit` bands, in time order: those with most flawed tiles, then those with most rows."""
+    chosen = sorted(everything, key=lambda band: (-band.flawed, -band.expected, band.title))[:limit]
+    return sorted(chosen, key=lambda band: band.title)
 
 
 def bands(cells: Iterable[Cell]) -> list[Band]:
@@ -100,7 +115,7 @@ def _tile(cells: list[Cell]) -> Tile:
     expected = sum(cell.expected for cell in cells)
     wrong = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
     if expected == 0 and not any(wrong.values()):
-        return Tile("none", "", "nothing expected")
+        return Tile("none", "", "nothing expected", 0)
     stages = [_stage_row(stage, [c for c in cells if c.stage == stage], None) for stage in {c.stage for c in cells}]
     worst = min((s for s in stages if s.expected), key=_share_found, default=None)
     share = worst.complete.removesuffix(" %") if worst else "–"
@@ -108,7 +123,7 @@ def _tile(cells: list[Cell]) -> Tile:
     faults = [f"{count(value)} {kind}" for kind, value in wrong.items() if value]
     lost_in = sorted(s.stage for s in stages if not s.flawless and s.expected is not None)
     detail = f"{', '.join(faults)} in {', '.join(_ordered(lost_in))}" if faults else f"all {count(expected)} present"
-    return Tile(state, share, detail)
+    return Tile(state, share, detail, expected)
 
 
 def _share_found(row: StageRow) -> float:

@@ -18,6 +18,7 @@ from sim.report import accounting, charts, numbers
 from sim.report.result import WRONGS, Result
 
 FINDINGS_SHOWN: Final = 200
+BANDS_SHOWN: Final = 31
 HEADLINES: Final = (
     ("rows.generated", "Rows generated"),
     ("throughput.rows_per_s", "Row throughput"),
@@ -28,6 +29,7 @@ HEADLINES: Final = (
     ("memory.peak", "Peak memory"),
     ("cost.per_day", "S3 cost per day"),
 )
+_OTHER_WRONGS: Final = (("windows.wrong", "windows wrong"), ("manifest.mismatches", "manifests wrong"))
 _EXIT: Final = {
     1: "windfleet itself failed",
     3: "the environment failed",
@@ -44,10 +46,12 @@ def sentence(result: Result) -> str:
     rows = result.figure("rows.generated")
     if result.verdict == "pass":
         return f"Every one of {numbers.count(rows)} rows is where it must be, once and unchanged."
-    totals = {kind: result.figure(f"rows.{kind}") for kind in WRONGS}
-    wrong = [f"{numbers.count(value)} {kind}" for kind, value in totals.items() if value]
+    wrong = [
+        f"{numbers.count(n)} row{'s' * (n != 1)} {kind}" for kind in WRONGS if (n := result.figure(f"rows.{kind}"))
+    ]
+    wrong += [f"{numbers.count(n)} {what}" for name, what in _OTHER_WRONGS if (n := result.figure(name))]
     failed = [outcome.text for outcome in result.expectations if outcome.passed is False]
-    said = [f"Rows in the wrong: {', '.join(wrong)}." if wrong else ""]
+    said = [f"Found: {', '.join(wrong)}." if wrong else ""]
     said.append(f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else "")
     text = " ".join(part for part in said if part)
     if text:
@@ -73,6 +77,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
     )
     environment.globals.update(split=numbers.split, figure=numbers.figure, percent=numbers.percent)
     latencies = latency.by_kind(operations) if operations is not None else []
+    bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")
     return environment.get_template("report.html.j2").render(
         result=result,
@@ -81,7 +86,8 @@ def render(result: Result, operations: pa.Table | None) -> str:
         headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
         stages=accounting.by_stage(result),
         wrongs=WRONGS,
-        bands=accounting.bands(result.completeness),
+        bands=accounting.foremost(bands, BANDS_SHOWN),
+        bands_hidden=max(len(bands) - BANDS_SHOWN, 0),
         throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,
         latencies=latencies,
         latency_svg=charts.latency(latencies),
