@@ -17,6 +17,7 @@ from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, STATES, TABLE
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from sim.model import DataFault, FarmModel, NodeFileError, NodeWriter, SimClock
+from sim.model.nodefile import _insert, _lists
 
 CLOCK = SimClock(1_705_276_800_000_000, 1_000_000, 900)
 FAULTS = (
@@ -152,6 +153,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "D").write_text("in the way")
     with pytest.raises(NodeFileError, match=r"/D: cannot write the node's database: File exists"):
         NodeWriter(tmp_path, farm(1), node_configs(farm(1), 7))
+
+
+def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
+    which = farm(2)
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    with pytest.raises(KeyboardInterrupt), NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+        writer.write(model.block(0, 1))
+        block = model.block(1, 60)
+        writer._append(0, _lists(block), 0, 59)
+        connection = writer._connection(1)
+        connection.execute("BEGIN")
+        connection.execute(
+            _insert("D-002", 20), [value for row in zip(*_lists(block), strict=True) for value in row][:300]
+        )
+        raise KeyboardInterrupt
+    assert len(rows(tmp_path / "D" / "D-001.db")) == 60
+    assert len(rows(tmp_path / "D" / "D-002.db")) == 1
+    assert not list((tmp_path / "D").glob("*-wal"))
 
 
 FULL = """

@@ -91,11 +91,20 @@ class NodeWriter:
         return connection
 
     def close(self) -> None:
-        """Checkpoint and close every file; safe to call again."""
+        """Checkpoint and close every file; safe to call again. A block half written is rolled back. Files that others
+        still read keep their -wal until the last reader closes. Raises the first NodeFileError, after closing all."""
+        first: NodeFileError | None = None
         while self._open:
             turbine, connection = self._open.popitem(last=False)
-            with _naming(self.paths[turbine]), contextlib.closing(connection):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                with _naming(self.paths[turbine]), contextlib.closing(connection):
+                    if connection.in_transaction:
+                        connection.rollback()
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except NodeFileError as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     def __enter__(self) -> NodeWriter:
         return self
@@ -103,7 +112,11 @@ class NodeWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            with contextlib.suppress(NodeFileError):  # what went wrong first is what the user must read
+                self.close()
 
 
 def _insert(turbine_id: str, rows: int) -> str:
