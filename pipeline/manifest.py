@@ -76,7 +76,7 @@ def document(
             "turbine_id": config.turbine_id,
             "farm_id": config.farm_id,
             "pipeline_stage": "batch",
-            VARYING: datetime.fromtimestamp(now_us / 1e6, UTC).isoformat(),
+            VARYING: datetime.fromtimestamp(now_us / 1e6, UTC).isoformat(timespec="milliseconds"),
             "source": {
                 "database": source.database,
                 "table": TABLE,

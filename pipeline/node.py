@@ -9,7 +9,7 @@ order. A node whose batch could not be committed keeps its place, is reported, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class Failed:
 
 def run(
     nodes: Sequence[EdgeNode], store: ObjectStore, clock: Clock, pool: Executor, until_us: int | None = None
-) -> Iterator[Delivered | Failed]:
+) -> Generator[Delivered | Failed, None, None]:
     """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable."""
     waiting = [node for node in nodes if node.stopped is None]
     fresh = [node for node in waiting if node.position is None]

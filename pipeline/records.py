@@ -154,9 +154,9 @@ STUCK_AFTER_US: Final = 60 * 1_000_000
 
 ANOMALIES: Final = ("vibration", "generator_heat", "gearbox_heat", "overspeed", "underperformance")
 """The first four are judged row by row, underperformance over the window: of the rows that are `running` where the
-power curve promises at least PROMISE_FLOOR of rated power, the sum of power is less than UNDERPERFORMANCE of the sum of the
-promise; then each of those rows counts. `anomaly_count` is the sum of the counts of all kinds, `anomaly_kinds`
-the kinds with a count above 0, in the order above. Kinds whose asset data is unknown are not judged."""
+power curve promises at least PROMISE_FLOOR of rated power, the sum of power is less than UNDERPERFORMANCE of the sum of
+the promise; then each of those rows counts. `anomaly_count` is the sum of the counts of all kinds, `anomaly_kinds` the
+kinds with a count above 0, in the order above. Kinds whose asset data is unknown are not judged."""
 
 VIBRATION_ALARM: Final = 5.6  # mm/s, gearbox zone boundary C/D of ISO 10816-21
 GENERATOR_ALARM: Final = 130.0  # degC

@@ -12,12 +12,12 @@ import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions as oberr
 from obstore.store import S3Store as Bucket
 
+from pipeline.lake import REGION, is_loopback
 from pipeline.ports import AlreadyExists, Conflict, NotFound, Refused, StoreError, Unavailable
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REGION = "us-west-2"
 ATTEMPTS = 4
 BACKOFF_S = 0.2  # doubles, with jitter: 0.2, 0.4, 0.8 s at most
 TIMEOUT_S = 20
@@ -53,10 +52,6 @@ OUTCOMES: dict[type[StoreError], str] = {
     Unavailable: "unavailable",
     Refused: "refused",
 }
-
-
-def is_loopback(endpoint_url: str) -> bool:
-    return (urlsplit(endpoint_url).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
 class S3ObjectStore:
@@ -171,7 +166,7 @@ def _etag(meta: Any) -> str:
 
 def _translate(error: Exception, what: str) -> StoreError:
     """Any error of obstore or of the wire as one of ours."""
-    text = f"{what}: {' '.join(str(error).split())[:300]}"
+    text = f"{what}: {' '.join(str(error).partition('Debug source')[0].split())[:300]}"
     if isinstance(error, StoreError):
         return error
     if isinstance(error, oberr.AlreadyExistsError):

@@ -15,8 +15,8 @@ Kind = Literal["counted", "modelled", "measured"]
 
 @dataclass(frozen=True)
 class Figure:
-    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `faults`, `s`, `bytes`, `rows/s`, `objects/s`,
-    `requests/s`, `USD`."""
+    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `s`, `bytes`, `rows/s`,
+    `objects/s`, `requests/s`, `USD`."""
 
     unit: str
     kind: Kind
@@ -36,7 +36,11 @@ FIGURES: Final[dict[str, Figure]] = {
     "rows.misplaced": Figure("rows", "counted", "rows under the wrong hour, turbine or stage"),
     "rows.altered": Figure("rows", "counted", "rows whose values differ from what they should be"),
     "rows.unexpected": Figure("rows", "counted", "rows the lake should not hold at all"),
+    "rows.unbalanced": Figure(
+        "rows", "counted", "ingested rows that are not in exactly one of validated and quarantine"
+    ),
     "manifest.mismatches": Figure("manifests", "counted", "manifests missing, or contradicting the objects they name"),
+    "checkpoint.mismatches": Figure("checkpoints", "counted", "checkpoints behind or ahead of what the node stored"),
     "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
     "windows.wrong": Figure("windows", "counted", "windows whose latest revision differs from a recomputation"),
     "windows.revised": Figure("windows", "counted", "windows that late rows opened again"),

@@ -1,0 +1,199 @@
+"""The command `windfleet`: arguments in, exit code out. Everything else is in the rooms below.
+
+Exit codes are in `sim.run.exits`. Whatever is the user's to mend is one message on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(arguments)
+    args.replay = shlex.join(["windfleet", *arguments])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end from outside: as orderly as Ctrl-C
+    try:
+        return int(args.command(args))
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PASS
+    except Exception as error:
+        code = _code_of(error)
+        if code == INTERNAL and os.environ.get("WINDFLEET_DEBUG"):
+            raise
+        hint = " (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)" if code == INTERNAL else ""
+        return _fail(f"{error if code != INTERNAL else f'{type(error).__name__}: {error}'}{hint}", code)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"windfleet: {text}", file=sys.stderr)
+    return code
+
+
+def _code_of(error: Exception) -> int:
+    """The documented code of an error that reached the top. Imports here: only then are they needed."""
+    from pipeline.lake import LakeError
+    from sim.check import LakeError as UnreadableLake
+    from sim.report.result import ResultError
+    from sim.run.directory import DirectoryError
+    from sim.run.localstack import StoreError
+    from sim.run.verify import NoLake
+    from sim.scenario import ScenarioError
+
+    if isinstance(error, DirectoryError):
+        return ENVIRONMENT if error.environment else INVALID
+    if isinstance(error, ScenarioError | ResultError):
+        return INVALID
+    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake):
+        return ENVIRONMENT
+    return INTERNAL
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sim.run.driver import RunOptions, run
+    from sim.run.target import Options
+    from sim.scenario import load
+
+    scenario = load(args.scenario, args.set)
+    store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
+    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
+    options = RunOptions(out, args.workers, store, args.overwrite, args.save_lake, args.replay)
+    return run(scenario, options, Console())
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from sim.run.directory import DirectoryError
+    from sim.run.verify import find_lake, verify
+
+    if not (args.run / "nodes").is_dir():
+        raise DirectoryError(f"{args.run}: holds no nodes/; is this a run directory?")
+    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, Console())
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from sim.report.terminal import print_plan
+    from sim.scenario import load
+    from sim.scenario.plan import plan
+
+    print_plan(Console(), plan(load(args.scenario, args.set)))
+    return PASS
+
+
+def _check(args: argparse.Namespace) -> int:
+    from sim.scenario import load
+
+    scenario = load(args.scenario, args.set)
+    print(f"{args.scenario}: valid; {scenario.fleet.turbines:,} turbines, {scenario.clock.samples:,} rows each")
+    return PASS
+
+
+def _report(args: argparse.Namespace) -> int:
+    from sim.report.write import rebuild
+
+    print(f"report: {rebuild(args.run)}")
+    return PASS
+
+
+def _store(args: argparse.Namespace) -> int:
+    from pipeline import lake
+    from sim.run import localstack
+
+    if args.action == "up":
+        server = localstack.up(args.port)
+        lake.ensure(server.endpoint_url)
+        print(f"up: {server.endpoint_url} (pid {server.pid}), six buckets in {lake.REGION}")
+        print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
+    elif args.action == "down":
+        gone = localstack.down()
+        print(f"down: {gone.endpoint_url} (pid {gone.pid})" if gone else "no store was up")
+    else:
+        there = localstack.status()
+        print(f"up: {there.endpoint_url} (pid {there.pid}), since {there.started}" if there else "down")
+    return PASS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="windfleet", description="Proves a wind-fleet data pipeline before the fleet exists.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="simulate, drive the pipeline, judge, report", allow_abbrev=False)
+    _scenario_arguments(run)
+    run.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
+    run.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
+    _workers_argument(run)
+    run.add_argument(
+        "--endpoint-url", metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
+    )
+    run.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
+    run.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, where windfleet made them")
+    run.add_argument("--port", type=int, help="port of the embedded store (default: a free one)")
+    run.add_argument("--keep", action="store_true", help="leave the embedded store up afterwards")
+    run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
+    run.set_defaults(command=_run)
+
+    verify = commands.add_parser("verify", help="judge the lake and node files of a run again", allow_abbrev=False)
+    verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
+    verify.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
+    verify.add_argument("--endpoint-url", metavar="URL", help="the S3 that holds the lake")
+    _workers_argument(verify)
+    verify.set_defaults(command=_verify)
+
+    plan = commands.add_parser("plan", help="rows, bytes, objects, time and cost; runs nothing", allow_abbrev=False)
+    _scenario_arguments(plan)
+    plan.set_defaults(command=_plan)
+
+    check = commands.add_parser("check", help="validate a scenario", allow_abbrev=False)
+    _scenario_arguments(check)
+    check.set_defaults(command=_check)
+
+    report = commands.add_parser("report", help="rebuild the report from the raw record", allow_abbrev=False)
+    report.add_argument("run", type=Path, metavar="DIR", help="run directory")
+    report.set_defaults(command=_report)
+
+    store = commands.add_parser("store", help="the embedded LocalStack on its own", allow_abbrev=False)
+    store.add_argument("action", choices=("up", "down", "status"))
+    store.add_argument("--port", type=int, default=4566, help="port for `up` (default: 4566)")
+    store.set_defaults(command=_store)
+    return parser
+
+
+def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", type=Path, metavar="SCENARIO", help="scenario YAML")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override one value")
+
+
+def _workers_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="(default: cores)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"windfleet {version('windfleet')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

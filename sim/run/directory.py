@@ -1,0 +1,53 @@
+"""The run directory: made new, or taken over from an earlier run when told so. Nothing else is ever removed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from sim.report.write import OPERATIONS_FILE
+
+SCENARIO_FILE: Final = "scenario.yaml"
+"""The resolved scenario: what ran, and the mark by which a directory is known to be a run."""
+HEADROOM: Final = 1.2
+"""Free space wanted, as a multiple of what the plan says the run will write."""
+
+
+class DirectoryError(Exception):
+    """The run directory cannot be used; the text names it and the fix. Exit code 2, or 3 when `environment`."""
+
+    def __init__(self, text: str, environment: bool = False) -> None:
+        super().__init__(text)
+        self.environment = environment
+
+
+def make(path: Path, overwrite: bool, scenario_text: str, need_bytes: int) -> None:
+    """Make `path` with the scenario in it. Raises DirectoryError."""
+    try:
+        _clear(path, overwrite)
+        path.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path).free
+        if free < need_bytes * HEADROOM:
+            raise DirectoryError(
+                f"{path}: the run will write about {need_bytes / 1e6:,.0f} MB and only {free / 1e6:,.0f} MB are free; "
+                "free some space, or name another disk with --out DIR",
+                environment=True,
+            )
+        (path / SCENARIO_FILE).write_text(scenario_text, encoding="utf-8")
+    except OSError as error:
+        raise DirectoryError(f"{path}: cannot make the run directory: {error.strerror}", environment=True) from error
+
+
+def _clear(path: Path, overwrite: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir() or not (path / SCENARIO_FILE).is_file():
+        raise DirectoryError(f"{path}: exists and is no run of windfleet; name another place with --out DIR")
+    if not overwrite:
+        raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or name --out DIR")
+    for name in ("nodes", "truth", "lake", ".operations"):
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+    for name in (SCENARIO_FILE, "result.json", "report.html", "junit.xml", OPERATIONS_FILE):
+        (path / name).unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""One run from scenario to report: directory, store, ceiling, shards, verdict, result; and whatever ends it early.
+
+Whatever happens, the raw record (node files, ground truth, operations so far) stays in the run directory, a result.json
+says how far it came, and no process is left.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.lake import LakeError
+from sim import check
+from sim.check.lake import LakeReader
+from sim.measure.memory import MemoryPeak
+from sim.model.clock import SimClock
+from sim.model.nodefile import NodeFileError
+from sim.report.terminal import RunProgress, print_summary
+from sim.report.write import write_all
+from sim.run import directory, judgement, operations, target
+from sim.run.exits import ENVIRONMENT, INTERRUPTED
+from sim.run.judgement import Record
+from sim.run.localstack import StoreError
+from sim.run.shard import ShardPlan, StoreGone
+from sim.run.target import Target
+from sim.run.workers import WorkerDied, run_all
+from sim.scenario import Scenario
+from sim.scenario.plan import plan
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says beside the scenario. `replay` is the command that repeats the run."""
+
+    out: Path
+    workers: int
+    store: target.Options
+    overwrite: bool = False
+    save_lake: bool = False
+    replay: str = ""
+
+
+def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
+    """Run, judge, report; the exit code. Raises DirectoryError before anything was started."""
+    planned = plan(scenario)
+    need = planned.node_bytes + (sum(planned.lake_bytes.values()) if options.save_lake else 0)
+    directory.make(options.out, options.overwrite, scenario.text, need)
+    record = Record(started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers)
+    begun = time.perf_counter()
+    try:
+        with RunProgress(console) as progress:
+            _run(scenario, options, record, progress)
+    except KeyboardInterrupt:
+        record.stopped_by = INTERRUPTED
+        record.errors.append("interrupted; the raw record so far is kept")
+    except (StoreError, LakeError, StoreGone, check.LakeError) as error:
+        record.stopped_by = ENVIRONMENT
+        record.errors.append(str(error))
+    except (NodeFileError, OSError) as error:
+        record.stopped_by = ENVIRONMENT
+        record.errors.append(f"the run directory cannot be written: {error}")
+    except WorkerDied as error:
+        record.stopped_by = ENVIRONMENT
+        record.errors.append(str(error))
+    record.total_s = time.perf_counter() - begun
+    return _report(scenario, options, record, console)
+
+
+def _run(scenario: Scenario, options: RunOptions, record: Record, progress: RunProgress) -> None:
+    progress.phase("starting the store", None, "")
+    with target.opened(options.store) as store, MemoryPeak() as memory:
+        record.store = str(store)
+        try:
+            progress.phase("measuring the store's ceiling", None, "")
+            ceiling = target.ceiling(store)
+            record.ceiling_per_s = None if ceiling is None else ceiling.puts_per_s
+            _drive(scenario, options, record, store, progress)
+            _judge(options, record, store, progress)
+        finally:
+            record.memory_peak_bytes = memory.peak_bytes
+    if options.store.keep:
+        progress.log(f"the store stays up at {store.endpoint_url}; end it with: windfleet store down")
+
+
+def _drive(scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
+    """Simulate and deliver."""
+    clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
+    plans = [
+        ShardPlan(
+            farm=farm,
+            seed=scenario.seed,
+            clock=clock,
+            pipeline=scenario.pipeline,
+            uplink=scenario.uplink,
+            data_faults=scenario.data_faults,
+            run_dir=options.out,
+            endpoint_url=store.endpoint_url,
+        )
+        for farm in scenario.fleet.farms
+    ]
+    progress.phase("simulating and delivering", scenario.fleet.turbines * clock.samples, "rows")
+    try:
+        run_all(
+            plans, options.workers, lambda _, delivered: progress.advance(delivered), store.require_alive, record.shards
+        )
+    finally:
+        record.operations = operations.merge(options.out)
+    undelivered = {turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()}
+    if undelivered:
+        turbine, why = next(iter(undelivered.items()))
+        record.errors.append(f"{len(undelivered)} nodes could not deliver everything; {turbine}: {why}")
+
+
+def _judge(options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
+    """The independent verdict on what lies in the store."""
+    reader = LakeReader.s3(store.endpoint_url)
+    if options.save_lake:
+        progress.phase("saving the lake", None, "objects")
+        progress.advance(reader.save(options.out / "lake"))
+        reader = LakeReader.folder(options.out / "lake")
+    begun = time.perf_counter()
+    record.verdict = judge(options.out, reader, options.workers, progress)
+    record.verify_s = time.perf_counter() - begun
+    record.node_bytes = sum(file.stat().st_size for file in (options.out / "nodes").glob("*/*.db"))
+
+
+def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress) -> check.Verdict:
+    """The oracle over a run's node files and a lake, with progress. Raises check.LakeError."""
+    seen = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal seen
+        if seen == 0:
+            progress.phase("judging the lake", total, "objects")
+        progress.advance(done - seen)
+        seen = done
+
+    return check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell)
+
+
+def _report(scenario: Scenario, options: RunOptions, record: Record, console: Console) -> int:
+    result = judgement.result(scenario, record, options.replay)
+    write_all(result, options.out, record.operations)
+    print_summary(console, result, options.out)
+    return result.exit_code

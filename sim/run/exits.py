@@ -1,0 +1,14 @@
+"""Exit codes (DESIGN, section 7): a contract with scripts and CI."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PASS: Final = 0
+INTERNAL: Final = 1
+INVALID: Final = 2  # scenario or arguments
+ENVIRONMENT: Final = 3  # no S3, port taken, disk full
+THRESHOLD: Final = 4
+LAKE_WRONG: Final = 5
+UNKNOWN: Final = 6  # nothing was confirmed
+INTERRUPTED: Final = 130

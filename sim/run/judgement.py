@@ -1,0 +1,209 @@
+"""From what was measured and what the oracle says to one Result: figures, expectations, verdict, exit code.
+
+The order of precedence is fixed: a wrong lake (5) outweighs a threshold that was missed (4), and both outweigh a
+verdict that could not be reached (6). An expectation on a figure that this run did not produce was not met: unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, Literal, TypeVar
+
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sim.check.verdict import Verdict
+from sim.measure import cost, latency, thresholds, throughput
+from sim.measure.figures import FIGURES
+from sim.measure.histogram import Histogram
+from sim.report.result import Cell, Figure, Finding, Injected, Lake, Result, Run, Shard
+from sim.run.exits import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
+from sim.run.shard import ShardResult, commits_table
+from sim.scenario import Scenario
+
+T = TypeVar("T")
+PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "obstore", "faker")
+
+
+@dataclass
+class Record:
+    """What a run leaves behind for the judgement; filled as the run goes on, and used as far as it got."""
+
+    shards: list[ShardResult] = field(default_factory=list)
+    operations: pa.Table | None = None
+    ceiling_per_s: float | None = None
+    memory_peak_bytes: int | None = None
+    node_bytes: int | None = None
+    verify_s: float | None = None
+    total_s: float | None = None
+    started: str | None = None
+    store: str = ""
+    workers: int = 0
+    verdict: Verdict | None = None
+    errors: list[str] = field(default_factory=list)
+    stopped_by: int | None = None
+    """The exit code of what ended the run before its verdict; None when it came to its end."""
+
+
+def result(scenario: Scenario, record: Record, replay: str) -> Result:
+    """The run as one object. Nothing in here waits, reads or writes."""
+    values = _figures(scenario, record)
+    outcomes = thresholds.evaluate(scenario.expect, {name: v for name, v in values.items() if v is not None})
+    verdict, code = decide(record, outcomes)
+    clock = scenario.clock
+    oracle = record.verdict
+    return Result(
+        scenario=scenario.name,
+        seed=scenario.seed,
+        verdict=verdict,
+        exit_code=code,
+        run=Run(
+            replay=replay,
+            started=record.started,
+            wall_s=record.total_s,
+            virtual_start=_iso(clock.start_us),
+            virtual_end=_iso(clock.end_us),
+            farms=len(scenario.fleet.farms),
+            turbines=scenario.fleet.turbines,
+        ),
+        versions=versions(),
+        environment=_environment(record),
+        figures={name: _figure(name, value) for name, value in values.items() if value is not None},
+        lake=None if oracle is None else lake_of(oracle),
+        expectations=tuple(outcomes),
+        shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
+        completeness=() if oracle is None else tuple(_typed(Cell, cell) for cell in oracle.completeness),
+        findings=() if oracle is None else tuple(Finding(**vars(finding)) for finding in oracle.findings),
+        throughput=None
+        if record.operations is None
+        else throughput.series(record.operations, commits_table(record.shards)),
+        truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
+        errors=tuple(record.errors) + (() if oracle is None else tuple(oracle.errors)),
+    )
+
+
+def decide(record: Record, outcomes: Sequence[thresholds.Outcome]) -> tuple[Literal["pass", "fail", "unknown"], int]:
+    """Verdict and exit code."""
+    if record.stopped_by is not None:
+        return "unknown", record.stopped_by
+    if record.verdict is None:
+        return "unknown", UNKNOWN
+    if record.verdict.status == "fail":
+        return "fail", LAKE_WRONG
+    if any(outcome.passed is False for outcome in outcomes):
+        return "fail", THRESHOLD
+    if record.verdict.status != "pass" or any(outcome.passed is None for outcome in outcomes):
+        return "unknown", UNKNOWN
+    return "pass", PASS
+
+
+def _figures(scenario: Scenario, record: Record) -> dict[str, float | None]:
+    """Every figure that this run produced, by name; None or absent: not determined."""
+    shards = record.shards
+    figures: dict[str, float | None] = {
+        "store.put_ceiling_per_s": record.ceiling_per_s,
+        "memory.peak": record.memory_peak_bytes,
+        "bytes.nodes": record.node_bytes,
+        "time.verify": record.verify_s,
+        "time.total": record.total_s,
+    }
+    if shards:
+        simulate_s, pipeline_s = sum(s.simulate_s for s in shards), sum(s.pipeline_s for s in shards)
+        delivered = sum(rows for s in shards for _, rows in s.commits)
+        figures |= {
+            "faults.injected": sum(s.faults for s in shards),
+            "time.simulate": simulate_s,
+            "time.pipeline": pipeline_s,
+            "simulate.rows_per_s": sum(s.rows for s in shards) / simulate_s if simulate_s else None,
+            "pipeline.rows_per_s": delivered / pipeline_s if pipeline_s else None,
+            **_freshness(shards),
+        }
+    if record.operations is not None:
+        figures |= _store_figures(record.operations, shards, scenario.clock.duration_s)
+    if record.verdict is not None:
+        figures |= record.verdict.figures
+        generated = record.verdict.figures.get("rows.generated")
+        if record.verify_s and generated:
+            figures["verify.rows_per_s"] = generated / record.verify_s
+    return {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
+
+
+def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
+    fresh = Histogram()
+    for shard in shards:
+        fresh.merge(shard.freshness_s)
+    return {f"freshness.p{p}": fresh.quantile(p / 100) for p in (50, 95, 99)}
+
+
+def _store_figures(operations: pa.Table, shards: Sequence[ShardResult], span_s: float) -> dict[str, float | None]:
+    """What the raw operations say of the store. Latency from the intended start, in seconds."""
+    written = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
+    failed = pc.is_in(operations["outcome"], value_set=pa.array(["unavailable", "refused"]))
+    figures: dict[str, float | None] = {
+        "objects.written": written.num_rows,
+        "bytes.written": pc.sum(written["bytes"]).as_py() or 0,
+        "store.requests": operations.num_rows,
+        "store.errors": pc.sum(failed).as_py() or 0,
+        "cost.per_day": cost.per_day(cost.usage(operations, span_s)).total,
+    }
+    rates = throughput.mean_rates(operations, commits_table(shards))
+    if rates is not None:
+        figures |= {"throughput.rows_per_s": rates.rows_per_s, "throughput.objects_per_s": rates.objects_per_s}
+    for kind in latency.by_kind(operations):
+        if kind.kind == "put" and kind.response is not None:
+            response = kind.response
+            figures |= {
+                f"latency.put.{p}": ms / 1000
+                for p, ms in (("p50", response.p50), ("p95", response.p95), ("p99", response.p99))
+            }
+    return figures
+
+
+def _figure(name: str, value: float) -> Figure:
+    known = FIGURES[name]
+    return Figure(int(value) if known.kind == "counted" else round(float(value), 6), known.unit, known.kind)
+
+
+def lake_of(oracle: Verdict) -> Lake:
+    """What the oracle found in the buckets."""
+    return Lake(
+        oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(getattr(oracle, "quarantined_by_rule", {}))
+    )
+
+
+def _shard(shard: ShardResult) -> Shard:
+    return Shard(shard.farm, shard.turbines, shard.rows, shard.objects, round(shard.wall_s, 3), shard.region)
+
+
+def versions() -> dict[str, str]:
+    """Program to version, of what can change a lake's bytes."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _environment(record: Record) -> dict[str, str]:
+    return {
+        "machine": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "store": record.store,
+        "workers": str(record.workers),
+    }
+
+
+def _typed(kind: type[T], fields: Mapping[str, Any]) -> T:
+    return kind(**fields)
+
+
+def _iso(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat().replace("+00:00", "Z")

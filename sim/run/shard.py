@@ -1,0 +1,233 @@
+"""One farm of a run, in a process of its own: simulate, store at the nodes, deliver, time after time, then drain.
+
+SimPy owns the order of things. At every flush time the farm's samples so far are made and stored, and the nodes are
+driven through the real pipeline into the real store; what that takes in wall time does not move the virtual clock. The
+batches then travel the modelled uplink, which gives freshness.
+
+A flush comes just after the first sample behind a boundary, because that row is what closes the batches (see
+`pipeline.batch`). A store that fails is retried: by the client per request, at the next flush per node, and by
+DRAIN_ATTEMPTS at the end. GIVE_UP_AFTER nodes in a row that cannot reach it end the shard: then it is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import simpy
+
+from pipeline.node import Delivered, EdgeNode, Failed, run
+from pipeline.ports import Unavailable
+from pipeline.store import S3ObjectStore
+from sim.fleet.farm import Farm
+from sim.fleet.nodes import node_configs
+from sim.measure.histogram import Histogram
+from sim.model.clock import SimClock
+from sim.model.farm import FarmModel
+from sim.model.faults import DataFault
+from sim.model.nodefile import NodeWriter
+from sim.run.operations import Recorder
+from sim.run.uplink import FarmUplink
+from sim.scenario.scenario import PipelineSettings, Uplink
+
+COMMIT_THREADS = 4
+DRAIN_ATTEMPTS = 5
+DRAIN_WAIT_S = 1.0  # doubles with every attempt
+GIVE_UP_AFTER = 25
+BLOCK_ROWS = 1_000_000
+"""Rows of a farm that are made at once; bounds memory when flushes are far apart."""
+_EVERYTHING_US = np.iinfo(np.int64).max
+
+
+class StoreGone(Exception):
+    """The store stopped answering; the text is the last error."""
+
+
+class Stopped(Exception):
+    """The run was told to stop."""
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """All that a worker process needs. Picklable."""
+
+    farm: Farm
+    seed: int
+    clock: SimClock
+    pipeline: PipelineSettings
+    uplink: Uplink
+    data_faults: tuple[DataFault, ...]
+    run_dir: Path
+    endpoint_url: str | None
+
+
+@dataclass
+class ShardResult:
+    """What one farm's share came to. Wall seconds; `commits`: when (ns since 1970) how many rows became durable."""
+
+    farm: str
+    region: str
+    turbines: int
+    rows: int = 0
+    objects: int = 0
+    bytes: int = 0
+    faults: int = 0
+    simulate_s: float = 0.0
+    pipeline_s: float = 0.0
+    wall_s: float = 0.0
+    freshness_s: Histogram = field(default_factory=Histogram)
+    commits: list[tuple[int, int]] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+
+
+Tell = Callable[[int, int], None]
+"""Progress: rows simulated and rows delivered since the last call."""
+
+
+class _Shard:
+    def __init__(self, plan: ShardPlan, store: S3ObjectStore, tell: Tell, stopped: Callable[[], bool]) -> None:
+        self._plan, self._store, self._tell, self._stopped = plan, store, tell, stopped
+        self._env = simpy.Environment()
+        self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults)
+        settings = plan.pipeline
+        self._configs = node_configs(
+            plan.farm, plan.seed, settings.flush_every_s, settings.window_s, settings.allowed_lateness_s
+        )
+        folder = plan.run_dir / "nodes"
+        self._nodes = [
+            EdgeNode(config, folder / plan.farm.farm_id / f"{config.turbine_id}.db") for config in self._configs
+        ]
+        self._uplink = FarmUplink(
+            self._env, plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
+        )
+        self._folder = folder
+        self.result = ShardResult(
+            plan.farm.farm_id, plan.farm.region, len(self._nodes), freshness_s=self._uplink.freshness_s
+        )
+
+    def run(self) -> None:
+        self._model.start(self._env)
+        with (
+            NodeWriter(self._folder, self._plan.farm, self._configs) as writer,
+            ThreadPoolExecutor(COMMIT_THREADS) as pool,
+        ):
+            self._env.run(until=self._env.process(self._live(writer, pool)))
+        self._write_truth()
+
+    def _live(self, writer: NodeWriter, pool: ThreadPoolExecutor) -> Generator[simpy.Event, Any, None]:
+        """The farm's life as one SimPy process; ends when the last batch has arrived."""
+        clock = self._plan.clock
+        made = 0
+        arrivals: list[simpy.Process] = []
+        for upto in [*self._flush_samples(), clock.samples]:
+            while made < upto:
+                last = min(upto, made + max(1, BLOCK_ROWS // len(self._nodes)))
+                yield self._env.timeout(max(0.0, clock.seconds(last - 1) - self._env.now))
+                self._simulate(writer, made, last)
+                made = last
+            if made < clock.samples:
+                arrivals += self._flush(pool)
+        yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
+        arrivals += self._drain(pool)
+        yield self._env.all_of(arrivals)
+
+    def _flush_samples(self) -> list[int]:
+        """How many samples are made before each flush: up to the first at or behind each boundary."""
+        clock, every_us = self._plan.clock, self._plan.pipeline.flush_every_s * 1_000_000
+        first = clock.start_us // every_us + 1
+        last = (clock.end_us - 1) // every_us
+        boundaries = np.arange(first, last + 1) * every_us
+        samples = -(-(boundaries - clock.start_us) // clock.sample_us) + 1
+        return [int(n) for n in np.unique(samples) if n < clock.samples]
+
+    def _simulate(self, writer: NodeWriter, first: int, last: int) -> None:
+        self._check_stop()
+        begun = time.perf_counter()
+        block = self._model.block(first, last)
+        writer.write(block)
+        rows = len(block.columns["id"])
+        self.result.rows += rows
+        self.result.simulate_s += time.perf_counter() - begun
+        self._tell(rows, 0)
+
+    def _flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[simpy.Process]:
+        begun = time.perf_counter()
+        delivered: list[Delivered] = []
+        out_of_reach = 0
+        with contextlib.closing(run(self._nodes, self._store, self, pool, until_us)) as results:
+            for result in results:
+                self._check_stop()
+                if isinstance(result, Failed):
+                    self.result.undelivered[result.node.config.turbine_id] = str(result.error)
+                    out_of_reach = out_of_reach + 1 if isinstance(result.error, Unavailable) else 0
+                    if out_of_reach >= GIVE_UP_AFTER:
+                        raise StoreGone(str(result.error))
+                else:
+                    out_of_reach = 0
+                    self._count(result)
+                    delivered.append(result)
+        self.result.pipeline_s += time.perf_counter() - begun
+        delivered.sort(key=lambda d: (d.node.config.turbine_id, d.first_id))  # the order of wall time is not ours
+        return [self._uplink.send(d.bytes, d.event_us) for d in delivered]
+
+    def _drain(self, pool: ThreadPoolExecutor) -> list[simpy.Process]:
+        arrivals: list[simpy.Process] = []
+        for attempt in range(DRAIN_ATTEMPTS):
+            self.result.undelivered.clear()
+            arrivals += self._flush(pool, _EVERYTHING_US)
+            self.result.undelivered |= {n.config.turbine_id: str(n.stopped) for n in self._nodes if n.stopped}
+            if all(n.stopped for n in self._nodes if n.config.turbine_id in self.result.undelivered):
+                break
+            time.sleep(DRAIN_WAIT_S * 2**attempt)
+        return arrivals
+
+    def _count(self, batch: Delivered) -> None:
+        rows = len(batch.event_us)
+        self.result.objects += batch.objects
+        self.result.bytes += batch.bytes
+        self.result.commits.append((time.time_ns(), rows))
+        self._tell(0, rows)
+
+    def _check_stop(self) -> None:
+        if self._stopped():
+            raise Stopped
+
+    def now_us(self) -> int:
+        """The pipeline's clock is the virtual one."""
+        return self._plan.clock.start_us + round(self._env.now * 1e6)
+
+    def _write_truth(self) -> None:
+        folder = self._plan.run_dir / "truth"
+        folder.mkdir(exist_ok=True)
+        faults = self._model.truth()
+        self.result.faults = faults.num_rows
+        pq.write_table(faults, folder / f"faults-{self._plan.farm.farm_id}.parquet")
+        pq.write_table(self._model.states(), folder / f"states-{self._plan.farm.farm_id}.parquet")
+
+
+def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool]) -> ShardResult:
+    """Run one farm. Raises StoreGone, Stopped, NodeFileError, OSError; the operations so far are kept in any case."""
+    recorder = Recorder(plan.farm.farm_id)
+    begun = time.perf_counter()
+    shard = _Shard(plan, S3ObjectStore(plan.endpoint_url, recorder.append), tell, stopped)
+    try:
+        shard.run()
+    finally:
+        recorder.write(plan.run_dir)
+    shard.result.wall_s = time.perf_counter() - begun
+    return shard.result
+
+
+def commits_table(results: Sequence[ShardResult]) -> pa.Table:
+    """`end` (timestamp ns UTC) and `rows` of every batch of every shard."""
+    commits = [commit for result in results for commit in result.commits]
+    ends, rows = zip(*commits, strict=True) if commits else ((), ())
+    return pa.table({"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())})

@@ -1,0 +1,113 @@
+"""The store that a run drives: the embedded LocalStack, or any S3 that was named; and how fast it takes PUTs.
+
+Safety: only loopback endpoints without `allow_remote`; a lake that holds objects is refused, and is emptied only on
+request and only where windfleet made the buckets; the ceiling is measured in a scratch bucket that is removed again,
+and never on a remote store.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline import lake
+from pipeline.store import S3ObjectStore
+from sim.measure.ceiling import CeilingResult, measure
+from sim.run.localstack import EmbeddedLocalStack, StoreError
+
+CEILING_S = 2.0
+CEILING_BYTES = 32_768
+CEILING_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user said about the store. `port`: of the embedded one."""
+
+    endpoint_url: str | None = None
+    port: int | None = None
+    keep: bool = False
+    empty_lake: bool = False
+    allow_remote: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """A store that answers, with the six buckets in it. `server` is None unless it is the embedded one."""
+
+    endpoint_url: str
+    server: EmbeddedLocalStack | None = None
+
+    def require_alive(self) -> None:
+        """Raises StoreError when the embedded server has died. Costs microseconds."""
+        if self.server is not None:
+            self.server.require_alive()
+
+    def __str__(self) -> str:
+        return self.endpoint_url if self.server is None else f"embedded LocalStack, {self.endpoint_url}"
+
+
+def endpoint_of(options: Options) -> str | None:
+    """The endpoint named on the command line or by the standard AWS variables; None for the embedded store."""
+    named = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if named and not lake.is_loopback(named) and not options.allow_remote:
+        raise StoreError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
+    return named or None
+
+
+@contextmanager
+def opened(options: Options) -> Iterator[Target]:
+    """A target for the length of a block. Raises StoreError or LakeError before anything was changed."""
+    endpoint_url = endpoint_of(options)
+    if endpoint_url is not None:
+        yield _prepared(Target(endpoint_url), options)
+        return
+    server = EmbeddedLocalStack()
+    server.start(options.port, detach=options.keep)
+    kept = False
+    try:
+        yield _prepared(Target(server.endpoint_url, server), options)
+        kept = options.keep
+    finally:
+        if not kept:
+            server.stop()
+
+
+def _prepared(target: Target, options: Options) -> Target:
+    url = target.endpoint_url
+    if options.empty_lake:
+        lake.empty(url)
+    lake.ensure(url)
+    held = lake.first_object(url)
+    if held is not None:
+        raise StoreError(
+            f"the lake at {url} already holds objects ({held}); a run wants it empty: "
+            "--empty-lake empties the buckets that windfleet made"
+        )
+    return target
+
+
+def ceiling(target: Target) -> CeilingResult | None:
+    """PUTs per second that the store takes from this machine; None for a store that is not on it."""
+    if not lake.is_loopback(target.endpoint_url):
+        return None
+    s3 = lake.client(target.endpoint_url)
+    bucket = f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
+    keys: list[str] = []
+    store = S3ObjectStore(target.endpoint_url)
+
+    def put(key: str, body: bytes) -> None:
+        keys.append(key)
+        store.create(bucket, key, body)
+
+    try:
+        return measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S)
+    finally:
+        for start in range(0, len(keys), 1000):
+            names = [{"Key": key} for key in keys[start : start + 1000]]
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": names, "Quiet": True})
+        s3.delete_bucket(Bucket=bucket)

@@ -1,0 +1,85 @@
+"""`windfleet verify DIR`: the oracle on its own, over a run's node files and its lake, saved or still in a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.check import LakeReader, Verdict
+from sim.report.result import ResultError, load
+from sim.report.terminal import RunProgress
+from sim.run import localstack
+from sim.run.driver import judge
+from sim.run.exits import ENVIRONMENT, LAKE_WRONG, PASS, UNKNOWN
+
+FINDINGS_SHOWN = 20
+_CODES = {"pass": PASS, "fail": LAKE_WRONG, "unknown": UNKNOWN}
+
+
+class NoLake(Exception):
+    """There is no lake to judge; the text says where it was looked for and what to do. Exit code 3."""
+
+
+def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
+    """The lake that was named; else the run's saved copy; else the detached LocalStack. Raises NoLake."""
+    if folder is not None:
+        if not folder.is_dir():
+            raise NoLake(f"{folder}: no such folder")
+        return LakeReader.folder(folder)
+    if endpoint_url is not None:
+        return LakeReader.s3(endpoint_url)
+    if (run_dir / "lake").is_dir():
+        return LakeReader.folder(run_dir / "lake")
+    if (server := localstack.status()) is not None:
+        return LakeReader.s3(server.endpoint_url)
+    raise NoLake(
+        f"{run_dir}: holds no lake/, and no LocalStack is up (it forgets everything when it stops). Run the scenario "
+        "with --save-lake or --keep, or name the lake with --lake DIR or --endpoint-url URL"
+    )
+
+
+def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
+    """Judge and tell; the exit code. Changes nothing in the run directory."""
+    with RunProgress(console) as progress:
+        verdict = judge(run_dir, lake, workers, progress)
+    _tell(verdict, console)
+    _compare(run_dir, verdict, console)
+    if verdict.status == "unknown" and verdict.errors and not verdict.figures:
+        return ENVIRONMENT
+    return _CODES[verdict.status]
+
+
+def _tell(verdict: Verdict, console: Console) -> None:
+    """Status, figures, findings: plain lines, so that they can be searched."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(verdict.status.upper())
+    for error in verdict.errors:
+        say(f"error: {error}")
+    for name, value in verdict.figures.items():
+        say(f"{name:<24}{value:>14,}")
+    for kind, count in verdict.counts.items():
+        say(f"found {count:,} x {kind}")
+    for finding in verdict.findings[:FINDINGS_SHOWN]:
+        rows = f" {finding.rows:,} rows" if finding.rows else ""
+        where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
+        say(f"{finding.kind}:{rows} {where} {finding.detail}")
+    say(f"lake digest: {verdict.digest or 'not determined'}")
+
+
+def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
+    """Say whether this is what the run itself had found."""
+    try:
+        before = load(run_dir)
+    except ResultError:
+        return
+    if before.lake is None or not before.lake.digest:
+        return
+    differing = [name for name, value in verdict.figures.items() if before.figure(name) not in (None, value)]
+    if before.lake.digest != verdict.digest:
+        differing.append("lake digest")
+    text = f"differs from result.json in: {', '.join(differing)}" if differing else "the same figures as in result.json"
+    console.print(text, highlight=False, soft_wrap=True)
