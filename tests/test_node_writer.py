@@ -155,20 +155,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         NodeWriter(tmp_path, farm(1), node_configs(farm(1), 7))
 
 
-def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
-    which = farm(2)
+def interrupted(directory, which):
+    """Write a sample, then stop in the middle of the next block: one node whole, the other half."""
     model = FarmModel(which, CLOCK, 7)
     model.start(simpy.Environment())
-    with pytest.raises(KeyboardInterrupt), NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+    with NodeWriter(directory, which, node_configs(which, 7)) as writer:
         writer.write(model.block(0, 1))
-        block = model.block(1, 60)
-        writer._append(0, _lists(block), 0, 59)
-        connection = writer._connection(1)
-        connection.execute("BEGIN")
-        connection.execute(
-            _insert("D-002", 20), [value for row in zip(*_lists(block), strict=True) for value in row][:300]
+        lists = _lists(model.block(1, 60))
+        writer._append(0, lists, 0, 59)
+        half = writer._connection(1)
+        half.execute("BEGIN")
+        half.execute(
+            _insert("D-002", 20), [value for row in zip(*lists, strict=True) for value in row][: 20 * len(lists)]
         )
         raise KeyboardInterrupt
+
+
+def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path, farm(2))
     assert len(rows(tmp_path / "D" / "D-001.db")) == 60
     assert len(rows(tmp_path / "D" / "D-002.db")) == 1
     assert not list((tmp_path / "D").glob("*-wal"))
