@@ -29,7 +29,7 @@ _ROW_BYTES: Final = {"ingestion": 47.0, "validated": 47.0, "enriched": 47.0, "ag
 _MANIFEST_BYTES: Final = 2_150
 _CHECKPOINT_BYTES: Final = 600
 _NODE_BYTES, _NODE_ROW_BYTES = 8_192, 132.5
-"""Measured on simulated turbines, batches of 60 to 3,600 rows; a test holds them to within 15 % of the real pipeline."""
+"""Measured on simulated turbines, batches of 60 to 3,600 rows; a test holds them within 15 % of the real pipeline."""
 
 
 @dataclass(frozen=True)
