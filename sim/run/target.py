@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 from pipeline import lake
 from pipeline.store import S3ObjectStore
-from sim.measure.ceiling import CeilingResult, measure
+from sim.measure.ceiling import measure
 from sim.run.localstack import EmbeddedLocalStack, StoreError
 
-CEILING_S = 2.0
-CEILING_BYTES = 32_768
+CEILING_S = 1.0
+CEILING_ROUNDS = 2
+CEILING_BYTES = 16_384  # about the mean of what a batch writes: three row-level objects and three small ones
 CEILING_THREADS = 8
 
 
@@ -90,22 +91,29 @@ def _prepared(target: Target, options: Options) -> Target:
     return target
 
 
-def ceiling(target: Target) -> CeilingResult | None:
-    """PUTs per second that the store takes from this machine; None for a store that is not on it."""
+def ceiling(target: Target) -> float | None:
+    """PUTs per second that the store takes from this machine at its best; None for a store that is not on it.
+
+    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round.
+    """
     if not lake.is_loopback(target.endpoint_url):
         return None
     s3 = lake.client(target.endpoint_url)
     bucket = f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
     keys: list[str] = []
+    rounds: list[float] = []
     store = S3ObjectStore(target.endpoint_url)
 
     def put(key: str, body: bytes) -> None:
-        keys.append(key)
-        store.create(bucket, key, body)
+        name = f"{len(rounds)}/{key}"
+        keys.append(name)
+        store.create(bucket, name, body)
 
     try:
-        return measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S)
+        for _ in range(CEILING_ROUNDS):
+            rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S).puts_per_s)
+        return max(rounds)
     finally:
         for start in range(0, len(keys), 1000):
             names = [{"Key": key} for key in keys[start : start + 1000]]
