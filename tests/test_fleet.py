@@ -1,4 +1,4 @@
-"""The fleet as data: counts, layouts, types, the asset register, node configurations, and every error with its place."""
+"""The fleet as data: counts, layouts, types, asset register, node configurations, and every error with its place."""
 
 import dataclasses
 import uuid
@@ -171,11 +171,11 @@ farms:
   - {id: D, region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-126, turbines: 2,
      layout: {across: 2.5, jitter: 0.5, pattern: hex}}
 """
-    assert sorted(problems(tmp_path, text)) == [
+    assert problems(tmp_path, text) == [
         (2, 1, "unknown key 'scale' in fleet; did you mean 'scale_to'?"),
         (4, 5, "farm A has no turbine_type; add 'turbine_type: ...'"),
-        (4, 36, "unknown time zone 'Europe/Dublim'; did you mean 'Europe/Dublin'?"),
-        (4, 61, "latitude is 95; it must be -70 to 70"),
+        (4, 35, "unknown time zone 'Europe/Dublim'; did you mean 'Europe/Dublin'?"),
+        (4, 60, "latitude is 95; it must be -70 to 70"),
         (5, 81, "unknown turbine type 'nrel-5mw-12'; did you mean 'nrel-5mw-126'?"),
         (5, 104, "turbines is 0; it must be 1 to 100000"),
         (6, 105, "turbines must be a whole number, not 'ten'"),
@@ -184,7 +184,7 @@ farms:
             14,
             "turbines could stand 1.1 rotor diameters apart; the least is 2: raise across or along, or lower jitter",
         ),
-        (8, 49, "unknown pattern 'hex'; known: grid, staggered"),
+        (8, 50, "unknown pattern 'hex'; known: grid, staggered"),
     ]
 
 
@@ -198,7 +198,7 @@ farms:
         ("name: x\nextends: fleet.yaml\n", "extends 'fleet.yaml' leads back to this file"),
         ("name: x\nextends: ful\n", "unknown fleet 'ful'; did you mean 'full'? (a file's name ends in .yaml)"),
         (GOOD.replace("id: X", "id: a-1"), "farm id 'a-1' must be 1 to 8 letters or digits"),
-        ("name: x\nextends: as-drawn\nscale_to: 5\n", "scale_to 5 leaves farm G without turbines"),
+        ("name: x\nextends: as-drawn\nscale_to: 5\n", "scale_to 5 leaves farm D without turbines"),
         (GOOD + GOOD.split("farms:\n")[1], "duplicate farm id 'X'; it is already used at "),
     ],
 )

@@ -99,6 +99,31 @@ def test_nothing_but_the_two_files_remains(tmp_path):
     )
 
 
+def test_finished_files_are_plain_and_reading_leaves_nothing_behind(tmp_path):
+    write(tmp_path, farm(3), cuts=(300,), handles=1)
+    before = digests(tmp_path)
+    for path in (tmp_path / "D").glob("*.db"):
+        assert rows(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert digests(tmp_path) == before
+
+
+def test_a_file_somebody_still_reads_is_complete_all_the_same(tmp_path):
+    which = farm(1)
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    path = tmp_path / "D" / "D-001.db"
+    writer = NodeWriter(tmp_path, which, node_configs(which, 7))
+    writer.write(model.block(0, 1))
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        assert reader.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (1,)
+        writer.close()
+    writer.close()
+    assert len(rows(path)) == 1
+
+
 @pytest.mark.parametrize("cuts", [(60, 120, 601), tuple(range(100, 900, 100)), (899,)])
 def test_same_seed_same_bytes_however_cut(tmp_path, cuts):
     write(tmp_path / "one", farm())
@@ -146,7 +171,9 @@ def test_a_file_that_is_not_sqlite_is_named(tmp_path):
     (tmp_path / "D" / "D-002.db").write_bytes(b"not a database at all " * 300)
     with pytest.raises(NodeFileError, match=r"D-002\.db: cannot write the node's database: file is not a database"):
         writer.write(model.block(0, 10))
-    writer.close()
+    with pytest.raises(NodeFileError, match=r"D-002\.db"):
+        writer.close()
+    assert len(rows(tmp_path / "D" / "D-001.db")) == 10
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -4,7 +4,8 @@ Fast because a new file is a copy of a template's bytes, handles stay open betwe
 recently used is closed beyond that), and one INSERT carries ROWS_PER_INSERT rows. PRAGMA synchronous is OFF: it decides
 what a power cut does to a real disk; simulated nodes lose power in virtual time only, and a run that dies is repeated.
 
-`close` checkpoints: afterwards no -wal or -shm file remains. Beside each database lies the node's configuration (JSON).
+`close` folds the WAL in and leaves plain files, without -wal or -shm, that read-only readers leave as they are. Beside
+each database lies the node's configuration (JSON).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class NodeWriter:
         self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
         self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in farm.turbine_ids]
         self._turbine_ids = farm.turbine_ids
+        self._unfinished = set(range(farm.turbines))
         with _naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             template = _template(self.folder / ".template.db")
@@ -86,21 +88,22 @@ class NodeWriter:
             with _naming(self.paths[oldest]):
                 connection.close()
         connection = sqlite3.connect(self.paths[turbine], isolation_level=None)
-        connection.execute("PRAGMA synchronous = OFF")
         self._open[turbine] = connection
+        connection.execute("PRAGMA synchronous = OFF")
         return connection
 
     def close(self) -> None:
-        """Checkpoint and close every file; safe to call again. A block half written is rolled back. Files that others
-        still read keep their -wal until the last reader closes. Raises the first NodeFileError, after closing all."""
+        """Finish every file: what is half written is rolled back, the WAL folded in and given up. Safe to call again.
+
+        Raises the first NodeFileError, after finishing the others. A file that somebody still reads stays in WAL mode.
+        """
         first: NodeFileError | None = None
-        while self._open:
-            turbine, connection = self._open.popitem(last=False)
+        while self._unfinished:
+            turbine = self._unfinished.pop()
             try:
-                with _naming(self.paths[turbine]), contextlib.closing(connection):
-                    if connection.in_transaction:
-                        connection.rollback()
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with _naming(self.paths[turbine]), contextlib.closing(self._connection(turbine)) as connection:
+                    del self._open[turbine]
+                    _finish(connection)
             except NodeFileError as error:
                 first = first or error
         if first is not None:
@@ -152,6 +155,19 @@ def _files_allowed(wanted: int) -> int:
         soft = wanted + spare if hard == resource.RLIM_INFINITY else min(wanted + spare, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(FILES_PER_HANDLE, wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - spare))
+
+
+def _finish(connection: sqlite3.Connection) -> None:
+    """From WAL to a plain file: a read-only reader of a WAL file leaves a -wal and a -shm behind."""
+    if connection.in_transaction:
+        connection.rollback()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_BUSY":
+            raise
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 @contextlib.contextmanager
