@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
@@ -141,7 +141,7 @@ def _store(endpoint_url: str, bucket: str) -> S3Store:
     from obstore.store import S3Store
 
     loopback = urlsplit(endpoint_url).hostname in _LOOPBACK
-    keys = {"access_key_id": "test", "secret_access_key": "test"} if loopback else {}  # else obstore asks AWS_*
+    keys: Any = {"access_key_id": "test", "secret_access_key": "test"} if loopback else {}  # else from AWS_*
     return S3Store(
         bucket,
         endpoint=endpoint_url,

@@ -99,9 +99,9 @@ def read_rows(file: NodeFile) -> pa.Table:
     """All rows in id order, schema `NODE_ROWS`; `_rescued_data` is JSON with sorted names. Raises NodeError."""
     if not file.database.is_file():
         raise NodeError(f"{file.database}: no such file; the run's node files must all be there")
-    columns = ", ".join(f'"{name}"' for name in NODE_COLUMNS)
+    columns = ", ".join(NODE_COLUMNS)  # unquoted: SQLite takes a quoted name it does not know for a string
     try:
-        table = _query(file, f'SELECT {columns} FROM "{TABLE}" ORDER BY id')
+        table = _query(file, f"SELECT {columns} FROM {TABLE} ORDER BY id")
     except (adbc_driver_manager.dbapi.Error, OSError) as error:
         table = None
         if "no such" in str(error) or "not a database" in str(error) or "malformed" in str(error):
@@ -125,15 +125,13 @@ def _read_misfits(file: NodeFile) -> pa.Table:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
         for name in NODE_COLUMNS:
             kinds = ", ".join(f"'{kind}'" for kind in _STORAGE[_TYPES[name]])
-            selected.append(f'CASE WHEN typeof("{name}") IN ({kinds}) THEN CAST("{name}" AS {_CAST[_TYPES[name]]}) END')
-            misfits = f'SELECT id, "{name}" FROM "{TABLE}" WHERE typeof("{name}") NOT IN (\'null\', {kinds})'
+            selected.append(f"CASE WHEN typeof({name}) IN ({kinds}) THEN CAST({name} AS {_CAST[_TYPES[name]]}) END")
+            misfits = f"SELECT id, {name} FROM {TABLE} WHERE typeof({name}) NOT IN ('null', {kinds})"
             for number, value in connection.execute(misfits):
                 cells.setdefault(number, {})[name] = value.hex().upper() if isinstance(value, bytes) else value
         connection.close()
-        named = ", ".join(f'{cell} AS "{name}"' for cell, name in zip(selected, NODE_COLUMNS, strict=True))
-        table = _query(file, f'SELECT {named} FROM "{TABLE}" ORDER BY "{TABLE}".id').cast(
-            pa.schema(list(NODE_ROWS)[:-1])
-        )
+        named = ", ".join(f"{cell} AS {name}" for cell, name in zip(selected, NODE_COLUMNS, strict=True))
+        table = _query(file, f"SELECT {named} FROM {TABLE} ORDER BY {TABLE}.id").cast(pa.schema(list(NODE_ROWS)[:-1]))
     except (sqlite3.Error, adbc_driver_manager.dbapi.Error, OSError, pa.ArrowInvalid) as error:
         raise NodeError(f"{file.database}: {str(error).splitlines()[0]}") from error
     texts = [json.dumps(cells[i], sort_keys=True) if i in cells else None for i in table.column("id").to_pylist()]

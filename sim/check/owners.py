@@ -10,57 +10,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from sim.check.canon import FOREIGN, Ints, codes, integers
+from sim.check.canon import FOREIGN, Bools, Ints, codes, integers
 from sim.check.expect import Expectation
 from sim.check.objects import StageRows
 
 
 @dataclass(frozen=True)
 class Owners:
-    """`owner` (rows,): index of the node, -1 for rows that are not this share's. `visitors`: object -> share it goes
-    to. `nobody` (rows,): rows that no turbine of the fleet claims.
-    """
+    """`owner` (rows,): index of the node, -1 for rows that are not this share's. `nobody`: which rows no turbine of the
+    fleet claims. `visitors`: (object, share that must see it)."""
 
     owner: Ints
-    visitors: dict[int, int]
     nobody: Ints
+    visitors: list[tuple[int, int]]
 
 
 def owners(rows: StageRows, expected: Expectation, share: int, share_of: Mapping[str, int]) -> Owners:
     """`share_of` maps every turbine of the fleet to the share it is judged in; `share` is this one."""
-    turbines = [node.turbine for node in expected.nodes]
-    index = {turbine: i for i, turbine in enumerate(turbines)}
-    named = np.array([index.get(o.place.turbine, -1) if o.place else -1 for o in rows.objects], dtype=np.int64)
-    owner = named[rows.object]
-    said = rows.table.column("turbine_id").combine_chunks()
-    says = codes(said, pa.array(turbines, pa.string()))
-    same = (says == owner) & (owner >= 0)
-    if same.all():
-        return Owners(owner, {}, np.empty(0, dtype=np.int64))
-    agree = np.bincount(rows.object, weights=same, minlength=len(rows.objects))
-    as_stored = np.zeros(len(owner), dtype=bool)
-    if "id" in rows.table.column_names:
-        place = expected.places.find(owner, integers(rows.table.column("id")))
-        stored = expected.cells["turbine_id"][place] if len(expected.id) else place
-        as_stored = (place >= 0) & (stored == codes(said, expected.vocabularies["turbine_id"])) & (stored != FOREIGN)
-    agree += np.bincount(rows.object, weights=as_stored, minlength=len(rows.objects))
-    others = (agree[rows.object] == 0) & ((says >= 0) | (owner < 0))
-    elsewhere, visitors = _elsewhere(rows, agree == 0, share, share_of)
-    others |= elsewhere
-    owner = np.where(others, np.maximum(says, -1), owner)
-    homeless = np.array([not item.guest for item in rows.objects])[rows.object] if rows.objects else np.empty(0, bool)
-    return Owners(owner, visitors, np.flatnonzero((owner < 0) & homeless & ~elsewhere))
-
-
-def _elsewhere(
-    rows: StageRows, silent: np.ndarray, share: int, share_of: Mapping[str, int]
-) -> tuple[np.ndarray, dict[int, int]]:
-    """Rows of `silent` objects that belong to another share's turbines, and which object goes where."""
+    index = {node.turbine: i for i, node in enumerate(expected.nodes)}
     column = rows.table.column("turbine_id").combine_chunks()
-    target = np.array([share_of.get(name, -1) for name in column.dictionary.to_pylist()] + [-1], dtype=np.int64)
-    goes = target[np.asarray(column.indices.fill_null(len(target) - 1))]
-    elsewhere = silent[rows.object] & (goes >= 0) & (goes != share)
-    pairs = np.unique(np.stack([rows.object[elsewhere], goes[elsewhere]]), axis=1)
-    return elsewhere, {int(item): int(to) for item, to in pairs.T if not rows.objects[int(item)].guest}
+    names = column.dictionary.to_pylist()
+    said = np.asarray(column.indices.fill_null(len(names)), dtype=np.int64)  # the last place stands for null
+    keyed = [o.place.turbine if o.place else None for o in rows.objects]
+    place_of = {name: i for i, name in enumerate(names)}
+    owner = np.array([index.get(name, -1) if name else -1 for name in keyed], dtype=np.int64)[rows.object]
+    agreed = said == np.array([place_of.get(name, -1) if name else -1 for name in keyed], dtype=np.int64)[rows.object]
+    silent = np.bincount(rows.object, weights=agreed, minlength=len(keyed)) == 0
+    silent &= np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed)) == 0
+    lodger = silent[rows.object]
+    if not lodger.any():
+        return Owners(owner, np.flatnonzero(owner < 0), [])
+    claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
+    shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
+    elsewhere = lodger & (shares >= 0) & (shares != share)
+    owner = np.where(lodger & ((claims >= 0) | elsewhere), claims, owner)
+    pairs = np.unique(np.stack([rows.object[elsewhere], shares[elsewhere]]), axis=1)
+    return Owners(owner, np.flatnonzero((owner < 0) & ~elsewhere), [(int(item), int(to)) for item, to in pairs.T])
+
+
+def _as_stored(rows: StageRows, expected: Expectation, owner: Ints) -> Bools:
+    """Rows that say of their turbine just what the node of the key stored, be it right or wrong."""
+    if "id" not in rows.table.column_names or len(expected.id) == 0:
+        return np.zeros(len(owner), dtype=bool)
+    place = expected.places.find(owner, integers(rows.table.column("id")))
+    said = codes(rows.table.column("turbine_id"), expected.vocabularies["turbine_id"])
+    same: Bools = (place >= 0) & (said != FOREIGN) & (said == expected.cells["turbine_id"][place])
+    return same

@@ -148,6 +148,9 @@ def _note(
     """Reports what is wrong with a stage's objects as such; returns those of judged turbines by name."""
     judged = {node.turbine for node in expected.nodes}
     stray = np.bincount(lake.object[whose.nobody], minlength=len(lake.objects))
+    for i, to in whose.visitors:
+        if not lake.objects[i].guest:
+            out.visitors.setdefault(to, []).append((stage, lake.objects[i].ref))
     own = {}
     for i, item in enumerate(lake.objects):
         if item.guest:
@@ -155,8 +158,6 @@ def _note(
         out.hashes[item.ref.name] = item.sha256
         out.rows[stage] = out.rows.get(stage, 0) + item.rows
         place, name = item.place, item.ref.name
-        if i in whose.visitors:
-            out.visitors.setdefault(whose.visitors[i], []).append((stage, item.ref))
         if place is None or place.turbine not in share_of:
             if stray[i] or item.rows == 0:
                 out.tally.add(stage, "unexpected", np.full(stray[i], place.hour if place else 0))

@@ -1,8 +1,8 @@
 """What became of the injected faults: per kind, how many, how many rows, and which rule caught how many of those rows.
 
-Read from `truth/*.parquet` (those files that have the columns of faults). The rows of a fault are taken to be the id
-range it names; a range may include rows between the affected ones, so the sum over the rules may exceed what the
-fault spoiled.
+Read from `truth/*.parquet` (those files that have the columns of faults). The rows of a fault (none, if its ids are
+null) are taken to be the id range it names; a range may include rows between the affected ones, so the sum over the
+rules may exceed what the fault spoiled.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
     starts = np.searchsorted(expected.owner, np.arange(len(index) + 1))
     bounds = [
         (starts[o] + np.searchsorted(expected.id[starts[o] : starts[o + 1]], (first, last + 1)))
-        for o, first, last in zip(owner, *(truth.column(c).to_pylist() for c in ("first_id", "last_id")), strict=True)
+        for o, first, last in zip(
+            owner, *(truth.column(c).fill_null(-1).to_pylist() for c in ("first_id", "last_id")), strict=True
+        )
     ]
     kinds, rows = truth.column("kind").to_pylist(), truth.column("rows").to_pylist()
     for kind, affected, (start, end) in zip(kinds, rows, bounds, strict=True):
