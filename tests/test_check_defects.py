@@ -286,6 +286,23 @@ def test_missing_and_duplicated_windows(judged, lake):
     assert twice.counts == {"window.duplicated": windows}
 
 
+def test_window_without_rows_and_missing_revision(judged, lake):
+    table = pq.read_table(io.BytesIO(lake[AGGREGATED]))
+    at = table.column("revision").to_pylist().index(1)
+    gap = judged({AGGREGATED: edit(lake[AGGREGATED], "revision", at, 2)})
+    assert wrong(gap) == {"windows.wrong": 1, "manifest.mismatches": 1}
+    assert gap.counts == {"window.revision-gap": 1, "manifest.disagrees": 1}
+    start = table.schema.get_field_index("window_start")
+    first = table.slice(0, 1)
+    early = pa.array(
+        [lakebuilder.START_US // lakebuilder.HOUR_US * lakebuilder.HOUR_US], table.schema.field(start).type
+    )
+    other = pa.concat_tables([first.set_column(start, table.schema.field(start), early)])
+    strange = judged({AGGREGATED.replace("hour=01", "hour=00").replace("718-800", "628-717"): write(other)})
+    assert wrong(strange) == {"windows.wrong": 1}
+    assert strange.counts == {"window.unexpected": 1}
+
+
 def test_window_moved_to_another_hour(judged, lake):
     windows = pq.read_table(io.BytesIO(lake[AGGREGATED])).num_rows
     verdict = judged({AGGREGATED: None, AGGREGATED.replace("hour=01", "hour=03"): lake[AGGREGATED]})

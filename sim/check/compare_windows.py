@@ -47,12 +47,10 @@ def compare_windows(
     said = integers(lake.table.column("rows"))[latest]
     out_of_place = np.isin(row, known[~home])
 
-    status = np.zeros(len(windows.owner), dtype=bool)
     missing = np.flatnonzero(count == 0)
     gap = np.flatnonzero(revised[last] != count[of] - 1)
-    status[missing] = status[of[differs]] = status[of[gap]] = status[place[order[again]]] = status[at[out_of_place]] = (
-        True
-    )
+    bad = np.unique(np.concatenate([missing, of[differs], of[gap], place[order[again]], at[out_of_place]]))
+    unknown = np.unique(np.stack([whose.owner[strange], start[strange]]), axis=1)
     tally.add(STAGE, "expected", windows.hour)
     tally.add(STAGE, "lost", windows.hour[missing])
     tally.add(STAGE, "duplicated", windows.hour[place[order[again]]])
@@ -70,7 +68,7 @@ def compare_windows(
         report.differing(latest[i], of[i], said[i], {name: mask[i] for name, mask in wrong.items()})
     for i in strange.tolist():
         report.add("window.unexpected", i, "no valid row of the node falls into this window")
-    return int(status.sum()) + len(np.unique(np.stack([whose.owner[strange], start[strange]]), axis=1).T), report.blamed
+    return len(bad) + unknown.shape[1], report.blamed
 
 
 def _in_place(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Bools:
