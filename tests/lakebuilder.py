@@ -54,6 +54,7 @@ SPOILED: dict[tuple[str, int], tuple[str, Row]] = {
     ("A-001", 120): ("power.rated", {"power_output": 3.8}),
     ("A-001", 130): ("power.wind", {"wind_speed": 0.5}),
     ("A-001", 140): ("duplicate", {"timestamp": START_US + 138 * STEP_US}),
+    ("B-001", 700): ("identity", {"turbine_id": "A-001"}),  # alone in its quarantine object
     **{("B-001", i): ("" if i < 309 else "stuck", {"temperature": 21.5}) for i in range(300, 315)},
     **{("B-001", i): ("", {"temperature": 0.0}) for i in range(400, 420)},  # rests at 0: not stuck
     **{("B-001", i): ("", {"temperature": 22.5}) for i in range(500, 509)},  # nine rows only: not stuck
