@@ -62,7 +62,6 @@ class ShareVerdict:
     windows_wrong: int = 0
     manifest_mismatches: int = 0
     checkpoint_mismatches: int = 0
-    unjudged: int = 0
     errors: list[str] = field(default_factory=list)
 
 
@@ -75,7 +74,6 @@ def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -
             node, table = _read(file)
         except NodeError as error:
             out.findings.add(Finding("node.unreadable", "", file.farm, file.turbine, "", "", 0, str(error)))
-            out.unjudged += 1
         else:
             nodes.append(node)
             tables.append(table)
