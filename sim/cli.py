@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(arguments)
     args.replay = shlex.join(["windfleet", *arguments])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end from outside: as orderly as Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with Ctrl-C ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         return int(args.command(args))
     except KeyboardInterrupt:

@@ -146,7 +146,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     )
     console.print(Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim"))
     for error in result.errors:
-        console.print(Text(f"error: {_plain(error)}", "red"))
+        console.print(Text(f"error: {_plain(error)}", "red"), soft_wrap=True)
     stages = accounting.by_stage(result)
     if stages:
         console.print(_stages(result, stages))
@@ -156,8 +156,10 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         for name, figure in shown:
             table.add_row(name, numbers.figure(figure.value, figure.unit), figure.kind)
         console.print(table)
+    if result.truth:
+        console.print(_truth(result))
     for outcome in result.expectations:
-        if not outcome.passed:
+        if not outcome.passed and result.lake is not None:  # without a lake that was judged the errors say it all
             value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
             label, style = ("not met", "red") if outcome.passed is False else ("unknown", "yellow")
             console.print(Text(f"{label}: {outcome.text} ({value})", style))
@@ -201,6 +203,15 @@ def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
         name = f"{stage.stage} (windows)" if stage.unit == "windows" else stage.stage
         wrong = Text(kinds, "bold red") if kinds else judged
         table.add_row(name, numbers.count(stage.expected), numbers.count(stage.actual), wrong)
+    return table
+
+
+def _truth(result: Result) -> Table:
+    table = _table("fault in the data", ">injected", ">rows", ">quarantined", "by rule")
+    for fault in result.truth:
+        rules = ", ".join(f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items())
+        caught = numbers.count(sum(fault.quarantined_by_rule.values()))
+        table.add_row(fault.kind, numbers.count(fault.injected), numbers.count(fault.rows), caught, rules)
     return table
 
 

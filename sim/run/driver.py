@@ -45,7 +45,8 @@ class RunOptions:
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
-    """Run, judge, report; the exit code. Raises DirectoryError before anything was started."""
+    """Run, judge, report; the exit code. Raises DirectoryError or StoreError where there is nothing to report or no way to."""
+    target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     planned = plan(scenario)
     need = planned.node_bytes + (sum(planned.lake_bytes.values()) if options.save_lake else 0)
     directory.make(options.out, options.overwrite, scenario.text, need)
@@ -62,7 +63,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         record.errors.append(str(error))
     except (NodeFileError, OSError) as error:
         record.stopped_by = ENVIRONMENT
-        record.errors.append(f"the run directory cannot be written: {error}")
+        record.errors.append(f"{options.out}: cannot be written: {error}")
     except WorkerDied as error:
         record.stopped_by = ENVIRONMENT
         record.errors.append(str(error))
@@ -150,6 +151,10 @@ def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress
 
 def _report(scenario: Scenario, options: RunOptions, record: Record, console: Console) -> int:
     result = judgement.result(scenario, record, options.replay)
-    write_all(result, options.out, record.operations)
+    try:
+        write_all(result, options.out, record.operations)
+    except OSError as error:
+        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        raise directory.DirectoryError(f"{said}; free some space, or name another disk with --out DIR", True) from error
     print_summary(console, result, options.out)
     return result.exit_code

@@ -125,7 +125,10 @@ def _figures(scenario: Scenario, record: Record) -> dict[str, float | None]:
             **_freshness(shards),
         }
     if record.operations is not None:
-        figures |= _store_figures(record.operations, shards, scenario.clock.duration_s)
+        figures |= _store_figures(record.operations, shards)
+        if record.stopped_by is None:
+            used = cost.usage(record.operations, scenario.clock.duration_s)
+            figures["cost.per_day"] = cost.per_day(used).total
     if record.verdict is not None:
         figures |= record.verdict.figures
         generated = record.verdict.figures.get("rows.generated")
@@ -141,7 +144,7 @@ def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
     return {f"freshness.p{p}": fresh.quantile(p / 100) for p in (50, 95, 99)}
 
 
-def _store_figures(operations: pa.Table, shards: Sequence[ShardResult], span_s: float) -> dict[str, float | None]:
+def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[str, float | None]:
     """What the raw operations say of the store. Latency from the intended start, in seconds."""
     written = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
     failed = pc.is_in(operations["outcome"], value_set=pa.array(["unavailable", "refused"]))
@@ -150,7 +153,6 @@ def _store_figures(operations: pa.Table, shards: Sequence[ShardResult], span_s: 
         "bytes.written": pc.sum(written["bytes"]).as_py() or 0,
         "store.requests": operations.num_rows,
         "store.errors": pc.sum(failed).as_py() or 0,
-        "cost.per_day": cost.per_day(cost.usage(operations, span_s)).total,
     }
     rates = throughput.mean_rates(operations, commits_table(shards))
     if rates is not None:

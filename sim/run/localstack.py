@@ -140,7 +140,7 @@ class EmbeddedLocalStack:
         try:
             with (self._directory / "server.log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [PYTHON, "-I", LAUNCHER, *lease],
+                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease],  # its dependencies warn about each other
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,

@@ -86,6 +86,7 @@ class ShardResult:
     freshness_s: Histogram = field(default_factory=Histogram)
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
 
 
 Tell = Callable[[int, int], None]
@@ -119,8 +120,10 @@ class _Shard:
             NodeWriter(self._folder, self._plan.farm, self._configs) as writer,
             ThreadPoolExecutor(COMMIT_THREADS) as pool,
         ):
-            self._env.run(until=self._env.process(self._live(writer, pool)))
-        self._write_truth()
+            try:
+                self._env.run(until=self._env.process(self._live(writer, pool)))
+            finally:
+                self._write_truth()
 
     def _live(self, writer: NodeWriter, pool: ThreadPoolExecutor) -> Generator[simpy.Event, Any, None]:
         """The farm's life as one SimPy process; ends when the last batch has arrived."""
@@ -214,12 +217,19 @@ class _Shard:
 
 
 def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool]) -> ShardResult:
-    """Run one farm. Raises StoreGone, Stopped, NodeFileError, OSError; the operations so far are kept in any case."""
+    """Run one farm, or as much of it as there is time for. Raises NodeFileError, OSError.
+
+    A store that is gone ends it with `result.error` set. Operations and ground truth so far are written in any case.
+    """
     recorder = Recorder(plan.farm.farm_id)
     begun = time.perf_counter()
     shard = _Shard(plan, S3ObjectStore(plan.endpoint_url, recorder.append), tell, stopped)
     try:
         shard.run()
+    except Stopped:
+        pass
+    except StoreGone as error:
+        shard.result.error = str(error)
     finally:
         recorder.write(plan.run_dir)
     shard.result.wall_s = time.perf_counter() - begun

@@ -19,7 +19,7 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from sim.run.shard import ShardPlan, ShardResult, run_shard
+from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
 
 STOP_WITHIN_S = 20.0
 POLL_S = 0.2
@@ -60,27 +60,32 @@ def run_all(
     """Run every shard and append its result to `results` as it comes.
 
     progress: called in this thread with rows simulated and delivered. require_healthy: called now and
-    then; what it raises ends the run. Raises that, what a shard raised, WorkerDied or KeyboardInterrupt; whatever it
-    raises, no worker is left.
+    then; what it raises ends the run. Raises that, StoreGone, what a shard raised, WorkerDied or KeyboardInterrupt;
+    whatever it raises, no worker is left and what the shards came to is in `results`.
     """
     context = multiprocessing.get_context("spawn")
     queue: SimpleQueue[tuple[int, int]] = context.SimpleQueue()
     stop = context.Event()
     pool = ProcessPoolExecutor(min(workers, len(plans)), context, _start_worker, (queue, stop))
+    pending: set[Future[ShardResult]] = set()
     try:
         largest_first = sorted(plans, key=lambda plan: -len(plan.farm.turbine_ids))
-        pending: set[Future[ShardResult]] = {pool.submit(_work, plan) for plan in largest_first}
+        pending |= {pool.submit(_work, plan) for plan in largest_first}
         while pending:
-            done, pending = wait(pending, POLL_S, FIRST_COMPLETED)
+            done, _ = wait(pending, POLL_S, FIRST_COMPLETED)
             _drain(queue, progress)
             for future in done:
+                pending.remove(future)
                 results.append(future.result())
+                if results[-1].error is not None:
+                    raise StoreGone(results[-1].error)
             require_healthy()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process ended by itself: killed from outside, or out of memory") from error
     finally:
         stop.set()
         _end(pool, queue)
+        results += [f.result() for f in pending if f.done() and not f.cancelled() and f.exception() is None]
 
 
 def _drain(queue: SimpleQueue[tuple[int, int]], progress: Callable[[int, int], None]) -> None:
