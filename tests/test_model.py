@@ -263,6 +263,21 @@ def test_a_year_of_outages_of_the_whole_fleet_in_seconds():
     assert 0.008 < down < 0.02
 
 
+def test_a_change_counts_from_the_first_sample_after_its_time():
+    clock, env = SimClock(START_US, 600_000_000, 6 * 24 * 60), simpy.Environment()
+    outages = Outages(small("A", 20), clock, 7)
+    outages.start(env)
+    env.run(until=clock.seconds(clock.samples))
+    seconds, turbine, state = outages._log[0]
+    down, _ = outages.states(0, clock.samples)
+    changed = (
+        np.flatnonzero(np.diff((down[:, turbine] == state).astype(int)) > 0)[0] + 1
+        if state
+        else (np.flatnonzero(down[:, turbine] == 0)[0])
+    )
+    assert clock.seconds(changed - 1) <= seconds < clock.seconds(changed)
+
+
 def test_no_more_machines_are_worked_on_than_there_are_crews():
     farm = small("A", 100)  # two crews
     clock = SimClock(START_US, 600_000_000, 6 * 24 * 365)
@@ -390,6 +405,9 @@ def test_doubled_rows_are_there_twice_and_counted(faulty):
         order = np.lexsort((data["id"], data["timestamp"], data["turbine"]))
         spots = np.flatnonzero(again[order])
         assert np.array_equal(data[name][order][spots], data[name][order][spots - 1], equal_nan=name != "status")
+    after_us = np.diff(data["recorded_at"][order])[spots - 1]
+    assert set(after_us.tolist()) == {0, 1000}  # 0: the second copy of a row that two faults double
+    assert (after_us == 1000).mean() > 0.9
     for each in told:
         if each["rows"]:
             own = data["turbine"] == each["turbine"]
