@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sim.check.checkpoints import check_checkpoints
 from sim.check.compare import compare_rows
@@ -57,6 +58,7 @@ class ShareVerdict:
     truth: dict[str, dict[str, int]] = field(default_factory=dict)
     generated: int = 0
     late: int = 0
+    by_rule: dict[str, int] = field(default_factory=dict)
     unbalanced: int = 0
     windows: int = 0
     windows_wrong: int = 0
@@ -109,6 +111,8 @@ def _judge(
         lake = read_stage(reader, stage, share.objects.get(stage, []), share.guests.get(stage, []))
         whose = owners(lake, expected, share.number, share_of)
         objects |= _note(stage, lake, whose, expected, share_of, out)
+        if stage == "quarantine":
+            out.by_rule = _by_rule(lake)
         if not nodes:
             continue
         if stage in ROW_STAGES:
@@ -129,6 +133,13 @@ def _judge(
     manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
     out.manifest_mismatches = check_manifests(reader, manifests, expected, objects, blamed, out.findings)
     out.checkpoint_mismatches = check_checkpoints(reader, share.objects.get("checkpoints", []), expected, out.findings)
+
+
+def _by_rule(lake: StageRows) -> dict[str, int]:
+    """Rows per rule, as the lake says; guests are counted where they lie."""
+    home = np.array([not item.guest for item in lake.objects], dtype=bool)[lake.object]
+    counts = pc.value_counts(lake.table.column("rule").filter(pa.array(home)).drop_null())
+    return {str(entry["values"]): int(entry["counts"]) for entry in counts.to_pylist()}
 
 
 def _turbine_of(ref: ObjectRef) -> str:

@@ -20,7 +20,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.records import QUARANTINE
+from pipeline.records import QUARANTINE, RULES
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import ALL_STAGES, ROW_STAGES, read_batch_key, read_checkpoint_key
 from sim.check.lake import LakeError, LakeReader, ObjectRef
@@ -48,6 +48,7 @@ class Verdict:
     status: str = "unknown"
     figures: dict[str, int] = field(default_factory=dict)
     rows_by_stage: dict[str, int] = field(default_factory=dict)
+    quarantined_by_rule: dict[str, int] = field(default_factory=dict)
     objects: int = 0
     digest: str = ""
     completeness: list[dict[str, str | int]] = field(default_factory=list)
@@ -208,6 +209,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         status=_status(findings, figures, errors),
         figures=figures,
         rows_by_stage=dict(rows),
+        quarantined_by_rule=_by_rule(parts),
         objects=len(data),
         digest=_digest(hashes) if complete else "",
         completeness=_completeness(parts),
@@ -216,6 +218,13 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         truth=summary([part.truth for part in parts]),
         errors=errors,
     )
+
+
+def _by_rule(parts: list[ShareVerdict]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part.by_rule)
+    return {rule: total[rule] for rule in (*RULES, *sorted(set(total) - set(RULES))) if total[rule]}
 
 
 def _is_data(ref: ObjectRef) -> bool:

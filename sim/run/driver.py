@@ -45,7 +45,7 @@ class RunOptions:
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
-    """Run, judge, report; the exit code. Raises DirectoryError or StoreError where there is nothing to report or no way to."""
+    """Run, judge, report; the exit code. Raises DirectoryError or StoreError where no report can be made."""
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     planned = plan(scenario)
     need = planned.node_bytes + (sum(planned.lake_bytes.values()) if options.save_lake else 0)
