@@ -125,6 +125,7 @@ def write_nodes(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".json").write_text(json.dumps(node_config(turbine)))
         connection = sqlite3.connect(path)
+        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(records.NODE_DDL)
         cells = [tuple(row.values()) for row in stored_rows(turbine)]
         connection.executemany(f"INSERT INTO {records.TABLE} VALUES ({', '.join('?' * 15)})", cells)
