@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import sys
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"windfleet: {text}", file=sys.stderr)
+    placed = re.match(r"\S+:\d+:\d+: |--set \d+", text)  # an editor finds file:line:col at the start of a line only
+    print(text if placed else f"windfleet: {text}", file=sys.stderr)
     return code
 
 
