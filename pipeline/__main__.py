@@ -2,7 +2,11 @@
 
     python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until 2024-01-15T01:00:00Z
 
-Delivers everything that the node recorded before TIME, and exits. Run it again and it goes on from its checkpoint.
+Delivers everything that the node recorded before TIME, closes its windows, and exits. Run it again and it goes on from
+its checkpoint. TIME is part of what the lake will hold (the last batch ends there): a run that was interrupted is
+finished by the same command. Without --until only batches are delivered that a later row has closed; what they hold
+depends on the rows alone.
+
 Exit codes: 0 done - 2 bad arguments, database or configuration - 3 the store does not answer or refuses - 5 the lake
 holds other content under this node's keys.
 """
@@ -15,11 +19,12 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 from pipeline import lake, source
+from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
 from pipeline.node import Delivered, EdgeNode, run
@@ -42,14 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(3, error)
 
 
-def _deliver(node: EdgeNode, endpoint_url: str | None, until: datetime) -> int:
+def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     rows = batches = objects = 0
     with ThreadPoolExecutor(1) as pool:
-        results = run([node], S3ObjectStore(endpoint_url), SystemClock(), pool, int(until.timestamp() * 1_000_000))
+        results = run([node], S3ObjectStore(endpoint_url), SystemClock(), pool, until_us)
         for result in results:
             if isinstance(result, Delivered):
                 rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects
-            elif isinstance(result.error, ContentConflict):
+            elif isinstance(result.error, ContentConflict | CheckpointError):
                 return _say(5, result.error)
             elif isinstance(result.error, StoreError) and "bucket does not exist" in str(result.error):
                 return _say(3, f"{result.error}; create it with --create-buckets")
@@ -79,20 +84,20 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, metavar="FILE", help="node configuration (default: FILE.json beside it)")
     parser.add_argument("--endpoint-url", metavar="URL", help="S3 endpoint (default: AWS)")
     parser.add_argument(
-        "--until", type=_time, default=datetime.now(UTC), metavar="TIME", help="ISO 8601, with zone (default: now)"
+        "--until", type=_time_us, metavar="TIME", help="ISO 8601, with zone (default: up to the last closed batch)"
     )
     parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
     return parser.parse_args(argv)
 
 
-def _time(text: str) -> datetime:
+def _time_us(text: str) -> int:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, such as 2024-01-15T01:00:00Z") from None
     if value.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} has no time zone; write {text}Z for UTC")
-    return value
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _say(code: int, error: object) -> int:

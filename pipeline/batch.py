@@ -23,6 +23,7 @@ from pipeline.partition import Bools, Ints
 MAX_BATCH_ROWS = 100_000
 READ_ROWS = MAX_BATCH_ROWS + 1
 """What `cut` wants to see of a node: a full batch and the row behind it."""
+_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -79,23 +80,26 @@ class Batch:
         return ids[0].as_py(), ids[-1].as_py()
 
 
+def _recorded(raw: pa.Table) -> Ints:
+    """When each row was recorded, us; a row that does not say so goes with the row before, or in front of them all."""
+    recorded, null = ints(raw, "recorded_at"), nulls(raw, "recorded_at")
+    said = np.maximum.accumulate(np.where(null, -1, np.arange(len(recorded))))
+    return np.where(said >= 0, recorded[said], _NEVER)
+
+
 def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     """The closed batches at the head of a RAW table of at most READ_ROWS rows that starts where a batch starts.
 
-    until_us: None for a flush, where the last batch stays open; for a drain the rows in front of the first that was
-    recorded at or after it are all there is, and the last of them closes its batch.
+    until_us: None for a flush, where the last batch stays open; for a drain the rows up to the last that was recorded
+    before it are all there is (a clock that was ahead for a while hides nothing), and that row closes its batch.
     """
-    recorded = ints(raw, "recorded_at")
-    null = nulls(raw, "recorded_at")
+    recorded = _recorded(raw)
     if until_us is not None:
-        beyond = np.flatnonzero(~null & (recorded >= until_us))
-        if len(beyond):
-            raw, recorded, null = raw.slice(0, beyond[0]), recorded[: beyond[0]], null[: beyond[0]]
+        raw = raw.slice(0, int(np.max(np.flatnonzero(recorded < until_us), initial=-1)) + 1)
+        recorded = recorded[: raw.num_rows]
     if len(recorded) == 0:
         return []
-    slot = recorded // (flush_every_s * 1_000_000)
-    source = np.maximum.accumulate(np.where(null, -1, np.arange(len(slot))))  # without a time: with the row before
-    slot = np.where(source >= 0, slot[source], np.iinfo(np.int64).min)
+    slot = np.where(recorded == _NEVER, _NEVER, recorded // (flush_every_s * 1_000_000))
     starts = np.concatenate(([0], np.flatnonzero(slot[1:] != slot[:-1]) + 1))
     if len(starts) == 1 and len(slot) == READ_ROWS:
         starts = np.array([0, MAX_BATCH_ROWS])

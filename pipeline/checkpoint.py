@@ -65,5 +65,5 @@ class Checkpoint:
                 runs={name: (float(v), int(n), int(t)) for name, (v, n, t) in raw["runs"].items()},
                 open_windows={int(start): tuple(sums) for start, sums in raw["open_windows"].items()},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint: {error}") from error

@@ -92,8 +92,11 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
             return Position(work.state, written)
         except (AlreadyExists, Conflict):
             found = recover(store, work.config)
-            if found.state.last_id >= work.state.last_id:
-                return found  # ours, with its answer lost; or another writer that is level or ahead
+            if found.state.last_id > work.state.last_id or found.state == work.state:
+                return found  # another writer that is ahead or level; or ours, with its answer lost
+            if found.etag is not None and found.state != position.state:
+                at = found.state.last_id
+                raise ContentConflict(f"{bucket}/{key} is at id {at}: not what this node's rows give") from None
             etag = found.etag
     raise Unavailable(f"put {bucket}/{key}: changed under us {CONFIRMATIONS} times")
 

@@ -81,8 +81,25 @@ class NodeConfig:
             raw = json.loads(path.read_text())
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
-            return cls(**raw, asset=Asset(**asset, power_curve=curve))
+            config = cls(**raw, asset=Asset(**asset, power_curve=curve))
+            config._check()
+            return config
         except OSError as error:
             raise ConfigError(f"{path}: cannot read the node's configuration: {error.strerror}") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: not a node configuration: {error}") from error
+
+    def _check(self) -> None:
+        """Raise ValueError where a value would fail later on, far from its place."""
+        for name in ("turbine_id", "farm_id"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value or not value.isprintable() or "/" in value:
+                raise ValueError(f"{name} is {value!r}, and names objects: printable text without a slash")
+        for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} is {value!r}: whole seconds, {least} or more")
+        try:
+            bytes.fromhex(self.privacy_key)
+        except ValueError:
+            raise ValueError("privacy_key is not hexadecimal") from None

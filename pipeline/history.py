@@ -56,13 +56,15 @@ def read(store: ObjectStore, config: NodeConfig, state: Checkpoint, batch: Batch
 
 
 def _late(batch: Batch, state: Checkpoint) -> Ints:
-    """Timestamps of the batch's rows that are not newer than the newest before, nonsense left out."""
+    """Timestamps of the batch's rows that are no newer than the newest before, or fall into a window that a drain
+    closed ahead of its time; nonsense left out.
+    """
     if state.max_event_us is None:
         return np.empty(0, dtype=np.int64)
     times = ints(batch.rows, "timestamp")
     sane = ~nulls(batch.rows, "timestamp") & (times >= records.TIME_MIN_US) & (times < records.TIME_MAX_US)
-    sane &= times >= ints(batch.rows, "recorded_at") - records.STALE_AFTER_US
-    return times[sane & (times <= state.max_event_us)]
+    sane &= times + records.STALE_AFTER_US >= ints(batch.rows, "recorded_at")
+    return times[sane & ((times <= state.max_event_us) | (times < (state.closed_until_us or 0)))]
 
 
 def _objects(
@@ -73,7 +75,8 @@ def _objects(
     tables = [schema.empty_table()]
     for hour in hours.tolist():
         for key in store.list(bucket, partition.hour_folder(stage, hour), f"{config.turbine_id}-"):
-            if partition.id_range(key)[1] < before_id:
+            ids = partition.id_range(key, config.turbine_id)
+            if ids is not None and ids[1] < before_id:
                 body, _ = store.get(bucket, key)
                 tables.append(pq.read_table(io.BytesIO(body)).cast(schema))
     return pa.concat_tables(tables)

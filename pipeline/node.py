@@ -86,9 +86,10 @@ def run(
             except source.SourceError as error:
                 yield _fail(node, error)
                 continue
-            chunk.append((node, cut(raw, node.config.flush_every_s, until_us)))
+            batches = cut(raw, node.config.flush_every_s, until_us)
+            chunk.append((node, batches))
             rows += raw.num_rows
-            if raw.num_rows == READ_ROWS:
+            if raw.num_rows == READ_ROWS and batches and not batches[-1].final:
                 again.append(node)
         failed: set[int] = set()
         for result in _deliver(chunk, store, clock, pool):
@@ -104,7 +105,7 @@ def _deliver(
     """Rounds of one batch per node, until no node of the chunk has any left."""
     queues = [(node, iter(batches)) for node, batches in chunk]
     while queues:
-        todo = [(node, batch) for node, batches in queues if (batch := next(batches, None)) is not None]
+        todo = [(node, batch) for node, batches in queues if (batch := _next(node, batches)) is not None]
         works: list[tuple[EdgeNode, Work]] = []
         broken: set[int] = set()
         for (node, batch), history in _each(pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])):
@@ -120,6 +121,11 @@ def _deliver(
                 yield result
         went_on = {id(node) for node, _ in works} - broken
         queues = [(node, batches) for node, batches in queues if id(node) in went_on]
+
+
+def _next(node: EdgeNode, batches: Iterator[Batch]) -> Batch | None:
+    """The first batch that is not durable yet: another writer may have brought the node further than our read knew."""
+    return next((batch for batch in batches if batch.id_range[0] > _state(node).last_id), None)
 
 
 def _commit_all(
@@ -156,7 +162,7 @@ def _each(pool: Executor, items: Iterable[T], ask: Callable[[T], R]) -> Iterator
 
 
 def _fail(node: EdgeNode, error: Exception) -> Failed:
-    if not isinstance(error, StoreError):
+    if not isinstance(error, StoreError | source.SourceBusy):
         node.stopped = error
     return Failed(node, error)
 

@@ -8,6 +8,7 @@ is placed by its `recorded_at`, and at 1970-01-01T00 if that is no better: it mu
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -53,10 +54,10 @@ def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int
 QUARANTINE_STAGE = f"validated/{QUARANTINE}"
 
 
-def id_range(key: str) -> tuple[int, int]:
-    """First and last id of the batch, from a data key."""
-    _, first, last = key.removesuffix(".parquet").rsplit("-", 2)
-    return int(first), int(last)
+def id_range(key: str, turbine_id: str) -> tuple[int, int] | None:
+    """First and last id of the batch, from a data key; None for another turbine's (`A-1-2` begins like `A-1`)."""
+    name = re.fullmatch(r"(.*)-(\d+)-(\d+)\.parquet", key.rpartition("/")[2])
+    return (int(name[2]), int(name[3])) if name and name[1] == turbine_id else None
 
 
 def manifest_key(hour: int, turbine_id: str, first_id: int, last_id: int) -> str:

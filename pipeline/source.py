@@ -8,6 +8,7 @@ do not fit set to null and kept as JSON in `_rescued_data` (the convention of Au
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,15 +34,19 @@ class SourceError(Exception):
     """The node's database cannot be read; the text names the file and what is wrong with it."""
 
 
+class SourceBusy(SourceError):
+    """Another process holds the database locked; another time may succeed."""
+
+
 def check(path: Path) -> None:
     """Raise SourceError unless `path` is a SQLite file that has the sensor table with every column."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     try:
-        with sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             found = [row[1] for row in connection.execute(f"PRAGMA table_info({TABLE})")]
-        connection.close()
     except sqlite3.Error as error:
+        _raise_if_locked(path, error)
         raise SourceError(f"{path}: not a readable SQLite database ({error})") from error
     if not found:
         raise SourceError(f"{path}: has no table {TABLE}")
@@ -59,11 +64,17 @@ def read(path: Path, after_id: int, limit: int) -> pa.Table:
             if misfits:
                 table = _query(connection, _rescuing(misfits), after_id, limit)
     except (AdbcError, OSError) as error:
+        _raise_if_locked(path, error)
         check(path)
         raise SourceError(f"{path}: cannot read: {error}") from error
     if RESCUED not in table.column_names:
         table = table.append_column(RESCUED, pa.nulls(table.num_rows, pa.string()))
     return table.cast(RAW).combine_chunks()
+
+
+def _raise_if_locked(path: Path, error: Exception) -> None:
+    if "database is locked" in str(error):
+        raise SourceBusy(f"{path}: another process holds the database locked; try again") from error
 
 
 def _query(connection: adbc.Connection, columns: str, after_id: int, limit: int) -> pa.Table:

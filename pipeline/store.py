@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -29,6 +30,7 @@ ATTEMPTS = 4
 BACKOFF_S = 0.2  # doubles, with jitter: 0.2, 0.4, 0.8 s at most
 TIMEOUT_S = 20
 LIST_PAGE = 1000
+REFUSALS = {"400", "401", "403", "404", "405", "411", "413"}  # a 400 may also be S3's RequestTimeout, which is none
 
 
 class Operation(NamedTuple):
@@ -166,17 +168,19 @@ def _etag(meta: Any) -> str:
 
 def _translate(error: Exception, what: str) -> StoreError:
     """Any error of obstore or of the wire as one of ours."""
-    text = f"{what}: {' '.join(str(error).partition('Debug source')[0].split())[:300]}"
     if isinstance(error, StoreError):
         return error
+    answer = " ".join(str(error).partition("Debug source")[0].split())
+    text = f"{what}: {answer[:300]}"
+    if "<Code>NoSuchBucket</Code>" in answer:  # whatever obstore makes of the 404: it depends on the verb
+        return Refused(f"{what}: the bucket does not exist")
     if isinstance(error, oberr.AlreadyExistsError):
         return AlreadyExists(text)
     if isinstance(error, oberr.PreconditionError):
         return Conflict(text)
-    if "NoSuchBucket" in text:
-        return Refused(f"{what}: the bucket does not exist")
     if isinstance(error, oberr.NotFoundError | FileNotFoundError):
         return NotFound(text)
+    said = re.search(r"status code: (\d{3})", answer)
     permanent = (
         oberr.PermissionDeniedError,
         oberr.UnauthenticatedError,
@@ -184,6 +188,6 @@ def _translate(error: Exception, what: str) -> StoreError:
         oberr.NotSupportedError,
         oberr.UnknownConfigurationKeyError,
     )
-    if isinstance(error, permanent) or "Client error with status 400" in text:
+    if isinstance(error, permanent) or (said and said[1] in REFUSALS and "<Code>RequestTimeout</Code>" not in answer):
         return Refused(text)
     return Unavailable(text)

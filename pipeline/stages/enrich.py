@@ -56,5 +56,6 @@ def enrich(validated: pa.Table, config: NodeConfig) -> pa.Table:
     arrays = [validated.column(name) for name in VALIDATED.names]
     for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS):
         value = pa.array([values[name]], ENRICHED.field(name).type)
-        arrays.append(pa.DictionaryArray.from_arrays(same, value))
+        unknown = value.null_count > 0  # a null in a dictionary has no Parquet form
+        arrays.append(value.take(same) if unknown else pa.DictionaryArray.from_arrays(same, value))
     return pa.Table.from_arrays(arrays, names=ENRICHED.names)
