@@ -1,0 +1,167 @@
+"""The house (DESIGN sections 1 and 5): which room looks into which, what lies at the top, what no file says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = {"pyproject.toml", "sim", "pipeline", "scenarios", "tests", "localstack", "README.md"}
+TOP |= {"Makefile", "CHANGELOG.md", "LICENSE"}
+MOST_LINES = 400
+
+PIPELINE = (
+    {"records"},
+    {"config", "ports", "partition", "encode", "source", "checkpoint", "lake"},
+    {"batch", "manifest", "store"},
+    {"stages"},
+    {"history", "commit"},
+    {"process"},
+    {"node"},
+    {"__main__"},
+)
+"""From the bottom up. A module imports from floors below; on floors 1 and 2 also from beside, but never in a circle."""
+
+SIM: dict[str, set[str]] = {
+    "seeds": set(),
+    "units": set(),
+    "yamlfile": {"units"},
+    "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
+    "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
+    "measure": {"units", "yamlfile", "pipeline.records"},
+    "scenario": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline.records", "pipeline.batch"},
+    "check": {"pipeline.records"},
+    "report": {"measure", "units", "scenario.plan"},
+    "run": {"check", "fleet", "measure", "model", "report", "scenario", "seeds", "units", "yamlfile", "pipeline"},
+    "cli": {"check", "fleet", "measure", "report", "run", "scenario", "units", "pipeline"},
+}
+"""Room -> what it may import besides itself. `pipeline` alone stands for all of it."""
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules of ours that a file imports, wherever in it; `from a import b` may mean module a.b."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in ("sim", "pipeline"))
+
+
+def module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def floor(name: str) -> int:
+    return next((i for i, rooms in enumerate(PIPELINE) if name in rooms), -1)
+
+
+@pytest.mark.parametrize("path", sources("pipeline"), ids=module)
+def test_pipeline_knows_nothing_of_sim_and_looks_down(path: Path) -> None:
+    parts = module(path).split(".")
+    own = parts[1] if len(parts) > 1 else None
+    if own is not None:
+        assert floor(own) >= 0, f"{path}: give the new room {own} its floor here"
+    for name in imports(path):
+        assert name.startswith("pipeline."), f"{path} imports {name}"
+        room = name.split(".")[1]
+        beside = own == room or (floor(room) == floor(own or "") and floor(room) in (1, 2))
+        assert beside or floor(room) < floor(own or ""), f"{path} looks up at {name}"
+
+
+@pytest.mark.parametrize("path", sources("sim"), ids=module)
+def test_sim_looks_down(path: Path) -> None:
+    parts = module(path).split(".")
+    if len(parts) == 1:
+        assert not list(imports(path)), f"{path}: the package itself imports nothing"
+        return
+    own = parts[1]
+    assert own in SIM, f"{path}: say here what the new room {own} may see"
+    allowed = {"pipeline" if a == "pipeline" else a if a.startswith("pipeline.") else f"sim.{a}" for a in SIM[own]}
+    allowed.add(f"sim.{own}")
+    for name in imports(path):
+        assert any(name == a or name.startswith(f"{a}.") for a in allowed), f"{path} imports {name}"
+
+
+def test_no_circles() -> None:
+    """Between modules, imports inside functions left out: Python would stumble over them only sometimes."""
+    graph: dict[str, set[str]] = {}
+    known = {module(path): path for package in ("pipeline", "sim") for path in sources(package)}
+    for name, path in known.items():
+        seen = set(imports(path))
+        graph[name] = {m for m in known if m != name and (m in seen or any(s.rpartition(".")[0] == m for s in seen))}
+        graph[name] -= {name.rpartition(".")[0]}  # a package's own __init__ gathers its modules
+        if path.name == "__init__.py":
+            graph[name] = {m for m in graph[name] if not m.startswith(f"{name}.")}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for below in graph[name]:
+                visit(below, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def committed() -> list[Path]:
+    """Files that git keeps, or would keep with the next `git add`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_the_top_level_is_the_one_that_was_fixed() -> None:
+    top = {path.relative_to(ROOT).parts[0] for path in committed()}
+    assert {name for name in top if not name.startswith(".")} <= TOP
+
+
+def test_localstack_is_no_package() -> None:
+    assert not list((ROOT / "localstack").rglob("__init__.py"))  # it would shadow the PyPI package of that name
+
+
+def test_source_files_can_be_read_in_one_sitting() -> None:
+    long = {
+        str(p): n for p in committed() if p.suffix == ".py" and "tests" not in p.parts and (n := lines(p)) > MOST_LINES
+    }
+    assert not long
+
+
+def lines(path: Path) -> int:
+    return path.read_text(encoding="utf-8").count("\n")
+
+
+REGISTRY = re.compile(r"(index-url|find-links|trusted-host)\W+\w+[:.]|pypi\.org|pythonhosted|artifactory|nexus/")
+MACHINE = re.compile(r"(?<![\w.~$}/:-])/(work|root|tmp|opt|home|Users)/[\w.]")
+CONTAINER = ("localstack/docker-compose.yml",)
+"""Paths in there are those inside the image, not of this machine."""
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_this_machine() -> None:
+    found = []
+    for path in committed():
+        name = path.relative_to(ROOT).as_posix()
+        if path == Path(__file__) or path.suffix in (".db", ".parquet", ".png"):
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if REGISTRY.search(line) or (MACHINE.search(line) and name not in CONTAINER):
+                found.append(f"{name}:{number}: {line.strip()[:100]}")
+    assert not found

@@ -1,0 +1,138 @@
+"""`python -m pipeline`: one real node by hand, its exit codes, and one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline_world import END, FixedClock, Serial, config, drain, good, write
+
+from pipeline import lake
+from pipeline.__main__ import main
+from pipeline.node import EdgeNode, run
+from pipeline.partition import bucket
+from pipeline.store import S3ObjectStore
+
+UNTIL = "2024-01-15T01:00:00Z"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A database of one hour and a half, with its configuration beside it."""
+    (tmp_path / "A-001.json").write_text(config().to_json())
+    return write(tmp_path / "A-001.db", [good(i, step_s=60) for i in range(1, 91)])
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on stderr: one line."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def stored(endpoint_url: str) -> dict[tuple[str, str], bytes]:
+    s3 = lake.client(endpoint_url)
+    out = {}
+    for name in lake.BUCKETS.values():
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for item in page.get("Contents", ()):
+                out[name, item["Key"]] = s3.get_object(Bucket=name, Key=item["Key"])["Body"].read()
+    return out
+
+
+def test_a_node_is_delivered_goes_on_and_gives_what_memory_gives(
+    clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["--db", str(node), "--endpoint-url", clean_lake]
+    assert main([*ask, "--until", UNTIL]) == 0
+    assert capsys.readouterr().out == "A-001: 59 rows in 4 batches, 15 data objects; last id 59\n"
+    assert main([*ask, "--until", UNTIL]) == 0
+    assert capsys.readouterr().out == "A-001: 0 rows in 0 batches, 0 data objects; last id 59\n"
+    assert main(ask) == 0  # no time: only what is closed
+    assert "last id 89" in capsys.readouterr().out
+    data = {k: v for k, v in stored(clean_lake).items() if k[0] == bucket("validated")}
+    reference = drain(node, [])
+    assert data.items() <= {k: v for k, v in reference.objects.items() if k[0] == bucket("validated")}.items()
+
+
+def test_the_lake_in_s3_is_the_lake_in_memory(clean_lake: str, node: Path) -> None:
+    results = run([EdgeNode(config(), node)], S3ObjectStore(clean_lake), FixedClock(), Serial(), END)
+    assert len(list(results)) == 7
+    assert stored(clean_lake) == drain(node, []).objects
+
+
+def test_other_content_is_told_and_left(clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "validated/year=2024/month=01/day=15/hour=00/A-001-1-14.parquet"
+    store = S3ObjectStore(clean_lake)
+    store.create(bucket("validated"), key, b"somebody else's")
+    assert main(["--db", str(node), "--endpoint-url", clean_lake]) == 5
+    assert key in error(capsys)
+    assert store.get(bucket("validated"), key)[0] == b"somebody else's"
+
+
+def test_a_checkpoint_that_is_none_is_told(clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    S3ObjectStore(clean_lake).create(bucket("checkpoints"), "checkpoints/A/A-001.json", b"{}")
+    assert main(["--db", str(node), "--endpoint-url", clean_lake]) == 5
+    assert "not a checkpoint" in error(capsys)
+
+
+def test_a_missing_bucket_is_told_with_the_fix(clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake.client(clean_lake).delete_bucket(Bucket=bucket("metadata"))
+    ask = ["--db", str(node), "--endpoint-url", clean_lake, "--until", UNTIL]
+    assert main(ask) == 3
+    said = error(capsys)
+    assert bucket("metadata") in said
+    assert "--create-buckets" in said
+    assert main([*ask, "--create-buckets"]) == 0
+    assert "last id 59" in capsys.readouterr().out
+
+
+def test_no_store_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--db", str(node), "--endpoint-url", "http://127.0.0.1:9"]) == 3
+    assert "127.0.0.1:9" in error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.db", None, "no such file"),
+        ("text.db", b"this is no database at all, and it is long enough" * 9, "not a readable SQLite database"),
+        ("empty.db", b"", "has no table sensor_readings"),
+    ],
+)
+def test_a_database_that_is_none_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, told: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert main(["--db", str(tmp_path / name), "--endpoint-url", "http://127.0.0.1:9"]) == 2
+    said = error(capsys)
+    assert name in said
+    assert told in said
+
+
+def test_a_configuration_that_does_not_fit_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node.with_suffix(".json").write_text('{"turbine_id": "A-001"}')
+    assert main(["--db", str(node)]) == 2
+    assert "A-001.json" in error(capsys)
+
+
+def test_a_node_without_configuration_takes_its_name_from_the_rows(clean_lake: str, tmp_path: Path) -> None:
+    database = write(tmp_path / "some.db", [good(1, "Q-7")])
+    assert main(["--db", str(database), "--endpoint-url", clean_lake, "--until", UNTIL]) == 0
+    assert S3ObjectStore(clean_lake).list(bucket("checkpoints"), "checkpoints/Q/", "Q-7") == ["checkpoints/Q/Q-7.json"]
+
+
+def test_a_database_without_rows_is_fine(clean_lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--db", str(write(tmp_path / "n-1.db", [])), "--endpoint-url", clean_lake, "--until", UNTIL]) == 0
+    assert capsys.readouterr().out == "n-1: 0 rows in 0 batches, 0 data objects; last id 0\n"
+
+
+@pytest.mark.parametrize("text", ["2024-01-15T01:00:00", "noon", ""])
+def test_a_time_without_zone_or_sense_is_refused(node: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--db", str(node), "--until", text])
+    assert stop.value.code == 2
+    assert "--until" in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""Reading node files: incrementally, without touching them, and with a clear word when they cannot be read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from memory_store import MemoryStore
+from pipeline_world import config, drive, good, write
+
+from pipeline import source
+from pipeline.config import ConfigError, NodeConfig
+from pipeline.node import Delivered, EdgeNode, Failed
+from pipeline.records import NODE_COLUMNS, NODE_DDL, RESCUED, TABLE
+
+
+def test_rows_come_in_id_order_behind_the_cursor_and_not_more_than_asked(tmp_path: Path) -> None:
+    database = write(tmp_path / "n.db", [good(i) for i in (3, 1, 7, 5)])
+    assert source.read(database, 0, 10).column("id").to_pylist() == [1, 3, 5, 7]
+    assert source.read(database, 1, 2).column("id").to_pylist() == [3, 5]
+    assert source.read(database, 7, 2).num_rows == 0
+    assert source.read(database, 0, 10).schema == source.RAW
+
+
+def test_a_column_of_nulls_and_a_column_of_whole_numbers_keep_their_types(tmp_path: Path) -> None:
+    rows = [good(i, wind_speed=5, temperature=None, status=None, recorded_at=None) for i in (1, 2)]
+    table = source.read(write(tmp_path / "n.db", rows), 0, 10)
+    assert table.schema == source.RAW
+    assert table.column("wind_speed").to_pylist() == [5.0, 5.0]
+    assert table.column("status").null_count == table.column(RESCUED).null_count == 2
+
+
+def test_what_a_writer_has_in_its_log_is_read_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "n.db"
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        write(database, [good(1)])
+        before = database.read_bytes()
+        assert source.read(database, 0, 10).num_rows == 1
+        assert database.read_bytes() == before
+    assert source.read(database, 0, 10).num_rows == 1
+
+
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    for ask in (source.check, lambda path: source.read(path, 0, 1)):
+        with pytest.raises(source.SourceError, match=r"n\.db: no such file"):
+            ask(tmp_path / "n.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_unreadable_file_is_told_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database, but long enough to have a header of one hundred bytes\n" * 9)
+    (tmp_path / "empty.db").touch()
+    write_columns(tmp_path / "lacks.db", [name for name in NODE_COLUMNS if name not in ("rotor_rpm", "status")])
+    for name, told in (
+        ("text.db", "not a readable SQLite database"),
+        ("empty.db", f"has no table {TABLE}"),
+        ("lacks.db", f"table {TABLE} lacks the columns rotor_rpm, status"),
+    ):
+        for ask in (source.check, lambda path: source.read(path, 0, 1)):
+            with pytest.raises(source.SourceError, match=told) as error:
+                ask(tmp_path / name)
+            assert name in str(error.value)
+
+
+def test_a_locked_file_is_told_and_read_another_time(tmp_path: Path) -> None:
+    """By another process: SQLite's locks do not count within one."""
+    database = write(tmp_path / "n.db", [good(1)])
+    hold = f"import sqlite3; c = sqlite3.connect({str(database)!r}); c.execute('BEGIN EXCLUSIVE'); print(1, flush=True)"
+    command = [sys.executable, "-c", f"{hold}; input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        node, store = EdgeNode(config(), database), MemoryStore()
+        (result,) = drive([node], store)
+        assert isinstance(result, Failed)
+        assert isinstance(result.error, source.SourceBusy)
+        assert "locked" in str(result.error)
+        holder.communicate("done")
+    assert all(isinstance(r, Delivered) for r in drive([node], store))
+
+
+def test_a_column_more_is_no_harm_and_odd_paths_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "a b?c#d%20é"
+    folder.mkdir()
+    database = write(folder / "n.db", [good(1)])
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN humidity REAL")
+    source.check(database)
+    assert source.read(database, 0, 1).num_rows == 1
+
+
+def write_columns(path: Path, names: list[str]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE TABLE {TABLE} ({', '.join(names)})")
+
+
+def test_a_row_written_without_times_gets_them(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "n.db")) as connection, connection:
+        connection.execute(NODE_DDL)
+        connection.execute(f"INSERT INTO {TABLE} (turbine_id) VALUES ('A-001')")
+    (row,) = source.read(tmp_path / "n.db", 0, 1).to_pylist()
+    assert row["timestamp"] > 1.7e15
+    assert abs(row["recorded_at"] - row["timestamp"]) <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"turbine_id": ""}, "turbine_id"),
+        ({"turbine_id": "A/1"}, "without a slash"),
+        ({"farm_id": 3}, "farm_id"),
+        ({"flush_every_s": 0}, "flush_every_s"),
+        ({"window_s": "600"}, "window_s"),
+        ({"allowed_lateness_s": -1}, "allowed_lateness_s"),
+        ({"privacy_key": "xyz"}, "privacy_key is not hexadecimal"),
+        ({"colour": "red"}, "colour"),
+        ({"asset": {"power_curve": [["a", 1]]}}, "could not convert"),
+        ({"asset": 3}, "not a node configuration"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_told(tmp_path: Path, cells: object, told: str) -> None:
+    path = tmp_path / "A-001.json"
+    assert isinstance(cells, dict)
+    path.write_text(json.dumps({**json.loads(config().to_json()), **cells}))
+    with pytest.raises(ConfigError, match=told) as error:
+        NodeConfig.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "A-001.json"
+    path.write_text(config().to_json())
+    assert NodeConfig.load(path) == config()
+    with pytest.raises(ConfigError, match="No such file"):
+        NodeConfig.load(tmp_path / "B.json")
+    path.write_text("[1]")
+    with pytest.raises(ConfigError):
+        NodeConfig.load(path)
