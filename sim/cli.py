@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
         return PASS
     except Exception as error:
         code = _code_of(error)
@@ -39,6 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         hint = " (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)" if code == INTERNAL else ""
         return _fail(f"{error if code != INTERNAL else f'{type(error).__name__}: {error}'}{hint}", code)
+
+
+class _Console(Console):
+    """When the reader of a pipe goes away, rich would end the program; a run goes on to its verdict, unheard."""
+
+    def on_broken_pipe(self) -> None:
+        _hush()
+
+
+def _hush() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, code: int) -> int:
@@ -75,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
     store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     options = RunOptions(out, args.workers, store, args.overwrite, args.save_lake, args.replay)
-    return run(scenario, options, Console())
+    return run(scenario, options, _Console())
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -84,7 +95,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: holds no nodes/; is this a run directory?")
-    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, Console())
+    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console())
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -92,7 +103,7 @@ def _plan(args: argparse.Namespace) -> int:
     from sim.scenario import load
     from sim.scenario.plan import plan
 
-    print_plan(Console(), plan(load(args.scenario, args.set)))
+    print_plan(_Console(), plan(load(args.scenario, args.set)))
     return PASS
 
 

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 import simpy
 
 from pipeline.node import Delivered, EdgeNode, Failed, run
-from pipeline.ports import Unavailable
+from pipeline.ports import ObjectStore, Unavailable
+from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
@@ -94,7 +95,7 @@ Tell = Callable[[int, int], None]
 
 
 class _Shard:
-    def __init__(self, plan: ShardPlan, store: S3ObjectStore, tell: Tell, stopped: Callable[[], bool]) -> None:
+    def __init__(self, plan: ShardPlan, store: ObjectStore, tell: Tell, stopped: Callable[[], bool]) -> None:
         self._plan, self._store, self._tell, self._stopped = plan, store, tell, stopped
         self._env = simpy.Environment()
         self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults)
@@ -115,6 +116,7 @@ class _Shard:
         )
 
     def run(self) -> None:
+        self._check_stop()
         self._model.start(self._env)
         with (
             NodeWriter(self._folder, self._plan.farm, self._configs) as writer,
@@ -223,7 +225,7 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool]) -> Shard
     """
     recorder = Recorder(plan.farm.farm_id)
     begun = time.perf_counter()
-    shard = _Shard(plan, S3ObjectStore(plan.endpoint_url, recorder.append), tell, stopped)
+    shard = _Shard(plan, Retrying(S3ObjectStore(plan.endpoint_url), recorder.append), tell, stopped)
     try:
         shard.run()
     except Stopped:

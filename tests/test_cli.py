@@ -1,0 +1,325 @@
+"""The command line: every refusal has its exit code and one clear message, and what is not ours is never touched.
+
+Whole runs are looked at in test_run.py, their early ends in test_bad_luck.py, the judgement in test_defects.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+
+from pipeline import lake
+from sim.run import directory
+
+SMALLER = ("--set", "clock.duration=1m", "--set", "fleet.farms=[G]", "--set", "expect=[]")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return runs.scenario(tmp_path)
+
+
+@pytest.fixture
+def nothing_listens() -> str:
+    """An endpoint on this machine where nobody answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_version_and_help() -> None:
+    version = runs.command("--version")
+    assert (version.code, version.err) == (0, "")
+    assert re.fullmatch(r"windfleet \d+\.\d+\.\d+\n", version.out)
+    shown = runs.command("--help")
+    assert shown.code == 0
+    for name in ("run", "verify", "plan", "check", "report", "store"):
+        assert re.search(rf"^ +{name} ", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["COMMAND"]),
+        (["nosuch"], ["nosuch", "verify"]),
+        (["run"], ["SCENARIO"]),
+        (["run", "x.yaml", "--worker", "2"], ["--worker"]),
+        (["run", "x.yaml", "--workers", "0"], ["--workers", "'0'", "1 or more"]),
+        (["store", "sideways"], ["sideways", "down"]),
+    ],
+)
+def test_arguments_that_make_no_sense_are_2(arguments: list[str], words: list[str]) -> None:
+    done = runs.quick(*arguments)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert all(word in done.err for word in words), done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("command", ["run", "check", "plan"])
+def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str) -> None:
+    text = runs.SCENARIO.replace("seed: 7", "sede: 7").replace("window: 1m", "window: 1 rpm")
+    text = text.replace("rows.lost == 0", "rows.losst == 0")
+    path = runs.scenario(tmp_path, text)
+    done = runs.quick(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
+    assert done.code == 2
+    assert done.said_once("seed", "window", "rows.lost"), done.err
+    lines = [f"{path}:{n + 1}:" for n, line in enumerate(text.splitlines()) if re.search("sede|rpm|losst", line)]
+    assert len(lines) == 3
+    assert all(re.search(re.escape(line) + r"\d+: ", done.err) for line in lines), done.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("expect=[rows.nonsense == 0]", ["rows.nonsense"]),
+        ("clock.end=2024-01-14T00:00:00Z", ["clock"]),
+        ("fleet.turbines=0", ["turbines"]),
+        ("fleet.farms=[A, Z]", ["Z"]),
+        ("clock.sample_every=7s", ["sample_every"]),
+        ("nosuch.key=1", ["nosuch"]),
+    ],
+)
+def test_an_override_that_cannot_be_is_2(tiny: Path, change: str, words: list[str]) -> None:
+    done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--set", change)
+    assert done.code == 2
+    assert done.said_once(*words), done.err
+    assert not (tiny.parent / "run").exists()
+
+
+def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
+    done = runs.quick("run", tmp_path / "none.yaml")
+    assert done.code == 2
+    assert done.said_once("none.yaml"), done.err
+
+
+def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
+    before = sorted(tiny.parent.iterdir())
+    checked = runs.quick("check", tiny)
+    assert (checked.code, checked.err) == (0, "")
+    assert checked.out == f"{tiny}: valid; 9 turbines, 240 rows each\n"
+    planned = runs.quick("plan", tiny)
+    assert (planned.code, planned.err) == (0, "")
+    assert re.search(r"^fleet +9 turbines in 3 farms$", planned.out, re.MULTILINE)
+    assert re.search(r"^rows +2,160 in ", planned.out, re.MULTILINE)
+    assert runs.control_characters(planned.out) == []
+    assert sorted(tiny.parent.iterdir()) == before
+
+
+def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
+    localstack: str, tmp_path: Path, tiny: Path
+) -> None:
+    run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
+    (run / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    arguments = ["run", tiny, "--out", run, "--endpoint-url", localstack, "--empty-lake", *SMALLER]
+    refused = runs.quick(*arguments)
+    assert refused.code == 2
+    assert refused.said_once(str(run), "--overwrite"), refused.err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+    replaced = runs.quick(*arguments, "--overwrite")
+    assert replaced.code == 0, replaced.text
+    assert {path.name for path in (run / "nodes").iterdir()} == {"G"}
+    assert {path.name for path in (run / "truth").iterdir()} == {"faults-G.parquet", "states-G.parquet"}
+    assert not (run / "lake").exists()  # the saved lake was the earlier run's
+    assert runs.result(run)["run"]["turbines"] == 2
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
+    folder = tiny.parent / "precious"
+    (folder / "nodes").mkdir(parents=True)
+    (folder / "nodes" / "letter.txt").write_text("dear")
+    file = tiny.parent / "file"
+    file.write_text("dear")
+    for place in (folder, file):
+        done = runs.quick("run", tiny, "--out", place, "--overwrite")
+        assert done.code == 2
+        assert done.said_once(str(place), "no run of windfleet", "--out"), done.err
+    assert [path.name for path in folder.rglob("*")] == ["nodes", "letter.txt"]
+    assert file.read_text() == "dear"
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(directory.DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
+        directory.make(tmp_path / "run", False, "name: x", 10**18)
+    assert raised.value.environment
+    assert not (tmp_path / "run" / directory.SCENARIO_FILE).exists()
+
+
+def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
+    run = ["run", tiny, "--overwrite", "--out", tiny.parent / "run"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        done = runs.quick(*run, "--port", taken)
+        assert done.code == 3
+        assert f"Port {taken} on 127.0.0.1 is taken" in done.text
+    silent = runs.quick(*run, "--endpoint-url", nothing_listens)
+    assert silent.code == 3
+    assert nothing_listens in silent.text
+    for each in (done, silent):
+        assert "Traceback" not in each.text
+        assert each.left == []
+    result = runs.result(tiny.parent / "run")
+    assert (result["verdict"], result["exit_code"], len(result["errors"])) == ("unknown", 3, 1)
+
+
+def test_load_goes_to_other_machines_only_when_told(tiny: Path) -> None:
+    for options, env in (
+        (["--endpoint-url", "http://192.0.2.1:9000"], {}),
+        ([], {"AWS_ENDPOINT_URL": "http://192.0.2.1:9000"}),
+        ([], {"AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9000"}),
+        (["--endpoint-url", "http://127.0.0.1.example.invalid"], {}),
+    ):
+        done = runs.quick("run", tiny, "--out", tiny.parent / "run", *options, **env)
+        assert done.code == 3
+        assert done.said_once("--allow-remote"), done.err
+    assert not (tiny.parent / "run").exists()
+
+
+@pytest.fixture
+def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
+    """A client and the name of one of the six buckets that holds an object and does not bear windfleet's mark."""
+    s3, bucket = lake.client(clean_lake), lake.bucket("enriched")
+    s3.put_object(Bucket=bucket, Key="theirs/data.bin", Body=b"precious")
+    s3.delete_bucket_tagging(Bucket=bucket)
+    yield s3, bucket
+    s3.put_bucket_tagging(
+        Bucket=bucket, Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in lake.TAGS.items()]}
+    )
+    s3.delete_object(Bucket=bucket, Key="theirs/data.bin")
+
+
+def test_a_lake_that_holds_objects_is_refused_and_left_alone(clean_lake: str, tiny: Path) -> None:
+    s3, bucket = lake.client(clean_lake), lake.bucket("aggregated")
+    s3.put_object(Bucket=bucket, Key="aggregated/earlier.parquet", Body=b"rows")
+    done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", clean_lake)
+    assert done.code == 3
+    assert f"{bucket}/aggregated/earlier.parquet" in done.text
+    assert "--empty-lake" in done.text
+    assert lake.first_object(clean_lake) == f"{bucket}/aggregated/earlier.parquet"
+    s3.delete_object(Bucket=bucket, Key="aggregated/earlier.parquet")
+    assert lake.first_object(clean_lake) is None
+
+
+def test_a_bucket_of_somebody_else_is_never_emptied(
+    foreign_bucket: tuple[Any, str], localstack: str, tiny: Path
+) -> None:
+    s3, bucket = foreign_bucket
+    s3.put_object(Bucket=lake.bucket("ingestion"), Key="ingestion/ours.parquet", Body=b"rows")
+    done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake")
+    assert done.code == 3
+    assert f"Bucket {bucket} was not made by windfleet" in done.text
+    assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
+    # and before it knew, nothing of ours was removed either
+    assert s3.get_object(Bucket=lake.bucket("ingestion"), Key="ingestion/ours.parquet")["Body"].read() == b"rows"
+
+
+def test_verify_finds_the_lake_or_says_what_to_do(localstack: str, tmp_path: Path, nothing_listens: str) -> None:
+    run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
+    (run / "lake").rename(tmp_path / "elsewhere")
+    without = runs.quick("verify", run)
+    assert without.code == 3
+    assert without.said_once(str(run), "--save-lake", "--keep", "--lake DIR", "--endpoint-url URL"), without.err
+    named = runs.quick("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
+    assert named.code == 0, named.text
+    assert "the same figures as in result.json" in named.out
+    for options in (["--lake", tmp_path / "none"], ["--lake", run / "nodes"], ["--endpoint-url", nothing_listens]):
+        done = runs.quick("verify", run, *options)
+        assert done.code == 3, done.text
+        assert "Traceback" not in done.text
+        assert str(options[1]) in done.text
+
+
+def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
+    for command, words in (("verify", "nodes/"), ("report", "result.json")):
+        done = runs.quick(command, tmp_path)
+        assert done.code == 2
+        assert done.said_once(str(tmp_path), words, "run directory"), done.err
+
+
+def test_report_makes_the_same_bytes_again(localstack: str, tmp_path: Path) -> None:
+    run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
+    names = ("report.html", "junit.xml", "result.json")
+    before = {name: (run / name).read_bytes() for name in names}
+    (run / "report.html").unlink()
+    (run / "junit.xml").write_text("spoiled")
+    done = runs.quick("report", run)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"report: {run / 'report.html'}\n"
+    assert {name: (run / name).read_bytes() for name in names} == before
+
+    result = json.loads(before["result.json"])
+    (run / "result.json").write_text(json.dumps(result | {"verdict": "perhaps"}))
+    done = runs.quick("report", run)
+    assert done.code == 2
+    assert done.said_once("result.json", "verdict"), done.err
+
+
+def test_store_up_status_down(tiny: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    assert runs.quick("store", "status").out == "down\n"
+    with runs.kept("store", "up", "--port", port) as up:
+        try:
+            assert (up.code, up.err) == (0, "")
+            assert f"export AWS_ENDPOINT_URL={url}" in up.out
+            assert lake.missing(url) == []
+            assert runs.quick("store", "status").out.startswith(f"up: {url} (pid ")
+            assert runs.quick("store", "up", "--port", port).code == 0
+            other = runs.quick("store", "up", "--port", port + 1)
+            assert other.code == 3
+            assert other.said_once(f"up already on port {port}", "windfleet store down"), other.err
+        finally:
+            down = runs.quick("store", "down")
+        assert (down.code, down.err) == (0, "")
+        assert down.out.startswith(f"down: {url} (pid ")
+        assert runs.wait_until(lambda: not up.command.left(), 5), up.command.left()
+    assert runs.quick("store", "down").out == "no store was up\n"
+    assert runs.quick("store", "status").out == "down\n"
+
+
+def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
+    run = tiny.parent / "run"
+    with runs.kept("run", tiny, "--out", run, "--keep", *SMALLER) as done:
+        try:
+            assert done.code == 0, done.text
+            (url,) = re.findall(r"the store stays up at (\S+); end it with: windfleet store down", done.out)
+            assert lake.first_object(url)
+            judged = runs.quick("verify", run)  # without a saved lake it looks in the store that is up
+            assert judged.code == 0, judged.text
+            assert "the same figures as in result.json" in judged.out
+        finally:
+            assert runs.quick("store", "down").code == 0
+        assert runs.wait_until(lambda: not done.command.left(), 5), done.command.left()
+
+
+def test_a_reader_that_goes_away_stops_nothing(tiny: Path, localstack: str) -> None:
+    gone = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1)"
+    for command in ("plan", "check"):
+        done = runs.quick(command, tiny, plant=gone)
+        assert (done.code, done.err) == (0, "")
+    run = tiny.parent / "run"
+    done = runs.quick("run", tiny, "--out", run, "--endpoint-url", localstack, "--empty-lake", *SMALLER, plant=gone)
+    assert (done.code, done.err, done.left) == (0, "", [])
+    assert runs.result(run)["verdict"] == "pass"
+    assert (run / "report.html").exists()
+
+
+def test_an_error_of_windfleet_itself_is_1_and_says_how_to_see_more(tiny: Path) -> None:
+    plant = "import sim.scenario\ndef load(*_): raise ZeroDivisionError('oops')\nsim.scenario.load = load"
+    done = runs.quick("check", tiny, plant=plant)
+    assert done.code == 1
+    assert done.said_once("ZeroDivisionError: oops", "WINDFLEET_DEBUG=1"), done.err
+    assert "Traceback" in runs.quick("check", tiny, plant=plant, WINDFLEET_DEBUG="1").err
