@@ -30,6 +30,7 @@ from pipeline.config import ConfigError, NodeConfig
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import StoreError, SystemClock
 from pipeline.records import TABLE
+from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     rows = batches = objects = 0
     with ThreadPoolExecutor(1) as pool:
-        results = run([node], S3ObjectStore(endpoint_url), SystemClock(), pool, until_us)
+        results = run([node], Retrying(S3ObjectStore(endpoint_url)), SystemClock(), pool, until_us)
         for result in results:
             if isinstance(result, Delivered):
                 rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects

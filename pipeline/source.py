@@ -98,7 +98,8 @@ def _rescuing(misfits: list[str]) -> str:
         return f"typeof({name}) NOT IN ({_FITTING[_STORED[name]]}, 'null')"
 
     def keep(name: str) -> str:
-        cell = f"CASE typeof({name}) WHEN 'blob' THEN hex({name}) ELSE {name} END"
+        number = f"json(replace(printf('%!.17g', {name}), 'Inf', '9e999'))"  # json_object alone keeps 15 digits
+        cell = f"CASE typeof({name}) WHEN 'blob' THEN hex({name}) WHEN 'real' THEN {number} ELSE {name} END"
         return f"'{name}', CASE WHEN {alien(name)} THEN {cell} END"
 
     columns = [

@@ -18,7 +18,7 @@ MOST_LINES = 400
 PIPELINE = (
     {"records"},
     {"config", "ports", "partition", "encode", "source", "checkpoint", "lake"},
-    {"batch", "manifest", "store"},
+    {"batch", "manifest", "retry", "store"},
     {"stages"},
     {"history", "commit"},
     {"process"},

@@ -143,3 +143,11 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     path.write_text("[1]")
     with pytest.raises(ConfigError):
         NodeConfig.load(path)
+
+
+@pytest.mark.parametrize("value", [1705278900123456.8, 0.1, float("inf"), float("-inf")])
+def test_a_number_that_does_not_fit_is_rescued_to_the_last_bit(tmp_path: Path, value: float) -> None:
+    database = write(tmp_path / "n.db", [good(1, timestamp=value)])
+    row = source.read(database, 0, 1).to_pylist()[0]
+    assert row["timestamp"] is None
+    assert json.loads(row[RESCUED]) == {"timestamp": value}

@@ -15,7 +15,8 @@ from memory_store import MemoryStore
 
 from pipeline.partition import bucket
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError, Unavailable
-from pipeline.store import Operation, S3ObjectStore
+from pipeline.retry import Operation, Retrying
+from pipeline.store import S3ObjectStore
 
 BUCKET = bucket("ingestion")
 FOLDER = "ingestion/year=2024/month=01/day=15/hour=00/"
@@ -96,7 +97,7 @@ def test_an_endpoint_that_does_not_answer_is_unavailable_after_all_attempts() ->
         port = free.getsockname()[1]
     seen: list[Operation] = []
     waits: list[float] = []
-    store = S3ObjectStore(f"http://127.0.0.1:{port}", record=seen.append, attempts=3, sleep=waits.append)
+    store = Retrying(S3ObjectStore(f"http://127.0.0.1:{port}"), seen.append, attempts=3, sleep=waits.append)
     with pytest.raises(Unavailable, match="put expanso-databricks-ingestion/k"):
         store.create(BUCKET, "k", b"body")
     assert [(o.attempt, o.outcome, o.bytes) for o in seen] == [(n, "unavailable", 4) for n in (1, 2, 3)]
@@ -107,7 +108,7 @@ def test_an_endpoint_that_does_not_answer_is_unavailable_after_all_attempts() ->
 
 def test_every_outcome_is_recorded(clean_lake: str) -> None:
     seen: list[Operation] = []
-    store = S3ObjectStore(clean_lake, record=seen.append)
+    store = Retrying(S3ObjectStore(clean_lake), seen.append)
     etag = store.create(BUCKET, "k/a", b"12345")
     store.get(BUCKET, "k/a")
     store.list(BUCKET, "k/", "a")
@@ -154,7 +155,7 @@ def test_what_an_answer_means(status: int, code: str, error: type[StoreError]) -
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        store = S3ObjectStore(f"http://127.0.0.1:{server.server_port}", attempts=1)
+        store = S3ObjectStore(f"http://127.0.0.1:{server.server_port}")
         key = FOLDER + "A-001-1-2.parquet"
         for call in (
             partial(store.get, BUCKET, key),

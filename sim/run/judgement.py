@@ -174,9 +174,7 @@ def _figure(name: str, value: float) -> Figure:
 
 def lake_of(oracle: Verdict) -> Lake:
     """What the oracle found in the buckets."""
-    return Lake(
-        oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule)
-    )
+    return Lake(oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule))
 
 
 def _shard(shard: ShardResult) -> Shard:

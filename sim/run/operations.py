@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.store import Operation
+from pipeline.retry import Operation
 from sim.report.write import OPERATIONS_FILE
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")

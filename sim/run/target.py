@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline import lake
+from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.measure.ceiling import measure
 from sim.run.localstack import EmbeddedLocalStack, StoreError
@@ -103,7 +104,7 @@ def ceiling(target: Target) -> float | None:
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
     keys: list[str] = []
     rounds: list[float] = []
-    store = S3ObjectStore(target.endpoint_url)
+    store = Retrying(S3ObjectStore(target.endpoint_url))
 
     def put(key: str, body: bytes) -> None:
         name = f"{len(rounds)}/{key}"

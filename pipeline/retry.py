@@ -1,0 +1,97 @@
+"""Bounded retries around any ObjectStore, each attempt recorded as one `Operation`.
+
+The SDK's own retries are off (`pipeline.store`), so that a retry shows in operations.parquet instead of hiding in a
+latency, and so that every world (S3, or a store in memory) retries alike. Only `Unavailable` is tried again: any other
+error is an answer. A retry after a lost answer may meet its own effect (AlreadyExists, Conflict): that is for
+`pipeline.commit` to judge, which compares contents.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError, Unavailable
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+BACKOFF_S = 0.2  # doubles, with jitter: 0.2, 0.4, 0.8 s at most
+
+
+class Operation(NamedTuple):
+    """One attempt at one store operation. Times are wall time in ns since 1970."""
+
+    intended_start: int
+    start: int
+    end: int
+    kind: str  # put | get | list
+    bucket: str
+    key: str
+    bytes: int
+    outcome: str  # ok | exists | conflict | missing | unavailable | refused
+    attempt: int
+
+
+_OUTCOMES: dict[type[StoreError], str] = {
+    AlreadyExists: "exists",
+    Conflict: "conflict",
+    NotFound: "missing",
+    Unavailable: "unavailable",
+    Refused: "refused",
+}
+
+
+class Retrying:
+    """See `pipeline.ports.ObjectStore`. Safe to share between threads.
+
+    `record` is called with each Operation, from the thread that made it; `sleep` with seconds to wait.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        record: Callable[[Operation], None] | None = None,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._attempts = attempts
+        self._sleep = sleep
+
+    def create(self, bucket: str, key: str, body: bytes) -> str:
+        return self._run("put", bucket, key, len(body), lambda: self._store.create(bucket, key, body))
+
+    def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
+        return self._run("put", bucket, key, len(body), lambda: self._store.replace(bucket, key, body, etag))
+
+    def get(self, bucket: str, key: str) -> tuple[bytes, str]:
+        return self._run("get", bucket, key, 0, lambda: self._store.get(bucket, key))
+
+    def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
+        return self._run("list", bucket, folder + name_prefix, 0, lambda: self._store.list(bucket, folder, name_prefix))
+
+    def _run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
+        intended = time.time_ns()
+        for attempt in range(1, self._attempts + 1):
+            start = time.time_ns()
+
+            def note(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
+                if self._record is not None:
+                    end = time.time_ns()
+                    self._record(Operation(intended, start, end, kind, bucket, key, size, outcome, attempt))
+
+            try:
+                result = call()
+            except StoreError as error:
+                note(_OUTCOMES[type(error)], size)
+                if not isinstance(error, Unavailable) or attempt == self._attempts:
+                    raise
+                self._sleep(BACKOFF_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
+            else:
+                note("ok", size or (len(result[0]) if isinstance(result, tuple) else 0))
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
