@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_store import MemoryStore
 from pipeline_reference import LAST, batches
-from pipeline_world import SECOND
+from pipeline_world import SECOND, config, documents, drive, good, write
 
-from pipeline import batch
+from pipeline import batch, node, source
 from pipeline.batch import Groups, cut
+from pipeline.node import EdgeNode
 from pipeline.source import RAW
 
 FLUSH_S = 900
@@ -106,6 +111,27 @@ def test_batches_are_the_same_whenever_flushed(recorded: list[int | None], reads
     assert [i for first, last in found for i in range(first, last + 1)] == list(range(1, len(recorded) + 1))
     if most == 1000:
         assert found == batches([{"id": i + 1, "recorded_at": r} for i, r in enumerate(recorded)], FLUSH_S)
+
+
+def test_a_drain_ends_though_more_than_one_read_lies_behind_its_time(tmp_path: Path) -> None:
+    database = write(tmp_path / "n.db", [good(i) for i in range(1, 40)])
+    reads: list[int] = []
+
+    def read(path: Path, after_id: int, limit: int) -> pa.Table:
+        reads.append(after_id)
+        assert len(reads) < 10, reads
+        return source.read(path, after_id, limit)
+
+    store = MemoryStore()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (batch, node):
+            patch.setattr(module, "READ_ROWS", 5)
+        patch.setattr(batch, "MAX_BATCH_ROWS", 4)
+        patch.setattr(node, "source", SimpleNamespace(read=read, SourceError=source.SourceError))
+        for until_row in (8, 8, 19):
+            drive([EdgeNode(config(), database)], store, good(until_row)["timestamp"])
+    (checkpoint,) = documents(store, "checkpoints").values()
+    assert checkpoint["last_id"] == 18
 
 
 def test_groups_follow_their_rows_through_a_selection() -> None:

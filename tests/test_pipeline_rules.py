@@ -100,6 +100,13 @@ def test_a_duplicate_is_found_in_the_batch_in_batches_before_and_in_hours_before
     assert {found[i] for i in (3, 41, 191, 192)} == {"duplicate"}
 
 
+def test_a_batch_that_begins_with_the_time_the_one_before_ended_with(tmp_path: Path) -> None:
+    rows = [good(i) for i in range(1, 7)]
+    rows[3]["timestamp"] = rows[2]["timestamp"]
+    found = verdicts(tmp_path / "n.db", rows, config(flush_every_s=20, window_s=20))
+    assert [i for i in sorted(found) if found[i]] == [4]
+
+
 def test_the_time_of_a_rejected_row_is_free(tmp_path: Path) -> None:
     rows = [good(1, status="dancing"), good(2), good(3), good(4)]
     rows[1]["timestamp"] = rows[0]["timestamp"]

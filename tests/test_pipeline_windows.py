@@ -84,16 +84,17 @@ def test_a_window_is_emitted_once_the_watermark_has_passed_it(tmp_path: Path) ->
 
 
 def test_a_late_row_makes_one_more_revision_of_its_window_alone(tmp_path: Path) -> None:
-    rows = [good(i, step_s=60) for i in range(1, 121)]
-    rows[100]["timestamp"] = rows[2]["timestamp"] + SECOND
-    rows[110]["timestamp"] = rows[4]["timestamp"] + SECOND
+    rows = [good(i, step_s=60) for i in range(1, 141)]
+    for n, at in enumerate((95, 110, 125)):  # in the batches 90, 105 and 120, which keys do not have in this order
+        rows[at]["timestamp"] = rows[n]["timestamp"] + SECOND
     store = drain(tmp_path / "n.db", rows)
     found = check(store, config())
-    assert {start: row["revision"] for start, row in found.items() if row["revision"]} == {START: 2}
+    assert {start: row["revision"] for start, row in found.items() if row["revision"]} == {START: 3}
     assert {(r["revision"], r["rows"]) for r in rows_of(store, "aggregated") if r["window_start"] == START} == {
         (0, 9),
         (1, 10),
         (2, 11),
+        (3, 12),
     }
 
 
@@ -121,7 +122,10 @@ def test_each_anomaly_is_counted_and_named_in_order(tmp_path: Path) -> None:
     }
     rows = [good(i, **spoiled.get(i, {})) for i in range(1, 31)]
     rows += [good(i, power_output=0.1) for i in range(61, 91)]
-    first, second = (row for _, row in sorted(latest(drain(tmp_path / "n.db", rows)).items()))
+    light = {"wind_speed": 4.0, "power_output": 0.0}  # promises too little to judge by
+    rows += [good(i, **light, rotor_rpm=5 + i / 100) for i in range(121, 130)]
+    first, second, third = (row for _, row in sorted(latest(drain(tmp_path / "n.db", rows)).items()))
+    assert (third["anomaly_kinds"], third["efficiency"]) == ([], 0.0)
     assert first["anomaly_kinds"] == ["vibration", "generator_heat", "gearbox_heat", "overspeed"]
     assert first["anomaly_count"] == 4
     assert (second["anomaly_kinds"], second["anomaly_count"]) == (["underperformance"], 30)
