@@ -1,0 +1,81 @@
+"""The catalogue: every fault of delivery that can be asked for, where it can strike, and what a scenario says of it.
+
+A fault is data. Whether it strikes a certain call is a function of (seed, fault's number, farm, the call), never of
+time on the wall, so that a run can be repeated. `Struck` counts what was asked for and what fired: a fault that was
+planned and never fired makes the verdict unknown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Point = Literal["recover", "data", "manifest", "checkpoint", "history"]
+"""Which of a node's store calls: reading its checkpoint, creating a data object or the manifest, advancing the
+checkpoint, reading the past for late rows."""
+POINTS: Final[tuple[Point, ...]] = ("recover", "data", "manifest", "checkpoint", "history")
+WRITES: Final[tuple[Point, ...]] = ("data", "manifest", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fault. `worlds`: `seam` (the store's interface, any store), `wire` (the loopback proxy, real S3
+    only), `process` (the run's own processes). `windowed`: it lasts `from`..`from + for` of virtual time."""
+
+    name: str
+    worlds: tuple[str, ...]
+    points: tuple[Point, ...]
+    windowed: bool
+    text: str
+
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        Kind("node.crash", ("seam",), POINTS, False, "the node's process dies before or after the effect of a call"),
+        Kind("node.offline", ("process",), (), True, "the node is off, and comes back with a backlog"),
+        Kind("node.second-writer", ("process",), (), False, "another process delivers for the same node"),
+        Kind("farm.uplink", ("process",), (), True, "nothing of the farm reaches the store"),
+        Kind("worker.kill", ("process",), (), False, "SIGKILL of the process that drives a farm"),
+        Kind("store.error", ("seam", "wire"), POINTS, False, "503 before any effect, in bursts"),
+        Kind("store.reset", ("wire",), POINTS, False, "the connection is reset before any effect"),
+        Kind("store.ack-lost", ("seam", "wire"), WRITES, False, "the effect is there, the answer is lost"),
+        Kind("store.error-after", ("wire",), WRITES, False, "500 although the effect is there"),
+        Kind("store.late-commit", ("seam", "wire"), WRITES, False, "the client gives up; the store commits later"),
+        Kind("store.slow", ("wire",), POINTS, False, "an answer takes long"),
+        Kind("store.hang", ("wire",), POINTS, False, "an answer never comes"),
+        Kind("store.outage", ("seam", "wire"), POINTS, True, "the store answers nobody"),
+        Kind("store.truncated-get", ("seam", "wire"), ("recover", "history"), False, "a body ends too early"),
+        Kind("store.corrupted-put", ("wire",), WRITES, False, "a body is changed on its way"),
+        Kind("store.conflict", ("seam", "wire"), WRITES, False, "409 without any effect"),
+        Kind("store.precondition", ("seam", "wire"), WRITES, False, "412 although nothing stands in the way"),
+        Kind("bucket.refuses", ("seam", "wire"), WRITES, True, "one bucket takes no writes while others do"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One line of a scenario's `faults`. `at`: `before-<point>` or `after-<point>` for node.crash, points for others,
+    empty for all of the kind's. `share`: of the calls (or nodes) in question, 0..1. Seconds are virtual, from the
+    run's start. `buckets`: stages, `metadata`, `checkpoints`. `count`: at most so many times (worker.kill: exactly)."""
+
+    kind: str
+    at: tuple[str, ...] = ()
+    share: float = 1.0
+    from_s: float = 0.0
+    for_s: float = 0.0
+    farms: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
+    count: int | None = None
+
+
+@dataclass
+class Struck:
+    """How often each kind fired. Mergeable over shards."""
+
+    fired: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Struck) -> None:
+        self.fired.update(other.fired)
