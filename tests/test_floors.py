@@ -35,9 +35,22 @@ SIM: dict[str, set[str]] = {
     "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"units", "yamlfile", "pipeline.records"},
     "scenario": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline.records", "pipeline.batch"},
+    "chaos": {"seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "report": {"measure", "units", "scenario.plan"},
-    "run": {"check", "fleet", "measure", "model", "report", "scenario", "seeds", "units", "yamlfile", "pipeline"},
+    "run": {
+        "chaos",
+        "check",
+        "fleet",
+        "measure",
+        "model",
+        "report",
+        "scenario",
+        "seeds",
+        "units",
+        "yamlfile",
+        "pipeline",
+    },
     "cli": {"check", "fleet", "measure", "report", "run", "scenario", "units", "pipeline"},
 }
 """Room -> what it may import besides itself. `pipeline` alone stands for all of it."""
