@@ -1,4 +1,4 @@
-"""Faults of delivery: as data (`faults`), at the store's seam (`faulty`), on the wire (`proxy`), and proved (`campaign`).
+"""Faults of delivery: as data (`faults`), at the store's seam, on the wire, and proved by campaigns.
 
 The lake must not show any of them: its digest after the drain is that of the run without faults.
 """
