@@ -1,7 +1,7 @@
-"""Whole runs for the end-to-end tests: a tiny scenario, the `windfleet` command as a process, and what it leaves behind.
+"""Whole runs for the end-to-end tests: a tiny scenario, the command `windfleet` as a process, and what it leaves.
 
-The command runs in a process of its own with a folder of its own for temporary files. That folder is also its mark: every
-process of the run, workers and LocalStack included, inherits it, so `left(folder)` finds whatever has not ended.
+The command runs in a process of its own with a folder of its own for temporary files. That folder is its mark, too:
+every process of the run, workers and LocalStack included, inherits it, so `left` finds whatever has not ended.
 
 `quick` runs the same `main`, with the store's ceiling measured for moments only, with the detached LocalStack
 remembered elsewhere (a developer's own is not touched), and after the lines of `plant`, which break something in the

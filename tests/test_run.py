@@ -13,7 +13,6 @@ import re
 import sqlite3
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -323,7 +322,7 @@ def test_the_report_needs_nothing_from_elsewhere(run: Path, result: dict[str, An
 
 
 @pytest.fixture(scope="module")
-def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> Iterator[dict[str, Path]]:
+def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> dict[str, Path]:
     """The same scenario again: one worker, three workers, another seed, and without farm B. Lakes are saved."""
     folder = tmp_path_factory.mktemp("others")
     scenario = runs.scenario(folder)
@@ -340,7 +339,7 @@ def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> Iterato
             "run", scenario, "--out", folder / name, "--empty-lake", "--save-lake", *options, *more, **env
         )
         assert (done.code, done.left) == (0, []), done.text
-    yield {name: folder / name for name in arguments}
+    return {name: folder / name for name in arguments}
 
 
 def test_one_two_and_three_workers_make_the_same_lake_and_the_same_figures(run: Path, others: dict[str, Path]) -> None:
