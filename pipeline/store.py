@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 20
 LIST_PAGE = 1000
-REFUSALS = {"400", "401", "403", "404", "405", "411", "413"}  # a 400 may also be S3's RequestTimeout, which is none
+REFUSALS = {"400", "401", "403", "404", "405", "411", "413"}
+PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}  # a 400, but of the way there: try again
 
 
 class S3ObjectStore:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
     endpoint_url: None means AWS itself. Credentials come from the standard AWS variables; a loopback endpoint needs
-    none.
+    none. timeout_s: how long one request may take. Each PUT carries its SHA-256, so that S3 refuses a body that was
+    changed on its way (it costs nothing to speak of: the signature needs the sum anyway).
     """
 
-    def __init__(self, endpoint_url: str | None) -> None:
+    def __init__(self, endpoint_url: str | None, timeout_s: float = TIMEOUT_S) -> None:
         self._endpoint = endpoint_url
+        self._timeout_s = timeout_s
         self._buckets: dict[str, Bucket] = {}
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
@@ -71,14 +74,22 @@ class S3ObjectStore:
 
     def _bucket(self, name: str) -> Bucket:
         if name not in self._buckets:
-            self._buckets[name] = open_bucket(name, self._endpoint)
+            self._buckets[name] = open_bucket(name, self._endpoint, self._timeout_s)
         return self._buckets[name]
 
 
-def open_bucket(name: str, endpoint_url: str | None) -> Bucket:
+def open_bucket(name: str, endpoint_url: str | None, timeout_s: float) -> Bucket:
     """An obstore S3Store without retries of its own. Loopback endpoints work without credentials."""
-    options: dict[str, Any] = {"region": os.environ.get("AWS_REGION", REGION), "virtual_hosted_style_request": False}
-    client: ClientConfig = {"timeout": f"{TIMEOUT_S}s", "connect_timeout": "5s", "pool_max_idle_per_host": "64"}
+    options: dict[str, Any] = {
+        "region": os.environ.get("AWS_REGION", REGION),
+        "virtual_hosted_style_request": False,
+        "checksum_algorithm": "SHA256",
+    }
+    client: ClientConfig = {
+        "timeout": f"{round(timeout_s * 1000)}ms",
+        "connect_timeout": "5s",
+        "pool_max_idle_per_host": "64",
+    }
     if endpoint_url is not None:
         options["endpoint"] = endpoint_url
         client["allow_http"] = endpoint_url.startswith("http://")
@@ -125,6 +136,7 @@ def _translate(error: Exception, what: str) -> StoreError:
         oberr.NotSupportedError,
         oberr.UnknownConfigurationKeyError,
     )
-    if isinstance(error, permanent) or (said and said[1] in REFUSALS and "<Code>RequestTimeout</Code>" not in answer):
+    code = re.search(r"<Code>(\w+)</Code>", answer)
+    if isinstance(error, permanent) or (said and said[1] in REFUSALS and not (code and code[1] in PASSING)):
         return Refused(text)
     return Unavailable(text)

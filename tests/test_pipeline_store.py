@@ -11,12 +11,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from memory_store import MemoryStore
 
 from pipeline.partition import bucket
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError, Unavailable
 from pipeline.retry import Operation, Retrying
 from pipeline.store import S3ObjectStore
+from sim.chaos.memory import MemoryStore
 
 BUCKET = bucket("ingestion")
 FOLDER = "ingestion/year=2024/month=01/day=15/hour=00/"
@@ -131,6 +131,8 @@ def test_every_outcome_is_recorded(clean_lake: str) -> None:
     [
         (400, "InvalidRequest", Refused),
         (400, "RequestTimeout", Unavailable),
+        (400, "BadDigest", Unavailable),
+        (400, "XAmzContentSHA256Mismatch", Unavailable),
         (401, "X", Refused),
         (403, "AccessDenied", Refused),
         (429, "X", Unavailable),
