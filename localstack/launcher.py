@@ -9,6 +9,7 @@ Everything else is configured by LocalStack's own environment variables. What is
 - Listing. With `encoding-type=url` (boto3 and DuckDB always ask for it) LocalStack compares quoted keys with unquoted
   markers, so that keys with a `=`, that is every hive path, go missing without an error (upstream issue 13745).
   `list_objects_v2` is right from 4.14.0 on; `list_objects` and `list_object_versions` are wrong in every version.
+  4.14.0 writes continuation tokens as UTF-8 and reads them as ASCII: pages that begin with an `é` end in a 500.
 - Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface; here it binds 127.0.0.1
   alone, and a port that is taken ends the process with EXIT_PORT_TAKEN instead of leaving a server that nobody reaches.
 - Stopping. Nothing is persisted, so there is nothing to wind down: exit at once instead of after three seconds.
@@ -18,6 +19,7 @@ Not covered: persistence, TLS names, any service but S3.
 """
 
 import argparse
+import base64
 import functools
 import os
 import pathlib
@@ -64,6 +66,12 @@ def patch_paging(provider, version):
     for name, since in PAGING_RIGHT_SINCE.items():
         if since is None or version < since:
             setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
+
+
+def patch_tokens(module):
+    """Read continuation tokens as what they were written; `module` is the provider's, older ones have other tokens."""
+    if hasattr(module, "decode_continuation_token"):
+        module.decode_continuation_token = lambda value: base64.b64decode(value or "", altchars=b"._").decode()
 
 
 def port_taken(failure):
@@ -127,9 +135,10 @@ def main():
         return spec.main()
 
     from localstack.runtime.main import main as serve
-    from localstack.services.s3.provider import S3Provider
+    from localstack.services.s3 import provider
 
-    patch_paging(S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
+    patch_tokens(provider)
+    patch_paging(provider.S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
     patch_listening()
     patch_stopping()
     return serve()
