@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from memory_store import MemoryStore
 
 from pipeline.config import Asset, NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore
 from pipeline.records import BUCKET_PREFIX, NODE_COLUMNS, NODE_DDL, SCHEMAS, TABLE
+from sim.chaos.memory import MemoryStore
 
 Row = dict[str, Any]
 SECOND = 1_000_000

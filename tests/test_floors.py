@@ -35,7 +35,7 @@ SIM: dict[str, set[str]] = {
     "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"units", "yamlfile", "pipeline.records"},
     "scenario": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline.records", "pipeline.batch"},
-    "chaos": {"seeds", "units", "yamlfile", "pipeline"},
+    "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "report": {"measure", "units", "scenario.plan"},
     "run": {

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_store import MemoryStore
 from pipeline_reference import LAST, batches
 from pipeline_world import SECOND, config, documents, drive, good, write
 
@@ -18,6 +17,7 @@ from pipeline import batch, node, source
 from pipeline.batch import Groups, cut
 from pipeline.node import EdgeNode
 from pipeline.source import RAW
+from sim.chaos.memory import MemoryStore
 
 FLUSH_S = 900
 SLOT = FLUSH_S * SECOND

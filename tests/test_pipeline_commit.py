@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from memory_store import Call, MemoryStore
 from pipeline_world import HOUR, FixedClock, Row, Serial, config, documents, drain, drive, good, write
 
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import AlreadyExists, Clock, Unavailable
+from sim.chaos.memory import Call, MemoryStore
 
 
 class Crash(BaseException):

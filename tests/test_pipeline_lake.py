@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from memory_store import MemoryStore
 from pipeline_reference import SPOIL, batches, messy
 from pipeline_world import (
     END,
@@ -40,6 +39,7 @@ from pipeline import records
 from pipeline.config import Asset
 from pipeline.node import EdgeNode, run
 from pipeline.stages.enrich import pseudonym
+from sim.chaos.memory import MemoryStore
 
 WINDOW_SETTINGS = st.sampled_from(({}, {"window_s": 420, "allowed_lateness_s": 0}, {"window_s": 5000}))
 

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from memory_store import MemoryStore
 from pipeline_world import config, drive, good, write
 
 from pipeline import source
 from pipeline.config import ConfigError, NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import NODE_COLUMNS, NODE_DDL, RESCUED, TABLE
+from sim.chaos.memory import MemoryStore
 
 
 def test_rows_come_in_id_order_behind_the_cursor_and_not_more_than_asked(tmp_path: Path) -> None:

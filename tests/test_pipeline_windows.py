@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_store import MemoryStore
 from pipeline_reference import messy, windows
 from pipeline_world import FULL_ASSET, HOUR, SECOND, START, Row, config, documents, drain, drive, good, rows_of, write
 
@@ -22,6 +21,7 @@ from pipeline.config import Asset, NodeConfig
 from pipeline.node import EdgeNode
 from pipeline.records import AGGREGATED, VALIDATED
 from pipeline.stages.aggregate import COLUMNS, merge, window_sums
+from sim.chaos.memory import MemoryStore
 
 
 def latest(store: MemoryStore) -> dict[int, Row]:

@@ -1,4 +1,4 @@
-"""A strict object store in memory: the pipeline's S3, for tests that need many runs and a fault at any call.
+"""A strict object store in memory: the pipeline's S3, for campaigns and tests that need many runs.
 
 It refuses what S3 leaves vague: an unknown bucket, a key that is not one, a body that is not bytes, an empty object.
 `fault` is asked before and after the effect of each call, and may raise: before is an error that did nothing, after is

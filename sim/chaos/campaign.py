@@ -1,0 +1,148 @@
+"""Campaigns: every single fault at every store call, then bad luck at random, over worker processes.
+
+Enumeration: for n = 1, 2, 3, ... the n-th call of the run crashes or fails, before and after its effect, tried once and
+(for errors) tried again at once; it ends with an n at which nothing fires, which is checked. Random runs draw one to
+eight faults from all kinds that this world has; half of the time the next strikes while the one before is being
+recovered from. Some runs are made a second time, in whatever process is free: they must be the same, call for call.
+
+Not covered: the wire and real processes (see `world`).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipeline.records import BUCKET_PREFIX
+from sim import seeds
+from sim.chaos.faults import KINDS, Fault
+from sim.chaos.faulty import point_of
+from sim.chaos.schedule import CRASH, OFFLINE, SECOND_WRITER, UPLINK, Line, Strike
+from sim.chaos.world import Clean, Outcome, World, run_clean, run_once
+
+CHUNK_RUNS: Final = 8
+AGAIN_EVERY: Final = 20
+"""One run in so many is made a second time."""
+ATTEMPTS: Final = 4
+MOST_FAULTS: Final = 8
+HERE: Final = tuple(n for n, kind in KINDS.items() if "seam" in kind.worlds or n in (OFFLINE, SECOND_WRITER, UPLINK))
+"""The kinds that can strike in this world."""
+BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
+
+
+def planned_cells() -> list[tuple[str, str]]:
+    """(row, point) of every way in which a fault of this world can strike; crashes before and after are two rows."""
+    cells: list[tuple[str, str]] = []
+    for name in HERE:
+        for row in (f"{name} before", f"{name} after") if name == CRASH else (name,):
+            cells += [(row, point) for point in KINDS[name].points] or [(row, "")]
+    return cells
+
+
+def cells_of(outcome: Outcome) -> set[tuple[str, str]]:
+    """The cells of `planned_cells` in which the run was struck."""
+    return {
+        (
+            f"{f.kind} {'after' if f.after else 'before'}" if f.kind == CRASH else f.kind,
+            f.point * bool(KINDS[f.kind].points),
+        )
+        for f in outcome.fired
+    }
+
+
+def enumerated(clean: Clean) -> list[Line]:
+    """Every call struck alone, in every way that applies to it; and per way one call behind the end, where none is."""
+    points = [point_of(verb, bucket.removeprefix(BUCKET_PREFIX)) for verb, bucket in clean.log]
+    lines = []
+    for kind, after, attempts in (
+        (CRASH, False, 1),
+        (CRASH, True, 1),
+        ("store.error", False, 1),
+        ("store.error", False, ATTEMPTS),
+        ("store.ack-lost", False, 1),
+        ("store.ack-lost", False, ATTEMPTS),
+    ):
+        numbers = [n for n, point in enumerate(points, 1) if point in KINDS[kind].points]
+        lines += [Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(points) + 1)]
+    return lines
+
+
+def beyond(line: Line, clean: Clean) -> bool:
+    """Whether this line of the enumeration lies behind the last call: then nothing may fire."""
+    return isinstance(line.items[0], Strike) and line.items[0].number > len(clean.log)
+
+
+def drawn(world: World, calls: int, seed: int, index: int) -> Line:
+    """Random run number `index`: a function of (seed, index) and of the world's size."""
+    draw = seeds.rng(seed, "campaign", index)
+    span_s = (len(world.flush_s) + 2) * world.flush_every_s
+    items: list[Strike | Fault] = []
+    number = 0
+    for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
+        kind = HERE[int(draw.integers(len(HERE)))]
+        chance, near, begin, length, which = draw.random(5)
+        if KINDS[kind].windowed:
+            share = round(0.3 + 0.7 * chance, 2) if kind == OFFLINE else 1.0
+            farms = (world.nodes[int(which * len(world.nodes))][0],) if kind == UPLINK else ()
+            buckets = (BUCKETS[int(which * len(BUCKETS))],) if kind == "bucket.refuses" else ()
+            items.append(
+                Fault(kind, (), share, float(int(begin * span_s)), float(60 + int(length * span_s / 2)), farms, buckets)
+            )
+        elif chance < 0.2:
+            items.append(Fault(kind, share=round(0.01 + 0.15 * which, 3), count=12))
+        else:
+            number = number + int(length * 12) if number and near < 0.5 else 1 + int(begin * calls)
+            items.append(Strike(kind, number, kind == CRASH and which < 0.5))
+    attempts = ATTEMPTS if draw.random() < 0.5 else 1
+    return Line(tuple(items), index, attempts, int(draw.integers(3)) if draw.random() < 0.5 else 0)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(world: World) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quieten()
+    _worker.update(world=world, clean=run_clean(world))
+
+
+def quieten() -> None:
+    """One thread per process for Arrow: tables here are small, and processes share the cores."""
+    pa.set_cpu_count(1)
+
+
+def _work(lines: Sequence[Line]) -> list[Outcome]:
+    return [run_once(_worker["world"], _worker["clean"], line) for line in lines]
+
+
+def run_lines(
+    world: World, lines: Sequence[Line], workers: int, progress: Callable[[int], None]
+) -> Iterator[tuple[int, Outcome]]:
+    """(index, outcome) of each line, in whatever order they finish. `progress` is called with runs done."""
+    context = multiprocessing.get_context("spawn")
+    chunks = iter([range(i, min(i + CHUNK_RUNS, len(lines))) for i in range(0, len(lines), CHUNK_RUNS)])
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (world,))
+    pending: dict[Future[list[Outcome]], range] = {}
+    try:
+        while True:
+            for chunk in islice(chunks, 2 * workers - len(pending)):
+                pending[pool.submit(_work, [lines[i] for i in chunk])] = chunk
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                chunk = pending.pop(future)
+                progress(len(chunk))
+                yield from zip(chunk, future.result(), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def again(lines: Sequence[Line]) -> list[int]:
+    """Indices of the lines that are run a second time."""
+    return list(range(AGAIN_EVERY // 2, len(lines), AGAIN_EVERY))

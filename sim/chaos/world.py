@@ -1,0 +1,336 @@
+"""The in-process world: the real simulator's node files, the real pipeline, a store in memory, and bad luck.
+
+Node files are made once per scenario, with one snapshot of each for every flush time (the rows recorded by then), so
+that thousands of runs share them. One run drives every farm's nodes at each flush time, as a process would: a crash
+takes all nodes of the farm with it, and they start again from what the lake says. After the last flush everything is
+drained, first under fire, then healed; then all must go through without a hand being lifted.
+
+A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice.
+Not covered: two nodes' requests in flight at the same moment (nodes share nothing, so their order cannot matter), the
+wire, and real processes; those are for runs against a real store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import simpy
+
+from pipeline.commit import Commit, commit
+from pipeline.config import NodeConfig
+from pipeline.node import Delivered, EdgeNode, Failed, run
+from pipeline.records import TABLE
+from pipeline.retry import Retrying
+from sim.chaos.faults import Struck
+from sim.chaos.faulty import Crash, FaultyStore
+from sim.chaos.invariants import Broken, Fates, WatchedStore, fates, judge
+from sim.chaos.schedule import Fired, Line, Schedule
+from sim.fleet.farm import Farm
+from sim.fleet.nodes import node_configs
+from sim.model.clock import SimClock
+from sim.model.farm import FarmModel
+from sim.model.faults import DataFault
+from sim.model.nodefile import NodeWriter
+
+RESTARTS: Final = 3
+"""How often a crashed process is started again at once, in one flush, before it waits for the next."""
+DRAINS_UNDER_FIRE: Final = 2
+DRAINS_HEALED: Final = 2
+"""Once every fault has ended, one drain brings everything home; the second must find nothing left to do."""
+_EVERYTHING_US: Final = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class World:
+    """Node files on disk, with snapshots. Picklable; `flush_s` are virtual seconds from the start, ascending."""
+
+    folder: Path
+    nodes: tuple[tuple[str, tuple[NodeConfig, ...]], ...]  # by farm
+    start_us: int
+    flush_s: tuple[float, ...]
+    flush_every_s: int
+
+    @property
+    def final(self) -> Path:
+        """The finished node files, as a run directory has them."""
+        return self.folder / "nodes"
+
+    def database(self, flush: int, config: NodeConfig) -> Path:
+        """The node's file as it was at a flush; the finished one from the last flush on."""
+        top = self.folder / f"flush-{flush}" if flush < len(self.flush_s) else self.final
+        return top / config.farm_id / f"{config.turbine_id}.db"
+
+
+def build(
+    folder: Path,
+    farms: Sequence[Farm],
+    clock: SimClock,
+    seed: int,
+    settings: tuple[int, int, int],
+    data_faults: Sequence[DataFault],
+) -> World:
+    """Simulate, and take the snapshots. `settings`: flush_every_s, window_s, allowed_lateness_s."""
+    flushes = _flush_samples(clock, settings[0])
+    nodes = []
+    for farm in farms:
+        configs = node_configs(farm, seed, *settings)
+        nodes.append((farm.farm_id, tuple(configs)))
+        env, model = simpy.Environment(), FarmModel(farm, clock, seed, data_faults)
+        model.start(env)
+        recorded = np.zeros((len(flushes) + 1, farm.turbines), dtype=np.int64)
+        made = 0
+        with NodeWriter(folder / "nodes", farm, configs) as writer:
+            for i, upto in enumerate([*flushes, clock.samples]):
+                env.run(until=max(clock.seconds(upto - 1), 1e-9))
+                block = model.block(made, upto)
+                writer.write(block)
+                recorded[i] = (recorded[i - 1] if i else 0) + np.diff(block.offsets)
+                made = upto
+        for i in range(len(flushes)):
+            for config, last_id in zip(configs, recorded[i].tolist(), strict=True):
+                _snapshot(folder, i, config, last_id)
+    return World(folder, tuple(nodes), clock.start_us, tuple(clock.seconds(n - 1) for n in flushes), settings[0])
+
+
+def _flush_samples(clock: SimClock, flush_every_s: int) -> list[int]:
+    """How many samples there are at each flush: up to the first at or behind each boundary, which closes the batch."""
+    every_us = flush_every_s * 1_000_000
+    boundaries = np.arange(clock.start_us // every_us + 1, (clock.end_us - 1) // every_us + 1) * every_us
+    samples = -(-(boundaries - clock.start_us) // clock.sample_us) + 1
+    return [int(n) for n in np.unique(samples) if n < clock.samples]
+
+
+def _snapshot(folder: Path, flush: int, config: NodeConfig, last_id: int) -> None:
+    name = Path(config.farm_id) / f"{config.turbine_id}.db"
+    target = folder / f"flush-{flush}" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "nodes" / name, target)
+    with closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute(f"DELETE FROM {TABLE} WHERE id > ?", (last_id,))
+
+
+@dataclass
+class Outcome:
+    """What one run came to. `recovery_s`: virtual seconds of each spell behind the run without faults.
+
+    attempts: batches handed to the store, every try counted. acknowledged: batches reported durable. recovered:
+    batches in the lake that no process was told about. `trace`: hash of every call and what struck it.
+    """
+
+    line: str
+    fired: list[Fired] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    calls: int = 0
+    attempts: int = 0
+    acknowledged: int = 0
+    recovered: int = 0
+    committed: int = 0
+    objects: int = 0
+    puts: int = 0
+    recovery_s: list[float] = field(default_factory=list)
+    fates: Fates = field(default_factory=Fates)
+    digest: str = ""
+    trace: str = ""
+
+
+@dataclass
+class Clean:
+    """The run without faults: the yardstick of all others. `levels`: what each node had delivered after each flush."""
+
+    store: WatchedStore
+    levels: list[dict[str, int]]
+    outcome: Outcome
+    log: list[tuple[str, str]]  # verb and bucket of every call
+
+
+class _Inline(Executor):
+    """Runs each call where it is submitted; a Crash is not kept but ends the caller, as the end of a process does."""
+
+    def __init__(self) -> None:
+        self.commits: Counter[str] = Counter()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if fn is commit and isinstance(args[1], Commit):
+            self.commits[args[1].manifest_key] += 1
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class _Farm:
+    """One farm's process, and the second writer that delivers for the same nodes."""
+
+    def __init__(self, run: _Run, farm_id: str, configs: Sequence[NodeConfig]) -> None:
+        self._run, self.farm_id, self._configs = run, farm_id, configs
+        schedule = run.schedule
+        self.faulty = FaultyStore(run.store, schedule, run.struck, lambda: run.now_s, farm_id, self._intrude)
+        self._client = Retrying(self.faulty, attempts=schedule.line.attempts, sleep=lambda seconds: None)
+        self._nodes = self._fresh()
+        self._second = self._fresh()
+        self._back_at = 0
+
+    def flush(self, flush: int) -> bool:
+        """One flush, or one drain from the last flush on; whether all of it went through."""
+        if flush < self._back_at and not self._run.schedule.healed:
+            return False
+        for _ in range(1 + RESTARTS):
+            online = [n for n in self._nodes if not self._run.schedule.offline(n.config.turbine_id, self._run.now_s)]
+            try:
+                return self._drive(online, flush) and len(online) == len(self._nodes)
+            except Crash:
+                self._nodes = self._fresh()
+                if self._run.schedule.line.down:
+                    self._back_at = flush + 1 + self._run.schedule.line.down
+                    return False
+        return False
+
+    def _fresh(self) -> list[EdgeNode]:
+        return [EdgeNode(config, Path()) for config in self._configs]
+
+    def _drive(self, nodes: Sequence[EdgeNode], flush: int) -> bool:
+        world, good = self._run.world, True
+        for node in nodes:
+            node.database = world.database(flush, node.config)
+        until_us = None if flush < len(world.flush_s) else _EVERYTHING_US
+        try:
+            for result in run(nodes, self._client, self._run, self._run.pool, until_us):
+                good &= self._run.note(result)
+        except Exception as error:  # the pipeline's own mistake: the process is gone like any other
+            self._run.broken.append(Broken("raised", f"{type(error).__name__}: {error}"))
+            raise Crash from error
+        return good
+
+    def _intrude(self) -> None:
+        """Another process, which may have slept since its last turn, drives the same nodes."""
+        try:
+            self._drive(self._second, self._run.flush)
+        except Crash:
+            self._second = self._fresh()
+
+
+class _Run:
+    """One run's state; also the pipeline's clock."""
+
+    def __init__(self, world: World, line: Line) -> None:
+        self.world, self.schedule, self.struck = world, Schedule(line), Struck()
+        self.store, self.pool = WatchedStore(), _Inline()
+        self.broken: list[Broken] = []
+        self.acknowledged: set[tuple[str, int]] = set()
+        self.levels: list[dict[str, int]] = []
+        self.flush = 0
+        self._farms = [_Farm(self, farm_id, configs) for farm_id, configs in world.nodes]
+
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds from the start; drains follow each other as flushes do."""
+        times = self.world.flush_s
+        past = self.flush - len(times) + 1
+        return times[self.flush] if past <= 0 else (times[-1] if times else 0.0) + past * self.world.flush_every_s
+
+    def now_us(self) -> int:
+        return self.world.start_us + round(self.now_s * 1e6)
+
+    def note(self, result: Delivered | Failed) -> bool:
+        turbine = result.node.config.turbine_id
+        if isinstance(result, Delivered):
+            self.acknowledged.add((turbine, result.first_id))
+            return True
+        if result.node.stopped is not None:
+            self.broken.append(Broken("stopped", f"{turbine}: {result.error}"))
+        return False
+
+    def all_flushes(self) -> bool:
+        """Whether the drain succeeded."""
+        last = len(self.world.flush_s)
+        for self.flush in range(last):
+            self._turn()
+        for self.flush in range(last, last + DRAINS_UNDER_FIRE):
+            if self._turn():
+                break
+        self.schedule.healed = True
+        done = False
+        for _ in range(DRAINS_HEALED):
+            self.flush += 1
+            done = self._turn()
+        for farm in self._farms:
+            farm.faulty.settle()  # what was still on its way arrives when all is done
+        return done
+
+    def _turn(self) -> bool:
+        done = [farm.flush(self.flush) for farm in self._farms]
+        self.levels.append(dict(self.store.reached))
+        return all(done)
+
+    def calls(self) -> list[str]:
+        return [entry for farm in self._farms for entry in farm.faulty.log]
+
+
+def run_clean(world: World) -> Clean:
+    """The run without faults. Raises AssertionError when even that breaks an invariant."""
+    state = _Run(world, Line())
+    done = state.all_flushes()
+    outcome = _outcome(state, state.store, done, [])
+    assert not outcome.broken, outcome.broken
+    entries = sorted((entry.split(" ") for entry in state.calls()), key=lambda words: int(words[0]))
+    log = [(words[1], words[2].split("/")[0]) for words in entries]
+    return Clean(state.store, state.levels, outcome, log)
+
+
+def run_once(world: World, clean: Clean, line: Line) -> Outcome:
+    """One run under a schedule, judged."""
+    state = _Run(world, line)
+    done = state.all_flushes()
+    return _outcome(state, clean.store, done, clean.levels)
+
+
+def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str, int]]) -> Outcome:
+    store, line = state.store, state.schedule.line
+    broken = state.broken + judge(store, clean, state.pool.commits, line.attempts)
+    if not done:
+        broken.append(Broken("stuck", f"not drained after {DRAINS_HEALED} drains without any fault"))
+    batches = sum(1 for bucket, _ in store.objects if bucket.endswith("metadata"))
+    puts = sum(n for (bucket, _), n in store.puts.items() if not bucket.endswith("checkpoints"))
+    return Outcome(
+        line=str(line),
+        fired=state.schedule.fired,
+        broken=broken,
+        calls=state.schedule.calls,
+        attempts=sum(state.pool.commits.values()),
+        acknowledged=len(state.acknowledged),
+        recovered=batches - len(state.acknowledged),
+        committed=batches,
+        objects=len(store.hashes),
+        puts=puts,
+        recovery_s=_spells(state.levels, levels, state.world.flush_every_s),
+        fates=fates(store, clean) if any(b.invariant.startswith("lake.") for b in broken) else Fates(),
+        digest=store.lake_digest(),
+        trace=hashlib.blake2b("\n".join(state.calls()).encode(), digest_size=16).hexdigest(),
+    )
+
+
+def _spells(levels: list[dict[str, int]], clean: list[dict[str, int]], flush_every_s: int) -> list[float]:
+    """Length of every spell of flushes after which the lake was behind the run without faults."""
+    spells: list[float] = []
+    behind = 0
+    for i, level in enumerate(levels):
+        want = clean[min(i, len(clean) - 1)] if clean else level
+        if all(level.get(turbine, 0) >= last_id for turbine, last_id in want.items()):
+            if behind:
+                spells.append(behind * float(flush_every_s))
+            behind = 0
+        else:
+            behind += 1
+    return spells
