@@ -1,6 +1,6 @@
 """Defects planted in the lake of a real run, each judged by `windfleet verify`: right name, right count, exit 5.
 
-test_check_defects.py holds the whole catalogue against the oracle alone; here it is the command, on a lake that the
+test_mutants.py holds the whole catalogue against the oracle alone; here it is the command, on a lake that the
 real pipeline wrote. Also here: a lake that is still in the store, and what comes first when several things are wrong.
 """
 

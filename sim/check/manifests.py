@@ -1,7 +1,8 @@
 """Manifests against the batches that must have one, and against the objects that they name.
 
 `manifest.missing` (a batch without a manifest, or an object that its batch's manifest leaves out), `.dangling` (names
-an object that is not there), `.disagrees` (says something else than the batch, the node or the object does),
+an object that is not there), `.disagrees` (says something else than the batch, the node or the object does, names an
+object twice or one of another batch, or is another batch's altogether: then nothing more is said of its objects),
 `.misplaced` (under another hour), `.unexpected` (of no batch), `.unreadable`. Each counts as one mismatch. An object
 that no manifest names because it is itself a defect (a copy, a moved object) or because its manifest is missing is
 not reported again.
@@ -64,14 +65,26 @@ def check_manifests(
         if document is None:
             report.add("unreadable", batch, ref.key, "not a JSON object with a list of objects")
             continue
+        other = _other_batch(document, *report.batch(batch))
+        if other:
+            report.add("disagrees", batch, ref.key, f"it is the manifest of {other}")
+            continue
         read.add(batch)
         differing = _differing(document, _header(expected, batch))
         if differing:
             report.add("disagrees", batch, ref.key, "; ".join(differing))
+        own: set[str] = set()
         for entry in document["objects"]:
             name = f"{entry.get('bucket')}/{entry.get('key')}"
+            if name in own:
+                report.add("disagrees", batch, ref.key, f"it names {name} twice")
+                continue
+            own.add(name)
             named.add(name)
-            if name not in objects:
+            place = read_batch_key(str(entry.get("bucket")), str(entry.get("key")))
+            if place and (place.turbine, place.first, place.last) != report.batch(batch):
+                report.add("disagrees", batch, ref.key, f"{name}: is an object of another batch")
+            elif name not in objects:
                 dangling.append((batch, ref.key, entry))
             elif wrong := _differing(entry, _facts(objects[name])):
                 report.add("disagrees", batch, ref.key, f"{name}: " + "; ".join(wrong))
@@ -93,14 +106,28 @@ def check_manifests(
     return findings.counts.total() - before
 
 
+def _other_batch(document: Mapping[str, Any], turbine: str, first: int, last: int) -> str:
+    """Which batch the manifest is of, if its turbine is another or both its ids are; else empty."""
+    source = document.get("source")
+    said = [source.get("first_id"), source.get("last_id")] if isinstance(source, dict) else [first, last]
+    whose = document.get("turbine_id")
+    strange = isinstance(whose, str) and whose != turbine
+    if not strange and (None in said or first in said or last in said):
+        return ""
+    return f"{whose}, ids {said[0]}-{said[1]}"
+
+
 class _Report:
     def __init__(self, expected: Expectation, findings: Findings) -> None:
         self.expected, self.findings = expected, findings
 
-    def key(self, batch: int) -> str:
+    def batch(self, batch: int) -> tuple[str, int, int]:
+        """(turbine, first id, last id)."""
         b = self.expected.batches
-        turbine = self.expected.nodes[b.owner[batch]].turbine
-        return BatchKey(STAGE, int(b.hour[batch]), turbine, int(b.first[batch]), int(b.last[batch])).text()
+        return self.expected.nodes[b.owner[batch]].turbine, int(b.first[batch]), int(b.last[batch])
+
+    def key(self, batch: int) -> str:
+        return BatchKey(STAGE, int(self.expected.batches.hour[batch]), *self.batch(batch)).text()
 
     def add(self, kind: str, batch: int | None, key: str, detail: str, bucket: str = f"{bucket_of(STAGE)}/") -> None:
         b = self.expected.batches

@@ -1,7 +1,8 @@
 """Whose rows an object holds: the turbine its key names, unless its rows say with one voice that they are another's.
 
 A node may store rows under a wrong `turbine_id` (rule `identity`), and one altered cell must not make a row somebody
-else's; but an object copied or moved under another turbine's name holds that other's rows, all of them.
+else's; but an object copied or moved under another turbine's name holds that other's rows, all of them. A single row
+that names another turbine of the share is that turbine's if it is, cell by cell, the row which that node stored.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from sim.check.canon import FOREIGN, Bools, Ints, codes, integers
+from pipeline.records import CHANNEL_NAMES
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers
 from sim.check.expect import Expectation
 from sim.check.objects import StageRows
 
@@ -39,9 +42,11 @@ def owners(rows: StageRows, expected: Expectation, share: int, share_of: Mapping
     silent = np.bincount(rows.object, weights=agreed, minlength=len(keyed)) == 0
     silent &= np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed)) == 0
     lodger = silent[rows.object]
+    claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
+    strayed = np.flatnonzero(~agreed.astype(bool) & ~lodger & (claims >= 0) & (owner >= 0))
+    owner[strayed] = np.where(_is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed])
     if not lodger.any():
         return Owners(owner, np.flatnonzero(owner < 0), [])
-    claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
     shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
     elsewhere = lodger & (shares >= 0) & (shares != share)
     owner = np.where(lodger & ((claims >= 0) | elsewhere), claims, owner)
@@ -56,4 +61,19 @@ def _as_stored(rows: StageRows, expected: Expectation, owner: Ints) -> Bools:
     place = expected.places.find(owner, integers(rows.table.column("id")))
     said = codes(rows.table.column("turbine_id"), expected.vocabularies["turbine_id"])
     same: Bools = (place >= 0) & (said != FOREIGN) & (said == expected.cells["turbine_id"][place])
+    return same
+
+
+def _is_of(rows: StageRows, expected: Expectation, claims: Ints, which: Ints) -> Bools:
+    """Whether each of the rows `which` is, in times and channels, the one that the node it names stored."""
+    same = np.zeros(len(which), dtype=bool)
+    if "id" not in rows.table.column_names or len(which) == 0 or len(expected.id) == 0:
+        return same
+    table = rows.table.take(pa.array(which))
+    place = expected.places.find(claims[which], integers(table.column("id")))
+    same = place >= 0
+    for name in ("timestamp", "recorded_at"):
+        same &= integers(table.column(name)) == expected.cells[name][place]
+    for name in CHANNEL_NAMES:
+        same &= float_bits(table.column(name)) == expected.cells[name][place]
     return same

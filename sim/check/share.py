@@ -110,7 +110,7 @@ def _judge(
     for stage in ALL_STAGES:
         lake = read_stage(reader, stage, share.objects.get(stage, []), share.guests.get(stage, []))
         whose = owners(lake, expected, share.number, share_of)
-        objects |= _note(stage, lake, whose, expected, share_of, out)
+        objects |= _note(stage, lake, whose, expected, share_of, blamed, out)
         if stage == "quarantine":
             out.by_rule = _by_rule(lake)
         if not nodes:
@@ -152,6 +152,7 @@ def _note(
     whose: Owners,
     expected: Expectation,
     share_of: Mapping[str, int],
+    blamed: set[str],
     out: ShareVerdict,
 ) -> dict[str, DataObject]:
     """Reports what is wrong with a stage's objects as such; returns those of judged turbines by name."""
@@ -183,6 +184,10 @@ def _note(
             elif item.schema_problem:
                 why = item.schema_problem
                 out.findings.add(Finding("object.schema", stage, out.farm, place.turbine, hour, name, item.rows, why))
+            elif item.rows == 0:
+                why = "it holds no rows; no such object is ever made"
+                blamed.add(name)
+                out.findings.add(Finding("object.unexpected", stage, out.farm, place.turbine, hour, name, 0, why))
     return own
 
 
