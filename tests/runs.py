@@ -10,6 +10,7 @@ parent process alone. `command` is the program as it is.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -161,9 +162,19 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 def start(*arguments: object, plant: str = "", **env: str) -> Command:
     """Start the quick command."""
-    home = tempfile.gettempdir() + f"/wf-home-{os.getpid()}"
-    Path(home).mkdir(exist_ok=True)
-    return Command([sys.executable, "-c", _QUICK.format(home=home, plant=plant)], arguments, env)
+    return Command([sys.executable, "-c", _QUICK.format(home=str(_home()), plant=plant)], arguments, env)
+
+
+@functools.cache
+def _home() -> Path:
+    """Where the detached LocalStack of these tests is remembered."""
+    return _until_exit("wf-home-")
+
+
+def _until_exit(prefix: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class Done:
@@ -219,7 +230,7 @@ def kept(*arguments: object) -> Iterator[Done]:
 @functools.cache
 def saved(endpoint_url: str) -> tuple[Path, Path]:
     """(run directory, scenario) of one good run on a LocalStack with its lake saved: read it, or work on a `copy`."""
-    folder = Path(tempfile.mkdtemp(prefix="wf-saved-"))
+    folder = _until_exit("wf-saved-")
     path = scenario(folder)
     done = quick(
         *("run", path, "--out", folder / "run", "--endpoint-url", endpoint_url, "--empty-lake", "--save-lake"),
