@@ -61,6 +61,7 @@ def _fail(text: str, code: int) -> int:
 def _code_of(error: Exception) -> int:
     """The documented code of an error that reached the top. Imports here: only then are they needed."""
     from pipeline.lake import LakeError
+    from sim.chaos.schedule import ScheduleError
     from sim.check import LakeError as UnreadableLake
     from sim.report.result import ResultError
     from sim.run.directory import DirectoryError
@@ -70,7 +71,7 @@ def _code_of(error: Exception) -> int:
 
     if isinstance(error, DirectoryError):
         return ENVIRONMENT if error.environment else INVALID
-    if isinstance(error, ScenarioError | ResultError):
+    if isinstance(error, ScenarioError | ResultError | ScheduleError):
         return INVALID
     if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake):
         return ENVIRONMENT
@@ -96,6 +97,19 @@ def _verify(args: argparse.Namespace) -> int:
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: holds no nodes/; is this a run directory?")
     return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console())
+
+
+def _campaign(args: argparse.Namespace) -> int:
+    from sim.run.campaign import CampaignOptions, run_campaign
+    from sim.scenario import load
+
+    scenario = load(args.scenario, args.set)
+    seed = scenario.seed if args.seed is None else args.seed
+    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
+    repeat = ["windfleet", "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
+    command = shlex.join([*repeat, "--seed", str(seed)])
+    options = CampaignOptions(out, args.runs, seed, args.workers, args.overwrite, command, args.line)
+    return run_campaign(scenario, options, _Console())
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -169,6 +183,16 @@ def _parser() -> argparse.ArgumentParser:
     _workers_argument(verify)
     verify.set_defaults(command=_verify)
 
+    campaign = commands.add_parser("campaign", help="faults at every store call, and at random", allow_abbrev=False)
+    _scenario_arguments(campaign)
+    campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: 2000)")
+    campaign.add_argument("--seed", type=_count, metavar="N", help="draws the random runs (default: the scenario's)")
+    campaign.add_argument("--out", type=Path, metavar="DIR", help="where the report goes (default: runs/NAME-SEED)")
+    campaign.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
+    campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help="one schedule, shrunk if it fails")
+    _workers_argument(campaign)
+    campaign.set_defaults(command=_campaign)
+
     plan = commands.add_parser("plan", help="rows, bytes, objects, time and cost; runs nothing", allow_abbrev=False)
     _scenario_arguments(plan)
     plan.set_defaults(command=_plan)
@@ -200,6 +224,12 @@ def _workers_argument(parser: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 

@@ -34,7 +34,17 @@ SIM: dict[str, set[str]] = {
     "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
     "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"units", "yamlfile", "pipeline.records"},
-    "scenario": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline.records", "pipeline.batch"},
+    "scenario": {
+        "fleet",
+        "model",
+        "measure",
+        "seeds",
+        "units",
+        "yamlfile",
+        "chaos.faults",
+        "pipeline.records",
+        "pipeline.batch",
+    },
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "report": {"measure", "units", "scenario.plan"},
@@ -51,7 +61,7 @@ SIM: dict[str, set[str]] = {
         "yamlfile",
         "pipeline",
     },
-    "cli": {"check", "fleet", "measure", "report", "run", "scenario", "units", "pipeline"},
+    "cli": {"chaos", "check", "fleet", "measure", "report", "run", "scenario", "units", "pipeline"},
 }
 """Room -> what it may import besides itself. `pipeline` alone stands for all of it."""
 

@@ -21,8 +21,9 @@ import pyarrow as pa
 
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
-from sim.chaos.faults import KINDS, Fault
+from sim.chaos.faults import KINDS, POINTS, Fault
 from sim.chaos.faulty import point_of
+from sim.chaos.invariants import Broken
 from sim.chaos.schedule import CRASH, OFFLINE, SECOND_WRITER, UPLINK, Line, Strike
 from sim.chaos.world import Clean, Outcome, World, run_clean, run_once
 
@@ -33,6 +34,7 @@ ATTEMPTS: Final = 4
 MOST_FAULTS: Final = 8
 HERE: Final = tuple(n for n, kind in KINDS.items() if "seam" in kind.worlds or n in (OFFLINE, SECOND_WRITER, UPLINK))
 """The kinds that can strike in this world."""
+NOT_DETERMINISTIC: Final = Broken("not.deterministic", "made twice, the run gave other calls or another lake")
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
 
 
@@ -78,6 +80,11 @@ def beyond(line: Line, clean: Clean) -> bool:
     return isinstance(line.items[0], Strike) and line.items[0].number > len(clean.log)
 
 
+def not_all_enumerated(outcome: Outcome) -> Broken:
+    """The enumeration is not what it says: its line did not fire, or fired behind the end."""
+    return Broken("not.enumerated", "fired behind the last call" if outcome.fired else "did not fire at its call")
+
+
 def drawn(world: World, calls: int, seed: int, index: int) -> Line:
     """Random run number `index`: a function of (seed, index) and of the world's size."""
     draw = seeds.rng(seed, "campaign", index)
@@ -86,21 +93,27 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
     number = 0
     for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
         kind = HERE[int(draw.integers(len(HERE)))]
-        chance, near, begin, length, which = draw.random(5)
+        chance, near, begin, length, which, at = draw.random(6)
         if KINDS[kind].windowed:
             share = round(0.3 + 0.7 * chance, 2) if kind == OFFLINE else 1.0
             farms = (world.nodes[int(which * len(world.nodes))][0],) if kind == UPLINK else ()
             buckets = (BUCKETS[int(which * len(BUCKETS))],) if kind == "bucket.refuses" else ()
-            items.append(
-                Fault(kind, (), share, float(int(begin * span_s)), float(60 + int(length * span_s / 2)), farms, buckets)
-            )
+            # virtual time stands still during a flush, so an outage that begins in its middle is one of some points
+            points = (POINTS[int(at * 2 * len(POINTS))],) if kind in ("store.outage", UPLINK) and at < 0.5 else ()
+            begin_s, for_s = float(int(begin * span_s)), float(60 + int(length * span_s / 2))
+            items.append(Fault(kind, points, share, begin_s, for_s, farms, buckets))
         elif chance < 0.2:
             items.append(Fault(kind, share=round(0.01 + 0.15 * which, 3), count=12))
         else:
             number = number + int(length * 12) if number and near < 0.5 else 1 + int(begin * calls)
             items.append(Strike(kind, number, kind == CRASH and which < 0.5))
     attempts = ATTEMPTS if draw.random() < 0.5 else 1
-    return Line(tuple(items), index, attempts, int(draw.integers(3)) if draw.random() < 0.5 else 0)
+    return Line(
+        tuple(items),
+        seeds.number(seed, "campaign", index) % 2**32,
+        attempts,
+        int(draw.integers(3)) if draw.random() < 0.5 else 0,
+    )
 
 
 _worker: dict[str, Any] = {}

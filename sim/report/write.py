@@ -24,7 +24,7 @@ OPERATIONS_FILE: Final = "operations.parquet"
 
 def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
     """Write the three files into an existing directory. `operations` has the columns of operations.parquet."""
-    _write(run_dir / RESULT_FILE, result.to_json())
+    write_text(run_dir / RESULT_FILE, result.to_json())
     _derive(result, run_dir, operations)
 
 
@@ -43,11 +43,12 @@ def rebuild(run_dir: Path) -> Path:
 
 
 def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
-    _write(run_dir / JUNIT_FILE, junit.render(result))
-    _write(run_dir / HTML_FILE, html.render(result, operations))
+    write_text(run_dir / JUNIT_FILE, junit.render(result))
+    write_text(run_dir / HTML_FILE, html.render(result, operations))
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """A file that appears whole or not at all. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
