@@ -17,12 +17,12 @@ from pipeline.records import SCHEMA_VERSION
 from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings
 from sim.check.keys import bucket_of, read_checkpoint_key
-from sim.check.lake import LakeReader, ObjectRef
+from sim.check.lake import ObjectRef, Reads
 
 STAGE: Final = "checkpoints"
 
 
-def check_checkpoints(reader: LakeReader, refs: Sequence[ObjectRef], expected: Expectation, findings: Findings) -> int:
+def check_checkpoints(reader: Reads, refs: Sequence[ObjectRef], expected: Expectation, findings: Findings) -> int:
     """The number of nodes whose checkpoint is not what it must be. Raises LakeError."""
     before = findings.counts.total()
     found = {read_checkpoint_key(ref.key): content for ref, content in zip(refs, reader.read(refs), strict=True)}

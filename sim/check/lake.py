@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
@@ -43,6 +43,13 @@ class ObjectRef:
     @property
     def name(self) -> str:
         return f"{self.bucket}/{self.key}"
+
+
+class Reads(Protocol):
+    """Whatever gives the content of objects: a LakeReader, or something before it that looks on."""
+
+    def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
+        """The content of each object in the order given, None for one that is gone. Raises LakeError."""
 
 
 @dataclass(frozen=True)

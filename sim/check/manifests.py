@@ -20,14 +20,14 @@ from sim.check.canon import NULL
 from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import BatchKey, bucket_of, read_batch_key
-from sim.check.lake import LakeReader, ObjectRef
+from sim.check.lake import ObjectRef, Reads
 from sim.check.objects import DataObject
 
 STAGE: Final = "metadata"
 
 
 def check_manifests(
-    reader: LakeReader,
+    reader: Reads,
     refs: Sequence[ObjectRef],
     expected: Expectation,
     objects: Mapping[str, DataObject],

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.records import REJECTED, RESCUED, SCHEMAS
 from sim.check.canon import NULL, Ints, integers
 from sim.check.keys import BatchKey, read_batch_key
-from sim.check.lake import LakeReader, ObjectRef
+from sim.check.lake import ObjectRef, Reads
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
@@ -52,7 +52,7 @@ class StageRows:
     object: Ints
 
 
-def read_stage(reader: LakeReader, stage: str, home: Sequence[ObjectRef], guests: Sequence[ObjectRef]) -> StageRows:
+def read_stage(reader: Reads, stage: str, home: Sequence[ObjectRef], guests: Sequence[ObjectRef]) -> StageRows:
     """Reads the objects of one stage. `guests` are objects whose keys belong elsewhere. Raises LakeError."""
     refs = [*home, *guests]
     objects = [DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home)) for i, ref in enumerate(refs)]

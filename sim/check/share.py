@@ -7,7 +7,8 @@ these guests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,7 @@ from sim.check.manifests import check_manifests
 from sim.check.nodes import Node, NodeError, NodeFile, read_config, read_rows
 from sim.check.objects import DataObject, StageRows, read_stage
 from sim.check.owners import Owners, owners
+from sim.check.privacy import PROTECTED, Privacy
 from sim.check.tally import Tally
 from sim.check.truth import caught
 from sim.check.windows import expect_windows
@@ -64,6 +66,7 @@ class ShareVerdict:
     windows_wrong: int = 0
     manifest_mismatches: int = 0
     checkpoint_mismatches: int = 0
+    leaks: int = 0
     errors: list[str] = field(default_factory=list)
 
 
@@ -86,6 +89,25 @@ def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -
     return out
 
 
+def search_strange(
+    reader: LakeReader, number: int, refs: Sequence[ObjectRef], files: Sequence[NodeFile]
+) -> ShareVerdict:
+    """Objects of no known turbine or form: nothing is said of their rows, but all nodes' personal values looked for."""
+    out = ShareVerdict(number, "")
+    nodes = []
+    for file in files:
+        with suppress(NodeError):
+            nodes.append(read_config(file))
+    privacy = Privacy(nodes)
+    try:
+        for ref, content in zip(refs, reader.read(refs), strict=True):
+            privacy.strange(ref, content)
+    except LakeError as error:
+        out.errors.append(str(error))
+    out.leaks = privacy.report("", out.findings)
+    return out
+
+
 def _read(file: NodeFile) -> tuple[Node, pa.Table]:
     node = read_config(file)
     if node.turbine != file.turbine:
@@ -102,13 +124,20 @@ def _judge(
     out: ShareVerdict,
 ) -> None:
     expected = expect(nodes, tables)
+    privacy = Privacy(nodes)
     out.generated, out.late = len(expected.id), late(expected)
     out.truth = caught(share.truth, expected)
     blamed: set[str] = set()
     objects: dict[str, DataObject] = {}
     present = {}
     for stage in ALL_STAGES:
-        lake = read_stage(reader, stage, share.objects.get(stage, []), share.guests.get(stage, []))
+        lake = read_stage(
+            privacy.watch(reader, stage), stage, share.objects.get(stage, []), share.guests.get(stage, [])
+        )
+        privacy.rows(stage, lake)
+        if stage in PROTECTED and (odd := [item.ref for item in lake.objects if item.schema_problem]):
+            for ref, content in zip(odd, reader.read(odd), strict=True):
+                privacy.strange(ref, content)
         whose = owners(lake, expected, share.number, share_of)
         objects |= _note(stage, lake, whose, expected, share_of, blamed, out)
         if stage == "quarantine":
@@ -131,8 +160,11 @@ def _judge(
     out.unbalanced = int((present["ingestion"].astype(int) != split).sum())
     judged = {node.turbine for node in nodes}
     manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
-    out.manifest_mismatches = check_manifests(reader, manifests, expected, objects, blamed, out.findings)
-    out.checkpoint_mismatches = check_checkpoints(reader, share.objects.get("checkpoints", []), expected, out.findings)
+    watched = privacy.watch(reader, "metadata")
+    out.manifest_mismatches = check_manifests(watched, manifests, expected, objects, blamed, out.findings)
+    checkpoints = share.objects.get("checkpoints", [])
+    out.checkpoint_mismatches = check_checkpoints(watched, checkpoints, expected, out.findings)
+    out.leaks = privacy.report(share.farm, out.findings)
 
 
 def _by_rule(lake: StageRows) -> dict[str, int]:

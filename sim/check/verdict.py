@@ -22,16 +22,18 @@ import pyarrow.compute as pc
 
 from pipeline.records import QUARANTINE, RULES
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.keys import ALL_STAGES, ROW_STAGES, read_batch_key, read_checkpoint_key
+from sim.check.keys import ALL_STAGES, ROW_STAGES, bucket_of, read_batch_key, read_checkpoint_key
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.nodes import NodeFile, discover
-from sim.check.share import Share, ShareVerdict, judge_share
+from sim.check.privacy import PROTECTED
+from sim.check.share import Share, ShareVerdict, judge_share, search_strange
 from sim.check.tally import FATES, there
 from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary
 
 SHARE_TURBINES: Final = 64
 SHARE_BYTES: Final = 96 * 1024 * 1024  # of node databases: some 700,000 rows
 _STRAYS: Final = -1
+_STRANGE: Final = -2
 _UNJUDGED: Final = frozenset({"node.unreadable"})
 
 Progress = Callable[[int, int], None]
@@ -87,6 +89,9 @@ def judge(
             shares[share.number] = replace(share, truth=mine)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
+    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, PROTECTED)]
+    if strange:
+        parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
         parts[part.number] = part
         done += _load(shares[part.number])
@@ -135,6 +140,10 @@ def _deal(refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, i
         else:
             shares[number].objects.setdefault(stage, []).append(ref)
     return foreign
+
+
+def _strays(shares: dict[int, Share]) -> list[ObjectRef]:
+    return [ref for refs in shares[_STRAYS].objects.values() for ref in refs]
 
 
 def _load(share: Share) -> int:
@@ -203,6 +212,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         "windows.wrong": sum(part.windows_wrong for part in parts),
         "manifest.mismatches": sum(part.manifest_mismatches for part in parts),
         "checkpoint.mismatches": sum(part.checkpoint_mismatches for part in parts),
+        "privacy.leaks": sum(part.leaks for part in parts),
     }
     complete = not errors and len(hashes) == len(data) and all(hashes.values())
     return Verdict(

@@ -15,8 +15,8 @@ Kind = Literal["counted", "modelled", "measured"]
 
 @dataclass(frozen=True)
 class Figure:
-    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `s`, `bytes`, `rows/s`,
-    `objects/s`, `requests/s`, `USD`."""
+    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`, `s`, `bytes`,
+    `rows/s`, `objects/s`, `requests/s`, `USD`."""
 
     unit: str
     kind: Kind
@@ -44,6 +44,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
     "windows.wrong": Figure("windows", "counted", "windows whose latest revision differs from a recomputation"),
     "windows.revised": Figure("windows", "counted", "windows that late rows opened again"),
+    "privacy.leaks": Figure(
+        "leaks", "counted", "objects with a personal or exact-location value of the asset register, once per field"
+    ),
     "faults.injected": Figure("faults", "counted", "data faults the simulator put into the node databases"),
     # the store
     "objects.written": Figure("objects", "counted", "objects created in the store, manifests and checkpoints included"),

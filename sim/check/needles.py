@@ -1,0 +1,106 @@
+"""Many byte patterns looked for at once: the forms in which a secret text could have been written down.
+
+A text is looked for as UTF-8 (as it is, in lower and upper case), UTF-16, base64 (also URL-safe, at any alignment),
+hexadecimal, percent-encoded and JSON-escaped, and as the start of its plain MD5, SHA-1 and SHA-256: a digest without a
+key hides nothing that can be guessed. Not looked for: compressed or encrypted forms, and texts cut into pieces.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+import numpy as np
+
+from sim.check.canon import Ints
+
+SHORTEST: Final = 6
+"""Bytes; what is shorter turns up by chance."""
+_DIGEST_HEX: Final = 16
+_SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
+
+
+@lru_cache(maxsize=4096)
+def spellings(text: str) -> tuple[tuple[str, bytes], ...]:
+    """(how it is written, bytes) of every form of the text, plain ones first."""
+    raw = text.encode()
+    forms = [
+        ("in the clear", raw),
+        ("in the clear", text.lower().encode()),
+        ("in the clear", text.upper().encode()),
+        *coded(text),
+        *(
+            ("as a digest without a key", getattr(hashlib, name)(raw).hexdigest()[:_DIGEST_HEX].encode())
+            for name in ("md5", "sha1", "sha256")
+        ),
+    ]
+    return tuple((how, form) for how, form in forms if len(form) >= SHORTEST)
+
+
+@lru_cache(maxsize=4096)
+def coded(text: str) -> tuple[tuple[str, bytes], ...]:
+    """The forms that need decoding."""
+    raw = text.encode()
+    forms = [
+        ("in UTF-16", text.encode("utf-16-le")[:-1]),
+        ("in UTF-16", text.encode("utf-16-be")[1:]),
+        ("in Latin-1", text.encode("latin-1", "ignore")),
+        ("in UTF-16", json.dumps("\0".join(text))[1:-1].encode()),  # as a JSON string
+        ("in hexadecimal", raw.hex().encode()),
+        ("in hexadecimal", raw.hex().upper().encode()),
+        ("percent-encoded", quote(text, safe="").encode()),
+        ("percent-encoded", quote(text, safe="").lower().encode()),
+        ("percent-encoded", quote_plus(text).encode()),
+        ("JSON-escaped", json.dumps(text)[1:-1].encode()),
+    ]
+    forms += [("in base64", inner) for inner in _base64(raw)]
+    return tuple((how, form) for how, form in forms if form != raw and len(form) >= SHORTEST)
+
+
+def _base64(raw: bytes) -> list[bytes]:
+    """What base64 makes of the bytes whatever stands before and after them: the letters that they alone decide."""
+    inner = []
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + raw)
+        whole = 4 * ((before + len(raw)) // 3)
+        inner.append(coded[(0, 2, 3)[before] : whole + (0, 1, 2)[(before + len(raw)) % 3]])
+    return inner + [form.translate(bytes.maketrans(b"+/", b"-_")) for form in inner]
+
+
+class Finder:
+    """Finds any of the needles in bytes, in one pass over them whatever their number. Needles have 4 bytes or more."""
+
+    def __init__(self, needles: Mapping[bytes, str]) -> None:
+        """`needles`: bytes -> what to say when they are found."""
+        self._said = dict(needles)
+        self._by_head: dict[int, list[bytes]] = defaultdict(list)
+        for needle in needles:
+            self._by_head[int.from_bytes(needle[:4], "little")].append(needle)
+        heads = np.array(sorted(self._by_head), dtype=np.uint32)
+        self._heads = heads
+        self._table = np.zeros(1 << 16, dtype=bool)
+        self._table[(heads * _SPREAD) >> np.uint32(16)] = True
+
+    def find(self, content: bytes) -> list[tuple[int, str]]:
+        """(offset, what was found) in order of the offsets' remainders; empty nearly always."""
+        found = []
+        for shift in range(min(4, max(len(content) - 3, 0))):
+            words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
+            at = np.flatnonzero(self._table[(words * _SPREAD) >> np.uint32(16)])
+            if len(at) and len(self._heads):
+                place = np.minimum(np.searchsorted(self._heads, words[at]), len(self._heads) - 1)
+                at = at[self._heads[place] == words[at]]
+            for offset in _offsets(at, shift):
+                head = int.from_bytes(content[offset : offset + 4], "little")
+                found += [(offset, self._said[n]) for n in self._by_head[head] if content.startswith(n, offset)]
+        return found
+
+
+def _offsets(at: Ints, shift: int) -> list[int]:
+    return [int(offset) for offset in at * 4 + shift]
