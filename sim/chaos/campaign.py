@@ -93,7 +93,7 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
     number = 0
     for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
         kind = HERE[int(draw.integers(len(HERE)))]
-        chance, near, begin, length, which, at = draw.random(6)
+        chance, near, begin, length, which, at = draw.random(6).tolist()
         if KINDS[kind].windowed:
             share = round(0.3 + 0.7 * chance, 2) if kind == OFFLINE else 1.0
             farms = (world.nodes[int(which * len(world.nodes))][0],) if kind == UPLINK else ()

@@ -164,7 +164,7 @@ def _at(item: Fault, point: Point) -> bool:
 def _word(item: Strike | Fault) -> str:
     if isinstance(item, Strike):
         return f"{item.kind}{'/after' if item.after else ''}#{item.number}"
-    window = f"[{item.from_s:g}+{item.for_s:g}]" if KINDS[item.kind].windowed else ""
+    window = f"[{item.from_s:.12g}+{item.for_s:.12g}]" if KINDS[item.kind].windowed else ""
     share = f"%{item.share!r}" if item.share != 1 or not window else ""
     at = f"@{','.join(item.at)}" if item.at else ""
     names = item.farms if item.kind == UPLINK else item.buckets

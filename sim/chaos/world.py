@@ -26,7 +26,7 @@ from typing import Any, Final
 import numpy as np
 import simpy
 
-from pipeline.commit import Commit, commit
+from pipeline.commit import Commit
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.records import TABLE
@@ -164,7 +164,7 @@ class _Inline(Executor):
         self.commits: Counter[str] = Counter()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if fn is commit and isinstance(args[1], Commit):
+        if len(args) > 1 and isinstance(args[1], Commit):  # a call of `pipeline.commit.commit`
             self.commits[args[1].manifest_key] += 1
         future: Future[Any] = Future()
         try:

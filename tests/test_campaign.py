@@ -1,0 +1,143 @@
+"""`windfleet campaign` from the command line: verdict, exit code, report, replay."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chaos_world import scenario_file
+from rich.console import Console
+from test_chaos_world import state_saved_although_a_bucket_refused
+
+from sim import cli
+from sim.chaos import campaign as chaos
+from sim.chaos.invariants import Broken, Fates
+from sim.chaos.schedule import Fired, Line, Strike
+from sim.chaos.world import Outcome
+from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
+from sim.run import campaign
+from sim.run.campaign import CampaignOptions
+
+OPTIONS = CampaignOptions(Path("out"), 3, 7, 1, False, "windfleet campaign tiny.yaml --seed 7", "")
+
+
+def summed(outcomes: list[Outcome], oracle: str = "pass", everything_fired: bool = True) -> CampaignResult:
+    tally = campaign._Tally()
+    for outcome in outcomes:
+        tally.add(Line((Strike("store.error", 5),)), outcome)
+    if everything_fired:
+        tally.struck.update(chaos.planned_cells())
+    result = CampaignResult("tiny", 7, "windfleet campaign tiny.yaml", oracle=oracle)
+    campaign._sum(tally, 1, 0, 2.0, OPTIONS, result)
+    result.verdict = campaign._VERDICTS[result.exit_code]
+    return result
+
+
+def struck(**fields: object) -> Outcome:
+    outcome = Outcome("attempts=1", [Fired("store.error", False, 5, "data")], calls=10, attempts=3, objects=5, puts=6)
+    return replace(outcome, **fields)  # type: ignore[arg-type]
+
+
+def told(result: CampaignResult) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, result, Path("out"))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_all_right() -> None:
+    result = summed([struck(), struck(recovery_s=[300.0, 900.0]), struck(recovery_s=[600.0])])
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    figures = {name: figure.value for name, figure in result.figures.items()}
+    assert figures["failure.bound"] == 1.5  # two random runs
+    assert (figures["recovery.p50"], figures["recovery.max"]) == (600.0, 900.0)
+    assert (figures["runs"], figures["store.calls"], figures["faults.fired"]) == (3, 30, 3)
+    assert figures["writes.per_object"] == pytest.approx(18 / 15)
+    assert result.kinds == {"store.error": 3}
+
+
+def test_a_broken_invariant_is_a_failure_and_names_what_repeats_it() -> None:
+    fates = Fates(lost=4, duplicated=2, misplaced=1)
+    result = summed([struck(), struck(broken=[Broken("lake.missing", "some key")], fates=fates)])
+    assert (result.verdict, result.exit_code) == ("fail", 5)
+    assert result.broken == {"lake.missing": 1}
+    assert [result.figures[f"rows.{fate}"].value for fate in fates._fields] == [4, 2, 1]
+    assert result.figures["failure.bound"].value is None
+    (failure,) = result.failures
+    assert failure.replay == "windfleet campaign tiny.yaml --seed 7 --replay 'attempts=1 down=0 seed=0 store.error#5'"
+    cell = next(c for c in result.matrix if (c.fault, c.point) == ("store.error", "data"))
+    assert (cell.runs, cell.failed, cell.state) == (3, 1, "fail")
+    assert failure.replay in told(result)
+    page = render(result)
+    assert '<td class="cell fail">✗ 1 of 3</td>' in page
+    assert "some key" in page
+
+
+def test_what_never_fired_is_unknown() -> None:
+    result = summed([struck()], everything_fired=False)
+    assert (result.verdict, result.exit_code) == ("unknown", 6)
+    assert "never fired: node.crash before at recover" in told(result)
+    assert '<td class="cell unknown">? 0</td>' in render(result)
+    assert summed([struck()], oracle="unknown").exit_code == 6
+    assert summed([struck()], oracle="fail").exit_code == 5
+
+
+def test_every_cell_of_the_catalogue_is_planned() -> None:
+    cells = chaos.planned_cells()
+    assert len(cells) == len(set(cells))
+    assert {row for row, _ in cells} == {
+        *("node.crash before", "node.crash after", "node.offline", "node.second-writer", "farm.uplink"),
+        *("store.error", "store.ack-lost", "store.late-commit", "store.outage", "store.truncated-get"),
+        *("store.conflict", "store.precondition", "bucket.refuses"),
+    }
+    assert Cell("x", "data", 0, 0).state == "unknown"
+
+
+def test_names_from_a_schedule_cannot_break_the_page() -> None:
+    result = CampaignResult("<b>", 7, "x", failures=[Failure("<i>", ("lake.missing",), "<u>", "<s>")])
+    assert not {"<b>", "<i>", "<u>", "<s>"} & set(render(result).replace("<title>", "").split())
+    assert "&lt;u&gt;" in render(result)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every fortieth of the enumeration and four at random, over two processes: too few for a verdict."""
+    scenario, everything = scenario_file(tmp_path), chaos.enumerated
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: everything(clean)[-1::-40])
+    arguments = ["campaign", str(scenario), "--runs", "4", "--workers", "2", "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 6
+    said = capsys.readouterr().out
+    document = json.loads((tmp_path / "out" / "campaign.json").read_text())
+    assert document["verdict"] == "unknown"
+    assert document["oracle"] == "pass"
+    assert document["broken"] == {}
+    assert document["figures"]["runs.repeated"]["value"] == 1
+    assert document["digest"] in said
+    assert "never fired: " in said
+    assert "</html>" in (tmp_path / "out" / "campaign.html").read_text()
+    assert cli.main(arguments) == 2  # the directory holds a run
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["campaign", str(scenario_file(tmp_path)), "--replay"]
+    assert cli.main([*command, "node.crash#7 store.ack-lost#30"]) == 0
+    assert "PASS" in capsys.readouterr().out
+    assert cli.main([*command, "node.crash#99999"]) == 6
+    assert cli.main([*command, "node.crush#9"]) == 2
+    assert "node.crush#9" in capsys.readouterr().err
+    state_saved_although_a_bucket_refused(monkeypatch)
+    assert cli.main([*command, "node.crash#7 bucket.refuses[300+300]=enriched store.ack-lost#30"]) == 5
+    said = capsys.readouterr().out
+    assert "broken: manifest.ahead" in said
+    smallest = said.rpartition("--replay ")[2].strip().strip("'")
+    assert len(smallest.split()) == 4  # three settings, one fault
+    assert cli.main([*command, smallest]) == 5
+
+
+@pytest.mark.campaign
+def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
+    arguments = ["campaign", str(scenario_file(tmp_path)), "--runs", "500", "--workers", "2"]
+    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 0

@@ -1,0 +1,378 @@
+"""The in-process world: whatever strikes, the lake is that of the run without faults; and pipeline bugs are found.
+
+BUGS are the mistakes that a pipeline like this one is known for, planted one at a time; the campaign must find each.
+The number of runs it took is printed (`pytest -s`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chaos_world import tiny
+
+from pipeline import commit as protocol
+from pipeline import manifest, node, partition, process, source
+from pipeline.batch import Batch, ints
+from pipeline.commit import Commit, ContentConflict, Position
+from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
+from sim import check
+from sim.chaos.campaign import beyond, cells_of, drawn, enumerated
+from sim.chaos.invariants import CHECKPOINTS, METADATA, WatchedStore
+from sim.chaos.schedule import Line, parse
+from sim.chaos.shrink import shrink
+from sim.chaos.world import Clean, Unclean, World, run_clean, run_once
+from sim.run.campaign import dump
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return tiny(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.fixture(scope="module")
+def clean(world: World) -> Clean:
+    return run_clean(world)
+
+
+def test_the_run_without_faults_is_right(world: World, clean: Clean, tmp_path: Path) -> None:
+    dump(clean.store, tmp_path)
+    verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
+    assert verdict.status == "pass"
+    assert verdict.digest == clean.outcome.digest == clean.store.digest()
+    assert verdict.figures["rows.late"] > 0
+    assert {verb for verb, _ in clean.log} == {"create", "replace", "get", "list"}, "nothing reads the past"
+    assert clean.outcome.puts == clean.outcome.objects + clean.outcome.committed
+
+
+def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
+    for farm, configs in world.nodes:
+        for config in configs:
+            ids = [source.read(world.database(i, config), 0, 10_000).column("id").to_pylist() for i in range(4)]
+            assert [len(i) for i in ids] == sorted({len(i) for i in ids}), farm
+            assert all(i == list(range(1, len(i) + 1)) for i in ids)
+            for i, flush_s in enumerate(world.flush_s):
+                recorded = ints(source.read(world.database(i, config), 0, 10_000), "recorded_at")
+                assert recorded.max() - world.start_us < (flush_s + 1) * 1e6
+
+
+def test_every_call_struck_alone(world: World, clean: Clean) -> None:
+    """Each third call, in turn of the six ways; `windfleet campaign` takes them all."""
+    lines = enumerated(clean)
+    for line in [*lines[::7], *(line for line in lines if beyond(line, clean))]:
+        outcome = run_once(world, clean, line)
+        assert bool(outcome.fired) != beyond(line, clean), line
+        assert outcome.broken == [], line
+        assert outcome.digest == clean.outcome.digest
+
+
+def test_random_bad_luck(world: World, clean: Clean) -> None:
+    for index in range(30):
+        line = drawn(world, len(clean.log), 1, index)
+        assert parse(str(line)) == line
+        outcome = run_once(world, clean, line)
+        assert outcome.broken == [], line
+        assert outcome.digest == clean.outcome.digest
+
+
+def test_a_run_is_a_function_of_world_and_line(world: World, clean: Clean) -> None:
+    line = parse("seed=3 store.error%0.2 node.second-writer#20 node.crash#30 store.late-commit#33")
+    first, second = run_once(world, clean, line), run_once(world, clean, line)
+    assert first == second
+    assert len(cells_of(first)) >= 4
+    assert run_once(world, clean, replace(line, seed=4)).trace != first.trace
+
+
+def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None:
+    assert run_once(world, clean, parse("store.outage[0+700]")).recovery_s == [600.0]
+    assert run_once(world, clean, parse("node.crash#3 down=1")).recovery_s == [300.0 * 2]
+    assert run_once(world, clean, parse("node.crash#3")).recovery_s == []
+    outcome = run_once(world, clean, parse("node.crash/after#20"))
+    assert (outcome.recovered, outcome.acknowledged) in ((0, outcome.committed), (1, outcome.committed - 1))
+
+
+def test_what_never_ends_is_stuck(world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sim.chaos import world as module
+
+    monkeypatch.setattr(
+        module.Schedule, "healed", property(lambda self: False, lambda self, value: None), raising=False
+    )
+    outcome = run_once(world, clean, parse("store.outage[0+1e9]".replace("1e9", "999999999")))
+    assert {b.invariant for b in outcome.broken} >= {"stuck", "lake.missing"}
+    assert outcome.fates.lost > 0
+
+
+# --- seeded bugs of the pipeline: each must be found
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def checkpoint_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        after = protocol._advance(store, work, position)
+        for item in work.objects:
+            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        return after
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def manifest_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        for item in work.objects:
+            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+        return protocol._advance(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def random_object_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(range(10**9))
+    key = partition.data_key
+
+    def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
+        return key(stage, hour, turbine_id, first_id, last_id).replace(".parquet", f"-{next(names)}.parquet")
+
+    monkeypatch.setattr(partition, "data_key", data_key)
+
+
+def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(raw: Any, flush_every_s: int, until_us: int | None) -> list[Batch]:
+        return [Batch(raw, final=until_us is not None)] if raw.num_rows else []
+
+    monkeypatch.setattr(node, "cut", cut)
+
+
+def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only on the way back from a crash, as a shortcut of recovery would: nothing to be seen without faults."""
+    fresh, hours = [False], process._hours
+    recover = protocol.recover
+
+    def recovering(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        fresh[0] = position.etag is not None
+        return position
+
+    def last(table: Any) -> Any:
+        hour = hours(table)
+        return np.full_like(hour, hour[-1]) if fresh[0] and len(hour) else hour
+
+    monkeypatch.setattr(node, "recover", recovering)
+    monkeypatch.setattr(process, "_hours", last)
+
+
+def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """412 is taken for success, while the content depends on when the attempt was made."""
+    encode, tries = process.encode.parquet, iter(range(10**9))
+
+    def parquet(table: Any) -> bytes:
+        return bytes(encode(table.replace_schema_metadata({"attempt": str(next(tries))})))
+
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            store.create(bucket, key, body)
+        except AlreadyExists:
+            return
+
+    monkeypatch.setattr(process.encode, "parquet", parquet)
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
+    read = source.read
+
+    def by_time(path: Path, after_id: int, limit: int) -> Any:
+        table = read(path, 0, limit)
+        before = ints(table, "timestamp")[ints(table, "id") <= after_id]
+        newest = before.max() if len(before) else -1
+        return table.filter((ints(table, "id") > after_id) & (ints(table, "timestamp") > newest))
+
+    monkeypatch.setattr(source, "read", by_time)
+
+
+def off_by_one_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    recover = protocol.recover
+
+    def one_less(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        if position.etag is None:
+            return position
+        return replace(position, state=replace(position.state, last_id=position.state.last_id + 1))
+
+    monkeypatch.setattr(node, "recover", one_less)
+
+
+def state_saved_although_a_bucket_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        for item in work.objects:
+            try:
+                protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+            except StoreError:
+                if item.stage != "enriched":
+                    raise
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        return protocol._advance(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No If-Match: whatever is there is replaced by what this writer thinks."""
+
+    def advance(store: ObjectStore, work: Commit, position: Position) -> Position:
+        place = protocol._checkpoint_place(work.config)
+        body = work.state.to_json(work.config.turbine_id, work.config.node_id)
+        while True:
+            try:
+                etag = protocol.recover(store, work.config).etag
+                done = store.create(*place, body) if etag is None else store.replace(*place, body, etag)
+            except (AlreadyExists, Conflict):
+                continue
+            return Position(work.state, done)
+
+    monkeypatch.setattr(protocol, "_advance", advance)
+
+
+def lost_answer_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            original(store, bucket, key, body, same)
+        except protocol.Unavailable:
+            if bucket == METADATA:
+                return
+            raise
+
+    original = protocol._create
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def conflict_on_every_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            store.create(bucket, key, body)
+        except AlreadyExists as error:
+            raise ContentConflict(f"{bucket}/{key}") from error
+
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def open_windows_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    recover = protocol.recover
+
+    def forgetful(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        return replace(position, state=replace(position.state, open_windows={}))
+
+    monkeypatch.setattr(node, "recover", forgetful)
+
+
+@dataclass(frozen=True)
+class Bug:
+    plant: Patch
+    names: frozenset[str]
+
+
+def bug(plant: Patch, *names: str) -> Any:
+    return pytest.param(Bug(plant, frozenset(names)), id=plant.__name__)
+
+
+BUGS = [
+    bug(checkpoint_before_data, "clean"),
+    bug(manifest_before_data, "clean"),
+    bug(random_object_names, "oracle"),
+    bug(batch_of_whatever_was_read, "oracle"),
+    bug(partition_by_the_batchs_last_row, "lake.missing"),
+    bug(exists_trusted_and_bytes_that_vary, "manifest.ahead"),
+    bug(cursor_on_the_timestamp, "clean"),
+    bug(off_by_one_after_a_restart, "checkpoint.ahead"),
+    bug(state_saved_although_a_bucket_refused, "manifest.ahead"),
+    bug(checkpoint_written_over, "checkpoint.regressed"),
+    bug(lost_answer_taken_for_done, "checkpoint.ahead"),
+    bug(conflict_on_every_exists, "stopped"),
+    bug(open_windows_forgotten, "lake.missing"),
+]
+
+
+def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str], Line | None]:
+    """How many runs a campaign takes until one breaks; the fault-free run and its verdict are the first."""
+    try:
+        clean = run_clean(world)
+    except Unclean:
+        return 1, {"clean"}, None
+    dump(clean.store, tmp_path)
+    if check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1).status != "pass":
+        return 1, {"oracle"}, None
+    single = enumerated(clean)
+    order = np.random.default_rng(1).permutation(len(single)).tolist()  # a campaign takes all: which first is luck
+    at_random: Iterator[Line] = (drawn(world, len(clean.log), 1, i) for i in range(most))
+    mixed = chain.from_iterable(zip((single[i] for i in order), at_random, strict=False))
+    for runs, line in enumerate(islice(mixed, most), 2):
+        outcome = run_once(world, clean, line)
+        if outcome.broken:
+            return runs, {name for name, _ in outcome.broken}, line
+    return most, set(), None
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_seeded_bugs_are_found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:
+    bug.plant(monkeypatch)
+    runs, names, line = until_found(world, tmp_path, 150)
+    print(f"\n{bug.plant.__name__}: found by run {runs}, {', '.join(sorted(names))}; {line or ''}")
+    assert names & bug.names, names
+
+
+def test_a_failing_schedule_shrinks_to_what_matters(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_saved_although_a_bucket_refused(monkeypatch)
+    clean = run_clean(world)
+    line = parse("seed=2 node.crash#9 bucket.refuses[300+600]=enriched store.error%0.05 store.ack-lost#50")
+    failing = run_once(world, clean, line)
+    assert failing.broken
+    smallest, outcome = shrink(world, clean, failing, line)
+    assert outcome.broken
+    assert len(smallest.items) == 1
+    assert run_once(world, clean, parse(str(smallest))).broken
+
+
+def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
+    def manifest_of(**cells: Any) -> bytes:
+        entry = {"bucket": "expanso-databricks-ingestion", "key": "a", "bytes": 1, "sha256": "x"}
+        return json.dumps(
+            {"turbine_id": "A-001", "source": {"first_id": 1, "last_id": 5}, "objects": [entry], **cells}
+        ).encode()
+
+    def checkpoint(last_id: int, batches: int) -> bytes:
+        return json.dumps({"turbine_id": "A-001", "last_id": last_id, "batches": batches}).encode()
+
+    store = WatchedStore()
+    etag = store.create(CHECKPOINTS, "c", checkpoint(5, 1))
+    store.create(METADATA, "m1", manifest_of())
+    store.create(METADATA, "m2", manifest_of())
+    store.replace(CHECKPOINTS, "c", checkpoint(4, 1), etag)
+    store.replace(METADATA, "m2", manifest_of(), store.get(METADATA, "m2")[1])
+    assert [name for name, _ in store.broken] == [
+        "checkpoint.ahead",
+        "manifest.ahead",
+        "manifest.ahead",
+        "manifest.shared",
+        "checkpoint.regressed",
+        "data.overwritten",
+        "manifest.ahead",
+        "manifest.shared",
+    ]
+
+
+def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World, clean: Clean) -> None:
+    outcome = run_once(world, clean, parse("node.crash#20"))
+    assert outcome.calls >= clean.outcome.calls + len(world.nodes[0][1])  # each asks the lake where it stands
+    assert outcome.broken == []
