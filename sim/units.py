@@ -32,6 +32,7 @@ COUNT_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
 RATE_PATTERN: Final = (
     r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?\s+per\s+turbine-(?:hour|day|week|year)$"
 )
+SHARE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?(?:\s*/\s*[0-9]+(?:\.[0-9]+)?|\s*%)?$"
 BIT_RATE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?\s*(?:bit|kbit|Mbit|Gbit)/s$"
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME_OF_DAY: Final = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -107,6 +108,20 @@ def parse_rate(text: str) -> float:
             raise ValueError(f"'{text}' divides by zero; {example}")
         value = parse_number(top) / below
     return float(value * _PER_DAY[unit_name])
+
+
+def parse_share(text: str) -> float:
+    """A part of a whole, more than 0 and at most 1: `5/100`, `5%`, `0.05`."""
+    example = "write for example 5/100 or 5%"
+    if not re.match(SHARE_PATTERN, text):
+        raise ValueError(f"'{text}' is not a share; {example}")
+    top, _, bottom = text.rstrip("% ").partition("/")
+    below = parse_number(bottom) if bottom else Fraction(100 if text.endswith("%") else 1)
+    if below == 0:
+        raise ValueError(f"'{text}' divides by zero; {example}")
+    if not 0 < (share := parse_number(top) / below) <= 1:
+        raise ValueError(f"'{text}' is {'nothing' if share == 0 else 'more than all'}; {example}")
+    return float(share)
 
 
 def parse_bit_rate(text: str) -> float:

@@ -180,6 +180,19 @@ def test_a_truncated_body_is_no_body(clean_lake: str) -> None:
         assert proxy.struck.fired == {"store.truncated-get": 1}
 
 
+def test_a_corrupted_overwrite_leaves_what_was_there(clean_lake: str) -> None:
+    place = bucket("checkpoints"), checkpoint_key("A", "A-001")
+    direct = S3ObjectStore(clean_lake)
+    first = direct.create(*place, b"at 1")
+    with proxied(clean_lake, once("store.corrupted-put")) as (proxy, store):
+        with pytest.raises(Unavailable, match="BadDigest"):
+            store.replace(*place, b"at 2", first)
+        assert proxy.struck.fired == {"store.corrupted-put": 1}
+        assert direct.get(*place) == (b"at 1", first)
+        store.replace(*place, b"at 2", first)
+    assert direct.get(*place)[0] == b"at 2"
+
+
 def test_a_window_is_the_farms_own_time_and_closes(clean_lake: str) -> None:
     outage = Fault("store.outage", from_s=300, for_s=60, farms=("A",))
     other = FOLDER + "B-001-1-2.parquet"
@@ -232,7 +245,7 @@ def test_a_reset_is_a_reset(clean_lake: str) -> None:
 
 
 def test_it_stands_only_before_this_machine_and_only_with_faults_of_the_wire() -> None:
-    with pytest.raises(ValueError, match="only before plain HTTP on this machine"):
+    with pytest.raises(ValueError, match="only plain HTTP on this machine"):
         FaultProxy("http://s3.us-west-2.amazonaws.com", 7, [])
     with pytest.raises(ValueError, match=r"worker\.kill is no fault of the wire"):
         FaultProxy("http://127.0.0.1:1", 7, [(0, Fault("worker.kill"))])

@@ -92,7 +92,7 @@ def test_base_shows_every_key_and_its_default(tmp_path: Path) -> None:
     text = (SCENARIOS / "_base.yaml").read_text()
 
     def keys(model: type) -> set[str]:
-        names = set(model.model_fields)  # type: ignore[attr-defined]
+        names = {f.alias or n for n, f in model.model_fields.items()}  # type: ignore[attr-defined]
         for part in model.__subclasses__():
             names |= keys(part)
         return names
@@ -127,7 +127,7 @@ def test_resolved_text_loads_to_the_same_run(tmp_path: Path) -> None:
     for name in GOOD:
         scenario = load(SCENARIOS / name)
         again = load(write(tmp_path, scenario.text))
-        same = ("name", "seed", "clock", "pipeline", "uplink", "data_faults", "expect", "text")
+        same = ("name", "seed", "clock", "pipeline", "uplink", "data_faults", "faults", "expect", "text")
         assert all(getattr(scenario, key) == getattr(again, key) for key in same)
         assert again.fleet.turbines == scenario.fleet.turbines
         assert "extends" not in scenario.text

@@ -15,18 +15,23 @@ Before the effect   store.error 503, store.conflict 409, store.precondition 412,
 Behind the effect   store.ack-lost (RST), store.error-after 500, store.truncated-get (half of the promised body)
 Another time        store.slow (a moment later), store.late-commit (passed on when the client has given up)
 
+LocalStack refuses a create whose SHA-256 is wrong as S3 does; an overwrite, too, but it loses the object that was there
+(4.13.1 and 4.14.0). So a corrupted overwrite that carries its sum is refused here; one without a sum is passed on.
+
 Not covered: TLS and signatures (a real S3 elsewhere would refuse what was signed for another host).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import socket
 import struct
 import threading
 from collections.abc import Sequence
+from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -51,8 +56,17 @@ _ANSWERS: Final = {
     "store.error-after": (500, "Internal Server Error", "InternalError"),
     "store.conflict": (409, "Conflict", "ConditionalRequestConflict"),
     "store.precondition": (412, "Precondition Failed", "PreconditionFailed"),
+    "store.corrupted-put": (400, "Bad Request", "BadDigest"),
     "bucket.refuses": (403, "Forbidden", "AccessDenied"),
 }
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a store that a proxy may stand before. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
+        raise ValueError(f"{url}: faults of the wire strike only plain HTTP on this machine")
+    return parts.hostname, parts.port or 80
 
 
 class FaultProxy:
@@ -60,20 +74,15 @@ class FaultProxy:
 
     def __init__(self, upstream_url: str, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
         """Raises ValueError for an upstream that is not plain HTTP on 127.0.0.1, or a fault of another world."""
-        url = urlsplit(upstream_url)
-        if url.scheme != "http" or url.hostname not in ("127.0.0.1", "localhost"):
-            raise ValueError(f"{upstream_url}: the fault proxy stands only before plain HTTP on this machine")
+        self._upstream = address(upstream_url)
         if strangers := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds]:
             raise ValueError(f"{strangers[0]} is no fault of the wire")
-        self._upstream = (url.hostname, url.port or 80)
         self._chooser = Chooser(seed, faults)
         self._now_s: dict[str, float] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._ready = threading.Event()
-        self._stop = asyncio.Event()
         self._port = 0
 
     @property
@@ -85,6 +94,8 @@ class FaultProxy:
         return self._chooser.struck
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
         self._thread.start()
         if not self._ready.wait(START_WITHIN_S) or not self._port:
             raise OSError("the fault proxy cannot listen on 127.0.0.1")
@@ -210,6 +221,10 @@ class FaultProxy:
             return await _pass_on(request, writer, upstream)
         at = int(strike.how * len(request.body))
         body = request.body[:at] + bytes([request.body[at] ^ 1]) + request.body[at + 1 :]
+        promised = request.header("x-amz-checksum-sha256")
+        if request.header("if-match") and promised and promised != base64.b64encode(sha256(body).digest()).decode():
+            writer.write(_error("store.corrupted-put"))  # what S3 does; LocalStack loses the object that was there
+            return True
         return await _pass_on(Message(request.head, body), writer, upstream)
 
 

@@ -59,10 +59,15 @@ class Message:
         words = self.first_line.split(" ")
         return words[1] if len(words) == 3 else ""
 
+    def header(self, name: str) -> str | None:
+        """The value of a header, None when it is not there."""
+        found = _header(self.head, name.encode())
+        return None if found is None else found.decode("latin-1")
+
     @property
     def last(self) -> bool:
         """Whether the connection ends behind this message."""
-        return not self.framed or (_header(self.head, b"connection") or b"").lower() == b"close"
+        return not self.framed or (self.header("connection") or "").lower() == "close"
 
 
 async def read(stream: asyncio.StreamReader, answers: str | None = None) -> Message | None:
@@ -142,7 +147,7 @@ def call_of(request: Message) -> Call | None:
     else:
         return None
     point = point_of(verb, name)
-    turbine = _turbine(name, key)
+    turbine = turbine_of(name, key)
     return None if point is None else Call(point, verb, name, key, turbine, turbine.rpartition("-")[0])
 
 
@@ -157,8 +162,8 @@ def point_of(verb: str, bucket: str) -> Point | None:
     return None
 
 
-def _turbine(bucket: str, key: str) -> str:
-    """From `.../A-001-1-300.parquet`, `.../A-001-` (a listing) or `checkpoints/A/A-001.json`."""
+def turbine_of(bucket: str, key: str) -> str:
+    """The node of a key: of `.../A-001-1-300.parquet`, `.../A-001-` (a listing), `checkpoints/A/A-001.json`."""
     last = key.rpartition("/")[2]
     if bucket == "checkpoints":
         return last.removesuffix(".json")

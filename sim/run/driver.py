@@ -14,7 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.lake import LakeError
+from pipeline.store import TIMEOUT_S
 from sim import check
+from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.check.lake import LakeReader
 from sim.measure.memory import MemoryPeak
 from sim.model.clock import SimClock
@@ -25,6 +27,7 @@ from sim.run import directory, judgement, operations, target
 from sim.run.exits import ENVIRONMENT, INTERRUPTED
 from sim.run.judgement import Record
 from sim.run.localstack import StoreError
+from sim.run.planned import kills, planned
 from sim.run.shard import ShardPlan, StoreGone
 from sim.run.target import Target
 from sim.run.workers import WorkerDied, run_all
@@ -46,7 +49,7 @@ class RunOptions:
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     """Run, judge, report; the exit code. Raises DirectoryError or StoreError where no report can be made."""
-    target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
+    target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
     planned = plan(scenario)
     need = planned.node_bytes + (sum(planned.lake_bytes.values()) if options.save_lake else 0)
     directory.make(options.out, options.overwrite, scenario.text, need)
@@ -96,6 +99,33 @@ def _measure_ceiling(record: Record, store: Target, progress: RunProgress) -> No
 def _drive(scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
     """Simulate and deliver."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
+    record.planned = planned(scenario)
+    progress.phase("simulating and delivering", scenario.fleet.turbines * clock.samples, "rows")
+    with target.broken(store, scenario.seed, scenario.faults) as proxy:
+        try:
+            _run_shards(scenario, options, record, store, clock, proxy, progress)
+        finally:
+            record.operations = operations.merge(options.out)
+            if proxy is not None:
+                record.struck.merge(proxy.struck)
+        if proxy is not None:
+            proxy.settle()
+    undelivered = {turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()}
+    if undelivered:
+        turbine, why = next(iter(undelivered.items()))
+        record.errors.append(f"{len(undelivered)} nodes could not deliver everything; {turbine}: {why}")
+
+
+def _run_shards(
+    scenario: Scenario,
+    options: RunOptions,
+    record: Record,
+    store: Target,
+    clock: SimClock,
+    proxy: FaultProxy | None,
+    progress: RunProgress,
+) -> None:
+    """Every farm, over the workers; through the proxy, if there is one."""
     plans = [
         ShardPlan(
             farm=farm,
@@ -105,21 +135,22 @@ def _drive(scenario: Scenario, options: RunOptions, record: Record, store: Targe
             uplink=scenario.uplink,
             data_faults=scenario.data_faults,
             run_dir=options.out,
-            endpoint_url=store.endpoint_url,
+            endpoint_url=store.endpoint_url if proxy is None else proxy.endpoint_url,
+            faults=scenario.faults,
+            proxied=proxy is not None,
+            timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
         )
         for farm in scenario.fleet.farms
     ]
-    progress.phase("simulating and delivering", scenario.fleet.turbines * clock.samples, "rows")
-    try:
-        run_all(
-            plans, options.workers, lambda _, delivered: progress.advance(delivered), store.require_alive, record.shards
-        )
-    finally:
-        record.operations = operations.merge(options.out)
-    undelivered = {turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()}
-    if undelivered:
-        turbine, why = next(iter(undelivered.items()))
-        record.errors.append(f"{len(undelivered)} nodes could not deliver everything; {turbine}: {why}")
+    run_all(
+        plans,
+        options.workers,
+        lambda _, delivered: progress.advance(delivered),
+        store.require_alive,
+        record.shards,
+        kills(scenario),
+        record.struck,
+    )
 
 
 def _judge(options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:

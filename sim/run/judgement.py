@@ -18,11 +18,12 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.chaos.faults import Struck
 from sim.check.verdict import Verdict
 from sim.measure import cost, latency, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
-from sim.report.result import Cell, Figure, Finding, Injected, Lake, Result, Run, Shard
+from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
 from sim.run.exits import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.run.shard import ShardResult, commits_table
 from sim.scenario import Scenario
@@ -47,6 +48,9 @@ class Record:
     workers: int = 0
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
+    planned: dict[str, int] = field(default_factory=dict)
+    struck: Struck = field(default_factory=Struck)
+    """Faults of delivery: how often each kind was meant to strike, and how often it did."""
     stopped_by: int | None = None
     """The exit code of what ended the run before its verdict; None when it came to its end."""
 
@@ -77,6 +81,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         figures={name: _figure(name, value) for name, value in values.items() if value is not None},
         lake=None if oracle is None else lake_of(oracle),
         expectations=tuple(outcomes),
+        faults=tuple(Fault(kind, times, record.struck.fired[kind]) for kind, times in record.planned.items()),
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
         completeness=() if oracle is None else tuple(_typed(Cell, cell) for cell in oracle.completeness),
         findings=() if oracle is None else tuple(Finding(**vars(finding)) for finding in oracle.findings),
@@ -84,7 +89,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         if record.operations is None
         else throughput.series(record.operations, commits_table(record.shards)),
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
-        errors=tuple(record.errors) + (() if oracle is None else tuple(oracle.errors)),
+        errors=tuple(record.errors) + _never_fired(record) + (() if oracle is None else tuple(oracle.errors)),
     )
 
 
@@ -98,9 +103,18 @@ def decide(record: Record, outcomes: Sequence[thresholds.Outcome]) -> tuple[Lite
         return "fail", LAKE_WRONG
     if any(outcome.passed is False for outcome in outcomes):
         return "fail", THRESHOLD
-    if record.verdict.status != "pass" or any(outcome.passed is None for outcome in outcomes):
+    if record.verdict.status != "pass" or _never_fired(record) or any(outcome.passed is None for outcome in outcomes):
         return "unknown", UNKNOWN
     return "pass", PASS
+
+
+def _never_fired(record: Record) -> tuple[str, ...]:
+    """Faults that were planned and did not strike, one line each; a run that was ended early may have had no chance."""
+    if record.stopped_by is not None:
+        return ()
+    return tuple(
+        f"{k} was planned and never fired" for k, times in record.planned.items() if not record.struck.fired[k]
+    )
 
 
 def _figures(scenario: Scenario, record: Record) -> dict[str, float | None]:

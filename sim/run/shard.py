@@ -6,14 +6,20 @@ batches then travel the modelled uplink, which gives freshness.
 
 A flush comes just after the first sample behind a boundary, because that row is what closes the batches (see
 `pipeline.batch`). A store that fails is retried: by the client per request, at the next flush per node, and by
-DRAIN_ATTEMPTS at the end. GIVE_UP_AFTER nodes in a row that cannot reach it end the shard: then it is gone.
+DRAIN_ATTEMPTS at the end. GIVE_UP_AFTER nodes in a row that cannot reach it end the shard: then it is gone, unless a
+fault wants it so.
+
+Faults of delivery (`sim.run.chaos`): a crash takes every node's memory, and the flush begins again with new ones; what
+was delivered but not yet reported when it struck is in the lake, but not in this shard's figures.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +33,10 @@ import simpy
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
-from pipeline.store import S3ObjectStore
+from pipeline.store import TIMEOUT_S, S3ObjectStore
+from sim.chaos.faults import Fault
+from sim.chaos.faulty import Crash
+from sim.chaos.proxy import tell_time
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
 from sim.measure.histogram import Histogram
@@ -35,13 +44,17 @@ from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
+from sim.run.chaos import SECOND_WRITER, ShardFaults
 from sim.run.operations import Recorder
 from sim.run.uplink import FarmUplink
 from sim.scenario.scenario import PipelineSettings, Uplink
 
 COMMIT_THREADS = 4
+SECOND_THREADS = 2
+LIVES = 1000  # of the process, per flush; faults strike a call a few times only, so this is not met
 DRAIN_ATTEMPTS = 5
 DRAIN_WAIT_S = 1.0  # doubles with every attempt
+HURRY = 0.25  # of every wait between tries, where a fault proxy makes a run fail all the time
 GIVE_UP_AFTER = 25
 BLOCK_ROWS = 1_000_000
 """Rows of a farm that are made at once; bounds memory when flushes are far apart."""
@@ -68,6 +81,9 @@ class ShardPlan:
     data_faults: tuple[DataFault, ...]
     run_dir: Path
     endpoint_url: str | None
+    faults: tuple[Fault, ...] = ()
+    proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
+    timeout_s: float = TIMEOUT_S
 
 
 @dataclass
@@ -92,28 +108,49 @@ class ShardResult:
 
 Tell = Callable[[int, int], None]
 """Progress: rows simulated and rows delivered since the last call."""
+Fired = Callable[[str], None]
+"""Told the kind of each fault that struck."""
 
 
 class _Shard:
-    def __init__(self, plan: ShardPlan, store: ObjectStore, tell: Tell, stopped: Callable[[], bool]) -> None:
-        self._plan, self._store, self._tell, self._stopped = plan, store, tell, stopped
+    def __init__(
+        self,
+        plan: ShardPlan,
+        store: ObjectStore,
+        tell: Tell,
+        stopped: Callable[[], bool],
+        fired: Fired,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._plan, self._store, self._tell, self._stopped, self._fired = plan, store, tell, stopped, fired
+        self._sleep = sleep
         self._env = simpy.Environment()
         self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults)
         settings = plan.pipeline
         self._configs = node_configs(
             plan.farm, plan.seed, settings.flush_every_s, settings.window_s, settings.allowed_lateness_s
         )
-        folder = plan.run_dir / "nodes"
-        self._nodes = [
-            EdgeNode(config, folder / plan.farm.farm_id / f"{config.turbine_id}.db") for config in self._configs
-        ]
+        self._folder = plan.run_dir / "nodes"
+        shutil.rmtree(self._folder / plan.farm.farm_id, ignore_errors=True)  # of a worker that was killed
+        self._faults = ShardFaults(plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired)
+        self._begin_life()
+        second = set(self._faults.second_writers([config.turbine_id for config in self._configs]))
+        self._second = [node for node in self._fresh() if node.config.turbine_id in second]
         self._uplink = FarmUplink(
             self._env, plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
         )
-        self._folder = folder
         self.result = ShardResult(
             plan.farm.farm_id, plan.farm.region, len(self._nodes), freshness_s=self._uplink.freshness_s
         )
+
+    def _fresh(self) -> list[EdgeNode]:
+        folder = self._folder / self._plan.farm.farm_id
+        return [EdgeNode(config, folder / f"{config.turbine_id}.db") for config in self._configs]
+
+    def _begin_life(self) -> None:
+        """A process that knows nothing: new nodes, and the store as they see it."""
+        self._nodes = self._fresh()
+        self._seen = self._faults.life(self._store)
 
     def run(self) -> None:
         self._check_stop()
@@ -165,34 +202,88 @@ class _Shard:
 
     def _flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[simpy.Process]:
         begun = time.perf_counter()
+        if self._plan.proxied:
+            self._tell_time()
         delivered: list[Delivered] = []
+        last = ""
+        with self._second_writer(until_us):
+            for _ in range(LIVES):
+                try:
+                    self._deliver(pool, until_us, delivered)
+                    break
+                except Crash as crash:
+                    self._begin_life()
+                    last = str(crash)
+            else:
+                self.result.undelivered |= {node.config.turbine_id: f"crashed at {last}" for node in self._nodes}
+        self.result.pipeline_s += time.perf_counter() - begun
+        delivered.sort(key=lambda d: (d.node.config.turbine_id, d.first_id))  # the order of wall time is not ours
+        return [self._uplink.send(d.bytes, d.event_us) for d in delivered]
+
+    def _deliver(self, pool: ThreadPoolExecutor, until_us: int | None, delivered: list[Delivered]) -> None:
+        """One life's try at it. Raises Crash, StoreGone, Stopped."""
         out_of_reach = 0
-        with contextlib.closing(run(self._nodes, self._store, self, pool, until_us)) as results:
+        wanted = not self._faults.keeps_out()
+        with contextlib.closing(run(self._switched_on(), self._seen, self, pool, until_us)) as results:
             for result in results:
                 self._check_stop()
                 if isinstance(result, Failed):
                     self.result.undelivered[result.node.config.turbine_id] = str(result.error)
                     out_of_reach = out_of_reach + 1 if isinstance(result.error, Unavailable) else 0
-                    if out_of_reach >= GIVE_UP_AFTER:
+                    if out_of_reach >= GIVE_UP_AFTER and wanted:
                         raise StoreGone(str(result.error))
                 else:
                     out_of_reach = 0
                     self._count(result)
                     delivered.append(result)
-        self.result.pipeline_s += time.perf_counter() - begun
-        delivered.sort(key=lambda d: (d.node.config.turbine_id, d.first_id))  # the order of wall time is not ours
-        return [self._uplink.send(d.bytes, d.event_us) for d in delivered]
+
+    def _switched_on(self) -> list[EdgeNode]:
+        """The nodes that are not off. One that was comes back without its memory, and with a backlog."""
+        on: list[EdgeNode] = []
+        for place, node in enumerate(self._nodes):
+            if self._faults.offline(node.config.turbine_id):
+                self._nodes[place] = EdgeNode(node.config, node.database)
+            else:
+                on.append(node)
+        return on
+
+    @contextlib.contextmanager
+    def _second_writer(self, until_us: int | None) -> Iterator[None]:
+        """Another process that delivers for some of the nodes, side by side with ours, as long as the block lasts."""
+        if not self._second:
+            yield
+            return
+
+        def write() -> None:
+            with ThreadPoolExecutor(SECOND_THREADS) as pool:
+                for result in run(self._second, self._faults.line(self._store), self, pool, until_us):
+                    if isinstance(result, Delivered):
+                        self._fired(SECOND_WRITER)
+
+        thread = threading.Thread(target=write, name="second-writer")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
 
     def _drain(self, pool: ThreadPoolExecutor) -> list[simpy.Process]:
         arrivals: list[simpy.Process] = []
         for attempt in range(DRAIN_ATTEMPTS):
             self.result.undelivered.clear()
             arrivals += self._flush(pool, _EVERYTHING_US)
-            self.result.undelivered |= {n.config.turbine_id: str(n.stopped) for n in self._nodes if n.stopped}
-            if all(n.stopped for n in self._nodes if n.config.turbine_id in self.result.undelivered):
+            stopped = [node for node in (*self._nodes, *self._second) if node.stopped]
+            self.result.undelivered |= {n.config.turbine_id: str(n.stopped) for n in stopped}
+            if all(turbine in {n.config.turbine_id for n in stopped} for turbine in self.result.undelivered):
                 break
-            time.sleep(DRAIN_WAIT_S * 2**attempt)
+            self._sleep(DRAIN_WAIT_S * 2**attempt)
         return arrivals
+
+    def _tell_time(self) -> None:
+        try:
+            tell_time(self._plan.endpoint_url or "", self._plan.farm.farm_id, self._env.now)
+        except OSError as error:
+            raise StoreGone(f"the fault proxy is gone: {error}") from error
 
     def _count(self, batch: Delivered) -> None:
         rows = len(batch.event_us)
@@ -218,14 +309,16 @@ class _Shard:
         pq.write_table(self._model.states(), folder / f"states-{self._plan.farm.farm_id}.parquet")
 
 
-def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool]) -> ShardResult:
+def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired) -> ShardResult:
     """Run one farm, or as much of it as there is time for. Raises NodeFileError, OSError.
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are written in any case.
     """
     recorder = Recorder(plan.farm.farm_id)
     begun = time.perf_counter()
-    shard = _Shard(plan, Retrying(S3ObjectStore(plan.endpoint_url), recorder.append), tell, stopped)
+    sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
+    store = Retrying(S3ObjectStore(plan.endpoint_url, plan.timeout_s), recorder.append, sleep=sleep)
+    shard = _Shard(plan, store, tell, stopped, fired, sleep)
     try:
         shard.run()
     except Stopped:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline import lake
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
+from sim.chaos.faults import KINDS, Fault
+from sim.chaos.proxy import FaultProxy, address
 from sim.measure.ceiling import measure
 from sim.run.localstack import EmbeddedLocalStack, StoreError
 
@@ -58,6 +60,34 @@ def endpoint_of(options: Options) -> str | None:
     if named and not lake.is_loopback(named) and not options.allow_remote:
         raise StoreError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
     return named or None
+
+
+def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
+    """Raises StoreError when faults of the wire are wanted before a store where they must not or cannot be."""
+    endpoint_url = endpoint_of(options)
+    if _of_the_wire(faults) and endpoint_url is not None:
+        try:
+            address(endpoint_url)
+        except ValueError as error:
+            raise StoreError(f"{error}; run without faults: --set 'faults=[]'") from error
+
+
+@contextmanager
+def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
+    """The fault proxy before a target, None when no fault needs one. Raises StoreError."""
+    wire = _of_the_wire(faults)
+    if not wire:
+        yield None
+        return
+    try:
+        with FaultProxy(target.endpoint_url, seed, wire) as proxy:
+            yield proxy
+    except (ValueError, TimeoutError) as error:
+        raise StoreError(f"the fault proxy: {error or 'a late commit was not made in time'}") from error
+
+
+def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
+    return [(number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].worlds]
 
 
 @contextmanager

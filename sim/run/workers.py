@@ -1,5 +1,10 @@
 """Shards over worker processes: largest farm first, progress on the way, and an orderly end whatever happens.
 
+Each worker has a pool, a queue and an event of its own, so that one that is killed takes nothing with it: not the work
+of another, not a lock that others wait for. A worker that dies by itself ends the run; one that a fault of the scenario
+kills (a real SIGKILL from here) is replaced, and its shard runs again from the start: the simulation is the
+same again, its node files are written anew, and the lake goes on from the checkpoints.
+
 Workers are spawned, not forked (threads and sockets do not survive a fork). They ignore Ctrl-C, which reaches the whole
 process group: the parent alone decides, sets `stop`, and gives them STOP_WITHIN_S to write what they know before it
 ends them. A worker whose parent has died ends itself.
@@ -12,27 +17,35 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Event
-from typing import Any
+from multiprocessing.context import SpawnContext
+from typing import TYPE_CHECKING, Any
 
+from sim.chaos.faults import Struck
+from sim.run.planned import KILL
 from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
 
 STOP_WITHIN_S = 20.0
 POLL_S = 0.2
+KILL_POLL_S = 0.005  # while there is a worker to be killed: the moment is told in rows, and passes
 
 
 class WorkerDied(Exception):
     """A worker process ended without a result: killed, or out of memory."""
 
 
+Message = tuple[str, int, int]
+"""From a worker: ("pid", its id, 0) as a shard begins, ("rows", simulated, delivered), or (kind of fault, 1, 0)."""
 _shared: dict[str, Any] = {}  # set in a worker when it starts: the queue and the event cannot travel with a task
 
 
-def _start_worker(queue: SimpleQueue[tuple[int, int]], stop: Event) -> None:
+def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _shared.update(queue=queue, stop=stop)
@@ -47,7 +60,53 @@ def _start_worker(queue: SimpleQueue[tuple[int, int]], stop: Event) -> None:
 
 
 def _work(plan: ShardPlan) -> ShardResult:
-    return run_shard(plan, lambda made, delivered: _shared["queue"].put((made, delivered)), _shared["stop"].is_set)
+    put = _shared["queue"].put
+    put(("pid", os.getpid(), 0))
+    return run_shard(
+        plan,
+        lambda made, delivered: put(("rows", made, delivered)),
+        _shared["stop"].is_set,
+        lambda kind: put((kind, 1, 0)),
+    )
+
+
+class _Worker:
+    """One process and the shard it works on. `made`, `delivered`: rows of that shard so far."""
+
+    def __init__(self, context: SpawnContext) -> None:
+        self._queue: SimpleQueue[Message] = context.SimpleQueue()
+        self._stop = context.Event()
+        self.pool = ProcessPoolExecutor(1, context, _start_worker, (self._queue, self._stop))
+        self.killed = False
+        self.made = self.delivered = 0
+        self._pid: int | None = None
+
+    def begin(self, plan: ShardPlan) -> None:
+        self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
+        self.future: Future[ShardResult] = self.pool.submit(_work, plan)
+
+    def listen(self, struck: Struck) -> tuple[int, int]:
+        """Take in what the worker said; rows simulated and delivered since the last time."""
+        made, delivered = self.made, self.delivered
+        while not self._queue.empty():
+            what, a, b = self._queue.get()
+            if what == "pid":
+                self._pid = a
+            elif what == "rows":
+                self.made, self.delivered = self.made + a, self.delivered + b
+            else:
+                struck.fired[what] += a
+        return self.made - made, self.delivered - delivered
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            self.killed = True
+
+    def tell_to_stop(self) -> None:
+        if not self.killed:  # it may have held the event's lock
+            self._stop.set()
 
 
 def run_all(
@@ -56,56 +115,71 @@ def run_all(
     progress: Callable[[int, int], None],
     require_healthy: Callable[[], None],
     results: list[ShardResult],
+    kills: Mapping[str, Sequence[int]],
+    struck: Struck,
 ) -> None:
     """Run every shard and append its result to `results` as it comes.
 
-    progress: called in this thread with rows simulated and delivered. require_healthy: called now and
-    then; what it raises ends the run. Raises that, StoreGone, what a shard raised, WorkerDied or KeyboardInterrupt;
-    whatever it raises, no worker is left and what the shards came to is in `results`.
+    progress: called in this thread with rows simulated and delivered (negative when a shard begins again).
+    require_healthy: called now and then; what it raises ends the run. kills: farm to the numbers of rows made at which
+    its worker is killed. struck: counts the faults that shards tell of, and the kills. Raises what `require_healthy`
+    raises, StoreGone, what a shard raised, WorkerDied or KeyboardInterrupt; whatever it raises, no worker is left and
+    what the shards came to is in `results`.
     """
     context = multiprocessing.get_context("spawn")
-    queue: SimpleQueue[tuple[int, int]] = context.SimpleQueue()
-    stop = context.Event()
-    pool = ProcessPoolExecutor(min(workers, len(plans)), context, _start_worker, (queue, stop))
-    pending: set[Future[ShardResult]] = set()
+    waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))  # the largest is taken first, from the end
+    left = {farm: list(rows) for farm, rows in kills.items()}
+    crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
+    busy: list[_Worker] = []
     try:
-        largest_first = sorted(plans, key=lambda plan: -len(plan.farm.turbine_ids))
-        pending |= {pool.submit(_work, plan) for plan in largest_first}
-        while pending:
-            done, _ = wait(pending, POLL_S, FIRST_COMPLETED)
-            _drain(queue, progress)
-            for future in done:
-                pending.remove(future)
-                results.append(future.result())
-                if results[-1].error is not None:
-                    raise StoreGone(results[-1].error)
+        while waiting or busy:
+            for worker in [worker for worker in crew if worker not in busy][: len(waiting)]:
+                worker.begin(waiting.pop())
+                busy.append(worker)
+            poll_s = KILL_POLL_S if any(left.get(worker.plan.farm.farm_id) for worker in busy) else POLL_S
+            wait([worker.future for worker in busy], poll_s, FIRST_COMPLETED)
+            for worker in list(busy):
+                if any(news := worker.listen(struck)):
+                    progress(*news)
+                due = left.get(worker.plan.farm.farm_id)
+                if worker.future.done():
+                    busy.remove(worker)
+                    if worker.killed:
+                        worker.pool.shutdown(wait=False)
+                        crew[crew.index(worker)] = _Worker(context)
+                    if worker.killed and isinstance(worker.future.exception(), BrokenProcessPool):
+                        struck.fired[KILL] += 1
+                        progress(-worker.made, -worker.delivered)
+                        waiting.append(worker.plan)
+                        continue
+                    results.append(worker.future.result())
+                    if results[-1].error is not None:
+                        raise StoreGone(results[-1].error)
+                elif due and worker.made >= due[0] and not worker.killed:
+                    due.pop(0)
+                    worker.kill()
             require_healthy()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process ended by itself: killed from outside, or out of memory") from error
     finally:
-        stop.set()
-        _end(pool, queue)
-        results += [f.result() for f in pending if f.done() and not f.cancelled() and f.exception() is None]
+        _end(crew)
+        done = [worker.future for worker in busy if worker.future.done() and not worker.future.cancelled()]
+        results += [future.result() for future in done if future.exception() is None]
 
 
-def _drain(queue: SimpleQueue[tuple[int, int]], progress: Callable[[int, int], None]) -> None:
-    made = delivered = 0
-    while not queue.empty():
-        a, b = queue.get()
-        made, delivered = made + a, delivered + b
-    if made or delivered:
-        progress(made, delivered)
-
-
-def _end(pool: ProcessPoolExecutor, queue: SimpleQueue[tuple[int, int]]) -> None:
+def _end(crew: Sequence[_Worker]) -> None:
     """Let the workers finish writing, then make sure of it."""
     processes = multiprocessing.active_children()
-    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in crew:
+        worker.tell_to_stop()
+        worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S
     while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
-        _drain(queue, lambda made, delivered: None)  # a full pipe would hold the workers up
+        for worker in crew:
+            worker.listen(Struck())  # a full pipe would hold the workers up
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():
             process.kill()
-    pool.shutdown(wait=True)
+    for worker in crew:
+        worker.pool.shutdown(wait=True)

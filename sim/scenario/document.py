@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from pipeline.records import CHANNEL_NAMES
+from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
+from sim.chaos.faults import KINDS as DELIVERY
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
 from sim.model.faults import KINDS
@@ -24,11 +25,13 @@ from sim.units import (
     DURATION_PATTERN,
     INSTANT_PATTERN,
     RATE_PATTERN,
+    SHARE_PATTERN,
     parse_bit_rate,
     parse_count,
     parse_duration,
     parse_instant,
     parse_rate,
+    parse_share,
 )
 from sim.yamlfile import suggestion
 
@@ -86,6 +89,18 @@ def _word(text: str) -> str:
     return text
 
 
+def _delivery(text: str) -> str:
+    if text in KINDS:
+        raise ValueError(f"{text} is a fault of the data; it belongs in data_faults")
+    return _one_of("kind of fault", tuple(DELIVERY))(text)
+
+
+def _often(text: str) -> int:
+    if (count := parse_count(text)) == 0:
+        raise ValueError("'0' times is never; write 1 or more, or remove the fault")
+    return count
+
+
 def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
@@ -115,6 +130,21 @@ Name = Annotated[str, _text(_name), _text_schema(_NAME)]
 Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
 Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
 FaultKind = Annotated[str, _text(_one_of("kind of data fault", tuple(KINDS))), WithJsonSchema({"enum": list(KINDS)})]
+DeliveryKind = Annotated[str, _text(_delivery), WithJsonSchema({"enum": list(DELIVERY)})]
+BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
+Share = Annotated[
+    float,
+    _text(parse_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                {"type": "string", "pattern": SHARE_PATTERN},
+            ]
+        }
+    ),
+]
+Often = Annotated[int, _text(_often), _count_schema(minimum=1)]
 Threshold = Annotated[Expectation, _text(parse_expectation), _text_schema(THRESHOLD_PATTERN)]
 
 
@@ -201,6 +231,33 @@ class DataFaultChoice(_Mapping):
     farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
 
 
+class FaultChoice(_Mapping):
+    """One fault of delivery; the lake must not show it."""
+
+    kind: DeliveryKind = Field(description="What goes wrong.", examples=["node.crash"])
+    at: tuple[Word, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Only at these store calls of a node: recover, data, manifest, checkpoint, history; for node.crash"
+        " with before- or after- in front. All that the kind can strike when absent.",
+        examples=[["before-manifest", "after-data"]],
+    )
+    share: Share | None = Field(
+        default=None, description="Of the calls, or of the nodes; all when absent.", examples=["5/100", "5%"]
+    )
+    begin: Duration | None = Field(
+        default=None, alias="from", description="From when on, counted from the run's start.", examples=["20m"]
+    )
+    length: LongDuration | None = Field(default=None, alias="for", description="How long.", examples=["3m"])
+    farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
+    buckets: tuple[BucketName, ...] | None = Field(
+        default=None, min_length=1, description="Only these buckets; all when absent.", examples=[["validated"]]
+    )
+    count: Often | None = Field(
+        default=None, description="At most so many times; worker.kill: exactly (1 when absent).", examples=[2]
+    )
+
+
 class Document(_Mapping):
     """A windfleet scenario."""
 
@@ -218,6 +275,9 @@ class Document(_Mapping):
     uplink: UplinkChoice = Field(default_factory=UplinkChoice)
     data_faults: tuple[DataFaultChoice, ...] = Field(
         default=(), description="Faults of the data: the lake must show them or quarantine them."
+    )
+    faults: tuple[FaultChoice, ...] = Field(
+        default=(), description="Faults of delivery: the lake must be the same as without them."
     )
     expect: tuple[Threshold, ...] = Field(
         default=(), description="What must hold, as 'figure op value'.", examples=[["rows.lost == 0"]]

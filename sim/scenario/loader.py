@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from sim import yamlfile
 from sim.fleet import Fleet, FleetError, load_fleet
 from sim.model.faults import DataFault
-from sim.scenario import fleets, rules, sources, text
+from sim.scenario import delivery, fleets, rules, sources, text
 from sim.scenario.document import DataFaultChoice, Document
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
 from sim.scenario.wording import empty, model_of, name, place, translate
@@ -46,7 +46,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     except ValidationError as error:
         wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
         problems += [wrong for wrong in wrongs if wrong is not None]
-    problems += [Problem.at(place(tree, at, key), message) for at, message, key in rules.check(data)]
+    problems += [
+        Problem.at(place(tree, at, key), message) for at, message, key in (*rules.check(data), *delivery.check(data))
+    ]
     fleet, more = _fleet(tree, data, path)
     problems += more
     if problems or document is None or fleet is None:
@@ -69,6 +71,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         ),
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
         data_faults=tuple(_fault(choice) for choice in document.data_faults),
+        faults=tuple(delivery.fault(choice) for choice in document.faults),
         expect=document.expect,
         text=text.write(data),
     )

@@ -42,12 +42,13 @@ def check(data: dict[str, Any]) -> Found:
 
 
 def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
-    """Farms that a data fault names must take part in the run."""
-    for i, fault in enumerate(_list(data, "data_faults")):
-        for j, farm in enumerate(_list(fault, "farms")):
-            if isinstance(farm, str) and farm not in farms:
-                message = f"farm '{farm}' takes no part in this run{suggestion(farm, farms)}"
-                yield Finding(("data_faults", i, "farms", j), message)
+    """Farms that a fault names must take part in the run."""
+    for section in ("data_faults", "faults"):
+        for i, fault in enumerate(listed(data, section)):
+            for j, farm in enumerate(listed(fault, "farms")):
+                if isinstance(farm, str) and farm not in farms:
+                    message = f"farm '{farm}' takes no part in this run{suggestion(farm, farms)}"
+                    yield Finding((section, i, "farms", j), message)
 
 
 def _span(data: dict[str, Any]) -> Found:
@@ -59,8 +60,8 @@ def _span(data: dict[str, Any]) -> Found:
         return
     if "duration" not in clock and "end" not in clock:
         yield Finding(("clock",), "missing key 'duration' in clock; add for example 'duration: 1h', or an 'end'")
-    start, end = _read(data, ("clock", "start"), parse_instant), _read(data, ("clock", "end"), parse_instant)
-    length = _read(data, ("clock", "duration"), parse_duration)
+    start, end = read(data, ("clock", "start"), parse_instant), read(data, ("clock", "end"), parse_instant)
+    length = read(data, ("clock", "duration"), parse_duration)
     if start is not None and end is not None:
         if end < start:
             yield Finding(("clock", "end"), f"clock.end: {clock['end']} is before the start, {clock['start']}")
@@ -80,11 +81,11 @@ def _span(data: dict[str, Any]) -> Found:
 
 def _steps(data: dict[str, Any]) -> Found:
     """The sample step divides everything cut by time, and windows divide a day, so that none lies in two dates."""
-    sample = _read(data, ("clock", "sample_every"), parse_duration)
-    window = _read(data, ("pipeline", "window"), parse_duration)
+    sample = read(data, ("clock", "sample_every"), parse_duration)
+    window = read(data, ("pipeline", "window"), parse_duration)
     spans = {
-        "clock.duration": _duration(data),
-        "pipeline.flush_every": _read(data, ("pipeline", "flush_every"), parse_duration),
+        "clock.duration": duration_us(data),
+        "pipeline.flush_every": read(data, ("pipeline", "flush_every"), parse_duration),
         "pipeline.window": window,
     }
     lengths = {name: us for name, us in spans.items() if us}
@@ -101,7 +102,7 @@ def _steps(data: dict[str, Any]) -> Found:
 
 def _whole_seconds(data: dict[str, Any]) -> Found:
     for key in ("flush_every", "window", "allowed_lateness"):
-        us = _read(data, ("pipeline", key), parse_duration)
+        us = read(data, ("pipeline", key), parse_duration)
         if us and us % SECOND_US:
             yield Finding(
                 ("pipeline", key), f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it"
@@ -110,7 +111,7 @@ def _whole_seconds(data: dict[str, Any]) -> Found:
 
 def _faults(data: dict[str, Any]) -> Found:
     """Settings of a data fault that its kind does not have, and channels that it cannot take."""
-    for i, fault in enumerate(_list(data, "data_faults")):
+    for i, fault in enumerate(listed(data, "data_faults")):
         name = fault.get("kind") if isinstance(fault, dict) else None
         if not isinstance(name, str) or name not in KINDS:
             continue
@@ -119,7 +120,7 @@ def _faults(data: dict[str, Any]) -> Found:
             if key in fault and not has:
                 message = f"data_faults[{i}].{key}: {name} has no {key}; remove the key"
                 yield Finding(("data_faults", i, key), message, key=True)
-        for j, channel in enumerate(_list(fault, "channels") if kind.channels else []):
+        for j, channel in enumerate(listed(fault, "channels") if kind.channels else []):
             if channel in CHANNEL_NAMES and channel not in kind.channels:
                 message = (
                     f"data_faults[{i}].channels[{j}]: {name} cannot take {channel}; it takes {', '.join(kind.channels)}"
@@ -127,11 +128,12 @@ def _faults(data: dict[str, Any]) -> Found:
                 yield Finding(("data_faults", i, "channels", j), message)
 
 
-def _duration(data: dict[str, Any]) -> int | None:
-    start, end = _read(data, ("clock", "start"), parse_instant), _read(data, ("clock", "end"), parse_instant)
+def duration_us(data: dict[str, Any]) -> int | None:
+    """How long the run is, however it is said; None when that cannot be read."""
+    start, end = read(data, ("clock", "start"), parse_instant), read(data, ("clock", "end"), parse_instant)
     if start is not None and end is not None:
         return max(0, instant_us(end) - instant_us(start))
-    return _read(data, ("clock", "duration"), parse_duration)
+    return read(data, ("clock", "duration"), parse_duration)
 
 
 def _divisor(whole: int, wanted: int) -> int:
@@ -140,19 +142,21 @@ def _divisor(whole: int, wanted: int) -> int:
     return next((whole // parts for parts in range(first, first + 1000) if whole % parts == 0), 1)
 
 
-def _read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | None:
+def read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | None:
     """The value at the path, or None when it is absent or wrong in itself (which the models report)."""
     node: Any = data
     for step in path:
-        if not isinstance(node, dict) or step not in node:
-            return None
-        node = node[step]
+        if isinstance(node, dict):
+            node = node.get(step)
+        else:
+            node = node[step] if isinstance(node, list) and isinstance(step, int) and step < len(node) else None
     try:
         return parse(node) if isinstance(node, str) else None
     except ValueError:
         return None
 
 
-def _list(data: Any, key: str) -> list[Any]:
+def listed(data: Any, key: str) -> list[Any]:
+    """The list under a key, empty when there is none."""
     found = data.get(key) if isinstance(data, dict) else None
     return found if isinstance(found, list) else []

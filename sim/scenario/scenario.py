@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from sim.chaos.faults import Fault
 from sim.fleet import Fleet
 from sim.measure.thresholds import Expectation
 from sim.model.faults import DataFault
@@ -83,5 +84,6 @@ class Scenario(BaseModel):
     pipeline: PipelineSettings
     uplink: Uplink
     data_faults: tuple[DataFault, ...]
+    faults: tuple[Fault, ...]
     expect: tuple[Expectation, ...]
     text: str

@@ -15,7 +15,10 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from sim.chaos.faults import KINDS as DELIVERY
+from sim.chaos.faults import Kind
 from sim.model.faults import KINDS
+from sim.scenario import delivery
 from sim.scenario.document import Document
 
 SCHEMA_FILE: Final = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
@@ -52,6 +55,7 @@ def make() -> dict[str, Any]:
     schema["if"], schema["then"] = {"not": {"required": ["extends"]}}, whole  # the rest may be inherited
     clock["not"] = {"required": ["duration", "end"]}
     fault["allOf"] = [_kind(name) for name in KINDS]
+    parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY.values()]
     schema["title"] = "windfleet scenario"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -62,6 +66,16 @@ def _kind(name: str) -> dict[str, Any]:
     channels = {"items": {"enum": list(kind.channels)}} if kind.channels else False
     then = {"channels": channels} if kind.delay_s else {"channels": channels, "delay": False}
     return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then}}
+
+
+def _delivery(kind: Kind) -> dict[str, Any]:
+    """What a delivery fault of one kind may say, and must."""
+    settings: dict[str, Any] = {key: False for key, has in delivery.takes(kind).items() if not has}
+    if "at" not in settings:
+        settings["at"] = {"items": {"enum": list(delivery.places(kind))}}
+    must = ["from", "for"] if kind.windowed else []
+    must += ["buckets"] if kind.name == "bucket.refuses" else []
+    return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": {"properties": settings, "required": must}}
 
 
 def text() -> str:

@@ -22,13 +22,13 @@ def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | Non
     kind, above = error["type"], loc[:-1]
     inside = f"in {name(above)}" if above else "at the top level"
     if kind == "extra_forbidden":
-        hint = suggestion(str(loc[-1]), _model_at(above).model_fields)
-        other = next((section for section, model in _sections() if str(loc[-1]) in model.model_fields), None)
+        hint = suggestion(str(loc[-1]), fields(_model_at(above)))
+        other = next((section for section, model in _sections() if str(loc[-1]) in fields(model)), None)
         if other is not None and "did you mean" not in hint:
             hint = f"; it belongs in {other}"
         return Problem.at(place(tree, loc, key=True), f"unknown key '{loc[-1]}' {inside}{hint}")
     if kind == "missing":
-        examples = _model_at(above).model_fields[str(loc[-1])].examples
+        examples = fields(_model_at(above))[str(loc[-1])].examples
         hint = f"; add for example '{loc[-1]}: {examples[0]}'" if examples else ""
         return Problem.at(place(tree, above), f"missing key '{loc[-1]}' {inside}{hint}")
     if kind in _SHAPES:
@@ -50,8 +50,13 @@ def _model_at(loc: Path) -> type[BaseModel]:
     model: type[BaseModel] = Document
     for step in loc:
         if isinstance(step, str):
-            model = model_of(model.model_fields[step]) or model
+            model = model_of(fields(model)[step]) or model
     return model
+
+
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the keys that a user writes."""
+    return {field.alias or key: field for key, field in model.model_fields.items()}
 
 
 def model_of(field: FieldInfo) -> type[BaseModel] | None:
