@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.check.canon import Ints
 from sim.check.checkpoints import check_checkpoints
 from sim.check.compare import compare_rows
 from sim.check.compare_windows import compare_windows
+from sim.check.detection import Score, score
 from sim.check.expect import Expectation, expect, late
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey
@@ -35,7 +37,7 @@ from sim.check.windows import expect_windows
 @dataclass(frozen=True)
 class Share:
     """The work: `objects` by stage (also `metadata` and `checkpoints`), `guests` by stage, `truth` of these
-    turbines.
+    turbines, and the same with times (`events`), None if detection cannot be scored.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Share:
     objects: dict[str, list[ObjectRef]]
     guests: dict[str, list[ObjectRef]]
     truth: pa.Table
+    events: pa.Table | None = None
 
 
 @dataclass
@@ -67,6 +70,7 @@ class ShareVerdict:
     manifest_mismatches: int = 0
     checkpoint_mismatches: int = 0
     leaks: int = 0
+    detection: Score | None = None
     errors: list[str] = field(default_factory=list)
 
 
@@ -130,6 +134,7 @@ def _judge(
     blamed: set[str] = set()
     objects: dict[str, DataObject] = {}
     present = {}
+    quarantine: tuple[StageRows, Ints] | None = None
     for stage in ALL_STAGES:
         lake = read_stage(
             privacy.watch(reader, stage), stage, share.objects.get(stage, []), share.guests.get(stage, [])
@@ -142,6 +147,7 @@ def _judge(
         objects |= _note(stage, lake, whose, expected, share_of, blamed, out)
         if stage == "quarantine":
             out.by_rule = _by_rule(lake)
+            quarantine = lake, whose.owner
         if not nodes:
             continue
         if stage in ROW_STAGES:
@@ -153,6 +159,8 @@ def _judge(
             out.windows = len(windows.owner)
             wrong, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
             out.windows_wrong += wrong
+            if share.events is not None and quarantine is not None:
+                out.detection = score(share.events, nodes, lake, whose.owner, *quarantine)
             blamed |= names
     if not nodes:
         return

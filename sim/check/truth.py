@@ -77,3 +77,10 @@ def summary(parts: list[Mapping[str, Mapping[str, int]]]) -> list[dict[str, obje
         by_rule = {rule: total[rule] for rule in RULES if rule in total}
         out.append({"kind": kind, "injected": total["injected"], "rows": total["rows"], "quarantined_by_rule": by_rule})
     return out
+
+
+def with_detection(truth: list[dict[str, object]], detection: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The summary, with how many of the faults could be found, how many were, and the median delay where known."""
+    by_kind = {entry["kind"]: entry for entry in detection}
+    names = ("detectable", "found", "delay_s")
+    return [entry | {n: by_kind[entry["kind"]][n] for n in names if entry["kind"] in by_kind} for entry in truth]

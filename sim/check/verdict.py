@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import QUARANTINE, RULES
+from sim.check.detection import Score, read_events
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import ALL_STAGES, ROW_STAGES, bucket_of, read_batch_key, read_checkpoint_key
 from sim.check.lake import LakeError, LakeReader, ObjectRef
@@ -28,7 +29,7 @@ from sim.check.nodes import NodeFile, discover
 from sim.check.privacy import PROTECTED
 from sim.check.share import Share, ShareVerdict, judge_share, search_strange
 from sim.check.tally import FATES, there
-from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary
+from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
 
 SHARE_TURBINES: Final = 64
 SHARE_BYTES: Final = 96 * 1024 * 1024  # of node databases: some 700,000 rows
@@ -44,11 +45,13 @@ Progress = Callable[[int, int], None]
 class Verdict:
     """What the oracle says. `figures` are counts by their stable names; `findings` at most 200, `counts` has all kinds.
 
+    `detection` is per kind of fault (see sim.check.detection), empty without ground truth.
+
     `digest` is empty when not every data object could be read. `completeness` is per farm, stage and hour.
     """
 
     status: str = "unknown"
-    figures: dict[str, int] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
     rows_by_stage: dict[str, int] = field(default_factory=dict)
     quarantined_by_rule: dict[str, int] = field(default_factory=dict)
     objects: int = 0
@@ -57,6 +60,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     truth: list[dict[str, object]] = field(default_factory=list)
+    detection: list[dict[str, object]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
@@ -73,8 +77,9 @@ def judge(
     errors = []
     try:
         faults = read_truth(truth) if truth else None
+        events = read_events(truth) if truth else None
     except TruthError as error:
-        faults = None
+        faults = events = None
         errors.append(str(error))
     try:
         refs = lake.objects()
@@ -86,7 +91,8 @@ def judge(
         if faults is not None:
             names = pa.array([file.turbine for file in share.files], pa.string())
             mine = faults.filter(pc.is_in(faults.column("turbine_id"), value_set=names))
-            shares[share.number] = replace(share, truth=mine)
+            its = None if events is None else events.filter(pc.is_in(events.column("turbine_id"), value_set=names))
+            shares[share.number] = replace(share, truth=mine, events=its)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
     strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, PROTECTED)]
@@ -199,7 +205,11 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
     rows: Counter[str] = Counter(dict.fromkeys(ALL_STAGES, 0))
     for part in parts:
         rows.update(part.rows)
-    figures = {
+    found = [part.detection for part in parts if part.detection is not None]
+    detection = Score()
+    for share in found:
+        detection.add(share)
+    figures: dict[str, float] = {
         "rows.generated": sum(part.generated for part in parts),
         "rows.late": sum(part.late for part in parts),
         "rows.ingested": rows["ingestion"],
@@ -213,6 +223,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         "manifest.mismatches": sum(part.manifest_mismatches for part in parts),
         "checkpoint.mismatches": sum(part.checkpoint_mismatches for part in parts),
         "privacy.leaks": sum(part.leaks for part in parts),
+        **(detection.figures() if found else {}),
     }
     complete = not errors and len(hashes) == len(data) and all(hashes.values())
     return Verdict(
@@ -225,7 +236,8 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         completeness=_completeness(parts),
         findings=findings.bounded(),
         counts=dict(sorted(findings.counts.items())),
-        truth=summary([part.truth for part in parts]),
+        truth=with_detection(summary([part.truth for part in parts]), detection.by_kind()),
+        detection=detection.by_kind(),
         errors=errors,
     )
 
@@ -241,7 +253,7 @@ def _is_data(ref: ObjectRef) -> bool:
     return ref.bucket.rsplit("-", 1)[-1] not in ("metadata", "checkpoints")
 
 
-def _status(findings: Findings, figures: dict[str, int], errors: list[str]) -> str:
+def _status(findings: Findings, figures: dict[str, float], errors: list[str]) -> str:
     if set(findings.counts) - _UNJUDGED and figures["rows.generated"]:
         return "fail"
     unjudged = bool(errors) or bool(findings.counts) or figures["rows.generated"] == 0

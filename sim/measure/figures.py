@@ -10,18 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pipeline.records import ANOMALIES, RULES
+
 Kind = Literal["counted", "modelled", "measured"]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`, `s`, `bytes`,
-    `rows/s`, `objects/s`, `requests/s`, `USD`."""
+    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`, `alarms`, `s`,
+    `bytes`, `rows/s`, `objects/s`, `requests/s`, `USD`, or none (a share)."""
 
     unit: str
     kind: Kind
     description: str
 
+
+_SCORED: Final = ("sensor.dropout", "sensor.stuck", "sensor.spike", "sensor.drift", "row.duplicate")
 
 FIGURES: Final[dict[str, Figure]] = {
     # the account of rows
@@ -48,6 +52,33 @@ FIGURES: Final[dict[str, Figure]] = {
         "leaks", "counted", "objects with a personal or exact-location value of the asset register, once per field"
     ),
     "faults.injected": Figure("faults", "counted", "data faults the simulator put into the node databases"),
+    # detection against ground truth; modelled, as both the faults and the time are
+    "detection.faults": Figure(
+        "faults", "counted", "injected faults that altered rows and that some signal could tell"
+    ),
+    "detection.found": Figure("faults", "counted", "of these, faults on which such a signal fell"),
+    "detection.alarms": Figure("alarms", "counted", "anomaly kinds and broken rules, once per turbine and window"),
+    "detection.false_alarms": Figure("alarms", "counted", "alarms that no injected fault or fault state explains"),
+    "detection.recall": Figure("", "modelled", "share of detectable faults that were found"),
+    "detection.precision": Figure("", "modelled", "share of alarms that a fault explains"),
+    "detection.delay.p50": Figure("s", "modelled", "median event time from a fault's start to its first alarm"),
+    "detection.delay.p95": Figure(
+        "s", "modelled", "95th percentile of event time from a fault's start to its first alarm"
+    ),
+    **{
+        f"detection.recall.{kind}": Figure("", "modelled", f"share of detectable {kind} faults that were found")
+        for kind in _SCORED
+    },
+    **{
+        f"detection.delay.{kind}": Figure(
+            "s", "modelled", f"median event time from the start of {kind} to its first alarm"
+        )
+        for kind in _SCORED
+    },
+    **{
+        f"detection.precision.{signal}": Figure("", "modelled", f"share of {signal} alarms that a fault explains")
+        for signal in (*ANOMALIES, *RULES)
+    },
     # the store
     "objects.written": Figure("objects", "counted", "objects created in the store, manifests and checkpoints included"),
     "bytes.written": Figure("bytes", "counted", "bytes of the objects created in the store"),

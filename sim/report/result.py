@@ -115,12 +115,16 @@ class Finding(_Record):
 
 @dataclass(frozen=True)
 class Injected(_Record):
-    """One kind of fault put into the data on purpose: how many, how many rows they touched, and where those went."""
+    """One kind of fault put into the data on purpose: how many, how many rows they touched, where those went, and how
+    many that can be detected were found, after how long (median event time). None: not scored."""
 
     kind: str
     injected: int
     rows: int
     quarantined_by_rule: dict[str, int] = field(default_factory=dict)
+    detectable: int | None = None
+    found: int | None = None
+    delay_s: float | None = None
 
 
 @dataclass(frozen=True)

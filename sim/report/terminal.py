@@ -158,8 +158,6 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(table)
     if result.truth:
         console.print(_truth(result))
-    if result.faults:
-        console.print(_delivery(result))
     for outcome in result.expectations:
         if not outcome.passed and result.lake is not None:  # without a lake that was judged the errors say it all
             value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
@@ -209,20 +207,15 @@ def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
 
 
 def _truth(result: Result) -> Table:
-    table = _table("fault in the data", ">injected", ">rows", ">quarantined", "by rule")
+    scored = any(fault.detectable is not None for fault in result.truth)
+    more = (">detectable", ">found", ">delay, median") if scored else ()
+    table = _table("fault in the data", ">injected", ">rows", *more, ">quarantined", "by rule")
     for fault in result.truth:
         rules = ", ".join(f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items())
         caught = numbers.count(sum(fault.quarantined_by_rule.values()))
-        table.add_row(fault.kind, numbers.count(fault.injected), numbers.count(fault.rows), caught, rules)
-    return table
-
-
-def _delivery(result: Result) -> Table:
-    table = _table("fault of delivery", ">planned", ">fired")
-    for fault in result.faults:
-        never = fault.planned and not fault.fired
-        fired = Text("never", "bold red") if never else Text(numbers.count(fault.fired))
-        table.add_row(fault.kind, numbers.count(fault.planned), fired)
+        found = (numbers.count(fault.detectable), numbers.count(fault.found), numbers.duration(fault.delay_s))
+        row = (fault.kind, numbers.count(fault.injected), numbers.count(fault.rows))
+        table.add_row(*row, *(found if scored else ()), caught, rules)
     return table
 
 

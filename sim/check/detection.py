@@ -1,0 +1,252 @@
+"""How well the pipeline finds what was injected: precision, recall and delay against the ground truth.
+
+An alarm is one signal in one window of one turbine. A signal is an anomaly kind that the window's latest revision in
+the lake carries, or a rule that put rows of that window into quarantine. A fault is found when an alarm of a signal
+that this fault can cause (`signals`) falls on it: the window overlaps the time of the fault [from, to), or the
+quarantined rows lie in it. An alarm on which no such fault falls is false: precision is the share of alarms that are
+not.
+
+Recall is the share of faults found, of those that altered a row and that some signal could tell. Not detectable by
+design, and so not in it: late rows (they are valid, and make a revision), and the operating state `fault`, which the
+machine tells itself and whose rows no anomaly kind judges; though an underperformance beside a stop is not false.
+A spike or drift that stays within limits and under alarms does count: it is missed, and recall says so. A kind of fault
+that is not known here is not scored, and explains any alarm.
+
+The delay is event time: from the fault's start to the end of the first window that tells, or to the first row that was
+quarantined. The way through the pipeline comes on top of it (`freshness`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.records import ANOMALIES, CHANNELS, RULES
+from sim.check.canon import NULL, Ints, integers, one
+from sim.check.nodes import Node
+from sim.check.objects import StageRows
+from sim.check.truth import TruthError
+
+EVENTS: Final = ("turbine_id", "kind", "channel", "from", "to", "rows")
+MACHINE_FAULT: Final = "state.fault"
+DATA_FAULTS: Final = ("sensor.dropout", "sensor.stuck", "sensor.spike", "sensor.drift", "row.duplicate")
+"""The kinds that recall is about."""
+SIGNALS: Final = (*ANOMALIES, *RULES)
+_ALARM: Final = {
+    "vibration_level": {"vibration"},
+    "generator_temperature": {"generator_heat"},
+    "gearbox_temperature": {"gearbox_heat"},
+    "rotor_rpm": {"overspeed", "power.rotor"},
+    "wind_speed": {"underperformance", "power.wind"},
+    "power_output": {"underperformance", "power.rotor", "power.rated", "power.wind"},
+}
+_CAN_STICK: Final = {channel.name for channel in CHANNELS if channel.stuck}
+_SECOND_US: Final = 1_000_000
+
+
+def signals(kind: str, channel: str | None) -> frozenset[str] | None:
+    """What this fault can cause: empty if nothing (not detectable), None if the kind is not known."""
+    told = _ALARM.get(channel or "", set())
+    if kind == "sensor.stuck":
+        return frozenset(told | ({"stuck"} if channel in _CAN_STICK else set()))
+    if kind in ("sensor.spike", "sensor.drift"):
+        return frozenset(told | {"range"})
+    known = {
+        "sensor.dropout": {"null"},
+        "row.duplicate": {"duplicate"},
+        "row.late": set(),
+        MACHINE_FAULT: {"underperformance"},
+    }
+    return frozenset(known[kind]) if kind in known else None
+
+
+@dataclass
+class Score:
+    """Sums that can be added up over shares. `delays_s` has one entry per fault found."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    detectable: Counter[str] = field(default_factory=Counter)
+    delays_s: dict[str, list[float]] = field(default_factory=dict)
+    found_by: dict[str, Counter[str]] = field(default_factory=dict)
+    alarms: Counter[str] = field(default_factory=Counter)
+    true_alarms: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Score) -> None:
+        for mine, theirs in (
+            (self.injected, other.injected),
+            (self.detectable, other.detectable),
+            (self.alarms, other.alarms),
+            (self.true_alarms, other.true_alarms),
+        ):
+            mine.update(theirs)
+        for kind, delays in other.delays_s.items():
+            self.delays_s.setdefault(kind, []).extend(delays)
+        for kind, by in other.found_by.items():
+            self.found_by.setdefault(kind, Counter()).update(by)
+
+    def figures(self) -> dict[str, float]:
+        """By the names of sim.measure.figures; what has no case to judge by is left out."""
+        every = [delay for delays in self.delays_s.values() for delay in delays]
+        out: dict[str, float] = {
+            "detection.faults": self.detectable.total(),
+            "detection.found": len(every),
+            "detection.alarms": self.alarms.total(),
+            "detection.false_alarms": self.alarms.total() - self.true_alarms.total(),
+        }
+        out |= _ratio("detection.recall", len(every), self.detectable.total())
+        out |= _ratio("detection.precision", self.true_alarms.total(), self.alarms.total())
+        if every:
+            p50, p95 = np.quantile(every, (0.5, 0.95))
+            out |= {"detection.delay.p50": round(float(p50), 6), "detection.delay.p95": round(float(p95), 6)}
+        for kind in DATA_FAULTS:
+            out |= _ratio(f"detection.recall.{kind}", len(self.delays_s.get(kind, ())), self.detectable[kind])
+            if delays := self.delays_s.get(kind):
+                out[f"detection.delay.{kind}"] = round(float(np.median(delays)), 6)
+        for signal in SIGNALS:
+            out |= _ratio(f"detection.precision.{signal}", self.true_alarms[signal], self.alarms[signal])
+        return out
+
+    def by_kind(self) -> list[dict[str, object]]:
+        """Per kind of fault: {kind, injected, detectable, found, delay_s (median or None), by_signal}."""
+        return [
+            {
+                "kind": kind,
+                "injected": self.injected[kind],
+                "detectable": self.detectable[kind],
+                "found": len(self.delays_s.get(kind, ())),
+                "delay_s": float(np.median(self.delays_s[kind])) if self.delays_s.get(kind) else None,
+                "by_signal": dict(sorted(self.found_by.get(kind, Counter()).items())),
+            }
+            for kind in sorted(self.injected)
+        ]
+
+
+def _ratio(name: str, part: int, whole: int) -> dict[str, float]:
+    return {name: round(part / whole, 6)} if whole else {}
+
+
+def read_events(folder: Path) -> pa.Table | None:
+    """Faults (columns `EVENTS`, times us) and machines' fault states from a folder of ground truth; None if it holds no
+    faults' files with times. Raises TruthError."""
+    schema = pa.schema((name, pa.int64() if name in ("from", "to", "rows") else pa.string()) for name in EVENTS)
+    tables = []
+    timed = False
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise TruthError(f"{path}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
+        if {"turbine_id", "state", "from", "to"} <= set(table.column_names):
+            table = table.filter(pc.equal(table.column("state"), "fault"))
+            columns = [pa.nulls(len(table), pa.string()), pa.array([MACHINE_FAULT] * len(table), pa.string())]
+            table = table.append_column("channel", columns[0]).append_column("kind", columns[1])
+            table = table.append_column("rows", pa.array([1] * len(table), pa.int64()))
+        elif set(EVENTS) <= set(table.column_names):
+            timed = True
+        else:
+            continue
+        tables.append(
+            pa.table([_plain(table.column(name)).cast(schema.field(name).type) for name in EVENTS], schema=schema)
+        )
+    return pa.concat_tables(tables) if timed else None
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    array = one(column)
+    return (
+        array.cast(pa.timestamp("us", array.type.tz)).view(pa.int64()) if pa.types.is_timestamp(array.type) else array
+    )
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """All alarms of a share, arrays of shape (alarms,): index of the node, of the signal in `SIGNALS`, first and last
+    moment it is about, and the moment from which it is known (us)."""
+
+    owner: Ints
+    signal: Ints
+    first: Ints
+    last: Ints
+    known: Ints
+
+
+def score(
+    events: pa.Table, nodes: Sequence[Node], aggregated: StageRows, windows: Ints, quarantine: StageRows, rejected: Ints
+) -> Score:
+    """`windows` and `rejected`: whose each row of the two stages is (index of the node, -1 for nobody's)."""
+    index = {node.turbine: i for i, node in enumerate(nodes)}
+    alarms = _all(_anomalies(aggregated, windows), _rejections(nodes, quarantine, rejected))
+    out = Score()
+    true = np.zeros(len(alarms.owner), dtype=bool)
+    for event in events.to_pylist():
+        kind, owner = event["kind"], index.get(event["turbine_id"], -1)
+        if owner < 0 or not event["rows"]:
+            continue
+        can = signals(kind, event["channel"])
+        out.injected[kind] += 1
+        falls = (alarms.owner == owner) & (alarms.first < event["to"]) & (alarms.last >= event["from"])
+        if can is not None:
+            falls &= np.isin(alarms.signal, [SIGNALS.index(signal) for signal in can])
+        true |= falls
+        if kind in DATA_FAULTS and can:
+            out.detectable[kind] += 1
+            if falls.any():
+                known = np.maximum(alarms.known[falls], event["from"])
+                out.delays_s.setdefault(kind, []).append(float(known.min() - event["from"]) / _SECOND_US)
+                by = out.found_by.setdefault(kind, Counter())
+                by.update({SIGNALS[i] for i in alarms.signal[falls].tolist()})
+    for i, is_true in zip(alarms.signal.tolist(), true.tolist(), strict=True):
+        out.alarms[SIGNALS[i]] += 1
+        out.true_alarms[SIGNALS[i]] += is_true
+    return out
+
+
+def _all(a: Alarms, b: Alarms) -> Alarms:
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return Alarms(*(np.concatenate(pair) for pair in pairs))
+
+
+def _anomalies(aggregated: StageRows, owner: Ints) -> Alarms:
+    """The anomaly kinds of every window's latest revision."""
+    table = aggregated.table
+    start, end = integers(table.column("window_start")), integers(table.column("window_end"))
+    order = np.lexsort((integers(table.column("revision")), start, owner))
+    latest = np.ones(len(order), dtype=bool)
+    latest[:-1] = (owner[order][1:] != owner[order][:-1]) | (start[order][1:] != start[order][:-1])
+    rows = order[latest & (owner[order] >= 0)]
+    kinds = one(table.column("anomaly_kinds")).take(pa.array(rows))
+    of = rows[np.asarray(pc.list_parent_indices(kinds), dtype=np.int64)]
+    named = pc.index_in(kinds.flatten().cast(pa.string()), pa.array(SIGNALS)).fill_null(-1)
+    signal = np.asarray(named, dtype=np.int64)
+    of, signal = of[signal >= 0], signal[signal >= 0]
+    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of])
+
+
+def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Alarms:
+    """One alarm per rule and window that has quarantined rows; a row without a time counts when it was recorded."""
+    table = quarantine.table
+    time, recorded = integers(table.column("timestamp")), integers(table.column("recorded_at"))
+    time = np.where(time == NULL, recorded, time)
+    rules = one(table.column("rule"))
+    signal = np.asarray(pc.index_in(rules.cast(pa.string()), pa.array(SIGNALS)).fill_null(-1), dtype=np.int64)
+    rows = np.flatnonzero((owner >= 0) & (time != NULL) & (signal >= 0))
+    length = np.array([node.window_s * _SECOND_US for node in nodes], dtype=np.int64)
+    window = time[rows] // length[owner[rows]]
+    order = np.lexsort((time[rows], window, signal[rows], owner[rows]))
+    rows, window = rows[order], window[order]
+    new = np.ones(len(rows), dtype=bool)
+    for key in (owner[rows], signal[rows], window):
+        new[1:] &= key[1:] == key[:-1]
+    new[1:] = ~new[1:]
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(rows))[: len(starts)] - 1
+    at = rows[starts]
+    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at])

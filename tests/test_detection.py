@@ -1,0 +1,218 @@
+"""Detection against ground truth: planted faults with a score that was worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import lakebuilder
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import report_samples
+from lakebuilder import HOUR_US, SPOILED, START_US, STEP_US, TURBINES, WINDOW_US
+from lakesurgery import AGGREGATED, Changes, Objects, edit, read, sealed
+from rich.console import Console
+
+from pipeline.records import ANOMALIES, RULES
+from sim.check import LakeReader, Verdict, judge
+from sim.check.detection import DATA_FAULTS, SIGNALS, signals
+from sim.measure.figures import FIGURES
+from sim.model.farm import STATE_LOG, TRUTH
+from sim.model.faults import KINDS
+from sim.report.html import render
+from sim.report.result import Result
+from sim.report.terminal import print_summary
+
+HOUR_1 = START_US // HOUR_US * HOUR_US + HOUR_US
+
+
+def at(number: int) -> int:
+    """When row `number` of a node happened, us."""
+    return START_US + (number - 1) * STEP_US
+
+
+def fault(turbine: str, kind: str, channel: str | None, first: int, last: int, rows: int | None = None) -> dict:
+    """A fault of the rows first..last; `rows` 0: it altered nothing."""
+    count = last - first + 1 if rows is None else rows
+    return {
+        "turbine_id": turbine,
+        "kind": kind,
+        "channel": channel,
+        "from": at(first),
+        "to": at(last + 1),
+        "first_id": first,
+        "last_id": last,
+        "rows": count,
+        "detail": None,
+    }
+
+
+FAULTS = [
+    fault("B-001", "sensor.stuck", "temperature", 300, 314),  # found at its tenth row, after 90 s
+    fault("A-001", "sensor.dropout", "power_output", 40, 40),  # rule null, at once
+    fault("A-001", "sensor.spike", "wind_speed", 100, 100),  # rule range, at once
+    fault("B-001", "sensor.spike", "blade_pitch", 600, 602),  # within limits: missed
+    fault("B-001", "sensor.drift", "temperature", 320, 360),  # within limits: missed; `stuck` before it is not of it
+    fault("A-001", "row.duplicate", None, 139, 140),  # row 140 has the time of row 139
+    fault("A-002", "row.late", None, 500, 500),  # valid: not detectable
+    fault("A-002", "sensor.stuck", "wind_speed", 700, 720, rows=0),  # altered nothing
+    fault("A-002", "sensor.spike", "generator_temperature", 200, 201),  # its window is hot, with or without it
+]
+GENERATOR_WINDOW = at(200) // WINDOW_US * WINDOW_US
+
+
+def alarms_by_rule() -> set[tuple[str, int, str]]:
+    """(turbine, window, rule) of the builder's bad rows, each at its time, else when it was recorded."""
+    found = set()
+    for (turbine, number), (rule, changes) in SPOILED.items():
+        time = changes.get("timestamp", at(number))
+        untimed = time is None or (rule == "type" and "timestamp" in changes)
+        found |= {(turbine, (at(number) + 30_000_000 if untimed else time) // WINDOW_US, rule)} if rule else set()
+    return found
+
+
+def hot_windows() -> int:
+    final = [
+        window for turbine in TURBINES for window in lakebuilder._windows(turbine, lakebuilder.ingested(turbine))[1]
+    ]
+    return sum("generator_heat" in window["anomaly_kinds"] for window in final)
+
+
+def judged(folder: Path, faults: list[dict] | None, states: list[dict], changes: Any = lambda _: {}) -> Verdict:
+    lakebuilder.write_nodes(folder / "nodes")
+    lake: Objects = lakebuilder.build()
+    changed: Changes = changes(lake)
+    lakebuilder.write_lake(folder / "lake", {n: c for n, c in {**lake, **changed}.items() if c is not None})
+    (folder / "truth").mkdir()
+    if faults is not None:
+        pq.write_table(pa.Table.from_pylist(faults, schema=TRUTH), folder / "truth" / "faults-A.parquet")
+    pq.write_table(pa.Table.from_pylist(states, schema=STATE_LOG), folder / "truth" / "states-A.parquet")
+    return judge(folder / "nodes", LakeReader.folder(folder / "lake"), folder / "truth", 1)
+
+
+def scored(verdict: Verdict) -> dict[str, float]:
+    return {n.removeprefix("detection."): v for n, v in verdict.figures.items() if n.startswith("detection.")}
+
+
+def test_planted_faults_have_the_score_worked_out_by_hand(tmp_path):
+    verdict = judged(tmp_path, FAULTS, [])
+    assert verdict.status == "pass"
+    by_rule, hot = alarms_by_rule(), hot_windows()
+    true = 5  # stuck, null, range, duplicate, generator_heat: one window each
+    figures = scored(verdict)
+    alarms = len(by_rule) + hot
+    overall = {
+        "faults": 7,
+        "found": 5,
+        "alarms": alarms,
+        "false_alarms": alarms - true,
+        "recall": round(5 / 7, 6),
+        "precision": round(true / alarms, 6),
+    }
+    assert {name: figures[name] for name in overall} == overall
+    heat_s = (GENERATOR_WINDOW + WINDOW_US - at(200)) / 1e6
+    assert {n: v for n, v in figures.items() if n.startswith(("recall.", "delay.sensor", "delay.row"))} == {
+        "recall.sensor.stuck": 1.0,
+        "delay.sensor.stuck": 90.0,
+        "recall.sensor.dropout": 1.0,
+        "delay.sensor.dropout": 0.0,
+        "recall.sensor.spike": round(2 / 3, 6),
+        "delay.sensor.spike": heat_s / 2,
+        "recall.sensor.drift": 0.0,
+        "recall.row.duplicate": 1.0,
+        "delay.row.duplicate": 0.0,
+    }
+    assert (figures["delay.p50"], figures["delay.p95"]) == (0.0, pytest.approx(90 + 0.8 * (heat_s - 90)))
+    precision = {rule: [0, 0] for rule in RULES}
+    for _, _, rule in by_rule:
+        precision[rule][1] += 1
+    for rule in ("stuck", "null", "range", "duplicate"):
+        precision[rule][0] = 1
+    told = {n.removeprefix("precision."): v for n, v in figures.items() if n.startswith("precision.")}
+    assert told == {
+        **{rule: round(part / whole, 6) for rule, (part, whole) in precision.items() if whole},
+        "generator_heat": round(1 / hot, 6),
+    }
+    entry = {e["kind"]: e for e in verdict.detection}["sensor.spike"]
+    by_signal = {"generator_heat": 1, "range": 1}
+    assert entry == {
+        "kind": "sensor.spike",
+        "injected": 3,
+        "detectable": 3,
+        "found": 2,
+        "delay_s": heat_s / 2,
+        "by_signal": by_signal,
+    }
+    told = {e["kind"]: (e["detectable"], e["found"], e["delay_s"]) for e in verdict.truth}
+    assert (told["row.late"], told["sensor.drift"]) == ((0, 0, None), (1, 0, None))
+
+
+def underperforming(lake: Objects) -> Changes:
+    """The second window of hour 1 of A-002 says that it underperforms."""
+    starts = read(lake[AGGREGATED]).column("window_start").cast(pa.int64()).to_pylist()
+    at = starts.index(HOUR_1 + WINDOW_US)
+    return sealed(lake, {AGGREGATED: edit(lake[AGGREGATED], "anomaly_kinds", at, ["underperformance"])})
+
+
+@pytest.mark.parametrize(
+    ("state", "begin", "precision"),
+    [("fault", HOUR_1 + WINDOW_US, 1.0), ("fault", HOUR_1 + 2 * WINDOW_US, 0.0), ("standby", HOUR_1 + WINDOW_US, 0.0)],
+)
+def test_what_the_lake_says_beside_a_stopped_machine_is_no_false_alarm(tmp_path, state, begin, precision):
+    states = [{"turbine_id": "A-002", "state": state, "from": begin, "to": begin + STEP_US}]
+    verdict = judged(tmp_path, [], states, underperforming)
+    assert scored(verdict)["precision.underperformance"] == precision
+    assert "detection.recall" not in verdict.figures  # nothing was injected
+
+
+def test_only_the_latest_revision_of_a_window_counts(tmp_path):
+    """Revision 0 of the window that a late row changed has an alarm which revision 1 took back."""
+    early = AGGREGATED.replace("718-800", "448-537")
+    verdict = judged(
+        tmp_path, [], [], lambda lake: sealed(lake, {early: edit(lake[early], "anomaly_kinds", 0, ["vibration"])})
+    )
+    assert "precision.vibration" not in scored(verdict)
+
+
+def test_a_kind_that_is_not_known_explains_alarms_and_is_not_scored(tmp_path):
+    verdict = judged(tmp_path, [fault("A-001", "sensor.haunted", None, 1, 800)], [])
+    figures = scored(verdict)
+    assert (figures["faults"], figures["precision.range"]) == (0, 1.0)
+    assert figures["precision"] < 1.0  # other turbines' alarms stay false
+
+
+def test_without_ground_truth_there_is_no_score(tmp_path):
+    verdict = judged(tmp_path, None, [])
+    assert (scored(verdict), verdict.detection) == ({}, [])
+    assert not scored(judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), None, 1))
+
+
+def test_every_figure_has_a_name_and_every_kind_of_fault_a_place():
+    names = [f"detection.recall.{k}" for k in DATA_FAULTS] + [f"detection.delay.{k}" for k in DATA_FAULTS]
+    assert {*names, *(f"detection.precision.{s}" for s in SIGNALS)} <= set(FIGURES)
+    assert set(SIGNALS) == {*ANOMALIES, *RULES}
+    for kind in DATA_FAULTS:
+        channels = KINDS[kind].channels or (None,)
+        assert all(signals(kind, channel) for channel in channels)
+    assert signals("row.late", None) == frozenset()
+    assert signals("sensor.haunted", None) is None
+
+
+def test_reports_show_what_was_found_and_keep_silent_without_a_score():
+    def shown(result: Result) -> tuple[str, str]:
+        console = Console(width=200, record=True, file=io.StringIO())
+        print_summary(console, result, Path("runs/x"))
+        return console.export_text(), render(result, None)
+
+    plain = report_samples.passed()
+    (text, page) = shown(plain)
+    assert "detectable" not in text.lower() + page.lower()
+    truth = [dataclasses.replace(plain.truth[0], detectable=31, found=29, delay_s=61.0), *plain.truth[1:]]
+    (text, page) = shown(dataclasses.replace(plain, truth=tuple(truth)))
+    assert re.search(r"sensor.stuck +31 +1,240 +31 +29 +1 min 1 s +389", text)
+    assert re.search(r"row.late +40 +40 +– +– +– +0", text)
+    assert '<td class="n">31</td><td class="n">29</td><td class="n">1 min 1 s</td>' in page
