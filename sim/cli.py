@@ -61,6 +61,7 @@ def _fail(text: str, code: int) -> int:
 def _code_of(error: Exception) -> int:
     """The documented code of an error that reached the top. Imports here: only then are they needed."""
     from pipeline.lake import LakeError
+    from sim.chaos.campaign import WorkerLost
     from sim.chaos.schedule import ScheduleError
     from sim.check import LakeError as UnreadableLake
     from sim.report.result import ResultError
@@ -73,7 +74,7 @@ def _code_of(error: Exception) -> int:
         return ENVIRONMENT if error.environment else INVALID
     if isinstance(error, ScenarioError | ResultError | ScheduleError):
         return INVALID
-    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake):
+    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake | WorkerLost):
         return ENVIRONMENT
     return INTERNAL
 

@@ -121,6 +121,39 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_runs_that_differ_or_are_not_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second time with other calls; a fault that did not fire where the enumeration says so."""
+    arguments = [
+        "campaign",
+        str(scenario_file(tmp_path)),
+        "--runs",
+        "60",
+        "--overwrite",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
+
+    def pretend(second: Outcome, first: Outcome) -> dict[str, int]:
+        def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:
+            twice = len(chaos.again(lines[:61]))
+            return [(i, first if i == 0 else second if i >= 61 else struck()) for i in range(61 + twice)]
+
+        monkeypatch.setattr(chaos, "run_lines", run_lines)
+        code = cli.main(arguments)
+        capsys.readouterr()
+        broken: dict[str, int] = json.loads((tmp_path / "out" / "campaign.json").read_text())["broken"]
+        assert code == (5 if broken else 6)
+        return broken
+
+    assert pretend(struck(), struck()) == {}
+    assert pretend(struck(trace="other"), struck()) == {"not.deterministic": 3}
+    assert pretend(struck(digest="other"), struck()) == {"not.deterministic": 3}
+    assert pretend(struck(), struck(fired=[])) == {"not.enumerated": 1}
+
+
 def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["campaign", str(scenario_file(tmp_path)), "--replay"]
     assert cli.main([*command, "node.crash#7 store.ack-lost#30"]) == 0

@@ -6,7 +6,9 @@ The number of runs it took is printed (`pytest -s`).
 
 from __future__ import annotations
 
+import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from chaos_world import tiny
 
@@ -24,7 +27,7 @@ from pipeline.commit import Commit, ContentConflict, Position
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
 from sim import check
 from sim.chaos.campaign import beyond, cells_of, drawn, enumerated
-from sim.chaos.invariants import CHECKPOINTS, METADATA, WatchedStore
+from sim.chaos.invariants import CHECKPOINTS, METADATA, WatchedStore, fates, judge
 from sim.chaos.schedule import Line, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Clean, Unclean, World, run_clean, run_once
@@ -370,6 +373,64 @@ def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
         "manifest.ahead",
         "manifest.shared",
     ]
+
+
+def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
+    """A store that holds what the fault-free run left, and the commits that made it."""
+    store = WatchedStore()
+    for (bucket, key), body in sorted(
+        clean.store.objects.items(), key=lambda item: item[0][0] in (METADATA, CHECKPOINTS)
+    ):
+        if bucket != CHECKPOINTS:
+            store.create(bucket, key, body)
+    for (bucket, key), body in clean.store.objects.items():
+        if bucket == CHECKPOINTS:
+            store.create(bucket, key, body)
+    return store, Counter({key: 1 for bucket, key in store.objects if bucket == METADATA})
+
+
+def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) -> None:
+    places = sorted(clean.store.objects)
+    data = next(place for place in places if place[0].endswith("ingestion"))
+    meta = next(place for place in places if place[0] == METADATA)
+    state = next(place for place in places if place[0] == CHECKPOINTS)
+
+    def broken_by(change: Callable[[WatchedStore], Any]) -> set[str]:
+        store, commits = copy_of(clean)
+        change(store)
+        return {name for name, _ in judge(store, clean.store, commits, 1)}
+
+    def later(store: WatchedStore) -> None:
+        store.objects[meta] = store.objects[meta].replace(b'"upload_timestamp":"2024', b'"upload_timestamp":"2025')
+
+    assert broken_by(lambda store: None) == set()
+    assert broken_by(later) == set()
+    assert broken_by(lambda store: store.objects.pop(data)) == {"lake.missing"}
+    assert broken_by(lambda store: store.objects.update({data: b"x"})) == {"lake.altered"}
+    assert broken_by(lambda store: store.create(data[0], "more", b"x")) == {"lake.debris", "data.unnamed"}
+    assert broken_by(lambda store: store.objects.update({(CHECKPOINTS, "more"): b"x"})) == {"debris"}
+    assert broken_by(lambda store: store.objects.pop(meta)) == {"manifest.differs"}
+    assert broken_by(lambda store: store.objects.update({meta: b"{}"})) == {"manifest.differs"}
+    assert broken_by(lambda store: store.objects.pop(state)) == {"checkpoint.differs"}
+    assert broken_by(lambda store: store.puts.update({data: 3})) == {"writes.unbounded"}
+    assert broken_by(lambda store: store.puts.update({data: 2})) == set()
+
+
+def test_rows_lost_doubled_and_misplaced_are_counted(clean: Clean) -> None:
+    bucket, key = next(place for place in sorted(clean.store.objects) if place[0].endswith("ingestion"))
+    body = clean.store.objects[bucket, key]
+    rows = pq.read_table(io.BytesIO(body)).num_rows
+    store, _ = copy_of(clean)
+    assert fates(store, clean.store) == (0, 0, 0)
+    store.objects[bucket, key.replace(".parquet", "x.parquet")] = body
+    assert fates(store, clean.store) == (0, rows, 0)
+    del store.objects[bucket, key]
+    assert fates(store, clean.store) == (0, 0, 0)
+    moved = key.replace("hour=00", "hour=05")
+    store.objects[bucket, moved] = store.objects.pop((bucket, key.replace(".parquet", "x.parquet")))
+    assert fates(store, clean.store) == (0, 0, rows)
+    del store.objects[bucket, moved]
+    assert fates(store, clean.store) == (rows, 0, 0)
 
 
 def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World, clean: Clean) -> None:

@@ -11,9 +11,12 @@ Not covered: the wire and real processes (see `world`).
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, Final
 
@@ -36,6 +39,10 @@ HERE: Final = tuple(n for n, kind in KINDS.items() if "seam" in kind.worlds or n
 """The kinds that can strike in this world."""
 NOT_DETERMINISTIC: Final = Broken("not.deterministic", "made twice, the run gave other calls or another lake")
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
+
+
+class WorkerLost(Exception):
+    """A worker process ended without a result."""
 
 
 def planned_cells() -> list[tuple[str, str]]:
@@ -120,7 +127,17 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(world: World) -> None:
+    """Ctrl-C is for the parent to act on; a worker whose parent has died ends itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
     quieten()
     _worker.update(world=world, clean=run_clean(world))
 
@@ -137,7 +154,10 @@ def _work(lines: Sequence[Line]) -> list[Outcome]:
 def run_lines(
     world: World, lines: Sequence[Line], workers: int, progress: Callable[[int], None]
 ) -> Iterator[tuple[int, Outcome]]:
-    """(index, outcome) of each line, in whatever order they finish. `progress` is called with runs done."""
+    """(index, outcome) of each line, in whatever order they finish. `progress` is called with runs done.
+
+    Raises WorkerLost.
+    """
     context = multiprocessing.get_context("spawn")
     chunks = iter([range(i, min(i + CHUNK_RUNS, len(lines))) for i in range(0, len(lines), CHUNK_RUNS)])
     pool = ProcessPoolExecutor(workers, context, _start_worker, (world,))
@@ -152,6 +172,8 @@ def run_lines(
                 chunk = pending.pop(future)
                 progress(len(chunk))
                 yield from zip(chunk, future.result(), strict=True)
+    except BrokenProcessPool as error:
+        raise WorkerLost("a worker process died (out of memory?); use fewer --workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
