@@ -158,6 +158,8 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(table)
     if result.truth:
         console.print(_truth(result))
+    if result.faults:
+        console.print(_delivery(result))
     for outcome in result.expectations:
         if not outcome.passed and result.lake is not None:  # without a lake that was judged the errors say it all
             value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
@@ -216,6 +218,15 @@ def _truth(result: Result) -> Table:
         found = (numbers.count(fault.detectable), numbers.count(fault.found), numbers.duration(fault.delay_s))
         row = (fault.kind, numbers.count(fault.injected), numbers.count(fault.rows))
         table.add_row(*row, *(found if scored else ()), caught, rules)
+    return table
+
+
+def _delivery(result: Result) -> Table:
+    table = _table("fault of delivery", ">planned", ">fired")
+    for fault in result.faults:
+        never = fault.planned and not fault.fired
+        fired = Text("never", "bold red") if never else Text(numbers.count(fault.fired))
+        table.add_row(fault.kind, numbers.count(fault.planned), fired)
     return table
 
 
