@@ -183,6 +183,7 @@ def test_a_line_that_is_cut_lets_nothing_through_and_heals() -> None:
         with pytest.raises(NotFound):
             line.get(DATA, KEY)
     assert sea.said == ["farm.uplink"] * 2
+    assert not Sea(Fault("farm.uplink", for_s=5, farms=("B",))).faults.cut_off()
 
 
 def test_nodes_are_chosen_by_their_share_and_only_in_the_window() -> None:
