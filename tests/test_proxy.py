@@ -31,7 +31,9 @@ DATA = bucket("ingestion")
 FOLDER = "ingestion/year=2024/month=01/day=15/hour=00/"
 KEY = FOLDER + "A-001-1-2.parquet"
 BODY = b"rows of a batch" * 100
-TIMEOUT_S = 0.7
+TIMEOUT_S = 1.0
+"""Of a client that is to give up; any other has the time that a busy machine takes."""
+GIVING_UP = ("store.hang", "store.late-commit")
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +45,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def proxied(url: str, *faults: Fault, seed: int = 7) -> Iterator[tuple[FaultProxy, S3ObjectStore]]:
     with FaultProxy(url, seed, list(enumerate(faults))) as proxy:
-        yield proxy, S3ObjectStore(proxy.endpoint_url, TIMEOUT_S)
+        gives_up = any(fault.kind in GIVING_UP for fault in faults)
+        yield proxy, S3ObjectStore(proxy.endpoint_url, TIMEOUT_S if gives_up else 20)
 
 
 def once(kind: str, *at: str) -> Fault:
@@ -72,7 +75,7 @@ def test_without_faults_it_is_not_there(clean_lake: str) -> None:
         with pytest.raises(Conflict):
             store.replace(DATA, KEY, BODY, etag)
         assert direct.get(DATA, KEY) == (BODY * 2, newer)
-        names = [f"A-002-{i}-{i}.parquet" for i in range(1, 1205)]
+        names = [f"A-002-{i}-{i}.parquet" for i in range(1, 1103)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: store.create(DATA, FOLDER + name, b"x"), names))
         assert store.list(DATA, FOLDER, "A-002-") == sorted(FOLDER + name for name in names)
