@@ -53,6 +53,7 @@ SPOILED: dict[tuple[str, int], tuple[str, Row]] = {
     ("A-001", 110): ("power.rotor", {"rotor_rpm": 0.25}),
     ("A-001", 120): ("power.rated", {"power_output": 3.8}),
     ("A-001", 130): ("power.wind", {"wind_speed": 0.5}),
+    ("A-001", 790): ("null", {"timestamp": None}),  # alone in its quarantine object: no event time at all
     ("A-001", 140): ("duplicate", {"timestamp": START_US + 138 * STEP_US}),
     ("B-001", 700): ("identity", {"turbine_id": "A-001"}),  # alone in its quarantine object
     **{("B-001", i): ("" if i < 309 else "stuck", {"temperature": 21.5}) for i in range(300, 315)},

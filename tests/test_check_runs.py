@@ -135,6 +135,16 @@ def test_rows_that_are_still_in_the_log_of_a_database_are_read(made):
     connection.close()
 
 
+@pytest.mark.parametrize("column", ["wind_speed", "timestamp"])
+def test_text_in_every_row_of_a_column_of_numbers_is_rescued(made, column):
+    path = made / "nodes" / "B" / "B-001.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE {records.TABLE} SET {column} = 'n/a'")
+    rows = read_rows(NodeFile("B", "B-001", path, path.with_suffix(".json")))
+    assert rows.column(column).null_count == lakebuilder.ROWS
+    assert set(rows.column(records.RESCUED).to_pylist()) == {json.dumps({column: "n/a"})}
+
+
 def test_reading_a_node_leaves_nothing_beside_it(made):
     before = sorted((made / "nodes").rglob("*"))
     judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1)

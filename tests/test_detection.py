@@ -204,15 +204,16 @@ def test_every_figure_has_a_name_and_every_kind_of_fault_a_place():
 
 def test_reports_show_what_was_found_and_keep_silent_without_a_score():
     def shown(result: Result) -> tuple[str, str]:
-        console = Console(width=200, record=True, file=io.StringIO())
+        console = Console(width=80, record=True, file=io.StringIO())
         print_summary(console, result, Path("runs/x"))
         return console.export_text(), render(result, None)
 
     plain = report_samples.passed()
     (text, page) = shown(plain)
-    assert "detectable" not in text.lower() + page.lower()
+    assert "found  " not in text
+    assert "Detectable" not in page
     truth = [dataclasses.replace(plain.truth[0], detectable=31, found=29, delay_s=61.0), *plain.truth[1:]]
     (text, page) = shown(dataclasses.replace(plain, truth=tuple(truth)))
-    assert re.search(r"sensor.stuck +31 +1,240 +31 +29 +1 min 1 s +389", text)
-    assert re.search(r"row.late +40 +40 +– +– +– +0", text)
+    assert re.search(r"sensor.stuck +31 +1,240 +29 of 31 +1 min 1 s +stuck 389", text)
+    assert re.search(r"row.late +40 +40 +– +–", text)
     assert '<td class="n">31</td><td class="n">29</td><td class="n">1 min 1 s</td>' in page

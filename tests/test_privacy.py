@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -177,17 +177,32 @@ def test_what_is_no_leak(judged, lake):
     assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "latitude_coarse", 0, 41.1)})) == []
 
 
-def test_a_place_as_coarse_as_may_leave_is_no_secret(judged, lake, nodes):
+@pytest.fixture
+def placed(nodes: Path) -> Iterator[Callable[[float, float], None]]:
+    """Puts A-002 somewhere else, for one test."""
     path = nodes / "A" / "A-002.json"
     before = path.read_text()
-    config = personal("A-002")
-    config["asset"] |= {"latitude": 0.0, "longitude": -76.0, "technician": ""}
-    try:
+
+    def place(latitude: float, longitude: float) -> None:
+        config = personal("A-002")
+        config["asset"] |= {"latitude": latitude, "longitude": longitude}
         path.write_text(json.dumps(config))
-        verdict = judged({n: fill(lake[n], "latitude_coarse", 0.0) for n in lake if "-enriched/" in n and "A-002" in n})
-    finally:
-        path.write_text(before)
+
+    yield place
+    path.write_text(before)
+
+
+def test_a_place_as_coarse_as_may_leave_is_no_secret(judged, lake, placed):
+    placed(0.0, -76.0)
+    verdict = judged({n: fill(lake[n], "latitude_coarse", 0.0) for n in lake if "-enriched/" in n and "A-002" in n})
     assert verdict.figures["privacy.leaks"] == 0
+
+
+def test_a_place_that_rounds_to_a_coarse_one_and_one_that_readings_may_have(judged, lake, placed):
+    placed(41.10004, 21.12345)
+    assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "temperature", 0, 21.12345)})) == []
+    assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "hub_height", 0, 21.12345)})) == [(ENRICHED, "longitude")]
+    assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "hub_height", 0, 41.1)})) == []
 
 
 def test_ingestion_is_searched_by_nobody(judged, lake):

@@ -210,14 +210,15 @@ def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
 
 def _truth(result: Result) -> Table:
     scored = any(fault.detectable is not None for fault in result.truth)
-    more = (">detectable", ">found", ">delay, median") if scored else ()
-    table = _table("fault in the data", ">injected", ">rows", *more, ">quarantined", "by rule")
+    middle = (">found", ">delay") if scored else (">quarantined",)
+    table = _table("fault in the data", ">injected", ">rows", *middle, "quarantined" if scored else "by rule")
     for fault in result.truth:
         rules = ", ".join(f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items())
-        caught = numbers.count(sum(fault.quarantined_by_rule.values()))
-        found = (numbers.count(fault.detectable), numbers.count(fault.found), numbers.duration(fault.delay_s))
-        row = (fault.kind, numbers.count(fault.injected), numbers.count(fault.rows))
-        table.add_row(*row, *(found if scored else ()), caught, rules)
+        cells = [numbers.count(sum(fault.quarantined_by_rule.values()))]
+        if scored:
+            found = f"{numbers.count(fault.found)} of {fault.detectable:,}" if fault.detectable else numbers.NOTHING
+            cells = [found, numbers.duration(fault.delay_s)]
+        table.add_row(fault.kind, numbers.count(fault.injected), numbers.count(fault.rows), *cells, rules)
     return table
 
 
