@@ -31,9 +31,6 @@ class Tally:
     def total(self, fate: str, stages: tuple[str, ...]) -> int:
         return sum(cell[fate] for (stage, _), cell in self.cells.items() if stage in stages)
 
-    def actual(self, stage: str) -> int:
-        return sum(there(cell) for (s, _), cell in self.cells.items() if s == stage)
-
 
 def there(cell: dict[str, int]) -> int:
     """Rows that are in the lake."""
