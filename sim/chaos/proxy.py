@@ -15,8 +15,8 @@ Before the effect   store.error 503, store.conflict 409, store.precondition 412,
 Behind the effect   store.ack-lost (RST), store.error-after 500, store.truncated-get (half of the promised body)
 Another time        store.slow (a moment later), store.late-commit (passed on when the client has given up)
 
-LocalStack refuses a create whose SHA-256 is wrong as S3 does; an overwrite, too, but it loses the object that was there
-(4.13.1 and 4.14.0). So a corrupted overwrite that carries its sum is refused here; one without a sum is passed on.
+LocalStack (4.13.1) refuses a create whose SHA-256 is wrong as S3 does; an overwrite, too, but it loses what was there.
+So a corrupted overwrite that carries its sum is refused here; one without a sum is passed on.
 
 Not covered: TLS and signatures (a real S3 elsewhere would refuse what was signed for another host).
 """
