@@ -14,8 +14,11 @@ holds other content under this node's keys.
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -27,6 +30,7 @@ from pipeline import lake, source
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
+from pipeline.history import HistoryError
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import StoreError, SystemClock
 from pipeline.records import TABLE
@@ -50,12 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     rows = batches = objects = 0
+    rejected: Counter[str] = Counter()
     with ThreadPoolExecutor(1) as pool:
         results = run([node], Retrying(S3ObjectStore(endpoint_url)), SystemClock(), pool, until_us)
         for result in results:
             if isinstance(result, Delivered):
                 rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects
-            elif isinstance(result.error, ContentConflict | CheckpointError):
+                rejected.update(result.rejected)
+            elif isinstance(result.error, ContentConflict | CheckpointError | HistoryError):
                 return _say(5, result.error)
             elif isinstance(result.error, StoreError) and "bucket does not exist" in str(result.error):
                 return _say(3, f"{result.error}; create it with --create-buckets")
@@ -64,9 +70,15 @@ def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> 
     assert node.position is not None
     print(
         f"{node.config.turbine_id}: {rows:,} rows in {batches} batches, {objects} data objects; "
-        f"last id {node.position.state.last_id:,}"
+        f"last id {node.position.state.last_id:,}{_told(rejected)}"
     )
     return 0
+
+
+def _told(rejected: Counter[str]) -> str:
+    if not rejected:
+        return ""
+    return f"; {rejected.total():,} rows in quarantine (" + ", ".join(f"{k} {n:,}" for k, n in rejected.items()) + ")"
 
 
 def _config(db: Path, path: Path | None) -> NodeConfig:
@@ -83,12 +95,25 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Deliver one edge node's rows to the lake.")
     parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="the node's SQLite database")
     parser.add_argument("--config", type=Path, metavar="FILE", help="node configuration (default: FILE.json beside it)")
-    parser.add_argument("--endpoint-url", metavar="URL", help="S3 endpoint (default: AWS)")
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    parser.add_argument(
+        "--endpoint-url",
+        type=_url,
+        default=named,
+        metavar="URL",
+        help="S3 endpoint (default: AWS_ENDPOINT_URL, else AWS)",
+    )
     parser.add_argument(
         "--until", type=_time_us, metavar="TIME", help="ISO 8601, with zone (default: up to the last closed batch)"
     )
     parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
     return parser.parse_args(argv)
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+/?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no endpoint URL, such as http://127.0.0.1:4566")
+    return text
 
 
 def _time_us(text: str) -> int:

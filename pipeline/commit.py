@@ -29,12 +29,13 @@ class ContentConflict(Exception):
 
 @dataclass(frozen=True)
 class Commit:
-    """All that one batch writes. `state` is the node's checkpoint once the batch is durable."""
+    """All that one batch writes. `rejected`: rows in quarantine by rule; `state`: the checkpoint once it is durable."""
 
     config: NodeConfig
     objects: tuple[DataObject, ...]
     manifest_key: str
     manifest: bytes
+    rejected: dict[str, int]
     state: Checkpoint
 
 

@@ -1,7 +1,7 @@
 """What one edge node knows about itself: identity, asset data, pipeline settings. A JSON file beside its database.
 
-The ids are in Bacalhau's terms (`j-`, `e-`, `n-` + UUID). On a real node they come from the environment that Bacalhau
-gives a job; in a simulation they are derived from the seed and written into the file. The asset record arrives here
+The ids are in Bacalhau's terms (`j-`, `e-`, `n-` + UUID) and part of the lake's bytes, so they are configuration: in a
+simulation they are derived from the seed and written into the file. The asset record arrives here
 in the clear and stays on the node: `stages.enrich` lets only pseudonyms and coarsened coordinates out.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+import math
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,10 @@ class Asset:
     longitude: float | None = None  # *
 
 
+_ASSET_NUMBERS = ("rated_power", "rated_rpm", "hub_height", "latitude", "longitude")
+_ASSET_TEXTS = ("turbine_type", "serial_number", "installation_date", "operator_contact", "technician")
+
+
 @dataclass(frozen=True)
 class NodeConfig:
     """One edge node. `privacy_key` (hex) keys the pseudonyms; the times are whole seconds."""
@@ -61,24 +65,29 @@ class NodeConfig:
 
     @classmethod
     def for_turbine(cls, turbine_id: str) -> NodeConfig:
-        """The configuration of a node that has none: ids from Bacalhau's environment or from the turbine's name."""
+        """The configuration of a node that has none: ids from the turbine's name. Raises ConfigError.
+
+        Not from the environment of the job at hand: a job that is placed anew must write the same bytes.
+        """
 
         def name_id(prefix: str) -> str:
             return f"{prefix}-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{prefix}.{turbine_id}.windfleet')}"
 
-        return cls(
-            turbine_id=turbine_id,
-            farm_id=turbine_id.split("-")[0],
-            job_id=os.environ.get("BACALHAU_JOB_ID") or name_id("j"),
-            execution_id=os.environ.get("BACALHAU_EXECUTION_ID") or name_id("e"),
-            node_id=name_id("n"),
-        )
+        farm_id = turbine_id.split("-")[0]
+        config = cls(turbine_id, farm_id, name_id("j"), name_id("e"), name_id("n"))
+        try:
+            config._check()
+        except ValueError as error:
+            raise ConfigError(f"no configuration for turbine {turbine_id!r}: {error}") from error
+        return config
 
     @classmethod
     def load(cls, path: Path) -> NodeConfig:
         """Read a node's JSON file. Raises ConfigError, naming the file and what does not fit."""
         try:
             raw = json.loads(path.read_text())
+            if not isinstance(raw, dict) or not isinstance(raw.get("asset", {}), dict):
+                raise ValueError("it must be a JSON object, and so must its asset")
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
             config = cls(**raw, asset=Asset(**asset, power_curve=curve))
@@ -91,6 +100,17 @@ class NodeConfig:
 
     def _check(self) -> None:
         """Raise ValueError where a value would fail later on, far from its place."""
+        for name in ("job_id", "execution_id", "node_id", "privacy_key"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, and must be text")
+        if not isinstance(self.labels, dict) or any(not isinstance(v, str) for v in self.labels.values()):
+            raise ValueError(f"labels is {self.labels!r}, and must map names to text")
+        for known in dataclasses.fields(self.asset):
+            value = getattr(self.asset, known.name)
+            if known.name in _ASSET_NUMBERS and not (value is None or _is_number(value)):
+                raise ValueError(f"asset.{known.name} is {value!r}, and must be a number")
+            if known.name in _ASSET_TEXTS and not (value is None or isinstance(value, str)):
+                raise ValueError(f"asset.{known.name} is {value!r}, and must be text")
         for name in ("turbine_id", "farm_id"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value or not value.isprintable() or "/" in value:
@@ -103,3 +123,7 @@ class NodeConfig:
             bytes.fromhex(self.privacy_key)
         except ValueError:
             raise ValueError("privacy_key is not hexadecimal") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

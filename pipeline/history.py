@@ -24,6 +24,10 @@ from pipeline.records import AGGREGATED, VALIDATED
 from pipeline.stages.aggregate import Past, window_sums
 
 
+class HistoryError(Exception):
+    """An object of the node's past cannot be read as what its key says; the text names it. The node must stop."""
+
+
 @dataclass(frozen=True)
 class History:
     """timestamps: of earlier valid rows, us, in the hours that the batch's late rows touch."""
@@ -33,7 +37,10 @@ class History:
 
 
 def read(store: ObjectStore, config: NodeConfig, state: Checkpoint, batch: Batch) -> History | None:
-    """The history that `batch` needs, None when every row of it is newer than all before. Raises StoreError."""
+    """The history that `batch` needs, None when every row of it is newer than all before.
+
+    Raises StoreError, HistoryError.
+    """
     late = _late(batch, state)
     if len(late) == 0:
         return None
@@ -78,5 +85,8 @@ def _objects(
             ids = partition.id_range(key, config.turbine_id)
             if ids is not None and ids[1] < before_id:
                 body, _ = store.get(bucket, key)
-                tables.append(pq.read_table(io.BytesIO(body)).cast(schema))
+                try:
+                    tables.append(pq.read_table(io.BytesIO(body)).cast(schema))
+                except (pa.ArrowException, ValueError, OSError) as error:
+                    raise HistoryError(f"{bucket}/{key} is damaged: {str(error).splitlines()[0]}") from error
     return pa.concat_tables(tables)

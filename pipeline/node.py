@@ -20,6 +20,7 @@ from pipeline.batch import READ_ROWS, Batch, cut, ints
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position, commit, recover
 from pipeline.config import NodeConfig
+from pipeline.history import HistoryError
 from pipeline.history import read as read_history
 from pipeline.partition import Ints
 from pipeline.ports import Clock, ObjectStore, StoreError
@@ -28,7 +29,7 @@ from pipeline.process import Work, process
 CHUNK_ROWS = 120_000
 """Rows that go through the stages in one call; bounds the memory of a flush, not its result."""
 
-NodeError = (StoreError, ContentConflict, CheckpointError, source.SourceError)
+NodeError = (StoreError, ContentConflict, CheckpointError, HistoryError, source.SourceError)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -45,7 +46,8 @@ class EdgeNode:
 
 @dataclass(frozen=True)
 class Delivered:
-    """One batch that is durable. `event_us`: timestamps of its rows, shape (rows,); bytes: all objects and manifest."""
+    """One batch that is durable. `event_us`: timestamps of its rows, shape (rows,); bytes: all objects and manifest;
+    `rejected`: rows in quarantine by rule."""
 
     node: EdgeNode
     first_id: int
@@ -53,6 +55,7 @@ class Delivered:
     bytes: int
     objects: int
     event_us: Ints
+    rejected: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _commit_all(
             continue
         size = sum(len(item.body) for item in todo.objects) + len(todo.manifest)
         event_us = ints(work.batch.rows, "timestamp")
-        yield Delivered(node, *work.batch.id_range, size, len(todo.objects), event_us)
+        yield Delivered(node, *work.batch.id_range, size, len(todo.objects), event_us, todo.rejected)
 
 
 def _each(pool: Executor, items: Iterable[T], ask: Callable[[T], R]) -> Iterator[tuple[T, R | Exception]]:

@@ -169,5 +169,6 @@ def _commit(
         objects,
         partition.manifest_key(hour, work.config.turbine_id, first_id, last_id),
         manifest.document(work.config, source, rejected, objects, now_us),
+        rejected,
         state,
     )

@@ -81,7 +81,7 @@ class S3ObjectStore:
 def open_bucket(name: str, endpoint_url: str | None, timeout_s: float) -> Bucket:
     """An obstore S3Store without retries of its own. Loopback endpoints work without credentials."""
     options: dict[str, Any] = {
-        "region": os.environ.get("AWS_REGION", REGION),
+        "region": REGION,
         "virtual_hosted_style_request": False,
         "checksum_algorithm": "SHA256",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pipeline_world import END, FixedClock, Serial, config, drain, good, write
 
 from pipeline import lake
 from pipeline.__main__ import main
+from pipeline.config import NodeConfig
 from pipeline.node import EdgeNode, run
 from pipeline.partition import bucket
 from pipeline.store import S3ObjectStore
@@ -63,13 +65,16 @@ def test_the_lake_in_s3_is_the_lake_in_memory(clean_lake: str, node: Path) -> No
     assert stored(clean_lake) == drain(node, []).objects
 
 
-def test_other_content_is_told_and_left(clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("theirs", [b"", b"ZZZZ behind any Parquet file in every order", b"A in front of it"])
+def test_other_content_is_told_and_left(
+    clean_lake: str, node: Path, theirs: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = "validated/year=2024/month=01/day=15/hour=00/A-001-1-14.parquet"
     store = S3ObjectStore(clean_lake)
-    store.create(bucket("validated"), key, b"somebody else's")
+    store.create(bucket("validated"), key, theirs)
     assert main(["--db", str(node), "--endpoint-url", clean_lake]) == 5
     assert key in error(capsys)
-    assert store.get(bucket("validated"), key)[0] == b"somebody else's"
+    assert store.get(bucket("validated"), key)[0] == theirs
 
 
 def test_a_checkpoint_that_is_none_is_told(clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,3 +143,73 @@ def test_a_time_without_zone_or_sense_is_refused(node: Path, text: str, capsys: 
     said = capsys.readouterr().err
     assert "--until" in said
     assert ("has no time zone" if "T" in text else "is no ISO 8601 time") in said
+
+
+def test_a_damaged_past_stops_the_node_with_its_name(
+    clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["--db", str(node), "--endpoint-url", clean_lake]
+    assert main([*ask, "--until", UNTIL]) == 0
+    key = "validated/year=2024/month=01/day=15/hour=00/A-001-1-14.parquet"
+    lake.client(clean_lake).put_object(Bucket=bucket("validated"), Key=key, Body=b"not Parquet")
+    write(node, [good(91, step_s=60, timestamp=good(3, step_s=60)["timestamp"])])
+    capsys.readouterr()
+    assert main([*ask, "--until", "2024-01-15T03:00:00Z"]) == 5
+    said = capsys.readouterr()
+    assert f"{key} is damaged" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_what_went_into_quarantine_is_told(clean_lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [good(1, wind_speed=None), good(2, turbine_id="B-9"), good(3), good(4, wind_speed=None)]
+    database = write(tmp_path / "n.db", rows)
+    (tmp_path / "n.json").write_text(config().to_json())
+    assert main(["--db", str(database), "--endpoint-url", clean_lake, "--until", UNTIL]) == 0
+    assert "; 3 rows in quarantine (null 2, identity 1)\n" in capsys.readouterr().out
+
+
+def test_the_endpoint_comes_from_the_environment_too(
+    clean_lake: str, node: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", clean_lake)
+    assert main(["--db", str(node), "--until", UNTIL]) == 0
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(SystemExit, match="2"):
+        main(["--db", str(node), "--until", UNTIL])
+    assert "'nonsense' is no endpoint URL" in capsys.readouterr().err
+
+
+def test_a_job_placed_anew_writes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACALHAU_EXECUTION_ID", "e-first")
+    first = NodeConfig.for_turbine("A-001")
+    monkeypatch.setenv("BACALHAU_EXECUTION_ID", "e-second")
+    assert NodeConfig.for_turbine("A-001") == first
+
+
+@pytest.mark.parametrize("name", ["Q/../../x", "", "Z\n1"])
+def test_a_turbine_that_cannot_name_objects_is_told(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = write(tmp_path / "n.db", [good(1, turbine_id=name)])
+    assert main(["--db", str(database), "--endpoint-url", "http://127.0.0.1:9"]) == 2
+    assert "no configuration for turbine" in error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": [1]}, "labels is [1]"),
+        ({"labels": {"region": 5}}, "must map names to text"),
+        ({"job_id": 7}, "job_id is 7, and must be text"),
+        ({"asset": {"rated_power": "x"}}, "asset.rated_power is 'x', and must be a number"),
+        ({"asset": {"technician": 3}}, "asset.technician is 3, and must be text"),
+        ({"asset": None}, "it must be a JSON object"),
+    ],
+)
+def test_each_wrong_field_of_a_configuration_is_named(
+    node: Path, change: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = node.with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert main(["--db", str(node), "--endpoint-url", "http://127.0.0.1:9"]) == 2
+    assert said in error(capsys)

@@ -146,7 +146,7 @@ def test_a_write_through_any_fault_arrives_once_and_unchanged(clean_lake: str, k
 def deliver(store: ObjectStore, body: bytes = BODY) -> Position:
     objects = (DataObject("ingestion", DATA, KEY, body, 2, 0, 0, 1, 2),)
     state = Checkpoint(last_id=2, batches=1)
-    work = Commit(config(), objects, "metadata/year=2024/month=01/day=15/hour=00/A-001-1-2.json", b"{}", state)
+    work = Commit(config(), objects, "metadata/year=2024/month=01/day=15/hour=00/A-001-1-2.json", b"{}", {}, state)
     return commit(store, work, recover(store, config()))
 
 
