@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import lakebuilder
@@ -226,3 +228,29 @@ def test_the_oracle_reads_the_lake_on_s3(clean_lake, made):
     assert here == there
     assert there.status == "pass"
     assert json.dumps(there.completeness)  # plain types only
+
+
+@pytest.mark.parametrize(("given", "signs_as"), [(None, "test"), ("mine", "mine")])
+def test_on_loopback_the_oracle_signs_with_the_keys_it_is_given(monkeypatch, given, signs_as):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+        if given:
+            monkeypatch.setenv(name, given)
+    signed: list[str] = []
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            signed.append(self.headers["Authorization"])
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(LakeError, match="cannot list bucket"):
+            LakeReader.s3(f"http://127.0.0.1:{server.server_port}").objects()
+        server.shutdown()
+    assert [f"Credential={signs_as}/" in header for header in signed] == [True]

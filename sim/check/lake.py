@@ -142,13 +142,14 @@ class LakeReader:
 
 @lru_cache(maxsize=32)
 def _store(endpoint_url: str, bucket: str) -> S3Store:
-    """One store per endpoint and bucket and process. Loopback gets test credentials, any other the AWS
-    environment's.
+    """One store per endpoint and bucket and process. It signs with the AWS environment's keys; loopback without any,
+    where none are checked, with test/test.
     """
     from obstore.store import S3Store
 
     loopback = urlsplit(endpoint_url).hostname in _LOOPBACK
-    keys: Any = {"access_key_id": "test", "secret_access_key": "test"} if loopback else {}  # else from AWS_*
+    unsigned = loopback and "AWS_ACCESS_KEY_ID" not in os.environ
+    keys: Any = {"access_key_id": "test", "secret_access_key": "test"} if unsigned else {}  # else from AWS_*
     return S3Store(
         bucket,
         endpoint=endpoint_url,
