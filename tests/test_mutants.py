@@ -504,6 +504,7 @@ def test_a_right_lake_passes_with_every_row_accounted_for(judged):
         "aggregated": verdict.figures["windows.expected"] + 1,
     }
     assert verdict.figures["rows.late"] == 1
+    assert verdict.figures["windows.revised"] == 1
     assert verdict.objects == sum("metadata" not in n and "checkpoints" not in n for n in lakebuilder.build())
 
 
@@ -532,6 +533,11 @@ def test_neutral_change_passes(judged, lake, name):
     assert any(lake[name] != content for name, content in changes.items())
     verdict = judged(changes)
     assert (verdict.status, verdict.counts, wrong(verdict)) == ("pass", {}, {})
+
+
+def test_a_window_is_revised_by_what_the_lake_holds_last(judged, lake):
+    first_only = windows_kept(lambda table: table.filter(pc.equal(table.column("revision"), 0)))
+    assert judged(first_only(lake)).figures["windows.revised"] == 0
 
 
 def test_lost_rows_are_lost_in_the_completeness_map_too(judged):

@@ -24,8 +24,8 @@ STAGE = "aggregated"
 
 def compare_windows(
     expected: Expectation, windows: Windows, lake: StageRows, whose: Owners, tally: Tally, findings: Findings
-) -> tuple[int, set[str]]:
-    """How many windows are wrong in any way, and the names of objects that a finding already blames."""
+) -> tuple[int, int, set[str]]:
+    """Windows wrong in any way, windows whose latest revision is above 0, names of objects that a finding blames."""
     start = integers(lake.table.column("window_start"))
     revision = integers(lake.table.column("revision"))
     place = windows.places.find(whose.owner, start)
@@ -68,7 +68,7 @@ def compare_windows(
         report.differing(latest[i], of[i], said[i], {name: mask[i] for name, mask in wrong.items()})
     for i in strange.tolist():
         report.add("window.unexpected", i, "no valid row of the node falls into this window")
-    return len(bad) + unknown.shape[1], report.blamed
+    return len(bad) + unknown.shape[1], int((revised[last] > 0).sum()), report.blamed
 
 
 def _in_place(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Bools:

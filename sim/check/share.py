@@ -67,6 +67,7 @@ class ShareVerdict:
     unbalanced: int = 0
     windows: int = 0
     windows_wrong: int = 0
+    windows_revised: int = 0
     manifest_mismatches: int = 0
     checkpoint_mismatches: int = 0
     leaks: int = 0
@@ -157,8 +158,8 @@ def _judge(
         else:
             windows = expect_windows(expected)
             out.windows = len(windows.owner)
-            wrong, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
-            out.windows_wrong += wrong
+            wrong, revised, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
+            out.windows_wrong, out.windows_revised = wrong, revised
             if share.events is not None and quarantine is not None:
                 out.detection = score(share.events, nodes, lake, whose.owner, *quarantine)
             blamed |= names

@@ -220,6 +220,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         "rows.unbalanced": sum(part.unbalanced for part in parts),
         "windows.expected": sum(part.windows for part in parts),
         "windows.wrong": sum(part.windows_wrong for part in parts),
+        "windows.revised": sum(part.windows_revised for part in parts),
         "manifest.mismatches": sum(part.manifest_mismatches for part in parts),
         "checkpoint.mismatches": sum(part.checkpoint_mismatches for part in parts),
         "privacy.leaks": sum(part.leaks for part in parts),

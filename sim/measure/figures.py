@@ -47,7 +47,7 @@ FIGURES: Final[dict[str, Figure]] = {
     "checkpoint.mismatches": Figure("checkpoints", "counted", "checkpoints behind or ahead of what the node stored"),
     "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
     "windows.wrong": Figure("windows", "counted", "windows whose latest revision differs from a recomputation"),
-    "windows.revised": Figure("windows", "counted", "windows that late rows opened again"),
+    "windows.revised": Figure("windows", "counted", "windows whose latest revision in the lake is above 0"),
     "privacy.leaks": Figure(
         "leaks", "counted", "objects with a personal or exact-location value of the asset register, once per field"
     ),
@@ -97,8 +97,16 @@ FIGURES: Final[dict[str, Figure]] = {
     "latency.put.p50": Figure("s", "measured", "median time of a PUT"),
     "latency.put.p95": Figure("s", "measured", "95th percentile of the time of a PUT"),
     "latency.put.p99": Figure("s", "measured", "99th percentile of the time of a PUT"),
-    "throughput.rows_per_s": Figure("rows/s", "measured", "rows from simulation to commit, per second of the run"),
-    "throughput.objects_per_s": Figure("objects/s", "measured", "objects written per second of the run"),
+    "throughput.rows_per_s": Figure(
+        "rows/s",
+        "measured",
+        "committed rows a second, first store operation to last commit; simulation before it not counted",
+    ),
+    "throughput.objects_per_s": Figure(
+        "objects/s",
+        "measured",
+        "accepted PUTs a second, first store operation to last commit; simulation before it not counted",
+    ),
     "simulate.rows_per_s": Figure("rows/s", "measured", "rows simulated and stored per second spent on it"),
     "pipeline.rows_per_s": Figure("rows/s", "measured", "rows through the four stages per second spent on it"),
     "verify.rows_per_s": Figure("rows/s", "measured", "rows judged per second spent on it"),
