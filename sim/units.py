@@ -46,10 +46,12 @@ BYTES: Final = {
 
 
 def parse_number(text: str) -> Fraction:
-    """A plain number, `1e6` and `1_000` included."""
+    """A plain number, `1e6` and `1_000` included, of less than 1e100 (no quantity comes near)."""
     if not re.fullmatch(_NUMBER, text.strip()):
         raise ValueError(f"'{text}' is not a number")
-    return Fraction(text.strip().replace("_", ""))
+    if (value := Fraction(text.strip().replace("_", ""))) >= 10**100:
+        raise ValueError(f"'{text}' is too large; no quantity reaches 1e100")
+    return value
 
 
 def parse_count(text: str) -> int:
@@ -95,8 +97,15 @@ def parse_rate(text: str) -> float:
     if text.startswith("-"):
         raise ValueError(f"'{text}' is negative; a rate counts from 0")
     if not re.match(RATE_PATTERN, text):
-        if unit := re.search(r"per\s+(\S+)$", text):
-            raise ValueError(f"'{text}': '{unit[1]}' is not a unit of a rate; {example}")
+        if said := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
+            ratio, unit = said.groups()
+            known = unit in {f"turbine-{name}" for name in _PER_DAY}
+            fault = (
+                f"'{ratio}' is not a plain number, ratio or percentage"
+                if known
+                else f"'{unit}' is not a unit of a rate"
+            )
+            raise ValueError(f"'{text}': {fault}; {example}")
         raise ValueError(f"'{text}' is not a rate; {example}")
     ratio, unit_name = re.split(r"\s+per\s+turbine-", text)
     if ratio.endswith("%"):
@@ -129,7 +138,7 @@ def parse_bit_rate(text: str) -> float:
     if not (match := re.fullmatch(rf"({_STEP})\s*(\w+)/s", text)) or match[2] not in _BIT:
         hint = " (bytes are written MB/s; an uplink is measured in bits)" if re.search(r"[kMG]?B/s$", text) else ""
         raise ValueError(f"'{text}' is not a bit rate{hint}; write for example 10 Mbit/s or 256 kbit/s")
-    return float(Fraction(match[1]) * _BIT[match[2]])
+    return float(parse_number(match[1]) * _BIT[match[2]])
 
 
 def parse_instant(text: str) -> datetime:

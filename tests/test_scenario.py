@@ -10,6 +10,8 @@ import functools
 import os
 import pickle
 import random
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -315,3 +317,45 @@ def test_quantities() -> None:
     assert parse_bit_rate("256 kbit/s") == 256e3
     assert parse_count("1e6") == 1_000_000
     assert parse_instant("2024-01-15T01:00:00+01:00") == datetime(2024, 1, 15, tzinfo=UTC)
+
+
+def test_a_line_without_bandwidth_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, TINY + "uplink: {bandwidth: 0 bit/s}\n")
+    fault = "'0 bit/s' carries nothing; write for example 10 Mbit/s or 256 kbit/s"
+    assert errors(path) == [f"{path}:8:21: uplink.bandwidth: {fault}"]
+
+
+def test_a_run_too_large_to_plan_is_refused_with_its_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, TINY)
+    flushes = [
+        "clock.duration=10000001s", "clock.sample_every=1s", "pipeline.flush_every=1s", "pipeline.window=1s",
+    ]  # fmt: skip
+    batches = "1s in a run of 115d17h46m41s makes 10,000,001 batches a node; at most 10,000,000 are supported"
+    assert errors(path, *flushes) == [f"--set 3: pipeline.flush_every: {batches}"]
+    assert load(path, ["clock.duration=10000000s", *flushes[1:]]).clock.samples == 10_000_000
+    rows = "makes 1,000,008,000,000 rows of 8 turbines; at most 1,000,000,000,000 are supported"
+    fine = "clock.sample_every=1us"
+    assert errors(path, "clock.duration=125001s", fine) == [
+        f"--set 2: clock.sample_every: 1us in a run of 1d10h43m21s {rows}"
+    ]
+    assert load(path, ["clock.duration=125000s", fine]).clock.samples == 125_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("1e9 per turbine-day", "'1e9' is not a plain number, ratio or percentage"),
+        ("x per turbine-year", "'x' is not a plain number, ratio or percentage"),
+        ("1 per turbine-month", "'turbine-month' is not a unit of a rate"),
+    ],
+)
+def test_a_rate_is_refused_for_what_is_wrong_with_it(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"'{text}': {fault}; write for example '3/1000 per turbine-day'")):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize("parse", [parse_rate, parse_bit_rate])
+def test_a_quantity_beyond_all_measure_is_refused(parse: Callable[[str], float]) -> None:
+    unit = " per turbine-day" if parse is parse_rate else " bit/s"
+    with pytest.raises(ValueError, match="is too large"):
+        parse("9" * 400 + unit)

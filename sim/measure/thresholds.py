@@ -28,7 +28,7 @@ OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 _FORM: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([=!<>~]+)\s*(.*?)\s*")
-_VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d{1,2})?)\s*(.*)")
+_VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d+)?)\s*(.*)")
 THRESHOLD_PATTERN: Final = (
     rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*[A-Za-z/]*\s*$"
 )
@@ -92,7 +92,7 @@ def _value(figure: str, unit: str, text: str) -> float:
     try:
         number = float(parse_number(match[1] if match else text))
     except ValueError:
-        raise ValueError(f"{figure} wants a number of 0 or more in {unit}, not '{text}'") from None
+        raise ValueError(f"{figure} wants a number from 0 to 1e99 in {unit}, not '{text}'") from None
     given = match[2] if match else ""
     if unit == "bytes":
         if given not in BYTES:

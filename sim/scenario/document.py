@@ -56,6 +56,12 @@ def _positive(text: str) -> int:
     return us
 
 
+def _bandwidth(text: str) -> float:
+    if (rate := parse_bit_rate(text)) == 0:
+        raise ValueError(f"'{text}' carries nothing; write for example 10 Mbit/s or 256 kbit/s")
+    return rate
+
+
 def _seed(text: str) -> int:
     if (seed := parse_count(text)) > MAX_SEED:
         raise ValueError(f"'{text}' is too large; a seed is at most {MAX_SEED}")
@@ -122,7 +128,7 @@ Duration = Annotated[int, _text(parse_duration), WithJsonSchema({"type": "string
 LongDuration = Annotated[int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
 Instant = Annotated[datetime, _text(parse_instant), _text_schema(INSTANT_PATTERN)]
 Rate = Annotated[float, _text(parse_rate), _text_schema(RATE_PATTERN)]
-BitRate = Annotated[float, _text(parse_bit_rate), _text_schema(BIT_RATE_PATTERN)]
+BitRate = Annotated[float, _text(_bandwidth), _text_schema(BIT_RATE_PATTERN)]
 Seed = Annotated[int, _text(_seed), _count_schema(minimum=0, maximum=MAX_SEED)]
 Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]
 Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSION})]

@@ -113,6 +113,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
             fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
         except ValueError as error:
             problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
+    found = rules.check_size(data, fleet.turbines)
+    problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
         choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
     return fleet, problems

@@ -29,6 +29,9 @@ class Finding(NamedTuple):
 
 Found = Iterator[Finding]
 
+MAX_BATCHES: Final = 10_000_000  # of one node: a plan keeps them in arrays
+MAX_ROWS: Final = 10**12
+
 _FIRST: Final = datetime.fromtimestamp(TIME_MIN_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
 _LAST: Final = datetime.fromtimestamp(TIME_MAX_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
 
@@ -38,6 +41,7 @@ def check(data: dict[str, Any]) -> Found:
     yield from _span(data)
     yield from _steps(data)
     yield from _whole_seconds(data)
+    yield from _batches(data)
     yield from _faults(data)
 
 
@@ -49,6 +53,17 @@ def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
                 if isinstance(farm, str) and farm not in farms:
                     message = f"farm '{farm}' takes no part in this run{suggestion(farm, farms)}"
                     yield Finding((section, i, "farms", j), message)
+
+
+def check_size(data: dict[str, Any], turbines: int) -> Found:
+    """A run has at most `MAX_ROWS` rows."""
+    length, sample = duration_us(data), read(data, ("clock", "sample_every"), parse_duration)
+    if length and sample and (rows := length // sample * turbines) > MAX_ROWS:
+        message = (
+            f"clock.sample_every: {format_duration(sample)} in a run of {format_duration(length)} makes {rows:,} rows "
+            f"of {turbines:,} turbines; at most {MAX_ROWS:,} are supported"
+        )
+        yield Finding(("clock", "sample_every"), message)
 
 
 def _span(data: dict[str, Any]) -> Found:
@@ -107,6 +122,16 @@ def _whole_seconds(data: dict[str, Any]) -> Found:
             yield Finding(
                 ("pipeline", key), f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it"
             )
+
+
+def _batches(data: dict[str, Any]) -> Found:
+    length, flush = duration_us(data), read(data, ("pipeline", "flush_every"), parse_duration)
+    if length and flush and (count := -(-length // flush)) > MAX_BATCHES:
+        message = (
+            f"pipeline.flush_every: {format_duration(flush)} in a run of {format_duration(length)} makes {count:,} "
+            f"batches a node; at most {MAX_BATCHES:,} are supported"
+        )
+        yield Finding(("pipeline", "flush_every"), message)
 
 
 def _faults(data: dict[str, Any]) -> Found:
