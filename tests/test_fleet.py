@@ -3,6 +3,7 @@
 import dataclasses
 import uuid
 import zoneinfo
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +186,26 @@ farms:
             "turbines could stand 1.1 rotor diameters apart; the least is 2: raise across or along, or lower jitter",
         ),
         (8, 50, "unknown pattern 'hex'; known: grid, staggered"),
+    ]
+
+
+def test_a_farm_id_used_twice_is_told_with_the_other_errors(tmp_path):
+    farm = "{region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-126"
+    text = f"name: bad\nfarms:\n  - {farm}, id: A, turbines: ten}}\n  - {farm}, id: A, turbines: 0}}\n"
+    assert [(line, message.split(";")[0]) for line, _, message in problems(tmp_path, text)] == [
+        (3, "turbines must be a whole number, not 'ten'"),
+        (4, "duplicate farm id 'A'"),
+        (4, "turbines is 0"),
+    ]
+    own = f"name: own\nextends: fleet.yaml\nfarms:\n  - {farm}, id: A, turbines: 1}}\n"
+    (tmp_path / "own.yaml").write_text(own)
+    with pytest.raises(FleetError) as caught:
+        load_fleet(str(tmp_path / "own.yaml"))
+    assert [(Path(p.file).name, p.line) for p in caught.value.problems] == [
+        ("fleet.yaml", 3),
+        ("fleet.yaml", 4),
+        ("fleet.yaml", 4),
+        ("own.yaml", 4),
     ]
 
 

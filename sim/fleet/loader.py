@@ -45,7 +45,6 @@ class FleetError(ValueError):
 class _Site:
     """A farm as written: all of it but the final number of turbines."""
 
-    place: Place
     farm_id: str
     name: str
     region: str
@@ -66,7 +65,7 @@ def load_fleet(name_or_path: str = DEFAULT, base: Path | None = None) -> Fleet:
     """A preset by name, or a YAML file (relative to `base`). Raises FleetError with every problem found."""
     problems: list[Problem] = []
     path = _find(name_or_path, base or Path(), Place(name_or_path), problems)
-    fleet = _fleet(path, (), problems) if path is not None else None
+    fleet = _fleet(path, (), {}, problems) if path is not None else None
     if fleet is None or problems:
         raise FleetError(problems)
     name, sites, scale_to = fleet
@@ -96,8 +95,13 @@ def _find(name: str, base: Path, at: Place, problems: list[Problem]) -> Path | N
     return None
 
 
-def _fleet(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> tuple[str, list[_Site], int | None] | None:
-    """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read."""
+def _fleet(
+    path: Path, above: tuple[Path, ...], first: dict[str, Place], problems: list[Problem]
+) -> tuple[str, list[_Site], int | None] | None:
+    """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read.
+
+    `first`: where each farm id was met first; it grows with every file.
+    """
     fields = read(path, "fleet", problems)
     if fields is None:
         return None
@@ -110,24 +114,15 @@ def _fleet(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> tupl
         parent = _find(extends, path.parent, fields.place("extends"), problems)
         if parent is not None and parent.resolve() in {p.resolve() for p in (*above, path)}:
             fields.complain(f"extends '{extends}' leads back to this file", fields.place("extends"))
-        elif parent is not None and (found := _fleet(parent, (*above, path), problems)) is not None:
+        elif parent is not None and (found := _fleet(parent, (*above, path), first, problems)) is not None:
             _, sites, scale_to = found
     if fields.has("scale_to"):
         scale_to = fields.whole("scale_to", 1, MAX_TURBINES)
     for item in fields.items("farms", required=extends is None):
-        site = _site(item, path.parent, problems)
+        site = _site(item, path.parent, first, problems)
         if site is not None:
             sites.append(site)
     fields.close()
-    first: dict[str, Place] = {}
-    for site in sites:
-        if site.farm_id in first:
-            problems.append(
-                Problem.at(
-                    site.place, f"duplicate farm id '{site.farm_id}'; it is already used at {first[site.farm_id]}"
-                )
-            )
-        first.setdefault(site.farm_id, site.place)
     if len(problems) == before:
         _check_size(fields, sites, scale_to)
     return name, sites, scale_to
@@ -144,7 +139,7 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
         fields.complain(f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to"))
 
 
-def _site(node: Node, base: Path, problems: list[Problem]) -> _Site | None:
+def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Problem]) -> _Site | None:
     if not isinstance(node, Mapping):
         problems.append(Problem.at(node.place, "a farm must be a mapping ('name: value' lines)"))
         return None
@@ -155,6 +150,9 @@ def _site(node: Node, base: Path, problems: list[Problem]) -> _Site | None:
         fields.what = f"farm {farm_id}"
         if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
             fields.complain(f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id"))
+        if farm_id in first:
+            fields.complain(f"duplicate farm id '{farm_id}'; it is already used at {first[farm_id]}", node.place)
+        first.setdefault(farm_id, node.place)
     name, region = fields.text("name", required=False) or f"Farm {farm_id}", fields.text("region")
     time_zone = fields.text("time_zone")
     if time_zone is not None and time_zone not in zoneinfo.available_timezones():
@@ -173,7 +171,7 @@ def _site(node: Node, base: Path, problems: list[Problem]) -> _Site | None:
         return None
     assert farm_id is not None and region is not None and time_zone is not None  # noqa: PT018
     assert kind is not None and turbines is not None and latitude is not None and longitude is not None  # noqa: PT018
-    return _Site(node.place, farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout)
+    return _Site(farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout)
 
 
 def _layout(fields: Fields | None) -> Layout:
