@@ -21,7 +21,7 @@ from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import SystemClock
 from sim.check import Finding, LakeError, LakeReader, judge
-from sim.check.findings import KEPT, Findings
+from sim.check.findings import KEPT, Findings, hour_text
 from sim.check.nodes import NodeFile, read_rows
 
 
@@ -195,6 +195,18 @@ def test_completeness_adds_up_to_the_figures(made):
         extra = 1 if stage == "aggregated" else 0  # one window has two revisions
         assert sum(int(cell["actual"]) for cell in cells) + extra == rows
     assert sum(int(cell["lost"]) for cell in verdict.completeness) == verdict.figures["rows.lost"] > 0
+
+
+@pytest.mark.parametrize(
+    ("hour", "text"),
+    [
+        (473352, "2024-01-01T00:00:00Z"),
+        (-(2**63) // 3_600_000_000, "0001-01-01T00:00:00Z"),
+        (2**63 // 3_600_000_000, "9999-12-31T23:00:00Z"),
+    ],
+)
+def test_an_hour_beyond_all_calendars_is_told_as_the_nearest(hour, text):
+    assert hour_text(hour) == text
 
 
 def test_a_flood_of_findings_does_not_hide_a_rare_one():

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from report_samples import failed, operations, passed, unknown
@@ -41,6 +42,12 @@ def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> No
         (lambda raw: raw.update(sed=7), "sed"),
         (lambda raw: raw["completeness"][0].pop("lost"), "completeness.0.lost"),
         (lambda raw: raw.update(schema_version=2), "schema_version is 2"),
+        (lambda raw: raw.update(exit_code=42), "exit_code"),
+        (lambda raw: raw["completeness"][0].update(hour="banana"), "completeness.0.hour"),
+        (lambda raw: raw["completeness"][0].update(hour="20240115"), "completeness.0.hour"),
+        (lambda raw: raw["throughput"].update(bucket_s=0, rows_per_s=[], objects_per_s=[]), "throughput.bucket_s"),
+        (lambda raw: raw["throughput"].update(bucket_s=1, rows_per_s=[]), "throughput.rows_per_s"),
+        (lambda raw: raw["throughput"].update(bucket_s=1, objects_per_s=[]), "throughput.objects_per_s"),
     ],
 )
 def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_path: Path) -> None:
@@ -97,6 +104,21 @@ def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
     write_all(passed(), tmp_path, None)
     (tmp_path / "operations.parquet").write_text("no parquet")
     with pytest.raises(ResultError, match=r"operations\.parquet"):
+        rebuild(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda table: table.drop_columns(["outcome"]), "no column 'outcome'"),
+        (lambda table: table.set_column(2, "end", pa.array(["x"] * table.num_rows)), "column 'end' is string"),
+        (lambda table: table.set_column(3, "kind", pa.array([7] * table.num_rows)), "column 'kind' is int64"),
+    ],
+)
+def test_a_table_that_is_none_of_operations_is_named_by_column(spoil, said: str, tmp_path: Path) -> None:
+    write_all(passed(), tmp_path, None)
+    pq.write_table(spoil(operations()), tmp_path / "operations.parquet")
+    with pytest.raises(ResultError, match=rf"operations\.parquet: {said}"):
         rebuild(tmp_path)
 
 
@@ -206,6 +228,38 @@ def test_stage_rows_add_up() -> None:
     assert rows["ingestion"].wrong == {"lost": 3600, "duplicated": 900, "misplaced": 0, "altered": 0, "unexpected": 0}
     assert not rows["enriched"].flawless
     assert rows["quarantine"].flawless
+
+
+def _without_quarantine(digest: str) -> Result:
+    result = passed()
+    assert result.lake is not None
+    cells = tuple(cell for cell in result.completeness if cell.stage != "quarantine")
+    rows = result.lake.rows_by_stage | {"quarantine": 0}
+    return dataclasses.replace(
+        result, completeness=cells, lake=dataclasses.replace(result.lake, rows_by_stage=rows, digest=digest)
+    )
+
+
+def test_a_stage_that_rightly_holds_nothing_was_judged(tmp_path: Path) -> None:
+    result = _without_quarantine("9f2c")
+    console, stream = _piped()
+    print_summary(console, result, tmp_path)
+    assert re.search(r"quarantine +0 +0 +none", stream.getvalue())
+    assert '<th scope="row">quarantine</th><td class="n">0</td><td class="n">0</td>' in html.render(result, None)
+
+
+def test_a_stage_that_was_not_read_was_not_judged(tmp_path: Path) -> None:
+    console, stream = _piped()
+    print_summary(console, _without_quarantine(""), tmp_path)
+    assert re.search(r"quarantine +– +0 +not judged", stream.getvalue())
+
+
+def test_rows_under_two_faults_are_explained_where_they_are_counted(tmp_path: Path) -> None:
+    note = "A row under two faults counts under both"
+    console, stream = _piped()
+    print_summary(console, passed(), tmp_path)
+    assert note in stream.getvalue()
+    assert note in html.render(passed(), None)
 
 
 def test_junit_counts_failures_and_errors() -> None:

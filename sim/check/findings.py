@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 KEPT: Final = 200
+_FIRST_HOUR, _LAST_HOUR = -17_259_888, 70_389_527  # of the years 1 to 9999
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Findings:
 
 
 def hour_text(hour: int | np.integer) -> str:
-    """Hours since 1970 as ISO 8601, for example `2024-01-15T00:00:00Z`."""
-    return f"{np.datetime64(int(hour), 'h')}:00:00Z"
+    """Hours since 1970 as ISO 8601, for example `2024-01-15T00:00:00Z`; before year 1 or after 9999 the nearest."""
+    return f"{np.datetime64(min(max(int(hour), _FIRST_HOUR), _LAST_HOUR), 'h')}:00:00Z"
 
 
 def id_ranges(ids: Iterable[int], shown: int = 3) -> str:

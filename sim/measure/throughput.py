@@ -8,12 +8,13 @@ The span from the first start to the last end is cut into equal buckets, so that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _BUCKETS_MAX: Final = 120
@@ -23,9 +24,9 @@ _BUCKETS_MAX: Final = 120
 class Series:
     """Rates per bucket; bucket i covers seconds [i, i + 1) x bucket_s after the first operation."""
 
-    bucket_s: float
-    rows_per_s: tuple[float, ...]
-    objects_per_s: tuple[float, ...]
+    bucket_s: Annotated[float, Field(gt=0)]
+    rows_per_s: Annotated[tuple[float, ...], Field(min_length=1)]
+    objects_per_s: Annotated[tuple[float, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)

@@ -38,16 +38,24 @@ class StageRow:
 
 
 def by_stage(result: Result) -> list[StageRow]:
-    """One row per stage in the order of the pipeline; those not judged carry what the lake was seen to hold."""
+    """One row per stage in the order of the pipeline; those not judged carry what the lake was seen to hold.
+
+    A stage without cells in a lake that was read and judged is 0 of 0.
+    """
     held = result.lake.rows_by_stage if result.lake else {}
     cells: dict[str, list[Cell]] = defaultdict(list)
     for cell in result.completeness:
         cells[cell.stage].append(cell)
-    return [_stage_row(stage, cells[stage], held.get(stage)) for stage in _ordered({*cells, *held})]
+    everything_read = bool(cells) and result.lake is not None and result.lake.digest != ""
+    return [
+        _stage_row(stage, cells[stage], held.get(stage), everything_read and not held.get(stage))
+        for stage in _ordered({*cells, *held})
+    ]
 
 
-def _stage_row(stage: str, cells: list[Cell], held: int | None) -> StageRow:
-    if not cells:
+def _stage_row(stage: str, cells: list[Cell], held: int | None, nothing: bool = False) -> StageRow:
+    """`nothing`: that there is no cell means that nothing was expected, and nothing found."""
+    if not cells and not nothing:
         return StageRow(stage, None, held, dict.fromkeys(WRONGS), percent(0, 0))
     expected = sum(cell.expected for cell in cells)
     wrong: dict[str, int | None] = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}

@@ -30,6 +30,7 @@ HEADLINES: Final = (
     ("cost.per_day", "S3 cost per day"),
 )
 _OTHER_WRONGS: Final = (("windows.wrong", "windows wrong"), ("manifest.mismatches", "manifests wrong"))
+TWO_FAULTS: Final = "A row under two faults counts under both, so the sum may exceed the rows in quarantine."
 _EXIT: Final = {
     1: "windfleet itself failed",
     3: "the environment failed",
@@ -86,6 +87,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
         headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
         stages=accounting.by_stage(result),
         wrongs=WRONGS,
+        two_faults=TWO_FAULTS,
         bands=accounting.foremost(bands, BANDS_SHOWN),
         bands_hidden=max(len(bands) - BANDS_SHOWN, 0),
         throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,

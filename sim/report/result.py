@@ -10,10 +10,11 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
@@ -24,8 +25,23 @@ RESULT_FILE: Final = "result.json"
 WRONGS: Final = ("lost", "duplicated", "misplaced", "altered", "unexpected")
 """The ways in which rows can be wrong, as counted per stage, farm and hour."""
 
+EXIT_CODES: Final = (*range(8), 130)
+
 Verdict = Literal["pass", "fail", "unknown"]
 Kind = Literal["counted", "measured", "modelled"]
+
+
+def _hour(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:00:00(Z|\+00:00)", text):
+        raise ValueError(f"'{text}' is not an hour such as 2024-01-15T00:00:00Z")
+    datetime.fromisoformat(text)
+    return text
+
+
+def _exit_code(code: int) -> int:
+    if code not in EXIT_CODES:
+        raise ValueError(f"{code} is not an exit code of windfleet")
+    return code
 
 
 class ResultError(ValueError):
@@ -84,7 +100,7 @@ class Cell(_Record):
     """One farm, hour (ISO, UTC) and stage: rows (windows in `aggregated`) expected, found and wrong."""
 
     farm: str
-    hour: str
+    hour: Annotated[str, AfterValidator(_hour)]
     stage: str
     expected: int
     actual: int
@@ -147,7 +163,7 @@ class Result(_Record):
     scenario: str
     seed: int
     verdict: Verdict
-    exit_code: int
+    exit_code: Annotated[int, AfterValidator(_exit_code)]
     run: Run
     versions: dict[str, str]
     figures: dict[str, Figure]

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from sim.measure.cost import PRICES_AS_OF
 from sim.report import accounting, numbers
-from sim.report.html import sentence
+from sim.report.html import TWO_FAULTS, sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
 from sim.scenario.plan import Plan
@@ -158,6 +158,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(table)
     if result.truth:
         console.print(_truth(result))
+        console.print(Text(TWO_FAULTS, "dim"), soft_wrap=True)
     if result.faults:
         console.print(_delivery(result))
     for outcome in result.expectations:

@@ -34,12 +34,24 @@ def rebuild(run_dir: Path) -> Path:
     raw = run_dir / OPERATIONS_FILE
     try:
         operations = pq.read_table(raw) if raw.exists() else None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ResultError(
-            f"{raw}: not a table of operations: {error}; remove it to report without latencies"
-        ) from error
+        if operations is not None:
+            _check(operations)
+    except (OSError, ValueError) as error:  # pyarrow's too
+        raise ResultError(f"{raw}: {error}; remove it to report without latencies") from error
     _derive(result, run_dir, operations)
     return run_dir / HTML_FILE
+
+
+def _check(operations: pa.Table) -> None:
+    """Whether the columns that latencies are made from are there. Raises ValueError."""
+    text, time = (pa.types.is_string, pa.types.is_large_string), (pa.types.is_timestamp,)
+    wanted = {"kind": text, "outcome": text, "intended_start": time, "start": time, "end": time}
+    for name, kinds in wanted.items():
+        if name not in operations.column_names:
+            raise ValueError(f"no column '{name}'")
+        column = operations.column(name)
+        if column.null_count or not any(kind(column.type) for kind in kinds):
+            raise ValueError(f"column '{name}' is {column.type} with {column.null_count} empty values")
 
 
 def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
