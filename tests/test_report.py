@@ -17,7 +17,7 @@ from report_samples import failed, operations, passed, unknown
 from rich.console import Console
 
 from sim.report import accounting, html, junit, numbers
-from sim.report.result import Result, ResultError, load
+from sim.report.result import Injected, Result, ResultError, load
 from sim.report.terminal import RunProgress, print_plan, print_summary
 from sim.report.write import rebuild, write_all
 from sim.scenario.plan import Plan
@@ -260,6 +260,16 @@ def test_rows_under_two_faults_are_explained_where_they_are_counted(tmp_path: Pa
     print_summary(console, passed(), tmp_path)
     assert note in stream.getvalue()
     assert note in html.render(passed(), None)
+
+
+def test_many_rules_wrap_and_squeeze_no_other_column(tmp_path: Path) -> None:
+    rules = {"null": 2, "range": 5, "power.rated": 10, "stuck": 76, "duplicate": 121}
+    fault = Injected("sensor.dropout", 11, 214, rules, detectable=11, found=11, delay_s=70.0)
+    console, stream = _piped()
+    print_summary(console, dataclasses.replace(passed(), truth=(fault,)), tmp_path)
+    assert "…" not in stream.getvalue()
+    assert re.search(r"sensor\.dropout +11 +214 +11 of 11 +1 min 10 s +null 2", stream.getvalue())
+    assert "duplicate 121" in " ".join(stream.getvalue().split())
 
 
 def test_junit_counts_failures_and_errors() -> None:

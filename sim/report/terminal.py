@@ -213,6 +213,7 @@ def _truth(result: Result) -> Table:
     scored = any(fault.detectable is not None for fault in result.truth)
     middle = (">found", ">delay") if scored else (">quarantined",)
     table = _table("fault in the data", ">injected", ">rows", *middle, "quarantined" if scored else "by rule")
+    table.columns[-1].no_wrap = False
     for fault in result.truth:
         rules = ", ".join(f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items())
         cells = [numbers.count(sum(fault.quarantined_by_rule.values()))]
