@@ -175,6 +175,9 @@ def test_result_has_every_documented_field(result: dict[str, Any]) -> None:
         name = expectation["text"].split()[0]
         assert (expectation["passed"], expectation["value"]) == (True, pytest.approx(value(result, name)))
     assert {s["farm"]: s["turbines"] for s in result["shards"]} == runs.TURBINES
+    peaks = [shard["memory_peak_bytes"] for shard in result["shards"]]
+    assert len(set(peaks)) > 1  # each worker's own, not what it inherits from the parent
+    assert 30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")  # python with pyarrow, of several processes
     assert result["faults"] == []  # none of delivery
     assert (result["run"]["farms"], result["run"]["turbines"]) == (3, 9)
     assert (result["run"]["virtual_start"], result["run"]["virtual_end"]) == (

@@ -192,7 +192,15 @@ def lake_of(oracle: Verdict) -> Lake:
 
 
 def _shard(shard: ShardResult) -> Shard:
-    return Shard(shard.farm, shard.turbines, shard.rows, shard.objects, round(shard.wall_s, 3), shard.region)
+    return Shard(
+        shard.farm,
+        shard.turbines,
+        shard.rows,
+        shard.objects,
+        round(shard.wall_s, 3),
+        shard.region,
+        shard.memory_peak_bytes,
+    )
 
 
 def versions() -> dict[str, str]:

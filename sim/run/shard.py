@@ -16,6 +16,7 @@ was delivered but not yet reported when it struck is in the lake, but not in thi
 from __future__ import annotations
 
 import contextlib
+import resource
 import shutil
 import threading
 import time
@@ -88,7 +89,10 @@ class ShardPlan:
 
 @dataclass
 class ShardResult:
-    """What one farm's share came to. Wall seconds; `commits`: when (ns since 1970) how many rows became durable."""
+    """What one farm's share came to. Wall seconds; `commits`: when (ns since 1970) how many rows became durable.
+
+    `memory_peak_bytes` is that of the worker process so far: one that ran several shards carries the largest on.
+    """
 
     farm: str
     region: str
@@ -100,6 +104,7 @@ class ShardResult:
     simulate_s: float = 0.0
     pipeline_s: float = 0.0
     wall_s: float = 0.0
+    memory_peak_bytes: int = 0
     freshness_s: Histogram = field(default_factory=Histogram)
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
@@ -328,7 +333,17 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
     finally:
         recorder.write(plan.run_dir)
     shard.result.wall_s = time.perf_counter() - begun
+    shard.result.memory_peak_bytes = _memory_peak_bytes()
     return shard.result
+
+
+def _memory_peak_bytes() -> int:
+    """The largest resident memory that this process had. On Linux getrusage would begin with the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        words = status.read_text().split()
+        return int(words[words.index("VmHWM:") + 1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes
 
 
 def commits_table(results: Sequence[ShardResult]) -> pa.Table:
