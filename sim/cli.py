@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS, own_fault
+
+PROGRAM = "windfleet"
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(arguments)
-    args.replay = shlex.join(["windfleet", *arguments])
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with Ctrl-C ignored
-        signal.signal(number, signal.default_int_handler)
+    overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
+    args.replay = shlex.join([_program(), *arguments, *overwrite])
+    for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
+        signal.signal(number, _interrupt)
     try:
         return int(args.command(args))
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _fail("windfleet: interrupted", INTERRUPTED)
     except BrokenPipeError:
         _hush()
         return PASS
@@ -37,8 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _code_of(error)
         if code == INTERNAL and os.environ.get("WINDFLEET_DEBUG"):
             raise
-        hint = " (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)" if code == INTERNAL else ""
-        return _fail(f"{error if code != INTERNAL else f'{type(error).__name__}: {error}'}{hint}", code)
+        return _fail(_text_of(error, code), code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Once: what then puts the record in order is bounded, and a second Ctrl-C must not cut it short."""
+    for each in STOPS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _program() -> str:
+    """The program as it was typed, where that can be typed again: `windfleet`, or a relative path to it."""
+    typed = Path(sys.argv[0])
+    return str(typed) if typed.name == PROGRAM and not typed.is_absolute() else PROGRAM
 
 
 class _Console(Console):
@@ -53,9 +69,16 @@ def _hush() -> None:
 
 
 def _fail(text: str, code: int) -> int:
-    placed = re.match(r"\S+:\d+:\d+: |--set \d+", text)  # an editor finds file:line:col at the start of a line only
-    print(text if placed else f"windfleet: {text}", file=sys.stderr)
+    print(text, file=sys.stderr)
     return code
+
+
+def _text_of(error: Exception, code: int) -> str:
+    from sim.scenario import ScenarioError
+
+    if isinstance(error, ScenarioError):
+        return str(error)  # an editor finds file:line:col at the start of a line only
+    return f"windfleet: {own_fault(error) if code == INTERNAL else error}"
 
 
 def _code_of(error: Exception) -> int:
@@ -107,7 +130,7 @@ def _campaign(args: argparse.Namespace) -> int:
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
-    repeat = ["windfleet", "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
+    repeat = [_program(), "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
     command = shlex.join([*repeat, "--seed", str(seed)])
     options = CampaignOptions(out, args.runs, seed, args.workers, args.overwrite, command, args.line)
     return run_campaign(scenario, options, _Console())
@@ -168,19 +191,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
     _workers_argument(run)
     run.add_argument(
-        "--endpoint-url", metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
+        "--endpoint-url", type=_url, metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
     )
     run.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
     run.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, where windfleet made them")
-    run.add_argument("--port", type=int, help="port of the embedded store (default: a free one)")
+    run.add_argument("--port", type=_port, help="port of the embedded store (default: a free one)")
     run.add_argument("--keep", action="store_true", help="leave the embedded store up afterwards")
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     run.set_defaults(command=_run)
 
     verify = commands.add_parser("verify", help="judge the lake and node files of a run again", allow_abbrev=False)
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
-    verify.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
-    verify.add_argument("--endpoint-url", metavar="URL", help="the S3 that holds the lake")
+    lake = verify.add_mutually_exclusive_group()
+    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
+    lake.add_argument(
+        "--endpoint-url",
+        type=_url,
+        metavar="URL",
+        help="the S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left up)",
+    )
     _workers_argument(verify)
     verify.set_defaults(command=_verify)
 
@@ -208,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
 
     store = commands.add_parser("store", help="the embedded LocalStack on its own", allow_abbrev=False)
     store.add_argument("action", choices=("up", "down", "status"))
-    store.add_argument("--port", type=int, default=4566, help="port for `up` (default: 4566)")
+    store.add_argument("--port", type=_port, default=4566, help="port for `up` (default: 4566)")
     store.set_defaults(command=_store)
     return parser
 
@@ -232,6 +261,20 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give one from 1 to 65535")
+    return int(text)
+
+
+def _url(text: str) -> str:
+    from sim.run.target import NOT_A_URL, is_url
+
+    if not is_url(text):
+        raise argparse.ArgumentTypeError(f"{text!r} {NOT_A_URL}")
+    return text
 
 
 def _version() -> str:

@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,14 +46,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., runs.Command]]:
         command = runs.start("run", runs.scenario(tmp_path, LONG), *out, *store, *arguments)
         started.append(command)
         under_way = "simulating and delivering ..."
-        assert runs.wait_until(lambda: under_way in command.out or not command.processes(), WITHIN_S), command.text
+
+        def over() -> bool:
+            return command.process.poll() is not None
+
+        assert runs.wait_until(lambda: under_way in command.out or over(), WITHIN_S), command.text
         s3, bucket = lake.client(url), lake.bucket("checkpoints")
 
         def delivers(farm: str) -> bool:
             return bool(s3.list_objects_v2(Bucket=bucket, Prefix=f"checkpoints/{farm}/")["KeyCount"])
 
         for farm in UNDER_WAY:
-            assert runs.wait_until(lambda f=farm: delivers(f) or not command.processes(), WITHIN_S), command.text
+            assert runs.wait_until(lambda f=farm: delivers(f) or over(), WITHIN_S), command.text
         assert command.process.poll() is None, command.text
         return command
 
@@ -102,6 +107,26 @@ def test_an_interrupt_stops_everything_and_keeps_the_record(
         os.killpg(command.process.pid, signal.SIGINT)
     else:
         command.process.send_signal(signal.SIGINT)
+    assert "interrupted" in ended(command, tmp_path / "run", 130)
+    kept(tmp_path / "run")
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)])
+def test_an_impatient_second_interrupt_changes_nothing(
+    start: Callable[..., runs.Command], tmp_path: Path, numbers: tuple[int, int]
+) -> None:
+    # the workers cannot answer while they are stopped, so that the second finds the first one's clean-up under way
+    command = start()
+    workers = command.workers()
+    for worker in workers:
+        worker.suspend()
+    first, second = numbers
+    command.process.send_signal(first)
+    time.sleep(1)
+    command.process.send_signal(second)
+    time.sleep(0.5)
+    for worker in workers:
+        worker.resume()
     assert "interrupted" in ended(command, tmp_path / "run", 130)
     kept(tmp_path / "run")
 
@@ -164,3 +189,22 @@ def test_a_report_that_cannot_be_written_is_3_and_names_the_run(localstack: str,
     assert done.code == 3, done.text
     assert done.said_once(str(tmp_path / "run"), "--out DIR"), done.err
     assert (tmp_path / "run" / "operations.parquet").exists()
+
+
+def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(localstack: str, tmp_path: Path) -> None:
+    plant = "import sim.check\ndef judge(*_): raise ZeroDivisionError('oops')\nsim.check.judge = judge"
+    arguments = ("run", runs.scenario(tmp_path), "--endpoint-url", localstack, "--empty-lake", "--out")
+    done = runs.quick(*arguments, tmp_path / "run", plant=plant)
+    assert (done.code, done.err, done.left) == (1, "", [])
+    result = runs.result(tmp_path / "run")
+    assert (result["verdict"], result["exit_code"]) == ("unknown", 1)
+    said = "ZeroDivisionError: oops (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)"
+    assert result["errors"] == [said]
+    assert f"error: {said}" in done.out
+    assert said in (tmp_path / "run" / "report.html").read_text()
+    assert (tmp_path / "run" / "operations.parquet").exists()
+    seen = runs.quick(*arguments, tmp_path / "seen", plant=plant, WINDFLEET_DEBUG="1")
+    assert seen.code == 1
+    assert seen.err.startswith("Traceback")
+    assert seen.err.endswith("ZeroDivisionError: oops\n")
+    assert runs.result(tmp_path / "seen")["errors"] == [said]

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,14 @@ def test_version_and_help() -> None:
         (["run", "x.yaml", "--worker", "2"], ["--worker"]),
         (["run", "x.yaml", "--workers", "0"], ["--workers", "'0'", "1 or more"]),
         (["store", "sideways"], ["sideways", "down"]),
+        *((["run", "x.yaml", "--port", port], ["--port", port, "1 to 65535"]) for port in ("0", "65536", "99999999")),
+        (["store", "up", "--port", "99999999"], ["--port", "99999999", "1 to 65535"]),
+        *(
+            ([*command, "--endpoint-url", url], ["--endpoint-url", f"{url!r} is not a URL", "http://127.0.0.1:4566"])
+            for command in (["run", "x.yaml"], ["verify", "x"])
+            for url in ("nonsense", "127.0.0.1:4566", "http://", "http://127.0.0.1:99999", "ftp://127.0.0.1")
+        ),
+        (["verify", "x", "--lake", "y", "--endpoint-url", "http://127.0.0.1:1"], ["--endpoint-url", "not allowed"]),
     ],
 )
 def test_arguments_that_make_no_sense_are_2(
@@ -119,9 +130,19 @@ def test_an_override_that_cannot_be_is_2(
 
 
 def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
-    done = runs.quick("run", tmp_path / "none.yaml")
-    assert done.code == 2
-    assert done.said_once("none.yaml"), done.err
+    path = tmp_path / "none.yaml"
+    done = runs.quick("run", path)
+    assert (done.code, done.err) == (2, f"{path}: cannot be read: No such file or directory\n")
+
+
+def test_an_editor_finds_the_place_in_a_path_with_spaces(
+    here: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "wind farm").mkdir()
+    path = runs.scenario(tmp_path / "wind farm", runs.SCENARIO.replace("seed: 7", "sede: 7"))
+    code, out, err = here("check", path)
+    assert (code, out) == (2, "")
+    assert all(line.startswith(f"{path}:") for line in err.splitlines()), err
 
 
 def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
@@ -156,6 +177,45 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     assert not (run / "lake").exists()  # the saved lake was the earlier run's
     assert runs.result(run)["run"]["turbines"] == 2
     assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny: Path, nothing_listens: str) -> None:
+    run = tiny.parent / "run"
+    arguments = ["run", tiny, "--out", run, "--empty-lake", *SMALLER]
+    assert runs.quick(*arguments, "--endpoint-url", nothing_listens).code == 3
+    assert runs.result(run)["exit_code"] == 3
+    done = runs.quick(*arguments, "--endpoint-url", localstack)
+    assert (done.code, done.err) == (0, "")
+    assert runs.result(run)["exit_code"] == 0
+
+
+@pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
+def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / directory.SCENARIO_FILE).write_text("name: x")
+    (tmp_path / name).mkdir()
+    with pytest.raises(directory.DirectoryError, match="--overwrite"):
+        directory.make(tmp_path, False, "name: y", 1)
+    directory.make(tmp_path, True, "name: y", 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (".venv/bin/windfleet", ".venv/bin/windfleet"),
+        ("my tools/windfleet", "'my tools/windfleet'"),
+        ("/usr/local/bin/windfleet", "windfleet"),
+        ("sim/cli.py", "windfleet"),
+    ],
+)
+def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
+    here: Callable[..., tuple[int, str, str]], tiny: Path, monkeypatch: pytest.MonkeyPatch, typed: str, said: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [typed])
+    replays: list[str] = []
+    monkeypatch.setattr("sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0)
+    for more in ([], ["--overwrite"]):
+        assert here("run", tiny, "--set", "expect=[]", *more)[0] == 0
+    assert replays == [f"{said} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
 
 
 def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
@@ -221,6 +281,15 @@ def test_load_goes_to_other_machines_only_when_told(
     assert not (tiny.parent / "run").exists()
 
 
+def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
+    here: Callable[..., tuple[int, str, str]], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    code, out, err = here("run", tiny, "--out", tiny.parent / "run")
+    assert (code, out) == (3, "")
+    assert err == "windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; write for example http://127.0.0.1:4566\n"
+
+
 @pytest.fixture
 def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
     """A client and the name of one of the six buckets that holds an object and does not bear windfleet's mark."""
@@ -273,6 +342,43 @@ def test_verify_finds_the_lake_or_says_what_to_do(localstack: str, tmp_path: Pat
         assert done.code == 3, done.text
         assert "Traceback" not in done.text
         assert str(options[1]) in done.text
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_verify_takes_the_endpoint_of_the_environment_after_a_saved_lake(
+    localstack: str, tmp_path: Path, nothing_listens: str, variable: str
+) -> None:
+    run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
+    assert runs.quick("verify", run, "--workers", 1, **{variable: nothing_listens}).code == 0
+    (run / "lake").rename(tmp_path / "elsewhere")
+    done = runs.quick("verify", run, **{variable: nothing_listens})
+    assert done.code == 3
+    assert nothing_listens in done.text
+
+
+def lose_farm(run: Path, farm: str) -> None:
+    """As if it had never been: node files, ground truth, objects."""
+    shutil.rmtree(run / "nodes" / farm)
+    for path in [*(run / "truth").glob(f"*-{farm}.parquet"), *(run / "lake").rglob(f"{farm}-[0-9]*")]:
+        path.unlink()
+
+
+def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_path: Path) -> None:
+    run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
+    lose_farm(run, "B")
+    done = runs.quick("verify", run, "--workers", 1)
+    assert done.code == 6, done.text
+    assert done.out.count("error: ") == 1
+    assert f"error: {run / 'nodes'}: 4 turbines of the scenario have no node file; first B-001\n" in done.out
+
+    next((run / "lake").rglob("A-001-*.parquet")).unlink()
+    done = runs.quick("verify", run, "--workers", 1)
+    assert (done.code, done.out.count("first B-001")) == (5, 1), done.text
+
+    (run / directory.SCENARIO_FILE).unlink()
+    done = runs.quick("verify", run, "--workers", 1)
+    assert done.code == 5, done.text
+    assert re.search(r"^whether any node files are missing is not known: .*scenario\.yaml", done.out, re.MULTILINE)
 
 
 def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The run directory: made new, or taken over from an earlier run when told so. Nothing else is ever removed."""
+"""The run directory: made new, or taken over from an earlier run that came to nothing, or from any when told so.
+
+Nothing else is ever removed.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.write import OPERATIONS_FILE
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario: what ran, and the mark by which a directory is known to be a run."""
+WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE)
+"""A run that made none of these came to nothing, for want of a store say, and stands in nobody's way."""
 HEADROOM: Final = 1.2
 """Free space wanted, as a multiple of what the plan says the run will write."""
 
@@ -44,7 +50,7 @@ def _clear(path: Path, overwrite: bool) -> None:
         return
     if not path.is_dir() or not (path / SCENARIO_FILE).is_file():
         raise DirectoryError(f"{path}: exists and is no run of windfleet; name another place with --out DIR")
-    if not overwrite:
+    if not overwrite and any((path / name).exists() for name in WORTH_KEEPING):
         raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or name --out DIR")
     for name in ("nodes", "truth", "lake", ".operations"):
         if (path / name).is_dir():

@@ -1,12 +1,14 @@
 """One run from scenario to report: directory, store, ceiling, shards, verdict, result; and whatever ends it early.
 
 Whatever happens, the raw record (node files, ground truth, operations so far) stays in the run directory, a result.json
-says how far it came, and no process is left.
+says how far it came (where the disk takes one), and no process is left.
 """
 
 from __future__ import annotations
 
+import os
 import time
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,15 +25,15 @@ from sim.model.clock import SimClock
 from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress, print_summary
 from sim.report.write import write_all
-from sim.run import directory, judgement, operations, target
-from sim.run.exits import ENVIRONMENT, INTERRUPTED
+from sim.run import directory, judgement, operations, rollcall, target
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, own_fault
 from sim.run.judgement import Record
 from sim.run.localstack import StoreError
 from sim.run.planned import kills, planned
 from sim.run.shard import ShardPlan, StoreGone
 from sim.run.target import Target
 from sim.run.workers import WorkerDied, run_all
-from sim.scenario import Scenario
+from sim.scenario import Scenario, ScenarioError
 from sim.scenario.plan import plan
 
 
@@ -70,6 +72,11 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     except WorkerDied as error:
         record.stopped_by = ENVIRONMENT
         record.errors.append(str(error))
+    except Exception as error:
+        record.stopped_by = INTERNAL
+        record.errors.append(own_fault(error))
+        if os.environ.get("WINDFLEET_DEBUG"):
+            traceback.print_exc()
     record.total_s = time.perf_counter() - begun
     return _report(scenario, options, record, console)
 
@@ -167,7 +174,10 @@ def _judge(options: RunOptions, record: Record, store: Target, progress: RunProg
 
 
 def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress) -> check.Verdict:
-    """The oracle over a run's node files and a lake, with progress. Raises check.LakeError."""
+    """The oracle over a run's node files and a lake, with progress. Raises check.LakeError.
+
+    The oracle knows the node files that are there; that they are all there is asked here, of the run's scenario.
+    """
     seen = 0
 
     def tell(done: int, total: int) -> None:
@@ -177,7 +187,12 @@ def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress
         progress.advance(done - seen)
         seen = done
 
-    return check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell)
+    verdict = check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell)
+    try:
+        return rollcall.held(verdict, run_dir)
+    except ScenarioError as error:
+        progress.log(f"whether any node files are missing is not known: {error}")
+        return verdict
 
 
 def _report(scenario: Scenario, options: RunOptions, record: Record, console: Console) -> int:

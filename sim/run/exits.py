@@ -12,3 +12,8 @@ THRESHOLD: Final = 4
 LAKE_WRONG: Final = 5
 UNKNOWN: Final = 6  # nothing was confirmed
 INTERRUPTED: Final = 130
+
+
+def own_fault(error: Exception) -> str:
+    """What is said of an error that nobody foresaw."""
+    return f"{type(error).__name__}: {error} (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pipeline import lake
 from pipeline.retry import Retrying
@@ -25,6 +26,7 @@ CEILING_S = 1.0
 CEILING_ROUNDS = 2
 CEILING_BYTES = 16_384  # about the mean of what a batch writes: three row-level objects and three small ones
 CEILING_THREADS = 8
+NOT_A_URL = "is not a URL; write for example http://127.0.0.1:4566"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,31 @@ class Target:
         return self.endpoint_url if self.server is None else f"embedded LocalStack, {self.endpoint_url}"
 
 
+def is_url(text: str) -> bool:
+    """Whether it names a server by http or https."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def endpoint_of_environment() -> str | None:
+    """The endpoint that the standard AWS variables name, if they do. Raises StoreError for one that is no URL."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if named := os.environ.get(name):
+            if not is_url(named):
+                raise StoreError(f"{name}: {named!r} {NOT_A_URL}")
+            return named
+    return None
+
+
 def endpoint_of(options: Options) -> str | None:
-    """The endpoint named on the command line or by the standard AWS variables; None for the embedded store."""
-    named = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    """The endpoint named on the command line or by the environment; None for the embedded store. Raises StoreError."""
+    named = options.endpoint_url or endpoint_of_environment()
     if named and not lake.is_loopback(named) and not options.allow_remote:
         raise StoreError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
-    return named or None
+    return named
 
 
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:

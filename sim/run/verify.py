@@ -9,7 +9,7 @@ from rich.console import Console
 from sim.check import LakeReader, Verdict
 from sim.report.result import ResultError, load
 from sim.report.terminal import RunProgress
-from sim.run import localstack
+from sim.run import localstack, target
 from sim.run.driver import judge
 from sim.run.exits import ENVIRONMENT, LAKE_WRONG, PASS, UNKNOWN
 
@@ -22,7 +22,10 @@ class NoLake(Exception):
 
 
 def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
-    """The lake that was named; else the run's saved copy; else the detached LocalStack. Raises NoLake."""
+    """The lake that was named; else the run's saved copy; else the S3 of the environment; else the detached LocalStack.
+
+    Raises NoLake, StoreError.
+    """
     if folder is not None:
         if not folder.is_dir():
             raise NoLake(f"{folder}: no such folder")
@@ -31,6 +34,8 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
         return LakeReader.s3(endpoint_url)
     if (run_dir / "lake").is_dir():
         return LakeReader.folder(run_dir / "lake")
+    if (named := target.endpoint_of_environment()) is not None:
+        return LakeReader.s3(named)
     if (server := localstack.status()) is not None:
         return LakeReader.s3(server.endpoint_url)
     raise NoLake(
