@@ -33,11 +33,6 @@ class LakeError(Exception):
     """The buckets cannot be reached, read or made; the message names the bucket or endpoint and the fix."""
 
 
-def bucket(stage: str) -> str:
-    """The bucket of a stage (`ingestion` .. `metadata`). Raises KeyError for any other name."""
-    return BUCKETS[stage]
-
-
 def client(endpoint_url: str | None) -> Any:
     """A boto3 S3 client: given endpoint (None: AWS itself), path style, bounded waits, one attempt per call.
 

@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., runs.Command]]:
             return command.process.poll() is not None
 
         assert runs.wait_until(lambda: under_way in command.out or over(), WITHIN_S), command.text
-        s3, bucket = lake.client(url), lake.bucket("checkpoints")
+        s3, bucket = lake.client(url), lake.BUCKETS["checkpoints"]
 
         def delivers(farm: str) -> bool:
             return bool(s3.list_objects_v2(Bucket=bucket, Prefix=f"checkpoints/{farm}/")["KeyCount"])

@@ -293,7 +293,7 @@ def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
 @pytest.fixture
 def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
     """A client and the name of one of the six buckets that holds an object and does not bear windfleet's mark."""
-    s3, bucket = lake.client(clean_lake), lake.bucket("enriched")
+    s3, bucket = lake.client(clean_lake), lake.BUCKETS["enriched"]
     s3.put_object(Bucket=bucket, Key="theirs/data.bin", Body=b"precious")
     s3.delete_bucket_tagging(Bucket=bucket)
     yield s3, bucket
@@ -304,7 +304,7 @@ def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
 
 
 def test_a_lake_that_holds_objects_is_refused_and_left_alone(clean_lake: str, tiny: Path) -> None:
-    s3, bucket = lake.client(clean_lake), lake.bucket("aggregated")
+    s3, bucket = lake.client(clean_lake), lake.BUCKETS["aggregated"]
     s3.put_object(Bucket=bucket, Key="aggregated/earlier.parquet", Body=b"rows")
     done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", clean_lake)
     assert done.code == 3
@@ -319,13 +319,13 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
     foreign_bucket: tuple[Any, str], localstack: str, tiny: Path
 ) -> None:
     s3, bucket = foreign_bucket
-    s3.put_object(Bucket=lake.bucket("ingestion"), Key="ingestion/ours.parquet", Body=b"rows")
+    s3.put_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet", Body=b"rows")
     done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake")
     assert done.code == 3
     assert f"Bucket {bucket} was not made by windfleet" in done.text
     assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
     # and before it knew, nothing of ours was removed either
-    assert s3.get_object(Bucket=lake.bucket("ingestion"), Key="ingestion/ours.parquet")["Body"].read() == b"rows"
+    assert s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read() == b"rows"
 
 
 def test_verify_finds_the_lake_or_says_what_to_do(localstack: str, tmp_path: Path, nothing_listens: str) -> None:

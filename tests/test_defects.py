@@ -191,7 +191,7 @@ from pipeline import lake
 judge = driver._judge
 def spoil(options, record, store, progress):
     s3 = lake.client(store.endpoint_url)
-    bucket = lake.bucket("ingestion")
+    bucket = lake.BUCKETS["ingestion"]
     key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
     s3.delete_object(Bucket=bucket, Key=key)
     judge(options, record, store, progress)
@@ -231,7 +231,7 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     assert (judged.code, judged.found()) == (0, {}), judged.text  # verify asks for the lake alone
     assert "the same figures as in result.json" in judged.out
 
-    s3, bucket = lake.client(localstack), lake.bucket("validated")
+    s3, bucket = lake.client(localstack), lake.BUCKETS["validated"]
     key = s3.list_objects_v2(Bucket=bucket, Prefix="validated/year=")["Contents"][0]["Key"]
     s3.download_file(bucket, key, str(tmp_path / "gone.parquet"))
     s3.delete_object(Bucket=bucket, Key=key)

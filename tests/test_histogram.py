@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 
 import numpy as np
@@ -62,13 +61,13 @@ def test_impossible_values_are_refused_and_nothing_is_recorded(value: float) -> 
     assert histogram.count == 1
 
 
-def test_merged_parts_equal_the_whole_and_survive_json() -> None:
+def test_merged_parts_equal_the_whole() -> None:
     values = np.random.default_rng(3).lognormal(1, 2, 10_000)
     whole, merged = recorded(values), Histogram()
     for part in np.array_split(values, 7):
-        merged.merge(Histogram.from_dict(json.loads(json.dumps(recorded(part).to_dict()))))
-    assert merged.to_dict() == whole.to_dict()
-    assert Histogram.from_dict(Histogram().to_dict()).quantile(0.5) is None
+        merged.merge(recorded(part))
+    assert np.array_equal(merged._counts, whole._counts)
+    assert (merged.count, merged.quantile(0.0), merged.max) == (10_000, values.min(), values.max())
 
 
 def test_latency_is_charged_from_the_intended_start_and_unanswered_attempts_are_apart() -> None:

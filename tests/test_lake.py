@@ -60,7 +60,7 @@ def test_the_six_buckets_are_made_once_as_the_data_says(no_buckets: Any) -> None
     assert lake.missing(endpoint) == NAMES
     assert lake.ensure(endpoint) == NAMES
     assert lake.missing(endpoint) == []
-    assert {stage: as_found(s3, lake.bucket(stage)) for stage in lake.BUCKETS} == {
+    assert {stage: as_found(s3, lake.BUCKETS[stage]) for stage in lake.BUCKETS} == {
         stage: as_wanted(stage) for stage in lake.BUCKETS
     }
     assert lake.ensure(endpoint) == []
@@ -94,7 +94,7 @@ def test_a_bucket_of_somebody_else_is_used_but_not_changed(no_buckets: Any) -> N
 def test_empty_removes_every_page(clean_lake: str) -> None:
     s3 = lake.client(clean_lake)
     for n in range(25):
-        s3.put_object(Bucket=lake.bucket("enriched"), Key=f"enriched/year=2024/{n}", Body=b"x")
+        s3.put_object(Bucket=lake.BUCKETS["enriched"], Key=f"enriched/year=2024/{n}", Body=b"x")
     assert lake.empty(clean_lake) == 25
     assert lake.empty(clean_lake) == 0
 
@@ -164,7 +164,7 @@ def test_the_docker_init_hook_makes_the_same_lake(no_buckets: Any) -> None:
     environment = os.environ | {"AWS_ENDPOINT_URL": endpoint, "BUCKETS_JSON": str(data)}
     for _ in range(2):
         subprocess.run([sys.executable, hook], env=environment, check=True, capture_output=True)
-        assert {stage: as_found(s3, lake.bucket(stage)) for stage in lake.BUCKETS} == {
+        assert {stage: as_found(s3, lake.BUCKETS[stage]) for stage in lake.BUCKETS} == {
             stage: as_wanted(stage) for stage in lake.BUCKETS
         }
     assert lake.ensure(endpoint) == []

@@ -37,7 +37,7 @@ def scenario(folder: Path, clock: str, pipeline: str, turbines: int = 3) -> Scen
 def by_hand(wanted: Scenario) -> tuple[list[int], int, int, int]:
     """(rows of each batch, row-level objects of one stage, windows, aggregated objects) of one node."""
     clock, settings = wanted.clock, wanted.pipeline
-    times = [clock.start_us / 1e6 + i * clock.sample_every_s for i in range(clock.samples)]
+    times = [clock.start_us / 1e6 + i * clock.sample_us / 1e6 for i in range(clock.samples)]
     slots: dict[int, list[float]] = {}
     for time in times:
         slots.setdefault(int(time // settings.flush_every_s), []).append(time)

@@ -122,7 +122,7 @@ def test_clock_figures(tmp_path: Path) -> None:
     clock = load(write(tmp_path, TINY.replace("10m}", "10m, sample_every: 500ms}"))).clock
     assert clock.start == datetime(2024, 1, 15, tzinfo=UTC)
     assert (clock.start_us, clock.end_us) == (1705276800_000000, 1705277400_000000)
-    assert (clock.samples, clock.duration_s, clock.sample_every_s) == (1200, 600.0, 0.5)
+    assert (clock.samples, clock.duration_s, clock.sample_us) == (1200, 600.0, 500_000)
 
 
 def test_resolved_text_loads_to_the_same_run(tmp_path: Path) -> None:

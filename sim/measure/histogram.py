@@ -11,8 +11,7 @@ Not covered: negative values, weights, correction for coordinated omission (reco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -73,29 +72,6 @@ class Histogram:
         rank = max(1, int(np.ceil(q * count)))
         index = int(np.searchsorted(np.cumsum(self._counts), rank))
         return float(min(max(_midpoint(index), self._min), self._max)) if q > 0.0 else float(self._min)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The non-empty buckets, ready for JSON."""
-        used = np.flatnonzero(self._counts)
-        return {
-            "sub_buckets": SUB_BUCKETS,
-            "exponent_min": _EXPONENT_MIN,
-            "min": float(self._min) if used.size else None,
-            "max": self._max,
-            "buckets": used.tolist(),
-            "counts": self._counts[used].tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Histogram:
-        """The inverse of to_dict. Raises ValueError when the buckets were cut differently."""
-        if (raw["sub_buckets"], raw["exponent_min"]) != (SUB_BUCKETS, _EXPONENT_MIN):
-            raise ValueError("the histogram was written with other bucket limits; record it again")
-        histogram = cls()
-        histogram._counts[np.asarray(raw["buckets"], dtype=np.int64)] = raw["counts"]
-        histogram._min = np.inf if raw["min"] is None else float(raw["min"])
-        histogram._max = float(raw["max"])
-        return histogram
 
 
 def _bucket_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -50,10 +50,6 @@ class Clock:
     def duration_s(self) -> float:
         return self.duration_us / SECOND_US
 
-    @property
-    def sample_every_s(self) -> float:
-        return self.sample_us / SECOND_US
-
 
 @dataclass(frozen=True)
 class PipelineSettings:
