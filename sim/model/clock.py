@@ -1,16 +1,29 @@
-"""Virtual time: samples numbered from 0, a fixed step apart, from a start in UTC microseconds since 1970."""
+"""Virtual time: samples numbered from 0, a fixed step apart, from a start in UTC microseconds since 1970.
+
+A sample tells the step that ends at its time. Machines do not wait for a slow sampler, so the model computes on an inner
+grid of k steps a sample, no longer than INNER_LONGEST_US, and a sample is the mean over them. Inner steps are numbered
+from 0 like samples; step j of sample n has the number n k + j and ends at time_us(n) - (k - 1 - j) h.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+INNER_LONGEST_US: Final = 30_000_000
+"""Rotor, pitch and control move in seconds to a minute; longer steps would skip what they do."""
+INNER_SHORTEST_US: Final = 1_000_000  # of a sampling step that has to be cut
+PAGE_STEPS: Final = 600  # inner steps; part of the data's definition: another number is another fleet
+
 
 @dataclass(frozen=True)
 class SimClock:
-    """`samples` samples, the first at `start_us`. Raises ValueError when there is nothing to sample."""
+    """`samples` samples, the first at `start_us`. Raises ValueError when there is nothing to sample, and for a step that
+    cannot be cut into equal inner steps of 1 to 30 s."""
 
     start_us: int
     sample_us: int
@@ -19,6 +32,32 @@ class SimClock:
     def __post_init__(self) -> None:
         if self.sample_us < 1 or self.samples < 1:
             raise ValueError(f"a clock needs a positive step and at least one sample, not {self}")
+        if self.inner_us < min(self.sample_us, INNER_SHORTEST_US):
+            raise ValueError(f"a sampling step of {self.sample_us} us cannot be cut into steps of 1 to 30 s")
+
+    @cached_property
+    def inner_us(self) -> int:
+        """Microseconds of an inner step: the largest divisor of the sampling step that is 30 s or less."""
+        parts = -(-self.sample_us // INNER_LONGEST_US)
+        while self.sample_us % parts and self.sample_us // parts >= INNER_SHORTEST_US:
+            parts += 1
+        return self.sample_us // parts
+
+    @property
+    def inner(self) -> tuple[int, float]:
+        """(k, h): inner steps in a sample, and seconds of an inner step."""
+        return self.sample_us // self.inner_us, self.inner_us / 1e6
+
+    @property
+    def page(self) -> int:
+        """Samples of a page: randomness comes by pages of up to PAGE_STEPS inner steps."""
+        return max(1, PAGE_STEPS // self.inner[0])
+
+    def inner_times_us(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """UTC microseconds at which the inner steps of the samples first..last-1 end."""
+        k = self.inner[0]
+        steps = np.arange(first * k, last * k, dtype=np.int64)
+        return self.start_us + (steps - (k - 1)) * self.inner_us
 
     @property
     def end_us(self) -> int:
