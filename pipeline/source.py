@@ -28,6 +28,7 @@ _STORED: dict[str, pa.DataType] = {
 _FITTING = {pa.int64(): "'integer'", pa.float64(): "'real', 'integer'", pa.string(): "'text'"}
 RAW = pa.schema([*(pa.field(name, type_) for name, type_ in _STORED.items()), pa.field(RESCUED, pa.string())])
 """What a read returns: times as integers (microseconds), `_rescued_data` behind the node's own columns."""
+_PASSING = ("database is locked", "disk I/O error", "database or disk is full")
 
 
 class SourceError(Exception):
@@ -35,7 +36,7 @@ class SourceError(Exception):
 
 
 class SourceBusy(SourceError):
-    """Another process holds the database locked; another time may succeed."""
+    """The database cannot be read now (locked by another process, the disk full); another time may succeed."""
 
 
 def check(path: Path) -> None:
@@ -46,7 +47,7 @@ def check(path: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             found = [row[1] for row in connection.execute(f"PRAGMA table_info({TABLE})")]
     except sqlite3.Error as error:
-        _raise_if_locked(path, error)
+        _raise_if_passing(path, error)
         raise SourceError(f"{path}: not a readable SQLite database ({error})") from error
     if not found:
         raise SourceError(f"{path}: has no table {TABLE}")
@@ -64,7 +65,7 @@ def read(path: Path, after_id: int, limit: int) -> pa.Table:
             if misfits:
                 table = _query(connection, _rescuing(misfits), after_id, limit)
     except (AdbcError, OSError) as error:
-        _raise_if_locked(path, error)
+        _raise_if_passing(path, error)
         check(path)
         raise SourceError(f"{path}: cannot read: {error}") from error
     if RESCUED not in table.column_names:
@@ -72,9 +73,13 @@ def read(path: Path, after_id: int, limit: int) -> pa.Table:
     return table.cast(RAW).combine_chunks()
 
 
-def _raise_if_locked(path: Path, error: Exception) -> None:
-    if "database is locked" in str(error):
+def _raise_if_passing(path: Path, error: Exception) -> None:
+    """Even a read-only reader of a WAL file may have to make its -shm, which a full disk does not take."""
+    said = next((words for words in _PASSING if words in str(error)), None)
+    if said == "database is locked":
         raise SourceBusy(f"{path}: another process holds the database locked; try again") from error
+    if said is not None:
+        raise SourceBusy(f"{path}: cannot be read now: {said} (is the node's disk full?); try again") from error
 
 
 def _query(connection: adbc.Connection, columns: str, after_id: int, limit: int) -> pa.Table:
