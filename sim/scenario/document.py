@@ -1,164 +1,41 @@
-"""What a scenario file may say: one pydantic model per mapping, every value typed here and nowhere else.
+"""What a scenario file may say: one pydantic model per mapping, keys and defaults here and nowhere else.
 
-The models read texts (`sim.yamlfile` types nothing) and are the source of `scenarios/scenario.schema.json`. Defaults
-are written as a user would write them, so the same text serves the loader, the schema and the resolved scenario.
-Rules between fields (a start before an end, a step that divides a window) are in `sim.scenario.rules`.
+The models read texts (`sim.yamlfile` types nothing; `values` types them) and are the source of
+`scenarios/scenario.schema.json`. Defaults are written as a user would write them, so the same text serves the loader,
+the schema and the resolved scenario. Rules between fields (a start before an end, a step that divides a window) are in
+`sim.scenario.rules`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
-from sim.chaos.faults import KINDS as DELIVERY
-from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
-from sim.measure.thresholds import parse as parse_expectation
-from sim.model.faults import KINDS
-from sim.units import (
-    BIT_RATE_PATTERN,
-    COUNT_PATTERN,
-    DURATION_PATTERN,
-    INSTANT_PATTERN,
-    RATE_PATTERN,
-    SHARE_PATTERN,
-    parse_bit_rate,
-    parse_count,
-    parse_duration,
-    parse_instant,
-    parse_rate,
-    parse_share,
+from sim.scenario.values import (
+    SCHEMA_VERSION,
+    BitRate,
+    BucketName,
+    Channel,
+    DeliveryKind,
+    Duration,
+    FaultKind,
+    Instant,
+    LongDuration,
+    Name,
+    Often,
+    Rate,
+    Section,
+    Seed,
+    Share,
+    Threshold,
+    Turbines,
+    Version,
+    Word,
 )
-from sim.yamlfile import suggestion
-
-SCHEMA_VERSION: Final = 1
-MAX_SEED: Final = 2**63 - 1
 
 
-def _text(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Turn a text parser into a validator that says so when it is given a list or a mapping."""
-
-    def read(value: object) -> Any:
-        if not isinstance(value, str):
-            raise ValueError("must be a single value, not a list or a mapping")
-        return parse(value)
-
-    return BeforeValidator(read)
-
-
-def _positive(text: str) -> int:
-    if (us := parse_duration(text)) == 0:
-        raise ValueError(f"'{text}' is zero; it must be longer")
-    return us
-
-
-def _bandwidth(text: str) -> float:
-    if (rate := parse_bit_rate(text)) == 0:
-        raise ValueError(f"'{text}' carries nothing; write for example 10 Mbit/s or 256 kbit/s")
-    return rate
-
-
-def _seed(text: str) -> int:
-    if (seed := parse_count(text)) > MAX_SEED:
-        raise ValueError(f"'{text}' is too large; a seed is at most {MAX_SEED}")
-    return seed
-
-
-def _turbines(text: str) -> int:
-    if (count := parse_count(text)) == 0:
-        raise ValueError("'0' turbines cannot produce anything; write 1 or more")
-    return count
-
-
-def _version(text: str) -> int:
-    if text != str(SCHEMA_VERSION):
-        raise ValueError(f"'{text}' is not known to this version of windfleet; write {SCHEMA_VERSION}")
-    return SCHEMA_VERSION
-
-
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-
-def _name(text: str) -> str:
-    if not re.match(_NAME, text):
-        raise ValueError(f"'{text}' cannot name a folder; use up to 64 letters, digits, '.', '_' and '-'")
-    return text
-
-
-def _word(text: str) -> str:
-    if not text:
-        raise ValueError("is an empty text")
-    return text
-
-
-def _delivery(text: str) -> str:
-    if text in KINDS:
-        raise ValueError(f"{text} is a fault of the data; it belongs in data_faults")
-    return _one_of("kind of fault", tuple(DELIVERY))(text)
-
-
-def _often(text: str) -> int:
-    if (count := parse_count(text)) == 0:
-        raise ValueError("'0' times is never; write 1 or more, or remove the fault")
-    return count
-
-
-def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in known:
-            raise ValueError(f"unknown {what} '{text}'{suggestion(text, known)}")
-        return text
-
-    return read
-
-
-def _count_schema(**limits: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": COUNT_PATTERN}]})
-
-
-def _text_schema(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern})
-
-
-Duration = Annotated[int, _text(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
-LongDuration = Annotated[int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
-Instant = Annotated[datetime, _text(parse_instant), _text_schema(INSTANT_PATTERN)]
-Rate = Annotated[float, _text(parse_rate), _text_schema(RATE_PATTERN)]
-BitRate = Annotated[float, _text(_bandwidth), _text_schema(BIT_RATE_PATTERN)]
-Seed = Annotated[int, _text(_seed), _count_schema(minimum=0, maximum=MAX_SEED)]
-Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]
-Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSION})]
-Name = Annotated[str, _text(_name), _text_schema(_NAME)]
-Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
-Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
-FaultKind = Annotated[str, _text(_one_of("kind of data fault", tuple(KINDS))), WithJsonSchema({"enum": list(KINDS)})]
-DeliveryKind = Annotated[str, _text(_delivery), WithJsonSchema({"enum": list(DELIVERY)})]
-BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
-Share = Annotated[
-    float,
-    _text(parse_share),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-                {"type": "string", "pattern": SHARE_PATTERN},
-            ]
-        }
-    ),
-]
-Often = Annotated[int, _text(_often), _count_schema(minimum=1)]
-Threshold = Annotated[Expectation, _text(parse_expectation), _text_schema(THRESHOLD_PATTERN)]
-
-
-class _Mapping(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FleetChoice(_Mapping):
+class FleetChoice(Section):
     """Which turbines take part. A single word means the same as `{preset: word}`."""
 
     preset: Word = Field(
@@ -181,7 +58,7 @@ class FleetChoice(_Mapping):
         return {"preset": value} if isinstance(value, str) else value
 
 
-class ClockChoice(_Mapping):
+class ClockChoice(Section):
     """The virtual time the run covers: a start, and either a duration or an end."""
 
     start: Instant = Field(description="First sample, with its time zone.", examples=["2024-01-15T00:00:00Z"])
@@ -194,7 +71,7 @@ class ClockChoice(_Mapping):
     )
 
 
-class PipelineChoice(_Mapping):
+class PipelineChoice(Section):
     """How each edge node's pipeline cuts and closes its data. Whole seconds."""
 
     flush_every: LongDuration = Field(
@@ -208,7 +85,7 @@ class PipelineChoice(_Mapping):
     )
 
 
-class UplinkChoice(_Mapping):
+class UplinkChoice(Section):
     """The line from a farm to the store, shared by its nodes. It is modelled: it shapes freshness, not wall time."""
 
     bandwidth: BitRate = Field(
@@ -217,7 +94,7 @@ class UplinkChoice(_Mapping):
     latency: Duration = Field(default="50ms", validate_default=True, description="Per request.", examples=["50ms"])
 
 
-class DataFaultChoice(_Mapping):
+class DataFaultChoice(Section):
     """One kind of fault in the data itself; the lake must show it, or keep it in quarantine."""
 
     kind: FaultKind = Field(description="What goes wrong.", examples=["sensor.stuck"])
@@ -237,7 +114,7 @@ class DataFaultChoice(_Mapping):
     farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
 
 
-class FaultChoice(_Mapping):
+class FaultChoice(Section):
     """One fault of delivery; the lake must not show it."""
 
     kind: DeliveryKind = Field(description="What goes wrong.", examples=["node.crash"])
@@ -264,7 +141,7 @@ class FaultChoice(_Mapping):
     )
 
 
-class Document(_Mapping):
+class Document(Section):
     """A windfleet scenario."""
 
     schema_version: Version = Field(description="Version of this format.", examples=[SCHEMA_VERSION])

@@ -1,0 +1,158 @@
+"""The types of a scenario's values: each reads a text, names the fix when it cannot, and tells an editor its pattern.
+
+Not covered: what a mapping holds (`sim.scenario.document`, `load_document`), rules between values (`rules`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
+from sim.chaos.faults import KINDS as DELIVERY
+from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
+from sim.measure.thresholds import parse as parse_expectation
+from sim.model.faults import KINDS
+from sim.units import (
+    BIT_RATE_PATTERN,
+    COUNT_PATTERN,
+    DURATION_PATTERN,
+    INSTANT_PATTERN,
+    RATE_PATTERN,
+    SHARE_PATTERN,
+    parse_bit_rate,
+    parse_count,
+    parse_duration,
+    parse_instant,
+    parse_rate,
+    parse_share,
+)
+from sim.yamlfile import suggestion
+
+SCHEMA_VERSION: Final = 1
+MAX_SEED: Final = 2**63 - 1
+
+
+def _text(parse: Callable[[str], Any]) -> BeforeValidator:
+    """Turn a text parser into a validator that says so when it is given a list or a mapping."""
+
+    def read(value: object) -> Any:
+        if not isinstance(value, str):
+            raise ValueError("must be a single value, not a list or a mapping")
+        return parse(value)
+
+    return BeforeValidator(read)
+
+
+def _positive(text: str) -> int:
+    if (us := parse_duration(text)) == 0:
+        raise ValueError(f"'{text}' is zero; it must be longer")
+    return us
+
+
+def _bandwidth(text: str) -> float:
+    if (rate := parse_bit_rate(text)) == 0:
+        raise ValueError(f"'{text}' carries nothing; write for example 10 Mbit/s or 256 kbit/s")
+    return rate
+
+
+def _seed(text: str) -> int:
+    if (seed := parse_count(text)) > MAX_SEED:
+        raise ValueError(f"'{text}' is too large; a seed is at most {MAX_SEED}")
+    return seed
+
+
+def _turbines(text: str) -> int:
+    if (count := parse_count(text)) == 0:
+        raise ValueError("'0' turbines cannot produce anything; write 1 or more")
+    return count
+
+
+def _version(text: str) -> int:
+    if text != str(SCHEMA_VERSION):
+        raise ValueError(f"'{text}' is not known to this version of windfleet; write {SCHEMA_VERSION}")
+    return SCHEMA_VERSION
+
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+def _name(text: str) -> str:
+    if not re.match(_NAME, text):
+        raise ValueError(f"'{text}' cannot name a folder; use up to 64 letters, digits, '.', '_' and '-'")
+    return text
+
+
+def _word(text: str) -> str:
+    if not text:
+        raise ValueError("is an empty text")
+    return text
+
+
+def _delivery(text: str) -> str:
+    if text in KINDS:
+        raise ValueError(f"{text} is a fault of the data; it belongs in data_faults")
+    return _one_of("kind of fault", tuple(DELIVERY))(text)
+
+
+def _often(text: str) -> int:
+    if (count := parse_count(text)) == 0:
+        raise ValueError("'0' times is never; write 1 or more, or remove the fault")
+    return count
+
+
+def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"unknown {what} '{text}'{suggestion(text, known)}")
+        return text
+
+    return read
+
+
+def _count_schema(**limits: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": COUNT_PATTERN}]})
+
+
+def _text_schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Duration = Annotated[int, _text(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
+LongDuration = Annotated[int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
+Instant = Annotated[datetime, _text(parse_instant), _text_schema(INSTANT_PATTERN)]
+Rate = Annotated[float, _text(parse_rate), _text_schema(RATE_PATTERN)]
+BitRate = Annotated[float, _text(_bandwidth), _text_schema(BIT_RATE_PATTERN)]
+Seed = Annotated[int, _text(_seed), _count_schema(minimum=0, maximum=MAX_SEED)]
+Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]
+Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSION})]
+Name = Annotated[str, _text(_name), _text_schema(_NAME)]
+Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
+Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
+FaultKind = Annotated[str, _text(_one_of("kind of data fault", tuple(KINDS))), WithJsonSchema({"enum": list(KINDS)})]
+DeliveryKind = Annotated[str, _text(_delivery), WithJsonSchema({"enum": list(DELIVERY)})]
+BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
+Share = Annotated[
+    float,
+    _text(parse_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                {"type": "string", "pattern": SHARE_PATTERN},
+            ]
+        }
+    ),
+]
+Often = Annotated[int, _text(_often), _count_schema(minimum=1)]
+Threshold = Annotated[Expectation, _text(parse_expectation), _text_schema(THRESHOLD_PATTERN)]
+
+
+class Section(BaseModel):
+    """A mapping of a scenario: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
