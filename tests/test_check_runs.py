@@ -14,7 +14,6 @@ import lakebuilder
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from folderstore import FolderStore
 
 from pipeline import records
 from pipeline.config import NodeConfig
@@ -23,6 +22,7 @@ from pipeline.ports import SystemClock
 from sim.check import Finding, LakeError, LakeReader, judge
 from sim.check.findings import KEPT, Findings, hour_text
 from sim.check.nodes import NodeFile, read_rows
+from sim.run.folder import FolderStore, make
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_the_real_pipeline_makes_the_lake_that_the_oracle_and_the_builder_expect
     lakebuilder.write_nodes(tmp_path / "nodes")
     nodes = [EdgeNode(NodeConfig.load(p), p.with_suffix(".db")) for p in sorted((tmp_path / "nodes").glob("*/*.json"))]
     with ThreadPoolExecutor(2) as pool:
+        make(tmp_path / "lake")
         results = list(run(nodes, FolderStore(tmp_path / "lake"), SystemClock(), pool, 1 << 61))
     assert all(isinstance(result, Delivered) for result in results)
     verdict = judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), None, 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -17,16 +18,20 @@ from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refus
 from pipeline.retry import Operation, Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.memory import MemoryStore
+from sim.run import folder
 
 BUCKET = bucket("ingestion")
 FOLDER = "ingestion/year=2024/month=01/day=15/hour=00/"
 
 
-@pytest.fixture(params=["memory", "localstack"])
-def store(request: pytest.FixtureRequest) -> ObjectStore:
-    """The same contract for both stores."""
+@pytest.fixture(params=["memory", "folder", "localstack"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """The same contract for all stores."""
     if request.param == "memory":
         return MemoryStore()
+    if request.param == "folder":
+        folder.make(tmp_path)
+        return folder.FolderStore(tmp_path)
     return S3ObjectStore(request.getfixturevalue("clean_lake"))
 
 
