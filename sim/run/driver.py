@@ -143,6 +143,7 @@ def _run_shards(
             data_faults=scenario.data_faults,
             run_dir=options.out,
             endpoint_url=store.endpoint_url if proxy is None else proxy.endpoint_url,
+            lake_dir=store.folder,
             faults=scenario.faults,
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
@@ -162,7 +163,7 @@ def _run_shards(
 
 def _judge(options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
     """The independent verdict on what lies in the store."""
-    reader = LakeReader.s3(store.endpoint_url)
+    reader = store.lake
     if options.save_lake:
         progress.phase("saving the lake", None, "objects")
         progress.advance(reader.save(options.out / "lake"))

@@ -46,6 +46,7 @@ from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
 from sim.run.chaos import SECOND_WRITER, ShardFaults
+from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
 from sim.run.uplink import FarmUplink
 from sim.scenario.scenario import PipelineSettings, Uplink
@@ -82,6 +83,7 @@ class ShardPlan:
     data_faults: tuple[DataFault, ...]
     run_dir: Path
     endpoint_url: str | None
+    lake_dir: Path | None = None  # in place of the endpoint: the lake as files
     faults: tuple[Fault, ...] = ()
     proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
     timeout_s: float = TIMEOUT_S
@@ -322,7 +324,8 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
     recorder = Recorder(plan.farm.farm_id)
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
-    store = Retrying(S3ObjectStore(plan.endpoint_url, plan.timeout_s), recorder.append, sleep=sleep)
+    bare = FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.endpoint_url, plan.timeout_s)
+    store = Retrying(bare, recorder.append, sleep=sleep)
     shard = _Shard(plan, store, tell, stopped, fired, sleep)
     try:
         shard.run()

@@ -1,4 +1,4 @@
-"""The store that a run drives: the embedded LocalStack, or any S3 that was named; and how fast it takes PUTs.
+"""The store that a run drives: the embedded LocalStack, any S3 that was named, or a folder; and how fast it takes PUTs.
 
 Safety: only loopback endpoints without `allow_remote`; a lake that holds objects is refused, and is emptied only on
 request and only where windfleet made the buckets; the ceiling is measured in a scratch bucket that is removed again,
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import lake
@@ -19,7 +20,9 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.faults import KINDS, Fault
 from sim.chaos.proxy import FaultProxy, address
+from sim.check import LakeReader
 from sim.measure.ceiling import measure
+from sim.run import folder
 from sim.run.localstack import EmbeddedLocalStack, StoreError
 
 CEILING_S = 1.0
@@ -31,21 +34,29 @@ NOT_A_URL = "is not a URL; write for example http://127.0.0.1:4566"
 
 @dataclass(frozen=True)
 class Options:
-    """What the user said about the store. `port`: of the embedded one."""
+    """What the user said about the store. `port`: of the embedded one. `folder`: the lake as files, no S3 at all."""
 
     endpoint_url: str | None = None
     port: int | None = None
     keep: bool = False
     empty_lake: bool = False
     allow_remote: bool = False
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """A store that answers, with the six buckets in it. `server` is None unless it is the embedded one."""
+    """A store that answers, with the six buckets in it: an endpoint (`server`: when it is the embedded one) or a
+    folder (then there is no endpoint)."""
 
-    endpoint_url: str
+    endpoint_url: str = ""
     server: EmbeddedLocalStack | None = None
+    folder: Path | None = None
+
+    @property
+    def lake(self) -> LakeReader:
+        """What lies in it."""
+        return LakeReader.s3(self.endpoint_url) if self.folder is None else LakeReader.folder(self.folder)
 
     def require_alive(self) -> None:
         """Raises StoreError when the embedded server has died. Costs microseconds."""
@@ -53,6 +64,8 @@ class Target:
             self.server.require_alive()
 
     def __str__(self) -> str:
+        if self.folder is not None:
+            return "a folder of files"
         return self.endpoint_url if self.server is None else f"embedded LocalStack, {self.endpoint_url}"
 
 
@@ -85,6 +98,10 @@ def endpoint_of(options: Options) -> str | None:
 
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
     """Raises StoreError when faults of the wire are wanted before a store where they must not or cannot be."""
+    if options.folder is not None:
+        if _of_the_wire(faults):
+            raise StoreError("faults of the wire need an S3 server; a folder has no wire: --set 'faults=[]'")
+        return
     endpoint_url = endpoint_of(options)
     if _of_the_wire(faults) and endpoint_url is not None:
         try:
@@ -113,7 +130,11 @@ def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
 
 @contextmanager
 def opened(options: Options) -> Iterator[Target]:
-    """A target for the length of a block. Raises StoreError or LakeError before anything was changed."""
+    """A target for the length of a block. Raises StoreError, LakeError or OSError before anything was changed."""
+    if options.folder is not None:
+        folder.make(options.folder)
+        yield Target(folder=options.folder)
+        return
     endpoint_url = endpoint_of(options)
     if endpoint_url is not None:
         yield _prepared(Target(endpoint_url), options)
@@ -148,7 +169,7 @@ def ceiling(target: Target) -> float | None:
 
     The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round.
     """
-    if not lake.is_loopback(target.endpoint_url):
+    if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None
     s3 = lake.client(target.endpoint_url)
     bucket = f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
