@@ -13,23 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.retry import Operation
+from sim.measure.operations import SCHEMA, table
 from sim.report.write import OPERATIONS_FILE
 
-_TIME: Final = pa.timestamp("ns", tz="UTC")
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("intended_start", _TIME),
-        pa.field("start", _TIME),
-        pa.field("end", _TIME),
-        pa.field("kind", pa.string()),
-        pa.field("bucket", pa.string()),
-        pa.field("key", pa.string()),
-        pa.field("bytes", pa.int64()),
-        pa.field("outcome", pa.string()),
-        pa.field("attempt", pa.int32()),
-        pa.field("worker", pa.string()),
-    ]
-)
 PARTS: Final = ".operations"
 
 
@@ -43,12 +29,9 @@ class Recorder:
 
     def write(self, run_dir: Path) -> None:
         """Write this worker's part. Raises OSError."""
-        columns = list(zip(*self._operations, strict=True)) or [()] * (len(SCHEMA) - 1)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=False)]
-        arrays.append(pa.array([self._worker] * len(self._operations), pa.string()))
         folder = run_dir / PARTS
         folder.mkdir(exist_ok=True)
-        pq.write_table(pa.table(arrays, schema=SCHEMA), folder / f"{self._worker}.parquet", compression="zstd")
+        pq.write_table(table(self._operations, self._worker), folder / f"{self._worker}.parquet", compression="zstd")
 
 
 def merge(run_dir: Path) -> pa.Table:
@@ -56,10 +39,12 @@ def merge(run_dir: Path) -> pa.Table:
     folder = run_dir / PARTS
     parts = sorted(folder.glob("*.parquet"))
     tables = [pq.read_table(part, schema=SCHEMA) for part in parts]
-    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).sort_by([("start", "ascending"), ("worker", "ascending")])
-    pq.write_table(table, run_dir / OPERATIONS_FILE, compression="zstd")
+    merged = pa.concat_tables([SCHEMA.empty_table(), *tables]).sort_by(
+        [("start", "ascending"), ("worker", "ascending")]
+    )
+    pq.write_table(merged, run_dir / OPERATIONS_FILE, compression="zstd")
     for part in parts:
         part.unlink()
     if folder.exists():
         folder.rmdir()
-    return table
+    return merged
