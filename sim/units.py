@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 SECOND_US: Final = 1_000_000
 DAY_S: Final = 86_400
@@ -28,17 +28,28 @@ _STEP: Final = r"[0-9]+(?:\.[0-9]+)?"
 DURATION_PATTERN: Final = (
     rf"^(?=[0-9])(?:{_STEP}d)?(?:{_STEP}h)?(?:{_STEP}m)?(?:{_STEP}s)?(?:{_STEP}ms)?(?:{_STEP}us)?$"
 )
+OFFSET_PATTERN: Final = DURATION_PATTERN.replace("^(?=[0-9])", "^[+-]?(?=[0-9])")
 COUNT_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
 RATE_PATTERN: Final = (
-    r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?\s+per\s+turbine-(?:hour|day|week|year)$"
-)
+    r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?"
+    r"\s+per\s+(?:turbine|farm)-(?:hour|day|week|month|year)$"
 SHARE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?(?:\s*/\s*[0-9]+(?:\.[0-9]+)?|\s*%)?$"
+PER_SECOND_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?\s*/\s*(?:s|min|h)$"
+SIZE_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?\s*(?:B|[kMGT]B|[KMG]iB)$"
+NUMBER_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?$"
 BIT_RATE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?\s*(?:bit|kbit|Mbit|Gbit)/s$"
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME_OF_DAY: Final = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
 INSTANT_PATTERN: Final = rf"^{_DATE}[Tt ]{_TIME_OF_DAY}(?:[Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
-_PER_DAY: Final = {"hour": Fraction(24), "day": Fraction(1), "week": Fraction(1, 7), "year": Fraction(100, 36525)}
+_PER_DAY: Final = {
+    "hour": Fraction(24),
+    "day": Fraction(1),
+    "week": Fraction(1, 7),
+    "month": Fraction(1, 30),
+    "year": Fraction(100, 36525),
+}
+_PER: Final = {"s": 1, "min": 60, "h": 3_600}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
 BYTES: Final = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
@@ -81,6 +92,14 @@ def parse_duration(text: str) -> int:
     return int(total)
 
 
+def parse_offset(text: str) -> int:
+    """A length of time that may be negative, in microseconds: `-1h`, `+90s`, `250ms`; not 0."""
+    us = parse_duration(text[1:] if text[:1] in ("-", "+") else text)
+    if us == 0:
+        raise ValueError(f"'{text}' is zero, which changes nothing; write for example -1h or 90s")
+    return -us if text.startswith("-") else us
+
+
 def format_duration(us: int) -> str:
     """The shortest way to write a duration, `parse_duration` reads it back."""
     parts = []
@@ -91,15 +110,22 @@ def format_duration(us: int) -> str:
     return "".join(parts) or "0s"
 
 
-def parse_rate(text: str) -> float:
-    """Events per turbine and day: `3/1000 per turbine-day`, `2 per turbine-year`, `5% per turbine-hour`."""
-    example = "write for example '3/1000 per turbine-day' or '2 per turbine-year'"
+class Rate(NamedTuple):
+    """Events per day of one turbine, or of one whole farm, which strike all its turbines at once."""
+
+    per_day: float
+    whole_farm: bool
+
+
+def parse_rate(text: str) -> Rate:
+    """How often: `3/1000 per turbine-day`, `2 per turbine-year`, `1 per farm-month`; a month has 30 days."""
+    example = "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
     if text.startswith("-"):
         raise ValueError(f"'{text}' is negative; a rate counts from 0")
     if not re.match(RATE_PATTERN, text):
         if said := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
             ratio, unit = said.groups()
-            known = unit in {f"turbine-{name}" for name in _PER_DAY}
+            known = unit in {f"{of}-{name}" for of in ("turbine", "farm") for name in _PER_DAY}
             fault = (
                 f"'{ratio}' is not a plain number, ratio or percentage"
                 if known
@@ -107,7 +133,7 @@ def parse_rate(text: str) -> float:
             )
             raise ValueError(f"'{text}': {fault}; {example}")
         raise ValueError(f"'{text}' is not a rate; {example}")
-    ratio, unit_name = re.split(r"\s+per\s+turbine-", text)
+    ratio, of, unit_name = re.split(r"\s+per\s+(turbine|farm)-", text)
     if ratio.endswith("%"):
         value = parse_number(ratio[:-1]) / 100
     else:
@@ -116,7 +142,7 @@ def parse_rate(text: str) -> float:
         if below == 0:
             raise ValueError(f"'{text}' divides by zero; {example}")
         value = parse_number(top) / below
-    return float(value * _PER_DAY[unit_name])
+    return Rate(float(value * _PER_DAY[unit_name]), of == "farm")
 
 
 def parse_share(text: str) -> float:
@@ -139,6 +165,28 @@ def parse_bit_rate(text: str) -> float:
         hint = " (bytes are written MB/s; an uplink is measured in bits)" if re.search(r"[kMG]?B/s$", text) else ""
         raise ValueError(f"'{text}' is not a bit rate{hint}; write for example 10 Mbit/s or 256 kbit/s")
     return float(parse_number(match[1]) * _BIT[match[2]])
+
+
+def parse_per_second(text: str) -> float:
+    """Events per second, more than 0: `20/s`, `900/min`, `1.5/s`."""
+    example = "write for example 20/s or 900/min"
+    if re.fullmatch(_NUMBER, text):
+        raise ValueError(f"'{text}' has no unit; write {text}/s")
+    if text.startswith("-") and re.match(PER_SECOND_PATTERN, text[1:]):
+        raise ValueError(f"'{text}' is negative; a rate counts from 0")
+    if not re.match(PER_SECOND_PATTERN, text):
+        raise ValueError(f"'{text}' is not a rate of requests; {example}")
+    number, unit = (part.strip() for part in text.split("/"))
+    if (rate := parse_number(number) / _PER[unit]) == 0:
+        raise ValueError(f"'{text}' asks for nothing; {example}")
+    return float(rate)
+
+
+def parse_size(text: str) -> int:
+    """Bytes: `4 GB`, `512 MiB`."""
+    if not (match := re.fullmatch(r"([0-9._]+)\s*([A-Za-z]+)", text)) or match[2] not in BYTES:
+        raise ValueError(f"'{text}' is not a size; write for example 4 GB or 512 MiB")
+    return int(parse_number(match[1]) * BYTES[match[2]])
 
 
 def parse_instant(text: str) -> datetime:

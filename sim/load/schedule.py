@@ -7,14 +7,13 @@ scenario's rules read it, `sim.load.arrivals` turns entries into arrivals. All l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from sim.measure.requests import KINDS as REQUEST_KINDS
+from sim.measure.requests import RequestKind
 from sim.measure.thresholds import Expectation
 
-RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
-REQUEST_KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "scan_partition")
-"""flush: a node commits one prepared batch by the real protocol. list_hour: the keys of one hour of a row-level stage.
-get_manifest: one manifest. scan_partition: that list, then a GET of objects of it, decoded to rows."""
+__all__ = ["KINDS", "REQUEST_KINDS", "Entry", "Limits", "Load", "RequestKind", "ScheduleKind", "Search", "Sweep"]
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,16 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Search:
-    """Bisection for the highest constant rate that keeps the SLO; `within`: when to stop, as a share of the rate."""
+    """Bisection for the highest constant rate that keeps every SLO; `within`: when to stop, as a share of the rate.
 
-    slo: Expectation
+    each_s: how long one rate is tried at least, the first `Load.warm_up_s` of it excluded; a rare rank asks for more.
+    """
+
+    slo: tuple[Expectation, ...]
     from_per_s: float
     to_per_s: float
     within: float
+    each_s: float
     hold_s: float
 
 

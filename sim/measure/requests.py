@@ -1,11 +1,13 @@
 """The requests of a load test by name: what a user of the lake does, each one or more operations of the store.
 
-flush: one node commits one batch by the real protocol. list_hour: the keys of one hour of a stage. get_manifest: one
-manifest, read. scan_partition: every object of one hour of a stage, read. Their order is the `kind` number of a record.
+flush: a node commits one prepared batch by the real protocol. list_hour: the keys of one hour of a row-level stage.
+get_manifest: one manifest. scan_partition: that list, then a GET of objects of it, decoded to rows.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-KINDS: Final = ("flush", "list_hour", "get_manifest", "scan_partition")
+RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
+KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "scan_partition")
+"""Their order is the number of a kind in arrays."""

@@ -2,8 +2,9 @@
 
     figure op value [unit]        op is one of == != < <= > >=
 
-A figure with a dimension wants its unit (`20m`, `2 GB`, `5 USD`); a count wants a bare number or its own unit. What a
-run did not measure is neither passed nor failed: `evaluate` says None, and the caller must treat that as an error.
+A figure with a dimension wants its unit (`20m`, `2 GB`, `5 USD`); a count wants a bare number or its own unit; a share
+is 0.05 or 5%. What a run did not measure is neither passed nor failed: `evaluate` says None, and the caller must treat
+that as an error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 _FORM: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([=!<>~]+)\s*(.*?)\s*")
 _VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d+)?)\s*(.*)")
 THRESHOLD_PATTERN: Final = (
-    rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*[A-Za-z/]*\s*$"
+    rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*(?:%|[A-Za-z/]*)\s*$"
 )
 
 
@@ -100,6 +101,8 @@ def _value(figure: str, unit: str, text: str) -> float:
         return number * BYTES[given]
     if unit == "USD" and given == "":
         raise ValueError(f"{figure} is in US dollars: write {text} USD")
+    if given == "%" and unit == "":
+        return number / 100
     if given not in ("", unit):
         raise ValueError(f"{figure} is in {unit}, not in '{given}'; write {match[1] if match else text} {unit}")
     return number
