@@ -33,6 +33,7 @@ COUNT_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
 RATE_PATTERN: Final = (
     r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?"
     r"\s+per\s+(?:turbine|farm)-(?:hour|day|week|month|year)$"
+)
 SHARE_PATTERN: Final = r"^[0-9]+(?:\.[0-9]+)?(?:\s*/\s*[0-9]+(?:\.[0-9]+)?|\s*%)?$"
 PER_SECOND_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?\s*/\s*(?:s|min|h)$"
 SIZE_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?\s*(?:B|[kMGT]B|[KMG]iB)$"

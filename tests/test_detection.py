@@ -21,8 +21,8 @@ from pipeline.records import ANOMALIES, RULES
 from sim.check import LakeReader, Verdict, judge
 from sim.check.detection import DATA_FAULTS, SIGNALS, signals
 from sim.measure.figures import FIGURES
-from sim.model.farm import STATE_LOG, TRUTH
-from sim.model.faults import KINDS
+from sim.model.farm import STATE_LOG
+from sim.model.faults import KINDS, TRUTH
 from sim.report.html import render
 from sim.report.result import Result
 from sim.report.terminal import print_summary

@@ -68,7 +68,7 @@ def same(one, other):
 def test_how_a_run_is_cut_changes_nothing(farm_id, step_us):
     """Farm E's wind is about cut-in speed, where the controller's memory shows."""
     farm, clock = small(farm_id, 12), SimClock(START_US, step_us, 1500)
-    faults = tuple(dataclasses.replace(f, rate_per_turbine_day=4.0 / clock.days) for f in EVERY_KIND)
+    faults = tuple(dataclasses.replace(f, rate_per_day=4.0 / clock.days) for f in EVERY_KIND)
     whole_model, whole = run(farm, clock, faults=faults)
     for cuts in ((1, 2, 7, 599, 600, 601, 1200, 1499), tuple(range(60, 1500, 60)), (750,)):
         model, cut = run(farm, clock, faults=faults, cuts=cuts)

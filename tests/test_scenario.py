@@ -171,7 +171,7 @@ def test_overrides(tmp_path: Path) -> None:
     ]
     scenario = load(path, [*settings, "uplink={bandwidth: 1 Mbit/s}", "expect=[rows.late >= 1, rows.lost == 0]"])
     assert (scenario.clock.samples, scenario.fleet.turbines, scenario.seed) == (1200, 12, 100)
-    assert scenario.data_faults[0].rate_per_turbine_day == 2.0
+    assert scenario.data_faults[0].rate_per_day == 2.0
     assert scenario.data_faults[0].channels == ("temperature",)
     assert scenario.uplink.bandwidth_bit_per_s == 1e6
     assert len(scenario.expect) == 2
@@ -187,7 +187,7 @@ def test_errors_in_overrides_are_placed_at_them(tmp_path: Path) -> None:
         "seed", "clock.duratoin=1m", "expect[3]=x", "data_faults[0].rate=1 per month", "pipeline.window.x=1",
         "expect=[a", "uplink.latency=", "data_faults.kind=x", "seed=1", "seed=y",
     ]  # fmt: skip
-    rate = "write for example '3/1000 per turbine-day' or '2 per turbine-year'"
+    rate = "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
     bracket = "is a closing bracket or a comma missing?"
     assert errors(write(tmp_path, TINY), *settings) == [
         "--set 1: 'seed' is not path=value; write for example clock.duration=10m or data_faults[0].rate=...",
@@ -310,9 +310,10 @@ def test_durations(text: str, us: int) -> None:
 
 
 def test_quantities() -> None:
-    assert parse_rate("3/1000 per turbine-day") == 0.003
-    assert parse_rate("365.25 per turbine-year") == 1.0
-    assert parse_rate("5% per turbine-hour") == pytest.approx(1.2)
+    assert parse_rate("3/1000 per turbine-day") == (0.003, False)
+    assert parse_rate("365.25 per turbine-year") == (1.0, False)
+    assert parse_rate("60 per farm-month") == (2.0, True)
+    assert parse_rate("5% per turbine-hour").per_day == pytest.approx(1.2)
     assert parse_bit_rate("10 Mbit/s") == 10e6
     assert parse_bit_rate("256 kbit/s") == 256e3
     assert parse_count("1e6") == 1_000_000
@@ -346,7 +347,7 @@ def test_a_run_too_large_to_plan_is_refused_with_its_numbers(tmp_path: Path) -> 
     [
         ("1e9 per turbine-day", "'1e9' is not a plain number, ratio or percentage"),
         ("x per turbine-year", "'x' is not a plain number, ratio or percentage"),
-        ("1 per turbine-month", "'turbine-month' is not a unit of a rate"),
+        ("1 per fleet-month", "'fleet-month' is not a unit of a rate"),
     ],
 )
 def test_a_rate_is_refused_for_what_is_wrong_with_it(text: str, fault: str) -> None:

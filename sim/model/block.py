@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ import numpy.typing as npt
 class Block:
     """Rows sorted by (turbine, id). `columns`: id, timestamp, recorded_at (int64 us UTC), turbine (index, int64), the
     channels (float64, NaN is NULL), status (int8, index in records.STATES). Turbine i has the rows
-    offsets[i]..offsets[i+1]-1."""
+    offsets[i]..offsets[i+1]-1. `cells`: what the node stored instead, of any type, by (row, column of its table)."""
 
     columns: dict[str, npt.NDArray[Any]]
     offsets: npt.NDArray[np.int64]
+    cells: dict[tuple[int, str], object] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -24,7 +24,7 @@ from sim.fleet.farm import Farm
 from sim.model.block import Block
 from sim.model.clock import SimClock
 from sim.model.failure import Outages
-from sim.model.faults import DataFault, inject, schedule
+from sim.model.faults import DataFault, inject, schedule, truth
 from sim.model.noise import Array
 from sim.model.recorder import Recorder
 from sim.model.sensor import Sensors
@@ -34,20 +34,6 @@ from sim.model.vibration import Vibration
 from sim.model.wind import PAGE, Wind, WindPage
 
 _TIME = pa.timestamp("us", tz="UTC")
-TRUTH = pa.schema(
-    [
-        pa.field("turbine_id", pa.string()),
-        pa.field("kind", pa.string()),
-        pa.field("channel", pa.string()),
-        pa.field("from", _TIME),
-        pa.field("to", _TIME),
-        pa.field("first_id", pa.int64()),
-        pa.field("last_id", pa.int64()),
-        pa.field("rows", pa.int64()),
-        pa.field("detail", pa.string()),
-    ]
-)
-"""One row per injected fault; first_id and last_id (inclusive) are null when no row was altered (`rows` 0)."""
 STATE_LOG = pa.schema(
     [
         pa.field("turbine_id", pa.string()),
@@ -96,25 +82,8 @@ class FarmModel:
         return self._recorder.record(values, status, first)
 
     def truth(self) -> pa.Table:
-        """What was injected, schema TRUTH; final after the last block."""
-        ids, time = self.farm.turbine_ids, self.clock.time_us
-        return pa.Table.from_pylist(
-            [
-                {
-                    "turbine_id": ids[event.turbine],
-                    "kind": event.kind,
-                    "channel": event.channel,
-                    "from": time(event.first),
-                    "to": time(event.last),
-                    "first_id": event.first_id,
-                    "last_id": event.last_id,
-                    "rows": event.rows,
-                    "detail": event.detail,
-                }
-                for event in self._events
-            ],
-            schema=TRUTH,
-        )
+        """What was injected, schema faults.TRUTH; final after the last block."""
+        return truth(self._events, self.farm.turbine_ids, self.clock)
 
     def states(self) -> pa.Table:
         """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final at the end."""

@@ -56,13 +56,18 @@ class NodeWriter:
     def write(self, block: Block) -> None:
         """Append a block: one transaction per node. Raises NodeFileError."""
         lists = _lists(block)
+        odd = sorted(block.cells)
         offsets = block.offsets.tolist()
         for turbine, (low, high) in enumerate(pairwise(offsets)):
             if low < high:
                 with _naming(self.paths[turbine]):
-                    self._append(turbine, lists, low, high)
+                    cells = [(name, block.cells[row, name], lists[0][row]) for row, name in odd if low <= row < high]
+                    self._append(turbine, lists, low, high, cells)
 
-    def _append(self, turbine: int, lists: list[list[Any]], low: int, high: int) -> None:
+    def _append(
+        self, turbine: int, lists: list[list[Any]], low: int, high: int, cells: Sequence[tuple[str, Any, int]]
+    ) -> None:
+        """Rows low..high-1 of a block, and then the cells (column, value, id) that hold something else."""
         width = len(lists)
         flat: list[Any] = [None] * ((high - low) * width)
         for position, column in enumerate(lists):
@@ -76,6 +81,8 @@ class NodeWriter:
             execute(statement, flat[start : start + stride])
         if whole < len(flat):
             execute(_insert(self._turbine_ids[turbine], (len(flat) - whole) // width), flat[whole:])
+        for name, value, number in cells:
+            execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, number))
         execute("COMMIT")
 
     def _connection(self, turbine: int) -> sqlite3.Connection:

@@ -1,7 +1,10 @@
-"""From samples to rows: when each node stores each sample, and under which id. Carries out late and doubled rows.
+"""From samples to rows: when a node stores each sample, under which id and stamps. Carries out faults of rows and clocks.
 
 A node stores a row a moment after its sample (20 to 180 ms, a constant of the node), numbers rows in the order of
-storing, from 1. A late row keeps its event time and is stored `delay` after it; a doubled row is stored again at once.
+storing, from 1. A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn time
+later; a doubled row is stored again at once; a missing one never, and leaves no hole in the ids. A wrong clock moves
+the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it stores) and nothing
+else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
 Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
 """
 
@@ -22,8 +25,11 @@ from sim.model.faults import Event
 from sim.model.noise import Array
 
 Rows = dict[str, npt.NDArray[Any]]
-"""Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, late and copy (index of the event that
-made the row so, -1 for none), status, and values (channels, rows)."""
+"""Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, status, and values (channels, rows). Where
+faults of rows are about, also `stored` (true time), and in `MARKS` the index of the event that made the row so, -1 for
+none."""
+MARKS = ("moved", "copy", "gone", "poison")
+Ints = npt.NDArray[np.int64]
 
 
 class Recorder:
@@ -44,14 +50,11 @@ class Recorder:
         _, n, count = values.shape
         last = first + count
         active = [i for i in self._open if self.events[i].first < last]
-        turning = [i for i in active if self.events[i].channel is None and self.events[i].last > first]
+        turning = [i for i in active if self.events[i].last > first and self.events[i].strikes in ("row", "clock")]
         rows = self._plain(values, status, first)
         sizes = np.full(n, count)
         if turning or self._pending is not None:
-            for i in turning:
-                self._delay(i, rows, first, count)
-            rows = self._copy([i for i in turning if self.events[i].kind == "row.duplicate"], rows, first, count)
-            rows = self._hold(rows, last)
+            rows = self._struck(turning, rows, first, count)
             sizes = np.bincount(rows["turbine"], minlength=n)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         turbine = rows["turbine"]
@@ -62,7 +65,7 @@ class Recorder:
         columns.update((name, rows[name]) for name in ("timestamp", "recorded_at", "turbine"))
         columns.update(zip(CHANNEL_NAMES, rows["values"], strict=True))
         columns["status"] = rows["status"]
-        return Block(columns, offsets)
+        return Block(columns, offsets, self._poisoned(rows) if "poison" in rows else {})
 
     def _plain(self, values: Array, status: npt.NDArray[np.int8], first: int) -> Rows:
         """Every sample as one row, stored in time."""
@@ -73,24 +76,61 @@ class Recorder:
             "turbine": np.repeat(np.arange(n), count),
             "timestamp": np.tile(times, n),
             "recorded_at": (times + self._moment_us[:, None]).ravel(),
-            "late": np.full(n * count, -1),
-            "copy": np.full(n * count, -1),
             "status": status.ravel(),
             "values": values.reshape(len(values), -1),
         }
+
+    def _struck(self, turning: Sequence[int], rows: Rows, first: int, count: int) -> Rows:
+        """What the nodes stored up to the end of the block, of its plain rows and of those that were waiting."""
+        total = len(rows["turbine"])
+        rows["stored"] = rows["recorded_at"].copy()
+        rows.update((mark, np.full(total, -1)) for mark in MARKS)
+        off = self._clocks_off(turning, total // count, first, count)
+        for i in turning:
+            self._mark(i, rows, first, count)
+        if off is not None:
+            rows["timestamp"] = rows["timestamp"] + off.ravel()
+        rows = self._copy([i for i in turning if self.events[i].kind == "row.duplicate"], rows, first, count)
+        if (gone := rows["gone"] >= 0).any():
+            rows = _take(rows, np.flatnonzero(~gone))
+        rows = self._hold(rows, first + count)
+        rows["recorded_at"] = rows["stored"]
+        if off is not None:
+            at = (rows["stored"] - self.clock.start_us) // self.clock.sample_us - first
+            rows["recorded_at"] = rows["stored"] + off[rows["turbine"], at]
+        return rows
+
+    def _clocks_off(self, turning: Sequence[int], n: int, first: int, count: int) -> Ints | None:
+        """How far each node's clock is off at each sample of the block, us; None if all are right. Errors add up."""
+        wrong = [self.events[i] for i in turning if self.events[i].strikes == "clock"]
+        if not wrong:
+            return None
+        off = np.zeros((n, count), dtype=np.int64)
+        for event in wrong:
+            off[event.turbine, max(event.first - first, 0) : event.last - first] += event.by_us
+        return off
 
     def _at(self, event: Event, first: int, count: int) -> slice:
         """Where an event's samples lie among the plain rows of a block."""
         start = event.turbine * count - first
         return slice(start + max(event.first, first), start + min(event.last, first + count))
 
-    def _delay(self, index: int, rows: Rows, first: int, count: int) -> None:
+    def _mark(self, index: int, rows: Rows, first: int, count: int) -> None:
+        """Put an event's mark on those of its plain rows that no other event of the sort has, and move them in time."""
         event = self.events[index]
-        if event.kind == "row.late":
-            at = self._at(event, first, count)
-            free = rows["late"][at] < 0
-            rows["late"][at][free] = index
-            rows["recorded_at"][at][free] = rows["timestamp"][at][free] + event.delay_us
+        mark = _MARK.get(event.kind)
+        if mark is None or mark == "copy":  # a copy is marked, not what it is made of
+            return
+        at = self._at(event, first, count)
+        free = rows[mark][at] < 0
+        rows[mark][at][free] = index
+        if mark == "gone":
+            event.rows += int(free.sum())
+        elif event.order_us is not None:
+            low = max(event.first, first) - event.first
+            rows["stored"][at] += np.where(free, event.order_us[low : low + len(free)], 0)
+        elif mark == "moved":
+            rows["stored"][at][free] = rows["timestamp"][at][free] + event.delay_us
 
     def _copy(self, doubling: Sequence[int], rows: Rows, first: int, count: int) -> Rows:
         if not doubling:
@@ -98,7 +138,7 @@ class Recorder:
         here = np.arange(len(rows["turbine"]))
         spots = [here[self._at(self.events[i], first, count)] for i in doubling]
         copies = _take(rows, np.concatenate(spots))
-        copies["recorded_at"] = copies["recorded_at"] + self._copy_us
+        copies["stored"] = copies["stored"] + self._copy_us
         copies["copy"] = np.repeat(doubling, [len(spot) for spot in spots])
         return _join(rows, copies)
 
@@ -106,15 +146,13 @@ class Recorder:
         """The rows stored before sample `last`, in order of storing; later ones wait for a block to come."""
         if self._pending is not None:
             rows = _join(self._pending, rows)
-        due = rows["recorded_at"] < self.clock.time_us(last)
+        due = rows["stored"] < self.clock.time_us(last)
         self._pending = None if due.all() else _take(rows, np.flatnonzero(~due))
-        since = rows["recorded_at"] - self.clock.start_us
+        since = rows["stored"] - self.clock.start_us
         order = np.lexsort((rows["copy"], rows["sample"], since, rows["turbine"]))
         return _take(rows, order[due[order]])
 
-    def _note(
-        self, active: Sequence[int], rows: Rows, ids: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], last: int
-    ) -> None:
+    def _note(self, active: Sequence[int], rows: Rows, ids: Ints, offsets: Ints, last: int) -> None:
         """Write down which rows carry which fault; close the events that can have no more."""
         waiting = self._pending
         over = last == self.clock.samples
@@ -130,14 +168,35 @@ class Recorder:
             elif event.last <= last and not left:
                 self._open.remove(i)
 
+    def _poisoned(self, rows: Rows) -> dict[tuple[int, str], object]:
+        """The cells of a block that hold nonsense."""
+        cells = {}
+        for row in np.flatnonzero(rows["poison"] >= 0).tolist():
+            event = self.events[rows["poison"][row]]
+            assert event.poison is not None
+            assert event.channel is not None
+            stamp = rows["recorded_at" if event.channel == "recorded_at" else "timestamp"][row]
+            cells[row, event.channel] = event.poison.value(int(stamp))
+        return cells
+
+
+_MARK = {
+    "row.late": "moved",
+    "row.out-of-order": "moved",
+    "row.duplicate": "copy",
+    "row.missing": "gone",
+    "row.poisoned": "poison",
+}
+
 
 def _carries(index: int, event: Event, rows: Rows, own: Any) -> npt.NDArray[np.bool_]:
     """Which of a turbine's rows (`own`: slice or mask) were changed by the event."""
-    if event.kind == "row.late":
-        return np.asarray(rows["late"][own] == index)
-    if event.kind == "row.duplicate":
-        return np.asarray(rows["copy"][own] == index)
+    mark = _MARK.get(event.kind)
+    if mark is not None:
+        return np.asarray(rows[mark][own] == index)
     sample = rows["sample"][own] - event.first
+    if event.strikes == "clock":
+        return np.asarray((sample >= 0) & (sample < event.last - event.first))
     inside = (sample >= 0) & (sample < len(event.altered))
     inside[inside] = event.altered[sample[inside]]
     return np.asarray(inside)

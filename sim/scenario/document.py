@@ -23,6 +23,7 @@ from sim.scenario.values import (
     Instant,
     LongDuration,
     Name,
+    Offset,
     Often,
     Rate,
     Section,
@@ -98,18 +99,30 @@ class DataFaultChoice(Section):
     """One kind of fault in the data itself; the lake must show it, or keep it in quarantine."""
 
     kind: FaultKind = Field(description="What goes wrong.", examples=["sensor.stuck"])
-    rate: Rate = Field(
-        description="How often a turbine begins one; hour, day, week or year.",
-        examples=["3/1000 per turbine-day", "2 per turbine-year"],
+    rate: Rate | None = Field(
+        default=None,
+        description="How often a turbine begins one, or a whole farm, and then all its turbines at the same time; hour,"
+        " day, week, month (30 days) or year. Required, but for clock.dst.",
+        examples=["3/1000 per turbine-day", "2 per turbine-year", "1 per farm-month"],
     )
     channels: tuple[Channel, ...] | None = Field(
-        default=None, min_length=1, description="For sensor.*: only these channels; all when absent."
+        default=None, min_length=1, description="For sensor.* and row.poisoned: only these channels; all when absent."
     )
     duration: LongDuration | None = Field(
         default=None, description="How long one lasts; by kind when absent.", examples=["5m"]
     )
     delay: LongDuration | None = Field(
-        default=None, description="For row.late: how much later the node stores the row.", examples=["4m"]
+        default=None,
+        description="For row.late: how much later the node stores the row. For row.out-of-order: how much at most.",
+        examples=["4m"],
+    )
+    by: Offset | None = Field(
+        default=None,
+        description="For clock.skew and clock.step: how far the clock is off, a day at most; drawn when absent.",
+        examples=["-1h", "90s"],
+    )
+    share: Share | None = Field(
+        default=None, description="For clock.dst: of the nodes; all when absent.", examples=["10%"]
     )
     farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
 

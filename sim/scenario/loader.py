@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,9 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from sim import yamlfile
 from sim.fleet import Fleet, FleetError, load_fleet
-from sim.model.faults import DataFault
-from sim.scenario import delivery, fleets, rules, sources, text
-from sim.scenario.document import DataFaultChoice, Document
+from sim.scenario import datafaults, delivery, fleets, rules, sources, text
+from sim.scenario.document import Document
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
 from sim.scenario.wording import empty, model_of, name, place, translate
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
@@ -46,9 +46,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     except ValidationError as error:
         wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
         problems += [wrong for wrong in wrongs if wrong is not None]
-    problems += [
-        Problem.at(place(tree, at, key), message) for at, message, key in (*rules.check(data), *delivery.check(data))
-    ]
+    found = (*rules.check(data), *datafaults.check(data), *delivery.check(data))
+    problems += [Problem.at(place(tree, at, key), message) for at, message, key in found]
     fleet, more = _fleet(tree, data, path)
     problems += more
     if problems or document is None or fleet is None:
@@ -70,21 +69,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
             allowed_lateness_s=document.pipeline.allowed_lateness // SECOND_US,
         ),
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
-        data_faults=tuple(_fault(choice) for choice in document.data_faults),
+        data_faults=tuple(datafaults.fault(choice) for choice in document.data_faults),
         faults=tuple(delivery.fault(choice) for choice in document.faults),
         expect=document.expect,
         text=text.write(data),
-    )
-
-
-def _fault(choice: DataFaultChoice) -> DataFault:
-    return DataFault(
-        kind=choice.kind,
-        rate_per_turbine_day=choice.rate,
-        channels=choice.channels or (),
-        duration_s=choice.duration / SECOND_US if choice.duration else None,
-        delay_s=choice.delay / SECOND_US if choice.delay else None,
-        farms=choice.farms or (),
     )
 
 
@@ -106,7 +94,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
         fleet, wrong = fleets.some_farms(fleet, tuple(farms))
         problems += [Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong]
     if not problems:
-        found = rules.check_farms(data, [farm.farm_id for farm in fleet.farms])
+        farm_ids = [farm.farm_id for farm in fleet.farms]
+        found: rules.Found = chain(rules.check_farms(data, farm_ids), datafaults.check_calendar(data, fleet.farms))
         problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and fleet.farms:
         try:

@@ -4,8 +4,8 @@ Rows, batches, objects and requests of a fault-free run are exact: they follow f
 Bytes are estimates from measured sizes per object and row. Store time is requests over a stated request rate. Cost is
 the list price of a day of this load, see `sim.measure.cost`.
 
-Not covered: quarantine objects, revisions and rows that data faults add (only the expected number of faults is given),
-retries, compute.
+Not covered: quarantine objects, revisions and rows that data faults add or take away (only the expected number of
+faults is given), retries, compute.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import numpy as np
 from pipeline.batch import MAX_BATCH_ROWS
 from pipeline.records import STAGES
 from sim.measure import cost
+from sim.model.faults import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
-from sim.units import DAY_S, SECOND_US
+from sim.units import SECOND_US
 
 HOUR_US: Final = 3_600 * SECOND_US
 LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
@@ -123,10 +124,9 @@ def _aggregated(first: np.ndarray, last: np.ndarray, settings: PipelineSettings)
 
 
 def _expected_faults(scenario: Scenario) -> dict[str, float]:
-    days = scenario.clock.duration_s / DAY_S
-    expected: dict[str, float] = {}
+    start_us, end_us = scenario.clock.start_us, scenario.clock.end_us
+    found: dict[str, float] = {}
     for fault in scenario.data_faults:
-        farms = [farm for farm in scenario.fleet.farms if not fault.farms or farm.farm_id in fault.farms]
-        turbines = sum(len(farm.positions) for farm in farms)
-        expected[fault.kind] = expected.get(fault.kind, 0.0) + fault.rate_per_turbine_day * turbines * days
-    return expected
+        often = sum(expected(farm, start_us, end_us, fault) for farm in scenario.fleet.farms)
+        found[fault.kind] = found.get(fault.kind, 0.0) + often
+    return found

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from math import gcd
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pipeline.records import CHANNEL_NAMES, TIME_MAX_US, TIME_MIN_US
-from sim.model.faults import KINDS
+from pipeline.records import TIME_MAX_US, TIME_MIN_US
 from sim.units import DAY_S, SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
 
@@ -42,7 +41,6 @@ def check(data: dict[str, Any]) -> Found:
     yield from _steps(data)
     yield from _whole_seconds(data)
     yield from _batches(data)
-    yield from _faults(data)
 
 
 def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
@@ -132,25 +130,6 @@ def _batches(data: dict[str, Any]) -> Found:
             f"batches a node; at most {MAX_BATCHES:,} are supported"
         )
         yield Finding(("pipeline", "flush_every"), message)
-
-
-def _faults(data: dict[str, Any]) -> Found:
-    """Settings of a data fault that its kind does not have, and channels that it cannot take."""
-    for i, fault in enumerate(listed(data, "data_faults")):
-        name = fault.get("kind") if isinstance(fault, dict) else None
-        if not isinstance(name, str) or name not in KINDS:
-            continue
-        kind = KINDS[name]
-        for key, has in (("channels", kind.channels), ("delay", kind.delay_s)):
-            if key in fault and not has:
-                message = f"data_faults[{i}].{key}: {name} has no {key}; remove the key"
-                yield Finding(("data_faults", i, key), message, key=True)
-        for j, channel in enumerate(listed(fault, "channels") if kind.channels else []):
-            if channel in CHANNEL_NAMES and channel not in kind.channels:
-                message = (
-                    f"data_faults[{i}].channels[{j}]: {name} cannot take {channel}; it takes {', '.join(kind.channels)}"
-                )
-                yield Finding(("data_faults", i, "channels", j), message)
 
 
 def duration_us(data: dict[str, Any]) -> int | None:

@@ -63,9 +63,11 @@ def make() -> dict[str, Any]:
 def _kind(name: str) -> dict[str, Any]:
     """What a data fault of one kind may say."""
     kind = KINDS[name]
-    channels = {"items": {"enum": list(kind.channels)}} if kind.channels else False
-    then = {"channels": channels} if kind.delay_s else {"channels": channels, "delay": False}
-    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then}}
+    then: dict[str, Any] = {key: False for key, has in kind.takes.items() if not has}
+    if kind.channels:
+        then["channels"] = {"items": {"enum": list(kind.channels)}}
+    must = ["rate"] if kind.takes["rate"] else []
+    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then, "required": must}}
 
 
 def _delivery(kind: Kind) -> dict[str, Any]:

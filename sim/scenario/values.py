@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
+from sim import units
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
@@ -22,12 +23,14 @@ from sim.units import (
     COUNT_PATTERN,
     DURATION_PATTERN,
     INSTANT_PATTERN,
+    OFFSET_PATTERN,
     RATE_PATTERN,
     SHARE_PATTERN,
     parse_bit_rate,
     parse_count,
     parse_duration,
     parse_instant,
+    parse_offset,
     parse_rate,
     parse_share,
 )
@@ -125,7 +128,8 @@ def _text_schema(pattern: str) -> WithJsonSchema:
 Duration = Annotated[int, _text(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
 LongDuration = Annotated[int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
 Instant = Annotated[datetime, _text(parse_instant), _text_schema(INSTANT_PATTERN)]
-Rate = Annotated[float, _text(parse_rate), _text_schema(RATE_PATTERN)]
+Offset = Annotated[int, _text(parse_offset), _text_schema(OFFSET_PATTERN)]
+Rate = Annotated[units.Rate, _text(parse_rate), _text_schema(RATE_PATTERN)]
 BitRate = Annotated[float, _text(_bandwidth), _text_schema(BIT_RATE_PATTERN)]
 Seed = Annotated[int, _text(_seed), _count_schema(minimum=0, maximum=MAX_SEED)]
 Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]

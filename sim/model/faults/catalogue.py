@@ -1,0 +1,100 @@
+"""The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
+
+A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recorder` (row, clock),
+`sim.model.nodefile` (file); what it can make the pipeline say is `sim.check.detection.signals`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pipeline.records import CHANNEL_NAMES, CHANNELS
+
+Struck = Literal["sensor", "row", "clock", "file"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fault.
+
+    strikes: what it acts on. duration_s: how long one lasts by default, but no fewer samples than `least`; None: it is
+    a moment and takes no duration. channels: which it may take (none: it concerns whole rows). delay_s: by how much
+    rows are stored later, None: takes no delay. by_s: bounds of the drawn size of a clock's error, None: takes no `by`.
+    by_calendar: it strikes when the farm's clocks change, so it takes a `share` of the nodes in place of a rate.
+    """
+
+    text: str
+    strikes: Struck
+    duration_s: float | None
+    least: int = 1
+    channels: tuple[str, ...] = ()
+    delay_s: float | None = None
+    by_s: tuple[float, float] | None = None
+    by_calendar: bool = False
+
+    @property
+    def takes(self) -> dict[str, bool]:
+        """Settings that not every kind has, and whether this one does."""
+        return {
+            "rate": not self.by_calendar,
+            "share": self.by_calendar,
+            "duration": self.duration_s is not None,
+            "channels": bool(self.channels),
+            "delay": self.delay_s is not None,
+            "by": self.by_s is not None,
+        }
+
+
+KINDS: Final = {
+    "sensor.stuck": Kind("repeats the value it had", "sensor", 300.0, 20, tuple(c.name for c in CHANNELS if c.stuck)),
+    "sensor.dropout": Kind("gives nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
+    "sensor.spike": Kind("jumps for one to three samples", "sensor", 0.0, 1, CHANNEL_NAMES),
+    "sensor.drift": Kind("moves away steadily", "sensor", 1800.0, 30, CHANNEL_NAMES),
+    "sensor.bias": Kind("is off by a constant", "sensor", 3600.0, 30, CHANNEL_NAMES),
+    "sensor.sentinel": Kind("reads a value that means 'no reading'", "sensor", 300.0, 1, CHANNEL_NAMES),
+    "sensor.unit": Kind("reads in another unit", "sensor", 6 * 3600.0, 30, CHANNEL_NAMES),
+    "row.late": Kind("rows are stored `delay` after their time", "row", 60.0, 3, delay_s=480.0),
+    "row.duplicate": Kind("rows are stored twice", "row", 10.0, 1),
+    "row.missing": Kind("samples are never stored", "row", 600.0, 1),
+    "row.poisoned": Kind("one cell of a row holds nonsense", "row", 0.0, 1, CHANNEL_NAMES),
+    "row.out-of-order": Kind("rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0),
+    "clock.skew": Kind("the node's clock is off", "clock", 3600.0, 1, by_s=(1.0, 600.0)),
+    "clock.step": Kind(
+        "the node's clock jumps, and is set right afterwards", "clock", 1800.0, 1, by_s=(3600.0, 3600.0)
+    ),
+    "clock.dst": Kind("the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True),
+}
+
+
+@dataclass(frozen=True)
+class DataFault:
+    """One fault of a scenario. Empty `channels` and `farms` mean all that apply; None means the kind's default.
+
+    rate_per_day: begun per turbine and day; per farm and day if `whole_farm`, and then every turbine of the farm is
+    struck at the same time. share: of the nodes, for kinds that strike by the calendar. by_s: error of a clock, signed.
+    Raises ValueError for settings that the kind does not have.
+    """
+
+    kind: str
+    rate_per_day: float = 0.0
+    channels: tuple[str, ...] = ()
+    duration_s: float | None = None
+    delay_s: float | None = None
+    farms: tuple[str, ...] = ()
+    by_s: float | None = None
+    share: float = 1.0
+    whole_farm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown data fault '{self.kind}'; known: {', '.join(KINDS)}")
+        allowed = KINDS[self.kind].channels
+        for channel in self.channels:
+            if channel not in allowed:
+                takes = ", ".join(allowed) if allowed else "no channels"
+                raise ValueError(f"{self.kind} does not take channel '{channel}'; it takes {takes}")
+        takes_it = KINDS[self.kind].takes
+        for name, said in (("duration", self.duration_s), ("delay", self.delay_s), ("by", self.by_s)):
+            if said is not None and not takes_it[name]:
+                raise ValueError(f"{self.kind} takes no {name}")

@@ -1,0 +1,75 @@
+"""One occurrence of a data fault, and what became of it while rows were recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.model.faults.catalogue import KINDS, Struck
+from sim.model.faults.poison import Poison
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit that a reading may slip into: reading * factor + zero."""
+
+    name: str
+    factor: float
+    zero: float = 0.0
+
+
+@dataclass(eq=False)
+class Event:
+    """A turbine's samples first..last-1. `altered` marks the samples really changed (sensor faults); ids and rows are
+    filled in as the rows are recorded (`row.missing`: the samples that were not)."""
+
+    kind: str
+    turbine: int
+    channel: str | None
+    first: int
+    last: int
+    size: float = 0.0  # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
+    full: int = 0  # drift: samples the whole fault would take, were the run long enough
+    delay_us: int = 0
+    order_us: npt.NDArray[np.int64] | None = None  # out of order: delay of each sample
+    by_us: int = 0  # clock: how far stamps are off
+    held: float | None = None  # stuck, sentinel: the value
+    unit: Unit | None = None
+    poison: Poison | None = None
+    altered: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    first_id: int | None = None
+    last_id: int | None = None
+    rows: int = 0
+    unrecorded: int = 0
+
+    @property
+    def strikes(self) -> Struck:
+        return KINDS[self.kind].strikes
+
+    def recorded(self, ids: npt.NDArray[np.int64]) -> None:
+        """Note rows that carry this fault; ids ascending."""
+        if len(ids):
+            self.first_id = int(ids[0]) if self.first_id is None else min(self.first_id, int(ids[0]))
+            self.last_id = int(ids[-1]) if self.last_id is None else max(self.last_id, int(ids[-1]))
+            self.rows += len(ids)
+
+    @property
+    def detail(self) -> str | None:
+        notes = []
+        if self.held is not None:
+            notes.append(f"held at {self.held:g}")
+        if self.size:
+            notes.append(f"by {self.size:+g}")
+        if self.unit is not None:
+            notes.append(f"in {self.unit.name}")
+        if self.poison is not None:
+            notes.append(f"{self.poison.text}, breaks {self.poison.rule}")
+        if self.by_us:
+            notes.append(f"clock off by {self.by_us / 1e6:+.12g} s")
+        if self.delay_us:
+            notes.append(f"{'up to ' if self.order_us is not None else ''}{self.delay_us / 1e6:g} s late")
+        if self.unrecorded:
+            notes.append(f"{self.unrecorded} rows not recorded before the end of the run")
+        return ", ".join(notes) or None

@@ -1,0 +1,57 @@
+"""What may stand in one cell of a row in place of a reading, and the rule of validation that it must break.
+
+SQLite lets any cell hold any type, and gateways make use of that: error texts in number columns, raw bytes, times in
+another unit, times as text. Text that reads as a number is not here: SQLite would make a number of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+CHANNEL: Final = "channel"
+"""In place of a column: whichever channel the fault took."""
+_YEAR_US: Final = 366 * 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Poison:
+    """One sort. `value` gives the cell from what the column's time would be (us; any number for other columns)."""
+
+    text: str
+    column: str
+    rule: str
+    value: Callable[[int], object]
+
+
+def _always(value: object) -> Callable[[int], object]:
+    return lambda _: value
+
+
+def _iso(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+POISONS: Final = (
+    Poison("infinity", CHANNEL, "range", _always(float("inf"))),
+    Poison("minus infinity", CHANNEL, "range", _always(float("-inf"))),
+    Poison("not a number", CHANNEL, "null", _always(float("nan"))),
+    Poison("text", CHANNEL, "type", _always("#ERR")),
+    Poison("bytes", CHANNEL, "type", _always(b"\xff\x00\xfe")),
+    Poison("no time", "timestamp", "null", _always(None)),
+    Poison("time zero", "timestamp", "time.range", _always(0)),
+    Poison("time in seconds", "timestamp", "time.range", lambda t: t // 1_000_000),
+    Poison("time in nanoseconds", "timestamp", "time.range", lambda t: t * 1_000),
+    Poison("time a year ahead", "timestamp", "time.future", lambda t: t + _YEAR_US),
+    Poison("time a year behind", "timestamp", "time.stale", lambda t: t - _YEAR_US),
+    Poison("time as text", "timestamp", "type", _iso),
+    Poison("no recording time", "recorded_at", "null", _always(None)),
+    Poison("recording time zero", "recorded_at", "time.future", _always(0)),
+    Poison("recording time in nanoseconds", "recorded_at", "time.stale", lambda t: t * 1_000),
+    Poison("no turbine", "turbine_id", "null", _always(None)),
+    Poison("another turbine", "turbine_id", "identity", _always("X-000")),
+    Poison("no state", "status", "null", _always(None)),
+    Poison("unknown state", "status", "state", _always("???")),
+)

@@ -1,0 +1,157 @@
+"""When data faults strike: every occurrence in a run, drawn before it begins.
+
+Each is a function of (seed, place of the fault in the scenario, turbine), or of the farm where the fault takes a whole
+farm at once: then all its turbines have the same time, channel and size. Clock changes of local time are in no draw but
+in the calendar of the farm's time zone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pipeline.records import CHANNELS
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.faults.catalogue import KINDS, DataFault
+from sim.model.faults.event import Event, Unit
+from sim.model.faults.poison import CHANNEL, POISONS
+from sim.model.noise import Array
+from sim.model.sensor import SENSORS
+
+SPIKE_SAMPLES: Final = 3
+SIZE: Final = {"sensor.spike": (0.25, 0.75), "sensor.drift": (0.02, 0.1), "sensor.bias": (0.02, 0.1)}
+"""Of the channel's span."""
+SPAN: Final = {c.name: c.high - c.low for c in CHANNELS}
+SENTINELS: Final = (-273.2, 999.9, 9999.0, -999.0, 0.0)
+_TEMPERATURE: Final = (Unit("degF", 1.8, 32.0), Unit("K", 1.0, 273.15))
+UNITS: Final = {
+    "wind_speed": (Unit("km/h", 3.6), Unit("kn", 3.6 / 1.852), Unit("mph", 3.6 / 1.609344)),
+    "wind_direction": (Unit("rad", math.pi / 180),),
+    "rotor_rpm": (Unit("rad/s", math.pi / 30), Unit("Hz", 1 / 60)),
+    "blade_pitch": (Unit("rad", math.pi / 180),),
+    "power_output": (Unit("kW", 1000.0),),
+    "temperature": _TEMPERATURE,
+    "ambient_temperature": _TEMPERATURE,
+    "generator_temperature": _TEMPERATURE,
+    "gearbox_temperature": _TEMPERATURE,
+    "vibration_level": (Unit("in/s", 1 / 25.4), Unit("um/s", 1000.0)),
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US: Final = 86_400_000_000
+
+
+def schedule(farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]) -> list[Event]:
+    """Every occurrence in the run, in order of first sample."""
+    events: list[Event] = []
+    for place, fault in enumerate(faults):
+        if fault.farms and farm.farm_id not in fault.farms:
+            continue
+        if KINDS[fault.kind].by_calendar:
+            events += _by_calendar(farm, clock, seed, place, fault)
+        elif fault.whole_farm:
+            draw = seeds.rng(seed, "data-fault", place, "farm", farm.farm_id)
+            for number in range(draw.poisson(fault.rate_per_day * clock.days)):
+                five = draw.random(5)
+                for turbine, turbine_id in enumerate(farm.turbine_ids):
+                    events.append(_event(fault, turbine, clock, five, (seed, place, turbine_id, number)))
+        else:
+            for turbine, turbine_id in enumerate(farm.turbine_ids):
+                draw = seeds.rng(seed, "data-fault", place, turbine_id)
+                for number in range(draw.poisson(fault.rate_per_day * clock.days)):
+                    events.append(_event(fault, turbine, clock, draw.random(5), (seed, place, turbine_id, number)))
+    return sorted(events, key=lambda event: event.first)
+
+
+def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
+    """How many occurrences a run can expect of a fault at one farm, one for each turbine that is struck."""
+    if fault.farms and farm.farm_id not in fault.farms:
+        return 0.0
+    if KINDS[fault.kind].by_calendar:
+        return len(clock_changes(farm.time_zone, start_us, end_us)) * fault.share * farm.turbines
+    return fault.rate_per_day * (end_us - start_us) / _DAY_US * farm.turbines
+
+
+def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """(when, by how much) the clocks of an IANA time zone change in [start, end): us since 1970, us, ascending."""
+    zone = ZoneInfo(time_zone)
+
+    def offset(time_us: int) -> timedelta:
+        return (_EPOCH + timedelta(microseconds=time_us)).astimezone(zone).utcoffset() or timedelta()
+
+    edges = [*range(start_us - 1, end_us - 1, _DAY_US), end_us - 1]
+    found = []
+    for low, high in pairwise(edges):
+        change = offset(high) - offset(low)
+        if change:
+            while high - low > 1:  # no zone changes twice in a day
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == offset(low) else (low, middle)
+            found.append((high, change // timedelta(microseconds=1)))
+    return found
+
+
+def _by_calendar(farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault) -> Iterator[Event]:
+    samples = _samples(fault, clock, 0.0)
+    for when, change_us in clock_changes(farm.time_zone, clock.start_us, clock.end_us):
+        first = -(-(when - clock.start_us) // clock.sample_us)
+        for turbine, turbine_id in enumerate(farm.turbine_ids):
+            struck = fault.share == 1.0 or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
+            if struck and first < clock.samples:
+                yield Event(
+                    fault.kind, turbine, None, first, min(first + samples, clock.samples), full=samples, by_us=change_us
+                )
+
+
+def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
+    """How many samples one lasts; `length` is a draw from [0, 1)."""
+    kind = KINDS[fault.kind]
+    if fault.duration_s is not None:
+        return max(1, round(fault.duration_s / clock.step_s))
+    if fault.kind == "sensor.spike":
+        return 1 + int(length * SPIKE_SAMPLES)
+    return max(kind.least, round((kind.duration_s or 0.0) / clock.step_s))
+
+
+def _event(fault: DataFault, turbine: int, clock: SimClock, five: Array, path: tuple[int, int, str, int]) -> Event:
+    """`five` draws make one occurrence; what needs more numbers has them from a stream of its own, named by `path`."""
+    kind = KINDS[fault.kind]
+    channels = fault.channels or kind.channels
+    start, which, sign, size, length = five.tolist()
+    first = int(start * clock.samples)
+    channel = channels[int(which * len(channels))] if channels else None
+    samples = _samples(fault, clock, length)
+    event = Event(fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples)
+    upwards = 1.0 if sign < 0.5 else -1.0
+    if kind.strikes == "sensor" and channel is not None:
+        event.altered = np.zeros(event.last - event.first, dtype=np.bool_)
+        if fault.kind in SIZE:
+            low, high = SIZE[fault.kind]
+            step = SENSORS[channel].steps
+            event.size = round((low + size * (high - low)) * upwards * SPAN[channel] * step) / step
+        elif fault.kind == "sensor.sentinel":
+            event.held = SENTINELS[int(size * len(SENTINELS))]
+        elif fault.kind == "sensor.unit":
+            event.unit = UNITS[channel][int(size * len(UNITS[channel]))]
+    elif fault.kind == "row.poisoned":
+        sorts = [poison for poison in POISONS if poison.column == CHANNEL or not fault.channels]
+        event.poison = sorts[int(size * len(sorts))]
+        event.channel = channel if event.poison.column == CHANNEL else event.poison.column
+    if kind.delay_s is not None:
+        event.delay_us = round((kind.delay_s if fault.delay_s is None else fault.delay_s) * 1e6)
+    if fault.kind == "row.out-of-order":
+        seed, place, turbine_id, number = path
+        draw = seeds.rng(seed, "data-fault", place, turbine_id, "order", number)
+        event.order_us = draw.integers(0, event.delay_us, event.last - event.first)
+    if kind.by_s is not None:
+        low, high = kind.by_s
+        drawn = low * (high / low) ** size * upwards  # as many of seconds as of minutes
+        event.by_us = round((round(drawn, 3) if fault.by_s is None else fault.by_s) * 1e6)
+    return event
