@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from sim.scenario.load_document import LoadChoice
 from sim.scenario.values import (
     SCHEMA_VERSION,
     BitRate,
@@ -175,6 +176,7 @@ class Document(Section):
     faults: tuple[FaultChoice, ...] = Field(
         default=(), description="Faults of delivery: the lake must be the same as without them."
     )
+    load: LoadChoice | None = Field(default=None, description="A load test, for `windfleet load`; none when absent.")
     expect: tuple[Threshold, ...] = Field(
         default=(), description="What must hold, as 'figure op value'.", examples=[["rows.lost == 0"]]
     )

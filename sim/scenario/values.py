@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
 from sim import units
 from sim.chaos.faults import KINDS as DELIVERY
+from sim.load.schedule import KINDS as SCHEDULES
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
 from sim.model.faults import KINDS
@@ -23,16 +24,22 @@ from sim.units import (
     COUNT_PATTERN,
     DURATION_PATTERN,
     INSTANT_PATTERN,
+    NUMBER_PATTERN,
     OFFSET_PATTERN,
+    PER_SECOND_PATTERN,
     RATE_PATTERN,
     SHARE_PATTERN,
+    SIZE_PATTERN,
     parse_bit_rate,
     parse_count,
     parse_duration,
     parse_instant,
+    parse_number,
     parse_offset,
+    parse_per_second,
     parse_rate,
     parse_share,
+    parse_size,
 )
 from sim.yamlfile import suggestion
 
@@ -108,6 +115,25 @@ def _often(text: str) -> int:
     return count
 
 
+def _weight(text: str) -> float:
+    try:
+        return float(parse_number(text))
+    except ValueError:
+        raise ValueError(f"'{text}' is not a weight; write 0 or more, for example 90") from None
+
+
+def _factor(text: str) -> float:
+    if (factor := _weight(text)) == 0:
+        raise ValueError("'0' stands still; write more than 0, for example 30")
+    return factor
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"'{text}' is not known; write true or false")
+    return text == "true"
+
+
 def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
@@ -119,6 +145,10 @@ def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
 
 def _count_schema(**limits: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": COUNT_PATTERN}]})
+
+
+def _number_schema(**limits: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": NUMBER_PATTERN}]})
 
 
 def _text_schema(pattern: str) -> WithJsonSchema:
@@ -154,6 +184,16 @@ Share = Annotated[
 ]
 Often = Annotated[int, _text(_often), _count_schema(minimum=1)]
 Threshold = Annotated[Expectation, _text(parse_expectation), _text_schema(THRESHOLD_PATTERN)]
+
+
+PerSecond = Annotated[float, _text(parse_per_second), _text_schema(PER_SECOND_PATTERN)]
+Size = Annotated[int, _text(parse_size), _text_schema(SIZE_PATTERN)]
+Weight = Annotated[float, _text(_weight), _number_schema(minimum=0)]
+Factor = Annotated[float, _text(_factor), _number_schema(exclusiveMinimum=0)]
+Flag = Annotated[bool, _text(_flag), WithJsonSchema({"type": "boolean"})]
+ScheduleKindName = Annotated[
+    str, _text(_one_of("kind of schedule", tuple(SCHEDULES))), WithJsonSchema({"enum": list(SCHEDULES)})
+]
 
 
 class Section(BaseModel):
