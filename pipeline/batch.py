@@ -1,8 +1,10 @@
 """Which rows belong together: batches, and groups of batches that go through the stages in one call.
 
-A batch is rows of one node in id order; a new one starts where floor(recorded_at / flush_every) changes. So its
-boundaries depend on the data alone: no clock, no retry and no other writer can move them. A batch is *closed* once a
-row behind it says so; only a drain (the caller's word that nothing more was recorded before `until`) closes the last.
+A batch is rows of one node in id order; a new one starts where floor(recorded_at / flush_every) changes, and where the
+rows of a fresh file begin (see `records.GENERATION_IDS`). So its boundaries depend on the data alone: no clock, no
+retry and no other writer can move them. A batch is *closed* once a row behind it says so, be it in the next file; only
+a drain (the caller's word that nothing more was recorded before `until`) closes the last. That a file was retired
+closes nothing: were all delivered by then, no batch would be left for the drain to close the last windows with.
 
 Per-call overhead of Arrow and numpy dominates below some 3,600 rows, so the stages take `Groups`: one table that holds
 many nodes' batches, one after the other, with the offsets where each begins.
@@ -19,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.config import NodeConfig
 from pipeline.partition import Bools, Ints
+from pipeline.records import GENERATION_IDS
 
 MAX_BATCH_ROWS = 100_000
 READ_ROWS = MAX_BATCH_ROWS + 1
@@ -80,11 +83,22 @@ class Batch:
         return ids[0].as_py(), ids[-1].as_py()
 
 
-def _recorded(raw: pa.Table) -> Ints:
-    """When each row was recorded, us; a row that does not say so goes with the row before, or in front of them all."""
+def _recorded(raw: pa.Table, begins: Bools) -> Ints:
+    """When each row was recorded, us; a row that does not say so goes with the row before, or in front of all of its
+    file (`begins` marks each file's first row)."""
     recorded, null = ints(raw, "recorded_at"), nulls(raw, "recorded_at")
-    said = np.maximum.accumulate(np.where(null, -1, np.arange(len(recorded))))
-    return np.where(said >= 0, recorded[said], _NEVER)
+    place = np.arange(len(recorded))
+    said = np.maximum.accumulate(np.where(null, -1, place))
+    return np.where(said >= np.maximum.accumulate(np.where(begins, place, 0)), recorded[said], _NEVER)
+
+
+def _begins(raw: pa.Table) -> Bools:
+    """Which rows are the first of another file than the row before, shape (rows,)."""
+    ids = ints(raw, "id")
+    begins = np.zeros(len(ids), dtype=bool)
+    if len(ids) and ids[0] // GENERATION_IDS != ids[-1] // GENERATION_IDS:
+        begins[1:] = np.diff(ids // GENERATION_IDS) != 0
+    return begins
 
 
 def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
@@ -93,14 +107,15 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     until_us: None for a flush, where the last batch stays open; for a drain the rows up to the last that was recorded
     before it are all there is (a clock that was ahead for a while hides nothing), and that row closes its batch.
     """
-    recorded = _recorded(raw)
+    begins = _begins(raw)
+    recorded = _recorded(raw, begins)
     if until_us is not None:
         raw = raw.slice(0, int(np.max(np.flatnonzero(recorded < until_us), initial=-1)) + 1)
-        recorded = recorded[: raw.num_rows]
+        recorded, begins = recorded[: raw.num_rows], begins[: raw.num_rows]
     if len(recorded) == 0:
         return []
     slot = np.where(recorded == _NEVER, _NEVER, recorded // (flush_every_s * 1_000_000))
-    starts = np.concatenate(([0], np.flatnonzero(slot[1:] != slot[:-1]) + 1))
+    starts = np.concatenate(([0], np.flatnonzero((slot[1:] != slot[:-1]) | begins[1:]) + 1))
     if len(starts) == 1 and len(slot) == READ_ROWS:
         starts = np.array([0, MAX_BATCH_ROWS])
     ends = np.concatenate((starts[1:], [len(slot)]))

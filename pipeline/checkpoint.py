@@ -26,7 +26,10 @@ class Checkpoint:
     """State after a batch; the default is that of a node that has delivered nothing.
 
     max_event_us: newest event time of any validated row. closed_until_us: every window that ends at or before it has
-    been emitted. open_windows: window start in us -> the sums of `stages.aggregate` (see there).
+    been emitted. open_windows: window start in us -> the sums of `stages.aggregate` (see there). anchor_us: when row
+    `last_id` was recorded, by which a file that was replaced unseen is told; None where the row does not say so in an
+    integer, and in checkpoints older than this field. Then nothing is compared. It is no part of equality: what an
+    older version of the pipeline wrote of the same batch is no conflict.
     """
 
     last_id: int = 0
@@ -35,6 +38,7 @@ class Checkpoint:
     closed_until_us: int | None = None
     runs: dict[str, Run] = field(default_factory=dict)
     open_windows: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    anchor_us: int | None = field(default=None, compare=False)
 
     def to_json(self, turbine_id: str, node_id: str) -> bytes:
         document = {
@@ -42,6 +46,7 @@ class Checkpoint:
             "turbine_id": turbine_id,
             "node_id": node_id,
             "last_id": self.last_id,
+            "anchor_us": self.anchor_us,
             "batches": self.batches,
             "max_event_us": self.max_event_us,
             "closed_until_us": self.closed_until_us,
@@ -64,6 +69,7 @@ class Checkpoint:
                 closed_until_us=raw["closed_until_us"],
                 runs={name: (float(v), int(n), int(t)) for name, (v, n, t) in raw["runs"].items()},
                 open_windows={int(start): tuple(sums) for start, sums in raw["open_windows"].items()},
+                anchor_us=raw.get("anchor_us"),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint: {error}") from error

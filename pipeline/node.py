@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import source
+from pipeline import generations, source
 from pipeline.batch import READ_ROWS, Batch, cut, ints
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position, commit, recover
@@ -36,7 +36,8 @@ R = TypeVar("R")
 
 @dataclass
 class EdgeNode:
-    """One node. `position` is None until the lake was asked; `stopped` says why the node must not go on."""
+    """One node. `database` is the file that its software writes now; files that it retired lie beside (`generations`).
+    `position` is None until the lake was asked; `stopped` says why the node must not go on."""
 
     config: NodeConfig
     database: Path
@@ -66,10 +67,21 @@ class Failed:
     error: Exception
 
 
+Publish = Callable[[Sequence[tuple[EdgeNode, Work]], ObjectStore, Clock, Executor], Iterator[Delivered | Failed]]
+
+
 def run(
-    nodes: Sequence[EdgeNode], store: ObjectStore, clock: Clock, pool: Executor, until_us: int | None = None
+    nodes: Sequence[EdgeNode],
+    store: ObjectStore,
+    clock: Clock,
+    pool: Executor,
+    until_us: int | None = None,
+    publish: Publish | None = None,
 ) -> Generator[Delivered | Failed, None, None]:
-    """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable."""
+    """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable.
+
+    publish: how a round of one batch per node becomes durable, when not by a commit per node.
+    """
     waiting = [node for node in nodes if node.stopped is None]
     fresh = [node for node in waiting if node.position is None]
     for node, position in _each(pool, fresh, lambda node: recover(store, node.config)):
@@ -85,7 +97,7 @@ def run(
         while waiting and rows < CHUNK_ROWS:
             node = waiting.pop(0)
             try:
-                raw = source.read(node.database, _state(node).last_id, READ_ROWS)
+                raw = generations.read(node.database, _state(node).last_id, READ_ROWS, _state(node).anchor_us)
             except source.SourceError as error:
                 yield _fail(node, error)
                 continue
@@ -95,7 +107,7 @@ def run(
             if raw.num_rows == READ_ROWS and batches and not batches[-1].final:
                 again.append(node)
         failed: set[int] = set()
-        for result in _deliver(chunk, store, clock, pool):
+        for result in _deliver(chunk, store, clock, pool, publish or _commit_all):
             if isinstance(result, Failed):
                 failed.add(id(result.node))
             yield result
@@ -103,7 +115,7 @@ def run(
 
 
 def _deliver(
-    chunk: Sequence[tuple[EdgeNode, list[Batch]]], store: ObjectStore, clock: Clock, pool: Executor
+    chunk: Sequence[tuple[EdgeNode, list[Batch]]], store: ObjectStore, clock: Clock, pool: Executor, publish: Publish
 ) -> Iterator[Delivered | Failed]:
     """Rounds of one batch per node, until no node of the chunk has any left."""
     queues = [(node, iter(batches)) for node, batches in chunk]
@@ -118,7 +130,7 @@ def _deliver(
             else:
                 works.append((node, Work(node.config, node.database.name, batch, _state(node), history)))
         if works:
-            for result in _commit_all(works, store, clock, pool):
+            for result in publish(works, store, clock, pool):
                 if isinstance(result, Failed):
                     broken.add(id(result.node))
                 yield result

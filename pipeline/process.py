@@ -1,7 +1,7 @@
-"""One batch of each of many nodes through the four stages: tables in, commits out. Pure but for reading history.
+"""One batch of each of many nodes through the four stages: tables in, commits out. Pure.
 
-Per-row work is done once for all nodes together (ingest, validate, aggregate, placing rows in hours); per node remain
-the Parquet objects, which are one per node, stage and hour by contract.
+Per-row work is done once for all nodes together (`transform`: ingest, validate, aggregate; placing rows in hours); per
+node remain the Parquet objects, which are one per node, stage and hour by contract (`process`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import pyarrow as pa
 
 from pipeline import encode, manifest, partition
 from pipeline.batch import Batch, Groups, ints, nulls
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, Run
 from pipeline.commit import Commit
 from pipeline.config import NodeConfig
 from pipeline.history import History
 from pipeline.manifest import DataObject
-from pipeline.partition import Ints
+from pipeline.partition import Bools, Ints
 from pipeline.records import REJECTED, RULES, VALIDATED
 from pipeline.stages.aggregate import Past, Windows, aggregate
 from pipeline.stages.enrich import enrich
 from pipeline.stages.ingest import ingest
 from pipeline.stages.validate import validate
+
+Rules = np.ndarray[tuple[int], np.dtype[np.int8]]
 
 
 @dataclass(frozen=True)
@@ -74,36 +76,60 @@ class _Sorted:
         )
 
 
-def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
-    """The commit of each work, in order. Lazily: a node's objects are encoded when its turn comes."""
+@dataclass(frozen=True)
+class Staged:
+    """Batches behind the stages, one table per stage for all nodes. `rule`: of each ingested row, the index in RULES
+    that it broke, or -1; `states`: the checkpoint of each work once it is durable."""
+
+    works: Sequence[Work]
+    groups: Groups
+    ingested: pa.Table
+    valid: pa.Table
+    rejected: pa.Table
+    rule: Rules
+    windows: Sequence[Windows]
+    states: Sequence[Checkpoint]
+
+    @property
+    def sound(self) -> Bools:
+        return self.rule < 0
+
+    def rejected_by_rule(self, group: int) -> dict[str, int]:
+        """Rows of one work in quarantine, by rule."""
+        rule = self.rule[self.groups.offsets[group] : self.groups.offsets[group + 1]]
+        broken = np.bincount(rule[rule >= 0], minlength=len(RULES))
+        return {name: int(n) for name, n in zip(RULES, broken, strict=True) if n}
+
+
+def transform(works: Sequence[Work]) -> Staged:
+    """The stages over the batches of many nodes at once."""
     configs = [work.config for work in works]
     states = [work.state for work in works]
-    sizes = [work.batch.rows.num_rows for work in works]
-    groups = Groups(configs, np.concatenate(([0], np.cumsum(sizes))))
-    raw = pa.concat_tables([work.batch.rows for work in works]).combine_chunks()
-    ingested = ingest(raw, groups)
+    groups = Groups(configs, np.concatenate(([0], np.cumsum([work.batch.rows.num_rows for work in works]))))
+    ingested = ingest(pa.concat_tables([work.batch.rows for work in works]).combine_chunks(), groups)
     histories = {i: work.history for i, work in enumerate(works) if work.history is not None}
     rule, runs = validate(ingested, groups, states, {i: h.timestamps for i, h in histories.items()})
-    sound = rule < 0
-    valid, rejected = _split(ingested, rule, sound)
+    valid, rejected = _split(ingested, rule, rule < 0)
     past: Mapping[int, Past] = {i: h.past for i, h in histories.items()}
-    windows = aggregate(valid, groups.select(sound), states, past, [work.batch.final for work in works])
+    windows = aggregate(valid, groups.select(rule < 0), states, past, [work.batch.final for work in works])
+    after = [_state(work, w, r) for work, w, r in zip(works, windows, runs, strict=True)]
+    return Staged(works, groups, ingested, valid, rejected, rule, windows, after)
+
+
+def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
+    """The commit of each work, in order. Lazily: a node's objects are encoded when its turn comes."""
+    staged = transform(works)
     by_stage = {
-        "ingestion": _Sorted(ingested, groups),
-        "validated": _Sorted(valid, groups.select(sound)),
-        "quarantine": _Sorted(rejected, groups.select(~sound)),
+        "ingestion": _Sorted(staged.ingested, staged.groups),
+        "validated": _Sorted(staged.valid, staged.groups.select(staged.sound)),
+        "quarantine": _Sorted(staged.rejected, staged.groups.select(~staged.sound)),
     }
     for i, work in enumerate(works):
-        part = slice(groups.offsets[i], groups.offsets[i + 1])
-        broken = np.bincount(rule[part][~sound[part]], minlength=len(RULES))
-        counts = {name: int(n) for name, n in zip(RULES, broken, strict=True) if n}
-        objects = (*_row_objects(i, work, by_stage), *_window_objects(work, windows[i].emitted))
-        yield _commit(work, ingested.slice(part.start, sizes[i]), objects, counts, windows[i], runs[i], now_us)
+        objects = (*_row_objects(i, work, by_stage), *_window_objects(work, staged.windows[i].emitted))
+        yield _commit(staged, i, objects, now_us)
 
 
-def _split(
-    ingested: pa.Table, rule: np.ndarray[tuple[int], np.dtype[np.int8]], sound: partition.Bools
-) -> tuple[pa.Table, pa.Table]:
+def _split(ingested: pa.Table, rule: Rules, sound: Bools) -> tuple[pa.Table, pa.Table]:
     """(VALIDATED, REJECTED) rows."""
     if sound.all():
         return ingested.select(VALIDATED.names), REJECTED.empty_table()
@@ -141,34 +167,34 @@ def _window_objects(work: Work, emitted: pa.Table) -> Iterator[DataObject]:
         yield DataObject("aggregated", partition.bucket("aggregated"), key, body, len(rows), *bounds, None, None)
 
 
-def _commit(
-    work: Work,
-    ingested: pa.Table,
-    objects: tuple[DataObject, ...],
-    rejected: dict[str, int],
-    windows: Windows,
-    runs: dict[str, tuple[float, int, int]],
-    now_us: int,
-) -> Commit:
-    first_id, last_id = work.batch.id_range
-    recorded, unset = ints(ingested, "recorded_at")[:1], nulls(ingested, "recorded_at")[:1]
-    times = ints(ingested, "timestamp")[~nulls(ingested, "timestamp")]
-    bounds = (int(times.min()), int(times.max())) if len(times) else (None, None)
-    source = manifest.Source(work.database, ingested.num_rows, first_id, last_id, *bounds)
-    hour = int(partition.hours(recorded, unset, recorded, unset)[0])
-    state = Checkpoint(
-        last_id=last_id,
+def _state(work: Work, windows: Windows, runs: dict[str, Run]) -> Checkpoint:
+    """Where the node stands once the batch is durable."""
+    return Checkpoint(
+        last_id=work.batch.id_range[1],
         batches=work.state.batches + 1,
         max_event_us=windows.max_event_us,
         closed_until_us=windows.closed_until_us,
         runs=runs,
         open_windows=windows.open_windows,
+        anchor_us=work.batch.rows.column("recorded_at")[-1].as_py(),
     )
+
+
+def _commit(staged: Staged, group: int, objects: tuple[DataObject, ...], now_us: int) -> Commit:
+    work = staged.works[group]
+    first_id, last_id = work.batch.id_range
+    ingested = staged.ingested.slice(staged.groups.offsets[group], work.batch.rows.num_rows)
+    recorded, unset = ints(ingested, "recorded_at")[:1], nulls(ingested, "recorded_at")[:1]
+    times = ints(ingested, "timestamp")[~nulls(ingested, "timestamp")]
+    bounds = (int(times.min()), int(times.max())) if len(times) else (None, None)
+    source = manifest.Source(work.database, ingested.num_rows, first_id, last_id, *bounds)
+    hour = int(partition.hours(recorded, unset, recorded, unset)[0])
+    rejected = staged.rejected_by_rule(group)
     return Commit(
         work.config,
         objects,
         partition.manifest_key(hour, work.config.turbine_id, first_id, last_id),
         manifest.document(work.config, source, rejected, objects, now_us),
         rejected,
-        state,
+        staged.states[group],
     )

@@ -62,6 +62,17 @@ NODE_DDL: Final = (
     "  turbine_id TEXT,\n" + "".join(f"  {name} REAL,\n" for name in CHANNEL_NAMES) + "  status TEXT\n)"
 )
 
+GENERATION_IDS: Final = 10**12
+"""A node's software that starts a fresh file keeps the old one beside it, its log folded in, as RETIRED_NAME: the first
+with generation 0, the next with 1, moved there before the new file is made. The fresh file numbers its rows from 1
+again. In the lake (column id, key range, manifest, checkpoint) a row is `generation * GENERATION_IDS + its id in the
+file`, so ids stay unique and ascend per node, and depend on the data alone. In a file they are 1 or more, and
+below this."""
+RETIRED_NAME: Final = "{stem}.retired-{generation}.db"
+REQUIRED_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", "status")
+"""A file without one of these cannot be read. A channel that a file does not have reads as null, row by row; a column
+that is not of NODE_COLUMNS is kept in `_rescued_data`. Names are SQLite's: a-z and A-Z are the same."""
+
 # --- the stages ------------------------------------------------------------------------------------------------------
 
 STAGES: Final = ("ingestion", "validated", "enriched", "aggregated")
@@ -80,7 +91,10 @@ _ROW_FIELDS: Final = (
     pa.field("status", pa.string()),
 )
 RESCUED: Final = "_rescued_data"
-"""JSON object of the cells whose stored type does not fit their column (those cells are null); null when all fit."""
+"""JSON object, by column: the cells whose stored type does not fit their column (those cells are null), and those of
+columns that this schema does not know; null when there are none. Names sorted; blobs, and texts that are not UTF-8, as
+upper-case hex. A null cell of an unknown column is left out: so a row stored before its file had the column says the
+same whenever it is read."""
 
 INGESTION: Final = pa.schema([*_ROW_FIELDS, pa.field(RESCUED, pa.string())])
 VALIDATED: Final = pa.schema(_ROW_FIELDS)
@@ -121,7 +135,7 @@ SCHEMAS: Final = {"ingestion": INGESTION, "validated": VALIDATED, "enriched": EN
 # --- the rules of validation, in the order in which they are asked; the first that a row breaks quarantines it --------
 
 RULES: Final = (
-    "type",  # a cell's stored type does not fit its column (see RESCUED)
+    "type",  # a cell's stored type does not fit its column (see RESCUED; a column more is no offence)
     "null",  # timestamp, recorded_at, turbine_id, a channel or status is null or NaN
     "identity",  # turbine_id is not the node's turbine
     "time.range",  # timestamp outside [TIME_MIN_US, TIME_MAX_US)

@@ -57,11 +57,11 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_each_unreadable_file_is_told_for_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database, but long enough to have a header of one hundred bytes\n" * 9)
     (tmp_path / "empty.db").touch()
-    write_columns(tmp_path / "lacks.db", [name for name in NODE_COLUMNS if name not in ("rotor_rpm", "status")])
+    write_columns(tmp_path / "lacks.db", [name for name in NODE_COLUMNS if name not in ("turbine_id", "status")])
     for name, told in (
         ("text.db", "not a readable SQLite database"),
         ("empty.db", f"has no table {TABLE}"),
-        ("lacks.db", f"table {TABLE} lacks the columns rotor_rpm, status"),
+        ("lacks.db", f"table {TABLE} lacks the columns turbine_id, status"),
     ):
         for ask in (source.check, lambda path: source.read(path, 0, 1)):
             with pytest.raises(source.SourceError, match=told) as error:

@@ -26,6 +26,7 @@ _LOW = np.array([[c.low] for c in CHANNELS])
 _HIGH = np.array([[c.high] for c in CHANNELS])
 _STUCK = [i for i, c in enumerate(CHANNELS) if c.stuck]
 _WIND, _ROTOR, _POWER = (CHANNEL_NAMES.index(n) for n in ("wind_speed", "rotor_rpm", "power_output"))
+_KNOWN_KEY = rf'[{{,]"({"|".join(records.NODE_COLUMNS)})":'
 
 
 class _Verdicts:
@@ -62,7 +63,7 @@ def validate(
 def _check_alone(table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts) -> None:
     """The rules that look at one row at a time."""
     recorded = ints(table, "recorded_at")
-    out.reject(~nulls(table, records.RESCUED), "type")
+    out.reject(_misfit(table), "type")
     missing: Bools = np.logical_or.reduce(np.isnan(values))
     for column in ("timestamp", "recorded_at", "turbine_id", "status"):
         missing |= nulls(table, column)
@@ -83,6 +84,18 @@ def _check_alone(table: pa.Table, groups: Groups, values: npt.NDArray[np.float64
     out.reject(generating & (values[_ROTOR] < records.ROTOR_STANDSTILL_RPM), "power.rotor")
     out.reject(power > records.RATED_CEILING * rated, "power.rated")
     out.reject(generating & (values[_WIND] < records.WIND_CALM), "power.wind")
+
+
+def _misfit(table: pa.Table) -> Bools:
+    """Rows with a cell that does not fit its column: the JSON of rescued cells has a known column's name as a key.
+
+    A cell of an unknown column is rescued too, and breaks no rule. Within a string of JSON every quote follows a
+    backslash, so `{"` and `,"` stand in front of keys alone (the JSON is one flat object without blanks).
+    """
+    rescued = table.column(records.RESCUED)
+    if rescued.null_count == len(rescued):
+        return np.zeros(len(rescued), dtype=bool)
+    return _true(pc.match_substring_regex(rescued, _KNOWN_KEY))
 
 
 def _true(array: pa.ChunkedArray) -> Bools:

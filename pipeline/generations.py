@@ -1,0 +1,99 @@
+"""A node's database over its whole life: the file it writes now, and those it retired before, as one series of rows.
+
+    A-001.retired-0.db   A-001.retired-1.db   A-001.db        generations 0, 1 and 2 of one node
+
+A node's software that starts a fresh file keeps the old one beside it (`records.GENERATION_IDS` has the convention).
+The ids given out here are those of the lake: `generation * GENERATION_IDS + id in the file`. The id where a node stands
+says in which file it stands; a file is a retired one if its retired name is there, else it is the one written now, and
+behind a retired file's last row come those of the next. So a read costs two looks at the file system more than a read
+of one file, retired files may be deleted once a row of a later one is in the lake, and nothing depends on when it is
+read.
+
+The switch may happen while we read: so the retired name is looked for again afterwards, and if it has come, what was
+read (of whichever file) is given up and read again from the retired one.
+
+A file replaced without keeping the old one stops the node with the fix (`source`); what is to happen with rows of it
+that were not delivered is for people to say. Not covered: a file whose retired predecessor was taken away before
+anything of it was delivered, unless there is a later retired one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import source
+from pipeline.records import GENERATION_IDS, RETIRED_NAME
+from pipeline.source import RAW, SourceBusy, SourceError, SourceReplaced
+
+
+def read(database: Path, after_id: int, limit: int, anchor_us: int | None = None) -> pa.Table:
+    """Rows behind `after_id` (an id of the lake, 0 for none) in order, `limit` at most, as a RAW table of one chunk.
+
+    anchor_us: when row `after_id` was recorded, None if that is not known. Raises SourceError.
+    """
+    generation, after = divmod(after_id, GENERATION_IDS)
+    tables: list[pa.Table] = []
+    rows = 0
+    while rows < limit:
+        retired = retired_file(database, generation)
+        size = _size(retired)
+        try:
+            if size is None:
+                table = _current(database, generation, after, limit - rows, anchor_us)
+            else:  # an empty file stands for one that is lost
+                table = source.read(retired, after, limit - rows, anchor_us) if size else RAW.empty_table()
+        except SourceError:
+            if size is None and _size(retired) is not None:
+                continue
+            raise
+        if size is None and _size(retired) is not None:
+            continue  # retired while we read; this time it is known to be
+        tables.append(_lifted(table, generation))
+        rows += table.num_rows
+        if size is None:
+            break
+        generation, after, anchor_us = generation + 1, 0, None
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+
+
+def retired_file(database: Path, generation: int) -> Path:
+    """Where the node's file of a generation is kept once a fresh one has taken its place."""
+    return database.with_name(RETIRED_NAME.format(stem=database.stem, generation=generation))
+
+
+def _current(database: Path, generation: int, after: int, limit: int, anchor_us: int | None) -> pa.Table:
+    """Rows of the file that the node writes now."""
+    if after == 0:
+        later = retired_file(database, generation + 1)
+        if _size(later) is not None:
+            missing = retired_file(database, generation)
+            raise SourceError(
+                f"{later}: is there, but {missing.name} before it is not; put it back, empty if it is lost"
+            )
+        if generation and not _size(database):
+            raise SourceBusy(f"{database}: no such file yet beside the node's retired ones; try again")
+    try:
+        return source.read(database, after, limit, anchor_us)
+    except SourceReplaced as error:
+        fix = f"put the old file, or an empty one if it is gone, beside it as {retired_file(database, generation).name}"
+        raise SourceReplaced(f"{error}; {fix}") from None
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, None if there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _lifted(table: pa.Table, generation: int) -> pa.Table:
+    """The same rows with the ids that they have in the lake."""
+    if generation == 0:
+        return table
+    ids = pc.add(table.column("id"), generation * GENERATION_IDS)
+    return table.set_column(0, RAW.field("id"), ids)
