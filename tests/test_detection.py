@@ -66,11 +66,11 @@ GENERATOR_WINDOW = at(200) // WINDOW_US * WINDOW_US
 
 
 def alarms_by_rule() -> set[tuple[str, int, str]]:
-    """(turbine, window, rule) of the builder's bad rows, each at its time, else when it was recorded."""
+    """(turbine, window, rule) of the builder's bad rows, each at its time; when it was recorded if that is in doubt."""
     found = set()
     for (turbine, number), (rule, changes) in SPOILED.items():
         time = changes.get("timestamp", at(number))
-        untimed = time is None or (rule == "type" and "timestamp" in changes)
+        untimed = time is None or rule.startswith("time.") or (rule == "type" and "timestamp" in changes)
         found |= {(turbine, (at(number) + 30_000_000 if untimed else time) // WINDOW_US, rule)} if rule else set()
     return found
 

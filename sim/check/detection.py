@@ -3,41 +3,61 @@
 An alarm is one signal in one window of one turbine. A signal is an anomaly kind that the window's latest revision in
 the lake carries, or a rule that put rows of that window into quarantine. A fault is found when an alarm of a signal
 that this fault can cause (`signals`) falls on it: the window overlaps the time of the fault [from, to), or the
-quarantined rows lie in it. An alarm on which no such fault falls is false: precision is the share of alarms that are
-not.
+quarantined rows lie in it, by time or by id. While a node's clock is wrong, what happens to its turbine is told under
+another time: that time counts as well. An alarm on which no such fault falls is false: precision is the share of alarms
+that are not.
 
-Recall is the share of faults found, of those that altered a row and that some signal could tell. Not detectable by
-design, and so not in it: late rows (they are valid, and make a revision), and the operating state `fault`, which the
-machine tells itself and whose rows no anomaly kind judges; though an underperformance beside a stop is not false.
-A spike or drift that stays within limits and under alarms does count: it is missed, and recall says so. A kind of fault
-that is not known here is not scored, and explains any alarm.
+Recall is the share of faults found, of those that altered a row and that some signal could tell (`DATA_FAULTS`). A
+spike, drift, bias, sentinel or unit that stays within limits and under alarms does count: it is missed, and recall says
+so; and so does a clock step onto times that the node never used. Not detectable by design, and so not in recall:
+- late rows and rows out of order: they are valid, and make revisions;
+- missing rows: no row is there to break a rule, and no anomaly judges how many a window has (its `rows` tells);
+- clock.skew: stamps and recording times move together, between the times used before; only one of whole samples
+  repeats a time, and then an alarm on it is not false;
+- the operating state `fault`, which the machine tells itself and whose rows no anomaly kind judges; though an
+  underperformance beside a stop is not false.
+A kind of fault that is not known here is not scored, and explains any alarm.
 
-The delay is event time: from the fault's start to the end of the first window that tells, or to the first row that was
+The delay is true time: from the fault's start to the end of the first window that tells, or to the first row that was
 quarantined. The way through the pipeline comes on top of it (`freshness`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.records import ANOMALIES, CHANNELS, RULES
+from pipeline.records import ANOMALIES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
 from sim.check.canon import NULL, Ints, integers, one
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
 from sim.check.truth import TruthError
 
-EVENTS: Final = ("turbine_id", "kind", "channel", "from", "to", "rows")
+EVENTS: Final = ("turbine_id", "kind", "channel", "from", "to", "first_id", "last_id", "rows", "offset_us")
+_TEXTS: Final = ("turbine_id", "kind", "channel")
+_OPTIONAL: Final = "offset_us"  # truths from before there were faults of clocks lack it
 MACHINE_FAULT: Final = "state.fault"
-DATA_FAULTS: Final = ("sensor.dropout", "sensor.stuck", "sensor.spike", "sensor.drift", "row.duplicate")
+DATA_FAULTS: Final = (
+    "sensor.dropout",
+    "sensor.stuck",
+    "sensor.spike",
+    "sensor.drift",
+    "sensor.bias",
+    "sensor.sentinel",
+    "sensor.unit",
+    "row.duplicate",
+    "row.poisoned",
+    "clock.step",
+    "clock.dst",
+)
 """The kinds that recall is about."""
 SIGNALS: Final = (*ANOMALIES, *RULES)
 _ALARM: Final = {
@@ -48,8 +68,16 @@ _ALARM: Final = {
     "wind_speed": {"underperformance", "power.wind"},
     "power_output": {"underperformance", "power.rotor", "power.rated", "power.wind"},
 }
+_CLOCK: Final = {"duplicate", "time.future"}  # a time used twice; a late row sampled and stored by different clocks
+_POISON: Final = {
+    "timestamp": {"type", "null", "time.range", "time.future", "time.stale"},
+    "recorded_at": {"null", "time.future", "time.stale"},
+    "turbine_id": {"null", "identity"},
+    "status": {"null", "state"},
+}
 _CAN_STICK: Final = {channel.name for channel in CHANNELS if channel.stuck}
 _SECOND_US: Final = 1_000_000
+_NEVER: Final = int(np.iinfo(np.int64).max)
 
 
 def signals(kind: str, channel: str | None) -> frozenset[str] | None:
@@ -57,12 +85,19 @@ def signals(kind: str, channel: str | None) -> frozenset[str] | None:
     told = _ALARM.get(channel or "", set())
     if kind == "sensor.stuck":
         return frozenset(told | ({"stuck"} if channel in _CAN_STICK else set()))
-    if kind in ("sensor.spike", "sensor.drift"):
+    if kind in ("sensor.spike", "sensor.drift", "sensor.bias", "sensor.sentinel", "sensor.unit"):
         return frozenset(told | {"range"})
-    known = {
+    if kind == "row.poisoned":
+        return frozenset(_POISON.get(channel or "", {"type", "null", "range"}))
+    known: dict[str, set[str]] = {
         "sensor.dropout": {"null"},
         "row.duplicate": {"duplicate"},
         "row.late": set(),
+        "row.out-of-order": set(),
+        "row.missing": set(),
+        "clock.skew": _CLOCK,
+        "clock.step": _CLOCK,
+        "clock.dst": _CLOCK,
         MACHINE_FAULT: {"underperformance"},
     }
     return frozenset(known[kind]) if kind in known else None
@@ -136,7 +171,7 @@ def _ratio(name: str, part: int, whole: int) -> dict[str, float]:
 def read_events(folder: Path) -> pa.Table | None:
     """Faults (columns `EVENTS`, times us) and machines' fault states from a folder of ground truth; None if it holds no
     faults' files with times. Raises TruthError."""
-    schema = pa.schema((name, pa.int64() if name in ("from", "to", "rows") else pa.string()) for name in EVENTS)
+    schema = pa.schema((name, pa.string() if name in _TEXTS else pa.int64()) for name in EVENTS)
     tables = []
     timed = False
     for path in sorted(folder.glob("*.parquet")):
@@ -146,13 +181,14 @@ def read_events(folder: Path) -> pa.Table | None:
             raise TruthError(f"{path}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
         if {"turbine_id", "state", "from", "to"} <= set(table.column_names):
             table = table.filter(pc.equal(table.column("state"), "fault"))
-            columns = [pa.nulls(len(table), pa.string()), pa.array([MACHINE_FAULT] * len(table), pa.string())]
-            table = table.append_column("channel", columns[0]).append_column("kind", columns[1])
+            table = table.append_column("kind", pa.array([MACHINE_FAULT] * len(table), pa.string()))
             table = table.append_column("rows", pa.array([1] * len(table), pa.int64()))
-        elif set(EVENTS) <= set(table.column_names):
+        elif set(EVENTS) - {_OPTIONAL} <= set(table.column_names):
             timed = True
         else:
             continue
+        for name in set(EVENTS) - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
         tables.append(
             pa.table([_plain(table.column(name)).cast(schema.field(name).type) for name in EVENTS], schema=schema)
         )
@@ -169,13 +205,16 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 @dataclass(frozen=True)
 class Alarms:
     """All alarms of a share, arrays of shape (alarms,): index of the node, of the signal in `SIGNALS`, first and last
-    moment it is about, and the moment from which it is known (us)."""
+    moment it is about, the moment from which it is known (us), and the lowest and highest id of the quarantined rows
+    (of an anomaly: 0 and -1, no id)."""
 
     owner: Ints
     signal: Ints
     first: Ints
     last: Ints
     known: Ints
+    first_id: Ints
+    last_id: Ints
 
 
 def score(
@@ -186,27 +225,51 @@ def score(
     alarms = _all(_anomalies(aggregated, windows), _rejections(nodes, quarantine, rejected))
     out = Score()
     true = np.zeros(len(alarms.owner), dtype=bool)
-    for event in events.to_pylist():
-        kind, owner = event["kind"], index.get(event["turbine_id"], -1)
-        if owner < 0 or not event["rows"]:
-            continue
+    injected = [event for event in events.to_pylist() if event["turbine_id"] in index and event["rows"]]
+    wrong_clocks: dict[str, list[dict[str, Any]]] = {}
+    for event in injected:
+        if event[_OPTIONAL]:
+            wrong_clocks.setdefault(event["turbine_id"], []).append(event)
+    for event in injected:
+        kind, owner = event["kind"], index[event["turbine_id"]]
         can = signals(kind, event["channel"])
         out.injected[kind] += 1
-        falls = (alarms.owner == owner) & (alarms.first < event["to"]) & (alarms.last >= event["from"])
+        mine = alarms.owner == owner
         if can is not None:
-            falls &= np.isin(alarms.signal, [SIGNALS.index(signal) for signal in can])
+            mine &= np.isin(alarms.signal, [SIGNALS.index(signal) for signal in can])
+        known = np.full(len(true), _NEVER)  # in true time
+        for begin, end, late_us in _told_as(event, wrong_clocks.get(event["turbine_id"], [])):
+            at = mine & (alarms.first < end) & (alarms.last >= begin)
+            known[at] = np.minimum(known[at], alarms.known[at] - late_us)
+        if event["first_id"] is not None:
+            by_id = (alarms.first_id <= event["last_id"]) & (alarms.last_id >= event["first_id"])
+            by_id &= mine & (known == _NEVER)
+            known[by_id] = alarms.known[by_id]
+        falls = known < _NEVER
         true |= falls
         if kind in DATA_FAULTS and can:
             out.detectable[kind] += 1
             if falls.any():
-                known = np.maximum(alarms.known[falls], event["from"])
-                out.delays_s.setdefault(kind, []).append(float(known.min() - event["from"]) / _SECOND_US)
+                first_known = max(int(known.min()), event["from"])
+                out.delays_s.setdefault(kind, []).append(float(first_known - event["from"]) / _SECOND_US)
                 by = out.found_by.setdefault(kind, Counter())
                 by.update({SIGNALS[i] for i in alarms.signal[falls].tolist()})
     for i, is_true in zip(alarms.signal.tolist(), true.tolist(), strict=True):
         out.alarms[SIGNALS[i]] += 1
         out.true_alarms[SIGNALS[i]] += is_true
     return out
+
+
+def _told_as(event: dict[str, Any], wrong_clocks: Sequence[dict[str, Any]]) -> Iterator[tuple[int, int, int]]:
+    """The times [begin, end) under which a fault is told, and how much later that is than it was true. us.
+
+    A clock that is ahead makes its doubles afterwards, when the right clock uses the same times: they are told in time.
+    """
+    yield event["from"], event["to"], 0
+    for clock in wrong_clocks:
+        begin, end, off = max(event["from"], clock["from"]), min(event["to"], clock["to"]), clock[_OPTIONAL]
+        if begin < end:
+            yield begin + off, end + off, min(off, 0) if clock is event else off
 
 
 def _all(a: Alarms, b: Alarms) -> Alarms:
@@ -227,16 +290,21 @@ def _anomalies(aggregated: StageRows, owner: Ints) -> Alarms:
     named = pc.index_in(kinds.flatten().cast(pa.string()), pa.array(SIGNALS)).fill_null(-1)
     signal = np.asarray(named, dtype=np.int64)
     of, signal = of[signal >= 0], signal[signal >= 0]
-    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of])
+    none = np.zeros(len(of), dtype=np.int64)
+    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of], none, none - 1)
 
 
 def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Alarms:
-    """One alarm per rule and window that has quarantined rows; a row without a time counts when it was recorded."""
+    """One alarm per rule and window that has quarantined rows. A row without a time, or quarantined for it, counts when
+    it was recorded, if that can be."""
     table = quarantine.table
     time, recorded = integers(table.column("timestamp")), integers(table.column("recorded_at"))
-    time = np.where(time == NULL, recorded, time)
+    number = integers(table.column("id"))
     rules = one(table.column("rule"))
     signal = np.asarray(pc.index_in(rules.cast(pa.string()), pa.array(SIGNALS)).fill_null(-1), dtype=np.int64)
+    doubted = (time == NULL) | np.isin(signal, [SIGNALS.index(rule) for rule in RULES if rule.startswith("time.")])
+    possible = (recorded >= TIME_MIN_US) & (recorded < TIME_MAX_US)
+    time = np.where(doubted & possible, recorded, time)
     rows = np.flatnonzero((owner >= 0) & (time != NULL) & (signal >= 0))
     length = np.array([node.window_s * _SECOND_US for node in nodes], dtype=np.int64)
     window = time[rows] // length[owner[rows]]
@@ -249,4 +317,6 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Al
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(rows))[: len(starts)] - 1
     at = rows[starts]
-    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at])
+    ids = number[rows]
+    lowest, highest = (extreme.reduceat(ids, starts) if len(starts) else ids for extreme in (np.minimum, np.maximum))
+    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at], lowest, highest)

@@ -27,7 +27,19 @@ class Figure:
 
 
 _RANKS: Final = {"p50": "median", "p95": "95th percentile", "p99": "99th percentile", "p999": "99.9th percentile"}
-_SCORED: Final = ("sensor.dropout", "sensor.stuck", "sensor.spike", "sensor.drift", "row.duplicate")
+_SCORED: Final = (
+    "sensor.dropout",
+    "sensor.stuck",
+    "sensor.spike",
+    "sensor.drift",
+    "sensor.bias",
+    "sensor.sentinel",
+    "sensor.unit",
+    "row.duplicate",
+    "row.poisoned",
+    "clock.step",
+    "clock.dst",
+)
 
 FIGURES: Final[dict[str, Figure]] = {
     # the account of rows
