@@ -9,7 +9,6 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pipeline.config import Asset, NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore
 from pipeline.records import BUCKET_PREFIX, NODE_COLUMNS, NODE_DDL, SCHEMAS, TABLE
+from sim.chaos.inline import Inline
 from sim.chaos.memory import MemoryStore
 
 Row = dict[str, Any]
@@ -97,18 +97,6 @@ def write(path: Path, rows: Iterable[Row], ddl: str = NODE_DDL) -> Path:
     return path
 
 
-class Serial(Executor):
-    """Runs each call where it is submitted: the order of store calls is that of the program."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
 class FixedClock:
     def now_us(self) -> int:
         return START + 24 * HOUR
@@ -116,7 +104,7 @@ class FixedClock:
 
 def drive(nodes: Sequence[EdgeNode], store: ObjectStore, until_us: int | None = END) -> list[Delivered | Failed]:
     """One flush (until_us None) or drain."""
-    return list(run(nodes, store, FixedClock(), Serial(), until_us))
+    return list(run(nodes, store, FixedClock(), Inline(), until_us))
 
 
 def drain(path: Path, rows: Iterable[Row], node: NodeConfig | None = None) -> MemoryStore:

@@ -89,7 +89,16 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
     cells = chaos.planned_cells()
     assert len(cells) == len(set(cells))
     assert {row for row, _ in cells} == {
-        *("node.crash before", "node.crash after", "node.offline", "node.second-writer", "farm.uplink"),
+        *(
+            "node.crash before",
+            "node.crash after",
+            "node.offline",
+            "node.busy",
+            "node.wal",
+            "node.disk-full",
+            "node.second-writer",
+            "farm.uplink",
+        ),
         *("store.error", "store.ack-lost", "store.late-commit", "store.outage", "store.truncated-get"),
         *("store.conflict", "store.precondition", "bucket.refuses"),
     }

@@ -17,11 +17,11 @@ import runs
 
 from pipeline.partition import bucket
 from pipeline.ports import NotFound, Unavailable
-from sim.chaos.faults import KINDS, Fault
+from sim.chaos.faults import KILL, KINDS, Fault
 from sim.chaos.faulty import Crash
 from sim.chaos.memory import MemoryStore
 from sim.run.chaos import ShardFaults
-from sim.run.planned import KILL, kills, planned
+from sim.run.planned import kills, planned
 from sim.scenario import load
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -31,6 +31,9 @@ FAULTS = """\
 faults:
   - {kind: node.crash, share: 5%}
   - {kind: node.offline, share: 60%, from: 90s, for: 60s}
+  - {kind: node.busy, share: 60%, from: 170s, for: 20s}
+  - {kind: node.wal, share: 70%, from: 50s, for: 20s, farms: [G]}
+  - {kind: node.disk-full, share: 70%, from: 50s, for: 20s, farms: [B]}
   - {kind: node.second-writer, share: 40%}
   - {kind: farm.uplink, farms: [G], from: 100s, for: 70s}
   - {kind: worker.kill, count: 2}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipeline.ports import Conflict, NotFound, Refused, Unavailable
-from sim.chaos.faults import KINDS, Fault, Struck
-from sim.chaos.faulty import Crash, FaultyStore, point_of
+from sim.chaos.call import point_of
+from sim.chaos.faults import KINDS, OFFLINE, Fault, Struck
+from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.memory import MemoryStore
 from sim.chaos.schedule import Fired, Line, Schedule, ScheduleError, Strike, expanded, parse
 
@@ -154,10 +155,10 @@ def test_windows_buckets_farms_points_and_counts_confine() -> None:
 
 def test_healed_means_that_nothing_strikes() -> None:
     store, _, schedule, _ = faulty("store.error%1 node.offline[0+100]")
-    assert schedule.offline("A-001", 5.0)
+    assert schedule.spell([OFFLINE], "A-001", 5.0) == OFFLINE
     schedule.healed = True
     store.create(DATA, "a", b"1")
-    assert not schedule.offline("A-001", 5.0)
+    assert schedule.spell([OFFLINE], "A-001", 5.0) is None
 
 
 def test_conditional_writes_are_refused_as_if_something_stood_in_the_way() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline_world import END, FixedClock, Serial, config, drain, good, write
+from pipeline_world import END, FixedClock, config, drain, good, write
 
 from pipeline import lake
 from pipeline.__main__ import main
@@ -14,6 +14,7 @@ from pipeline.config import NodeConfig
 from pipeline.node import EdgeNode, run
 from pipeline.partition import bucket
 from pipeline.store import S3ObjectStore
+from sim.chaos.inline import Inline
 
 UNTIL = "2024-01-15T01:00:00Z"
 
@@ -60,7 +61,7 @@ def test_a_node_is_delivered_goes_on_and_gives_what_memory_gives(
 
 
 def test_the_lake_in_s3_is_the_lake_in_memory(clean_lake: str, node: Path) -> None:
-    results = run([EdgeNode(config(), node)], S3ObjectStore(clean_lake), FixedClock(), Serial(), END)
+    results = run([EdgeNode(config(), node)], S3ObjectStore(clean_lake), FixedClock(), Inline(), END)
     assert len(list(results)) == 7
     assert stored(clean_lake) == drain(node, []).objects
 

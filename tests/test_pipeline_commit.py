@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pipeline_world import HOUR, FixedClock, Row, Serial, config, documents, drain, drive, good, write
+from pipeline_world import HOUR, FixedClock, Row, config, documents, drain, drive, good, write
 
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import AlreadyExists, Clock, Unavailable
+from sim.chaos.inline import Inline
 from sim.chaos.memory import Call, MemoryStore
 
 
@@ -124,7 +125,7 @@ def test_a_manifest_of_another_attempt_is_ours(tmp_path: Path) -> None:
     store = MemoryStore()
     store.objects = {place: body for place, body in clean.objects.items() if "checkpoints" not in place[0]}
     later: Clock = Later()
-    results = list(run([EdgeNode(config(), tmp_path / "n.db")], store, later, Serial(), 2**62))
+    results = list(run([EdgeNode(config(), tmp_path / "n.db")], store, later, Inline(), 2**62))
     assert all(isinstance(r, Delivered) for r in results)
     assert store.objects == clean.objects
 
@@ -204,7 +205,7 @@ def test_a_checkpoint_of_other_batches_is_a_conflict(tmp_path: Path) -> None:
         if call.verb == "create" and "checkpoints" in call.bucket and not after:
             store.fault = None
             other = config(flush_every_s=300)
-            list(run([EdgeNode(other, database)], store, FixedClock(), Serial(), good(50, step_s=60)["timestamp"]))
+            list(run([EdgeNode(other, database)], store, FixedClock(), Inline(), good(50, step_s=60)["timestamp"]))
 
     store.fault = fault
     node = EdgeNode(config(), database)

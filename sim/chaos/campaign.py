@@ -1,7 +1,8 @@
 """Campaigns: every single fault at every store call, then bad luck at random, over worker processes.
 
 Enumeration: for n = 1, 2, 3, ... the n-th call of the run crashes or fails, before and after its effect, tried once and
-(for errors) tried again at once; it ends with an n at which nothing fires, which is checked. Random runs draw one to
+(for errors) tried again at once; it ends with an n at which nothing fires, which is checked. Then every flush meets all
+nodes off, or their files locked, in their log, or on a full disk. Random runs draw one to
 eight faults from all kinds that this world has; half of the time the next strikes while the one before is being
 recovered from. Some runs are made a second time, in whatever process is free: they must be the same, call for call.
 
@@ -24,10 +25,11 @@ import pyarrow as pa
 
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
-from sim.chaos.faults import KINDS, POINTS, Fault
-from sim.chaos.faulty import point_of
+from sim.chaos.call import READS, point_of
+from sim.chaos.choice import applies
+from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Fault
 from sim.chaos.invariants import Broken
-from sim.chaos.schedule import CRASH, OFFLINE, SECOND_WRITER, UPLINK, Line, Strike
+from sim.chaos.schedule import Line, Strike
 from sim.chaos.world import Clean, Outcome, World, run_clean, run_once
 
 CHUNK_RUNS: Final = 8
@@ -35,7 +37,7 @@ AGAIN_EVERY: Final = 20
 """One run in so many is made a second time."""
 ATTEMPTS: Final = 4
 MOST_FAULTS: Final = 8
-HERE: Final = tuple(n for n, kind in KINDS.items() if "seam" in kind.worlds or n in (OFFLINE, SECOND_WRITER, UPLINK))
+HERE: Final = tuple(n for n, kind in KINDS.items() if n != KILL and {"seam", "process"} & set(kind.worlds))
 """The kinds that can strike in this world."""
 NOT_DETERMINISTIC: Final = Broken("not.deterministic", "made twice, the run gave other calls or another lake")
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
@@ -67,6 +69,7 @@ def cells_of(outcome: Outcome) -> set[tuple[str, str]]:
 
 def enumerated(clean: Clean) -> list[Line]:
     """Every call struck alone, in every way that applies to it; and per way one call behind the end, where none is."""
+    verbs = [verb if verb in READS else "put" for verb, _ in clean.log]
     points = [point_of(verb, bucket.removeprefix(BUCKET_PREFIX)) for verb, bucket in clean.log]
     lines = []
     for kind, after, attempts in (
@@ -77,9 +80,15 @@ def enumerated(clean: Clean) -> list[Line]:
         ("store.ack-lost", False, 1),
         ("store.ack-lost", False, ATTEMPTS),
     ):
-        numbers = [n for n, point in enumerate(points, 1) if point in KINDS[kind].points]
+        calls = enumerate(zip(points, verbs, strict=True), 1)
+        numbers = [n for n, (point, verb) in calls if point is not None and applies(kind, point, verb)]
         lines += [Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(points) + 1)]
     return lines
+
+
+def spelled(world: World) -> list[Line]:
+    """Every kind of spell, of all nodes at each flush alone."""
+    return [Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in SPELLS for at_s in world.flush_s]
 
 
 def beyond(line: Line, clean: Clean) -> bool:
@@ -102,7 +111,7 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
         kind = HERE[int(draw.integers(len(HERE)))]
         chance, near, begin, length, which, at = draw.random(6).tolist()
         if KINDS[kind].windowed:
-            share = round(0.3 + 0.7 * chance, 2) if kind == OFFLINE else 1.0
+            share = round(0.3 + 0.7 * chance, 2) if kind in SPELLS else 1.0
             farms = (world.nodes[int(which * len(world.nodes))][0],) if kind == UPLINK else ()
             buckets = (BUCKETS[int(which * len(BUCKETS))],) if kind == "bucket.refuses" else ()
             # virtual time stands still during a flush, so an outage that begins in its middle is one of some points

@@ -1,9 +1,11 @@
-"""Which faults strike a call: a function of (seed, fault's number, the call, how often it was made), never of time.
+"""Which faults strike a call or a node: a function of (seed, fault's number, the call, how often it was made).
 
-The order in which calls of different nodes arrive does not matter, so a run can be repeated although its threads and
-processes race. Every call heals: one fault strikes the same call (verb, bucket, key) at most STRIKES times, whatever
-its share, so that a run with faults ends. `store.error` comes in bursts of two tries of a call. Windows are virtual
-time, which is the farm's and is told by who knows it.
+Never of time on the wall, and the order in which calls of different nodes arrive does not matter, so a run can be
+repeated although its threads and processes race. Every call heals: one fault strikes the same call (verb, bucket, key)
+at most STRIKES times, whatever its share, so that a run with faults ends. `store.error` comes in bursts of two tries of
+a call. Windows are virtual time, which is the farm's and is told by who knows it.
+
+All worlds decide here: at the seam (`schedule`), on the wire (`proxy`) and in a run's own processes (`sim.run.chaos`).
 """
 
 from __future__ import annotations
@@ -14,75 +16,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sim import seeds
-from sim.chaos.faults import KINDS, Fault, Struck
-from sim.chaos.wire import Call
+from sim.chaos.call import Call
+from sim.chaos.faults import KINDS, Fault, Point, Struck
 
 STRIKES: Final = 2
-
-
-class Strike(NamedTuple):
-    """A fault that is to strike a call; `how`: 0..1, for whatever the fault leaves open."""
-
-    number: int
-    fault: Fault
-    how: float
-
-
-class Chooser:
-    """`faults`: each with its number in the scenario; only these can strike. Safe to share between threads."""
-
-    def __init__(self, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
-        self._seed = seed
-        self._faults = faults
-        self._lock = threading.Lock()
-        self._asked: Counter[tuple[str | int, ...]] = Counter()
-        self._hit: Counter[tuple[str | int, ...]] = Counter()
-        self._left = {number: fault.count for number, fault in faults if fault.count is not None}
-        self.struck = Struck()
-
-    def choose(self, call: Call, now_s: float) -> Strike | None:
-        """The first fault that strikes this call; None: let it be. It counts as fired, and against its limits."""
-        with self._lock:
-            for number, fault in self._faults:
-                if not _concerns(fault, call, now_s):
-                    continue
-                place = (number, call.verb, call.bucket, call.key)
-                self._asked[place] += 1
-                lasts = KINDS[fault.kind].windowed
-                if self._left.get(number, 1) <= 0 or (self._hit[place] >= STRIKES and not lasts):
-                    continue
-                time = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
-                path = ("chaos", number, call.turbine, call.verb, call.bucket, call.key, time)
-                if chance(self._seed, *path) < fault.share:
-                    self._count(fault, place, 1)
-                    return Strike(number, fault, chance(self._seed, *path, "how"))
-        return None
-
-    def spare(self, strike: Strike, call: Call) -> None:
-        """Take a strike back: there was nothing to strike."""
-        with self._lock:
-            self._count(strike.fault, (strike.number, call.verb, call.bucket, call.key), -1)
-
-    def _count(self, fault: Fault, place: tuple[int, str, str, str], times: int) -> None:
-        self._hit[place] += times
-        self.struck.fired[fault.kind] += times
-        if place[0] in self._left:
-            self._left[place[0]] -= times
-
-
-def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
-    kind = KINDS[fault.kind]
-    points = {at.partition("-")[2] if fault.kind == "node.crash" else at for at in fault.at} or set(kind.points)
-    return (
-        call.point in points
-        and (not fault.farms or call.farm in fault.farms)
-        and (not fault.buckets or call.bucket in fault.buckets)
-        and (call.verb == "put" or fault.kind not in _WRITES_ONLY)
-        and (call.verb != "put" or fault.kind != "store.truncated-get")
-        and (not kind.windowed or in_window(fault, now_s))
-    )
-
-
 _WRITES_ONLY: Final = frozenset(
     {
         *("store.ack-lost", "store.error-after", "store.late-commit", "store.corrupted-put"),
@@ -91,9 +28,113 @@ _WRITES_ONLY: Final = frozenset(
 )
 
 
+class Share:
+    """One fault of a scenario or schedule, with its number there, over all the calls that it may strike."""
+
+    def __init__(self, seed: int, number: int, fault: Fault) -> None:
+        self.number, self.fault = number, fault
+        self._seed, self._left = seed, fault.count
+        self._asked: Counter[tuple[str, str, str]] = Counter()
+        self._hit: Counter[tuple[str, str, str]] = Counter()
+
+    def strikes(self, call: Call, now_s: float) -> float | None:
+        """None: it lets the call be. Else 0..1, for what the fault leaves open; it counts against its limits."""
+        fault, place = self.fault, (call.verb, call.bucket, call.key)
+        if not _concerns(fault, call, now_s):
+            return None
+        self._asked[place] += 1
+        if self._left == 0 or (self._hit[place] >= STRIKES and not KINDS[fault.kind].windowed):
+            return None
+        time = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
+        path = ("chaos", self.number, call.turbine, *place, time)
+        if fault.share < 1 and chance(self._seed, *path) >= fault.share:
+            return None
+        self._count(place, 1)
+        return chance(self._seed, *path, "how")
+
+    def spare(self, call: Call) -> None:
+        """Take a strike back: there was nothing to strike."""
+        self._count((call.verb, call.bucket, call.key), -1)
+
+    def _count(self, place: tuple[str, str, str], times: int) -> None:
+        self._hit[place] += times
+        if self._left is not None:
+            self._left -= times
+
+
+class Strike(NamedTuple):
+    """A fault that is to strike a call; `how`: 0..1, for whatever the fault leaves open."""
+
+    share: Share
+    how: float
+
+    @property
+    def fault(self) -> Fault:
+        return self.share.fault
+
+
+class Chooser:
+    """`faults`: each with its number in the scenario; only these can strike. Safe to share between threads."""
+
+    def __init__(self, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
+        self._shares = [Share(seed, number, fault) for number, fault in faults]
+        self._lock = threading.Lock()
+        self.struck = Struck()
+
+    def choose(self, call: Call, now_s: float) -> Strike | None:
+        """The first fault that strikes this call; None: let it be. It counts as fired, and against its limits."""
+        with self._lock:
+            for share in self._shares:
+                how = share.strikes(call, now_s)
+                if how is not None:
+                    self.struck.fired[share.fault.kind] += 1
+                    return Strike(share, how)
+        return None
+
+    def spare(self, strike: Strike, call: Call) -> None:
+        """Take a strike back: there was nothing to strike."""
+        with self._lock:
+            strike.share.spare(call)
+            self.struck.fired[strike.fault.kind] -= 1
+
+
+def applies(kind: str, point: Point, verb: str) -> bool:
+    """Whether a kind can strike such a call at all. One without points of its own strikes any."""
+    return (
+        point in (KINDS[kind].points or (point,))
+        and (verb == "put" or kind not in _WRITES_ONLY)
+        and (verb != "put" or kind != "store.truncated-get")
+    )
+
+
+def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
+    return (
+        applies(fault.kind, call.point, call.verb)
+        and (not fault.at or call.point in {_point(at) for at in fault.at})
+        and (not fault.farms or call.farm in fault.farms)
+        and (not fault.buckets or call.bucket in fault.buckets)
+        and (not KINDS[fault.kind].windowed or in_window(fault, now_s))
+    )
+
+
+def _point(at: str) -> str:
+    return at.removeprefix("before-").removeprefix("after-")
+
+
+def comes_after(fault: Fault, point: Point, how: float) -> bool:
+    """Whether a crash at a point comes behind the effect: what `at` says, else every second one."""
+    sides = {at.partition("-")[0] for at in fault.at if at in (f"before-{point}", f"after-{point}")}
+    return sides == {"after"} or (len(sides) != 1 and how < 0.5)
+
+
 def in_window(fault: Fault, now_s: float) -> bool:
     """Whether a fault that lasts is on. Virtual seconds since the run's start."""
     return fault.from_s <= now_s < fault.from_s + fault.for_s
+
+
+def chosen(seed: int, number: int, fault: Fault, turbine: str) -> bool:
+    """Whether a fault of nodes is this node's: a share of all nodes, the same whatever else there is."""
+    return chance(seed, "chaos", number, "node", turbine) < fault.share
 
 
 def chance(seed: int, *path: str | int) -> float:

@@ -16,6 +16,18 @@ Point = Literal["recover", "data", "manifest", "checkpoint", "history"]
 checkpoint, reading the past for late rows."""
 POINTS: Final[tuple[Point, ...]] = ("recover", "data", "manifest", "checkpoint", "history")
 WRITES: Final[tuple[Point, ...]] = ("data", "manifest", "checkpoint")
+CRASH: Final = "node.crash"
+OFFLINE: Final = "node.offline"
+BUSY: Final = "node.busy"
+WAL: Final = "node.wal"
+DISK_FULL: Final = "node.disk-full"
+SECOND_WRITER: Final = "node.second-writer"
+UPLINK: Final = "farm.uplink"
+KILL: Final = "worker.kill"
+OF_FILES: Final = (BUSY, DISK_FULL, WAL)
+"""What befalls a node's own file (`sim.chaos.nodefiles`); of several at once the first is what its reader meets."""
+SPELLS: Final = (OFFLINE, *OF_FILES)
+"""Kinds in which a share of the nodes is for a while."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +45,14 @@ class Kind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("node.crash", ("seam",), POINTS, False, "the node's process dies before or after the effect of a call"),
-        Kind("node.offline", ("process",), (), True, "the node is off, and comes back with a backlog"),
-        Kind("node.second-writer", ("process",), (), False, "another process delivers for the same node"),
-        Kind("farm.uplink", ("process",), (), True, "nothing of the farm reaches the store"),
-        Kind("worker.kill", ("process",), (), False, "SIGKILL of the process that drives a farm"),
+        Kind(CRASH, ("seam",), POINTS, False, "the node's process dies before or after the effect of a call"),
+        Kind(OFFLINE, ("process",), (), True, "the node is off, and comes back with a backlog"),
+        Kind(BUSY, ("process",), (), True, "another process holds the node's file locked"),
+        Kind(WAL, ("process",), (), True, "the file's writer was killed: the newest rows are only in its log"),
+        Kind(DISK_FULL, ("process",), (), True, "the same on a full disk, where not even a reader's -shm can be made"),
+        Kind(SECOND_WRITER, ("process",), (), False, "another process delivers for the same node"),
+        Kind(UPLINK, ("process",), (), True, "nothing of the farm reaches the store"),
+        Kind(KILL, ("process",), (), False, "SIGKILL of the process that drives a farm"),
         Kind("store.error", ("seam", "wire"), POINTS, False, "503 before any effect, in bursts"),
         Kind("store.reset", ("wire",), POINTS, False, "the connection is reset before any effect"),
         Kind("store.ack-lost", ("seam", "wire"), WRITES, False, "the effect is there, the answer is lost"),

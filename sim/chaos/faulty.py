@@ -17,8 +17,9 @@ from typing import Final, TypeVar
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, Refused, StoreError, Unavailable
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
-from sim.chaos.faults import Point, Struck
-from sim.chaos.schedule import CRASH, SECOND_WRITER, Call, Schedule
+from sim.chaos.call import READS, Call, point_of, turbine_of
+from sim.chaos.faults import CRASH, SECOND_WRITER, Struck
+from sim.chaos.schedule import Schedule
 
 T = TypeVar("T")
 LATE_CALLS: Final = 60
@@ -76,7 +77,9 @@ class FaultyStore:
         self._land()
         stage = bucket.removeprefix(BUCKET_PREFIX)
         point = point_of(verb, stage)
-        fired = self._plan.ask(Call(self._farm, point, verb, stage, key, self._now_s()), self._intruding)
+        assert point is not None, stage
+        call = Call(point, verb if verb in READS else "put", stage, key, turbine_of(stage, key), self._farm)
+        fired = self._plan.ask(call, self._now_s(), self._intruding)
         self.log.append(f"{self._plan.calls} {verb} {bucket}/{key} {f'{fired.kind} {fired.after}' if fired else ''}")
         if fired is None:
             return effect()
@@ -127,12 +130,3 @@ class FaultyStore:
 def _commit_late(effect: Callable[[], str]) -> None:
     with contextlib.suppress(StoreError):  # a newer object may stand in its way
         effect()
-
-
-def point_of(verb: str, stage: str) -> Point:
-    """Which of a node's store calls this is. Reading back a data object that was there already counts as history."""
-    if stage == "checkpoints":
-        return "recover" if verb == "get" else "checkpoint"
-    if stage == "metadata":
-        return "manifest"
-    return "data" if verb in ("create", "replace") else "history"

@@ -11,6 +11,7 @@ Afterwards (`judge`), against the run of the same nodes without faults:
     manifest.differs checkpoint.differs     what they say, but for the time of upload
     data.unnamed                            a data object that no manifest names
     writes.unbounded                        puts of one object beyond what its attempts explain
+    late                                    rows that only a killed writer's log held came later than without that
     stuck stopped raised                    did not drain after healing; a node gave up for good; the pipeline broke
 
 Not covered: whether the run without faults is right. `sim.check` says that, once per scenario.

@@ -37,9 +37,10 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from sim.chaos import wire
+from sim.chaos.call import Call
 from sim.chaos.choice import Chooser, Strike
 from sim.chaos.faults import KINDS, Fault, Struck
-from sim.chaos.wire import Call, Message, WireError
+from sim.chaos.wire import Message, WireError
 
 CLIENT_TIMEOUT_S: Final = 3.0
 """What a client of the proxy should give a request: hanging and late commits take as long."""

@@ -3,29 +3,22 @@
     attempts=1 down=0 seed=7 node.crash/after#37 store.error%0.05@data store.outage[600+300] bucket.refuses[0+9]
 
 `kind#n` strikes the first call from the n-th on that the kind applies to (calls are numbered from 1 through the whole
-run, faults count as calls). `kind%share` strikes each call with that chance, decided by (seed, place in the line, the
-call) and never by time. `[from+for]` is a window of virtual seconds, `@` names points, `=` buckets (for farm.uplink:
-farms), `*n` is the most it may strike. `/after` is for node.crash: the effect is there. `attempts` is how often a
-request is tried, `down` for how many flushes a crashed process stays away.
+run, faults count as calls). `kind%share` strikes each call with that chance, as `choice` decides it: by (seed, place in
+the line, the call) and never by time. `[from+for]` is a window of virtual seconds, `@` names points, `=` buckets (for
+farm.uplink: farms), `*n` is the most it may strike. `/after` is for node.crash: the effect is there. `attempts` is how
+often a request is tried, `down` for how many flushes a crashed process stays away.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from sim import seeds
-from sim.chaos.faults import KINDS, POINTS, Fault, Point
-
-CRASH: Final = "node.crash"
-SECOND_WRITER: Final = "node.second-writer"
-OFFLINE: Final = "node.offline"
-UPLINK: Final = "farm.uplink"
-_EVERYWHERE: Final = (SECOND_WRITER, UPLINK)
+from sim.chaos.call import Call
+from sim.chaos.choice import Share, applies, chosen, comes_after, in_window
+from sim.chaos.faults import CRASH, KINDS, POINTS, SECOND_WRITER, SPELLS, UPLINK, Fault
 
 
 class ScheduleError(ValueError):
@@ -39,18 +32,6 @@ class Strike:
     kind: str
     number: int
     after: bool = False
-
-
-@dataclass(frozen=True)
-class Call:
-    """One store call of a node, as the schedule sees it. `stage` is the bucket's name without prefix."""
-
-    farm: str
-    point: Point
-    verb: str
-    stage: str
-    key: str
-    now_s: float
 
 
 @dataclass(frozen=True)
@@ -92,73 +73,48 @@ class Schedule:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._spent: set[int] = set()
-        self._times: Counter[int] = Counter()
-        self._seen: Counter[tuple[str, str, str, str]] = Counter()
+        self._shares = {
+            index: Share(self.line.seed, index, item)
+            for index, item in enumerate(self.line.items)
+            if isinstance(item, Fault)
+        }
 
-    def ask(self, call: Call, nested: bool = False) -> Fired | None:
+    def ask(self, call: Call, now_s: float, nested: bool = False) -> Fired | None:
         """Count the call; what strikes it, if anything. `nested`: it is a second writer's, which brings no third."""
         with self._lock:
             self.calls += 1
-            place = (call.farm, call.verb, call.stage, call.key)
-            self._seen[place] += 1
             if self.healed:
                 return None
             for index, item in enumerate(self.line.items):
-                if item.kind == OFFLINE or (nested and item.kind == SECOND_WRITER):
+                if item.kind in SPELLS or (nested and item.kind == SECOND_WRITER):
                     continue
-                if self._hits(index, item, call, self._seen[place]):
-                    after = item.after if isinstance(item, Strike) else self._half(index, call)
+                after = self._hits(index, item, call, now_s)
+                if after is not None:
                     found = Fired(item.kind, after and item.kind == CRASH, self.calls, call.point)
                     self.fired.append(found)
                     return found
         return None
 
-    def offline(self, turbine: str, now_s: float) -> bool:
-        """Whether a node is off at this time."""
-        for index, item in enumerate(self.line.items):
-            if self.healed or not isinstance(item, Fault) or item.kind != OFFLINE or not _lasts(item, now_s):
-                continue
-            if self._chance(index, turbine) < item.share:
-                self.fired.append(Fired(OFFLINE, False, self.calls, ""))
-                return True
-        return False
+    def spell(self, kinds: Sequence[str], turbine: str, now_s: float) -> str | None:
+        """The first of these kinds of spells in which a node is at this time. It counts as fired."""
+        for kind in kinds if not self.healed else ():
+            for share in self._shares.values():
+                if share.fault.kind != kind or not in_window(share.fault, now_s):
+                    continue
+                if chosen(self.line.seed, share.number, share.fault, turbine):
+                    self.fired.append(Fired(kind, False, self.calls, ""))
+                    return kind
+        return None
 
-    def _hits(self, index: int, item: Strike | Fault, call: Call, occurrence: int) -> bool:
-        if item.kind not in _EVERYWHERE and call.point not in KINDS[item.kind].points:
-            return False
-        if isinstance(item, Strike):
-            if index in self._spent or self.calls < item.number:
-                return False
-            self._spent.add(index)
-            return True
-        if KINDS[item.kind].windowed and not _lasts(item, call.now_s):
-            return False
-        if (item.farms and call.farm not in item.farms) or (item.buckets and call.stage not in item.buckets):
-            return False
-        if not _at(item, call.point) or (item.count is not None and self._times[index] >= item.count):
-            return False
-        if item.share < 1 and self._chance(index, call.farm, call.verb, call.stage, call.key, occurrence) >= item.share:
-            return False
-        self._times[index] += 1
-        return True
-
-    def _half(self, index: int, call: Call) -> bool:
-        """Whether a crash by share comes after the effect: what `at` says, else every second one."""
-        item = self.line.items[index]
-        assert isinstance(item, Fault)
-        sides = {name.partition("-")[0] for name in item.at if name.endswith(f"-{call.point}")}
-        return sides == {"after"} or (len(sides) != 1 and self._chance(index, "after", self.calls) < 0.5)
-
-    def _chance(self, *path: str | int) -> float:
-        return seeds.number(self.line.seed, "fault", *path) / 2**64
-
-
-def _lasts(item: Fault, now_s: float) -> bool:
-    return item.from_s <= now_s < item.from_s + item.for_s
-
-
-def _at(item: Fault, point: Point) -> bool:
-    return not item.at or any(name in (point, f"before-{point}", f"after-{point}") for name in item.at)
+    def _hits(self, index: int, item: Strike | Fault, call: Call, now_s: float) -> bool | None:
+        """None: not this call; else whether a crash comes behind its effect."""
+        if isinstance(item, Fault):
+            how = self._shares[index].strikes(call, now_s)
+            return None if how is None else comes_after(item, call.point, how)
+        if index in self._spent or self.calls < item.number or not applies(item.kind, call.point, call.verb):
+            return None
+        self._spent.add(index)
+        return item.after
 
 
 def _word(item: Strike | Fault) -> str:
@@ -200,7 +156,7 @@ def _item(word: str) -> Strike | Fault:
         raise ScheduleError(f"{word!r} is no fault of a schedule; kinds are {', '.join(KINDS)}")
     kind = found["kind"]
     if found["number"]:
-        if kind == OFFLINE or found["share"] or found["from"]:
+        if kind in SPELLS or found["share"] or found["from"]:
             raise ScheduleError(f"{word!r}: a numbered fault strikes one call, it has no window and no share")
         return Strike(kind, int(found["number"]), found["after"] is not None)
     if KINDS[kind].windowed != (found["from"] is not None) or not (found["from"] or found["share"]):
@@ -223,6 +179,6 @@ def _item(word: str) -> Strike | Fault:
 
 def expanded(line: Line, fired: Sequence[Fired]) -> Line:
     """The same bad luck with every share and window of calls spelled out as the strikes that fired."""
-    kept = [item for item in line.items if item.kind == OFFLINE]
-    strikes = [Strike(f.kind, f.number, f.after) for f in fired if f.kind != OFFLINE]
+    kept = [item for item in line.items if item.kind in SPELLS]
+    strikes = [Strike(f.kind, f.number, f.after) for f in fired if f.kind not in SPELLS]
     return Line((*kept, *strikes), line.seed, line.attempts, line.down)

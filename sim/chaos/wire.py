@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.records import BUCKET_PREFIX, STAGES
-from sim.chaos.faults import Point
+from pipeline.records import BUCKET_PREFIX
+from sim.chaos.call import Call, point_of, turbine_of
 
 HEAD_BYTES: Final = 64 * 1024
 BODY_BYTES: Final = 256 * 1024 * 1024
-_NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 
 class WireError(Exception):
@@ -120,18 +119,6 @@ def _header(head: bytes, name: bytes) -> bytes | None:
     return found[1] if found else None
 
 
-@dataclass(frozen=True)
-class Call:
-    """A node's call as the wire shows it. `bucket`: a stage's name, `metadata` or `checkpoints`."""
-
-    point: Point
-    verb: str  # put | get | list
-    bucket: str
-    key: str
-    turbine: str
-    farm: str
-
-
 def call_of(request: Message) -> Call | None:
     """What a request means; None for what no node asks (other buckets, other verbs)."""
     parts = urlsplit(request.target)
@@ -149,23 +136,3 @@ def call_of(request: Message) -> Call | None:
     point = point_of(verb, name)
     turbine = turbine_of(name, key)
     return None if point is None else Call(point, verb, name, key, turbine, turbine.rpartition("-")[0])
-
-
-def point_of(verb: str, bucket: str) -> Point | None:
-    """verb: put, get or list; bucket: its name without the common beginning."""
-    if bucket == "checkpoints":
-        return "checkpoint" if verb == "put" else "recover"
-    if bucket == "metadata":
-        return "manifest"
-    if bucket in STAGES:
-        return "data" if verb == "put" else "history"
-    return None
-
-
-def turbine_of(bucket: str, key: str) -> str:
-    """The node of a key: of `.../A-001-1-300.parquet`, `.../A-001-` (a listing), `checkpoints/A/A-001.json`."""
-    last = key.rpartition("/")[2]
-    if bucket == "checkpoints":
-        return last.removesuffix(".json")
-    found = _NAME.fullmatch(last)
-    return found[1] if found else last

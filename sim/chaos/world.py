@@ -1,9 +1,10 @@
 """The in-process world: the real simulator's node files, the real pipeline, a store in memory, and bad luck.
 
-Node files are made once per scenario, with one snapshot of each for every flush time (the rows recorded by then), so
-that thousands of runs share them. One run drives every farm's nodes at each flush time, as a process would: a crash
-takes all nodes of the farm with it, and they start again from what the lake says. After the last flush everything is
-drained, first under fire, then healed; then all must go through without a hand being lifted.
+Node files are made once per scenario, with a snapshot of each for every flush time (the rows recorded by then), as a
+plain file and as its writer would leave it if it were killed there; thousands of runs share them. One run drives every
+farm's nodes at each flush time, as a process would: a crash takes all nodes of the farm with it, and they start again
+from what the lake says. After the last flush everything is drained, first under fire, then healed; then all must go
+through without a hand being lifted.
 
 A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice.
 Not covered: two nodes' requests in flight at the same moment (nodes share nothing, so their order cannot matter), the
@@ -13,12 +14,10 @@ wire, and real processes; those are for runs against a real store.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,11 +28,12 @@ import simpy
 from pipeline.commit import Commit
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
-from pipeline.records import TABLE
 from pipeline.retry import Retrying
-from sim.chaos.faults import Struck
+from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, OFFLINE, WAL, Struck
 from sim.chaos.faulty import Crash, FaultyStore
+from sim.chaos.inline import Inline
 from sim.chaos.invariants import Broken, Fates, WatchedStore, fates, judge
+from sim.chaos.nodefiles import copy_with_log, disk_full, fold_in, lasting_copy, own_folder
 from sim.chaos.schedule import Fired, Line, Schedule
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
@@ -74,6 +74,14 @@ class World:
         top = self.folder / f"flush-{flush}" if flush < len(self.flush_s) else self.final
         return top / config.farm_id / f"{config.turbine_id}.db"
 
+    def struck(self, flush: int, config: NodeConfig, kind: str) -> Path:
+        """The same, as a fault of files has it for this process."""
+        if kind == BUSY:
+            database = self.database(flush, config)
+            return lasting_copy(database, own_folder(self.folder, "busy") / str(flush) / config.farm_id)
+        left = self.folder / f"log-{min(flush, len(self.flush_s))}" / config.farm_id / f"{config.turbine_id}.db"
+        return copy_with_log(left, own_folder(self.folder, "log") / config.farm_id)
+
 
 def build(
     folder: Path,
@@ -91,18 +99,16 @@ def build(
         nodes.append((farm.farm_id, tuple(configs)))
         env, model = simpy.Environment(), FarmModel(farm, clock, seed, data_faults)
         model.start(env)
-        recorded = np.zeros((len(flushes) + 1, farm.turbines), dtype=np.int64)
         made = 0
         with NodeWriter(folder / "nodes", farm, configs) as writer:
             for i, upto in enumerate([*flushes, clock.samples]):
                 env.run(until=max(clock.seconds(upto - 1), 1e-9))
-                block = model.block(made, upto)
-                writer.write(block)
-                recorded[i] = (recorded[i - 1] if i else 0) + np.diff(block.offsets)
+                writer.write(model.block(made, upto))
                 made = upto
-        for i in range(len(flushes)):
-            for config, last_id in zip(configs, recorded[i].tolist(), strict=True):
-                _snapshot(folder, i, config, last_id)
+                for database in writer.paths:
+                    copy_with_log(database, folder / f"log-{i}" / farm.farm_id)
+                    if upto < clock.samples:
+                        fold_in(copy_with_log(database, folder / f"flush-{i}" / farm.farm_id))
     return World(folder, tuple(nodes), clock.start_us, tuple(clock.seconds(n - 1) for n in flushes), settings[0])
 
 
@@ -112,15 +118,6 @@ def _flush_samples(clock: SimClock, flush_every_s: int) -> list[int]:
     boundaries = np.arange(clock.start_us // every_us + 1, (clock.end_us - 1) // every_us + 1) * every_us
     samples = -(-(boundaries - clock.start_us) // clock.sample_us) + 1
     return [int(n) for n in np.unique(samples) if n < clock.samples]
-
-
-def _snapshot(folder: Path, flush: int, config: NodeConfig, last_id: int) -> None:
-    name = Path(config.farm_id) / f"{config.turbine_id}.db"
-    target = folder / f"flush-{flush}" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "nodes" / name, target)
-    with closing(sqlite3.connect(target)) as connection, connection:
-        connection.execute(f"DELETE FROM {TABLE} WHERE id > ?", (last_id,))
 
 
 @dataclass
@@ -157,8 +154,8 @@ class Clean:
     log: list[tuple[str, str]]  # verb and bucket of every call
 
 
-class _Inline(Executor):
-    """Runs each call where it is submitted; a Crash is not kept but ends the caller, as the end of a process does."""
+class _Counting(Inline):
+    """Counts how often each batch is handed to the store, by its manifest's key."""
 
     def __init__(self) -> None:
         self.commits: Counter[str] = Counter()
@@ -166,12 +163,7 @@ class _Inline(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         if len(args) > 1 and isinstance(args[1], Commit):  # a call of `pipeline.commit.commit`
             self.commits[args[1].manifest_key] += 1
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+        return super().submit(fn, *args, **kwargs)
 
 
 class _Farm:
@@ -191,9 +183,10 @@ class _Farm:
         if flush < self._back_at and not self._run.schedule.healed:
             return False
         for _ in range(1 + RESTARTS):
-            online = [n for n in self._nodes if not self._run.schedule.offline(n.config.turbine_id, self._run.now_s)]
+            online = [node for node in self._nodes if not self._spell([OFFLINE], node)]
+            spells = {node.config.turbine_id: self._spell(OF_FILES, node) for node in online}
             try:
-                return self._drive(online, flush) and len(online) == len(self._nodes)
+                return self._drive(online, flush, spells) and len(online) == len(self._nodes)
             except Crash:
                 self._nodes = self._fresh()
                 if self._run.schedule.line.down:
@@ -204,14 +197,19 @@ class _Farm:
     def _fresh(self) -> list[EdgeNode]:
         return [EdgeNode(config, Path()) for config in self._configs]
 
-    def _drive(self, nodes: Sequence[EdgeNode], flush: int) -> bool:
+    def _spell(self, kinds: Sequence[str], node: EdgeNode) -> str | None:
+        return self._run.schedule.spell(kinds, node.config.turbine_id, self._run.now_s)
+
+    def _drive(self, nodes: Sequence[EdgeNode], flush: int, spells: Mapping[str, str | None]) -> bool:
         world, good = self._run.world, True
         for node in nodes:
-            node.database = world.database(flush, node.config)
+            kind, config = spells.get(node.config.turbine_id), node.config
+            node.database = world.struck(flush, config, kind) if kind else world.database(flush, config)
         until_us = None if flush < len(world.flush_s) else _EVERYTHING_US
         try:
-            for result in run(nodes, self._client, self._run, self._run.pool, until_us):
-                good &= self._run.note(result)
+            with disk_full() if DISK_FULL in spells.values() else nullcontext():
+                for result in run(nodes, self._client, self._run, self._run.pool, until_us):
+                    good &= self._run.note(result)
         except Exception as error:  # the pipeline's own mistake: the process is gone like any other
             self._run.broken.append(Broken("raised", f"{type(error).__name__}: {error}"))
             raise Crash from error
@@ -220,7 +218,7 @@ class _Farm:
     def _intrude(self) -> None:
         """Another process, which may have slept since its last turn, drives the same nodes."""
         try:
-            self._drive(self._second, self._run.flush)
+            self._drive(self._second, self._run.flush, {})
         except Crash:
             self._second = self._fresh()
 
@@ -230,7 +228,7 @@ class _Run:
 
     def __init__(self, world: World, line: Line) -> None:
         self.world, self.schedule, self.struck = world, Schedule(line), Struck()
-        self.store, self.pool = WatchedStore(), _Inline()
+        self.store, self.pool = WatchedStore(), _Counting()
         self.broken: list[Broken] = []
         self.acknowledged: set[tuple[str, int]] = set()
         self.levels: list[dict[str, int]] = []
@@ -306,6 +304,9 @@ def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str
     broken = state.broken + judge(store, clean, state.pool.commits, line.attempts)
     if not done:
         broken.append(Broken("stuck", f"not drained after {DRAINS_HEALED} drains without any fault"))
+    spells = _spells(state.levels, levels, state.world.flush_every_s)
+    if spells and {fired.kind for fired in state.schedule.fired} == {WAL}:
+        broken.append(Broken("late", f"{max(spells):g} s behind, although every row could be read from the log"))
     batches = sum(1 for bucket, _ in store.objects if bucket.endswith("metadata"))
     puts = sum(n for (bucket, _), n in store.puts.items() if not bucket.endswith("checkpoints"))
     return Outcome(
@@ -319,7 +320,7 @@ def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str
         committed=batches,
         objects=len(store.hashes),
         puts=puts,
-        recovery_s=_spells(state.levels, levels, state.world.flush_every_s),
+        recovery_s=spells,
         fates=fates(store, clean) if any(b.invariant.startswith("lake.") for b in broken) else Fates(),
         digest=store.lake_digest(),
         trace=hashlib.blake2b("\n".join(state.calls()).encode(), digest_size=16).hexdigest(),

@@ -20,8 +20,9 @@ from rich.console import Console
 
 from sim import check
 from sim.chaos import campaign as chaos
+from sim.chaos.faults import CRASH
 from sim.chaos.memory import MemoryStore
-from sim.chaos.schedule import CRASH, Line, parse
+from sim.chaos.schedule import Line, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Clean, Outcome, Unclean, World, build, run_clean, run_once
 from sim.model.clock import SimClock
@@ -172,7 +173,7 @@ def dump(store: MemoryStore, folder: Path) -> None:
 def _run_all(
     world: World, clean: Clean, options: CampaignOptions, result: CampaignResult, progress: RunProgress
 ) -> None:
-    single = chaos.enumerated(clean)
+    single = [*chaos.enumerated(clean), *chaos.spelled(world)]
     lines = [*single, *(chaos.drawn(world, len(clean.log), options.seed, i) for i in range(options.runs))]
     repeated = chaos.again(lines)
     todo = lines + [lines[i] for i in repeated]

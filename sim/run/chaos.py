@@ -1,4 +1,4 @@
-"""Faults of delivery that strike inside a shard's own process: crashes, nodes that are off, a farm's line that is cut.
+"""Faults of delivery that strike in a shard's own process: crashes, nodes off, their files, a farm's line that is cut.
 
     faults = ShardFaults(seed, farm, scenario.faults, now_s, fired)
     store = faults.life(store)         the store as one life of the process sees it; after a Crash, take another
@@ -13,21 +13,22 @@ Not covered: faults of the wire (`sim.chaos.proxy`) and of whole processes (`sim
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.ports import ObjectStore, StoreError, Unavailable
 from pipeline.records import BUCKET_PREFIX
-from sim.chaos.choice import Chooser, chance, in_window
-from sim.chaos.faults import Fault
+from pipeline.source import SourceBusy
+from sim.chaos.call import Call, point_of, turbine_of
+from sim.chaos.choice import Chooser, chosen, comes_after, in_window
+from sim.chaos.faults import BUSY, CRASH, DISK_FULL, OF_FILES, OFFLINE, SECOND_WRITER, SPELLS, UPLINK, WAL, Fault
 from sim.chaos.faulty import Crash
-from sim.chaos.wire import Call, point_of, turbine_of
+from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in
 
 T = TypeVar("T")
-CRASH = "node.crash"
-OFFLINE = "node.offline"
-UPLINK = "farm.uplink"
-SECOND_WRITER = "node.second-writer"
 _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
 
 
@@ -37,7 +38,7 @@ class ShardFaults:
     def __init__(
         self, seed: int, farm: str, faults: Sequence[Fault], now_s: Callable[[], float], fired: Callable[[str], None]
     ) -> None:
-        self._seed, self._farm, self.now_s, self._fired = seed, farm, now_s, fired
+        self._seed, self.farm, self.now_s, self._fired = seed, farm, now_s, fired
         self._faults = [(n, fault) for n, fault in enumerate(faults) if not fault.farms or farm in fault.farms]
         self._crashes = Chooser(seed, [(n, fault) for n, fault in self._faults if fault.kind == CRASH])
 
@@ -56,6 +57,47 @@ class ShardFaults:
             self._fired(OFFLINE)
         return off
 
+    @contextlib.contextmanager
+    def of_files(self, nodes: Sequence[EdgeNode], folder: Path) -> Iterator[Callable[[Delivered | Failed], None]]:
+        """Nodes read their files as the faults of files have them, in `folder`, as long as the block lasts.
+
+        What is yielded is to be told each result: a fault counts when it struck. Raises OSError, sqlite3.Error.
+        """
+        spells = {node.config.turbine_id: self._spell(node.config.turbine_id) for node in nodes}
+        kinds = set(spells.values())
+        if kinds <= {None}:
+            yield lambda result: None
+            return
+
+        def tell(result: Delivered | Failed) -> None:
+            kind = spells.get(result.node.config.turbine_id)
+            held_up = isinstance(result, Failed) and isinstance(result.error, SourceBusy)
+            if kind is not None and held_up == (kind != WAL):
+                self._fired(kind)
+
+        originals = [node.database for node in nodes]
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            holder = stack.enter_context(Holder()) if BUSY in kinds else None
+            try:
+                for node in nodes:
+                    kind = spells[node.config.turbine_id]
+                    if kind is not None or DISK_FULL in kinds:
+                        node.database = copy_with_log(node.database, folder)
+                    if kind is None and DISK_FULL in kinds:
+                        fold_in(node.database)  # this very process is their writer: its -shm must be kept out of this
+                    if holder is not None and kind == BUSY:
+                        holder.hold(node.database)
+                if DISK_FULL in kinds:
+                    stack.enter_context(disk_full())
+                yield tell
+            finally:
+                for node, original in zip(nodes, originals, strict=True):
+                    node.database = original
+
+    def _spell(self, turbine: str) -> str | None:
+        return next((kind for kind in OF_FILES if self._chosen(kind, turbine)), None)
+
     def second_writers(self, turbines: Sequence[str]) -> list[str]:
         """The nodes for which another process delivers, too."""
         return [turbine for turbine in turbines if self._chosen(SECOND_WRITER, turbine)]
@@ -73,15 +115,10 @@ class ShardFaults:
 
     def _chosen(self, kind: str, turbine: str) -> bool:
         return any(
-            fault.kind == kind and (kind == SECOND_WRITER or in_window(fault, self.now_s()))
+            fault.kind == kind and (kind not in SPELLS or in_window(fault, self.now_s()))
             for number, fault in self._faults
             if chosen(self._seed, number, fault, turbine)
         )
-
-
-def chosen(seed: int, number: int, fault: Fault, turbine: str) -> bool:
-    """Whether a fault of nodes is this node's: a share of all nodes, the same whatever else there is."""
-    return chance(seed, "chaos", number, "node", turbine) < fault.share
 
 
 class _Life:
@@ -116,12 +153,11 @@ class _Life:
         if self._crashes is None or point is None:
             return effect()
         turbine = turbine_of(name, key)
-        call = Call(point, verb, name, key, turbine, turbine.rpartition("-")[0])
+        call = Call(point, verb, name, key, turbine, self._faults.farm)
         strike = self._crashes.choose(call, self._faults.now_s())
         if strike is None:
             return effect()
-        sides = {at.partition("-")[0] for at in strike.fault.at if at.partition("-")[2] == point} or {"before", "after"}
-        if sides == {"after"} or (len(sides) == 2 and strike.how < 0.5):
+        if comes_after(strike.fault, point, strike.how):
             with contextlib.suppress(StoreError):  # whatever the answer is, nobody hears it
                 effect()
         self._dead = True

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sim.chaos.choice import chance
-from sim.chaos.faults import KINDS, Fault
-from sim.chaos.wire import point_of
+from sim.chaos.call import point_of
+from sim.chaos.choice import chance, chosen
+from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault
 from sim.fleet.farm import Farm
-from sim.run.chaos import CRASH, OFFLINE, SECOND_WRITER, chosen
 from sim.scenario import Scenario
 from sim.scenario.plan import Plan, plan
 
-KILL: Final = "worker.kill"
 KILL_SPAN: Final = (0.1, 0.6)
 """When a worker is killed: at a share of its farm's rows between these."""
 
@@ -37,7 +35,7 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> int:
     turbines = [turbine for farm in farms for turbine in farm.turbine_ids]
     if fault.count is not None:
         return fault.count
-    if fault.kind in (OFFLINE, SECOND_WRITER):
+    if fault.kind in (*SPELLS, SECOND_WRITER):
         return sum(chosen(scenario.seed, number, fault, turbine) for turbine in turbines)
     if KINDS[fault.kind].windowed:
         return len(farms)

@@ -35,7 +35,7 @@ from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
 from pipeline.store import TIMEOUT_S, S3ObjectStore
-from sim.chaos.faults import Fault
+from sim.chaos.faults import SECOND_WRITER, Fault
 from sim.chaos.faulty import Crash
 from sim.chaos.proxy import tell_time
 from sim.fleet.farm import Farm
@@ -45,7 +45,7 @@ from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
-from sim.run.chaos import SECOND_WRITER, ShardFaults
+from sim.run.chaos import ShardFaults
 from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
 from sim.run.uplink import FarmUplink
@@ -58,6 +58,7 @@ DRAIN_ATTEMPTS = 5
 DRAIN_WAIT_S = 1.0  # doubles with every attempt
 HURRY = 0.25  # of every wait between tries, where a fault proxy makes a run fail all the time
 GIVE_UP_AFTER = 25
+STRUCK_FILES = ".struck"  # node files under a fault of files, for the length of a flush
 BLOCK_ROWS = 1_000_000
 """Rows of a farm that are made at once; bounds memory when flushes are far apart."""
 _EVERYTHING_US = np.iinfo(np.int64).max
@@ -231,9 +232,14 @@ class _Shard:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
         out_of_reach = 0
         wanted = not self._faults.keeps_out()
-        with contextlib.closing(run(self._switched_on(), self._seen, self, pool, until_us)) as results:
+        nodes = self._switched_on()
+        with (
+            self._faults.of_files(nodes, self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}") as tell,
+            contextlib.closing(run(nodes, self._seen, self, pool, until_us)) as results,
+        ):
             for result in results:
                 self._check_stop()
+                tell(result)
                 if isinstance(result, Failed):
                     self.result.undelivered[result.node.config.turbine_id] = str(result.error)
                     out_of_reach = out_of_reach + 1 if isinstance(result.error, Unavailable) else 0

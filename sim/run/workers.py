@@ -23,8 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext
 from typing import TYPE_CHECKING, Any
 
-from sim.chaos.faults import Struck
-from sim.run.planned import KILL
+from sim.chaos.faults import KILL, Struck
 from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
 
 if TYPE_CHECKING:

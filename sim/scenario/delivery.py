@@ -6,27 +6,24 @@ The catalogue (`sim.chaos.faults.KINDS`) knows where a kind can strike and wheth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-from sim.chaos.faults import KINDS, Fault, Kind
+from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
 from sim.scenario.document import FaultChoice
 from sim.scenario.rules import Finding, Found, duration_us, listed, read
 from sim.units import SECOND_US, format_duration, parse_duration
 from sim.yamlfile import suggestion
-
-CRASH: Final = "node.crash"
-_OF_NODES: Final = ("node.offline", "node.second-writer")
 
 
 def takes(kind: Kind) -> dict[str, bool]:
     """Setting -> whether the kind has it."""
     return {
         "at": bool(kind.points),
-        "share": bool(kind.points) or kind.name in _OF_NODES,
+        "share": bool(kind.points) or kind.name in (*SPELLS, SECOND_WRITER),
         "from": kind.windowed,
         "for": kind.windowed,
         "buckets": bool(kind.points),
-        "count": (bool(kind.points) and not kind.windowed) or kind.name == "worker.kill",
+        "count": (bool(kind.points) and not kind.windowed) or kind.name == KILL,
     }
 
 
@@ -78,5 +75,5 @@ def fault(choice: FaultChoice) -> Fault:
         for_s=(choice.length or 0) / SECOND_US,
         farms=choice.farms or (),
         buckets=choice.buckets or (),
-        count=1 if choice.kind == "worker.kill" and choice.count is None else choice.count,
+        count=1 if choice.kind == KILL and choice.count is None else choice.count,
     )
