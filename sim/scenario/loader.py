@@ -19,8 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from sim import yamlfile
 from sim.fleet import Fleet, FleetError, load_fleet
-from sim.scenario import datafaults, delivery, fleets, rules, sources, text
+from sim.scenario import datafaults, delivery, fleets, load_rules, rules, sources, text
 from sim.scenario.document import Document
+from sim.scenario.load import resolve
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
 from sim.scenario.wording import empty, model_of, name, place, translate
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
@@ -46,7 +47,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     except ValidationError as error:
         wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
         problems += [wrong for wrong in wrongs if wrong is not None]
-    found = (*rules.check(data), *datafaults.check(data), *delivery.check(data))
+    found = (*rules.check(data), *datafaults.check(data), *delivery.check(data), *load_rules.check(data))
     problems += [Problem.at(place(tree, at, key), message) for at, message, key in found]
     fleet, more = _fleet(tree, data, path)
     problems += more
@@ -71,6 +72,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
         data_faults=tuple(datafaults.fault(choice) for choice in document.data_faults),
         faults=tuple(delivery.fault(choice) for choice in document.faults),
+        load=resolve(document.load),
         expect=document.expect,
         text=text.write(data),
     )
@@ -102,8 +104,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
             fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
         except ValueError as error:
             problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
-    found = rules.check_size(data, fleet.turbines)
-    problems += [Problem.at(place(tree, one.path), one.message) for one in found]
+    sizes = (*rules.check_size(data, fleet.turbines), *load_rules.check_fleet(data, fleet.turbines))
+    problems += [Problem.at(place(tree, one.path), one.message) for one in sizes]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
         choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
     return fleet, problems

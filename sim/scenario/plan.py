@@ -112,6 +112,12 @@ def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.nd
     return clock.start_us + begin * clock.sample_us, clock.start_us + (end - 1) * clock.sample_us, end - begin
 
 
+def batch_bytes(rows: int) -> float:
+    """What one batch of so many rows writes, about: its objects, manifest and checkpoint, within one hour."""
+    objects = sum(_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage] for stage in ("ingestion", "validated", "enriched"))
+    return objects + _OBJECT_BYTES["aggregated"] + _MANIFEST_BYTES + _CHECKPOINT_BYTES
+
+
 def _aggregated(first: np.ndarray, last: np.ndarray, settings: PipelineSettings) -> tuple[int, int]:
     """One node's windows and aggregated objects: a batch emits the windows its watermark closes, the last one all."""
     window_us = settings.window_s * SECOND_US

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sim.chaos.faults import Fault
 from sim.fleet import Fleet
+from sim.load.schedule import Load
 from sim.measure.thresholds import Expectation
 from sim.model.faults import DataFault
 from sim.units import SECOND_US, instant_us
@@ -81,5 +82,6 @@ class Scenario(BaseModel):
     uplink: Uplink
     data_faults: tuple[DataFault, ...]
     faults: tuple[Fault, ...]
+    load: Load | None
     expect: tuple[Expectation, ...]
     text: str

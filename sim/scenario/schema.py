@@ -17,9 +17,12 @@ from pydantic_core import core_schema
 
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.chaos.faults import Kind
+from sim.load.schedule import KINDS as SCHEDULES
+from sim.load.schedule import ScheduleKind
 from sim.model.faults import KINDS
 from sim.scenario import delivery
 from sim.scenario.document import Document
+from sim.scenario.load_rules import SETTINGS
 
 SCHEMA_FILE: Final = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
 
@@ -56,6 +59,10 @@ def make() -> dict[str, Any]:
     clock["not"] = {"required": ["duration", "end"]}
     fault["allOf"] = [_kind(name) for name in KINDS]
     parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY.values()]
+    parts["EntryChoice"]["allOf"] = [_entry(kind) for kind in SCHEDULES.values()]
+    slo = parts["SearchChoice"]["properties"]["slo"]
+    several = {key: slo.pop(key) for key in ("type", "items", "minItems")}
+    slo["anyOf"] = [several["items"], several]  # one may stand alone
     schema["title"] = "windfleet scenario"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -78,6 +85,13 @@ def _delivery(kind: Kind) -> dict[str, Any]:
     must = ["from", "for"] if kind.windowed else []
     must += ["buckets"] if kind.name == "bucket.refuses" else []
     return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": {"properties": settings, "required": must}}
+
+
+def _entry(kind: ScheduleKind) -> dict[str, Any]:
+    """What a schedule entry of one kind may say, and must."""
+    settings: dict[str, Any] = {key: False for key in SETTINGS if key not in (*kind.needs, *kind.may)}
+    then = {"properties": settings, "required": list(kind.needs)}
+    return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": then}
 
 
 def text() -> str:
