@@ -23,7 +23,7 @@ from sim.scenario import datafaults, delivery, fleets, load_rules, rules, source
 from sim.scenario.document import Document
 from sim.scenario.load import resolve
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
-from sim.scenario.wording import empty, model_of, name, place, translate
+from sim.scenario.wording import empty, fields, model_of, name, place, translate
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
 from sim.yamlfile import Mapping, Problem
 
@@ -118,7 +118,7 @@ def _of_fleet(problem: Problem) -> str:
 
 def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
     """Write the defaults of a model into the data, as a user would write them."""
-    for key, field in model.model_fields.items():
+    for key, field in fields(model).items():
         inner = model_of(field)
         if inner is not None and not field.is_required() and not get_args(field.annotation):
             data.setdefault(key, {})
