@@ -1,0 +1,148 @@
+"""When requests are due: arrivals from a schedule entry, the mix and the seed alone. Pure, whole arrays.
+
+    arrivals = of(entry, "1-ramp", load.mix, Nodes(1500, 900.0), seed)
+
+A deterministic rate lambda(t) puts arrival i where the integral of lambda reaches i + 1/2, so a rate that changes
+loses none and doubles none. Poisson arrivals have exponential distances. `fleet`: node n flushes at its own phase plus
+a jitter, every flush_every; `herd`: the nodes kept their batches while the store was away, and at 0 all of them come,
+each with its backlog in order, and from then on at their own phase. `speed` lets the fleet's time pass faster.
+
+What a number depends on: (seed, name of the phase, what it is for); never on how many workers there are.
+Not covered: days and seasons; a fleet whose nodes notice each other (retry storms are in `windfleet run`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.load.phase import Arrivals
+from sim.load.schedule import REQUEST_KINDS, Entry, RequestKind
+from sim.seeds import rng
+
+JITTER: Final = 0.02
+"""Of a flush interval: how much later than its own phase a node may flush."""
+Floats = npt.NDArray[np.float64]
+Mix = Sequence[tuple[RequestKind, float]]
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes that take part: how many, and how often one flushes, in seconds of the fleet's own time."""
+
+    count: int
+    flush_every_s: float
+
+
+def of(entry: Entry, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
+    """The arrivals of one entry. Raises KeyError for an unknown kind (the scenario's rules know them)."""
+    if entry.kind in ("fleet", "herd"):
+        intended, node = _fleet(entry, name, nodes, seed)
+    else:
+        intended = _TIMES[entry.kind](entry, name, seed)
+        node = np.arange(len(intended)) % nodes.count
+    return Arrivals(intended, _kinds(len(intended), name, mix, seed), node.astype(np.int32))
+
+
+def constant(rate_per_s: float, for_s: float, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
+    """What a search wants: one rate, held."""
+    return of(Entry("constant", for_s, rate_per_s=rate_per_s), name, mix, nodes, seed)
+
+
+def joined(parts: Sequence[tuple[Arrivals, float]]) -> Arrivals:
+    """One after the other; each comes with its duration in seconds."""
+    starts = np.concatenate(([0.0], np.cumsum([duration_s for _, duration_s in parts])))
+    return Arrivals(
+        np.concatenate([part.intended_s + start for (part, _), start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.kind for part, _ in parts]),
+        np.concatenate([part.node for part, _ in parts]),
+    )
+
+
+def count(entry: Entry, nodes: Nodes) -> float:
+    """How many arrivals an entry comes to (of poisson: on average), without making them."""
+    if entry.kind in ("fleet", "herd"):
+        period_s = nodes.flush_every_s / entry.speed
+        return nodes.count * (entry.for_s / period_s + _backlog(entry, nodes))
+    return float(sum((a + b) / 2 * length for a, b, length in _pieces(entry)))
+
+
+def peak_per_s(entry: Entry, nodes: Nodes) -> float:
+    """The highest rate asked for; of a herd the rate within its first second."""
+    if entry.kind in ("fleet", "herd"):
+        return nodes.count * (entry.speed / nodes.flush_every_s + _backlog(entry, nodes))
+    return max(max(a, b) for a, b, _ in _pieces(entry))
+
+
+def _backlog(entry: Entry, nodes: Nodes) -> int:
+    """Batches that each node kept during a herd's outage: at least one, or nobody would come."""
+    return max(1, math.floor(entry.outage_s / nodes.flush_every_s)) if entry.kind == "herd" else 0
+
+
+def _pieces(entry: Entry) -> list[tuple[float, float, float]]:
+    """The rate as straight pieces: (per second at the begin, at the end, seconds)."""
+    if entry.kind == "ramp":
+        return [(entry.from_per_s, entry.to_per_s, entry.for_s)]
+    if entry.kind == "step":
+        each_s = entry.for_s / len(entry.rates_per_s)
+        return [(rate, rate, each_s) for rate in entry.rates_per_s]
+    if entry.kind == "spike":
+        base, peak = entry.rate_per_s, entry.peak_per_s
+        after_s = entry.for_s - entry.at_s - entry.lasts_s
+        return [(base, base, entry.at_s), (peak, peak, entry.lasts_s), (base, base, after_s)]
+    return [(entry.rate_per_s, entry.rate_per_s, entry.for_s)]
+
+
+def _even(entry: Entry, name: str, seed: int) -> Floats:
+    """Arrival i where the integral of the rate is i + 1/2: within a piece a quadratic, solved without cancellation."""
+    out: list[Floats] = []
+    begun_s, reached = 0.0, 0.0
+    for first, last, length_s in _pieces(entry):
+        total = (first + last) / 2 * length_s
+        index = np.arange(math.ceil(reached - 0.5), math.ceil(reached + total - 0.5))
+        area = index + 0.5 - reached  # of this piece, up to each arrival
+        slope = (last - first) / length_s if length_s else 0.0
+        root = np.sqrt(np.maximum(first * first + 2 * slope * area, 0.0))
+        out.append(begun_s + 2 * area / (first + root))
+        begun_s, reached = begun_s + length_s, reached + total
+    return np.concatenate(out)
+
+
+def _poisson(entry: Entry, name: str, seed: int) -> Floats:
+    expected = entry.rate_per_s * entry.for_s
+    enough = math.ceil(expected + 10 * math.sqrt(expected) + 20)  # ten standard deviations
+    times = np.cumsum(rng(seed, "load", name, "poisson").exponential(1 / entry.rate_per_s, enough))
+    return times[times < entry.for_s]
+
+
+_TIMES: Final = {"constant": _even, "soak": _even, "ramp": _even, "step": _even, "spike": _even, "poisson": _poisson}
+
+
+def _fleet(entry: Entry, name: str, nodes: Nodes, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """(times, nodes), in order of time; of one node at one time in the order of its batches."""
+    period_s = nodes.flush_every_s / entry.speed
+    phase = rng(seed, "load", "flush-phase").random(nodes.count) * period_s  # a node's own, in every phase the same
+    turns = math.ceil(entry.for_s / period_s)
+    late = np.stack([rng(seed, "load", name, "jitter", turn).random(nodes.count) for turn in range(turns)])
+    times = phase + np.arange(turns)[:, None] * period_s + late * JITTER * period_s
+    backlog = _backlog(entry, nodes)
+    times = np.concatenate((np.zeros((backlog, nodes.count)), times)).ravel()
+    node = np.tile(np.arange(nodes.count), backlog + turns)
+    inside = times < entry.for_s
+    times, node = times[inside], node[inside]
+    order = np.argsort(times, kind="stable")
+    return times[order], node[order]
+
+
+def _kinds(m: int, name: str, mix: Mix, seed: int) -> npt.NDArray[np.int8]:
+    weights = np.array([weight for _, weight in mix])
+    index = np.array([REQUEST_KINDS.index(kind) for kind, _ in mix], dtype=np.int8)
+    if len(mix) == 1:
+        return np.full(m, index[0], dtype=np.int8)
+    edges = np.cumsum(weights / weights.sum())[:-1]
+    return index[np.searchsorted(edges, rng(seed, "load", name, "mix").random(m), side="right")]
