@@ -1,7 +1,7 @@
 """Virtual time: samples numbered from 0, a fixed step apart, from a start in UTC microseconds since 1970.
 
-A sample tells the step that ends at its time. Machines do not wait for a slow sampler, so the model computes on an inner
-grid of k steps a sample, no longer than INNER_LONGEST_US, and a sample is the mean over them. Inner steps are numbered
+A sample tells the step that ends at its time. Machines do not wait for a slow sampler, so the model computes on inner
+steps, k a sample, no longer than INNER_LONGEST_US, and a sample is the mean over them. Inner steps are numbered
 from 0 like samples; step j of sample n has the number n k + j and ends at time_us(n) - (k - 1 - j) h.
 """
 
@@ -22,7 +22,7 @@ PAGE_STEPS: Final = 600  # inner steps; part of the data's definition: another n
 
 @dataclass(frozen=True)
 class SimClock:
-    """`samples` samples, the first at `start_us`. Raises ValueError when there is nothing to sample, and for a step that
+    """`samples` samples, the first at `start_us`. Raises ValueError when there is nothing to sample, or if the step
     cannot be cut into equal inner steps of 1 to 30 s."""
 
     start_us: int
