@@ -112,7 +112,7 @@ def test_unreadable_node_file_is_unknown_for_its_turbine_alone(made, harm):
         database.with_suffix(".json").write_text('{"turbine_id": 7}')
     else:
         with sqlite3.connect(database) as connection:
-            connection.execute(f"ALTER TABLE {records.TABLE} DROP COLUMN rotor_rpm")
+            connection.execute(f"ALTER TABLE {records.TABLE} DROP COLUMN status")
     verdict = judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1)
     assert (verdict.status, verdict.counts) == ("unknown", {"node.unreadable": 1})
     assert "A-001" in verdict.findings[0].detail

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED, RULES
+from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, GENERATION_IDS, RESCUED, RULES
 from sim.check.canon import NULL, Bools, Floats, Ints, Places, codes, float_bits, integers, one
 from sim.check.nodes import NODE_ROWS, Node
 from sim.check.rules import Readings, broken_rules
@@ -88,7 +88,7 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
         == codes(pa.array([n.turbine for n in nodes], pa.string()), vocabularies["turbine_id"])[owner],
         turbine_null=cells["turbine_id"] < 0,
         status=one(table.column("status")),
-        misfit=cells[RESCUED] >= 0,
+        misfit=np.asarray(one(table.column("misfit"))),
         rated_power=asset_numbers(nodes, "rated_power")[owner],
     )
     rule = broken_rules(readings)
@@ -157,19 +157,20 @@ def _hours(timestamp: Ints, recorded_at: Ints) -> Ints:
 
 
 def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) -> tuple[Ints, Batches]:
-    """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes.
+    """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes, or the file.
 
     A row without a recording time goes with the row before it; a batch has at most `MAX_BATCH_ROWS`.
     """
     flush_us = np.array([node.flush_every_s * SECOND_US for node in nodes], dtype=np.int64)
-    new_owner = np.ones(len(owner), dtype=bool)
-    new_owner[1:] = owner[1:] != owner[:-1]
+    generation = number // GENERATION_IDS
+    new_file = np.ones(len(owner), dtype=bool)
+    new_file[1:] = (owner[1:] != owner[:-1]) | (generation[1:] != generation[:-1])
     timed = np.flatnonzero(recorded_at != NULL)
     slot = recorded_at[timed] // flush_us[owner[timed]]
-    cut = new_owner.copy()
+    cut = new_file.copy()
     cut[timed[1:][slot[1:] != slot[:-1]]] = True
-    first_timed = np.unique(owner[timed], return_index=True)[1]
-    cut[timed[first_timed]] = True  # rows before a node's first recording time are a batch of their own
+    first_timed = np.unique(np.cumsum(new_file)[timed], return_index=True)[1]
+    cut[timed[first_timed]] = True  # rows before a file's first recording time are a batch of their own
     for start, end in _long_runs(cut):
         cut[start:end:MAX_BATCH_ROWS] = True
     starts = np.flatnonzero(cut)

@@ -1,13 +1,21 @@
-"""The node files as the oracle reads them: SQLite database and JSON configuration, one pair per turbine.
+"""The node files as the oracle reads them: databases and JSON configuration of each turbine, all files of its life.
 
 Opened read-only. A database without a write-ahead log is opened as immutable, so that nothing appears beside it; one
 with a log is read with its log. Well-typed files go through one bulk read, and the Arrow types that come back tell
-whether every cell had its column's type. Only for a file that has a misfit is the type asked cell by cell.
+whether every cell had its column's type. Only columns that have a misfit, text that is not UTF-8, or a name that the
+schema does not know are looked at cell by cell.
+
+A node that was given fresh files has its retired ones beside the last (`records.GENERATION_IDS`). One taken away from
+between them is noticed. The newest, or all, taken away is not: the files alone do not tell how many there were. But
+then the lake's ids are not those of the files that are left, and the verdict is that rows are unexpected and others
+lost.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +24,18 @@ from urllib.parse import quote
 
 import adbc_driver_manager.dbapi
 import adbc_driver_sqlite.dbapi
+import numpy as np
 import pyarrow as pa
 
-from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, RESCUED, TABLE
+from pipeline.records import (
+    CHANNEL_NAMES,
+    GENERATION_IDS,
+    NODE_COLUMNS,
+    REQUIRED_COLUMNS,
+    RESCUED,
+    RETIRED_NAME,
+    TABLE,
+)
 
 _TYPES: Final = {
     "id": pa.int64(),
@@ -28,9 +45,15 @@ _TYPES: Final = {
     **dict.fromkeys(CHANNEL_NAMES, pa.float64()),
     "status": pa.string(),
 }
-NODE_ROWS: Final = pa.schema([*((name, _TYPES[name]) for name in NODE_COLUMNS), (RESCUED, pa.string())])
-_STORAGE: Final = {pa.int64(): ("integer",), pa.float64(): ("real", "integer"), pa.string(): ("text",)}
-_CAST: Final = {pa.int64(): "INTEGER", pa.float64(): "REAL", pa.string(): "TEXT"}
+NODE_ROWS: Final = pa.schema(
+    [*((name, _TYPES[name]) for name in NODE_COLUMNS), (RESCUED, pa.string()), ("misfit", pa.bool_())]
+)
+_PYTHON: Final[dict[pa.DataType, tuple[type, ...]]] = {
+    pa.int64(): (int,),
+    pa.float64(): (int, float),
+    pa.string(): (str,),
+}
+_RETIRED: Final = re.compile(r"(?P<turbine>.+)\.retired-(?P<number>0|[1-9]\d*)")
 _ONE_BATCH: Final = "1000000000"  # types are inferred from the first batch of rows: make that all rows
 
 
@@ -40,12 +63,14 @@ class NodeError(Exception):
 
 @dataclass(frozen=True)
 class NodeFile:
-    """One turbine's files, as found: the turbine and farm are what the file and its folder are called."""
+    """One turbine's files, as found: the turbine and farm are what the file and its folder are called. `retired`: the
+    databases it had before, oldest first."""
 
     farm: str
     turbine: str
     database: Path
     config: Path
+    retired: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,10 +90,21 @@ class Node:
 
 def discover(nodes: Path) -> list[NodeFile]:
     """All turbines that have a database or a configuration under `nodes/<farm>/`, sorted by farm and turbine."""
-    stems = {path.with_suffix("") for ending in ("db", "json") for path in nodes.glob(f"*/*.{ending}")}
+    retired: dict[Path, list[tuple[int, Path]]] = {}
+    for path in (path for ending in ("db", "json") for path in nodes.glob(f"*/*.{ending}")):
+        old = _RETIRED.fullmatch(path.stem) if path.suffix == ".db" else None
+        found = retired.setdefault(path.with_name(old["turbine"]) if old else path.with_suffix(""), [])
+        if old:
+            found.append((int(old["number"]), path))
     return [
-        NodeFile(s.parent.name, s.name, s.with_name(s.name + ".db"), s.with_name(s.name + ".json"))
-        for s in sorted(stems)
+        NodeFile(
+            s.parent.name,
+            s.name,
+            s.with_name(s.name + ".db"),
+            s.with_name(s.name + ".json"),
+            tuple(path for _, path in sorted(found)),
+        )
+        for s, found in sorted(retired.items())
     ]
 
 
@@ -96,56 +132,110 @@ def read_config(file: NodeFile) -> Node:
 
 
 def read_rows(file: NodeFile) -> pa.Table:
-    """All rows in id order, schema `NODE_ROWS`; `_rescued_data` is JSON with sorted names. Raises NodeError."""
+    """All rows of all of the node's files in id order, schema `NODE_ROWS`, ids as in the lake. Raises NodeError.
+
+    `_rescued_data` is JSON with sorted names; `misfit` tells the rows of which it holds a cell of a known column.
+    """
+    files = [*file.retired, file.database]
+    for number, path in enumerate(files[:-1]):
+        if path.name != RETIRED_NAME.format(stem=file.turbine, generation=number):
+            raise NodeError(f"{path}: is there, but not retired file {number} of the node before it")
     if not file.database.is_file():
         raise NodeError(f"{file.database}: no such file; the run's node files must all be there")
-    columns = ", ".join(NODE_COLUMNS)  # unquoted: SQLite takes a quoted name it does not know for a string
+    parts = []
+    for number, path in enumerate(files):
+        if path != file.database and path.stat().st_size == 0:
+            continue  # stands for one that is lost
+        table = _read_file(path)
+        ids = np.asarray(table.column("id"))
+        if len(ids) and not (ids[0] >= 1 and ids[-1] < GENERATION_IDS):
+            raise NodeError(f"{path}: has ids from {ids[0]} to {ids[-1]}, beyond 1 to {GENERATION_IDS - 1}")
+        parts.append(table.set_column(0, NODE_ROWS.field("id"), pa.array(ids + number * GENERATION_IDS)))
+    return pa.concat_tables(parts)
+
+
+def _read_file(path: Path) -> pa.Table:
+    """One file's rows, ids as it has them."""
     try:
-        table = _query(file, f"SELECT {columns} FROM {TABLE} ORDER BY id")
-    except (adbc_driver_manager.dbapi.Error, OSError) as error:
-        table = None
-        if "no such" in str(error) or "not a database" in str(error) or "malformed" in str(error):
-            raise NodeError(f"{file.database}: {str(error).splitlines()[0]}") from error
-    if table is not None and all(_fits(table.column(name), _TYPES[name]) for name in NODE_COLUMNS):
-        return table.cast(pa.schema(list(NODE_ROWS)[:-1])).append_column(RESCUED, pa.nulls(len(table), pa.string()))
-    return _read_misfits(file)
+        table = _query(path, f"SELECT * FROM {TABLE} ORDER BY {TABLE}.id")
+        names = {_folded(name): name for name in table.column_names}
+        if missing := [name for name in REQUIRED_COLUMNS if name not in names]:
+            raise NodeError(f"{path}: no such column: {', '.join(missing)}")
+        rescued: dict[int, dict[str, Any]] = {}
+        misfit: set[int] = set()
+        columns = []
+        for name, wanted in _TYPES.items():
+            column = table.column(names[name]) if name in names else pa.nulls(len(table))
+            if not _fits(column, wanted):
+                fitting = []
+                for i, cell in enumerate(_cells(path, names[name])):
+                    fits = cell is None or isinstance(cell, _PYTHON[wanted])
+                    fitting.append(cell if fits else None)
+                    if not fits:
+                        rescued.setdefault(i, {})[name] = _plain(cell)
+                        misfit.add(i)
+                column = pa.array(fitting, pa.float64() if wanted == pa.float64() else wanted)
+            columns.append(column.cast(wanted, safe=False))
+        for folded, name in names.items():
+            if folded not in _TYPES and table.column(name).null_count < len(table):
+                for i, cell in enumerate(_cells(path, name)):
+                    if cell is not None:
+                        rescued.setdefault(i, {})[name] = _plain(cell)
+    except (sqlite3.Error, adbc_driver_manager.dbapi.Error, OSError, pa.ArrowInvalid, UnicodeError) as error:
+        raise NodeError(f"{path}: {str(error).splitlines()[0]}") from error
+    texts = pa.nulls(len(table), pa.string())
+    if rescued:
+        cells = (rescued.get(i) for i in range(len(table)))
+        texts = pa.array([json.dumps(cell, sort_keys=True) if cell else None for cell in cells], pa.string())
+    columns.append(texts)
+    marks = np.zeros(len(table), dtype=bool)
+    marks[list(misfit)] = True
+    return pa.table([*columns, pa.array(marks)], schema=NODE_ROWS)
+
+
+def _folded(name: str) -> str:
+    """The name as SQLite compares it: only a-z and A-Z are alike."""
+    return "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def _fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
-    exact: bool = column.type == wanted or column.null_count == len(column)
-    return exact or bool(wanted == pa.float64() and column.type == pa.int64())
+    if column.null_count == len(column):
+        return True
+    if wanted == pa.string() and column.type == wanted:
+        try:
+            column.cast(pa.binary()).cast(wanted)
+        except pa.ArrowInvalid:
+            return False  # not UTF-8
+    return bool(column.type == wanted or (wanted == pa.float64() and column.type == pa.int64()))
 
 
-def _read_misfits(file: NodeFile) -> pa.Table:
-    """The same for a file with cells of a wrong type: those cells are null, and their values are rescued."""
-    cells: dict[int, dict[str, Any]] = {}
-    selected = []
+def _cells(path: Path, name: str) -> list[Any]:
+    """One column cell by cell, by id. Text that is not UTF-8 comes as bytes, as blobs do."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    with contextlib.closing(sqlite3.connect(_uri(path), uri=True)) as connection:
+        connection.text_factory = _text
+        return [cell for (cell,) in connection.execute(f"SELECT {quoted} FROM {TABLE} ORDER BY {TABLE}.id")]
+
+
+def _text(raw: bytes) -> str | bytes:
     try:
-        connection = sqlite3.connect(_uri(file), uri=True)
-        connection.text_factory = lambda raw: raw.decode(errors="replace")
-        for name in NODE_COLUMNS:
-            kinds = ", ".join(f"'{kind}'" for kind in _STORAGE[_TYPES[name]])
-            selected.append(f"CASE WHEN typeof({name}) IN ({kinds}) THEN CAST({name} AS {_CAST[_TYPES[name]]}) END")
-            misfits = f"SELECT id, {name} FROM {TABLE} WHERE typeof({name}) NOT IN ('null', {kinds})"
-            for number, value in connection.execute(misfits):
-                cells.setdefault(number, {})[name] = value.hex().upper() if isinstance(value, bytes) else value
-        connection.close()
-        named = ", ".join(f"{cell} AS {name}" for cell, name in zip(selected, NODE_COLUMNS, strict=True))
-        table = _query(file, f"SELECT {named} FROM {TABLE} ORDER BY {TABLE}.id").cast(pa.schema(list(NODE_ROWS)[:-1]))
-    except (sqlite3.Error, adbc_driver_manager.dbapi.Error, OSError, pa.ArrowInvalid) as error:
-        raise NodeError(f"{file.database}: {str(error).splitlines()[0]}") from error
-    texts = [json.dumps(cells[i], sort_keys=True) if i in cells else None for i in table.column("id").to_pylist()]
-    return table.append_column(RESCUED, pa.array(texts, pa.string()))
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
-def _uri(file: NodeFile) -> str:
-    log = file.database.with_name(file.database.name + "-wal")
+def _plain(cell: Any) -> Any:
+    return cell.hex().upper() if isinstance(cell, bytes) else cell
+
+
+def _uri(path: Path) -> str:
+    log = path.with_name(path.name + "-wal")
     mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-    return f"file:{quote(str(file.database.resolve()))}?{mode}"
+    return f"file:{quote(str(path.resolve()))}?{mode}"
 
 
-def _query(file: NodeFile, sql: str) -> pa.Table:
-    with adbc_driver_sqlite.dbapi.connect(_uri(file)) as connection, connection.cursor() as cursor:
+def _query(path: Path, sql: str) -> pa.Table:
+    with adbc_driver_sqlite.dbapi.connect(_uri(path)) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _ONE_BATCH})
         cursor.execute(sql)
         return cursor.fetch_arrow_table()

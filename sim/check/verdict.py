@@ -115,7 +115,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
     size = 0
     for file in files:
         current = shares.get(len(shares) - 1)
-        weight = file.database.stat().st_size if file.database.exists() else 0
+        weight = sum(path.stat().st_size for path in (file.database, *file.retired) if path.exists())
         full = current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
         if current is None or full or current.farm != file.farm:
             size = 0
