@@ -1,0 +1,179 @@
+"""The Universal Scalability Law fitted to a closed sweep: where throughput bends, and whether it has a peak at all.
+
+    X(N) = lambda N / (1 + alpha (N - 1) + beta N (N - 1))
+
+lambda: throughput of one user; alpha, 0 to 1: contention (a queue for something shared); beta: coherency (work that
+grows with every pair). With beta > 0 throughput peaks at N* = sqrt((1 - alpha) / beta) and falls beyond; with beta = 0
+there is no peak, and it tends to lambda / alpha. N. J. Gunther, Guerrilla Capacity Planning, Springer 2007, ch. 4-6.
+
+Least squares of relative residuals (noise grows with throughput) by Levenberg and Marquardt within the bounds, started
+from the quadratic that N / X is. Intervals: parametric bootstrap, relative normal noise around the fitted curve, as
+wide as the larger of what each level's own scatter says and what the fit leaves over. All samples are fitted at once.
+
+Honest where the data say little: an interval of beta that touches 0 means that no peak is claimed; one of alpha that
+touches 0 too, that no limit was seen. Not covered: think time, and loads that change while a level runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.seeds import rng
+
+Floats = npt.NDArray[np.float64]
+POINTS_MIN: Final = 4
+SAMPLES: Final = 1_000
+_ROUNDS: Final = 60
+_ZERO: Final = 1e-9  # a parameter below has hit its bound
+_CONFIDENCE: Final = 0.95
+FLAT: Final = 0.05
+"""A level within this share of the best counts as just as good."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit of `lambda_` (per second), `alpha` and `beta`. What the data cannot tell is None.
+
+    peak_users, peak_per_s: where beta is more than 0 beyond doubt. asymptote_per_s: lambda / alpha, where there is no
+    peak and alpha is more than 0 beyond doubt. r2: of the throughputs.
+    """
+
+    lambda_: Interval
+    alpha: Interval
+    beta: Interval
+    peak_users: Interval | None
+    peak_per_s: Interval | None
+    asymptote_per_s: Interval | None
+    r2: float
+
+    def throughput(self, users: npt.ArrayLike) -> Floats:
+        """The fitted curve, per second."""
+        params = np.array([[self.lambda_.value, self.alpha.value, self.beta.value]])
+        curve: Floats = _model(np.asarray(users, dtype=np.float64), params)[0]
+        return curve
+
+
+def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, seed: int) -> Fit:
+    """Fit levels of `users` (n,) with `throughput` (n,) and its standard `error` (n,), per second.
+
+    Raises ValueError with fewer than POINTS_MIN different levels, or a throughput that is not positive.
+    """
+    n, x, se = (np.asarray(values, dtype=np.float64) for values in (users, throughput, error))
+    if len(np.unique(n)) < POINTS_MIN or len(n) != len(x):
+        raise ValueError(f"a fit of three parameters wants at least {POINTS_MIN} levels, got {len(np.unique(n))}")
+    if not (np.all(x > 0) and np.all(n >= 1)):
+        raise ValueError("every level must have a user and a throughput of more than 0")
+    best = _solve(n, x[None, :])
+    curve = _model(n, best)[0]
+    left = (x - curve) / curve
+    spread = np.maximum(se / x, np.sqrt(np.sum(left**2) / (len(n) - 3)))
+    noise = rng(seed, "usl", "bootstrap").standard_normal((SAMPLES, len(n)))
+    samples = _solve(n, np.maximum(curve * (1 + spread * noise), 1e-3 * curve))
+    lambda_, alpha, beta = (_interval(best[0, i], samples[:, i]) for i in range(3))
+    peak_users = peak_per_s = asymptote = None
+    if beta.low > _ZERO and alpha.value < 1:
+        with np.errstate(divide="ignore"):
+            at_best, at = (np.sqrt((1 - p[:, 1]) / p[:, 2]) for p in (best, samples))
+        peak_users = _interval(at_best[0], at)
+        tops = _at(np.maximum(at, 1.0), samples)
+        peak_per_s = _interval(_at(np.maximum(at_best, 1.0), best)[0], tops)
+    elif alpha.low > _ZERO:
+        asymptote = _interval(best[0, 0] / best[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO))
+    r2 = 1 - float(np.sum((x - curve) ** 2) / max(np.sum((x - x.mean()) ** 2), 1e-300))
+    return Fit(lambda_, alpha, beta, peak_users, peak_per_s, asymptote, r2)
+
+
+def saturation(users: npt.ArrayLike, throughput: npt.ArrayLike) -> float:
+    """The fewest users whose throughput comes within FLAT of the best level's."""
+    n, x = np.asarray(users, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
+    return float(n[x >= (1 - FLAT) * x.max()].min())
+
+
+def _model(n: Floats, params: Floats) -> Floats:
+    """Throughput (b, n) of parameters (b, 3) = lambda, alpha, beta at each of n (n,)."""
+    rate, alpha, beta = (params[:, i, None] for i in range(3))
+    curve: Floats = rate * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
+    return curve
+
+
+def _at(n: Floats, params: Floats) -> Floats:
+    """Throughput (b,) of each row of parameters (b, 3) at its own n (b,)."""
+    rate, alpha, beta = params.T
+    curve: Floats = rate * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
+    return curve
+
+
+def _solve(n: Floats, x: Floats) -> Floats:
+    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt, rows apart."""
+    params = _start(n, x)
+    damping = np.full(len(x), 1e-3)
+    cost = _cost(n, x, params)
+    for _ in range(_ROUNDS):
+        curve = _model(n, params)
+        below = n / curve * params[:, :1]  # the denominator
+        jacobian = np.stack((curve / params[:, :1], -curve * (n - 1) / below, -curve * n * (n - 1) / below), axis=2)
+        jacobian = jacobian / x[:, :, None]
+        left = (x - curve) / x
+        gradient = np.einsum("bnp,bn->bp", jacobian, left)
+        stuck = ((params[:, 1:] <= _LOW) & (gradient[:, 1:] < 0)) | ((params[:, 1:] >= _HIGH) & (gradient[:, 1:] > 0))
+        free = np.concatenate((np.ones((len(x), 1)), ~stuck), axis=1)
+        jacobian = jacobian * free[:, None, :]
+        normal = np.einsum("bnp,bnq->bpq", jacobian, jacobian)
+        scale = np.einsum("bpp->bp", normal)
+        normal += np.einsum("bp,pq->bpq", damping[:, None] * scale + (scale == 0), np.eye(3))
+        step = np.linalg.solve(normal, (gradient * free)[:, :, None])[:, :, 0]
+        tried = _bounded(params + step)
+        tried_cost = _cost(n, x, tried)
+        better = tried_cost < cost
+        params = np.where(better[:, None], tried, params)
+        cost = np.where(better, tried_cost, cost)
+        damping = np.clip(np.where(better, damping / 4, damping * 4), 1e-12, 1e6)
+    return params
+
+
+_LOW: Final = np.array([0.0, 0.0])
+_HIGH: Final = np.array([1.0, 1.0])
+
+
+def _start(n: Floats, x: Floats) -> Floats:
+    """Gunther's quadratic: N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns."""
+    columns = np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1)
+    weights = x / n  # relative residuals again
+    solved = [np.linalg.lstsq(columns * w[:, None], np.ones_like(w), rcond=None)[0] for w in weights]
+    inverse, alpha, beta = np.array(solved).T
+    guess = 1 / np.maximum(inverse, 1e-12)
+    sound = inverse > 1e-12
+    most = (x / n).max(axis=1)
+    rate = np.where(sound, guess, most)
+    return _bounded(np.stack((rate, np.where(sound, alpha * rate, 0.0), np.where(sound, beta * rate, 0.0)), axis=1))
+
+
+def _bounded(params: Floats) -> Floats:
+    out = params.copy()
+    out[:, 0] = np.maximum(out[:, 0], 1e-12)
+    out[:, 1:] = np.clip(out[:, 1:], _LOW, _HIGH)
+    return out
+
+
+def _cost(n: Floats, x: Floats, params: Floats) -> Floats:
+    total: Floats = np.sum(((x - _model(n, params)) / x) ** 2, axis=1)
+    return total
+
+
+def _interval(value: float, samples: Floats) -> Interval:
+    edge = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(samples, (edge, 1 - edge))
+    return Interval(float(value), float(min(low, value)), float(max(high, value)))
