@@ -1,12 +1,12 @@
 """Whether and from when a series of equal windows is in its steady state, and how well its mean is known.
 
 MSER-5: batches of five windows; the beginning that is left out is the one that makes the standard error of the mean of
-the rest smallest; when that leaves less than half, there is no steady state. K. P. White, Simulation 69(6), 1997; White, Cobb and Spratt, Winter
+the rest smallest, sought in the first half. K. P. White, Simulation 69(6), 1997; White, Cobb and Spratt, Winter
 Simulation Conference 2000. The standard error comes from SPANS means of long spans, so neighbours that go together
 do not make it too small (batch means: Law, Simulation Modeling and Analysis, 5th ed., section 9.5.3).
 
-Nor is there one when the two halves of the rest still differ by more than noise explains. The mean of the second half
-is then given, and not to be trusted.
+The rest is not steady when a straight line through those means rises or falls beyond doubt (99 %), and by more than
+DRIFT of the mean. Its mean is given all the same, and not to be trusted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 BATCH: Final = 5
-LAST: Final = 5
 SPANS: Final = 10
-WINDOWS_MIN: Final = 2 * LAST * BATCH
-_T: Final = 3.25  # Student's t, 9 degrees of freedom, 99 % two-sided
+WINDOWS_MIN: Final = 2 * SPANS
+DRIFT: Final = 0.05
+_T: Final = 3.355  # Student's t, SPANS - 2 degrees of freedom, 99 % two-sided
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,11 @@ def detect(series: npt.ArrayLike) -> Steady:
         raise ValueError(f"a steady state is sought in {WINDOWS_MIN} windows or more, got {len(values)}")
     count = len(values) // BATCH
     batches = values[: count * BATCH].reshape(count, BATCH).mean(axis=1)
-    half = count // 2
-    best = int(np.argmin(_scores(batches)[: count - LAST]))  # of the last few a small spread means nothing
-    begin = min(best, half)
-    rest = values[begin * BATCH :]
-    error = _error(rest)
-    first, second = np.array_split(rest, 2)
-    apart = abs(float(first.mean() - second.mean()))
-    steady = best <= half and apart <= 2 * _T * error
-    return Steady(begin * BATCH, float(rest.mean()), error, bool(steady))
+    begin = int(np.argmin(_scores(batches)[: count // 2 + 1])) * BATCH
+    rest = values[begin:]
+    means = np.array([span.mean() for span in np.array_split(rest, SPANS)])
+    error = float(means.std(ddof=1) / np.sqrt(SPANS))
+    return Steady(begin, float(rest.mean()), error, not _drifts(means))
 
 
 def _scores(batches: Floats) -> Floats:
@@ -61,6 +57,9 @@ def _scores(batches: Floats) -> Floats:
     return scores
 
 
-def _error(values: Floats) -> float:
-    means = np.array([part.mean() for part in np.array_split(values, min(SPANS, len(values) // 2))])
-    return float(means.std(ddof=1) / np.sqrt(len(means)))
+def _drifts(means: Floats) -> bool:
+    at = np.arange(SPANS) - (SPANS - 1) / 2
+    slope = float(at @ means / (at @ at))
+    left = means - means.mean() - slope * at
+    error = np.sqrt(left @ left / (SPANS - 2) / (at @ at))
+    return bool(abs(slope) > _T * error and abs(slope) * SPANS > DRIFT * abs(means.mean()))
