@@ -1,10 +1,11 @@
-"""From samples to rows: when a node stores each sample, under which id and stamps. Carries out faults of rows and clocks.
+"""From samples to rows: when a node stores each sample, under which id and stamps. Rows and clocks are struck here.
 
 A node stores a row a moment after its sample (20 to 180 ms, a constant of the node), numbers rows in the order of
 storing, from 1. A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn time
 later; a doubled row is stored again at once; a missing one never, and leaves no hole in the ids. A wrong clock moves
 the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it stores) and nothing
 else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
+From a file that is replaced on ids are those of another generation, and a channel that is gone reads nothing (`layout`).
 Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
 """
 
@@ -22,6 +23,7 @@ from sim.fleet.farm import Farm
 from sim.model.block import Block
 from sim.model.clock import SimClock
 from sim.model.faults import Event
+from sim.model.layout import Layouts
 from sim.model.noise import Array
 
 Rows = dict[str, npt.NDArray[Any]]
@@ -42,6 +44,7 @@ class Recorder:
         self._moment_us = np.minimum(draw.integers(20_000, 180_000, n), clock.sample_us // 5)
         self._copy_us = max(1, min(1000, clock.sample_us // 10))
         self._next_id = np.ones(n, dtype=np.int64)
+        self._layouts = Layouts(clock, events)
         self._pending: Rows | None = None
         self._open = list(range(len(events)))
 
@@ -59,13 +62,16 @@ class Recorder:
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         turbine = rows["turbine"]
         ids = np.arange(len(turbine), dtype=np.int64) + (self._next_id - offsets[:-1])[turbine]
-        self._next_id += sizes
+        stored = rows.get("stored", rows["recorded_at"])
+        changes, extra = self._layouts.apply(ids, stored, rows["values"], offsets)
+        some = sizes > 0
+        self._next_id[some] = ids[offsets[1:][some] - 1] + 1
         self._note(active, rows, ids, offsets, last)
         columns: Rows = {"id": ids}
         columns.update((name, rows[name]) for name in ("timestamp", "recorded_at", "turbine"))
         columns.update(zip(CHANNEL_NAMES, rows["values"], strict=True))
         columns["status"] = rows["status"]
-        return Block(columns, offsets, self._poisoned(rows) if "poison" in rows else {})
+        return Block(columns, offsets, self._poisoned(rows) if "poison" in rows else {}, changes, extra)
 
     def _plain(self, values: Array, status: npt.NDArray[np.int8], first: int) -> Rows:
         """Every sample as one row, stored in time."""
@@ -159,7 +165,11 @@ class Recorder:
         for i in active:
             event = self.events[i]
             own = slice(offsets[event.turbine], offsets[event.turbine + 1])
-            event.recorded(ids[own][_carries(i, event, rows, own)])
+            carries = _carries(i, event, rows, own)
+            since = self._layouts.gone.get((event.turbine, event.channel or ""))
+            if since is not None:  # no such column any more
+                carries &= rows.get("stored", rows["recorded_at"])[own] < since
+            event.recorded(ids[own][carries])
             left = 0
             if waiting is not None:
                 left = int(np.count_nonzero(_carries(i, event, waiting, waiting["turbine"] == event.turbine)))
@@ -175,11 +185,14 @@ class Recorder:
             event = self.events[rows["poison"][row]]
             assert event.poison is not None
             assert event.channel is not None
+            if rows["stored"][row] >= self._layouts.gone.get((event.turbine, event.channel), _NEVER):
+                continue
             stamp = rows["recorded_at" if event.channel == "recorded_at" else "timestamp"][row]
             cells[row, event.channel] = event.poison.value(int(stamp))
         return cells
 
 
+_NEVER = np.iinfo(np.int64).max
 _MARK = {
     "row.late": "moved",
     "row.out-of-order": "moved",
