@@ -30,6 +30,7 @@ DURATION_PATTERN: Final = (
 )
 OFFSET_PATTERN: Final = DURATION_PATTERN.replace("^(?=[0-9])", "^[+-]?(?=[0-9])")
 COUNT_PATTERN: Final = r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?$"
+SIGNED_PATTERN: Final = r"^-?[0-9]+(?:\.[0-9]+)?$"
 RATE_PATTERN: Final = (
     r"^[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*/\s*[0-9][0-9_]*(?:\.[0-9]+)?|\s*%)?"
     r"\s+per\s+(?:turbine|farm)-(?:hour|day|week|month|year)$"
@@ -64,6 +65,13 @@ def parse_number(text: str) -> Fraction:
     if (value := Fraction(text.strip().replace("_", ""))) >= 10**100:
         raise ValueError(f"'{text}' is too large; no quantity reaches 1e100")
     return value
+
+
+def parse_signed(text: str) -> float:
+    """A plain number, which may be below 0: `27`, `-4.5`."""
+    if not re.match(SIGNED_PATTERN, text):
+        raise ValueError(f"'{text}' is not a number; write for example 27 or -4.5")
+    return float(text)
 
 
 def parse_count(text: str) -> int:

@@ -18,8 +18,10 @@ from sim.scenario.values import (
     BitRate,
     BucketName,
     Channel,
+    ComponentName,
     DeliveryKind,
     Duration,
+    EventKind,
     FaultKind,
     Instant,
     LongDuration,
@@ -30,6 +32,7 @@ from sim.scenario.values import (
     Section,
     Seed,
     Share,
+    Signed,
     Threshold,
     Turbines,
     Version,
@@ -128,6 +131,31 @@ class DataFaultChoice(Section):
     farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
 
 
+class EventChoice(Section):
+    """Something that happens on purpose: to the weather, a machine or the grid."""
+
+    kind: EventKind = Field(description="What happens.", examples=["weather.storm"])
+    begin: Duration = Field(alias="from", description="From when on, counted from the run's start.", examples=["2h"])
+    length: LongDuration = Field(
+        alias="for", description="How long; machine.failure: how long wear shows before it fails.", examples=["6h"]
+    )
+    farms: tuple[Word, ...] | None = Field(
+        default=None, min_length=1, description="Only these farms; all when absent. Not for machine.failure."
+    )
+    turbines: tuple[Word, ...] | None = Field(
+        default=None, min_length=1, description="machine.failure: whose.", examples=[["A-001"]]
+    )
+    component: ComponentName | None = Field(
+        default=None, description="machine.failure: what fails.", examples=["gearbox"]
+    )
+    size: Signed | None = Field(
+        default=None,
+        description="How strong: m/s of weather.storm and .calm, degC of weather.icing, share of rated power of"
+        " grid.curtailment; by kind when absent.",
+        examples=[27],
+    )
+
+
 class FaultChoice(Section):
     """One fault of delivery; the lake must not show it."""
 
@@ -170,6 +198,9 @@ class Document(Section):
     clock: ClockChoice
     pipeline: PipelineChoice = Field(default_factory=PipelineChoice)
     uplink: UplinkChoice = Field(default_factory=UplinkChoice)
+    events: tuple[EventChoice, ...] = Field(
+        default=(), description="What happens on purpose, on top of what weather and chance bring."
+    )
     data_faults: tuple[DataFaultChoice, ...] = Field(
         default=(), description="Faults of the data: the lake must show them or quarantine them."
     )

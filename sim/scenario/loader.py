@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim import yamlfile
 from sim.fleet import Fleet, FleetError, load_fleet
-from sim.scenario import datafaults, delivery, fleets, load_rules, rules, sources, text
+from sim.scenario import datafaults, delivery, events, fleets, load_rules, rules, sources, text
 from sim.scenario.document import Document
 from sim.scenario.load import resolve
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
@@ -47,7 +47,13 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     except ValidationError as error:
         wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
         problems += [wrong for wrong in wrongs if wrong is not None]
-    found = (*rules.check(data), *datafaults.check(data), *delivery.check(data), *load_rules.check(data))
+    found = (
+        *rules.check(data),
+        *events.check(data),
+        *datafaults.check(data),
+        *delivery.check(data),
+        *load_rules.check(data),
+    )
     problems += [Problem.at(place(tree, at, key), message) for at, message, key in found]
     fleet, more = _fleet(tree, data, path)
     problems += more
@@ -70,6 +76,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
             allowed_lateness_s=document.pipeline.allowed_lateness // SECOND_US,
         ),
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
+        events=tuple(events.event(choice) for choice in document.events),
         data_faults=tuple(datafaults.fault(choice) for choice in document.data_faults),
         faults=tuple(delivery.fault(choice) for choice in document.faults),
         load=resolve(document.load),
@@ -95,7 +102,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
     if isinstance(farms, list) and all(isinstance(farm, str) for farm in farms):
         fleet, wrong = fleets.some_farms(fleet, tuple(farms))
         problems += [Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong]
-    if not problems:
+    resolved = not problems
+    if resolved:
         farm_ids = [farm.farm_id for farm in fleet.farms]
         found: rules.Found = chain(rules.check_farms(data, farm_ids), datafaults.check_calendar(data, fleet.farms))
         problems += [Problem.at(place(tree, one.path), one.message) for one in found]
@@ -105,7 +113,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
         except ValueError as error:
             problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
     sizes = (*rules.check_size(data, fleet.turbines), *load_rules.check_fleet(data, fleet.turbines))
-    problems += [Problem.at(place(tree, one.path), one.message) for one in sizes]
+    named = events.check_turbines(data, fleet.farms) if resolved else ()
+    problems += [Problem.at(place(tree, one.path), one.message) for one in (*sizes, *named)]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
         choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
     return fleet, problems

@@ -44,8 +44,8 @@ def check(data: dict[str, Any]) -> Found:
 
 
 def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
-    """Farms that a fault names must take part in the run."""
-    for section in ("data_faults", "faults"):
+    """Farms that an event or a fault names must take part in the run."""
+    for section in ("events", "data_faults", "faults"):
         for i, fault in enumerate(listed(data, section)):
             for j, farm in enumerate(listed(fault, "farms")):
                 if isinstance(farm, str) and farm not in farms:

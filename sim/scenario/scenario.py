@@ -11,6 +11,7 @@ from sim.chaos.faults import Fault
 from sim.fleet import Fleet
 from sim.load.schedule import Load
 from sim.measure.thresholds import Expectation
+from sim.model.events import Event
 from sim.model.faults import DataFault
 from sim.units import SECOND_US, instant_us
 from sim.yamlfile import Problem
@@ -80,6 +81,7 @@ class Scenario(BaseModel):
     clock: Clock
     pipeline: PipelineSettings
     uplink: Uplink
+    events: tuple[Event, ...]
     data_faults: tuple[DataFault, ...]
     faults: tuple[Fault, ...]
     load: Load | None

@@ -19,8 +19,9 @@ from sim.chaos.faults import KINDS as DELIVERY
 from sim.chaos.faults import Kind
 from sim.load.schedule import KINDS as SCHEDULES
 from sim.load.schedule import ScheduleKind
+from sim.model.events import KINDS as EVENTS
 from sim.model.faults import KINDS
-from sim.scenario import delivery
+from sim.scenario import delivery, events
 from sim.scenario.document import Document
 from sim.scenario.load_rules import SETTINGS
 
@@ -58,6 +59,7 @@ def make() -> dict[str, Any]:
     schema["if"], schema["then"] = {"not": {"required": ["extends"]}}, whole  # the rest may be inherited
     clock["not"] = {"required": ["duration", "end"]}
     fault["allOf"] = [_kind(name) for name in KINDS]
+    parts["EventChoice"]["allOf"] = [_event(name) for name in EVENTS]
     parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY.values()]
     parts["EntryChoice"]["allOf"] = [_entry(kind) for kind in SCHEDULES.values()]
     slo = parts["SearchChoice"]["properties"]["slo"]
@@ -74,6 +76,17 @@ def _kind(name: str) -> dict[str, Any]:
     if kind.channels:
         then["channels"] = {"items": {"enum": list(kind.channels)}}
     must = ["rate"] if kind.takes["rate"] else []
+    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then, "required": must}}
+
+
+def _event(name: str) -> dict[str, Any]:
+    """What an event of one kind may say, and must."""
+    kind = EVENTS[name]
+    then: dict[str, Any] = {key: False for key, has in events.takes(kind).items() if not has}
+    if kind.size is not None:
+        least, most, _, unit = kind.size
+        then["size"] = {"minimum": least, "maximum": most, "description": unit}
+    must = [key for key in events.NEEDS if key not in then]
     return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then, "required": must}}
 
 

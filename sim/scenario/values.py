@@ -18,6 +18,8 @@ from sim.chaos.faults import KINDS as DELIVERY
 from sim.load.schedule import KINDS as SCHEDULES
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
+from sim.model.components import COMPONENT_NAMES
+from sim.model.events import KINDS as EVENTS
 from sim.model.faults import KINDS
 from sim.units import (
     BIT_RATE_PATTERN,
@@ -29,6 +31,7 @@ from sim.units import (
     PER_SECOND_PATTERN,
     RATE_PATTERN,
     SHARE_PATTERN,
+    SIGNED_PATTERN,
     SIZE_PATTERN,
     parse_bit_rate,
     parse_count,
@@ -39,6 +42,7 @@ from sim.units import (
     parse_per_second,
     parse_rate,
     parse_share,
+    parse_signed,
     parse_size,
 )
 from sim.yamlfile import suggestion
@@ -168,6 +172,15 @@ Name = Annotated[str, _text(_name), _text_schema(_NAME)]
 Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
 Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
 FaultKind = Annotated[str, _text(_one_of("kind of data fault", tuple(KINDS))), WithJsonSchema({"enum": list(KINDS)})]
+EventKind = Annotated[str, _text(_one_of("kind of event", tuple(EVENTS))), WithJsonSchema({"enum": list(EVENTS)})]
+ComponentName = Annotated[
+    str, _text(_one_of("component", COMPONENT_NAMES)), WithJsonSchema({"enum": list(COMPONENT_NAMES)})
+]
+Signed = Annotated[
+    float,
+    _text(parse_signed),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": SIGNED_PATTERN}]}),
+]
 DeliveryKind = Annotated[str, _text(_delivery), WithJsonSchema({"enum": list(DELIVERY)})]
 BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
 Share = Annotated[
