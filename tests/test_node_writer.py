@@ -189,12 +189,11 @@ def interrupted(directory, which):
     with NodeWriter(directory, which, node_configs(which, 7)) as writer:
         writer.write(model.block(0, 1))
         lists = _lists(model.block(1, 60))
-        writer._append(0, lists, 0, 59)
+        writer._append(0, lists, 0, 59, {})
         half = writer._connection(1)
         half.execute("BEGIN")
-        half.execute(
-            _insert("D-002", 20), [value for row in zip(*lists, strict=True) for value in row][: 20 * len(lists)]
-        )
+        columns = [lists[name][:20] for name in NODE_COLUMNS if name != "turbine_id"]
+        half.execute(_insert("D-002", 20), [value for row in zip(*columns, strict=True) for value in row])
         raise KeyboardInterrupt
 
 

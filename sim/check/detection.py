@@ -14,6 +14,7 @@ so; and so does a clock step onto times that the node never used. Not detectable
 - missing rows: no row is there to break a rule, and no anomaly judges how many a window has (its `rows` tells);
 - clock.skew: stamps and recording times move together, between the times used before; only one of whole samples
   repeats a time, and then an alarm on it is not false;
+- a node's file replaced by a fresh one, and a channel more: no row is any worse for it;
 - the operating state `fault`, which the machine tells itself and whose rows no anomaly kind judges; though an
   underperformance beside a stop is not false.
 A kind of fault that is not known here is not scored, and explains any alarm.
@@ -57,6 +58,7 @@ DATA_FAULTS: Final = (
     "row.poisoned",
     "clock.step",
     "clock.dst",
+    "schema.dropped",
 )
 """The kinds that recall is about."""
 SIGNALS: Final = (*ANOMALIES, *RULES)
@@ -95,6 +97,9 @@ def signals(kind: str, channel: str | None) -> frozenset[str] | None:
         "row.late": set(),
         "row.out-of-order": set(),
         "row.missing": set(),
+        "node.replaced": set(),
+        "schema.added": set(),
+        "schema.dropped": {"null"},
         "clock.skew": _CLOCK,
         "clock.step": _CLOCK,
         "clock.dst": _CLOCK,

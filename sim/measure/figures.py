@@ -39,6 +39,7 @@ _SCORED: Final = (
     "row.poisoned",
     "clock.step",
     "clock.dst",
+    "schema.dropped",
 )
 
 FIGURES: Final[dict[str, Figure]] = {

@@ -9,15 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 
+@dataclass(frozen=True)
+class FileChange:
+    """What a node's software does to its file before it stores row `row` of the block: `kind` is `node.replaced`,
+    `schema.added` or `schema.dropped` (see `layout`), `channel` the one that comes or goes."""
+
+    turbine: int
+    row: int
+    kind: str
+    channel: str | None
+
+
 @dataclass
 class Block:
-    """Rows sorted by (turbine, id). `columns`: id, timestamp, recorded_at (int64 us UTC), turbine (index, int64), the
-    channels (float64, NaN is NULL), status (int8, index in records.STATES). Turbine i has the rows
-    offsets[i]..offsets[i+1]-1. `cells`: what the node stored instead, of any type, by (row, column of its table)."""
+    """Rows sorted by (turbine, id). `columns`: id (that of the lake), timestamp, recorded_at (int64 us UTC), turbine
+    (index, int64), the channels (float64, NaN is NULL), status (int8, index in records.STATES). Turbine i has the rows
+    offsets[i]..offsets[i+1]-1. `cells`: what the node stored instead, of any type, by (row, column of its table).
+    `changes`: of files, in order. `extra`: channels that some files have beside those of records, NaN is NULL."""
 
     columns: dict[str, npt.NDArray[Any]]
     offsets: npt.NDArray[np.int64]
     cells: dict[tuple[int, str], object] = field(default_factory=dict)
+    changes: list[FileChange] = field(default_factory=list)
+    extra: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

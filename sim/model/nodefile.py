@@ -4,6 +4,9 @@ Fast because a new file is a copy of a template's bytes, handles stay open betwe
 recently used is closed beyond that), and one INSERT carries ROWS_PER_INSERT rows. PRAGMA synchronous is OFF: it decides
 what a power cut does to a real disk; simulated nodes lose power in virtual time only, and a run that dies is repeated.
 
+A node may set its file aside and begin a fresh one, and its table may gain or lose a channel (`layout` says when); the
+old file is kept as `pipeline.records.RETIRED_NAME`, finished.
+
 `close` folds the WAL in and leaves plain files, without -wal or -shm, that read-only readers leave as they are. Beside
 each database lies the node's configuration (JSON).
 """
@@ -14,16 +17,16 @@ import contextlib
 import resource
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pipeline.config import NodeConfig
-from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, NODE_DDL, STATES, TABLE
+from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, NODE_DDL, RETIRED_NAME, STATES, TABLE
 from sim.fleet.farm import Farm
-from sim.model.block import Block
+from sim.model.block import Block, FileChange
 
 HANDLES = 512
 FILES_PER_HANDLE = 3  # database, -wal, -shm
@@ -45,45 +48,96 @@ class NodeWriter:
         self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in farm.turbine_ids]
         self._turbine_ids = farm.turbine_ids
         self._unfinished = set(range(farm.turbines))
+        self._retired: dict[int, int] = {}  # how many files of a turbine
+        self._altered: dict[int, list[str]] = {}  # by what a fresh file of a turbine becomes like its last
+        self._columns: dict[int, tuple[str, ...]] = {}  # of turbines whose table is not that of all
         with _naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            template = _template(self.folder / ".template.db")
+            self._template = _template(self.folder / ".template.db")
         for path, config in zip(self.paths, configs, strict=True):
             with _naming(path):
-                path.write_bytes(template)
+                path.write_bytes(self._template)
                 path.with_suffix(".json").write_text(config.to_json() + "\n")
 
     def write(self, block: Block) -> None:
-        """Append a block: one transaction per node. Raises NodeFileError."""
+        """Append a block and change files where it says so; a transaction per node and file. Raises NodeFileError."""
         lists = _lists(block)
-        odd = sorted(block.cells)
+        changes: dict[int, list[FileChange]] = {}
+        for change in block.changes:
+            changes.setdefault(change.turbine, []).append(change)
         offsets = block.offsets.tolist()
         for turbine, (low, high) in enumerate(pairwise(offsets)):
-            if low < high:
-                with _naming(self.paths[turbine]):
-                    cells = [(name, block.cells[row, name], lists[0][row]) for row, name in odd if low <= row < high]
-                    self._append(turbine, lists, low, high, cells)
+            for change in changes.get(turbine, ()):
+                self._append(turbine, lists, low, change.row, block.cells)
+                low = change.row
+                self._change(change)
+            self._append(turbine, lists, low, high, block.cells)
+
+    def replace(self, turbine: int) -> None:
+        """Set the node's file aside, its log folded in, and begin a fresh one. Raises NodeFileError."""
+        path, number = self.paths[turbine], self._retired.get(turbine, 0)
+        with _naming(path):
+            with contextlib.closing(self._connection(turbine)) as connection:
+                del self._open[turbine]
+                connection.execute("PRAGMA busy_timeout = 5000")
+                # a log that is left would be taken for the fresh file's
+                connection.execute("PRAGMA journal_mode = DELETE")
+            path.rename(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=number)))
+            path.write_bytes(self._template)
+            self._retired[turbine] = number + 1
+            for statement in self._altered.get(turbine, ()):
+                self._connection(turbine).execute(statement)
+
+    def add_channel(self, turbine: int, name: str) -> None:
+        """From now on the node's file has this column. Raises NodeFileError."""
+        statement = f'ALTER TABLE {TABLE} ADD COLUMN "{name}" REAL'
+        with _naming(self.paths[turbine]):
+            self._connection(turbine).execute(statement)
+        self._altered.setdefault(turbine, []).append(statement)
+        self._columns[turbine] = (*self._columns.get(turbine, NODE_COLUMNS), name)
+
+    def drop_channel(self, turbine: int, name: str) -> None:
+        """From now on the node has this column no more: in a fresh file, so that no stored row is touched. Raises
+        NodeFileError."""
+        self._altered.setdefault(turbine, []).append(f'ALTER TABLE {TABLE} DROP COLUMN "{name}"')
+        self._columns[turbine] = tuple(c for c in self._columns.get(turbine, NODE_COLUMNS) if c != name)
+        self.replace(turbine)
+
+    def _change(self, change: FileChange) -> None:
+        if change.kind == "node.replaced":
+            self.replace(change.turbine)
+        else:
+            assert change.channel is not None
+            (self.add_channel if change.kind == "schema.added" else self.drop_channel)(change.turbine, change.channel)
 
     def _append(
-        self, turbine: int, lists: list[list[Any]], low: int, high: int, cells: Sequence[tuple[str, Any, int]]
+        self, turbine: int, lists: Mapping[str, list[Any]], low: int, high: int, cells: Mapping[tuple[int, str], object]
     ) -> None:
-        """Rows low..high-1 of a block, and then the cells (column, value, id) that hold something else."""
-        width = len(lists)
+        """Rows low..high-1 of a block, and then the cells that hold something else. Raises NodeFileError."""
+        if low == high:
+            return
+        names = self._columns.get(turbine, NODE_COLUMNS)
+        columns = [lists[name] for name in names if name != "turbine_id"]
+        width = len(columns)
         flat: list[Any] = [None] * ((high - low) * width)
-        for position, column in enumerate(lists):
+        for position, column in enumerate(columns):
             flat[position::width] = column[low:high]
-        connection = self._connection(turbine)
         stride = ROWS_PER_INSERT * width
         whole = len(flat) - len(flat) % stride
-        execute, statement = connection.execute, self._whole[turbine]
-        execute("BEGIN")
-        for start in range(0, whole, stride):
-            execute(statement, flat[start : start + stride])
-        if whole < len(flat):
-            execute(_insert(self._turbine_ids[turbine], (len(flat) - whole) // width), flat[whole:])
-        for name, value, number in cells:
-            execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, number))
-        execute("COMMIT")
+        turbine_id = self._turbine_ids[turbine]
+        statement = self._whole[turbine] if names is NODE_COLUMNS else _insert(turbine_id, ROWS_PER_INSERT, names)
+        with _naming(self.paths[turbine]):
+            execute = self._connection(turbine).execute
+            execute("BEGIN")
+            for start in range(0, whole, stride):
+                execute(statement, flat[start : start + stride])
+            if whole < len(flat):
+                execute(_insert(turbine_id, (len(flat) - whole) // width, names), flat[whole:])
+            for row, name in cells:
+                if low <= row < high:
+                    value, number = cells[row, name], lists["id"][row]
+                    execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, number))
+            execute("COMMIT")
 
     def _connection(self, turbine: int) -> sqlite3.Connection:
         connection = self._open.get(turbine)
@@ -129,17 +183,20 @@ class NodeWriter:
                 self.close()
 
 
-def _insert(turbine_id: str, rows: int) -> str:
+def _insert(turbine_id: str, rows: int, names: Sequence[str] = NODE_COLUMNS) -> str:
     """An INSERT of so many rows; the turbine's id is part of the text, one value less to bind per row."""
-    row = ", ".join(f"'{turbine_id}'" if name == "turbine_id" else "?" for name in NODE_COLUMNS)
-    return f"INSERT INTO {TABLE} ({', '.join(NODE_COLUMNS)}) VALUES {', '.join([f'({row})'] * rows)}"
+    row = ", ".join(f"'{turbine_id}'" if name == "turbine_id" else "?" for name in names)
+    return f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES {', '.join([f'({row})'] * rows)}"
 
 
-def _lists(block: Block) -> list[list[Any]]:
-    """The columns in the order of the table, turbine_id left out, as Python values. SQLite stores NaN as NULL."""
+def _lists(block: Block) -> dict[str, list[Any]]:
+    """The table's columns but for turbine_id, as Python values; ids as in the file. SQLite stores NaN as NULL."""
     columns = block.columns
-    names = [STATES[index] for index in columns["status"].tolist()]
-    return [columns[n].tolist() for n in ("id", "timestamp", "recorded_at", *CHANNEL_NAMES)] + [names]
+    lists = {"id": (columns["id"] % GENERATION_IDS).tolist()}
+    lists |= {name: columns[name].tolist() for name in ("timestamp", "recorded_at", *CHANNEL_NAMES)}
+    lists |= {name: column.tolist() for name, column in block.extra.items()}
+    lists["status"] = [STATES[index] for index in columns["status"].tolist()]
+    return lists
 
 
 def _template(path: Path) -> bytes:

@@ -5,7 +5,7 @@ storing, from 1. A late row keeps its event time and is stored `delay` after it,
 later; a doubled row is stored again at once; a missing one never, and leaves no hole in the ids. A wrong clock moves
 the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it stores) and nothing
 else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
-From a file that is replaced on ids are those of another generation, and a channel that is gone reads nothing (`layout`).
+When a node's file is replaced, ids go on in another generation; a channel that is gone reads nothing (`layout`).
 Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
 """
 

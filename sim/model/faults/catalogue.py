@@ -1,7 +1,7 @@
 """The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
 
 A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recorder` (row, clock),
-`sim.model.nodefile` (file); what it can make the pipeline say is `sim.check.detection.signals`.
+`sim.model.layout` (file); what it can make the pipeline say is `sim.check.detection.signals`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,12 @@ KINDS: Final = {
         "the node's clock jumps, and is set right afterwards", "clock", 1800.0, 1, by_s=(3600.0, 3600.0)
     ),
     "clock.dst": Kind("the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True),
+    "node.replaced": Kind("the node's database gives way to a fresh one, whose ids start again", "file", None),
+    "schema.added": Kind("the node begins to store a channel more", "file", None),
+    "schema.dropped": Kind("the node stores a channel no longer, in a fresh database", "file", None, 1, CHANNEL_NAMES),
 }
+NEW_CHANNELS: Final = ("blade_load", "hub_humidity")
+"""What `schema.added` draws from."""
 
 
 @dataclass(frozen=True)

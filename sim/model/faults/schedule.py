@@ -20,7 +20,7 @@ from pipeline.records import CHANNELS
 from sim import seeds
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
-from sim.model.faults.catalogue import KINDS, DataFault
+from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.event import Event, Unit
 from sim.model.faults.poison import CHANNEL, POISONS
 from sim.model.noise import Array
@@ -129,6 +129,10 @@ def _event(fault: DataFault, turbine: int, clock: SimClock, five: Array, path: t
     channel = channels[int(which * len(channels))] if channels else None
     samples = _samples(fault, clock, length)
     event = Event(fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples)
+    if kind.strikes == "file":  # there is no way back
+        event.last = clock.samples
+        if fault.kind == "schema.added":
+            event.channel = NEW_CHANNELS[int(which * len(NEW_CHANNELS))]
     upwards = 1.0 if sign < 0.5 else -1.0
     if kind.strikes == "sensor" and channel is not None:
         event.altered = np.zeros(event.last - event.first, dtype=np.bool_)
