@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from pipeline import manifest
 from pipeline.commit import CONFIRMATIONS
-from pipeline.records import BUCKET_PREFIX, STAGES
+from pipeline.records import BUCKET_PREFIX, GENERATION_IDS, STAGES
 from sim.chaos.memory import MemoryStore
 
 Place = tuple[str, str]
@@ -103,8 +103,16 @@ class WatchedStore(MemoryStore):
                 self._say("manifest.shared", f"{place[1]} is named by {key} and by {self.named[place]}")
         turbine, source = document["turbine_id"], document["source"]
         self._batches[turbine][source["first_id"]] = source["last_id"]
-        while (last := self._batches[turbine].get(self._durable[turbine] + 1)) is not None:
+        while (last := self._batches[turbine].get(self._following(turbine))) is not None:
             self._durable[turbine] = last
+
+    def _following(self, turbine: str) -> int:
+        """The first id of the batch behind those that are durable: the next id, or the first of a later file. (That the
+        rows of the file before were all delivered then is for the comparison with the run without faults to say.)"""
+        durable, batches = self._durable[turbine], self._batches[turbine]
+        if durable + 1 in batches:
+            return durable + 1
+        return min((first for first in batches if first > durable and first % GENERATION_IDS == 1), default=-1)
 
     def _checkpoint(self, key: str, body: bytes) -> None:
         document = json.loads(body)
