@@ -132,8 +132,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "memory.peak": Figure("bytes", "measured", "largest resident memory of all processes of the run together"),
     # a load test: over its open schedule, warm-up excluded; without one, over the hold that confirmed the search
     "load.requests": Figure("requests", "counted", "requests of the load test that ended"),
-    "load.errors": Figure("requests", "counted", "of these, requests that failed"),
-    "errors.share": Figure("", "measured", "share of the requests of a load test that failed"),
+    "load.errors": Figure("requests", "counted", "requests that were started and failed, or never ended"),
+    "load.not_made": Figure("requests", "counted", "requests that were due and never started"),
+    "errors.share": Figure("", "measured", "share of the started requests of a load test that failed"),
     "load.offered_per_s": Figure("requests/s", "measured", "requests a second that the schedule asked for"),
     "load.achieved_per_s": Figure("requests/s", "measured", "requests a second that succeeded"),
     "load.rows_per_s": Figure("rows/s", "measured", "rows a second made durable by the flushes of a load test"),

@@ -1,13 +1,217 @@
-"""The requests of a load test by name: what a user of the lake does, each one or more operations of the store.
+"""The requests of a load test: their kinds, and the figures of a table of them. Measured; whole arrays.
 
 flush: a node commits one prepared batch by the real protocol. list_hour: the keys of one hour of a row-level stage.
 get_manifest: one manifest. scan_partition: that list, then a GET of objects of it, decoded to rows.
+
+    latency = end - intended start        service = end - start        late = start - intended start
+
+Latency counts from the intended start, so that a stall is charged to all that it held up. A request that was due and
+has no end when its phase was given up counts with the time it had waited by then: less than the truth, and far more
+than leaving it out. Failed requests count like others; `errors.share` says how many there were. Backlog at a moment:
+requests that are due and have not started.
+
+Percentiles come from `Histogram`: three significant digits, and phases merge exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sim.measure.histogram import Histogram
 
 RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
 KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "scan_partition")
 """Their order is the number of a kind in arrays."""
+RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+OK: Final = "ok"
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests as arrays (m,), in order of intended start; times in seconds from the phase's start, NaN: never.
+
+    `given_up_s`: the last thing that happened; what was due by then and has no end is still `waiting`.
+    """
+
+    kind: npt.NDArray[np.str_]
+    intended_s: Floats
+    start_s: Floats
+    end_s: Floats
+    ok: Bools
+    rows: Ints
+    given_up_s: float
+
+    @property
+    def waiting(self) -> Bools:
+        """Due, and without an end."""
+        return np.isnan(self.end_s) & (self.intended_s < self.given_up_s)
+
+    @property
+    def due(self) -> Bools:
+        """Asked of the store at all: what lies behind the moment of giving up was not."""
+        return ~np.isnan(self.end_s) | self.waiting
+
+    @property
+    def latency_s(self) -> Floats:
+        """Of those that were due, up to their end or to the giving up; NaN otherwise."""
+        latency: Floats = np.where(self.waiting, self.given_up_s, self.end_s) - self.intended_s
+        return latency
+
+    @property
+    def service_s(self) -> Floats:
+        """NaN for what has not started."""
+        begun = self.waiting & ~np.isnan(self.start_s)
+        service: Floats = np.where(begun, self.given_up_s, self.end_s) - self.start_s
+        return service
+
+
+@dataclass(frozen=True)
+class Part:
+    """The requests of one phase, and from when to when (seconds of the phase) they count: its warm-up left out."""
+
+    requests: Requests
+    from_s: float
+    to_s: float
+
+    @property
+    def intended_inside(self) -> Bools:
+        """Due requests whose intended start lies inside."""
+        at = self.requests.intended_s
+        return self.requests.due & (at >= self.from_s) & (at < self.to_s)
+
+    @property
+    def ended_inside(self) -> Bools:
+        """Successful requests that ended inside."""
+        return self.requests.ok & (self.requests.end_s >= self.from_s) & (self.requests.end_s < self.to_s)
+
+    @property
+    def length_s(self) -> float:
+        """What was run of it: a phase that was stopped early is shorter than it was to be."""
+        return max(min(self.to_s, max(self.requests.given_up_s, self.from_s)) - self.from_s, 1e-9)
+
+
+def read(table: pa.Table, started_ns: int) -> Requests:
+    """A table with the columns of requests.parquet, of one phase that began at `started_ns` (ns since 1970)."""
+    intended, start, end = (_seconds(table[name], started_ns) for name in ("intended_start", "start", "end"))
+    happened = np.concatenate((start, end))
+    last = float(np.nanmax(happened)) if np.any(~np.isnan(happened)) else 0.0
+    kind = np.asarray(table["kind"].to_pylist(), dtype=np.str_)
+    ok = np.asarray(pc.equal(table["outcome"], OK).to_numpy(), dtype=np.bool_)
+    rows = np.asarray(table["rows"].fill_null(0).to_numpy(), dtype=np.int64)
+    return Requests(kind, intended, start, end, ok, rows, last)
+
+
+def _seconds(column: pa.ChunkedArray, started_ns: int) -> Floats:
+    ns = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
+    values: Floats = pc.divide(pc.subtract(ns, started_ns).cast(pa.float64()), 1e9).fill_null(np.nan).to_numpy()
+    return values
+
+
+def figures(parts: Sequence[Part]) -> dict[str, float]:
+    """The figures of phases together, by the names of `sim.measure.figures`; those without a request are left out."""
+    inside = [part.intended_inside for part in parts]
+    length_s = sum(part.length_s for part in parts)
+    ended = [part.ended_inside for part in parts]
+    made = sum(int((i & ~np.isnan(part.requests.end_s)).sum()) for part, i in zip(parts, inside, strict=True))
+    failed = sum(
+        int((i & ~p.requests.ok & ~np.isnan(p.requests.start_s)).sum()) for p, i in zip(parts, inside, strict=True)
+    )
+    begun = sum(int((i & ~np.isnan(p.requests.start_s)).sum()) for p, i in zip(parts, inside, strict=True))
+    found = {
+        "load.requests": float(made),
+        "load.errors": float(failed),
+        "load.not_made": float(sum(int(i.sum()) for i in inside) - begun),
+        "load.offered_per_s": sum(int(i.sum()) for i in inside) / length_s,
+        "load.achieved_per_s": sum(int(e.sum()) for e in ended) / length_s,
+        "load.rows_per_s": sum(_flushed(part, e) for part, e in zip(parts, ended, strict=True)) / length_s,
+        "load.backlog.max": max((_backlog_max(part) for part in parts), default=0.0),
+        "load.backlog.end": float(sum(backlog(p.requests, np.array([p.to_s]))[0] for p in parts[-1:])),
+    }
+    if begun:
+        found["errors.share"] = failed / begun
+    pairs = list(zip(parts, inside, strict=True))
+    late = _histogram(p.requests.start_s[i] - p.requests.intended_s[i] for p, i in pairs)
+    found |= {f"load.late.{rank}": value for rank, value in _ranks(late).items() if rank in ("p50", "p99")}
+    for kind in KINDS:
+        of_kind = [(p.requests, i & (p.requests.kind == kind)) for p, i in pairs]
+        for what in ("latency", "service"):
+            ranks = _ranks(_histogram(getattr(requests, f"{what}_s")[i] for requests, i in of_kind))
+            found |= {f"{what}.{kind}.{rank}": value for rank, value in ranks.items()}
+    return found
+
+
+def samples(parts: Sequence[Part], kind: str | None = None) -> int:
+    """How many latencies the percentiles of a kind (of all kinds when None) are made of."""
+    return sum(int((p.intended_inside & ((kind is None) | (p.requests.kind == kind))).sum()) for p in parts)
+
+
+def drift(part: Part) -> float | None:
+    """Median latency in the last quarter of a phase over that in the first; None where one of them is empty."""
+    inside, at = part.intended_inside, part.requests.intended_s
+    edges = part.from_s + (part.to_s - part.from_s) * np.array([0.25, 0.75])
+    first, last = (part.requests.latency_s[inside & side] for side in (at < edges[0], at >= edges[1]))
+    if not first.size or not last.size or np.median(first) <= 0:
+        return None
+    return float(np.median(last) / np.median(first))
+
+
+def backlog(requests: Requests, at_s: Floats) -> Ints:
+    """Requests due and not started at each of the moments (k,)."""
+    due = np.sort(requests.intended_s[~np.isnan(requests.intended_s)])
+    started = np.sort(requests.start_s[~np.isnan(requests.start_s)])
+    return np.searchsorted(due, at_s, side="right") - np.searchsorted(started, at_s, side="right")
+
+
+def ended_per_s(requests: Requests, edges_s: Floats, ok: bool = True) -> Floats:
+    """Requests that ended well (or badly) a second, in each of the windows between `edges_s` (k + 1,)."""
+    ends = requests.end_s[(requests.ok == ok) & ~np.isnan(requests.end_s)]
+    return np.histogram(ends, edges_s)[0] / np.diff(edges_s)
+
+
+def offered_per_s(requests: Requests, edges_s: Floats) -> Floats:
+    """Requests that the schedule asked for a second, whether or not they came to be, in each of the windows."""
+    return np.histogram(requests.intended_s, edges_s)[0] / np.diff(edges_s)
+
+
+def quantiles(latencies_s: Floats, ranks: Sequence[float]) -> list[float | None]:
+    """Seconds at each rank, to three significant digits; None for no latencies."""
+    histogram = _histogram([latencies_s])
+    return [None if (ms := histogram.quantile(rank)) is None else ms / 1e3 for rank in ranks]
+
+
+def _backlog_max(part: Part) -> float:
+    """The backlog rises only when a request falls due, so it is enough to look there."""
+    due = part.requests.intended_s
+    at = due[(due >= part.from_s) & (due < part.to_s) & (due <= part.requests.given_up_s)]
+    return float(max(backlog(part.requests, at).max(initial=0), 0))
+
+
+def _flushed(part: Part, ended: Bools) -> int:
+    return int(part.requests.rows[ended & (part.requests.kind == "flush")].sum())
+
+
+def _histogram(latencies_s: Iterable[Floats]) -> Histogram:
+    """In milliseconds; a clock that stepped back counts as 0, what never came to be does not count."""
+    whole = Histogram()
+    for values in latencies_s:
+        one = Histogram()
+        one.record_many(np.maximum(values[~np.isnan(values)] * 1e3, 0.0))
+        whole.merge(one)
+    return whole
+
+
+def _ranks(histogram: Histogram) -> dict[str, float]:
+    """Seconds; empty for an empty histogram."""
+    found = {rank: histogram.quantile(q) for rank, q in RANKS.items()}
+    return {rank: ms / 1e3 for rank, ms in found.items() if ms is not None}
