@@ -1,0 +1,125 @@
+"""What limits a load test, named in words from the samples of its processes: the store's core, the generator, its users.
+
+The store's embedded server is one Python process under one lock: it cannot use more than one core, so a server at
+BUSY of a core is the limit (one well above a core is none of that sort, and nothing is concluded from it). A client process at BUSY of a core, or a rate near what the generator makes before a null
+store, means that the generator is: the figures then say what it can do, not the store (exit code 7). As many
+connections as users, and requests that start late: more users would find more. Anything else is unknown, and said so.
+
+Not covered: stores on other machines, whose processes are not seen; disks, memory and whatever else the machine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BUSY: Final = 0.85
+_ONE_CORE: Final = 1.3  # what runs outside the lock comes on top
+KEPT_UP: Final = 0.97
+"""A rate achieved of at least this share of what was offered has kept up with it."""
+_CLIENT: Final = "client-"
+SERVER: Final = "server"
+
+What = Literal["nothing", "server", "generator", "concurrency", "unknown"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One process over a span: cores (1.0 is one core all the time), largest memory, threads and connections."""
+
+    cores: float
+    rss_bytes: int
+    threads: int
+    connections: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What was the limit, and why, in a sentence."""
+
+    what: What
+    text: str
+
+
+def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, Usage]:
+    """Process -> usage from the samples of resources.parquet within a span (ns since 1970); two samples at least."""
+    times = _ns(resources["time"])
+    inside = resources.filter(pa.array((times >= from_ns) & (times <= to_ns)))
+    found = {}
+    for process in sorted(pc.unique(inside["process"]).to_pylist()):
+        mine = inside.filter(pc.equal(inside["process"], process)).sort_by("time")
+        if mine.num_rows < 2:
+            continue
+        at, cpu_s = _ns(mine["time"]), mine["cpu_s"].to_numpy()
+        span_s = max((at[-1] - at[0]) / 1e9, 1e-9)
+        rss, threads, connections = (
+            pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "threads", "connections")
+        )
+        found[process] = Usage(max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, threads, connections)
+    return found
+
+
+def cores(resources: pa.Table, process: str, started_ns: int) -> tuple[Floats, Floats]:
+    """One process over time: seconds since `started_ns` of each sample but the first, and cores used since the last."""
+    mine = resources.filter(pc.equal(resources["process"], process)).sort_by("time")
+    at = (_ns(mine["time"]) - started_ns) / 1e9
+    cpu_s = mine["cpu_s"].to_numpy()
+    used: Floats = np.maximum(np.diff(cpu_s), 0.0) / np.maximum(np.diff(at), 1e-9)
+    return at[1:], used
+
+
+def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
+    """The figures of the processes, by the names of `sim.measure.figures`."""
+    clients = [usage for name, usage in usages.items() if name.startswith(_CLIENT)]
+    found: dict[str, float] = {}
+    if clients:
+        found["cpu.client"] = max(client.cores for client in clients)
+        found["connections.max"] = float(sum(client.connections for client in clients))
+    if (server := usages.get(SERVER)) is not None:
+        found |= {"cpu.server": server.cores, "memory.server": float(server.rss_bytes)}
+    return found
+
+
+def name(found: Mapping[str, float], users: int, generator_per_s: float | None) -> Limit:
+    """What limits a span of load with these figures (rates, lateness, cores), made by at most so many users."""
+    server, client = found.get("cpu.server"), found.get("cpu.client")
+    achieved, offered = found.get("load.achieved_per_s", 0.0), found.get("load.offered_per_s", 0.0)
+    late_s, held = found.get("load.late.p99", 0.0), found.get("connections.max", 0.0)
+    seen = "; ".join(
+        f"{who} {_percent(used)}"
+        for who, used in (("the store's process is at", server), ("the busiest client at", client))
+        if used is not None
+    )
+    seen = f"{seen} of a core" if seen else "no process was sampled"
+    if server is not None and BUSY <= server <= _ONE_CORE:
+        client_too = f"; client {_percent(client)}" if client is not None else ""
+        return Limit("server", f"The store: its one core is busy {_percent(server)}{client_too}.")
+    if client is not None and client >= BUSY:
+        return Limit("generator", f"The load generator: {seen}. Add processes, or take the figures as its own limit.")
+    if generator_per_s and achieved >= BUSY * generator_per_s:
+        text = (
+            f"The load generator: it makes {generator_per_s:,.0f} requests/s before a null store, {achieved:,.0f} here."
+        )
+        return Limit("generator", text)
+    if achieved >= KEPT_UP * offered and late_s < 0.1:
+        return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
+    if held >= users and late_s > 0:
+        text = f"The users: all {users} connections are in use and requests start {late_s:.2f} s late (p99); {seen}."
+        return Limit("concurrency", text)
+    return Limit("unknown", f"Not known: {seen}; {held:,.0f} connections of {users} users.")
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
+def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[np.int64] = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    return values
