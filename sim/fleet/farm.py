@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sim.fleet.climate import Climate
 from sim.fleet.turbine import TurbineType
 
 METRES_PER_DEGREE = 111_320.0  # of latitude; a sphere is good enough within one farm
@@ -25,6 +26,7 @@ class Farm:
     longitude: float
     turbine_type: TurbineType
     positions: npt.NDArray[np.float64]
+    climate: Climate
 
     @property
     def turbines(self) -> int:

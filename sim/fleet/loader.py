@@ -5,7 +5,8 @@
     scale_to: 1500           # optional: turbines are then weights, shared out by largest remainder
     farms:
       - {id: A, name: ..., region: ..., time_zone: Europe/Dublin, latitude: 53.1, longitude: -8.6,
-         turbine_type: iea-3.4mw-130, turbines: 150, layout: {pattern: grid, across: 5, along: 7}}
+         turbine_type: iea-3.4mw-130, turbines: 150, layout: {pattern: grid, across: 5, along: 7},
+         climate: {base: coast, mean_wind: 8.2}}       # a name, a mapping, or nothing: by latitude
 
 Farms listed beside `extends` are added to those taken over. Farm ids are 1 to 8 letters or digits.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.fleet import layout as layouts
+from sim.fleet.climate import Climate, load_climate
 from sim.fleet.farm import Farm, Fleet
 from sim.fleet.fields import Fields, read
 from sim.fleet.layout import Layout
@@ -54,6 +56,7 @@ class _Site:
     turbine_type: TurbineType
     turbines: int
     layout: Layout
+    climate: Climate
 
 
 def presets() -> list[str]:
@@ -166,12 +169,14 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
         kind = load_type(type_name, base, fields.place("turbine_type"), problems)
     turbines = fields.whole("turbines", 1, MAX_TURBINES)
     layout = _layout(fields.mapping("layout", "layout"))
+    climate = load_climate(fields.get("climate", required=False), latitude or 0.0, problems)
     fields.close()
     if len(problems) > before:
         return None
     assert farm_id is not None and region is not None and time_zone is not None  # noqa: PT018
     assert kind is not None and turbines is not None and latitude is not None and longitude is not None  # noqa: PT018
-    return _Site(farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout)
+    assert climate is not None
+    return _Site(farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout, climate)
 
 
 def _layout(fields: Fields | None) -> Layout:
@@ -198,5 +203,13 @@ def _farm(site: _Site, turbines: int) -> Farm:
     places = layouts.positions(site.layout, turbines, site.turbine_type.rotor_diameter, site.farm_id)
     places.setflags(write=False)
     return Farm(
-        site.farm_id, site.name, site.region, site.time_zone, site.latitude, site.longitude, site.turbine_type, places
+        site.farm_id,
+        site.name,
+        site.region,
+        site.time_zone,
+        site.latitude,
+        site.longitude,
+        site.turbine_type,
+        places,
+        site.climate,
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TurbineType:
-    """One machine. `power_curve` is (wind speed m/s, electrical power MW), ascending, from cut-in to cut-out."""
+    """One machine. `power_curve` is (wind speed m/s, electrical power MW), ascending, from cut-in to cut-out;
+    `thrust_curve` is (wind speed m/s, thrust coefficient) over the same range, for wakes."""
 
     name: str
     manufacturer: str
@@ -20,3 +21,4 @@ class TurbineType:
     rotor_rpm_min: float  # 1/min, slowest speed at which it produces
     rated_rpm: float  # 1/min
     power_curve: tuple[tuple[float, float], ...]
+    thrust_curve: tuple[tuple[float, float], ...]

@@ -47,30 +47,33 @@ def read_type(path: Path, problems: list[Problem]) -> TurbineType | None:
         "rated_rpm": (0.7, 25.0),
     }
     figures = {key: fields.number(key, low, high) for key, (low, high) in limits.items()}
-    curve = _curve(fields.items("power_curve"), problems)
+    curve = _curve(fields.items("power_curve"), "power_curve", "power MW", 20.0, problems)
+    thrust = _curve(fields.items("thrust_curve"), "thrust_curve", "thrust coefficient", 1.1, problems)
     fields.close()
     if len(problems) > before or name is None or manufacturer is None:
         return None
     figures = {key: value for key, value in figures.items() if value is not None}
-    kind = TurbineType(name=name, manufacturer=manufacturer, power_curve=curve, **figures)  # type: ignore[arg-type]
+    kind = TurbineType(name=name, manufacturer=manufacturer, power_curve=curve, thrust_curve=thrust, **figures)  # type: ignore[arg-type]
     for wrong in _contradictions(kind):
         fields.complain(wrong)
     return kind if len(problems) == before else None
 
 
-def _curve(items: Sequence[Node], problems: list[Problem]) -> tuple[tuple[float, float], ...]:
+def _curve(
+    items: Sequence[Node], key: str, what: str, most: float, problems: list[Problem]
+) -> tuple[tuple[float, float], ...]:
     points: list[tuple[float, float]] = []
     for item in items:
         if not isinstance(item, Items) or len(item.items) != 2:
-            problems.append(Problem.at(item.place, "a point of power_curve must be [wind speed m/s, power MW]"))
+            problems.append(Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {what}]"))
             continue
         wind = number(item.items[0], "wind speed", 0.0, 60.0, problems)
-        power = number(item.items[1], "power", 0.0, 20.0, problems)
-        if wind is None or power is None:
+        value = number(item.items[1], what, 0.0, most, problems)
+        if wind is None or value is None:
             continue
         if points and wind <= points[-1][0]:
-            problems.append(Problem.at(item.place, "wind speeds of power_curve must ascend"))
-        points.append((wind, power))
+            problems.append(Problem.at(item.place, f"wind speeds of {key} must ascend"))
+        points.append((wind, value))
     return tuple(points)
 
 
@@ -89,4 +92,8 @@ def _contradictions(kind: TurbineType) -> list[str]:
         found.append("power_curve must reach from cut_in to cut_out")
     elif any(low[1] > high[1] for low, high in pairwise(kind.power_curve)):
         found.append("power_curve must not fall")
+    if len(kind.thrust_curve) < 2:
+        found.append("thrust_curve needs at least two points")
+    elif kind.thrust_curve[0][0] > kind.cut_in or kind.thrust_curve[-1][0] < kind.cut_out:
+        found.append("thrust_curve must reach from cut_in to cut_out")
     return found

@@ -31,7 +31,7 @@ from sim.model.sensor import Sensors
 from sim.model.thermal import Thermal
 from sim.model.turbine import Turbines
 from sim.model.vibration import Vibration
-from sim.model.wind import PAGE, Wind, WindPage
+from sim.model.wind import Wind, WindPage
 
 _TIME = pa.timestamp("us", tz="UTC")
 STATE_LOG = pa.schema(
@@ -73,8 +73,9 @@ class FarmModel:
         self._next = last
         values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))
         status = np.empty((self.farm.turbines, last - first), dtype=np.int8)
-        for low in range(first - first % PAGE, last, PAGE):
-            start, stop = max(low, first), min(low + PAGE, last)
+        clock_page = self.clock.page
+        for low in range(first - first % clock_page, last, clock_page):
+            start, stop = max(low, first), min(low + clock_page, last)
             part = slice(start - first, stop - first)
             self._samples(start, stop, values[:, :, part], status[:, part])
         self._log_states(status, first)
@@ -105,18 +106,19 @@ class FarmModel:
 
     def _samples(self, start: int, stop: int, values: Array, status: npt.NDArray[np.int8]) -> None:
         """Fill (channels, turbines, samples) and (turbines, samples) for samples of one page."""
-        index = start // PAGE
+        index, k = start // self.clock.page, self.clock.inner[0]
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
         _, page, noise = self._page
-        at = slice(start - index * PAGE, stop - index * PAGE)
-        wind, air = page.speed[at], page.air[at]
+        at = slice(start - index * self.clock.page, stop - index * self.clock.page)
+        means = [each.reshape(-1, k, *each.shape[1:]).mean(axis=1) for each in (page.speed, page.direction)]
+        wind, air = means[0][at], page.air.temperature[k - 1 :: k][at]
         down, limit = self._outages.states(start, stop)
         machine = self._turbines.advance(wind, down, limit)
         nacelle, generator, gearbox = self._thermal.advance(air, machine.load, machine.rotor_rpm)
         true = {
             "wind_speed": wind,
-            "wind_direction": page.direction[at],
+            "wind_direction": means[1][at],
             "rotor_rpm": machine.rotor_rpm,
             "blade_pitch": machine.pitch,
             "power_output": machine.power,

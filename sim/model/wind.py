@@ -1,100 +1,191 @@
-"""Wind at every turbine of a farm, sample by sample: slow weather, gusts that cross the farm, local turbulence.
+"""Wind at every turbine of a farm, inner step by inner step: weather, what crosses the farm, wakes, turbulence.
 
-    u = U(t) * exposure_i * (1 + TI * g_i(t)),   g = sqrt(s) * frozen gusts + sqrt(1 - s) * AR(1)
+    u_i = U(t - d_i / U) * (1 + m(x_i, t)) * wake_i(direction, U) + sigma_i * turbulence_i
 
-Gusts are a few plane waves drifting with the mean wind (Taylor's frozen turbulence), so neighbours see related wind and
-a gust reaches downwind turbines later. TI is the normal turbulence model of IEC 61400-1 at its mean value, sigma =
-Iref (0.75 U + 3.8), Iref 0.12. Made in fixed pages of samples, each with generators of its own.
+U is the weather's wind, which reaches turbine i with the delay of its distance d_i downwind. m are the changes of 10 min
+to 3 h: octaves of frozen patterns over the sphere (`octaves`) that the wind of their hour carries along, so turbines agree
+on slow changes the more the nearer they stand, later downwind, and hardly on fast ones; std of the climate's `mesoscale`,
+spectrum as f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and turbulence offshore).
+All this is a function of absolute time, tabulated on a grid of GRID_S. Then each turbine has turbulence of its own
+(`turbulence`) and local direction; its std is the ambient intensity's with what wakes add, in squares. Wakes (`wake`) turn
+with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in stable, calmer air.
 
-Does not cover: wakes (a fixed exposure per turbine stands in), shear, terrain.
+Pages hold clock.page samples; times of values are the middles of inner steps.
+Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from sim import seeds
 from sim.fleet.farm import Farm
-from sim.model.clock import SimClock
-from sim.model.noise import Array, autoregress, blend
-from sim.model.weather import Weather
+from sim.model.clock import PAGE_STEPS, SimClock
+from sim.model.events import Event
+from sim.model.noise import Array
+from sim.model.octaves import FEATURES, Octave, Place, bspline, knots
+from sim.model.turbulence import Turbulence
+from sim.model.wake import Wakes
+from sim.model.weather import SHORTEST_S, Air, Weather
 
-PAGE = 600
-"""Samples per page; part of the data's definition: another number is another fleet."""
-
-TURBULENCE = 0.12  # Iref, class C
-TI_CEILING = 0.28
-GUST_SHARE = 0.4  # of the variance
-GUSTS = 12
-GUST_METRES = (700.0, 7000.0)
-LOCAL_MEMORY_S = 12.0  # length scale of some 100 m over a usual wind; averaged by the rotor
-VEER_MEMORY_S = 45.0
-VEER_DEG = 4.0
-LIMIT_SIGMA = 3.2
+PAGE = PAGE_STEPS
+GRID_S = 60.0  # of what crosses the farm
+OCTAVES = 5  # periods of 10 to 160 min
+CARRIED = 10.0  # m/s, the wind for which a pattern's length gives its period
+LAG_D = 7.0  # rotor diameters that a change of direction needs to reach the wake of the row before
+LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
+STABLE = 0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
+FLOOR = 0.25  # m/s; air is never quite still
+LIMIT_SIGMA = 3.6
 
 
-@dataclass
+@dataclass(frozen=True)
 class WindPage:
-    """`speed` m/s and `direction` deg (not wrapped), (PAGE, turbines); `air` degC, (PAGE,)."""
+    """Of each inner step of a page, (steps, turbines): mean `speed` m/s at the rotor, `direction` deg (not wrapped),
+    `sigma` m/s, the wind's std within the step; and `air`, arrays (steps,), the farm's."""
 
     speed: Array
     direction: Array
-    air: Array
+    sigma: Array
+    air: Air
 
 
 class Wind:
-    """The wind of one farm; pages must be asked for in order (they carry the turbulence on)."""
+    """The wind of one farm; pages must be asked for in order (they carry turbulence on)."""
 
-    def __init__(self, farm: Farm, clock: SimClock, seed: int) -> None:
+    def __init__(self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event] = ()) -> None:
         self.farm, self.clock, self.seed = farm, clock, seed
-        self.weather = Weather(farm, seed)
-        n = farm.turbines
-        start = seeds.rng(seed, "wind", farm.farm_id)
-        self.exposure = start.normal(0.97, 0.025, n).clip(0.9, 1.03)
-        self._state = start.standard_normal(2 * n) * np.repeat([1.0, VEER_DEG], n)
-        wavelength = GUST_METRES[0] * (GUST_METRES[1] / GUST_METRES[0]) ** start.random(GUSTS)
-        heading = start.uniform(0, 2 * math.pi, GUSTS)
-        self._waves = 2 * math.pi / wavelength * np.stack([np.sin(heading), np.cos(heading)])  # (2, GUSTS): east, north
-        phase = farm.positions @ self._waves + start.uniform(0, 2 * math.pi, GUSTS)
-        self._pattern = np.concatenate([np.cos(phase), np.sin(phase)], axis=1) * math.sqrt(2.0 / GUSTS)
-        self._drift = np.zeros(GUSTS)
+        self.weather = Weather(farm, seed, events, clock.start_us)
+        self.wakes = Wakes(farm, seed)
+        self._place = Place.at(farm.latitude, farm.longitude)
+        self._octaves = [
+            Octave(i, SHORTEST_S * 2.0**i, CARRIED * SHORTEST_S * 2.0**i / (math.sqrt(2.0) * math.pi))
+            for i in range(OCTAVES)
+        ]
+        energy = np.array([octave.period_s ** (2 / 3) for octave in self._octaves])
+        self._amplitude = np.sqrt(energy / energy.sum())
+        h = clock.inner[1]
+        self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
+        self._across = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "across")
+        self._turns = 0.0
+        self._last: float | None = None
 
     def page(self, index: int) -> WindPage:
-        """Samples index*PAGE .. (index+1)*PAGE-1."""
-        n, first = self.farm.turbines, index * PAGE
-        times = self.clock.times_us(first, first + PAGE)
-        mean, toward = self.weather.wind(times)
-        white = seeds.rng(self.seed, "wind", self.farm.farm_id, index).standard_normal((PAGE, 2 * n))
-        move = np.repeat([blend(self.clock.step_s, LOCAL_MEMORY_S), blend(self.clock.step_s, VEER_MEMORY_S)], n)
-        keep = 1.0 - move
-        white *= np.sqrt(1.0 - keep**2) * np.repeat([1.0, VEER_DEG], n)
-        self._state = autoregress(white, self._state, keep)
-        gusts = self._gusts(mean, toward)
-        gusts *= math.sqrt(GUST_SHARE)
-        local = white[:, :n]
-        local *= math.sqrt(1.0 - GUST_SHARE)
-        gusts += local
-        np.clip(gusts, -LIMIT_SIGMA, LIMIT_SIGMA, out=gusts)
-        gusts *= np.minimum(TURBULENCE * (0.75 + 3.8 / mean), TI_CEILING)[:, None]
-        gusts += 1.0
-        gusts *= mean[:, None]
-        gusts *= self.exposure
-        return WindPage(gusts, white[:, n:] + toward[:, None], self.weather.temperature(times))
+        """Inner steps of the samples index * clock.page .. (index + 1) * clock.page - 1."""
+        first = index * self.clock.page
+        h = self.clock.inner[1]
+        middles = self.clock.inner_times_us(first, first + self.clock.page) - round(h * 5e5)
+        air = self.weather.at(middles)
+        low = int(np.floor(middles[0] / (GRID_S * 1e6)))
+        high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
+        grid = np.arange(low, high) * GRID_S
+        mean, bearing, added = self._slow(grid)
+        cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
+        part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
+        mean, bearing, added = (_between(values, cell, part) for values in (mean, bearing, added))
+        unit, within = self._along.page(index, air.speed)
+        np.clip(unit, -LIMIT_SIGMA, LIMIT_SIGMA, out=unit)
+        sigma = added  # free and wake turbulence, m/s
+        speed = unit
+        speed *= sigma
+        speed += mean
+        np.maximum(speed, FLOOR, out=speed)
+        swing, _ = self._across.page(index, air.speed)
+        swing *= sigma
+        swing *= LATERAL
+        swing /= np.maximum(mean, 1.5)
+        np.arctan(swing, out=swing)
+        bearing += np.degrees(swing, out=swing)
+        bearing += self._unwrap(float(air.direction[0]), float(air.direction[-1]))
+        sigma *= np.sqrt(within)[:, None]
+        return WindPage(speed, bearing, sigma, air)
 
-    def _gusts(self, mean: Array, toward: Array) -> Array:
-        """The drifting pattern at every turbine, (PAGE, turbines), variance 1."""
-        radians = np.deg2rad(toward)
-        velocity = -mean[:, None] * np.stack([np.sin(radians), np.cos(radians)], axis=1)  # where the air goes
-        angle = np.cumsum(_product(velocity, self._waves), axis=0) * self.clock.step_s + self._drift
-        self._drift = np.mod(angle[-1], 2 * math.pi)
-        return _product(np.concatenate([np.cos(angle), np.sin(angle)], axis=1), self._pattern.T)
+    def _slow(self, seconds: Array) -> tuple[Array, Array, Array]:
+        """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
+        times = np.round(seconds * 1e6).astype(np.int64)
+        air = self.weather.at(times)
+        speed = np.maximum(air.speed, 1.0)
+        radians = np.radians(air.direction)
+        east, north = self.farm.positions.T
+        behind = -(np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north)  # m downwind of the middle
+        behind /= speed[:, None]
+        reached = self.weather.wind(seconds[:, None] - np.clip(behind, -1500.0, 1500.0))
+        mean, bearing = reached
+        bearing += (np.round((air.direction - bearing[:, 0]) / 360.0) * 360.0)[:, None]
+        lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, 600.0)
+        _, felt = self.weather.wind(seconds - lag)
+        factor, added = self.wakes.at(felt, air.speed)
+        intensity = air.turbulence[:, None]
+        usual = self.farm.climate.iref * (0.75 + 3.8 / np.maximum(air.speed, 1.0))
+        along, across = self._crossing(seconds, air)
+        unrest = (
+            self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * np.sqrt(air.turbulence / usual)
+        )
+        along *= unrest[:, None]
+        np.clip(along, -0.6, 1.0, out=along)
+        along += 1.0
+        across *= np.degrees(unrest)[:, None]
+        bearing += across
+        depth = 1.0 + STABLE * np.clip(1.0 - air.turbulence / usual, -1.0, 1.0)
+        factor -= 1.0
+        factor *= depth[:, None]
+        factor += 1.0
+        mean *= along
+        spread = np.hypot(intensity, added)
+        spread *= mean  # turbulence is the free wind's: wakes slow the mean, not the gusts
+        mean *= factor
+        return mean, bearing, spread
+
+    def _crossing(self, seconds: Array, air: Air) -> tuple[Array, Array]:
+        """Changes of 10 min to 3 h along and across the wind at each turbine, unit variance, (times, turbines)."""
+        east, north = self.farm.positions.T
+        along = np.zeros((len(seconds), self.farm.turbines))
+        across = np.zeros_like(along)
+        for octave, amplitude in zip(self._octaves, self._amplitude, strict=True):
+            spacing = octave.spacing_s
+            before = np.floor(seconds / spacing).astype(np.int64)
+            first, last = int(before[0]) - 1, int(before[-1]) + 3
+            found = knots(self.seed, "mesoscale", octave, ("along", "across"), self._place, first, last)
+            carrier, heading = self.weather.wind(np.arange(first, last) * spacing)
+            heading = np.radians(heading)
+            turn = -carrier[:, None] * (found.east * np.sin(heading)[:, None] + found.north * np.cos(heading)[:, None])
+            pattern = np.exp(
+                1j * (found.phase[..., None] + found.east[..., None] * east + found.north[..., None] * north)
+            )
+            weights = bspline(seconds / spacing - before) * amplitude
+            edges = np.r_[np.flatnonzero(np.r_[True, before[1:] != before[:-1]]), len(before)]
+            for start, stop in pairwise(edges):
+                row = int(before[start]) - 1 - first
+                use = slice(row, row + 4)
+                since = seconds[start:stop, None] - np.arange(before[start] - 1, before[start] + 3) * spacing
+                wave = np.exp(-1j * turn[use] * since[..., None]) * weights[start:stop, :, None]  # (times, 4, FEATURES)
+                wave = wave.reshape(stop - start, -1)
+                shape = pattern[use].reshape(4 * FEATURES, -1)
+                strength = found.strength[use]
+                for target, column in ((along, 0), (across, 1)):
+                    cosine = strength[:, :FEATURES, column].reshape(-1)
+                    sine = strength[:, FEATURES:, column].reshape(-1)
+                    complex_strength = (cosine - 1j * sine) * wave
+                    target[start:stop] += np.einsum("tf,fn->tn", complex_strength.real, shape.real)
+                    target[start:stop] -= np.einsum("tf,fn->tn", complex_strength.imag, shape.imag)
+        return along, across
+
+    def _unwrap(self, first: float, last: float) -> float:
+        """Whole turns that carry direction on from the page before without a jump."""
+        if self._last is not None:
+            self._turns += 360.0 * round((self._last - first - self._turns) / 360.0)
+        self._last = last + self._turns
+        return self._turns
 
 
-def _product(left: Array, right: Array) -> Array:
-    """Matrix product without BLAS, whose last bits may depend on the number of threads."""
-    result: npt.NDArray[np.float64] = np.einsum("ik,kj->ij", left, right)
+def _between(values: Array, cell: np.ndarray, part: Array) -> Array:
+    """Linear interpolation of rows: values[cell] + part * (values[cell + 1] - values[cell])."""
+    result: Array = values[cell + 1]
+    result -= values[cell]
+    result *= part
+    result += values[cell]
     return result
