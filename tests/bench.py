@@ -23,9 +23,9 @@ from rich.table import Table
 
 from pipeline import lake
 from pipeline.batch import READ_ROWS
+from pipeline.generations import read
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import NotFound, ObjectStore, SystemClock
-from pipeline.source import read
 from pipeline.store import S3ObjectStore
 from sim import check
 from sim.fleet import load_fleet

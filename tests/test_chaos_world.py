@@ -193,7 +193,7 @@ def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
     read = source.read
 
-    def by_time(path: Path, after_id: int, limit: int) -> Any:
+    def by_time(path: Path, after_id: int, limit: int, anchor_us: int | None) -> Any:
         table = read(path, 0, limit)
         before = ints(table, "timestamp")[ints(table, "id") <= after_id]
         newest = before.max() if len(before) else -1
@@ -296,7 +296,7 @@ BUGS = [
     bug(partition_by_the_batchs_last_row, "lake.missing"),
     bug(exists_trusted_and_bytes_that_vary, "manifest.ahead"),
     bug(cursor_on_the_timestamp, "clean"),
-    bug(off_by_one_after_a_restart, "checkpoint.ahead"),
+    bug(off_by_one_after_a_restart, "stopped"),  # the row at the cursor is not the one that the checkpoint tells of
     bug(state_saved_although_a_bucket_refused, "manifest.ahead"),
     bug(checkpoint_written_over, "checkpoint.regressed"),
     bug(lost_answer_taken_for_done, "checkpoint.ahead"),

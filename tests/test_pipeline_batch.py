@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -117,21 +116,24 @@ def test_a_drain_ends_though_more_than_one_read_lies_behind_its_time(tmp_path: P
     database = write(tmp_path / "n.db", [good(i) for i in range(1, 40)])
     reads: list[int] = []
 
-    def read(path: Path, after_id: int, limit: int) -> pa.Table:
+    read_file = source.read
+
+    def read(path: Path, after_id: int, limit: int, anchor_us: int | None) -> pa.Table:
         reads.append(after_id)
         assert len(reads) < 10, reads
-        return source.read(path, after_id, limit)
+        return read_file(path, after_id, limit, anchor_us)
 
     store = MemoryStore()
     with pytest.MonkeyPatch.context() as patch:
         for module in (batch, node):
             patch.setattr(module, "READ_ROWS", 5)
         patch.setattr(batch, "MAX_BATCH_ROWS", 4)
-        patch.setattr(node, "source", SimpleNamespace(read=read, SourceError=source.SourceError))
+        patch.setattr(source, "read", read)
         for until_row in (8, 8, 19):
             drive([EdgeNode(config(), database)], store, good(until_row)["timestamp"])
     (checkpoint,) = documents(store, "checkpoints").values()
     assert checkpoint["last_id"] == 18
+    assert len(reads) > 3
 
 
 def test_groups_follow_their_rows_through_a_selection() -> None:
