@@ -1,9 +1,10 @@
-"""What limits a load test, named in words from the samples of its processes: the store's core, the generator, its users.
+"""What limits a load test, named in words from samples of its processes: the store's core, the generator, its users.
 
-The store's embedded server is one Python process under one lock: it cannot use more than one core, so a server at
-BUSY of a core is the limit (one well above a core is none of that sort, and nothing is concluded from it). A client process at BUSY of a core, or a rate near what the generator makes before a null
-store, means that the generator is: the figures then say what it can do, not the store (exit code 7). As many
-connections as users, and requests that start late: more users would find more. Anything else is unknown, and said so.
+The store's embedded server is one Python process under one lock: it cannot use more than one core, so a server at BUSY
+of a core is the limit; from one well above a core (it is none of that sort) nothing is concluded. A client process at
+BUSY of a core, or a rate near what the generator makes before a null store, means that the generator is: the figures
+then say what it can do, not the store (exit code 7). As many connections as users, and requests that start late: more
+users would find more. Anything else is unknown, and said so.
 
 Not covered: stores on other machines, whose processes are not seen; disks, memory and whatever else the machine does.
 """
