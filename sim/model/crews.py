@@ -6,10 +6,10 @@ hours and none of which has more wind than the task allows; shorter ones than `L
 Limits, hourly mean at hub height: work inside the nacelle up to 15 m/s, in the hub or on a rope 12, lifts 10 (common
 limits of makers' service manuals). Offshore a crew transfer vessel lands up to 1.5 m of sea (I. Dinwoodie et al.,
 "Reference cases for verification of operation and maintenance simulation models for offshore wind farms", Wind
-Engineering 39 (2015) 1-14), for which about 12 m/s at hub height stand in: there are no waves here.
+Engineering 39 (2015) 1-14), for which about 13 m/s at hub height stand in: there are no waves here.
 
 Onshore crews work on weekdays and on Saturdays until noon, offshore ones twelve hours every day, jack-up vessels all
-the time. A crew of two for 25 turbines onshore, 20 offshore; one crane, or vessel, for 150.
+the time. A crew of two for 25 turbines onshore, 15 offshore; a crane for 150, a vessel for 75.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 HOUR: Final = 3600.0
 LEAST_H: Final = 3
-TASKS: Final = ("nacelle", "outside", "lift")
-LIMITS: Final = {
-    False: {"nacelle": 15.0, "outside": 12.0, "lift": 10.0},
-    True: dict.fromkeys(TASKS, 12.0) | {"lift": 11.0},
-}
+NACELLE, OUTSIDE, LIFT = "nacelle", "outside", "lift"
+LIMITS: Final = {False: {NACELLE: 15.0, OUTSIDE: 12.0, LIFT: 10.0}, True: {NACELLE: 13.0, OUTSIDE: 12.0, LIFT: 12.0}}
 """m/s, by whether offshore."""
 SHIFT: Final = {False: (7, 17), True: (7, 19)}  # local hours
 SATURDAY_UNTIL: Final = 12
-TURBINES_PER_CREW: Final = {False: 25, True: 20}
-TURBINES_PER_CRANE: Final = 150
+DUTY: Final = {False: 55 / 168, True: 84 / 168}  # share of a week on duty
+TURBINES_PER_CREW: Final = {False: 25, True: 15}
+TURBINES_PER_CRANE: Final = {False: 150, True: 75}
 TRAVEL_H: Final = {False: (0.3, 1.5), True: (0.8, 2.5)}  # one way, hours
 
 
@@ -44,9 +42,9 @@ def crews(turbines: int, offshore: bool) -> int:
     return math.ceil(turbines / TURBINES_PER_CREW[offshore])
 
 
-def cranes(turbines: int) -> int:
+def cranes(turbines: int, offshore: bool) -> int:
     """How many cranes, or jack-up vessels, a farm can have at work."""
-    return math.ceil(turbines / TURBINES_PER_CRANE)
+    return math.ceil(turbines / TURBINES_PER_CRANE[offshore])
 
 
 def local_time(time_zone: str, first_hour: int, hours: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -94,7 +92,7 @@ def calendar(time_zone: str, offshore: bool, first_hour: int, wind: Array) -> Ca
         working &= (weekday < 5) | ((weekday == 5) & (hour < SATURDAY_UNTIL))
     left, starts = {}, {}
     for task, limit in LIMITS[offshore].items():
-        duty = np.ones_like(working) if offshore and task == "lift" else working
+        duty = np.ones_like(working) if offshore and task == LIFT else working
         left[task] = _run_lengths(duty & (wind <= limit))
         starts[task] = np.flatnonzero(left[task] >= LEAST_H)
     return Calendar(first_hour, hour, working, left, starts)

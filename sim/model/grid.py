@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from sim import seeds
 from sim.fleet.farm import Farm
+from sim.model.crews import DUTY
 from sim.model.failures import DAY, HOUR, YEAR, month_s
 
 Array = npt.NDArray[np.float64]
@@ -74,12 +75,11 @@ def curtailed(wind: Array) -> Array:
     return np.clip((wind - WIND_FREE[0]) / (WIND_FREE[1] - WIND_FREE[0]), 0.0, 1.0)
 
 
-def stops(seed: int, farm_id: str, turbines: int, number: int, duty: float) -> list[tuple[float, int, float]]:
-    """(from, turbine, how long) of visitors' stops in a month; those off duty (`duty`: the share of time on) do not
-    take place."""
+def stops(seed: int, farm_id: str, turbines: int, offshore: bool, number: int) -> list[tuple[float, int, float]]:
+    """(from, turbine, how long) of visitors' stops in a month; those in hours without duty do not take place."""
     draw = seeds.rng(seed, "stops", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(turbines * STOPS_A_YEAR / duty * (end - start) / YEAR))
+    count = int(draw.poisson(turbines * STOPS_A_YEAR / DUTY[offshore] * (end - start) / YEAR))
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.integers(turbines, size=count)
     length = STOP_S[0] * np.exp(STOP_S[1] * draw.standard_normal(count))

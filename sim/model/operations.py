@@ -6,20 +6,21 @@
 
 Failures are drawn ahead (`failures`), processes live only as long as somebody works on them. A failure is reset from
 afar, tried again, and in the end left to a crew; or a crew repairs it, when parts are there, a crew is free, people
-work and the wind lets them (`crews`). Replacements need a crane or vessel. Service comes once a year in the season of little
-wind. The grid takes a whole farm away, and its operator limits it (`grid`).
+work and the wind lets them (`maintenance`, `crews`). Replacements need a crane or vessel. Service comes once a year in
+the season of little wind. The grid takes a whole farm away, and its operator limits it (`grid`).
 
 Operations have an environment of their own, in seconds since 1970: a farm's year is the same, to the last bit,
-whichever run looks at it. They begin WARM_UP_MONTHS before the month of the run's start, so that the machines that are down then,
-the parts that are on their way and the wear that shows are there at the first sample (two runs with other starts differ
-by what waited longer than that for its crew). A process of the run's environment keeps them ahead of it by a day, or a
-page of samples.
+whichever run looks at it. They begin WARM_UP_MONTHS before the month of the run's start, so that the machines that are
+down then, the parts that are on their way and the wear that shows are there at the first sample (two runs with other
+starts differ by what waited longer than that for its crew). A process of the run's environment keeps them ahead of it
+by a day, or a page of samples.
 
 Does not cover: stock of spare parts, crews shared between farms, waves, condition-based repair before a failure.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
@@ -33,20 +34,20 @@ from sim import seeds
 from sim.fleet.farm import Farm
 from sim.model import crews, failures, grid
 from sim.model.clock import SimClock
-from sim.model.components import COMPONENT_NAMES, COMPONENTS, MAJOR, REPLACEMENT, RESET, SEVERITIES
+from sim.model.components import COMPONENT_NAMES, COMPONENTS, MAJOR, MINOR, REPLACEMENT, RESET, SEVERITIES
 from sim.model.crews import HOUR
 from sim.model.events import Event
 from sim.model.failures import DAY, lognormal, month_of, month_s
-from sim.model.orders import Order, orders_table, wear_table
+from sim.model.maintenance import FAULT, Maintenance
+from sim.model.orders import orders_table, wear_table
 from sim.model.season import offshore, service_season
-from sim.model.timeline import Timeline
 from sim.model.wear import Damages, Wear
 from sim.model.weather import Weather
 
 Array = npt.NDArray[np.float64]
 Process = Generator[simpy.Event, None, None]
 
-STOPPED, FAULT, MAINTENANCE = (STATES.index(name) for name in ("stopped", "fault", "maintenance"))
+STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
 BEYOND_S: Final = 14 * DAY  # the calendar goes on behind the run's end
 
@@ -54,13 +55,13 @@ RESET_S: Final = (480.0, 1.2)  # median, spread of the logarithm: until the mach
 RESET_WORKS: Final = 0.8
 RESETS: Final = 3
 TRIPS_AGAIN_S: Final = 600.0  # mean
+RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
 PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
 PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY, 0.6), (4.0 * DAY, 0.8), (16.0 * DAY, 0.6))
 PARTS_LONGEST_S: Final = 75 * DAY
 LIFT_ONSHORE: Final = 0.5  # hours of a replacement against those offshore
 REPAIR_SPREAD: Final = 0.5
 SERVICE_H: Final = {False: 12.0, True: 24.0}  # crew hours a year
-SERVICE_LAST: Final = 2**40  # priority: repairs come first, the oldest first
 RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
@@ -88,12 +89,9 @@ class Operations:
         wind = wind or (lambda times_us: Weather(farm, seed, events, clock.start_us).at(times_us).speed)
         self._wind = wind(hours * 3_600_000_000)
         self._calendar = crews.calendar(farm.time_zone, self._offshore, hour, self._wind)
-        self._crews = simpy.PriorityResource(self._world, crews.crews(farm.turbines, self._offshore))
-        self._cranes = simpy.PriorityResource(self._world, crews.cranes(farm.turbines))
-        self._held: dict[int, simpy.Event] = {}  # machines out of service: what tells when they are back
-        self._timeline = Timeline(clock, farm.turbines)
+        self._maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
+        self._timeline = self._maintenance.timeline
         self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
-        self._orders: list[Order] = []
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
@@ -141,7 +139,7 @@ class Operations:
 
     def log(self) -> pa.Table:
         """Every work order that was open in the run, schema `orders.ORDERS`."""
-        return orders_table(self.farm, self._orders, self._start_s, self._end_s)
+        return orders_table(self.farm, self._maintenance.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
         """Every time in the run in which wear showed, schema `orders.WEAR`."""
@@ -158,125 +156,65 @@ class Operations:
     def _until(self, seconds: float) -> simpy.Event:
         return self._world.timeout(max(0.0, seconds - self._world.now))
 
-    # --- states -------------------------------------------------------------------------------------------------------
-
-    def _set(self, turbine: int, state: int) -> None:
-        self._timeline.set(self._world.now, turbine, state)
-
-    def _hold(self, turbine: int) -> None:
-        self._held[turbine] = self._world.event()
-
-    def _release(self, turbine: int) -> None:
-        self._set(turbine, 0)
-        self._held.pop(turbine).succeed()
-
     # --- failures -----------------------------------------------------------------------------------------------------
 
     def _failures(self, drawn: failures.Failures) -> Process:
-        columns = (
-            drawn.at_s,
-            drawn.turbine,
-            drawn.component,
-            drawn.severity,
-            drawn.warning_s,
-            drawn.normal,
-            drawn.uniform,
-        )
-        for at, turbine, component, severity, warning, normal, uniform in zip(
-            *(c.tolist() for c in columns), strict=True
-        ):
+        site = self._maintenance
+        what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
+        chance = zip(drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True)
+        for at, where, (warning, normal, uniform) in zip(drawn.at_s.tolist(), what, chance, strict=True):
             yield self._until(at)
-            if severity == RESET:
-                if turbine not in self._held and not self._timeline.off_grid(
-                    turbine
-                ):  # a machine at rest does not trip
-                    self._world.process(self._trip(turbine, component, normal, uniform))
-            elif warning or turbine not in self._held:
+            turbine, component, severity = where
+            rests = site.held(turbine) or self._timeline.off_grid(turbine)
+            if severity == RESET and not rests:
+                self._world.process(self._trip(turbine, component, normal, uniform))
+            elif severity != RESET and (warning or not site.held(turbine)):
                 self._world.process(self._break(turbine, component, severity, normal, uniform))
-
-    def _order(self, turbine: int | None, cause: str, kind: str) -> Order:
-        order = Order(turbine, cause, kind, self._world.now)
-        self._orders.append(order)
-        return order
 
     def _trip(self, turbine: int, component: int, normal: list[float], uniform: list[float]) -> Process:
         """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
-        order = self._order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
-        self._hold(turbine)
-        for attempt in range(RESETS):
-            self._set(turbine, FAULT)
-            yield self._world.timeout(lognormal(*RESET_S, normal[1 + attempt]))
-            self._set(turbine, 0)
-            if uniform[1 + attempt] < RESET_WORKS:
+        site = self._maintenance
+        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
+        site.hold(turbine)
+        for luck, length in zip(uniform[1:], normal[1:], strict=True):
+            site.set(turbine, FAULT)
+            yield self._world.timeout(lognormal(*RESET_S, length))
+            site.set(turbine, 0)
+            if luck < RESET_WORKS:
                 break
-            yield self._world.timeout(-TRIPS_AGAIN_S * np.log(uniform[1 + attempt]))
+            yield self._world.timeout(-TRIPS_AGAIN_S * math.log((1.0 - luck) / (1.0 - RESET_WORKS)))
         else:
-            self._set(turbine, FAULT)
+            site.set(turbine, FAULT)
             hours = COMPONENTS[component].hours[RESET] * lognormal(1.0, REPAIR_SPREAD, normal[0])
-            yield from self._work(order, self._task(component), hours, uniform[0])
-        order.returned_s = self._world.now
-        self._release(turbine)
+            yield from site.work(order, _task(component, RESET), hours, uniform[0])
+        site.close(order)
+        site.release(turbine)
 
     def _break(self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]) -> Process:
         """A failure that crews have to repair. A machine that is down already breaks once it is back."""
-        at = self._world.now
-        while turbine in self._held:
-            yield self._held[turbine]
+        site, at = self._maintenance, self._world.now
+        while site.held(turbine):
+            yield site.free(turbine)
             if self._damages.repaired_since(turbine, component, at):
                 return
-        order = self._order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
-        self._hold(turbine)
-        self._set(turbine, FAULT)
+        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
+        runs = severity == MINOR and uniform[3] < RUNS_ON
+        if not runs:
+            site.hold(turbine)
+            site.set(turbine, FAULT)
         if uniform[1] >= PARTS_AT_HAND[severity]:
             order.parts_s = min(lognormal(*PARTS_S[severity], normal[1]), PARTS_LONGEST_S)
             yield self._world.timeout(order.parts_s)
         hours = COMPONENTS[component].hours[severity] * lognormal(1.0, REPAIR_SPREAD, normal[2])
-        if severity == REPLACEMENT:
-            hours *= 1.0 if self._offshore else LIFT_ONSHORE
-        yield from self._work(order, "lift" if severity == REPLACEMENT else self._task(component), hours, uniform[2])
-        order.returned_s = self._world.now
+        if severity == REPLACEMENT and not self._offshore:
+            hours *= LIFT_ONSHORE
+        yield from site.work(order, _task(component, severity), hours, uniform[2], runs)
+        site.close(order)
         self._damages.repair(turbine, component, self._world.now)
-        self._release(turbine)
+        if not runs:
+            site.release(turbine)
 
-    def _task(self, component: int) -> str:
-        return "outside" if COMPONENTS[component].outside else "nacelle"
-
-    # --- crews --------------------------------------------------------------------------------------------------------
-
-    def _work(self, order: Order, task: str, hours: float, way: float) -> Process:
-        """Crews come, shift after shift, until the work is done. `way`: rank 0..1 of how long they travel."""
-        assert order.turbine is not None
-        pool = self._cranes if task == "lift" else self._crews
-        shortest, longest = crews.TRAVEL_H[self._offshore]
-        travel_s, left_s = (shortest + way * (longest - shortest)) * HOUR, hours * HOUR
-        while left_s > 0:
-            yield self._window(task)
-            with pool.request(priority=int(order.failed_s)) as crew:
-                yield crew
-                end = self._open_until(task)
-                if end is None:
-                    continue  # it took too long until a crew was free
-                yield self._world.timeout(travel_s)
-                left_s -= yield from self._visit(order, min(left_s, end - self._world.now))
-            self._set(order.turbine, FAULT)
-
-    def _visit(self, order: Order, spell_s: float) -> Generator[simpy.Event, None, float]:
-        """A crew at work for a spell, whose length is returned."""
-        assert order.turbine is not None
-        order.visits.append((self._world.now, self._world.now + spell_s))
-        self._set(order.turbine, MAINTENANCE)
-        yield self._world.timeout(spell_s)
-        return spell_s
-
-    def _window(self, task: str) -> simpy.Event:
-        """What happens when the task can be begun; never, behind the end of the calendar."""
-        window = self._calendar.window(self._world.now, task)
-        return self._world.event() if window is None else self._until(window[0])
-
-    def _open_until(self, task: str) -> float | None:
-        """When the window that is open now closes; None when there is none."""
-        window = self._calendar.window(self._world.now, task)
-        return window[1] if window is not None and window[0] <= self._world.now else None
+    # --- service ------------------------------------------------------------------------------------------------------
 
     def _services(self) -> Process:
         """Once a year for each machine, in the season of little wind."""
@@ -290,42 +228,31 @@ class Operations:
                 due = start + (place + 0.5) / self.farm.turbines * length
                 if due >= self._world.now:
                     yield self._until(due)
-                    self._world.process(self._serve(turbine, effort[turbine]))
+                    self._world.process(self._serve(turbine, SERVICE_H[self._offshore] * effort[turbine]))
 
-    def _serve(self, turbine: int, effort: float) -> Process:
-        """Service, shift after shift; the machine runs at night. One that is down is served when it is back."""
-        order = self._order(turbine, "service", "service")
-        left_s = SERVICE_H[self._offshore] * effort * HOUR
-        while left_s > 0:
-            yield self._window("nacelle")
-            with self._crews.request(priority=SERVICE_LAST) as crew:
-                yield crew
-                end = self._open_until("nacelle")
-                if end is not None and turbine not in self._held:
-                    self._hold(turbine)
-                    left_s -= yield from self._visit(order, min(left_s, end - self._world.now))
-                    self._release(turbine)
-            if turbine in self._held:
-                yield self._held[turbine]
-        order.returned_s = self._world.now
+    def _serve(self, turbine: int, hours: float) -> Process:
+        order = self._maintenance.order(turbine, "service", "service")
+        yield from self._maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
+        self._maintenance.close(order)
 
     # --- the grid, and other people -----------------------------------------------------------------------------------
 
     def _stops(self) -> Process:
-        duty = float(self._calendar.working.mean())
         for number in self._months:
-            for at, turbine, length in grid.stops(self._seed, self.farm.farm_id, self.farm.turbines, number, duty):
+            args = self._seed, self.farm.farm_id, self.farm.turbines, self._offshore, number
+            for at, turbine, length in grid.stops(*args):
                 yield self._until(at)
-                if self._calendar.at_work(at) and turbine not in self._held:
+                if self._calendar.at_work(at) and not self._maintenance.held(turbine):
                     self._world.process(self._stop(turbine, length))
 
     def _stop(self, turbine: int, length: float) -> Process:
-        order = self._order(turbine, "operator", "stop")
-        self._hold(turbine)
-        self._set(turbine, STOPPED)
+        site = self._maintenance
+        order = site.order(turbine, "operator", "stop")
+        site.hold(turbine)
+        site.set(turbine, STOPPED)
         yield self._world.timeout(length)
-        order.returned_s = self._world.now
-        self._release(turbine)
+        site.close(order)
+        site.release(turbine)
 
     def _outages(self) -> Process:
         for number in self._months:
@@ -337,11 +264,11 @@ class Operations:
         """The whole farm; machines come back one by one."""
         if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
             return
-        order = self._order(None, "grid", "outage")
+        order = self._maintenance.order(None, "grid", "outage")
         for turbine in range(self.farm.turbines):
             self._timeline.set_grid(self._world.now, turbine, STOPPED)
         yield self._world.timeout(length)
-        order.returned_s = self._world.now
+        self._maintenance.close(order)
         delays = seeds.rng(self._seed, "restart", self.farm.farm_id, name).exponential(RESTART_S, self.farm.turbines)
         back = self._world.now + delays
         for turbine in np.argsort(back).tolist():
@@ -357,10 +284,10 @@ class Operations:
                     self._world.process(self._curtail(length, share))
 
     def _curtail(self, length: float, share: float) -> Process:
-        order = self._order(None, "grid", "curtailment")
+        order = self._maintenance.order(None, "grid", "curtailment")
         self._timeline.limit(self._world.now, share)
         yield self._world.timeout(length)
-        order.returned_s = self._world.now
+        self._maintenance.close(order)
         self._timeline.lift(self._world.now, share)
 
     # --- events -------------------------------------------------------------------------------------------------------
@@ -386,3 +313,9 @@ class Operations:
     def _later(self, at: float, process: Process) -> Process:
         yield self._until(at)
         yield from process
+
+
+def _task(component: int, severity: int) -> str:
+    if severity == REPLACEMENT:
+        return crews.LIFT
+    return crews.OUTSIDE if COMPONENTS[component].outside else crews.NACELLE
