@@ -29,7 +29,7 @@ from sim import seeds
 from sim.model.noise import Array
 
 EARTH_M = 6_371_000.0
-FEATURES = 4  # Fourier features of a pattern
+FEATURES = 4  # Fourier features of a pattern, unless said otherwise
 KNOTS = 32  # a block of randomness
 SPREAD = 0.5  # of the logarithm of wave numbers
 BSPLINE_BAND = 0.195  # rms frequency of cubic B-spline noise times its spacing: its spectrum is sinc(f spacing)**8
@@ -45,8 +45,8 @@ class Octave:
 
     @property
     def spacing_s(self) -> float:
-        """Between knots, whole seconds: patterns change with half of the octave's squared frequency."""
-        return float(round(BSPLINE_BAND * self.period_s * math.sqrt(2.0)))
+        """Between knots, whole minutes: patterns change with half of the octave's squared frequency."""
+        return 60.0 * round(BSPLINE_BAND * self.period_s * math.sqrt(2.0) / 60.0)
 
     @property
     def steering(self) -> float:
@@ -75,8 +75,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Knots:
-    """Patterns of knots `first`.. as seen from one place: wave numbers rad/m (knots, FEATURES) east and north, phase rad
-    there, strengths (knots, 2 * FEATURES, components) of cosines, then sines."""
+    """Patterns of knots `first`.. as seen from one place: wave numbers rad/m (knots, features) east and north, phase rad
+    there, strengths (knots, 2 * features, components) of cosines, then sines."""
 
     first: int
     east: Array
@@ -86,32 +86,39 @@ class Knots:
 
 
 @lru_cache(maxsize=256)
-def _waves(seed: int, name: str, octave: int, block: int) -> tuple[Array, Array]:
-    """(directions with lengths (KNOTS, FEATURES, 3) for a correlation length of 1, phases)."""
+def _waves(seed: int, name: str, octave: int, block: int, features: int) -> tuple[Array, Array]:
+    """(directions with lengths (KNOTS, features, 3) for a correlation length of 1, phases)."""
     draw = seeds.rng(seed, "octave", name, octave, block)
-    vector = draw.standard_normal((KNOTS, FEATURES, 3))
-    vector *= np.exp(SPREAD * draw.standard_normal((KNOTS, FEATURES, 1)) - SPREAD**2)
+    vector = draw.standard_normal((KNOTS, features, 3))
+    vector *= np.exp(SPREAD * draw.standard_normal((KNOTS, features, 1)) - SPREAD**2)
     vector.setflags(write=False)
-    phase = draw.uniform(0.0, 2.0 * math.pi, (KNOTS, FEATURES))
+    phase = draw.uniform(0.0, 2.0 * math.pi, (KNOTS, features))
     phase.setflags(write=False)
     return vector, phase
 
 
 def knots(
-    seed: int, name: str, octave: Octave, components: tuple[str, ...], place: Place, first: int, last: int
+    seed: int,
+    name: str,
+    octave: Octave,
+    components: tuple[str, ...],
+    place: Place,
+    first: int,
+    last: int,
+    features: int = FEATURES,
 ) -> Knots:
     """Knots first..last-1."""
     blocks = range(first // KNOTS, (last - 1) // KNOTS + 1)
-    pairs = [_waves(seed, name, octave.index, block) for block in blocks]
+    pairs = [_waves(seed, name, octave.index, block, features) for block in blocks]
     vector = np.concatenate([pair[0] for pair in pairs])
     phase = np.concatenate([pair[1] for pair in pairs])
-    strength = np.empty((len(blocks) * KNOTS, 2 * FEATURES, len(components)))
+    strength = np.empty((len(blocks) * KNOTS, 2 * features, len(components)))
     for at, block in enumerate(blocks):
         for column, component in enumerate(components):
             draw = seeds.rng(seed, "octave", name, octave.index, block, component)
-            strength[at * KNOTS : (at + 1) * KNOTS, :, column] = draw.standard_normal((KNOTS, 2 * FEATURES))
+            strength[at * KNOTS : (at + 1) * KNOTS, :, column] = draw.standard_normal((KNOTS, 2 * features))
     keep = slice(first - blocks[0] * KNOTS, last - blocks[0] * KNOTS)
-    vector, phase, strength = vector[keep], phase[keep], strength[keep] / math.sqrt(FEATURES)
+    vector, phase, strength = vector[keep], phase[keep], strength[keep] / math.sqrt(features)
     scale = 1.0 / octave.length_m
     up = np.mod(np.einsum("jfd,d->jf", vector, place.up) * (EARTH_M * scale), 2.0 * math.pi)
     east = np.einsum("jfd,d->jf", vector, place.east) * scale

@@ -15,8 +15,7 @@ import numpy as np
 from sim import seeds
 from sim.model.noise import Array
 
-LENGTHS_M = np.array([190.0, 48.0, 12.0, 3.0])
-SHARES = LENGTHS_M ** (2 / 3) / (LENGTHS_M ** (2 / 3)).sum()
+LENGTHS_M = (190.0, 38.0, 7.6)
 USUAL = 8.0  # m/s, to judge what a step resolves
 FORGOTTEN = 4.0  # step over memory from which a process is white
 SLOWEST = 0.5  # m/s, for memories
@@ -39,50 +38,56 @@ def averaged(step: Array) -> tuple[Array, Array, Array, Array]:
 
 
 class Turbulence:
-    """Unit turbulence of `count` points, steps of `h` s; pages in order, each with a generator of its own."""
+    """Unit turbulence of `count` points, steps of `h` s; pages in order, each with generators of its own."""
 
-    def __init__(self, count: int, h: float, seed: int, *path: str | int) -> None:
+    def __init__(
+        self, count: int, h: float, seed: int, *path: str | int, lengths_m: tuple[float, ...] = LENGTHS_M
+    ) -> None:
         self.count, self.h, self.seed, self.path = count, h, seed, path
-        whole = h * USUAL / LENGTHS_M < FORGOTTEN
-        self._lengths, self._shares, self._rest = LENGTHS_M[whole], SHARES[whole], ~whole
-        self._carry: tuple[Array, Array] | None = None
+        lengths = np.array(lengths_m)
+        shares = lengths ** (2 / 3) / (lengths ** (2 / 3)).sum()
+        whole = h * USUAL / lengths < FORGOTTEN
+        self._kinds = list(zip(lengths[whole].tolist(), shares[whole].tolist(), strict=True))
+        self._white = list(zip(lengths[~whole].tolist(), shares[~whole].tolist(), strict=True))
+        self._carry = [
+            seeds.rng(seed, *path, "start", kind).standard_normal((2, count)) for kind in range(len(self._kinds))
+        ]
 
     def page(self, index: int, wind: Array) -> tuple[Array, Array]:
         """(unit turbulence averaged over each step (steps, count), variance within the step (steps,)) for the mean wind
         (steps,) m/s."""
-        steps, kinds = len(wind), len(self._lengths)
-        rest = bool(self._rest.any())
-        draw = seeds.rng(self.seed, *self.path, index)
-        white = draw.standard_normal((steps, kinds + rest, self.count))
+        steps = len(wind)
         rate = self.h * np.maximum(wind, SLOWEST)
-        variance, phi, theta, scale = averaged(rate[:, None] / self._lengths)
-        if self._carry is None:
-            begin = seeds.rng(self.seed, *self.path).standard_normal((2, kinds, self.count))
-            self._carry = begin[0] * np.sqrt(variance[0])[:, None], np.zeros_like(begin[1])
-        state, before = self._carry
-        amplitude = np.sqrt(self._shares)
         total = np.zeros((steps, self.count))
-        for kind in range(kinds):
-            part = white[:, kind]
-            shifted = np.concatenate([before[kind, None], part[:-1]])
-            shifted *= theta[:, kind, None]
-            shifted += part
-            shifted *= scale[:, kind, None]
-            keep, row = phi[:, kind], state[kind]
-            carried = np.empty_like(row)
-            for t in range(steps):
-                np.multiply(row, keep[t], out=carried)
-                row = shifted[t]
+        within = np.zeros(steps)
+        spare = np.empty_like(total)
+        for kind, (length, share) in enumerate(self._kinds):
+            variance, phi, theta, scale = averaged(rate / length)
+            part = self._draw(index, kind, steps)
+            before, state = self._carry[kind]
+            after = part[-1].copy()
+            np.multiply(part[:-1], theta[1:, None], out=spare[1:])
+            np.multiply(before, theta[0], out=spare[0])
+            part += spare
+            part *= (scale * np.sqrt(share))[:, None]
+            carried = np.empty_like(state)
+            for row, keep in zip(part, phi.tolist(), strict=True):
+                np.multiply(state, keep, out=carried)
                 row += carried
-            state[kind], before[kind] = row, part[-1]
-            shifted *= amplitude[kind]
-            total += shifted
-        within = ((1.0 - variance) * self._shares).sum(axis=1)
-        if rest:
-            left = averaged(rate[:, None] / LENGTHS_M[self._rest])[0]
-            kept = (left * SHARES[self._rest]).sum(axis=1)
-            part = white[:, -1]
+                state = row
+            self._carry[kind] = np.stack([after, state])
+            total += part
+            within += (1.0 - variance) * share
+        if self._white:
+            kept = np.zeros(steps)
+            for length, share in self._white:
+                kept += averaged(rate / length)[0] * share
+                within += share
+            within -= kept
+            part = self._draw(index, len(self._kinds), steps)
             part *= np.sqrt(kept)[:, None]
             total += part
-            within += SHARES[self._rest].sum() - kept
         return total, within
+
+    def _draw(self, index: int, kind: int, steps: int) -> Array:
+        return seeds.rng(self.seed, *self.path, index, kind).standard_normal((steps, self.count))

@@ -24,10 +24,10 @@ from sim.model.noise import Array
 
 STEP_DEG = 3.0
 SECTORS = round(360.0 / STEP_DEG)
-SPEEDS = np.array([3.0, 5.0, 7.0, 9.0, 10.5, 12.0, 14.0, 17.0, 21.0, 26.0])  # free wind, m/s
-ITERATIONS = 6
-REACH = 2.6  # standard deviations across a wake
-RANGE_D = 120.0  # rotor diameters downwind
+SPEEDS = np.array([3.0, 6.0, 8.5, 10.0, 11.5, 13.0, 16.0, 20.0, 26.0])  # free wind, m/s
+ITERATIONS = 4
+REACH = 2.3  # standard deviations across a wake
+RANGE_D = 80.0  # rotor diameters downwind
 CLOSEST_D = 1.5  # the far-wake model does not hold nearer
 WANDER_DEG = 2.0  # std of direction within ten minutes that a table point stands for
 HARMONICS = 3  # of direction, in the site's speed-up
@@ -111,7 +111,7 @@ class Wakes:
         side = self.positions[:, 0] * math.cos(radians) - self.positions[:, 1] * math.sin(radians)
         down = (along[:, None] - along) / self.kind.rotor_diameter  # of taker (row) behind maker (column)
         across = np.abs(side[:, None] - side) / self.kind.rotor_diameter
-        width = 0.5 + (0.075 + math.radians(WANDER_DEG)) * down
+        width = 0.4 + 0.085 * down
         taker, maker = np.nonzero((down > CLOSEST_D) & (down < RANGE_D) & (across < REACH * width))
         return maker, taker, down[taker, maker], across[taker, maker]
 
@@ -127,4 +127,4 @@ class Wakes:
         centre = 1.0 - np.sqrt(np.maximum(1.0 - thrust[:, maker] / (8.0 * square), 0.0))
         wide = square + 1.0 / 16.0 + (math.radians(WANDER_DEG) * down) ** 2  # averaged over the disc, and meandering
         overlap = np.exp(-0.5 * across**2 / wide)
-        return centre * np.sqrt(square / wide) * np.sqrt(square / (square + 1.0 / 16.0)) * overlap, overlap
+        return centre * square / np.sqrt(wide * (square + 1.0 / 16.0)) * overlap, overlap

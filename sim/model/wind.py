@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from sim.fleet.farm import Farm
 from sim.model.clock import PAGE_STEPS, SimClock
 from sim.model.events import Event
 from sim.model.noise import Array
-from sim.model.octaves import FEATURES, Octave, Place, bspline, knots
+from sim.model.octaves import Octave, Place, bspline, knots
 from sim.model.turbulence import Turbulence
 from sim.model.wake import Wakes
 from sim.model.weather import SHORTEST_S, Air, Weather
@@ -35,8 +34,11 @@ from sim.model.weather import SHORTEST_S, Air, Weather
 PAGE = PAGE_STEPS
 GRID_S = 60.0  # of what crosses the farm
 OCTAVES = 5  # periods of 10 to 160 min
+FEATURES = 2  # of each of the four patterns that meet at any time
+COMPONENTS = ("along", "across")
 CARRIED = 10.0  # m/s, the wind for which a pattern's length gives its period
 LAG_D = 7.0  # rotor diameters that a change of direction needs to reach the wake of the row before
+LATERAL_M = (40.0,)  # length of lateral turbulence, one process: a vane's
 LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
 STABLE = 0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
 FLOOR = 0.25  # m/s; air is never quite still
@@ -70,7 +72,7 @@ class Wind:
         self._amplitude = np.sqrt(energy / energy.sum())
         h = clock.inner[1]
         self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
-        self._across = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "across")
+        self._across = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M)
         self._turns = 0.0
         self._last: float | None = None
 
@@ -121,7 +123,7 @@ class Wind:
         factor, added = self.wakes.at(felt, air.speed)
         intensity = air.turbulence[:, None]
         usual = self.farm.climate.iref * (0.75 + 3.8 / np.maximum(air.speed, 1.0))
-        along, across = self._crossing(seconds, air)
+        along, across = self._crossing(seconds)
         unrest = (
             self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * np.sqrt(air.turbulence / usual)
         )
@@ -140,38 +142,38 @@ class Wind:
         mean *= factor
         return mean, bearing, spread
 
-    def _crossing(self, seconds: Array, air: Air) -> tuple[Array, Array]:
+    def _crossing(self, seconds: Array) -> tuple[Array, Array]:
         """Changes of 10 min to 3 h along and across the wind at each turbine, unit variance, (times, turbines)."""
         east, north = self.farm.positions.T
         along = np.zeros((len(seconds), self.farm.turbines))
         across = np.zeros_like(along)
         for octave, amplitude in zip(self._octaves, self._amplitude, strict=True):
-            spacing = octave.spacing_s
-            before = np.floor(seconds / spacing).astype(np.int64)
-            first, last = int(before[0]) - 1, int(before[-1]) + 3
-            found = knots(self.seed, "mesoscale", octave, ("along", "across"), self._place, first, last)
-            carrier, heading = self.weather.wind(np.arange(first, last) * spacing)
-            heading = np.radians(heading)
-            turn = -carrier[:, None] * (found.east * np.sin(heading)[:, None] + found.north * np.cos(heading)[:, None])
-            pattern = np.exp(
-                1j * (found.phase[..., None] + found.east[..., None] * east + found.north[..., None] * north)
+            spacing, steps = octave.spacing_s, round(octave.spacing_s / GRID_S)
+            first = math.floor(seconds[0] / spacing)  # the knot at or before the first time
+            spans = math.floor(seconds[-1] / spacing) - first + 1
+            found = knots(
+                self.seed, "mesoscale", octave, COMPONENTS, self._place, first - 1, first + spans + 2, FEATURES
             )
-            weights = bspline(seconds / spacing - before) * amplitude
-            edges = np.r_[np.flatnonzero(np.r_[True, before[1:] != before[:-1]]), len(before)]
-            for start, stop in pairwise(edges):
-                row = int(before[start]) - 1 - first
-                use = slice(row, row + 4)
-                since = seconds[start:stop, None] - np.arange(before[start] - 1, before[start] + 3) * spacing
-                wave = np.exp(-1j * turn[use] * since[..., None]) * weights[start:stop, :, None]  # (times, 4, FEATURES)
-                wave = wave.reshape(stop - start, -1)
-                shape = pattern[use].reshape(4 * FEATURES, -1)
-                strength = found.strength[use]
-                for target, column in ((along, 0), (across, 1)):
-                    cosine = strength[:, :FEATURES, column].reshape(-1)
-                    sine = strength[:, FEATURES:, column].reshape(-1)
-                    complex_strength = (cosine - 1j * sine) * wave
-                    target[start:stop] += np.einsum("tf,fn->tn", complex_strength.real, shape.real)
-                    target[start:stop] -= np.einsum("tf,fn->tn", complex_strength.imag, shape.imag)
+            carrier, heading = self.weather.wind(np.arange(first - 1, first + spans + 2) * spacing)
+            heading = np.radians(heading)
+            turn = carrier[:, None] * (found.east * np.sin(heading)[:, None] + found.north * np.cos(heading)[:, None])
+            phase = found.phase[..., None] + found.east[..., None] * east + found.north[..., None] * north
+            shape = _windows(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
+            x = np.arange(steps) / steps
+            since = (x - np.arange(-1, 3)[:, None]) * spacing  # (4, steps) s after each of the four knots
+            swept = np.lib.stride_tricks.sliding_window_view(turn, 4, axis=0)[:spans]  # (spans, features, 4)
+            angle = swept.transpose(0, 2, 1)[:, :, None] * since[:, :, None]  # (spans, 4, steps, features)
+            weight = (bspline(x) * amplitude).T[:, :, None]
+            cosine, sine = np.cos(angle) * weight, np.sin(angle) * weight
+            skip = round((seconds[0] - first * spacing) / GRID_S)
+            for target, column in ((along, 0), (across, 1)):
+                strength = np.lib.stride_tricks.sliding_window_view(found.strength[..., column], 4, axis=0)[:spans]
+                strength = strength.transpose(0, 2, 1)[:, :, None]  # (spans, 4, 1, 2 * features)
+                even, odd = strength[..., :FEATURES], strength[..., FEATURES:]
+                wave = np.concatenate([even * cosine + odd * sine, odd * cosine - even * sine], axis=-1)
+                wave = wave.transpose(0, 2, 1, 3).reshape(spans, steps, -1)
+                field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
+                target += field[skip : skip + len(seconds)]
         return along, across
 
     def _unwrap(self, first: float, last: float) -> float:
@@ -189,3 +191,11 @@ def _between(values: Array, cell: np.ndarray, part: Array) -> Array:
     result *= part
     result += values[cell]
     return result
+
+
+def _windows(basis: Array, spans: int) -> Array:
+    """(spans, 4 * basis per knot, turbines): of each span the four knots it lies among; a view."""
+    basis = np.ascontiguousarray(basis)
+    each, turbines = basis.shape[1:]
+    shape, (knot, _, column) = (spans, 4 * each, turbines), basis.strides
+    return np.lib.stride_tricks.as_strided(basis, shape, (knot, basis.strides[1], column), writeable=False)
