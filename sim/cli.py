@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS, own_fault
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, LAKE_WRONG, PASS, own_fault
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -87,12 +87,15 @@ def _code_of(error: Exception) -> int:
     from sim.chaos.campaign import WorkerLost
     from sim.chaos.schedule import ScheduleError
     from sim.check import LakeError as UnreadableLake
+    from sim.demo.make import DemoError
     from sim.report.result import ResultError
     from sim.run.directory import DirectoryError
     from sim.run.localstack import StoreError
     from sim.run.verify import NoLake
     from sim.scenario import ScenarioError
 
+    if isinstance(error, DemoError):
+        return LAKE_WRONG if error.lake_wrong else ENVIRONMENT
     if isinstance(error, DirectoryError):
         return ENVIRONMENT if error.environment else INVALID
     if isinstance(error, ScenarioError | ResultError | ScheduleError):
@@ -134,6 +137,16 @@ def _campaign(args: argparse.Namespace) -> int:
     command = shlex.join([*repeat, "--seed", str(seed)])
     options = CampaignOptions(out, args.runs, seed, args.workers, args.overwrite, command, args.line)
     return run_campaign(scenario, options, _Console())
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from sim.demo import command
+
+    made = command.run(args, _Console())
+    judged = f"; judged row by row: {made.verdict.status}" if made.verdict else ""
+    print(f"{made.rows:,} rows of {made.scenario.fleet.turbines:,} turbines in {made.seconds:.0f} s{judged}")
+    print(f"{made.theme.title}: {made.folder / 'README.md'}")
+    return PASS
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -179,6 +192,8 @@ def _store(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from sim.demo.arguments import arguments as demo_arguments
+
     parser = argparse.ArgumentParser(
         prog="windfleet", description="Proves a wind-fleet data pipeline before the fleet exists.", allow_abbrev=False
     )
@@ -222,6 +237,11 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help="one schedule, shrunk if it fails")
     _workers_argument(campaign)
     campaign.set_defaults(command=_campaign)
+
+    demo = commands.add_parser("demo", help="a labelled data set to show: a folder, or S3", allow_abbrev=False)
+    demo_arguments(demo)
+    _workers_argument(demo)
+    demo.set_defaults(command=_demo)
 
     plan = commands.add_parser("plan", help="rows, bytes, objects, time and cost; runs nothing", allow_abbrev=False)
     _scenario_arguments(plan)

@@ -30,7 +30,7 @@ GREEN: Final = "#009E73"
 VERMILLION: Final = "#D55E00"
 INK: Final = "#3b4754"
 GRID: Final = "#e3e8ee"
-_STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -115,7 +115,7 @@ def latency(latencies: Sequence[Latency]) -> str | None:
 
 
 def _style(name: str) -> AbstractContextManager[None]:
-    settings: Any = {**_STYLE, "svg.hashsalt": name}
+    settings: Any = {**STYLE, "svg.hashsalt": name}
     return mpl.rc_context(settings)
 
 

@@ -1,0 +1,45 @@
+"""The asset register of a data set's fleet as Parquet and CSV: one row per turbine, people and exact places included.
+
+It is what the operator's books say, and the one file that holds personal data (all invented, by Faker): the lake holds
+pseudonyms and coarse coordinates in their place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from sim.fleet import assets
+from sim.scenario import Scenario
+
+_PLAIN = (
+    *("turbine_type", "rated_power", "rated_rpm", "hub_height", "serial_number", "installation_date"),
+    *("operator_contact", "technician", "latitude", "longitude"),
+)
+
+
+def write(scenario: Scenario, folder: Path) -> None:
+    """`assets.parquet` and `assets.csv`. Units: `pipeline.config.Asset`. Raises OSError."""
+    table = register(scenario)
+    pq.write_table(table, folder / "assets.parquet")
+    csv.write_csv(table, folder / "assets.csv")
+
+
+def register(scenario: Scenario) -> pa.Table:
+    """One row per turbine: ids, the farm's name, region and time zone, and the plain fields of its asset record."""
+    rows = [
+        {
+            "turbine_id": turbine_id,
+            "farm_id": farm.farm_id,
+            "farm_name": farm.name,
+            "region": farm.region,
+            "time_zone": farm.time_zone,
+            **{name: getattr(asset, name) for name in _PLAIN},
+        }
+        for farm in scenario.fleet.farms
+        for turbine_id, asset in zip(farm.turbine_ids, assets.register(farm, scenario.seed), strict=True)
+    ]
+    return pa.Table.from_pylist(rows)

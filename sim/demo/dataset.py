@@ -1,0 +1,37 @@
+"""A data set that was made: what it is and where it lies; what its README, pictures and realism page are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sim.check.verdict import Verdict
+from sim.demo.themes import Theme
+from sim.run.judgement import Record
+from sim.scenario import Scenario
+
+Layout = Literal["turbine", "farm"]
+
+
+@dataclass
+class Dataset:
+    """`record`: what the run left behind; `seconds`: wall, for all of it; `pictures`: file names in the folder."""
+
+    scenario: Scenario
+    theme: Theme
+    folder: Path
+    layout: Layout
+    record: Record
+    command: str = ""
+    seconds: float = 0.0
+    pictures: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The oracle's; None for a layout that it does not judge."""
+        return self.record.verdict
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.record.shards)

@@ -1,0 +1,127 @@
+"""`windfleet demo`: a labelled data set in a folder, ready to query or to upload.
+
+    DIR/lake/<bucket>/...         what the real pipeline makes of the fleet's rows, in the six buckets' layout
+    DIR/truth/*.parquet           what was put in on purpose, and what the machines and crews did
+    DIR/assets.parquet, .csv      the asset register in the clear: the one file that is not for everybody
+    DIR/README.md, *.png          what is in it, what the story is and how to find it
+    DIR/nodes/<farm>/*.db         the edge nodes' databases, on request
+
+Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and hour, and the oracle
+judges it. `farm` is what table maintenance would leave of it (`sim.run.compact`), for data sets whose own layout would
+be more than MOST_OBJECTS objects.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from pipeline.store import S3ObjectStore
+from sim.demo import assets, pictures, readings, readme, realism
+from sim.demo.dataset import Dataset, Layout
+from sim.demo.themes import Theme
+from sim.model.nodefile import NodeFileError
+from sim.report.terminal import RunProgress
+from sim.report.write import OPERATIONS_FILE
+from sim.run import directory, driver, target
+from sim.run.judgement import Record
+from sim.run.shard import StoreGone
+from sim.run.workers import WorkerDied
+from sim.scenario import Scenario
+from sim.scenario.plan import plan
+
+MOST_OBJECTS: Final = 30_000
+"""More small files than that help nobody: they take minutes to make and to read, and a disk block each."""
+_COMPACT_SHARE: Final = 0.02  # of the objects and their overhead that are left in the farm layout
+
+
+class DemoError(Exception):
+    """A data set cannot be made; the text names the place and the fix. Exit code 3, or 5 when the lake is wrong."""
+
+    def __init__(self, text: str, lake_wrong: bool = False) -> None:
+        super().__init__(text)
+        self.lake_wrong = lake_wrong
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the command line says. `upload`: S3 endpoint that gets a copy; `inspect`: draw the realism page too;
+    `command`: what repeats it."""
+
+    out: Path
+    workers: int
+    overwrite: bool = False
+    nodes: bool = False
+    layout: Layout | None = None
+    upload: target.Options | None = None
+    inspect: bool = False
+    command: str = ""
+
+
+def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
+    """Make the data set. Raises DemoError, DirectoryError, StoreError, LakeError or KeyboardInterrupt; what there is
+    of it by then stays."""
+    planned = plan(scenario)
+    layout = options.layout or ("turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm")
+    lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
+    if options.upload is not None:
+        target.endpoint_of(options.upload)  # refuses what is not allowed before anything is made
+    directory.make(options.out, options.overwrite, scenario.text, round(planned.node_bytes + lake_bytes))
+    begun = time.perf_counter()
+    made = Dataset(scenario, theme, options.out, layout, Record(workers=options.workers), options.command)
+    try:
+        with RunProgress(console) as progress:
+            _drive(made, progress)
+            progress.phase("drawing", None, "")
+            assets.write(scenario, options.out)
+            whole = {turbine.rpartition("-")[0] for event in scenario.events for turbine in event.turbines}
+            farms = readings.read(scenario, options.out / "nodes", sorted(whole))
+            made.pictures = pictures.draw(made, farms)
+            if options.inspect:
+                realism.write(made, farms)
+            if not options.nodes:
+                shutil.rmtree(options.out / "nodes")
+            made.seconds = time.perf_counter() - begun
+            readme.write(made)
+            if options.upload is not None:
+                progress.phase("uploading", None, "objects")
+                _upload(made, options.upload, progress)
+    except (StoreGone, WorkerDied, NodeFileError) as error:
+        raise DemoError(str(error)) from error
+    except OSError as error:
+        raise DemoError(f"{options.out}: cannot be written: {error}") from error
+    return made
+
+
+def _drive(made: Dataset, progress: RunProgress) -> None:
+    """Simulate, deliver into the folder, and have the oracle judge it where it can."""
+    store = target.Options(folder=made.folder / "lake")
+    options = driver.RunOptions(made.folder, made.record.workers, store, compact=made.layout == "farm")
+    with target.opened(store) as opened:
+        driver.drive(made.scenario, options, made.record, opened, progress)
+        (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
+        if made.record.errors:
+            raise DemoError("; ".join(made.record.errors))
+        if made.layout == "turbine":
+            verdict = driver.judge(made.folder, opened.lake, made.record.workers, progress)
+            made.record.verdict = verdict
+            if verdict.status != "pass":
+                found = "; ".join(f"{count} x {kind}" for kind, count in verdict.counts.items())
+                raise DemoError(f"{made.folder}: the oracle does not pass this lake: {found}", lake_wrong=True)
+
+
+def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:
+    """A copy of the lake in the S3 that was named, object for object."""
+    with target.opened(options) as opened:
+        store = S3ObjectStore(opened.endpoint_url)
+        reader = target.Target(folder=made.folder / "lake").lake
+        refs = reader.objects()
+        for ref, body in zip(refs, reader.read(refs), strict=True):
+            if body is not None:
+                store.create(ref.bucket, ref.key, body)
+                progress.advance(1)

@@ -1,0 +1,63 @@
+"""README.md of a data set: what it is, the story in it, what lies where, how it was made. From the data set itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from sim.demo.dataset import Dataset
+from sim.units import format_duration
+
+
+def write(made: Dataset) -> None:
+    """`README.md` in the data set's folder. Raises OSError."""
+    environment = Environment(
+        loader=PackageLoader("sim.demo", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML
+    )
+    text = environment.get_template("README.md.j2").render(**_facts(made))
+    (made.folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _facts(made: Dataset) -> dict[str, object]:
+    scenario, lake = made.scenario, made.folder / "lake"
+    buckets = {}
+    for name in BUCKET_NAMES:
+        sizes = [path.stat().st_size for path in (lake / (BUCKET_PREFIX + name)).rglob("*") if path.is_file()]
+        buckets[BUCKET_PREFIX + name] = (len(sizes), sum(sizes))
+    clock = scenario.clock
+    return {
+        "theme": made.theme,
+        "scenario": scenario,
+        "start": _instant(clock.start_us),
+        "end": _instant(clock.end_us),
+        "every": format_duration(clock.sample_us),
+        "rows": made.rows,
+        "buckets": buckets,
+        "layout": made.layout,
+        "verdict": made.verdict,
+        "labels": labels(made),
+        "pictures": made.pictures,
+        "nodes": (made.folder / "nodes").is_dir(),
+        "command": made.command,
+    }
+
+
+def labels(made: Dataset) -> dict[str, int]:
+    """How often each kind of fault is in `truth/`."""
+    counts: Counter[str] = Counter()
+    for path in sorted((made.folder / "truth").glob("faults-*.parquet")):
+        counts.update(pq.read_table(path, columns=["kind"], partitioning=None).column("kind").to_pylist())
+    return dict(sorted(counts.items()))
+
+
+def _instant(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,40 @@
+"""Themes: scenarios that tell a story, each with the text that says what happened and how a viewer finds it.
+
+A theme is two files of `stories/`: `<name>.yaml`, a scenario as any other, and `<name>.md`, whose first line is its
+title. A theme is added by adding the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "stories"
+DEFAULT: Final = "storm"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """`title`: one line; `story`: Markdown, what happened and how to find it."""
+
+    name: str
+    title: str
+    story: str
+
+    @property
+    def scenario(self) -> Path:
+        return FOLDER / f"{self.name}.yaml"
+
+
+def names() -> list[str]:
+    """All themes, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def theme(name: str) -> Theme:
+    """Raises KeyError for a name that is not in `names()`."""
+    if name not in names():
+        raise KeyError(name)
+    title, _, story = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition("\n")
+    return Theme(name, title.removeprefix("# ").strip(), story.strip())
