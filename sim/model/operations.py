@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -66,7 +67,8 @@ RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
 class Operations:
-    """The operations of one farm over one run. `wind`: hourly wind at hub height (m/s) at UTC microseconds."""
+    """The operations of one farm over one run. `wind(first, count)`: hourly wind at hub height (m/s), by the hour since
+    1970; the farm's weather when absent."""
 
     def __init__(
         self,
@@ -74,21 +76,21 @@ class Operations:
         clock: SimClock,
         seed: int,
         events: Sequence[Event] = (),
-        wind: Callable[[npt.NDArray[np.int64]], Array] | None = None,
+        wind: Callable[[int, int], Array] | None = None,
     ) -> None:
         self.farm, self.clock = farm, clock
         self._seed, self._offshore = seed, offshore(farm)
         self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
         self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
+        self._ahead_s = max(DAY, clock.page * clock.step_s)
         first = month_of(self._start_s) - WARM_UP_MONTHS
         self._months = range(first, month_of(self._end_s + failures.LONGEST_WARNING_S) + 1)
+        planned = range(first, month_of(self._end_s + 2 * self._ahead_s + BEYOND_S) + 1)
+        edges = [int(month_s(number) // HOUR) for number in (*planned, planned[-1] + 1)]
+        wind = wind or Weather(farm, seed, events, clock.start_us).hourly
+        self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
+        self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
         self._world = simpy.Environment(initial_time=month_s(first))
-        self._ahead_s = max(DAY, clock.page * clock.step_s)
-        hour = int(month_s(first) // HOUR)
-        hours = hour + np.arange(int((self._end_s + 2 * self._ahead_s + BEYOND_S) // HOUR) - hour)
-        wind = wind or (lambda times_us: Weather(farm, seed, events, clock.start_us).at(times_us).speed)
-        self._wind = wind(hours * 3_600_000_000)
-        self._calendar = crews.calendar(farm.time_zone, self._offshore, hour, self._wind)
         self._maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
         self._timeline = self._maintenance.timeline
         self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
@@ -166,7 +168,8 @@ class Operations:
             yield self._until(at)
             turbine, component, severity = where
             rests = site.held(turbine) or self._timeline.off_grid(turbine)
-            if severity == RESET and not rests:
+            forgotten = at < self._start_s - DAY and min(uniform[1:]) < RESET_WORKS  # long before the run, no crew came
+            if severity == RESET and not rests and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
             elif severity != RESET and (warning or not site.held(turbine)):
                 self._world.process(self._break(turbine, component, severity, normal, uniform))

@@ -18,9 +18,8 @@ class Timeline:
     """States and limits of a farm's machines. Times are seconds since 1970, told in their order."""
 
     def __init__(self, clock: SimClock, turbines: int) -> None:
-        self._clock = clock
-        self._own = np.zeros(turbines, dtype=np.int8)
-        self._grid = np.zeros(turbines, dtype=np.int8)
+        self._inner, self._start_s = clock.inner, clock.start_us / 1e6
+        self._own, self._grid = [0] * turbines, [0] * turbines
         self._changes: list[tuple[int, int, int]] = []  # inner step, turbine, state
         self._changes_read = 0
         self._state = np.zeros(turbines, dtype=np.int8)
@@ -56,7 +55,7 @@ class Timeline:
 
         Samples must be asked for once and in order.
         """
-        k = self._clock.inner[0]
+        k = self._inner[0]
         begin, end = first * k, last * k
         down = np.repeat(self._state[None, :], end - begin, axis=0)
         while self._changes_read < len(self._changes) and self._changes[self._changes_read][0] < end:
@@ -71,13 +70,13 @@ class Timeline:
         self._state, self._limit = down[-1].copy(), float(limit[-1])
         return down, limit
 
-    def _change(self, now_s: float, turbine: int, state: int, reason: npt.NDArray[np.int8]) -> None:
+    def _change(self, now_s: float, turbine: int, state: int, reason: list[int]) -> None:
         before = self._own[turbine] or self._grid[turbine]
         reason[turbine] = state
         if (shown := self._own[turbine] or self._grid[turbine]) != before:
-            self._changes.append((self._step(now_s), turbine, int(shown)))
+            self._changes.append((self._step(now_s), turbine, shown))
 
     def _step(self, now_s: float) -> int:
         """The first inner step that ends after a time."""
-        k, h = self._clock.inner
-        return int((now_s - self._clock.start_us / 1e6) // h) + k
+        k, h = self._inner
+        return int((now_s - self._start_s) // h) + k

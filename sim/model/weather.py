@@ -40,7 +40,7 @@ FIRST, LAST = 5, 12
 FRONTAL = {8: 0.45, 9: 0.75, 10: 0.48}  # octaves of 1.8, 3.6 and 7.1 days make fronts
 WESTERLIES, TRADES = 11.0, -5.0  # m/s eastward, steering of mid latitudes and tropics
 SYNOPTIC_M = 600e3  # no pattern's correlation reaches farther
-LAGS = (36, 90, 162)  # grid steps: 6, 15 and 27 h that air has been on its way
+LAGS_S = (6 * HOUR, 15 * HOUR, 27 * HOUR)  # that air has been on its way
 GAS, GAS_VAPOUR, GRAVITY, KELVIN = 287.05, 461.5, 9.80665, 273.15
 
 
@@ -97,6 +97,13 @@ class Weather:
         """(speed m/s, direction deg) at UTC seconds, any shape."""
         speed, direction = self._columns(seconds, 2)
         return self._stir(seconds, speed, direction)
+
+    def hourly(self, first: int, hours: int) -> Array:
+        """Wind (m/s) at whole hours since 1970, (hours,): as `wind`, but from a grid of hours, at a sixth of the cost,
+        with fronts a little blurred; for who looks months ahead."""
+        points = np.arange(first, first + hours)
+        speed, direction = self._grid(points, HOUR)[:2]
+        return self._stir(np.asarray(points * HOUR, dtype=np.float64), speed, direction)[0]
 
     def _columns(self, seconds: Array, count: int) -> list[Array]:
         """The first `count` columns of the table at UTC seconds, linear between grid points."""
@@ -157,16 +164,17 @@ class Weather:
                 total[name] += math.sqrt(shares[name][i] / sum(shares[name].values())) * found[:, column]
         return total
 
-    def _grid(self, points: npt.NDArray[np.int64]) -> Array:
+    def _grid(self, points: npt.NDArray[np.int64], step_s: float = GRID_S) -> Array:
         """The six columns at grid points, one after the other, direction wrapped."""
-        climate, back = self.climate, LAGS[-1] + 1
-        longer = np.arange(points[0] - back, points[-1] + 2) * GRID_S
+        lags = [round(lag / step_s) for lag in LAGS_S]
+        climate, back = self.climate, lags[-1] + 1
+        longer = np.arange(points[0] - back, points[-1] + 2) * step_s
         field = self._fields(longer)
         own = slice(back, -1)
         seconds = longer[own]
         month, hour = calendar(seconds, self.farm.longitude, self._south)
         front = field["front"][own]
-        rising = 1.0 / (1.0 + np.exp(-(field["front"][2:] - field["front"][:-2])[back - 1 :] / (2 * GRID_S * 8e-6)))
+        rising = 1.0 / (1.0 + np.exp(-(field["front"][2:] - field["front"][:-2])[back - 1 :] / (2 * step_s * 8e-6)))
         behind = np.tanh(front / (0.6 - 0.55 * rising))  # -1 before the front, 1 behind
         strength = climate.fronts * (1.0 + 0.3 * _wave(month, 1.5, 12.0))
         north, east = field["north"][own], field["east"][own]
@@ -178,7 +186,7 @@ class Weather:
         turn = -1.0 if self._south else 1.0
         direction = np.mod(np.degrees(np.arctan2(-east, -north)) + turn * 28.0 * strength * behind, 360.0)
         sun, neutral = _wave(hour, 13.5, 24.0), 1.0 / (1.0 + (speed / 10.0) ** 2)
-        warm = sum((field["north"][back - lag : len(longer) - 1 - lag] for lag in LAGS), np.zeros_like(seconds)) / 2.0
+        warm = sum((field["north"][back - lag : len(longer) - 1 - lag] for lag in lags), np.zeros_like(seconds)) / 2.0
         temperature = (
             climate.mean_temperature
             - climate.seasonal_temperature * _wave(month, climate.coldest_month, 12.0)
