@@ -88,10 +88,13 @@ def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
     return found
 
 
-def name(found: Mapping[str, float], users: int, generator_per_s: float | None) -> Limit:
-    """What limits a span of load with these figures (rates, lateness, cores), made by at most so many users."""
+def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s: float | None) -> Limit:
+    """What limits a span of load with these figures (rate, lateness, cores), made by at most so many users.
+
+    `kept_up`: whether all that was offered was achieved, not only in this span; of a closed loop nothing is offered.
+    """
     server, client = found.get("cpu.server"), found.get("cpu.client")
-    achieved, offered = found.get("load.achieved_per_s", 0.0), found.get("load.offered_per_s", 0.0)
+    achieved = found.get("load.achieved_per_s", 0.0)
     late_s, held = found.get("load.late.p99", 0.0), found.get("connections.max", 0.0)
     seen = "; ".join(
         f"{who} {_percent(used)}"
@@ -109,7 +112,7 @@ def name(found: Mapping[str, float], users: int, generator_per_s: float | None) 
             f"The load generator: it makes {generator_per_s:,.0f} requests/s before a null store, {achieved:,.0f} here."
         )
         return Limit("generator", text)
-    if achieved >= KEPT_UP * offered and late_s < 0.1:
+    if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
     if held >= users and late_s > 0:
         text = f"The users: all {users} connections are in use and requests start {late_s:.2f} s late (p99); {seen}."

@@ -10,8 +10,12 @@ Least squares of relative residuals (noise grows with throughput) by Levenberg a
 from the quadratic that N / X is. Intervals: parametric bootstrap, relative normal noise around the fitted curve, as
 wide as the larger of what each level's own scatter says and what the fit leaves over. All samples are fitted at once.
 
-Honest where the data say little: an interval of beta that touches 0 means that no peak is claimed; one of alpha that
-touches 0 too, that no limit was seen. Not covered: think time, and loads that change while a level runs.
+Honest where the data say little. A peak is claimed when the interval of beta leaves 0 out, and either throughput was
+seen to fall behind its best level or the law fits as well as the levels are known: a queue before a single server bends
+more sharply than the law can, which it then mistakes for a fall to come. Without a peak, lambda / alpha of a fit with
+beta = 0 is the asymptote, unless the interval of that alpha touches 0 too: then no limit was seen.
+
+Not covered: think time, and loads that change while a level runs.
 """
 
 from __future__ import annotations
@@ -45,10 +49,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit of `lambda_` (per second), `alpha` and `beta`. What the data cannot tell is None.
+    """A fit of `lambda_` (per second), `alpha` and `beta`, and what follows; what the data cannot tell is None.
 
-    peak_users, peak_per_s: where beta is more than 0 beyond doubt. asymptote_per_s: lambda / alpha, where there is no
-    peak and alpha is more than 0 beyond doubt. r2: of the throughputs.
+    r2: of the throughputs.
     """
 
     lambda_: Interval
@@ -76,22 +79,17 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
         raise ValueError(f"a fit of three parameters wants at least {POINTS_MIN} levels, got {len(np.unique(n))}")
     if not (np.all(x > 0) and np.all(n >= 1)):
         raise ValueError("every level must have a user and a throughput of more than 0")
-    best = _solve(n, x[None, :])
-    curve = _model(n, best)[0]
-    left = (x - curve) / curve
-    spread = np.maximum(se / x, np.sqrt(np.sum(left**2) / (len(n) - 3)))
-    noise = rng(seed, "usl", "bootstrap").standard_normal((SAMPLES, len(n)))
-    samples = _solve(n, np.maximum(curve * (1 + spread * noise), 1e-3 * curve))
+    best, samples = _with_samples(n, x, se, seed, coherent=True)
     lambda_, alpha, beta = (_interval(best[0, i], samples[:, i]) for i in range(3))
     peak_users = peak_per_s = asymptote = None
-    if beta.low > _ZERO and alpha.value < 1:
-        with np.errstate(divide="ignore"):
-            at_best, at = (np.sqrt((1 - p[:, 1]) / p[:, 2]) for p in (best, samples))
-        peak_users = _interval(at_best[0], at)
-        tops = _at(np.maximum(at, 1.0), samples)
-        peak_per_s = _interval(_at(np.maximum(at_best, 1.0), best)[0], tops)
-    elif alpha.low > _ZERO:
-        asymptote = _interval(best[0, 0] / best[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO))
+    curve = _model(n, best)[0]
+    if beta.low > _ZERO and alpha.value < 1 and (_falls(n, x, se) or _fits(x, curve, se)):
+        (at_best, top_best), (at, top) = _peak(best), _peak(samples)
+        peak_users, peak_per_s = _interval(at_best[0], at), _interval(top_best[0], top)
+    else:
+        limited, samples = _with_samples(n, x, se, seed, coherent=False)
+        if np.quantile(samples[:, 1], (1 - _CONFIDENCE) / 2) > _ZERO:
+            asymptote = _interval(limited[0, 0] / limited[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO))
     r2 = 1 - float(np.sum((x - curve) ** 2) / max(np.sum((x - x.mean()) ** 2), 1e-300))
     return Fit(lambda_, alpha, beta, peak_users, peak_per_s, asymptote, r2)
 
@@ -109,16 +107,43 @@ def _model(n: Floats, params: Floats) -> Floats:
     return curve
 
 
-def _at(n: Floats, params: Floats) -> Floats:
-    """Throughput (b,) of each row of parameters (b, 3) at its own n (b,)."""
-    rate, alpha, beta = params.T
-    curve: Floats = rate * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
-    return curve
+def _with_samples(n: Floats, x: Floats, se: Floats, seed: int, coherent: bool) -> tuple[Floats, Floats]:
+    """The best parameters (1, 3), and those of SAMPLES draws around their curve (SAMPLES, 3)."""
+    best = _solve(n, x[None, :], coherent)
+    curve = _model(n, best)[0]
+    spread = np.maximum(se / x, np.sqrt(np.sum((x / curve - 1) ** 2) / (len(n) - 3)))
+    noise = rng(seed, "usl", "bootstrap").standard_normal((SAMPLES, len(n)))
+    drawn: Floats = np.maximum(curve * (1 + spread * noise), 1e-3 * curve)
+    return best, _solve(n, drawn, coherent)
 
 
-def _solve(n: Floats, x: Floats) -> Floats:
-    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt, rows apart."""
-    params = _start(n, x)
+def _peak(params: Floats) -> tuple[Floats, Floats]:
+    """Users and throughput (b,) at the peak of each row of parameters (b, 3); without coherency infinity and limit."""
+    rate, alpha, beta = params[:, 0], params[:, 1], np.maximum(params[:, 2], 1e-300)
+    users = np.maximum(np.sqrt((1 - alpha) / beta), 1.0)
+    per_user = (1 - alpha) / users + alpha + beta * (users - 1)  # the denominator over N
+    at: Floats = np.where(params[:, 2] > _ZERO, users, np.inf)
+    return at, rate / np.maximum(per_user, 1e-12)
+
+
+def _falls(n: Floats, x: Floats, se: Floats) -> bool:
+    """Whether the level with most users is below the best one, beyond FLAT and three standard errors."""
+    last, best = int(np.argmax(n)), int(np.argmax(x))
+    return bool(x[best] - x[last] > max(FLAT * x[best], 3 * np.hypot(se[best], se[last])))
+
+
+def _fits(x: Floats, curve: Floats, se: Floats) -> bool:
+    """Whether what the fit leaves over is no more than twice what the levels' own errors explain."""
+    left = np.sqrt(np.sum((x / curve - 1) ** 2) / (len(x) - 3))
+    return bool(left <= 2 * np.sqrt(np.mean((se / x) ** 2)))
+
+
+def _solve(n: Floats, x: Floats, coherent: bool) -> Floats:
+    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt, rows apart.
+
+    Not `coherent`: beta stays 0.
+    """
+    params: Floats = _start(n, x) * np.array([1.0, 1.0, float(coherent)])
     damping = np.full(len(x), 1e-3)
     cost = _cost(n, x, params)
     for _ in range(_ROUNDS):
@@ -129,7 +154,7 @@ def _solve(n: Floats, x: Floats) -> Floats:
         left = (x - curve) / x
         gradient = np.einsum("bnp,bn->bp", jacobian, left)
         stuck = ((params[:, 1:] <= _LOW) & (gradient[:, 1:] < 0)) | ((params[:, 1:] >= _HIGH) & (gradient[:, 1:] > 0))
-        free = np.concatenate((np.ones((len(x), 1)), ~stuck), axis=1)
+        free = np.concatenate((np.ones((len(x), 1)), ~stuck), axis=1) * np.array([1.0, 1.0, float(coherent)])
         jacobian = jacobian * free[:, None, :]
         normal = np.einsum("bnp,bnq->bpq", jacobian, jacobian)
         scale = np.einsum("bpp->bp", normal)

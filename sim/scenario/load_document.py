@@ -131,7 +131,7 @@ class LoadChoice(Section):
     warm_up: Duration = Field(
         default="5s",
         validate_default=True,
-        description="Left out of every figure: of the schedule, each level of the sweep, each rate of the search.",
+        description="Left out of the figures of every phase; a herd, whose beginning is what counts, has none.",
     )
     schedule: tuple[EntryChoice, ...] = Field(default=(), description="Open phases, in order.")
     sweep: SweepChoice | None = Field(default=None)

@@ -143,9 +143,9 @@ def _entry(data: dict[str, Any], entry: dict[str, Any], kind: ScheduleKind, i: i
             yield Finding(path, _beyond(path, f"{rate:g} requests a second", limit))
     warm_up = read(data, ("load", "warm_up"), parse_duration)
     length = _length(data, entry, at)
-    if i == 0 and length and warm_up and warm_up >= length:
-        message = f"load.warm_up: {format_duration(warm_up)} is all of the first stretch, {format_duration(length)}"
-        yield Finding(("load", "warm_up"), f"{message}; nothing of it would be measured")
+    if kind.name != "herd" and length and warm_up and warm_up >= length:
+        message = f"{name(at)}: {format_duration(length)} is all warm-up ({format_duration(warm_up)})"
+        yield Finding(at, f"{message}; nothing of it would be measured")
 
 
 def _users(data: dict[str, Any], load: dict[str, Any]) -> Found:
