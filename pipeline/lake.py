@@ -12,7 +12,7 @@ import ipaddress
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ LIFECYCLE: dict[str, list[dict[str, Any]]] = {stage: entry["lifecycle"] for stag
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
+DELETED_AT_ONCE = 1000  # S3 takes no more
 DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
 ABSENT = {"NoSuchBucket", "404"}
 
@@ -114,6 +115,19 @@ def empty(endpoint_url: str | None) -> int:
                     s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
                     removed += len(keys)
     return removed
+
+
+def remove(endpoint_url: str | None, objects: Iterable[tuple[str, str]]) -> None:
+    """Remove objects named by (bucket, key); one that is not there is no error. Raises LakeError."""
+    s3 = client(endpoint_url)
+    by_bucket: dict[str, list[str]] = {}
+    for name, key in objects:
+        by_bucket.setdefault(name, []).append(key)
+    for name, keys in by_bucket.items():
+        for start in range(0, len(keys), DELETED_AT_ONCE):
+            part = [{"Key": key} for key in keys[start : start + DELETED_AT_ONCE]]
+            with _told_clearly(endpoint_url, name):
+                s3.delete_objects(Bucket=name, Delete={"Objects": part, "Quiet": True})
 
 
 def first_object(endpoint_url: str | None) -> str | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 TIMEOUT_S = 20
+CONNECTIONS = 64
 LIST_PAGE = 1000
 REFUSALS = {"400", "401", "403", "404", "405", "411", "413"}
 PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}  # a 400, but of the way there: try again
@@ -32,13 +33,15 @@ class S3ObjectStore:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
     endpoint_url: None means AWS itself. Credentials come from the standard AWS variables; a loopback endpoint needs
-    none. timeout_s: how long one request may take. Each PUT carries its SHA-256, so that S3 refuses a body that was
-    changed on its way (it costs nothing to speak of: the signature needs the sum anyway).
+    none. timeout_s: how long one request may take. connections: kept open per bucket, for as many threads. Each PUT
+    carries its SHA-256, so that S3 refuses a body that was changed on its way (it costs nothing to speak of: the
+    signature needs the sum anyway).
     """
 
-    def __init__(self, endpoint_url: str | None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, endpoint_url: str | None, timeout_s: float = TIMEOUT_S, connections: int = CONNECTIONS) -> None:
         self._endpoint = endpoint_url
         self._timeout_s = timeout_s
+        self._connections = connections
         self._buckets: dict[str, Bucket] = {}
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
@@ -74,11 +77,11 @@ class S3ObjectStore:
 
     def _bucket(self, name: str) -> Bucket:
         if name not in self._buckets:
-            self._buckets[name] = open_bucket(name, self._endpoint, self._timeout_s)
+            self._buckets[name] = open_bucket(name, self._endpoint, self._timeout_s, self._connections)
         return self._buckets[name]
 
 
-def open_bucket(name: str, endpoint_url: str | None, timeout_s: float) -> Bucket:
+def open_bucket(name: str, endpoint_url: str | None, timeout_s: float, connections: int = CONNECTIONS) -> Bucket:
     """An obstore S3Store without retries of its own. Loopback endpoints work without credentials."""
     options: dict[str, Any] = {
         "region": REGION,
@@ -88,7 +91,7 @@ def open_bucket(name: str, endpoint_url: str | None, timeout_s: float) -> Bucket
     client: ClientConfig = {
         "timeout": f"{round(timeout_s * 1000)}ms",
         "connect_timeout": "5s",
-        "pool_max_idle_per_host": "64",
+        "pool_max_idle_per_host": str(connections),
     }
     if endpoint_url is not None:
         options["endpoint"] = endpoint_url

@@ -1,0 +1,158 @@
+"""Locust's side of a load test: users that make the scenario's requests, on the scenario's schedule.
+
+`windfleet load` runs this file by itself. By hand, with a store that is up (`windfleet store up`):
+
+    locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 --scenario scenarios/load-ramp.yaml
+    locust -f ... --scenario ... --headless -u 32 -r 32             the same without the web interface
+    locust -f ... --scenario ... --processes 4                      or --master here, --worker there
+
+The web interface listens on http://127.0.0.1:8089 only. A start there runs the scenario's whole open schedule once;
+where the scenario has none, every user makes one request after the other until it is stopped. The number of users is
+the cap on requests under way. Batches are made before the web interface comes up. The lake must be empty at first, in
+buckets that windfleet made; each start removes what the last one wrote.
+
+`--processes` and `--master` want as many workers as were said (`--expect-workers`): the nodes are shared out among
+them. Response times are latencies from the intended start. What is not covered by hand: the verdict, the report,
+calibration, limits on rate and time. Locust must be imported before boto3, so nothing else may import this module.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+import locust
+from locust import User, task
+from locust.runners import MasterRunner, WorkerRunner
+
+from sim.load import plan
+from sim.load.session import LEAD_NS, Session
+
+START, DONE = "windfleet-start", "windfleet-done"
+ORPHAN_POLL_S: Final = 1.0
+events: Any = locust.events
+
+
+class Node(User):
+    """Makes whatever request is next in line. How many there are caps how many are under way at once."""
+
+    @task
+    def work(self) -> None:
+        session = self.environment.windfleet.session
+        if session is not None:
+            session.work()
+        gevent.sleep(1.0)  # until Locust ends us
+
+
+class Process:
+    """This process's part: a client with a session, the master that tells when to start, or both in one."""
+
+    def __init__(self, environment: Any, runner: Any) -> None:
+        self._environment, self._runner, self._options = environment, runner, environment.parsed_options
+        self._is_client, self._leads = not isinstance(runner, MasterRunner), not isinstance(runner, WorkerRunner)
+        self.session: Session | None = None
+        self._byhand: Any = None
+        self._done: set[int] = set()
+        events.test_start.add_listener(self._prepare)
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(START, lambda msg, **_: self._begin(msg.data))
+        else:
+            events.spawning_complete.add_listener(self._agree_on_start)
+        if isinstance(runner, MasterRunner):
+            runner.register_message(DONE, lambda msg, **_: self._done.add(msg.data))
+        if self._leads and not self._options.plan:
+            self._be_by_hand()
+        if self._options.plan or self._options.processes:
+            gevent.spawn(self._end_with_parent, os.getppid())
+
+    def _be_by_hand(self) -> None:
+        from sim.load.byhand import ByHand, Refused  # brings boto3
+
+        workers = self._options.expect_workers if self._options.master else 1
+        try:
+            self._byhand = ByHand(self._options.scenario, self._environment.host, workers)
+        except Refused as error:
+            print(f"windfleet: {error}")
+            os._exit(2)
+        events.quitting.add_listener(lambda **_: self._byhand.close())
+
+    def _end_with_parent(self, parent: int) -> None:
+        """A process whose parent has died must not go on making load."""
+        while os.getppid() == parent:
+            gevent.sleep(ORPHAN_POLL_S)
+        os._exit(1)
+
+    def _prepare(self, **_: Any) -> None:
+        """test_start. The master's comes first, and its options reach the workers before their own."""
+        self._done.clear()
+        if self._byhand is not None:
+            self._options.plan = str(self._byhand.next_run(self._runner.target_user_count))
+        if self._is_client:
+            self.session = Session(Path(self._options.plan), self._index(), self._tell)
+
+    def _index(self) -> int:
+        return int(self._runner.worker_index) if isinstance(self._runner, WorkerRunner) else 0
+
+    def _agree_on_start(self, **_: Any) -> None:
+        """spawning_complete: all users are there. Once a phase; more users may be added by hand later."""
+        folder = Path(self._options.plan)
+        if plan.read_started(folder) is not None:
+            return
+        phase = plan.read(folder)
+        started_ns = phase.now_ns() + LEAD_NS
+        plan.write_started(folder, started_ns)
+        if self._is_client:
+            self._begin(started_ns)
+        else:
+            self._runner.send_message(START, started_ns)
+            gevent.spawn(self._end_when_all_are_done, phase)
+
+    def _begin(self, started_ns: int) -> None:
+        assert self.session is not None
+        self.session.start(started_ns)
+        gevent.spawn(self._end_when_done, self.session)
+
+    def _end_when_done(self, session: Session) -> None:
+        session.over.wait()
+        if self._leads:
+            self._end()
+        else:
+            self._runner.send_message(DONE, self._index())
+
+    def _end_when_all_are_done(self, phase: plan.ClientPlan) -> None:
+        """A worker that is lost is not waited for."""
+        while len(self._done) < min(phase.workers, self._runner.worker_count):
+            gevent.sleep(0.05)
+        self._end()
+
+    def _end(self) -> None:
+        if self._options.headless:
+            gevent.spawn(self._runner.quit)
+        else:
+            gevent.spawn(self._runner.stop)
+
+    def _tell(self, kind: str, latency_ms: float, size: int, error: str | None) -> None:
+        events.request.fire(
+            request_type=kind,
+            name=kind,
+            response_time=latency_ms,
+            response_length=size,
+            exception=None if error is None else RuntimeError(error),
+            context={},
+        )
+
+
+def _arguments(parser: Any) -> None:
+    parser.add_argument("--scenario", default="", help="scenario YAML with a load section", include_in_web_ui=False)
+    parser.add_argument("--plan", default="", help="set by windfleet load: a phase's folder", include_in_web_ui=False)
+    parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
+
+
+def _init(environment: Any, runner: Any, **_: Any) -> None:
+    environment.windfleet = Process(environment, runner)
+
+
+events.init_command_line_parser.add_listener(_arguments)
+events.init.add_listener(_init)

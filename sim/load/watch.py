@@ -1,0 +1,103 @@
+"""A phase as it goes: counts so far, and figures over the last WINDOW_S by which it may be ended early.
+
+Fed with journal rows as they are written. What is due and has not ended yet counts in the window with the time it has
+waited so far: a server that stands still shows at once, not when it answers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.load.journal import ABANDONED, ROW, Rows, intended_ns
+from sim.load.phase import WINDOW_S, Phase
+from sim.load.schedule import REQUEST_KINDS
+from sim.measure.thresholds import evaluate
+
+FEWEST: Final = 20
+"""Requests in the window below which no figure is told: a first slow request is no reason to end a phase."""
+_RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+
+class Watch:
+    """`done`: requests that ended, `failed` of them; `size`: bytes of them; `failed_in_a_row`: the latest of them."""
+
+    def __init__(self, phase: Phase, started_ns: int) -> None:
+        self._phase = phase
+        self._due = None if phase.arrivals is None else intended_ns(phase.arrivals, started_ns)
+        self._begun = np.zeros(len(self._due) if self._due is not None else 0, dtype=bool)
+        self._ended = np.zeros_like(self._begun)
+        self._recent: Rows = np.empty(0, dtype=ROW)
+        self.done = self.failed = self.size = self.failed_in_a_row = 0
+
+    def feed(self, rows: Rows) -> None:
+        ended = rows[rows["outcome"] != ABANDONED]
+        bad = ended["outcome"] != 0
+        self.done += len(ended)
+        self.failed += int(bad.sum())
+        self.size += int(ended["bytes"].sum())
+        good = np.flatnonzero(~bad)
+        self.failed_in_a_row = len(ended) - 1 - int(good[-1]) if len(good) else self.failed_in_a_row + len(ended)
+        if self._due is not None:
+            self._begun[rows["number"]] = True
+            self._ended[ended["number"]] = True
+        self._recent = np.concatenate((self._recent, ended))
+
+    @property
+    def all_done(self) -> bool:
+        """Of an open phase: every arrival was made and ended."""
+        return self._due is not None and bool(self._ended.all())
+
+    def backlog(self, now_ns: int) -> int:
+        """Requests that are due and have not started."""
+        return 0 if self._due is None else int(np.count_nonzero((self._due <= now_ns) & ~self._begun))
+
+    def rate_per_s(self, now_ns: int) -> float:
+        """Requests that ended, over the last two seconds."""
+        return float(np.count_nonzero(self._recent["end"] >= now_ns - 2_000_000_000)) / 2
+
+    def window(self, now_ns: int) -> dict[str, float]:
+        """Figures over the last WINDOW_S, seconds and shares; empty while there is too little to tell."""
+        self._recent = self._recent[self._recent["end"] >= now_ns - round(WINDOW_S * 1e9)]
+        late, kinds, latency = self._waiting(now_ns)
+        recent = self._recent
+        if len(recent) + len(kinds) < FEWEST:
+            return {}
+        latency_s = np.concatenate(((recent["end"] - recent["intended"]) / 1e9, latency))
+        late_s = np.concatenate(((recent["start"] - recent["intended"]) / 1e9, late))
+        service_s, kind = (recent["end"] - recent["start"]) / 1e9, np.concatenate((recent["kind"], kinds))
+        bad = int((recent["outcome"] != 0).sum())
+        figures = {
+            "errors.share": bad / len(recent) if len(recent) else 0.0,
+            "load.late.p50": float(np.quantile(late_s, 0.5)),
+            "load.late.p99": float(np.quantile(late_s, 0.99)),
+            "load.backlog.max": float(self.backlog(now_ns)),
+        }
+        for number, name in enumerate(REQUEST_KINDS):
+            figures |= _ranks(f"latency.{name}", latency_s[kind == number])
+            figures |= _ranks(f"service.{name}", service_s[recent["kind"] == number])
+        return figures
+
+    def broken(self, now_ns: int) -> str | None:
+        """The condition of `stop_when` that holds, with the figure's value."""
+        for outcome in evaluate(self._phase.stop_when, self.window(now_ns)):
+            if outcome.passed:
+                return f"{outcome.text} (over the last {WINDOW_S:g} s it was {outcome.value:.3g})"
+        return None
+
+    def _waiting(self, now_ns: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8], npt.NDArray[np.float64]]:
+        """Of what is due and has not ended: lateness of what has not begun, kinds, waits so far."""
+        if self._due is None or self._phase.arrivals is None:
+            return np.empty(0), np.empty(0, dtype=np.int8), np.empty(0)
+        open_ = (self._due <= now_ns) & ~self._ended
+        waits = (now_ns - self._due[open_]) / 1e9
+        return waits[~self._begun[open_]], self._phase.arrivals.kind[open_], waits
+
+
+def _ranks(name: str, values: npt.NDArray[np.float64]) -> Iterable[tuple[str, float]]:
+    return (
+        {f"{name}.{rank}": float(np.quantile(values, q)) for rank, q in _RANKS.items()}.items() if len(values) else ()
+    )
