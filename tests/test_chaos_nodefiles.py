@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pipeline import source
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import RETIRED_NAME, TABLE
 from sim.chaos.campaign import spelled
+from sim.chaos.choice import chosen
 from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, WAL, Fault
 from sim.chaos.memory import MemoryStore
 from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in
@@ -117,21 +119,36 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     now_s, said = 10.0, list[str]()
     faults = ShardFaults(7, "A", [Fault(kind, from_s=10, for_s=5)], lambda: now_s, said.append)
     node, store = EdgeNode(config(), in_use), MemoryStore()
-    with faults.of_files([node], tmp_path / "struck") as tell:
-        assert node.database == tmp_path / "struck" / in_use.name
+    struck = tmp_path / "struck"
+    with faults.files([in_use], struck) as files:
+        assert files.give([node])[0].database == struck / in_use.name
         result = flush(node, store)
-        tell(result)
+        files.tell(result)
     assert said == [kind]
     assert held_up(result) == (kind != WAL)
-    assert node.database == in_use
-    assert not (tmp_path / "struck").exists()
+    assert not struck.exists()
     now_s = 15.0
-    with faults.of_files([node], tmp_path / "struck") as tell:
-        assert node.database == in_use
+    with faults.files([in_use], struck) as files:
+        assert files.give([node])[0].database == in_use
         for result in drive([node], store):
-            tell(result)
+            files.tell(result)
     assert said == [kind]
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
+
+
+def test_a_full_disk_is_no_matter_to_files_without_a_log(in_use: Path, tmp_path: Path) -> None:
+    """Another node of the same process, whose writer must not lose its -shm to a reader that cannot make another."""
+    other = tmp_path / "A-002.db"
+    shutil.copyfile(copy_with_log(in_use, tmp_path / "copy"), other)
+    fault = Fault(DISK_FULL, share=0.5, for_s=5)
+    of_one = [False, True]  # A-002 and not A-001
+    seed = next(s for s in range(99) if [chosen(s, 0, fault, name) for name in ("A-001", "A-002")] == of_one)
+    faults = ShardFaults(seed, "A", [fault], lambda: 0.0, lambda kind: None)
+    nodes = [EdgeNode(config(), in_use), EdgeNode(config("A-002"), other)]
+    with faults.files([in_use, other], tmp_path / "struck") as files:
+        sound, _ = files.give(nodes)
+        assert source.read(sound.database, 0, 10).num_rows == 3
+        assert sound.database != in_use
 
 
 @pytest.fixture(scope="module")

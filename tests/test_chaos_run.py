@@ -32,7 +32,7 @@ faults:
   - {kind: node.crash, share: 5%}
   - {kind: node.offline, share: 60%, from: 90s, for: 60s}
   - {kind: node.busy, share: 60%, from: 170s, for: 20s}
-  - {kind: node.wal, share: 70%, from: 50s, for: 20s, farms: [G]}
+  - {kind: node.wal, from: 50s, for: 20s, farms: [G]}
   - {kind: node.disk-full, share: 70%, from: 50s, for: 20s, farms: [B]}
   - {kind: node.second-writer, share: 40%}
   - {kind: farm.uplink, farms: [G], from: 100s, for: 70s}

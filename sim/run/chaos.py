@@ -58,42 +58,28 @@ class ShardFaults:
         return off
 
     @contextlib.contextmanager
-    def of_files(self, nodes: Sequence[EdgeNode], folder: Path) -> Iterator[Callable[[Delivered | Failed], None]]:
-        """Nodes read their files as the faults of files have them, in `folder`, as long as the block lasts.
+    def files(self, originals: Sequence[Path], folder: Path) -> Iterator[NodeFiles]:
+        """Nodes' files as faults have them for the length of a block: copies in `folder`, or the originals.
 
-        What is yielded is to be told each result: a fault counts when it struck. Raises OSError, sqlite3.Error.
+        On a full disk all are copies, and those of sound nodes without a log: this very process is their writer, too,
+        and its -shm must be kept out of it. Raises OSError, sqlite3.Error.
         """
-        spells = {node.config.turbine_id: self._spell(node.config.turbine_id) for node in nodes}
+        spells = {path.stem: self._spell(path.stem) for path in originals}
         kinds = set(spells.values())
-        if kinds <= {None}:
-            yield lambda result: None
-            return
-
-        def tell(result: Delivered | Failed) -> None:
-            kind = spells.get(result.node.config.turbine_id)
-            held_up = isinstance(result, Failed) and isinstance(result.error, SourceBusy)
-            if kind is not None and held_up == (kind != WAL):
-                self._fired(kind)
-
-        originals = [node.database for node in nodes]
+        paths = {path.stem: path for path in originals}
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             holder = stack.enter_context(Holder()) if BUSY in kinds else None
-            try:
-                for node in nodes:
-                    kind = spells[node.config.turbine_id]
-                    if kind is not None or DISK_FULL in kinds:
-                        node.database = copy_with_log(node.database, folder)
-                    if kind is None and DISK_FULL in kinds:
-                        fold_in(node.database)  # this very process is their writer: its -shm must be kept out of this
-                    if holder is not None and kind == BUSY:
-                        holder.hold(node.database)
-                if DISK_FULL in kinds:
-                    stack.enter_context(disk_full())
-                yield tell
-            finally:
-                for node, original in zip(nodes, originals, strict=True):
-                    node.database = original
+            for turbine, kind in spells.items():
+                if kind is not None or DISK_FULL in kinds:
+                    paths[turbine] = copy_with_log(paths[turbine], folder)
+                if kind is None and DISK_FULL in kinds:
+                    fold_in(paths[turbine])
+                if holder is not None and kind == BUSY:
+                    holder.hold(paths[turbine])
+            if DISK_FULL in kinds:
+                stack.enter_context(disk_full())
+            yield NodeFiles(paths, spells, self._fired)
 
     def _spell(self, turbine: str) -> str | None:
         return next((kind for kind in OF_FILES if self._chosen(kind, turbine)), None)
@@ -119,6 +105,26 @@ class ShardFaults:
             for number, fault in self._faults
             if chosen(self._seed, number, fault, turbine)
         )
+
+
+class NodeFiles:
+    """Where nodes find their files in one flush, and what befell them. `paths`: by turbine."""
+
+    def __init__(self, paths: dict[str, Path], spells: dict[str, str | None], fired: Callable[[str], None]) -> None:
+        self._paths, self._spells, self._fired = paths, spells, fired
+
+    def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
+        """The same nodes, set to read there."""
+        for node in nodes:
+            node.database = self._paths[node.config.turbine_id]
+        return nodes
+
+    def tell(self, result: Delivered | Failed) -> None:
+        """A node's result, by which a fault counts as fired: it was held up, or went on by the log."""
+        kind = self._spells[result.node.config.turbine_id]
+        held_up = isinstance(result, Failed) and isinstance(result.error, SourceBusy)
+        if kind is not None and held_up == (kind != WAL):
+            self._fired(kind)
 
 
 class _Life:

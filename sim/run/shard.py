@@ -42,10 +42,11 @@ from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
 from sim.measure.histogram import Histogram
 from sim.model.clock import SimClock
+from sim.model.events import Event
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
-from sim.run.chaos import ShardFaults
+from sim.run.chaos import NodeFiles, ShardFaults
 from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
 from sim.run.uplink import FarmUplink
@@ -88,6 +89,8 @@ class ShardPlan:
     faults: tuple[Fault, ...] = ()
     proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
     timeout_s: float = TIMEOUT_S
+    events: tuple[Event, ...] = ()
+    resume_rows: int = 0  # made by a worker that was killed: its place is taken there, a node does not lose its rows
 
 
 @dataclass
@@ -133,7 +136,7 @@ class _Shard:
         self._plan, self._store, self._tell, self._stopped, self._fired = plan, store, tell, stopped, fired
         self._sleep = sleep
         self._env = simpy.Environment()
-        self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults)
+        self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
         settings = plan.pipeline
         self._configs = node_configs(
             plan.farm, plan.seed, settings.flush_every_s, settings.window_s, settings.allowed_lateness_s
@@ -183,7 +186,7 @@ class _Shard:
                 yield self._env.timeout(max(0.0, clock.seconds(last - 1) - self._env.now))
                 self._simulate(writer, made, last)
                 made = last
-            if made < clock.samples:
+            if made < clock.samples and self.result.rows >= self._plan.resume_rows:
                 arrivals += self._flush(pool)
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
         arrivals += self._drain(pool)
@@ -214,10 +217,10 @@ class _Shard:
             self._tell_time()
         delivered: list[Delivered] = []
         last = ""
-        with self._second_writer(until_us):
+        with self._files() as files, self._second_writer(files, until_us):
             for _ in range(LIVES):
                 try:
-                    self._deliver(pool, until_us, delivered)
+                    self._deliver(pool, until_us, files, delivered)
                     break
                 except Crash as crash:
                     self._begin_life()
@@ -228,18 +231,21 @@ class _Shard:
         delivered.sort(key=lambda d: (d.node.config.turbine_id, d.first_id))  # the order of wall time is not ours
         return [self._uplink.send(d.bytes, d.event_us) for d in delivered]
 
-    def _deliver(self, pool: ThreadPoolExecutor, until_us: int | None, delivered: list[Delivered]) -> None:
+    def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
+        paths = [node.database for node in self._fresh()]
+        return self._faults.files(paths, self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}")
+
+    def _deliver(
+        self, pool: ThreadPoolExecutor, until_us: int | None, files: NodeFiles, delivered: list[Delivered]
+    ) -> None:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
         out_of_reach = 0
         wanted = not self._faults.keeps_out()
-        nodes = self._switched_on()
-        with (
-            self._faults.of_files(nodes, self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}") as tell,
-            contextlib.closing(run(nodes, self._seen, self, pool, until_us)) as results,
-        ):
+        nodes = files.give(self._switched_on())
+        with contextlib.closing(run(nodes, self._seen, self, pool, until_us)) as results:
             for result in results:
                 self._check_stop()
-                tell(result)
+                files.tell(result)
                 if isinstance(result, Failed):
                     self.result.undelivered[result.node.config.turbine_id] = str(result.error)
                     out_of_reach = out_of_reach + 1 if isinstance(result.error, Unavailable) else 0
@@ -261,7 +267,7 @@ class _Shard:
         return on
 
     @contextlib.contextmanager
-    def _second_writer(self, until_us: int | None) -> Iterator[None]:
+    def _second_writer(self, files: NodeFiles, until_us: int | None) -> Iterator[None]:
         """Another process that delivers for some of the nodes, side by side with ours, as long as the block lasts."""
         if not self._second:
             yield
@@ -269,7 +275,7 @@ class _Shard:
 
         def write() -> None:
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
-                for result in run(self._second, self._faults.line(self._store), self, pool, until_us):
+                for result in run(files.give(self._second), self._faults.line(self._store), self, pool, until_us):
                     if isinstance(result, Delivered):
                         self._fired(SECOND_WRITER)
 
@@ -319,7 +325,9 @@ class _Shard:
         faults = self._model.truth()
         self.result.faults = faults.num_rows
         pq.write_table(faults, folder / f"faults-{self._plan.farm.farm_id}.parquet")
-        pq.write_table(self._model.states(), folder / f"states-{self._plan.farm.farm_id}.parquet")
+        model, farm = self._model, self._plan.farm.farm_id
+        for name, table in (("states", model.states()), ("operations", model.orders()), ("wear", model.wear())):
+            pq.write_table(table, folder / f"{name}-{farm}.parquet")
 
 
 def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired) -> ShardResult:
@@ -327,7 +335,7 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are written in any case.
     """
-    recorder = Recorder(plan.farm.farm_id)
+    recorder = Recorder(plan.run_dir, plan.farm.farm_id)
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
     bare = FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.endpoint_url, plan.timeout_s)
@@ -340,7 +348,7 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
     except StoreGone as error:
         shard.result.error = str(error)
     finally:
-        recorder.write(plan.run_dir)
+        recorder.close()
     shard.result.wall_s = time.perf_counter() - begun
     shard.result.memory_peak_bytes = _memory_peak_bytes()
     return shard.result

@@ -3,7 +3,8 @@
 Each worker has a pool, a queue and an event of its own, so that one that is killed takes nothing with it: not the work
 of another, not a lock that others wait for. A worker that dies by itself ends the run; one that a fault of the scenario
 kills (a real SIGKILL from here) is replaced, and its shard runs again from the start: the simulation is the
-same again, its node files are written anew, and the lake goes on from the checkpoints.
+same again, its node files are written anew, and once they are as long as they were the lake goes on from the
+checkpoints.
 
 Workers are spawned, not forked (threads and sockets do not survive a fork). They ignore Ctrl-C, which reaches the whole
 process group: the parent alone decides, sets `stop`, and gives them STOP_WITHIN_S to write what they know before it
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.context import SpawnContext
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +151,8 @@ def run_all(
                     if worker.killed and isinstance(worker.future.exception(), BrokenProcessPool):
                         struck.fired[KILL] += 1
                         progress(-worker.made, -worker.delivered)
-                        waiting.append(worker.plan)
+                        made = max(worker.plan.resume_rows, worker.made)
+                        waiting.append(replace(worker.plan, resume_rows=made))
                         continue
                     results.append(worker.future.result())
                     if results[-1].error is not None:
