@@ -1,13 +1,15 @@
-"""The model of one farm: wind to machines to sensors to rows, in farm-wide blocks, with the truth of what was injected.
+"""The model of one farm: wind to machines to sensors to rows, in farm-wide blocks, with the truth of what was
+injected.
 
     model = FarmModel(farm, clock, seed, data_faults)
     model.start(env)
     while ...: env.run(until=clock.seconds(last)); block = model.block(first, last)
 
-SimPy owns the operating states (`failure`); everything else is arrays of (samples, turbines). Randomness comes in fixed
-pages of samples, and what passes from sample to sample does so one sample at a time; so how the run is cut into blocks
-changes nothing, nor does which other farms exist. Data depend on the clock's start and step, and, through the
-schedule of data faults, on its length.
+SimPy owns the operating states (`operations`); everything else is arrays of (inner steps, turbines), of which a
+sample is the mean (`sample`; states: the longest). Randomness comes in fixed pages of samples, what is slow at fixed
+ticks, and what passes from step to step does so one step at a time; so how the run is cut into blocks changes
+nothing, nor does which other farms exist. Weather and operations are the same year for every run; the rest depends on
+the clock's start and step, and, through the schedule of data faults, on its length.
 """
 
 from __future__ import annotations
@@ -23,15 +25,24 @@ from pipeline.records import CHANNEL_NAMES, STATES
 from sim.fleet.farm import Farm
 from sim.model.block import Block
 from sim.model.clock import SimClock
-from sim.model.failure import Outages
+from sim.model.events import Event
 from sim.model.faults import DataFault, inject, schedule, truth
 from sim.model.noise import Array
+from sim.model.operations import Operations
+from sim.model.orders import WEAR
 from sim.model.recorder import Recorder
+from sim.model.sample import longest, means, steps
 from sim.model.sensor import Sensors
+from sim.model.spells import Spells
 from sim.model.thermal import Thermal
 from sim.model.turbine import Turbines
 from sim.model.vibration import Vibration
 from sim.model.wind import Wind, WindPage
+
+States = npt.NDArray[np.int8]
+
+CELLS = 12_000  # steps times turbines computed at once: what the processor's cache holds
+ICED = 0.1  # ice on blades from which on it is told: some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
 STATE_LOG = pa.schema(
@@ -47,24 +58,31 @@ STATE_LOG = pa.schema(
 class FarmModel:
     """One farm over one run."""
 
-    def __init__(self, farm: Farm, clock: SimClock, seed: int, data_faults: Sequence[DataFault] = ()) -> None:
+    def __init__(
+        self,
+        farm: Farm,
+        clock: SimClock,
+        seed: int,
+        data_faults: Sequence[DataFault] = (),
+        events: Sequence[Event] = (),
+    ) -> None:
         self.farm, self.clock = farm, clock
-        self._wind = Wind(farm, clock, seed)
-        self._outages = Outages(farm, clock, seed)
-        self._turbines = Turbines(farm, seed, clock.step_s)
-        self._thermal = Thermal(farm, seed, clock.step_s)
+        step_s = clock.inner[1]
+        self._wind = Wind(farm, clock, seed, events)
+        self._operations = Operations(farm, clock, seed, events)
+        self._turbines = Turbines(farm, seed, step_s, clock.start_us / 1e6)
+        self._thermal = Thermal(farm, seed, step_s)
         self._vibration = Vibration(farm, seed)
-        self._sensors = Sensors(farm, seed)
+        self._sensors = Sensors(farm, clock, seed)
         self._events = schedule(farm, clock, seed, data_faults)
         self._recorder = Recorder(farm, clock, seed, self._events)
         self._page: tuple[int, WindPage, Array] | None = None
         self._next = 0
-        self._last_status: npt.NDArray[np.int8] | None = None
-        self._changes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int8]]] = []
+        self._states, self._iced = Spells(clock), Spells(clock)
 
     def start(self, env: simpy.Environment) -> None:
         """Register the farm's SimPy processes; `env.now` is seconds since the clock's start."""
-        self._outages.start(env)
+        self._operations.start(env)
 
     def block(self, first: int, last: int) -> Block:
         """Samples first..last-1, following on the block before; the environment has reached clock.seconds(last-1)."""
@@ -73,12 +91,14 @@ class FarmModel:
         self._next = last
         values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))
         status = np.empty((self.farm.turbines, last - first), dtype=np.int8)
-        clock_page = self.clock.page
-        for low in range(first - first % clock_page, last, clock_page):
-            start, stop = max(low, first), min(low + clock_page, last)
+        iced = np.empty_like(status)
+        page = self.clock.page
+        for low in range(first - first % page, last, page):
+            start, stop = max(low, first), min(low + page, last)
             part = slice(start - first, stop - first)
-            self._samples(start, stop, values[:, :, part], status[:, part])
-        self._log_states(status, first)
+            self._samples(start, stop, values[:, :, part], status[:, part], iced[:, part])
+        self._states.note(status, first)
+        self._iced.note(iced, first)
         inject(self._events, values, first)
         return self._recorder.record(values, status, first)
 
@@ -88,55 +108,86 @@ class FarmModel:
 
     def states(self) -> pa.Table:
         """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final at the end."""
-        turbine, sample, state = (np.concatenate(parts) for parts in zip(*self._changes, strict=True))
-        order = np.lexsort((sample, turbine))
-        turbine, sample, state = turbine[order], sample[order], state[order]
-        until = np.append(sample[1:], self._next)
-        until[np.append(turbine[1:] != turbine[:-1], True)] = self._next
-        step, start = self.clock.sample_us, self.clock.start_us
+        spells = self._states.table()
         return pa.table(
             {
-                "turbine_id": pa.array(np.array(self.farm.turbine_ids)[turbine]),
-                "state": pa.array(np.array(STATES)[state]),
-                "from": pa.array(start + sample * step, _TIME),
-                "to": pa.array(start + until * step, _TIME),
+                "turbine_id": self._ids(spells["turbine"]),
+                "state": pa.array(np.array(STATES)[spells["value"]]),
+                "from": pa.array(spells["from"], _TIME),
+                "to": pa.array(spells["to"], _TIME),
             },
             schema=STATE_LOG,
         )
 
-    def _samples(self, start: int, stop: int, values: Array, status: npt.NDArray[np.int8]) -> None:
-        """Fill (channels, turbines, samples) and (turbines, samples) for samples of one page."""
-        index, k = start // self.clock.page, self.clock.inner[0]
+    def orders(self) -> pa.Table:
+        """Every work order of the run, schema orders.ORDERS; final at the end."""
+        return self._operations.log()
+
+    def wear(self) -> pa.Table:
+        """What is wrong with machines that run: wear that shows, and ice on blades; schema orders.WEAR; final at the
+        end."""
+        spells = self._iced.table()
+        on = spells["value"] > 0
+        ice = pa.table(
+            {
+                "turbine_id": self._ids(spells["turbine"][on]),
+                "kind": pa.array(np.full(on.sum(), "machine.ice")),
+                "channel": pa.nulls(on.sum(), pa.string()),
+                "from": pa.array(spells["from"][on], _TIME),
+                "to": pa.array(spells["to"][on], _TIME),
+                "rows": pa.array(spells["rows"][on], pa.int64()),
+                "fails_at": pa.nulls(on.sum(), _TIME),
+            },
+            schema=WEAR,
+        )
+        return pa.concat_tables([self._operations.wear_log(), ice])
+
+    def _ids(self, turbine: npt.NDArray[np.intp]) -> pa.Array:
+        return pa.array(np.array(self.farm.turbine_ids)[turbine], pa.string())
+
+    def _samples(self, start: int, stop: int, values: Array, status: States, iced: States) -> None:
+        """Fill (channels, turbines, samples), (turbines, samples) and, 0 or 1, the same, for samples of one page."""
+        page, k = self.clock.page, self.clock.inner[0]
+        index = start // page
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
-        _, page, noise = self._page
-        at = slice(start - index * self.clock.page, stop - index * self.clock.page)
-        means = [each.reshape(-1, k, *each.shape[1:]).mean(axis=1) for each in (page.speed, page.direction)]
-        wind, air = means[0][at], page.air.temperature[k - 1 :: k][at]
-        down, limit = self._outages.states(start, stop)
-        machine = self._turbines.advance(wind, down, limit)
-        nacelle, generator, gearbox = self._thermal.advance(air, machine.load, machine.rotor_rpm)
-        true = {
-            "wind_speed": wind,
-            "wind_direction": means[1][at],
-            "rotor_rpm": machine.rotor_rpm,
-            "blade_pitch": machine.pitch,
-            "power_output": machine.power,
-            "temperature": nacelle,
-            "ambient_temperature": air[:, None],
-            "generator_temperature": generator,
-            "gearbox_temperature": gearbox,
-            "vibration_level": self._vibration.level(machine.rotor_rpm, machine.load),
-        }
-        for channel, name in enumerate(CHANNEL_NAMES):
-            values[channel] = self._sensors.read(name, true[name], noise[channel, at]).T
-        status[:] = machine.status.T
+        at_once = max(1, CELLS // (k * self.farm.turbines))
+        for low in range(start, stop, at_once):
+            high = min(low + at_once, stop)
+            true, state, ice = self._machines(low, high, self._page[1])
+            noise = self._page[2][:, low - index * page : high - index * page]
+            part = slice(low - start, high - start)
+            for channel, name in enumerate(CHANNEL_NAMES):
+                values[channel, :, part] = self._sensors.read(name, true[name], noise[channel]).T
+            status[:, part] = state.T
+            iced[:, part] = 0 if ice is None else (ice > ICED).T
 
-    def _log_states(self, status: npt.NDArray[np.int8], first: int) -> None:
-        """Note where states change: the truth of `states` is what the status column says."""
-        before = np.empty_like(status)
-        before[:, 1:] = status[:, :-1]
-        before[:, 0] = -1 if self._last_status is None else self._last_status
-        turbine, sample = np.nonzero(status != before)
-        self._changes.append((turbine, sample + first, status[turbine, sample]))
-        self._last_status = status[:, -1].copy()
+    def _machines(self, low: int, high: int, page: WindPage) -> tuple[dict[str, Array], States, Array | None]:
+        """What is true in the samples low..high-1 of one page: channels, states, and ice on blades."""
+        k = self.clock.inner[0]
+        first, before = low * k, low // self.clock.page * self.clock.page * k
+        wind = steps(page, first - before, high * k - before)
+        down, limit = self._operations.states(low, high)
+        wear = self._operations.wear(low, high)
+        machine = self._turbines.advance(first, wind, down, limit, wear)
+        middles = np.arange(low, high, dtype=np.float64) * k + (k - 1) / 2
+        nacelle, winding, gearbox, ambient = self._thermal.advance(
+            first, wind.air.temperature, machine.load, machine.rotor_rpm, wear, middles
+        )
+        rotor, load = means(machine.rotor_rpm, k), means(machine.load, k)
+        ice = None if machine.ice is None else means(machine.ice, k)
+        true = {
+            "wind_speed": means(machine.wind, k),
+            "wind_direction": means(machine.direction, k),  # unwrapped: as good as a circular mean
+            "rotor_rpm": rotor,
+            "blade_pitch": means(machine.pitch, k),
+            "power_output": means(machine.power, k),
+            "temperature": nacelle,
+            "ambient_temperature": ambient,
+            "generator_temperature": winding,
+            "gearbox_temperature": gearbox,
+            "vibration_level": self._vibration.level(
+                rotor, load, means(wind.air.turbulence, k), wear, ice, self._turbines.ice.uneven
+            ),
+        }
+        return true, longest(machine.status, k), ice

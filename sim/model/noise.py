@@ -19,10 +19,12 @@ def blend(step_s: float, memory_s: float) -> float:
 
 
 def autoregress(white: Array, state: Array, keep: Array) -> Array:
-    """AR(1) in place: x[t] = keep * x[t-1] + white[t]; `white` (steps, columns) becomes x. Returns the last x."""
+    """AR(1) in place: x[t] = keep * x[t-1] + white[t]; `white` (steps, columns) becomes x. Returns the last x.
+
+    `keep` is (columns,), or (steps, columns) when the memory changes."""
     carried = np.empty_like(state)
-    for row in white:
-        np.multiply(state, keep, out=carried)
+    for row, kept in zip(white, np.broadcast_to(keep, white.shape), strict=True):
+        np.multiply(state, kept, out=carried)
         row += carried
         state = row
     return state.copy()

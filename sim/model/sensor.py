@@ -1,11 +1,15 @@
 """From what is true to what a sensor says: noise, limits, resolution. One table of figures for all channels.
 
-The noise of every channel that could be taken for stuck is at least five steps of its resolution, so that a healthy
-sensor does not repeat a value for a minute. A rotor sensor counts pulses: below its threshold it reads exactly 0.
+Noise is that of a sample of one second; it is white, so a mean over a longer step has less, and as loggers do, is
+kept with more digits. The noise of every channel that could be taken for stuck is at least five steps of its
+resolution, whatever the sampling step, so that a healthy sensor does not repeat a value for a minute. A rotor sensor
+counts pulses: below its threshold it reads exactly 0. An anemometer's noise is mostly the turbulence behind the
+blades, and grows with the wind.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +17,16 @@ import numpy as np
 from pipeline.records import CHANNEL_NAMES
 from sim import seeds
 from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
 from sim.model.noise import Array
 from sim.model.turbine import CEILING
-from sim.model.wind import PAGE
 
 ROTOR_THRESHOLD_RPM = 0.3
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """Standard deviation of the noise, absolute and as a share of the reading, and steps per unit."""
+    """Standard deviation of the noise over one second, absolute and as a share of the reading, and steps per unit."""
 
     noise: float
     relative: float
@@ -30,7 +34,7 @@ class Sensor:
 
 
 SENSORS = {
-    "wind_speed": Sensor(0.08, 0.0, 100),
+    "wind_speed": Sensor(0.08, 0.025, 100),
     "wind_direction": Sensor(1.5, 0.0, 10),
     "rotor_rpm": Sensor(0.05, 0.0, 100),
     "blade_pitch": Sensor(0.05, 0.0, 100),
@@ -46,35 +50,43 @@ SENSORS = {
 class Sensors:
     """The sensors of one farm. Noise comes in pages of samples, each with a generator of its own."""
 
-    def __init__(self, farm: Farm, seed: int) -> None:
-        self.farm, self.seed = farm, seed
+    def __init__(self, farm: Farm, clock: SimClock, seed: int) -> None:
+        self.farm, self.clock, self.seed = farm, clock, seed
         self.rated_power = farm.turbine_type.rated_power
+        self._quieter = 1.0 / math.sqrt(max(1.0, clock.step_s))
+        self._finer = finer(clock.step_s)
 
     def noise(self, page: int) -> Array:
-        """Standard normal noise of a page, (channels, PAGE, turbines)."""
+        """Standard normal noise of a page, (channels, samples, turbines)."""
         draw = seeds.rng(self.seed, "sensor", self.farm.farm_id, page)
-        return draw.standard_normal((len(CHANNEL_NAMES), PAGE, self.farm.turbines))
+        return draw.standard_normal((len(CHANNEL_NAMES), self.clock.page, self.farm.turbines))
 
     def read(self, name: str, true: Array, noise: Array) -> Array:
         """What one channel's sensors say of the true values; both (samples, turbines); `noise` is used up."""
         sensor = SENSORS[name]
         scale = self.rated_power if name == "power_output" else 1.0
         if sensor.relative:
-            noise *= sensor.noise * scale + sensor.relative * np.abs(true)
+            noise *= sensor.noise * scale * self._quieter + (sensor.relative * self._quieter) * np.abs(true)
         else:
-            noise *= sensor.noise * scale
+            noise *= sensor.noise * scale * self._quieter
         reading = noise
         reading += true
         if name == "rotor_rpm":
             reading *= true >= ROTOR_THRESHOLD_RPM
-        elif name == "wind_speed":
-            np.maximum(reading, 0.0, out=reading)
+        elif name in ("wind_speed", "vibration_level"):
+            np.abs(reading, out=reading)
         elif name == "power_output":
             np.minimum(reading, CEILING * self.rated_power, out=reading)
-        reading *= sensor.steps
+        steps = sensor.steps * self._finer
+        reading *= steps
         np.rint(reading, out=reading)
         if name == "wind_direction":
-            np.mod(reading, 360.0 * sensor.steps, out=reading)
-        reading /= sensor.steps
+            np.mod(reading, 360.0 * steps, out=reading)
+        reading /= steps
         reading += 0.0  # no negative zeros
         return reading
+
+
+def finer(step_s: float) -> int:
+    """How many times finer a mean over a step is told than a sample of a second."""
+    return int(10 ** math.ceil(math.log10(max(1.0, math.sqrt(step_s))) - 1e-9))

@@ -1,21 +1,60 @@
-"""Temperatures: nacelle air, generator winding and gearbox oil, each above ambient by a lagged share of what heats it.
+"""Temperatures: nacelle air, generator winding, gearbox oil. Heat in by losses, heat out by cooling that switches.
 
-Rises at full load are nacelle 17 K, generator 65 K, gearbox 42 K, with time constants of 20, 12 and 30 minutes: usual
-values of machines of this size, chosen so that a healthy machine in a 40 degC summer stays under the alarms of
-`pipeline.records`. Direct-drive machines report their main bearing as gearbox.
+Each body is one heat capacity (lumped, e.g. Incropera, Fundamentals of Heat and Mass Transfer, ch. 5):
+C dT/dt = Q - G (T - sink), integrated exactly over a tick in which Q and G stand still. Q and G are told in
+kelvin: Q is the rise over the sink that the losses would make at G = 1.
 
-Does not cover: cooling failures, icing, cold starts with preheating.
+- Winding: copper losses with the square of the load, iron and friction with speed; the pump of the cooling circuit
+  starts a second stage at 70 degC and stops it at 60.
+- Oil: gear friction with speed and load. A thermostat lets it past the cooler below 45 degC and all through it from
+  60 on; two fans with hysteresis above. A heater keeps a resting machine's oil from freezing stiff. What is read is
+  the oil at the bearing: it shows the friction of worn bearings and teeth by itself. Direct-drive machines report
+  their main bearing as gearbox.
+- Nacelle: the losses of all, through walls, and louvres and fans from 28 degC on.
+
+Levels are those of published SCADA sets of 2 MW machines (Kelmarsh and Penmanshiel, La Haute Borne, EDP): oil 50-65
+degC under load, winding 60-110, nacelle 10-20 K above ambient; and such that a healthy machine stays under the alarms
+of `pipeline.records` in a 40 degC summer. A worn generator, gearbox, main bearing or cooling system runs hotter.
+
+Does not cover: sun on the nacelle, water and converter temperatures, derating.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 import numpy as np
+import numpy.typing as npt
 
 from sim import seeds
 from sim.fleet.farm import Farm
-from sim.model.noise import Array, blend, lag
+from sim.model.noise import Array, blend
+from sim.model.slow import Draws, Slow
+from sim.model.wear import Wear
 
-MEMORY_S = (1200.0, 720.0, 1800.0)  # nacelle, generator, gearbox
+Mask = npt.NDArray[np.bool_]
+
+TICK_S: Final = 120.0
+SETTLED_TICKS: Final = 240  # before the run: what the machine did until then is taken to be what it does first
+
+WINDING_S, OIL_S, NACELLE_S = 1500.0, 2400.0, 2400.0  # heat capacity: time constants at G = 1
+WINDING_HEAT: Final = (3.0, 6.0, 95.0)  # K: always, with speed, with load squared
+WINDING_STAGE: Final = (60.0, 70.0, 0.5)  # off, on (degC), conductance
+OIL_HEAT: Final = (14.0, 30.0)  # K: with speed, with load
+OIL_WALLS: Final = 0.35
+THERMOSTAT: Final = (45.0, 60.0, 0.65)
+FANS: Final = ((54.0, 60.0, 0.5), (60.0, 66.0, 0.5))
+HEATER: Final = (8.0, 14.0, 10.0)  # on, off (degC), K
+NACELLE_HEAT: Final = (4.0, 20.0)  # K: always, with load
+LOUVRES: Final = (22.0, 28.0, 0.6)
+
+WORN_WINDING: Final = 0.9  # more heat at wear 1
+WORN_BEARING_K: Final = 34.0  # friction at the gearbox's own bearings, under load
+WORN_MAIN_BEARING_K: Final = 10.0
+WORN_COOLING: Final = 0.55
+FRICTION_S: Final = 900.0  # until a bearing's friction has warmed it
+MICROCLIMATE: Final = (0.35, 0.25, 3600.0)  # K: standing differences of ambient sensors, moving ones, memory s
 
 
 class Thermal:
@@ -23,25 +62,100 @@ class Thermal:
 
     def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         n = farm.turbines
-        self.rated_rpm = farm.turbine_type.rated_rpm
-        self._move = np.repeat([blend(step_s, memory) for memory in MEMORY_S], n)
-        self._scatter = seeds.rng(seed, "thermal", farm.farm_id).normal(1.0, 0.04, 3 * n).clip(0.88, 1.12)
-        self._state: Array | None = None
+        self._n, self._rated_rpm = n, farm.turbine_type.rated_rpm
+        self.every = max(1, round(TICK_S / step_s))
+        self._tick_s = self.every * step_s
+        draw = seeds.rng(seed, "thermal", farm.farm_id)
+        self._scatter = draw.normal(1.0, 0.04, (3, n)).clip(0.9, 1.1)
+        self._place = draw.normal(0.0, MICROCLIMATE[0], n)
+        self._keep = float(np.exp(-self._tick_s / MICROCLIMATE[2]))
+        self._draws = Draws(seed, ("thermal", farm.farm_id, "ticks"), n)
+        self._kick = MICROCLIMATE[1] * math.sqrt(1.0 - self._keep**2)
+        self._moving = MICROCLIMATE[1] * draw.standard_normal(n)
+        self._nacelle, self._winding, self._oil, self._friction = (np.zeros(n) for _ in range(4))
+        self._stage, self._louvres, self._heater = (np.zeros(n, dtype=bool) for _ in range(3))
+        self._fans = [np.zeros(n, dtype=bool) for _ in FANS]
+        self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
+        self._slow: Slow | None = None
 
-    def advance(self, air: Array, load: Array, rotor_rpm: Array) -> tuple[Array, Array, Array]:
-        """(nacelle, generator, gearbox) degC, each (samples, turbines); `air` (samples,) degC."""
-        n = load.shape[1]
-        rise = np.empty((len(load), 3 * n))
-        np.multiply(load, 12.0, out=rise[:, :n])
-        rise[:, :n] += 5.0
-        np.multiply(load, 57.0, out=rise[:, n : 2 * n])
-        rise[:, n : 2 * n] += 8.0
-        np.multiply(rotor_rpm, 20.0 / self.rated_rpm, out=rise[:, 2 * n :])
-        rise[:, 2 * n :] += 14.0 * load
-        rise[:, 2 * n :] += 8.0
-        rise *= self._scatter
-        if self._state is None:
-            self._state = rise[0].copy()
-        self._state = lag(rise, self._state, self._move)
-        rise += air[:, None]
-        return rise[:, :n], rise[:, n : 2 * n], rise[:, 2 * n :]
+    def advance(
+        self, first: int, air: Array, load: Array, rotor_rpm: Array, wear: Wear, reads: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """(nacelle, winding, gearbox, ambient) degC, (reads, turbines), at the steps numbered `reads` (float) of
+        those from `first` on; `air` (steps,) degC, `load` and `rotor_rpm` (steps, turbines)."""
+        n, count = self._n, len(load)
+        if self._slow is None:
+            self._slow = self._settle(float(air[0]), load[0], rotor_rpm[0] / self._rated_rpm, wear)
+        self._heat = np.concatenate([load, load * load, rotor_rpm * (1.0 / self._rated_rpm)], axis=1)
+        self._now = first, air, wear
+        points = self._slow.read(first, count, reads)
+        begun = (first + count - 1) // self.every * self.every - first  # where the stretch began that goes on
+        self._sums = self._sum(begun, count)
+        points += np.interp(reads, np.arange(first, first + count), air)[:, None]
+        return points[:, :n], points[:, n : 2 * n], points[:, 2 * n : 3 * n], points[:, 3 * n :]
+
+    def _sum(self, begun: int, end: int) -> Array:
+        """(1, columns): what the machines did from step `begun` of this call to `end`; some of it may be in `_sums`.
+        Row by row, so that cuts change no bit."""
+        rows = self._heat[max(begun, 0) : end]
+        return np.add.reduce(np.concatenate([self._sums, rows]) if begun < 0 else rows, axis=0, keepdims=True)
+
+    def _tick(self, tick: int) -> Array:
+        """The bodies at the end of the stretch before, above ambient."""
+        first, air, wear = self._now
+        at = tick * self.every - first
+        if tick:
+            did = self._sum(at - self.every, at)[0] / self.every
+            load, square, speed = did.reshape(3, -1)
+            self._move(float(air[at]), load, square, speed, wear)
+        self._moving = self._moving * self._keep + self._kick * self._draws.normal(tick)
+        return self._points(float(air[at]))
+
+    def _points(self, air: float) -> Array:
+        gearbox = self._oil + self._friction
+        return np.concatenate([self._nacelle - air, self._winding - air, gearbox - air, self._place + self._moving])
+
+    def _move(self, air: float, load: Array, square: Array, speed: Array, wear: Wear) -> None:
+        """One tick; `load`, its `square` and `speed` (share of rated) are its means, (turbines,)."""
+        scatter, cooling = self._scatter, 1.0 - WORN_COOLING * wear.cooling
+
+        self._louvres = switch(self._louvres, self._nacelle, LOUVRES)
+        heat = (NACELLE_HEAT[0] + NACELLE_HEAT[1] * load) * scatter[0]
+        self._nacelle = self._body(self._nacelle, air, heat, np.where(self._louvres, 1.0 + LOUVRES[2], 1.0), NACELLE_S)
+
+        self._stage = switch(self._stage, self._winding, WINDING_STAGE)
+        heat = (WINDING_HEAT[0] + WINDING_HEAT[1] * speed + WINDING_HEAT[2] * square) * scatter[1]
+        heat *= 1.0 + WORN_WINDING * wear.generator
+        self._winding = self._body(
+            self._winding, air, heat, (1.0 + WINDING_STAGE[2] * self._stage) * cooling, WINDING_S
+        )
+
+        self._fans = [switch(on, self._oil, fan) for on, fan in zip(self._fans, FANS, strict=True)]
+        self._heater = ~switch(~self._heater, self._oil, (HEATER[0], HEATER[1], 0.0))
+        past = np.clip((self._oil - THERMOSTAT[0]) / (THERMOSTAT[1] - THERMOSTAT[0]), 0.0, 1.0)
+        outward = past * THERMOSTAT[2]
+        for on, fan in zip(self._fans, FANS, strict=True):
+            outward += fan[2] * on
+        heat = (OIL_HEAT[0] * speed + OIL_HEAT[1] * load) * scatter[2] + HEATER[2] * self._heater
+        self._oil = self._body(self._oil, air, heat, OIL_WALLS + outward * cooling, OIL_S)
+        worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
+        friction = worn * (0.3 * speed + 0.7 * load)
+        self._friction += (friction - self._friction) * blend(self._tick_s, FRICTION_S)
+
+    def _body(self, body: Array, sink: float, heat: Array, conductance: Array, capacity_s: float) -> Array:
+        """A temperature (degC) one tick later: exact while heat and conductance stand still, so stable for any
+        tick."""
+        end = sink + heat / conductance
+        return end + (body - end) * np.exp(conductance * (-self._tick_s / capacity_s))
+
+    def _settle(self, air: float, load: Array, speed: Array, wear: Wear) -> Slow:
+        """The state before the run."""
+        self._nacelle, self._winding, self._oil = (np.full(self._n, air) for _ in range(3))
+        for _ in range(SETTLED_TICKS):
+            self._move(air, load, load * load, speed, wear)
+        return Slow(self.every, self._points(air), self._tick)
+
+
+def switch(on: Mask, temperature: Array, limits: tuple[float, float, float]) -> Mask:
+    """A switch with hysteresis: on above limits[1] degC, off below limits[0]."""
+    return (on | (temperature > limits[1])) & (temperature >= limits[0])

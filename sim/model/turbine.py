@@ -1,15 +1,21 @@
-"""One farm's machines: from wind and operating state to rotor speed, pitch and power.
+"""What turbines do with the wind: rotor speed, pitch, power and operating state, step by step.
 
-The controller starts a turbine when the smoothed wind exceeds cut-in, stops it below or above cut-out (with
-hysteresis); rotor speed follows the rotor-averaged wind up to rated with inertia; power is the type's published curve
-of that wind, limited when curtailed; pitch is fine below rated and feathers to hold power above. Lags are first order.
+Variable speed, pitch regulated. The rotor feels the wind averaged over its disc, askew by the yaw error (`yaw`),
+changed by density, shear, soiling (`inflow`) and ice. Below rated wind its speed follows the optimum through its
+inertia, between a slowest and rated speed, and power is that of the wind the rotor has caught up with (`curve`);
+above, pitch holds power, and a gust that is faster than the pitch lets speed and power overshoot a little.
+`controller` starts and stops. A machine off the grid draws power for its controls, pumps, heaters and yaw drives.
 
-Does not cover: yaw misalignment, dynamic stall, grid codes, blade icing.
+Wear shows: a worn pitch system and a worn yaw system cost power, a worn rotor too. A limit (`limit`, share of rated
+power) is kept by pitch.
+
+Does not cover: dynamic stall, grid codes, reactive power, loads.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,99 +23,206 @@ import numpy.typing as npt
 from pipeline.records import STATES
 from sim import seeds
 from sim.fleet.farm import Farm
-from sim.model.noise import Array, blend
+from sim.model import ice as icing
+from sim.model import inflow, yaw
+from sim.model.controller import (
+    CONNECT,
+    FEATHER_DEG,
+    GUST_SIGMAS,
+    MINUTE_S,
+    OFF_GRID,
+    TEN_MINUTES_S,
+    WAIT_DEG,
+    Controller,
+    Mask,
+)
+from sim.model.curve import Curve
+from sim.model.noise import Array, autoregress, blend
+from sim.model.slow import Draws, Slow
+from sim.model.wear import Wear
+from sim.model.wind import WindPage
 
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
-ROTOR_AVERAGE_S = 3.0  # the rotor feels the wind averaged over its disc
-SUPERVISOR_S = 60.0  # the controller judges the wind by a slower average
-INERTIA_S = 7.0
-PITCH_DRIVE_S = 6.0
-HYSTERESIS = 0.4  # m/s around cut-in
-RESTART_BELOW = 3.0  # m/s under cut-out
-CONNECT = 0.95  # of the slowest producing speed: the generator is on the grid
-IDLE = 0.08  # of rated speed, at cut-in wind
-FEATHER_DEG = 86.0
-STANDBY_POWER = 0.004  # of rated, drawn from the grid
-CEILING = 1.03  # of rated; no turbine produces more
+IDLE: Final = 0.08  # of rated speed, at cut-in wind
+CEILING: Final = 1.05  # of rated power; no turbine produces more
+OVERSPEED: Final = 0.5  # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
+OVERSHOOT: Final = 0.35  # of that, in power
+SWING: Final = 0.06  # most of it
+LIMIT_MEMORY_S: Final = 8.0
+STANDBY_DRAW: Final = (0.0015, 0.0035)  # of rated power
+HEATING_DRAW: Final = 0.004  # below HEATED_BELOW_DEGC, in full 20 K lower
+HEATED_BELOW_DEGC: Final = 8.0
+PUMP_DRAW: Final = 0.004  # now and then: oil, hydraulics, batteries
+DRIVE_DRAW: Final = 0.003  # yaw motors
+PITCH_LOSS, ROTOR_LOSS = 0.10, 0.05  # of the rotor's wind, at wear 1
 
 
 @dataclass
 class Machine:
-    """What the machines do, each (samples, turbines). Power in MW, `load` its share of rated power, 0..CEILING."""
+    """What the machines do, each (steps, turbines). Power in MW, `load` its share of rated power, 0..CEILING."""
 
     status: npt.NDArray[np.int8]
     rotor_rpm: Array
-    pitch: Array
+    pitch: Array  # deg
     power: Array
     load: Array
+    wind: Array  # m/s, as the nacelle's anemometer stands in it
+    direction: Array  # deg, nacelle position and vane
+    ice: Array | None  # 0..1
 
 
 class Turbines:
     """The machines of one farm with the state they carry from call to call."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        self.kind = farm.turbine_type
-        n = farm.turbines
-        self.health = seeds.rng(seed, "turbine", farm.farm_id).normal(0.98, 0.01, n).clip(0.94, 1.0)
-        self.fine_pitch = seeds.rng(seed, "turbine", farm.farm_id, "pitch").normal(0.0, 0.2, n)
-        self._curve = np.array(self.kind.power_curve).T
-        self._moves = [blend(step_s, s) for s in (SUPERVISOR_S, ROTOR_AVERAGE_S, INERTIA_S, PITCH_DRIVE_S)]
-        self._carry: tuple[Array, Array, npt.NDArray[np.bool_], Array, Array] | None = None
+    def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
+        """`step_s`: an inner step, `start_s`: the run's start, since 1970."""
+        self.kind, self._n = farm.turbine_type, farm.turbines
+        n = self._n
+        self.curve = Curve(self.kind, step_s)
+        self.ice = icing.Ice(farm, seed, step_s)
+        self._inflow = inflow.Inflow(farm, seed, step_s, start_s)
+        self._yaw = yaw.Yaw(farm, seed, step_s)
+        self._controller = Controller(farm, seed, step_s)
+        draw = seeds.rng(seed, "turbine", farm.farm_id)
+        self.fine_pitch = draw.normal(0.0, 0.25, n)
+        self._north = draw.normal(0.0, 3.0, n)
+        self._vane_gain = draw.uniform(0.75, 0.95, n)
+        self._draw = draw.uniform(*STANDBY_DRAW, n)
+        self._pumps = Slow(self.ice.every, np.zeros(n), self._pump)
+        self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), n)
+        averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
+        self._move = np.repeat([blend(step_s, memory) for memory in averages], n)
+        self._limit_move = blend(step_s, LIMIT_MEMORY_S)
+        self._averages: Array | None = None
+        self._rotor: Array | None = None
+        self._short = np.zeros(n)  # share of rated power withheld now
+        self._nacelle: Array | None = None  # position in the step before
 
-    def advance(self, wind: Array, down: npt.NDArray[np.int8], limit: Array) -> Machine:
-        """The next samples. `down` is 0 or the index of the state in which the machine stands still; `limit` (samples,)
-        is the share of rated power that the grid allows, 1 when it does not mind."""
-        kind = self.kind
-        felt, rotor, feather, up = self._controller(wind, down == 0)
-        load = np.interp(felt, self._curve[0], self._curve[1]) / kind.rated_power
-        load *= self.health
-        np.minimum(load, np.minimum(limit, CEILING)[:, None], out=load)
-        on_grid = up & (rotor >= CONNECT * kind.rotor_rpm_min)
+    def advance(self, first: int, wind: WindPage, down: npt.NDArray[np.int8], limit: Array, wear: Wear) -> Machine:
+        """The steps from `first` on. `down` is 0 or the index of the state in which a machine stands still; `limit`
+        the share of rated power that it may make; both (steps, turbines)."""
+        kind, count = self.kind, len(wind.speed)
+        felt, minute, ten_minutes, vane = self._average(wind)
+        available = down == 0
+        nacelle, error, unwinding = self._yaw.advance(first, vane, available, wear.yaw)
+        if unwinding is not None:
+            available &= ~unwinding
+        rotor_factor, reading_factor = self._inflow.read(first, count)
+        ice = self.ice.read(first, wind.air.temperature, wind.air.humidity)
+
+        gust = felt + GUST_SIGMAS * wind.sigma
+        up = self._controller.operating(minute, ten_minutes, gust, available)
+        felt *= inflow.corrected(wind.air.density, wind.air.turbulence)[:, None]
+        felt *= rotor_factor
+        felt *= yaw.loss(error)
+        felt *= 1.0 - PITCH_LOSS * wear.pitch - ROTOR_LOSS * wear.rotor
+        if ice is not None:
+            felt *= icing.loss(ice)
+        caught, spun, blades = self._follow(felt, up, available)
+
+        at = self.curve.index(caught)
+        load = self.curve.load(at, wind.sigma)
+        gap = felt - caught  # what pitch or inertia has not answered
+        gap *= OVERSPEED / kind.rated_wind
+        np.clip(gap, -SWING, SWING, out=gap)
+        gap *= np.clip(caught * (12.0 / kind.rated_wind) - 11.5, 0.0, 1.0)  # where speed is held by pitch
+        allowed = self._allowed(limit)
+        np.minimum(load, allowed, out=load)
+        load += OVERSHOOT * gap * load
+        np.minimum(load, CEILING, out=load)
+        on_grid = up & (spun >= CONNECT)
         load *= on_grid
-        status = np.where(on_grid, np.where(limit < 1.0, CURTAILED, RUNNING)[:, None], STANDBY).astype(np.int8)
+        leaving = ~up & available & (spun > OFF_GRID)
+        if leaving.any():
+            ramp = self.curve.load(at, wind.sigma) * ((spun - OFF_GRID) / (1.0 - OFF_GRID))
+            load = np.where(leaving, np.minimum(np.maximum(ramp, 0.0), allowed), load)
+            on_grid |= leaving
+        status = np.where(on_grid, np.where(limit < 1.0, np.int8(CURTAILED), np.int8(RUNNING)), np.int8(STANDBY))
         np.copyto(status, down, where=down != 0)
         power = load * kind.rated_power
-        power -= (STANDBY_POWER * kind.rated_power) * ~on_grid
-        return Machine(status, rotor, self._pitch(felt, feather), power, load)
+        if not on_grid.all():
+            power -= self._consumption(first, wind, nacelle) * ~on_grid
+        self._nacelle = nacelle[-1]
+        begins = self.curve.wind_at(allowed) if isinstance(allowed, np.ndarray) else kind.rated_wind
+        speed = self._speed(np.minimum(caught, begins), gap, spun, wind.speed, down)
+        pitch = self.curve.pitch(caught / begins)
+        pitch += self.fine_pitch
+        pitch *= spun
+        pitch += blades
+        read = wind.speed * reading_factor
+        read *= np.where(on_grid, inflow.BEHIND_ROTOR, 1.0)
+        seen = wind.direction - nacelle
+        seen *= self._vane_gain
+        seen += nacelle
+        seen += self._north
+        return Machine(status, speed, pitch, power, load, read, seen, ice)
 
-    def _controller(
-        self, wind: Array, available: npt.NDArray[np.bool_]
-    ) -> tuple[Array, Array, Array, npt.NDArray[np.bool_]]:
-        """(wind felt m/s, rotor 1/min, share of feathering 0..1, in operation), each (samples, turbines)."""
-        kind = self.kind
-        slow, rotor_average, inertia, drive = self._moves
-        tip = kind.rated_rpm / (0.95 * kind.rated_wind)  # 1/min per m/s: optimal tip speed ratio up to rated speed
-        idle = np.minimum(wind * (IDLE * kind.rated_rpm / kind.cut_in), IDLE * kind.rated_rpm)
-        idle *= available
-        felt, rotor, feather = np.empty_like(wind), np.empty_like(wind), np.empty_like(wind)
-        operating = np.empty_like(available)
-        if self._carry is None:
-            up = available[0] & (wind[0] > kind.cut_in) & (wind[0] < kind.cut_out)
-            turning = np.where(up, np.clip(wind[0] * tip, kind.rotor_rpm_min, kind.rated_rpm), idle[0])
-            self._carry = (wind[0].copy(), wind[0].copy(), up, turning, np.where(up, 0.0, 1.0))
-        judged, now, up, turning, angle = self._carry
-        for t in range(len(wind)):
-            judged = judged + slow * (wind[t] - judged)
-            now = now + rotor_average * (wind[t] - now)
-            low = kind.cut_in + HYSTERESIS * (1.0 - 2.0 * up)
-            high = kind.cut_out - RESTART_BELOW * (1.0 - up)
-            up = (judged > low) & (judged < high) & available[t]
-            goal = np.where(up, np.minimum(np.maximum(now * tip, kind.rotor_rpm_min), kind.rated_rpm), idle[t])
-            turning = turning + inertia * (goal - turning)
-            angle = angle + drive * (~up - angle)
-            felt[t], rotor[t], feather[t], operating[t] = now, turning, angle, up
-        self._carry = (judged, now, up, turning, angle)
-        return felt, rotor, feather, operating
+    def _average(self, wind: WindPage) -> tuple[Array, Array, Array, Array]:
+        """(disc average, minute, ten minutes, vane), (steps, turbines): first-order averages of speed and
+        direction."""
+        n = self._n
+        columns = np.concatenate([wind.speed, wind.speed, wind.speed, wind.direction], axis=1)
+        if self._averages is None:
+            self._averages = columns[0].copy()
+        columns *= self._move
+        self._averages = autoregress(columns, self._averages, 1.0 - self._move)
+        return columns[:, :n], columns[:, n : 2 * n], columns[:, 2 * n : 3 * n], columns[:, 3 * n :]
 
-    def _pitch(self, felt: Array, feather: Array) -> Array:
-        """Blade pitch, deg. Above rated wind the shape is fitted to the NREL 5 MW schedule (23.5 deg at 25 m/s)."""
+    def _follow(self, felt: Array, up: Mask, available: Mask) -> tuple[Array, Array, Array]:
+        """(wind the rotor has caught up with m/s, how far it has spun up 0..1, blades turned out deg), (steps,
+        turbines)."""
+        n, control = self._n, self._controller
+        goal = np.empty((len(felt), 3 * n))
+        keep = np.empty_like(goal)
+        goal[:, :n] = felt
+        goal[:, n : 2 * n] = up
+        goal[:, 2 * n :] = np.where(up, 0.0, np.where(available, WAIT_DEG, FEATHER_DEG))
+        keep[:, :n] = self.curve.keep(self.curve.index(felt))
+        keep[:, n : 2 * n] = control.spinning(up)
+        keep[:, 2 * n :] = control.keep_blades
+        if self._rotor is None:
+            self._rotor = goal[0].copy()
+        goal *= 1.0 - keep
+        self._rotor = autoregress(goal, self._rotor, keep)
+        return goal[:, :n], goal[:, n : 2 * n], goal[:, 2 * n :]
+
+    def _allowed(self, limit: Array) -> Array | float:
+        """The limit as it is carried out, (steps, turbines): steps are ramps of seconds. 1.0 when there is none."""
+        short = 1.0 - limit
+        if not short.any() and not self._short.any():
+            return 1.0
+        short *= self._limit_move
+        self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
+        self._short[self._short < 1e-30] = 0.0  # changes no bit of what follows
+        short[short < 1e-4] = 0.0
+        allowed: Array = 1.0 - short
+        return allowed
+
+    def _consumption(self, first: int, wind: WindPage, nacelle: Array) -> Array:
+        """What a machine off the grid draws, MW."""
+        cold = np.clip((HEATED_BELOW_DEGC - wind.air.temperature) / 20.0, 0.0, 1.0)
+        draw = self._pumps.read(first, len(nacelle)) + self._draw
+        draw += HEATING_DRAW * cold[:, None]
+        before = nacelle[:1] if self._nacelle is None else self._nacelle[None]
+        draw += DRIVE_DRAW * (nacelle != np.concatenate([before, nacelle[:-1]]))
+        draw *= self.kind.rated_power
+        return draw
+
+    def _pump(self, tick: int) -> Array:
+        return np.where(self._pump_draws.normal(tick) > 1.0, PUMP_DRAW, 0.0)
+
+    def _speed(self, caught: Array, gap: Array, spun: Array, wind: Array, down: npt.NDArray[np.int8]) -> Array:
+        """Rotor speed, 1/min."""
         kind = self.kind
-        over = np.maximum(felt - kind.rated_wind, 0.0)
-        over /= kind.cut_out - kind.rated_wind
-        np.power(over, 0.6, out=over, where=over > 0.0)
-        over *= 23.5
-        over += self.fine_pitch
-        over *= 1.0 - feather
-        over += feather * FEATHER_DEG
-        return over
+        speed = caught * self.curve.tip
+        np.maximum(speed, kind.rotor_rpm_min, out=speed)
+        np.minimum(speed, kind.rated_rpm, out=speed)
+        speed *= 1.0 + gap
+        idle = np.minimum(wind * (1.0 / kind.cut_in), 1.0)
+        idle *= IDLE * kind.rated_rpm
+        idle *= down == 0
+        speed -= idle
+        speed *= spun
+        speed += idle
+        return speed

@@ -1,0 +1,38 @@
+"""From inner steps to samples: k steps a sample. With k = 1 a sample is its step, and nothing is copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import STATES
+from sim.model.noise import Array
+from sim.model.weather import Air
+from sim.model.wind import WindPage
+
+
+def means(values: Array, k: int) -> Array:
+    """(samples, ...) means of (steps, ...)."""
+    if k == 1:
+        return values
+    result: Array = values.reshape(-1, k, *values.shape[1:]).mean(axis=1)
+    return result
+
+
+def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
+    """(samples, turbines): the state in which each was for most of the (steps, turbines); of several, the first of
+    STATES."""
+    if k == 1:
+        return status
+    steps = status.reshape(-1, k, status.shape[1])
+    counts = np.stack([(steps == state).sum(axis=1) for state in range(len(STATES))])
+    return np.asarray(counts.argmax(axis=0), dtype=np.int8)
+
+
+def steps(page: WindPage, first: int, last: int) -> WindPage:
+    """The steps first..last-1 of a page."""
+    at = slice(first, last)
+    air = Air(**{name: values[at] for name, values in vars(page.air).items()})
+    return replace(page, speed=page.speed[at], direction=page.direction[at], sigma=page.sigma[at], air=air)
