@@ -46,7 +46,7 @@ GAS, GAS_VAPOUR, GRAVITY, KELVIN = 287.05, 461.5, 9.80665, 273.15
 
 def mesoscale(period_s: float) -> float:
     """Relative variance of the octave of a period (spectrum times frequency), falling beyond the synoptic peak."""
-    return (3e-4 * period_s ** (2 / 3) + 3e-11 * period_s**2) / (1.0 + (period_s / (3.5 * DAY)) ** 2.6)
+    return (3e-4 * period_s ** (2 / 3) + 3e-11 * period_s**2) / (1.0 + (period_s / (4.5 * DAY)) ** 2.6)
 
 
 @dataclass(frozen=True)
