@@ -3,9 +3,9 @@
     python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until 2024-01-15T01:00:00Z
 
 Delivers everything that the node recorded before TIME, closes its windows, and exits. Run it again and it goes on from
-its checkpoint. TIME is part of what the lake will hold (the last batch ends there): a run that was interrupted is
-finished by the same command. Without --until only batches are delivered that a later row has closed; what they hold
-depends on the rows alone.
+its checkpoint. Files that the node's software has retired lie beside A-001.db (`generations`) and come first. TIME is
+part of what the lake will hold (the last batch ends there): a run that was interrupted is finished by the same command.
+Without --until only batches are delivered that a later row has closed; what they hold depends on the rows alone.
 
 Exit codes: 0 done - 2 bad arguments, database or configuration - 3 the store does not answer or refuses - 5 the lake
 holds other content under this node's keys.
@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline import lake, source
+from pipeline import generations, lake, source
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
@@ -86,9 +86,16 @@ def _config(db: Path, path: Path | None) -> NodeConfig:
     beside = db.with_suffix(".json")
     if path is not None or beside.exists():
         return NodeConfig.load(path or beside)
+    return NodeConfig.for_turbine(next(filter(None, map(_turbine, [db, *generations.retired_files(db)])), db.stem))
+
+
+def _turbine(db: Path) -> str | None:
+    """The turbine that a file's first rows name, None if none does."""
     with closing(sqlite3.connect(f"file:{quote(str(db))}?mode=ro", uri=True)) as connection:
-        row = connection.execute(f"SELECT turbine_id FROM {TABLE} WHERE turbine_id IS NOT NULL LIMIT 1").fetchone()
-    return NodeConfig.for_turbine(str(row[0]) if row else db.stem)
+        connection.text_factory = lambda raw: raw.decode(errors="replace")
+        told = f"SELECT turbine_id FROM {TABLE} WHERE typeof(turbine_id) = 'text' LIMIT 1"
+        row = connection.execute(told).fetchone() if db.stat().st_size else None
+    return str(row[0]) if row else None
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

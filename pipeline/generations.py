@@ -19,6 +19,7 @@ anything of it was delivered, unless there is a later retired one.
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def read(database: Path, after_id: int, limit: int, anchor_us: int | None = None
 def retired_file(database: Path, generation: int) -> Path:
     """Where the node's file of a generation is kept once a fresh one has taken its place."""
     return database.with_name(RETIRED_NAME.format(stem=database.stem, generation=generation))
+
+
+def retired_files(database: Path) -> list[Path]:
+    """All of them, in no order."""
+    return list(database.parent.glob(glob.escape(database.stem) + RETIRED_NAME.format(stem="", generation="*")))
 
 
 def _current(database: Path, generation: int, after: int, limit: int, anchor_us: int | None) -> pa.Table:

@@ -128,13 +128,18 @@ def _window(start: int, rows: list[Row], node: NodeConfig) -> Row:
 
 
 def batches(rows: Iterable[Row], flush_every_s: int) -> list[tuple[int, int]]:
-    """(first, last) id of each batch, by the rule alone: a new one where the slot of the recording time changes."""
+    """(first, last) id of each batch, by the rule alone: a new one where the slot of the recording time changes, or the
+    file."""
     out: list[list[int]] = []
     slot: int | None = None
-    for place, row in enumerate(sorted(rows, key=lambda r: r["id"])):
+    generation = -1
+    for row in sorted(rows, key=lambda r: r["id"]):
         recorded = row["recorded_at"]
+        before, generation = generation, row["id"] // records.GENERATION_IDS
+        if generation != before:
+            slot = None
         now = slot if recorded is None else recorded // (flush_every_s * SECOND)
-        if place == 0 or now != slot:
+        if generation != before or now != slot:
             out.append([row["id"], row["id"]])
         out[-1][1] = row["id"]
         slot = now
