@@ -375,15 +375,25 @@ def test_every_kind_is_known_to_detection_and_has_a_text() -> None:
     assert "offset_us" in TRUTH.names
 
 
+def test_the_shipped_scenario_has_every_kind_and_each_entry_strikes() -> None:
+    scenario = load(SCENARIO)
+    clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
+    assert {fault.kind for fault in scenario.data_faults} == set(KINDS)
+    for place, fault in enumerate(scenario.data_faults):
+        before = [dataclasses.replace(other, farms=("none",)) for other in scenario.data_faults[:place]]
+        assert any(schedule(farm, clock, scenario.seed, [*before, fault]) for farm in scenario.fleet.farms), fault
+
+
 def test_the_lake_is_right_and_the_same_whatever_happens_to_delivery(tmp_path: Path) -> None:
-    """The shipped scenario with fewer samples, in process: judged without faults of delivery, then struck by them."""
-    world = make_world(load(SCENARIO, ["clock.sample_every=30s"]), tmp_path / "world")
+    """The shipped scenario, smaller and in process: judged without faults of delivery, then struck by them."""
+    smaller = ["fleet.turbines=8", "clock.sample_every=30s", "pipeline.flush_every=30m"]
+    world = make_world(load(SCENARIO, smaller), tmp_path / "world")
     clean = run_clean(world)
     dump(clean.store, tmp_path / "lake")
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path / "lake"), None, 1)
     assert verdict.status == "pass"
     assert verdict.figures["windows.revised"] > 0
-    lines = [drawn(world, len(clean.log), 1, index) for index in range(3)]
+    lines = [drawn(world, len(clean.log), 1, index) for index in range(2)]
     lines.append(parse("seed=5 store.error%0.1 store.ack-lost%0.05 node.crash/after#40 node.second-writer#60"))
     for line in lines:
         outcome = run_once(world, clean, line)

@@ -178,6 +178,51 @@ def test_only_the_latest_revision_of_a_window_counts(tmp_path):
     assert "precision.vibration" not in scored(verdict)
 
 
+@pytest.mark.parametrize(("offset_us", "found"), [(-HOUR_US, True), (HOUR_US, False), (-2 * HOUR_US, False)])
+def test_what_a_wrong_clock_moved_is_looked_for_where_it_was_told(tmp_path, offset_us, found):
+    """Row 140 of A-001 has the time of row 139: so it would if the clock had been an hour behind, an hour later."""
+    step = fault("A-001", "clock.step", None, 138, 141) | {"first_id": 900, "last_id": 910, "offset_us": offset_us}
+    step |= {"from": step["from"] + HOUR_US, "to": step["to"] + HOUR_US}
+    figures = scored(judged(tmp_path, [step], []))
+    assert figures["recall.clock.step"] == found
+    assert figures["precision.duplicate"] == found
+    if found:
+        assert figures["delay.clock.step"] == STEP_US / 1e6  # the second of the clock's rows is the doubled one
+
+
+def test_another_fault_under_a_wrong_clock_is_found_there_too(tmp_path):
+    """The null of row 40 was told an hour early; its own id is not known to the truth."""
+    skew = fault("A-001", "clock.skew", None, 35, 45) | {"offset_us": -HOUR_US}
+    dropout = fault("A-001", "sensor.dropout", "power_output", 40, 40) | {"first_id": None, "last_id": None}
+    moved = [each | {side: each[side] + HOUR_US for side in ("from", "to")} for each in (skew, dropout)]
+    figures = scored(judged(tmp_path, moved, []))
+    assert (figures["recall.sensor.dropout"], figures["delay.sensor.dropout"]) == (1.0, 0.0)
+    assert "recall.clock.skew" not in figures
+    assert figures["precision.duplicate"] == 0.0
+
+
+def test_poison_is_found_whatever_it_did_to_the_time(tmp_path):
+    bad = {31: "timestamp", 41: "timestamp", 42: "recorded_at", 60: "timestamp", 61: "timestamp", 70: "timestamp"}
+    bad |= {80: "timestamp", 50: "turbine_id", 90: "status", 101: "temperature"}
+    verdict = judged(tmp_path, [fault("A-001", "row.poisoned", column, n, n) for n, column in bad.items()], [])
+    figures = scored(verdict)
+    assert figures["recall.row.poisoned"] == 1.0
+    assert figures["delay.row.poisoned"] <= 30  # rows are recorded half a minute after their time here
+    for rule in ("time.range", "time.future", "time.stale", "state"):
+        assert figures[f"precision.{rule}"] == 1.0, rule
+    assert figures["precision.stuck"] == 0.0
+
+
+def test_a_truth_from_before_there_were_clock_faults_is_read(tmp_path):
+    lakebuilder.write_nodes(tmp_path / "nodes")
+    lakebuilder.write_lake(tmp_path / "lake", lakebuilder.build())
+    (tmp_path / "truth").mkdir()
+    old = pa.Table.from_pylist(FAULTS, schema=TRUTH).drop_columns(["offset_us"])
+    pq.write_table(old, tmp_path / "truth" / "faults-A.parquet")
+    verdict = judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), tmp_path / "truth", 1)
+    assert scored(verdict)["found"] == 5
+
+
 def test_a_kind_that_is_not_known_explains_alarms_and_is_not_scored(tmp_path):
     verdict = judged(tmp_path, [fault("A-001", "sensor.haunted", None, 1, 800)], [])
     figures = scored(verdict)
