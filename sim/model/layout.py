@@ -70,15 +70,18 @@ class Layouts:
             self._begun.append((event, int(ids[row])))
             changes.append(FileChange(event.turbine, row, event.kind, event.channel))
         extra: dict[str, Array] = {}
+        gone: list[tuple[int, slice]] = []
         for event, first_id in self._begun:
             low, high = (int(at) for at in offsets[event.turbine : event.turbine + 2])
             rows = slice(low + int(np.searchsorted(ids[low:high], first_id)), high)
             event.recorded(ids[rows])
             if event.kind == "schema.dropped":
-                values[CHANNEL_NAMES.index(str(event.channel)), rows] = np.nan
+                gone.append((CHANNEL_NAMES.index(str(event.channel)), rows))
             elif event.kind == "schema.added":
                 column = extra.setdefault(str(event.channel), np.full(len(ids), np.nan))
                 column[rows] = _reading(str(event.channel), values[:, rows])
+        for channel, rows in gone:  # the sensors themselves are still there for others to go by
+            values[channel, rows] = np.nan
         return changes, extra
 
     def _again(self, event: Event) -> bool:
