@@ -110,7 +110,9 @@ class DataFaultChoice(Section):
         examples=["3/1000 per turbine-day", "2 per turbine-year", "1 per farm-month"],
     )
     channels: tuple[Channel, ...] | None = Field(
-        default=None, min_length=1, description="For sensor.* and row.poisoned: only these channels; all when absent."
+        default=None,
+        min_length=1,
+        description="For sensor.*, row.poisoned and schema.dropped: only these channels; all when absent.",
     )
     duration: LongDuration | None = Field(
         default=None, description="How long one lasts; by kind when absent.", examples=["5m"]
