@@ -23,6 +23,7 @@ import runs
 
 from pipeline import lake
 from pipeline.records import TABLE
+from sim.run.localstack import EmbeddedLocalStack
 
 LONG = runs.SCENARIO.replace("duration: 4m", "duration: 2h")
 UNDER_WAY = {"A": 3, "B": 4}  # the largest two of three farms: two workers begin with them
@@ -137,6 +138,17 @@ def test_the_store_dying_in_mid_run_is_3_and_told_once(start: Callable[..., runs
     server.kill()
     said = ended(command, tmp_path / "run", 3)
     assert f"LocalStack (pid {server.pid}) has ended by itself" in said
+    kept(tmp_path / "run")
+
+
+def test_a_named_store_dying_in_mid_run_is_3_and_told_once(start: Callable[..., runs.Command], tmp_path: Path) -> None:
+    """As any S3 of somebody else's would: there is no process of ours to look at, it just answers no more."""
+    with EmbeddedLocalStack() as store:
+        command = start(endpoint_url=store.endpoint_url)
+        assert store.pid is not None
+        os.kill(store.pid, signal.SIGKILL)
+        said = ended(command, tmp_path / "run", 3)
+    assert "put " in said or "get " in said or "list " in said
     kept(tmp_path / "run")
 
 

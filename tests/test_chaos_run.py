@@ -79,12 +79,12 @@ def test_a_run_with_faults_gives_the_lake_without_them(localstack: str, tmp_path
 
 
 def test_a_fault_that_never_fires_leaves_the_verdict_unknown(localstack: str, tmp_path: Path) -> None:
-    never = "faults: [{kind: store.outage, from: 10s, for: 5s}]\n"  # no node flushes then
+    never = "faults: [{kind: store.conflict, share: 1/1000000000}]\n"
     done, result = run(localstack, runs.scenario(tmp_path, runs.SCENARIO + never), tmp_path / "run")
     assert done.code == result["exit_code"] == 6
     assert result["verdict"] == "unknown"
-    assert result["faults"] == [{"fired": 0, "kind": "store.outage", "planned": 3}]
-    assert result["errors"] == ["store.outage was planned and never fired"]
+    assert result["faults"] == [{"fired": 0, "kind": "store.conflict", "planned": 1}]
+    assert result["errors"] == ["store.conflict was planned and never fired"]
 
 
 def test_the_wire_of_another_machine_is_not_broken(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sim.chaos.faults import KINDS, OFFLINE, Fault, Struck
 from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.memory import MemoryStore
 from sim.chaos.schedule import Fired, Line, Schedule, ScheduleError, Strike, expanded, parse
+from sim.model.clock import flush_samples
 
 BUCKET = "expanso-databricks-"
 DATA, METADATA, CHECKPOINTS = BUCKET + "ingestion", BUCKET + "metadata", BUCKET + "checkpoints"
@@ -186,3 +187,12 @@ def test_points() -> None:
     assert point_of("create", "enriched") == "data"
     assert point_of("list", "validated") == point_of("get", "validated") == "history"
     assert {point for kind in KINDS.values() for point in kind.points} >= {"recover", "history"}
+
+
+def test_flushes_are_at_the_first_sample_behind_each_boundary_and_not_at_the_last() -> None:
+    minute = 60_000_000
+    assert flush_samples(0, minute, 31, 10 * minute).tolist() == [11, 21]  # the 31st row is at 30m: for the drain
+    assert flush_samples(0, minute, 32, 10 * minute).tolist() == [11, 21, 31]
+    assert flush_samples(5 * minute + 1, minute, 32, 10 * minute).tolist() == [6, 16, 26]
+    assert flush_samples(0, minute, 5, 10 * minute).tolist() == []
+    assert flush_samples(0, 25 * minute, 5, 10 * minute).tolist() == [2, 3, 4]  # a flush shorter than a sample

@@ -192,10 +192,12 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny:
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
 def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path, name: str) -> None:
     (tmp_path / directory.SCENARIO_FILE).write_text("name: x")
-    (tmp_path / name).mkdir()
+    (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
+    (tmp_path / "campaign.html").touch()
     with pytest.raises(directory.DirectoryError, match="--overwrite"):
         directory.make(tmp_path, False, "name: y", 1)
     directory.make(tmp_path, True, "name: y", 1)
+    assert [path.name for path in tmp_path.iterdir()] == [directory.SCENARIO_FILE]
 
 
 @pytest.mark.parametrize(

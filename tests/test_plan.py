@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import simpy
+from rich.console import Console
 
 from pipeline.node import EdgeNode, run
 from pipeline.ports import NotFound, SystemClock
@@ -16,6 +18,7 @@ from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.nodefile import NodeWriter
+from sim.report.terminal import print_plan
 from sim.scenario import Scenario, load
 from sim.scenario.plan import batches, plan
 
@@ -176,3 +179,16 @@ def test_quickstart() -> None:
     assert (planned.rows, planned.batches, planned.farms) == (900_000, 1500, 8)
     assert set(planned.objects.values()) == {1500}
     assert all(10 <= count <= 20 for count in planned.faults.values())
+
+
+def test_delivery_faults_are_told_with_their_windows() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    print_plan(console, plan(load(SCENARIOS / "chaos-heavy.yaml")))
+    assert isinstance(console.file, io.StringIO)
+    told = [line[15:].rstrip() for line in console.file.getvalue().splitlines()]
+    assert "node.crash, 4 % of calls" in told
+    assert "node.offline, 30 % of nodes, 8m to 22m" in told
+    assert "farm.uplink, 9m to 17m, farm C F" in told
+    assert "worker.kill, 3 times" in told
+    assert "store.late-commit, 2 % of calls, 6 at most" in told
+    assert "bucket.refuses, 4m to 6m, bucket checkpoints, farm A" in told

@@ -37,7 +37,8 @@ from sim.chaos.nodefiles import copy_with_log, disk_full, fold_in, lasting_copy,
 from sim.chaos.schedule import Fired, Line, Schedule
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
-from sim.model.clock import SimClock
+from sim.model.clock import SimClock, flush_samples
+from sim.model.events import Event
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
@@ -90,14 +91,15 @@ def build(
     seed: int,
     settings: tuple[int, int, int],
     data_faults: Sequence[DataFault],
+    events: Sequence[Event] = (),
 ) -> World:
     """Simulate, and take the snapshots. `settings`: flush_every_s, window_s, allowed_lateness_s."""
-    flushes = _flush_samples(clock, settings[0])
+    flushes = flush_samples(clock.start_us, clock.sample_us, clock.samples, settings[0] * 1_000_000).tolist()
     nodes = []
     for farm in farms:
         configs = node_configs(farm, seed, *settings)
         nodes.append((farm.farm_id, tuple(configs)))
-        env, model = simpy.Environment(), FarmModel(farm, clock, seed, data_faults)
+        env, model = simpy.Environment(), FarmModel(farm, clock, seed, data_faults, events)
         model.start(env)
         made = 0
         with NodeWriter(folder / "nodes", farm, configs) as writer:
@@ -110,14 +112,6 @@ def build(
                     if upto < clock.samples:
                         fold_in(copy_with_log(database, folder / f"flush-{i}" / farm.farm_id))
     return World(folder, tuple(nodes), clock.start_us, tuple(clock.seconds(n - 1) for n in flushes), settings[0])
-
-
-def _flush_samples(clock: SimClock, flush_every_s: int) -> list[int]:
-    """How many samples there are at each flush: up to the first at or behind each boundary, which closes the batch."""
-    every_us = flush_every_s * 1_000_000
-    boundaries = np.arange(clock.start_us // every_us + 1, (clock.end_us - 1) // every_us + 1) * every_us
-    samples = -(-(boundaries - clock.start_us) // clock.sample_us) + 1
-    return [int(n) for n in np.unique(samples) if n < clock.samples]
 
 
 @dataclass

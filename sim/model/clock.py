@@ -83,3 +83,14 @@ class SimClock:
     def times_us(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """UTC microseconds of the samples first..last-1."""
         return self.start_us + np.arange(first, last, dtype=np.int64) * self.sample_us
+
+
+def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) -> npt.NDArray[np.int64]:
+    """How many samples there are at each flush, ascending: up to the first at or behind each multiple of `every_us`.
+
+    That row closes a batch (`pipeline.batch`). What would come with the last sample is left to the drain.
+    """
+    end_us = start_us + samples * sample_us
+    boundaries = np.arange(start_us // every_us + 1, (end_us - 1) // every_us + 1) * every_us
+    found = np.unique(-(-(boundaries - start_us) // sample_us) + 1)
+    return found[found < samples]

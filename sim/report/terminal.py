@@ -18,12 +18,14 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
+from sim.chaos.faults import KILL, KINDS, Fault
 from sim.measure.cost import PRICES_AS_OF
 from sim.report import accounting, numbers
 from sim.report.html import TWO_FAULTS, sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
 from sim.scenario.plan import Plan
+from sim.units import format_duration
 
 _PIPED_EVERY_S: Final = 5.0
 _FINDINGS_SHOWN: Final = 10
@@ -192,8 +194,26 @@ def print_plan(console: Console, plan: Plan) -> None:
         "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of {PRICES_AS_OF} (modelled)",
     }
     faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
-    for name, text in (lines | ({"data faults": f"{faults} (expected)"} if faults else {})).items():
+    lines |= {"data faults": f"{faults} (expected)"} if faults else {}
+    delivery = [("faults" * (i == 0), _planned_fault(fault)) for i, fault in enumerate(plan.delivery)]
+    for name, text in [*lines.items(), *delivery]:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
+
+
+def _planned_fault(fault: Fault) -> str:
+    """A fault of delivery as a scenario asks for it: its kind, how much of it, when and where."""
+    begin, end = (format_duration(round(s * 1e6)) for s in (fault.from_s, fault.from_s + fault.for_s))
+    kind = KINDS[fault.kind]
+    parts = (
+        fault.kind,
+        f"{100 * fault.share:.3g} % of {'calls' if kind.points else 'nodes'}" if fault.share < 1 else "",
+        f"{fault.count} {'times' if fault.kind == KILL else 'at most'}" if fault.count is not None else "",
+        f"{begin} to {end}" if kind.windowed else "",
+        f"at {' '.join(fault.at)}" if fault.at else "",
+        f"bucket {' '.join(fault.buckets)}" if fault.buckets else "",
+        f"farm {' '.join(fault.farms)}" if fault.farms else "",
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:

@@ -90,7 +90,7 @@ def make_world(scenario: Scenario, folder: Path) -> World:
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     settings = scenario.pipeline
     seconds = (settings.flush_every_s, settings.window_s, settings.allowed_lateness_s)
-    return build(folder, scenario.fleet.farms, clock, scenario.seed, seconds, scenario.data_faults)
+    return build(folder, scenario.fleet.farms, clock, scenario.seed, seconds, scenario.data_faults, scenario.events)
 
 
 def replay(scenario: Scenario, line: Line, command: str, console: Console) -> int:

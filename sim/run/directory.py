@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.write import OPERATIONS_FILE
 
@@ -55,5 +56,6 @@ def _clear(path: Path, overwrite: bool) -> None:
     for name in ("nodes", "truth", "lake", ".operations"):
         if (path / name).is_dir():
             shutil.rmtree(path / name)
-    for name in (SCENARIO_FILE, "result.json", "report.html", "junit.xml", OPERATIONS_FILE):
+    written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE)
+    for name in (SCENARIO_FILE, *written):
         (path / name).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ from sim.chaos.proxy import tell_time
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
 from sim.measure.histogram import Histogram
-from sim.model.clock import SimClock
+from sim.model.clock import SimClock, flush_samples
 from sim.model.events import Event
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
@@ -180,7 +180,9 @@ class _Shard:
         clock = self._plan.clock
         made = 0
         arrivals: list[simpy.Process] = []
-        for upto in [*self._flush_samples(), clock.samples]:
+        every_us = self._plan.pipeline.flush_every_s * 1_000_000
+        flushes = flush_samples(clock.start_us, clock.sample_us, clock.samples, every_us)
+        for upto in [*flushes.tolist(), clock.samples]:
             while made < upto:
                 last = min(upto, made + max(1, BLOCK_ROWS // len(self._nodes)))
                 yield self._env.timeout(max(0.0, clock.seconds(last - 1) - self._env.now))
@@ -191,15 +193,6 @@ class _Shard:
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
         arrivals += self._drain(pool)
         yield self._env.all_of(arrivals)
-
-    def _flush_samples(self) -> list[int]:
-        """How many samples are made before each flush: up to the first at or behind each boundary."""
-        clock, every_us = self._plan.clock, self._plan.pipeline.flush_every_s * 1_000_000
-        first = clock.start_us // every_us + 1
-        last = (clock.end_us - 1) // every_us
-        boundaries = np.arange(first, last + 1) * every_us
-        samples = -(-(boundaries - clock.start_us) // clock.sample_us) + 1
-        return [int(n) for n in np.unique(samples) if n < clock.samples]
 
     def _simulate(self, writer: NodeWriter, first: int, last: int) -> None:
         self._check_stop()

@@ -6,13 +6,19 @@ The catalogue (`sim.chaos.faults.KINDS`) knows where a kind can strike and wheth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
+from sim.model.clock import flush_samples
 from sim.scenario.document import FaultChoice
-from sim.scenario.rules import Finding, Found, duration_us, listed, read
-from sim.units import SECOND_US, format_duration, parse_duration
+from sim.scenario.rules import MAX_BATCHES, Finding, Found, duration_us, listed, read
+from sim.units import SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
+
+_NO_FLUSH: Final = "nor ever before the last row; shorten pipeline.flush_every, or remove the fault"
 
 
 def takes(kind: Kind) -> dict[str, bool]:
@@ -60,9 +66,35 @@ def _one(fault: dict[str, Any], kind: Kind, i: int, end_us: int | None, data: di
             yield Finding(("faults", i, "at", j), message)
     begin = read(data, ("faults", i, "from"), parse_duration)
     length = read(data, ("faults", i, "for"), parse_duration)
-    if kind.windowed and begin is not None and length is not None and end_us and begin + length > end_us:
+    if not kind.windowed or begin is None or not length or not end_us:
+        return
+    if begin + length > end_us:
         ends = f"ends at {format_duration(begin + length)}, and the run at {format_duration(end_us)}"
         yield Finding(("faults", i, "for"), f"faults[{i}]: {kind.name} {ends}; what does not heal cannot be delivered")
+    else:
+        yield from _never_met(data, kind, i, begin, begin + length)
+
+
+def _never_met(data: dict[str, Any], kind: Kind, i: int, begin_us: int, end_us: int) -> Iterator[Finding]:
+    """A node meets a fault when it flushes, and at no other time."""
+    flushes_us = _flushes_us(data)
+    if flushes_us is None or np.any((begin_us <= flushes_us) & (flushes_us < end_us)):
+        return
+    where = f"faults[{i}]: no node flushes from {format_duration(begin_us)} to {format_duration(end_us)}"
+    after = int(np.searchsorted(flushes_us, begin_us))
+    near = " and ".join(format_duration(int(us)) for us in flushes_us[max(0, after - 1) : after + 1])
+    how = f"so {kind.name} would never strike; nearest flushes: {near}" if near else _NO_FLUSH
+    yield Finding(("faults", i, "from"), f"{where}, {how}")
+
+
+def _flushes_us(data: dict[str, Any]) -> npt.NDArray[np.int64] | None:
+    """When nodes flush, in us from the start; None where that cannot be told from what can be read."""
+    start, length_us = read(data, ("clock", "start"), parse_instant), duration_us(data)
+    sample_us = read(data, ("clock", "sample_every"), parse_duration)
+    every_us = read(data, ("pipeline", "flush_every"), parse_duration)
+    if start is None or not sample_us or not every_us or not length_us or length_us // every_us > MAX_BATCHES:
+        return None
+    return (flush_samples(instant_us(start), sample_us, length_us // sample_us, every_us) - 1) * sample_us
 
 
 def fault(choice: FaultChoice) -> Fault:

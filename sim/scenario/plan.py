@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.batch import MAX_BATCH_ROWS
 from pipeline.records import STAGES
+from sim.chaos.faults import Fault
 from sim.measure import cost
 from sim.model.faults import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
@@ -51,6 +52,7 @@ class Plan:
     requests_per_s: float  # as stated
     store_s: float  # all requests at that rate
     faults: dict[str, float]  # expected number of data faults by kind
+    delivery: tuple[Fault, ...]  # faults of delivery, as the scenario has them
     cost_per_day: float  # USD, the pipeline's requests and storage
 
 
@@ -95,6 +97,7 @@ def plan(scenario: Scenario, requests_per_s: float = 350.0) -> Plan:
         requests_per_s=requests_per_s,
         store_s=(used.writes + used.reads + verify) / requests_per_s,
         faults=_expected_faults(scenario),
+        delivery=scenario.faults,
         cost_per_day=cost.per_day(used).total,
     )
 
