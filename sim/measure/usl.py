@@ -34,6 +34,7 @@ SAMPLES: Final = 1_000
 _ROUNDS: Final = 60
 _ZERO: Final = 1e-9  # a parameter below has hit its bound
 _CONFIDENCE: Final = 0.95
+_FAR: Final = 1e6  # users: as good as never
 FLAT: Final = 0.05
 """A level within this share of the best counts as just as good."""
 
@@ -118,11 +119,11 @@ def _with_samples(n: Floats, x: Floats, se: Floats, seed: int, coherent: bool) -
 
 
 def _peak(params: Floats) -> tuple[Floats, Floats]:
-    """Users and throughput (b,) at the peak of each row of parameters (b, 3); without coherency infinity and limit."""
+    """Users and throughput (b,) at the peak of each row of parameters (b, 3); without coherency _FAR and the limit."""
     rate, alpha, beta = params[:, 0], params[:, 1], np.maximum(params[:, 2], 1e-300)
     users = np.maximum(np.sqrt((1 - alpha) / beta), 1.0)
     per_user = (1 - alpha) / users + alpha + beta * (users - 1)  # the denominator over N
-    at: Floats = np.where(params[:, 2] > _ZERO, users, np.inf)
+    at: Floats = np.where(params[:, 2] > _ZERO, users, _FAR)
     return at, rate / np.maximum(per_user, 1e-12)
 
 

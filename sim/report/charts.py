@@ -56,7 +56,7 @@ _METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 def throughput(series: Series, ceiling_per_s: float | None) -> str:
     """Rows/s above objects/s over the seconds of the run; the store's ceiling as a dashed line beside the latter."""
-    with _style("throughput"):
+    with style("throughput"):
         figure = Figure(figsize=(10.6, 4.1), layout=ConstrainedLayoutEngine(h_pad=0.08))
         rows, objects = figure.subplots(2, 1, sharex=True)
         _steps(rows, series.bucket_s, series.rows_per_s, BLUE, "Rows per second")
@@ -70,7 +70,7 @@ def throughput(series: Series, ceiling_per_s: float | None) -> str:
             objects.annotate(label, at, color=VERMILLION, fontweight="bold", **place)
         objects.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         objects.set_xlabel("seconds since the first store operation (wall time)")
-        return _svg(figure, "throughput")
+        return svg(figure, "throughput")
 
 
 def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, title: str) -> None:
@@ -90,7 +90,7 @@ def latency(latencies: Sequence[Latency]) -> str | None:
     shown = [(entry.kind, entry.response) for entry in latencies if entry.response is not None]
     if not shown:
         return None
-    with _style("latency"):
+    with style("latency"):
         figure = Figure(figsize=(10.6, 0.75 + 0.42 * len(shown)), layout="constrained")
         axes = figure.subplots()
         marks = (("p50", "o", BLUE), ("p95", "s", GREEN), ("p99", "D", VERMILLION), ("max", "|", INK))
@@ -111,15 +111,15 @@ def latency(latencies: Sequence[Latency]) -> str | None:
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         figure.legend(loc="outside upper right", ncols=4, frameon=False, borderpad=0, handletextpad=0.1)
-        return _svg(figure, "latency")
+        return svg(figure, "latency")
 
 
-def _style(name: str) -> AbstractContextManager[None]:
+def style(name: str) -> AbstractContextManager[None]:
     settings: Any = {**STYLE, "svg.hashsalt": name}
     return mpl.rc_context(settings)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     canvas: Any = FigureCanvasSVG(figure)
     canvas.print_svg(buffer, metadata=_METADATA)

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sim.measure import latency
 from sim.measure.figures import FIGURES
 from sim.report import accounting, charts, numbers
+from sim.report.meanings import EXIT
 from sim.report.result import WRONGS, Result
 
 FINDINGS_SHOWN: Final = 200
@@ -31,15 +32,6 @@ HEADLINES: Final = (
 )
 _OTHER_WRONGS: Final = (("windows.wrong", "windows wrong"), ("manifest.mismatches", "manifests wrong"))
 TWO_FAULTS: Final = "A row under two faults counts under both, so the sum may exceed the rows in quarantine."
-_EXIT: Final = {
-    1: "windfleet itself failed",
-    3: "the environment failed",
-    4: "an expectation failed",
-    5: "the lake is wrong",
-    6: "nothing was confirmed",
-    7: "the load generator was the limit",
-    130: "the run was interrupted",
-}
 
 
 def sentence(result: Result) -> str:
@@ -83,7 +75,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
     return environment.get_template("report.html.j2").render(
         result=result,
         sentence=sentence(result),
-        exit_meaning=_EXIT.get(result.exit_code, ""),
+        exit_meaning=EXIT.get(result.exit_code, ""),
         headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
         stages=accounting.by_stage(result),
         wrongs=WRONGS,

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
+from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
 from sim.report import numbers
@@ -158,7 +159,10 @@ class Run(_Record):
 
 @dataclass(frozen=True)
 class Result(_Record):
-    """Everything a report needs. `versions`: program to version; `environment`: machine and store, in words."""
+    """Everything a report needs. `versions`: program to version; `environment`: machine and store, in words.
+
+    `load`: of `windfleet load` only; there is no lake then, and nothing was judged row by row.
+    """
 
     scenario: str
     seed: int
@@ -177,6 +181,7 @@ class Result(_Record):
     findings: tuple[Finding, ...] = ()
     throughput: Series | None = None
     truth: tuple[Injected, ...] = ()
+    load: LoadTest | None = None
     errors: tuple[str, ...] = ()
 
     def figure(self, name: str) -> int | float | None:

@@ -1,5 +1,7 @@
 """Writes a run's reports, and rebuilds them from the raw record: result.json, junit.xml, report.html.
 
+Of a load test (a result with a `load` part) the raw record is requests.parquet and resources.parquet as well.
+
 Each file appears whole or not at all (temporary file, then rename). result.json first: all else can be made from it
 and operations.parquet. Not covered: operations.parquet itself, which the driver writes while it runs.
 """
@@ -8,18 +10,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.report import html, junit
-from sim.report.result import RESULT_FILE, Result, ResultError, load
+from sim.report import html, junit, load
+from sim.report.result import RESULT_FILE, Result, ResultError
+from sim.report.result import load as load_result
 
 JUNIT_FILE: Final = "junit.xml"
 HTML_FILE: Final = "report.html"
 OPERATIONS_FILE: Final = "operations.parquet"
+REQUESTS_FILE: Final = "requests.parquet"
+RESOURCES_FILE: Final = "resources.parquet"
 
 
 def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
@@ -28,35 +34,62 @@ def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> Non
     _derive(result, run_dir, operations)
 
 
+def write_load(
+    result: Result, run_dir: Path, requests: pa.Table, resources: pa.Table, operations: pa.Table | None
+) -> None:
+    """The same of a load test. Tables have the columns of requests.parquet, resources.parquet, operations.parquet."""
+    write_text(run_dir / RESULT_FILE, result.to_json())
+    _derive_load(result, run_dir, requests, resources, operations)
+
+
 def rebuild(run_dir: Path) -> Path:
     """Make junit.xml and report.html again; returns the path of the latter. Raises ResultError."""
-    result = load(run_dir)
-    raw = run_dir / OPERATIONS_FILE
-    try:
-        operations = pq.read_table(raw) if raw.exists() else None
-        if operations is not None:
-            _check(operations)
-    except (OSError, ValueError) as error:  # pyarrow's too
-        raise ResultError(f"{raw}: {error}; remove it to report without latencies") from error
-    _derive(result, run_dir, operations)
+    result = load_result(run_dir)
+    operations = _read(run_dir / OPERATIONS_FILE, _TIMES | _TEXTS) if (run_dir / OPERATIONS_FILE).exists() else None
+    if result.load is None:
+        _derive(result, run_dir, operations)
+    else:
+        requests = _read(
+            run_dir / REQUESTS_FILE, {"intended_start": _TIME, "kind": _TEXT, "outcome": _TEXT, "phase": _TEXT}
+        )
+        resources = _read(run_dir / RESOURCES_FILE, {"time": _TIME, "process": _TEXT})
+        _derive_load(result, run_dir, requests, resources, operations)
     return run_dir / HTML_FILE
 
 
-def _check(operations: pa.Table) -> None:
-    """Whether the columns that latencies are made from are there. Raises ValueError."""
-    text, time = (pa.types.is_string, pa.types.is_large_string), (pa.types.is_timestamp,)
-    wanted = {"kind": text, "outcome": text, "intended_start": time, "start": time, "end": time}
-    for name, kinds in wanted.items():
-        if name not in operations.column_names:
-            raise ValueError(f"no column '{name}'")
-        column = operations.column(name)
-        if column.null_count or not any(kind(column.type) for kind in kinds):
-            raise ValueError(f"column '{name}' is {column.type} with {column.null_count} empty values")
+_Kinds = tuple[Callable[[pa.DataType], bool], ...]
+_TEXT: Final[_Kinds] = (pa.types.is_string, pa.types.is_large_string)
+_TIME: Final[_Kinds] = (pa.types.is_timestamp,)
+_TEXTS: Final = {"kind": _TEXT, "outcome": _TEXT}
+_TIMES: Final = {"intended_start": _TIME, "start": _TIME, "end": _TIME}
+
+
+def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
+    """A raw record with the wanted columns in it, none of them empty anywhere. Raises ResultError."""
+    try:
+        table = pq.read_table(path)
+        for name, kinds in wanted.items():
+            if name not in table.column_names:
+                raise ValueError(f"no column '{name}'")
+            column = table.column(name)
+            if column.null_count or not any(kind(column.type) for kind in kinds):
+                raise ValueError(f"column '{name}' is {column.type} with {column.null_count} empty values")
+        return table
+    except (OSError, ValueError) as error:  # pyarrow's too
+        hint = "; remove it to report without latencies" if path.name == OPERATIONS_FILE else ""
+        raise ResultError(f"{path}: {error}{hint}") from error
 
 
 def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     write_text(run_dir / HTML_FILE, html.render(result, operations))
+
+
+def _derive_load(
+    result: Result, run_dir: Path, requests: pa.Table, resources: pa.Table, operations: pa.Table | None
+) -> None:
+    write_text(run_dir / JUNIT_FILE, junit.render(result))
+    write_text(run_dir / HTML_FILE, load.render(result, requests, resources, operations))
 
 
 def write_text(path: Path, text: str) -> None:

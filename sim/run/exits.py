@@ -11,6 +11,7 @@ ENVIRONMENT: Final = 3  # no S3, port taken, disk full
 THRESHOLD: Final = 4
 LAKE_WRONG: Final = 5
 UNKNOWN: Final = 6  # nothing was confirmed
+GENERATOR: Final = 7  # the load generator itself was the limit
 INTERRUPTED: Final = 130
 
 

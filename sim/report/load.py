@@ -1,0 +1,171 @@
+"""The report of a load test: one page that says first what the store sustains, and what limits it.
+
+Made from result.json, requests.parquet, resources.parquet and operations.parquet alone, so it can be rebuilt at any
+time, byte for byte. All of it is measured: wall time of this machine. Not covered: interaction; no script in the page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sim.measure import latency
+from sim.measure.figures import FIGURES
+from sim.measure.requests import KINDS, Part, figures, samples
+from sim.measure.usl import Fit, Interval
+from sim.report import load_charts, load_curves, numbers
+from sim.report.load_charts import Lane
+from sim.report.meanings import EXIT
+from sim.report.result import Result
+
+HEADLINES = (
+    ("load.sustainable_per_s", "Sustained under the SLO"),
+    ("load.peak_per_s", "Best closed level"),
+    ("load.achieved_per_s", "Achieved"),
+    ("load.offered_per_s", "Offered"),
+    ("latency.flush.p50", "Flush latency, p50"),
+    ("latency.flush.p95", "Flush latency, p95"),
+    ("errors.share", "Errors"),
+    ("load.backlog.max", "Longest backlog"),
+    ("load.late.p99", "Late starts, p99"),
+    ("cpu.server", "Store's processor"),
+    ("cpu.client", "Busiest client"),
+    ("load.generator_per_s", "Generator alone"),
+)
+CARDS = 8
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """One kind of request over all open phases: how many, and percentiles in seconds (absent: none)."""
+
+    kind: str
+    requests: int
+    latency: dict[str, float]
+    service: dict[str, float]
+
+
+def sentence(result: Result) -> str:
+    """What was found, without the word pass, fail or unknown."""
+    test = result.load
+    if test is None or not test.phases:
+        return "No phase of the load test came to an end."
+    said = []
+    if test.search is not None:
+        said.append(test.search.said)
+    elif test.sweep is not None:
+        said.append(test.sweep.said.split(". ")[0].rstrip(".") + ".")
+    else:
+        offered, achieved = result.figure("load.offered_per_s"), result.figure("load.achieved_per_s")
+        said.append(f"{numbers.decimal(achieved)} of {numbers.decimal(offered)} requests/s offered were achieved.")
+    stopped = [phase for phase in test.phases if phase.stopped_early and phase.kind in ("open", "closed")]
+    said += [f"Phase {phase.name} was stopped early: {phase.stopped_early}." for phase in stopped]
+    if lost := sum(phase.lost_workers for phase in test.phases):
+        said.append(f"{lost} load generator{'s' * (lost > 1)} died on the way.")
+    if test.limit is not None:
+        said.append(f"Limit: {test.limit.text}")
+    return " ".join(said)
+
+
+def render(result: Result, requests: pa.Table, resources: pa.Table, operations: pa.Table | None) -> str:
+    """The page. Tables: requests.parquet, resources.parquet, operations.parquet. `result.load` must be there."""
+    test = result.load
+    assert test is not None
+    environment = Environment(
+        loader=PackageLoader("sim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=numbers.count,
+        decimal=numbers.decimal,
+        decimal2=lambda value: numbers.NOTHING if value is None else f"{value:.2f}",
+        duration=numbers.duration,
+        moment=numbers.moment,
+    )
+    unit = FIGURES[test.search.slo[0].split()[0]].unit if test.search else ""
+    environment.globals.update(
+        split=numbers.split,
+        figure=numbers.figure,
+        fit_rows=fit_rows,
+        slo_value=lambda value: numbers.figure(value, unit),
+    )
+    shown = load_charts.lanes(test.phases, requests, resources)
+    counted = [lane for lane in shown if lane.phase.kind == "open"] or shown
+    return environment.get_template("load.html.j2").render(
+        result=result,
+        test=test,
+        sentence=sentence(result),
+        exit_meaning=EXIT.get(result.exit_code, ""),
+        headlines=headlines(result),
+        shown=shown,
+        schedule_svg=load_charts.schedule(shown) if shown else None,
+        heat_svg=load_charts.heat(shown),
+        percentiles_svg=load_curves.percentiles(counted),
+        processes_svg=load_charts.processes(shown),
+        sweep_svg=load_curves.sweep(test.sweep) if test.sweep else None,
+        search_svg=load_curves.search(test.search) if test.search else None,
+        kinds=kinds(counted),
+        counted_said="over the open phases" if counted and counted[0].phase.kind == "open" else "over all phases",
+        operations=latency.by_kind(operations) if operations is not None else [],
+        outcomes=outcomes(requests),
+        descriptions={name: described.description for name, described in FIGURES.items()},
+    )
+
+
+def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
+    """(label, value, unit) of the most telling figures that there are; shares in percent."""
+    found: list[tuple[str, float | int | None, str]] = []
+    for name, label in HEADLINES:
+        entry = result.figures.get(name)
+        if entry is not None and entry.value is not None:
+            share = name == "errors.share"
+            found.append((label, 100 * entry.value if share else entry.value, "%" if share else entry.unit))
+    return found[:CARDS]
+
+
+def kinds(shown: list[Lane]) -> list[KindRow]:
+    """A row per kind of request that was made."""
+    parts = [Part(lane.requests, lane.phase.warm_up_s, lane.phase.duration_s) for lane in shown]
+    found = figures(parts) if parts else {}
+    rows = []
+    for kind in KINDS:
+        if count := samples(parts, kind):
+            ranks = {
+                what: {
+                    rank: found[f"{what}.{kind}.{rank}"]
+                    for rank in ("p50", "p95", "p99", "p999")
+                    if f"{what}.{kind}.{rank}" in found
+                }
+                for what in ("latency", "service")
+            }
+            rows.append(KindRow(kind, count, ranks["latency"], ranks["service"]))
+    return rows
+
+
+def outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
+    """Kind -> how many requests had which outcome, all phases, warm-up included."""
+    counts = requests.group_by(["kind", "outcome"]).aggregate([("number", "count")]).to_pylist()
+    return [
+        (kind, {row["outcome"]: row["number_count"] for row in counts if row["kind"] == kind})
+        for kind in KINDS
+        if pc.any(pc.equal(requests["kind"], kind)).as_py()
+    ]
+
+
+def fit_rows(fit: Fit) -> list[tuple[str, Interval | None, str]]:
+    """(name, interval, what it is) of the parameters and of what follows from them."""
+    return [
+        ("λ", fit.lambda_, "requests/s of one user"),
+        ("α", fit.alpha, "contention: what is shared, one at a time"),
+        ("β", fit.beta, "coherency: what grows with every pair of users"),
+        ("peak", fit.peak_per_s, "requests/s at the peak, where there is one beyond doubt"),
+        ("at", fit.peak_users, "users at the peak"),
+        ("asymptote", fit.asymptote_per_s, "requests/s that throughput tends to without a peak, λ / α"),
+        ("r²", Interval(fit.r2, fit.r2, fit.r2), "how much of the levels' differences the fit explains"),
+    ]
