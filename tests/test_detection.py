@@ -23,6 +23,7 @@ from sim.check.detection import DATA_FAULTS, SIGNALS, signals
 from sim.measure.figures import FIGURES
 from sim.model.farm import STATE_LOG
 from sim.model.faults import KINDS, TRUTH
+from sim.model.orders import WEAR
 from sim.report.html import render
 from sim.report.result import Result
 from sim.report.terminal import print_summary
@@ -87,7 +88,7 @@ def judged(folder: Path, faults: list[dict] | None, states: list[dict], changes:
     lake: Objects = lakebuilder.build()
     changed: Changes = changes(lake)
     lakebuilder.write_lake(folder / "lake", {n: c for n, c in {**lake, **changed}.items() if c is not None})
-    (folder / "truth").mkdir()
+    (folder / "truth").mkdir(exist_ok=True)
     if faults is not None:
         pq.write_table(pa.Table.from_pylist(faults, schema=TRUTH), folder / "truth" / "faults-A.parquet")
     pq.write_table(pa.Table.from_pylist(states, schema=STATE_LOG), folder / "truth" / "states-A.parquet")
@@ -156,6 +157,24 @@ def underperforming(lake: Objects) -> Changes:
     starts = read(lake[AGGREGATED]).column("window_start").cast(pa.int64()).to_pylist()
     at = starts.index(HOUR_1 + WINDOW_US)
     return sealed(lake, {AGGREGATED: edit(lake[AGGREGATED], "anomaly_kinds", at, ["underperformance"])})
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin", "precision"),
+    [
+        ("machine.pitch", HOUR_1 + WINDOW_US, 1.0),
+        ("machine.ice", HOUR_1 + WINDOW_US, 1.0),
+        ("machine.converter", HOUR_1 + WINDOW_US, 0.0),  # shows in nothing that is judged
+        ("machine.pitch", HOUR_1 + 2 * WINDOW_US, 0.0),
+    ],
+)
+def test_what_worn_machines_are_said_to_do_is_no_false_alarm(tmp_path, kind, begin, precision):
+    wear = {"turbine_id": "A-002", "kind": kind, "from": begin, "to": begin + STEP_US, "rows": 1}
+    (tmp_path / "truth").mkdir()
+    pq.write_table(pa.Table.from_pylist([wear], schema=WEAR), tmp_path / "truth" / "wear-A.parquet")
+    figures = scored(judged(tmp_path, [], [], underperforming))
+    assert figures["precision.underperformance"] == precision
+    assert figures["faults"] == 0
 
 
 @pytest.mark.parametrize(

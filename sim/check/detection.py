@@ -16,7 +16,9 @@ so; and so does a clock step onto times that the node never used. Not detectable
   repeats a time, and then an alarm on it is not false;
 - a node's file replaced by a fresh one, and a channel more: no row is any worse for it;
 - the operating state `fault`, which the machine tells itself and whose rows no anomaly kind judges; though an
-  underperformance beside a stop is not false.
+  underperformance beside a stop is not false;
+- a component that wears out (`machine.*`, by component, and ice on blades): what an alarm says of it is true, but
+  how early it shows is the machine's business.
 A kind of fault that is not known here is not scored, and explains any alarm.
 
 The delay is true time: from the fault's start to the end of the first window that tells, or to the first row that was
@@ -44,7 +46,8 @@ from sim.check.truth import TruthError
 
 EVENTS: Final = ("turbine_id", "kind", "channel", "from", "to", "first_id", "last_id", "rows", "offset_us")
 _TEXTS: Final = ("turbine_id", "kind", "channel")
-_OPTIONAL: Final = "offset_us"  # truths from before there were faults of clocks lack it
+_OPTIONAL: Final = {"first_id", "last_id", "offset_us"}
+"""Wear has no rows of its own; truths from before there were faults of clocks lack their offset."""
 MACHINE_FAULT: Final = "state.fault"
 DATA_FAULTS: Final = (
     "sensor.dropout",
@@ -77,6 +80,19 @@ _POISON: Final = {
     "turbine_id": {"null", "identity"},
     "status": {"null", "state"},
 }
+_DRIVE: Final = {"vibration", "generator_heat", "gearbox_heat", "underperformance"}
+_MACHINE: Final = {
+    "machine.main_bearing": _DRIVE,
+    "machine.gearbox": _DRIVE,
+    "machine.generator": _DRIVE,
+    "machine.cooling": {"generator_heat", "gearbox_heat"},
+    "machine.rotor": {"vibration", "underperformance"},
+    "machine.pitch": {"vibration", "underperformance"},
+    "machine.yaw": {"vibration", "underperformance"},
+    "machine.ice": {"vibration", "underperformance"},
+    "machine.converter": set(),
+    "machine.transformer": set(),
+}
 _CAN_STICK: Final = {channel.name for channel in CHANNELS if channel.stuck}
 _SECOND_US: Final = 1_000_000
 _NEVER: Final = int(np.iinfo(np.int64).max)
@@ -104,6 +120,7 @@ def signals(kind: str, channel: str | None) -> frozenset[str] | None:
         "clock.step": _CLOCK,
         "clock.dst": _CLOCK,
         MACHINE_FAULT: {"underperformance"},
+        **_MACHINE,
     }
     return frozenset(known[kind]) if kind in known else None
 
@@ -188,8 +205,8 @@ def read_events(folder: Path) -> pa.Table | None:
             table = table.filter(pc.equal(table.column("state"), "fault"))
             table = table.append_column("kind", pa.array([MACHINE_FAULT] * len(table), pa.string()))
             table = table.append_column("rows", pa.array([1] * len(table), pa.int64()))
-        elif set(EVENTS) - {_OPTIONAL} <= set(table.column_names):
-            timed = True
+        elif set(EVENTS) - _OPTIONAL <= set(table.column_names):
+            timed |= "first_id" in table.column_names
         else:
             continue
         for name in set(EVENTS) - set(table.column_names):
@@ -233,7 +250,7 @@ def score(
     injected = [event for event in events.to_pylist() if event["turbine_id"] in index and event["rows"]]
     wrong_clocks: dict[str, list[dict[str, Any]]] = {}
     for event in injected:
-        if event[_OPTIONAL]:
+        if event["offset_us"]:
             wrong_clocks.setdefault(event["turbine_id"], []).append(event)
     for event in injected:
         kind, owner = event["kind"], index[event["turbine_id"]]
@@ -272,7 +289,7 @@ def _told_as(event: dict[str, Any], wrong_clocks: Sequence[dict[str, Any]]) -> I
     """
     yield event["from"], event["to"], 0
     for clock in wrong_clocks:
-        begin, end, off = max(event["from"], clock["from"]), min(event["to"], clock["to"]), clock[_OPTIONAL]
+        begin, end, off = max(event["from"], clock["from"]), min(event["to"], clock["to"]), clock["offset_us"]
         if begin < end:
             yield begin + off, end + off, min(off, 0) if clock is event else off
 

@@ -171,7 +171,7 @@ class Operations:
             forgotten = at < self._start_s - DAY and min(uniform[1:]) < RESET_WORKS  # long before the run, no crew came
             if severity == RESET and not rests and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
-            elif severity != RESET and (warning or not site.held(turbine)):
+            elif severity > MINOR or (severity == MINOR and (warning or not site.held(turbine))):
                 self._world.process(self._break(turbine, component, severity, normal, uniform))
 
     def _trip(self, turbine: int, component: int, normal: list[float], uniform: list[float]) -> Process:
