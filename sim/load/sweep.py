@@ -90,22 +90,10 @@ def _said(levels: Sequence[Level], saturation: float, fit: Fit | None) -> str:
     best = max(levels, key=lambda level: level.throughput)
     said = [f"The best level makes {best.throughput:,.1f} requests/s, with {best.users} users."]
     if saturation < levels[-1].users:
-        said.append(
-            f"It saturates at about {saturation:.0f} user{'s' * (saturation != 1)}: more add waiting, not throughput."
-        )
-    if fit is None:
-        said.append("Too few levels for a fit.")
-    elif fit.peak_users is not None and fit.peak_per_s is not None:
-        said.append(f"The fit has a peak of {_range(fit.peak_per_s)} requests/s at {_range(fit.peak_users)} users.")
-        if fit.peak_users.value > 2 * levels[-1].users:
-            said.append("That is far beyond what was measured: take it as a sign that no peak was reached.")
-    elif fit.asymptote_per_s is not None:
-        said.append(
-            "The fit has no peak: its coherency is zero within error; throughput tends to "
-            f"{_range(fit.asymptote_per_s)} requests/s."
-        )
-    else:
-        said.append("The fit shows no limit: contention and coherency are zero within error; try more users.")
+        flat = np.mean([level.throughput for level in levels if level.users >= saturation])
+        many = f"{saturation:.0f} user{'s' * (saturation != 1)}"
+        said.append(f"It saturates at about {many}, at {flat:,.1f} requests/s: more users add waiting, not throughput.")
+    said.append(_fitted(fit, levels[-1].users))
     if uneasy := [level.users for level in levels if not level.steady]:
         said.append(f"Not steady: the level{'s' * (len(uneasy) > 1)} of {', '.join(map(str, uneasy))} users.")
     if off := [level for level in levels if level.littles_law_error > LITTLE_MAX]:
@@ -114,6 +102,20 @@ def _said(levels: Sequence[Level], saturation: float, fit: Fit | None) -> str:
             f"Little's law is missed by {worst.littles_law_error:.0%} at {worst.users} users: do not trust that level."
         )
     return " ".join(said)
+
+
+def _fitted(fit: Fit | None, most: int) -> str:
+    if fit is None:
+        return "Too few levels for a fit."
+    if fit.peak_users is not None and fit.peak_per_s is not None:
+        far = " That is far beyond what was measured." if fit.peak_users.value > 2 * most else ""
+        return f"The fit has a peak of {_range(fit.peak_per_s)} requests/s at {_range(fit.peak_users)} users.{far}"
+    if fit.asymptote_per_s is not None:
+        limit = _range(fit.asymptote_per_s)
+        return f"The fit has no peak: its coherency is zero within error; it tends to {limit} requests/s."
+    if fit.beta.low > 0:
+        return "The law fits badly, and no fall was measured: no peak is claimed."
+    return "The fit shows no limit: contention and coherency are zero within error; try more users."
 
 
 def _range(of: Interval) -> str:

@@ -104,7 +104,7 @@ def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s:
     seen = f"{seen} of a core" if seen else "no process was sampled"
     if server is not None and BUSY <= server <= _ONE_CORE:
         client_too = f"; client {_percent(client)}" if client is not None else ""
-        return Limit("server", f"The store: its one core is busy {_percent(server)}{client_too}.")
+        return Limit("server", f"The store: its one core is busy {_percent(min(server, 1.0))}{client_too}.")
     if client is not None and client >= BUSY:
         return Limit("generator", f"The load generator: {seen}. Add processes, or take the figures as its own limit.")
     if generator_per_s and achieved >= BUSY * generator_per_s:

@@ -10,10 +10,11 @@ Least squares of relative residuals (noise grows with throughput) by Levenberg a
 from the quadratic that N / X is. Intervals: parametric bootstrap, relative normal noise around the fitted curve, as
 wide as the larger of what each level's own scatter says and what the fit leaves over. All samples are fitted at once.
 
-Honest where the data say little. A peak is claimed when the interval of beta leaves 0 out, and either throughput was
-seen to fall behind its best level or the law fits as well as the levels are known: a queue before a single server bends
-more sharply than the law can, which it then mistakes for a fall to come. Without a peak, lambda / alpha of a fit with
-beta = 0 is the asymptote, unless the interval of that alpha touches 0 too: then no limit was seen.
+Honest where the data say little. When the interval of beta touches 0 there is no peak, and lambda / alpha of a fit with
+beta = 0 is the asymptote, unless the interval of that alpha touches 0 too: then no limit was seen. When it does not, a
+peak is claimed only if throughput was seen to fall behind its best level, or if the law fits as well as the levels are
+known (`sound`): a queue before a single server bends more sharply than the law can, which mistakes that for a fall to
+come.
 
 Not covered: think time, and loads that change while a level runs.
 """
@@ -52,7 +53,7 @@ class Interval:
 class Fit:
     """A fit of `lambda_` (per second), `alpha` and `beta`, and what follows; what the data cannot tell is None.
 
-    r2: of the throughputs.
+    r2: of the throughputs. sound: what the fit leaves over is no more than the levels' own errors explain.
     """
 
     lambda_: Interval
@@ -62,6 +63,7 @@ class Fit:
     peak_per_s: Interval | None
     asymptote_per_s: Interval | None
     r2: float
+    sound: bool
 
     def throughput(self, users: npt.ArrayLike) -> Floats:
         """The fitted curve, per second."""
@@ -84,15 +86,16 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
     lambda_, alpha, beta = (_interval(best[0, i], samples[:, i]) for i in range(3))
     peak_users = peak_per_s = asymptote = None
     curve = _model(n, best)[0]
-    if beta.low > _ZERO and alpha.value < 1 and (_falls(n, x, se) or _fits(x, curve, se)):
+    sound = _fits(x, curve, se)
+    if beta.low > _ZERO and alpha.value < 1 and (sound or _falls(n, x, se)):
         (at_best, top_best), (at, top) = _peak(best), _peak(samples)
         peak_users, peak_per_s = _interval(at_best[0], at), _interval(top_best[0], top)
-    else:
+    elif beta.low <= _ZERO:
         limited, samples = _with_samples(n, x, se, seed, coherent=False)
         if np.quantile(samples[:, 1], (1 - _CONFIDENCE) / 2) > _ZERO:
             asymptote = _interval(limited[0, 0] / limited[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO))
     r2 = 1 - float(np.sum((x - curve) ** 2) / max(np.sum((x - x.mean()) ** 2), 1e-300))
-    return Fit(lambda_, alpha, beta, peak_users, peak_per_s, asymptote, r2)
+    return Fit(lambda_, alpha, beta, peak_users, peak_per_s, asymptote, r2, sound)
 
 
 def saturation(users: npt.ArrayLike, throughput: npt.ArrayLike) -> float:
