@@ -74,7 +74,7 @@ def test_published_types_are_sound(name):
     coefficient = power * 1e6 / (0.5 * 1.225 * swept * wind**3)
     assert 0.4 < coefficient.max() < 16 / 27  # Betz
     tip_speed = np.pi * kind.rotor_diameter * kind.rated_rpm / 60
-    assert 70 < tip_speed < 95
+    assert 70 < tip_speed < 96
 
 
 def test_exact_positions_are_the_farm_plus_the_offset():

@@ -11,9 +11,7 @@ from pipeline import records
 from pipeline.records import CHANNEL_NAMES, STATES
 from sim.fleet import Farm, load_fleet
 from sim.model import DataFault, FarmModel, SimClock
-from sim.model.failure import Outages
 from sim.model.faults import KINDS
-from sim.model.wind import PAGE
 
 START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
 FLEET = {farm.farm_id: farm for farm in load_fleet().farms}
@@ -215,7 +213,7 @@ def test_the_state_log_is_the_status_column(year):
 
 def test_wind_is_related_in_space_and_time():
     farm = FLEET["F"]
-    speed = run(farm, SimClock(START_US, 1_000_000, 3 * PAGE))[1]["wind_speed"].reshape(farm.turbines, -1)
+    speed = run(farm, SimClock(START_US, 1_000_000, 1800))[1]["wind_speed"].reshape(farm.turbines, -1)
     minutes = speed.reshape(farm.turbines, -1, 60).mean(axis=2)  # gusts of seconds are each turbine's own
     swing = minutes - minutes.mean(axis=0)  # what the farm does not do as one
     east, north = farm.positions.T
@@ -249,45 +247,6 @@ def test_a_stopping_rotor_takes_its_time_and_power_does_not():
             )
             assert (after > 0).sum() < 60
     assert slow > 0
-
-
-def test_a_year_of_outages_of_the_whole_fleet_in_seconds():
-    clock = SimClock(START_US, 600_000_000, 6 * 24 * 365)
-    env = simpy.Environment()
-    outages = [Outages(farm, clock, 7) for farm in FLEET.values()]
-    for each in outages:
-        each.start(env)
-    env.run(until=clock.seconds(clock.samples))
-    began = sum(sum(state != 0 for _, _, state in each._log) for each in outages)
-    assert 35_000 < began < 60_000  # some 29 stops a turbine-year, repairs counted twice (fault, then maintenance)
-    down = np.mean([(each.states(0, clock.samples)[0] != 0).mean() for each in outages])
-    assert 0.008 < down < 0.02
-
-
-def test_a_change_counts_from_the_first_sample_after_its_time():
-    clock, env = SimClock(START_US, 600_000_000, 6 * 24 * 60), simpy.Environment()
-    outages = Outages(small("A", 20), clock, 7)
-    outages.start(env)
-    env.run(until=clock.seconds(clock.samples))
-    seconds, turbine, state = outages._log[0]
-    down, _ = outages.states(0, clock.samples)
-    changed = (
-        np.flatnonzero(np.diff((down[:, turbine] == state).astype(int)) > 0)[0] + 1
-        if state
-        else (np.flatnonzero(down[:, turbine] == 0)[0])
-    )
-    assert clock.seconds(changed - 1) <= seconds < clock.seconds(changed)
-
-
-def test_no_more_machines_are_worked_on_than_there_are_crews():
-    farm = small("A", 100)  # two crews
-    clock = SimClock(START_US, 600_000_000, 6 * 24 * 365)
-    env = simpy.Environment()
-    outages = Outages(farm, clock, 7)
-    outages.start(env)
-    env.run(until=clock.seconds(clock.samples))
-    down, _ = outages.states(0, clock.samples)
-    assert (down == STATES.index("maintenance")).sum(axis=1).max() == 2
 
 
 # --- truthful ------------------------------------------------------------------------------------------------------

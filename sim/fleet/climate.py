@@ -1,7 +1,7 @@
-"""A site's climate: the long-term figures that the weather of its years scatters about. Presets are YAML in `climates/`.
+"""A site's climate: the long-term figures that the weather of its years scatters about. Presets: YAML in `climates/`.
 
-In a fleet: `climate: coast`, or a preset with figures of one's own: `climate: {base: coast, mean_wind: 8.2}`. A farm that
-says nothing gets `monsoon` between the tropics, else `coast`, both with the temperatures usual at its latitude.
+In a fleet: `climate: coast`, or a preset with figures of one's own: `climate: {base: coast, mean_wind: 8.2}`. A farm
+that says nothing gets `monsoon` between the tropics, else `coast`, both with the temperatures usual at its latitude.
 Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle of July); south of the equator they count from
 July. Hours are local solar time. Does not cover: climates that change, terrain maps, sea ice.
 """

@@ -1,4 +1,5 @@
-"""Where the turbines of a farm stand: a staggered or plain grid that faces the prevailing wind, with a little jitter.
+"""Where the turbines of a farm stand: a staggered or plain grid that faces the prevailing wind, with a little jitter,
+or each where the fleet's file says (`positions: [[east, north], ...]`, metres from the farm's coordinates).
 
 A layout is part of the fleet, not of a run: jitter comes from a fixed layout seed and the farm's id, so the same fleet
 stands in the same places whatever the run's seed. Does not cover terrain, sea bed or leases.
@@ -13,21 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from sim import seeds
+from sim.fleet.fields import Fields, number
+from sim.yamlfile import Place, Problem, Sequence
 
 LAYOUT_SEED = 2024
 CLEARANCE = 2.0  # rotor diameters; no two turbines stand closer
 PATTERNS = ("grid", "staggered")
+FARTHEST_M = 100_000.0  # east or north of the farm's coordinates
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Lengths in rotor diameters; `facing` is the compass direction (deg) that the rows face: the prevailing wind."""
+    """Lengths in rotor diameters; `facing` is the compass direction (deg) that the rows face: the prevailing wind.
+    `places`, metres east and north, stand for a pattern when there are any."""
 
     pattern: str = "staggered"
     across: float = 5.0
     along: float = 7.0
     facing: float = 240.0
     jitter: float = 0.5
+    places: tuple[tuple[float, float], ...] = ()
 
     @property
     def closest(self) -> float:
@@ -39,7 +45,9 @@ class Layout:
 
 
 def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str) -> npt.NDArray[np.float64]:
-    """(turbines, 2) metres east and north of the farm's middle, in reading order of the rows."""
+    """(turbines, 2) metres east and north: the places as written, or round the farm's middle, row by row."""
+    if layout.places:
+        return np.array(layout.places[:turbines])
     columns = max(1, round(math.sqrt(turbines * layout.along / layout.across)))
     row, column = np.divmod(np.arange(turbines), columns)
     shift = 0.5 * (row % 2) if layout.pattern == "staggered" else 0.0
@@ -50,3 +58,82 @@ def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str
     east = grid[:, 0] * math.cos(turn) + grid[:, 1] * math.sin(turn)
     north = -grid[:, 0] * math.sin(turn) + grid[:, 1] * math.cos(turn)
     return np.round(np.stack([east, north], axis=1) * rotor_diameter, 1)
+
+
+def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | None) -> Layout:
+    """The value of a farm's `layout`; what is wrong goes into the problems of `fields`. `rotor_diameter` in metres,
+    None when the turbine type is not known (then places are not held against each other)."""
+    usual = Layout()
+    if fields is None:
+        return usual
+    if fields.has("positions"):
+        places = _places(fields, farm_id, rotor_diameter)
+        for key in ("pattern", "across", "along", "facing", "jitter"):
+            if fields.has(key):
+                fields.complain(f"{key} means nothing beside positions; remove one of them", fields.place(key))
+        fields.close()
+        return Layout(places=places)
+    layout = Layout(
+        pattern=fields.choice("pattern", PATTERNS, usual.pattern),
+        across=fields.number("across", 2.0, 30.0, usual.across) or usual.across,
+        along=fields.number("along", 2.0, 30.0, usual.along) or usual.along,
+        facing=fields.number("facing", 0.0, 360.0, usual.facing) or 0.0,
+        jitter=fields.number("jitter", 0.0, 5.0, usual.jitter) or 0.0,
+    )
+    fields.close()
+    if layout.closest < CLEARANCE:
+        fields.complain(
+            f"turbines could stand {layout.closest:.1f} rotor diameters apart; the least is {CLEARANCE:g}: "
+            "raise across or along, or lower jitter"
+        )
+    return layout
+
+
+def _places(fields: Fields, farm_id: str, rotor_diameter: float | None) -> tuple[tuple[float, float], ...]:
+    """The points of `positions`, each complaint where the point stands."""
+    places, at = [], []
+    before = len(fields.problems)
+    for item in fields.items("positions"):
+        if not isinstance(item, Sequence) or len(item.items) != 2:
+            fields.problems.append(Problem.at(item.place, "a position must be [metres east, metres north]"))
+            continue
+        east, north = (
+            number(node, name, -FARTHEST_M, FARTHEST_M, fields.problems)
+            for node, name in zip(item.items, ("metres east", "metres north"), strict=True)
+        )
+        if east is not None and north is not None:
+            places.append((east, north))
+            at.append(item.place)
+    if len(fields.problems) == before:
+        if not places:
+            fields.complain("positions lists no turbine; add '- [east, north]' points", fields.place("positions"))
+        elif rotor_diameter is not None:
+            fields.problems.extend(_too_close(np.array(places), at, farm_id, rotor_diameter))
+    return tuple(places)
+
+
+def _too_close(points: npt.NDArray[np.float64], at: list[Place], farm_id: str, rotor_diameter: float) -> list[Problem]:
+    """One problem for each turbine nearer than CLEARANCE to one listed before it."""
+    least = CLEARANCE * rotor_diameter
+    order = np.argsort(points[:, 0], kind="stable")
+    east, north = points[order].T
+    found: dict[int, tuple[int, float]] = {}
+    for shift in range(1, len(points)):  # neighbours in order of east, as long as any is near enough
+        step = east[shift:] - east[:-shift]
+        if not (step < least).any():
+            break
+        apart = np.hypot(step, north[shift:] - north[:-shift])
+        for i in np.flatnonzero(apart < least):
+            one, other = sorted((int(order[i]), int(order[i + shift])))
+            if other not in found or found[other][0] > one:
+                found[other] = (one, float(apart[i]))
+        if len(found) > 20:  # told enough
+            break
+    return [
+        Problem.at(
+            at[other],
+            f"turbines {farm_id}-{one + 1:03d} ({at[one].line}:{at[one].col}) and {farm_id}-{other + 1:03d} stand "
+            f"{apart:.0f} m apart; the least is {CLEARANCE:g} rotor diameters, {least:.0f} m",
+        )
+        for other, (one, apart) in sorted(found.items())
+    ]

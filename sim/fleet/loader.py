@@ -8,6 +8,8 @@
          turbine_type: iea-3.4mw-130, turbines: 150, layout: {pattern: grid, across: 5, along: 7},
          climate: {base: coast, mean_wind: 8.2}}       # a name, a mapping, or nothing: by latitude
 
+A layout may list every turbine instead: `layout: {positions: [[0, 0], [650, 0], ...]}`, metres east and north of the
+farm's coordinates, turbine 001 first; `turbines` may then be left out. Climates: `climate`; types: `types`.
 Farms listed beside `extends` are added to those taken over. Farm ids are 1 to 8 letters or digits.
 """
 
@@ -25,7 +27,7 @@ from sim.fleet import layout as layouts
 from sim.fleet.climate import Climate, load_climate
 from sim.fleet.farm import Farm, Fleet
 from sim.fleet.fields import Fields, read
-from sim.fleet.layout import Layout
+from sim.fleet.layout import Layout, load_layout
 from sim.fleet.turbine import TurbineType
 from sim.fleet.types import load_type
 from sim.yamlfile import Mapping, Node, Place, Problem, suggestion
@@ -137,6 +139,9 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
         fields.complain("fleet has no farms; add one under 'farms:'", fields.place("farms"))
     elif total > MAX_TURBINES and scale_to is None:
         fields.complain(f"fleet has {total:,} turbines; at most {MAX_TURBINES:,} are supported")
+    elif scale_to not in (None, total) and (fixed := [site.farm_id for site in sites if site.layout.places]):
+        message = f"scale_to {scale_to} would change the number of turbines, but farm {fixed[0]} lists their positions"
+        fields.complain(message, fields.place("scale_to"))
     elif scale_to is not None and 0 in (counts := largest_remainder([s.turbines for s in sites], scale_to)):
         empty = sites[counts.index(0)].farm_id
         fields.complain(f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to"))
@@ -167,8 +172,17 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     kind = None
     if type_name is not None:
         kind = load_type(type_name, base, fields.place("turbine_type"), problems)
-    turbines = fields.whole("turbines", 1, MAX_TURBINES)
-    layout = _layout(fields.mapping("layout", "layout"))
+    placing = fields.mapping("layout", "layout")
+    layout = load_layout(placing, farm_id or "", kind.rotor_diameter if kind is not None else None)
+    listed = placing is not None and placing.has("positions")
+    turbines = fields.whole("turbines", 1, MAX_TURBINES, required=not listed)
+    if layout.places and turbines is None:
+        turbines = len(layout.places)
+    elif layout.places and turbines != len(layout.places):
+        fields.complain(
+            f"turbines is {turbines}, but layout lists {len(layout.places)} positions; remove turbines",
+            fields.place("turbines"),
+        )
     climate = load_climate(fields.get("climate", required=False), latitude or 0.0, problems)
     fields.close()
     if len(problems) > before:
@@ -177,26 +191,6 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     assert kind is not None and turbines is not None and latitude is not None and longitude is not None  # noqa: PT018
     assert climate is not None
     return _Site(farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout, climate)
-
-
-def _layout(fields: Fields | None) -> Layout:
-    usual = Layout()
-    if fields is None:
-        return usual
-    layout = Layout(
-        pattern=fields.choice("pattern", layouts.PATTERNS, usual.pattern),
-        across=fields.number("across", 2.0, 30.0, usual.across) or usual.across,
-        along=fields.number("along", 2.0, 30.0, usual.along) or usual.along,
-        facing=fields.number("facing", 0.0, 360.0, usual.facing) or 0.0,
-        jitter=fields.number("jitter", 0.0, 5.0, usual.jitter) or 0.0,
-    )
-    fields.close()
-    if layout.closest < layouts.CLEARANCE:
-        fields.complain(
-            f"turbines could stand {layout.closest:.1f} rotor diameters apart; the least is {layouts.CLEARANCE:g}: "
-            "raise across or along, or lower jitter"
-        )
-    return layout
 
 
 def _farm(site: _Site, turbines: int) -> Farm:

@@ -5,13 +5,13 @@ scale from minutes to weeks. So an octave is no filter that runs but a function 
 
     f(x, t) = sum_j B((t - t_j) / spacing) P_j(x - c (t - t_j))
 
-P_j are frozen patterns, one per knot t_j of a time lattice, each a few random Fourier features of the sphere (Rahimi and
-Recht 2007); B is the cubic B-spline, corrected to variance 1 at every t. Each pattern drifts with the steering wind c
-while it lasts, so a front reaches the eastern farm later (Taylor's hypothesis, as long as a pattern lives), and since it
-is forgotten after two spacings, farms whose steering differs never drift apart without bound.
+P_j are frozen patterns, one per knot t_j of a time lattice, each a few random Fourier features of the sphere (Rahimi
+and Recht 2007); B is the cubic B-spline, corrected to variance 1 at every t. Each pattern drifts with the steering wind
+c while it lasts, so a front reaches the eastern farm later (Taylor's hypothesis, as long as a pattern lives), and since
+it is forgotten after two spacings, farms whose steering differs never drift apart without bound.
 
-Half of an octave's frequency (squared) comes of the drift, half of the change of patterns; the spread of wave numbers is
-log-normal, which turns the correlation over distance from a Gaussian's into nearly an exponential's.
+Half of an octave's frequency (squared) comes of the drift, half of the change of patterns; the spread of wave numbers
+is log-normal, which turns the correlation over distance from a Gaussian's into nearly an exponential's.
 Numbers come in blocks of knots, keyed (seed, name, octave, block) for places and by component for strengths: another
 component shifts nothing. Does not cover: anisotropic patterns; vectors across the poles.
 """
@@ -75,8 +75,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Knots:
-    """Patterns of knots `first`.. as seen from one place: wave numbers rad/m (knots, features) east and north, phase rad
-    there, strengths (knots, 2 * features, components) of cosines, then sines."""
+    """Patterns of knots `first`.. as seen from one place: wave numbers rad/m (knots, features) east and north, phase
+    there in rad, strengths (knots, 2 * features, components) of cosines, then sines."""
 
     first: int
     east: Array
@@ -127,7 +127,7 @@ def knots(
 
 
 def bspline(x: Array) -> Array:
-    """Weights (..., 4) of the knots before-before .. after-after at x in [0, 1) between two knots; squares sum to 1."""
+    """Weights (..., 4) of the two knots before and two after, x in [0, 1) being the place between; squares sum to 1."""
     y = 1.0 - x
     weights = np.stack([y**3, 4.0 - 6.0 * x**2 + 3.0 * x**3, 4.0 - 6.0 * y**2 + 3.0 * y**3, x**3], axis=-1)
     norm: Array = weights / np.sqrt(np.square(weights).sum(axis=-1, keepdims=True))

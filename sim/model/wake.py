@@ -34,7 +34,8 @@ HARMONICS = 3  # of direction, in the site's speed-up
 
 
 class Wakes:
-    """The table of one farm. `factor`: wind over free wind, `added`: turbulence intensity, (SECTORS, speeds, turbines)."""
+    """The table of one farm. (SECTORS, speeds, turbines): `factor` is wind over free wind, `added` turbulence
+    intensity; not-a-number where no one has asked yet."""
 
     def __init__(self, farm: Farm, seed: int) -> None:
         self.kind, self.iref, n = farm.turbine_type, farm.climate.iref, farm.turbines

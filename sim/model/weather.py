@@ -2,15 +2,15 @@
 
 A pure function of (seed, place on the sphere, absolute time): every run, farm, worker and block sees the same year.
 Gaussian fields of eight octaves of periods, 5.3 h to 28 d (`octaves`), make a flow vector; the climate's mean flow is
-added; speed is the vector's length mapped by rank to the climate's Weibull distribution, direction its direction. So one
-weather moves both: it veers with passing lows, and swings widely in lulls. Octaves weigh as measured spectra say: slopes
-of -3 and -5/3 (Larsen, Vincent and Larsen 2013, Q. J. R. Meteorol. Soc. 139: S = 3e-4 f^-5/3 + 3e-11 f^-3 m2/s) up to
-the peak at about 4 days (Van der Hoven 1957). The farm's seasons and days scale the wind.
+added; speed is the vector's length mapped by rank to the climate's Weibull distribution, direction its direction. So
+one weather moves both: it veers with passing lows, and swings widely in lulls. Octaves weigh as measured spectra say:
+slopes of -3 and -5/3 (Larsen, Vincent and Larsen 2013, Q. J. R. Meteorol. Soc. 139: S = 3e-4 f^-5/3 + 3e-11 f^-3 m2/s)
+up to the peak at some days (Van der Hoven 1957). The farm's seasons and days scale the wind.
 
-A front passes where a synoptic field crosses zero upwards: there the wind rises before it, veers (backs in the south), the
-air cools by some degrees, pressure has its trough; downwards it goes back slowly. The field drifts with the westerlies, so
-the line reaches the eastern farm later. Temperature follows the flow of the day before (from the equator: warm), a field
-of its own, season and hour; density is that of moist air. Events `weather.*` of the scenario act on top.
+A front passes where a synoptic field crosses zero upwards: the wind rises before it, veers (backs in the south), the
+air cools by some degrees, pressure has its trough; downwards it goes back slowly. The field drifts with the westerlies,
+so the line reaches the eastern farm later. Temperature follows the flow of the day before (from the equator: warm), a
+field of its own, season and hour; density is that of moist air. Events `weather.*` of the scenario act on top.
 
 Values are computed on an absolute grid of 10 minutes and interpolated; what is faster is `wind`'s.
 Does not cover: rain, radiation, vertical profiles, cyclones as objects, climate change.
@@ -44,9 +44,10 @@ LAGS_S = (6 * HOUR, 15 * HOUR, 27 * HOUR)  # that air has been on its way
 GAS, GAS_VAPOUR, GRAVITY, KELVIN = 287.05, 461.5, 9.80665, 273.15
 
 
-def mesoscale(period_s: float) -> float:
+def energy(period_s: float) -> float:
     """Relative variance of the octave of a period (spectrum times frequency), falling beyond the synoptic peak."""
-    return (3e-4 * period_s ** (2 / 3) + 3e-11 * period_s**2) / (1.0 + (period_s / (4.5 * DAY)) ** 2.6)
+    measured: float = (3e-4 * period_s ** (2 / 3) + 3e-11 * period_s**2) / (1.0 + (period_s / (4.5 * DAY)) ** 2.6)
+    return measured
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,18 @@ class Weather:
     def _fields(self, seconds: Array) -> dict[str, Array]:
         """Normal fields at the farm: `east`, `north` flow, `front`, `pressure`, `airmass`, `unrest`."""
         octaves = range(FIRST, LAST + 1)
-        energy = {i: mesoscale(SHORTEST_S * 2.0**i) for i in octaves}
-        slow = {i: energy[i] for i in octaves if i >= 8}
+        spectrum = {i: energy(SHORTEST_S * 2.0**i) for i in octaves}
+        slow = {i: spectrum[i] for i in octaves if i >= 8}
         fast = {i: 1.0 for i in octaves if i <= 8}
         front = {i: w**2 for i, w in FRONTAL.items()}
-        shares = {"east": energy, "north": energy, "front": front, "pressure": slow, "airmass": slow, "unrest": fast}
+        shares = {
+            "east": spectrum,
+            "north": spectrum,
+            "front": front,
+            "pressure": slow,
+            "airmass": slow,
+            "unrest": fast,
+        }
         total = {name: np.zeros_like(seconds) for name in shares}
         for i in octaves:
             names = tuple(name for name, share in shares.items() if i in share)
@@ -207,16 +215,18 @@ class Weather:
         return np.stack([speed, direction, temperature, pressure, humidity.clip(0.15, 1.0), turbulence.clip(0.02, 0.6)])
 
     def _pressure(self, synoptic: Array, trough: Array, hour: Array, temperature: Array) -> Array:
-        """hPa at hub height: lows and highs grow with latitude; the tide of 10 and 22 h is the tropics' (Haurwitz 1956)."""
+        """hPa at hub height: lows and highs grow with latitude; the tide is the tropics' (Haurwitz 1956)."""
         sine = math.sin(math.radians(abs(self.farm.latitude)))
         tide = 1.16 * (1.0 - sine**2) ** 1.5 * _wave(hour, 9.7, 12.0)
         sea = 1013.0 + (1.2 + 12.0 * sine**2) * synoptic - 4.0 * trough + tide
-        return sea * np.exp(-GRAVITY * self.climate.altitude / (GAS * (temperature + KELVIN)))
+        at_hub: Array = sea * np.exp(-GRAVITY * self.climate.altitude / (GAS * (temperature + KELVIN)))
+        return at_hub
 
 
 def _wave(value: Array, peak: float, period: float) -> Array:
     """-1..1, highest at `peak`."""
-    return np.cos(2.0 * math.pi / period * (value - peak))
+    wave: Array = np.cos((value - peak) * (2.0 * math.pi / period))
+    return wave
 
 
 def calendar(seconds: Array, longitude: float, south: bool) -> tuple[Array, Array]:

@@ -2,13 +2,14 @@
 
     u_i = U(t - d_i / U) * (1 + m(x_i, t)) * wake_i(direction, U) + sigma_i * turbulence_i
 
-U is the weather's wind, which reaches turbine i with the delay of its distance d_i downwind. m are the changes of 10 min
-to 3 h: octaves of frozen patterns over the sphere (`octaves`) that the wind of their hour carries along, so turbines agree
-on slow changes the more the nearer they stand, later downwind, and hardly on fast ones; std of the climate's `mesoscale`,
-spectrum as f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and turbulence offshore).
-All this is a function of absolute time, tabulated on a grid of GRID_S. Then each turbine has turbulence of its own
-(`turbulence`) and local direction; its std is the ambient intensity's with what wakes add, in squares. Wakes (`wake`) turn
-with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in stable, calmer air.
+U is the weather's wind, which reaches turbine i with the delay of its distance d_i downwind. m are the changes of 10
+min to 3 h: octaves of frozen patterns over the sphere (`octaves`) that the wind of their hour carries along, so
+turbines agree on slow changes the more the nearer they stand, later downwind, and hardly on fast ones; std of the
+climate's `mesoscale`, spectrum as f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and
+turbulence offshore). All this is a function of absolute time, tabulated on a grid of GRID_S. Then each turbine has
+turbulence of its own (`turbulence`) and local direction; its std is the ambient intensity's with what wakes add, in
+squares. Wakes (`wake`) turn with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in
+stable, calmer air.
 
 Pages hold clock.page samples; times of values are the middles of inner steps.
 Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.fleet.farm import Farm
-from sim.model.clock import PAGE_STEPS, SimClock
+from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.noise import Array
 from sim.model.octaves import Octave, Place, bspline, knots
@@ -31,7 +32,6 @@ from sim.model.turbulence import Turbulence
 from sim.model.wake import Wakes
 from sim.model.weather import SHORTEST_S, Air, Weather
 
-PAGE = PAGE_STEPS
 GRID_S = 60.0  # of what crosses the farm
 OCTAVES = 5  # periods of 10 to 160 min
 FEATURES = 2  # of each of the four patterns that meet at any time
@@ -84,7 +84,7 @@ class Wind:
         air = self.weather.at(middles)
         low = int(np.floor(middles[0] / (GRID_S * 1e6)))
         high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
-        grid = np.arange(low, high) * GRID_S
+        grid: Array = np.arange(low, high, dtype=np.float64) * GRID_S
         mean, bearing, added = self._slow(grid)
         cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
         part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
