@@ -67,10 +67,16 @@ def seed(store: ObjectStore, prepared: Prepared, nodes: Sequence[int]) -> None:
 
 
 class Client:
-    """The nodes as one client process drives them. `seeded`: how many of the first nodes have a batch in the lake."""
+    """The nodes as one client process drives them. `seeded`: how many of the first nodes have a batch in the lake.
 
-    def __init__(self, store: ObjectStore, prepared: Prepared, seeded: int, encode_inside: bool) -> None:
+    again: every flush of a node is that of its last prepared batch, as if there had been none before.
+    """
+
+    def __init__(
+        self, store: ObjectStore, prepared: Prepared, seeded: int, encode_inside: bool, again: bool = False
+    ) -> None:
         self._store, self._prepared, self._seeded, self._encode_inside = store, prepared, seeded, encode_inside
+        self._again = again
         self._positions: dict[int, Position] = {}
         self._flushed: dict[int, int] = {}
 
@@ -87,7 +93,7 @@ class Client:
         """
         if REQUEST_KINDS[kind] != "flush" or self._encode_inside:
             return None
-        return self._prepared.commit_of(node, self._flushed.get(node, 0))
+        return self._prepared.commit_of(node, self._prepared.ready - 1 if self._again else self._flushed.get(node, 0))
 
     def perform(self, kind: int, node: int, work: Commit | None) -> Done:
         """Do one request; whatever the store or the bytes do wrong is an outcome, never an exception."""
@@ -100,8 +106,10 @@ class Client:
     def _flush(self, node: int, work: Commit | None) -> Done:
         position = self._positions.get(node) or Position(Checkpoint(), None)
         work = work or self._encode(node, position)
-        self._positions[node] = commit(self._store, work, position)
-        self._flushed[node] = self._flushed.get(node, 0) + 1
+        reached = commit(self._store, work, position)
+        if not self._again:
+            self._positions[node] = reached
+            self._flushed[node] = self._flushed.get(node, 0) + 1
         size = sum(len(item.body) for item in work.objects) + len(work.manifest)
         first_id = position.state.last_id
         return Done(size=size, objects=len(work.objects) + 2, rows=work.state.last_id - first_id)

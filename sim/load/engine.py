@@ -66,7 +66,7 @@ class Settings:
     """What holds for every phase of a run. `folder`: for plans and journals. server_pid: the store's, if it is known.
 
     awaited: where workers look that join by themselves. require_alive: raises when the store is known to have died.
-    progress: told of the phase and how far it is, several times a second.
+    progress: told of the phase and how far it is, several times a second. again: the target is a null store.
     """
 
     endpoint_url: str
@@ -83,6 +83,7 @@ class Settings:
     awaited: Path | None = None
     require_alive: Callable[[], None] = lambda: None
     progress: Callable[[Phase, Watch], None] = lambda phase, watch: None
+    again: bool = False
 
 
 class Engine:
@@ -119,7 +120,9 @@ class Engine:
     def _prepare(self, phase: Phase) -> None:
         """Batches enough for the phase, without a clock running."""
         nodes = len(self._batches.configs)
-        if phase.arrivals is not None:
+        if self.settings.again:
+            most = 1
+        elif phase.arrivals is not None:
             most = int(phase.arrivals.flushes(nodes).max(initial=0))
         else:
             rate = min(PER_USER_S * (phase.users or 1), self._closed_s)
@@ -169,6 +172,7 @@ class Engine:
             offset_ns=journal.wall_offset_ns(),
             mix=s.mix,
             arrivals=phase.arrivals,
+            again=s.again,
         )
 
     def _attend(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
@@ -246,7 +250,8 @@ class Engine:
         if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
             self._late |= keys
             time.sleep(SETTLE_S)
-        lake.remove(self.settings.endpoint_url, keys)
+        if not self.settings.again:
+            lake.remove(self.settings.endpoint_url, keys)
         shutil.rmtree(folder)
 
 

@@ -41,7 +41,8 @@ class ClientPlan:
     """One phase for `workers` client processes with `users` users in all.
 
     offset_ns: of the common clock (`journal.wall_offset_ns`). seeded: nodes whose first batch is in the lake. drain_s:
-    how long what is under way may take behind the phase's end.
+    how long what is under way may take behind the phase's end. again: the store forgets, and the same batches are
+    flushed over and over (`sim.load.nullstore`).
     """
 
     name: str
@@ -59,6 +60,7 @@ class ClientPlan:
     offset_ns: int
     mix: Mix
     arrivals: Arrivals | None
+    again: bool = False
 
     def now_ns(self) -> int:
         """The common clock, ns since 1970."""

@@ -49,8 +49,9 @@ class Session:
         store = S3ObjectStore(self.plan.endpoint_url, self.plan.timeout_s, self.plan.users)
         recorded = Retrying(store, OperationLog(folder, worker).append, attempts=1)
         prepared = Prepared(self.plan.batches)
-        self._client = Client(recorded, prepared, self.plan.seeded, self.plan.encode_inside)
-        self._client.ready(store, [n for n in range(self.plan.seeded) if n % self.plan.workers == worker])
+        self._client = Client(recorded, prepared, self.plan.seeded, self.plan.encode_inside, self.plan.again)
+        if not self.plan.again:
+            self._client.ready(store, [n for n in range(self.plan.seeded) if n % self.plan.workers == worker])
         self._journal = Journal(folder, worker)
         plan.pid_path(folder, worker).write_text(str(os.getpid()))
         self._pool = gevent.get_hub().threadpool
