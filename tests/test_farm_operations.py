@@ -345,7 +345,8 @@ def test_grid_outages_and_curtailments_by_chance():
     assert len(outages) / 50 == pytest.approx(grid.OUTAGES_A_YEAR, rel=0.25)
     assert np.median([length for _, length in outages]) == pytest.approx(1.5 * 3600, rel=0.3)
     asked = [each for number in months[:12] for each in grid.curtailments(7, "A", number)]
-    assert {share for _, _, share, _ in asked} <= set(grid.STEPS)
+    assert {share for each in asked for _, share in each.steps} <= set(grid.STEPS)
+    assert 0.3 < np.median([sum(length for length, _ in each.steps) for each in asked]) / 3600 < 4
     assert (np.diff(grid.curtailed(np.linspace(0, 25, 50))) >= 0).all()
     assert grid.curtailed(np.array([3.0, 20.0])).tolist() == [0.0, 1.0]
 
@@ -354,6 +355,9 @@ def test_curtailment_is_of_the_whole_farm_and_ends(at_sea):
     limited = at_sea.limit < 1
     assert (limited.all(axis=1) == limited.any(axis=1)).all()  # no quiet nights at sea
     assert 0.0 < limited.mean() < 0.15
+    begun = [order["failed_at"] for order in at_sea.orders if order["work"] == "curtailment"]
+    assert len(set(begun)) == len(begun) > 10
+    assert max(Counter(each.month for each in begun).values()) < 0.4 * len(begun)
     assert set(np.unique(at_sea.limit)) <= {0.0, 0.3, 0.6, 1.0}
     event = Event("grid.curtailment", 3600.0, 7200.0, size=0.4)
     run = Run(part("F", 3), SimClock(JANUARY, 60_000_000, 300), events=(event,))

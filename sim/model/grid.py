@@ -14,6 +14,7 @@ Does not cover: prices, reactive power, frequency response, shadow flicker, bats
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -51,23 +52,28 @@ def outages(seed: int, farm_id: str, number: int) -> list[tuple[float, float]]:
     return list(zip(at.tolist(), length.tolist(), strict=True))
 
 
-def curtailments(seed: int, farm_id: str, number: int) -> list[tuple[float, float, float, float]]:
-    """(from, how long, to which share of rated power, rank 0..1) of each curtailment asked for in a month; it takes
-    place when its rank is below `curtailed(wind)`. Each has two steps, one after the other."""
+@dataclass(frozen=True)
+class Curtailment:
+    """What the operator asks for: from when on, and how long at which shares of rated power, one after the other. It
+    takes place when its `rank`, 0..1, is below `curtailed(wind)`."""
+
+    at_s: float
+    rank: float
+    steps: tuple[tuple[float, float], ...]  # s, share
+
+
+def curtailments(seed: int, farm_id: str, number: int) -> list[Curtailment]:
+    """The curtailments asked for in a month, in order of time."""
     heavy = float(seeds.rng(seed, "curtailed", farm_id).gamma(1.5, 1 / 1.5))
     draw = seeds.rng(seed, "curtailment", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
     count = int(draw.poisson(heavy * CURTAILMENTS_A_YEAR * (end - start) / YEAR))
-    at = np.sort(draw.uniform(start, end, count))
+    at = np.sort(draw.uniform(start, end, count)).tolist()
     length = CURTAILMENT_S[0] * np.exp(CURTAILMENT_S[1] * draw.standard_normal(count))
-    first, second = draw.choice(len(STEPS), (2, count), p=STEP_SHARES)
+    share = np.array(STEPS)[draw.choice(len(STEPS), (2, count), p=STEP_SHARES)]
     rank, split = draw.random((2, count))
-    steps = np.array(STEPS)
-    parts = (
-        np.stack([at, split * length, steps[first], rank]),
-        np.stack([at + split * length, (1 - split) * length, steps[second], rank]),
-    )
-    return [tuple(each) for each in np.concatenate(parts, axis=1).T.tolist()]
+    parts = np.stack([split * length, share[0], (1.0 - split) * length, share[1]], axis=1).tolist()
+    return [Curtailment(a, r, ((p[0], p[1]), (p[2], p[3]))) for a, r, p in zip(at, rank.tolist(), parts, strict=True)]
 
 
 def curtailed(wind: Array) -> Array:

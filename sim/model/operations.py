@@ -280,18 +280,19 @@ class Operations:
 
     def _curtailments(self) -> Process:
         for number in self._months:
-            for at, length, share, rank in grid.curtailments(self._seed, self.farm.farm_id, number):
-                yield self._until(at)
-                hour = int(at // HOUR) - self._calendar.first_hour
-                if hour < len(self._wind) and rank < grid.curtailed(self._wind[hour]):
-                    self._world.process(self._curtail(length, share))
+            for asked in grid.curtailments(self._seed, self.farm.farm_id, number):
+                yield self._until(asked.at_s)
+                hour = int(asked.at_s // HOUR) - self._calendar.first_hour
+                if hour < len(self._wind) and asked.rank < grid.curtailed(self._wind[hour]):
+                    self._world.process(self._curtail(asked.steps))
 
-    def _curtail(self, length: float, share: float) -> Process:
+    def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
         order = self._maintenance.order(None, "grid", "curtailment")
-        self._timeline.limit(self._world.now, share)
-        yield self._world.timeout(length)
+        for length, share in steps:
+            self._timeline.limit(self._world.now, share)
+            yield self._world.timeout(length)
+            self._timeline.lift(self._world.now, share)
         self._maintenance.close(order)
-        self._timeline.lift(self._world.now, share)
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -306,7 +307,7 @@ class Operations:
         elif event.kind == "grid.outage":
             self._world.process(self._later(at, self._outage(event.for_s, f"event-{event.from_s}")))
         elif event.kind == "grid.curtailment":
-            self._world.process(self._later(at, self._curtail(event.for_s, event.strength)))
+            self._world.process(self._later(at, self._curtail([(event.for_s, event.strength)])))
 
     def _fail_on_purpose(self, turbine: int, component: int, at: float) -> Process:
         yield self._until(at)
