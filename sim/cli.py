@@ -25,7 +25,10 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.command is _load and (args.worker == bool(args.scenario) or (args.worker and not args.out)):
+        parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
     overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
     args.replay = shlex.join([_program(), *arguments, *overwrite])
     for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
@@ -88,6 +91,7 @@ def _code_of(error: Exception) -> int:
     from sim.chaos.schedule import ScheduleError
     from sim.check import LakeError as UnreadableLake
     from sim.demo.make import DemoError
+    from sim.load.errors import EngineError, PlanError
     from sim.report.result import ResultError
     from sim.run.directory import DirectoryError
     from sim.run.localstack import StoreError
@@ -98,9 +102,9 @@ def _code_of(error: Exception) -> int:
         return LAKE_WRONG if error.lake_wrong else ENVIRONMENT
     if isinstance(error, DirectoryError):
         return ENVIRONMENT if error.environment else INVALID
-    if isinstance(error, ScenarioError | ResultError | ScheduleError):
+    if isinstance(error, ScenarioError | ResultError | ScheduleError | PlanError):
         return INVALID
-    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake | WorkerLost):
+    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake | WorkerLost | EngineError):
         return ENVIRONMENT
     return INTERNAL
 
@@ -115,6 +119,21 @@ def _run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     options = RunOptions(out, args.workers, store, args.overwrite, args.save_lake, args.replay)
     return run(scenario, options, _Console())
+
+
+def _load(args: argparse.Namespace) -> int:
+    from sim.run.load import LoadOptions, join, load_test
+    from sim.run.target import Options
+    from sim.scenario import load
+
+    if args.worker:
+        return join(args.out, _Console())
+    scenario = load(args.scenario, args.set)
+    store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
+    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
+    processes = args.expect_workers if args.master else args.processes
+    options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
+    return load_test(scenario, options, _Console())
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -173,6 +192,15 @@ def _report(args: argparse.Namespace) -> int:
     return PASS
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from sim.report.compare import print_compared, runs
+    from sim.run.exits import THRESHOLD, UNKNOWN
+
+    compared = runs(args.base, args.new, args.limit)
+    print_compared(_Console(), compared, args.limit)
+    return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
+
+
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from sim.run import localstack
@@ -205,15 +233,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
     run.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
     _workers_argument(run)
-    run.add_argument(
-        "--endpoint-url", type=_url, metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
-    )
-    run.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
-    run.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, where windfleet made them")
-    run.add_argument("--port", type=_port, help="port of the embedded store (default: a free one)")
-    run.add_argument("--keep", action="store_true", help="leave the embedded store up afterwards")
+    _store_arguments(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     run.set_defaults(command=_run)
+
+    load = commands.add_parser("load", help="what the store sustains, and why it bends", allow_abbrev=False)
+    load.add_argument("scenario", type=Path, nargs="?", metavar="SCENARIO", help="scenario YAML with a load section")
+    load.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override one value")
+    load.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
+    load.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
+    load.add_argument("--processes", type=_positive, metavar="N", help="client processes (default: load.processes)")
+    load.add_argument("--master", action="store_true", help="wait for client processes started with --worker")
+    load.add_argument("--expect-workers", type=_positive, default=1, metavar="N", help="with --master: so many (1)")
+    load.add_argument("--worker", action="store_true", help="be a client process of the master that runs in --out DIR")
+    _store_arguments(load)
+    load.set_defaults(command=_load)
 
     verify = commands.add_parser("verify", help="judge the lake and node files of a run again", allow_abbrev=False)
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
@@ -255,11 +289,30 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, metavar="DIR", help="run directory")
     report.set_defaults(command=_report)
 
+    compared = commands.add_parser("compare", help="two sets of runs, with a verdict for CI", allow_abbrev=False)
+    several = "run directory, or several of equal runs with commas between"
+    compared.add_argument("base", metavar="BASE", type=_directories, help=several)
+    compared.add_argument("new", metavar="NEW", type=_directories, help=several)
+    compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help="slower is bad (default: 10%%)")
+    compared.set_defaults(command=_compare)
+
     store = commands.add_parser("store", help="the embedded LocalStack on its own", allow_abbrev=False)
     store.add_argument("action", choices=("up", "down", "status"))
     store.add_argument("--port", type=_port, default=4566, help="port for `up` (default: 4566)")
     store.set_defaults(command=_store)
     return parser
+
+
+def _store_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--endpoint-url", type=_url, metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
+    )
+    parser.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
+    parser.add_argument(
+        "--empty-lake", action="store_true", help="first empty the six buckets, where windfleet made them"
+    )
+    parser.add_argument("--port", type=_port, help="port of the embedded store (default: a free one)")
+    parser.add_argument("--keep", action="store_true", help="leave the embedded store up afterwards")
 
 
 def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
@@ -281,6 +334,21 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _directories(text: str) -> list[Path]:
+    if not all(parts := text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} names no run directory, or has a comma too many")
+    return [Path(part) for part in parts]
+
+
+def _share(text: str) -> float:
+    from sim.units import parse_share
+
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -13,6 +13,7 @@ that stood still may have done later).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import resource
 import shutil
@@ -30,6 +31,7 @@ import pyarrow.compute as pc
 
 from pipeline import lake
 from pipeline.commit import ContentConflict
+from pipeline.lake import LakeError
 from pipeline.ports import StoreError
 from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import journal
@@ -67,6 +69,7 @@ class Settings:
 
     awaited: where workers look that join by themselves. require_alive: raises when the store is known to have died.
     progress: told of the phase and how far it is, several times a second. again: the target is a null store.
+    disposable: the store ends with the test, and need not be left as it was found.
     """
 
     endpoint_url: str
@@ -84,6 +87,7 @@ class Settings:
     require_alive: Callable[[], None] = lambda: None
     progress: Callable[[Phase, Watch], None] = lambda phase, watch: None
     again: bool = False
+    disposable: bool = False
 
 
 class Engine:
@@ -114,8 +118,10 @@ class Engine:
         raise EngineError(f"{phase.name}: {self._closed_s:.0f} flushes a second are more than can be prepared")
 
     def close(self) -> None:
-        """Remove what was written behind our back. Raises LakeError."""
-        lake.remove(self.settings.endpoint_url, self._late)
+        """Remove what a server wrote after its phase was over."""
+        if self._late and not self.settings.disposable:
+            with contextlib.suppress(LakeError):  # it was removed once; a store that is gone holds nothing
+                lake.remove(self.settings.endpoint_url, self._late)
 
     def _prepare(self, phase: Phase) -> None:
         """Batches enough for the phase, without a clock running."""
@@ -143,16 +149,16 @@ class Engine:
         folder = self.settings.folder / f"{self._number:03d}-{phase.name}"
         plan = self._plan(phase)
         plan.write(folder)
-        gone = False
         try:
             self._seed()
-            return self._attend(phase, plan, folder)
-        except TargetGone:
-            gone = True
+            found = self._attend(phase, plan, folder)
+        except BaseException as error:
+            if not isinstance(error, TargetGone):
+                with contextlib.suppress(LakeError):  # what went wrong first is what the user must read
+                    self._clean(plan, folder, ended=True)
             raise
-        finally:
-            if not gone:
-                self._clean(plan, folder)
+        self._clean(plan, folder)
+        return found
 
     def _plan(self, phase: Phase) -> ClientPlan:
         s, users = self.settings, phase.users or self.settings.users
@@ -241,8 +247,11 @@ class Engine:
         except (StoreError, ContentConflict) as error:
             raise EngineError(f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}") from error
 
-    def _clean(self, plan: ClientPlan, folder: Path) -> None:
-        """Remove what the phase wrote, but for its record."""
+    def _clean(self, plan: ClientPlan, folder: Path, ended: bool = False) -> None:
+        """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises LakeError."""
+        if self.settings.again or (ended and self.settings.disposable):
+            shutil.rmtree(folder)
+            return
         keys = written(_operations(plan, folder))
         if plan.seeded:
             prepared = Prepared(self._batches.folder)
@@ -250,8 +259,7 @@ class Engine:
         if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
             self._late |= keys
             time.sleep(SETTLE_S)
-        if not self.settings.again:
-            lake.remove(self.settings.endpoint_url, keys)
+        lake.remove(self.settings.endpoint_url, keys)
         shutil.rmtree(folder)
 
 

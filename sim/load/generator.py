@@ -54,6 +54,7 @@ def calibrate(settings: Settings, batches: Batches) -> Generator:
             folder=settings.folder / "null",
             server_pid=store.pid,
             require_alive=lambda: None,
+            progress=lambda phase, watch: None,
             again=True,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)

@@ -31,7 +31,7 @@ def fleet_of(scenario: Scenario, load: Load) -> Fleet:
     """The nodes that take part: all where the schedule is the fleet's own, else as many as the users keep busy."""
     if any(entry.kind in ("fleet", "herd") for entry in load.schedule):
         return scenario.fleet
-    most_users = max(load.users, *(load.sweep.users if load.sweep else ()))
+    most_users = max((load.users, *(load.sweep.users if load.sweep else ())))
     wanted = max(FEWEST_NODES, NODES_PER_USER * most_users)
     return scenario.fleet if wanted >= scenario.fleet.turbines else fewer_turbines(scenario.fleet, wanted)
 

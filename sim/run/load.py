@@ -1,0 +1,221 @@
+"""One load test from scenario to report: directory, store, batches, calibration, the course of phases, result.
+
+Whatever happens, the raw record so far (requests, operations, resources of every phase) stays in the run directory, a
+result.json says how far it came, no process is left, and the store holds nothing that the test wrote.
+
+`--master` waits for workers that are started elsewhere on this machine (`--worker`); otherwise clients are forked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipeline.lake import LakeError
+from sim.load import crew, generator
+from sim.load.batches import Batches
+from sim.load.course import Course
+from sim.load.engine import Engine, Settings, require_files
+from sim.load.errors import EngineError, PlanError
+from sim.load.phase import REQUESTS, RESOURCES, Phase, PhaseRecord
+from sim.load.sampler import server_at
+from sim.load.schedule import Load
+from sim.load.setup import cadence_of, fleet_of, load_of, nodes_of
+from sim.load.watch import Watch
+from sim.measure.loadtest import PhaseKind
+from sim.measure.operations import SCHEMA as OPERATIONS
+from sim.model.nodefile import NodeFileError
+from sim.report.terminal import RunProgress, print_summary
+from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
+from sim.run import directory, loadresult, target
+from sim.run.exits import ENVIRONMENT, GENERATOR, INTERNAL, INTERRUPTED, PASS, UNKNOWN, own_fault
+from sim.run.loadresult import Circumstances
+from sim.run.localstack import StoreError
+from sim.run.target import Target
+from sim.scenario import Scenario
+
+WORK: Final = ".load"
+"""In the run directory, while the test runs: batches, plans and journals."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What the command line says beside the scenario. processes: in place of load.processes; awaited: that many client
+    processes join by themselves; replay: the command that repeats the test."""
+
+    out: Path
+    store: target.Options
+    overwrite: bool = False
+    processes: int | None = None
+    awaited: bool = False
+    replay: str = ""
+
+
+def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int:
+    """Run, report; the exit code. Raises PlanError, StoreError or DirectoryError where no report can be made."""
+    load = load_of(scenario)
+    if options.processes is not None:
+        load = replace(load, processes=options.processes)
+    target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
+    require_files(load.users)
+    directory.make(options.out, options.overwrite, scenario.text, 0)
+    shutil.rmtree(options.out / WORK, ignore_errors=True)
+    fleet = fleet_of(scenario, load)
+    course = Course(load, scenario.seed, nodes_of(scenario, fleet))
+    around = Circumstances(options.replay, started=datetime.now(UTC).isoformat(timespec="seconds"))
+    test = _Test(scenario, load, options, course, around)
+    begun = time.perf_counter()
+    try:
+        with RunProgress(console) as progress:
+            test.run(progress)
+    except PlanError as error:
+        if not course.records:
+            raise
+        _ended(around, UNKNOWN, str(error))
+    except KeyboardInterrupt:
+        _ended(around, INTERRUPTED, "interrupted; the raw record so far is kept")
+    except (StoreError, LakeError, EngineError, TimeoutError) as error:
+        _ended(around, ENVIRONMENT, str(error))
+    except (NodeFileError, OSError) as error:
+        _ended(around, ENVIRONMENT, f"{options.out}: cannot be written: {error}")
+    except Exception as error:
+        _ended(around, INTERNAL, own_fault(error))
+        if os.environ.get("WINDFLEET_DEBUG"):
+            traceback.print_exc()
+    finally:
+        if options.awaited:
+            crew.dismiss(options.out / WORK)
+        else:
+            shutil.rmtree(options.out / WORK, ignore_errors=True)
+    around.total_s = time.perf_counter() - begun
+    return _report(scenario, options, course, around, console)
+
+
+def join(master: Path, console: Console) -> int:
+    """Be a client process of the test that runs in `master`, until it ends. Raises EngineError."""
+    crew.join(master / WORK, lambda text: console.print(text, markup=False, highlight=False))
+    return PASS
+
+
+def _ended(around: Circumstances, code: int, text: str) -> None:
+    around.stopped_by = code
+    around.errors.append(text)
+
+
+class _Test:
+    """One test while it runs."""
+
+    def __init__(
+        self, scenario: Scenario, load: Load, options: LoadOptions, course: Course, around: Circumstances
+    ) -> None:
+        self._scenario, self._load, self._options = scenario, load, options
+        self._course, self._around = course, around
+
+    def run(self, progress: RunProgress) -> None:
+        """Raises what `load_test` handles."""
+        progress.phase("starting the store", None, "")
+        with target.opened(self._options.store) as store:
+            self._around.store = str(store)
+            progress.phase("simulating the fleet", None, "")
+            scenario, load, folder = self._scenario, self._load, self._options.out / WORK
+            fleet, cadence = fleet_of(scenario, load), cadence_of(scenario, load)
+            with Batches(folder / "batches", fleet, scenario.seed, cadence, load.limits.bytes) as batches:
+                settings = self._settings(store, folder, _Told(progress))
+                if self._calibrated(settings, batches, progress):
+                    self._drive(settings, batches)
+        if self._options.store.keep:
+            progress.log(f"the store stays up at {store.endpoint_url}; end it with: windfleet store down")
+
+    def _settings(self, store: Target, folder: Path, told: Callable[[Phase, Watch], None]) -> Settings:
+        load = self._load
+        return Settings(
+            endpoint_url=store.endpoint_url,
+            seed=self._scenario.seed,
+            mix=load.mix,
+            users=load.users,
+            processes=load.processes,
+            folder=folder / "phases",
+            limits=load.limits,
+            encode_inside=load.encode_inside,
+            server_pid=server_at(store.endpoint_url) if store.server is None else store.server.pid,
+            awaited=folder if self._options.awaited else None,
+            disposable=store.server is not None and not self._options.store.keep,
+            require_alive=store.require_alive,
+            progress=told,
+        )
+
+    def _calibrated(self, settings: Settings, batches: Batches, progress: RunProgress) -> bool:
+        """Whether the generator is fast enough for the plan."""
+        progress.phase("calibrating the generator before a null store", None, "")
+        found = generator.calibrate(settings, batches)
+        self._course.generator_per_s = found.per_s
+        self._course.notes.append(f"A request costs the generator {1000 * found.cpu_s:.2f} ms of processor time.")
+        if why := generator.too_slow_for(self._load, self._course.nodes, found):
+            _ended(self._around, GENERATOR, why)
+        return why is None
+
+    def _drive(self, settings: Settings, batches: Batches) -> None:
+        engine, ends_s = Engine(settings, batches), time.monotonic() + self._load.limits.time_s
+        try:
+            self._course.run(engine, lambda: ends_s - time.monotonic(), lambda record: None)
+        finally:
+            known = {id(record) for record, _ in self._course.records}
+            self._course.records += [(one, _kind(one)) for one in engine.records if id(one) not in known]
+            engine.close()
+        records = [record for record, _ in self._course.records]
+        if why := generator.late_by_itself(records, self._load.users, self._load.processes):
+            _ended(self._around, GENERATOR, why)
+
+
+class _Told:
+    """Turns an engine's progress into that of the terminal."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        self._progress, self._phase, self._done = progress, "", 0
+
+    def __call__(self, phase: Phase, watch: Watch) -> None:
+        if phase.name != self._phase:
+            total = None if phase.arrivals is None else len(phase.arrivals)
+            self._progress.phase(f"phase {phase.name}", total, "requests")
+            self._phase, self._done = phase.name, 0
+        self._progress.advance(watch.done - self._done)
+        self._done = watch.done
+
+
+def _kind(record: PhaseRecord) -> PhaseKind:
+    """Of a phase that was cut short, so that nobody told."""
+    if record.phase.users is not None:
+        return "closed"
+    return "step" if record.phase.name.startswith("search-") else "open"
+
+
+def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Circumstances, console: Console) -> int:
+    records = [record for record, _ in course.records]
+    requests = _joined(REQUESTS, [record.requests for record in records])
+    operations = _joined(OPERATIONS, [record.operations for record in records])
+    resources = _joined(RESOURCES, [record.resources for record in records])
+    result = loadresult.result(scenario, course, around)
+    try:
+        for name, table in ((REQUESTS_FILE, requests), (OPERATIONS_FILE, operations), (RESOURCES_FILE, resources)):
+            pq.write_table(table, options.out / name, compression="zstd")
+        write_load(result, options.out, requests, resources, operations)
+    except OSError as error:
+        said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        raise directory.DirectoryError(f"{said}; free some space, or name another disk with --out DIR", True) from error
+    print_summary(console, result, options.out)
+    return result.exit_code
+
+
+def _joined(schema: pa.Schema, parts: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *parts])
