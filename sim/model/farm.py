@@ -32,7 +32,7 @@ from sim.model.operations import Operations
 from sim.model.orders import WEAR
 from sim.model.recorder import Recorder
 from sim.model.sample import longest, means, steps
-from sim.model.sensor import Sensors
+from sim.model.sensor import Noise, Sensors
 from sim.model.spells import Spells
 from sim.model.thermal import Thermal
 from sim.model.turbine import Turbines
@@ -76,7 +76,7 @@ class FarmModel:
         self._sensors = Sensors(farm, clock, seed)
         self._events = schedule(farm, clock, seed, data_faults)
         self._recorder = Recorder(farm, clock, seed, self._events)
-        self._page: tuple[int, WindPage, Array] | None = None
+        self._page: tuple[int, WindPage, Noise] | None = None
         self._next = 0
         self._states, self._iced = Spells(clock), Spells(clock)
 

@@ -22,7 +22,7 @@ from sim.fleet.farm import Farm
 from sim.model.noise import Array, blend
 from sim.model.slow import Draws, Slow
 
-TICK_S: Final = 120.0
+TICK_S: Final = 240.0
 DAY: Final = 86_400.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
 SHARED: Final = (0.009, 7200.0)

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.records import CHANNEL_NAMES
 from sim import seeds
@@ -20,6 +21,8 @@ from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.noise import Array
 from sim.model.turbine import CEILING
+
+Noise = npt.NDArray[np.float32]
 
 ROTOR_THRESHOLD_RPM = 0.3
 
@@ -34,7 +37,7 @@ class Sensor:
 
 
 SENSORS = {
-    "wind_speed": Sensor(0.08, 0.025, 100),
+    "wind_speed": Sensor(0.06, 0.015, 100),
     "wind_direction": Sensor(1.5, 0.0, 10),
     "rotor_rpm": Sensor(0.05, 0.0, 100),
     "blade_pitch": Sensor(0.05, 0.0, 100),
@@ -56,20 +59,19 @@ class Sensors:
         self._quieter = 1.0 / math.sqrt(max(1.0, clock.step_s))
         self._finer = finer(clock.step_s)
 
-    def noise(self, page: int) -> Array:
-        """Standard normal noise of a page, (channels, samples, turbines)."""
-        draw = seeds.rng(self.seed, "sensor", self.farm.farm_id, page)
-        return draw.standard_normal((len(CHANNEL_NAMES), self.clock.page, self.farm.turbines))
+    def noise(self, page: int) -> Noise:
+        """Noise of a page, (channels, samples, turbines): mean 0, variance 1, nearly normal."""
+        shape = (len(CHANNEL_NAMES), self.clock.page, self.farm.turbines)
+        return bell(seeds.rng(self.seed, "sensor", self.farm.farm_id, page), math.prod(shape)).reshape(shape)
 
-    def read(self, name: str, true: Array, noise: Array) -> Array:
-        """What one channel's sensors say of the true values; both (samples, turbines); `noise` is used up."""
+    def read(self, name: str, true: Array, noise: Noise) -> Array:
+        """What one channel's sensors say of the true values; both (samples, turbines)."""
         sensor = SENSORS[name]
         scale = self.rated_power if name == "power_output" else 1.0
+        size: Array | float = sensor.noise * scale * self._quieter
         if sensor.relative:
-            noise *= sensor.noise * scale * self._quieter + (sensor.relative * self._quieter) * np.abs(true)
-        else:
-            noise *= sensor.noise * scale * self._quieter
-        reading = noise
+            size += np.abs(true) * (sensor.relative * self._quieter)
+        reading: Array = np.multiply(noise, size, dtype=np.float64)
         reading += true
         if name == "rotor_rpm":
             reading *= true >= ROTOR_THRESHOLD_RPM
@@ -85,6 +87,18 @@ class Sensors:
         reading /= steps
         reading += 0.0  # no negative zeros
         return reading
+
+
+def bell(draw: np.random.Generator, count: int) -> Noise:
+    """Numbers of mean 0 and variance 1, sums of four uniform ones (within 3.5): a third of the cost of normal ones."""
+    parts = draw.bit_generator.random_raw(count).view(np.uint16).reshape(4, count)
+    total = parts[0].astype(np.float32)
+    for part in parts[1:]:
+        total += part
+    total -= np.float32(2.0 * 65_535.0)
+    total *= np.float32(math.sqrt(3.0) / 65_536.0)
+    result: Noise = total
+    return result
 
 
 def finer(step_s: float) -> int:

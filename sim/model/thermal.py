@@ -35,23 +35,24 @@ from sim.model.wear import Wear
 
 Mask = npt.NDArray[np.bool_]
 
-TICK_S: Final = 120.0
-SETTLED_TICKS: Final = 240  # before the run: what the machine did until then is taken to be what it does first
+TICK_S: Final = 240.0
+SETTLED_TICKS: Final = 120  # before the run: what the machine did until then is taken to be what it does first
 
-WINDING_S, OIL_S, NACELLE_S = 1500.0, 2400.0, 2400.0  # heat capacity: time constants at G = 1
-WINDING_HEAT: Final = (3.0, 6.0, 95.0)  # K: always, with speed, with load squared
-WINDING_STAGE: Final = (60.0, 70.0, 0.5)  # off, on (degC), conductance
-OIL_HEAT: Final = (14.0, 30.0)  # K: with speed, with load
+NACELLE, WINDING, OIL = range(3)  # rows of what follows
+CAPACITY_S: Final = np.array([[2400.0], [1500.0], [2400.0]])  # heat capacities: time constants at G = 1
+HEAT: Final = np.array([[20.0, 0.0, 0.0], [0.0, 95.0, 6.0], [30.0, 0.0, 14.0]])  # K: with load, its square, speed
+ALWAYS: Final = np.array([[4.0], [3.0], [0.0]])  # K
+SEEN: Final = [NACELLE, WINDING, OIL, OIL, OIL]  # what louvres, pump, fans and heater go by
+SIGN: Final = np.array([[1.0], [1.0], [1.0], [1.0], [-1.0]])  # a heater goes on below
+ON: Final = np.array([[28.0], [70.0], [60.0], [66.0], [-8.0]])  # degC
+OFF: Final = np.array([[22.0], [60.0], [54.0], [60.0], [-14.0]])
+MORE: Final = np.array([[0.6], [0.5], [0.5], [0.5]])  # conductance
+THERMOSTAT: Final = (45.0, 60.0, 0.65)  # closed, open (degC), conductance
 OIL_WALLS: Final = 0.35
-THERMOSTAT: Final = (45.0, 60.0, 0.65)
-FANS: Final = ((54.0, 60.0, 0.5), (60.0, 66.0, 0.5))
-HEATER: Final = (8.0, 14.0, 10.0)  # on, off (degC), K
-NACELLE_HEAT: Final = (4.0, 20.0)  # K: always, with load
-LOUVRES: Final = (22.0, 28.0, 0.6)
-
-WORN_WINDING: Final = 0.9  # more heat at wear 1
-WORN_BEARING_K: Final = 34.0  # friction at the gearbox's own bearings, under load
-WORN_MAIN_BEARING_K: Final = 10.0
+HEATER_K: Final = 10.0
+WORN_WINDING: Final = 1.3  # more heat at wear 1
+WORN_BEARING_K: Final = 45.0  # friction at the gearbox's own bearings, under load
+WORN_MAIN_BEARING_K: Final = 12.0
 WORN_COOLING: Final = 0.55
 FRICTION_S: Final = 900.0  # until a bearing's friction has warmed it
 MICROCLIMATE: Final = (0.35, 0.25, 3600.0)  # K: standing differences of ambient sensors, moving ones, memory s
@@ -72,9 +73,10 @@ class Thermal:
         self._draws = Draws(seed, ("thermal", farm.farm_id, "ticks"), n)
         self._kick = MICROCLIMATE[1] * math.sqrt(1.0 - self._keep**2)
         self._moving = MICROCLIMATE[1] * draw.standard_normal(n)
-        self._nacelle, self._winding, self._oil, self._friction = (np.zeros(n) for _ in range(4))
-        self._stage, self._louvres, self._heater = (np.zeros(n, dtype=bool) for _ in range(3))
-        self._fans = [np.zeros(n, dtype=bool) for _ in FANS]
+        self._bodies = np.zeros((3, n))  # degC
+        self._friction = np.zeros(n)  # K, of worn bearings
+        self._on = np.zeros((len(SEEN), n), dtype=bool)
+        self._warming = blend(self._tick_s, FRICTION_S)
         self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
         self._slow: Slow | None = None
 
@@ -106,56 +108,48 @@ class Thermal:
         at = tick * self.every - first
         if tick:
             did = self._sum(at - self.every, at)[0] / self.every
-            load, square, speed = did.reshape(3, -1)
-            self._move(float(air[at]), load, square, speed, wear)
+            self._move(float(air[at]), did.reshape(3, -1), wear)
         self._moving = self._moving * self._keep + self._kick * self._draws.normal(tick)
         return self._points(float(air[at]))
 
     def _points(self, air: float) -> Array:
-        gearbox = self._oil + self._friction
-        return np.concatenate([self._nacelle - air, self._winding - air, gearbox - air, self._place + self._moving])
+        bodies = self._bodies - air
+        bodies[OIL] += self._friction
+        return np.concatenate([bodies.ravel(), self._place + self._moving])
 
-    def _move(self, air: float, load: Array, square: Array, speed: Array, wear: Wear) -> None:
-        """One tick; `load`, its `square` and `speed` (share of rated) are its means, (turbines,)."""
-        scatter, cooling = self._scatter, 1.0 - WORN_COOLING * wear.cooling
-
-        self._louvres = switch(self._louvres, self._nacelle, LOUVRES)
-        heat = (NACELLE_HEAT[0] + NACELLE_HEAT[1] * load) * scatter[0]
-        self._nacelle = self._body(self._nacelle, air, heat, np.where(self._louvres, 1.0 + LOUVRES[2], 1.0), NACELLE_S)
-
-        self._stage = switch(self._stage, self._winding, WINDING_STAGE)
-        heat = (WINDING_HEAT[0] + WINDING_HEAT[1] * speed + WINDING_HEAT[2] * square) * scatter[1]
-        heat *= 1.0 + WORN_WINDING * wear.generator
-        self._winding = self._body(
-            self._winding, air, heat, (1.0 + WINDING_STAGE[2] * self._stage) * cooling, WINDING_S
-        )
-
-        self._fans = [switch(on, self._oil, fan) for on, fan in zip(self._fans, FANS, strict=True)]
-        self._heater = ~switch(~self._heater, self._oil, (HEATER[0], HEATER[1], 0.0))
-        past = np.clip((self._oil - THERMOSTAT[0]) / (THERMOSTAT[1] - THERMOSTAT[0]), 0.0, 1.0)
-        outward = past * THERMOSTAT[2]
-        for on, fan in zip(self._fans, FANS, strict=True):
-            outward += fan[2] * on
-        heat = (OIL_HEAT[0] * speed + OIL_HEAT[1] * load) * scatter[2] + HEATER[2] * self._heater
-        self._oil = self._body(self._oil, air, heat, OIL_WALLS + outward * cooling, OIL_S)
+    def _move(self, air: float, did: Array, wear: Wear) -> None:
+        """One tick; `did` (3, turbines): the means over it of load, its square, and speed as a share of rated speed."""
+        seen = self._bodies[SEEN] * SIGN
+        self._on |= seen > ON
+        self._on &= seen >= OFF
+        cooling = 1.0 - WORN_COOLING * wear.cooling
+        past = self._bodies[OIL] - THERMOSTAT[0]
+        past *= 1.0 / (THERMOSTAT[1] - THERMOSTAT[0])
+        conductance = self._on[:3] * MORE[:3]  # louvres, pump, first fan
+        conductance[OIL] += MORE[3] * self._on[3] + THERMOSTAT[2] * np.minimum(np.maximum(past, 0.0), 1.0)
+        conductance[1:] *= cooling
+        conductance[WINDING] += cooling
+        conductance[NACELLE] += 1.0
+        conductance[OIL] += OIL_WALLS
+        heat = np.einsum("bq,qn->bn", HEAT, did)
+        heat += ALWAYS
+        heat *= self._scatter
+        heat[WINDING] *= 1.0 + WORN_WINDING * wear.generator
+        heat[OIL] += HEATER_K * self._on[4]
+        # exact while heat and conductance stand still, so stable for any tick
+        heat /= conductance
+        heat += air
+        conductance *= -self._tick_s / CAPACITY_S
+        self._bodies -= heat
+        self._bodies *= np.exp(conductance, out=conductance)
+        self._bodies += heat
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
-        friction = worn * (0.3 * speed + 0.7 * load)
-        self._friction += (friction - self._friction) * blend(self._tick_s, FRICTION_S)
-
-    def _body(self, body: Array, sink: float, heat: Array, conductance: Array, capacity_s: float) -> Array:
-        """A temperature (degC) one tick later: exact while heat and conductance stand still, so stable for any
-        tick."""
-        end = sink + heat / conductance
-        return end + (body - end) * np.exp(conductance * (-self._tick_s / capacity_s))
+        self._friction += (worn * (0.3 * did[2] + 0.7 * did[0]) - self._friction) * self._warming
 
     def _settle(self, air: float, load: Array, speed: Array, wear: Wear) -> Slow:
         """The state before the run."""
-        self._nacelle, self._winding, self._oil = (np.full(self._n, air) for _ in range(3))
+        self._bodies += air
+        did = np.stack([load, load * load, speed])
         for _ in range(SETTLED_TICKS):
-            self._move(air, load, load * load, speed, wear)
+            self._move(air, did, wear)
         return Slow(self.every, self._points(air), self._tick)
-
-
-def switch(on: Mask, temperature: Array, limits: tuple[float, float, float]) -> Mask:
-    """A switch with hysteresis: on above limits[1] degC, off below limits[0]."""
-    return (on | (temperature > limits[1])) & (temperature >= limits[0])

@@ -111,6 +111,7 @@ class Turbines:
         rotor_factor, reading_factor = self._inflow.read(first, count)
         ice = self.ice.read(first, wind.air.temperature, wind.air.humidity)
 
+        read = felt * reading_factor  # anemometers are averaged for seconds, too
         gust = felt + GUST_SIGMAS * wind.sigma
         up = self._controller.operating(minute, ten_minutes, gust, available)
         felt *= inflow.corrected(wind.air.density, wind.air.turbulence)[:, None]
@@ -150,7 +151,6 @@ class Turbines:
         pitch += self.fine_pitch
         pitch *= spun
         pitch += blades
-        read = wind.speed * reading_factor
         read *= np.where(on_grid, inflow.BEHIND_ROTOR, 1.0)
         seen = wind.direction - nacelle
         seen *= self._vane_gain

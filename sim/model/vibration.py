@@ -33,9 +33,9 @@ TOWER: Final = 0.12  # 3P at rated speed, without resonance
 RESONANCE: Final = 0.92  # of the slowest producing speed: where 3P meets the tower's mode
 DAMPING: Final = 0.07
 IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
-ROTOR_WEAR, PITCH_WEAR, ICE = 6.5, 4.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
-MAIN_BEARING, GENERATOR = 6.5, 4.5  # at rated speed and wear 1
-GEARBOX: Final = (3.5, 3.5)  # with speed; with speed and load
+ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
+MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
+GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
 

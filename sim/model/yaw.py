@@ -22,12 +22,14 @@ from sim.model.slow import Slow
 Mask = npt.NDArray[np.bool_]
 
 TICK_S: Final = 10.0
+SLOWER_S: Final = 60.0  # of steps that are longer than a tick
 VANE_MEMORY_S: Final = 40.0
 DEAD_BAND_DEG: Final = (6.0, 10.0)
 DRIVE_DEG_S: Final = 0.3
 MISALIGNED_DEG: Final = 2.5
 WORN_DEG: Final = 40.0  # misalignment of a yaw system that is about to fail
 TWIST_DEG: Final = 900.0  # two and a half turns
+TWIST_EVERY: Final = 16  # ticks
 EXPONENT: Final = 2.0 / 3.0  # of the cosine, on wind
 
 
@@ -37,13 +39,13 @@ class Yaw:
     def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         n = farm.turbines
         draw = seeds.rng(seed, "yaw", farm.farm_id)
-        self.every = max(1, round(TICK_S / step_s))
+        self.every = max(1, round((TICK_S if step_s <= TICK_S else SLOWER_S) / step_s))
         self._tick_s = self.every * step_s
         self._band = draw.uniform(*DEAD_BAND_DEG, n)
         self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
         self._wound = draw.uniform(-0.6, 0.6, n) * TWIST_DEG  # cable twist less nacelle position
         self._offset = draw.uniform(-0.7, 0.7, n)
-        self._busy = np.zeros(n, dtype=np.int64)  # ticks of unwinding to come
+        self._busy: Array | None = None  # ticks of unwinding to come
         self._moving = np.zeros(n, dtype=bool)
         self._held: Mask | None = None
         self._unwinding: dict[int, Mask] = {}
@@ -60,7 +62,9 @@ class Yaw:
             self._wound -= self._nacelle
             self._seen = vane[0].copy()
             self._slow = Slow(self.every, self._nacelle, self._tick)
-        self._now, self._worn, self._unwinding = (first, vane, available), worn, {}
+        self._now, self._unwinding = (first, vane, available), {}
+        self._worn_band = self._band * (1.0 + worn)
+        self._reach = DRIVE_DEG_S * self._tick_s * (1.0 - 0.5 * worn)
         nacelle = self._slow.read(first, len(vane))
         self._seen = vane[-1].copy()
         error = vane - nacelle
@@ -73,21 +77,31 @@ class Yaw:
         at = tick * self.every - first
         error = (vane[at - 1] if at else self._seen) - self._nacelle
         size = np.abs(error)
-        self._moving |= size > self._band * (1.0 + self._worn)
-        self._moving &= available[at] & (self._busy == 0)
-        reach = (DRIVE_DEG_S * self._tick_s) * (1.0 - 0.5 * self._worn)
-        self._nacelle = self._nacelle + np.clip(error, -reach, reach) * self._moving
-        self._moving &= size > reach
-        twist = self._nacelle + self._wound
-        twisted = np.abs(twist) > TWIST_DEG
-        if twisted.any():
-            back = np.rint(twist / 360.0) * (360.0 * twisted)
-            self._wound -= back
-            self._busy += np.ceil(np.abs(back) / (DRIVE_DEG_S * self._tick_s)).astype(np.int64)
-        if self._busy.any():
-            self._unwinding[tick] = self._busy > 0
-            np.maximum(self._busy - 1, 0, out=self._busy)
+        self._moving |= size > self._worn_band
+        self._moving &= available[at]
+        if tick % TWIST_EVERY == 0 or self._busy is not None:
+            self._unwind(tick)
+        error = np.maximum(np.minimum(error, self._reach), -self._reach)
+        error *= self._moving
+        self._nacelle = self._nacelle + error
+        self._moving &= size > self._reach
         return self._nacelle
+
+    def _unwind(self, tick: int) -> None:
+        """Begin to unwind, or go on; a machine that unwinds does not follow the wind."""
+        twist = self._nacelle + self._wound
+        back = np.rint(twist / 360.0) * 360.0 * (np.abs(twist) > TWIST_DEG)
+        self._wound -= back
+        busy = np.ceil(np.abs(back) / (DRIVE_DEG_S * self._tick_s))
+        if self._busy is not None:
+            busy += self._busy
+        self._busy = None
+        if busy.any():
+            self._unwinding[tick] = busy > 0
+            self._moving &= busy == 0
+            self._busy = np.maximum(busy - 1.0, 0.0)
+            if not self._busy.any():
+                self._busy = None
 
     def _unwound(self, first: int, count: int) -> Mask | None:
         """Which machines unwind, by step."""
@@ -97,7 +111,7 @@ class Yaw:
         self._held = self._unwinding.get((first + count - 1) // self.every)
         if not self._unwinding:
             return None
-        mask = np.zeros((count, len(self._busy)), dtype=bool)
+        mask = np.zeros((count, len(self._band)), dtype=bool)
         for tick, busy in self._unwinding.items():
             mask[max(tick * self.every - first, 0) : (tick + 1) * self.every - first] = busy
         return mask
