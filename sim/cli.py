@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, LAKE_WRONG, PASS, own_fault
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS, own_fault
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -99,7 +99,7 @@ def _code_of(error: Exception) -> int:
     from sim.scenario import ScenarioError
 
     if isinstance(error, DemoError):
-        return LAKE_WRONG if error.lake_wrong else ENVIRONMENT
+        return error.code
     if isinstance(error, DirectoryError):
         return ENVIRONMENT if error.environment else INVALID
     if isinstance(error, ScenarioError | ResultError | ScheduleError | PlanError):

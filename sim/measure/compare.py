@@ -1,0 +1,145 @@
+"""Whether one set of runs is slower than another, beyond doubt and beyond a limit: regression, none, or unknown.
+
+    slowdown = how many times worse the new runs are, 1.0 for equal (a rate: base / new; a time: new / base)
+
+Every run is cut into spans; logarithms of a span's value are compared span by span, so that what a schedule does over
+time (a ramp, a spike) cancels. The interval is Student's t on those differences. Runs differ from each other by more
+than their spans tell; with REPEATS runs more than sides, that spread is estimated (pooled over both) and the wider
+interval counts. Several quantities share the doubt: each has an interval of 1 - 0.05 / m (Bonferroni).
+
+    regression   the whole interval is beyond 1 + limit
+    none         the whole interval is within it
+    unknown      the interval is too wide to tell
+
+So equal runs are called a regression in at most one case in twenty, and a narrow miss is never a verdict. Without
+repeats the spread between runs is not seen: what the machine did beside counts as the runs' own. Spans of queues that
+grow depend on each other; their interval is too narrow. Repeat runs where it matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCKS: Final = 10
+LIMIT: Final = 0.10
+DOUBT: Final = 0.05
+REPEATS: Final = 2
+"""Degrees of freedom from which on a spread between runs is estimated; with one, the interval would have no end."""
+Verdict = Literal["regression", "none", "unknown"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One thing to compare: values (runs, spans) of each side, BLOCKS spans or more, all more than 0, in `unit`.
+
+    counts: whether a verdict of unknown matters; a quantity that does not count can only add a regression.
+    """
+
+    name: str
+    unit: str
+    larger_is_better: bool
+    base: Floats
+    new: Floats
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Means of both sides; how many times worse the new one is, with its interval."""
+
+    name: str
+    unit: str
+    base: float
+    new: float
+    slowdown: float
+    low: float
+    high: float
+    verdict: Verdict
+    counts: bool
+
+
+def compare(quantities: Sequence[Quantity], limit: float = LIMIT) -> list[Comparison]:
+    """Each quantity's comparison, in order. Raises ValueError for shapes that do not fit or values that are not > 0."""
+    return [_one(quantity, limit, DOUBT / len(quantities)) for quantity in quantities]
+
+
+def overall(comparisons: Sequence[Comparison]) -> Verdict:
+    """A regression anywhere is one; no quantity at all, or one that counts and is unknown, is unknown."""
+    if any(one.verdict == "regression" for one in comparisons):
+        return "regression"
+    counting = [one for one in comparisons if one.counts]
+    if not counting or any(one.verdict == "unknown" for one in counting):
+        return "unknown"
+    return "none"
+
+
+def verdict(low: float, high: float, limit: float) -> Verdict:
+    """Of an interval of slowdowns."""
+    if low > 1 + limit:
+        return "regression"
+    return "none" if high <= 1 + limit else "unknown"
+
+
+def blocks(values: npt.ArrayLike) -> Floats:
+    """A series (n,) as the means of BLOCKS parts of equal length. Raises ValueError for fewer values than blocks."""
+    series = np.asarray(values, dtype=np.float64)
+    if len(series) < BLOCKS:
+        raise ValueError(f"{len(series)} values cannot be cut into {BLOCKS} spans")
+    return np.array([part.mean() for part in np.array_split(series, BLOCKS)])
+
+
+def t_quantile(doubt: float, freedom: float) -> float:
+    """Student's t that is exceeded, on either side together, with probability `doubt`.
+
+    G. W. Hill, Algorithm 396, Communications of the ACM 13(10), 1970: six digits for 3 degrees of freedom and more.
+    """
+    if freedom < 1.5:
+        return 1 / math.tan(doubt * math.pi / 2)
+    if freedom < 2.5:
+        return math.sqrt(2 / (doubt * (2 - doubt)) - 2)
+    a = 1 / (freedom - 0.5)
+    b = 48 / a**2
+    c = ((20700 * a / b - 98) * a - 16) * a + 96.36
+    d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * freedom
+    y = (d * doubt) ** (2 / freedom)
+    if y > 0.05 + a:
+        x = NormalDist().inv_cdf(doubt / 2)
+        y = x * x
+        if freedom < 5:
+            c += 0.3 * (freedom - 4.5) * (x + 0.6)
+        c = (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b + c
+        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
+        y = math.expm1(a * y * y)
+    else:
+        tail = 1 / (((freedom + 6) / (freedom * y) - 0.089 * d - 0.822) * (freedom + 2) * 3) + 0.5 / (freedom + 4)
+        y = (tail * y - 1) * (freedom + 1) / (freedom + 2) + 1 / y
+    return math.sqrt(freedom * y)
+
+
+def _one(quantity: Quantity, limit: float, doubt: float) -> Comparison:
+    for side in (quantity.base, quantity.new):
+        sound = side.ndim == 2 and len(side) > 0 and side.shape[1] == quantity.base.shape[1] >= BLOCKS
+        if not sound or not np.all(side > 0):
+            raise ValueError(f"{quantity.name}: values must be (runs, {BLOCKS} spans or more) and more than 0")
+    sign = -1.0 if quantity.larger_is_better else 1.0
+    base, new = np.log(quantity.base), np.log(quantity.new)
+    apart = sign * (new.mean(axis=0) - base.mean(axis=0))
+    middle = float(apart.mean())
+    width = t_quantile(doubt, len(apart) - 1) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
+    if (freedom := len(base) + len(new) - 2) >= REPEATS:
+        spread = sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (base, new)) / freedom
+        between = math.sqrt(spread * (1 / len(base) + 1 / len(new)))
+        width = max(width, t_quantile(doubt, freedom) * between)
+    low, high = math.exp(middle - width), math.exp(middle + width)
+    means = (float(quantity.base.mean()), float(quantity.new.mean()))
+    return Comparison(
+        quantity.name, quantity.unit, *means, math.exp(middle), low, high, verdict(low, high, limit), quantity.counts
+    )

@@ -1,0 +1,245 @@
+"""Two sets of finished runs side by side: what can be compared between them, and a verdict for people and for CI.
+
+Of a load test: the rate achieved in each open phase and over all levels of the sweep, median and 95th percentile of
+latency of each kind of request in open phases, and the rate a search found. Of a `run`: rows and objects a second, and
+PUT latency. All from the raw records; the arithmetic is `sim.measure.compare`. Rates and medians count; the 95th
+percentiles and the search's answer, which are known less well, can only add a regression.
+
+Not covered: runs of different scenarios or schedules, which are refused; what makes a run slower.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.text import Text
+
+from sim.measure import compare, requests
+from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
+from sim.measure.loadtest import PhaseSummary
+from sim.measure.requests import KINDS, Part
+from sim.report import numbers
+from sim.report.result import Result, ResultError, load
+from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE
+
+SAMPLES_MIN: Final = 10
+"""Requests in a span below which its percentiles say nothing."""
+SAME: Final = 0.02
+"""Two schedules of the same phase may differ by this share of their requests: a Poisson process of another seed."""
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`notes`: what a reader should know of the two sides."""
+
+    comparisons: tuple[Comparison, ...]
+    verdict: Verdict
+    notes: tuple[str, ...]
+
+
+def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
+    """Compare run directories. Raises ResultError for what is no run, or what cannot be compared."""
+    sides = [[(path, load(path)) for path in side] for side in (base, new)]
+    every = [result for side in sides for _, result in side]
+    first = every[0]
+    for path, result in [pair for side in sides for pair in side]:
+        if result.scenario != first.scenario or (result.load is None) != (first.load is None):
+            raise ResultError(
+                f"{path}: is a run of {result.scenario}, and {base[0]} of {first.scenario}; compare like with like"
+            )
+    quantities = _of_loads(sides) if first.load is not None else _of_runs(sides)
+    comparisons = compare.compare(quantities, limit) if quantities else []
+    comparisons += _searches(sides, limit)
+    return Compared(tuple(comparisons), compare.overall(comparisons), tuple(_notes(sides, every)))
+
+
+Side = list[tuple[Path, Result]]
+
+
+def _of_loads(sides: Sequence[Side]) -> list[Quantity]:
+    """A quantity per phase and measure that all runs have."""
+    tables = [[_raw(path / REQUESTS_FILE) for path, _ in side] for side in sides]
+    phases = [[_phases(result) for _, result in side] for side in sides]
+    common = [name for name in phases[0][0] if all(name in run for side in phases for run in side)]
+    if not common and any(run for side in phases for run in side):
+        raise ResultError("the runs have no phase in common; compare runs of the same schedule")
+    quantities: list[Quantity] = []
+    levels: list[list[list[Floats]]] = [[[] for _ in side] for side in sides]
+    for name in common:
+        parts = [
+            [_part(table, run[name]) for table, run in zip(*pair, strict=True)]
+            for pair in zip(tables, phases, strict=True)
+        ]
+        rates = [[_rates(part) for part in side] for side in parts]
+        if phases[0][0][name].kind == "closed":
+            for side, found in zip(levels, rates, strict=True):
+                for run, rate in zip(side, found, strict=True):
+                    run.append(rate)
+            continue
+        _require_same_schedule(name, parts)
+        quantities.append(Quantity(f"{name}: rate", "requests/s", True, *_both(rates)))
+        quantities += [found for kind in KINDS for found in _latencies(name, kind, parts)]
+    if levels[0][0]:
+        joined = [[np.concatenate(run) for run in side] for side in levels]
+        quantities.append(Quantity("sweep: rate", "requests/s", True, *_both(joined)))
+    return quantities
+
+
+def _both(sides: Sequence[Sequence[Floats]]) -> tuple[Floats, Floats]:
+    """Base and new, (runs, spans) each."""
+    base, new = (np.array(side) for side in sides)
+    return base, new
+
+
+def _phases(result: Result) -> dict[str, PhaseSummary]:
+    """Phases that mean the same in every run: a search tries other rates each time."""
+    found = result.load.phases if result.load else ()
+    return {phase.name: phase for phase in found if phase.kind in ("open", "closed")}
+
+
+def _part(table: pa.Table, phase: PhaseSummary) -> Part:
+    made = requests.read(table.filter(pc.equal(table["phase"], phase.name)), phase.started_ns)
+    return Part(made, phase.warm_up_s, phase.duration_s)
+
+
+def _edges(part: Part) -> Floats:
+    return np.linspace(part.from_s, part.to_s, BLOCKS + 1)
+
+
+def _rates(part: Part) -> Floats:
+    """Of each span; half a request more, so that a span in which nothing came through has a logarithm."""
+    edges = _edges(part)
+    rates: Floats = requests.ended_per_s(part.requests, edges) + 0.5 / np.diff(edges)
+    return rates
+
+
+def _latencies(name: str, kind: str, parts: Sequence[Sequence[Part]]) -> list[Quantity]:
+    """Median and 95th percentile; nothing where a span has too few requests of that kind."""
+    found = []
+    for rank, counts in (("p50", True), ("p95", False)):
+        sides = [[r for part in side if (r := _ranks(part, kind, requests.RANKS[rank])) is not None] for side in parts]
+        if [len(side) for side in sides] == [len(side) for side in parts]:
+            base, new = _both(sides)
+            found.append(Quantity(f"{name}: latency.{kind}.{rank}", "s", False, base, new, counts))
+    return found
+
+
+def _ranks(part: Part, kind: str, rank: float) -> Floats | None:
+    mine = part.intended_inside & (part.requests.kind == kind)
+    at, latency = part.requests.intended_s[mine], part.requests.latency_s[mine]
+    return _by_span(at, latency, _edges(part), rank)
+
+
+def _by_span(at: Floats, values: Floats, edges: Floats, rank: float) -> Floats | None:
+    span = np.clip(np.digitize(at, edges) - 1, 0, BLOCKS - 1)
+    if np.bincount(span, minlength=BLOCKS).min() < SAMPLES_MIN:
+        return None
+    return np.array([max(float(np.quantile(values[span == i], rank)), 1e-6) for i in range(BLOCKS)])
+
+
+def _require_same_schedule(name: str, parts: Sequence[Sequence[Part]]) -> None:
+    asked = [len(part.requests.intended_s) for side in parts for part in side]
+    if max(asked) > (1 + SAME) * min(asked) + 5 * math.sqrt(max(asked)):
+        text = f"phase {name} asked for {min(asked):,} requests in one run and for {max(asked):,} in another"
+        raise ResultError(f"{text}; compare runs of the same schedule")
+
+
+def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
+    """Rows and objects a second, and PUT latency, span by span of the time that each run took."""
+    found = []
+    for key, unit in (("rows_per_s", "rows/s"), ("objects_per_s", "objects/s")):
+        series = [[getattr(r.throughput, key) if r.throughput else () for _, r in side] for side in sides]
+        if all(len(one) >= BLOCKS for side in series for one in side):
+            base, new = _both([[compare.blocks(one) for one in side] for side in series])
+            if (base > 0).all() and (new > 0).all():
+                found.append(Quantity(f"throughput.{key}", unit, True, base, new))
+    for rank, counts in (("p50", True), ("p95", False)):
+        puts = [
+            [p for path, _ in side if (p := _put_latency(path, requests.RANKS[rank])) is not None] for side in sides
+        ]
+        if [len(side) for side in puts] == [len(side) for side in sides]:
+            base, new = _both(puts)
+            found.append(Quantity(f"latency.put.{rank}", "s", False, base, new, counts))
+    return found
+
+
+def _put_latency(path: Path, rank: float) -> Floats | None:
+    operations = _raw(path / OPERATIONS_FILE)
+    puts = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
+    if puts.num_rows == 0:
+        return None
+    start, intended, end = (puts[name].cast(pa.int64()).to_numpy() / 1e9 for name in ("start", "intended_start", "end"))
+    edges = np.linspace(start.min(), start.max(), BLOCKS + 1)
+    return _by_span(start, end - intended, edges, rank)
+
+
+def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
+    """The answers of searches: as wide as their brackets, over all runs of a side."""
+    found = [
+        [r.load.search for _, r in side if r.load and r.load.search and r.load.search.sustainable] for side in sides
+    ]
+    if not all(found):
+        return []
+    (low, high), (new_low, new_high) = (
+        (min(s.sustainable or 0.0 for s in side), max(s.failed_at or math.inf for s in side)) for side in found
+    )
+    base, new = (float(np.mean([s.sustainable for s in side])) for side in found)
+    worst = high / new_low if math.isfinite(high) else math.inf
+    best = low / new_high
+    judged = compare.verdict(best, worst, limit)
+    return [Comparison("load.sustainable_per_s", "requests/s", base, new, base / new, best, worst, judged, False)]
+
+
+def _raw(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path}: cannot be read: {error}") from error
+
+
+def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
+    notes = []
+    if min(len(side) for side in sides) == 1:
+        notes.append(
+            "a side was run once only, so the spread between runs is not seen; repeat runs for a firmer verdict"
+        )
+    if len({result.environment.get("machine") for result in every}) > 1:
+        notes.append("the runs were made on different machines")
+    if len({result.load.plan for result in every if result.load}) > 1:
+        notes.append("the plans of the load tests differ")
+    notes += [f"a run's own verdict is {result.verdict}" for result in every if result.verdict == "unknown"][:1]
+    return notes
+
+
+_STYLE: Final = {"regression": "bold red", "none": "green", "unknown": "yellow"}
+_SAID: Final = {"regression": "REGRESSION", "none": "NO REGRESSION", "unknown": "UNKNOWN"}
+
+
+def print_compared(console: Console, compared: Compared, limit: float) -> None:
+    """The verdict, a line per quantity, and what to bear in mind."""
+    allowed = f"limit: {100 * limit:g} % slower"
+    console.print(Text(f"{_SAID[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim"))
+    widest = max((len(one.name) for one in compared.comparisons), default=0)
+    for one in compared.comparisons:
+        aside = "" if one.counts or one.verdict == "regression" else "*"
+        values = f"{numbers.figure(one.base, one.unit)} -> {numbers.figure(one.new, one.unit)}"
+        times = f"{one.slowdown:.3f} times slower ({one.low:.3f} to {one.high:.3f})"
+        line = Text(f"  {one.name:<{widest}}  {values}, {times}  ") + Text(one.verdict + aside, _STYLE[one.verdict])
+        console.print(line, soft_wrap=True)
+    if not all(one.counts for one in compared.comparisons):
+        console.print(Text("* known too roughly to count, but for a regression", "dim"))
+    if not compared.comparisons:
+        console.print(Text("nothing could be compared: the runs are too short, or hold no record", "yellow"))
+    for note in compared.notes:
+        console.print(Text(f"note: {note}", "dim"), soft_wrap=True)
