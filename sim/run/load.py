@@ -36,7 +36,8 @@ from sim.load.watch import Watch
 from sim.measure.loadtest import PhaseKind
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.model.nodefile import NodeFileError
-from sim.report.terminal import RunProgress, print_summary
+from sim.report.load_terminal import print_load
+from sim.report.terminal import RunProgress
 from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.run import directory, loadresult, target
 from sim.run.exits import ENVIRONMENT, GENERATOR, INTERNAL, INTERRUPTED, PASS, UNKNOWN, own_fault
@@ -213,7 +214,7 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
     except OSError as error:
         said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
         raise directory.DirectoryError(f"{said}; free some space, or name another disk with --out DIR", True) from error
-    print_summary(console, result, options.out)
+    print_load(console, result, options.out)
     return result.exit_code
 
 
