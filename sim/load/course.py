@@ -99,7 +99,7 @@ class Course:
         spans = [span for record, kind in self.records for span in figures.spans(record, kind == "closed")]
         if not spans:
             return None
-        kept = all(s["load.achieved_per_s"] >= KEPT_UP * s["load.offered_per_s"] for s, closed in spans if not closed)
+        kept = all(_kept_up(figures.of([record])) for record, kind in self.records if kind != "closed")
         return figures.limit(spans, kept, self.load.users, self.generator_per_s)
 
     def _of(self, kind: PhaseKind) -> list[PhaseRecord]:
@@ -113,6 +113,11 @@ class Course:
 
     def _constant(self, rate_per_s: float, for_s: float, name: str) -> Arrivals:
         return arrivals.constant(rate_per_s, for_s, name, self.load.mix, self.nodes, self.seed)
+
+
+def _kept_up(found: dict[str, float]) -> bool:
+    """Whether what a phase offered was achieved, and nothing was left at its end."""
+    return found["load.achieved_per_s"] >= KEPT_UP * found["load.offered_per_s"] and not found["load.backlog.end"]
 
 
 def told(load: Load) -> list[str]:

@@ -1,7 +1,8 @@
 """What the processes of a phase use, sampled each second from outside: processor time, memory, threads, connections.
 
 A process that is gone is simply not in the sample any more. The server is a tree of processes, summed up; connections
-are the established ones to (of the server: at) the target's port.
+are the established ones to (of the server: at) the target's port. `idle` is no process: what no process of this machine
+used, so that a machine that is busy with something else can be told from a slow store.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Sampler:
             for name, pid in self._processes().items():
                 if (used := _usage(pid, name == "server", self._port)) is not None:
                     self._rows.append((now_ns, name, *used))
+            machine = psutil.cpu_times()
+            self._rows.append((now_ns, "idle", machine.idle + getattr(machine, "iowait", 0.0), 0, 0, 0))
             self._stop.wait(PERIOD_S)
 
 

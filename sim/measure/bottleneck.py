@@ -4,7 +4,8 @@ The store's embedded server is one Python process under one lock: it cannot use 
 of a core is the limit; from one well above a core (it is none of that sort) nothing is concluded. A client process at
 BUSY of a core, or a rate near what the generator makes before a null store, means that the generator is: the figures
 then say what it can do, not the store (exit code 7). As many connections as users, and requests that start late: more
-users would find more. Anything else is unknown, and said so.
+users would find more. A machine without idle cores whose store and generator are not busy is at work on something else,
+and the figures with it. Anything else is unknown, and said so.
 
 Not covered: stores on other machines, whose processes are not seen; disks, memory and whatever else the machine does.
 """
@@ -26,8 +27,12 @@ KEPT_UP: Final = 0.97
 """A rate achieved of at least this share of what was offered has kept up with it."""
 _CLIENT: Final = "client-"
 SERVER: Final = "server"
+IDLE: Final = "idle"
+"""Not a process: the cores of the machine that nobody used."""
+_NO_IDLE: Final = 0.15  # cores
+_LATE_S: Final = 0.05
 
-What = Literal["nothing", "server", "generator", "concurrency", "unknown"]
+What = Literal["nothing", "server", "generator", "concurrency", "machine", "unknown"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -85,6 +90,8 @@ def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
         found["connections.max"] = float(sum(client.connections for client in clients))
     if (server := usages.get(SERVER)) is not None:
         found |= {"cpu.server": server.cores, "memory.server": float(server.rss_bytes)}
+    if (idle := usages.get(IDLE)) is not None:
+        found["cpu.idle"] = idle.cores
     return found
 
 
@@ -114,7 +121,9 @@ def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s:
         return Limit("generator", text)
     if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
-    if held >= users and late_s > 0:
+    if found.get("cpu.idle", 1.0) < _NO_IDLE:
+        return Limit("machine", f"The machine: no core is idle, and {seen}; something else is at work on it.")
+    if held >= users and late_s > _LATE_S:
         text = f"The users: all {users} connections are in use and requests start {late_s:.2f} s late (p99); {seen}."
         return Limit("concurrency", text)
     return Limit("unknown", f"Not known: {seen}; {held:,.0f} connections of {users} users.")

@@ -150,18 +150,20 @@ def heat(shown: Sequence[Lane]) -> str | None:
 def processes(shown: Sequence[Lane]) -> str | None:
     """Cores used by each process over time, a line at one core; None when nothing was sampled."""
     names = sorted({name for lane in shown for name in pc.unique(lane.resources["process"]).to_pylist()})
-    names.sort(key=lambda name: name != bottleneck.SERVER)
+    names.sort(key=lambda name: (name == bottleneck.IDLE, name != bottleneck.SERVER))
     if not names:
         return None
     with style("processes"):
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
         axes = figure.subplots()
-        for name, colour in zip(names, (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, *[INK] * 99), strict=False):
+        colours = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, *["#8a97a4"] * 99)
+        for name, colour in zip(names, colours, strict=False):
+            look: Any = {"linestyle": ":"} if name == bottleneck.IDLE else {}
             for lane in shown:
                 at, cores = bottleneck.cores(lane.resources, name, lane.phase.started_ns)
                 inside = (at >= 0) & (at <= lane.length_s)
                 label = name if lane is shown[0] else None
-                axes.plot(lane.begin_s + at[inside], cores[inside], color=colour, linewidth=1.6, label=label)
+                axes.plot(lane.begin_s + at[inside], cores[inside], color=colour, linewidth=1.6, label=label, **look)
         axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
         axes.set_ylim(bottom=0, top=max(1.15, axes.get_ylim()[1]))
         axes.set_title("Processor cores in use", pad=16)

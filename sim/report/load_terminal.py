@@ -1,13 +1,11 @@
-"""What a load test says on the terminal when it is over: the verdict, what limits it, phases, expectations, the report."""
+"""What a load test says on the terminal when it is over: the verdict, what limits it, phases, what was not met."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from sim.measure.loadtest import PhaseSummary
@@ -50,7 +48,8 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
     if test.sweep is not None:
         say(f"sweep: {test.sweep.said}")
     if test.phases:
-        console.print(_phases(test.phases))
+        for number, line in enumerate(_phases(test.phases)):
+            say(f"  {line}", "default" if number else "dim")
     known = [(name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None]
     for name, entry in known:
         say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>18}")
@@ -65,25 +64,32 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
     say(f"replay: {result.run.replay}", "dim")
 
 
-def _phases(phases: tuple[PhaseSummary, ...]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), header_style="dim")
-    for name in ("phase", ">asked/s", ">done/s", ">errors", ">late p99", ">backlog", ">flush p95", ">store", ">client"):
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", no_wrap=True)
+def _phases(phases: tuple[PhaseSummary, ...]) -> list[str]:
+    """A line per phase under a heading, in columns."""
+    lines = [("phase", "asked/s", "done/s", "errors", "late p99", "backlog", "flush p95", "store", "client")]
     for phase in phases:
         found = phase.figures
-        errors = found.get("load.errors", 0.0) + found.get("load.not_made", 0.0)
-        table.add_row(
-            phase.name + (" (stopped)" if phase.stopped_early else ""),
-            numbers.decimal(found.get("load.offered_per_s")) if phase.users is None else f"{phase.users} users",
-            numbers.decimal(found.get("load.achieved_per_s")),
-            Text(numbers.count(errors), "bold red" if errors else "default"),
-            numbers.duration(found.get("load.late.p99")),
-            numbers.count(found.get("load.backlog.max")),
-            numbers.duration(found.get("latency.flush.p95")),
-            _share(found.get("cpu.server")),
-            _share(found.get("cpu.client")),
+        lines.append(
+            (
+                phase.name + (" (stopped)" if phase.stopped_early else ""),
+                numbers.decimal(found.get("load.offered_per_s")) if phase.users is None else f"{phase.users} users",
+                numbers.decimal(found.get("load.achieved_per_s")),
+                numbers.count(found.get("load.errors", 0.0) + found.get("load.not_made", 0.0)),
+                numbers.duration(found.get("load.late.p99")),
+                numbers.count(found.get("load.backlog.max")),
+                numbers.duration(found.get("latency.flush.p95")),
+                _share(found.get("cpu.server")),
+                _share(found.get("cpu.client")),
+            )
         )
-    return table
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
 
 
 def _share(cores: float | None) -> str:
