@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from sim.demo import themes
 from sim.demo.dataset import Dataset
-from sim.demo.make import DemoOptions, make
+from sim.demo.make import DemoError, DemoOptions, make
+from sim.demo.themes import Theme
+from sim.model.events import Event
 from sim.run import target
-from sim.scenario import load
+from sim.run.exits import INVALID
+from sim.scenario import Scenario, load
 
 FOLDER = Path("demo")
 
@@ -20,7 +25,7 @@ FOLDER = Path("demo")
 def run(args: argparse.Namespace, console: Console) -> Dataset:
     """Make what the arguments ask for. Raises what `dataset.make` raises, and ScenarioError."""
     theme = themes.theme(args.theme)
-    scenario = load(theme.scenario, overrides(args))
+    scenario = _loaded(theme, args)
     to_store = args.to is not None and target.is_url(args.to)
     out = Path(args.to) if args.to and not to_store else FOLDER / theme.name
     upload = target.Options(args.to, None, False, args.empty_lake, args.allow_remote) if to_store else None
@@ -28,6 +33,41 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
         out, args.workers, args.overwrite, args.nodes, args.layout, upload, args.inspect, command(args)
     )
     return make(scenario, theme, options, console)
+
+
+def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
+    """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
+    wanted = overrides(args)
+    if not any(word.startswith("events=") for word in args.set):
+        wanted.append(f"events={_events(theme, load(theme.scenario).events, args)}")
+    return load(theme.scenario, wanted)
+
+
+def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> str:
+    """The story's events at the farms that take part, as `--set` has them. Raises DemoError."""
+    without = "leave the story out with --set 'events=[]'"
+    begins = max((event.from_s for event in events), default=0.0) / 86_400
+    if args.days is not None and args.days.isdigit() and int(args.days) <= begins:
+        most = f"begins after {begins:.1f} days; give it {math.ceil(begins) + 1} days or more"
+        raise DemoError(f"--days {args.days}: the story of theme {theme.name} {most}, or {without}", INVALID)
+    farms = args.farms.replace(" ", "").split(",") if args.farms else None
+    kept = []
+    for event in events:
+        here = [farm for farm in event.farms if farms is None or farm in farms]
+        turbines = [turbine for turbine in event.turbines if farms is None or turbine.rpartition("-")[0] in farms]
+        if (event.farms and not here) or (event.turbines and not turbines):
+            continue
+        parts = [f"kind: {event.kind}", f"from: {event.from_s:.0f}s", f"for: {event.for_s:.0f}s"]
+        parts += [f"size: {event.size}"] if event.size is not None else []
+        parts += [f"component: {event.component}"] if event.component else []
+        parts += [f"farms: [{', '.join(here)}]"] if here else []
+        parts += [f"turbines: [{', '.join(turbines)}]"] if turbines else []
+        kept.append(f"{{{', '.join(parts)}}}")
+    if events and not kept:
+        places = sorted({place for event in events for place in (*event.farms, *event.turbines)})
+        happens = f"theme {theme.name} happens at {', '.join(places)}"
+        raise DemoError(f"--farms {args.farms}: {happens}; name one of these farms, or {without}", INVALID)
+    return f"[{', '.join(kept)}]"
 
 
 def overrides(args: argparse.Namespace) -> list[str]:

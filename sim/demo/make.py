@@ -29,6 +29,7 @@ from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress
 from sim.report.write import OPERATIONS_FILE
 from sim.run import directory, driver, target
+from sim.run.exits import ENVIRONMENT, LAKE_WRONG
 from sim.run.judgement import Record
 from sim.run.shard import StoreGone
 from sim.run.workers import WorkerDied
@@ -41,11 +42,11 @@ _COMPACT_SHARE: Final = 0.02  # of the objects and their overhead that are left 
 
 
 class DemoError(Exception):
-    """A data set cannot be made; the text names the place and the fix. Exit code 3, or 5 when the lake is wrong."""
+    """A data set cannot be made; the text names the place and the fix, `code` is the exit code."""
 
-    def __init__(self, text: str, lake_wrong: bool = False) -> None:
+    def __init__(self, text: str, code: int = ENVIRONMENT) -> None:
         super().__init__(text)
-        self.lake_wrong = lake_wrong
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
             made.record.verdict = verdict
             if verdict.status != "pass":
                 found = "; ".join(f"{count} x {kind}" for kind, count in verdict.counts.items())
-                raise DemoError(f"{made.folder}: the oracle does not pass this lake: {found}", lake_wrong=True)
+                raise DemoError(f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG)
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sim.demo.dataset import Dataset
 from sim.demo.readings import FarmReadings, Floats
@@ -85,6 +86,7 @@ def raster(made: Dataset, readings: FarmReadings) -> Figure:
         axes.grid(visible=False)
         axes.set_title(f"Farm {readings.farm.farm_id}, {readings.farm.name}: every turbine's power")
         axes.set_ylabel("turbine")
+        axes.yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         figure.colorbar(shown, ax=axes, label="% of rated", pad=0.01)
         axes.xaxis_date()
         _date_axis(axes)
