@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import NodeConfig
-from sim.fleet import Farm, FleetError, assets, load_fleet, types
+from sim.fleet import Farm, FleetError, assets, climate, load_fleet, types
 from sim.fleet.layout import CLEARANCE, Layout, positions
 from sim.fleet.loader import largest_remainder, presets
 from sim.fleet.nodes import node_configs
@@ -75,6 +75,13 @@ def test_published_types_are_sound(name):
     assert 0.4 < coefficient.max() < 16 / 27  # Betz
     tip_speed = np.pi * kind.rotor_diameter * kind.rated_rpm / 60
     assert 70 < tip_speed < 96
+    at, thrust = np.array(kind.thrust_curve).T
+    assert at[0] <= kind.cut_in
+    assert at[-1] >= kind.cut_out
+    assert ((thrust > 0) & (thrust < 1)).all()
+    produced = np.interp(at, wind, power) * 1e6 / (0.5 * 1.225 * swept * at**3)
+    assert (produced < thrust + 0.02).all()  # power is thrust times the slowed wind
+    assert (np.diff(thrust[at > 1.05 * kind.rated_wind]) < 0).all()
 
 
 def test_exact_positions_are_the_farm_plus_the_offset():
@@ -187,6 +194,117 @@ farms:
         ),
         (8, 50, "unknown pattern 'hex'; known: grid, staggered"),
     ]
+
+
+PLACES = GOOD.replace("     turbines: 3}", "     layout: {positions: [[0, 0], [300, 0], [0, -450.5]]}}")
+
+
+def test_a_layout_may_list_every_turbine(tmp_path):
+    farm = load_fleet(str(write(tmp_path, PLACES))).farms[0]
+    assert farm.positions.tolist() == [[0, 0], [300, 0], [0, -450.5]]
+    assert farm.turbine_ids == ["X-001", "X-002", "X-003"]
+    assert farm.coordinates(0) == (53, -8)
+    with pytest.raises(ValueError, match="read-only"):
+        farm.positions[0, 0] = 1.0
+    same = write(tmp_path, PLACES.replace("     layout", "     turbines: 3, layout"))
+    assert load_fleet(str(same)).turbines == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "message"),
+    [
+        (
+            "[300, 0]",
+            "[200, 100]",
+            (4, 35),
+            "turbines X-001 (4:27) and X-002 stand 224 m apart; the least is 2 rotor diameters, 260 m",
+        ),
+        (
+            "[0, -450.5]",
+            "[0, 0.0]",
+            (4, 45),
+            "turbines X-001 (4:27) and X-003 stand 0 m apart; the least is 2 rotor diameters, 260 m",
+        ),
+        ("[300, 0]", "[300]", (4, 35), "a position must be [metres east, metres north]"),
+        ("[300, 0]", "[300, far]", (4, 41), "metres north must be a number, not 'far'"),
+        ("300", "300000", (4, 36), "metres east is 300000; it must be -100000 to 100000"),
+        ("{positions", "{across: 5, positions", (4, 23), "across means nothing beside positions; remove one of them"),
+        (
+            "     layout",
+            "     turbines: 4, layout",
+            (4, 16),
+            "turbines is 4, but layout lists 3 positions; remove turbines",
+        ),
+        (
+            "[[0, 0], [300, 0], [0, -450.5]]",
+            "[]",
+            (4, 26),
+            "positions lists no turbine; add '- [east, north]' points",
+        ),
+        (
+            "name: mine",
+            "name: mine\nscale_to: 9",
+            (2, 11),
+            "scale_to 9 would change the number of turbines, but farm X lists their positions",
+        ),
+    ],
+)
+def test_layouts_that_cannot_stand(tmp_path, old, new, place, message):
+    assert problems(tmp_path, PLACES.replace(old, new, 1)) == [(*place, message)]
+
+
+def test_many_turbines_in_one_place_are_told_and_not_searched_for_ever(tmp_path):
+    points = ", ".join(["[5, 5]"] * 3000)
+    found = problems(tmp_path, PLACES.replace("[0, 0], [300, 0], [0, -450.5]", points))
+    assert 20 <= len(found) <= 3000
+    assert all("stand 0 m apart" in message for *_, message in found)
+
+
+@pytest.mark.parametrize("name", climate.names())
+def test_published_climates_are_sound(name):
+    found = climate.preset(name)
+    assert found.name == name
+    for key, (low, high) in climate.LIMITS.items():
+        assert low <= getattr(found, key) <= high
+
+
+def test_a_farm_has_the_climate_it_names(tmp_path):
+    def of(text):
+        return load_fleet(str(write(tmp_path, GOOD.replace("turbines: 3", f"turbines: 3{text}")))).farms[0].climate
+
+    assert of(", climate: ridge") == climate.preset("ridge")
+    assert of(", climate: {base: ridge, mean_wind: 9, iref: 0.1}") == dataclasses.replace(
+        climate.preset("ridge"), mean_wind=9.0, iref=0.1
+    )
+    assert of("") == climate.usual(53.0)
+    assert of(", climate: {mean_wind: 9}") == dataclasses.replace(climate.usual(53.0), mean_wind=9.0)
+    assert climate.usual(-3.0).name == "monsoon"
+    assert climate.usual(-50.0).mean_temperature < climate.usual(-30.0).mean_temperature
+    assert {farm.farm_id: farm.climate.name for farm in load_fleet().farms} == {
+        "A": "ridge", "B": "offshore", "C": "inland", "D": "inland", "E": "coast", "F": "offshore", "G": "monsoon",
+        "H": "monsoon",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("rigde", [(28, "unknown climate 'rigde'; did you mean 'ridge'?")]),
+        ("{base: tundra}", [(35, "unknown climate 'tundra'; known: coast, inland, monsoon, offshore, ridge")]),
+        ("{mean_wind: 44}", [(40, "mean_wind is 44; it must be 3 to 14")]),
+        (
+            "{base: coast, weibul_k: 2, iref: low}",
+            [
+                (42, "unknown key 'weibul_k' in climate; did you mean 'weibull_k'?"),
+                (61, "iref must be a number, not 'low'"),
+            ],
+        ),
+        ("[coast]", [(28, "climate must be a name or a mapping ('base: name' and figures)")]),
+    ],
+)
+def test_climates_that_are_none(tmp_path, value, found):
+    text = GOOD.replace("turbines: 3", f"turbines: 3, climate: {value}")
+    assert problems(tmp_path, text) == [(4, *each) for each in found]
 
 
 def test_a_farm_id_used_twice_is_told_with_the_other_errors(tmp_path):

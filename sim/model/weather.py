@@ -35,6 +35,8 @@ from sim.model.octaves import Octave, Place, series
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365.2425 * 86_400.0
 GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
+VEER_DEG = 150.0  # of a storm, over its time, were it not weak at both ends
+KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
 FIRST, LAST = 5, 12
 FRONTAL = {8: 0.45, 9: 0.75, 10: 0.48}  # octaves of 1.8, 3.6 and 7.1 days make fronts
@@ -64,7 +66,8 @@ class Air:
 
 
 class Weather:
-    """The weather of one farm. `events` count from `start_us`."""
+    """The weather of one farm. `events` count from `start_us`. What was asked before moves directions by whole turns
+    only: they go on without a jump from call to call."""
 
     def __init__(self, farm: Farm, seed: int, events: Sequence[Event] = (), start_us: int = 0) -> None:
         self.farm, self.seed = farm, seed
@@ -122,7 +125,7 @@ class Weather:
             ramp, share = self._ramp(event, seconds)
             if event.kind == "weather.storm":
                 speed = speed + ramp * np.maximum(event.strength - speed, 0.0)
-                direction = direction + ramp * 70.0 * (share - 0.5) * (-1.0 if self._south else 1.0)
+                direction = direction + ramp * VEER_DEG * (share - 0.5) * (-1.0 if self._south else 1.0)
             elif event.kind == "weather.calm":
                 speed = speed + ramp * np.minimum(event.strength - speed, 0.0)
         return speed, direction
@@ -134,16 +137,26 @@ class Weather:
         return ramp**2 * (3.0 - 2.0 * ramp), share
 
     def _span(self, low: int, high: int) -> Array:
-        """Grid points low..high-1 of the six columns, (6, points), direction unwrapped."""
+        """Grid points low..high-1 of the six columns, (6, points)."""
         chunks = range(low // CHUNK, (high - 1) // CHUNK + 1)
-        for gone in [chunk for chunk in self._chunks if chunk not in chunks]:
-            del self._chunks[gone]
         for chunk in chunks:
             if chunk not in self._chunks:
-                self._chunks[chunk] = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
+                self._chunks[chunk] = self._joined(chunk)
         table = np.concatenate([self._chunks[chunk] for chunk in chunks], axis=1)
-        table = table[:, low - chunks[0] * CHUNK : high - chunks[0] * CHUNK]
-        table[1] = np.unwrap(table[1], period=360.0)
+        for gone in list(self._chunks)[: -len(chunks) - KEPT]:  # the oldest
+            del self._chunks[gone]
+        return table[:, low - chunks[0] * CHUNK : high - chunks[0] * CHUNK]
+
+    def _joined(self, chunk: int) -> Array:
+        """A chunk whose direction is not wrapped and goes on, by whole turns, from the chunk known beside it."""
+        table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
+        bearing = np.unwrap(table[1], period=360.0)
+        gap = 0.0
+        if chunk - 1 in self._chunks:
+            gap = self._chunks[chunk - 1][1, -1] - bearing[0]
+        elif chunk + 1 in self._chunks:
+            gap = self._chunks[chunk + 1][1, 0] - bearing[-1]
+        table[1] = bearing + 360.0 * round(gap / 360.0)
         return table
 
     def _fields(self, seconds: Array) -> dict[str, Array]:
@@ -188,7 +201,7 @@ class Weather:
         north, east = field["north"][own], field["east"][own]
         east, north = flow(climate, east, north, month)
         ahead = strength * rising * np.exp(-(((front + 0.08) / 0.14) ** 2))
-        reduced = np.hypot(east, north) * rhythm(climate, month, hour) * (1.0 + 0.25 * ahead)
+        reduced = np.hypot(east, north) * rhythm(climate, month, hour) + 0.6 * ahead
         speed = np.interp(reduced, *_ranks(climate))
         speed += np.maximum(reduced - _ranks(climate)[0][-1], 0.0) * climate.mean_wind / 2.0
         turn = -1.0 if self._south else 1.0
