@@ -17,7 +17,7 @@ from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import arrivals, journal
 from sim.load.arrivals import Nodes
 from sim.load.batches import Batches, Prepared
-from sim.load.cleaning import keys_of, written
+from sim.load.cleaning import Noting, noted
 from sim.load.client import SEEDED, seed
 from sim.load.engine import require_files, require_there
 from sim.load.errors import EngineError, PlanError
@@ -49,7 +49,7 @@ class ByHand:
         self._host, self._workers = host, workers
         self._folder = Path(tempfile.mkdtemp(prefix="windfleet-locust-"))
         self._runs = 0
-        self._last: tuple[ClientPlan, Path] | None = None
+        self._last: Path | None = None
         try:
             self._ready(Path(scenario))
         except (ScenarioError, PlanError, EngineError, LakeError, OSError) as error:
@@ -113,16 +113,13 @@ class ByHand:
             arrivals=self._arrivals,
         )
         plan.write(folder)
-        seed(S3ObjectStore(self._host), Prepared(plan.batches), range(self._seeded))
-        self._last = plan, folder
+        seed(Noting(S3ObjectStore(self._host), folder, "seed"), Prepared(plan.batches), range(self._seeded))
+        self._last = folder
         return folder
 
     def _clean(self) -> None:
         if self._last is not None:
-            plan, folder = self._last
-            keys = {key for worker in range(plan.workers) for key in written(journal.read_operations(folder, worker))}
-            prepared = Prepared(plan.batches)
-            lake.remove(self._host, keys.union(*(keys_of(prepared.commit_of(n, 0)) for n in range(plan.seeded))))
+            lake.remove(self._host, noted(self._last))
             self._last = None
 
     def close(self) -> None:

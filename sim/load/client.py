@@ -130,9 +130,9 @@ class Client:
         mine = next(item for item in first.objects if item.stage == "validated")
         folder = str(Path(mine.key).parent) + "/"
         keys = self._store.list(mine.bucket, folder, "")
+        at = keys.index(mine.key)  # a listing without it is wrong
         if kind == "list_hour":
             return Done(size=sum(map(len, keys)), objects=len(keys))
-        at = keys.index(mine.key)
         bodies = [self._store.get(mine.bucket, key)[0] for key in (keys[at:] + keys[:at])[:SCAN_OBJECTS]]
         rows = sum(_rows(body) for body in bodies)
         return Done(size=sum(map(len, bodies)), objects=len(bodies), rows=rows)

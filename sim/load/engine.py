@@ -37,7 +37,7 @@ from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import journal
 from sim.load.arrivals import Mix
 from sim.load.batches import Batches, Prepared
-from sim.load.cleaning import Key, keys_of, written
+from sim.load.cleaning import Key, Noting, noted
 from sim.load.client import SEEDED, seed
 from sim.load.crew import START_WITHIN_S, Crew
 from sim.load.errors import EngineError, PlanError, TargetGone
@@ -114,7 +114,7 @@ class Engine:
             if not ran_out:
                 return record
             self.records.pop()
-            self._closed_s *= 2
+            self._closed_s = 2 * max(self._closed_s, _rate_per_s(record))
         raise EngineError(f"{phase.name}: {self._closed_s:.0f} flushes a second are more than can be prepared")
 
     def close(self) -> None:
@@ -150,14 +150,14 @@ class Engine:
         plan = self._plan(phase)
         plan.write(folder)
         try:
-            self._seed()
+            self._seed(folder)
             found = self._attend(phase, plan, folder)
         except BaseException as error:
             if not isinstance(error, TargetGone):
                 with contextlib.suppress(LakeError):  # what went wrong first is what the user must read
-                    self._clean(plan, folder, ended=True)
+                    self._clean(folder, ended=True)
             raise
-        self._clean(plan, folder)
+        self._clean(folder)
         return found
 
     def _plan(self, phase: Phase) -> ClientPlan:
@@ -234,12 +234,12 @@ class Engine:
             return f"load.limits.rate: {rate:.0f} requests a second were made"
         return None
 
-    def _seed(self) -> None:
+    def _seed(self, folder: Path) -> None:
         """What reads will read. Raises EngineError."""
         nodes = self._seeded()
         if not nodes:
             return
-        store = S3ObjectStore(self.settings.endpoint_url, self.settings.timeout_s)
+        store = Noting(S3ObjectStore(self.settings.endpoint_url, self.settings.timeout_s), folder, "seed")
         prepared = Prepared(self._batches.folder)
         try:
             with ThreadPoolExecutor(SEED_THREADS) as pool:
@@ -247,15 +247,12 @@ class Engine:
         except (StoreError, ContentConflict) as error:
             raise EngineError(f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}") from error
 
-    def _clean(self, plan: ClientPlan, folder: Path, ended: bool = False) -> None:
+    def _clean(self, folder: Path, ended: bool = False) -> None:
         """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises LakeError."""
         if self.settings.again or (ended and self.settings.disposable):
             shutil.rmtree(folder)
             return
-        keys = written(_operations(plan, folder))
-        if plan.seeded:
-            prepared = Prepared(self._batches.folder)
-            keys.update(*(keys_of(prepared.commit_of(node, 0)) for node in range(plan.seeded)))
+        keys = noted(folder)
         if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
             self._late |= keys
             time.sleep(SETTLE_S)
@@ -280,6 +277,12 @@ def _record(
     rows = {worker: journal.read(folder, worker) for worker in range(plan.workers)}
     requests = journal.requests(phase, started_ns, rows)
     return PhaseRecord(phase, requests, _operations(plan, folder), resources, started_ns, stopped, lost)
+
+
+def _rate_per_s(record: PhaseRecord) -> float:
+    """Requests a second until the last of them ended."""
+    last = pc.max(record.requests["end"]).cast(pa.int64()).as_py() or record.started_ns
+    return float(record.requests.num_rows / max((last - record.started_ns) / 1e9, 0.1))
 
 
 def _operations(plan: ClientPlan, folder: Path) -> pa.Table:

@@ -24,6 +24,7 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.load import plan
 from sim.load.batches import Prepared
+from sim.load.cleaning import Noting
 from sim.load.client import Client, Done
 from sim.load.desk import ClosedDesk, Job, OpenDesk
 from sim.load.journal import Journal, OperationLog, intended_ns
@@ -47,7 +48,8 @@ class Session:
         self.plan = plan.read(folder)
         self._folder, self._worker, self._tell = folder, worker, tell
         store = S3ObjectStore(self.plan.endpoint_url, self.plan.timeout_s, self.plan.users)
-        recorded = Retrying(store, OperationLog(folder, worker).append, attempts=1)
+        noting = Noting(store, folder, str(worker))
+        recorded = Retrying(noting, OperationLog(folder, worker).append, attempts=1)
         prepared = Prepared(self.plan.batches)
         self._client = Client(recorded, prepared, self.plan.seeded, self.plan.encode_inside, self.plan.again)
         if not self.plan.again:
