@@ -16,6 +16,7 @@ from typing import Final
 
 from sim.load import arrivals, figures, sweep
 from sim.load.arrivals import Nodes
+from sim.load.generator import late_by_itself
 from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
 from sim.load.schedule import Entry, Load
 from sim.load.search import Searcher
@@ -67,6 +68,7 @@ class Course:
                 self.load.stop_when,
                 self._constant,
                 left_s,
+                lambda record: late_by_itself([record], self.load.users, self.load.processes),
                 lambda record, hold: keep(record, "hold" if hold else "step"),
             )
             best = max((level.throughput for level in found.levels), default=0.0) if (found := self.sweep()) else 0.0

@@ -6,8 +6,9 @@
 
 A rate passes when every SLO holds, at least KEPT_UP of what was offered was achieved, and what waits at the end is no
 more than the users can have under way. One try that is close to an edge decides nothing: it is repeated, TRIES in all,
-and the majority counts. A try with too few requests for its percentile, or with a lost worker, is unknown: no pass. A
-rate is tried for as long as its rarest percentile needs (SAMPLES behind it), within STRETCH times the wanted length.
+and the majority counts. A try with too few requests for its percentile or with a lost worker, and one that failed while
+the generator itself was late, is unknown: it has no vote, and is repeated. A rate is tried for as long as its rarest
+percentile needs (SAMPLES behind it), within STRETCH times the wanted length.
 
 A queue grows slowly just above what a store can do, so a short try passes a few percent too much; the hold is what
 counts. What a machine does beside moves the answer itself from one hour to the next; no procedure can mend that.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sim.load.figures import of, part
@@ -44,7 +45,8 @@ class OutOfTime(Exception):
 
 @dataclass
 class Searcher:
-    """One search. `arrivals(rate, seconds, name)` makes a schedule; `left_s`: time the test still has."""
+    """One search. `arrivals(rate, seconds, name)` makes a schedule; `left_s`: time the test still has; `own_late`: why the
+    generator was late by its own doing in a phase, None when it was not."""
 
     engine: Engine
     search: Search
@@ -53,7 +55,8 @@ class Searcher:
     stop_when: tuple[Expectation, ...]
     arrivals: Callable[[float, float, str], Arrivals]
     left_s: Callable[[], float]
-    tell: Callable[[PhaseRecord, bool], None] = lambda record, hold: None
+    own_late: Callable[[PhaseRecord], str | None]
+    tell: Callable[[PhaseRecord, bool], None]
     steps: list[Step] = field(default_factory=list)
     held: PhaseRecord | None = None
 
@@ -106,8 +109,8 @@ class Searcher:
         votes = 0
         for tried in range(1, TRIES + 1):
             step, record = self._try(rate, self.search.each_s, hold=False)
-            votes += 1 if step.verdict == "pass" else -1
-            if abs(votes) > TRIES - tried or not self._close(record):
+            votes += {"pass": 1, "fail": -1, "unknown": 0}[step.verdict]
+            if abs(votes) > TRIES - tried or (step.verdict != "unknown" and not self._close(record)):
                 break
         return votes > 0
 
@@ -121,6 +124,8 @@ class Searcher:
         phase = Phase(name, arrivals, None, length_s, self.warm_up_s, self.stop_when)
         record = self.engine.run(phase)
         step = judge(record, rate, self.search.slo, self.users, hold)
+        if step.verdict == "fail" and (late := self.own_late(record)) is not None:
+            step = replace(step, verdict="unknown", why=late)
         self.steps.append(step)
         self.tell(record, hold)
         return step, record

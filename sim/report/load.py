@@ -119,13 +119,13 @@ def render(result: Result, requests: pa.Table, resources: pa.Table, operations: 
 
 
 def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
-    """(label, value, unit) of the most telling figures that there are; shares in percent."""
+    """(label, value, unit) of the most telling figures that there are; shares of all, or of a core, in percent."""
     found: list[tuple[str, float | int | None, str]] = []
     for name, label in HEADLINES:
         entry = result.figures.get(name)
         if entry is not None and entry.value is not None:
-            share = name == "errors.share"
-            found.append((label, 100 * entry.value if share else entry.value, "%" if share else entry.unit))
+            percent = {"": "%", "cores": "% of a core"}.get(entry.unit)
+            found.append((label, round(100 * entry.value, 1), percent) if percent else (label, entry.value, entry.unit))
     return found[:CARDS]
 
 
