@@ -15,8 +15,8 @@ from test_chaos_world import state_saved_although_a_bucket_refused
 from sim import cli
 from sim.chaos import campaign as chaos
 from sim.chaos.invariants import Broken, Fates
+from sim.chaos.outcome import Outcome
 from sim.chaos.schedule import Fired, Line, Strike
-from sim.chaos.world import Outcome
 from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
 from sim.run import campaign
 from sim.run.campaign import CampaignOptions
@@ -144,6 +144,7 @@ def test_runs_that_differ_or_are_not_what_they_say(
         str(tmp_path / "out"),
     ]
     monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
+    monkeypatch.setattr(chaos, "spelled", lambda world: [])
 
     def pretend(second: Outcome, first: Outcome) -> dict[str, int]:
         def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:

@@ -106,6 +106,8 @@ def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> N
     retired = RETIRED_NAME.format(stem=in_use.stem, generation=0)
     for name in (retired, RETIRED_NAME.format(stem="A-002", generation=0)):
         (tmp_path / name).write_bytes(b"rows")
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / RETIRED_NAME.format(stem="A-001", generation=1)).touch()  # an earlier copy's
     copy = copy_with_log(in_use, tmp_path / "left")
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-wal", retired]
     fold_in(copy)

@@ -26,11 +26,12 @@ from pipeline.batch import Batch, ints
 from pipeline.commit import Commit, ContentConflict, Position
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
 from sim import check
-from sim.chaos.campaign import beyond, cells_of, drawn, enumerated
+from sim.chaos.campaign import beyond, cells_of, drawn, enumerated, spelled
 from sim.chaos.invariants import CHECKPOINTS, METADATA, WatchedStore, fates, judge
+from sim.chaos.outcome import Clean
 from sim.chaos.schedule import Line, parse
 from sim.chaos.shrink import shrink
-from sim.chaos.world import Clean, Unclean, World, _Run, run_clean, run_once
+from sim.chaos.world import Unclean, World, _quiet_until, _Run, run_clean, run_once
 from sim.run.campaign import dump
 
 
@@ -444,3 +445,15 @@ def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
     nodes = len(world.nodes[0][1])
     assert recoveries("") == nodes
     assert recoveries("node.crash#20") == 2 * nodes
+
+
+def test_beginning_where_something_can_strike_is_beginning_at_the_start(world: World, clean: Clean) -> None:
+    single, begun = enumerated(clean), Counter[int]()
+    lines = [*single[::60], *spelled(world), *(drawn(world, len(clean.log), 2, i) for i in range(15))]
+    for line in lines:
+        whole = run_once(world, replace(clean, starts=[]), line)
+        assert run_once(world, clean, line) == whole, line
+        start = _quiet_until(world, clean, line)
+        begun[start.flush if start else 0] += 1
+    assert min(begun.values()) > 0
+    assert set(begun) == set(range(len(world.flush_s)))

@@ -29,8 +29,9 @@ from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
 from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Fault
 from sim.chaos.invariants import Broken
+from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, Strike
-from sim.chaos.world import Clean, Outcome, World, run_clean, run_once
+from sim.chaos.world import World, run_clean, run_once
 
 CHUNK_RUNS: Final = 8
 AGAIN_EVERY: Final = 20

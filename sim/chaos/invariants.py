@@ -69,6 +69,16 @@ class WatchedStore(MemoryStore):
         self._durable: Counter[str] = Counter()
         self._states: dict[str, tuple[int, int]] = {}
 
+    def copy(self) -> WatchedStore:
+        """A store that goes on from here by itself."""
+        other = WatchedStore()
+        other.objects, other.calls, other.broken = dict(self.objects), list(self.calls), list(self.broken)
+        other.puts, other.reached, other.hashes = self.puts.copy(), dict(self.reached), dict(self.hashes)
+        other.named, other._durable, other._states = dict(self.named), self._durable.copy(), dict(self._states)
+        for turbine, batches in self._batches.items():
+            other._batches[turbine] = dict(batches)
+        return other
+
     def create(self, bucket: str, key: str, body: bytes) -> str:
         self.puts[bucket, key] += 1
         return super().create(bucket, key, body)

@@ -84,12 +84,12 @@ def lasting_copy(database: Path, folder: Path) -> Path:
 def copy_with_log(database: Path, folder: Path) -> Path:
     """Database and log as they are now, into `folder` under the same names and without a -shm; the copy's path.
 
-    Raises OSError.
+    Whatever an earlier copy left there of this database goes. Raises OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     copy, log = folder / database.name, Path(f"{database}-wal")
-    for suffix in ("-wal", "-shm"):
-        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+    for old in folder.glob(f"{database.stem}.*"):
+        old.unlink()
     for path in database.parent.glob(RETIRED_NAME.format(stem=database.stem, generation="*")):
         shutil.copyfile(path, folder / path.name)
     shutil.copyfile(database, copy)

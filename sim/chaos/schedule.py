@@ -79,6 +79,15 @@ class Schedule:
             if isinstance(item, Fault)
         }
 
+    def may_strike(self, calls: tuple[int, int], times_s: tuple[float, ...]) -> bool:
+        """Whether anything can strike at these times, or a call numbered from the first up to before the second."""
+        return any(
+            calls[0] <= item.number < calls[1]
+            if isinstance(item, Strike)
+            else not KINDS[item.kind].windowed or any(in_window(item, time_s) for time_s in times_s)
+            for item in self.line.items
+        )
+
     def ask(self, call: Call, now_s: float, nested: bool = False) -> Fired | None:
         """Count the call; what strikes it, if anything. `nested`: it is a second writer's, which brings no third."""
         with self._lock:

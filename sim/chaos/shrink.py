@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, expanded
-from sim.chaos.world import Clean, Outcome, World, run_once
+from sim.chaos.world import World, run_once
 
 TRIALS: Final = 300
 

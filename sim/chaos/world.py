@@ -6,7 +6,8 @@ farm's nodes at each flush time, as a process would: a crash takes all nodes of 
 from what the lake says. After the last flush everything is drained, first under fire, then healed; then all must go
 through without a hand being lifted.
 
-A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice.
+A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice. So up to the flush in which
+something can strike at all it is the run without faults, and begins there from what that one left (`Start`).
 Not covered: two nodes' requests in flight at the same moment (nodes share nothing, so their order cannot matter), the
 wire, and real processes; those are for runs against a real store.
 """
@@ -18,14 +19,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import simpy
 
-from pipeline.commit import Commit
+from pipeline.commit import Commit, Position
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.retry import Retrying
@@ -34,7 +35,8 @@ from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.inline import Inline
 from sim.chaos.invariants import Broken, Fates, WatchedStore, fates, judge
 from sim.chaos.nodefiles import copy_with_log, disk_full, fold_in, lasting_copy, own_folder
-from sim.chaos.schedule import Fired, Line, Schedule
+from sim.chaos.outcome import Clean, Outcome, Start
+from sim.chaos.schedule import Line, Schedule
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock, flush_samples
@@ -114,40 +116,6 @@ def build(
     return World(folder, tuple(nodes), clock.start_us, tuple(clock.seconds(n - 1) for n in flushes), settings[0])
 
 
-@dataclass
-class Outcome:
-    """What one run came to. `recovery_s`: virtual seconds of each spell behind the run without faults.
-
-    attempts: batches handed to the store, every try counted. acknowledged: batches reported durable. recovered:
-    batches in the lake that no process was told about. `trace`: hash of every call and what struck it.
-    """
-
-    line: str
-    fired: list[Fired] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-    calls: int = 0
-    attempts: int = 0
-    acknowledged: int = 0
-    recovered: int = 0
-    committed: int = 0
-    objects: int = 0
-    puts: int = 0
-    recovery_s: list[float] = field(default_factory=list)
-    fates: Fates = field(default_factory=Fates)
-    digest: str = ""
-    trace: str = ""
-
-
-@dataclass
-class Clean:
-    """The run without faults: the yardstick of all others. `levels`: what each node had delivered after each flush."""
-
-    store: WatchedStore
-    levels: list[dict[str, int]]
-    outcome: Outcome
-    log: list[tuple[str, str]]  # verb and bucket of every call
-
-
 class _Counting(Inline):
     """Counts how often each batch is handed to the store, by its manifest's key."""
 
@@ -171,6 +139,14 @@ class _Farm:
         self._nodes = self._fresh()
         self._second = self._fresh()
         self._back_at = 0
+
+    def positions(self) -> tuple[Position | None, ...]:
+        return tuple(node.position for node in self._nodes)
+
+    def begin_at(self, positions: Sequence[Position | None], log: Sequence[str]) -> None:
+        for node, position in zip(self._nodes, positions, strict=True):
+            node.position = position
+        self.faulty.go_on(log)
 
     def flush(self, flush: int) -> bool:
         """One flush, or one drain from the last flush on; whether all of it went through."""
@@ -220,14 +196,19 @@ class _Farm:
 class _Run:
     """One run's state; also the pipeline's clock."""
 
-    def __init__(self, world: World, line: Line) -> None:
+    def __init__(self, world: World, line: Line, start: Start | None = None) -> None:
         self.world, self.schedule, self.struck = world, Schedule(line), Struck()
-        self.store, self.pool = WatchedStore(), _Counting()
+        self.store, self.pool = start.store.copy() if start else WatchedStore(), _Counting()
         self.broken: list[Broken] = []
         self.acknowledged: set[tuple[str, int]] = set()
         self.levels: list[dict[str, int]] = []
         self.flush = 0
         self._farms = [_Farm(self, farm_id, configs) for farm_id, configs in world.nodes]
+        if start is not None:
+            self.flush, self.schedule.calls, self.pool.commits = start.flush, start.calls, start.commits.copy()
+            self.acknowledged, self.levels = set(start.acknowledged), list(start.levels)
+            for farm, positions, log in zip(self._farms, start.nodes, start.logs, strict=True):
+                farm.begin_at(positions, log)
 
     @property
     def now_s(self) -> float:
@@ -248,10 +229,25 @@ class _Run:
             self.broken.append(Broken("stopped", f"{turbine}: {result.error}"))
         return False
 
-    def all_flushes(self) -> bool:
-        """Whether the drain succeeded."""
+    def _start(self) -> Start:
+        return Start(
+            self.flush,
+            self.schedule.calls,
+            self.store.copy(),
+            self.pool.commits.copy(),
+            frozenset(self.acknowledged),
+            tuple(self.levels),
+            tuple(farm.positions() for farm in self._farms),
+            tuple(tuple(farm.faulty.log) for farm in self._farms),
+        )
+
+    def all_flushes(self, starts: list[Start] | None = None) -> bool:
+        """Whether the drain succeeded. `starts` takes what the run was before each flush."""
         last = len(self.world.flush_s)
-        for self.flush in range(last):
+        for flush in range(self.flush, last):
+            self.flush = flush
+            if starts is not None:
+                starts.append(self._start())
             self._turn()
         for self.flush in range(last, last + DRAINS_UNDER_FIRE):
             if self._turn():
@@ -277,20 +273,31 @@ class _Run:
 def run_clean(world: World) -> Clean:
     """The run without faults. Raises Unclean when even that breaks an invariant."""
     state = _Run(world, Line())
-    done = state.all_flushes()
+    starts: list[Start] = []
+    done = state.all_flushes(starts)
     outcome = _outcome(state, state.store, done, [])
     if outcome.broken:
         raise Unclean("; ".join(f"{name}: {detail}" for name, detail in outcome.broken[:5]))
     entries = sorted((entry.split(" ") for entry in state.calls()), key=lambda words: int(words[0]))
     log = [(words[1], words[2].split("/")[0]) for words in entries]
-    return Clean(state.store, state.levels, outcome, log)
+    return Clean(state.store, state.levels, outcome, log, starts)
 
 
 def run_once(world: World, clean: Clean, line: Line) -> Outcome:
     """One run under a schedule, judged."""
-    state = _Run(world, line)
+    state = _Run(world, line, _quiet_until(world, clean, line))
     done = state.all_flushes()
     return _outcome(state, clean.store, done, clean.levels)
+
+
+def _quiet_until(world: World, clean: Clean, line: Line) -> Start | None:
+    """The last flush before which nothing can strike."""
+    schedule, found = Schedule(line), None
+    for start in clean.starts:
+        if schedule.may_strike((1, start.calls + 1), world.flush_s[: start.flush]):
+            break
+        found = start
+    return found
 
 
 def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str, int]]) -> Outcome:

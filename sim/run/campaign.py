@@ -22,9 +22,10 @@ from sim import check
 from sim.chaos import campaign as chaos
 from sim.chaos.faults import CRASH
 from sim.chaos.memory import MemoryStore
+from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, parse
 from sim.chaos.shrink import shrink
-from sim.chaos.world import Clean, Outcome, Unclean, World, build, run_clean, run_once
+from sim.chaos.world import Unclean, World, build, run_clean, run_once
 from sim.model.clock import SimClock
 from sim.report.campaign import CampaignResult, Cell, Failure, Figure, print_summary, write
 from sim.report.terminal import RunProgress
