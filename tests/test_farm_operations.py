@@ -232,7 +232,8 @@ def test_another_start_sees_the_same_year(farm_id):
     early = Run(farm, SimClock(JANUARY, 600_000_000, 144 * 150))
     late = Run(farm, SimClock(JANUARY + 100 * DAY_US, 600_000_000, 144 * 50))
     again = early.down[144 * 100 :]
-    assert (again == late.down).mean() > 0.998
+    assert (again == late.down).mean() > 0.995
+    assert (again == late.down)[144 * 25 :].mean() > 0.999
     assert (late.down > 0).mean() > 0.01
     failed = [
         {(o["turbine_id"], o["cause"], o["failed_at"]) for o in run.orders if o["work"] == "reset"}
@@ -272,9 +273,9 @@ def test_operations_cost_a_few_events_a_turbine(monkeypatch):
     monkeypatch.setattr(simpy.Environment, "schedule", counting)
     farm = FLEET["F"]
     Run(farm, SimClock(JANUARY, 1_000_000, 60))
-    assert counted.pop("events") < 200 * farm.turbines
+    assert counted.pop("events") < 70 * farm.turbines
     Run(part("F", 50), SimClock(JANUARY, 3_600_000_000, 24 * 366))
-    assert 50 * 50 < counted["events"] < 1000 * 50
+    assert 50 * 50 < counted["events"] < 700 * 50
 
 
 # --- wear ----------------------------------------------------------------------------------------------------------
@@ -299,9 +300,11 @@ def test_wear_grows_until_the_failure_and_is_gone_after_the_repair(at_sea):
         assert (curve[after] == 0).all()
         assert (curve[broken] == 1).all()
         seen["broken"] += broken.any()
+        seen["repaired"] += until < at_sea.clock.end_us / 1e6
         seen[name] += 1
         assert entry["rows"] > 0
     assert seen["broken"] > 20
+    assert seen["repaired"] > 100
     assert min(seen[name] for name in ("gearbox", "generator", "pitch")) > 10
 
 

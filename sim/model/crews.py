@@ -9,7 +9,8 @@ limits of makers' service manuals). Offshore a crew transfer vessel lands up to 
 Engineering 39 (2015) 1-14), for which about 13 m/s at hub height stand in: there are no waves here.
 
 Onshore crews work on weekdays and on Saturdays until noon, offshore ones twelve hours every day, jack-up vessels all
-the time. A crew of two for 25 turbines onshore, 15 offshore; a crane for 150, a vessel for 75.
+the time. A crew of two for 25 turbines onshore, 15 offshore; a crane for 150, a vessel for 30
+(chartered when needed; its way there is part of the wait for parts).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SHIFT: Final = {False: (7, 17), True: (7, 19)}  # local hours
 SATURDAY_UNTIL: Final = 12
 DUTY: Final = {False: 55 / 168, True: 84 / 168}  # share of a week on duty
 TURBINES_PER_CREW: Final = {False: 25, True: 15}
-TURBINES_PER_CRANE: Final = {False: 150, True: 75}
+TURBINES_PER_CRANE: Final = {False: 150, True: 30}
 TRAVEL_H: Final = {False: (0.3, 1.5), True: (0.8, 2.5)}  # one way, hours
 
 
