@@ -141,6 +141,7 @@ def _run_shards(
             pipeline=scenario.pipeline,
             uplink=scenario.uplink,
             data_faults=scenario.data_faults,
+            events=scenario.events,
             run_dir=options.out,
             endpoint_url=store.endpoint_url if proxy is None else proxy.endpoint_url,
             lake_dir=store.folder,
