@@ -45,8 +45,10 @@ class OutOfTime(Exception):
 
 @dataclass
 class Searcher:
-    """One search. `arrivals(rate, seconds, name)` makes a schedule; `left_s`: time the test still has; `own_late`: why the
-    generator was late by its own doing in a phase, None when it was not."""
+    """One search. `arrivals(rate, seconds, name)` makes a schedule; `left_s`: time the test still has.
+
+    `own_late`: why the generator was late by its own doing in a phase, None when it was not.
+    """
 
     engine: Engine
     search: Search

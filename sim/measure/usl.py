@@ -33,8 +33,11 @@ Floats = npt.NDArray[np.float64]
 POINTS_MIN: Final = 4
 SAMPLES: Final = 1_000
 _ROUNDS: Final = 60
+_PATIENCE: Final = 4  # rounds without progress in any row: damping is raised in them, and may yet help
+_SMALL: Final = 1e-7
 _ZERO: Final = 1e-9  # a parameter below has hit its bound
 _CONFIDENCE: Final = 0.95
+_EXACT: Final = 1e-6  # relative: as good as arithmetic gets
 _FAR: Final = 1e6  # users: as good as never
 FLAT: Final = 0.05
 """A level within this share of the best counts as just as good."""
@@ -113,12 +116,12 @@ def _model(n: Floats, params: Floats) -> Floats:
 
 def _with_samples(n: Floats, x: Floats, se: Floats, seed: int, coherent: bool) -> tuple[Floats, Floats]:
     """The best parameters (1, 3), and those of SAMPLES draws around their curve (SAMPLES, 3)."""
-    best = _solve(n, x[None, :], coherent)
+    best = _solve(n, x[None, :], _start(n, x), coherent)
     curve = _model(n, best)[0]
     spread = np.maximum(se / x, np.sqrt(np.sum((x / curve - 1) ** 2) / (len(n) - 3)))
     noise = rng(seed, "usl", "bootstrap").standard_normal((SAMPLES, len(n)))
     drawn: Floats = np.maximum(curve * (1 + spread * noise), 1e-3 * curve)
-    return best, _solve(n, drawn, coherent)
+    return best, _solve(n, drawn, best, coherent)
 
 
 def _peak(params: Floats) -> tuple[Floats, Floats]:
@@ -139,17 +142,17 @@ def _falls(n: Floats, x: Floats, se: Floats) -> bool:
 def _fits(x: Floats, curve: Floats, se: Floats) -> bool:
     """Whether what the fit leaves over is no more than twice what the levels' own errors explain."""
     left = np.sqrt(np.sum((x / curve - 1) ** 2) / (len(x) - 3))
-    return bool(left <= 2 * np.sqrt(np.mean((se / x) ** 2)))
+    return bool(left <= max(2 * np.sqrt(np.mean((se / x) ** 2)), _EXACT))
 
 
-def _solve(n: Floats, x: Floats, coherent: bool) -> Floats:
-    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt, rows apart.
+def _solve(n: Floats, x: Floats, start: Floats, coherent: bool) -> Floats:
+    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt from `start`, rows apart.
 
     Not `coherent`: beta stays 0.
     """
-    params: Floats = _start(n, x) * np.array([1.0, 1.0, float(coherent)])
+    params: Floats = np.repeat(start * np.array([1.0, 1.0, float(coherent)]), len(x) // len(start), axis=0)
     damping = np.full(len(x), 1e-3)
-    cost = _cost(n, x, params)
+    cost, stalled = _cost(n, x, params), 0
     for _ in range(_ROUNDS):
         curve = _model(n, params)
         below = n / curve * params[:, :1]  # the denominator
@@ -167,6 +170,12 @@ def _solve(n: Floats, x: Floats, coherent: bool) -> Floats:
         tried = _bounded(params + step)
         tried_cost = _cost(n, x, tried)
         better = tried_cost < cost
+        if not np.any(cost - tried_cost > _SMALL * cost):
+            stalled += 1
+            if stalled == _PATIENCE:
+                break
+        else:
+            stalled = 0
         params = np.where(better[:, None], tried, params)
         cost = np.where(better, tried_cost, cost)
         damping = np.clip(np.where(better, damping / 4, damping * 4), 1e-12, 1e6)
@@ -178,16 +187,12 @@ _HIGH: Final = np.array([1.0, 1.0])
 
 
 def _start(n: Floats, x: Floats) -> Floats:
-    """Gunther's quadratic: N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns."""
-    columns = np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1)
-    weights = x / n  # relative residuals again
-    solved = [np.linalg.lstsq(columns * w[:, None], np.ones_like(w), rcond=None)[0] for w in weights]
-    inverse, alpha, beta = np.array(solved).T
-    guess = 1 / np.maximum(inverse, 1e-12)
-    sound = inverse > 1e-12
-    most = (x / n).max(axis=1)
-    rate = np.where(sound, guess, most)
-    return _bounded(np.stack((rate, np.where(sound, alpha * rate, 0.0), np.where(sound, beta * rate, 0.0)), axis=1))
+    """Gunther's quadratic: N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns (1, 3)."""
+    columns = np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1) * (x / n)[:, None]  # relative residuals again
+    inverse, alpha, beta = np.linalg.lstsq(columns, np.ones_like(x), rcond=None)[0]
+    if inverse <= 0:
+        return np.array([[float((x / n).max()), 0.0, 0.0]])
+    return _bounded(np.array([[1 / inverse, alpha / inverse, beta / inverse]]))
 
 
 def _bounded(params: Floats) -> Floats:
