@@ -31,7 +31,7 @@ SOILING: Final = (0.004, 12 * DAY, 40 * DAY)  # most, shortest and longest time 
 BEHIND_ROTOR: Final = 0.97  # nacelle transfer function, in operation
 CALIBRATION: Final = 0.012
 DRIFT: Final = (0.006, 20 * DAY)
-SURROUNDINGS: Final = (0.015, 600.0)
+SURROUNDINGS: Final = (0.011, 600.0)
 STANDARD_DENSITY: Final = 1.225  # kg/m3
 
 

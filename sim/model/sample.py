@@ -22,13 +22,13 @@ def means(values: Array, k: int) -> Array:
 
 
 def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
-    """(samples, turbines): the state in which each was for most of the (steps, turbines); of several, the first of
-    STATES."""
+    """(samples, turbines): the state in which each was for most of the (steps, turbines); of several, the last of
+    STATES: a machine runs in a sample that it has run for most of."""
     if k == 1:
         return status
-    steps = status.reshape(-1, k, status.shape[1])
-    counts = np.stack([(steps == state).sum(axis=1) for state in range(len(STATES))])
-    return np.asarray(counts.argmax(axis=0), dtype=np.int8)
+    of_sample = status.reshape(-1, k, status.shape[1])
+    counts = np.stack([(of_sample == state).sum(axis=1) for state in reversed(range(len(STATES)))])
+    return np.asarray(len(STATES) - 1 - counts.argmax(axis=0), dtype=np.int8)
 
 
 def steps(page: WindPage, first: int, last: int) -> WindPage:

@@ -41,7 +41,7 @@ SENSORS = {
     "wind_direction": Sensor(1.5, 0.0, 10),
     "rotor_rpm": Sensor(0.05, 0.0, 100),
     "blade_pitch": Sensor(0.05, 0.0, 100),
-    "power_output": Sensor(0.0005, 0.003, 1000),  # noise: share of rated power
+    "power_output": Sensor(0.0001, 0.003, 1000),  # noise: share of rated power
     "temperature": Sensor(0.06, 0.0, 100),
     "ambient_temperature": Sensor(0.06, 0.0, 100),
     "generator_temperature": Sensor(0.08, 0.0, 100),
