@@ -54,9 +54,9 @@ class Wakes:
         part = (sector - below)[:, None]
         low = below.astype(np.int64) % SECTORS
         high = (low + 1) % SECTORS
-        for each in np.unique(np.concatenate([low, high])):
+        for each in sorted({*low.tolist(), *high.tolist()}):
             if np.isnan(self.factor[each, 0, 0]):
-                self._fill(int(each))
+                self._fill(each)
         row = np.clip(np.searchsorted(SPEEDS, speed) - 1, 0, len(SPEEDS) - 2)
         share = np.clip((speed - SPEEDS[row]) / (SPEEDS[row + 1] - SPEEDS[row]), 0.0, 1.0)[:, None]
         found = []

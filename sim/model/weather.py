@@ -35,6 +35,7 @@ from sim.model.octaves import Octave, Place, series
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365.2425 * 86_400.0
 GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
+BORDER = 72  # grid point at which a chunk begins: noon, since runs begin at midnight and look back some hours
 VEER_DEG = 150.0  # of a storm, over its time, were it not weak at both ends
 KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
@@ -138,18 +139,19 @@ class Weather:
 
     def _span(self, low: int, high: int) -> Array:
         """Grid points low..high-1 of the six columns, (6, points)."""
-        chunks = range(low // CHUNK, (high - 1) // CHUNK + 1)
+        chunks = range((low - BORDER) // CHUNK, (high - 1 - BORDER) // CHUNK + 1)
         for chunk in chunks:
             if chunk not in self._chunks:
                 self._chunks[chunk] = self._joined(chunk)
         table = np.concatenate([self._chunks[chunk] for chunk in chunks], axis=1)
         for gone in list(self._chunks)[: -len(chunks) - KEPT]:  # the oldest
             del self._chunks[gone]
-        return table[:, low - chunks[0] * CHUNK : high - chunks[0] * CHUNK]
+        first = chunks[0] * CHUNK + BORDER
+        return table[:, low - first : high - first]
 
     def _joined(self, chunk: int) -> Array:
         """A chunk whose direction is not wrapped and goes on, by whole turns, from the chunk known beside it."""
-        table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
+        table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK) + BORDER)
         bearing = np.unwrap(table[1], period=360.0)
         gap = 0.0
         if chunk - 1 in self._chunks:
@@ -268,7 +270,7 @@ def rhythm(climate: Climate, month: Array, hour: Array) -> Array:
 def _ranks(climate: Climate) -> tuple[Array, Array]:
     """(lengths of the flow vector, speeds m/s): a year's ranks of the one in the climate's Weibull distribution."""
     month, hour, east, north = np.meshgrid(
-        np.arange(1.5, 13.0, 1.0), np.arange(3.0, 24.0, 6.0), *[np.linspace(-3.9, 3.9, 27)] * 2, indexing="ij"
+        np.arange(1.5, 13.0, 1.0), np.arange(3.0, 24.0, 6.0), *[np.linspace(-3.8, 3.8, 20)] * 2, indexing="ij"
     )
     weight = np.exp(-0.5 * (east**2 + north**2)).ravel()
     length = (np.hypot(*flow(climate, east, north, month)) * rhythm(climate, month, hour)).ravel()
