@@ -41,7 +41,7 @@ from sim.model.wind import Wind, WindPage
 
 States = npt.NDArray[np.int8]
 
-CELLS = 12_000  # steps times turbines computed at once: what the processor's cache holds
+CELLS = 24_000  # steps times turbines computed at once: what the processor's cache holds
 ICED = 0.1  # ice on blades from which on it is told: some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
