@@ -73,8 +73,6 @@ class Wind:
         h = clock.inner[1]
         self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
         self._across = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M)
-        self._turns = 0.0
-        self._last: float | None = None
 
     def page(self, index: int) -> WindPage:
         """Inner steps of the samples index * clock.page .. (index + 1) * clock.page - 1."""
@@ -102,7 +100,6 @@ class Wind:
         swing /= np.maximum(mean, 1.5)
         np.arctan(swing, out=swing)
         bearing += np.degrees(swing, out=swing)
-        bearing += self._unwrap(float(air.direction[0]), float(air.direction[-1]))
         sigma *= np.sqrt(within)[:, None]
         return WindPage(speed, bearing, sigma, air)
 
@@ -115,9 +112,7 @@ class Wind:
         east, north = self.farm.positions.T
         behind = -(np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north)  # m downwind of the middle
         behind /= speed[:, None]
-        reached = self.weather.wind(seconds[:, None] - np.clip(behind, -1500.0, 1500.0))
-        mean, bearing = reached
-        bearing += (np.round((air.direction - bearing[:, 0]) / 360.0) * 360.0)[:, None]
+        mean, bearing = self.weather.wind(seconds[:, None] - np.clip(behind, -1500.0, 1500.0))
         lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, 600.0)
         _, felt = self.weather.wind(seconds - lag)
         factor, added = self.wakes.at(felt, air.speed)
@@ -175,13 +170,6 @@ class Wind:
                 field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
                 target += field[skip : skip + len(seconds)]
         return along, across
-
-    def _unwrap(self, first: float, last: float) -> float:
-        """Whole turns that carry direction on from the page before without a jump."""
-        if self._last is not None:
-            self._turns += 360.0 * round((self._last - first - self._turns) / 360.0)
-        self._last = last + self._turns
-        return self._turns
 
 
 def _between(values: Array, cell: np.ndarray, part: Array) -> Array:
