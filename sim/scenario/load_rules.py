@@ -224,9 +224,9 @@ def _thresholds(load: dict[str, Any]) -> Found:
         if (wanted := _parsed(text)) is None:
             continue
         if wanted.figure not in LIVE:
-            hint = (
-                suggestion(wanted.figure, LIVE) or "; use latency, service, load.late, load.backlog.max or errors.share"
-            )
+            near = suggestion(wanted.figure, LIVE)
+            others = "; use latency, service, load.late, load.backlog.max or errors.share"
+            hint = near if "did you mean" in near else others
             yield Finding(path, f"{name(path)}: {wanted.figure} is not known of a single phase{hint}")
             continue
         if wanted.op not in good:
