@@ -52,7 +52,9 @@ class Course:
             keep(record, "open")
             if record.stopped_early:
                 left = len(self.load.schedule) - number
-                self.notes.append(f"{left} more phases of the schedule were not run." if left else "")
+                if left:
+                    many = "phase of the schedule was" if left == 1 else "phases of the schedule were"
+                    self.notes.append(f"{left} more {many} not run.")
                 break
         if self.load.sweep is not None:
             levels = self.load.sweep
@@ -88,7 +90,7 @@ class Course:
             search=self.searched,
             limit=self.limit(),
             generator_per_s=self.generator_per_s,
-            notes=tuple(note for note in self.notes if note),
+            notes=tuple(self.notes),
         )
 
     def figures(self) -> dict[str, float]:

@@ -24,9 +24,10 @@ _QUARTERS: Final = 4
 
 
 def part(record: PhaseRecord) -> Part:
-    """What counts of a phase: from the end of its warm-up to its last intended start."""
-    phase = record.phase
-    return Part(requests.read(record.requests, record.started_ns), phase.warm_up_s, phase.duration_s)
+    """What counts of a phase: from the end of its warm-up to its last intended start, or to where it was stopped."""
+    phase, made = record.phase, requests.read(record.requests, record.started_ns)
+    to_s = min(phase.duration_s, made.given_up_s) if record.stopped_early else phase.duration_s
+    return Part(made, phase.warm_up_s, to_s)
 
 
 def summary(record: PhaseRecord, kind: PhaseKind) -> PhaseSummary:

@@ -32,6 +32,7 @@ from sim.load.session import LEAD_NS, Session
 
 START, DONE = "windfleet-start", "windfleet-done"
 ORPHAN_POLL_S: Final = 1.0
+SETTLE_S: Final = 1.0  # for requests that were under way
 events: Any = locust.events
 
 
@@ -76,7 +77,11 @@ class Process:
         except Refused as error:
             print(f"windfleet: {error}")
             os._exit(2)
-        events.quitting.add_listener(lambda **_: self._byhand.close())
+        events.quit.add_listener(self._close_by_hand)  # users and workers were told by now
+
+    def _close_by_hand(self, **_: Any) -> None:
+        gevent.sleep(SETTLE_S)
+        self._byhand.close()
 
     def _end_with_parent(self, parent: int) -> None:
         """A process whose parent has died must not go on making load."""

@@ -11,11 +11,11 @@ from typing import Final
 
 from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
-from sim.report.write import OPERATIONS_FILE
+from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario: what ran, and the mark by which a directory is known to be a run."""
-WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE)
+WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
 """A run that made none of these came to nothing, for want of a store say, and stands in nobody's way."""
 HEADROOM: Final = 1.2
 """Free space wanted, as a multiple of what the plan says the run will write."""
@@ -57,5 +57,6 @@ def _clear(path: Path, overwrite: bool) -> None:
         if (path / name).is_dir():
             shutil.rmtree(path / name)
     written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE)
+    written += (REQUESTS_FILE, RESOURCES_FILE)
     for name in (SCENARIO_FILE, *written):
         (path / name).unlink(missing_ok=True)

@@ -208,8 +208,9 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
     resources = _joined(RESOURCES, [record.resources for record in records])
     result = loadresult.result(scenario, course, around)
     try:
-        for name, table in ((REQUESTS_FILE, requests), (OPERATIONS_FILE, operations), (RESOURCES_FILE, resources)):
-            pq.write_table(table, options.out / name, compression="zstd")
+        if records:  # a test that came to nothing leaves no raw record, and stands in nobody's way
+            for name, table in ((REQUESTS_FILE, requests), (OPERATIONS_FILE, operations), (RESOURCES_FILE, resources)):
+                pq.write_table(table, options.out / name, compression="zstd")
         write_load(result, options.out, requests, resources, operations)
     except OSError as error:
         said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
