@@ -26,6 +26,7 @@ from pipeline.records import TABLE
 from sim.run.localstack import EmbeddedLocalStack
 
 LONG = runs.SCENARIO.replace("duration: 4m", "duration: 2h")
+TRUTH = ("faults", "operations", "states", "wear")
 UNDER_WAY = {"A": 3, "B": 4}  # the largest two of three farms: two workers begin with them
 WITHIN_S = 60  # issue 2: a run without its store ends within a minute
 
@@ -93,7 +94,7 @@ def kept(run: Path) -> None:
         connection.close()
     assert {path.suffix for path in (run / "nodes").glob("*/*")} == {".db", ".json"}
     truth = {path.name for path in (run / "truth").iterdir()}
-    assert truth == {f"{kind}-{farm}.parquet" for kind in ("faults", "states") for farm in UNDER_WAY}
+    assert truth == {f"{kind}-{farm}.parquet" for kind in TRUTH for farm in UNDER_WAY}
     operations = pq.read_table(run / "operations.parquet")
     accepted = [o for k, o in zip(*(operations[n].to_pylist() for n in ("kind", "outcome")), strict=True) if k == "put"]
     assert runs.result(run)["figures"]["objects.written"]["value"] == accepted.count("ok") > 0

@@ -144,6 +144,7 @@ class _Shard:
         self._folder = plan.run_dir / "nodes"
         shutil.rmtree(self._folder / plan.farm.farm_id, ignore_errors=True)  # of a worker that was killed
         self._faults = ShardFaults(plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired)
+        self._out_of_reach = 0  # nodes in a row, over as many flushes as it takes: a farm may have one node only
         self._begin_life()
         second = set(self._faults.second_writers([config.turbine_id for config in self._configs]))
         self._second = [node for node in self._fresh() if node.config.turbine_id in second]
@@ -232,8 +233,7 @@ class _Shard:
         self, pool: ThreadPoolExecutor, until_us: int | None, files: NodeFiles, delivered: list[Delivered]
     ) -> None:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
-        out_of_reach = 0
-        wanted = not self._faults.keeps_out()
+        lasts = self._faults.keeps_out()
         nodes = files.give(self._switched_on())
         with contextlib.closing(run(nodes, self._seen, self, pool, until_us)) as results:
             for result in results:
@@ -241,11 +241,12 @@ class _Shard:
                 files.tell(result)
                 if isinstance(result, Failed):
                     self.result.undelivered[result.node.config.turbine_id] = str(result.error)
-                    out_of_reach = out_of_reach + 1 if isinstance(result.error, Unavailable) else 0
-                    if out_of_reach >= GIVE_UP_AFTER and wanted:
+                    gone = isinstance(result.error, Unavailable) and not lasts
+                    self._out_of_reach = self._out_of_reach + 1 if gone else 0
+                    if self._out_of_reach >= GIVE_UP_AFTER:
                         raise StoreGone(str(result.error))
                 else:
-                    out_of_reach = 0
+                    self._out_of_reach = 0
                     self._count(result)
                     delivered.append(result)
 
