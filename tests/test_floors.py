@@ -33,7 +33,7 @@ SIM: dict[str, set[str]] = {
     "yamlfile": {"units"},
     "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
     "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
-    "measure": {"units", "yamlfile", "pipeline.records"},
+    "measure": {"seeds", "units", "yamlfile", "pipeline.records"},
     "scenario": {
         "fleet",
         "model",
@@ -65,7 +65,7 @@ SIM: dict[str, set[str]] = {
         "pipeline",
     },
     "demo": {"check", "fleet", "model", "report", "run", "scenario", "units", "pipeline"},
-    "cli": {"demo", "chaos", "check", "fleet", "measure", "report", "run", "scenario", "units", "pipeline"},
+    "cli": {"demo", "chaos", "check", "fleet", "load", "measure", "report", "run", "scenario", "units", "pipeline"},
 }
 """Room -> what it may import besides itself. `pipeline` alone stands for all of it."""
 
