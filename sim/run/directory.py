@@ -56,7 +56,6 @@ def _clear(path: Path, overwrite: bool) -> None:
     for name in ("nodes", "truth", "lake", ".operations"):
         if (path / name).is_dir():
             shutil.rmtree(path / name)
-    written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE)
-    written += (REQUESTS_FILE, RESOURCES_FILE)
-    for name in (SCENARIO_FILE, *written):
+    written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
+    for name in (SCENARIO_FILE, *written, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
