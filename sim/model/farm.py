@@ -72,7 +72,7 @@ class FarmModel:
         self._operations = Operations(farm, clock, seed, events)
         self._turbines = Turbines(farm, seed, step_s, clock.start_us / 1e6)
         self._thermal = Thermal(farm, seed, step_s)
-        self._vibration = Vibration(farm, seed)
+        self._vibration = Vibration(farm, seed, step_s)
         self._sensors = Sensors(farm, clock, seed)
         self._events = schedule(farm, clock, seed, data_faults)
         self._recorder = Recorder(farm, clock, seed, self._events)
@@ -187,7 +187,12 @@ class FarmModel:
             "generator_temperature": winding,
             "gearbox_temperature": gearbox,
             "vibration_level": self._vibration.level(
-                rotor, load, means(wind.air.turbulence, k), wear, ice, self._turbines.ice.uneven
+                rotor,
+                load,
+                means(wind.air.turbulence, k),
+                self._vibration.unrest(first, len(wind.speed), middles),
+                wear,
+                None if ice is None else ice * self._turbines.ice.uneven,
             ),
         }
         return true, longest(machine.status, k), ice

@@ -49,6 +49,9 @@ CEILING: Final = 1.05  # of rated power; no turbine produces more
 OVERSPEED: Final = 0.5  # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
 OVERSHOOT: Final = 0.35  # of that, in power
 SWING: Final = 0.06  # most of it
+WANDER: Final = (
+    0.1  # share of the inflow's deviation that power and speed show where they are held; and machines differ
+)
 LIMIT_MEMORY_S: Final = 8.0
 STANDBY_DRAW: Final = (0.0015, 0.0035)  # of rated power
 HEATING_DRAW: Final = 0.004  # below HEATED_BELOW_DEGC, in full 20 K lower
@@ -86,6 +89,7 @@ class Turbines:
         self._controller = Controller(farm, seed, step_s)
         draw = seeds.rng(seed, "turbine", farm.farm_id)
         self.fine_pitch = draw.normal(0.0, 0.25, n)
+        self._rated, self._rated_speed = draw.normal(1.0 - WANDER, 0.002, (2, n))
         self._north = draw.normal(0.0, 3.0, n)
         self._vane_gain = draw.uniform(0.75, 0.95, n)
         self._draw = draw.uniform(*STANDBY_DRAW, n)
@@ -131,6 +135,7 @@ class Turbines:
         allowed = self._allowed(limit)
         np.minimum(load, allowed, out=load)
         load += OVERSHOOT * gap * load
+        load *= self._rated + WANDER * rotor_factor
         np.minimum(load, CEILING, out=load)
         on_grid = up & (spun >= CONNECT)
         load *= on_grid
@@ -146,11 +151,12 @@ class Turbines:
             power -= self._consumption(first, wind, nacelle) * ~on_grid
         self._nacelle = nacelle[-1]
         begins = self.curve.wind_at(allowed) if isinstance(allowed, np.ndarray) else kind.rated_wind
+        gap += self._rated_speed - 1.0 + WANDER * rotor_factor
         speed = self._speed(np.minimum(caught, begins), gap, spun, wind.speed, down)
         pitch = self.curve.pitch(caught / begins)
-        pitch += self.fine_pitch
         pitch *= spun
         pitch += blades
+        pitch += self.fine_pitch
         read *= np.where(on_grid, inflow.BEHIND_ROTOR, 1.0)
         seen = wind.direction - nacelle
         seen *= self._vane_gain

@@ -9,6 +9,9 @@ Parts that do not know of each other add in squares:
   on the plateau;
 - worn bearings and teeth, with speed and load.
 
+What shakes a machine otherwise (sea, shear, temperature of the mounts) changes its level by some per cent over an
+hour.
+
 Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
 boundary, the alarm of `pipeline.records`, some days before they fail.
 
@@ -17,13 +20,15 @@ Does not cover: spectra, accelerations, directions.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
 from sim import seeds
 from sim.fleet.farm import Farm
-from sim.model.noise import Array
+from sim.model.noise import Array, blend
+from sim.model.slow import Draws, Slow
 from sim.model.wear import Wear
 
 AT_REST: Final = 0.2
@@ -36,26 +41,43 @@ IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
+UNREST: Final = (0.07, 2400.0)  # share, memory s
+TICK_S: Final = 240.0
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
 
 class Vibration:
     """The vibration of one farm."""
 
-    def __init__(self, farm: Farm, seed: int) -> None:
+    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         kind = farm.turbine_type
         self._per_rpm = 1.0 / kind.rated_rpm
         draw = seeds.rng(seed, "vibration", farm.farm_id)
         self._build = draw.lognormal(0.0, 0.12, farm.turbines).clip(0.75, 1.3)
+        every = max(1, round(TICK_S / step_s))
+        self._keep = 1.0 - blend(every * step_s, UNREST[1])
+        self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), farm.turbines)
+        self._unrest = UNREST[0] * draw.standard_normal(farm.turbines)
+        self._slow = Slow(every, self._unrest, self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
         ratio = np.arange(int(1.3 * STEPS)) / (STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm)
         self._tower = (TOWER**2) / ((1.0 - ratio**2) ** 2 + (2.0 * DAMPING * ratio) ** 2)
 
+    def _tick(self, tick: int) -> Array:
+        kick = UNREST[0] * math.sqrt(1.0 - self._keep**2)
+        self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick)
+        return self._unrest
+
+    def unrest(self, first: int, count: int, reads: Array) -> Array:
+        """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
+        first..first+count-1."""
+        return self._slow.read(first, count, reads)
+
     def level(
-        self, rotor_rpm: Array, load: Array, turbulence: Array, wear: Wear, ice: Array | None, uneven: Array
+        self, rotor_rpm: Array, load: Array, turbulence: Array, unrest: Array, wear: Wear, ice: Array | None
     ) -> Array:
-        """(samples, turbines), without sensor noise. `turbulence` (samples,) intensity; `ice` (samples, turbines) and
-        how `uneven` it lies (turbines,)."""
+        """(samples, turbines), without sensor noise. `turbulence` (samples,) intensity; `ice`: how much lies
+        unevenly."""
         speed = rotor_rpm * self._per_rpm
         level = LOAD * load
         level += SPEED * speed
@@ -63,7 +85,7 @@ class Vibration:
         level *= (1.0 + TURBULENT * (turbulence - 0.1))[:, None]
         level *= level
         imbalance = self._imbalance + ROTOR_WEAR * wear.rotor + PITCH_WEAR * wear.pitch
-        lopsided = speed * imbalance if ice is None else speed * (imbalance + ice * (ICE * uneven))
+        lopsided = speed * imbalance if ice is None else speed * (imbalance + ICE * ice)
         lopsided *= lopsided
         level += lopsided
         level += self._tower.take((speed * STEPS).astype(np.intp), mode="clip")
@@ -74,5 +96,6 @@ class Vibration:
         level += teeth
         np.sqrt(level, out=level)
         level *= speed
+        level *= 1.0 + unrest
         level += AT_REST
         return level
