@@ -161,6 +161,14 @@ def test_a_turbine_type_of_ones_own(tmp_path):
     (tmp_path / "own.yaml").write_text(own)
     fleet = load_fleet(str(write(tmp_path, GOOD.replace("iea-3.4mw-130", "own.yaml"))))
     assert fleet.farms[0].turbine_type.name == "Mine"
+    for old, new, message in (
+        ("thrust_curve:", "trust_curve:", "turbine type has no thrust_curve; add 'thrust_curve: ...'"),
+        ("[3, 0.99]", "[3, 1.99]", "thrust coefficient is 1.99; it must be 0 to 1.1"),
+        ("[3.5, 0.99]", "[3, 0.99]", "wind speeds of thrust_curve must ascend"),
+        ("  - [25, 0.0574]\n", "", "thrust_curve must reach from cut_in to cut_out"),
+    ):
+        (tmp_path / "own.yaml").write_text(own.replace(old, new))
+        assert message in [m for *_, m in problems(tmp_path, GOOD.replace("iea-3.4mw-130", "own.yaml"))]
     (tmp_path / "own.yaml").write_text(own.replace("rated_wind: 11.4", "rated_wind: 2.5").replace("hub_", "hob_"))
     assert [m for *_, m in problems(tmp_path, GOOD.replace("iea-3.4mw-130", "own.yaml"))] == [
         "turbine type has no hub_height; add 'hub_height: ...'",
