@@ -49,7 +49,7 @@ SIM: dict[str, set[str]] = {
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "load": {"fleet", "model", "measure", "scenario", "seeds", "units", "pipeline"},
-    "report": {"measure", "units", "scenario.plan"},
+    "report": {"chaos.faults", "measure", "units", "scenario.plan"},
     "run": {
         "chaos",
         "check",
