@@ -6,6 +6,7 @@ a generator that is late, a limit that is reached: the record says so. Commands 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -397,6 +398,15 @@ def test_lateness_is_the_generators_own_only_while_a_user_is_free() -> None:
     assert generator.own_late_s(same, 8).tolist() == [0.0]  # a node's flushes wait for each other
 
 
+@pytest.mark.parametrize(("late_s", "service_s", "told"), [(0.01, 0.02, False), (0.2, 0.02, True), (0.2, 5.0, False)])
+def test_lateness_tells_when_it_is_much_and_much_of_the_latency(late_s: float, service_s: float, told: bool) -> None:
+    due = np.arange(50.0) * 10
+    table = requests_of(due.tolist(), (due + late_s).tolist(), (due + late_s + service_s).tolist(), list(range(50)))
+    phase = Phase("1-constant", Arrivals(due, np.zeros(50, np.int8), np.arange(50, dtype=np.int32)), None, 500.0)
+    record = PhaseRecord(phase, table, pa.table({}), pa.table({}), 10_000_000_000)
+    assert (generator.late_by_itself([record], 4, 1) is not None) == told
+
+
 def test_a_generator_that_is_late_by_itself_is_found_out(batches: Batches, clean_lake: str, tmp_path: Path) -> None:
     folder, stop = tmp_path / "phases", threading.Event()
 
@@ -404,11 +414,12 @@ def test_a_generator_that_is_late_by_itself_is_found_out(batches: Batches, clean
         pid = psutil.Process(int((folder / "001-1-constant" / "client-0.pid").read_text()))
 
         def stutter() -> None:
-            while not stop.is_set() and pid.is_running():
-                pid.suspend()
-                time.sleep(0.25)
-                pid.resume()
-                time.sleep(0.25)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                while not stop.is_set():
+                    pid.suspend()
+                    time.sleep(0.25)
+                    pid.resume()
+                    time.sleep(0.25)
 
         threading.Thread(target=stutter, daemon=True).start()
 

@@ -68,7 +68,8 @@ class Settings:
     """What holds for every phase of a run. `folder`: for plans and journals. server_pid: the store's, if it is known.
 
     awaited: where workers look that join by themselves. require_alive: raises when the store is known to have died.
-    progress: told of the phase and how far it is, several times a second. again: the target is a null store.
+    progress: told of the phase and how far it is, several times a second; preparing: of batches made.
+    again: the target is a null store.
     disposable: the store ends with the test, and need not be left as it was found.
     """
 
@@ -86,6 +87,7 @@ class Settings:
     awaited: Path | None = None
     require_alive: Callable[[], None] = lambda: None
     progress: Callable[[Phase, Watch], None] = lambda phase, watch: None
+    preparing: Callable[[int], None] = lambda made: None
     again: bool = False
     disposable: bool = False
 
@@ -135,10 +137,10 @@ class Engine:
             most = math.ceil(rate * phase.duration_s / nodes) + 1
         most += self._seeded() > 0
         if self.settings.encode_inside:
-            self._batches.ensure(min(1, self._seeded()))
+            self._batches.ensure(min(1, self._seeded()), self.settings.preparing)
             self._batches.simulate(most)
         else:
-            self._batches.ensure(most)
+            self._batches.ensure(most, self.settings.preparing)
 
     def _seeded(self) -> int:
         return min(SEEDED, len(self._batches.configs)) if any(kind != "flush" for kind, _ in self.settings.mix) else 0

@@ -4,8 +4,9 @@ Two rules, either is enough, and exit code 7 says so:
 
 1. It is asked for more than it makes before a null store (`calibrate`: a short closed phase with the run's own users,
    processes, mix and batches). Such a plan is not run.
-2. While a phase ran, requests started late though a user was free for them: OWN_LATE_S at the 99th percentile of those.
-   A user was free when fewer requests than users were due and not ended at the intended start, and the node had no
+2. While a phase ran, requests started late though a user was free for them: at the 99th percentile of those by more
+   than OWN_LATE_S, and by more than OWN_SHARE of the phase's latency, so that it tells in what was measured. A user was
+   free when fewer requests than users were due and not ended at the intended start, and the node had no
    flush under way; what is late then is late by the generator's own doing. Where all users were busy, the target was.
 
 A generator whose processes are at their processors' limit is named by `sim.measure.bottleneck`.
@@ -33,6 +34,8 @@ CALIBRATE_S: Final = 3.0
 WARM_UP_S: Final = 1.0
 OWN_LATE_S: Final = 0.05
 """Ten times what a greenlet waits for its turn on a busy machine."""
+OWN_SHARE: Final = 0.1
+"""A herd's first moment costs any generator half a second; what takes half a minute then is not told wrongly by it."""
 FEWEST: Final = 20
 Floats = npt.NDArray[np.float64]
 
@@ -96,13 +99,21 @@ def late_by_itself(records: Sequence[PhaseRecord], users: int, processes: int) -
     for record in records:
         if record.phase.arrivals is None or record.lost_workers:
             continue
-        late_s = own_late_s(record.requests, -(-users // processes))
-        if len(late_s) >= FEWEST and (p99 := float(np.quantile(late_s, 0.99))) > OWN_LATE_S:
+        late_s, latency_s = own_late_s(record.requests, -(-users // processes)), _latency_s(record.requests)
+        if len(late_s) < FEWEST or len(latency_s) == 0:
+            continue
+        p99 = float(np.quantile(late_s, 0.99))
+        if p99 > max(OWN_LATE_S, OWN_SHARE * float(np.quantile(latency_s, 0.99))):
             return (
                 f"{record.phase.name}: requests started {1000 * p99:,.0f} ms late (99th percentile) though users were "
                 "free: the generator did not get to them. Take more processes, or leave the machine to it"
             )
     return None
+
+
+def _latency_s(requests: pa.Table) -> Floats:
+    ended = requests.filter(pc.is_valid(requests["end"]))
+    return (_ns(ended["end"]) - _ns(ended["intended_start"])) / 1e9
 
 
 def _node_free_ns(mine: pa.Table, end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +47,7 @@ from sim.scenario import Scenario
 
 WORK: Final = ".load"
 """In the run directory, while the test runs: batches, plans and journals."""
+_PREPARING: Final = "preparing batches"
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,13 @@ class _Test:
             fleet, cadence = fleet_of(scenario, load), cadence_of(scenario, load)
             with Batches(folder / "batches", fleet, scenario.seed, cadence, load.limits.bytes) as batches:
                 settings = self._settings(store, folder, _Told(progress))
+                batches.ensure(1, settings.preparing)
                 if self._calibrated(settings, batches, progress):
                     self._drive(settings, batches)
         if self._options.store.keep:
             progress.log(f"the store stays up at {store.endpoint_url}; end it with: windfleet store down")
 
-    def _settings(self, store: Target, folder: Path, told: Callable[[Phase, Watch], None]) -> Settings:
+    def _settings(self, store: Target, folder: Path, told: _Told) -> Settings:
         load = self._load
         return Settings(
             endpoint_url=store.endpoint_url,
@@ -153,7 +154,8 @@ class _Test:
             awaited=folder if self._options.awaited else None,
             disposable=store.server is not None and not self._options.store.keep,
             require_alive=store.require_alive,
-            progress=told,
+            progress=told.of_phase,
+            preparing=told.of_batches,
         )
 
     def _calibrated(self, settings: Settings, batches: Batches, progress: RunProgress) -> bool:
@@ -185,13 +187,19 @@ class _Told:
     def __init__(self, progress: RunProgress) -> None:
         self._progress, self._phase, self._done = progress, "", 0
 
-    def __call__(self, phase: Phase, watch: Watch) -> None:
+    def of_phase(self, phase: Phase, watch: Watch) -> None:
         if phase.name != self._phase:
             total = None if phase.arrivals is None else len(phase.arrivals)
             self._progress.phase(f"phase {phase.name}", total, "requests")
             self._phase, self._done = phase.name, 0
         self._progress.advance(watch.done - self._done)
         self._done = watch.done
+
+    def of_batches(self, made: int) -> None:
+        if self._phase != _PREPARING:
+            self._progress.phase(_PREPARING, None, "batches")
+            self._phase = _PREPARING
+        self._progress.advance(made)
 
 
 def _kind(record: PhaseRecord) -> PhaseKind:
