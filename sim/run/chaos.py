@@ -114,16 +114,17 @@ class NodeFiles:
         self._paths, self._spells, self._fired = paths, spells, fired
 
     def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
-        """The same nodes, set to read there."""
+        """The same nodes, set to read there. With rows in a log to read them from, that fault has struck."""
         for node in nodes:
             node.database = self._paths[node.config.turbine_id]
+            if self._spells[node.config.turbine_id] == WAL and Path(f"{node.database}-wal").exists():
+                self._fired(WAL)
         return nodes
 
     def tell(self, result: Delivered | Failed) -> None:
-        """A node's result, by which a fault counts as fired: it was held up, or went on by the log."""
+        """A node's result: one that was held up was struck by its fault."""
         kind = self._spells[result.node.config.turbine_id]
-        held_up = isinstance(result, Failed) and isinstance(result.error, SourceBusy)
-        if kind is not None and held_up == (kind != WAL):
+        if kind not in (None, WAL) and isinstance(result, Failed) and isinstance(result.error, SourceBusy):
             self._fired(kind)
 
 
