@@ -252,8 +252,8 @@ def test_the_nacelle_follows_beyond_a_dead_band_at_the_drives_speed():
     assert (np.abs(nacelle[-1] - 50.0) < 3.0).all()
     assert np.diff(nacelle, axis=0).max() == pytest.approx(DRIVE_DEG_S)
     assert unwinding is None
-    small = yawed(10.0 + 4.0 * np.sin(np.arange(3600) / 50.0))[0]
-    assert (np.ptp(small, axis=0) < 12.0).all()
+    swinging = yawed(10.0 + 2.5 * np.sin(np.arange(3600) / 50.0))[0]
+    assert (np.ptp(swinging[1800:], axis=0) == 0.0).all()
 
 
 def test_yaw_error_costs_power_by_its_cosine():
@@ -344,6 +344,8 @@ def test_oil_is_held_by_its_thermostat_at_rated_load(air):
     oil = heated(np.ones(2880), air=air)[2][1440:]
     assert oil.min() > 44.0
     assert oil.max() < 70.0
+    if air < 0.0:
+        assert np.ptp(oil, axis=0).max() < 1.0  # the thermostat alone, fans stand still
     if air == 20.0:
         assert (np.ptp(oil, axis=0) > 3.0).any()  # fans come and go
 
