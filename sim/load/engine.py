@@ -128,14 +128,12 @@ class Engine:
     def _prepare(self, phase: Phase) -> None:
         """Batches enough for the phase, without a clock running."""
         nodes = len(self._batches.configs)
-        if self.settings.again:
-            most = 1
-        elif phase.arrivals is not None:
+        if phase.arrivals is not None:
             most = int(phase.arrivals.flushes(nodes).max(initial=0))
         else:
             rate = min(PER_USER_S * (phase.users or 1), self._closed_s)
             most = math.ceil(rate * phase.duration_s / nodes) + 1
-        most += self._seeded() > 0
+        most = 1 if self.settings.again else most + (self._seeded() > 0)
         if self.settings.encode_inside:
             self._batches.ensure(min(1, self._seeded()), self.settings.preparing)
             self._batches.simulate(most)

@@ -10,9 +10,9 @@ A closed phase has no schedule: so many users, each one request after the other;
 
     record = engine.run(phase)            sim.load.engine.Engine; raises EngineError (environment, exit code 3)
 
-Every phase begins on an empty lake with each node at its first batch, so that phases compare. In a phase the requests
-of one node are in order and never at the same time: worker w of W has the nodes n with n % W == w, so what is done for
-a node is the same for any number of workers.
+Every phase begins on an empty lake with each node at its first batch, so that phases compare. The flushes of a node are
+in order and never at the same time: worker w of W has the nodes n with n % W == w, so what is done for a node is the
+same for any number of workers.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ WINDOW_S: Final = 10.0
 class PhaseRecord:
     """What happened. `started_ns`: wall time of the schedule's 0, ns since 1970; `stopped_early`: why, or None.
 
-    operations: sim.measure.operations.SCHEMA, one row per store operation (of workers that were not lost).
+    operations: sim.measure.operations.SCHEMA, one row per store operation.
     lost_workers: how many client processes died before the end; their requests up to then are there.
     """
 
