@@ -131,6 +131,8 @@ class Copy:
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copyfile(source, folder / name)
+        if (ROOT / ".localstack").exists():
+            (folder / ".localstack").symlink_to(ROOT / ".localstack")
 
     def fails(self, path: str, source: str) -> bool:
         """Whether a test fails, or hangs, with `source` in place of the file."""
