@@ -130,6 +130,7 @@ def test_ctrl_c_once_keeps_the_record(scenario: Path, tmp_path: Path) -> None:
     assert not (out / ".load").exists()
 
 
+@pytest.mark.campaign
 def test_a_killed_parent_leaves_no_clients(scenario: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     longer = ("--set=load.schedule=[{kind: constant, rate: 8/s, for: 60s}]", "--processes", 2)
@@ -179,6 +180,7 @@ def test_locust_by_hand_says_what_it_wants(byhand: list[str], clean_lake: str) -
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.campaign
 def test_locusts_web_interface_starts_the_schedule_again_and_again(byhand: list[str], clean_lake: str) -> None:
     port = 18_089
     process = subprocess.Popen([*byhand, "-P", str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -203,6 +203,7 @@ def test_one_process_and_three_do_the_same(batches: Batches, clean_lake: str, tm
     assert pc.max(one.resources["connections"]).as_py() >= 1
 
 
+@pytest.mark.campaign
 def test_a_closed_phase_goes_again_when_its_batches_run_out(
     batches: Batches, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +408,7 @@ def test_lateness_tells_when_it_is_much_and_much_of_the_latency(late_s: float, s
     assert (generator.late_by_itself([record], 4, 1) is not None) == told
 
 
+@pytest.mark.campaign
 def test_a_generator_that_is_late_by_itself_is_found_out(batches: Batches, clean_lake: str, tmp_path: Path) -> None:
     folder, stop = tmp_path / "phases", threading.Event()
 
@@ -438,8 +440,7 @@ def test_a_generator_that_is_late_by_itself_is_found_out(batches: Batches, clean
 # watching
 
 
-def test_the_watch_sees_what_waits(batches: Batches) -> None:
-    del batches
+def test_the_watch_sees_what_waits() -> None:
     count = 200
     made = Arrivals(np.arange(count) / 20, np.zeros(count, np.int8), (np.arange(count) % 8).astype(np.int32))
     phase = Phase("1-constant", made, None, 10.0, stop_when=(parse("errors.share > 5%"),))
