@@ -16,7 +16,7 @@ from load_world import QueueEngine
 from sim.load import arrivals, figures, sweep
 from sim.load.arrivals import Nodes
 from sim.load.course import Course
-from sim.load.phase import Phase, PhaseRecord
+from sim.load.phase import RESOURCES, Phase, PhaseRecord
 from sim.load.schedule import Entry, Limits, Load, RequestKind, Search, Sweep
 from sim.load.search import HOLDS, STEPS_MAX, Searcher, judge
 from sim.measure import bottleneck, requests
@@ -326,6 +326,26 @@ def test_a_course_runs_the_plan_in_order_and_knows_its_figures() -> None:
     limit = course.limit()
     assert limit is not None
     assert limit.what == "server"
+
+
+def test_a_backlog_that_went_away_again_is_not_keeping_up() -> None:
+    """A herd: all is achieved in the end, and for most of the time everybody waited."""
+
+    class Unseen(QueueEngine):
+        """A store on another machine: its process is not sampled."""
+
+        def run(self, phase: Phase) -> PhaseRecord:
+            return replace(super().run(phase), resources=RESOURCES.empty_table())
+
+    nodes = Nodes(600, 900.0)
+    herd = replace(LOAD, schedule=(Entry("herd", 60.0, outage_s=900.0),), sweep=None, search=None, warm_up_s=0.0)
+    course = Course(herd, 7, nodes)
+    course.run(Unseen(capacity_per_s=30), lambda: 1e9, lambda record: None)
+    found, limit = course.figures(), course.limit()
+    assert found["load.achieved_per_s"] >= 0.97 * found["load.offered_per_s"]
+    assert found["load.backlog.end"] == 0
+    assert limit is not None
+    assert limit.what == "unknown"
 
 
 def test_a_schedule_ends_with_a_phase_that_was_stopped() -> None:

@@ -72,6 +72,16 @@ def test_the_sharp_bend_of_a_single_server_claims_no_peak() -> None:
         assert usl.saturation(USERS, x) == 3
 
 
+def test_a_law_that_fits_badly_claims_no_peak() -> None:
+    """Measured so well that coherency seems certain, and still only because the law cannot bend as sharply."""
+    x = np.array([8.5, 16.2, 22.5, 25.6, 25.2, 25.0])
+    fit = usl.fit(np.array([1, 2, 3, 4, 8, 16]), x, 0.002 * x, 7)
+    assert fit.beta.low > 0
+    assert not fit.sound
+    assert fit.peak_users is None
+    assert fit.asymptote_per_s is None
+
+
 def test_a_fall_that_was_seen_is_a_peak() -> None:
     x = noisy(law(30, 0.1, 0.02), 0.02, 1)
     fit = usl.fit(USERS, x, 0.02 * x, 1)

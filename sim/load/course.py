@@ -103,7 +103,7 @@ class Course:
         spans = [span for record, kind in self.records for span in figures.spans(record, kind == "closed")]
         if not spans:
             return None
-        kept = all(_kept_up(figures.of([record])) for record, kind in self.records if kind != "closed")
+        kept = all(_kept_up(figures.of([record]), self.load.users) for record, kind in self.records if kind != "closed")
         return figures.limit(spans, kept, self.load.users, self.generator_per_s)
 
     def _of(self, kind: PhaseKind) -> list[PhaseRecord]:
@@ -119,9 +119,10 @@ class Course:
         return arrivals.constant(rate_per_s, for_s, name, self.load.mix, self.nodes, self.seed)
 
 
-def _kept_up(found: dict[str, float]) -> bool:
-    """Whether what a phase offered was achieved, and nothing was left at its end."""
-    return found["load.achieved_per_s"] >= KEPT_UP * found["load.offered_per_s"] and not found["load.backlog.end"]
+def _kept_up(found: dict[str, float], users: int) -> bool:
+    """Whether what a phase offered was achieved, and never more waited than could be under way."""
+    achieved = found["load.achieved_per_s"] >= KEPT_UP * found["load.offered_per_s"]
+    return achieved and found["load.backlog.max"] <= users
 
 
 def told(load: Load) -> list[str]:
