@@ -103,6 +103,33 @@ def test_gusts_are_as_strong_as_gusts_are(seconds, farm_id):
     assert low < (gust / mean)[strong].mean() < high
 
 
+def excess(values):
+    """Kurtosis over that of a normal distribution."""
+    deviation = values - values.mean()
+    return (deviation**4).mean() / (deviation**2).mean() ** 2 - 3.0
+
+
+def test_increments_have_heavy_tails(seconds, weeks):
+    """Those of a second, within hours of like wind (Boettcher, Barth and Peinke 2007: intermittent), and those of ten
+    minutes (DeMarco and Basu 2018: quasi power laws at every site, far from normal)."""
+    for farm_id in "EF":
+        speed = seconds[farm_id][0]
+        hours = [excess(np.diff(speed[at : at + 3600], axis=0)) for at in range(0, len(speed) - 3600, 3600)]
+        assert 0.5 < np.median(hours) < 6
+    for speed in weeks.values():
+        ten = blocks(speed, 20)
+        assert 1.0 < excess(np.diff(ten, axis=0)) < 15
+        near = (ten[:-1] > 6) & (ten[:-1] < 9)
+        assert 0.5 < excess(np.diff(ten, axis=0)[near]) < 15
+
+
+def test_calms_have_no_floor():
+    """The wind has two components; where one is nothing, the other goes on."""
+    speed = blocks(run(few("G", 6), 600, 24 * 40)[0], 20)
+    counts = np.histogram(speed, np.arange(0.0, 2.6, 0.25))[0]
+    assert counts[1:3].max() < 1.3 * counts[3:].max()
+
+
 @pytest.mark.parametrize("step", [0.01, 0.3, 1.0, 3.0, 20.0])
 def test_the_mean_of_a_first_order_process_is_known_exactly(step):
     """Variance and covariances of step means, by numerical integration of exp(-|s - t|)."""
@@ -249,5 +276,5 @@ def test_values_are_possible(farm_id):
         assert (speed < 60).all()
         assert np.isfinite(direction).all()
         assert (sigma > 0).all()
-        assert (sigma < 0.75 * np.maximum(free, 3.0)[:, None]).all()
+        assert (sigma < 1.0 * np.maximum(free, 3.0)[:, None]).all()
         assert 0.75 < speed.mean() / free.mean() < 1.1

@@ -226,7 +226,7 @@ class Weather:
         humidity -= 0.02 * climate.diurnal_temperature * _wave(hour, 15.0, 24.0) - 0.08 * ahead
         turbulence = climate.iref * (0.75 + 3.8 / np.maximum(speed, 1.0))  # IEC 61400-1 ed. 3, mean of the NTM
         turbulence *= 1.0 + climate.diurnal_turbulence * sun * neutral / 0.6
-        turbulence *= np.exp(0.1 * field["unrest"][own]) * (1.0 + 0.12 * ahead)
+        turbulence *= np.exp(0.2 * field["unrest"][own]) * (1.0 + 0.12 * ahead)
         return np.stack([speed, direction, temperature, pressure, humidity.clip(0.15, 1.0), turbulence.clip(0.02, 0.6)])
 
     def _pressure(self, synoptic: Array, trough: Array, hour: Array, temperature: Array) -> Array:

@@ -11,6 +11,11 @@ turbulence of its own (`turbulence`) and local direction; its std is the ambient
 squares. Wakes (`wake`) turn with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in
 stable, calmer air.
 
+Both come in spells: their strength is log-normal, for the farm over hours (ACTIVITY: showers, convection, stable
+layers) and for each machine over a minute or two (SPELLS: intermittency). That is why tails of measured ramps from 10
+min to hours are far heavier than normal ones (DeMarco and Basu 2018, Wind Energy 21), as are those of increments within
+seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ. Res. Risk Assess. 21).
+
 Pages hold clock.page samples; times of values are the middles of inner steps.
 Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
 """
@@ -27,7 +32,7 @@ from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.noise import Array
-from sim.model.octaves import Octave, Place, bspline, knots
+from sim.model.octaves import Octave, Place, bspline, knots, series
 from sim.model.turbulence import Turbulence
 from sim.model.wake import Wakes
 from sim.model.weather import SHORTEST_S, Air, Weather
@@ -41,8 +46,13 @@ LAG_D = 7.0  # rotor diameters that a change of direction needs to reach the wak
 LATERAL_M = (40.0,)  # length of lateral turbulence, one process: a vane's
 LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
 STABLE = 0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
-FLOOR = 0.25  # m/s; air is never quite still
+FLOOR = 0.1  # m/s
 LIMIT_SIGMA = 3.6
+LULL = 0.35  # of the mean: no eddy takes more from it
+ACTIVITY = (2, 3, 4)  # octaves of 40 to 160 min; slower ones are the weather's
+ACTIVE = (0.42, 0.16)  # std of the logarithm of changes, and of turbulence
+SPELLS = (600.0, 0.3)  # length m, std of the logarithm
+MOST = 2.0  # times usual turbulence
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ class Wind:
         h = clock.inner[1]
         self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
         self._across = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M)
+        self._spells = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=SPELLS[:1])
 
     def page(self, index: int) -> WindPage:
         """Inner steps of the samples index * clock.page .. (index + 1) * clock.page - 1."""
@@ -90,18 +101,39 @@ class Wind:
         unit, within = self._along.page(index, air.speed)
         np.clip(unit, -LIMIT_SIGMA, LIMIT_SIGMA, out=unit)
         sigma = added  # free and wake turbulence, m/s
+        sigma *= self._gusty(index, air.speed)
         speed = unit
         speed *= sigma
         speed += mean
-        np.maximum(speed, FLOOR, out=speed)
-        swing, _ = self._across.page(index, air.speed)
+        np.maximum(speed, LULL * mean, out=speed)
+        swing, hidden = self._across.page(index, air.speed)
+        sigma *= LATERAL
         swing *= sigma
-        swing *= LATERAL
+        speed *= speed  # of both components, as cups and rotors feel it: so that calms are not quite still
+        speed += swing * swing
+        speed += sigma * sigma * hidden[:, None]
+        np.sqrt(speed, out=speed)
+        np.maximum(speed, FLOOR, out=speed)
         swing /= np.maximum(mean, 1.5)
         np.arctan(swing, out=swing)
         bearing += np.degrees(swing, out=swing)
-        sigma *= np.sqrt(within)[:, None]
+        sigma *= (np.sqrt(within) / LATERAL)[:, None]
         return WindPage(speed, bearing, sigma, air)
+
+    def _gusty(self, index: int, wind: Array) -> Array:
+        """How much stronger turbulence is at each turbine than usual, (steps, turbines), mean square 1."""
+        spells, within = self._spells.page(index, wind)
+        spells *= SPELLS[1]
+        spells -= (SPELLS[1] ** 2 * (1.0 - within))[:, None]
+        np.exp(spells, out=spells)
+        return np.minimum(spells, MOST, out=spells)
+
+    def _activity(self, seconds: Array) -> Array:
+        """Normal, of variance 1: how lively the farm's air is, (times,)."""
+        name = ("activity",)
+        parts = [series(self.seed, "mesoscale", self._octaves[i], name, self._place, seconds, (0, 0)) for i in ACTIVITY]
+        total: Array = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
+        return total
 
     def _slow(self, seconds: Array) -> tuple[Array, Array, Array]:
         """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
@@ -119,9 +151,10 @@ class Wind:
         intensity = air.turbulence[:, None]
         usual = self.farm.climate.iref * (0.75 + 3.8 / np.maximum(air.speed, 1.0))
         along, across = self._crossing(seconds)
-        unrest = (
-            self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * np.sqrt(air.turbulence / usual)
-        )
+        unrest = self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * (air.turbulence / usual)
+        activity = self._activity(seconds)
+        unrest *= np.exp(ACTIVE[0] * activity - ACTIVE[0] ** 2)
+        intensity = intensity * np.exp(ACTIVE[1] * activity - ACTIVE[1] ** 2)[:, None]
         along *= unrest[:, None]
         np.clip(along, -0.6, 1.0, out=along)
         along += 1.0
