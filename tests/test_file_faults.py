@@ -15,13 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import simpy
+from pipeline_world import config, drive, good, write
 
 from pipeline import batch, generations, source
-from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, TABLE
+from pipeline.node import EdgeNode
+from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, RETIRED_NAME, TABLE
 from pipeline.stages import validate
 from sim import check
 from sim.chaos.campaign import enumerated
 from sim.chaos.faults import CRASH
+from sim.chaos.memory import MemoryStore
 from sim.chaos.schedule import Line, Strike, parse
 from sim.chaos.world import Clean, Unclean, World, build, run_clean, run_once
 from sim.fleet import load_fleet
@@ -30,7 +33,7 @@ from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.faults.catalogue import NEW_CHANNELS
-from sim.model.nodefile import NodeWriter
+from sim.model.nodefile import NodeFileError, NodeWriter
 from sim.run.campaign import dump
 
 CLOCK = SimClock(1_705_279_800_000_000, 20_000_000, 60)  # 00:50, twenty minutes across an hour
@@ -153,6 +156,40 @@ def test_the_same_bytes_however_the_run_is_cut(tmp_path: Path, cuts: tuple[int, 
     assert digests[0] == digests[1]
     assert any(".retired-1." in name for name in digests[0][0])
     assert not any(name.endswith(("-wal", "-shm")) for name in digests[0][0])
+    assert {path.read_bytes()[18:20] for path in files if path.suffix == ".db"} == {b"\x01\x01"}, "not in WAL mode"
+
+
+def test_a_file_whose_log_cannot_be_folded_in_is_not_replaced(tmp_path: Path) -> None:
+    """Its log would be taken for the fresh file's."""
+    which, made = farm(1), model(farm(1), ())
+    with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+        writer.write(made.block(0, 10))
+        path = writer.paths[0]
+        with contextlib.closing(sqlite3.connect(path)) as reader:
+            assert reader.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (10,)
+            with pytest.raises(
+                NodeFileError, match=rf"{path.name}: cannot write the node's database: database is locked"
+            ):
+                writer.replace(0)
+        assert sorted(p.name for p in path.parent.glob("*.db")) == [path.name]
+        writer.write(made.block(10, 20))
+        writer.replace(0)
+        writer.write(made.block(20, CLOCK.samples))
+    assert len(stored(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=0)))[1]) == 20
+
+
+def test_the_oracle_cuts_batches_of_files_by_itself(tmp_path: Path) -> None:
+    """Rows without a recording time at the start of a fresh file do not go with the row before, in another file."""
+    database = tmp_path / "nodes" / "A" / "A-001.db"
+    database.parent.mkdir(parents=True)
+    database.with_suffix(".json").write_text(config().to_json())
+    write(generations.retired_file(database, 0), [good(1), good(2)])
+    write(database, [good(3, id=1, recorded_at=None), good(4, id=2)])
+    store = MemoryStore()
+    assert len(drive([EdgeNode(config(), database)], store)) == 3
+    dump(store, tmp_path / "lake")
+    verdict = check.judge(tmp_path / "nodes", check.LakeReader.folder(tmp_path / "lake"), None, 1)
+    assert (verdict.status, verdict.counts) == ("pass", {})
 
 
 def test_the_run_without_faults_of_delivery_is_right(world: World, clean: Clean, tmp_path: Path) -> None:

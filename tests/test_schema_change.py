@@ -139,7 +139,7 @@ def test_a_column_of_whole_numbers_is_no_text(tmp_path: Path) -> None:
 
 def test_many_new_columns(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(1)])
-    names = [f"c{i:03d}" for i in range(180)]
+    names = [f"c{i:03d}" for i in range(520)]
     change(database, *map(add, names), *(put(name, 1, i) for i, name in enumerate(names)))
     (row,) = source.read(database, 0, 1).to_pylist()
     assert list(rescued(row).items()) == [(name, i) for i, name in enumerate(names)]

@@ -79,7 +79,7 @@ class NodeWriter:
         with _naming(path):
             with contextlib.closing(self._connection(turbine)) as connection:
                 del self._open[turbine]
-                connection.execute("PRAGMA busy_timeout = 5000")
+                connection.execute("PRAGMA busy_timeout = 1000")
                 # a log that is left would be taken for the fresh file's
                 connection.execute("PRAGMA journal_mode = DELETE")
             path.rename(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=number)))
