@@ -392,7 +392,7 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
 
 def test_machines_shake_more_and_less_for_an_hour():
     unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
-    assert 0.05 < unrest.std() < 0.09
+    assert 0.03 < unrest.std() < 0.07
     assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
     assert np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] > 0.7
 
@@ -441,6 +441,8 @@ def test_samples_are_means_and_states_the_longest():
     assert longest(states, 3).tolist() == [[0, 4], [1, 0]]
     assert longest(states, 1) is states
     assert longest(states[1:3], 2).tolist() == [[1, 5]]  # of a tie, the later state
+    stood = np.array([[0, 0]] * 5 + [[4, 0]] * 3 + [[1, 4]] * 2, dtype=np.int8)
+    assert longest(stood, 10).tolist() == [[4, 0]]  # half a sample of running is not running
 
 
 def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():

@@ -12,6 +12,9 @@ from sim.model.noise import Array
 from sim.model.weather import Air
 from sim.model.wind import WindPage
 
+STOOD = 0.4
+"""Share of a sample. A status that says running promises the power curve (`records`: underperformance)."""
+
 
 def means(values: Array, k: int) -> Array:
     """(samples, ...) means of (steps, ...)."""
@@ -22,12 +25,14 @@ def means(values: Array, k: int) -> Array:
 
 
 def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
-    """(samples, turbines): the state in which each was for most of the (steps, turbines); of several, the last of
-    STATES: a machine runs in a sample that it has run for most of."""
+    """(samples, turbines): the state in which each was longest; of several, the last of STATES. A machine that stood
+    for STOOD of the (steps, turbines) or more does not count as running, whatever it stood for."""
     if k == 1:
         return status
     of_sample = status.reshape(-1, k, status.shape[1])
     counts = np.stack([(of_sample == state).sum(axis=1) for state in reversed(range(len(STATES)))])
+    producing = [len(STATES) - 1 - STATES.index(state) for state in ("running", "curtailed")]
+    counts[producing] *= counts[producing].sum(axis=0) > (1.0 - STOOD) * k
     return np.asarray(len(STATES) - 1 - counts.argmax(axis=0), dtype=np.int8)
 
 

@@ -33,7 +33,7 @@ from sim.model.wear import Wear
 
 AT_REST: Final = 0.2
 SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
-TURBULENT: Final = 2.0  # per unit of turbulence intensity over 0.1
+TURBULENT: Final = 1.5  # per unit of turbulence intensity over 0.1
 TOWER: Final = 0.12  # 3P at rated speed, without resonance
 RESONANCE: Final = 0.92  # of the slowest producing speed: where 3P meets the tower's mode
 DAMPING: Final = 0.07
@@ -41,7 +41,7 @@ IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
-UNREST: Final = (0.07, 2400.0)  # share, memory s
+UNREST: Final = (0.05, 2400.0)  # share, memory s
 TICK_S: Final = 240.0
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
