@@ -39,7 +39,8 @@ from sim.scenario.plan import plan
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says beside the scenario. `replay` is the command that repeats the run."""
+    """What the command line says beside the scenario. `replay`: the command that repeats the run; `compact`: one object
+    per farm and hour in place of one per turbine (`sim.run.compact`)."""
 
     out: Path
     workers: int
@@ -47,6 +48,7 @@ class RunOptions:
     overwrite: bool = False
     save_lake: bool = False
     replay: str = ""
+    compact: bool = False
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
@@ -87,7 +89,7 @@ def _run(scenario: Scenario, options: RunOptions, record: Record, progress: RunP
         record.store = str(store)
         try:
             _measure_ceiling(record, store, progress)
-            _drive(scenario, options, record, store, progress)
+            drive(scenario, options, record, store, progress)
             _measure_ceiling(record, store, progress)
             _judge(options, record, store, progress)
         finally:
@@ -103,8 +105,8 @@ def _measure_ceiling(record: Record, store: Target, progress: RunProgress) -> No
     record.ceiling_per_s = max((c for c in (record.ceiling_per_s, found) if c is not None), default=None)
 
 
-def _drive(scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
-    """Simulate and deliver."""
+def drive(scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
+    """Simulate and deliver; what came of it goes into `record`. Raises what `sim.run.workers.run_all` raises."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     record.planned = planned(scenario)
     progress.phase("simulating and delivering", scenario.fleet.turbines * clock.samples, "rows")
@@ -145,6 +147,7 @@ def _run_shards(
             run_dir=options.out,
             endpoint_url=store.endpoint_url if proxy is None else proxy.endpoint_url,
             lake_dir=store.folder,
+            compact=options.compact,
             faults=scenario.faults,
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,

@@ -47,6 +47,7 @@ from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
 from sim.run.chaos import NodeFiles, ShardFaults
+from sim.run.compact import Compacted, publish
 from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
 from sim.run.uplink import FarmUplink
@@ -86,6 +87,7 @@ class ShardPlan:
     run_dir: Path
     endpoint_url: str | None
     lake_dir: Path | None = None  # in place of the endpoint: the lake as files
+    compact: bool = False  # one object per farm, stage and hour
     faults: tuple[Fault, ...] = ()
     proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
     timeout_s: float = TIMEOUT_S
@@ -144,6 +146,7 @@ class _Shard:
         self._folder = plan.run_dir / "nodes"
         shutil.rmtree(self._folder / plan.farm.farm_id, ignore_errors=True)  # of a worker that was killed
         self._faults = ShardFaults(plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired)
+        self._publish = publish if plan.compact else None
         self._out_of_reach = 0  # nodes in a row, over as many flushes as it takes: a farm may have one node only
         self._begin_life()
         second = set(self._faults.second_writers([config.turbine_id for config in self._configs]))
@@ -162,7 +165,7 @@ class _Shard:
     def _begin_life(self) -> None:
         """A process that knows nothing: new nodes, and the store as they see it."""
         self._nodes = self._fresh()
-        self._seen = self._faults.life(self._store)
+        self._seen = self._faults.life(Compacted(self._store) if self._plan.compact else self._store)
 
     def run(self) -> None:
         self._check_stop()
@@ -235,7 +238,7 @@ class _Shard:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
         lasts = self._faults.keeps_out()
         nodes = files.give(self._switched_on())
-        with contextlib.closing(run(nodes, self._seen, self, pool, until_us)) as results:
+        with contextlib.closing(run(nodes, self._seen, self, pool, until_us, self._publish)) as results:
             for result in results:
                 self._check_stop()
                 files.tell(result)
