@@ -167,9 +167,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "phase 1-ramp asked for 620 requests in one run and for 775" in capsys.readouterr().err
     assert cli.main(["compare", str(base), str(tmp_path / "nowhere")]) == 2
     assert "is this a run directory?" in capsys.readouterr().err
+    (base / REQUESTS_FILE).write_bytes(b"no parquet")
+    assert cli.main(["compare", str(base), str(faster)]) == 2
+    assert "requests.parquet: cannot be read" in capsys.readouterr().err
     (base / REQUESTS_FILE).unlink()
     assert cli.main(["compare", str(base), str(faster)]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "requests.parquet: is missing; the run came to nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
