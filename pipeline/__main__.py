@@ -86,7 +86,8 @@ def _config(db: Path, path: Path | None) -> NodeConfig:
     beside = db.with_suffix(".json")
     if path is not None or beside.exists():
         return NodeConfig.load(path or beside)
-    return NodeConfig.for_turbine(next(filter(None, map(_turbine, [db, *generations.retired_files(db)])), db.stem))
+    told = (_turbine(file) for file in (db, *generations.retired_files(db)))
+    return NodeConfig.for_turbine(next((name for name in told if name is not None), db.stem))
 
 
 def _turbine(db: Path) -> str | None:

@@ -76,10 +76,12 @@ def read(path: Path, after_id: int, limit: int, anchor_us: int | None = None) ->
     """
     try:
         with adbc.connect(f"file:{quote(str(path))}?mode=ro") as connection:
-            if after_id == 0:
-                table = _rows(path, connection, _LOWEST, limit)
-            else:
-                table = _rows(path, connection, after_id, limit + 1)
+            first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
+            table = _query(connection, "*", first_id, wanted)
+            if after_id and _is_quiet(table, after_id, anchor_us):
+                return RAW.empty_table()
+            table = _typed(path, connection, table, first_id, wanted)
+            if after_id:
                 table = _behind(path, connection, table, after_id, anchor_us).slice(0, limit)
     except (AdbcError, pa.ArrowException, OSError, UnicodeError) as error:
         _raise_if_passing(path, error)
@@ -90,9 +92,15 @@ def read(path: Path, after_id: int, limit: int, anchor_us: int | None = None) ->
     return table
 
 
-def _rows(path: Path, connection: adbc.Connection, first_id: int, limit: int) -> pa.Table:
-    """Rows from `first_id` on, RAW."""
-    table = _query(connection, "*", first_id, limit)
+def _is_quiet(table: pa.Table, after_id: int, anchor_us: int | None) -> bool:
+    """Whether there is nothing but the row that the lake knows: what most polls find, and cheap to tell."""
+    if len(table) != 1 or table.column_names != list(NODE_COLUMNS):
+        return False
+    return bool(table.column("id")[0].as_py() == after_id and table.column("recorded_at")[0].as_py() == anchor_us)
+
+
+def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int) -> pa.Table:
+    """The rows of `table` (all columns from `first_id` on, `limit` at most) as RAW."""
     known = _AS_THEY_ARE if table.column_names == list(NODE_COLUMNS) else _known(table.column_names)
     _check_columns(path, known)
     misfits = [column for column, name in known.items() if not _fits(table.column(name), column)]

@@ -289,17 +289,17 @@ def new_columns_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_channel_gone_reads_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = source._rows
+    typed = source._typed
 
     def zeroed(*how: Any) -> pa.Table:
-        table = rows(*how)
+        table = typed(*how)
         for name in CHANNEL_NAMES:
             if len(table) and table.column(name).null_count == len(table):
                 at = table.column_names.index(name)
                 table = table.set_column(at, name, pa.array(np.zeros(len(table))))
         return table
 
-    monkeypatch.setattr(source, "_rows", zeroed)
+    monkeypatch.setattr(source, "_typed", zeroed)
 
 
 @pytest.mark.parametrize(
