@@ -60,6 +60,7 @@ from sim.check import LakeReader, Verdict, judge
 
 AT_1 = "2024-01-15T01:00:00Z"
 LOST, DUPLICATED, MISPLACED = "rows.lost", "rows.duplicated", "rows.misplaced"
+OTHER_FARM = AGGREGATED.replace("A-002", "B-001")
 ALTERED, UNEXPECTED, WINDOWS = "rows.altered", "rows.unexpected", "windows.wrong"
 MANIFESTS, CHECKPOINTS, LEAKS = "manifest.mismatches", "checkpoint.mismatches", "privacy.leaks"
 ZERO = (LOST, DUPLICATED, MISPLACED, ALTERED, UNEXPECTED, WINDOWS, MANIFESTS, CHECKPOINTS)
@@ -333,6 +334,12 @@ MUTANTS = [
     ),
     Mutant("window missing", windows_kept(lambda table: without(table, 0)), {"window.missing": 1}, {WINDOWS: 1}),
     Mutant(
+        "window of the other farm missing",
+        lambda lake: sealed(lake, {OTHER_FARM: write(without(read(lake[OTHER_FARM]), 0))}),
+        {"window.missing": 1},
+        {WINDOWS: 1},
+    ),
+    Mutant(
         "object of windows deleted",
         lambda lake: {AGGREGATED: None},
         {"window.missing": WINDOW_COUNT - 1, "window.stale-revision": 1, "manifest.dangling": 1},
@@ -518,6 +525,8 @@ def test_mutant_is_killed_with_the_right_diagnosis(judged, lake, mutant, monkeyp
     assert (verdict.counts, wrong(verdict), verdict.status) == (mutant.counts, mutant.figures, "fail")
     said = "\n".join(f"{found.key} {found.detail}" for found in verdict.findings)
     assert [part for part in mutant.names if part not in said] == []
+    of_nodes = [found for found in verdict.findings if found.turbine in lakebuilder.TURBINES]
+    assert all(found.farm == found.turbine.partition("-")[0] for found in of_nodes)
     if mutant.place:
         (found,) = [found for found in verdict.findings if found.kind == mutant.place[0]]
         assert (found.kind, found.stage, found.turbine, found.hour, found.key, found.rows) == mutant.place
