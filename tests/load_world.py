@@ -23,6 +23,8 @@ STARTED_NS = 1_764_000_000_000_000_000
 class QueueEngine:
     """`think_s`: work of the client per request that needs no server, so that one user leaves the server idle.
 
+    `others`: cores of the machine's two that other programs use.
+
     `frozen`: (from, for) seconds of a phase in which the server stands still. `wobble`: how much its speed differs from
     phase to phase.
     """
@@ -34,6 +36,7 @@ class QueueEngine:
     wobble: float = 0.0
     frozen: tuple[float, float] | None = None
     errors: float = 0.0
+    others: float = 0.0
     seed: int = 7
     phases: list[PhaseRecord] = field(default_factory=list)
     now_ns: int = STARTED_NS
@@ -120,6 +123,7 @@ class QueueEngine:
         at = np.arange(0.0, phase.duration_s + 1.0)
         done = np.searchsorted(np.sort(end), at) / self.capacity_per_s
         rows = [("server", np.minimum(done, at), 300_000_000), ("client-0", 0.1 * done, 80_000_000)]
+        rows += [("others", self.others * at, 0), ("idle", max(1.0 - self.others, 0.0) * at, 0)]
         tables = [
             pa.table(
                 [

@@ -280,7 +280,9 @@ BUSY = {
         ({"cpu.client": 0.95}, False, 300.0, "generator"),
         ({}, False, 33.0, "generator"),
         ({}, True, 300.0, "nothing"),
-        ({"cpu.idle": 0.02}, False, 300.0, "machine"),
+        ({"cpu.idle": 0.02, "cpu.others": 1.2}, False, 300.0, "machine"),
+        ({"cpu.idle": 0.02, "cpu.others": 0.1}, False, 300.0, "concurrency"),  # all cores at work for the test itself
+        ({"cpu.idle": 0.9, "cpu.others": 1.2}, False, 300.0, "concurrency"),
         ({}, False, 300.0, "concurrency"),
         ({"load.late.p99": 0.0}, False, 300.0, "unknown"),
         ({"connections.max": 12.0}, False, None, "unknown"),

@@ -198,7 +198,7 @@ def test_one_process_and_three_do_the_same(batches: Batches, clean_lake: str, tm
         assert np.all(seconds(record, "start", "intended_start") >= 0)
         assert (record.stopped_early, record.lost_workers) == (None, 0)
     names = set(three.resources["process"].to_pylist())
-    assert names == {"master", "server", "client-0", "client-1", "client-2", "idle"}
+    assert names == {"master", "server", "client-0", "client-1", "client-2", "idle", "others"}
     assert pc.max(one.resources.filter(pc.equal(one.resources["process"], "server"))["cpu_s"]).as_py() > 0
     assert pc.max(one.resources["connections"]).as_py() >= 1
 

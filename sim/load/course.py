@@ -10,7 +10,7 @@ store that still stood. The sweep and the search come all the same: each of thei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,8 +20,9 @@ from sim.load.generator import late_by_itself
 from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
 from sim.load.schedule import Entry, Load
 from sim.load.search import Searcher
+from sim.measure import bottleneck
 from sim.measure.bottleneck import KEPT_UP, Limit
-from sim.measure.loadtest import LoadTest, PhaseKind, SearchFound, SweepFound
+from sim.measure.loadtest import LoadTest, PhaseKind, PhaseSummary, SearchFound, SweepFound
 from sim.units import SECOND_US, format_duration
 
 GUESS: Final = 0.6
@@ -83,14 +84,15 @@ class Course:
 
     def test(self) -> LoadTest:
         """What was found so far."""
+        phases = tuple(figures.summary(record, kind) for record, kind in self.records)
         return LoadTest(
             plan=tuple(told(self.load)),
-            phases=tuple(figures.summary(record, kind) for record, kind in self.records),
+            phases=phases,
             sweep=self.sweep(),
             search=self.searched,
             limit=self.limit(),
             generator_per_s=self.generator_per_s,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *_disturbed(phases)),
         )
 
     def figures(self) -> dict[str, float]:
@@ -117,6 +119,16 @@ class Course:
 
     def _constant(self, rate_per_s: float, for_s: float, name: str) -> Arrivals:
         return arrivals.constant(rate_per_s, for_s, name, self.load.mix, self.nodes, self.seed)
+
+
+def _disturbed(phases: Sequence[PhaseSummary]) -> tuple[str, ...]:
+    """A warning where other work on the machine was in the way."""
+    found = [phase.name for phase in phases if bottleneck.disturbed(phase.figures)]
+    if not found:
+        return ()
+    return (
+        f"Other work on the machine was in the way in {len(found)} of {len(phases)} phases; repeat on a quiet one.",
+    )
 
 
 def _kept_up(found: dict[str, float], users: int) -> bool:

@@ -135,7 +135,7 @@ def _processes(records: Sequence[PhaseRecord]) -> dict[str, float]:
             weights += span_s
             server_s += usages[SERVER].cores * span_s
             operations += _operations(record.operations, from_ns, to_ns)
-    for name in ("cpu.client", "cpu.server", "cpu.idle"):
+    for name in ("cpu.client", "cpu.server", "cpu.idle", "cpu.others"):
         if name in found:
             found[name] /= weights if name == "cpu.server" else total_s
     if operations:

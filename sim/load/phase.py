@@ -63,7 +63,7 @@ phase that has many of them says too little: `load.errors` counts the first seve
 RESOURCES: Final = pa.schema(
     [
         pa.field("time", _TIME),
-        pa.field("process", pa.string()),  # "client-0", ..., "master", "server"; "idle": of the machine
+        pa.field("process", pa.string()),  # "client-0", ..., "master", "server"; of the machine "idle", "others"
         pa.field("cpu_s", pa.float64()),  # user and system, cumulative, children included for the server
         pa.field("rss_bytes", pa.int64()),
         pa.field("threads", pa.int32()),

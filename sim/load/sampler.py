@@ -1,8 +1,9 @@
 """What the processes of a phase use, sampled each second from outside: processor time, memory, threads, connections.
 
 A process that is gone is simply not in the sample any more. The server is a tree of processes, summed up; connections
-are the established ones to (of the server: at) the target's port. `idle` is no process: what no process of this machine
-used, so that a machine that is busy with something else can be told from a slow store.
+are the established ones to (of the server: at) the target's port. `idle` and `others` are no processes: what nobody
+used of this machine's cores, and what processes other than these did, so that a machine that is busy with something
+else can be told from a slow store.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import psutil
 import pyarrow as pa
 
 from sim.load.phase import RESOURCES
+from sim.measure.bottleneck import IDLE, OTHERS
 
 PERIOD_S: Final = 1.0
+_BUSY: Final = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
 def port_of(endpoint_url: str) -> int:
@@ -65,12 +68,15 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            now_ns = time.time_ns()
+            now_ns, ours_s = time.time_ns(), 0.0
             for name, pid in self._processes().items():
                 if (used := _usage(pid, name == "server", self._port)) is not None:
                     self._rows.append((now_ns, name, *used))
+                    ours_s += used[0]
             machine = psutil.cpu_times()
-            self._rows.append((now_ns, "idle", machine.idle + getattr(machine, "iowait", 0.0), 0, 0, 0))
+            busy_s = sum(getattr(machine, of, 0.0) for of in _BUSY)
+            self._rows.append((now_ns, IDLE, machine.idle + getattr(machine, "iowait", 0.0), 0, 0, 0))
+            self._rows.append((now_ns, OTHERS, busy_s - ours_s, 0, 0, 0))
             self._stop.wait(PERIOD_S)
 
 

@@ -4,14 +4,15 @@ The store's embedded server is one Python process under one lock: it cannot use 
 of a core is the limit; from one well above a core (it is none of that sort) nothing is concluded. A client process at
 BUSY of a core, or a rate near what the generator makes before a null store, means that the generator is: the figures
 then say what it can do, not the store (exit code 7). As many connections as users, and requests that start late: more
-users would find more. A machine without idle cores whose store and generator are not busy is at work on something else,
-and the figures with it. Anything else is unknown, and said so.
+users would find more. On a machine without idle cores, some of which others use, the figures are theirs too. Anything
+else is unknown, and said so.
 
 Not covered: stores on other machines, whose processes are not seen; disks, memory and whatever else the machine does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -28,8 +29,10 @@ KEPT_UP: Final = 0.97
 _CLIENT: Final = "client-"
 SERVER: Final = "server"
 IDLE: Final = "idle"
-"""Not a process: the cores of the machine that nobody used."""
-_NO_IDLE: Final = 0.15  # cores
+OTHERS: Final = "others"
+"""Not processes: the cores of the machine that nobody used, and those that neither store nor generator did."""
+_NO_IDLE: Final = 0.2  # cores
+_MUCH: Final = 0.3  # cores, used by others
 _LATE_S: Final = 0.05
 
 What = Literal["nothing", "server", "generator", "concurrency", "machine", "unknown"]
@@ -90,9 +93,13 @@ def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
         found["connections.max"] = float(sum(client.connections for client in clients))
     if (server := usages.get(SERVER)) is not None:
         found |= {"cpu.server": server.cores, "memory.server": float(server.rss_bytes)}
-    if (idle := usages.get(IDLE)) is not None:
-        found["cpu.idle"] = idle.cores
+    found |= {f"cpu.{name}": usages[name].cores for name in (IDLE, OTHERS) if name in usages}
     return found
+
+
+def disturbed(found: Mapping[str, float]) -> bool:
+    """Whether other work on the machine was in the way: no core idle, and not for the store and generator alone."""
+    return found.get("cpu.idle", math.inf) < _NO_IDLE and found.get("cpu.others", 0.0) > _MUCH
 
 
 def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s: float | None) -> Limit:
@@ -121,8 +128,9 @@ def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s:
         return Limit("generator", text)
     if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
-    if found.get("cpu.idle", 1.0) < _NO_IDLE:
-        return Limit("machine", f"The machine: no core is idle, and {seen}; something else is at work on it.")
+    if disturbed(found):
+        text = f"The machine: no core is idle, and others use {found['cpu.others']:.1f} of them; {seen}."
+        return Limit("machine", text)
     if held >= users and late_s > _LATE_S:
         text = f"The users: all {users} connections are in use and requests start {late_s:.2f} s late (p99); {seen}."
         return Limit("concurrency", text)

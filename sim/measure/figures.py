@@ -168,6 +168,7 @@ FIGURES: Final[dict[str, Figure]] = {
     "cpu.client": Figure("cores", "measured", "mean use of processors by the busiest process of the generator"),
     "cpu.server": Figure("cores", "measured", "mean use of processors by the store, where it runs on this machine"),
     "cpu.idle": Figure("cores", "measured", "mean of the machine's cores that no process used in a load test"),
+    "cpu.others": Figure("cores", "measured", "mean of the cores that neither store nor generator used, and were busy"),
     "cpu.server_per_operation": Figure("s", "measured", "processor time of the store per operation"),
     "memory.server": Figure("bytes", "measured", "largest resident memory of the store in a load test"),
     "connections.max": Figure("", "measured", "most connections the generator held open at once"),

@@ -3,7 +3,9 @@
 Of a load test: the rate achieved in each open phase and over all levels of the sweep, median and 95th percentile of
 latency of each kind of request in open phases, and the rate a search found. Of a `run`: rows and objects a second, and
 PUT latency. All from the raw records; the arithmetic is `sim.measure.compare`. Rates and medians count; the 95th
-percentiles and the search's answer, which are known less well, can only add a regression.
+percentiles and the search's answer, which are known less well, can only add a regression. A load test that other work on
+the machine was in the way of (`sim.measure.bottleneck.disturbed`) can only look slower than it is: as the new side it
+is not accused, as the base it clears nobody.
 
 Not covered: runs of different scenarios or schedules, which are refused; what makes a run slower.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
-from sim.measure import compare, requests
+from sim.measure import bottleneck, compare, requests
 from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
 from sim.measure.loadtest import PhaseSummary
 from sim.measure.requests import KINDS, Part
@@ -61,6 +63,8 @@ def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
     quantities = _of_loads(sides) if first.load is not None else _of_runs(sides)
     comparisons = compare.compare(quantities, limit) if quantities else []
     comparisons += _searches(sides, limit)
+    base_disturbed, new_disturbed = (any(_disturbed(result) for _, result in side) for side in sides)
+    comparisons = [_undisturbed(one, base_disturbed, new_disturbed) for one in comparisons]
     return Compared(tuple(comparisons), compare.overall(comparisons), tuple(_notes(sides, every)))
 
 
@@ -201,6 +205,16 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     return [Comparison("load.sustainable_per_s", "requests/s", base, new, base / new, best, worst, judged, False)]
 
 
+def _disturbed(result: Result) -> bool:
+    return any(bottleneck.disturbed(phase.figures) for phase in (result.load.phases if result.load else ()))
+
+
+def _undisturbed(one: Comparison, base: bool, new: bool) -> Comparison:
+    """The comparison, or what is left of it when a side was disturbed, which can only have made that side slower."""
+    doubtful = (one.verdict == "regression" and new) or (one.verdict == "none" and base)
+    return replace(one, verdict="unknown") if doubtful else one
+
+
 def _raw(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
@@ -211,7 +225,12 @@ def _raw(path: Path) -> pa.Table:
 
 
 def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
-    notes = []
+    notes = [
+        f"{path}: other work on the machine was in the way; repeat it on a quiet one"
+        for side in sides
+        for path, result in side
+        if _disturbed(result)
+    ]
     if min(len(side) for side in sides) == 1:
         notes.append(
             "a side was run once only, so the spread between runs is not seen; repeat runs for a firmer verdict"

@@ -30,8 +30,10 @@ from sim.report.numbers import duration
 PURPLE: Final = "#CC79A7"
 ORANGE: Final = "#E69F00"
 SKY: Final = "#56B4E9"
+GREY: Final = "#8a97a4"
 COLOURS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _HEAT: Final = LinearSegmentedColormap.from_list("heat", ["#d6e9f6", "#4a97c9", "#0b4a75", "#e0a100", "#d55e00"])
+_MACHINE: Final = {bottleneck.IDLE: ":", bottleneck.OTHERS: "--"}
 _WINDOWS: Final = 150
 _PER_DECADE: Final = 12
 WIDTH: Final = 10.6
@@ -150,15 +152,16 @@ def heat(shown: Sequence[Lane]) -> str | None:
 def processes(shown: Sequence[Lane]) -> str | None:
     """Cores used by each process over time, a line at one core; None when nothing was sampled."""
     names = sorted({name for lane in shown for name in pc.unique(lane.resources["process"]).to_pylist()})
-    names.sort(key=lambda name: (name == bottleneck.IDLE, name != bottleneck.SERVER))
+    names.sort(key=lambda name: (name in _MACHINE, name != bottleneck.SERVER))
     if not names:
         return None
     with style("processes"):
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
         axes = figure.subplots()
-        colours = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, *["#8a97a4"] * 99)
+        colours = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, *[INK] * 99)
         for name, colour in zip(names, colours, strict=False):
-            look: Any = {"linestyle": ":"} if name == bottleneck.IDLE else {}
+            colour = GREY if name in _MACHINE else colour
+            look: Any = {"linestyle": _MACHINE[name]} if name in _MACHINE else {}
             for lane in shown:
                 at, cores = bottleneck.cores(lane.resources, name, lane.phase.started_ns)
                 inside = (at >= 0) & (at <= lane.length_s)
