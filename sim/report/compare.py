@@ -3,8 +3,8 @@
 Of a load test: the rate achieved in each open phase and over all levels of the sweep, median and 95th percentile of
 latency of each kind of request in open phases, and the rate a search found. Of a `run`: rows and objects a second, and
 PUT latency. All from the raw records; the arithmetic is `sim.measure.compare`. Rates and medians count; the 95th
-percentiles and the search's answer, which are known less well, can only add a regression. A load test that other work on
-the machine was in the way of (`sim.measure.bottleneck.disturbed`) can only look slower than it is: as the new side it
+percentiles and the search's answer, which are known less well, can only add a regression. A load test that had other
+work on the machine in its way (`sim.measure.bottleneck.disturbed`) can only look slower than it is: as the new side it
 is not accused, as the base it clears nobody.
 
 Not covered: runs of different scenarios or schedules, which are refused; what makes a run slower.
