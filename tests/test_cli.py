@@ -191,7 +191,7 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny:
 
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
 def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path, name: str) -> None:
-    (tmp_path / directory.SCENARIO_FILE).write_text("name: x")
+    (tmp_path / directory.SCENARIO_FILE).write_text(directory.MARK + "name: x")
     (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
     (tmp_path / "campaign.html").touch()
     with pytest.raises(directory.DirectoryError, match="--overwrite"):
@@ -232,6 +232,17 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
         assert done.said_once(str(place), "no run of windfleet", "--out"), done.err
     assert [path.name for path in folder.rglob("*")] == ["nodes", "letter.txt"]
     assert file.read_text() == "dear"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(tmp_path: Path, overwrite: bool) -> None:
+    """Its name is the one that a run gives to what it resolved; the file must not be lost to `--out` its own folder."""
+    (tmp_path / directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
+    (tmp_path / "truth").mkdir()
+    with pytest.raises(directory.DirectoryError, match="no run of windfleet"):
+        directory.make(tmp_path, overwrite, "name: y", 1)
+    assert (tmp_path / directory.SCENARIO_FILE).read_text() == "name: mine  # and what I thought of it"
+    assert (tmp_path / "truth").is_dir()
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:

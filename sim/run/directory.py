@@ -14,7 +14,9 @@ from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE
 
 SCENARIO_FILE: Final = "scenario.yaml"
-"""The resolved scenario: what ran, and the mark by which a directory is known to be a run."""
+"""The resolved scenario: what ran, and, with MARK as its first line, what a directory is known by to be a run."""
+MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in this directory.\n"
+"""People keep scenarios of their own under that name: a file without this line is theirs, and is never removed."""
 WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
 """A run that made none of these came to nothing, for want of a store say, and stands in nobody's way."""
 HEADROOM: Final = 1.2
@@ -29,33 +31,41 @@ class DirectoryError(Exception):
         self.environment = environment
 
 
-def make(path: Path, overwrite: bool, scenario_text: str, need_bytes: int) -> None:
-    """Make `path` with the scenario in it. Raises DirectoryError."""
+def make(path: Path, overwrite: bool, scenario_text: str, need_bytes: int, named_by: str = "--out DIR") -> None:
+    """Make `path` with the scenario in it; `named_by`: the option that names it. Raises DirectoryError."""
     try:
-        _clear(path, overwrite)
+        _clear(path, overwrite, named_by)
         path.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path).free
         if free < need_bytes * HEADROOM:
             raise DirectoryError(
                 f"{path}: the run will write about {need_bytes / 1e6:,.0f} MB and only {free / 1e6:,.0f} MB are free; "
-                "free some space, or name another disk with --out DIR",
+                f"free some space, or name another disk with {named_by}",
                 environment=True,
             )
-        (path / SCENARIO_FILE).write_text(scenario_text, encoding="utf-8")
+        (path / SCENARIO_FILE).write_text(MARK + scenario_text, encoding="utf-8")
     except OSError as error:
         raise DirectoryError(f"{path}: cannot make the run directory: {error.strerror}", environment=True) from error
 
 
-def _clear(path: Path, overwrite: bool) -> None:
+def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not path.is_dir() or not (path / SCENARIO_FILE).is_file():
-        raise DirectoryError(f"{path}: exists and is no run of windfleet; name another place with --out DIR")
+    if not path.is_dir() or not _is_run(path):
+        raise DirectoryError(f"{path}: exists and is no run of windfleet; name another place with {named_by}")
     if not overwrite and any((path / name).exists() for name in WORTH_KEEPING):
-        raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or name --out DIR")
+        raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or name {named_by}")
     for name in ("nodes", "truth", "lake", ".operations"):
         if (path / name).is_dir():
             shutil.rmtree(path / name)
     written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
     for name in (SCENARIO_FILE, *written, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        with (path / SCENARIO_FILE).open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except (FileNotFoundError, IsADirectoryError):
+        return False
