@@ -12,7 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import lake
 from pipeline.records import BUCKET_PREFIX, STAGES
+from pipeline.store import S3ObjectStore
 from sim.check import LakeReader
 from sim.cli import main
 from sim.demo import statistics, themes
@@ -166,11 +168,32 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "E-007" in capsys.readouterr().err
     assert main(["demo", "--to", "http://192.0.2.1:9000"]) == 3
     assert "--allow-remote" in capsys.readouterr().err
+    for place in ("http://", "s3://my-bucket/here"):
+        assert main(["demo", "--to", place]) == 2
+        assert "write for example http://127.0.0.1:4566" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--days", "²"]) == 2
+    assert "clock.duration" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
     assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2
-    assert "is no run of windfleet" in capsys.readouterr().err
+    assert "is no run of windfleet; name another place with --to DIR" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+def test_a_store_that_cannot_take_the_copy_is_told_before_anything_is_made(
+    tmp_path: Path, localstack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--to", "http://127.0.0.1:9"]) == 3
+    assert "No S3 answers" in capsys.readouterr().err
+    lake.ensure(localstack)
+    S3ObjectStore(localstack).create("expanso-databricks-validated", "validated/theirs", b"dear")
+    try:
+        assert main(["demo", "--to", localstack]) == 3
+        assert "already holds objects (expanso-databricks-validated/validated/theirs)" in capsys.readouterr().err
+    finally:
+        lake.remove(localstack, [("expanso-databricks-validated", "validated/theirs")])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_weibull_of_a_weibull() -> None:

@@ -25,6 +25,8 @@ FOLDER = Path("demo")
 def run(args: argparse.Namespace, console: Console) -> Dataset:
     """Make what the arguments ask for. Raises what `dataset.make` raises, and ScenarioError."""
     theme = themes.theme(args.theme)
+    if args.to is not None and "://" in args.to and not target.is_url(args.to):
+        raise DemoError(f"--to {args.to}: neither a folder nor an endpoint: it {target.NOT_A_URL}", INVALID)
     scenario = _loaded(theme, args)
     to_store = args.to is not None and target.is_url(args.to)
     out = Path(args.to) if args.to and not to_store else FOLDER / theme.name
@@ -47,7 +49,7 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
     """The story's events at the farms that take part, as `--set` has them. Raises DemoError."""
     without = "leave the story out with --set 'events=[]'"
     begins = max((event.from_s for event in events), default=0.0) / 86_400
-    if args.days is not None and args.days.isdigit() and int(args.days) <= begins:
+    if args.days is not None and args.days.isdecimal() and int(args.days) <= begins:
         most = f"begins after {begins:.1f} days; give it {math.ceil(begins) + 1} days or more"
         raise DemoError(f"--days {args.days}: the story of theme {theme.name} {most}, or {without}", INVALID)
     farms = args.farms.replace(" ", "").split(",") if args.farms else None

@@ -21,6 +21,8 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.ports import AlreadyExists, ObjectStore, StoreError
+from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.demo import assets, pictures, readings, readme, realism
 from sim.demo.dataset import Dataset, Layout
@@ -71,8 +73,10 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     layout = options.layout or ("turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm")
     lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
-        target.endpoint_of(options.upload)  # refuses what is not allowed before anything is made
-    directory.make(options.out, options.overwrite, scenario.text, round(planned.node_bytes + lake_bytes))
+        target.require_empty(options.upload)  # before minutes are spent on what has nowhere to go
+    need_bytes = round(planned.node_bytes + lake_bytes)
+    directory.make(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR")
+    (options.out / realism.FILE).unlink(missing_ok=True)  # of an earlier data set
     begun = time.perf_counter()
     made = Dataset(scenario, theme, options.out, layout, Record(workers=options.workers), options.command)
     try:
@@ -117,12 +121,26 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:
-    """A copy of the lake in the S3 that was named, object for object."""
+    """A copy of the lake in the S3 that was named, object for object. Raises DemoError when it cannot be whole."""
     with target.opened(options) as opened:
-        store = S3ObjectStore(opened.endpoint_url)
+        store = Retrying(S3ObjectStore(opened.endpoint_url))
         reader = target.Target(folder=made.folder / "lake").lake
         refs = reader.objects()
-        for ref, body in zip(refs, reader.read(refs), strict=True):
-            if body is not None:
-                store.create(ref.bucket, ref.key, body)
+        try:
+            for ref, body in zip(refs, reader.read(refs), strict=True):
+                if body is None:
+                    raise DemoError(f"{opened.endpoint_url}: the copy is not whole: {ref.name} is gone")
+                _copy(store, ref.bucket, ref.key, body)
                 progress.advance(1)
+        except StoreError as error:
+            fix = f"{made.folder} is, and its README says how to copy it"
+            raise DemoError(f"{opened.endpoint_url}: the copy is not whole: {error}; {fix}") from error
+
+
+def _copy(store: ObjectStore, bucket: str, key: str, body: bytes) -> None:
+    """Create the object; one that is there already is right if an answer was lost, and it is the same."""
+    try:
+        store.create(bucket, key, body)
+    except AlreadyExists:
+        if store.get(bucket, key)[0] != body:
+            raise

@@ -96,6 +96,24 @@ def endpoint_of(options: Options) -> str | None:
     return named
 
 
+def require_empty(options: Options) -> None:
+    """Raises StoreError or LakeError unless an endpoint that is named answers, and holds nothing in the six buckets or
+    may be emptied; for those who have much to do before they open it. Changes nothing."""
+    endpoint_url = endpoint_of(options)
+    if endpoint_url is not None:
+        held = lake.first_object(endpoint_url)
+        if not options.empty_lake:
+            _refuse_held(endpoint_url, held)
+
+
+def _refuse_held(endpoint_url: str, held: str | None) -> None:
+    if held is not None:
+        raise StoreError(
+            f"the lake at {endpoint_url} already holds objects ({held}); a run wants it empty: "
+            "--empty-lake empties the buckets that windfleet made"
+        )
+
+
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
     """Raises StoreError when faults of the wire are wanted before a store where they must not or cannot be."""
     if options.folder is not None:
@@ -155,12 +173,7 @@ def _prepared(target: Target, options: Options) -> Target:
     if options.empty_lake:
         lake.empty(url)
     lake.ensure(url)
-    held = lake.first_object(url)
-    if held is not None:
-        raise StoreError(
-            f"the lake at {url} already holds objects ({held}); a run wants it empty: "
-            "--empty-lake empties the buckets that windfleet made"
-        )
+    _refuse_held(url, lake.first_object(url))
     return target
 
 
