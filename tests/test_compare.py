@@ -32,6 +32,18 @@ load:
   schedule: [{schedule}]
   sweep: {{users: [1, 2, 4, 8], for: 6s}}
 """
+SEARCH = """
+schema_version: 1
+name: search
+seed: 7
+fleet: {preset: full, turbines: 50}
+clock: {start: 2024-01-15T00:00:00Z, duration: 10m}
+pipeline: {flush_every: 1m}
+load:
+  warm_up: 2s
+  search: {slo: [latency.flush.p95 <= 500ms], from: 20/s, to: 120/s, within: 10%, for: 12s, hold: 24s}
+  limits: {time: 2h}
+"""
 RAMP = "{kind: ramp, from: 10/s, to: 30/s, for: 31s}"
 
 
@@ -154,6 +166,23 @@ def test_load_runs_are_compared_from_their_records(tmp_path: Path, capsys: pytes
     assert "run once only" in said
     assert cli.main(["compare", str(slow), str(base)]) in (0, 6)  # the other way round it is an improvement
     assert cli.main(["compare", f"{base},{same}", str(slow)]) in (4, 6)  # a second base shows the spread
+
+
+def test_a_search_that_finds_no_rate_any_more_is_a_regression(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text(SEARCH)
+    of = load(path)
+    good, broken, worse = (
+        made(tmp_path / name, of, QueueEngine(capacity_per_s=capacity, think_s=0.02))
+        for name, capacity in (("a", 70.0), ("b", 15.0), ("c", 12.0))
+    )
+    assert cli.main(["compare", str(good), str(broken)]) == 4
+    assert "-> 0 requests/s, inf times slower" in capsys.readouterr().out
+    assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
+    assert cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6  # one run of two has none
+    assert cli.main(["compare", str(broken), str(good)]) == 0
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ from rich.text import Text
 
 from sim.measure import bottleneck, compare, requests
 from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
-from sim.measure.loadtest import PhaseSummary
+from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.requests import KINDS, Part
 from sim.report import numbers
 from sim.report.result import Result, ResultError, load
@@ -189,20 +189,31 @@ def _put_latency(path: Path, rank: float) -> Floats | None:
 
 
 def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
-    """The answers of searches: as wide as their brackets, over all runs of a side."""
-    found = [
-        [r.load.search for _, r in side if r.load and r.load.search and r.load.search.sustainable] for side in sides
-    ]
-    if not all(found):
+    """The answers of searches: as wide as their brackets, over all runs of a side.
+
+    A run whose search found no rate that held is not left out, as it may be the one that regressed: its rate lies
+    between 0 and the lowest that failed, and what then stays unknown counts.
+    """
+    found = [[r.load.search for _, r in side if r.load and r.load.search] for side in sides]
+    rates = [[search.sustainable or 0.0 for search in side] for side in found]
+    if not all(found) or not any(map(any, rates)):
         return []
     (low, high), (new_low, new_high) = (
-        (min(s.sustainable or 0.0 for s in side), max(s.failed_at or math.inf for s in side)) for side in found
+        (min(side), max(map(_failed, searches))) for side, searches in zip(rates, found, strict=True)
     )
-    base, new = (float(np.mean([s.sustainable for s in side])) for side in found)
-    worst = high / new_low if math.isfinite(high) else math.inf
+    base, new = (float(np.mean(side)) for side in rates)
+    worst = high / new_low if new_low and math.isfinite(high) else math.inf
     best = low / new_high
     judged = compare.verdict(best, worst, limit)
-    return [Comparison("load.sustainable_per_s", "requests/s", base, new, base / new, best, worst, judged, False)]
+    slowdown = base / new if new else math.inf
+    silent = not all(map(all, rates))
+    return [Comparison("load.sustainable_per_s", "requests/s", base, new, slowdown, best, worst, judged, silent)]
+
+
+def _failed(search: SearchFound) -> float:
+    """The lowest rate above the answer that a search saw fail; of a try without a verdict nothing is known."""
+    rates = (step.rate for step in search.steps if step.verdict == "fail" and step.rate > (search.sustainable or 0.0))
+    return min(rates, default=math.inf)
 
 
 def _disturbed(result: Result) -> bool:
