@@ -254,14 +254,14 @@ def test_more_users_than_file_descriptors_are_refused_with_the_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 1024))
-    assert problems(tmp_path, CONSTANT + "users: 961") == [
+    assert problems(tmp_path, CONSTANT + "users: 129") == [
         (
-            "8:10: load.users: 961 users in 1 process need 1,025 file descriptors each, and this system's hard limit "
-            "is 1,024; use at most 960 users, or more processes"
+            "8:10: load.users: 129 users in 1 process need 1,030 file descriptors each, and this system's hard limit "
+            "is 1,024; use at most 128 users, or more processes"
         ),
     ]
-    assert good(tmp_path, CONSTANT + "users: 960").users == 960
-    assert good(tmp_path, CONSTANT + "users: 1920\nprocesses: 2").users == 1920
+    assert good(tmp_path, CONSTANT + "users: 128").users == 128
+    assert good(tmp_path, CONSTANT + "users: 256\nprocesses: 2").users == 256
     assert problems(tmp_path, "sweep: {users: [1, 2, 3, 2000], for: 10s}")[0].startswith("7:28: load.sweep.users[3]")
 
 

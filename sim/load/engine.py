@@ -44,13 +44,10 @@ from sim.load.errors import EngineError, PlanError, TargetGone
 from sim.load.phase import DRAIN_S, Phase, PhaseRecord
 from sim.load.plan import ClientPlan, ran_out_path, read_started
 from sim.load.sampler import Sampler, port_of
-from sim.load.schedule import Limits
+from sim.load.schedule import FILES_PER_USER, FILES_SPARE, Limits
 from sim.load.watch import Watch
 
 POLL_S: Final = 0.25
-FILES_PER_USER: Final = 6
-"""One connection to each bucket's client."""
-FILES_SPARE: Final = 256
 GONE_AFTER: Final = 10
 """Failures in a row after which the target is asked whether it is there at all."""
 CONNECT_S: Final = 2.0
@@ -105,11 +102,11 @@ class Engine:
         self._late: set[Key] = set()
         self._number = 0
         self._closed_s = CLOSED_S
-        require_files(settings.users)
+        require_files(settings.users, settings.processes)
 
     def run(self, phase: Phase) -> PhaseRecord:
         """Raises EngineError, PlanError (out of `limits.bytes`), KeyboardInterrupt; `records` has what was done."""
-        require_files(phase.users or self.settings.users)
+        require_files(phase.users or self.settings.users, self.settings.processes)
         for _ in range(AGAIN):
             self._prepare(phase)
             record, ran_out = self._run(phase)
@@ -303,12 +300,12 @@ def require_there(endpoint_url: str) -> None:
         ) from error
 
 
-def require_files(users: int) -> None:
-    """Raise the soft limit of open files as far as so many users need. Raises PlanError."""
-    need = users * FILES_PER_USER + FILES_SPARE
+def require_files(users: int, processes: int = 1) -> None:
+    """Raise the soft limit of open files as far as a process's share of so many users needs. Raises PlanError."""
+    need = -(-users // processes) * FILES_PER_USER + FILES_SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and need > hard:
-        most = (hard - FILES_SPARE) // FILES_PER_USER
+        most = max(hard - FILES_SPARE, 0) // FILES_PER_USER * processes
         raise PlanError(
             f"load.users: {users:,} users need {need:,} open files, and this process may have {hard:,} (ulimit -Hn): "
             f"take at most {most:,} users, or raise the limit"

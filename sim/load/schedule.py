@@ -13,7 +13,24 @@ from sim.measure.requests import KINDS as REQUEST_KINDS
 from sim.measure.requests import RequestKind
 from sim.measure.thresholds import Expectation
 
-__all__ = ["KINDS", "REQUEST_KINDS", "Entry", "Limits", "Load", "RequestKind", "ScheduleKind", "Search", "Sweep"]
+__all__ = [
+    "FILES_PER_USER",
+    "FILES_SPARE",
+    "KINDS",
+    "REQUEST_KINDS",
+    "Entry",
+    "Limits",
+    "Load",
+    "RequestKind",
+    "ScheduleKind",
+    "Search",
+    "Sweep",
+]
+
+FILES_PER_USER: Final = 6
+"""Open files of a client process for each of its users: a connection to each bucket's client."""
+FILES_SPARE: Final = 256
+"""And for everything else."""
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,6 @@ class Watch:
             self._ended[ended["number"]] = True
         self._recent = np.concatenate((self._recent, ended))
 
-    @property
-    def all_done(self) -> bool:
-        """Of an open phase: every arrival was made and ended."""
-        return self._due is not None and bool(self._ended.all())
-
     def backlog(self, now_ns: int) -> int:
         """Requests that are due and have not started."""
         return 0 if self._due is None else int(np.count_nonzero((self._due <= now_ns) & ~self._begun))

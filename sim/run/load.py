@@ -69,7 +69,7 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
     if options.processes is not None:
         load = replace(load, processes=options.processes)
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
-    require_files(load.users)
+    require_files(load.users, load.processes)
     directory.make(options.out, options.overwrite, scenario.text, 0)
     shutil.rmtree(options.out / WORK, ignore_errors=True)
     fleet = fleet_of(scenario, load)

@@ -10,7 +10,7 @@ import resource
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sim.load.schedule import KINDS, ScheduleKind
+from sim.load.schedule import FILES_PER_USER, FILES_SPARE, KINDS, ScheduleKind
 from sim.measure.figures import LIVE
 from sim.measure.requests import KINDS as REQUESTS
 from sim.measure.thresholds import Expectation, parse
@@ -30,7 +30,6 @@ from sim.units import (
 from sim.yamlfile import suggestion
 
 LEVELS_MIN: Final = 4  # a fit of three parameters needs more points than parameters
-OWN_FILES: Final = 64  # file descriptors of a process beside one per user
 SETTINGS: Final = ("for", "rate", "from", "to", "rates", "each", "peak", "at", "lasts", "outage", "speed")
 _EXAMPLES: Final = {
     "for": "30s",
@@ -149,19 +148,20 @@ def _entry(data: dict[str, Any], entry: dict[str, Any], kind: ScheduleKind, i: i
 
 
 def _users(data: dict[str, Any], load: dict[str, Any]) -> Found:
-    """A user holds a connection, which is a file descriptor; the soft limit can be raised as far as the hard one."""
+    """A user holds connections, which are file descriptors; the soft limit can be raised as far as the hard one."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     processes = read(data, ("load", "processes"), parse_count) or 1
     paths: list[Path] = [("load", "users")]
     paths += [("load", "sweep", "users", j) for j in range(len(listed(load.get("sweep"), "users")))]
     for path in paths:
         users = read(data, path, parse_count)
-        most = (hard - OWN_FILES) * processes
+        most = max(hard - FILES_SPARE, 0) // FILES_PER_USER * processes
         if users and hard != resource.RLIM_INFINITY and users > most:
+            need = -(-users // processes) * FILES_PER_USER + FILES_SPARE
             message = (
                 f"{name(path)}: {users:,} users in {processes} process{'es' * (processes > 1)} need "
-                f"{-(-users // processes) + OWN_FILES:,} file descriptors each, and this system's hard limit is "
-                f"{hard:,}; use at most {max(most, 0):,} users, or more processes"
+                f"{need:,} file descriptors each, and this system's hard limit is "
+                f"{hard:,}; use at most {most:,} users, or more processes"
             )
             yield Finding(path, message)
     users = read(data, ("load", "users"), parse_count)
