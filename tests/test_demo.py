@@ -171,8 +171,11 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for place in ("http://", "s3://my-bucket/here"):
         assert main(["demo", "--to", place]) == 2
         assert "write for example http://127.0.0.1:4566" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--days", "²"]) == 2
-    assert "clock.duration" in capsys.readouterr().err
+    for days in ("²", ""):
+        assert main(["demo", "--to", str(tmp_path / "a"), "--days", days]) == 2
+        assert "clock.duration" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", ""]) == 2
+    assert "fleet.farms" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
     assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2

@@ -75,10 +75,10 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
 def overrides(args: argparse.Namespace) -> list[str]:
     """The arguments as `--set` has them."""
     settings = {
-        "fleet.farms": f"[{args.farms}]" if args.farms else None,
+        "fleet.farms": f"[{args.farms}]" if args.farms is not None else None,
         "fleet.turbines": args.turbines,
         "clock.start": args.start,
-        "clock.duration": f"{args.days}d" if args.days else None,
+        "clock.duration": f"{args.days}d" if args.days is not None else None,
         "clock.sample_every": args.sample_every,
         "seed": args.seed,
     }
