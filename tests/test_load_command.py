@@ -151,6 +151,7 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
         assert master.wait(120) == 0, master.text
         assert [one.wait(30), two.wait(30)] == [0, 0], (one.text, two.text)
         assert "joining phase 001-1-constant" in one.text
+    assert [path.name for path in (out / ".load").iterdir()] == ["crew.json"]  # no batches are left behind
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}

@@ -96,7 +96,9 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
             traceback.print_exc()
     finally:
         if options.awaited:
-            crew.dismiss(options.out / WORK)
+            crew.dismiss(options.out / WORK)  # in a file that joined workers still look for; the rest can go
+            for folder in ("batches", "phases"):
+                shutil.rmtree(options.out / WORK / folder, ignore_errors=True)
         else:
             shutil.rmtree(options.out / WORK, ignore_errors=True)
     around.total_s = time.perf_counter() - begun
