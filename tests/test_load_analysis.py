@@ -79,6 +79,25 @@ def test_what_still_waits_when_a_phase_is_given_up_counts_with_its_wait() -> Non
     assert found["load.requests"] < 60
 
 
+def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
+    """Frozen from 5 s, given up at 9: nothing started or ended in between, and all of it waited."""
+    done = QueueEngine(capacity_per_s=100, users=4).run(constant(10.0, 20.0))
+    table = done.requests
+    rows = np.arange(table.num_rows)
+    for name, kept in (("start", 54), ("end", 50)):
+        at = table.column_names.index(name)
+        column = pc.if_else(pa.array(rows < kept), table[name], pa.scalar(None, table[name].type))
+        table = table.set_column(at, table.schema.field(name), column)
+    outcome = np.where(rows < 50, "ok", np.where(rows < 54, "abandoned", "not-made"))
+    table = table.set_column(table.column_names.index("outcome"), "outcome", pa.array(outcome))
+    limit_ns = done.started_ns + 9_000_000_000
+    sampled = done.resources.filter(pc.less_equal(done.resources["time"].cast(pa.int64()), limit_ns))
+    found = figures.of([replace(done, requests=table, resources=sampled, stopped_early="p95 > 3s")])
+    assert found["load.offered_per_s"] == pytest.approx(10, rel=0.05)
+    assert found["latency.flush.p95"] == pytest.approx(3.5, abs=0.3)
+    assert found["load.backlog.max"] == pytest.approx(36, abs=3)
+
+
 def test_warm_up_is_left_out() -> None:
     engine = QueueEngine(capacity_per_s=1000, noise=0.01, frozen=(1.0, 3.0))
     record = engine.run(replace(constant(20, 20), warm_up_s=5.0))

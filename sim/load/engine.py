@@ -193,9 +193,12 @@ class Engine:
                 stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
                 raise
             finally:
-                lost = 0 if stopped else len(crew.lost())
+                lost, ended_ns = 0 if stopped else len(crew.lost()), plan.now_ns()
                 crew.end()
-                record = _record(phase, plan, folder, sampler.table(), stopped, lost)
+                resources = sampler.table()
+                if stopped:  # how long it takes to end the clients is no part of the phase
+                    resources = resources.filter(pc.less_equal(resources["time"].cast(pa.int64()), ended_ns))
+                record = _record(phase, plan, folder, resources, stopped, lost)
                 self.records.append(record)
                 self._sent += pc.sum(record.requests["bytes"]).as_py() or 0
         return record, ran_out_path(folder).exists()

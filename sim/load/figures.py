@@ -8,11 +8,13 @@ measured is absent. Names and meanings are in `sim.measure.figures`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sim.load.phase import PhaseRecord
 from sim.measure import bottleneck, requests
@@ -26,8 +28,16 @@ _QUARTERS: Final = 4
 def part(record: PhaseRecord) -> Part:
     """What counts of a phase: from the end of its warm-up to its last intended start, or to where it was stopped."""
     phase, made = record.phase, requests.read(record.requests, record.started_ns)
+    if record.stopped_early:  # before a store that stands still, nothing may have happened for long
+        made = replace(made, given_up_s=max(made.given_up_s, _watched_s(record)))
     to_s = min(phase.duration_s, made.given_up_s) if record.stopped_early else phase.duration_s
     return Part(made, phase.warm_up_s, to_s)
+
+
+def _watched_s(record: PhaseRecord) -> float:
+    """Until when the phase was sampled, each second, in seconds since its start."""
+    last = pc.max(record.resources["time"].cast(pa.int64())).as_py()
+    return 0.0 if last is None else float(last - record.started_ns) / 1e9
 
 
 def summary(record: PhaseRecord, kind: PhaseKind) -> PhaseSummary:
