@@ -23,7 +23,7 @@ from pipeline import lake
 from sim.cli import main
 from sim.run import directory
 
-SMALLER = ("--set", "clock.duration=1m", "--set", "fleet.farms=[G]", "--set", "expect=[]")
+SMALLER = tuple(f"--set={it}" for it in ("clock.duration=1m", "fleet.farms=[G]", "data_faults=[]", "expect=[]"))
 
 
 @pytest.fixture
@@ -173,7 +173,9 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     replaced = runs.quick(*arguments, "--overwrite")
     assert replaced.code == 0, replaced.text
     assert {path.name for path in (run / "nodes").iterdir()} == {"G"}
-    assert {path.name for path in (run / "truth").iterdir()} == {"faults-G.parquet", "states-G.parquet"}
+    assert {path.name for path in (run / "truth").iterdir()} == {
+        f"{kind}-G.parquet" for kind in ("faults", "operations", "states", "wear")
+    }
     assert not (run / "lake").exists()  # the saved lake was the earlier run's
     assert runs.result(run)["run"]["turbines"] == 2
     assert (run / "notes.txt").read_text() == "mine"

@@ -147,7 +147,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(run: Pa
         victim.write_bytes(b"this is no database" * 500)
     else:
         with sqlite3.connect(victim) as connection:
-            connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN rotor_rpm")
+            connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN status")
     done = runs.quick("verify", run)
     assert done.code == 6, done.text
     assert "\nUNKNOWN\n" in done.out

@@ -190,6 +190,7 @@ def test_a_store_that_cannot_take_the_copy_is_told_before_anything_is_made(
     assert main(["demo", "--to", "http://127.0.0.1:9"]) == 3
     assert "No S3 answers" in capsys.readouterr().err
     lake.ensure(localstack)
+    lake.empty(localstack)
     S3ObjectStore(localstack).create("expanso-databricks-validated", "validated/theirs", b"dear")
     try:
         assert main(["demo", "--to", localstack]) == 3

@@ -15,6 +15,7 @@ from sim.model import SimClock
 from sim.model.controller import FEATHER_DEG
 from sim.model.curve import Curve, left_of_scatter
 from sim.model.ice import rates
+from sim.model.north import North
 from sim.model.sample import longest, means
 from sim.model.sensor import SENSORS, bell, finer
 from sim.model.slow import Slow
@@ -390,11 +391,11 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
     return Vibration(FARM, 7, 1.0).level(rpm, calm + load, np.full(1, turbulence), calm, worn or wear(), frozen)[0]
 
 
-def test_machines_shake_more_and_less_for_an_hour():
+def test_machines_shake_more_and_less_for_minutes_and_an_hour():
     unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
-    assert 0.03 < unrest.std() < 0.07
+    assert 0.06 < unrest.std() < 0.09
     assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
-    assert np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] > 0.7
+    assert 0.4 < np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] < 0.85
 
 
 def test_healthy_machines_vibrate_in_zones_a_and_b():
@@ -428,6 +429,22 @@ def test_the_tower_is_felt_where_blades_pass_at_its_frequency():
     peak = share[1:-1][(slope[:-1] > 0) & (slope[1:] < 0)]
     assert len(peak) == 1
     assert peak[0] * kind.rated_rpm < kind.rotor_rpm_min
+
+
+# --- what machines believe --------------------------------------------------------------------------------------------
+
+
+def test_north_is_off_by_some_degrees_and_set_anew_now_and_then():
+    """Constant for months, then another (wind-up on Hill of Towie; FLASC): no drift, and the same for any cut."""
+    day = 24 * HOUR
+    north = North(FARM, 7, 600.0, START_S)
+    whole = north.read(0, 144 * 3 * 365)
+    steps = (np.diff(whole, axis=0) != 0).sum(axis=0)
+    assert ((steps >= 0) & (steps <= 5)).all()
+    assert steps.sum() >= 2
+    assert 1.0 < whole.std() < 6.0
+    cut = [np.broadcast_to(north.read(at, day), (day, N)) for at in range(0, len(whole) - day, day)]
+    assert np.array_equal(np.concatenate(cut), whole[: len(cut) * day])
 
 
 # --- samples and sensors ---------------------------------------------------------------------------------------------

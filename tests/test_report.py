@@ -16,6 +16,7 @@ import pytest
 from report_samples import failed, operations, passed, unknown
 from rich.console import Console
 
+from sim.chaos.faults import Fault
 from sim.report import accounting, html, junit, numbers
 from sim.report.result import Injected, Result, ResultError, load
 from sim.report.terminal import RunProgress, print_plan, print_summary
@@ -381,6 +382,7 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
         store_s=81.5,
         faults={"sensor.stuck": 0.031},
         cost_per_day=12.3456,
+        delivery=(Fault("store.outage", share=0.125, from_s=60.0, for_s=30.0, farms=("A", "B")),),
     )
     print_plan(console, plan)
     text = stream.getvalue()
@@ -396,6 +398,7 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     ):
         assert said in text
     assert "sensor.stuck 0.031 (expected)" in text
+    assert "store.outage, 12.5 % of calls, 1m to 1m30s, farm A B" in text
 
 
 @pytest.mark.parametrize(

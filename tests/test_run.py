@@ -103,7 +103,7 @@ def test_the_run_directory_holds_what_is_documented_and_nothing_else(run: Path) 
     turbines = [f"{farm}/{farm}-{n:03}" for farm, count in runs.TURBINES.items() for n in range(1, count + 1)]
     assert nodes == {f"{turbine}{suffix}" for turbine in turbines for suffix in (".db", ".json")}
     truth = {path.name for path in (run / "truth").iterdir()}
-    assert truth == {f"{kind}-{farm}.parquet" for kind in ("faults", "states") for farm in runs.TURBINES}
+    assert truth == {f"{kind}-{farm}.parquet" for kind in ("faults", "operations", "states", "wear") for farm in runs.TURBINES}
 
 
 def test_every_node_has_the_documented_table_and_ids_without_a_gap(run: Path, result: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def test_every_node_has_the_documented_table_and_ids_without_a_gap(run: Path, re
 
 def test_truth_names_rows_that_are_there_and_every_fault_that_was_asked_for(run: Path, result: dict[str, Any]) -> None:
     faults = pa.concat_tables(pq.read_table(path) for path in sorted((run / "truth").glob("faults-*.parquet")))
-    names = {"turbine_id", "kind", "channel", "from", "to", "first_id", "last_id", "rows", "detail"}
+    names = {"turbine_id", "kind", "channel", "from", "to", "first_id", "last_id", "rows", "offset_us", "detail"}
     assert set(faults.column_names) == names
     told = {entry["kind"]: (entry["injected"], entry["rows"]) for entry in result["truth"]}
     assert set(told) == {"sensor.stuck", "sensor.dropout", "sensor.spike", "row.late", "row.duplicate"}

@@ -297,3 +297,14 @@ def test_events_act_smoothly_within_their_time_and_farms(farms):
     assert (air.humidity[fog] > 0.99).all()
     assert (air.density[fog] > plain.density[fog]).all()
     assert np.ptp(air.direction[(second > 3600) & (second < 10_800)]) > 30
+
+
+def test_clear_days_have_a_course_and_overcast_ones_hardly_any():
+    """Daily ranges of temperature vary with cloud by factors (Dai, Trenberth and Karl 1999, J. Climate 12: cloud halves
+    them), fronts aside."""
+    air = Weather(FARMS["D"], 7).at(TIMES)
+    days = air.temperature[: len(TIMES) // 144 * 144].reshape(-1, 144)
+    summer = days[150:240]
+    reach = np.ptp(summer - np.linspace(0, 1, 144) * (summer[:, -1:] - summer[:, :1]), axis=1)  # less the day's trend
+    assert np.quantile(reach, 0.9) > 1.6 * np.quantile(reach, 0.1)
+    assert 5 < np.median(reach) < 16

@@ -38,6 +38,7 @@ from sim.model.controller import (
 )
 from sim.model.curve import Curve
 from sim.model.noise import Array, autoregress, blend
+from sim.model.north import North
 from sim.model.slow import Draws, Slow
 from sim.model.wear import Wear
 from sim.model.wind import WindPage
@@ -90,7 +91,7 @@ class Turbines:
         draw = seeds.rng(seed, "turbine", farm.farm_id)
         self.fine_pitch = draw.normal(0.0, 0.25, n)
         self._rated, self._rated_speed = draw.normal(1.0 - WANDER, 0.002, (2, n))
-        self._north = draw.normal(0.0, 3.0, n)
+        self._north = North(farm, seed, step_s, start_s)
         self._vane_gain = draw.uniform(0.75, 0.95, n)
         self._draw = draw.uniform(*STANDBY_DRAW, n)
         self._pumps = Slow(self.ice.every, np.zeros(n), self._pump)
@@ -161,7 +162,7 @@ class Turbines:
         seen = wind.direction - nacelle
         seen *= self._vane_gain
         seen += nacelle
-        seen += self._north
+        seen += self._north.read(first, count)
         return Machine(status, speed, pitch, power, load, read, seen, ice)
 
     def _average(self, wind: WindPage) -> tuple[Array, Array, Array, Array]:

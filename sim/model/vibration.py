@@ -9,8 +9,9 @@ Parts that do not know of each other add in squares:
   on the plateau;
 - worn bearings and teeth, with speed and load.
 
-What shakes a machine otherwise (sea, shear, temperature of the mounts) changes its level by some per cent over an
-hour.
+What shakes a machine otherwise (sea, shear, temperature of the mounts, gusts that strike it askew) changes its level by
+some per cent over minutes and hours, so that power and speed explain most of a ten-minute level, but not all. How much
+of the level comes with load, how much with speed, is each machine's own.
 
 Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
 boundary, the alarm of `pipeline.records`, some days before they fail.
@@ -20,7 +21,6 @@ Does not cover: spectra, accelerations, directions.
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
@@ -41,7 +41,9 @@ IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
-UNREST: Final = (0.05, 2400.0)  # share, memory s
+UNREST: Final = np.array([[0.045], [0.06]])  # shares
+UNREST_S: Final = (2400.0, 400.0)  # their memories
+BUILD: Final = (0.12, 0.12)  # std of a machine's level, and of its load's part
 TICK_S: Final = 240.0
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
@@ -53,20 +55,22 @@ class Vibration:
         kind = farm.turbine_type
         self._per_rpm = 1.0 / kind.rated_rpm
         draw = seeds.rng(seed, "vibration", farm.farm_id)
-        self._build = draw.lognormal(0.0, 0.12, farm.turbines).clip(0.75, 1.3)
+        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(0.75, 1.3)
         every = max(1, round(TICK_S / step_s))
-        self._keep = 1.0 - blend(every * step_s, UNREST[1])
-        self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), farm.turbines)
-        self._unrest = UNREST[0] * draw.standard_normal(farm.turbines)
-        self._slow = Slow(every, self._unrest, self._tick)
+        self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
+        self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
+        self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
+        self._slow = Slow(every, self._unrest.sum(axis=0), self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
+        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(0.7, 1.3)
         ratio = np.arange(int(1.3 * STEPS)) / (STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm)
         self._tower = (TOWER**2) / ((1.0 - ratio**2) ** 2 + (2.0 * DAMPING * ratio) ** 2)
 
     def _tick(self, tick: int) -> Array:
-        kick = UNREST[0] * math.sqrt(1.0 - self._keep**2)
-        self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick)
-        return self._unrest
+        kick = UNREST * np.sqrt(1.0 - self._keep**2)
+        self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick).reshape(self._unrest.shape)
+        level: Array = self._unrest.sum(axis=0)
+        return level
 
     def unrest(self, first: int, count: int, reads: Array) -> Array:
         """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
@@ -79,7 +83,7 @@ class Vibration:
         """(samples, turbines), without sensor noise. `turbulence` (samples,) intensity; `ice`: how much lies
         unevenly."""
         speed = rotor_rpm * self._per_rpm
-        level = LOAD * load
+        level = self._load * load
         level += SPEED * speed
         level *= self._build
         level *= (1.0 + TURBULENT * (turbulence - 0.1))[:, None]

@@ -10,7 +10,9 @@ up to the peak at some days (Van der Hoven 1957). The farm's seasons and days sc
 A front passes where a synoptic field crosses zero upwards: the wind rises before it, veers (backs in the south), the
 air cools by some degrees, pressure has its trough; downwards it goes back slowly. The field drifts with the westerlies,
 so the line reaches the eastern farm later. Temperature follows the flow of the day before (from the equator: warm), a
-field of its own, season and hour; density is that of moist air. Events `weather.*` of the scenario act on top.
+field of its own, season and hour; the day's course is that of its sky, from little under cloud to 1.6 times the
+usual under a clear one, which highs have more often; density is that of moist air. Events `weather.*` of the scenario
+act on top.
 
 Values are computed on an absolute grid of 10 minutes and interpolated; what is faster is `wind`'s.
 Does not cover: rain, radiation, vertical profiles, cyclones as objects, climate change.
@@ -40,6 +42,7 @@ VEER_DEG = 150.0  # of a storm, over its time, were it not weak at both ends
 KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
 FIRST, LAST = 5, 12
+CLOUD = range(5, 10)  # octaves of 5 h to 4 days
 FRONTAL = {8: 0.45, 9: 0.75, 10: 0.48}  # octaves of 1.8, 3.6 and 7.1 days make fronts
 WESTERLIES, TRADES = 11.0, -5.0  # m/s eastward, steering of mid latitudes and tropics
 SYNOPTIC_M = 600e3  # no pattern's correlation reaches farther
@@ -162,7 +165,7 @@ class Weather:
         return table
 
     def _fields(self, seconds: Array) -> dict[str, Array]:
-        """Normal fields at the farm: `east`, `north` flow, `front`, `pressure`, `airmass`, `unrest`."""
+        """Normal fields at the farm: `east`, `north` flow, `front`, `pressure`, `airmass`, `unrest`, `cloud`."""
         octaves = range(FIRST, LAST + 1)
         spectrum = {i: energy(SHORTEST_S * 2.0**i) for i in octaves}
         slow = {i: spectrum[i] for i in octaves if i >= 8}
@@ -175,6 +178,7 @@ class Weather:
             "pressure": slow,
             "airmass": slow,
             "unrest": fast,
+            "cloud": dict.fromkeys(CLOUD, 1.0),
         }
         total = {name: np.zeros_like(seconds) for name in shares}
         for i in octaves:
@@ -208,14 +212,17 @@ class Weather:
         speed += np.maximum(reduced - _ranks(climate)[0][-1], 0.0) * climate.mean_wind / 2.0
         turn = -1.0 if self._south else 1.0
         direction = np.mod(np.degrees(np.arctan2(-east, -north)) + turn * 28.0 * strength * behind, 360.0)
-        sun, neutral = _wave(hour, 13.5, 24.0), 1.0 / (1.0 + (speed / 10.0) ** 2)
+        clear = 1.0 / (1.0 + np.exp(2.0 * field["cloud"][own] - 1.0 * field["pressure"][own]))
+        sky = 0.4 + 1.2 * clear  # what it leaves of the day's course, mean 1
+        sun, neutral = _wave(hour, 13.5, 24.0) * sky, 1.0 / (1.0 + (speed / 10.0) ** 2)
         warm = sum((field["north"][back - lag : len(longer) - 1 - lag] for lag in lags), np.zeros_like(seconds)) / 2.0
         temperature = (
             climate.mean_temperature
             - climate.seasonal_temperature * _wave(month, climate.coldest_month, 12.0)
             + climate.diurnal_temperature
             * _wave(hour, 15.0, 24.0)
-            * (1.0 - 0.3 * _wave(month, 1.0, 12.0))
+            * sky
+            * (1.0 - 0.35 * _wave(month, 1.0, 12.0))
             * 2.0
             * neutral**0.5
             + climate.airmass_temperature
