@@ -103,7 +103,8 @@ def test_the_run_directory_holds_what_is_documented_and_nothing_else(run: Path) 
     turbines = [f"{farm}/{farm}-{n:03}" for farm, count in runs.TURBINES.items() for n in range(1, count + 1)]
     assert nodes == {f"{turbine}{suffix}" for turbine in turbines for suffix in (".db", ".json")}
     truth = {path.name for path in (run / "truth").iterdir()}
-    assert truth == {f"{kind}-{farm}.parquet" for kind in ("faults", "operations", "states", "wear") for farm in runs.TURBINES}
+    kinds = ("faults", "operations", "states", "wear")
+    assert truth == {f"{kind}-{farm}.parquet" for kind in kinds for farm in runs.TURBINES}
 
 
 def test_every_node_has_the_documented_table_and_ids_without_a_gap(run: Path, result: dict[str, Any]) -> None:
