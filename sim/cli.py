@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.command is _load and (args.worker == bool(args.scenario) or (args.worker and not args.out)):
         parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
+    if getattr(args, "expect_workers", None) and not args.master:
+        parser.error("--expect-workers goes with --master; --processes N forks so many client processes")
     overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
     args.replay = shlex.join([_program(), *arguments, *overwrite])
     for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
@@ -131,7 +133,7 @@ def _load(args: argparse.Namespace) -> int:
     scenario = load(args.scenario, args.set)
     store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
-    processes = args.expect_workers if args.master else args.processes
+    processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
     return load_test(scenario, options, _Console())
 
@@ -244,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
     load.add_argument("--processes", type=_positive, metavar="N", help="client processes (default: load.processes)")
     load.add_argument("--master", action="store_true", help="wait for client processes started with --worker")
-    load.add_argument("--expect-workers", type=_positive, default=1, metavar="N", help="with --master: so many (1)")
+    load.add_argument("--expect-workers", type=_positive, metavar="N", help="with --master: so many (1)")
     load.add_argument("--worker", action="store_true", help="be a client process of the master that runs in --out DIR")
     _store_arguments(load)
     load.set_defaults(command=_load)

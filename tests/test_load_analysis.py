@@ -22,6 +22,7 @@ from sim.load.search import HOLDS, STEPS_MAX, Searcher, judge
 from sim.measure import bottleneck, requests
 from sim.measure.loadtest import LoadTest, PhaseSummary, SearchFound
 from sim.measure.thresholds import Outcome, parse
+from sim.report import load_charts
 from sim.run.loadresult import decide
 
 NODES = Nodes(200, 60.0)
@@ -79,7 +80,7 @@ def test_what_still_waits_when_a_phase_is_given_up_counts_with_its_wait() -> Non
     assert found["load.requests"] < 60
 
 
-def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
+def given_up() -> PhaseRecord:
     """Frozen from 5 s, given up at 9: nothing started or ended in between, and all of it waited."""
     done = QueueEngine(capacity_per_s=100, users=4).run(constant(10.0, 20.0))
     table = done.requests
@@ -92,10 +93,23 @@ def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
     table = table.set_column(table.column_names.index("outcome"), "outcome", pa.array(outcome))
     limit_ns = done.started_ns + 9_000_000_000
     sampled = done.resources.filter(pc.less_equal(done.resources["time"].cast(pa.int64()), limit_ns))
-    found = figures.of([replace(done, requests=table, resources=sampled, stopped_early="p95 > 3s")])
+    return replace(done, requests=table, resources=sampled, stopped_early="p95 > 3s")
+
+
+def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
+    found = figures.of([given_up()])
     assert found["load.offered_per_s"] == pytest.approx(10, rel=0.05)
     assert found["latency.flush.p95"] == pytest.approx(3.5, abs=0.3)
     assert found["load.backlog.max"] == pytest.approx(36, abs=3)
+
+
+def test_reports_count_a_stopped_phase_as_its_figures_do() -> None:
+    record = given_up()
+    told = figures.summary(record, "open")
+    (lane,) = load_charts.lanes((told,), record.requests, record.resources)
+    shown = requests.figures([lane.part])
+    assert shown == {name: told.figures[name] for name in shown}
+    assert (told.to_s, told.duration_s) == (pytest.approx(9.0, abs=1.0), 20.0)
 
 
 def test_warm_up_is_left_out() -> None:
@@ -381,7 +395,7 @@ def test_a_schedule_ends_with_a_phase_that_was_stopped() -> None:
 
 
 def summary(**changed: object) -> PhaseSummary:
-    made = PhaseSummary("1-ramp", "open", 0, 20.0, 2.0, None, {"load.achieved_per_s": 20.0})
+    made = PhaseSummary("1-ramp", "open", 0, 20.0, 2.0, 20.0, 20.0, None, {"load.achieved_per_s": 20.0})
     return replace(made, **changed)  # type: ignore[arg-type]
 
 
@@ -399,6 +413,7 @@ UNSUSTAINED = SearchFound(("latency.flush.p95 <= 500ms",), (), None, None, "ran 
         (LoadTest((), (summary(stopped_early="errors"),)), [PASSED], None, ("fail", 4)),
         (LoadTest((), (summary(kind="step", stopped_early="errors"),)), [PASSED], None, ("pass", 0)),
         (LoadTest((), (summary(lost_workers=1),)), [PASSED], None, ("unknown", 6)),
+        (LoadTest((), (summary(),), complete=False), [PASSED], None, ("unknown", 6)),
         (LoadTest((), (summary(),), search=UNSUSTAINED), [PASSED], None, ("unknown", 6)),
         (
             LoadTest((), (summary(),), limit=bottleneck.Limit("generator", "")),

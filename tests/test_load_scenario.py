@@ -231,7 +231,7 @@ BAD = {
         "search: {slo: latency.flush.p95 <= 1s, from: 5/s, to: 9/s, within: 0.1%}",
         "7:70: load.search.within: finer than 1% drowns in noise, coarser than 50% says nothing",
     ),
-    "no users": (CONSTANT + "users: 0", "8:10: load.users: '0' times is never"),
+    "no users": (CONSTANT + "users: 0", "8:10: load.users: '0' is none at all"),
     "idle processes": (
         CONSTANT + "users: 2\nprocesses: 4",
         "9:14: load.processes: 4 processes for 2 users leave some idle",

@@ -76,7 +76,8 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
         target.require_empty(options.upload)  # before minutes are spent on what has nowhere to go
     need_bytes = round(planned.node_bytes + lake_bytes)
     directory.make(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR")
-    (options.out / realism.FILE).unlink(missing_ok=True)  # of an earlier data set
+    pictures.remove(options.out)  # of an earlier data set
+    (options.out / realism.FILE).unlink(missing_ok=True)
     begun = time.perf_counter()
     made = Dataset(scenario, theme, options.out, layout, Record(workers=options.workers), options.command)
     try:

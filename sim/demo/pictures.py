@@ -45,6 +45,13 @@ def draw(made: Dataset, farms: Sequence[FarmReadings]) -> list[str]:
     return list(drawn)
 
 
+def remove(folder: Path) -> None:
+    """What `draw` made there before, of whatever story."""
+    for name in ("fleet.png", "farm-*.png", "turbine-*.png"):
+        for path in folder.glob(name):
+            path.unlink()
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG without a date in it."""
     canvas: Any = FigureCanvasAgg(figure)

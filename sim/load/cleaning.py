@@ -1,15 +1,17 @@
 """Every key that a load test may have written, noted before the PUT goes out: all that its end removes.
 
 An answer that never came, a process that was killed: the object may be there all the same, and no record of what was
-done would name it.
+done would name it. A key at which something already was is taken back, so that what somebody else wrote stays, unless
+an earlier PUT of ours may have made it.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
-from pipeline.ports import ObjectStore
+from pipeline.ports import AlreadyExists, ObjectStore
 
 Key = tuple[str, str]
 """(bucket, key)"""
@@ -25,14 +27,24 @@ class Noting:
         self.get, self.list = store.get, store.list
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
-        os.write(self._file, f"{bucket}\t{key}\n".encode())
-        return self._store.create(bucket, key, body)
+        self._note("+", bucket, key)
+        try:
+            return self._store.create(bucket, key, body)
+        except AlreadyExists:
+            self._note("-", bucket, key)
+            raise
+
+    def _note(self, sign: str, bucket: str, key: str) -> None:
+        os.write(self._file, f"{sign}{bucket}\t{key}\n".encode())
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
         return self._store.replace(bucket, key, body, etag)  # it is there already
 
 
 def noted(folder: Path) -> set[Key]:
-    """All notes of a phase's folder."""
-    lines = [line for path in sorted(folder.glob("keys-*.tsv")) for line in path.read_text().splitlines()]
-    return {(bucket, key) for bucket, _, key in (line.partition("\t") for line in lines)}
+    """All keys of a phase's folder that were not taken back as often as they were noted."""
+    times: Counter[str] = Counter()
+    for path in sorted(folder.glob("keys-*.tsv")):
+        for line in path.read_text().splitlines():
+            times[line[1:]] += 1 if line[0] == "+" else -1
+    return {(bucket, key) for bucket, _, key in (note.partition("\t") for note, n in times.items() if n > 0)}

@@ -101,7 +101,7 @@ class Client:
             return self._flush(node, work) if REQUEST_KINDS[kind] == "flush" else self._read(REQUEST_KINDS[kind], node)
         except tuple(_ERRORS) as error:
             name = next(name for type_, name in _ERRORS.items() if isinstance(error, type_))
-            return Done(outcome=OUTCOMES.index(name), error=str(error))
+            return Done(outcome=OUTCOMES.index(name), size=_size(work) if work else 0, error=str(error))
 
     def _flush(self, node: int, work: Commit | None) -> Done:
         position = self._positions.get(node) or Position(Checkpoint(), None)
@@ -110,9 +110,8 @@ class Client:
         if not self._again:
             self._positions[node] = reached
             self._flushed[node] = self._flushed.get(node, 0) + 1
-        size = sum(len(item.body) for item in work.objects) + len(work.manifest)
         first_id = position.state.last_id
-        return Done(size=size, objects=len(work.objects) + 2, rows=work.state.last_id - first_id)
+        return Done(size=_size(work), objects=len(work.objects) + 2, rows=work.state.last_id - first_id)
 
     def _encode(self, node: int, position: Position) -> Commit:
         config, database = self._prepared.configs[node], self._prepared.databases[node]
@@ -136,6 +135,11 @@ class Client:
         bodies = [self._store.get(mine.bucket, key)[0] for key in (keys[at:] + keys[:at])[:SCAN_OBJECTS]]
         rows = sum(_rows(body) for body in bodies)
         return Done(size=sum(map(len, bodies)), objects=len(bodies), rows=rows)
+
+
+def _size(work: Commit) -> int:
+    """Bytes of a flush: what one that failed has sent at most."""
+    return sum(len(item.body) for item in work.objects) + len(work.manifest)
 
 
 def _rows(body: bytes) -> int:

@@ -31,7 +31,8 @@ GUESS: Final = 0.6
 
 @dataclass
 class Course:
-    """`generator_per_s`: of the generator before a null store, None when it was not measured. `notes`: for people."""
+    """`generator_per_s`: of the generator before a null store, None when it was not measured. For people: `left_out`,
+    what of the plan was not done, and other `notes`."""
 
     load: Load
     seed: int
@@ -39,6 +40,7 @@ class Course:
     generator_per_s: float | None = None
     records: list[tuple[PhaseRecord, PhaseKind]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     searched: SearchFound | None = None
 
     def run(self, engine: Engine, left_s: Callable[[], float], tell: Callable[[PhaseRecord], None]) -> None:
@@ -55,13 +57,13 @@ class Course:
                 left = len(self.load.schedule) - number
                 if left:
                     many = "phase of the schedule was" if left == 1 else "phases of the schedule were"
-                    self.notes.append(f"{left} more {many} not run.")
+                    self.left_out.append(f"{left} more {many} not run.")
                 break
         if self.load.sweep is not None:
             levels = self.load.sweep
             sweep.run(engine, levels, self.load.warm_up_s, self.load.stop_when, left_s, lambda r: keep(r, "closed"))
             if (run := len(self._of("closed"))) < len(levels.users):
-                self.notes.append(f"The sweep ended after {run} of {len(levels.users)} levels.")
+                self.left_out.append(f"The sweep ended after {run} of {len(levels.users)} levels.")
         if self.load.search is not None:
             searcher = Searcher(
                 engine,
@@ -92,7 +94,8 @@ class Course:
             search=self.searched,
             limit=self.limit(),
             generator_per_s=self.generator_per_s,
-            notes=(*self.notes, *_disturbed(phases)),
+            notes=(*self.left_out, *self.notes, *_disturbed(phases)),
+            complete=not self.left_out,
         )
 
     def figures(self) -> dict[str, float]:

@@ -113,9 +113,13 @@ def join(awaited: Path, say: Any) -> None:
     try:
         while True:
             call = _read(awaited / _CALL)
+            if call is not None and not _alive(call["pid"]):  # of a master of old, or of ours
+                call = None
+                if seen:
+                    return
             if call is None and time.monotonic() > give_up:
                 raise EngineError(f"{awaited}: no `windfleet load --master` has called for workers here")
-            if call is not None and not (call["phase"] and _alive(call["pid"])):
+            if call is not None and not call["phase"]:
                 return
             if call is not None and call["phase"] != seen:
                 if process is not None:

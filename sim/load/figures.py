@@ -8,7 +8,6 @@ measured is absent. Names and meanings are in `sim.measure.figures`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -27,9 +26,8 @@ _QUARTERS: Final = 4
 
 def part(record: PhaseRecord) -> Part:
     """What counts of a phase: from the end of its warm-up to its last intended start, or to where it was stopped."""
-    phase, made = record.phase, requests.read(record.requests, record.started_ns)
-    if record.stopped_early:  # before a store that stands still, nothing may have happened for long
-        made = replace(made, given_up_s=max(made.given_up_s, _watched_s(record)))
+    phase = record.phase
+    made = requests.read(record.requests, record.started_ns, _watched_s(record) if record.stopped_early else 0.0)
     to_s = min(phase.duration_s, made.given_up_s) if record.stopped_early else phase.duration_s
     return Part(made, phase.warm_up_s, to_s)
 
@@ -42,13 +40,15 @@ def _watched_s(record: PhaseRecord) -> float:
 
 def summary(record: PhaseRecord, kind: PhaseKind) -> PhaseSummary:
     """One phase, with its figures."""
-    phase = record.phase
+    phase, counted = record.phase, part(record)
     return PhaseSummary(
         name=phase.name,
         kind=kind,
         started_ns=record.started_ns,
         duration_s=phase.duration_s,
         warm_up_s=phase.warm_up_s,
+        to_s=counted.to_s,
+        given_up_s=counted.requests.given_up_s,
         users=phase.users,
         figures=of([record]),
         stopped_early=record.stopped_early,
@@ -61,7 +61,7 @@ def of(records: Sequence[PhaseRecord]) -> dict[str, float]:
     if not records:
         return {}
     parts = [part(record) for record in records]
-    found = requests.figures(parts) | _processes(records)
+    found = requests.figures(parts) | _processes(records, parts)
     if (drift := requests.drift(parts[-1])) is not None and len(parts) == 1:
         found["load.drift"] = drift
     found["load.workers_lost"] = float(sum(record.lost_workers for record in records))
@@ -126,17 +126,16 @@ def _of_search(search: SearchFound) -> dict[str, float]:
     return {} if search.sustainable is None else {"load.sustainable_per_s": search.sustainable}
 
 
-def _processes(records: Sequence[PhaseRecord]) -> dict[str, float]:
+def _processes(records: Sequence[PhaseRecord], parts: Sequence[Part]) -> dict[str, float]:
     """Of the processes, over the counted spans of all phases: means weighted by time, largest values, cost per call."""
     found: dict[str, float] = {}
     weights = total_s = server_s = 0.0
     operations = 0
-    for record in records:
-        from_ns = record.started_ns + round(record.phase.warm_up_s * 1e9)
-        to_ns = record.started_ns + round(record.phase.duration_s * 1e9)
+    for record, counted in zip(records, parts, strict=True):
+        from_ns, to_ns = (record.started_ns + round(at * 1e9) for at in (counted.from_s, counted.to_s))
         usages = bottleneck.usage(record.resources, from_ns, to_ns)
         one = bottleneck.figures(usages)
-        span_s = record.phase.duration_s - record.phase.warm_up_s
+        span_s = counted.length_s
         for name, value in one.items():
             before = found.get(name, 0.0)
             found[name] = before + value * span_s if name.startswith("cpu.") else max(before, value)

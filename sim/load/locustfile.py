@@ -8,8 +8,8 @@
 
 The web interface listens on http://127.0.0.1:8089 only. A start there runs the scenario's whole open schedule once;
 where the scenario has none, every user makes one request after the other until it is stopped. The number of users is
-the cap on requests under way. Batches are made before the web interface comes up. The lake must be empty at first, in
-buckets that windfleet made; each start removes what the last one wrote.
+the cap on requests under way. Batches are made before the web interface comes up. The lake must be empty at first; each
+start removes what the last one wrote.
 
 `--processes` and `--master` want as many workers as were said (`--expect-workers`): the nodes are shared out among
 them. Response times are latencies from the intended start. What is not covered by hand: the verdict, the report,

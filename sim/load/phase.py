@@ -36,7 +36,7 @@ REQUESTS: Final = pa.schema(
         pa.field("intended_start", _TIME),
         pa.field("start", _TIME),  # null: never made
         pa.field("end", _TIME),  # null: never made, or under way when the phase was ended
-        pa.field("bytes", pa.int64()),  # sent by a flush, received by a read
+        pa.field("bytes", pa.int64()),  # sent by a flush (at most, when it failed), received by a read
         pa.field("objects", pa.int32()),  # created by a flush (manifest and checkpoint included); listed or read
         pa.field("rows", pa.int64()),  # of the batch, or decoded by a scan
         pa.field("outcome", pa.string()),  # one of OUTCOMES
@@ -57,8 +57,9 @@ OUTCOMES: Final = (
     "abandoned",  # under way when the phase was ended; end is null
     "not-made",  # due or not, it was never started: phase stopped early, drain time over, worker lost; start is null
 )
-"""What became of a request. All but `ok` are errors; `abandoned` and `not-made` have no latency, so a percentile of a
-phase that has many of them says too little: `load.errors` counts the first seven, and not-made is told beside it."""
+"""What became of a request. All but `ok` are errors. `abandoned` and `not-made` have no end; where they were due, they
+count in percentiles with the time they had waited when the phase was given up. `load.errors` counts those that were
+started and are not `ok`, `load.not_made` the others."""
 
 RESOURCES: Final = pa.schema(
     [

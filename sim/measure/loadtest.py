@@ -19,7 +19,8 @@ StepVerdict = Literal["pass", "fail", "unknown"]
 class PhaseSummary:
     """One phase. `kind`: open (of the schedule), closed (a level of the sweep), step and hold (of the search).
 
-    `started_ns`: of its second 0, since 1970; `figures`: over `warm_up_s` to `duration_s`.
+    `started_ns`: of its second 0, since 1970. `figures`: over `warm_up_s` to `to_s`, which is `duration_s` unless it
+    was stopped early. `given_up_s`: when nothing was awaited any more.
     """
 
     name: str
@@ -27,6 +28,8 @@ class PhaseSummary:
     started_ns: int
     duration_s: float
     warm_up_s: float
+    to_s: float
+    given_up_s: float
     users: int | None
     figures: dict[str, float]
     stopped_early: str | None = None
@@ -88,7 +91,8 @@ class SearchFound:
 
 @dataclass(frozen=True)
 class LoadTest:
-    """All of it. `plan`: what was asked, in lines; `generator_per_s`: before a null store."""
+    """All of it. `plan`: what was asked, in lines; `generator_per_s`: before a null store; `complete`: nothing of the
+    plan was left out."""
 
     plan: tuple[str, ...]
     phases: tuple[PhaseSummary, ...] = ()
@@ -97,3 +101,4 @@ class LoadTest:
     limit: Limit | None = None
     generator_per_s: float | None = None
     notes: tuple[str, ...] = field(default=())
+    complete: bool = True

@@ -100,15 +100,18 @@ class Part:
         return max(self.to_s - self.from_s, 1e-9)
 
 
-def read(table: pa.Table, started_ns: int) -> Requests:
-    """A table with the columns of requests.parquet, of one phase that began at `started_ns` (ns since 1970)."""
+def read(table: pa.Table, started_ns: int, watched_s: float = 0.0) -> Requests:
+    """A table with the columns of requests.parquet, of one phase that began at `started_ns` (ns since 1970).
+
+    `watched_s`: until when the phase waited at least: before a store that stands still, nothing may happen for long.
+    """
     intended, start, end = (_seconds(table[name], started_ns) for name in ("intended_start", "start", "end"))
     happened = np.concatenate((start, end))
     last = float(np.nanmax(happened)) if np.any(~np.isnan(happened)) else 0.0
     kind = np.asarray(table["kind"].to_pylist(), dtype=np.str_)
     ok = np.asarray(pc.equal(table["outcome"], OK).to_numpy(), dtype=np.bool_)
     rows = np.asarray(table["rows"].fill_null(0).to_numpy(), dtype=np.int64)
-    return Requests(kind, intended, start, end, ok, rows, last)
+    return Requests(kind, intended, start, end, ok, rows, max(last, watched_s))
 
 
 def _seconds(column: pa.ChunkedArray, started_ns: int) -> Floats:

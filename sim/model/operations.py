@@ -54,7 +54,6 @@ BEYOND_S: Final = 14 * DAY  # the calendar goes on behind the run's end
 
 RESET_S: Final = (480.0, 1.2)  # median, spread of the logarithm: until the machine, or somebody afar, has reset it
 RESET_WORKS: Final = 0.8
-RESETS: Final = 3
 TRIPS_AGAIN_S: Final = 600.0  # mean
 RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
 PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity

@@ -113,8 +113,8 @@ def _phases(result: Result) -> dict[str, PhaseSummary]:
 
 
 def _part(table: pa.Table, phase: PhaseSummary) -> Part:
-    made = requests.read(table.filter(pc.equal(table["phase"], phase.name)), phase.started_ns)
-    return Part(made, phase.warm_up_s, phase.duration_s)
+    made = requests.read(table.filter(pc.equal(table["phase"], phase.name)), phase.started_ns, phase.given_up_s)
+    return Part(made, phase.warm_up_s, phase.to_s)
 
 
 def _edges(part: Part) -> Floats:
@@ -246,6 +246,13 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
         notes.append(
             "a side was run once only, so the spread between runs is not seen; repeat runs for a firmer verdict"
         )
+    for side in sides:
+        for path, result in side:
+            for phase in result.load.phases if result.load else ():
+                if phase.kind in ("open", "closed") and phase.stopped_early:
+                    notes.append(f"{path}: phase {phase.name} was stopped early: {phase.stopped_early}")
+            if result.load and (lost := sum(phase.lost_workers for phase in result.load.phases)):
+                notes.append(f"{path}: {lost} load generator{'s' * (lost > 1)} died on the way")
     if len({result.environment.get("machine") for result in every}) > 1:
         notes.append("the runs were made on different machines")
     if len({result.load.plan for result in every if result.load}) > 1:

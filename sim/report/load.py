@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sim.measure import latency
 from sim.measure.figures import FIGURES
-from sim.measure.requests import KINDS, Part, figures, samples
+from sim.measure.requests import KINDS, figures, samples
 from sim.measure.usl import Fit, Interval
 from sim.report import load_charts, load_curves, numbers
 from sim.report.load_charts import Lane
@@ -131,7 +131,7 @@ def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
 
 def kinds(shown: list[Lane]) -> list[KindRow]:
     """A row per kind of request that was made."""
-    parts = [Part(lane.requests, lane.phase.warm_up_s, lane.phase.duration_s) for lane in shown]
+    parts = [lane.part for lane in shown]
     found = figures(parts) if parts else {}
     rows = []
     for kind in KINDS:

@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter
 
 from sim.measure import bottleneck, requests
 from sim.measure.loadtest import PhaseSummary
-from sim.measure.requests import Requests
+from sim.measure.requests import Part, Requests
 from sim.report.charts import BLUE, GREEN, INK, VERMILLION, style, svg
 from sim.report.numbers import duration
 
@@ -50,14 +50,19 @@ class Lane:
     requests: Requests
     resources: pa.Table
 
+    @property
+    def part(self) -> Part:
+        """What counts of it."""
+        return Part(self.requests, self.phase.warm_up_s, self.phase.to_s)
+
 
 def lanes(phases: Sequence[PhaseSummary], made: pa.Table, resources: pa.Table) -> list[Lane]:
     """The phases end to end, each for as long as anything happened. Tables: requests.parquet, resources.parquet."""
     begin_s, found = 0.0, []
     times = resources["time"].cast(pa.int64()).to_numpy()
     for phase in phases:
-        mine = requests.read(made.filter(pc.equal(made["phase"], phase.name)), phase.started_ns)
-        length_s = max(phase.duration_s if phase.stopped_early is None else 0.0, mine.given_up_s, 1.0)
+        mine = requests.read(made.filter(pc.equal(made["phase"], phase.name)), phase.started_ns, phase.given_up_s)
+        length_s = max(phase.to_s, mine.given_up_s, 1.0)
         at = (times - phase.started_ns) / 1e9
         samples = resources.filter(pa.array((at >= -1.0) & (at <= length_s + 1.0)))
         found.append(Lane(phase, begin_s, length_s, mine, samples))

@@ -20,7 +20,7 @@ from sim.report.numbers import decimal, duration
 
 def percentiles(shown: Sequence[Lane]) -> str | None:
     """Latency (solid) and service time (dashed) of each kind at each percentile; the axis gives each nine a decade."""
-    parts = [requests.Part(lane.requests, lane.phase.warm_up_s, lane.phase.duration_s) for lane in shown]
+    parts = [lane.part for lane in shown]
     inside = [(part.requests, part.intended_inside) for part in parts]
     with style("percentiles"):
         figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")

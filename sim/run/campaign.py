@@ -111,7 +111,7 @@ def replay(scenario: Scenario, line: Line, command: str, console: Console) -> in
         outcome = run_once(world, clean, line)
         _tell(outcome, say)
         if not outcome.broken:
-            return PASS if outcome.fired or not line.items else UNKNOWN
+            return PASS if outcome.fired else UNKNOWN
         line, outcome = shrink(world, clean, outcome, line)
         say("smallest schedule that still fails:")
         _tell(outcome, say)
@@ -218,8 +218,12 @@ def _sum(
     grey = sum(cell.state == "unknown" for cell in result.matrix)
     if tally.broken or result.oracle == "fail":
         result.exit_code = LAKE_WRONG
-        wrong = f"{tally.failed:,} of {tally.runs:,} runs broke an invariant." if tally.broken else ""
-        result.sentence = wrong or "The oracle finds the lake wrong, without any fault."
+        if tally.failed:
+            result.sentence = f"{tally.failed:,} of {tally.runs:,} runs broke an invariant."
+        elif tally.broken:
+            result.sentence = f"{tally.broken['not.deterministic']:,} of {again:,} repeated runs came out differently."
+        else:
+            result.sentence = "The oracle finds the lake wrong, without any fault."
     elif grey or result.oracle != "pass":
         result.exit_code = UNKNOWN
         result.sentence = f"No run of {tally.runs:,} broke an invariant, but " + (
@@ -254,7 +258,7 @@ def _figures(tally: _Tally, single: int, again: int, wall_s: float) -> dict[str,
         "recovery.max": Figure(max(tally.recovery_s, default=None), "s", "modelled", "the longest such spell"),
         "writes.per_object": counted(sums["puts"] / max(sums["objects"] + sums["committed"], 1), "puts per object"),
         "writes.per_object.max": counted(tally.amplification, "the same in the worst run"),
-        "failure.bound": counted(3 / n if n and not tally.failed else None, "95 % bound per random run, 3/n"),
+        "failure.bound": counted(3 / n if n and not broken else None, "95 % bound per random run, 3/n"),
         "time.runs": Figure(wall_s, "s", "measured", "wall time of all runs"),
         "throughput.runs_per_s": Figure((tally.runs + again) / max(wall_s, 1e-9), "runs/s", "measured", "all workers"),
     }

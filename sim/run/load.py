@@ -1,7 +1,8 @@
 """One load test from scenario to report: directory, store, batches, calibration, the course of phases, result.
 
 Whatever happens, the raw record so far (requests, operations, resources of every phase) stays in the run directory, a
-result.json says how far it came, no process is left, and the store holds nothing that the test wrote.
+result.json says how far it came, no process is left, and the store holds nothing that the test wrote, unless
+it did not answer any more.
 
 `--master` waits for workers that are started elsewhere on this machine (`--worker`); otherwise clients are forked.
 """

@@ -89,7 +89,7 @@ def decide(
         return "fail", THRESHOLD
     lost = any(phase.lost_workers for phase in test.phases)
     unconfirmed = test.search is not None and test.search.sustainable is None
-    if lost or unconfirmed or any(outcome.passed is None for outcome in outcomes):
+    if lost or unconfirmed or not test.complete or any(outcome.passed is None for outcome in outcomes):
         return "unknown", UNKNOWN
     return "pass", PASS
 

@@ -115,7 +115,7 @@ def _delivery(text: str) -> str:
 
 def _often(text: str) -> int:
     if (count := parse_count(text)) == 0:
-        raise ValueError("'0' times is never; write 1 or more, or remove the fault")
+        raise ValueError("'0' is none at all; write 1 or more, or remove the entry")
     return count
 
 
