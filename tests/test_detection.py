@@ -188,6 +188,18 @@ def test_what_the_lake_says_beside_a_stopped_machine_is_no_false_alarm(tmp_path,
     assert "detection.recall" not in verdict.figures  # nothing was injected
 
 
+@pytest.mark.parametrize(
+    ("kind", "row", "broken", "other"),
+    [("sensor.dropout", 40, "power_output", "rotor_rpm"), ("sensor.spike", 100, "wind_speed", "blade_pitch")],
+)
+def test_what_one_channel_broke_does_not_tell_of_a_fault_of_another(tmp_path, kind, row, broken, other):
+    figures = scored(judged(tmp_path, [fault("A-001", kind, other, row, row)], []))
+    assert (figures["recall"], figures["precision"]) == (0.0, 0.0)
+    (tmp_path / "same").mkdir()
+    figures = scored(judged(tmp_path / "same", [fault("A-001", kind, broken, row, row)], []))
+    assert figures["recall"] == 1.0
+
+
 def test_only_the_latest_revision_of_a_window_counts(tmp_path):
     """Revision 0 of the window that a late row changed has an alarm which revision 1 took back."""
     early = AGGREGATED.replace("718-800", "448-537")

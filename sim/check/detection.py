@@ -3,9 +3,10 @@
 An alarm is one signal in one window of one turbine. A signal is an anomaly kind that the window's latest revision in
 the lake carries, or a rule that put rows of that window into quarantine. A fault is found when an alarm of a signal
 that this fault can cause (`signals`) falls on it: the window overlaps the time of the fault [from, to), or the
-quarantined rows lie in it, by time or by id. While a node's clock is wrong, what happens to its turbine is told under
-another time: that time counts as well. An alarm on which no such fault falls is false: precision is the share of alarms
-that are not.
+quarantined rows lie in it, by time or by id; rows quarantined for `null` or `range` tell of a fault of the channel that
+is null or out of its range in them, of no other. While a node's clock is wrong, what happens to its turbine is told
+under another time: that time counts as well. An alarm on which no such fault falls is false: precision is the share of
+alarms that are not.
 
 Recall is the share of faults found, of those that altered a row and that some signal could tell (`DATA_FAULTS`). A
 spike, drift, bias, sentinel or unit that stays within limits and under alarms does count: it is missed, and recall says
@@ -38,7 +39,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.records import ANOMALIES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
+from pipeline.records import ANOMALIES, CHANNEL_NAMES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
 from sim.check.canon import NULL, Ints, integers, one
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
@@ -227,8 +228,8 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 @dataclass(frozen=True)
 class Alarms:
     """All alarms of a share, arrays of shape (alarms,): index of the node, of the signal in `SIGNALS`, first and last
-    moment it is about, the moment from which it is known (us), and the lowest and highest id of the quarantined rows
-    (of an anomaly: 0 and -1, no id)."""
+    moment it is about, the moment from which it is known (us), the lowest and highest id of the quarantined rows (of an
+    anomaly: 0 and -1, no id), and the channels that broke the rule, a bit each as in `CHANNELS` (0: it names none)."""
 
     owner: Ints
     signal: Ints
@@ -237,6 +238,7 @@ class Alarms:
     known: Ints
     first_id: Ints
     last_id: Ints
+    channels: Ints
 
 
 def score(
@@ -259,6 +261,9 @@ def score(
         mine = alarms.owner == owner
         if can is not None:
             mine &= np.isin(alarms.signal, [SIGNALS.index(signal) for signal in can])
+        if can is not None and event["channel"] in CHANNEL_NAMES:
+            bit = 1 << CHANNEL_NAMES.index(event["channel"])
+            mine &= (alarms.channels == 0) | ((alarms.channels & bit) != 0)
         known = np.full(len(true), _NEVER)  # in true time
         for begin, end, late_us in _told_as(event, wrong_clocks.get(event["turbine_id"], [])):
             at = mine & (alarms.first < end) & (alarms.last >= begin)
@@ -313,7 +318,7 @@ def _anomalies(aggregated: StageRows, owner: Ints) -> Alarms:
     signal = np.asarray(named, dtype=np.int64)
     of, signal = of[signal >= 0], signal[signal >= 0]
     none = np.zeros(len(of), dtype=np.int64)
-    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of], none, none - 1)
+    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of], none, none - 1, none)
 
 
 def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Alarms:
@@ -341,4 +346,18 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Al
     at = rows[starts]
     ids = number[rows]
     lowest, highest = (extreme.reduceat(ids, starts) if len(starts) else ids for extreme in (np.minimum, np.maximum))
-    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at], lowest, highest)
+    broke = _broke(table, signal)[rows]
+    channels = np.bitwise_or.reduceat(broke, starts) if len(starts) else broke
+    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at], lowest, highest, channels)
+
+
+def _broke(table: pa.Table, signal: Ints) -> Ints:
+    """Which channels of each quarantined row break the rule that it is quarantined for, a bit each, (rows,)."""
+    found = np.zeros(len(signal), dtype=np.int64)
+    null, outside = (signal == SIGNALS.index(rule) for rule in ("null", "range"))
+    for i, channel in enumerate(CHANNELS):
+        column = one(table.column(channel.name))
+        value = np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan), dtype=np.float64)
+        breaks = (null & np.isnan(value)) | (outside & ((value < channel.low) | (value > channel.high)))
+        found |= breaks.astype(np.int64) << i
+    return found
