@@ -47,7 +47,8 @@ _OUTCOMES: dict[type[StoreError], str] = {
 class Retrying:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
-    `record` is called with each Operation, from the thread that made it; `sleep` with seconds to wait.
+    `record` is called with each Operation, from the thread that made it; `sleep` with seconds to wait. `now_ns`: the
+    clock of operations, ns since 1970.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Retrying:
         record: Callable[[Operation], None] | None = None,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = store
         self._record = record
         self._attempts = attempts
         self._sleep = sleep
+        self._now_ns = now_ns
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         return self._run("put", bucket, key, len(body), lambda: self._store.create(bucket, key, body))
@@ -75,13 +78,13 @@ class Retrying:
         return self._run("list", bucket, folder + name_prefix, 0, lambda: self._store.list(bucket, folder, name_prefix))
 
     def _run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
-        intended = time.time_ns()
+        intended = self._now_ns()
         for attempt in range(1, self._attempts + 1):
-            start = time.time_ns()
+            start = self._now_ns()
 
             def note(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
                 if self._record is not None:
-                    end = time.time_ns()
+                    end = self._now_ns()
                     self._record(Operation(intended, start, end, kind, bucket, key, size, outcome, attempt))
 
             try:

@@ -314,6 +314,7 @@ BUSY = {
         ({}, False, 33.0, "generator"),
         ({}, True, 300.0, "nothing"),
         ({"cpu.idle": 0.02, "cpu.others": 1.2}, False, 300.0, "machine"),
+        ({"cpu.idle": 0.02, "cpu.others": 1.9, "cpu.server": 0.01}, False, 300.0, "concurrency"),  # a store that waits
         ({"cpu.idle": 0.02, "cpu.others": 0.1}, False, 300.0, "concurrency"),  # all cores at work for the test itself
         ({"cpu.idle": 0.9, "cpu.others": 1.2}, False, 300.0, "concurrency"),
         ({}, False, 300.0, "concurrency"),
@@ -361,6 +362,45 @@ def test_a_course_runs_the_plan_in_order_and_knows_its_figures() -> None:
     limit = course.limit()
     assert limit is not None
     assert limit.what == "server"
+
+
+def test_one_request_at_the_edge_of_a_short_phase_is_no_sign_of_falling_behind() -> None:
+    one_short = {"load.offered_per_s": 8.33, "load.achieved_per_s": 8.0, "load.errors": 0.0}
+    assert bottleneck.kept_up(one_short, 3.0)
+    assert not bottleneck.kept_up(one_short, 30.0)
+    assert not bottleneck.kept_up(one_short | {"load.achieved_per_s": 7.0}, 3.0)
+    assert not bottleneck.kept_up(one_short | {"load.errors": 1.0}, 3.0)  # it failed, and is not under way
+
+
+def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
+    short = replace(LOAD, schedule=(Entry("constant", 4.0, rate_per_s=20.0),), sweep=None, search=None)
+    course = Course(short, 7, NODES)
+    course.run(QueueEngine(capacity_per_s=100), lambda: 1e9, lambda record: None)
+    limit = course.limit()
+    assert limit is not None
+    assert "the store's process is at" in limit.text
+
+
+def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
+    class Dying(QueueEngine):
+        def run(self, phase: Phase) -> PhaseRecord:
+            return replace(super().run(phase), lost_workers=1)
+
+    course = Course(
+        replace(LOAD, schedule=(Entry("constant", 10.0, rate_per_s=60.0),), sweep=None, search=None), 7, NODES
+    )
+    course.run(Dying(), lambda: 1e9, lambda record: None)
+    limit = course.limit()
+    assert limit is not None
+    assert limit.text.startswith("Not known: 1 of the load generator's processes died")
+
+
+def test_of_a_test_without_a_request_no_limit_is_told() -> None:
+    empty = replace(LOAD, schedule=(Entry("constant", 0.4, rate_per_s=1.0),), sweep=None, search=None, warm_up_s=0.0)
+    course = Course(empty, 7, NODES)
+    course.run(QueueEngine(), lambda: 1e9, lambda record: None)
+    assert course.limit() is None
+    assert decide(course.test(), ()) == ("unknown", 6)
 
 
 def test_a_backlog_that_went_away_again_is_not_keeping_up() -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import lake
+from pipeline.lake import LakeError
 from pipeline.ports import AlreadyExists, Unavailable
 from sim.chaos.memory import MemoryStore
+from sim.load import cleaning
 from sim.load.cleaning import Noting, noted
+from sim.load.errors import EngineError
 
 BUCKET = "expanso-databricks-ingestion"
 
@@ -40,3 +44,23 @@ def test_what_a_lost_answer_may_have_made_is_removed_although_it_then_exists(tmp
         with pytest.raises(AlreadyExists):
             Noting(store, tmp_path, "1").create(BUCKET, "key", b"ours")
     assert noted(tmp_path) == {(BUCKET, "key")}
+
+
+@pytest.mark.parametrize(("failures", "removed"), [(0, True), (3, True), (4, False)])
+def test_a_store_in_trouble_is_asked_again(monkeypatch: pytest.MonkeyPatch, failures: int, removed: bool) -> None:
+    calls = []
+
+    def remove(endpoint_url: str, keys: set[cleaning.Key]) -> None:
+        calls.append(keys)
+        if len(calls) <= failures:
+            raise LakeError("503 Slow Down")
+
+    monkeypatch.setattr(lake, "remove", remove)
+    monkeypatch.setattr(cleaning, "AGAIN_S", (0.0, 0.0, 0.0))
+    keys = {(BUCKET, "ours")}
+    if removed:
+        cleaning.remove("http://127.0.0.1:9", keys)
+    else:
+        with pytest.raises(EngineError, match="1 objects of the load test are left: 503 Slow Down"):
+            cleaning.remove("http://127.0.0.1:9", keys)
+    assert calls == [keys] * min(failures + 1, 4)

@@ -82,6 +82,13 @@ def test_a_load_test_from_scenario_to_report(scenario: Path, tmp_path: Path, cle
         (("load.schedule[0].rate=9000/s",), (), 2, ("9000",)),
         (("load.stop_when=[latency.flsh.p95 > 1s]",), (), 2, ("latency.flush.p95",)),
         (("data_faults=[{kind: row.late, rate: 1 per turbine-day}]",), (), 2, ("data_faults",)),
+        (("expect=[latency.flsh.p95 <= 1s]",), (), 2, ("latency.flush.p95",)),
+        (("expect=[rows.lost == 0]",), (), 2, ("rows.lost == 0': no load test measures it",)),
+        (("expect=[latency.list_hour.p95 <= 1s]",), (), 2, ("no list_hour is made; load.mix has flush",)),
+        (("expect=[load.sustainable_per_s >= 1 requests/s]",), (), 2, ("only a search tells it",)),
+        (("expect=[load.usl.beta <= 1]",), (), 2, ("only a sweep tells it",)),
+        (("load.schedule=[]", "load.sweep={users: [1, 2, 3, 4]}"), (), 2, ("errors.share <= 1%': a sweep alone",)),
+        ((), ("--processes", "7"), 2, ("7 processes for 6 users",)),
         (("load.batch_rows=7", "clock.sample_every=500ms"), (), 2, ("batch_rows",)),
     ],
 )

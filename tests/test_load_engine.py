@@ -287,14 +287,21 @@ def test_a_frozen_server_shows_in_the_percentiles(
     assert np.quantile(service, 0.95) < p95 / 2  # a generator that waits with its users would have told this
 
 
-def test_a_broken_condition_ends_a_phase_early(batches: Batches, clean_lake: str, tmp_path: Path) -> None:
+def test_a_broken_condition_ends_a_phase_early(
+    batches: Batches, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine whose clock is set an hour ahead meanwhile, too."""
     pid = server_at(clean_lake)
     assert pid is not None
     told: list[int] = []
+    real = time.time_ns
+
+    def strike() -> None:
+        monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
+        freeze(pid, 2.5, told)
+
     phase = replace(constant(20, 30), stop_when=(parse("latency.flush.p50 > 300ms"),))
-    engine = Engine(
-        replace(settings(clean_lake, tmp_path), progress=Moment(10, lambda: freeze(pid, 2.5, told))), batches
-    )
+    engine = Engine(replace(settings(clean_lake, tmp_path), progress=Moment(10, strike)), batches)
     begun = time.monotonic()
     record = engine.run(phase)
     assert time.monotonic() - begun < 25
@@ -304,6 +311,8 @@ def test_a_broken_condition_ends_a_phase_early(batches: Batches, clean_lake: str
     assert found["not-made"] > 400
     assert found["abandoned"] >= 1
     assert sum(found.values()) == 600
+    sampled_s = (record.resources["time"].cast("int64").to_numpy() - record.started_ns) / 1e9
+    assert 1.5 < sampled_s.max() < 25
     time.sleep(max(0.0, 2.6 - (time.time_ns() - told[0]) / 1e9))
     engine.close()
     assert lake.first_object(clean_lake) is None
@@ -449,9 +458,9 @@ def test_the_watch_sees_what_waits() -> None:
     rows["number"], rows["intended"] = np.arange(40), np.arange(40) * second // 20
     rows["start"], rows["end"] = rows["intended"] + 1000, rows["intended"] + second // 100
     watch.feed(rows)
-    figures = watch.window(2 * second)
-    assert figures["latency.flush.p95"] == pytest.approx(0.01, rel=0.1)
-    assert figures["load.backlog.max"] == 1
+    seen = watch.window(2 * second)
+    assert seen["latency.flush.p95"] == pytest.approx(0.01, rel=0.1)
+    assert seen["load.backlog.max"] == 1
     stalled = watch.window(4 * second)  # nothing has ended for two seconds, and 40 more are due
     assert stalled["latency.flush.p95"] > 1.5
     assert stalled["load.backlog.max"] == 41
@@ -462,6 +471,25 @@ def test_the_watch_sees_what_waits() -> None:
     watch.feed(rows)
     assert (watch.done, watch.failed, watch.failed_in_a_row) == (80, 40, 40)
     assert (watch.broken(4 * second) or "").startswith("errors.share > 5%")
+
+
+@pytest.mark.parametrize("users", [None, 30])
+def test_the_watch_sees_a_store_that_never_answers(users: int | None) -> None:
+    """From the first moment: nothing has ended, and all that is due is under way."""
+    second = 1_000_000_000
+    made = None if users else Arrivals(np.arange(30) / 100, np.zeros(30, np.int8), np.arange(30, dtype=np.int32))
+    watch = Watch(Phase("1-x", made, users, 10.0, stop_when=(parse("latency.flush.p50 > 1s"),)), 0)
+    rows = np.zeros(30, dtype=journal.ROW)
+    rows["number"], rows["outcome"] = np.arange(30), journal.ABANDONED
+    rows["intended"] = rows["start"] = np.arange(30) * second // 100
+    watch.feed(rows)
+    seen = watch.window(2 * second)
+    assert seen["errors.share"] == seen["load.late.p99"] == seen["load.backlog.max"] == 0
+    assert seen["latency.flush.p50"] == seen["service.flush.p50"] == pytest.approx(1.855)
+    assert (watch.broken(2 * second) or "").startswith("latency.flush.p50 > 1s")
+    rows["outcome"], rows["end"] = 0, 3 * second
+    watch.feed(rows)
+    assert watch.window(4 * second)["latency.flush.p50"] == pytest.approx(2.855)
 
 
 def test_journals_survive_and_the_later_row_counts(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from sim.load.phase import REQUESTS, RESOURCES
 from sim.measure.bottleneck import Limit
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report import result as results
-from sim.report.load import render, sentence
+from sim.report.load import counting, kinds, render, sentence
+from sim.report.load_charts import lanes
 from sim.report.load_terminal import print_load
 from sim.report.result import RESULT_FILE, Result
 from sim.report.write import HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
@@ -112,6 +113,32 @@ def test_it_says_what_was_found(run_dir: Path) -> None:
         assert phase.name in html
 
 
+def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) -> None:
+    tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
+    found = read(run_dir)
+    assert found.load is not None
+    assert found.load.search is not None
+    assert "Over the open phases, warm-up left out." in page(run_dir)
+    searched = replace(found.load, phases=tuple(p for p in found.load.phases if p.kind != "open"))
+    hold = [phase for phase in searched.phases if phase.kind == "hold"][-1]
+    shown, said = counting(searched, lanes(searched.phases, *tables))
+    assert said == f"of {hold.name}, which confirmed the rate"
+    row = next(row for row in kinds(shown) if row.kind == "flush")
+    assert row.latency["p95"] == pytest.approx(hold.figures["latency.flush.p95"])
+    nothing = replace(searched, search=replace(found.load.search, sustainable=None))
+    assert counting(nothing, shown) == (shown, "over all phases")
+
+
+def test_a_disturbed_test_says_so_first_of_all(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.load is not None
+    assert "in the way" not in sentence(found)
+    first, *rest = found.load.phases
+    busy = replace(first, figures=first.figures | {"cpu.idle": 0.1, "cpu.others": 0.7})
+    said = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
+    assert f"in the way in 1 of {1 + len(rest)} phases: repeat on a quiet one." in said
+
+
 def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.to_json() == (run_dir / RESULT_FILE).read_text()
@@ -164,7 +191,7 @@ def test_an_early_stop_and_a_lost_worker_are_told(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
     first, *rest = found.load.phases
-    stopped = replace(first, stopped_early="errors.share > 5% (it was 0.31)", lost_workers=1)
+    stopped = replace(first, stopped_early="errors.share > 5% (it was 0.31).\nAnd its log", lost_workers=1)
     told = replace(found, load=replace(found.load, phases=(stopped, *rest)))
     assert "Phase 1-ramp was stopped early: errors.share > 5% (it was 0.31)." in sentence(told)
     assert "1 load generator died on the way." in sentence(told)

@@ -8,11 +8,18 @@ an earlier PUT of ours may have made it.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
+from pipeline import lake
+from pipeline.lake import LakeError
 from pipeline.ports import AlreadyExists, ObjectStore
+from sim.load.errors import EngineError
 
+AGAIN_S: Final = (0.5, 1.0, 2.0)
+"""How long to wait before a store that did not remove what it should is asked again."""
 Key = tuple[str, str]
 """(bucket, key)"""
 
@@ -48,3 +55,15 @@ def noted(folder: Path) -> set[Key]:
         for line in path.read_text().splitlines():
             times[line[1:]] += 1 if line[0] == "+" else -1
     return {(bucket, key) for bucket, _, key in (note.partition("\t") for note, n in times.items() if n > 0)}
+
+
+def remove(endpoint_url: str, keys: set[Key]) -> None:
+    """Remove these objects, also from a store that is in trouble for a moment. Raises EngineError."""
+    for wait_s in (*AGAIN_S, None):
+        try:
+            lake.remove(endpoint_url, keys)
+            return
+        except LakeError as error:
+            if wait_s is None:
+                raise EngineError(f"{len(keys):,} objects of the load test are left: {error}") from error
+            time.sleep(wait_s)

@@ -10,7 +10,7 @@ store that still stood. The sweep and the search come all the same: each of thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,8 +21,8 @@ from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
 from sim.load.schedule import Entry, Load
 from sim.load.search import Searcher
 from sim.measure import bottleneck
-from sim.measure.bottleneck import KEPT_UP, Limit
-from sim.measure.loadtest import LoadTest, PhaseKind, PhaseSummary, SearchFound, SweepFound
+from sim.measure.bottleneck import Limit
+from sim.measure.loadtest import LoadTest, PhaseKind, SearchFound, SweepFound
 from sim.units import SECOND_US, format_duration
 
 GUESS: Final = 0.6
@@ -94,7 +94,7 @@ class Course:
             search=self.searched,
             limit=self.limit(),
             generator_per_s=self.generator_per_s,
-            notes=(*self.left_out, *self.notes, *_disturbed(phases)),
+            notes=(*self.left_out, *self.notes),
             complete=not self.left_out,
         )
 
@@ -104,11 +104,15 @@ class Course:
         return figures.of_test(self.test(), self._of("open"), held[0] if held else None)
 
     def limit(self) -> Limit | None:
-        """What the limit was where the load was highest; None before the first phase."""
+        """What the limit was where the load was highest; None before the first request."""
         spans = [span for record, kind in self.records for span in figures.spans(record, kind == "closed")]
-        if not spans:
+        if not any(found["load.offered_per_s"] for found, _ in spans):
             return None
-        kept = all(_kept_up(figures.of([record]), self.load.users) for record, kind in self.records if kind != "closed")
+        kept = all(_kept_up(record, self.load.users) for record, kind in self.records if kind != "closed")
+        if not kept and (lost := sum(record.lost_workers for record, _ in self.records)):
+            return Limit(
+                "unknown", f"Not known: {lost} of the load generator's processes died, and their requests with them."
+            )
         return figures.limit(spans, kept, self.load.users, self.generator_per_s)
 
     def _of(self, kind: PhaseKind) -> list[PhaseRecord]:
@@ -124,20 +128,10 @@ class Course:
         return arrivals.constant(rate_per_s, for_s, name, self.load.mix, self.nodes, self.seed)
 
 
-def _disturbed(phases: Sequence[PhaseSummary]) -> tuple[str, ...]:
-    """A warning where other work on the machine was in the way."""
-    found = [phase.name for phase in phases if bottleneck.disturbed(phase.figures)]
-    if not found:
-        return ()
-    return (
-        f"Other work on the machine was in the way in {len(found)} of {len(phases)} phases; repeat on a quiet one.",
-    )
-
-
-def _kept_up(found: dict[str, float], users: int) -> bool:
+def _kept_up(record: PhaseRecord, users: int) -> bool:
     """Whether what a phase offered was achieved, and never more waited than could be under way."""
-    achieved = found["load.achieved_per_s"] >= KEPT_UP * found["load.offered_per_s"]
-    return achieved and found["load.backlog.max"] <= users
+    found = figures.of([record])
+    return bottleneck.kept_up(found, figures.part(record).length_s) and found["load.backlog.max"] <= users
 
 
 def told(load: Load) -> list[str]:

@@ -37,7 +37,7 @@ from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import journal
 from sim.load.arrivals import Mix
 from sim.load.batches import Batches, Prepared
-from sim.load.cleaning import Key, Noting, noted
+from sim.load.cleaning import Key, Noting, noted, remove
 from sim.load.client import SEEDED, seed
 from sim.load.crew import START_WITHIN_S, Crew
 from sim.load.errors import EngineError, PlanError, TargetGone
@@ -151,7 +151,7 @@ class Engine:
             found = self._attend(phase, plan, folder)
         except BaseException as error:
             if not isinstance(error, TargetGone):
-                with contextlib.suppress(LakeError):  # what went wrong first is what the user must read
+                with contextlib.suppress(EngineError):  # what went wrong first is what the user must read
                     self._clean(folder, ended=True)
             raise
         self._clean(folder)
@@ -186,7 +186,7 @@ class Engine:
         def processes() -> dict[str, int]:
             return crew.processes() | ({} if s.server_pid is None else {"server": s.server_pid})
 
-        with Sampler(processes, port_of(s.endpoint_url)) as sampler:
+        with Sampler(processes, port_of(s.endpoint_url), plan.now_ns) as sampler:
             try:
                 stopped = self._watch(phase, plan, folder, crew)
             except BaseException as error:
@@ -248,7 +248,7 @@ class Engine:
             raise EngineError(f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}") from error
 
     def _clean(self, folder: Path, ended: bool = False) -> None:
-        """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises LakeError."""
+        """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises EngineError."""
         if self.settings.again or (ended and self.settings.disposable):
             shutil.rmtree(folder)
             return
@@ -256,7 +256,7 @@ class Engine:
         if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
             self._late |= keys
             time.sleep(SETTLE_S)
-        lake.remove(self.settings.endpoint_url, keys)
+        remove(self.settings.endpoint_url, keys)
         shutil.rmtree(folder)
 
 

@@ -22,6 +22,8 @@ from sim.measure.loadtest import LoadTest, PhaseKind, PhaseSummary, SearchFound,
 from sim.measure.requests import Part
 
 _QUARTERS: Final = 4
+_QUARTER_MIN_S: Final = 3.0
+"""Shorter parts of a phase have too few samples of its processes, one a second, to judge by."""
 
 
 def part(record: PhaseRecord) -> Part:
@@ -82,12 +84,14 @@ def of_test(test: LoadTest, schedule: Sequence[PhaseRecord], hold: PhaseRecord |
 
 
 def spans(record: PhaseRecord, closed: bool) -> list[tuple[dict[str, float], bool]]:
-    """Figures of a phase quarter by quarter (a closed one as a whole), and whether it was closed.
+    """Figures of a phase quarter by quarter (a closed or a short one in fewer parts), and whether it was closed.
 
     A rate that changes, or a herd, is at its hardest for a part of the time only.
     """
     whole = part(record)
-    edges = np.linspace(whole.from_s, max(whole.to_s, whole.requests.given_up_s), 2 if closed else _QUARTERS + 1)
+    end_s = max(whole.to_s, whole.requests.given_up_s)
+    parts = 1 if closed else int(np.clip((end_s - whole.from_s) / _QUARTER_MIN_S, 1, _QUARTERS))
+    edges = np.linspace(whole.from_s, end_s, parts + 1)
     found = []
     for from_s, to_s in pairwise(edges.tolist()):
         from_ns, to_ns = (record.started_ns + round(at * 1e9) for at in (from_s, to_s))

@@ -9,7 +9,6 @@ else can be told from a slow store.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -43,10 +42,13 @@ def server_at(endpoint_url: str) -> int | None:
 
 
 class Sampler:
-    """A thread that samples between `with`. `processes` says each time which pids there are, by name."""
+    """A thread that samples between `with`.
 
-    def __init__(self, processes: Callable[[], Mapping[str, int]], port: int) -> None:
-        self._processes, self._port = processes, port
+    `processes` says each time which pids there are, by name; `now_ns` is the clock of the phase, ns since 1970.
+    """
+
+    def __init__(self, processes: Callable[[], Mapping[str, int]], port: int, now_ns: Callable[[], int]) -> None:
+        self._processes, self._port, self._now_ns = processes, port, now_ns
         self._rows: list[tuple[int, str, float, int, int, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -68,7 +70,7 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            now_ns, ours_s = time.time_ns(), 0.0
+            now_ns, ours_s = self._now_ns(), 0.0
             for name, pid in self._processes().items():
                 if (used := _usage(pid, name == "server", self._port)) is not None:
                     self._rows.append((now_ns, name, *used))

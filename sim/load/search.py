@@ -4,11 +4,11 @@
     bisect     at the geometric middle, until the bracket is within the wanted share
     hold       the best rate that passed, for long; if that fails, a step down and again, HOLDS times at most
 
-A rate passes when every SLO holds, at least KEPT_UP of what was offered was achieved, and what waits at the end is no
-more than the users can have under way. One try that is close to an edge decides nothing: it is repeated, TRIES in all,
-and the majority counts. A try with too few requests for its percentile or with a lost worker, and one that failed while
-the generator itself was late, is unknown: it has no vote, and is repeated. A rate is tried for as long as its rarest
-percentile needs (SAMPLES behind it), within STRETCH times the wanted length.
+A rate passes when every SLO holds, what was offered was achieved (`bottleneck.kept_up`), and what waits at the end is
+no more than the users can have under way. One try that is close to an edge decides nothing: it is repeated, TRIES in
+all, and the majority counts. A try with too few requests for its percentile or with a lost worker, and one that failed
+while the generator itself was late, is unknown: it has no vote, and is repeated. A rate is tried for as long as its
+rarest percentile needs (SAMPLES behind it), within STRETCH times the wanted length.
 
 A queue grows slowly just above what a store can do, so a short try passes a few percent too much; the hold is what
 counts. What a machine does beside moves the answer itself from one hour to the next; no procedure can mend that.
@@ -24,7 +24,7 @@ from typing import Final
 from sim.load.figures import of, part
 from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
 from sim.load.schedule import Search
-from sim.measure import requests
+from sim.measure import bottleneck, requests
 from sim.measure.bottleneck import KEPT_UP
 from sim.measure.loadtest import SearchFound, Step, StepVerdict
 from sim.measure.thresholds import Expectation, evaluate
@@ -170,7 +170,7 @@ def judge(record: PhaseRecord, rate: float, slo: Sequence[Expectation], users: i
     for outcome in evaluate(slo, found):
         if outcome.passed is False:
             return step("fail", f"not met: {outcome.text}")
-    if achieved < KEPT_UP * offered:
+    if not bottleneck.kept_up(found, part(record).length_s):
         return step("fail", f"achieved {achieved:,.1f} of {offered:,.1f} requests/s")
     if (waiting := found["load.backlog.end"]) > users:
         return step("fail", f"{waiting:,.0f} requests waited at the end")

@@ -49,7 +49,8 @@ class Session:
         self._folder, self._worker, self._tell = folder, worker, tell
         store = S3ObjectStore(self.plan.endpoint_url, self.plan.timeout_s, self.plan.users)
         noting = Noting(store, folder, str(worker))
-        recorded = Retrying(noting, OperationLog(folder, worker).append, attempts=1)
+        log = OperationLog(folder, worker)
+        recorded = Retrying(noting, log.append, attempts=1, now_ns=self.plan.now_ns)
         prepared = Prepared(self.plan.batches)
         self._client = Client(recorded, prepared, self.plan.seeded, self.plan.encode_inside, self.plan.again)
         if not self.plan.again:

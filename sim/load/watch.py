@@ -29,7 +29,7 @@ class Watch:
         self._phase = phase
         self._due = None if phase.arrivals is None else intended_ns(phase.arrivals, started_ns)
         self._begun = np.zeros(len(self._due) if self._due is not None else 0, dtype=bool)
-        self._ended = np.zeros_like(self._begun)
+        self._under_way: Rows = np.empty(0, dtype=ROW)
         self._recent: Rows = np.empty(0, dtype=ROW)
         self.done = self.failed = self.size = self.failed_in_a_row = 0
 
@@ -43,7 +43,8 @@ class Watch:
         self.failed_in_a_row = len(ended) - 1 - int(good[-1]) if len(good) else self.failed_in_a_row + len(ended)
         if self._due is not None:
             self._begun[rows["number"]] = True
-            self._ended[ended["number"]] = True
+        begun = np.concatenate((self._under_way, rows[rows["outcome"] == ABANDONED]))
+        self._under_way = np.compress(~np.isin(begun["number"], ended["number"]), begun)
         self._recent = np.concatenate((self._recent, ended))
 
     def backlog(self, now_ns: int) -> int:
@@ -57,23 +58,24 @@ class Watch:
     def window(self, now_ns: int) -> dict[str, float]:
         """Figures over the last WINDOW_S, seconds and shares; empty while there is too little to tell."""
         self._recent = self._recent[self._recent["end"] >= now_ns - round(WINDOW_S * 1e9)]
-        late, kinds, latency = self._waiting(now_ns)
-        recent = self._recent
-        if len(recent) + len(kinds) < FEWEST:
+        waiting = self._waiting(now_ns)
+        every = np.concatenate((self._recent, self._under_way, waiting))
+        if len(every) < FEWEST:
             return {}
-        latency_s = np.concatenate(((recent["end"] - recent["intended"]) / 1e9, latency))
-        late_s = np.concatenate(((recent["start"] - recent["intended"]) / 1e9, late))
-        service_s, kind = (recent["end"] - recent["start"]) / 1e9, np.concatenate((recent["kind"], kinds))
-        bad = int((recent["outcome"] != 0).sum())
+        end = np.where(every["end"] == 0, now_ns, every["end"])
+        latency_s, late_s = (end - every["intended"]) / 1e9, (every["start"] - every["intended"]) / 1e9
+        begun, kind = every[: len(every) - len(waiting)], every["kind"]
+        service_s = (end - every["start"])[: len(begun)] / 1e9
+        bad = int((self._recent["outcome"] != 0).sum())
         figures = {
-            "errors.share": bad / len(recent) if len(recent) else 0.0,
+            "errors.share": bad / len(self._recent) if len(self._recent) else 0.0,
             "load.late.p50": float(np.quantile(late_s, 0.5)),
             "load.late.p99": float(np.quantile(late_s, 0.99)),
             "load.backlog.max": float(self.backlog(now_ns)),
         }
         for number, name in enumerate(REQUEST_KINDS):
             figures |= _ranks(f"latency.{name}", latency_s[kind == number])
-            figures |= _ranks(f"service.{name}", service_s[recent["kind"] == number])
+            figures |= _ranks(f"service.{name}", service_s[begun["kind"] == number])
         return figures
 
     def broken(self, now_ns: int) -> str | None:
@@ -83,13 +85,14 @@ class Watch:
                 return f"{outcome.text} (over the last {WINDOW_S:g} s it was {outcome.value:.3g})"
         return None
 
-    def _waiting(self, now_ns: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-        """Of what is due and has not ended: lateness of what has not begun, kinds, waits so far."""
+    def _waiting(self, now_ns: int) -> Rows:
+        """What is due and has not begun, as if it began now."""
         if self._due is None or self._phase.arrivals is None:
-            return np.empty(0), np.empty(0, dtype=np.int8), np.empty(0)
-        open_ = (self._due <= now_ns) & ~self._ended
-        waits = (now_ns - self._due[open_]) / 1e9
-        return waits[~self._begun[open_]], self._phase.arrivals.kind[open_], waits
+            return np.empty(0, dtype=ROW)
+        numbers = np.flatnonzero((self._due <= now_ns) & ~self._begun)
+        rows = np.zeros(len(numbers), dtype=ROW)
+        rows["intended"], rows["start"], rows["kind"] = self._due[numbers], now_ns, self._phase.arrivals.kind[numbers]
+        return rows
 
 
 def _ranks(name: str, values: npt.NDArray[np.float64]) -> Iterable[tuple[str, float]]:

@@ -26,6 +26,8 @@ BUSY: Final = 0.85
 _ONE_CORE: Final = 1.3  # what runs outside the lock comes on top
 KEPT_UP: Final = 0.97
 """A rate achieved of at least this share of what was offered has kept up with it."""
+EDGE: Final = 2
+"""Requests that may be under way where a span begins or ends: so many missing are no sign of falling behind."""
 _CLIENT: Final = "client-"
 SERVER: Final = "server"
 IDLE: Final = "idle"
@@ -33,6 +35,7 @@ OTHERS: Final = "others"
 """Not processes: the cores of the machine that nobody used, and those that neither store nor generator did."""
 _NO_IDLE: Final = 0.2  # cores
 _MUCH: Final = 0.3  # cores, used by others
+_IDLE_STORE: Final = 0.1  # cores; a store that uses less has nothing to do, whatever the machine is busy with
 _LATE_S: Final = 0.05
 
 What = Literal["nothing", "server", "generator", "concurrency", "machine", "unknown"]
@@ -97,6 +100,13 @@ def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
     return found
 
 
+def kept_up(found: Mapping[str, float], length_s: float) -> bool:
+    """Whether a span with these figures achieved what was offered."""
+    offered = found["load.offered_per_s"]
+    missing = (offered - found["load.achieved_per_s"]) * length_s
+    return missing <= max((1 - KEPT_UP) * offered * length_s, 0 if found["load.errors"] else EDGE)
+
+
 def disturbed(found: Mapping[str, float]) -> bool:
     """Whether other work on the machine was in the way: no core idle, and not for the store and generator alone."""
     return found.get("cpu.idle", math.inf) < _NO_IDLE and found.get("cpu.others", 0.0) > _MUCH
@@ -128,7 +138,7 @@ def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s:
         return Limit("generator", text)
     if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
-    if disturbed(found):
+    if disturbed(found) and (server is None or server >= _IDLE_STORE):
         text = f"The machine: no core is idle, and others use {found['cpu.others']:.1f} of them; {seen}."
         return Limit("machine", text)
     if held >= users and late_s > _LATE_S:

@@ -42,6 +42,51 @@ _SCORED: Final = (
     "schema.dropped",
 )
 
+LOAD: Final[dict[str, Figure]] = {
+    "load.requests": Figure("requests", "counted", "requests of the load test that ended"),
+    "load.errors": Figure("requests", "counted", "requests that were started and failed, or never ended"),
+    "load.not_made": Figure("requests", "counted", "requests that were due and never started"),
+    "errors.share": Figure("", "measured", "share of the started requests of a load test that failed"),
+    "load.offered_per_s": Figure("requests/s", "measured", "requests a second that the schedule asked for"),
+    "load.achieved_per_s": Figure("requests/s", "measured", "requests a second that succeeded"),
+    "load.rows_per_s": Figure("rows/s", "measured", "rows a second made durable by the flushes of a load test"),
+    "load.late.p50": Figure("s", "measured", "median of intended start to start of a request"),
+    "load.late.p99": Figure("s", "measured", "99th percentile of intended start to start of a request"),
+    "load.backlog.max": Figure("requests", "measured", "most requests that were due and not started at any moment"),
+    "load.backlog.end": Figure("requests", "measured", "requests due and not started when the schedule ended"),
+    "load.drift": Figure("", "measured", "median latency in the last quarter of the schedule over that in the first"),
+    **{
+        f"latency.{kind}.{rank}": Figure("s", "measured", f"{said} of intended start to end of a {kind}")
+        for kind in REQUESTS
+        for rank, said in _RANKS.items()
+    },
+    **{
+        f"service.{kind}.{rank}": Figure("s", "measured", f"{said} of start to end of a {kind}")
+        for kind in REQUESTS
+        for rank, said in _RANKS.items()
+    },
+    "load.peak_per_s": Figure("requests/s", "measured", "most requests a second of any level of the closed sweep"),
+    "load.saturation_users": Figure("users", "measured", "fewest users whose level comes within 5 % of the peak"),
+    "load.usl.lambda": Figure("requests/s", "measured", "Universal Scalability fit: throughput of one user"),
+    "load.usl.alpha": Figure("", "measured", "Universal Scalability fit: contention"),
+    "load.usl.beta": Figure("", "measured", "Universal Scalability fit: coherency"),
+    "load.usl.peak_users": Figure("users", "measured", "users at the peak of the fit, where it has one"),
+    "load.usl.peak_per_s": Figure("requests/s", "measured", "throughput at the peak of the fit, where it has one"),
+    "load.usl.asymptote_per_s": Figure("requests/s", "measured", "limit of a fit without a peak: lambda over alpha"),
+    "load.littles_law_error": Figure("", "measured", "largest relative difference of N and X R in the closed sweep"),
+    "load.sustainable_per_s": Figure("requests/s", "measured", "largest offered rate that kept the SLO, then held it"),
+    "load.generator_per_s": Figure("requests/s", "measured", "requests a second of the generator before a null store"),
+    "load.workers_lost": Figure("", "counted", "load generators that died in a phase"),
+    "cpu.client": Figure("cores", "measured", "mean use of processors by the busiest process of the generator"),
+    "cpu.server": Figure("cores", "measured", "mean use of processors by the store, where it runs on this machine"),
+    "cpu.idle": Figure("cores", "measured", "mean of the machine's cores that no process used in a load test"),
+    "cpu.others": Figure("cores", "measured", "mean of the cores that neither store nor generator used, and were busy"),
+    "cpu.server_per_operation": Figure("s", "measured", "processor time of the store per operation"),
+    "memory.server": Figure("bytes", "measured", "largest resident memory of the store in a load test"),
+    "connections.max": Figure("", "measured", "most connections the generator held open at once"),
+}
+"""Of a load test: over its open schedule, warm-up excluded; without one, over the hold that confirmed the search."""
+
 FIGURES: Final[dict[str, Figure]] = {
     # the account of rows
     "rows.generated": Figure("rows", "counted", "rows in the node databases"),
@@ -130,48 +175,7 @@ FIGURES: Final[dict[str, Figure]] = {
     "time.verify": Figure("s", "measured", "time the verdict took"),
     "time.total": Figure("s", "measured", "time from start to verdict, the store's start-up included"),
     "memory.peak": Figure("bytes", "measured", "largest resident memory of all processes of the run together"),
-    # a load test: over its open schedule, warm-up excluded; without one, over the hold that confirmed the search
-    "load.requests": Figure("requests", "counted", "requests of the load test that ended"),
-    "load.errors": Figure("requests", "counted", "requests that were started and failed, or never ended"),
-    "load.not_made": Figure("requests", "counted", "requests that were due and never started"),
-    "errors.share": Figure("", "measured", "share of the started requests of a load test that failed"),
-    "load.offered_per_s": Figure("requests/s", "measured", "requests a second that the schedule asked for"),
-    "load.achieved_per_s": Figure("requests/s", "measured", "requests a second that succeeded"),
-    "load.rows_per_s": Figure("rows/s", "measured", "rows a second made durable by the flushes of a load test"),
-    "load.late.p50": Figure("s", "measured", "median of intended start to start of a request"),
-    "load.late.p99": Figure("s", "measured", "99th percentile of intended start to start of a request"),
-    "load.backlog.max": Figure("requests", "measured", "most requests that were due and not started at any moment"),
-    "load.backlog.end": Figure("requests", "measured", "requests due and not started when the schedule ended"),
-    "load.drift": Figure("", "measured", "median latency in the last quarter of the schedule over that in the first"),
-    **{
-        f"latency.{kind}.{rank}": Figure("s", "measured", f"{said} of intended start to end of a {kind}")
-        for kind in REQUESTS
-        for rank, said in _RANKS.items()
-    },
-    **{
-        f"service.{kind}.{rank}": Figure("s", "measured", f"{said} of start to end of a {kind}")
-        for kind in REQUESTS
-        for rank, said in _RANKS.items()
-    },
-    "load.peak_per_s": Figure("requests/s", "measured", "most requests a second of any level of the closed sweep"),
-    "load.saturation_users": Figure("users", "measured", "fewest users whose level comes within 5 % of the peak"),
-    "load.usl.lambda": Figure("requests/s", "measured", "Universal Scalability fit: throughput of one user"),
-    "load.usl.alpha": Figure("", "measured", "Universal Scalability fit: contention"),
-    "load.usl.beta": Figure("", "measured", "Universal Scalability fit: coherency"),
-    "load.usl.peak_users": Figure("users", "measured", "users at the peak of the fit, where it has one"),
-    "load.usl.peak_per_s": Figure("requests/s", "measured", "throughput at the peak of the fit, where it has one"),
-    "load.usl.asymptote_per_s": Figure("requests/s", "measured", "limit of a fit without a peak: lambda over alpha"),
-    "load.littles_law_error": Figure("", "measured", "largest relative difference of N and X R in the closed sweep"),
-    "load.sustainable_per_s": Figure("requests/s", "measured", "largest offered rate that kept the SLO, then held it"),
-    "load.generator_per_s": Figure("requests/s", "measured", "requests a second of the generator before a null store"),
-    "load.workers_lost": Figure("", "counted", "load generators that died in a phase"),
-    "cpu.client": Figure("cores", "measured", "mean use of processors by the busiest process of the generator"),
-    "cpu.server": Figure("cores", "measured", "mean use of processors by the store, where it runs on this machine"),
-    "cpu.idle": Figure("cores", "measured", "mean of the machine's cores that no process used in a load test"),
-    "cpu.others": Figure("cores", "measured", "mean of the cores that neither store nor generator used, and were busy"),
-    "cpu.server_per_operation": Figure("s", "measured", "processor time of the store per operation"),
-    "memory.server": Figure("bytes", "measured", "largest resident memory of the store in a load test"),
-    "connections.max": Figure("", "measured", "most connections the generator held open at once"),
+    **LOAD,
 }
 
 LIVE: Final = (

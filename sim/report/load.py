@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sim.measure import latency
+from sim.measure import bottleneck, latency
 from sim.measure.figures import FIGURES
+from sim.measure.loadtest import LoadTest
 from sim.measure.requests import KINDS, figures, samples
 from sim.measure.usl import Fit, Interval
 from sim.report import load_charts, load_curves, numbers
@@ -62,12 +63,19 @@ def sentence(result: Result) -> str:
         offered, achieved = result.figure("load.offered_per_s"), result.figure("load.achieved_per_s")
         said.append(f"{numbers.decimal(achieved)} of {numbers.decimal(offered)} requests/s offered were achieved.")
     stopped = [phase for phase in test.phases if phase.stopped_early and phase.kind in ("open", "closed")]
-    said += [f"Phase {phase.name} was stopped early: {phase.stopped_early}." for phase in stopped]
+    said += [f"Phase {phase.name} was stopped early: {_first_line(phase.stopped_early)}." for phase in stopped]
     if lost := sum(phase.lost_workers for phase in test.phases):
         said.append(f"{lost} load generator{'s' * (lost > 1)} died on the way.")
     if test.limit is not None:
         said.append(f"Limit: {test.limit.text}")
+    if disturbed := sum(bottleneck.disturbed(phase.figures) for phase in test.phases):
+        many = f"{disturbed} of {len(test.phases)} phases" if len(test.phases) > 1 else "it"
+        said.append(f"Other work on the machine was in the way in {many}: repeat on a quiet one.")
     return " ".join(said)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0].rstrip(".")
 
 
 def render(result: Result, requests: pa.Table, resources: pa.Table, operations: pa.Table | None) -> str:
@@ -96,7 +104,7 @@ def render(result: Result, requests: pa.Table, resources: pa.Table, operations: 
         slo_value=lambda value: numbers.figure(value, unit),
     )
     shown = load_charts.lanes(test.phases, requests, resources)
-    counted = [lane for lane in shown if lane.phase.kind == "open"] or shown
+    counted, counted_said = counting(test, shown)
     return environment.get_template("load.html.j2").render(
         result=result,
         test=test,
@@ -111,7 +119,7 @@ def render(result: Result, requests: pa.Table, resources: pa.Table, operations: 
         sweep_svg=load_curves.sweep(test.sweep) if test.sweep else None,
         search_svg=load_curves.search(test.search) if test.search else None,
         kinds=kinds(counted),
-        counted_said="over the open phases" if counted and counted[0].phase.kind == "open" else "over all phases",
+        counted_said=counted_said,
         operations=latency.by_kind(operations) if operations is not None else [],
         outcomes=outcomes(requests),
         descriptions={name: described.description for name, described in FIGURES.items()},
@@ -127,6 +135,16 @@ def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
             percent = {"": "%", "cores": "% of a core"}.get(entry.unit)
             found.append((label, round(100 * entry.value, 1), percent) if percent else (label, entry.value, entry.unit))
     return found[:CARDS]
+
+
+def counting(test: LoadTest, shown: list[Lane]) -> tuple[list[Lane], str]:
+    """The phases that the figures are of, with words for them: the schedule's, or the hold, or else all there are."""
+    if scheduled := [lane for lane in shown if lane.phase.kind == "open"]:
+        return scheduled, "over the open phases"
+    held = [lane for lane in shown if lane.phase.kind == "hold"]
+    if held and test.search is not None and test.search.sustainable is not None:
+        return held[-1:], f"of {held[-1].phase.name}, which confirmed the rate"
+    return shown, "over all phases"
 
 
 def kinds(shown: list[Lane]) -> list[KindRow]:
@@ -158,14 +176,17 @@ def outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
     ]
 
 
-def fit_rows(fit: Fit) -> list[tuple[str, Interval | None, str]]:
-    """(name, interval, what it is) of the parameters and of what follows from them."""
-    return [
+def fit_rows(fit: Fit) -> list[tuple[str, float | None, Interval | None, str]]:
+    """(name, value, interval, what it is) of the parameters and of what follows from them."""
+    rows = [
         ("λ", fit.lambda_, "requests/s of one user"),
         ("α", fit.alpha, "contention: what is shared, one at a time"),
         ("β", fit.beta, "coherency: what grows with every pair of users"),
         ("peak", fit.peak_per_s, "requests/s at the peak, where there is one beyond doubt"),
         ("at", fit.peak_users, "users at the peak"),
         ("asymptote", fit.asymptote_per_s, "requests/s that throughput tends to without a peak, λ / α"),
-        ("r²", Interval(fit.r2, fit.r2, fit.r2), "how much of the levels' differences the fit explains"),
     ]
+    found: list[tuple[str, float | None, Interval | None, str]] = [
+        (name, interval.value if interval else None, interval, what) for name, interval, what in rows
+    ]
+    return [*found, ("r²", fit.r2, None, "how much of the levels' differences the fit explains")]

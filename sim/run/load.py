@@ -31,7 +31,7 @@ from sim.load.errors import EngineError, PlanError
 from sim.load.phase import REQUESTS, RESOURCES, Phase, PhaseRecord
 from sim.load.sampler import server_at
 from sim.load.schedule import Load
-from sim.load.setup import cadence_of, fleet_of, load_of, nodes_of
+from sim.load.setup import cadence_of, fleet_of, load_of, nodes_of, require_busy, require_measurable
 from sim.load.watch import Watch
 from sim.measure.loadtest import PhaseKind
 from sim.measure.operations import SCHEMA as OPERATIONS
@@ -69,6 +69,8 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
     load = load_of(scenario)
     if options.processes is not None:
         load = replace(load, processes=options.processes)
+    require_busy(load)
+    require_measurable(scenario.expect, load)
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     require_files(load.users, load.processes)
     directory.make(options.out, options.overwrite, scenario.text, 0)
@@ -86,7 +88,8 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
             raise
         _ended(around, UNKNOWN, str(error))
     except KeyboardInterrupt:
-        _ended(around, INTERRUPTED, "interrupted; the raw record so far is kept")
+        kept = "; the raw record so far is kept" if course.records else " before the first phase"
+        _ended(around, INTERRUPTED, f"interrupted{kept}")
     except (StoreError, LakeError, EngineError, TimeoutError) as error:
         _ended(around, ENVIRONMENT, str(error))
     except (NodeFileError, OSError) as error:
