@@ -12,6 +12,7 @@ from pipeline_world import HOUR, FixedClock, Row, config, documents, drain, driv
 
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import ContentConflict
+from pipeline.manifest import equal
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import AlreadyExists, Clock, Unavailable
 from sim.chaos.inline import Inline
@@ -227,6 +228,35 @@ def test_a_store_that_says_exists_and_missing_in_turn_is_unavailable(tmp_path: P
     assert isinstance(result, Failed)
     assert isinstance(result.error, Unavailable)
     assert node.stopped is None
+    assert len({call.key for call in store.calls if call.verb == "create"}) == 1  # nothing behind it was tried
+
+
+def test_what_is_no_manifest_is_no_equal_one() -> None:
+    assert equal(b'{"a": 1, "upload_timestamp": 2}', b'{"upload_timestamp": 3, "a": 1}')
+    for body in (b"", b"\xff", b"[]", b"null", b'{"a": 2}', b"{}"):
+        assert not equal(b'{"a": 1}', body)
+        assert not equal(body, b'{"a": 1}')
+
+
+def test_a_manifest_says_when_it_was_made(tmp_path: Path) -> None:
+    made = documents(drain(tmp_path / "n.db", rows()), "metadata").values()
+    assert {document["upload_timestamp"] for document in made} == {"2024-01-16T00:00:00.000+00:00"}
+
+
+def test_a_level_checkpoint_of_before_there_were_anchors_is_no_conflict(tmp_path: Path) -> None:
+    database = write(tmp_path / "n.db", rows()[:5])
+    (place,) = [p for p in drain(database, []).objects if "checkpoints" in p[0]]
+    store = MemoryStore()
+
+    def fault(call: Call, after: bool) -> None:
+        if call.verb == "create" and call.bucket == place[0] and after:
+            older = json.loads(store.objects[place])
+            assert older.pop("anchor_us")
+            store.objects[place] = json.dumps(older).encode()
+            raise AlreadyExists("by another")
+
+    store.fault = fault
+    assert all(isinstance(r, Delivered) for r in drive([EdgeNode(config(), database)], store))
 
 
 @pytest.mark.parametrize(
