@@ -84,6 +84,7 @@ def hot_windows() -> int:
 
 
 def judged(folder: Path, faults: list[dict] | None, states: list[dict], changes: Any = lambda _: {}) -> Verdict:
+    folder.mkdir(exist_ok=True)
     lakebuilder.write_nodes(folder / "nodes")
     lake: Objects = lakebuilder.build()
     changed: Changes = changes(lake)
@@ -198,6 +199,68 @@ def test_what_one_channel_broke_does_not_tell_of_a_fault_of_another(tmp_path, ki
     (tmp_path / "same").mkdir()
     figures = scored(judged(tmp_path / "same", [fault("A-001", kind, broken, row, row)], []))
     assert figures["recall"] == 1.0
+
+
+def windows_say(kinds: list[str], only: int | None = None) -> Any:
+    """Every window of A-002's second hour, or one of them, carries these kinds of anomalies."""
+
+    def change(lake: Objects) -> Changes:
+        starts = read(lake[AGGREGATED]).column("window_start").cast(pa.int64()).to_pylist()
+        content = lake[AGGREGATED]
+        for i in range(len(starts)) if only is None else [starts.index(only)]:
+            content = edit(content, "anomaly_kinds", i, kinds)
+        return sealed(lake, {AGGREGATED: content})
+
+    return change
+
+
+def of_hour_1(channel: str, first_window: int, windows: int, kind: str = "sensor.bias") -> dict:
+    """A fault of A-002 that lasts so many windows of the second hour, and stays within limits."""
+    begin = HOUR_1 + first_window * WINDOW_US
+    first = (begin - START_US) // STEP_US + 1
+    return fault("A-002", kind, channel, first, first + windows * (WINDOW_US // STEP_US) - 1)
+
+
+def test_alarms_everywhere_find_everything_and_are_worth_nothing(tmp_path):
+    told = scored(judged(tmp_path / "a", [of_hour_1("vibration_level", 1, 1)], [], windows_say(list(ANOMALIES))))
+    assert told["recall.sensor.bias"] == 1.0
+    windows = told["alarms"] - told["false_alarms"]
+    assert windows == 1
+    assert told["precision.vibration"] < 0.2
+    assert told["precision"] < 0.03
+    assert all(told[f"precision.{kind}"] == 0 for kind in ANOMALIES if kind != "vibration")
+
+
+def test_an_alarm_of_another_kind_place_or_time_finds_nothing(tmp_path):
+    window = HOUR_1 + 2 * WINDOW_US
+    cases = [
+        (of_hour_1("vibration_level", 2, 1), ["vibration"], 1.0),
+        (of_hour_1("vibration_level", 2, 1), ["generator_heat", "gearbox_heat", "overspeed", "underperformance"], 0.0),
+        (of_hour_1("vibration_level", 1, 1), ["vibration"], 0.0),  # it was over
+        (of_hour_1("vibration_level", 3, 1), ["vibration"], 0.0),  # it was to come
+        (of_hour_1("vibration_level", 2, 1) | {"turbine_id": "B-001"}, ["vibration"], 0.0),
+    ]
+    for number, (planted, kinds, recall) in enumerate(cases):
+        told = scored(judged(tmp_path / str(number), [planted], [], windows_say(kinds, window)))
+        assert told["recall"] == recall, number
+        assert ("delay.p50" in told) == (recall == 1), number
+        assert told.get("precision.vibration", 0) == recall, number
+
+
+@pytest.mark.parametrize("window", [1, 2, 4])
+def test_a_late_alarm_shows_its_delay(tmp_path, window):
+    """The bias begins with window 1 and lasts four; what tells is the end of a window."""
+    changed = windows_say(["vibration"], HOUR_1 + window * WINDOW_US)
+    told = scored(judged(tmp_path, [of_hour_1("vibration_level", 1, 4)], [], changed))
+    assert told["delay.sensor.bias"] == told["delay.p95"] == window * WINDOW_US / 1e6
+
+
+def test_what_lies_between_two_rows_of_an_alarm_is_not_found_by_it(tmp_path):
+    """Rows 40, 42 and (41, by when it was recorded) 44 are one alarm of `null`; nothing of it is told of row 43."""
+    between = fault("A-001", "row.poisoned", "status", 43, 43)
+    assert scored(judged(tmp_path / "a", [between], []))["recall"] == 0.0
+    second = fault("A-001", "row.poisoned", "status", 41, 42)
+    assert scored(judged(tmp_path / "b", [second], []))["delay.p50"] == STEP_US / 1e6  # not 0: row 40 is not of it
 
 
 def test_only_the_latest_revision_of_a_window_counts(tmp_path):

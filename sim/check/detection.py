@@ -2,11 +2,11 @@
 
 An alarm is one signal in one window of one turbine. A signal is an anomaly kind that the window's latest revision in
 the lake carries, or a rule that put rows of that window into quarantine. A fault is found when an alarm of a signal
-that this fault can cause (`signals`) falls on it: the window overlaps the time of the fault [from, to), or the
-quarantined rows lie in it, by time or by id; rows quarantined for `null` or `range` tell of a fault of the channel that
-is null or out of its range in them, of no other. While a node's clock is wrong, what happens to its turbine is told
-under another time: that time counts as well. An alarm on which no such fault falls is false: precision is the share of
-alarms that are not.
+that this fault can cause (`signals`) falls on it: the window overlaps the time of the fault [from, to), or one of the
+quarantined rows lies in it, by time or by id; rows quarantined for `null` or `range` tell of a fault of the channel
+that is null or out of its range in them, of no other. While a node's clock is wrong, what happens to its turbine is
+told under another time: that time counts as well. An alarm on which no such fault falls is false: precision is the
+share of alarms that are not.
 
 Recall is the share of faults found, of those that altered a row and that some signal could tell (`DATA_FAULTS`). A
 spike, drift, bias, sentinel or unit that stays within limits and under alarms does count: it is missed, and recall says
@@ -226,19 +226,26 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 
 @dataclass(frozen=True)
-class Alarms:
-    """All alarms of a share, arrays of shape (alarms,): index of the node, of the signal in `SIGNALS`, first and last
-    moment it is about, the moment from which it is known (us), the lowest and highest id of the quarantined rows (of an
-    anomaly: 0 and -1, no id), and the channels that broke the rule, a bit each as in `CHANNELS` (0: it names none)."""
+class Signs:
+    """What the alarms of a share consist of, arrays of shape (signs,): a window's anomaly kind, or one quarantined row.
 
+    Number of the alarm it belongs to, index of the node, of the signal in `SIGNALS`, first and last moment it is
+    about, the moment from which it is known (us), the row's id (-1 for an anomaly), and the channels that broke the
+    rule, a bit each as in `CHANNELS` (0: it names none)."""
+
+    alarm: Ints
     owner: Ints
     signal: Ints
     first: Ints
     last: Ints
     known: Ints
-    first_id: Ints
-    last_id: Ints
+    id: Ints
     channels: Ints
+
+    def of(self, owner: int) -> Signs:
+        """Those of one node; all must be in order of their nodes."""
+        begin, end = np.searchsorted(self.owner, (owner, owner + 1))
+        return Signs(*(column[begin:end] for column in vars(self).values()))
 
 
 def score(
@@ -246,9 +253,10 @@ def score(
 ) -> Score:
     """`windows` and `rejected`: whose each row of the two stages is (index of the node, -1 for nobody's)."""
     index = {node.turbine: i for i, node in enumerate(nodes)}
-    alarms = _all(_anomalies(aggregated, windows), _rejections(nodes, quarantine, rejected))
+    signs = _all(_anomalies(aggregated, windows), _rejections(nodes, quarantine, rejected))
     out = Score()
-    true = np.zeros(len(alarms.owner), dtype=bool)
+    signal_of = dict(zip(signs.alarm.tolist(), signs.signal.tolist(), strict=True))
+    true: set[int] = set()
     injected = [event for event in events.to_pylist() if event["turbine_id"] in index and event["rows"]]
     wrong_clocks: dict[str, list[dict[str, Any]]] = {}
     for event in injected:
@@ -258,32 +266,32 @@ def score(
         kind, owner = event["kind"], index[event["turbine_id"]]
         can = signals(kind, event["channel"])
         out.injected[kind] += 1
-        mine = alarms.owner == owner
+        own = signs.of(owner)
+        mine = np.ones(len(own.owner), dtype=bool)
         if can is not None:
-            mine &= np.isin(alarms.signal, [SIGNALS.index(signal) for signal in can])
+            mine &= np.isin(own.signal, [SIGNALS.index(signal) for signal in can])
         if can is not None and event["channel"] in CHANNEL_NAMES:
             bit = 1 << CHANNEL_NAMES.index(event["channel"])
-            mine &= (alarms.channels == 0) | ((alarms.channels & bit) != 0)
-        known = np.full(len(true), _NEVER)  # in true time
+            mine &= (own.channels == 0) | ((own.channels & bit) != 0)
+        known = np.full(len(mine), _NEVER)  # in true time
         for begin, end, late_us in _told_as(event, wrong_clocks.get(event["turbine_id"], [])):
-            at = mine & (alarms.first < end) & (alarms.last >= begin)
-            known[at] = np.minimum(known[at], alarms.known[at] - late_us)
+            at = mine & (own.first < end) & (own.last >= begin)
+            known[at] = np.minimum(known[at], own.known[at] - late_us)
         if event["first_id"] is not None:
-            by_id = (alarms.first_id <= event["last_id"]) & (alarms.last_id >= event["first_id"])
-            by_id &= mine & (known == _NEVER)
-            known[by_id] = alarms.known[by_id]
+            by_id = mine & (known == _NEVER) & (own.id >= event["first_id"]) & (own.id <= event["last_id"])
+            known[by_id] = own.known[by_id]
         falls = known < _NEVER
-        true |= falls
+        true |= set(own.alarm[falls].tolist())
         if kind in DATA_FAULTS and can:
             out.detectable[kind] += 1
             if falls.any():
                 first_known = max(int(known.min()), event["from"])
                 out.delays_s.setdefault(kind, []).append(float(first_known - event["from"]) / _SECOND_US)
                 by = out.found_by.setdefault(kind, Counter())
-                by.update({SIGNALS[i] for i in alarms.signal[falls].tolist()})
-    for i, is_true in zip(alarms.signal.tolist(), true.tolist(), strict=True):
+                by.update({SIGNALS[i] for i in own.signal[falls].tolist()})
+    for alarm, i in signal_of.items():
         out.alarms[SIGNALS[i]] += 1
-        out.true_alarms[SIGNALS[i]] += is_true
+        out.true_alarms[SIGNALS[i]] += alarm in true
     return out
 
 
@@ -299,12 +307,16 @@ def _told_as(event: dict[str, Any], wrong_clocks: Sequence[dict[str, Any]]) -> I
             yield begin + off, end + off, min(off, 0) if clock is event else off
 
 
-def _all(a: Alarms, b: Alarms) -> Alarms:
-    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
-    return Alarms(*(np.concatenate(pair) for pair in pairs))
+def _all(anomalies: Signs, rejections: Signs) -> Signs:
+    """Both, in order of their nodes."""
+    pairs = zip(vars(anomalies).values(), vars(rejections).values(), strict=True)
+    both = Signs(*(np.concatenate(pair) for pair in pairs))
+    both.alarm[len(anomalies.alarm) :] += len(anomalies.alarm)
+    order = np.argsort(both.owner, kind="stable")
+    return Signs(*(column[order] for column in vars(both).values()))
 
 
-def _anomalies(aggregated: StageRows, owner: Ints) -> Alarms:
+def _anomalies(aggregated: StageRows, owner: Ints) -> Signs:
     """The anomaly kinds of every window's latest revision."""
     table = aggregated.table
     start, end = integers(table.column("window_start")), integers(table.column("window_end"))
@@ -318,12 +330,12 @@ def _anomalies(aggregated: StageRows, owner: Ints) -> Alarms:
     signal = np.asarray(named, dtype=np.int64)
     of, signal = of[signal >= 0], signal[signal >= 0]
     none = np.zeros(len(of), dtype=np.int64)
-    return Alarms(owner[of], signal, start[of], end[of] - 1, end[of], none, none - 1, none)
+    return Signs(np.arange(len(of)), owner[of], signal, start[of], end[of] - 1, end[of], none - 1, none)
 
 
-def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Alarms:
-    """One alarm per rule and window that has quarantined rows. A row without a time, or quarantined for it, counts when
-    it was recorded, if that can be."""
+def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Signs:
+    """One alarm per rule and window that has quarantined rows, and each row a sign of it. A row without a time, or
+    quarantined for it, counts when it was recorded, if that can be."""
     table = quarantine.table
     time, recorded = integers(table.column("timestamp")), integers(table.column("recorded_at"))
     number = integers(table.column("id"))
@@ -341,14 +353,8 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Al
     for key in (owner[rows], signal[rows], window):
         new[1:] &= key[1:] == key[:-1]
     new[1:] = ~new[1:]
-    starts = np.flatnonzero(new)
-    ends = np.append(starts[1:], len(rows))[: len(starts)] - 1
-    at = rows[starts]
-    ids = number[rows]
-    lowest, highest = (extreme.reduceat(ids, starts) if len(starts) else ids for extreme in (np.minimum, np.maximum))
-    broke = _broke(table, signal)[rows]
-    channels = np.bitwise_or.reduceat(broke, starts) if len(starts) else broke
-    return Alarms(owner[at], signal[at], time[at], time[rows[ends]], time[at], lowest, highest, channels)
+    at = time[rows]
+    return Signs(np.cumsum(new) - 1, owner[rows], signal[rows], at, at, at, number[rows], _broke(table, signal)[rows])
 
 
 def _broke(table: pa.Table, signal: Ints) -> Ints:

@@ -2,7 +2,9 @@
 
 A text is looked for as UTF-8 (as it is, in lower and upper case), UTF-16, base64 (also URL-safe, at any alignment),
 hexadecimal, percent-encoded and JSON-escaped, and as the start of its plain MD5, SHA-1 and SHA-256: a digest without a
-key hides nothing that can be guessed. Not looked for: compressed or encrypted forms, and texts cut into pieces.
+key hides nothing that can be guessed. A name or address is looked for without regard to case, accents and whatever is
+between its letters, too: `squeezed` takes all that from the content, and `bare` from the name. Compressed forms and one
+form in another are for `sim.check.layers` to open.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,6 +25,7 @@ from sim.check.canon import Ints
 
 SHORTEST: Final = 6
 """Bytes; what is shorter turns up by chance."""
+SHORTEST_NEEDLE: Final = 4
 _DIGEST_HEX: Final = 16
 _SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
 
@@ -71,6 +75,41 @@ def _base64(raw: bytes) -> list[bytes]:
         whole = 4 * ((before + len(raw)) // 3)
         inner.append(coded[(0, 2, 3)[before] : whole + (0, 1, 2)[(before + len(raw)) % 3]])
     return inner + [form.translate(bytes.maketrans(b"+/", b"-_")) for form in inner]
+
+
+def squeezed(content: bytes) -> bytes:
+    """Its letters and digits alone, small, letters with accents without them; what is no UTF-8 is read in two ways."""
+    if content.isascii():
+        return content.translate(_SMALL, _BETWEEN)
+    content = content.replace(b"\0", b"")
+    texts = {content.decode("utf-8", "ignore")}
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        texts.add(content.decode("latin-1"))
+    plain = [_plain(text, _LETTERS).encode("ascii", "ignore") for text in sorted(texts)]
+    return b"\0".join(text.translate(_SMALL, _BETWEEN) for text in plain)
+
+
+def bare(text: str) -> set[bytes]:
+    """A name as `squeezed` leaves it, however its accents were written: forwards, and last word first."""
+    words = text.split()
+    ways = [
+        _plain(" ".join(order), letters).encode("ascii", "ignore").translate(_SMALL, _BETWEEN)
+        for order in (words, [*words[-1:], *words[:-1]])
+        for letters in (_LETTERS, _DIGRAPHS, {})
+    ]
+    return set(ways)
+
+
+def _plain(text: str, letters: Mapping[int, str]) -> str:
+    return unicodedata.normalize("NFKD", text.lower().translate(letters))
+
+
+_LETTERS: Final = str.maketrans(dict(zip("øłđðþıœæß", ("o", "l", "d", "d", "th", "i", "oe", "ae", "ss"), strict=True)))
+_DIGRAPHS: Final = _LETTERS | str.maketrans({"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"})
+_SMALL: Final = bytes(range(256)).lower()
+_BETWEEN: Final = bytes(b for b in range(256) if not (b < 128 and chr(b).isalnum()))
 
 
 class Finder:

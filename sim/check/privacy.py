@@ -3,10 +3,12 @@
 Looked for, in enriched, aggregated, metadata and checkpoints: `operator_contact` and `technician` of every node of the
 share, whole and in parts (name, mail address, telephone), and `latitude` and `longitude` where they say more than the
 one decimal that may leave. Twice over:
-  cells   every distinct text of every column, in all the forms of `needles`; numbers that are a coordinate, exact or
-          rounded or cut to 3 to 6 decimals
-  bytes   every object as it is stored (Parquet footers and statistics, names and values of JSON), in all forms, and
-          coordinates as 8-byte floats of either order
+  cells   every distinct text of every column, nested ones too; numbers that are a coordinate (`places`)
+  bytes   every object as it is stored (Parquet footers and statistics, names and values of JSON), and coordinates as
+          8-byte floats of either order
+Texts are searched in all the forms of `needles`; those of cells and of JSON, and what Parquet files carry beside their
+columns, also with all that `layers` takes out of them, without regard to case, accents and what stands between letters,
+and for names whose words were written apart (two cells, two values of JSON, of one object).
 `privacy.leak` names the object, the field and where it was found, never the value; one per object and field.
 
 A reading may by chance equal a rounded coordinate, so measured columns, lists of numbers in JSON (the partial sums of a
@@ -18,7 +20,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,23 +31,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.records import AGGREGATED, CHANNEL_NAMES, ENRICHMENT_NUMBERS
-from sim.check.canon import Floats, Ints, one
+from sim.check.canon import Ints, one
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import read_batch_key, read_checkpoint_key
 from sim.check.lake import ObjectRef, Reads
-from sim.check.needles import SHORTEST, Finder, coded, spellings
+from sim.check.layers import layers, unescaped
+from sim.check.needles import SHORTEST, SHORTEST_NEEDLE, Finder, bare, coded, spellings, squeezed
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
+from sim.check.places import Places, singular
 
 PROTECTED: Final = ("enriched", "aggregated", "metadata", "checkpoints")
 PERSONAL: Final = ("operator_contact", "technician")
 EXACT: Final = ("latitude", "longitude")
-ROUNDED: Final = (3, 4, 5, 6)
 _MEASURED: Final = {*CHANNEL_NAMES, *AGGREGATED.names} - set(ENRICHMENT_NUMBERS)
-_SINGLE: Final = 5  # decimals that a mean of quantised readings may have by chance
+_SIZES: Final = {"rated_power", "hub_height"}
+_COUNTS: Final = {"id", "rows", "anomaly_count", "revision"}
 _PARTS: Final = re.compile(r"[<>,;]")
-_DECIMALS: Final = re.compile(rb"\.(\d{3,17})(?![\d.])")
-_WHOLE: Final = re.compile(rb"([\[,]\s{0,4}-?)?(?<![\d.])(\d{1,3})$")
+_SHORTEST_BARE: Final = 8
+_ONLY_SCHEMA: Final = b"\x1c\x18\x0cARROW:schema"  # a list of one pair, in Thrift's compact protocol
+_LOOK: Final = "look closer"
+_TELEPHONE: Final = re.compile(rb"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){8,16}(?:x\d+)?(?![\w])")
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _BATCH_BYTES: Final = 1 << 20
 
 
@@ -59,32 +67,42 @@ class Privacy:
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         people: dict[bytes, str] = {}
-        places: dict[bytes, str] = {}
-        coordinates: dict[float, str] = {}
+        names: dict[bytes, str] = {}
+        self._telephones: dict[bytes, str] = {}
+        self._words: dict[bytes, list[tuple[str, frozenset[bytes]]]] = defaultdict(list)
         for node in nodes:
             for field in PERSONAL:
                 for text in _texts(node.asset.get(field)):
                     for how, form in spellings(text):
                         people.setdefault(form, f"{field} {how}")
-            for field in EXACT:
-                value = node.asset.get(field)
-                if value is None or round(float(value), 1) == float(value):
-                    continue  # as coarse as what may leave
-                coordinates.setdefault(float(value), field)
-        for value, field in coordinates.items():
+                    for form in bare(text) if any(map(str.isalpha, text)) else ():
+                        if len(form) >= _SHORTEST_BARE:
+                            names.setdefault(form, f"{field} without its case, accents or spaces")
+                    for form in _telephone(text):
+                        self._telephones.setdefault(form, f"{field} as digits")
+                    if (
+                        len(words := frozenset(squeezed(word.encode()) for word in text.split())) == 2
+                        and "@" not in text
+                    ):
+                        for word in words:
+                            self._words[word].append((field, words))
+        self._places = Places((_fine(node, "latitude"), _fine(node, "longitude")) for node in nodes)
+        spelled: dict[bytes, str] = {}
+        for value, field in self._places.fields.items():
             text = repr(abs(value))
-            places.update((form, f"{field} {how}") for how, form in coded(text))
-            if _singular(value):
-                places[text.encode()] = f"{field} in the clear"
-                places.update((struct.pack(f"{order}d", value), f"{field} as a float") for order in "<>")
-        plain = {repr(abs(value)).encode() for value in coordinates}
-        self._in_parquet = Finder(people | places)
-        self._in_text = Finder(people | {form: said for form, said in places.items() if form not in plain})
-        self._exact = {value: field for value, field in coordinates.items() if _singular(value)}
-        self._near = {near: field for value, field in coordinates.items() for near in _neighbours(value)}
-        order = sorted((abs(value), field) for value, field in coordinates.items())
-        self._sizes = np.array([size for size, _ in order])
-        self._fields = [field for _, field in order]
+            spelled.update((form, f"{field} {how}") for how, form in coded(text))
+            if singular(value):
+                spelled[text.encode()] = f"{field} in the clear"
+                spelled.update((struct.pack(f"{order}d", value), f"{field} as a float") for order in "<>")
+        plain = {repr(abs(value)).encode() for value in self._places.fields}
+        self._in_parquet = Finder(people | spelled)
+        self._in_text = Finder(people | {form: said for form, said in spelled.items() if form not in plain})
+        self._bare = Finder(names | dict.fromkeys(self._telephones, _LOOK))
+        self._hints = Finder(dict.fromkeys(self._places.hints(), _LOOK))
+        longest = {max(words, key=len) for people in self._words.values() for _, words in people}
+        self._long_words = Finder({word: _LOOK for word in longest if len(word) >= SHORTEST_NEEDLE})
+        self._seen: dict[bytes, list[str]] = {}
+        self._apart: dict[ObjectRef, set[bytes]] = defaultdict(set)
         self._leaks: dict[tuple[ObjectRef, str], _Leak] = {}
 
     def watch(self, reader: Reads, stage: str) -> Reads:
@@ -93,6 +111,9 @@ class Privacy:
 
     def report(self, farm: str, findings: Findings) -> int:
         """Adds a finding for every (object, field), and says how many."""
+        for ref, words in self._apart.items():
+            for field in {field for word in words for field, whole in self._words[word] if whole <= words}:
+                self._leak(ref, f"{field} in words", "that stand apart")
         for (ref, _), leak in sorted(self._leaks.items(), key=lambda item: (item[0][0].name, item[0][1])):
             place, node = read_batch_key(ref.bucket, ref.key), read_checkpoint_key(ref.key)
             stage = ref.bucket.rsplit("-", 1)[-1]
@@ -110,6 +131,8 @@ class Privacy:
 
     def strange(self, ref: ObjectRef, content: bytes | None) -> None:
         """Searches an object whose columns are not its stage's, or that is of no stage, with all that it has."""
+        for _, said in self._told([ref.key.encode()], lists=False):
+            self._leak(ref, said, "in its key")
         if content is None:
             return
         self.stored([ref], [content])
@@ -124,75 +147,105 @@ class Privacy:
         """Searches objects as they are stored."""
         for binary in (True, False):
             batch = [i for i, content in enumerate(contents) if (content[:4] == b"PAR1") == binary]
-            finder = self._in_parquet if binary else self._in_text
-            ends = np.cumsum([len(contents[i]) + 1 for i in batch])
-            for offset, said in finder.find(b"\0".join([contents[i] for i in batch])):
-                self._leak(refs[batch[int(np.searchsorted(ends, offset, side="right"))]], said, "in its bytes")
+            bodies = [contents[i] for i in batch]
+            for place, said in _find(self._in_parquet if binary else self._in_text, bodies):
+                self._leak(refs[batch[place]], said, "in its bytes")
+            for place, said in self._beside(bodies) if binary else self._told(bodies, lists=True):
+                self._leak(refs[batch[place]], said, f"in its {'metadata' if binary else 'text'}")
             if not binary:
-                for i in batch:
-                    for field in self._numbers(contents[i], lists=True):
-                        self._leak(refs[i], f"{field} as a number", "in its text")
+                self._in_pieces([refs[i] for i in batch], bodies)
+
+    def _beside(self, contents: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+        """What Parquet files carry beside their columns: nearly always the same schema, so each is asked once."""
+        for place, content in enumerate(contents):
+            begin = content.rfind(_ONLY_SCHEMA)
+            known = content[begin:-8] if begin >= 0 else b""
+            if known not in self._seen:
+                try:
+                    metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+                except (pa.ArrowException, OSError, ValueError):
+                    continue
+                texts = [b" ".join(item) for item in metadata.items()]
+                self._seen[known] = [said for _, said in self._told(texts, lists=False)]
+            yield from ((place, said) for said in self._seen[known])
+            self._seen.pop(b"", None)
+
+    def _told(self, texts: Sequence[bytes], lists: bool) -> Iterator[tuple[int, str]]:
+        """(number of the text, what it tells), itself or in what can be taken out of it."""
+        parts, of = list(texts), list(range(len(texts)))
+        for place, text in enumerate(texts):
+            inner = layers(text)
+            parts += inner
+            of += [place] * len(inner)
+        taken = len(texts)
+        yield from ((of[taken + place], said) for place, said in _find(self._in_parquet, parts[taken:]))
+        for place, said in _find(self._bare, [squeezed(part) for part in parts]):
+            if said != _LOOK:
+                yield of[place], said
+                continue
+            for match in _TELEPHONE.finditer(parts[place]):
+                digits = match[0].partition(b"x")[0].translate(None, b" ()+./-")
+                if digits in self._telephones:
+                    yield of[place], self._telephones[digits]
+        for place, part in zip(of, parts, strict=True):
+            yield from ((place, f"{field} as a number") for field in self._places.told(part, lists))
+        for place in {place for place, _ in _find(self._hints, parts)}:
+            yield from ((of[place], f"{field} as a number") for field in self._places.hinted(parts[place], lists))
+
+    def _in_pieces(self, refs: Sequence[ObjectRef], contents: Sequence[bytes]) -> None:
+        """Notes which words of names are a value of JSON by themselves."""
+        for place in {place for place, _ in _find(self._long_words, [squeezed(unescaped(c)) for c in contents])}:
+            words = set(map(_word, _STRING.findall(unescaped(contents[place]))))
+            self._apart[refs[place]] |= self._words.keys() & words
 
     def _column(self, name: str, column: pa.Array, refs: Sequence[ObjectRef], of: Ints) -> None:
-        if pa.types.is_floating(column.type):
-            self._floats(name, column, refs, of)
-            return
-        if pa.types.is_list(column.type):
-            of = of[np.asarray(pc.list_parent_indices(column), dtype=np.int64)]
-            column = column.flatten()
-        if pa.types.is_dictionary(column.type):
-            texts, codes = column.dictionary, column.indices
-        elif pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        kind = column.type
+        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            near = self._places.near if name in _SIZES else self._places.loose
+            values = pc.round(column.cast(pa.float64()), 7) if pa.types.is_decimal(kind) else column.cast(pa.float64())
+            self._numbers(name, values, self._places.exact if name in _MEASURED else near, refs, of)
+        elif pa.types.is_integer(kind) and name not in _COUNTS:
+            self._numbers(name, column, self._places.integers, refs, of)
+        elif pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            inside = (
+                column.cast(pa.list_(pa.struct({"key": kind.key_type, "value": kind.item_type})))
+                if pa.types.is_map(kind)
+                else column
+            )
+            self._column(name, inside.flatten(), refs, of[np.asarray(pc.list_parent_indices(inside), dtype=np.int64)])
+        elif pa.types.is_struct(kind):
+            for field, inside in zip(kind, column.flatten(), strict=True):
+                self._column(f"{name}.{field.name}", inside, refs, of)
+        elif pa.types.is_dictionary(kind):
+            self._texts(name, column.dictionary, column.indices, refs, of)
+        elif pa.types.is_fixed_size_list(kind):
+            self._column(name, column.flatten(), refs, np.repeat(of, kind.list_size))
+        elif _is_text(kind):
             encoded = column.dictionary_encode()
-            texts, codes = encoded.dictionary, encoded.indices
-        else:
-            return
+            self._texts(name, encoded.dictionary, encoded.indices, refs, of)
+
+    def _texts(self, name: str, texts: pa.Array, codes: pa.Array, refs: Sequence[ObjectRef], of: Ints) -> None:
+        """Searches the distinct texts of a column; `codes`: which of them each row has."""
         values = [value.encode() if isinstance(value, str) else value or b"" for value in texts.to_pylist()]
-        said = self._values(values)
-        if said:
-            held = np.asarray(codes.fill_null(-1), dtype=np.int64)
-            for value, what in said:
-                rows = np.flatnonzero(held == value)
-                self._blame(refs, of[rows], what, f"in column {name}")
+        said = [*_find(self._in_text, values), *self._told(values, lists=False)]
+        words = [(i, word) for i, value in enumerate(values) if (word := _word(value)) in self._words]
+        if not said and not words:
+            return
+        held = np.asarray(codes.fill_null(-1), dtype=np.int64)
+        for value, what in said:
+            self._blame(refs, of[np.flatnonzero(held == value)], what, f"in column {name}")
+        for value, word in words:
+            for item in np.unique(of[np.flatnonzero(held == value)]):
+                self._apart[refs[int(item)]].add(word)
 
-    def _values(self, values: list[bytes]) -> list[tuple[int, str]]:
-        """(index of the value, what it holds)."""
-        ends = np.cumsum([len(value) + 1 for value in values])
-        found = [
-            (int(np.searchsorted(ends, offset, side="right")), said)
-            for offset, said in self._in_text.find(b"\0".join(values))
-        ]
-        found += [(i, f"{f} as a number") for i, v in enumerate(values) for f in self._numbers(v, lists=False)]
-        return found
-
-    def _floats(self, name: str, column: pa.Array, refs: Sequence[ObjectRef], of: Ints) -> None:
-        secrets = self._exact if name in _MEASURED else self._near
-        values = column.cast(pa.float64())
-        hit = pc.is_in(values, value_set=pa.array(secrets, pa.float64())) if secrets else None
+    def _numbers(
+        self, name: str, values: pa.Array, secrets: Mapping[Any, str], refs: Sequence[ObjectRef], of: Ints
+    ) -> None:
+        hit = pc.is_in(values, value_set=pa.array(_fitting(secrets, values.type), values.type)) if secrets else None
         if hit is not None and pc.any(hit).as_py():
             for row in np.flatnonzero(np.asarray(hit)):
-                self._blame(
-                    refs, of[row : row + 1], f"{secrets[values[int(row)].as_py()]} as a number", f"in column {name}"
-                )
-
-    def _numbers(self, text: bytes, lists: bool) -> Iterator[str]:
-        """Fields whose coordinate a text spells out, to 3 decimals or more; in a list (if `lists`) only all of it."""
-        if len(self._sizes) == 0:
-            return
-        for match in _DECIMALS.finditer(text):
-            whole = _WHOLE.search(text[max(match.start() - 9, 0) : match.start()])
-            if whole is None:
-                continue
-            value, decimals = float(whole[2] + match[0]), len(match[1])
-            at = int(np.searchsorted(self._sizes, value))
-            for i in range(max(at - 1, 0), min(at + 1, len(self._sizes))):
-                apart = abs(float(self._sizes[i]) - value)
-                if lists and whole[1]:
-                    close = apart == 0 and _singular(value)
-                else:
-                    close = apart < 10.0 ** -min(decimals, ROUNDED[-1]) * (1 - 1e-6)
-                if close:
-                    yield self._fields[i]
+                said = f"{secrets[values[int(row)].as_py()]} as a number"
+                self._blame(refs, of[row : row + 1], said, f"in column {name}")
 
     def _blame(self, refs: Sequence[ObjectRef], of: Ints, said: str, where: str) -> None:
         for item, rows in zip(*np.unique(of, return_counts=True), strict=True):
@@ -239,16 +292,56 @@ def _texts(value: Any) -> list[str]:
     return [whole, *(part for part in parts if len(part) >= SHORTEST and part != whole)]
 
 
-def _singular(value: float) -> bool:
-    """Whether a coordinate has more decimals than a mean of readings has by chance."""
-    return round(value, _SINGLE) != value
+def _find(finder: Finder, texts: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+    """(number of the text, what was found in it)."""
+    ends = np.cumsum([len(text) + 1 for text in texts])
+    for offset, said in finder.find(b"\0".join(texts)):
+        yield int(np.searchsorted(ends, offset, side="right")), said
 
 
-def _neighbours(value: float) -> Iterator[float]:
-    """The coordinate as a number in every exactness above what may leave, with either sign and in single precision."""
-    scaled = [10.0**d for d in ROUNDED]
-    cut: Floats = np.array([np.trunc(value * s) / s for s in scaled])
-    for near in (value, float(np.float32(value)), *(round(value, d) for d in ROUNDED), *cut.tolist()):
-        if round(near, 1) != near:
-            yield near
-            yield -near
+def _word(text: bytes) -> bytes:
+    return text.lower() if text.isalnum() else squeezed(text) if not text.isascii() else b""
+
+
+def _telephone(text: str) -> Iterator[bytes]:
+    """The digits of a telephone number, with what is before the number at home and without; none of another text."""
+    number = text.partition("x")[0]
+    digits = re.sub(r"\D", "", number)
+    if 9 <= len(digits) <= 15 and not any(map(str.isalpha, number)):
+        yield digits.encode()
+        if len(digits) > 10:
+            yield digits[-10:].encode()
+            yield digits.removeprefix("00").encode()
+
+
+def _fine(node: Node, field: str) -> float | None:
+    """A coordinate of a node, unless it is as coarse as what may leave."""
+    value = node.asset.get(field)
+    return None if value is None or round(float(value), 1) == float(value) else float(value)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(
+        like(kind)
+        for like in (
+            types.is_string,
+            types.is_large_string,
+            types.is_string_view,
+            types.is_binary,
+            types.is_large_binary,
+            types.is_fixed_size_binary,
+        )
+    )
+
+
+def _fitting(secrets: Mapping[Any, str], kind: pa.DataType) -> list[Any]:
+    """The secrets that a type of numbers can hold."""
+    if not pa.types.is_integer(kind):
+        return list(secrets)
+    low, high = (
+        (0, 2**kind.bit_width - 1)
+        if pa.types.is_unsigned_integer(kind)
+        else (-(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1)
+    )
+    return [secret for secret in secrets if low <= secret <= high]
