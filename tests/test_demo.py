@@ -149,7 +149,8 @@ def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
     parser = argparse.ArgumentParser()
     arguments(parser)
     args = parser.parse_args(["--theme", "icing", "--days", "2", "--farms", "C", "--set", "seed=5", "--to", "x"])
-    assert overrides(args) == ["fleet.farms=[C]", "clock.duration=2d", "seed=5"]
+    wanted = [("--farms C", "fleet.farms=[C]"), ("--days 2", "clock.duration=2d"), ("--set 1", "seed=5")]
+    assert overrides(args) == wanted
     assert command(args) == "windfleet demo --theme icing --farms C --days 2 --set=seed=5"
 
 
@@ -159,7 +160,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "E,Z"]) == 2
     assert "'Z'" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--days", "nine"]) == 2
-    assert "clock.duration" in capsys.readouterr().err
+    assert "--days nine: clock.duration" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "A"]) == 2
     assert "happens at E, F; name one of these farms" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--days", "3"]) == 2

@@ -4,20 +4,22 @@ Published ranges that are checked are named beside the check. Machines in their 
 """
 
 import itertools
+import math
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from pipeline.records import GEARBOX_ALARM, GENERATOR_ALARM, STATES, VIBRATION_ALARM
+from pipeline.records import CHANNEL_NAMES, GEARBOX_ALARM, GENERATOR_ALARM, STATES, VIBRATION_ALARM
 from sim.fleet import load_fleet
 from sim.model import SimClock
-from sim.model.controller import FEATHER_DEG
+from sim.model import sensor as sensors
+from sim.model.controller import Controller
 from sim.model.curve import Curve, left_of_scatter
 from sim.model.ice import rates
 from sim.model.north import North
 from sim.model.sample import longest, means
-from sim.model.sensor import SENSORS, bell, finer
+from sim.model.sensor import SENSORS, Sensors, bell, steps
 from sim.model.slow import Slow
 from sim.model.thermal import Thermal
 from sim.model.turbine import CEILING, Turbines
@@ -191,7 +193,7 @@ def test_a_storm_stops_machines_and_a_lull_does_not_bring_them_back():
     assert (np.abs(wind[ends] - 25.0) < 1.2).all()
     assert ((wind[np.minimum(again, len(wind) - 1)] < 23.2) | (again == len(wind))).all()
     assert (machine.pitch[2 * HOUR] > 60.0).all()
-    assert (machine.rotor_rpm[2 * HOUR] < 1.5).all()
+    assert (machine.rotor_rpm[2 * HOUR] < 2.0).all()
     ramp = machine.load[ends[0] - 8 : ends[0], 0]
     assert 0.0 < ramp[-1] < 0.2
     assert (np.diff(ramp) <= 1e-9).all()
@@ -213,7 +215,7 @@ def test_a_start_takes_a_minute_or_two_and_a_fault_opens_the_breaker_at_once():
     assert (machine.power[-120:] < 0).all()
     assert (machine.rotor_rpm[-115] > 3.0).all()
     assert (machine.rotor_rpm[-1] < 0.1).all()
-    assert np.allclose(machine.pitch[-1], FEATHER_DEG, atol=0.5)
+    assert np.allclose(machine.pitch[-1], Controller(FARM, 7, 1.0).feather_deg, atol=1.0)
 
 
 def test_a_limit_is_kept_by_pitch_and_reached_in_seconds():
@@ -313,40 +315,51 @@ def heated(load, air=15.0, step_s=30.0, worn=None, kind=FARM):
 
 
 def test_no_heat_without_load():
-    """A machine that never ran is as warm as the air, but for the nacelle's electronics and the oil's heater."""
-    nacelle, winding, gearbox, ambient = heated(np.zeros(2880))
-    assert (np.abs(gearbox - 15.0) < 0.5).all()
-    assert (winding - 15.0 < 5.0).all()
-    assert (nacelle - 15.0 < 6.0).all()
+    """A machine that never ran is as warm as its nacelle, which electronics keep 10 K above the air (La Haute Borne),
+    but for the oil's heater; what was warm before the run is gone in three days."""
+    nacelle, winding, gearbox, ambient = (body[-2880:] for body in heated(np.zeros(3 * 2880)))
+    assert (np.abs(nacelle - 15.0 - 10.0) < 4.0).all()
+    assert (winding - nacelle < 13.0).all()
     assert (np.abs(ambient - 15.0) < 2.5).all()
-    frozen = heated(np.zeros(5760), air=-25.0)[2][-2880:]
-    assert frozen.min() > -1.0
-    assert frozen.max() < 16.0
+    assert gearbox.max() < 31.0
+    frozen = heated(np.zeros(3 * 2880), air=-25.0)[2][-2880:]
+    assert frozen.min() > 8.0
+    assert frozen.max() < 31.0
 
 
 def test_a_stopped_machine_cools_for_hours():
+    """Measured at La Haute Borne: oil falls by 3 K in the first hour, the winding by 5; after a day both are near the
+    nacelle."""
     day = 2880
-    nacelle, winding, gearbox, _ = heated(np.r_[np.full(day, 1.0), np.zeros(day)])
-    for body in (nacelle, winding, gearbox):
-        assert (np.abs(body[day + 1440] - 15.0) < 6.0).all()  # half a day later
-        assert (np.abs(body[-1] - body[day + 2600]) < 0.5).all()
+    _, winding, gearbox, _ = heated(np.r_[np.full(day, 1.0), np.zeros(2 * day)], air=10.0)
+    assert (np.abs(winding[-1] - 10.0) < 24.0).all()
+    assert (np.abs(gearbox[-1] - 10.0) < 18.0).all()
 
     def half_life_h(body):
         left = (body[day:] - body[-1]) / (body[day] - body[-1])
         return (left > 0.5).sum(axis=0) / 120.0
 
-    assert ((half_life_h(gearbox) > 0.8) & (half_life_h(gearbox) < 3.0)).all()
-    assert (half_life_h(winding) < 0.7 * half_life_h(gearbox)).all()
+    assert ((half_life_h(gearbox) > 3.0) & (half_life_h(gearbox) < 12.0)).all()
+    assert ((half_life_h(winding) > 0.8) & (half_life_h(winding) < 5.0)).all()
+
+
+@pytest.mark.parametrize("load", [0.03, 0.2, 0.6])
+def test_a_machine_of_little_load_is_warm_too(load):
+    """Oil 55 to 63, winding 50 to 68 below four fifths of the load (La Haute Borne, Kelmarsh): by thermostat."""
+    _, winding, oil, _ = (body[1440:] for body in heated(np.full(2880, load), air=10.0))
+    assert 54.0 < oil.mean() < 63.0
+    assert 50.0 < winding.mean() < 69.0
+    assert 1.0 < oil.mean(axis=0).std() < 4.0  # machines differ
 
 
 @pytest.mark.parametrize("air", [-10.0, 5.0, 20.0, 35.0])
 def test_oil_is_held_by_its_thermostat_at_rated_load(air):
-    """Oil at 45 to 65 degC under load: oil makers' and SCADA sets' (Kelmarsh, La Haute Borne) usual range."""
+    """Oil at 55 to 73 degC under load: SCADA sets' (Kelmarsh, La Haute Borne) usual range."""
     oil = heated(np.ones(2880), air=air)[2][1440:]
-    assert oil.min() > 44.0
-    assert oil.max() < 70.0
+    assert oil.min() > 53.0
+    assert oil.max() < 77.0
     if air < 0.0:
-        assert np.ptp(oil, axis=0).max() < 1.0  # the thermostat alone, fans stand still
+        assert np.ptp(oil, axis=0).max() < 2.0  # the thermostat alone, fans stand still
     if air == 20.0:
         assert (np.ptp(oil, axis=0) > 3.0).any()  # fans come and go
 
@@ -358,9 +371,12 @@ def test_a_healthy_machine_stays_under_the_alarms_in_a_hot_summer():
     assert winding[-1].mean() > 90.0
 
 
-def test_winding_heats_with_the_square_of_the_load():
-    half, full = (heated(np.full(2880, load), air=0.0)[1][-1].mean() for load in (0.5, 0.75))
-    assert 1.6 < full / half < 2.4
+def test_winding_heats_the_more_the_higher_the_load():
+    """Its cooling regulates up to four fifths of the load, then copper losses win."""
+    at = [heated(np.full(2880, load), air=25.0)[1][-1].mean() for load in (0.25, 0.5, 0.75, 1.0)]
+    steps = np.diff(at)
+    assert (steps > 1.0).all()
+    assert steps[2] > 2.0 * steps[0]
 
 
 @pytest.mark.parametrize(
@@ -388,7 +404,9 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
     rpm = np.full((1, N), rpm_share * FARM.turbine_type.rated_rpm)
     frozen = None if ice is None else np.full((1, N), ice)
     calm = np.zeros((1, N))
-    return Vibration(FARM, 7, 1.0).level(rpm, calm + load, np.full(1, turbulence), calm, worn or wear(), frozen)[0]
+    return Vibration(FARM, 7, 1.0).level(rpm, calm + load, calm, np.full(1, turbulence), calm, worn or wear(), frozen)[
+        0
+    ]
 
 
 def test_machines_shake_more_and_less_for_minutes_and_an_hour():
@@ -469,12 +487,21 @@ def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():
     assert np.concatenate([cut.read(0, 3), cut.read(3, 2), cut.read(5, 7)])[:, 0].tolist() == whole.tolist()
 
 
-@pytest.mark.parametrize("step_s", [0.25, 1, 10, 60, 600, 3600])
-def test_noise_is_several_steps_of_the_resolution_for_any_sampling(step_s):
-    """So that a healthy sensor does not look stuck (rule `stuck` of pipeline.records)."""
+@pytest.mark.parametrize("step_s", [0.25, 1, 10, 60, 299])
+def test_noise_moves_readings_for_any_sampling_of_less_than_minutes(step_s):
+    """So that a healthy sensor does not look stuck (rule `stuck` of pipeline.records: ten rows and a minute)."""
+    rows = max(10, 60 / step_s)
     for name, sensor in SENSORS.items():
         if name not in ("power_output", "blade_pitch"):
-            assert sensor.noise / max(1.0, step_s) ** 0.5 * sensor.steps * finer(step_s) >= 1.9
+            spread = sensor.noise / max(1.0, step_s) ** 0.5 * steps(sensor, step_s)
+            same = math.erf(0.5 / spread / 2**0.5)  # at most: the reading stands in the middle of a step
+            assert same ** (rows - 1) < 1e-6
+
+
+def test_a_channel_more_or_less_changes_no_other(monkeypatch):
+    whole = Sensors(FARM, SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7).noise(1)
+    monkeypatch.setattr(sensors, "CHANNEL_NAMES", CHANNEL_NAMES[::-2])
+    assert np.array_equal(Sensors(FARM, SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7).noise(1), whole[::-2])
 
 
 def test_noise_is_nearly_normal():

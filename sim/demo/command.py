@@ -6,6 +6,7 @@ import argparse
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from sim.demo.themes import Theme
 from sim.model.events import Event
 from sim.run import target
 from sim.run.exits import INVALID
-from sim.scenario import Scenario, load
+from sim.scenario import Scenario, ScenarioError, load
 
 FOLDER = Path("demo")
 
@@ -39,10 +40,15 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
 
 def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
     """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
-    wanted = overrides(args)
+    given = overrides(args)
+    wanted = [setting for _, setting in given]
     if not any(word.startswith("events=") for word in args.set):
         wanted.append(f"events={_events(theme, load(theme.scenario).events, args)}")
-    return load(theme.scenario, wanted)
+    try:
+        return load(theme.scenario, wanted)
+    except ScenarioError as error:  # tells of overrides; the user wrote arguments
+        told = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
+        raise ScenarioError([replace(p, file=told.get(p.file, p.file)) for p in error.problems]) from error
 
 
 def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> str:
@@ -72,17 +78,20 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
     return f"[{', '.join(kept)}]"
 
 
-def overrides(args: argparse.Namespace) -> list[str]:
-    """The arguments as `--set` has them."""
+def overrides(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """(the argument as the user wrote it, the same as `--set` has it) of those that are given."""
     settings = {
-        "fleet.farms": f"[{args.farms}]" if args.farms is not None else None,
-        "fleet.turbines": args.turbines,
-        "clock.start": args.start,
-        "clock.duration": f"{args.days}d" if args.days is not None else None,
-        "clock.sample_every": args.sample_every,
-        "seed": args.seed,
+        "--farms": ("fleet.farms", args.farms, f"[{args.farms}]"),
+        "--turbines": ("fleet.turbines", args.turbines, args.turbines),
+        "--start": ("clock.start", args.start, args.start),
+        "--days": ("clock.duration", args.days, f"{args.days}d"),
+        "--sample-every": ("clock.sample_every", args.sample_every, args.sample_every),
+        "--seed": ("seed", args.seed, args.seed),
     }
-    return [*(f"{path}={value}" for path, value in settings.items() if value is not None), *args.set]
+    named = [
+        (f"{name} {given}", f"{path}={value}") for name, (path, given, value) in settings.items() if given is not None
+    ]
+    return [*named, *((f"--set {number}", setting) for number, setting in enumerate(args.set, 1))]
 
 
 def command(args: argparse.Namespace) -> str:

@@ -24,12 +24,15 @@ TEN_MINUTES_S: Final = 300.0  # first-order memory whose average is as old as a 
 START_ABOVE: Final = 0.3  # m/s over cut-in
 STOP_BELOW: Final = 0.7  # m/s under cut-in
 RESTART_BELOW: Final = 3.0  # m/s under cut-out
-GUST: Final = 1.25  # of cut-out
-GUST_SIGMAS: Final = 2.5
+GUST: Final = 1.35  # of cut-out
+GUST_SIGMAS: Final = 1.5
 SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0
 CONNECT: Final = 0.92  # of the way from idling: the generator is on the grid
 OFF_GRID: Final = 0.3  # ramped down to nothing
-FEATHER_DEG, WAIT_DEG = 86.0, 62.0
+FEATHER_DEG, WAIT_DEG = (
+    (84.0, 92.0),
+    (45.0, 75.0),
+)  # where blades stand in a stop and in wait for wind: a farm's setting
 
 
 class Controller:
@@ -37,6 +40,8 @@ class Controller:
 
     def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         kind, n = farm.turbine_type, farm.turbines
+        stops = seeds.rng(seed, "controller", farm.farm_id, "blades")
+        self.feather_deg, self.wait_deg = (round(float(stops.uniform(*deg)), 2) for deg in (FEATHER_DEG, WAIT_DEG))
         setting = seeds.rng(seed, "controller", farm.farm_id).normal(0.0, 0.12, (2, n))
         self._cut_in, self._cut_out = kind.cut_in + setting[0], kind.cut_out + 2.0 * setting[1]
         self._keep_up, self._keep_down = 1.0 - blend(step_s, SPIN_UP_S), 1.0 - blend(step_s, SPIN_DOWN_S)

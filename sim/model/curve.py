@@ -26,10 +26,10 @@ from sim.fleet.turbine import TurbineType
 from sim.model.noise import Array
 
 INERTIA_CONSTANT_S: Final = 7.0
-DISC: Final = 0.3  # share of the diameter over the wind: the time over which the disc averages a gust
+DISC: Final = 0.65  # share of the diameter over the wind: the time over which the disc averages a gust
 ABOVE_RATED_S: Final = 4.0  # pitch control
 PLATEAU_S: Final = 1.5  # torque control, where rotor speed is held
-SLOWEST_S: Final = 9.0
+SLOWEST_S: Final = 12.0
 DRAIN: Final = -0.004  # of rated power, just before a becalmed machine goes off the grid
 HIGHEST: Final = 50.0  # m/s, end of the tables
 SCATTER_STEP: Final = 0.125  # m/s

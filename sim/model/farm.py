@@ -99,7 +99,7 @@ class FarmModel:
             self._samples(start, stop, values[:, :, part], status[:, part], iced[:, part])
         self._states.note(status, first)
         self._iced.note(iced, first)
-        inject(self._events, values, first)
+        inject(self._events, values, first, self.clock.step_s)
         return self._recorder.record(values, status, first)
 
     def truth(self) -> pa.Table:
@@ -176,8 +176,9 @@ class FarmModel:
         )
         rotor, load = means(machine.rotor_rpm, k), means(machine.load, k)
         ice = None if machine.ice is None else means(machine.ice, k)
+        felt = means(machine.wind, k)
         true = {
-            "wind_speed": means(machine.wind, k),
+            "wind_speed": felt,
             "wind_direction": means(machine.direction, k),  # unwrapped: as good as a circular mean
             "rotor_rpm": rotor,
             "blade_pitch": means(machine.pitch, k),
@@ -189,6 +190,7 @@ class FarmModel:
             "vibration_level": self._vibration.level(
                 rotor,
                 load,
+                felt,
                 means(wind.air.turbulence, k),
                 self._vibration.unrest(first, len(wind.speed), middles),
                 wear,

@@ -27,12 +27,10 @@ from sim.model import ice as icing
 from sim.model import inflow, yaw
 from sim.model.controller import (
     CONNECT,
-    FEATHER_DEG,
     GUST_SIGMAS,
     MINUTE_S,
     OFF_GRID,
     TEN_MINUTES_S,
-    WAIT_DEG,
     Controller,
     Mask,
 )
@@ -45,11 +43,14 @@ from sim.model.wind import WindPage
 
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
-IDLE: Final = 0.08  # of rated speed, at cut-in wind
+IDLE: Final = 0.06  # of rated speed, at cut-in wind; and machines differ
+IDLE_MOST: Final = 1.6  # times that
 CEILING: Final = 1.05  # of rated power; no turbine produces more
-OVERSPEED: Final = 0.5  # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
-OVERSHOOT: Final = 0.35  # of that, in power
-SWING: Final = 0.06  # most of it
+OVERSPEED: Final = 0.35  # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
+OVERSHOOT: Final = 0.5  # of that, in power
+SWING: Final = 0.06  # most of it: pitch answers large gusts faster
+RAMPED: Final = 0.96  # of the way from idling: the generator has its full torque
+VANE_TURNS: Final = 1.5  # m/s; in less wind a vane turns ever more slowly on its bearing
 WANDER: Final = (
     0.1  # share of the inflow's deviation that power and speed show where they are held; and machines differ
 )
@@ -89,17 +90,19 @@ class Turbines:
         self._yaw = yaw.Yaw(farm, seed, step_s)
         self._controller = Controller(farm, seed, step_s)
         draw = seeds.rng(seed, "turbine", farm.farm_id)
-        self.fine_pitch = draw.normal(0.0, 0.25, n)
+        self.fine_pitch = draw.normal(0.0, 0.25, n).round(2)
         self._rated, self._rated_speed = draw.normal(1.0 - WANDER, 0.002, (2, n))
         self._north = North(farm, seed, step_s, start_s)
         self._vane_gain = draw.uniform(0.75, 0.95, n)
         self._draw = draw.uniform(*STANDBY_DRAW, n)
+        self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, 0.25, n)
         self._pumps = Slow(self.ice.every, np.zeros(n), self._pump)
         self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), n)
         averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
         self._move = np.repeat([blend(step_s, memory) for memory in averages], n)
         self._limit_move = blend(step_s, LIMIT_MEMORY_S)
         self._averages: Array | None = None
+        self._lull = False  # somewhere, in the steps at hand
         self._rotor: Array | None = None
         self._short = np.zeros(n)  # share of rated power withheld now
         self._nacelle: Array | None = None  # position in the step before
@@ -116,7 +119,7 @@ class Turbines:
         rotor_factor, reading_factor = self._inflow.read(first, count)
         ice = self.ice.read(first, wind.air.temperature, wind.air.humidity)
 
-        read = felt * reading_factor  # anemometers are averaged for seconds, too
+        read = wind.speed * reading_factor  # at one point: what the disc averages away, an anemometer sees
         gust = felt + GUST_SIGMAS * wind.sigma
         up = self._controller.operating(minute, ten_minutes, gust, available)
         felt *= inflow.corrected(wind.air.density, wind.air.turbulence)[:, None]
@@ -131,7 +134,9 @@ class Turbines:
         load = self.curve.load(at, wind.sigma)
         gap = felt - caught  # what pitch or inertia has not answered
         gap *= OVERSPEED / kind.rated_wind
-        np.clip(gap, -SWING, SWING, out=gap)
+        gap *= 1.0 / SWING
+        np.tanh(gap, out=gap)
+        gap *= SWING
         gap *= np.clip(caught * (12.0 / kind.rated_wind) - 11.5, 0.0, 1.0)  # where speed is held by pitch
         allowed = self._allowed(limit)
         np.minimum(load, allowed, out=load)
@@ -140,6 +145,8 @@ class Turbines:
         np.minimum(load, CEILING, out=load)
         on_grid = up & (spun >= CONNECT)
         load *= on_grid
+        if (starting := on_grid & (spun < RAMPED)).any():
+            load = np.where(starting, load * ((spun - CONNECT) / (RAMPED - CONNECT)), load)
         leaving = ~up & available & (spun > OFF_GRID)
         if leaving.any():
             ramp = self.curve.load(at, wind.sigma) * ((spun - OFF_GRID) / (1.0 - OFF_GRID))
@@ -153,13 +160,15 @@ class Turbines:
         self._nacelle = nacelle[-1]
         begins = self.curve.wind_at(allowed) if isinstance(allowed, np.ndarray) else kind.rated_wind
         gap += self._rated_speed - 1.0 + WANDER * rotor_factor
-        speed = self._speed(np.minimum(caught, begins), gap, spun, wind.speed, down)
+        speed = self._speed(np.minimum(caught, begins), gap, spun, caught, down)
         pitch = self.curve.pitch(caught / begins)
         pitch *= spun
         pitch += blades
         pitch += self.fine_pitch
         read *= np.where(on_grid, inflow.BEHIND_ROTOR, 1.0)
         seen = wind.direction - nacelle
+        if self._lull:
+            seen = np.where(wind.speed < VANE_TURNS, vane - nacelle, seen)
         seen *= self._vane_gain
         seen += nacelle
         seen += self._north.read(first, count)
@@ -172,8 +181,18 @@ class Turbines:
         columns = np.concatenate([wind.speed, wind.speed, wind.speed, wind.direction], axis=1)
         if self._averages is None:
             self._averages = columns[0].copy()
-        columns *= self._move
-        self._averages = autoregress(columns, self._averages, 1.0 - self._move)
+        keep = 1.0 - self._move
+        self._lull = bool(wind.speed.min() < VANE_TURNS)
+        if self._lull:
+            slower = np.minimum(wind.speed * (1.0 / VANE_TURNS), 1.0) ** 2
+            move = np.concatenate(
+                [np.broadcast_to(self._move[: 3 * n], (len(slower), 3 * n)), self._move[3 * n :] * slower], axis=1
+            )
+            columns *= move
+            keep = 1.0 - move
+        else:
+            columns *= self._move
+        self._averages = autoregress(columns, self._averages, keep)
         return columns[:, :n], columns[:, n : 2 * n], columns[:, 2 * n : 3 * n], columns[:, 3 * n :]
 
     def _follow(self, felt: Array, up: Mask, available: Mask) -> tuple[Array, Array, Array]:
@@ -184,7 +203,7 @@ class Turbines:
         keep = np.empty_like(goal)
         goal[:, :n] = felt
         goal[:, n : 2 * n] = up
-        goal[:, 2 * n :] = np.where(up, 0.0, np.where(available, WAIT_DEG, FEATHER_DEG))
+        goal[:, 2 * n :] = np.where(up, 0.0, np.where(available, control.wait_deg, control.feather_deg))
         keep[:, :n] = self.curve.keep(self.curve.index(felt))
         keep[:, n : 2 * n] = control.spinning(up)
         keep[:, 2 * n :] = control.keep_blades
@@ -226,8 +245,8 @@ class Turbines:
         np.maximum(speed, kind.rotor_rpm_min, out=speed)
         np.minimum(speed, kind.rated_rpm, out=speed)
         speed *= 1.0 + gap
-        idle = np.minimum(wind * (1.0 / kind.cut_in), 1.0)
-        idle *= IDLE * kind.rated_rpm
+        idle = np.minimum(wind * (1.0 / kind.cut_in), IDLE_MOST)
+        idle *= self._idle
         idle *= down == 0
         speed -= idle
         speed *= spun

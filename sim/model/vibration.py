@@ -9,9 +9,10 @@ Parts that do not know of each other add in squares:
   on the plateau;
 - worn bearings and teeth, with speed and load.
 
-What shakes a machine otherwise (sea, shear, temperature of the mounts, gusts that strike it askew) changes its level by
-some per cent over minutes and hours, so that power and speed explain most of a ten-minute level, but not all. How much
-of the level comes with load, how much with speed, is each machine's own.
+The tower sways in the wind, whatever the rotor does. What shakes a machine otherwise (sea, shear, temperature of the
+mounts, gusts that strike it askew) changes its level by some per cent over minutes and hours, so that power and speed
+explain most of a ten-minute level, but not all. How much of the level comes with load, how much with speed, is each
+machine's own.
 
 Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
 boundary, the alarm of `pipeline.records`, some days before they fail.
@@ -31,7 +32,8 @@ from sim.model.noise import Array, blend
 from sim.model.slow import Draws, Slow
 from sim.model.wear import Wear
 
-AT_REST: Final = 0.2
+AT_REST: Final = 0.16
+SWAY: Final = 0.1  # at 10 m/s in turbulence of a tenth: the tower in the wind, whatever the rotor does
 SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
 TURBULENT: Final = 1.5  # per unit of turbulence intensity over 0.1
 TOWER: Final = 0.12  # 3P at rated speed, without resonance
@@ -78,10 +80,17 @@ class Vibration:
         return self._slow.read(first, count, reads)
 
     def level(
-        self, rotor_rpm: Array, load: Array, turbulence: Array, unrest: Array, wear: Wear, ice: Array | None
+        self,
+        rotor_rpm: Array,
+        load: Array,
+        wind: Array,
+        turbulence: Array,
+        unrest: Array,
+        wear: Wear,
+        ice: Array | None,
     ) -> Array:
-        """(samples, turbines), without sensor noise. `turbulence` (samples,) intensity; `ice`: how much lies
-        unevenly."""
+        """(samples, turbines), without sensor noise. `wind` m/s; `turbulence` (samples,) intensity; `ice`: how
+        much lies unevenly."""
         speed = rotor_rpm * self._per_rpm
         level = self._load * load
         level += SPEED * speed
@@ -100,6 +109,9 @@ class Vibration:
         level += teeth
         np.sqrt(level, out=level)
         level *= speed
+        sway = wind * wind
+        sway *= (0.1 * SWAY * turbulence)[:, None]
+        level += sway
         level *= 1.0 + unrest
         level += AT_REST
         return level

@@ -11,10 +11,11 @@ turbulence of its own (`turbulence`) and local direction; its std is the ambient
 squares. Wakes (`wake`) turn with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in
 stable, calmer air.
 
-Both come in spells: their strength is log-normal, for the farm over hours (ACTIVITY: showers, convection, stable
-layers) and for each machine over a minute or two (SPELLS: intermittency). That is why tails of measured ramps from 10
-min to hours are far heavier than normal ones (DeMarco and Basu 2018, Wind Energy 21), as are those of increments within
-seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ. Res. Risk Assess. 21).
+Both come in spells: their strength is log-normal, for the farm over hours and days (ACTIVITY: showers, convection,
+stable layers), more so across the wind than along it, and for each machine over a minute or two (SPELLS:
+intermittency). That is why tails of measured ramps from 10 min to hours are far heavier than normal ones (DeMarco and
+Basu 2018, Wind Energy 21), as are those of increments within seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ.
+Res. Risk Assess. 21), and why days differ.
 
 Pages hold clock.page samples; times of values are the middles of inner steps.
 Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
@@ -47,12 +48,14 @@ LATERAL_M = (40.0,)  # length of lateral turbulence, one process: a vane's
 LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
 STABLE = 0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
 FLOOR = 0.1  # m/s
-LIMIT_SIGMA = 3.6
+LIMIT_SIGMA = 3.3
 LULL = 0.35  # of the mean: no eddy takes more from it
-ACTIVITY = (2, 3, 4)  # octaves of 40 to 160 min; slower ones are the weather's
-ACTIVE = (0.42, 0.16)  # std of the logarithm of changes, and of turbulence
+ACTIVITY = (3, 5, 7)  # octaves of 80 min: showers, plumes; of 5 and 21 h: afternoons and days of them, and calm ones
+ACTIVE = (0.55, 0.7, 0.2)  # std of the logarithm of changes along and across, and of turbulence
+LIVELIEST = 1.7  # no air is livelier, in those
+ACROSS = 1.3  # changes across the wind over those along it
 SPELLS = (600.0, 0.3)  # length m, std of the logarithm
-MOST = 2.0  # times usual turbulence
+MOST = 1.7  # times usual turbulence
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,7 @@ class Wind:
         self.weather = Weather(farm, seed, events, clock.start_us)
         self.wakes = Wakes(farm, seed)
         self._place = Place.at(farm.latitude, farm.longitude)
-        self._octaves = [
-            Octave(i, SHORTEST_S * 2.0**i, CARRIED * SHORTEST_S * 2.0**i / (math.sqrt(2.0) * math.pi))
-            for i in range(OCTAVES)
-        ]
+        self._octaves = [_octave(i) for i in range(OCTAVES)]
         energy = np.array([octave.period_s ** (2 / 3) for octave in self._octaves])
         self._amplitude = np.sqrt(energy / energy.sum())
         h = clock.inner[1]
@@ -129,11 +129,11 @@ class Wind:
         return np.minimum(spells, MOST, out=spells)
 
     def _activity(self, seconds: Array) -> Array:
-        """Normal, of variance 1: how lively the farm's air is, (times,)."""
+        """Normal, of variance 1 but limited: how lively the farm's air is, (times,)."""
         name = ("activity",)
-        parts = [series(self.seed, "mesoscale", self._octaves[i], name, self._place, seconds, (0, 0)) for i in ACTIVITY]
+        parts = [series(self.seed, "mesoscale", _octave(i), name, self._place, seconds, (0, 0)) for i in ACTIVITY]
         total: Array = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
-        return total
+        return np.minimum(total, LIVELIEST, out=total)
 
     def _slow(self, seconds: Array) -> tuple[Array, Array, Array]:
         """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
@@ -153,12 +153,12 @@ class Wind:
         along, across = self._crossing(seconds)
         unrest = self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * (air.turbulence / usual)
         activity = self._activity(seconds)
-        unrest *= np.exp(ACTIVE[0] * activity - ACTIVE[0] ** 2)
-        intensity = intensity * np.exp(ACTIVE[1] * activity - ACTIVE[1] ** 2)[:, None]
-        along *= unrest[:, None]
-        np.clip(along, -0.6, 1.0, out=along)
+        lively = [np.exp(size * activity - size**2) for size in ACTIVE]
+        intensity = intensity * lively[2][:, None]
+        along *= (unrest * lively[0])[:, None]
+        np.clip(along, -0.5, 0.5, out=along)
         along += 1.0
-        across *= np.degrees(unrest)[:, None]
+        across *= np.degrees(ACROSS * unrest * lively[1])[:, None]
         bearing += across
         depth = 1.0 + STABLE * np.clip(1.0 - air.turbulence / usual, -1.0, 1.0)
         factor -= 1.0
@@ -203,6 +203,11 @@ class Wind:
                 field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
                 target += field[skip : skip + len(seconds)]
         return along, across
+
+
+def _octave(number: int) -> Octave:
+    period_s = SHORTEST_S * 2.0**number
+    return Octave(number, period_s, CARRIED * period_s / (math.sqrt(2.0) * math.pi))
 
 
 def _between(values: Array, cell: np.ndarray, part: Array) -> Array:

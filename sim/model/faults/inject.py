@@ -9,13 +9,14 @@ import numpy as np
 from pipeline.records import CHANNEL_NAMES
 from sim.model.faults.event import Event
 from sim.model.noise import Array
-from sim.model.sensor import SENSORS
+from sim.model.sensor import SENSORS, steps
 
 UNIT_DECIMALS = 4  # of a reading in another unit: fine enough that a healthy sensor does not repeat itself
 
 
-def inject(events: Sequence[Event], values: Array, first: int) -> None:
-    """Apply sensor faults in place, in order. `values` (channels, turbines, samples) begins at sample `first`."""
+def inject(events: Sequence[Event], values: Array, first: int, step_s: float) -> None:
+    """Apply sensor faults in place, in order. `values` (channels, turbines, samples), a sample every `step_s`, begins
+    at sample `first`."""
     last = first + values.shape[2]
     for event in events:
         if event.channel is None or event.strikes != "sensor" or event.first >= last or event.last <= first:
@@ -23,13 +24,14 @@ def inject(events: Sequence[Event], values: Array, first: int) -> None:
         low, high = max(event.first, first), min(event.last, last)
         cells = values[CHANNEL_NAMES.index(event.channel), event.turbine, low - first : high - first]
         before = cells.copy()
-        cells[:] = _reading(event, event.channel, before, low)
+        cells[:] = _reading(event, steps(SENSORS[event.channel], step_s), before, low)
         changed = (cells != before) & ~(np.isnan(cells) & np.isnan(before))
         event.altered[low - event.first : high - event.first] = changed
 
 
-def _reading(event: Event, channel: str, before: Array, low: int) -> Array:
-    """What the sensor says from sample `low` on in place of `before`, shape (samples,)."""
+def _reading(event: Event, resolved: int, before: Array, low: int) -> Array:
+    """What the sensor, which tells `resolved` steps a unit, says from sample `low` on in place of `before`,
+    (samples,)."""
     if event.kind == "sensor.dropout":
         return np.full(len(before), np.nan)
     if event.kind in ("sensor.stuck", "sensor.sentinel"):
@@ -39,5 +41,4 @@ def _reading(event: Event, channel: str, before: Array, low: int) -> Array:
     if event.unit is not None:
         return np.asarray(np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0)
     share = (np.arange(low, low + len(before)) - event.first + 1) / event.full if event.kind == "sensor.drift" else 1.0
-    steps = SENSORS[channel].steps
-    return np.asarray(np.rint((before + event.size * share) * steps) / steps + 0.0)
+    return np.asarray(np.rint((before + event.size * share) * resolved) / resolved + 0.0)
