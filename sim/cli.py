@@ -155,8 +155,19 @@ def _campaign(args: argparse.Namespace) -> int:
     seed = scenario.seed if args.seed is None else args.seed
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     repeat = [_program(), "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
-    command = shlex.join([*repeat, "--seed", str(seed)])
-    options = CampaignOptions(out, args.runs, seed, args.workers, args.overwrite, command, args.line)
+    again = [_program(), "run", str(args.scenario), *(f"--set={value}" for value in args.set)]
+    options = CampaignOptions(
+        out=out,
+        runs=args.runs,
+        wired=args.wired,
+        seed=seed,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        command=shlex.join([*repeat, "--seed", str(seed)]),
+        run_command=shlex.join(again),
+        load=lambda more: load(args.scenario, [*args.set, *more]),
+        replay=args.line,
+    )
     return run_campaign(scenario, options, _Console())
 
 
@@ -267,6 +278,9 @@ def _parser() -> argparse.ArgumentParser:
     campaign = commands.add_parser("campaign", help="faults at every store call, and at random", allow_abbrev=False)
     _scenario_arguments(campaign)
     campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: 2000)")
+    campaign.add_argument(
+        "--wired", type=_count, default=60, metavar="N", help="whole runs on LocalStack, workers killed (default: 60)"
+    )
     campaign.add_argument("--seed", type=_count, metavar="N", help="draws the random runs (default: the scenario's)")
     campaign.add_argument("--out", type=Path, metavar="DIR", help="where the report goes (default: runs/NAME-SEED)")
     campaign.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")

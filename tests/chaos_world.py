@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sim.chaos.campaign import quieten
 from sim.chaos.world import World
-from sim.run.campaign import make_world
+from sim.run.world import make_world
 from sim.scenario import load
 
 TINY = """

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.ports import Conflict, NotFound, Refused, Unavailable
 from sim.chaos.call import point_of
-from sim.chaos.faults import KINDS, OFFLINE, Fault, Struck
+from sim.chaos.faults import KINDS, OFFLINE, Fault
 from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.memory import MemoryStore
 from sim.chaos.schedule import Fired, Line, Schedule, ScheduleError, Strike, expanded, parse
@@ -22,7 +22,7 @@ class Now:
 
 def faulty(text: str, farm: str = "A") -> tuple[FaultyStore, MemoryStore, Schedule, Now]:
     inner, schedule, now = MemoryStore(), Schedule(parse(text)), Now()
-    return FaultyStore(inner, schedule, Struck(), lambda: now.s, farm), inner, schedule, now
+    return FaultyStore(inner, schedule, lambda: now.s, farm), inner, schedule, now
 
 
 @pytest.mark.parametrize(

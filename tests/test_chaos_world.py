@@ -32,7 +32,7 @@ from sim.chaos.outcome import Clean
 from sim.chaos.schedule import Line, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Unclean, World, _quiet_until, _Run, run_clean, run_once
-from sim.run.campaign import dump
+from sim.run.world import dump
 
 
 @pytest.fixture(scope="module")

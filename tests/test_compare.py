@@ -14,8 +14,9 @@ from sim import cli
 from sim.load.arrivals import Nodes
 from sim.load.course import Course
 from sim.measure.compare import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
+from sim.measure.operations import OPERATIONS_FILE
 from sim.report.result import RESULT_FILE
-from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE
+from sim.report.write import REQUESTS_FILE, RESOURCES_FILE
 from sim.run.loadresult import Circumstances, result
 from sim.scenario import load
 from sim.scenario.scenario import Scenario

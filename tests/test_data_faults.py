@@ -30,7 +30,7 @@ from sim.model.faults import KINDS, TRUTH, clock_changes, expected, schedule
 from sim.model.faults.poison import CHANNEL, POISONS
 from sim.model.faults.schedule import SENTINELS, UNITS
 from sim.model.sensor import SENSORS
-from sim.run.campaign import dump, make_world
+from sim.run.world import dump, make_world
 from sim.scenario import load
 
 SCENARIO = Path(__file__).parent.parent / "scenarios" / "data-faults.yaml"

@@ -34,7 +34,7 @@ from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
 from sim.model.faults.catalogue import NEW_CHANNELS
 from sim.model.nodefile import NodeFileError, NodeWriter
-from sim.run.campaign import dump
+from sim.run.world import dump
 
 CLOCK = SimClock(1_705_279_800_000_000, 20_000_000, 60)  # 00:50, twenty minutes across an hour
 SETTINGS = (300, 300, 120)

@@ -19,13 +19,14 @@ from sim.load.arrivals import Nodes
 from sim.load.course import Course
 from sim.load.phase import REQUESTS, RESOURCES
 from sim.measure.bottleneck import Limit
+from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report import result as results
 from sim.report.load import counting, kinds, render, sentence
 from sim.report.load_charts import lanes
 from sim.report.load_terminal import print_load
 from sim.report.result import RESULT_FILE, Result
-from sim.report.write import HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
+from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.run.loadresult import Circumstances, result
 from sim.scenario import load
 

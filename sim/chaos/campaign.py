@@ -27,7 +27,7 @@ from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
-from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Fault
+from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, cell, cells
 from sim.chaos.invariants import Broken
 from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, Strike
@@ -48,24 +48,14 @@ class WorkerLost(Exception):
     """A worker process ended without a result."""
 
 
-def planned_cells() -> list[tuple[str, str]]:
-    """(row, point) of every way in which a fault of this world can strike; crashes before and after are two rows."""
-    cells: list[tuple[str, str]] = []
-    for name in HERE:
-        for row in (f"{name} before", f"{name} after") if name == CRASH else (name,):
-            cells += [(row, point) for point in KINDS[name].points] or [(row, "")]
-    return cells
+def planned_cells() -> list[Cell]:
+    """Every way in which a fault of this world can strike."""
+    return cells(HERE)
 
 
-def cells_of(outcome: Outcome) -> set[tuple[str, str]]:
+def cells_of(outcome: Outcome) -> set[Cell]:
     """The cells of `planned_cells` in which the run was struck."""
-    return {
-        (
-            f"{f.kind} {'after' if f.after else 'before'}" if f.kind == CRASH else f.kind,
-            f.point * bool(KINDS[f.kind].points),
-        )
-        for f in outcome.fired
-    }
+    return {cell(fired.kind, fired.point, fired.after) for fired in outcome.fired}
 
 
 def enumerated(clean: Clean) -> list[Line]:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from sim import seeds
 from sim.chaos.call import Call
-from sim.chaos.faults import KINDS, Fault, Point, Struck
+from sim.chaos.faults import KINDS, Fault, Point, Struck, cell
 
 STRIKES: Final = 2
 _WRITES_ONLY: Final = frozenset(
@@ -87,7 +87,7 @@ class Chooser:
             for share in self._shares:
                 how = share.strikes(call, now_s)
                 if how is not None:
-                    self.struck.fired[share.fault.kind] += 1
+                    self.struck.cells[cell(share.fault.kind, call.point)] += 1
                     return Strike(share, how)
         return None
 
@@ -95,7 +95,7 @@ class Chooser:
         """Take a strike back: there was nothing to strike."""
         with self._lock:
             strike.share.spare(call)
-            self.struck.fired[strike.fault.kind] -= 1
+            self.struck.cells[cell(strike.fault.kind, call.point)] -= 1
 
 
 def applies(kind: str, point: Point, verb: str) -> bool:

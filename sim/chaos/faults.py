@@ -8,6 +8,7 @@ planned and never fired makes the verdict unknown.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -86,11 +87,39 @@ class Fault:
     count: int | None = None
 
 
+Cell = tuple[str, str]
+"""One way to strike, as (row, point): a kind, of crashes with the side (`node.crash after`); "" is no certain point."""
+
+
+def cell(kind: str, point: str = "", after: bool = False) -> Cell:
+    """The way in which a fault struck. `after`: of a crash, behind the effect."""
+    row = f"{kind} {'after' if after else 'before'}" if kind == CRASH else kind
+    return row, point if KINDS[kind].points else ""
+
+
+def cells(kinds: Iterable[str]) -> list[Cell]:
+    """Every way in which faults of these kinds can strike."""
+    return [
+        cell(kind, point, after)
+        for kind in kinds
+        for after in ((False, True) if kind == CRASH else (False,))
+        for point in KINDS[kind].points or ("",)
+    ]
+
+
 @dataclass
 class Struck:
-    """How often each kind fired. Mergeable over shards."""
+    """How often faults struck, in which way. Mergeable over shards."""
 
-    fired: Counter[str] = field(default_factory=Counter)
+    cells: Counter[Cell] = field(default_factory=Counter)
+
+    @property
+    def fired(self) -> Counter[str]:
+        """By kind."""
+        total: Counter[str] = Counter()
+        for (row, _), times in self.cells.items():
+            total[row.partition(" ")[0]] += times
+        return +total
 
     def merge(self, other: Struck) -> None:
-        self.fired.update(other.fired)
+        self.cells.update(other.cells)

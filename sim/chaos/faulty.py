@@ -18,7 +18,7 @@ from pipeline.ports import AlreadyExists, Conflict, ObjectStore, Refused, StoreE
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.chaos.call import READS, Call, point_of, turbine_of
-from sim.chaos.faults import CRASH, SECOND_WRITER, Struck
+from sim.chaos.faults import CRASH, SECOND_WRITER
 from sim.chaos.schedule import Schedule
 
 T = TypeVar("T")
@@ -39,12 +39,11 @@ class FaultyStore:
         self,
         inner: ObjectStore,
         plan: Schedule,
-        struck: Struck,
         now_s: Callable[[], float],
         farm: str,
         intrude: Callable[[], None] | None = None,
     ) -> None:
-        self._inner, self._plan, self._struck, self._now_s, self._farm = inner, plan, struck, now_s, farm
+        self._inner, self._plan, self._now_s, self._farm = inner, plan, now_s, farm
         self._intrude, self._intruding = intrude, False
         self._late: list[tuple[int, Callable[[], str]]] = []
         self._lock = threading.Lock()
@@ -87,7 +86,6 @@ class FaultyStore:
         self.log.append(f"{self._plan.calls} {verb} {bucket}/{key} {f'{fired.kind} {fired.after}' if fired else ''}")
         if fired is None:
             return effect()
-        self._struck.fired[fired.kind] += 1
         what = f"{verb} {bucket}/{key}: {fired.kind} (injected at call {fired.number})"
         if fired.kind == SECOND_WRITER:
             self._bring_second_writer()

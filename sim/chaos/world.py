@@ -30,7 +30,7 @@ from pipeline.commit import Commit, Position
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.retry import Retrying
-from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, OFFLINE, WAL, Struck
+from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, OFFLINE, WAL
 from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.inline import Inline
 from sim.chaos.invariants import Broken, Fates, WatchedStore, fates, judge
@@ -134,7 +134,7 @@ class _Farm:
     def __init__(self, run: _Run, farm_id: str, configs: Sequence[NodeConfig]) -> None:
         self._run, self.farm_id, self._configs = run, farm_id, configs
         schedule = run.schedule
-        self.faulty = FaultyStore(run.store, schedule, run.struck, lambda: run.now_s, farm_id, self._intrude)
+        self.faulty = FaultyStore(run.store, schedule, lambda: run.now_s, farm_id, self._intrude)
         self._client = Retrying(self.faulty, attempts=schedule.line.attempts, sleep=lambda seconds: None)
         self._nodes = self._fresh()
         self._second = self._fresh()
@@ -197,7 +197,7 @@ class _Run:
     """One run's state; also the pipeline's clock."""
 
     def __init__(self, world: World, line: Line, start: Start | None = None) -> None:
-        self.world, self.schedule, self.struck = world, Schedule(line), Struck()
+        self.world, self.schedule = world, Schedule(line)
         self.store, self.pool = start.store.copy() if start else WatchedStore(), _Counting()
         self.broken: list[Broken] = []
         self.acknowledged: set[tuple[str, int]] = set()

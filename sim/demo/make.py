@@ -27,9 +27,9 @@ from pipeline.store import S3ObjectStore
 from sim.demo import assets, pictures, readings, readme, realism
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.themes import Theme
+from sim.measure.operations import OPERATIONS_FILE
 from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress
-from sim.report.write import OPERATIONS_FILE
 from sim.run import directory, driver, target
 from sim.run.exits import ENVIRONMENT, LAKE_WRONG
 from sim.run.judgement import Record
@@ -109,7 +109,9 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
     store = target.Options(folder=made.folder / "lake")
     options = driver.RunOptions(made.folder, made.record.workers, store, compact=made.layout == "farm")
     with target.opened(store) as opened:
-        driver.drive(made.scenario, options, made.record, opened, progress)
+        scenario = made.scenario
+        progress.phase("simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows")
+        driver.drive(scenario, options, made.record, opened, progress.advance)
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+OPERATIONS_FILE: Final = "operations.parquet"
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 SCHEMA: Final = pa.schema(
     [

@@ -1,6 +1,6 @@
 """What a campaign found: one result object, as campaign.json, as campaign.html, and in a few lines on the terminal.
 
-The matrix has a row per kind of fault (crashes before and after an effect apart) and a column per point of the
+Each world has a matrix: a row per kind of fault (crashes before and after an effect apart), a column per point of the
 protocol. Green: fired, and every run came out right. Red: fired, and some did not. Grey: was to fire and never did, so
 nothing is known. Not covered: rebuilding the page from campaign.json.
 """
@@ -28,8 +28,10 @@ _STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yell
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault at one point ("" for faults of no certain point): runs that it struck, and how many of them failed."""
+    """One fault at one point ("" for faults of no certain point) in one world: runs that it struck, and how many of
+    them failed."""
 
+    world: str
     fault: str
     point: str
     runs: int
@@ -75,6 +77,8 @@ class CampaignResult:
     broken: dict[str, int] = field(default_factory=dict)
     matrix: list[Cell] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    """What ended it before its end."""
     oracle: str = "unknown"
     digest: str = ""
     schema_version: int = 1
@@ -103,11 +107,12 @@ def render(result: CampaignResult) -> str:
     environment.filters.update(count=numbers.count)
     environment.globals.update(figure=numbers.figure)
     points = list(dict.fromkeys(cell.point for cell in result.matrix if cell.point))
+    worlds = dict.fromkeys(cell.world for cell in result.matrix)
     return environment.get_template("campaign.html.j2").render(
         result=result,
         points=[*points, ""],
-        rows=list(dict.fromkeys(cell.fault for cell in result.matrix)),
-        cells={(cell.fault, cell.point): cell for cell in result.matrix},
+        rows={world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world)) for world in worlds},
+        cells={(cell.world, cell.fault, cell.point): cell for cell in result.matrix},
         failures=result.failures[:FAILURES_SHOWN],
     )
 
@@ -125,6 +130,8 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
     say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for name, entry in result.figures.items():
         say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} {entry.text}")
+    for error in result.errors:
+        say(error, "red")
     say("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
     if grey := [cell for cell in result.matrix if cell.state == "unknown"]:
         say("never fired: " + _names(grey), "yellow")
@@ -143,4 +150,5 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
 
 
 def _names(cells: Sequence[Cell]) -> str:
-    return ", ".join(f"{cell.fault} at {cell.point}" if cell.point else cell.fault for cell in cells)
+    names = (f"{cell.fault} at {cell.point}" if cell.point else cell.fault for cell in cells)
+    return ", ".join(dict.fromkeys(names))

@@ -29,10 +29,11 @@ from rich.text import Text
 from sim.measure import bottleneck, compare, requests
 from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
 from sim.measure.loadtest import PhaseSummary, SearchFound
+from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.requests import KINDS, Part
 from sim.report import numbers
 from sim.report.result import Result, ResultError, load
-from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE
+from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
 """Requests in a span below which its percentiles say nothing."""

@@ -17,13 +17,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.measure.operations import OPERATIONS_FILE
 from sim.report import html, junit, load
 from sim.report.result import RESULT_FILE, Result, ResultError
 from sim.report.result import load as load_result
 
 JUNIT_FILE: Final = "junit.xml"
 HTML_FILE: Final = "report.html"
-OPERATIONS_FILE: Final = "operations.parquet"
 REQUESTS_FILE: Final = "requests.parquet"
 RESOURCES_FILE: Final = "resources.parquet"
 

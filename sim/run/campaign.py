@@ -1,105 +1,68 @@
 """`windfleet campaign`: node files, the run without faults and its verdict, then every fault, then one result.
 
-The oracle judges the run without faults, once; every other run is held against that one (`sim.chaos.invariants`). Then
-"all runs equal, and the first is right" says that all are right. Exit code 5: an invariant broke. 6: a fault that was
-planned never fired, or the oracle could not tell.
+The oracle judges the run without faults, once; every other run in process is held against that one
+(`sim.chaos.invariants`). Then "all runs equal, and the first is right" says that all are right. Whole runs on a real
+store follow (`sim.run.wired`). Exit code 5: an invariant broke. 6: a fault that was planned never fired, or the oracle
+could not tell. What ends it early (Ctrl-C, a store that dies) leaves a report of what was done.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
+from pipeline.lake import LakeError
 from sim import check
 from sim.chaos import campaign as chaos
 from sim.chaos.faults import CRASH
-from sim.chaos.memory import MemoryStore
 from sim.chaos.outcome import Clean, Outcome
-from sim.chaos.schedule import Line, parse
+from sim.chaos.schedule import parse
 from sim.chaos.shrink import shrink
-from sim.chaos.world import Unclean, World, build, run_clean, run_once
-from sim.model.clock import SimClock
-from sim.report.campaign import CampaignResult, Cell, Failure, Figure, print_summary, write
+from sim.chaos.world import Unclean, World, run_clean, run_once
+from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.terminal import RunProgress
 from sim.run import directory
-from sim.run.exits import LAKE_WRONG, PASS, UNKNOWN
+from sim.run.exits import ENVIRONMENT, INTERRUPTED, LAKE_WRONG, PASS, UNKNOWN
+from sim.run.localstack import StoreError
+from sim.run.tally import Tally
+from sim.run.wired import Load, wired_runs
+from sim.run.workers import WorkerDied
+from sim.run.world import dump, make_world
 from sim.scenario import Scenario
 
-FAILURES_KEPT: Final = 200
-_VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail", UNKNOWN: "unknown"}
+_VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail"}
 
 
 @dataclass(frozen=True)
 class CampaignOptions:
-    """What the command line says. `seed` draws the random runs. `command` repeats the campaign, without --out."""
+    """What the command line says. `seed` draws the random runs. `command` repeats the campaign, without --out;
+    `run_command` makes one whole run of its scenario; `load` reads that scenario with more settings."""
 
     out: Path
     runs: int
+    wired: int
     seed: int
     workers: int
     overwrite: bool
     command: str
-    replay: str
+    run_command: str
+    load: Load
+    replay: str = ""
 
 
-@dataclass
-class _Tally:
-    """All runs summed up as they come."""
-
-    runs: int = 0
-    failed: int = 0
-    figures: Counter[str] = field(default_factory=Counter)
-    fates: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    broken: Counter[str] = field(default_factory=Counter)
-    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
-    struck_failed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    recovery_s: list[float] = field(default_factory=list)
-    amplification: float = 0.0
-    failures: list[tuple[Line, Outcome]] = field(default_factory=list)
-
-    def add(self, line: Line, outcome: Outcome) -> None:
-        self.runs += 1
-        self.figures.update({name: getattr(outcome, name) for name in _SUMMED})
-        self.fates.update(outcome.fates._asdict())
-        self.kinds.update(fired.kind for fired in outcome.fired)
-        cells = chaos.cells_of(outcome)
-        self.struck.update(cells)
-        self.recovery_s += outcome.recovery_s
-        self.amplification = max(self.amplification, outcome.puts / max(outcome.objects + outcome.committed, 1))
-        if outcome.broken:
-            self.failed += 1
-            self.struck_failed.update(cells)
-            self.broken.update({name for name, _ in outcome.broken})
-            if len(self.failures) < FAILURES_KEPT:
-                self.failures.append((line, outcome))
-
-
-_SUMMED: Final = ("calls", "attempts", "acknowledged", "recovered", "committed", "objects", "puts")
-
-
-def make_world(scenario: Scenario, folder: Path) -> World:
-    """The scenario's node files and snapshots, in `folder`."""
-    clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
-    settings = scenario.pipeline
-    seconds = (settings.flush_every_s, settings.window_s, settings.allowed_lateness_s)
-    return build(folder, scenario.fleet.farms, clock, scenario.seed, seconds, scenario.data_faults, scenario.events)
-
-
-def replay(scenario: Scenario, line: Line, command: str, console: Console) -> int:
-    """One schedule again, shrunk when it fails; the exit code. `command`: up to --replay."""
+def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
+    """One schedule again, shrunk when it fails; the exit code. `command`: up to --replay. Raises ScheduleError."""
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    line = parse(text)
     chaos.quieten()
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         world = make_world(scenario, Path(folder))
@@ -131,11 +94,12 @@ def _tell(outcome: Outcome, say: Callable[[str], None]) -> None:
 
 
 def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    """Enumeration and random runs; the exit code. Raises DirectoryError."""
+    """Enumeration, random runs, whole runs on a real store; the exit code. Raises DirectoryError."""
     if options.replay:
-        return replay(scenario, parse(options.replay), options.command, console)
+        return replay(scenario, options.replay, options.command, console)
     directory.make(options.out, options.overwrite, scenario.text, 1_000_000)
-    result = CampaignResult(scenario.name, options.seed, f"{options.command} --runs {options.runs}")
+    full = f"{options.command} --runs {options.runs} --wired {options.wired}"
+    result = CampaignResult(scenario.name, options.seed, full)
     with RunProgress(console) as progress, tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         chaos.quieten()
         progress.phase("simulating", None, "")
@@ -148,8 +112,8 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
         else:
             progress.phase("judging the lake without faults", None, "")
             _judge_clean(world, clean, Path(folder) / "lake", result)
-            _run_all(world, clean, options, result, progress)
-    result.verdict = _VERDICTS[result.exit_code]
+            _run_both(scenario, world, clean, options, result, progress)
+    result.verdict = _VERDICTS.get(result.exit_code, "unknown")
     write(result, options.out)
     print_summary(console, result, options.out)
     return result.exit_code
@@ -163,106 +127,69 @@ def _judge_clean(world: World, clean: Clean, folder: Path, result: CampaignResul
     result.digest = clean.outcome.digest
 
 
-def dump(store: MemoryStore, folder: Path) -> None:
-    """The store's objects as `folder/<bucket>/<key>`."""
-    for (bucket, key), body in store.objects.items():
-        path = folder / bucket / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-
-
-def _run_all(
-    world: World, clean: Clean, options: CampaignOptions, result: CampaignResult, progress: RunProgress
+def _run_both(
+    scenario: Scenario,
+    world: World,
+    clean: Clean,
+    options: CampaignOptions,
+    result: CampaignResult,
+    progress: RunProgress,
 ) -> None:
+    """Both worlds, as far as they come."""
+    tally = Tally(options.command, options.run_command)
+    ended: tuple[int, str] | None = None
+    try:
+        _run_in_process(world, clean, options, tally, progress)
+        _run_wired(scenario, world, options, tally, progress)
+    except KeyboardInterrupt:
+        ended = INTERRUPTED, "interrupted"
+    except (StoreError, LakeError, check.LakeError, WorkerDied, chaos.WorkerLost, OSError) as error:
+        ended = ENVIRONMENT, str(error)
+    tally.sum_up(result)
+    if ended is not None:
+        done = f"{tally.runs:,} runs in process and {tally.wired:,} on LocalStack were made"
+        result.errors.append(f"{ended[1]}; {done}")
+        if result.exit_code != LAKE_WRONG:
+            result.exit_code, result.sentence = (
+                ended[0],
+                f"Not finished: {ended[1]}; {done}, none failed.",
+            )
+
+
+def _run_in_process(world: World, clean: Clean, options: CampaignOptions, tally: Tally, progress: RunProgress) -> None:
     single = [*chaos.enumerated(clean), *chaos.spelled(world)]
     lines = [*single, *(chaos.drawn(world, len(clean.log), options.seed, i) for i in range(options.runs))]
     repeated = chaos.again(lines)
     todo = lines + [lines[i] for i in repeated]
     progress.phase("runs with faults", len(todo), "runs")
     begun = time.perf_counter()
-    tally, traces = _Tally(), {}
+    traces: dict[int, tuple[str, str]] = {}
     late: dict[int, Outcome] = {}
-    for index, outcome in chaos.run_lines(world, todo, options.workers, progress.advance):
-        if index >= len(lines):
-            late[repeated[index - len(lines)]] = outcome
-            continue
-        traces[index] = (outcome.trace, outcome.digest)
-        if index < len(single) and chaos.beyond(lines[index], clean) == bool(outcome.fired):
-            outcome.broken.append(chaos.not_all_enumerated(outcome))
-        tally.add(lines[index], outcome)
-    for index, outcome in late.items():
-        if traces[index] != (outcome.trace, outcome.digest):
-            tally.broken["not.deterministic"] += 1
-            tally.failures.append((lines[index], replace(outcome, broken=[chaos.NOT_DETERMINISTIC])))
-    wall_s = time.perf_counter() - begun
-    _sum(tally, len(single), len(late), wall_s, options, result)
+    try:
+        for index, outcome in chaos.run_lines(world, todo, options.workers, progress.advance):
+            if index >= len(lines):
+                late[repeated[index - len(lines)]] = outcome
+                continue
+            traces[index] = (outcome.trace, outcome.digest)
+            if index < len(single):
+                tally.single += 1
+                if chaos.beyond(lines[index], clean) == bool(outcome.fired):
+                    outcome.broken.append(chaos.not_all_enumerated(outcome))
+            tally.add(lines[index], outcome)
+    finally:
+        for index in late.keys() & traces.keys():
+            tally.add_again(lines[index], traces[index], late[index])
+        tally.runs_s = time.perf_counter() - begun
 
 
-def _sum(
-    tally: _Tally, single: int, again: int, wall_s: float, options: CampaignOptions, result: CampaignResult
-) -> None:
-    failures = sorted(tally.failures, key=lambda pair: (len(pair[0].items), str(pair[0])))
-    result.kinds = dict(sorted(tally.kinds.items()))
-    result.broken = dict(sorted(tally.broken.items()))
-    result.matrix = [Cell(*cell, tally.struck[cell], tally.struck_failed[cell]) for cell in chaos.planned_cells()]
-    result.failures = [
-        Failure(
-            str(line),
-            tuple(sorted({name for name, _ in outcome.broken})),
-            outcome.broken[0].detail,
-            f"{options.command} --replay '{line}'",
-        )
-        for line, outcome in failures
-    ]
-    result.figures = _figures(tally, single, again, wall_s)
-    grey = sum(cell.state == "unknown" for cell in result.matrix)
-    if tally.broken or result.oracle == "fail":
-        result.exit_code = LAKE_WRONG
-        if tally.failed:
-            result.sentence = f"{tally.failed:,} of {tally.runs:,} runs broke an invariant."
-        elif tally.broken:
-            result.sentence = f"{tally.broken['not.deterministic']:,} of {again:,} repeated runs came out differently."
-        else:
-            result.sentence = "The oracle finds the lake wrong, without any fault."
-    elif grey or result.oracle != "pass":
-        result.exit_code = UNKNOWN
-        result.sentence = f"No run of {tally.runs:,} broke an invariant, but " + (
-            f"{grey} planned combinations of fault and point never fired." if grey else "the oracle could not judge."
-        )
-    else:
-        result.exit_code = PASS
-        result.sentence = f"Each of {tally.runs:,} runs with faults left the very lake of the run without."
-
-
-def _figures(tally: _Tally, single: int, again: int, wall_s: float) -> dict[str, Figure]:
-    def counted(value: float | None, text: str) -> Figure:
-        return Figure(value, "", "counted", text)
-
-    n, sums, broken = tally.runs - single, tally.figures, tally.broken
-    regressions = broken["checkpoint.regressed"] + broken["checkpoint.ahead"]
-    return {
-        "runs": counted(tally.runs, f"{single:,} enumerated, {n:,} at random"),
-        "runs.failed": counted(tally.failed, "broke an invariant"),
-        "runs.repeated": counted(again, f"made twice; {broken['not.deterministic']} came out differently"),
-        "store.calls": counted(sums["calls"], "calls to the store, struck ones too"),
-        "faults.fired": counted(tally.kinds.total(), f"of {len(tally.kinds)} kinds"),
-        "batches.attempts": counted(sums["attempts"], "batches handed to the store, every try counted"),
-        "batches.acknowledged": counted(sums["acknowledged"], "reported durable to the process"),
-        "batches.recovered": counted(sums["recovered"], "durable although no process was told so"),
-        "rows.lost": counted(tally.fates["lost"], "against the run without faults"),
-        "rows.duplicated": counted(tally.fates["duplicated"], "in the lake more than once"),
-        "rows.misplaced": counted(tally.fates["misplaced"], "under another hour than they belong to"),
-        "checkpoint.regressions": counted(regressions, "runs in which a checkpoint went back, or ahead of the data"),
-        "runs.stuck": counted(broken["stuck"] + broken["stopped"], "did not drain after healing, or gave up"),
-        "recovery.p50": Figure(_median(tally.recovery_s), "s", "modelled", "behind the run without faults, per spell"),
-        "recovery.max": Figure(max(tally.recovery_s, default=None), "s", "modelled", "the longest such spell"),
-        "writes.per_object": counted(sums["puts"] / max(sums["objects"] + sums["committed"], 1), "puts per object"),
-        "writes.per_object.max": counted(tally.amplification, "the same in the worst run"),
-        "failure.bound": counted(3 / n if n and not broken else None, "95 % bound per random run, 3/n"),
-        "time.runs": Figure(wall_s, "s", "measured", "wall time of all runs"),
-        "throughput.runs_per_s": Figure((tally.runs + again) / max(wall_s, 1e-9), "runs/s", "measured", "all workers"),
-    }
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None
+def _run_wired(scenario: Scenario, world: World, options: CampaignOptions, tally: Tally, progress: RunProgress) -> None:
+    if not options.wired:
+        return
+    progress.phase("runs on LocalStack with killed workers", options.wired, "runs")
+    begun = time.perf_counter()
+    try:
+        for run in wired_runs(scenario, options.load, world.flush_s, options.wired, options.seed, options.workers):
+            tally.add_wired(run)
+            progress.advance(1)
+    finally:
+        tally.wired_s = time.perf_counter() - begun

@@ -24,7 +24,20 @@ from pipeline.records import BUCKET_PREFIX
 from pipeline.source import SourceBusy
 from sim.chaos.call import Call, point_of, turbine_of
 from sim.chaos.choice import Chooser, chosen, comes_after, in_window
-from sim.chaos.faults import BUSY, CRASH, DISK_FULL, OF_FILES, OFFLINE, SECOND_WRITER, SPELLS, UPLINK, WAL, Fault
+from sim.chaos.faults import (
+    BUSY,
+    CRASH,
+    DISK_FULL,
+    OF_FILES,
+    OFFLINE,
+    SECOND_WRITER,
+    SPELLS,
+    UPLINK,
+    WAL,
+    Cell,
+    Fault,
+    cell,
+)
 from sim.chaos.faulty import Crash
 from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in
 
@@ -33,10 +46,10 @@ _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
 
 
 class ShardFaults:
-    """The faults of one farm. now_s: virtual seconds since the start; fired: called with a kind at each strike."""
+    """The faults of one farm. now_s: virtual seconds since the start; fired: called with the way of each strike."""
 
     def __init__(
-        self, seed: int, farm: str, faults: Sequence[Fault], now_s: Callable[[], float], fired: Callable[[str], None]
+        self, seed: int, farm: str, faults: Sequence[Fault], now_s: Callable[[], float], fired: Callable[[Cell], None]
     ) -> None:
         self._seed, self.farm, self.now_s, self._fired = seed, farm, now_s, fired
         self._faults = [(n, fault) for n, fault in enumerate(faults) if not fault.farms or farm in fault.farms]
@@ -54,7 +67,7 @@ class ShardFaults:
         """Whether a node is off now. Each time that it is asked for in vain counts."""
         off = self._chosen(OFFLINE, turbine)
         if off:
-            self._fired(OFFLINE)
+            self._fired(cell(OFFLINE))
         return off
 
     @contextlib.contextmanager
@@ -96,8 +109,8 @@ class ShardFaults:
         """Whether nodes fail now because a fault that lasts wants it so."""
         return any(fault.kind in _KEEP_OUT and in_window(fault, self.now_s()) for _, fault in self._faults)
 
-    def fired(self, kind: str) -> None:
-        self._fired(kind)
+    def fired(self, way: Cell) -> None:
+        self._fired(way)
 
     def _chosen(self, kind: str, turbine: str) -> bool:
         return any(
@@ -110,7 +123,7 @@ class ShardFaults:
 class NodeFiles:
     """Where nodes find their files in one flush, and what befell them. `paths`: by turbine."""
 
-    def __init__(self, paths: dict[str, Path], spells: dict[str, str | None], fired: Callable[[str], None]) -> None:
+    def __init__(self, paths: dict[str, Path], spells: dict[str, str | None], fired: Callable[[Cell], None]) -> None:
         self._paths, self._spells, self._fired = paths, spells, fired
 
     def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
@@ -118,14 +131,14 @@ class NodeFiles:
         for node in nodes:
             node.database = self._paths[node.config.turbine_id]
             if self._spells[node.config.turbine_id] == WAL and Path(f"{node.database}-wal").exists():
-                self._fired(WAL)
+                self._fired(cell(WAL))
         return nodes
 
     def tell(self, result: Delivered | Failed) -> None:
         """A node's result: one that was held up was struck by its fault."""
         kind = self._spells[result.node.config.turbine_id]
-        if kind not in (None, WAL) and isinstance(result, Failed) and isinstance(result.error, SourceBusy):
-            self._fired(kind)
+        if kind is not None and kind != WAL and isinstance(result, Failed) and isinstance(result.error, SourceBusy):
+            self._fired(cell(kind))
 
 
 class _Life:
@@ -153,7 +166,7 @@ class _Life:
         if self._dead:
             raise Crash(what)
         if self._faults.cut_off():
-            self._faults.fired(UPLINK)
+            self._faults.fired(cell(UPLINK))
             raise Unavailable(f"{what}: the farm's line is down")
         name = bucket.removeprefix(BUCKET_PREFIX)
         point = point_of(verb, name)
@@ -164,9 +177,10 @@ class _Life:
         strike = self._crashes.choose(call, self._faults.now_s())
         if strike is None:
             return effect()
-        if comes_after(strike.fault, point, strike.how):
+        after = comes_after(strike.fault, point, strike.how)
+        if after:
             with contextlib.suppress(StoreError):  # whatever the answer is, nobody hears it
                 effect()
         self._dead = True
-        self._faults.fired(CRASH)
+        self._faults.fired(cell(CRASH, point, after))
         raise Crash(what)

@@ -9,9 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from sim.measure.operations import OPERATIONS_FILE
 from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
-from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE
+from sim.report.write import REQUESTS_FILE, RESOURCES_FILE
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario: what ran, and, with MARK as its first line, what a directory is known by to be a run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +90,8 @@ def _run(scenario: Scenario, options: RunOptions, record: Record, progress: RunP
         record.store = str(store)
         try:
             _measure_ceiling(record, store, progress)
-            drive(scenario, options, record, store, progress)
+            progress.phase("simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows")
+            drive(scenario, options, record, store, progress.advance)
             _measure_ceiling(record, store, progress)
             _judge(options, record, store, progress)
         finally:
@@ -105,14 +107,18 @@ def _measure_ceiling(record: Record, store: Target, progress: RunProgress) -> No
     record.ceiling_per_s = max((c for c in (record.ceiling_per_s, found) if c is not None), default=None)
 
 
-def drive(scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
-    """Simulate and deliver; what came of it goes into `record`. Raises what `sim.run.workers.run_all` raises."""
+def drive(
+    scenario: Scenario, options: RunOptions, record: Record, store: Target, advance: Callable[[int], None]
+) -> None:
+    """Simulate and deliver; what came of it goes into `record`. Raises what `sim.run.workers.run_all` raises.
+
+    advance: told how many more rows were delivered.
+    """
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     record.planned = planned(scenario)
-    progress.phase("simulating and delivering", scenario.fleet.turbines * clock.samples, "rows")
     with target.broken(store, scenario.seed, scenario.faults) as proxy:
         try:
-            _run_shards(scenario, options, record, store, clock, proxy, progress)
+            _run_shards(scenario, options, record, store, clock, proxy, advance)
         finally:
             record.operations = operations.merge(options.out)
             if proxy is not None:
@@ -132,7 +138,7 @@ def _run_shards(
     store: Target,
     clock: SimClock,
     proxy: FaultProxy | None,
-    progress: RunProgress,
+    advance: Callable[[int], None],
 ) -> None:
     """Every farm, over the workers; through the proxy, if there is one."""
     plans = [
@@ -157,7 +163,7 @@ def _run_shards(
     run_all(
         plans,
         options.workers,
-        lambda _, delivered: progress.advance(delivered),
+        lambda _, delivered: advance(delivered),
         store.require_alive,
         record.shards,
         kills(scenario),

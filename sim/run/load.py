@@ -34,11 +34,12 @@ from sim.load.schedule import Load
 from sim.load.setup import cadence_of, fleet_of, load_of, nodes_of, require_busy, require_measurable
 from sim.load.watch import Watch
 from sim.measure.loadtest import PhaseKind
+from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.model.nodefile import NodeFileError
 from sim.report.load_terminal import print_load
 from sim.report.terminal import RunProgress
-from sim.report.write import OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
+from sim.report.write import REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.run import directory, loadresult, target
 from sim.run.exits import ENVIRONMENT, GENERATOR, INTERNAL, INTERRUPTED, PASS, UNKNOWN, own_fault
 from sim.run.loadresult import Circumstances

@@ -21,8 +21,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from pipeline.retry import Operation
-from sim.measure.operations import SCHEMA
-from sim.report.write import OPERATIONS_FILE
+from sim.measure.operations import OPERATIONS_FILE, SCHEMA
 
 PARTS: Final = ".operations"
 PENDING_BYTES: Final = 16 * 1024 * 1024

@@ -35,7 +35,7 @@ from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
 from pipeline.store import TIMEOUT_S, S3ObjectStore
-from sim.chaos.faults import SECOND_WRITER, Fault
+from sim.chaos.faults import SECOND_WRITER, Cell, Fault, cell
 from sim.chaos.faulty import Crash
 from sim.chaos.proxy import tell_time
 from sim.fleet.farm import Farm
@@ -121,8 +121,8 @@ class ShardResult:
 
 Tell = Callable[[int, int], None]
 """Progress: rows simulated and rows delivered since the last call."""
-Fired = Callable[[str], None]
-"""Told the kind of each fault that struck."""
+Fired = Callable[[Cell], None]
+"""Told the way of each fault that struck."""
 
 
 class _Shard:
@@ -274,7 +274,7 @@ class _Shard:
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
                 for result in run(files.give(self._second), self._faults.line(self._store), self, pool, until_us):
                     if isinstance(result, Delivered):
-                        self._fired(SECOND_WRITER)
+                        self._fired(cell(SECOND_WRITER))
 
         thread = threading.Thread(target=write, name="second-writer")
         thread.start()

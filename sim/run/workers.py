@@ -23,9 +23,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing.context import SpawnContext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sim.chaos.faults import KILL, Struck
+from sim.chaos.faults import KILL, Cell, Struck, cell
 from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class WorkerDied(Exception):
     """A worker process ended without a result: killed, or out of memory."""
 
 
-Message = tuple[str, int, int]
-"""From a worker: ("pid", its id, 0) as a shard begins, ("rows", simulated, delivered), or (kind of fault, 1, 0)."""
+Message = tuple[Literal["pid"], int] | tuple[Literal["rows"], int, int] | tuple[Literal["fault"], Cell]
+"""From a worker: its id as a shard begins; rows simulated and delivered; the way of a fault that struck."""
 _shared: dict[str, Any] = {}  # set in a worker when it starts: the queue and the event cannot travel with a task
 
 
@@ -62,12 +62,12 @@ def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
 
 def _work(plan: ShardPlan) -> ShardResult:
     put = _shared["queue"].put
-    put(("pid", os.getpid(), 0))
+    put(("pid", os.getpid()))
     return run_shard(
         plan,
         lambda made, delivered: put(("rows", made, delivered)),
         _shared["stop"].is_set,
-        lambda kind: put((kind, 1, 0)),
+        lambda way: put(("fault", way)),
     )
 
 
@@ -90,13 +90,13 @@ class _Worker:
         """Take in what the worker said; rows simulated and delivered since the last time."""
         made, delivered = self.made, self.delivered
         while not self._queue.empty():
-            what, a, b = self._queue.get()
-            if what == "pid":
-                self._pid = a
-            elif what == "rows":
-                self.made, self.delivered = self.made + a, self.delivered + b
-            else:
-                struck.fired[what] += a
+            match self._queue.get():
+                case ("pid", pid):
+                    self._pid = pid
+                case ("rows", simulated, stored):
+                    self.made, self.delivered = self.made + simulated, self.delivered + stored
+                case ("fault", way):
+                    struck.cells[way] += 1
         return self.made - made, self.delivered - delivered
 
     def kill(self) -> None:
@@ -149,7 +149,7 @@ def run_all(
                         worker.pool.shutdown(wait=False)
                         crew[crew.index(worker)] = _Worker(context)
                     if worker.killed and isinstance(worker.future.exception(), BrokenProcessPool):
-                        struck.fired[KILL] += 1
+                        struck.cells[cell(KILL)] += 1
                         progress(-worker.made, -worker.delivered)
                         made = max(worker.plan.resume_rows, worker.made)
                         waiting.append(replace(worker.plan, resume_rows=made))
