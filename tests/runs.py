@@ -128,7 +128,8 @@ class Command:
 
     def workers(self) -> list[psutil.Process]:
         """Its worker processes that live."""
-        return [p for p in self.processes() if "spawn_main" in " ".join(_command_line(p))]
+        servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
+        return [p for p in servers.values() if p.ppid() in servers]  # the first is whom they are forked from
 
     def server(self) -> psutil.Process:
         """Its embedded LocalStack."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,25 +15,31 @@ from test_chaos_world import state_saved_although_a_bucket_refused
 
 from sim import cli
 from sim.chaos import campaign as chaos
+from sim.chaos.faults import Cell as Cell_
+from sim.chaos.faults import Struck, cell
 from sim.chaos.invariants import Broken, Fates
 from sim.chaos.outcome import Outcome
 from sim.chaos.schedule import Fired, Line, Strike
 from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
 from sim.run import campaign
-from sim.run.campaign import CampaignOptions
+from sim.run.localstack import StoreError
+from sim.run.tally import IN_PROCESS, WIRED, Tally
+from sim.run.wired import Wired
 
-OPTIONS = CampaignOptions(Path("out"), 3, 7, 1, False, "windfleet campaign tiny.yaml --seed 7", "")
 
-
-def summed(outcomes: list[Outcome], oracle: str = "pass", everything_fired: bool = True) -> CampaignResult:
-    tally = campaign._Tally()
+def summed(
+    outcomes: list[Outcome], oracle: str = "pass", everything_fired: bool = True, wired: tuple[Wired, ...] = ()
+) -> CampaignResult:
+    tally = Tally("windfleet campaign tiny.yaml --seed 7", "windfleet run tiny.yaml", single=1)
     for outcome in outcomes:
         tally.add(Line((Strike("store.error", 5),)), outcome)
+    for run in wired:
+        tally.add_wired(run)
     if everything_fired:
-        tally.struck.update(chaos.planned_cells())
+        tally.matrix.struck.update(chaos.planned_cells())
     result = CampaignResult("tiny", 7, "windfleet campaign tiny.yaml", oracle=oracle)
-    campaign._sum(tally, 1, 0, 2.0, OPTIONS, result)
-    result.verdict = campaign._VERDICTS[result.exit_code]
+    tally.sum_up(result)
+    result.verdict = campaign._VERDICTS.get(result.exit_code, "unknown")
     return result
 
 
@@ -68,8 +75,8 @@ def test_a_broken_invariant_is_a_failure_and_names_what_repeats_it() -> None:
     assert result.figures["failure.bound"].value is None
     (failure,) = result.failures
     assert failure.replay == "windfleet campaign tiny.yaml --seed 7 --replay 'attempts=1 down=0 seed=0 store.error#5'"
-    cell = next(c for c in result.matrix if (c.fault, c.point) == ("store.error", "data"))
-    assert (cell.runs, cell.failed, cell.state) == (3, 1, "fail")
+    found = next(c for c in result.matrix if (c.fault, c.point) == ("store.error", "data"))
+    assert (found.runs, found.failed, found.state) == (3, 1, "fail")
     assert failure.replay in told(result)
     page = render(result)
     assert '<td class="cell fail">✗ 1 of 3</td>' in page
@@ -83,6 +90,73 @@ def test_what_never_fired_is_unknown() -> None:
     assert '<td class="cell unknown">? 0</td>' in render(result)
     assert summed([struck()], oracle="unknown").exit_code == 6
     assert summed([struck()], oracle="fail").exit_code == 5
+
+
+SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
+
+
+def wired(*ways: Cell_, broken: list[Broken] | None = None) -> Wired:
+    return Wired(SETTINGS, ways, Struck(Counter(ways)), broken or [], Fates(), 100)
+
+
+def test_whole_runs_have_a_matrix_of_their_own() -> None:
+    run = wired(cell("worker.kill"), cell("store.hang", "data"))
+    result = summed([struck()], wired=(run, run))
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    assert "each of 3 runs with faults, 2 of them on localstack with 2 workers killed," in result.sentence.lower()
+    figures = {name: figure.value for name, figure in result.figures.items()}
+    assert (figures["wired.runs"], figures["wired.killed"], figures["wired.requests"]) == (2, 2, 200)
+    assert [c for c in result.matrix if c.world == WIRED] == [
+        Cell(WIRED, "worker.kill", "", 2, 0),
+        Cell(WIRED, "store.hang", "data", 2, 0),
+    ]
+    assert result.kinds == {"store.error": 1, "store.hang": 2, "worker.kill": 2}
+    assert WIRED[1:] in render(result)
+
+
+def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
+    result = summed([struck()], wired=(wired(cell("worker.kill"), broken=[Broken("lake.differs", "digest 12")]),))
+    assert (result.verdict, result.exit_code, result.broken) == ("fail", 5, {"lake.differs": 1})
+    (failure,) = result.failures
+    assert failure.replay == "windfleet run tiny.yaml --set=seed=8 '--set=faults=[{kind: worker.kill, count: 1}]'"
+    assert Cell(WIRED, "worker.kill", "", 1, 1) in result.matrix
+    assert failure.replay in told(result)
+
+
+def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
+    run = wired(cell("worker.kill"))
+    run.meant = (*run.meant, cell("store.hang", "recover"))
+    result = summed([struck()], wired=(run,))
+    assert (result.verdict, result.exit_code) == ("unknown", 6)
+    assert "never fired: store.hang at recover" in told(result)
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (StoreError("LocalStack died"), 3)])
+def test_a_campaign_that_ends_early_keeps_what_it_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
+    monkeypatch.setattr(chaos, "spelled", lambda world: [])
+
+    def dies(*args: object) -> object:
+        yield wired(cell("worker.kill"))
+        raise error
+
+    monkeypatch.setattr(campaign, "wired_runs", dies)
+    out = tmp_path / "out"
+    arguments = ["campaign", str(scenario_file(tmp_path)), "--runs", "2", "--wired", "9", "--out", str(out)]
+    assert cli.main([*arguments, "--workers", "1"]) == code
+    document = json.loads((out / "campaign.json").read_text())
+    assert (document["verdict"], document["exit_code"]) == ("unknown", code)
+    assert document["figures"]["runs"]["value"] == 3
+    assert document["figures"]["wired.runs"]["value"] == 1
+    assert "3 runs in process and 1 on LocalStack were made" in document["errors"][0]
+    assert document["errors"][0] in " ".join(capsys.readouterr().out.split())
+    assert document["errors"][0] in (out / "campaign.html").read_text()
 
 
 def test_every_cell_of_the_catalogue_is_planned() -> None:
@@ -102,7 +176,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
         *("store.error", "store.ack-lost", "store.late-commit", "store.outage", "store.truncated-get"),
         *("store.conflict", "store.precondition", "bucket.refuses"),
     }
-    assert Cell("x", "data", 0, 0).state == "unknown"
+    assert Cell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
 
 
 def test_names_from_a_schedule_cannot_break_the_page() -> None:
@@ -115,7 +189,18 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     """Every fortieth of the enumeration and four at random, over two processes: too few for a verdict."""
     scenario, everything = scenario_file(tmp_path), chaos.enumerated
     monkeypatch.setattr(chaos, "enumerated", lambda clean: everything(clean)[-1::-40])
-    arguments = ["campaign", str(scenario), "--runs", "4", "--workers", "2", "--out", str(tmp_path / "out")]
+    arguments = [
+        "campaign",
+        str(scenario),
+        "--runs",
+        "4",
+        "--wired",
+        "0",
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert cli.main(arguments) == 6
     said = capsys.readouterr().out
     document = json.loads((tmp_path / "out" / "campaign.json").read_text())
@@ -139,6 +224,8 @@ def test_runs_that_differ_or_are_not_what_they_say(
         str(scenario_file(tmp_path)),
         "--runs",
         "60",
+        "--wired",
+        "0",
         "--overwrite",
         "--out",
         str(tmp_path / "out"),
@@ -182,5 +269,5 @@ def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 @pytest.mark.campaign
 def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
-    arguments = ["campaign", str(scenario_file(tmp_path)), "--runs", "500", "--workers", "2"]
+    arguments = ["campaign", str(scenario_file(tmp_path)), "--runs", "500", "--wired", "12", "--workers", "2"]
     assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 0

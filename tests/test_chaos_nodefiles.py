@@ -119,7 +119,7 @@ def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> N
 def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     """Each counts when it struck, is over with its window, and leaves nothing behind."""
     now_s, said = 10.0, list[str]()
-    faults = ShardFaults(7, "A", [Fault(kind, from_s=10, for_s=5)], lambda: now_s, said.append)
+    faults = ShardFaults(7, "A", [Fault(kind, from_s=10, for_s=5)], lambda: now_s, lambda way: said.append(way[0]))
     node, store = EdgeNode(config(), in_use), MemoryStore()
     struck = tmp_path / "struck"
     with faults.files([in_use], struck) as files:

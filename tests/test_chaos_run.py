@@ -1,14 +1,10 @@
 """Whole runs with faults of delivery, against a LocalStack behind the fault proxy: the lake is the one without faults.
 
-    pytest -m campaign tests/test_chaos_run.py -k sixty     60 runs with killed workers; a failure names its seed
-
-Not covered: what each fault does on the wire (test_proxy.py), and enumerating schedules (the campaign in process).
+Not covered: what each fault does on the wire (test_proxy.py), and many of them (`windfleet campaign`, test_wired.py).
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -118,35 +114,14 @@ def test_the_ladder_holds(localstack: str, tmp_path: Path, name: str) -> None:
     assert all(fired(result).values())
 
 
-@pytest.mark.campaign
-def test_sixty_runs_with_killed_workers(localstack: str, tmp_path: Path) -> None:
-    """WINDFLEET_RUNS: how many; WINDFLEET_FIRST: the seed of the first. The clean run has the same seed each time."""
-    total: Counter[str] = Counter()
-    first = int(os.environ.get("WINDFLEET_FIRST", "1"))
-    for seed in range(first, first + int(os.environ.get("WINDFLEET_RUNS", "60"))):
-        path = runs.scenario(tmp_path, runs.SCENARIO.replace("  - freshness", "#").replace("seed: 7", f"seed: {seed}"))
-        _, clean = run(localstack, path, tmp_path / f"{seed}-clean")
-        path.write_text(path.read_text() + FAULTS)
-        done, result = run(localstack, path, tmp_path / f"{seed}")
-        again = f"seed {seed}: WINDFLEET_FIRST={seed} WINDFLEET_RUNS=1 pytest -m campaign {__file__} -k sixty\n"
-        assert result["lake"] is not None, again + done.text
-        assert result["lake"]["digest"] == clean["lake"]["digest"], again + done.text
-        assert done.code in (0, 6), again + done.text  # 6: one of the rarer faults had nothing to strike
-        wrong = ("rows.lost", "rows.duplicated", "rows.misplaced", "rows.altered", "rows.unexpected", "windows.wrong")
-        assert not any(result["figures"][name]["value"] for name in wrong), again
-        total.update(fired(result))
-    print(dict(total))
-    assert all(total[kind] for kind in fired(result))
-
-
 class Sea:
-    """A shard's faults over a store in memory. `said`: the kinds that struck."""
+    """A shard's faults over a store in memory. `said`: the rows of the ways that struck."""
 
     def __init__(self, *faults: Fault, farm: str = "A", seed: int = 7) -> None:
         self.now_s = 0.0
         self.said: list[str] = []
         self.store = MemoryStore()
-        self.faults = ShardFaults(seed, farm, faults, lambda: self.now_s, self.said.append)
+        self.faults = ShardFaults(seed, farm, faults, lambda: self.now_s, lambda way: self.said.append(way[0]))
 
 
 @pytest.mark.parametrize(("at", "there"), [("before-data", False), ("after-data", True)])
@@ -162,7 +137,7 @@ def test_a_crash_takes_the_whole_process(at: str, there: bool) -> None:
     if not there:
         after.create(DATA, KEY, b"x")
     assert after.get(DATA, KEY)[0] == b"x"
-    assert sea.said == ["node.crash"]
+    assert sea.said == [f"node.crash {at.partition('-')[0]}"]
 
 
 def test_a_crash_is_of_its_point_and_farm() -> None:

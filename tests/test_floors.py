@@ -64,7 +64,7 @@ SIM: dict[str, set[str]] = {
         "yamlfile",
         "pipeline",
     },
-    "demo": {"check", "fleet", "model", "report", "run", "scenario", "units", "pipeline"},
+    "demo": {"check", "fleet", "measure", "model", "report", "run", "scenario", "units", "pipeline"},
     "cli": {"demo", "chaos", "check", "fleet", "load", "measure", "report", "run", "scenario", "units", "pipeline"},
 }
 """Room -> what it may import besides itself. `pipeline` alone stands for all of it."""

@@ -6,7 +6,8 @@ kills (a real SIGKILL from here) is replaced, and its shard runs again from the 
 same again, its node files are written anew, and once they are as long as they were the lake goes on from the
 checkpoints.
 
-Workers are spawned, not forked (threads and sockets do not survive a fork). They ignore Ctrl-C, which reaches the whole
+Workers are forked from a clean server process that has imported what they need, once (threads and sockets of this one
+would not survive a fork); it keeps the environment that it was started in. They ignore Ctrl-C, which reaches the whole
 process group: the parent alone decides, sets `stop`, and gives them STOP_WITHIN_S to write what they know before it
 ends them. A worker whose parent has died ends itself.
 """
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, Cell, Struck, cell
@@ -74,7 +75,7 @@ def _work(plan: ShardPlan) -> ShardResult:
 class _Worker:
     """One process and the shard it works on. `made`, `delivered`: rows of that shard so far."""
 
-    def __init__(self, context: SpawnContext) -> None:
+    def __init__(self, context: ForkServerContext) -> None:
         self._queue: SimpleQueue[Message] = context.SimpleQueue()
         self._stop = context.Event()
         self.pool = ProcessPoolExecutor(1, context, _start_worker, (self._queue, self._stop))
@@ -127,7 +128,8 @@ def run_all(
     raises, StoreGone, what a shard raised, WorkerDied or KeyboardInterrupt; whatever it raises, no worker is left and
     what the shards came to is in `results`.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([run_shard.__module__])
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))  # the largest is taken first, from the end
     left = {farm: list(rows) for farm, rows in kills.items()}
     crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
