@@ -92,7 +92,7 @@ def ensure(endpoint_url: str | None) -> list[str]:
 
 
 def empty(endpoint_url: str | None) -> int:
-    """Remove every object of the buckets that windfleet made; return how many. Raises LakeError.
+    """Remove every object of the buckets that windfleet made, and abort uploads; how many objects. Raises LakeError.
 
     Raises before anything is removed when one of the six buckets holds objects and is not ours.
     """
@@ -114,6 +114,8 @@ def empty(endpoint_url: str | None) -> int:
                 if keys:
                     s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
                     removed += len(keys)
+            for upload in _uploads(s3, name):
+                s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     return removed
 
 
@@ -128,6 +130,22 @@ def remove(endpoint_url: str | None, objects: Iterable[tuple[str, str]]) -> None
             part = [{"Key": key} for key in keys[start : start + DELETED_AT_ONCE]]
             with _told_clearly(endpoint_url, name):
                 s3.delete_objects(Bucket=name, Delete={"Objects": part, "Quiet": True})
+
+
+def unfinished(endpoint_url: str | None) -> list[str]:
+    """`bucket/key` of every upload in parts that was begun in the six buckets and never ended. Raises LakeError."""
+    s3 = client(endpoint_url)
+    found = []
+    for name in BUCKETS.values():
+        if _exists(s3, name, endpoint_url):
+            with _told_clearly(endpoint_url, name):
+                found += [f"{name}/{upload['Key']}" for upload in _uploads(s3, name)]
+    return sorted(found)
+
+
+def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
+        yield from page.get("Uploads", ())
 
 
 def first_object(endpoint_url: str | None) -> str | None:

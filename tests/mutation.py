@@ -53,6 +53,7 @@ TESTS = {
     "sim/check/detection.py": ("tests/test_detection.py", *_ORACLE),
 }
 KNOWN = {
+    "pipeline/partition.py:hours: 0 -> 1": "stands for 1970's first hour, in which any moment would do",
     "sim/check/share.py:ShareVerdict: 0 -> 1": "a default that every judged share sets",
     "sim/check/compare.py:_in_place: 1 -> 2": "-1 stands for nowhere: any number that is no id would do",
 }

@@ -232,6 +232,13 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     assert "the same figures as in result.json" in judged.out
 
     s3, bucket = lake.client(localstack), lake.BUCKETS["validated"]
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="validated/half")
+    judged = runs.quick("verify", tmp_path / "run", "--endpoint-url", localstack)
+    assert (judged.code, judged.found()) == (5, {"upload.unfinished": 1}), judged.text
+    assert (judged.figures()["objects.unfinished"], wrong(judged)) == (1, {})
+    assert "validated/half an upload in parts was begun and never ended" in judged.out
+    s3.abort_multipart_upload(Bucket=bucket, Key="validated/half", UploadId=upload["UploadId"])
+
     key = s3.list_objects_v2(Bucket=bucket, Prefix="validated/year=")["Contents"][0]["Key"]
     s3.download_file(bucket, key, str(tmp_path / "gone.parquet"))
     s3.delete_object(Bucket=bucket, Key=key)

@@ -99,6 +99,16 @@ def test_empty_removes_every_page(clean_lake: str) -> None:
     assert lake.empty(clean_lake) == 0
 
 
+def test_uploads_that_were_never_ended_are_told_and_emptied(clean_lake: str) -> None:
+    s3, name = lake.client(clean_lake), lake.BUCKETS["enriched"]
+    assert lake.unfinished(clean_lake) == []
+    for key in ("enriched/b", "enriched/a"):
+        s3.create_multipart_upload(Bucket=name, Key=key)
+    assert lake.unfinished(clean_lake) == [f"{name}/enriched/a", f"{name}/enriched/b"]
+    assert lake.empty(clean_lake) == 0
+    assert lake.unfinished(clean_lake) == []
+
+
 def test_every_bucket_has_a_policy_and_no_current_object_expires() -> None:
     assert list(lake.BUCKETS.values()) == NAMES
     for stage, rules in lake.LIFECYCLE.items():

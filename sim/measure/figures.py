@@ -108,6 +108,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
     "windows.wrong": Figure("windows", "counted", "windows whose latest revision differs from a recomputation"),
     "windows.revised": Figure("windows", "counted", "windows whose latest revision in the lake is above 0"),
+    "objects.unfinished": Figure(
+        "objects", "counted", "uploads in parts that were begun in the buckets and never ended"
+    ),
     "privacy.leaks": Figure(
         "leaks", "counted", "objects with a personal or exact-location value of the asset register, once per field"
     ),

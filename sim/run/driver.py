@@ -26,7 +26,7 @@ from sim.model.clock import SimClock
 from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress, print_summary
 from sim.report.write import write_all
-from sim.run import directory, judgement, operations, rollcall, target
+from sim.run import debris, directory, judgement, operations, rollcall, target
 from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, own_fault
 from sim.run.judgement import Record
 from sim.run.localstack import StoreError
@@ -179,15 +179,18 @@ def _judge(options: RunOptions, record: Record, store: Target, progress: RunProg
         progress.advance(reader.save(options.out / "lake"))
         reader = LakeReader.folder(options.out / "lake")
     begun = time.perf_counter()
-    record.verdict = judge(options.out, reader, options.workers, progress)
+    record.verdict = judge(options.out, reader, options.workers, progress, store.endpoint_url)
     record.verify_s = time.perf_counter() - begun
     record.node_bytes = sum(file.stat().st_size for file in (options.out / "nodes").glob("*/*.db"))
 
 
-def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress) -> check.Verdict:
+def judge(
+    run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress, endpoint_url: str = ""
+) -> check.Verdict:
     """The oracle over a run's node files and a lake, with progress. Raises check.LakeError.
 
-    The oracle knows the node files that are there; that they are all there is asked here, of the run's scenario.
+    The oracle knows the node files that are there, and objects; that the files are all there is asked here, of the
+    run's scenario, and whether unfinished uploads are left behind, of the endpoint if there is one.
     """
     seen = 0
 
@@ -200,9 +203,13 @@ def judge(run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress
 
     verdict = check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell)
     try:
-        return rollcall.held(verdict, run_dir)
+        verdict = rollcall.held(verdict, run_dir)
     except ScenarioError as error:
         progress.log(f"whether any node files are missing is not known: {error}")
+    try:
+        return debris.held(verdict, endpoint_url) if endpoint_url and verdict.figures else verdict
+    except LakeError as error:
+        progress.log(f"whether there are unfinished uploads is not known: {error}")
         return verdict
 
 

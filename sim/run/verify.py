@@ -47,7 +47,7 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
 def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
     """Judge and tell; the exit code. Changes nothing in the run directory."""
     with RunProgress(console) as progress:
-        verdict = judge(run_dir, lake, workers, progress)
+        verdict = judge(run_dir, lake, workers, progress, lake.location if lake.kind == "s3" else "")
     _tell(verdict, console)
     _compare(run_dir, verdict, console)
     if verdict.status == "unknown" and verdict.errors and not verdict.figures:
