@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 from chaos_world import tiny
 
+from pipeline import batch, manifest, node, partition, process, source
 from pipeline import commit as protocol
-from pipeline import manifest, node, partition, process, source
 from pipeline.batch import Batch, ints
 from pipeline.commit import Commit, ContentConflict, Position
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
@@ -110,6 +110,32 @@ def test_what_never_ends_is_stuck(world: World, clean: Clean, monkeypatch: pytes
     outcome = run_once(world, clean, parse("store.outage[0+1e9]".replace("1e9", "999999999")))
     assert {b.invariant for b in outcome.broken} >= {"stuck", "lake.missing"}
     assert outcome.fates.lost > 0
+
+
+def test_a_pipeline_that_breaks_is_told(world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that nobody foresaw, now and then: the process starts anew, and the run is no pass."""
+    real, tries = node.commit, iter(range(10**6))
+
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        if next(tries) == 3:
+            raise KeyError("an accident")
+        return real(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+    outcome = run_once(world, clean, Line())
+    assert outcome.broken == [("raised", "KeyError: 'an accident'")]
+    assert outcome.digest == clean.outcome.digest
+
+
+def test_a_backlog_longer_than_one_read(world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that was off from the first row on has all of them to deliver, a batch at a time."""
+    manifests = [json.loads(body) for (bucket, _), body in clean.store.objects.items() if bucket == METADATA]
+    for module in (node, batch):
+        monkeypatch.setattr(module, "READ_ROWS", max(each["source"]["record_count"] for each in manifests) + 1)
+    for line in ("node.offline[0+1100]", "seed=3 node.offline[0+1100]%0.5 store.error%0.2 node.crash%0.05"):
+        outcome = run_once(world, clean, parse(line))
+        assert {fired.kind for fired in outcome.fired} >= {"node.offline"}
+        assert (outcome.broken, outcome.digest) == ([], clean.outcome.digest)
 
 
 # --- seeded bugs of the pipeline: each must be found
