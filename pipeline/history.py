@@ -7,7 +7,6 @@ batch at hand (left by an attempt that did not finish) and of later ones are tol
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +85,7 @@ def _objects(
             if ids is not None and ids[1] < before_id:
                 body, _ = store.get(bucket, key)
                 try:
-                    tables.append(pq.read_table(io.BytesIO(body)).cast(schema))
+                    tables.append(pq.ParquetFile(pa.BufferReader(body)).read(use_threads=False).cast(schema))
                 except (pa.ArrowException, ValueError, OSError) as error:
                     raise HistoryError(f"{bucket}/{key} is damaged: {str(error).splitlines()[0]}") from error
     return pa.concat_tables(tables)

@@ -12,9 +12,6 @@ Not covered: the wire and real processes (see `world`).
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +26,7 @@ from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
 from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, cell, cells
 from sim.chaos.invariants import Broken
+from sim.chaos.offspring import obey_parent
 from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, Strike
 from sim.chaos.world import World, run_clean, run_once
@@ -127,17 +125,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(world: World) -> None:
-    """Ctrl-C is for the parent to act on; a worker whose parent has died ends itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    obey_parent()
     quieten()
     _worker.update(world=world, clean=run_clean(world))
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -27,6 +26,7 @@ from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, Cell, Struck, cell
+from sim.chaos.offspring import obey_parent
 from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
 
 if TYPE_CHECKING:
@@ -48,17 +48,8 @@ _shared: dict[str, Any] = {}  # set in a worker when it starts: the queue and th
 
 
 def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    obey_parent()
     _shared.update(queue=queue, stop=stop)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(plan: ShardPlan) -> ShardResult:
