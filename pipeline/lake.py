@@ -110,9 +110,8 @@ def empty(endpoint_url: str | None) -> int:
     for name in ours:
         with _told_clearly(endpoint_url, name):
             for page in pages.paginate(Bucket=name):
-                keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
-                if keys:
-                    s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+                if keys := [item["Key"] for item in page.get("Contents", ())]:
+                    _delete(s3, name, keys)
                     removed += len(keys)
             for upload in _uploads(s3, name):
                 s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
@@ -127,9 +126,19 @@ def remove(endpoint_url: str | None, objects: Iterable[tuple[str, str]]) -> None
         by_bucket.setdefault(name, []).append(key)
     for name, keys in by_bucket.items():
         for start in range(0, len(keys), DELETED_AT_ONCE):
-            part = [{"Key": key} for key in keys[start : start + DELETED_AT_ONCE]]
             with _told_clearly(endpoint_url, name):
-                s3.delete_objects(Bucket=name, Delete={"Objects": part, "Quiet": True})
+                _delete(s3, name, keys[start : start + DELETED_AT_ONCE])
+
+
+def _delete(s3: Any, name: str, keys: list[str]) -> None:
+    """An answer of 200 may say of single keys that they were not removed. Raises LakeError, and what boto3 raises."""
+    answer = s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+    if failed := answer.get("Errors"):
+        first = failed[0]
+        raise LakeError(
+            f"{len(failed):,} of {len(keys):,} objects of bucket {name} were not removed, for example {first['Key']} "
+            f"({first.get('Code')}: {first.get('Message')})"
+        )
 
 
 def unfinished(endpoint_url: str | None) -> list[str]:

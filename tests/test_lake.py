@@ -109,6 +109,20 @@ def test_uploads_that_were_never_ended_are_told_and_emptied(clean_lake: str) -> 
     assert lake.unfinished(clean_lake) == []
 
 
+def test_objects_that_were_not_removed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        """Answers 200, and names what it kept."""
+
+        def delete_objects(self, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
+            kept = [one["Key"] for one in Delete["Objects"] if one["Key"].startswith("kept")]
+            return {"Errors": [{"Key": key, "Code": "AccessDenied", "Message": "no"} for key in kept]} if kept else {}
+
+    monkeypatch.setattr(lake, "client", lambda endpoint_url: Refusing())
+    lake.remove(None, [("b", "gone")])
+    with pytest.raises(lake.LakeError, match=r"1 of 2 objects of bucket b .* kept/1 \(AccessDenied: no\)"):
+        lake.remove(None, [("b", "gone"), ("b", "kept/1")])
+
+
 def test_every_bucket_has_a_policy_and_no_current_object_expires() -> None:
     assert list(lake.BUCKETS.values()) == NAMES
     for stage, rules in lake.LIFECYCLE.items():

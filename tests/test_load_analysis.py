@@ -381,6 +381,37 @@ def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
     assert "the store's process is at" in limit.text
 
 
+def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
+    schedule = replace(LOAD, schedule=(Entry("constant", 20.0, rate_per_s=10.0),), sweep=None, search=None)
+    course = Course(replace(schedule, users=4), 7, NODES)
+    course.run(QueueEngine(capacity_per_s=50, users=4, frozen=(9.0, 3.0)), lambda: 1e9, lambda record: None)
+    limit = course.limit()
+    assert limit is not None
+    assert limit.text.startswith("The store, or the way to it, stood still: for 3.0 s nothing ended")
+    assert course.figures()["load.standstill"] == pytest.approx(3.0, abs=0.15)
+    slow = bottleneck.standstill({"load.standstill": 1.6, "service.flush.p50": 1.5, "service.flush.p95": 0.1})
+    assert (slow, bottleneck.standstill({"load.standstill": 1.6, "service.flush.p50": 0.1})) == (0.0, 1.6)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span", "stood"),
+    [
+        ([0.0, 0.1, 5.0], [1.0, 3.0, 5.5], (0.0, 10.0), 2.0),
+        ([0.0, 6.0], [1.0, 6.5], (0.0, 10.0), 1.0),  # nobody asked between 1 and 6
+        ([0.0, 0.5], [1.0, np.nan], (0.0, 10.0), 7.0),  # given up at 8
+        ([0.0, 0.1], [1.0, 3.0], (0.0, 2.5), 1.5),
+        ([np.nan], [np.nan], (0.0, 10.0), 0.0),
+    ],
+)
+def test_a_standstill_needs_requests_under_way(
+    start: list[float], end: list[float], span: tuple[float, float], stood: float
+) -> None:
+    m = len(start)
+    kind, ok = np.full(m, "flush"), np.ones(m, dtype=bool)
+    made = requests.Requests(kind, np.zeros(m), np.array(start), np.array(end), ok, np.zeros(m, np.int64), 8.0)
+    assert requests.standstill_s(requests.Part(made, *span)) == pytest.approx(stood)
+
+
 def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
     class Dying(QueueEngine):
         def run(self, phase: Phase) -> PhaseRecord:

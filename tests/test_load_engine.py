@@ -36,7 +36,7 @@ from sim.load.engine import Engine, Settings, require_files
 from sim.load.errors import EngineError, PlanError, TargetGone
 from sim.load.phase import Arrivals, Phase, PhaseRecord
 from sim.load.sampler import server_at
-from sim.load.schedule import REQUEST_KINDS, Limits
+from sim.load.schedule import REQUEST_KINDS, Entry, Limits, Load
 from sim.load.watch import Watch
 from sim.measure.thresholds import parse
 from sim.run.localstack import EmbeddedLocalStack, StoreError
@@ -388,6 +388,27 @@ def test_a_generator_is_calibrated_before_a_null_store(batches: Batches, tmp_pat
     found = generator.calibrate(settings("", tmp_path, MIX), batches)
     assert found.per_s > 20
     assert 0.0002 < found.cpu_s < 0.2
+
+
+@pytest.mark.parametrize(
+    ("rates", "cpu_s", "tries", "slow"),
+    [((900, 1), 0.001, 1, False), ((32, 300), 0.001, 2, False), ((32, 32, 32), 0.001, 3, True), ((32,), 0.1, 1, True)],
+)
+def test_a_calibration_that_was_disturbed_comes_again(
+    monkeypatch: pytest.MonkeyPatch, rates: tuple[float, ...], cpu_s: float, tries: int, slow: bool
+) -> None:
+    made = iter(rates)
+    calls: list[float] = []
+
+    def calibrate(settings: Settings, batches: Batches) -> generator.Generator:
+        calls.append(next(made))
+        return generator.Generator(calls[-1], cpu_s)
+
+    monkeypatch.setattr(generator, "calibrate", calibrate)
+    entry = Entry("constant", 10.0, rate_per_s=100.0)
+    load = Load(FLUSH, None, False, 64, 1, 0.0, (entry,), None, None, (), LIMITS)
+    found, why = generator.judged(None, None, load, NODES)  # type: ignore[arg-type]
+    assert (len(calls), found.per_s, why is not None) == (tries, max(calls), slow)
 
 
 def requests_of(intended: list[float], start: list[float], end: list[float], node: list[int]) -> pa.Table:

@@ -113,7 +113,8 @@ class Course:
             return Limit(
                 "unknown", f"Not known: {lost} of the load generator's processes died, and their requests with them."
             )
-        return figures.limit(spans, kept, self.load.users, self.generator_per_s)
+        stood_s = max(bottleneck.standstill(figures.of([record])) for record, _ in self.records)
+        return figures.limit(spans, kept, self.load.users, self.generator_per_s, stood_s)
 
     def _of(self, kind: PhaseKind) -> list[PhaseRecord]:
         return [record for record, its in self.records if its == kind]

@@ -102,11 +102,15 @@ def spans(record: PhaseRecord, closed: bool) -> list[tuple[dict[str, float], boo
 
 
 def limit(
-    found: Sequence[tuple[dict[str, float], bool]], kept_up: bool, users: int, generator_per_s: float | None
+    found: Sequence[tuple[dict[str, float], bool]],
+    kept_up: bool,
+    users: int,
+    generator_per_s: float | None,
+    stood_s: float,
 ) -> Limit:
     """What the limit was in the hardest of these spans: the one with the busiest store, else the highest rate."""
     hardest, closed = max(found, key=lambda s: (s[0].get("cpu.server", 0.0), s[0]["load.achieved_per_s"]))
-    return bottleneck.name(hardest, kept_up and not closed, users, generator_per_s)
+    return bottleneck.name(hardest, kept_up and not closed, users, generator_per_s, stood_s)
 
 
 def _of_sweep(sweep: SweepFound) -> dict[str, float]:

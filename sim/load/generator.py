@@ -32,6 +32,7 @@ from sim.load.schedule import Load
 
 CALIBRATE_S: Final = 3.0
 WARM_UP_S: Final = 1.0
+TRIES: Final = 3
 OWN_LATE_S: Final = 0.05
 """Ten times what a greenlet waits for its turn on a busy machine."""
 OWN_SHARE: Final = 0.1
@@ -65,6 +66,23 @@ def calibrate(settings: Settings, batches: Batches) -> Generator:
     end_s = (_ns(record.requests["end"]) - record.started_ns) / 1e9
     counted = int(np.count_nonzero((end_s >= WARM_UP_S) & (end_s < CALIBRATE_S)))
     return Generator(counted / (CALIBRATE_S - WARM_UP_S), _cpu_s(record) / max(record.requests.num_rows, 1))
+
+
+def judged(settings: Settings, batches: Batches, load: Load, nodes: Nodes) -> tuple[Generator, str | None]:
+    """The generator, and why it is too slow for the plan. Raises what `calibrate` raises.
+
+    Other work on the machine makes it look slower than it is: the best of TRIES counts, unless its own processor time
+    says that no try can be good enough.
+    """
+    best = calibrate(settings, batches)
+    for _ in range(TRIES - 1):
+        if too_slow_for(load, nodes, best) is None:
+            break
+        most = replace(best, per_s=load.processes / max(best.cpu_s, 1e-9))
+        if too_slow_for(load, nodes, most) is not None:
+            break
+        best = max(best, calibrate(settings, batches), key=lambda one: one.per_s)
+    return best, too_slow_for(load, nodes, best)
 
 
 def too_slow_for(load: Load, nodes: Nodes, generator: Generator) -> str | None:

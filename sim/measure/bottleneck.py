@@ -13,6 +13,7 @@ Not covered: stores on other machines, whose processes are not seen; disks, memo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -33,12 +34,15 @@ SERVER: Final = "server"
 IDLE: Final = "idle"
 OTHERS: Final = "others"
 """Not processes: the cores of the machine that nobody used, and those that neither store nor generator did."""
+_MEDIAN: Final = re.compile(r"service\.\w+\.p50")
 _NO_IDLE: Final = 0.2  # cores
 _MUCH: Final = 0.3  # cores, used by others
 _IDLE_STORE: Final = 0.1  # cores; a store that uses less has nothing to do, whatever the machine is busy with
 _LATE_S: Final = 0.05
+_STOOD_S: Final = 1.0
+_STOOD_TIMES: Final = 3  # the median service time: slow requests that end together are no standstill
 
-What = Literal["nothing", "server", "generator", "concurrency", "machine", "unknown"]
+What = Literal["nothing", "server", "generator", "standstill", "concurrency", "machine", "unknown"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -112,9 +116,19 @@ def disturbed(found: Mapping[str, float]) -> bool:
     return found.get("cpu.idle", math.inf) < _NO_IDLE and found.get("cpu.others", 0.0) > _MUCH
 
 
-def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s: float | None) -> Limit:
+def standstill(found: Mapping[str, float]) -> float:
+    """Seconds for which nothing ended though requests were under way, far longer than they take; else 0."""
+    typical_s = max((value for name, value in found.items() if _MEDIAN.fullmatch(name)), default=0.0)
+    stood_s = found.get("load.standstill", 0.0)
+    return stood_s if stood_s > max(_STOOD_S, _STOOD_TIMES * typical_s) else 0.0
+
+
+def name(
+    found: Mapping[str, float], kept_up: bool, users: int, generator_per_s: float | None, stood_s: float = 0.0
+) -> Limit:
     """What limits a span of load with these figures (rate, lateness, cores), made by at most so many users.
 
+    `stood_s`: the longest `standstill` of any phase.
     `kept_up`: whether all that was offered was achieved, not only in this span; of a closed loop nothing is offered.
     """
     server, client = found.get("cpu.server"), found.get("cpu.client")
@@ -138,6 +152,9 @@ def name(found: Mapping[str, float], kept_up: bool, users: int, generator_per_s:
         return Limit("generator", text)
     if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
+    if stood_s:
+        text = f"for {stood_s:.1f} s nothing ended though requests were under way."
+        return Limit("standstill", f"The store, or the way to it, stood still: {text}")
     if disturbed(found) and (server is None or server >= _IDLE_STORE):
         text = f"The machine: no core is idle, and others use {found['cpu.others']:.1f} of them; {seen}."
         return Limit("machine", text)

@@ -54,6 +54,7 @@ LOAD: Final[dict[str, Figure]] = {
     "load.late.p99": Figure("s", "measured", "99th percentile of intended start to start of a request"),
     "load.backlog.max": Figure("requests", "measured", "most requests that were due and not started at any moment"),
     "load.backlog.end": Figure("requests", "measured", "requests due and not started when the schedule ended"),
+    "load.standstill": Figure("s", "measured", "longest time in which requests were under way and none ended"),
     "load.drift": Figure("", "measured", "median latency in the last quarter of the schedule over that in the first"),
     **{
         f"latency.{kind}.{rank}": Figure("s", "measured", f"{said} of intended start to end of a {kind}")

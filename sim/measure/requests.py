@@ -138,6 +138,7 @@ def figures(parts: Sequence[Part]) -> dict[str, float]:
         "load.achieved_per_s": sum(int(e.sum()) for e in ended) / length_s,
         "load.rows_per_s": sum(_flushed(part, e) for part, e in zip(parts, ended, strict=True)) / length_s,
         "load.backlog.max": max((_backlog_max(part) for part in parts), default=0.0),
+        "load.standstill": max((standstill_s(part) for part in parts), default=0.0),
         "load.backlog.end": float(sum(backlog(p.requests, np.array([p.to_s]))[0] for p in parts[-1:])),
     }
     if begun:
@@ -173,6 +174,18 @@ def backlog(requests: Requests, at_s: Floats) -> Ints:
     due = np.sort(requests.intended_s[~np.isnan(requests.intended_s)])
     started = np.sort(requests.start_s[~np.isnan(requests.start_s)])
     return np.searchsorted(due, at_s, side="right") - np.searchsorted(started, at_s, side="right")
+
+
+def standstill_s(part: Part) -> float:
+    """The longest time within the part in which requests were under way and none ended."""
+    made = part.requests
+    start, end = (np.sort(times[~np.isnan(times)]) for times in (made.start_s, made.end_s))
+    last = np.concatenate(([-np.inf], end))  # k ended until then
+    under_way = np.searchsorted(start, last, side="right") - np.arange(len(last))
+    begin = np.where(under_way > 0, last, np.append(start, np.full(len(last), np.inf))[: len(last)])
+    until = np.append(end, made.given_up_s)
+    lasted = np.minimum(until, part.to_s) - np.maximum(begin, part.from_s)
+    return float(max(lasted.max(initial=0.0), 0.0))
 
 
 def ended_per_s(requests: Requests, edges_s: Floats, ok: bool = True) -> Floats:

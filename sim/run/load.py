@@ -168,10 +168,10 @@ class _Test:
     def _calibrated(self, settings: Settings, batches: Batches, progress: RunProgress) -> bool:
         """Whether the generator is fast enough for the plan."""
         progress.phase("calibrating the generator before a null store", None, "")
-        found = generator.calibrate(settings, batches)
+        found, why = generator.judged(settings, batches, self._load, self._course.nodes)
         self._course.generator_per_s = found.per_s
         self._course.notes.append(f"A request costs the generator {1000 * found.cpu_s:.2f} ms of processor time.")
-        if why := generator.too_slow_for(self._load, self._course.nodes, found):
+        if why is not None:
             _ended(self._around, GENERATOR, why)
         return why is None
 
