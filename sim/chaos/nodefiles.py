@@ -44,7 +44,8 @@ class Holder:
 
     def __init__(self) -> None:
         command = [sys.executable, "-I", "-S", "-c", _HOLD]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe, nobody = subprocess.PIPE, subprocess.DEVNULL  # whom it would tell may have been killed
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nobody, text=True)
 
     def hold(self, database: Path) -> None:
         """Raises OSError."""
