@@ -15,7 +15,7 @@ from load_world import QueueEngine
 
 from sim.load import arrivals, figures, sweep
 from sim.load.arrivals import Nodes
-from sim.load.course import Course
+from sim.load.course import Course, told
 from sim.load.phase import RESOURCES, Phase, PhaseRecord
 from sim.load.schedule import Entry, Limits, Load, RequestKind, Search, Sweep
 from sim.load.search import HOLDS, STEPS_MAX, Searcher, judge
@@ -424,6 +424,14 @@ def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
     limit = course.limit()
     assert limit is not None
     assert limit.text.startswith("Not known: 1 of the load generator's processes died")
+
+
+def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
+    ramp, herd = Entry("ramp", 20.0, from_per_s=5.0, to_per_s=60.0), Entry("herd", 60.0, outage_s=900.0)
+    only = replace(LOAD, sweep=None, search=None)
+    assert "2s of warm-up left out" in told(replace(only, schedule=(ramp,)))
+    assert "2s of warm-up left out, but of a herd" in told(replace(only, schedule=(ramp, herd)))
+    assert not any("warm-up" in line for line in told(replace(only, schedule=(herd,))))
 
 
 def test_of_a_test_without_a_request_no_limit_is_told() -> None:

@@ -146,7 +146,10 @@ def told(load: Load) -> list[str]:
         rates = f"{search.from_per_s:g} to {search.to_per_s:g} requests/s, within {search.within:.0%}"
         lines.append(f"search: {rates}, held for {_length(search.hold_s)}, SLO {slo}")
     processes = f"{load.processes} process{'es' * (load.processes > 1)}"
-    lines.append(f"at most {load.users} requests under way, {processes}, {_length(load.warm_up_s)} of warm-up left out")
+    lines.append(f"at most {load.users} requests under way, {processes}")
+    herds = [entry.kind == "herd" for entry in load.schedule]
+    if load.sweep or load.search or not all(herds):
+        lines.append(f"{_length(load.warm_up_s)} of warm-up left out{', but of a herd' if any(herds) else ''}")
     if load.stop_when:
         lines.append(f"stop when {' or '.join(one.text for one in load.stop_when)}")
     return lines

@@ -69,8 +69,8 @@ def sentence(result: Result) -> str:
     if test.limit is not None:
         said.append(f"Limit: {test.limit.text}")
     if disturbed := sum(bottleneck.disturbed(phase.figures) for phase in test.phases):
-        many = f"{disturbed} of {len(test.phases)} phases" if len(test.phases) > 1 else "it"
-        said.append(f"Other work on the machine was in the way in {many}: repeat on a quiet one.")
+        share = f" in {disturbed} of {len(test.phases)} phases" if len(test.phases) > 1 else ""
+        said.append(f"Other work on the machine was in the way{share}: repeat on a quiet one.")
     return " ".join(said)
 
 
