@@ -13,8 +13,9 @@ Thermostats, coolers and sensors differ from machine to machine.
   62 on; two fans with hysteresis above. A heater keeps a resting machine's oil from freezing stiff. What is read is
   the oil at the bearing: it shows the friction of worn bearings and teeth by itself. Direct-drive machines report
   their main bearing as gearbox.
-- Nacelle: what the two give off and the drives' own losses, through walls; fans go on at 30 degC, off at 20, so that a
-  machine of little load goes up and down in hours and one of full load is hardly warmer.
+- Nacelle: what the two give off and the drives' own losses, through walls; fans run under load, else from 31 degC
+  on until 17, so that a machine of little load goes up and down in hours and one of full load is hardly warmer than
+  the air; louvres close before it freezes.
 
 Levels and memories are those of published SCADA sets of 2 MW machines (La Haute Borne, Kelmarsh, Penmanshiel): oil 55
 degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a lull; winding 55 to 65 below 80 % load, 80 at full;
@@ -50,11 +51,13 @@ HEAT: Final = np.array([[8.0, 0.0, 0.0], [18.0, 54.0, 26.0], [14.0, 0.0, 34.0]])
 ALWAYS: Final = np.array([[6.0], [1.0], [0.0]])  # K
 SEEN: Final = [NACELLE, WINDING, OIL, OIL, OIL]  # what fans, second stage, the oil's fans and heater go by
 SIGN: Final = np.array([[1.0], [1.0], [1.0], [1.0], [-1.0]])  # a heater goes on below
-ON: Final = np.array([[30.0], [74.0], [68.0], [74.0], [-18.0]])  # degC
-OFF: Final = np.array([[20.0], [62.0], [62.0], [66.0], [-25.0]])
-MORE: Final = np.array([[1.6], [0.4], [0.35]])  # conductance of the nacelle's fans, second stage, each of the oil's
+ON: Final = np.array([[31.0], [74.0], [68.0], [74.0], [-18.0]])  # degC
+OFF: Final = np.array([[17.0], [62.0], [62.0], [66.0], [-25.0]])
+MORE: Final = np.array([[3.0], [0.4], [0.35]])  # conductance of the nacelle's fans, second stage, each of the oil's
 CLOSED, OPEN = np.array([[52.0], [54.0]]), np.array([[70.0], [62.0]])  # thermostats of winding and oil, degC
 COOLER: Final = np.array([[0.9], [0.85]])  # conductance of their coolers, thermostat open
+FORCED: Final = 0.45  # load from which on the nacelle's fans run
+FROST: Final = (6.0, 12.0)  # degC: louvres, closed and open
 HULL: Final = 0.6  # conductance of the nacelle's walls
 WALLS: Final = np.array([[0.15], [0.1]])  # of winding and oil to the nacelle
 WARMED: Final = np.array([[0.14, 0.14]])  # what that warms the nacelle's air by, per kelvin
@@ -67,9 +70,9 @@ WORN_COOLING: Final = 0.45
 FRICTION_S: Final = 900.0  # until a bearing's friction has warmed it
 SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # by which thermostats and switches differ
 SENSORS_K: Final = np.array([[0.5], [0.8], [0.7], [0.45]])  # by which sensors of nacelle, winding, oil and ambient do
-MICROCLIMATE: Final = np.array([[0.3], [0.045]])  # K: moving differences of ambient sensors, by sun, wind side, eddies
+MICROCLIMATE: Final = np.array([[0.3], [0.04]])  # K: moving differences of ambient sensors, by sun, wind side, eddies
 MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their memories
-LIVELY: Final = (0.7, 28_800.0)  # how much eddies are stronger or weaker at times (std of the logarithm), memory s
+LIVELY: Final = (0.9, 28_800.0)  # how much eddies are stronger or weaker at times (std of the logarithm), memory s
 
 
 class Thermal:
@@ -145,6 +148,7 @@ class Thermal:
         seen = felt[SEEN] * SIGN
         self._on |= seen > ON
         self._on &= seen >= OFF
+        self._on[0] |= did[0] > FORCED
         nacelle, drive = self._bodies[NACELLE], self._bodies[1:]
         cooler = (felt[1:] - CLOSED) * (1.0 / (OPEN - CLOSED))
         np.minimum(np.maximum(cooler, 0.0, out=cooler), 1.0, out=cooler)
@@ -162,7 +166,8 @@ class Thermal:
         heat[NACELLE] += np.einsum("ob,bn->n", WARMED, drive - nacelle)
         heat[1:] += WALLS * (nacelle - air)
         conductance = np.empty_like(heat)
-        conductance[NACELLE] = HULL + MORE[0] * self._on[0]
+        louvres = np.minimum(np.maximum((nacelle - FROST[0]) * (1.0 / (FROST[1] - FROST[0])), 0.0), 1.0)
+        conductance[NACELLE] = HULL + MORE[0] * self._on[0] * louvres
         conductance[1:] = cooler + WALLS
         # exact while heat and conductance stand still, so stable for any tick
         heat /= conductance

@@ -50,7 +50,8 @@ OVERSPEED: Final = 0.35  # relative rise of rotor speed per relative rise of win
 OVERSHOOT: Final = 0.5  # of that, in power
 SWING: Final = 0.06  # most of it: pitch answers large gusts faster
 RAMPED: Final = 0.96  # of the way from idling: the generator has its full torque
-VANE_TURNS: Final = 1.5  # m/s; in less wind a vane turns ever more slowly on its bearing
+YAWS_FROM: Final = 2.2  # m/s
+VANE_TURNS: Final = 2.0  # m/s; in less wind a vane turns ever more slowly on its bearing
 WANDER: Final = (
     0.1  # share of the inflow's deviation that power and speed show where they are held; and machines differ
 )
@@ -113,7 +114,7 @@ class Turbines:
         kind, count = self.kind, len(wind.speed)
         felt, minute, ten_minutes, vane = self._average(wind)
         available = down == 0
-        nacelle, error, unwinding = self._yaw.advance(first, vane, available, wear.yaw)
+        nacelle, error, unwinding = self._yaw.advance(first, vane, available & (minute > YAWS_FROM), wear.yaw)
         if unwinding is not None:
             available &= ~unwinding
         rotor_factor, reading_factor = self._inflow.read(first, count)

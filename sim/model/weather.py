@@ -231,7 +231,7 @@ class Weather:
         pressure = self._pressure(field["pressure"][own], strength * np.exp(-((front / 0.5) ** 2)), hour, temperature)
         humidity = climate.humidity - 0.05 * field["pressure"][own] + 0.04 * field["unrest"][own]
         humidity -= 0.02 * climate.diurnal_temperature * _wave(hour, 15.0, 24.0) - 0.08 * ahead
-        turbulence = climate.iref * (0.75 + 3.8 / np.maximum(speed, 1.0))  # IEC 61400-1 ed. 3, mean of the NTM
+        turbulence = usual_turbulence(climate, speed)
         turbulence *= 1.0 + climate.diurnal_turbulence * sun * neutral / 0.6
         turbulence *= np.exp(0.2 * field["unrest"][own]) * (1.0 + 0.12 * ahead)
         return np.stack([speed, direction, temperature, pressure, humidity.clip(0.15, 1.0), turbulence.clip(0.02, 0.6)])
@@ -271,6 +271,13 @@ def rhythm(climate: Climate, month: Array, hour: Array) -> Array:
     """Factor on the wind by season and hour, mean 1."""
     season = 1.0 + climate.seasonal_wind * _wave(month, climate.windiest_month, 12.0)
     return season * (1.0 + climate.diurnal_wind * _wave(hour, climate.windiest_hour, 24.0))
+
+
+def usual_turbulence(climate: Climate, speed: Array) -> Array:
+    """The site's mean intensity: the NTM's (IEC 61400-1 ed. 3), which grows without bound in a calm; measured does not
+    below some metres a second."""
+    usual: Array = climate.iref * (0.75 + 3.8 / np.maximum(speed, 3.0))
+    return usual
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,7 @@ from sim.model.noise import Array
 from sim.model.octaves import Octave, Place, bspline, knots, series
 from sim.model.turbulence import Turbulence
 from sim.model.wake import Wakes
-from sim.model.weather import SHORTEST_S, Air, Weather
+from sim.model.weather import SHORTEST_S, Air, Weather, usual_turbulence
 
 GRID_S = 60.0  # of what crosses the farm
 OCTAVES = 5  # periods of 10 to 160 min
@@ -149,7 +149,7 @@ class Wind:
         _, felt = self.weather.wind(seconds - lag)
         factor, added = self.wakes.at(felt, air.speed)
         intensity = air.turbulence[:, None]
-        usual = self.farm.climate.iref * (0.75 + 3.8 / np.maximum(air.speed, 1.0))
+        usual = usual_turbulence(self.farm.climate, air.speed)
         along, across = self._crossing(seconds)
         unrest = self.farm.climate.mesoscale * (0.6 + 4.0 / np.maximum(air.speed, 2.0)) * (air.turbulence / usual)
         activity = self._activity(seconds)
