@@ -70,13 +70,15 @@ def fleet(made: Dataset, farms: Sequence[FarmReadings]) -> Figure:
             axes.set_ylim(-2, 108)
             axes.set_ylabel("% of rated", fontsize=8)
             wind = axes.twinx()
-            wind.plot(time, _mean(readings.channels["wind_speed"]), color=BLUE, linewidth=1.1)
-            wind.set_ylim(0, 30)
+            mean = _mean(readings.channels["wind_speed"])
+            wind.plot(time, mean, color=BLUE, linewidth=1.1)
+            wind.set_ylim(0, max(30.0, 1.1 * float(np.nanmax(mean, initial=0.0))))
             wind.set_ylabel("wind m/s", fontsize=8, color=BLUE)
             wind.grid(visible=False)
             farm = readings.farm
             axes.set_title(f"{farm.farm_id}  {farm.name}, {farm.turbines} x {farm.turbine_type.name}")
             _shade(axes, made, farm)
+            axes.set_xlim(mdates.date2num(time[0]), mdates.date2num(time[-1]))
         _date_axis(rows[-1])
         return figure
 
