@@ -1,4 +1,4 @@
-"""The command `windfleet`: arguments in, exit code out. Everything else is in the rooms below.
+"""The command `windfleet`: arguments in (`sim.arguments`), exit code out. Everything else is in the rooms below.
 
 Exit codes are in `sim.run.exits`. Whatever is the user's to mend is one message on stderr, never a traceback.
 """
@@ -13,9 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from rich.console import Console
 
+from sim.arguments import parse
 from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS, own_fault
 
 PROGRAM = "windfleet"
@@ -25,18 +27,13 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
-    args = parser.parse_args(arguments)
-    if args.command is _load and (args.worker == bool(args.scenario) or (args.worker and not args.out)):
-        parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
-    if getattr(args, "expect_workers", None) and not args.master:
-        parser.error("--expect-workers goes with --master; --processes N forks so many client processes")
+    args = parse(arguments)
     overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
     args.replay = shlex.join([_program(), *arguments, *overwrite])
     for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
         signal.signal(number, _interrupt)
     try:
-        return int(args.command(args))
+        return _COMMANDS[args.command](args)
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -232,159 +229,18 @@ def _store(args: argparse.Namespace) -> int:
     return PASS
 
 
-def _parser() -> argparse.ArgumentParser:
-    from sim.demo.arguments import arguments as demo_arguments
-
-    parser = argparse.ArgumentParser(
-        prog="windfleet", description="Proves a wind-fleet data pipeline before the fleet exists.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="simulate, drive the pipeline, judge, report", allow_abbrev=False)
-    _scenario_arguments(run)
-    run.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
-    run.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
-    _workers_argument(run)
-    _store_arguments(run)
-    run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
-    run.set_defaults(command=_run)
-
-    load = commands.add_parser("load", help="what the store sustains, and why it bends", allow_abbrev=False)
-    load.add_argument("scenario", type=Path, nargs="?", metavar="SCENARIO", help="scenario YAML with a load section")
-    load.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override one value")
-    load.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
-    load.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
-    load.add_argument("--processes", type=_positive, metavar="N", help="client processes (default: load.processes)")
-    load.add_argument("--master", action="store_true", help="wait for client processes started with --worker")
-    load.add_argument("--expect-workers", type=_positive, metavar="N", help="with --master: so many (1)")
-    load.add_argument("--worker", action="store_true", help="be a client process of the master that runs in --out DIR")
-    _store_arguments(load)
-    load.set_defaults(command=_load)
-
-    verify = commands.add_parser("verify", help="judge the lake and node files of a run again", allow_abbrev=False)
-    verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
-    lake = verify.add_mutually_exclusive_group()
-    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
-    lake.add_argument(
-        "--endpoint-url",
-        type=_url,
-        metavar="URL",
-        help="the S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left up)",
-    )
-    _workers_argument(verify)
-    verify.set_defaults(command=_verify)
-
-    campaign = commands.add_parser("campaign", help="faults at every store call, and at random", allow_abbrev=False)
-    _scenario_arguments(campaign)
-    campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: 2000)")
-    campaign.add_argument(
-        "--wired", type=_count, default=60, metavar="N", help="whole runs on LocalStack, workers killed (default: 60)"
-    )
-    campaign.add_argument("--seed", type=_count, metavar="N", help="draws the random runs (default: the scenario's)")
-    campaign.add_argument("--out", type=Path, metavar="DIR", help="where the report goes (default: runs/NAME-SEED)")
-    campaign.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
-    campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help="one schedule, shrunk if it fails")
-    _workers_argument(campaign)
-    campaign.set_defaults(command=_campaign)
-
-    demo = commands.add_parser("demo", help="a labelled data set to show: a folder, or S3", allow_abbrev=False)
-    demo_arguments(demo)
-    _workers_argument(demo)
-    demo.set_defaults(command=_demo)
-
-    plan = commands.add_parser("plan", help="rows, bytes, objects, time and cost; runs nothing", allow_abbrev=False)
-    _scenario_arguments(plan)
-    plan.set_defaults(command=_plan)
-
-    check = commands.add_parser("check", help="validate a scenario", allow_abbrev=False)
-    _scenario_arguments(check)
-    check.set_defaults(command=_check)
-
-    report = commands.add_parser("report", help="rebuild the report from the raw record", allow_abbrev=False)
-    report.add_argument("run", type=Path, metavar="DIR", help="run directory")
-    report.set_defaults(command=_report)
-
-    compared = commands.add_parser("compare", help="two sets of runs, with a verdict for CI", allow_abbrev=False)
-    several = "run directory, or several of equal runs with commas between"
-    compared.add_argument("base", metavar="BASE", type=_directories, help=several)
-    compared.add_argument("new", metavar="NEW", type=_directories, help=several)
-    compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help="slower is bad (default: 10%%)")
-    compared.set_defaults(command=_compare)
-
-    store = commands.add_parser("store", help="the embedded LocalStack on its own", allow_abbrev=False)
-    store.add_argument("action", choices=("up", "down", "status"))
-    store.add_argument("--port", type=_port, default=4566, help="port for `up` (default: 4566)")
-    store.set_defaults(command=_store)
-    return parser
-
-
-def _store_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--endpoint-url", type=_url, metavar="URL", help="S3 to use (default: AWS_ENDPOINT_URL, else an embedded one)"
-    )
-    parser.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
-    parser.add_argument(
-        "--empty-lake", action="store_true", help="first empty the six buckets, where windfleet made them"
-    )
-    parser.add_argument("--port", type=_port, help="port of the embedded store (default: a free one)")
-    parser.add_argument("--keep", action="store_true", help="leave the embedded store up afterwards")
-
-
-def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", type=Path, metavar="SCENARIO", help="scenario YAML")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override one value")
-
-
-def _workers_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="(default: cores)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _directories(text: str) -> list[Path]:
-    if not all(parts := text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text!r} names no run directory, or has a comma too many")
-    return [Path(part) for part in parts]
-
-
-def _share(text: str) -> float:
-    from sim.units import parse_share
-
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give one from 1 to 65535")
-    return int(text)
-
-
-def _url(text: str) -> str:
-    from sim.run.target import NOT_A_URL, is_url
-
-    if not is_url(text):
-        raise argparse.ArgumentTypeError(f"{text!r} {NOT_A_URL}")
-    return text
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"windfleet {version('windfleet')}"
+_COMMANDS: Final = {
+    "run": _run,
+    "load": _load,
+    "verify": _verify,
+    "campaign": _campaign,
+    "demo": _demo,
+    "plan": _plan,
+    "check": _check,
+    "report": _report,
+    "compare": _compare,
+    "store": _store,
+}
 
 
 if __name__ == "__main__":

@@ -65,7 +65,21 @@ SIM: dict[str, set[str]] = {
         "pipeline",
     },
     "demo": {"check", "fleet", "measure", "model", "report", "run", "scenario", "units", "pipeline"},
-    "cli": {"demo", "chaos", "check", "fleet", "load", "measure", "report", "run", "scenario", "units", "pipeline"},
+    "arguments": {"demo", "run", "units"},
+    "cli": {
+        "arguments",
+        "demo",
+        "chaos",
+        "check",
+        "fleet",
+        "load",
+        "measure",
+        "report",
+        "run",
+        "scenario",
+        "units",
+        "pipeline",
+    },
 }
 """Room -> what it may import besides itself. `pipeline` alone stands for all of it."""
 

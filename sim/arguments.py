@@ -1,0 +1,170 @@
+"""The command line of `windfleet`: commands, options and their help. What a command does is in `sim.cli`.
+
+Light, for it is read whatever the command is: what an option needs of the rooms below is imported where it is checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.demo.arguments import arguments as demo_arguments
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command; `command` names it. Ends the program with exit code 2 where they make no sense."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.command == "load":
+        if args.worker == bool(args.scenario) or (args.worker and not args.out):
+            parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
+        if args.expect_workers and not args.master:
+            parser.error("--expect-workers goes with --master; --processes N forks so many client processes")
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="windfleet", description="Proves a wind-fleet data pipeline before the fleet exists.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, allow_abbrev=False)
+
+    run = command("run", "simulate, drive the pipeline, judge, report")
+    _scenario_arguments(run)
+    _directory_arguments(run)
+    _workers_argument(run)
+    _store_arguments(run)
+    run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
+
+    load = command("load", "find the highest rate the store sustains, and what limits it")
+    _scenario_arguments(load, nargs="?")
+    _directory_arguments(load)
+    load.add_argument("--processes", type=_positive, metavar="N", help="client processes (default: load.processes)")
+    load.add_argument("--master", action="store_true", help="wait for client processes started with --worker")
+    expected = "with --master: how many to wait for (default: 1)"
+    load.add_argument("--expect-workers", type=_positive, metavar="N", help=expected)
+    load.add_argument("--worker", action="store_true", help="be a client process of the master running in --out DIR")
+    _store_arguments(load)
+
+    verify = command("verify", "judge a run's lake against its node files again")
+    verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
+    lake = verify.add_mutually_exclusive_group()
+    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
+    holds = "S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left running)"
+    lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
+    _workers_argument(verify)
+
+    campaign = command("campaign", "inject faults at every store call, then at random")
+    _scenario_arguments(campaign)
+    campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)")
+    wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
+    campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
+    campaign.add_argument("--seed", type=_count, metavar="N", help="seed of the random runs (default: the scenario's)")
+    _directory_arguments(campaign)
+    one = "repeat one schedule, and shrink it if it fails"
+    campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help=one)
+    _workers_argument(campaign)
+
+    demo = command("demo", "make a labelled data set, in a folder or in S3")
+    demo_arguments(demo)
+    _workers_argument(demo)
+
+    _scenario_arguments(command("plan", "estimate rows, bytes, objects, time and cost; run nothing"))
+    _scenario_arguments(command("check", "validate a scenario"))
+
+    report = command("report", "rebuild the report from the raw record")
+    report.add_argument("run", type=Path, metavar="DIR", help="run directory")
+
+    compared = command("compare", "compare two sets of runs, with a verdict for CI")
+    several = "run directory, or several of the same scenario, separated by commas"
+    compared.add_argument("base", metavar="BASE", type=_directories, help=several)
+    compared.add_argument("new", metavar="NEW", type=_directories, help=several)
+    worse = "how much slower counts as a regression (default: 10%%)"
+    compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help=worse)
+
+    store = command("store", "start, stop or inspect the embedded LocalStack")
+    store.add_argument("action", choices=("up", "down", "status"))
+    store.add_argument("--port", type=_port, default=4566, help="port for `up` (default: %(default)s)")
+    return parser
+
+
+def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument("scenario", type=Path, nargs=nargs, metavar="SCENARIO", help="scenario YAML")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override a value; repeatable")
+
+
+def _directory_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
+
+
+def _store_arguments(parser: argparse.ArgumentParser) -> None:
+    which = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
+    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
+    parser.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
+    parser.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, if windfleet made them")
+    parser.add_argument("--port", type=_port, help="port of the embedded LocalStack (default: a free one)")
+    parser.add_argument("--keep", action="store_true", help="leave the embedded LocalStack running afterwards")
+
+
+def _workers_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="worker processes (default: one per core)",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _directories(text: str) -> list[Path]:
+    if not all(parts := text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} names no run directory, or has a comma too many")
+    return [Path(part) for part in parts]
+
+
+def _share(text: str) -> float:
+    from sim.units import parse_share
+
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give one from 1 to 65535")
+    return int(text)
+
+
+def _url(text: str) -> str:
+    from sim.run.target import NOT_A_URL, is_url
+
+    if not is_url(text):
+        raise argparse.ArgumentTypeError(f"{text!r} {NOT_A_URL}")
+    return text
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"windfleet {version('windfleet')}"
