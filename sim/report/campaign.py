@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.text import Text
 
-from sim.report import numbers
+from sim.report import numbers, page
 from sim.report.write import write_text
 
 JSON_FILE: Final = "campaign.json"
@@ -97,23 +96,18 @@ def write(result: CampaignResult, folder: Path) -> None:
 
 def render(result: CampaignResult) -> str:
     """The page: one file, no script, opens offline."""
-    environment = Environment(
-        loader=PackageLoader("sim.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(count=numbers.count)
-    environment.globals.update(figure=numbers.figure)
     points = list(dict.fromkeys(cell.point for cell in result.matrix if cell.point))
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
-    return environment.get_template("campaign.html.j2").render(
-        result=result,
-        points=[*points, ""],
-        rows={world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world)) for world in worlds},
-        cells={(cell.world, cell.fault, cell.point): cell for cell in result.matrix},
-        failures=result.failures[:FAILURES_SHOWN],
+    return (
+        page.environment()
+        .get_template("campaign.html.j2")
+        .render(
+            result=result,
+            points=[*points, ""],
+            rows={world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world)) for world in worlds},
+            cells={(cell.world, cell.fault, cell.point): cell for cell in result.matrix},
+            failures=result.failures[:FAILURES_SHOWN],
+        )
     )
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sim.measure import latency
 from sim.measure.figures import FIGURES
-from sim.report import accounting, charts, numbers
+from sim.report import accounting, charts, numbers, page
 from sim.report.meanings import EXIT
 from sim.report.result import WRONGS, Result
 
@@ -54,40 +53,29 @@ def sentence(result: Result) -> str:
 
 def render(result: Result, operations: pa.Table | None) -> str:
     """The page. `operations` has the columns of operations.parquet; None says so where its figures would be."""
-    environment = Environment(
-        loader=PackageLoader("sim.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=numbers.count,
-        decimal=numbers.decimal,
-        duration=numbers.duration,
-        size=numbers.size,
-        moment=numbers.moment,
-    )
-    environment.globals.update(split=numbers.split, figure=numbers.figure, percent=numbers.percent)
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")
-    return environment.get_template("report.html.j2").render(
-        result=result,
-        sentence=sentence(result),
-        exit_meaning=EXIT.get(result.exit_code, ""),
-        headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
-        stages=accounting.by_stage(result),
-        wrongs=WRONGS,
-        two_faults=TWO_FAULTS,
-        bands=accounting.foremost(bands, BANDS_SHOWN),
-        bands_hidden=max(len(bands) - BANDS_SHOWN, 0),
-        throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,
-        latencies=latencies,
-        latency_svg=charts.latency(latencies),
-        freshness=_freshness(result),
-        findings=result.findings[:FINDINGS_SHOWN],
-        descriptions={name: described.description for name, described in FIGURES.items()},
+    return (
+        page.environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            sentence=sentence(result),
+            exit_meaning=EXIT.get(result.exit_code, ""),
+            headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
+            stages=accounting.by_stage(result),
+            wrongs=WRONGS,
+            two_faults=TWO_FAULTS,
+            bands=accounting.foremost(bands, BANDS_SHOWN),
+            bands_hidden=max(len(bands) - BANDS_SHOWN, 0),
+            throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,
+            latencies=latencies,
+            latency_svg=charts.latency(latencies),
+            freshness=_freshness(result),
+            findings=result.findings[:FINDINGS_SHOWN],
+            descriptions={name: described.description for name, described in FIGURES.items()},
+        )
     )
 
 

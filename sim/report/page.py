@@ -1,0 +1,30 @@
+"""What every report page is rendered with: the templates in `templates/`, and numbers in words (`sim.report.numbers`).
+
+Strict: a name that a page was not given is an error, not a gap in the page.
+"""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sim.report import numbers
+
+
+def environment() -> Environment:
+    """A new one; a report adds the filters that it alone has."""
+    made = Environment(
+        loader=PackageLoader("sim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        count=numbers.count,
+        decimal=numbers.decimal,
+        duration=numbers.duration,
+        size=numbers.size,
+        moment=numbers.moment,
+    )
+    made.globals.update(split=numbers.split, figure=numbers.figure)
+    return made
