@@ -378,7 +378,6 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
         writes=dict.fromkeys(stages, 3000),
         reads=1500,
         verify_requests=9012,
-        requests_per_s=350.0,
         store_s=81.5,
         faults={"sensor.stuck": 0.031},
         cost_per_day=12.3456,

@@ -24,7 +24,7 @@ from sim.report import accounting, numbers
 from sim.report.html import TWO_FAULTS, sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
-from sim.scenario.plan import Plan
+from sim.scenario.plan import REQUESTS_PER_S, Plan
 from sim.units import format_duration
 
 _PIPED_EVERY_S: Final = 5.0
@@ -190,7 +190,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
         "node databases": f"{numbers.size(plan.node_bytes)} (about)",
         "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
-        "store time": f"{numbers.duration(plan.store_s)} at {plan.requests_per_s:,.0f} requests/s",
+        "store time": f"{numbers.duration(plan.store_s)} at {REQUESTS_PER_S:,.0f} requests/s",
         "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of {PRICES_AS_OF} (modelled)",
     }
     faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())

@@ -55,8 +55,8 @@ class RunOptions:
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     """Run, judge, report; the exit code. Raises DirectoryError or StoreError where no report can be made."""
     target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
-    planned = plan(scenario)
-    need = planned.node_bytes + (sum(planned.lake_bytes.values()) if options.save_lake else 0)
+    size = plan(scenario)
+    need = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
     directory.make(options.out, options.overwrite, scenario.text, need)
     record = Record(started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers)
     begun = time.perf_counter()
@@ -66,15 +66,12 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     except KeyboardInterrupt:
         record.stopped_by = INTERRUPTED
         record.errors.append("interrupted; the raw record so far is kept")
-    except (StoreError, LakeError, StoreGone, check.LakeError) as error:
+    except (StoreError, LakeError, StoreGone, check.LakeError, WorkerDied) as error:
         record.stopped_by = ENVIRONMENT
         record.errors.append(str(error))
     except (NodeFileError, OSError) as error:
         record.stopped_by = ENVIRONMENT
         record.errors.append(f"{options.out}: cannot be written: {error}")
-    except WorkerDied as error:
-        record.stopped_by = ENVIRONMENT
-        record.errors.append(str(error))
     except Exception as error:
         record.stopped_by = INTERNAL
         record.errors.append(own_fault(error))

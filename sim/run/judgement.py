@@ -224,6 +224,7 @@ def _environment(record: Record) -> dict[str, str]:
 
 
 def _typed(kind: type[T], fields: Mapping[str, Any]) -> T:
+    """A dict of the oracle, which knows nothing of reports, as a record of the report."""
     return kind(**fields)
 
 

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from pipeline.retry import Operation
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA
 
 PARTS: Final = ".operations"
 PENDING_BYTES: Final = 16 * 1024 * 1024
-_PARSE: Final = pc.ParseOptions(delimiter="\t", quote_char=False, escape_char=False)
-_CONVERT: Final = pc.ConvertOptions(
+_PARSE: Final = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False)
+_CONVERT: Final = csv.ConvertOptions(
     column_types={f.name: pa.int64() if pa.types.is_timestamp(f.type) else f.type for f in SCHEMA}, null_values=[]
 )
 
@@ -85,5 +85,5 @@ def _read(part: Path) -> pa.Table:
     whole, end, _ = part.read_bytes().rpartition(b"\n")
     if not end:
         return SCHEMA.empty_table()
-    options = pc.ReadOptions(column_names=SCHEMA.names)
-    return pc.read_csv(io.BytesIO(whole + end), options, _PARSE, _CONVERT).cast(SCHEMA)
+    options = csv.ReadOptions(column_names=SCHEMA.names)
+    return csv.read_csv(io.BytesIO(whole + end), options, _PARSE, _CONVERT).cast(SCHEMA)

@@ -1,8 +1,8 @@
 """What a scenario will amount to before anything runs: rows, bytes, objects, requests, store time, S3 cost per day.
 
 Rows, batches, objects and requests of a fault-free run are exact: they follow from the clock and the pipeline settings.
-Bytes are estimates from measured sizes per object and row. Store time is requests over a stated request rate. Cost is
-the list price of a day of this load, see `sim.measure.cost`.
+Bytes are estimates from measured sizes per object and row. Store time is requests over the rate of
+the embedded store. Cost is the list price of a day of this load, see `sim.measure.cost`.
 
 Not covered: quarantine objects, revisions and rows that data faults add or take away (only the expected number of
 faults is given), retries, compute.
@@ -25,6 +25,7 @@ from sim.units import SECOND_US
 
 HOUR_US: Final = 3_600 * SECOND_US
 LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
+REQUESTS_PER_S: Final = 350.0  # of one store: the embedded LocalStack takes 350 to 430 PUT/s
 
 _OBJECT_BYTES: Final = {"ingestion": 4_300, "validated": 4_300, "enriched": 8_000, "aggregated": 5_850}
 _ROW_BYTES: Final = {"ingestion": 47.0, "validated": 47.0, "enriched": 47.0, "aggregated": 180.0}
@@ -49,20 +50,14 @@ class Plan:
     writes: dict[str, int]  # PUT requests of the pipeline
     reads: int  # GET requests of the pipeline: each node reads its checkpoint once
     verify_requests: int  # GET of every object and LIST of every bucket by the verdict
-    requests_per_s: float  # as stated
-    store_s: float  # all requests at that rate
+    store_s: float  # all requests, at REQUESTS_PER_S
     faults: dict[str, float]  # expected number of data faults by kind
     delivery: tuple[Fault, ...]  # faults of delivery, as the scenario has them
     cost_per_day: float  # USD, the pipeline's requests and storage
 
 
-def plan(scenario: Scenario, requests_per_s: float = 350.0) -> Plan:
-    """Work out a scenario. `requests_per_s` is what the store takes; the embedded LocalStack takes 350 to 430 PUT/s.
-
-    Raises ValueError when the rate is not positive.
-    """
-    if not requests_per_s > 0:
-        raise ValueError(f"requests_per_s must be more than 0, not {requests_per_s:g}")
+def plan(scenario: Scenario) -> Plan:
+    """Work out a scenario."""
     turbines, clock = scenario.fleet.turbines, scenario.clock
     first, last, rows = batches(clock, scenario.pipeline)
     pairs = int(np.minimum(last // HOUR_US - first // HOUR_US + 1, rows).sum())
@@ -94,8 +89,7 @@ def plan(scenario: Scenario, requests_per_s: float = 350.0) -> Plan:
         writes=writes,
         reads=used.reads,
         verify_requests=verify,
-        requests_per_s=requests_per_s,
-        store_s=(used.writes + used.reads + verify) / requests_per_s,
+        store_s=(used.writes + used.reads + verify) / REQUESTS_PER_S,
         faults=_expected_faults(scenario),
         delivery=scenario.faults,
         cost_per_day=cost.per_day(used).total,
