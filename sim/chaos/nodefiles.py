@@ -7,7 +7,7 @@
                     -shm for any reader; meanwhile no file of this process may grow (RLIMIT_FSIZE, which needs no root),
                     and SQLite fails as on a full disk. A node whose -shm is there reads on, however full its disk.
 
-Files that the node's software has retired (`pipeline.records.RETIRED_NAME`) go with the file in use.
+Files that the node's software has retired (`pipeline.generations`) go with the file in use.
 Not covered: a log that is torn, a file that is damaged: then other rows than those written are the truth.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pipeline.records import RETIRED_NAME
+from pipeline.generations import retired_files
 
 _HOLD: Final = """\
 import sqlite3, sys
@@ -91,7 +91,7 @@ def copy_with_log(database: Path, folder: Path) -> Path:
     copy, log = folder / database.name, Path(f"{database}-wal")
     for old in folder.glob(f"{database.stem}.*"):
         old.unlink()
-    for path in database.parent.glob(RETIRED_NAME.format(stem=database.stem, generation="*")):
+    for path in retired_files(database):
         shutil.copyfile(path, folder / path.name)
     shutil.copyfile(database, copy)
     if log.exists():
