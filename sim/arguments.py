@@ -137,7 +137,7 @@ def _count(text: str) -> int:
 
 def _directories(text: str) -> list[Path]:
     if not all(parts := text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text!r} names no run directory, or has a comma too many")
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name in it; separate run directories by single commas")
     return [Path(part) for part in parts]
 
 

@@ -138,7 +138,7 @@ def test_the_store_dying_in_mid_run_is_3_and_told_once(start: Callable[..., runs
     server = command.server()
     server.kill()
     said = ended(command, tmp_path / "run", 3)
-    assert f"LocalStack (pid {server.pid}) has ended by itself" in said
+    assert f"LocalStack (pid {server.pid}) stopped unexpectedly" in said
     kept(tmp_path / "run")
 
 
@@ -160,7 +160,7 @@ def test_a_killed_worker_is_3_and_told_once(
     workers = command.workers()
     assert len(workers) == 2
     workers[0].kill()
-    assert "worker process ended by itself" in ended(command, tmp_path / "run", 3)
+    assert "worker process died" in ended(command, tmp_path / "run", 3)
 
 
 def test_when_the_command_is_killed_workers_and_store_end_by_themselves(start: Callable[..., runs.Command]) -> None:
@@ -211,7 +211,7 @@ def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(localstack: str,
     assert (done.code, done.err, done.left) == (1, "", [])
     result = runs.result(tmp_path / "run")
     assert (result["verdict"], result["exit_code"]) == ("unknown", 1)
-    said = "ZeroDivisionError: oops (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)"
+    said = "ZeroDivisionError: oops (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"
     assert result["errors"] == [said]
     assert f"error: {said}" in done.out
     assert said in (tmp_path / "run" / "report.html").read_text()

@@ -231,7 +231,7 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
     for place in (folder, file):
         done = runs.quick("run", tiny, "--out", place, "--overwrite")
         assert done.code == 2
-        assert done.said_once(str(place), "no run of windfleet", "--out"), done.err
+        assert done.said_once(str(place), "not a windfleet run", "--out"), done.err
     assert [path.name for path in folder.rglob("*")] == ["nodes", "letter.txt"]
     assert file.read_text() == "dear"
 
@@ -241,7 +241,7 @@ def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(tmp_path: Path, 
     """Its name is the one that a run gives to what it resolved; the file must not be lost to `--out` its own folder."""
     (tmp_path / directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
     (tmp_path / "truth").mkdir()
-    with pytest.raises(directory.DirectoryError, match="no run of windfleet"):
+    with pytest.raises(directory.DirectoryError, match="not a windfleet run"):
         directory.make(tmp_path, overwrite, "name: y", 1)
     assert (tmp_path / directory.SCENARIO_FILE).read_text() == "name: mine  # and what I thought of it"
     assert (tmp_path / "truth").is_dir()
@@ -393,7 +393,7 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
     (run / directory.SCENARIO_FILE).unlink()
     done = runs.quick("verify", run, "--workers", 1)
     assert done.code == 5, done.text
-    assert re.search(r"^whether any node files are missing is not known: .*scenario\.yaml", done.out, re.MULTILINE)
+    assert re.search(r"^could not check for missing node files: .*scenario\.yaml", done.out, re.MULTILINE)
 
 
 def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_store_up_status_down(tiny: Path) -> None:
             assert runs.quick("store", "up", "--port", port).code == 0
             other = runs.quick("store", "up", "--port", port + 1)
             assert other.code == 3
-            assert other.said_once(f"up already on port {port}", "windfleet store down"), other.err
+            assert other.said_once(f"already running on port {port}", "windfleet store down"), other.err
         finally:
             down = runs.quick("store", "down")
         assert (down.code, down.err) == (0, "")
@@ -451,7 +451,7 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
     with runs.kept("run", tiny, "--out", run, "--keep", *SMALLER) as done:
         try:
             assert done.code == 0, done.text
-            (url,) = re.findall(r"the store stays up at (\S+); end it with: windfleet store down", done.out)
+            (url,) = re.findall(r"the store is still running at (\S+); stop it with: windfleet store down", done.out)
             assert lake.first_object(url)
             judged = runs.quick("verify", run)  # without a saved lake it looks in the store that is up
             assert judged.code == 0, judged.text

@@ -202,11 +202,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "requests.parquet: cannot be read" in capsys.readouterr().err
     (base / REQUESTS_FILE).unlink()
     assert cli.main(["compare", str(base), str(faster)]) == 2
-    assert "requests.parquet: is missing; the run came to nothing" in capsys.readouterr().err
+    assert "requests.parquet: is missing; the run recorded nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["a,", "b"], "a comma too many"), (["a", "b", "--limit", "2"], "more than all")]
+    ("arguments", "said"), [(["a,", "b"], "single commas"), (["a", "b", "--limit", "2"], "more than all")]
 )
 def test_bad_arguments(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:

@@ -180,7 +180,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
     assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2
-    assert "is no run of windfleet; name another place with --to DIR" in capsys.readouterr().err
+    assert "is not a windfleet run; choose another directory with --to DIR" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
 
 

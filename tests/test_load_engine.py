@@ -356,7 +356,7 @@ def test_a_target_that_dies_ends_the_test_with_one_message(batches: Batches, tmp
             engine.run(constant(20, 30))
         assert outcomes(engine.records[0])["ok"] >= 10
         assert outcomes(engine.records[0])["unavailable"] >= 1
-        with pytest.raises(StoreError, match="has ended by itself"):
+        with pytest.raises(StoreError, match="stopped unexpectedly"):
             store.require_alive()
 
 

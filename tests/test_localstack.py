@@ -112,7 +112,7 @@ def test_a_server_that_died_is_told_with_its_log() -> None:
         store.require_alive()
         os.kill(store.pid, signal.SIGKILL)
         assert wait_until(lambda: store._process is not None and store._process.poll() is not None)
-        with pytest.raises(StoreError, match=r"ended by itself \(exit code -9\)(?s:.)*Ready"):
+        with pytest.raises(StoreError, match=r"stopped unexpectedly \(exit code -9\)(?s:.)*Ready"):
             store.cpu_seconds()
 
 
@@ -248,7 +248,7 @@ def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path)
     try:
         assert server.endpoint_url == f"http://127.0.0.1:{port}"
         assert module.up(port) == module.status() == server
-        with pytest.raises(StoreError, match=f"up already on port {port}"):
+        with pytest.raises(StoreError, match=f"already running on port {port}"):
             module.up(a_free_port())
         with pytest.raises(StoreError, match="windfleet store down"):
             EmbeddedLocalStack().start(detach=True)

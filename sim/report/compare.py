@@ -231,7 +231,7 @@ def _raw(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except FileNotFoundError as error:
-        raise ResultError(f"{path}: is missing; the run came to nothing, or its record was removed") from error
+        raise ResultError(f"{path}: is missing; the run recorded nothing, or the file was removed") from error
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: cannot be read: {error}") from error
 

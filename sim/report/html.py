@@ -48,7 +48,7 @@ def sentence(result: Result) -> str:
     text = " ".join(part for part in said if part)
     if text:
         return text
-    return "Not one row of the lake was judged." if not result.completeness else "No row was found to be wrong."
+    return "No row of the lake was judged." if not result.completeness else "No row was found to be wrong."
 
 
 def render(result: Result, operations: pa.Table | None) -> str:

@@ -76,7 +76,7 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
                 raise ValueError(f"column '{name}' is {column.type} with {column.null_count} empty values")
         return table
     except FileNotFoundError as error:  # pyarrow's says nothing but the path
-        raise ResultError(f"{path}: is missing; the run came to nothing, or its record was removed") from error
+        raise ResultError(f"{path}: is missing; the run recorded nothing, or the file was removed") from error
     except (OSError, ValueError) as error:  # pyarrow's too
         hint = "; remove it to report without latencies" if path.name == OPERATIONS_FILE else ""
         raise ResultError(f"{path}: {error}{hint}") from error

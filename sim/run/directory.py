@@ -53,9 +53,9 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir() or not _is_run(path):
-        raise DirectoryError(f"{path}: exists and is no run of windfleet; name another place with {named_by}")
+        raise DirectoryError(f"{path}: exists and is not a windfleet run; choose another directory with {named_by}")
     if not overwrite and any((path / name).exists() for name in WORTH_KEEPING):
-        raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or name {named_by}")
+        raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or choose another {named_by}")
     for name in ("nodes", "truth", "lake", ".operations"):
         if (path / name).is_dir():
             shutil.rmtree(path / name)

@@ -94,7 +94,7 @@ def _run(scenario: Scenario, options: RunOptions, record: Record, progress: RunP
         finally:
             record.memory_peak_bytes = memory.peak_bytes
     if options.store.keep:
-        progress.log(f"the store stays up at {store.endpoint_url}; end it with: windfleet store down")
+        progress.log(f"the store is still running at {store.endpoint_url}; stop it with: windfleet store down")
 
 
 def _measure_ceiling(record: Record, store: Target, progress: RunProgress) -> None:
@@ -202,11 +202,11 @@ def judge(
     try:
         verdict = rollcall.held(verdict, run_dir)
     except ScenarioError as error:
-        progress.log(f"whether any node files are missing is not known: {error}")
+        progress.log(f"could not check for missing node files: {error}")
     try:
         return debris.held(verdict, endpoint_url) if endpoint_url and verdict.figures else verdict
     except LakeError as error:
-        progress.log(f"whether there are unfinished uploads is not known: {error}")
+        progress.log(f"could not check for unfinished uploads: {error}")
         return verdict
 
 

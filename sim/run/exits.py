@@ -17,4 +17,4 @@ INTERRUPTED: Final = 130
 
 def own_fault(error: Exception) -> str:
     """What is said of an error that nobody foresaw."""
-    return f"{type(error).__name__}: {error} (an error of windfleet itself; WINDFLEET_DEBUG=1 shows where)"
+    return f"{type(error).__name__}: {error} (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"

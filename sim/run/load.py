@@ -144,7 +144,7 @@ class _Test:
                 if self._calibrated(settings, batches, progress):
                     self._drive(settings, batches)
         if self._options.store.keep:
-            progress.log(f"the store stays up at {store.endpoint_url}; end it with: windfleet store down")
+            progress.log(f"the store is still running at {store.endpoint_url}; stop it with: windfleet store down")
 
     def _settings(self, store: Target, folder: Path, told: _Told) -> Settings:
         load = self._load

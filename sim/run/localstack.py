@@ -73,7 +73,7 @@ class EmbeddedLocalStack:
     def require_alive(self) -> None:
         """Raises StoreError, with the end of the server's log, when the server has died."""
         if (code := self._running().poll()) is not None:
-            raise StoreError(f"LocalStack (pid {self.pid}) has ended by itself (exit code {code}).{self._log_tail()}")
+            raise StoreError(f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code}).{self._log_tail()}")
 
     def cpu_seconds(self) -> float:
         """CPU time (user and system, s) the server has used so far. Raises StoreError when it has died."""
@@ -88,11 +88,13 @@ class EmbeddedLocalStack:
         Raises StoreError: not installed, port taken, not ready in 60 s, died while starting.
         """
         if self._process is not None:
-            raise StoreError("This EmbeddedLocalStack is started already.")
+            raise StoreError("This EmbeddedLocalStack has already been started.")
         if not PYTHON.exists():
             raise StoreError("The LocalStack environment is not installed. Run: make localstack")
         if detach and (other := status()):
-            raise StoreError(f"A LocalStack is up already: {other.endpoint_url}. End it with: windfleet store down")
+            raise StoreError(
+                f"A LocalStack is already running at {other.endpoint_url}. Stop it with: windfleet store down"
+            )
         self._detached = detach
         for attempt in range(1, PORT_ATTEMPTS + 1):
             try:
@@ -160,7 +162,7 @@ class EmbeddedLocalStack:
             if (code := process.poll()) is not None:
                 if code == EXIT_PORT_TAKEN:
                     raise _PortTakenError(_taken(self._port))
-                raise StoreError(f"LocalStack ended while starting (exit code {code}).{self._log_tail()}")
+                raise StoreError(f"LocalStack exited while starting (exit code {code}).{self._log_tail()}")
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
                 if listens(process.pid, self._port) and s3_works(self._port):
                     return
@@ -193,12 +195,14 @@ def up(port: int = DEFAULT_PORT) -> Server:
     """Start the detached server, or return the one that is up. Raises StoreError (see `EmbeddedLocalStack.start`)."""
     if server := status():
         if server.port != port:
-            raise StoreError(f"A LocalStack is up already on port {server.port}. End it with: windfleet store down")
+            raise StoreError(
+                f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
+            )
         return server
     EmbeddedLocalStack().start(port, detach=True)
     server = status()
     if server is None:
-        raise StoreError("LocalStack ended right after it was ready. Try again: windfleet store up")
+        raise StoreError("LocalStack stopped right after it was ready. Try again: windfleet store up")
     return server
 
 

@@ -109,7 +109,7 @@ def require_empty(options: Options) -> None:
 def _refuse_held(endpoint_url: str, held: str | None) -> None:
     if held is not None:
         raise StoreError(
-            f"the lake at {endpoint_url} already holds objects ({held}); a run wants it empty: "
+            f"the lake at {endpoint_url} already holds objects ({held}); a run needs it empty: "
             "--empty-lake empties the buckets that windfleet made"
         )
 
@@ -118,7 +118,7 @@ def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
     """Raises StoreError when faults of the wire are wanted before a store where they must not or cannot be."""
     if options.folder is not None:
         if _of_the_wire(faults):
-            raise StoreError("faults of the wire need an S3 server; a folder has no wire: --set 'faults=[]'")
+            raise StoreError("faults of the wire need an S3 server, not a folder; run without: --set 'faults=[]'")
         return
     endpoint_url = endpoint_of(options)
     if _of_the_wire(faults) and endpoint_url is not None:

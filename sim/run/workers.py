@@ -155,7 +155,7 @@ def run_all(
                     worker.kill()
             require_healthy()
     except BrokenProcessPool as error:
-        raise WorkerDied("a worker process ended by itself: killed from outside, or out of memory") from error
+        raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
         _end(crew)
         done = [worker.future for worker in busy if worker.future.done() and not worker.future.cancelled()]
