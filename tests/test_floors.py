@@ -1,4 +1,4 @@
-"""The house (DESIGN sections 1 and 5): which room looks into which, what lies at the top, what no file says."""
+"""The house: which room looks into which, what lies at the top, what no file says."""
 
 from __future__ import annotations
 

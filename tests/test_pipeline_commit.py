@@ -1,4 +1,4 @@
-"""The promise of DESIGN section 4: whatever fails wherever, the drained lake is that of a run without faults."""
+"""The promise of the commit protocol: whatever fails wherever, the drained lake is that of a run without faults."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One small run by the real command and a LocalStack of its own, looked at from every side; then others beside it.
 
-A run directory is a contract (DESIGN, section 9): its files, columns and figures are held here against each other and
+A run directory is a contract: its files, columns and figures are held here against each other and
 against the saved lake. Not covered: what makes a lake right (test_check_*.py, test_defects.py), how reports look
 (test_report.py), how a run ends early (test_bad_luck.py).
 """
@@ -40,7 +40,7 @@ KEYS = {
     "metadata": rf"metadata/{HOUR}/{BATCH}\.json",
     "checkpoints": r"checkpoints/([A-H])/\1-\d{3}\.json",
 }
-NAMED_IN_DESIGN = {
+FIXED_NAMES = {
     *(f"rows.{name}" for name in ("generated", "ingested", "validated", "quarantined")),
     *(f"rows.{name}" for name in ("lost", "duplicated", "misplaced", "unexpected", "altered")),
     *("manifest.mismatches", "windows.wrong", "throughput.rows_per_s", "throughput.objects_per_s"),
@@ -189,7 +189,7 @@ def test_result_has_every_documented_field(result: dict[str, Any]) -> None:
 
 def test_figures_have_their_documented_names_units_and_kinds(result: dict[str, Any]) -> None:
     figures = result["figures"]
-    assert set(figures) >= NAMED_IN_DESIGN
+    assert set(figures) >= FIXED_NAMES
     for name, figure in figures.items():
         assert (figure["unit"], figure["kind"]) == (FIGURES[name].unit, FIGURES[name].kind)
         assert figure["value"] >= 0

@@ -82,7 +82,7 @@ def test_not_measured_is_not_passed() -> None:
 
 
 def test_figures_of_the_contract() -> None:
-    """DESIGN section 9 fixes these names."""
+    """These names are fixed: scripts lean on them."""
     fixed = (
         "rows.generated rows.ingested rows.validated rows.quarantined rows.lost rows.duplicated rows.misplaced "
         "rows.unexpected rows.altered manifest.mismatches windows.wrong throughput.rows_per_s throughput.objects_per_s "

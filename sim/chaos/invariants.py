@@ -137,7 +137,7 @@ class WatchedStore(MemoryStore):
         self.reached[turbine] = state[0]
 
     def lake_digest(self) -> str:
-        """The lake's digest (DESIGN section 4), from the hashes taken at each write."""
+        """The lake's digest, from the hashes taken at each write."""
         lines = sorted(f"{bucket}/{key} {value}\n" for (bucket, key), value in self.hashes.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 

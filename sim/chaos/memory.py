@@ -75,7 +75,7 @@ class MemoryStore:
         )
 
     def digest(self) -> str:
-        """The lake's digest (DESIGN section 4): sorted keys and contents of every data object."""
+        """The lake's digest: of the sorted keys and the sha256 of every data object."""
         data = {BUCKET_PREFIX + stage for stage in STAGES}
         lines = sorted(
             f"{bucket}/{key} {hashlib.sha256(body).hexdigest()}\n"

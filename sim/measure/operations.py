@@ -1,4 +1,4 @@
-"""One row per attempt at a store operation: the columns of operations.parquet (DESIGN, section 9)."""
+"""One row per attempt at a store operation: the columns of operations.parquet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exit code means (DESIGN, section 7), in a few words for a report's heading; 0 and 2 need none."""
+"""What an exit code means (all are in the README), in a few words for a report's heading; 0 and 2 need none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit codes (DESIGN, section 7): a contract with scripts and CI."""
+"""Exit codes, as the README lists them: a contract with scripts and CI."""
 
 from __future__ import annotations
 

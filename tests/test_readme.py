@@ -1,0 +1,67 @@
+"""The README against the program: its example, commands, options, scenarios and figures are those that there are.
+
+Not covered: what the words say; how long things take.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sim.arguments import parse
+from sim.scenario import load
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+CALLS = sorted(set(re.findall(r"windfleet ([a-z]+)", "\n".join(re.findall(r"`[^`\n]+`|^windfleet .*", README, re.M)))))
+ROWS = dict(re.findall(r"^\| `windfleet ([a-z]+)[^|]*?` \| (.*) \|$", README.replace(r"\|", "/"), re.M))
+TREE = re.search(r"## Architecture\n.*?```\n(.*?)```", README, re.S)
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as end:
+        parse([command, "--help"])
+    assert end.value.code == 0, f"there is no command {command}"
+    return capsys.readouterr().out
+
+
+def test_the_example_scenario_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    assert load(path).faults
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_every_command_exists_with_the_options_beside_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of(command, capsys)
+    for option in re.findall(r"--[a-z-]+", ROWS.get(command, "")):
+        assert f"{option} " in shown, f"{command} has no {option}"
+
+
+def test_every_command_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.M)) == set(ROWS)
+
+
+def test_every_scenario_is_in_the_list() -> None:
+    named = set()
+    for first, more in re.findall(r"^\| `([a-z-]+)\.yaml`((?:, `-[a-z]+`)*)", README, re.M):
+        stem = first.partition("-")[0]
+        named |= {f"{first}.yaml", *(f"{stem}{tail}.yaml" for tail in re.findall(r"`(-[a-z]+)`", more))}
+    assert named == {path.name for path in (ROOT / "scenarios").glob("*.yaml")} - {"_base.yaml"}
+
+
+def test_every_room_is_in_the_tree_and_every_name_there_is_a_room() -> None:
+    assert TREE is not None
+    words = set(re.findall(r"[a-z_]+", TREE[1]))
+    for package in ("pipeline", "sim"):
+        rooms = {path.stem for path in (ROOT / package).iterdir() if path.is_dir() or path.suffix == ".py"}
+        rooms -= {"__init__", "__pycache__"}
+        assert rooms <= words, f"the README's tree lacks {rooms - words} of {package}/"
+    for names in re.findall(r"^  ([a-z_, /]+?)/?(?:  |$)", TREE[1], re.M):
+        for name in names.split(", "):
+            assert list(ROOT.glob(f"*/{name.rstrip('/')}*")), f"there is no {name}"
