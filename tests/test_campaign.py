@@ -129,6 +129,10 @@ def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
     result = summed([struck()], wired=(run,))
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: store.hang at recover" in told(result)
+    run = wired(cell("worker.kill"))
+    run.spared = 1
+    result = summed([struck()], wired=(run,))
+    assert (result.exit_code, "1 workers were done before" in result.sentence) == (6, True)
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (StoreError("LocalStack died"), 3)])

@@ -60,6 +60,7 @@ class Tally:
     wired: int = 0
     wired_failed: int = 0
     requests: int = 0
+    spared: int = 0
     runs_s: float = 0.0
     wired_s: float = 0.0
     figures: Counter[str] = field(default_factory=Counter)
@@ -95,6 +96,7 @@ class Tally:
     def add_wired(self, run: Wired) -> None:
         self.wired += 1
         self.requests += run.requests
+        self.spared += run.spared
         self.fates.update(run.fates._asdict())
         self.wired_kinds.update(run.struck.fired)
         self.wired_matrix.meant.update(run.meant)
@@ -137,6 +139,8 @@ class Tally:
         none = f"No run of {runs:,} broke an invariant, but"
         if grey:
             return UNKNOWN, f"{none} {grey} planned combinations of fault and point never fired."
+        if self.spared:
+            return UNKNOWN, f"{none} {self.spared:,} workers were done before they could be killed."
         if result.oracle != "pass":
             return UNKNOWN, f"{none} the oracle could not judge."
         killed = self.wired_kinds[KILL]
