@@ -20,6 +20,8 @@ KINDS_EACH: Final = 5
 _OTHERS: Final = tuple(kind for kind in KINDS if kind != KILL)
 _SLOW: Final = ("store.hang", "store.late-commit", "store.slow")
 """Each strike costs a client's whole patience, or seconds: a few times a run."""
+STRIKES_SELDOM: Final = 4
+"""At points of few calls all are struck, but so often only: two kinds at one must not outlast the drain's attempts."""
 _SELDOM: Final = ("recover", "history")
 """Points of few calls: a node asks where it stands at its first flush, and for the past when it must."""
 
@@ -64,7 +66,11 @@ def _fault(
         if kind in _SLOW:
             words.append(f"count: {int(draw.integers(1, 3))}")
         elif not KINDS[kind].windowed:
-            words.append(f"share: {100 if at in _SELDOM else int(draw.integers(10, 26)) if at else 4}%")
+            seldom, often = (
+                f"share: 100%, count: {STRIKES_SELDOM}",
+                f"share: {int(draw.integers(10, 26)) if at else 4}%",
+            )
+            words.append(seldom if at in _SELDOM else often)
     if kind in (*SPELLS, SECOND_WRITER):
         words.append(f"share: {int(draw.integers(60, 101))}%")
     if KINDS[kind].windowed:
