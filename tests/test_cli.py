@@ -247,6 +247,18 @@ def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(tmp_path: Path, 
     assert (tmp_path / "truth").is_dir()
 
 
+def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
+    """Neither of one that was killed: its work in progress lies in folders with a dot."""
+    directory.make(tmp_path, False, "name: x", 1)
+    for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    (tmp_path / "result.json").touch()
+    (tmp_path / "notes.txt").touch()  # the user's own
+    directory.make(tmp_path, True, "name: y", 1)
+    assert {path.name for path in tmp_path.iterdir()} == {directory.SCENARIO_FILE, "notes.txt"}
+
+
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(directory.DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
         directory.make(tmp_path / "run", False, "name: x", 10**18)

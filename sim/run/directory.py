@@ -20,6 +20,8 @@ MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in
 """People keep scenarios of their own under that name: a file without this line is theirs, and is never removed."""
 WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
 """A run that made none of these came to nothing, for want of a store say, and stands in nobody's way."""
+FOLDERS: Final = ("nodes", "truth", "lake", ".operations", ".struck-*", ".load")
+"""What a run makes; those with a dot are work in progress, and left only by one that was killed."""
 HEADROOM: Final = 1.2
 """Free space wanted, as a multiple of what the plan says the run will write."""
 
@@ -56,9 +58,8 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
         raise DirectoryError(f"{path}: exists and is not a windfleet run; choose another directory with {named_by}")
     if not overwrite and any((path / name).exists() for name in WORTH_KEEPING):
         raise DirectoryError(f"{path}: holds an earlier run; replace it with --overwrite, or choose another {named_by}")
-    for name in ("nodes", "truth", "lake", ".operations"):
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
+    for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
+        shutil.rmtree(folder)
     written = ("result.json", "report.html", "junit.xml", OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
     for name in (SCENARIO_FILE, *written, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
