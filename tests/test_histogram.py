@@ -120,11 +120,10 @@ def test_ceiling_counts_unique_keys_after_the_warm_up() -> None:
         with lock:
             seen.append((key, len(body)))
 
-    result = ceiling.measure(put, size_bytes=128, threads=3, seconds=0.4)
+    puts_per_s = ceiling.measure(put, size_bytes=128, threads=3, seconds=0.4)
     assert len({key for key, _ in seen}) == len(seen)
     assert {size for _, size in seen} == {128}
-    assert 0 < result.puts < len(seen)
-    assert 90 < result.puts_per_s < 330
+    assert 90 < puts_per_s < 330  # with the warm-up, a third more
 
 
 def test_ceiling_over_a_store_that_refuses_is_an_error() -> None:

@@ -5,6 +5,7 @@ Not covered: whole runs through it (test_chaos_run.py).
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refus
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos import proxy as proxy_module
+from sim.chaos import wire
 from sim.chaos.choice import STRIKES
 from sim.chaos.faults import KINDS, Fault
 from sim.chaos.proxy import FaultProxy, tell_time
@@ -253,6 +255,27 @@ def test_it_stands_only_before_this_machine_and_only_with_faults_of_the_wire() -
         FaultProxy("http://s3.us-west-2.amazonaws.com", 7, [])
     with pytest.raises(ValueError, match=r"worker\.kill is no fault of the wire"):
         FaultProxy("http://127.0.0.1:1", 7, [(0, Fault("worker.kill"))])
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 1000, b"x" * 1001])
+def test_a_body_that_only_the_end_of_the_connection_ends_is_whole_and_bounded(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(wire, "BODY_BYTES", 1000)
+
+    async def answer() -> wire.Message | None:
+        stream = asyncio.StreamReader()
+        stream.feed_data(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        stream.feed_eof()
+        return await wire.read(stream, answers="GET")
+
+    if len(body) > 1000:
+        with pytest.raises(wire.WireError, match="more than 1000 bytes"):
+            asyncio.run(answer())
+    else:
+        message = asyncio.run(answer())
+        assert message is not None
+        assert (message.body, message.last) == (body, True)
 
 
 def test_a_client_that_talks_nonsense_harms_nobody(clean_lake: str) -> None:

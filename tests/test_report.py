@@ -18,6 +18,7 @@ from rich.console import Console
 
 from sim.chaos.faults import Fault
 from sim.report import accounting, html, junit, numbers
+from sim.report.result import Fault as DeliveryFault
 from sim.report.result import Injected, Result, ResultError, load
 from sim.report.terminal import RunProgress, print_plan, print_summary
 from sim.report.write import rebuild, write_all
@@ -348,6 +349,15 @@ def test_the_piped_summary_is_plain_and_names_verdict_and_report(result: Result,
     assert str(tmp_path / "report.html") in text
     assert (tmp_path / "report.html").as_uri() in text
     assert "…" not in text
+
+
+def test_faults_of_delivery_are_told_with_what_they_are() -> None:
+    faults = (DeliveryFault("store.reset", 3, 0), DeliveryFault("node.crash", 2, 4))
+    text = html.render(dataclasses.replace(passed(), faults=faults), None)
+    page = " ".join(_Page(text).text.split())
+    assert "store.reset the connection is reset before any effect 3 0" in page
+    assert "node.crash the node's process dies before or after the effect of a call 2 4" in page
+    assert text.count('<td class="n bad">') == 1  # what never fired
 
 
 def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:

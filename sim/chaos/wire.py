@@ -90,13 +90,23 @@ async def read(stream: asyncio.StreamReader, answers: str | None = None) -> Mess
             return Message(head, await _chunks(stream))
         length = _header(head, b"content-length")
         if length is None:
-            return Message(head, b"") if answers is None else Message(head, await stream.read(), framed=False)
+            return Message(head, b"") if answers is None else Message(head, await _rest(stream), framed=False)
         size = int(length)
         if not 0 <= size <= BODY_BYTES:
             raise WireError(f"a body of {size} bytes")
         return Message(head, await stream.readexactly(size))
     except (asyncio.IncompleteReadError, ValueError) as error:
         raise WireError(f"a body that is none: {error}") from error
+
+
+async def _rest(stream: asyncio.StreamReader) -> bytes:
+    """A body that only the end of the connection ends."""
+    body = bytearray()
+    while part := await stream.read(HEAD_BYTES):
+        body += part
+        if len(body) > BODY_BYTES:
+            raise WireError(f"a body of more than {BODY_BYTES} bytes")
+    return bytes(body)
 
 
 async def _chunks(stream: asyncio.StreamReader) -> bytes:

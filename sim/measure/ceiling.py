@@ -12,25 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final
 
 _WARM_UP_SHARE: Final = 0.25
 
 
-@dataclass(frozen=True)
-class CeilingResult:
-    """`puts` were completed by `threads` threads within `measured_s` seconds, warm-up excluded."""
-
-    puts_per_s: float
-    puts: int
-    measured_s: float
-    threads: int
-    size_bytes: int
-
-
-def measure(put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float) -> CeilingResult:
-    """Call `put(key, body)` from `threads` threads for `seconds` seconds, never the same key twice.
+def measure(put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float) -> float:
+    """Call `put(key, body)` from `threads` threads for `seconds` seconds, never the same key twice; PUTs per second.
 
     `put` raises when the store did not take the object; the first such error ends the measurement and is raised here:
     a ceiling over failed requests would be none. Raises ValueError when a size, thread count or time is not positive.
@@ -58,5 +46,4 @@ def measure(put: Callable[[str, bytes], None], size_bytes: int, threads: int, se
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="ceiling") as pool:
         results = [future.result() for future in [pool.submit(worker, i) for i in range(threads)]]
     puts = sum(done for done, _ in results)
-    measured_s = max(max(end for _, end in results) - counted_from, 1e-9)
-    return CeilingResult(puts / measured_s, puts, measured_s, threads, size_bytes)
+    return puts / max(max(end for _, end in results) - counted_from, 1e-9)

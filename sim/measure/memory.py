@@ -17,11 +17,10 @@ EVERY_S = 0.5
 
 
 class MemoryPeak:
-    """`with MemoryPeak() as memory: ...`, then `memory.peak_bytes`. Detached processes are named in `also`."""
+    """`with MemoryPeak() as memory: ...`, then `memory.peak_bytes`."""
 
-    def __init__(self, also: tuple[int, ...] = ()) -> None:
+    def __init__(self) -> None:
         self.peak_bytes = 0
-        self._also = also
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -38,13 +37,11 @@ class MemoryPeak:
     def _watch(self) -> None:
         me = psutil.Process()
         while not self._done.wait(EVERY_S):
-            family = {me.pid: me}
-            for pid in (me.pid, *self._also):
-                with contextlib.suppress(psutil.Error):
-                    process = psutil.Process(pid)
-                    family |= {p.pid: p for p in (process, *process.children(recursive=True))}
+            family = [me]
+            with contextlib.suppress(psutil.Error):
+                family += me.children(recursive=True)
             total = 0
-            for process in family.values():
+            for process in family:
                 with contextlib.suppress(psutil.Error):
                     total += process.memory_info().rss
             self.peak_bytes = max(self.peak_bytes, total)

@@ -11,6 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from sim.chaos.faults import KINDS
 from sim.measure import latency
 from sim.measure.figures import FIGURES
 from sim.report import accounting, charts, numbers, page
@@ -74,6 +75,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
             latency_svg=charts.latency(latencies),
             freshness=_freshness(result),
             findings=result.findings[:FINDINGS_SHOWN],
+            fault_texts={name: kind.text for name, kind in KINDS.items()},
             descriptions={name: described.description for name, described in FIGURES.items()},
         )
     )

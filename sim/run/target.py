@@ -198,7 +198,7 @@ def ceiling(target: Target) -> float | None:
 
     try:
         for _ in range(CEILING_ROUNDS):
-            rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S).puts_per_s)
+            rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
         return max(rounds)
     finally:
         for start in range(0, len(keys), 1000):
