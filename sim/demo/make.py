@@ -33,7 +33,7 @@ from sim.report.terminal import RunProgress
 from sim.run import directory, driver, target
 from sim.run.exits import ENVIRONMENT, LAKE_WRONG
 from sim.run.judgement import Record
-from sim.run.shard import StoreGone
+from sim.run.task import StoreGone
 from sim.run.workers import WorkerDied
 from sim.scenario import Scenario
 from sim.scenario.plan import plan

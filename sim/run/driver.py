@@ -31,8 +31,8 @@ from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, own_fault
 from sim.run.judgement import Record
 from sim.run.localstack import StoreError
 from sim.run.planned import kills, planned
-from sim.run.shard import ShardPlan, StoreGone
 from sim.run.target import Target
+from sim.run.task import ShardPlan, StoreGone
 from sim.run.workers import WorkerDied, run_all
 from sim.scenario import Scenario, ScenarioError
 from sim.scenario.plan import plan

@@ -25,7 +25,7 @@ from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
 from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
 from sim.run.exits import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
-from sim.run.shard import ShardResult, commits_table
+from sim.run.task import ShardResult, commits_table
 from sim.scenario import Scenario
 
 T = TypeVar("T")

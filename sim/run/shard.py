@@ -20,38 +20,32 @@ import resource
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import simpy
 
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
-from pipeline.store import TIMEOUT_S, S3ObjectStore
-from sim.chaos.faults import SECOND_WRITER, Cell, Fault, cell
+from pipeline.store import S3ObjectStore
+from sim.chaos.faults import SECOND_WRITER, Cell, cell
 from sim.chaos.faulty import Crash
 from sim.chaos.proxy import tell_time
-from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
-from sim.measure.histogram import Histogram
-from sim.model.clock import SimClock, flush_samples
-from sim.model.events import Event
+from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
-from sim.model.faults import DataFault
 from sim.model.nodefile import NodeWriter
 from sim.run.chaos import NodeFiles, ShardFaults
 from sim.run.compact import Compacted, publish
 from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
+from sim.run.task import ShardPlan, ShardResult, StoreGone
 from sim.run.uplink import FarmUplink
-from sim.scenario.scenario import PipelineSettings, Uplink
 
 COMMIT_THREADS = 4
 SECOND_THREADS = 2
@@ -66,57 +60,8 @@ BLOCK_ROWS = 1_000_000
 _EVERYTHING_US = np.iinfo(np.int64).max
 
 
-class StoreGone(Exception):
-    """The store stopped answering; the text is the last error."""
-
-
 class Stopped(Exception):
     """The run was told to stop."""
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """All that a worker process needs. Picklable."""
-
-    farm: Farm
-    seed: int
-    clock: SimClock
-    pipeline: PipelineSettings
-    uplink: Uplink
-    data_faults: tuple[DataFault, ...]
-    run_dir: Path
-    endpoint_url: str | None
-    lake_dir: Path | None = None  # in place of the endpoint: the lake as files
-    compact: bool = False  # one object per farm, stage and hour
-    faults: tuple[Fault, ...] = ()
-    proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
-    timeout_s: float = TIMEOUT_S
-    events: tuple[Event, ...] = ()
-    resume_rows: int = 0  # made by a worker that was killed: its place is taken there, a node does not lose its rows
-
-
-@dataclass
-class ShardResult:
-    """What one farm's share came to. Wall seconds; `commits`: when (ns since 1970) how many rows became durable.
-
-    `memory_peak_bytes` is that of the worker process so far: one that ran several shards carries the largest on.
-    """
-
-    farm: str
-    region: str
-    turbines: int
-    rows: int = 0
-    objects: int = 0
-    bytes: int = 0
-    faults: int = 0
-    simulate_s: float = 0.0
-    pipeline_s: float = 0.0
-    wall_s: float = 0.0
-    memory_peak_bytes: int = 0
-    freshness_s: Histogram = field(default_factory=Histogram)
-    commits: list[tuple[int, int]] = field(default_factory=list)
-    undelivered: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
 
 
 Tell = Callable[[int, int], None]
@@ -358,10 +303,3 @@ def _memory_peak_bytes() -> int:
         words = status.read_text().split()
         return int(words[words.index("VmHWM:") + 1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes
-
-
-def commits_table(results: Sequence[ShardResult]) -> pa.Table:
-    """`end` (timestamp ns UTC) and `rows` of every batch of every shard."""
-    commits = [commit for result in results for commit in result.commits]
-    ends, rows = zip(*commits, strict=True) if commits else ((), ())
-    return pa.table({"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())})

@@ -23,7 +23,7 @@ from sim.chaos.world import run_clean
 from sim.run import driver, target
 from sim.run.judgement import Record
 from sim.run.planned import kills
-from sim.run.shard import StoreGone
+from sim.run.task import StoreGone
 from sim.run.world import make_world
 from sim.scenario import Scenario
 

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, Cell, Struck, cell
 from sim.chaos.offspring import obey_parent
-from sim.run.shard import ShardPlan, ShardResult, StoreGone, run_shard
+from sim.run.shard import run_shard
+from sim.run.task import ShardPlan, ShardResult, StoreGone
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
