@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import lake
+from pipeline import lake, ports
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.faults import KINDS, Fault
@@ -180,7 +180,8 @@ def _prepared(target: Target, options: Options) -> Target:
 def ceiling(target: Target) -> float | None:
     """PUTs per second that the store takes from this machine at its best; None for a store that is not on it.
 
-    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round.
+    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round. Raises StoreError,
+    LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None
@@ -200,8 +201,8 @@ def ceiling(target: Target) -> float | None:
         for _ in range(CEILING_ROUNDS):
             rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
         return max(rounds)
+    except ports.StoreError as error:
+        raise StoreError(f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}") from error
     finally:
-        for start in range(0, len(keys), 1000):
-            names = [{"Key": key} for key in keys[start : start + 1000]]
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": names, "Quiet": True})
+        lake.remove(target.endpoint_url, ((bucket, key) for key in keys))
         s3.delete_bucket(Bucket=bucket)
