@@ -259,6 +259,12 @@ def test_any_text_gives_errors_and_no_traceback(tmp_path: Path, monkeypatch: pyt
     assert told > 300
 
 
+@pytest.mark.parametrize("section", ["EventChoice", "DataFaultChoice", "FaultChoice"])
+def test_schema_says_of_each_kind_what_it_is(section: str) -> None:
+    kind = schema.make()["$defs"][section]["properties"]["kind"]
+    assert len(kind["enum"]) == len(kind["enumDescriptions"]) == len(set(kind["enumDescriptions"]))
+
+
 def test_schema_file_is_current() -> None:
     current = schema.SCHEMA_FILE.read_text()
     assert current == schema.text(), "run: python -m sim.scenario.schema"

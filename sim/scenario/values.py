@@ -6,7 +6,7 @@ Not covered: what a mapping holds (`sim.scenario.document`, `load_document`), ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -155,6 +155,11 @@ def _number_schema(**limits: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": NUMBER_PATTERN}]})
 
 
+def _kinds_schema(texts: Mapping[str, str]) -> WithJsonSchema:
+    """Kinds of a catalogue, each with what it is: editors show that beside the name."""
+    return WithJsonSchema({"enum": list(texts), "enumDescriptions": list(texts.values())})
+
+
 def _text_schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
@@ -171,8 +176,16 @@ Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSIO
 Name = Annotated[str, _text(_name), _text_schema(_NAME)]
 Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
 Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
-FaultKind = Annotated[str, _text(_one_of("kind of data fault", tuple(KINDS))), WithJsonSchema({"enum": list(KINDS)})]
-EventKind = Annotated[str, _text(_one_of("kind of event", tuple(EVENTS))), WithJsonSchema({"enum": list(EVENTS)})]
+FaultKind = Annotated[
+    str,
+    _text(_one_of("kind of data fault", tuple(KINDS))),
+    _kinds_schema({name: kind.text for name, kind in KINDS.items()}),
+]
+EventKind = Annotated[
+    str,
+    _text(_one_of("kind of event", tuple(EVENTS))),
+    _kinds_schema({name: kind.text for name, kind in EVENTS.items()}),
+]
 ComponentName = Annotated[
     str, _text(_one_of("component", COMPONENT_NAMES)), WithJsonSchema({"enum": list(COMPONENT_NAMES)})
 ]
@@ -181,7 +194,7 @@ Signed = Annotated[
     _text(parse_signed),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": SIGNED_PATTERN}]}),
 ]
-DeliveryKind = Annotated[str, _text(_delivery), WithJsonSchema({"enum": list(DELIVERY)})]
+DeliveryKind = Annotated[str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY.items()})]
 BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
 Share = Annotated[
     float,
