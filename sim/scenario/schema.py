@@ -2,8 +2,8 @@
 
     python -m sim.scenario.schema          writes scenarios/scenario.schema.json (a test checks that it is current)
 
-Made from the models of `document`: same keys, same patterns, same descriptions, and what each kind of a catalogue is. It
-sees one value at a time, as the models do; rules between values are only checked by the loader.
+Made from the models of `document`: same keys, same patterns, same descriptions, and what each kind of a catalogue is.
+It sees one value at a time, as the models do; rules between values are only checked by the loader.
 """
 
 from __future__ import annotations
