@@ -97,24 +97,21 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         BaseResolver.__init__(self)
 
 
-def parse(path: Path, text: str | None = None) -> tuple[Node | None, list[Problem]]:
-    """Read a YAML file (or `text`, which then only bears the path's name): the tree, and what is wrong with the text.
+def parse(path: Path) -> tuple[Node | None, list[Problem]]:
+    """Read a YAML file: the tree, and what is wrong with the text.
 
     The tree is None when the text has no usable structure. With duplicate keys the first one stays in the tree.
     """
     file = str(path)
-    if text is None:
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            return None, [Problem(file, 0, 0, f"cannot be read: {error.strerror}")]
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line, col = _line_col(raw[: error.start].decode("utf-8", "replace"))
-            return None, [
-                Problem(file, line, col, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")
-            ]
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return None, [Problem(file, 0, 0, f"cannot be read: {error.strerror}")]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, col = _line_col(raw[: error.start].decode("utf-8", "replace"))
+        return None, [Problem(file, line, col, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")]
     return parse_text(text, Place(file, 1, 1))
 
 

@@ -214,9 +214,9 @@ def test_a_scenario_that_cannot_be_read(tmp_path: Path) -> None:
 def test_aliases_are_bounded() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
-    _, problems = yamlfile.parse(Path("bomb.yaml"), bomb)
+    _, problems = yamlfile.parse_text(bomb, yamlfile.Place("bomb.yaml", 1, 1))
     assert [problem.message for problem in problems] == ["more than 200,000 values; do the aliases multiply?"]
-    _, problems = yamlfile.parse(Path("loop.yaml"), "a: &a [*a]\n")
+    _, problems = yamlfile.parse_text("a: &a [*a]\n", yamlfile.Place("loop.yaml", 1, 1))
     assert str(problems[0]) == "loop.yaml:1:4: an alias contains itself"
 
 
