@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.demo.arguments import arguments as demo_arguments
+from sim.run.exits import MEANINGS
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -27,13 +28,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="windfleet", description="Proves a wind-fleet data pipeline before the fleet exists.", allow_abbrev=False
+        prog="windfleet",
+        description="Proves a wind-fleet data pipeline before the fleet exists.",
+        epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, allow_abbrev=False)
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
 
     run = command("run", "simulate, drive the pipeline, judge, report")
     _scenario_arguments(run)

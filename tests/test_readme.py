@@ -47,6 +47,13 @@ def test_every_command_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> No
     assert set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.M)) == set(ROWS)
 
 
+def test_the_exit_codes_are_those_that_the_help_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    told = [" ".join(re.findall(r"Exit codes: [^.]*", text)[0].split()) for text in (README, capsys.readouterr().out)]
+    assert told[0] == told[1]
+
+
 def test_every_scenario_is_in_the_list() -> None:
     named = set()
     for first, more in re.findall(r"^\| `([a-z-]+)\.yaml`((?:, `-[a-z]+`)*)", README, re.M):

@@ -6,13 +6,24 @@ from typing import Final
 
 PASS: Final = 0
 INTERNAL: Final = 1
-INVALID: Final = 2  # scenario or arguments
-ENVIRONMENT: Final = 3  # no S3, port taken, disk full
+INVALID: Final = 2
+ENVIRONMENT: Final = 3
 THRESHOLD: Final = 4
 LAKE_WRONG: Final = 5
-UNKNOWN: Final = 6  # nothing was confirmed
-GENERATOR: Final = 7  # the load generator itself was the limit
+UNKNOWN: Final = 6
+GENERATOR: Final = 7
 INTERRUPTED: Final = 130
+MEANINGS: Final = {
+    PASS: "pass",
+    INTERNAL: "internal error",
+    INVALID: "invalid scenario or arguments",
+    ENVIRONMENT: "environment (no S3, port taken, disk full)",
+    THRESHOLD: "a threshold failed",
+    LAKE_WRONG: "the lake is wrong",
+    UNKNOWN: "verdict unknown (or a planned fault never fired)",
+    GENERATOR: "the load generator was the limit",
+    INTERRUPTED: "interrupted",
+}
 
 
 def own_fault(error: Exception) -> str:
