@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from sim.report import numbers, page
+from sim.report.headline import headline
 from sim.report.write import write_text
 
 JSON_FILE: Final = "campaign.json"
 HTML_FILE: Final = "campaign.html"
 FAILURES_SHOWN: Final = 10
-_STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,7 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
         console.print(Text(text, style), soft_wrap=True)
 
     console.print()
-    console.print(
-        Text(f"{result.verdict.upper()}  ", _STYLE[result.verdict]) + Text(result.sentence, "default"), soft_wrap=True
-    )
+    console.print(headline(result.verdict, result.sentence), soft_wrap=True)
     say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for name, entry in result.figures.items():
         say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} {entry.text}")

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sim.measure import bottleneck, latency
 from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
 from sim.measure.requests import KINDS, figures, samples
 from sim.measure.usl import Fit, Interval
-from sim.report import load_charts, load_curves, numbers
+from sim.report import load_charts, load_curves, numbers, page
 from sim.report.load_charts import Lane
 from sim.report.meanings import EXIT
 from sim.report.result import Result
@@ -82,27 +81,10 @@ def render(result: Result, requests: pa.Table, resources: pa.Table, operations: 
     """The page. Tables: requests.parquet, resources.parquet, operations.parquet. `result.load` must be there."""
     test = result.load
     assert test is not None
-    environment = Environment(
-        loader=PackageLoader("sim.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=numbers.count,
-        decimal=numbers.decimal,
-        decimal2=lambda value: numbers.NOTHING if value is None else f"{value:.2f}",
-        duration=numbers.duration,
-        moment=numbers.moment,
-    )
+    environment = page.environment()
+    environment.filters["decimal2"] = lambda value: numbers.NOTHING if value is None else f"{value:.2f}"
     unit = FIGURES[test.search.slo[0].split()[0]].unit if test.search else ""
-    environment.globals.update(
-        split=numbers.split,
-        figure=numbers.figure,
-        fit_rows=fit_rows,
-        slo_value=lambda value: numbers.figure(value, unit),
-    )
+    environment.globals.update(fit_rows=fit_rows, slo_value=lambda value: numbers.figure(value, unit))
     shown = load_charts.lanes(test.phases, requests, resources)
     counted, counted_said = counting(test, shown)
     return environment.get_template("load.html.j2").render(

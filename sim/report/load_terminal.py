@@ -10,11 +10,11 @@ from rich.text import Text
 
 from sim.measure.loadtest import PhaseSummary
 from sim.report import numbers
+from sim.report.headline import headline
 from sim.report.load import sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
 
-_STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 _KEY_FIGURES: Final = (
     "load.achieved_per_s",
     "latency.flush.p50",
@@ -39,7 +39,7 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
         console.print(Text(text, style), soft_wrap=True)
 
     console.print()
-    console.print(Text(f"{result.verdict.upper()}  ", _STYLE[result.verdict]) + Text(sentence(result)), soft_wrap=True)
+    console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
     say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for error in result.errors:
         say(f"error: {error}", "red")

@@ -21,6 +21,7 @@ from rich.text import Text
 from sim.chaos.faults import KILL, KINDS, Fault
 from sim.measure.cost import PRICES_AS_OF
 from sim.report import accounting, numbers
+from sim.report.headline import headline
 from sim.report.html import TWO_FAULTS, sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
@@ -29,7 +30,6 @@ from sim.units import format_duration
 
 _PIPED_EVERY_S: Final = 5.0
 _FINDINGS_SHOWN: Final = 10
-_STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 _KEY_FIGURES: Final = (
     "throughput.rows_per_s",
     "throughput.objects_per_s",
@@ -143,9 +143,7 @@ def _live(console: Console) -> Progress:
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     """Verdict, rows by stage, key figures, what failed, and where the report is."""
     console.print()
-    console.print(
-        Text(f"{result.verdict.upper()}  ", _STYLE[result.verdict]) + Text(_plain(sentence(result)), "default")
-    )
+    console.print(headline(result.verdict, _plain(sentence(result))), soft_wrap=True)
     console.print(Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim"))
     for error in result.errors:
         console.print(Text(f"error: {_plain(error)}", "red"), soft_wrap=True)
