@@ -44,7 +44,7 @@ class _Sorted:
     """A table of many nodes whose rows are grouped by node and hour, and where each (node, hour) begins."""
 
     def __init__(self, table: pa.Table, groups: Groups) -> None:
-        timestamp, hour = ints(table, "timestamp"), _hours(table)
+        timestamp, hour = ints(table, "timestamp"), event_hours(table)
         group = groups.of_row
         if np.any((hour[1:] < hour[:-1]) & (group[1:] == group[:-1])):
             order = np.lexsort((hour, group))  # stable: within an hour rows stay in id order
@@ -138,7 +138,8 @@ def _split(ingested: pa.Table, rule: Rules, sound: Bools) -> tuple[pa.Table, pa.
     return ingested.select(VALIDATED.names).filter(pa.array(sound)).combine_chunks(), rejected.combine_chunks()
 
 
-def _hours(table: pa.Table) -> Ints:
+def event_hours(table: pa.Table) -> Ints:
+    """The hour since 1970 that each row belongs to: of its event, or of its recording where the event has no time."""
     return partition.hours(
         ints(table, "timestamp"), nulls(table, "timestamp"), ints(table, "recorded_at"), nulls(table, "recorded_at")
     )

@@ -183,7 +183,7 @@ def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only on the way back from a crash, as a shortcut of recovery would: nothing to be seen without faults."""
-    fresh, hours = [False], process._hours
+    fresh, hours = [False], process.event_hours
     recover = protocol.recover
 
     def recovering(store: ObjectStore, config: Any) -> Position:
@@ -196,7 +196,7 @@ def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.full_like(hour, hour[-1]) if fresh[0] and len(hour) else hour
 
     monkeypatch.setattr(node, "recover", recovering)
-    monkeypatch.setattr(process, "_hours", last)
+    monkeypatch.setattr(process, "event_hours", last)
 
 
 def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:

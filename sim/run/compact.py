@@ -25,12 +25,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import encode, partition
-from pipeline.batch import ints, nulls
+from pipeline.batch import ints
 from pipeline.commit import Position
 from pipeline.manifest import PIPELINE_VERSION, DataObject
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
-from pipeline.process import Staged, Work, transform
+from pipeline.process import Staged, Work, event_hours, transform
 from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS, SCHEMA_VERSION, VALIDATED
 from pipeline.stages.enrich import facts
 
@@ -103,10 +103,10 @@ def _advance(store: ObjectStore, pair: tuple[EdgeNode, Work], state: Any) -> Pos
 def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
     """Every stage's rows by hour; within an hour by turbine, then as the node stored them."""
     tables: list[tuple[str, str, pa.Table, Callable[[pa.Table], Any]]] = [
-        ("ingestion", "ingestion", staged.ingested, _event_hours),
-        ("validated", "validated", staged.valid, _event_hours),
-        ("enriched", "enriched", _enriched(staged), _event_hours),
-        ("quarantine", partition.QUARANTINE_STAGE, staged.rejected, _event_hours),
+        ("ingestion", "ingestion", staged.ingested, event_hours),
+        ("validated", "validated", staged.valid, event_hours),
+        ("enriched", "enriched", _enriched(staged), event_hours),
+        ("quarantine", partition.QUARANTINE_STAGE, staged.rejected, event_hours),
         ("aggregated", "aggregated", pa.concat_tables([w.emitted for w in staged.windows]), _window_hours),
     ]
     for stage, top, table, hours_of in tables:
@@ -121,12 +121,6 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
             key = f"{partition.hour_folder(top, int(hour[low]))}{name}.parquet"
             bucket = partition.bucket(top.partition("/")[0])
             yield DataObject(stage, bucket, key, encode.parquet(rows), rows.num_rows, *_bounds(rows), None, None)
-
-
-def _event_hours(table: pa.Table) -> partition.Ints:
-    return partition.hours(
-        ints(table, "timestamp"), nulls(table, "timestamp"), ints(table, "recorded_at"), nulls(table, "recorded_at")
-    )
 
 
 def _window_hours(table: pa.Table) -> partition.Ints:
