@@ -1,6 +1,6 @@
 """What the lake must hold, from the node files alone: whole histories of many turbines at once, no batch and no state.
 
-Written from the definitions in `pipeline.records` and `DESIGN.md`, not from the pipeline. Rows are sorted by owner (the
+Written from the definitions in `pipeline.records` and the README, not from the pipeline. Rows are sorted by owner (the
 index of the node in the share) and id; every per-row array below has shape (rows,).
 """
 
@@ -101,7 +101,7 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
 
 
 def enrichment(node: Node) -> dict[str, str | float | None]:
-    """The values that every enriched row of a node carries, from DESIGN section 3 and the node's configuration."""
+    """The values that every enriched row of a node carries, from the node's configuration."""
     asset, labels = node.asset, node.labels
     values: dict[str, str | float | None] = {
         **node.ids,
