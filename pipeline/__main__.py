@@ -32,7 +32,7 @@ from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
 from pipeline.history import HistoryError
 from pipeline.node import Delivered, EdgeNode, run
-from pipeline.ports import StoreError, SystemClock
+from pipeline.ports import NoBucket, StoreError, SystemClock
 from pipeline.records import TABLE
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
@@ -63,7 +63,7 @@ def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> 
                 rejected.update(result.rejected)
             elif isinstance(result.error, ContentConflict | CheckpointError | HistoryError):
                 return _say(5, result.error)
-            elif isinstance(result.error, StoreError) and "bucket does not exist" in str(result.error):
+            elif isinstance(result.error, NoBucket):
                 return _say(3, f"{result.error}; create it with --create-buckets")
             else:
                 raise result.error
@@ -111,16 +111,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="URL",
         help="S3 endpoint (default: AWS_ENDPOINT_URL, else AWS)",
     )
-    parser.add_argument(
-        "--until", type=_time_us, metavar="TIME", help="ISO 8601, with zone (default: up to the last closed batch)"
-    )
+    before = "deliver rows recorded before this time (ISO 8601 with zone; default: up to the last closed batch)"
+    parser.add_argument("--until", type=_time_us, metavar="TIME", help=before)
     parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
     return parser.parse_args(argv)
 
 
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+/?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no endpoint URL, such as http://127.0.0.1:4566")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an endpoint URL; write for example http://127.0.0.1:4566")
     return text
 
 
@@ -128,7 +127,8 @@ def _time_us(text: str) -> int:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time, such as 2024-01-15T01:00:00Z") from None
+        told = f"{text!r} is not an ISO 8601 time; write for example 2024-01-15T01:00:00Z"
+        raise argparse.ArgumentTypeError(told) from None
     if value.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} has no time zone; write {text}Z for UTC")
     return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

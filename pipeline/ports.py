@@ -5,7 +5,8 @@
       AlreadyExists       create-if-absent found an object
       Conflict            compare-and-set found another version than the one named
       Unavailable         no answer, or one that says "later"; a retry may succeed (retries were already made)
-      Refused             the store said no for good: credentials, no such bucket, bad request
+      Refused             the store said no for good: credentials, bad request
+        NoBucket          the bucket does not exist
 
 A tree of errors is part of the seam: `commit` decides by type, never by an SDK's exception or text.
 """
@@ -40,6 +41,10 @@ class Refused(StoreError):
     pass
 
 
+class NoBucket(Refused):
+    pass
+
+
 class Clock(Protocol):
     def now_us(self) -> int:
         """Microseconds since 1970, UTC."""
@@ -51,7 +56,7 @@ class SystemClock:
 
 
 class ObjectStore(Protocol):
-    """S3 as the pipeline needs it: five verbs, each atomic on one object. Any may raise Unavailable or Refused."""
+    """S3 as the pipeline needs it: four verbs, each atomic on one object. Any may raise Unavailable or Refused."""
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         """Write an object that must not exist yet (If-None-Match: *); its ETag. Raises AlreadyExists."""

@@ -44,6 +44,10 @@ _OUTCOMES: dict[type[StoreError], str] = {
 }
 
 
+def _outcome(error: StoreError) -> str:
+    return next(outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind))
+
+
 class Retrying:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
@@ -90,7 +94,7 @@ class Retrying:
             try:
                 result = call()
             except StoreError as error:
-                note(_OUTCOMES[type(error)], size)
+                note(_outcome(error), size)
                 if not isinstance(error, Unavailable) or attempt == self._attempts:
                     raise
                 self._sleep(BACKOFF_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))

@@ -17,7 +17,7 @@ from obstore import exceptions as oberr
 from obstore.store import S3Store as Bucket
 
 from pipeline.lake import REGION, is_loopback
-from pipeline.ports import AlreadyExists, Conflict, NotFound, Refused, StoreError, Unavailable
+from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused, StoreError, Unavailable
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -124,7 +124,7 @@ def _translate(error: Exception, what: str) -> StoreError:
     answer = " ".join(str(error).partition("Debug source")[0].split())
     text = f"{what}: {answer[:300]}"
     if "<Code>NoSuchBucket</Code>" in answer:  # whatever obstore makes of the 404: it depends on the verb
-        return Refused(f"{what}: the bucket does not exist")
+        return NoBucket(f"{what}: the bucket does not exist")
     if isinstance(error, oberr.AlreadyExistsError):
         return AlreadyExists(text)
     if isinstance(error, oberr.PreconditionError):

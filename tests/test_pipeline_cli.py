@@ -143,7 +143,7 @@ def test_a_time_without_zone_or_sense_is_refused(node: Path, text: str, capsys: 
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "--until" in said
-    assert ("has no time zone" if "T" in text else "is no ISO 8601 time") in said
+    assert ("has no time zone" if "T" in text else "is not an ISO 8601 time") in said
 
 
 def test_a_damaged_past_stops_the_node_with_its_name(
@@ -177,7 +177,7 @@ def test_the_endpoint_comes_from_the_environment_too(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(SystemExit, match="2"):
         main(["--db", str(node), "--until", UNTIL])
-    assert "'nonsense' is no endpoint URL" in capsys.readouterr().err
+    assert "'nonsense' is not an endpoint URL" in capsys.readouterr().err
 
 
 def test_a_job_placed_anew_writes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

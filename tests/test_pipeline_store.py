@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.partition import bucket
-from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError, Unavailable
+from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, ObjectStore, Refused, StoreError, Unavailable
 from pipeline.retry import Operation, Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.memory import MemoryStore
@@ -63,7 +63,7 @@ def test_a_missing_bucket_is_refused_and_not_a_missing_key(store: ObjectStore) -
         partial(store.list, "no-such-bucket", "f/", "A-"),
     ]
     for call in calls:
-        with pytest.raises(Refused, match="bucket does not exist"):
+        with pytest.raises(NoBucket, match="bucket does not exist"):
             call()
 
 

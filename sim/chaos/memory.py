@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from pipeline.ports import AlreadyExists, Conflict, NotFound, Refused
+from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, STAGES
 
 
@@ -89,7 +89,7 @@ class MemoryStore:
             call = Call(len(self.calls) + 1, verb, bucket, key)
             self.calls.append(call)
             if bucket.removeprefix(BUCKET_PREFIX) not in BUCKET_NAMES:
-                raise Refused(f"{verb} {bucket}/{key}: the bucket does not exist")
+                raise NoBucket(f"{verb} {bucket}/{key}: the bucket does not exist")
             if self.fault is not None:
                 self.fault(call, False)
             try:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pipeline.ports import AlreadyExists, Conflict, NotFound, Refused, Unavailable
+from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Unavailable
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
 
 PARTIAL: Final = ".partial"
@@ -81,7 +81,7 @@ class FolderStore:
         root = f"{self._folder}/{bucket}"
         if bucket not in self._made:
             if not os.path.isdir(root):
-                raise Refused(f"{verb} {bucket}/{key}: the bucket does not exist")
+                raise NoBucket(f"{verb} {bucket}/{key}: the bucket does not exist")
             self._made.add(bucket)
         return root
 
