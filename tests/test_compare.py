@@ -59,7 +59,7 @@ def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
     folder.mkdir()
     assert of.load is not None
     course = Course(of.load, of.seed, Nodes(of.fleet.turbines, of.pipeline.flush_every_s))
-    course.run(engine, lambda: 1e9, lambda record: None)
+    course.run(engine, lambda: 1e9)
     records = [record for record, _ in course.records]
     requests, resources, operations = (
         pa.concat_tables([getattr(record, name) for record in records])

@@ -348,12 +348,10 @@ LOAD = Load(
 
 def test_a_course_runs_the_plan_in_order_and_knows_its_figures() -> None:
     course = Course(LOAD, 7, NODES, generator_per_s=400.0)
-    heard: list[str] = []
-    course.run(
-        QueueEngine(capacity_per_s=40, think_s=0.02), lambda: 1e9, lambda record: heard.append(record.phase.name)
-    )
-    assert heard[:6] == ["1-ramp", "2-constant", "sweep-1", "sweep-2", "sweep-3", "sweep-4"]
-    assert heard[6].startswith("search-")
+    course.run(QueueEngine(capacity_per_s=40, think_s=0.02), lambda: 1e9)
+    names = [record.phase.name for record, _ in course.records]
+    assert names[:6] == ["1-ramp", "2-constant", "sweep-1", "sweep-2", "sweep-3", "sweep-4"]
+    assert names[6].startswith("search-")
     found = course.figures()
     assert found["load.peak_per_s"] == pytest.approx(40, rel=0.1)
     assert found["load.sustainable_per_s"] == pytest.approx(38, rel=0.1)
@@ -375,7 +373,7 @@ def test_one_request_at_the_edge_of_a_short_phase_is_no_sign_of_falling_behind()
 def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
     short = replace(LOAD, schedule=(Entry("constant", 4.0, rate_per_s=20.0),), sweep=None, search=None)
     course = Course(short, 7, NODES)
-    course.run(QueueEngine(capacity_per_s=100), lambda: 1e9, lambda record: None)
+    course.run(QueueEngine(capacity_per_s=100), lambda: 1e9)
     limit = course.limit()
     assert limit is not None
     assert "the store's process is at" in limit.text
@@ -384,7 +382,7 @@ def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
 def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
     schedule = replace(LOAD, schedule=(Entry("constant", 20.0, rate_per_s=10.0),), sweep=None, search=None)
     course = Course(replace(schedule, users=4), 7, NODES)
-    course.run(QueueEngine(capacity_per_s=50, users=4, frozen=(9.0, 3.0)), lambda: 1e9, lambda record: None)
+    course.run(QueueEngine(capacity_per_s=50, users=4, frozen=(9.0, 3.0)), lambda: 1e9)
     limit = course.limit()
     assert limit is not None
     assert limit.text.startswith("The store, or the way to it, stood still: for 3.0 s nothing ended")
@@ -420,7 +418,7 @@ def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
     course = Course(
         replace(LOAD, schedule=(Entry("constant", 10.0, rate_per_s=60.0),), sweep=None, search=None), 7, NODES
     )
-    course.run(Dying(), lambda: 1e9, lambda record: None)
+    course.run(Dying(), lambda: 1e9)
     limit = course.limit()
     assert limit is not None
     assert limit.text.startswith("Not known: 1 of the load generator's processes died")
@@ -437,7 +435,7 @@ def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
 def test_of_a_test_without_a_request_no_limit_is_told() -> None:
     empty = replace(LOAD, schedule=(Entry("constant", 0.4, rate_per_s=1.0),), sweep=None, search=None, warm_up_s=0.0)
     course = Course(empty, 7, NODES)
-    course.run(QueueEngine(), lambda: 1e9, lambda record: None)
+    course.run(QueueEngine(), lambda: 1e9)
     assert course.limit() is None
     assert decide(course.test(), ()) == ("unknown", 6)
 
@@ -454,7 +452,7 @@ def test_a_backlog_that_went_away_again_is_not_keeping_up() -> None:
     nodes = Nodes(600, 900.0)
     herd = replace(LOAD, schedule=(Entry("herd", 60.0, outage_s=900.0),), sweep=None, search=None, warm_up_s=0.0)
     course = Course(herd, 7, nodes)
-    course.run(Unseen(capacity_per_s=30), lambda: 1e9, lambda record: None)
+    course.run(Unseen(capacity_per_s=30), lambda: 1e9)
     found, limit = course.figures(), course.limit()
     assert found["load.achieved_per_s"] >= 0.97 * found["load.offered_per_s"]
     assert found["load.backlog.end"] == 0
@@ -468,7 +466,7 @@ def test_a_schedule_ends_with_a_phase_that_was_stopped() -> None:
             return replace(super().run(phase), stopped_early="errors.share > 5%")
 
     course = Course(replace(LOAD, sweep=None, search=None), 7, NODES)
-    course.run(Stopping(), lambda: 1e9, lambda record: None)
+    course.run(Stopping(), lambda: 1e9)
     assert [record.phase.name for record, _ in course.records] == ["1-ramp"]
     assert course.test().notes == ("1 more phase of the schedule was not run.",)
 

@@ -58,7 +58,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenario = load(folder / "sample.yaml")
     assert scenario.load is not None
     course = Course(scenario.load, scenario.seed, Nodes(50, 60.0), generator_per_s=400.0)
-    course.run(QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005), lambda: 1e9, lambda record: None)
+    course.run(QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005), lambda: 1e9)
     tables = [
         pa.concat_tables([getattr(record, name) for record, _ in course.records])
         for name in ("requests", "resources", "operations")

@@ -62,7 +62,7 @@ AT_1 = "2024-01-15T01:00:00Z"
 LOST, DUPLICATED, MISPLACED = "rows.lost", "rows.duplicated", "rows.misplaced"
 OTHER_FARM = AGGREGATED.replace("A-002", "B-001")
 ALTERED, UNEXPECTED, WINDOWS = "rows.altered", "rows.unexpected", "windows.wrong"
-MANIFESTS, CHECKPOINTS, LEAKS = "manifest.mismatches", "checkpoint.mismatches", "privacy.leaks"
+MANIFESTS, CHECKPOINTS = "manifest.mismatches", "checkpoint.mismatches"
 ZERO = (LOST, DUPLICATED, MISPLACED, ALTERED, UNEXPECTED, WINDOWS, MANIFESTS, CHECKPOINTS)
 
 

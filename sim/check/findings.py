@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 KEPT: Final = 200
+_IDS: Final = 3  # told of one defect
 _FIRST_HOUR, _LAST_HOUR = -17_259_888, 70_389_527  # of the years 1 to 9999
 
 
@@ -68,10 +69,10 @@ def hour_text(hour: int | np.integer) -> str:
     return f"{np.datetime64(min(max(int(hour), _FIRST_HOUR), _LAST_HOUR), 'h')}:00:00Z"
 
 
-def id_ranges(ids: Iterable[int], shown: int = 3) -> str:
+def id_ranges(ids: Iterable[int]) -> str:
     """A few ids for a person to read: `1-600`, or `3, 7, 12 ...` where they are not consecutive."""
     numbers = sorted(int(i) for i in ids)
     if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
         return f"ids {numbers[0]}-{numbers[-1]}"
-    text = ", ".join(str(n) for n in numbers[:shown])
-    return f"id{'s' if len(numbers) > 1 else ''} {text}{' ...' if len(numbers) > shown else ''}"
+    text = ", ".join(str(n) for n in numbers[:_IDS])
+    return f"id{'s' if len(numbers) > 1 else ''} {text}{' ...' if len(numbers) > _IDS else ''}"

@@ -43,7 +43,6 @@ from sim.check.places import Places, singular
 
 PROTECTED: Final = ("enriched", "aggregated", "metadata", "checkpoints")
 PERSONAL: Final = ("operator_contact", "technician")
-EXACT: Final = ("latitude", "longitude")
 _MEASURED: Final = {*CHANNEL_NAMES, *AGGREGATED.names} - set(ENRICHMENT_NUMBERS)
 _SIZES: Final = {"rated_power", "hub_height"}
 _COUNTS: Final = {"id", "rows", "anomaly_count", "revision"}

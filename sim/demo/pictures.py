@@ -35,7 +35,7 @@ def draw(made: Dataset, farms: Sequence[FarmReadings]) -> list[str]:
     story = {farm for event in made.scenario.events for farm in _farms_of(event, made.scenario.fleet.farms)}
     for readings in farms:
         if readings.farm.farm_id in sorted(story)[:2]:
-            drawn[f"farm-{readings.farm.farm_id}.png"] = raster(made, readings)
+            drawn[f"farm-{readings.farm.farm_id}.png"] = raster(readings)
     for event in made.scenario.events:
         for turbine in event.turbines[:1]:
             (readings,) = (r for r in farms if r.farm.farm_id == turbine.rpartition("-")[0])
@@ -83,7 +83,7 @@ def fleet(made: Dataset, farms: Sequence[FarmReadings]) -> Figure:
         return figure
 
 
-def raster(made: Dataset, readings: FarmReadings) -> Figure:
+def raster(readings: FarmReadings) -> Figure:
     """One row per turbine, time to the right, colour: power as a share of rated."""
     with style():
         figure = Figure(figsize=(11, 4.6), dpi=PIXELS, layout="constrained")

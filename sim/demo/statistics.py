@@ -6,11 +6,15 @@ Arrays may hold NaN where nothing was read; where a series must be whole (spectr
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+_BANDS: Final = 40
+_PAIRS: Final = 4000
 
 
 def weibull(speeds: Floats) -> tuple[float, float]:
@@ -41,18 +45,18 @@ def bridged(series: Floats) -> Floats:
     return filled
 
 
-def spectrum(series: Floats, step_s: float, bands: int = 40) -> tuple[Floats, Floats]:
+def spectrum(series: Floats, step_s: float) -> tuple[Floats, Floats]:
     """(frequency Hz, frequency x power spectral density, units squared): Hann periodogram, averaged over log bands."""
     values = bridged(series)
     values = (values - values.mean()) * np.hanning(len(values))
     density = np.abs(np.fft.rfft(values)) ** 2 * 2 * step_s / np.sum(np.hanning(len(values)) ** 2)
     frequency = np.fft.rfftfreq(len(values), step_s)[1:]
-    edges = np.geomspace(frequency[0], frequency[-1] * 1.001, bands + 1)
-    band = np.clip(np.searchsorted(edges, frequency, side="right") - 1, 0, bands - 1)
-    count = np.bincount(band, minlength=bands)
+    edges = np.geomspace(frequency[0], frequency[-1] * 1.001, _BANDS + 1)
+    band = np.clip(np.searchsorted(edges, frequency, side="right") - 1, 0, _BANDS - 1)
+    count = np.bincount(band, minlength=_BANDS)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(band, weights=density[1:] * frequency, minlength=bands) / count
-        middle = np.bincount(band, weights=frequency, minlength=bands) / count
+        mean = np.bincount(band, weights=density[1:] * frequency, minlength=_BANDS) / count
+        middle = np.bincount(band, weights=frequency, minlength=_BANDS) / count
     return middle[count > 0], mean[count > 0]
 
 
@@ -66,11 +70,11 @@ def autocorrelation(series: Floats, lags: int) -> Floats:
     return result
 
 
-def pair_correlation(series: Floats, positions: Floats, pairs: int = 4000) -> tuple[Floats, Floats]:
-    """(distance m, correlation) of so many pairs of rows at the most; `series` (places, samples), `positions` (places,
+def pair_correlation(series: Floats, positions: Floats) -> tuple[Floats, Floats]:
+    """(distance m, correlation) of 4,000 pairs of rows at most; `series` (places, samples), `positions` (places,
     2) in metres. Pairs are taken evenly from all."""
     first, second = np.triu_indices(len(series), 1)
-    take = np.linspace(0, len(first) - 1, min(pairs, len(first))).astype(int) if len(first) else np.zeros(0, dtype=int)
+    take = np.linspace(0, len(first) - 1, min(_PAIRS, len(first))).astype(int) if len(first) else np.zeros(0, dtype=int)
     first, second = first[take], second[take]
     whole = np.array([bridged(row) for row in series])
     centred = whole - whole.mean(axis=1, keepdims=True)

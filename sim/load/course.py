@@ -1,7 +1,7 @@
 """The course of a load test: the phases of its plan one after the other over an engine, and what is known so far.
 
     course = Course(load, seed, nodes)
-    course.run(engine, left_s, tell)       schedule, then sweep, then search; raises what the engine raises
+    course.run(engine, left_s)             schedule, then sweep, then search; raises what the engine raises
     course.test(), course.figures()        at any time, of what there is
 
 A phase that was stopped early (a broken `stop_when`, a limit) ends the schedule: what would follow it was meant for a
@@ -43,12 +43,11 @@ class Course:
     left_out: list[str] = field(default_factory=list)
     searched: SearchFound | None = None
 
-    def run(self, engine: Engine, left_s: Callable[[], float], tell: Callable[[PhaseRecord], None]) -> None:
-        """Run all phases. `left_s`: how much time is left; `tell` hears of each phase as it ends."""
+    def run(self, engine: Engine, left_s: Callable[[], float]) -> None:
+        """Run all phases. `left_s`: how much time is left."""
 
         def keep(record: PhaseRecord, kind: PhaseKind) -> None:
             self.records.append((record, kind))
-            tell(record)
 
         for number, entry in enumerate(self.load.schedule, 1):
             record = engine.run(self._phase(number, entry))

@@ -48,11 +48,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Usage:
-    """One process over a span: cores (1.0 is one core all the time), largest memory, threads and connections."""
+    """One process over a span: cores (1.0 is one core all the time), largest memory and number of connections."""
 
     cores: float
     rss_bytes: int
-    threads: int
     connections: int
 
 
@@ -75,10 +74,8 @@ def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, Usage]:
             continue
         at, cpu_s = _ns(mine["time"]), mine["cpu_s"].to_numpy()
         span_s = max((at[-1] - at[0]) / 1e9, 1e-9)
-        rss, threads, connections = (
-            pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "threads", "connections")
-        )
-        found[process] = Usage(max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, threads, connections)
+        rss, connections = (pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "connections"))
+        found[process] = Usage(max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, connections)
     return found
 
 

@@ -75,7 +75,6 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     require_files(load.users, load.processes)
     directory.make(options.out, options.overwrite, scenario.text, 0)
-    shutil.rmtree(options.out / WORK, ignore_errors=True)
     fleet = fleet_of(scenario, load)
     course = Course(load, scenario.seed, nodes_of(scenario, fleet))
     around = Circumstances(options.replay, started=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -178,7 +177,7 @@ class _Test:
     def _drive(self, settings: Settings, batches: Batches) -> None:
         engine, ends_s = Engine(settings, batches), time.monotonic() + self._load.limits.time_s
         try:
-            self._course.run(engine, lambda: ends_s - time.monotonic(), lambda record: None)
+            self._course.run(engine, lambda: ends_s - time.monotonic())
         finally:
             known = {id(record) for record, _ in self._course.records}
             self._course.records += [(one, _kind(one)) for one in engine.records if id(one) not in known]
