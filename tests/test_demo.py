@@ -20,6 +20,8 @@ from sim.cli import main
 from sim.demo import statistics, themes
 from sim.demo.arguments import arguments
 from sim.demo.command import command, overrides
+from sim.demo.readme import labels
+from sim.model.orders import WEAR
 from sim.scenario import load
 
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
@@ -90,17 +92,24 @@ def test_what_lies_in_the_folder(made: dict[str, Path]) -> None:
     folder = made["turbine"]
     readme = (folder / "README.md").read_text()
     assert "pass. Digest `" in readme
-    assert "| row.late |" in readme
+    for kind, count, files in labels(folder / "truth"):
+        assert f"| {kind} | {count:,} | `{files}` |" in readme
     for name in ("fleet.png", "farm-E.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
         assert f"({name})" in readme
     assert len(list(folder.glob("nodes/*/*.db"))) == 4
     assets = pq.read_table(folder / "assets.parquet")
     assert assets.column("turbine_id").to_pylist() == ["E-001", "E-002", "F-001", "F-002"]
-    labels = pa.concat_tables([pq.read_table(p) for p in sorted(folder.glob("truth/faults-*.parquet"))])
-    assert {"row.late", "row.duplicate", "sensor.dropout", "row.poisoned"} <= set(labels.column("kind").to_pylist())
+    injected = {kind for kind, _, files in labels(folder / "truth") if files.startswith("faults")}
+    assert {"row.late", "row.duplicate", "sensor.dropout", "row.poisoned"} <= injected
     assert "data:image/png" in (folder / "realism.html").read_text()
     assert "compacted layout" in (made["farm"] / "README.md").read_text()
+
+
+def test_wear_is_a_label_as_faults_are(tmp_path: Path) -> None:
+    worn = [{"turbine_id": "E-007", "kind": kind} for kind in ("machine.ice", "machine.main_bearing", "machine.ice")]
+    pq.write_table(pa.Table.from_pylist(worn, schema=WEAR), tmp_path / "wear-E.parquet")
+    assert labels(tmp_path) == [("machine.main_bearing", 1, "wear-*.parquet"), ("machine.ice", 2, "wear-*.parquet")]
 
 
 def test_the_oracle_judges_it_again(made: dict[str, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,19 +45,22 @@ def _facts(made: Dataset) -> dict[str, object]:
         "buckets": buckets,
         "layout": made.layout,
         "verdict": made.verdict,
-        "labels": labels(made),
+        "labels": labels(made.folder / "truth"),
         "pictures": made.pictures,
         "nodes": (made.folder / "nodes").is_dir(),
         "command": made.command,
     }
 
 
-def labels(made: Dataset) -> dict[str, int]:
-    """How often each kind of fault is in `truth/`."""
-    counts: Counter[str] = Counter()
-    for path in sorted((made.folder / "truth").glob("faults-*.parquet")):
-        counts.update(pq.read_table(path, columns=["kind"], partitioning=None).column("kind").to_pylist())
-    return dict(sorted(counts.items()))
+def labels(truth: Path) -> list[tuple[str, int, str]]:
+    """(kind, how many, in which files) of the faults injected and of the wear and ice on machines."""
+    found = []
+    for files in ("faults-*.parquet", "wear-*.parquet"):
+        counts: Counter[str] = Counter()
+        for path in truth.glob(files):
+            counts.update(pq.read_table(path, columns=["kind"], partitioning=None).column("kind").to_pylist())
+        found += [(kind, count, files) for kind, count in sorted(counts.items())]
+    return found
 
 
 def _instant(us: int) -> str:
