@@ -175,7 +175,7 @@ BAD = {
     ),
     "a spike that is none": (
         "schedule: [{kind: spike, rate: 9/s, peak: 5/s, at: 2s, lasts: 2s, for: 30s}]",
-        "7:45: load.schedule[0].peak: 5/s is no more than the rate, 9/s",
+        "7:45: load.schedule[0].peak: 5/s is not above the rate, 9/s",
     ),
     "weights of nothing": (
         CONSTANT + "mix: {flush: 0, list_hour: 0}",

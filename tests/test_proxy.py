@@ -253,7 +253,7 @@ def test_a_reset_is_a_reset(clean_lake: str) -> None:
 def test_it_stands_only_before_this_machine_and_only_with_faults_of_the_wire() -> None:
     with pytest.raises(ValueError, match="only plain HTTP on this machine"):
         FaultProxy("http://s3.us-west-2.amazonaws.com", 7, [])
-    with pytest.raises(ValueError, match=r"worker\.kill is no fault of the wire"):
+    with pytest.raises(ValueError, match=r"worker\.kill is not a fault of the wire"):
         FaultProxy("http://127.0.0.1:1", 7, [(0, Fault("worker.kill"))])
 
 

@@ -104,7 +104,7 @@ class FaultyStore:
             raise Refused(what)
         if fired.kind in ("store.conflict", "store.precondition"):
             raise standing(what)
-        raise AssertionError(f"{fired.kind} is no fault of the store's seam")
+        raise AssertionError(f"{fired.kind} is not a fault of the store's seam")
 
     def _bring_second_writer(self) -> None:
         if self._intrude is None:

@@ -77,7 +77,7 @@ class FaultProxy:
         """Raises ValueError for an upstream that is not plain HTTP on 127.0.0.1, or a fault of another world."""
         self._upstream = address(upstream_url)
         if strangers := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds]:
-            raise ValueError(f"{strangers[0]} is no fault of the wire")
+            raise ValueError(f"{strangers[0]} is not a fault of the wire")
         self._chooser = Chooser(seed, faults)
         self._now_s: dict[str, float] = {}
         self._late: set[asyncio.Task[None]] = set()

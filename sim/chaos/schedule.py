@@ -162,14 +162,14 @@ def parse(text: str) -> Line:
 def _item(word: str) -> Strike | Fault:
     found = _WORD.fullmatch(word)
     if found is None or found["kind"] not in KINDS:
-        raise ScheduleError(f"{word!r} is no fault of a schedule; kinds are {', '.join(KINDS)}")
+        raise ScheduleError(f"{word!r} is not a fault of a schedule; kinds are {', '.join(KINDS)}")
     kind = found["kind"]
     if found["number"]:
         if kind in SPELLS or found["share"] or found["from"]:
             raise ScheduleError(f"{word!r}: a numbered fault strikes one call, it has no window and no share")
         return Strike(kind, int(found["number"]), found["after"] is not None)
     if KINDS[kind].windowed != (found["from"] is not None) or not (found["from"] or found["share"]):
-        raise ScheduleError(f"{word!r}: {kind} wants {'[from+for]' if KINDS[kind].windowed else '#number or %share'}")
+        raise ScheduleError(f"{word!r}: {kind} needs {'[from+for]' if KINDS[kind].windowed else '#number or %share'}")
     at = tuple(found["at"].split(",")) if found["at"] else ()
     if unknown := [name for name in at if name.removeprefix("before-").removeprefix("after-") not in POINTS]:
         raise ScheduleError(f"{word!r}: no such point {unknown[0]}; points are {', '.join(POINTS)}")

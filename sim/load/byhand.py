@@ -69,7 +69,7 @@ class ByHand:
         self._seeded = min(SEEDED, nodes.count) if reads else 0
         lake.ensure(self._host)
         if (held := lake.first_object(self._host)) is not None:
-            raise EngineError(f"the lake at {self._host} already holds objects ({held}); a load test wants it empty")
+            raise EngineError(f"the lake at {self._host} already holds objects ({held}); a load test needs it empty")
         most = CLOSED_BATCHES // nodes.count
         if self._arrivals is not None:
             most = int(self._arrivals.flushes(nodes.count).max(initial=0))

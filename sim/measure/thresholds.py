@@ -2,7 +2,7 @@
 
     figure op value [unit]        op is one of == != < <= > >=
 
-A figure with a dimension wants its unit (`20m`, `2 GB`, `5 USD`); a count wants a bare number or its own unit; a share
+A figure with a dimension needs its unit (`20m`, `2 GB`, `5 USD`); a count needs a bare number or its own unit; a share
 is 0.05 or 5%. What a run did not measure is neither passed nor failed: `evaluate` says None, and the caller must treat
 that as an error.
 """
@@ -93,7 +93,7 @@ def _value(figure: str, unit: str, text: str) -> float:
     try:
         number = float(parse_number(match[1] if match else text))
     except ValueError:
-        raise ValueError(f"{figure} wants a number from 0 to 1e99 in {unit}, not '{text}'") from None
+        raise ValueError(f"{figure} needs a number from 0 to 1e99 in {unit}, not '{text}'") from None
     given = match[2] if match else ""
     if unit == "bytes":
         if given not in BYTES:

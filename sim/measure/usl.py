@@ -82,7 +82,7 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
     """
     n, x, se = (np.asarray(values, dtype=np.float64) for values in (users, throughput, error))
     if len(np.unique(n)) < POINTS_MIN or len(n) != len(x):
-        raise ValueError(f"a fit of three parameters wants at least {POINTS_MIN} levels, got {len(np.unique(n))}")
+        raise ValueError(f"a fit of three parameters needs at least {POINTS_MIN} levels, got {len(np.unique(n))}")
     if not (np.all(x > 0) and np.all(n >= 1)):
         raise ValueError("every level must have a user and a throughput of more than 0")
     best, samples = _with_samples(n, x, se, seed, coherent=True)

@@ -133,7 +133,7 @@ def _entry(data: dict[str, Any], entry: dict[str, Any], kind: ScheduleKind, i: i
             yield Finding((*at, "lasts"), f"{message}, at {format_duration(length)}")
         rate, height = (read(data, (*at, key), parse_per_second) for key in ("rate", "peak"))
         if rate and height and height <= rate:
-            yield Finding((*at, "peak"), f"{name(at)}.peak: {entry['peak']} is no more than the rate, {entry['rate']}")
+            yield Finding((*at, "peak"), f"{name(at)}.peak: {entry['peak']} is not above the rate, {entry['rate']}")
     limit = read(data, _RATE, parse_per_second)
     rates: list[Path] = [(*at, key) for key in ("rate", "from", "to", "peak") if key in kind.needs]
     rates += [(*at, "rates", j) for j in range(len(listed(entry, "rates")))]
