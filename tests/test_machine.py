@@ -496,7 +496,7 @@ def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():
     assert np.concatenate([cut.read(0, 3), cut.read(3, 2), cut.read(5, 7)])[:, 0].tolist() == whole.tolist()
 
 
-@pytest.mark.parametrize("step_s", [0.25, 1, 10, 60, 299])
+@pytest.mark.parametrize("step_s", [0.25, 1, 2, 4, 10, 60, 299])
 def test_noise_moves_readings_for_any_sampling_of_less_than_minutes(step_s):
     """So that a healthy sensor does not look stuck (rule `stuck` of pipeline.records: ten rows and a minute)."""
     rows = max(10, 60 / step_s)

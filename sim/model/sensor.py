@@ -28,7 +28,7 @@ Noise = npt.NDArray[np.float32]
 
 ROTOR_THRESHOLD_RPM = 0.3
 WIND_THRESHOLD = 0.35  # m/s
-RAW_S, ARCHIVED_S = 5.0, 300.0  # shorter samples are told as read, longer ones as archives have them
+RAW_S, ARCHIVED_S = 2.0, 300.0  # shorter samples are told as read, longer ones as archives have them
 RESTS = 0.001  # channels of less noise may repeat themselves for hours
 
 
