@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ READ_TIMEOUT_S = 30
 DELETED_AT_ONCE = 1000  # S3 takes no more
 DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
 ABSENT = {"NoSuchBucket", "404"}
+UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 
 
 class LakeError(Exception):
@@ -113,8 +115,7 @@ def empty(endpoint_url: str | None) -> int:
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
                     removed += len(keys)
-            for upload in _uploads(s3, name):
-                s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+            _abort_uploads(s3, name)
     return removed
 
 
@@ -150,6 +151,33 @@ def unfinished(endpoint_url: str | None) -> list[str]:
             with _told_clearly(endpoint_url, name):
                 found += [f"{name}/{upload['Key']}" for upload in _uploads(s3, name)]
     return sorted(found)
+
+
+def _abort_uploads(s3: Any, name: str) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        for upload in _uploads(s3, name):
+            s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+    except ClientError as error:
+        if _code(error) not in DENIED | UNKNOWN:  # a store without them, or a user who may not list them
+            raise
+
+
+@contextlib.contextmanager
+def scratch(endpoint_url: str) -> Iterator[str]:
+    """The name of a bucket that is there for the length of a block, and then gone with all in it. Raises LakeError."""
+    s3, name = client(endpoint_url), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
+    with _told_clearly(endpoint_url, name):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    try:
+        yield name
+    finally:
+        with _told_clearly(endpoint_url, name):
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+                if keys := [item["Key"] for item in page.get("Contents", ())]:
+                    _delete(s3, name, keys)
+            s3.delete_bucket(Bucket=name)
 
 
 def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:

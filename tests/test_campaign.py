@@ -130,12 +130,14 @@ def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: store.hang at recover" in told(result)
     run = wired(cell("worker.kill"))
-    run.spared = 1
+    run.unknown = ["1 workers were done before they could be killed"]
     result = summed([struck()], wired=(run,))
     assert (result.exit_code, "1 workers were done before" in result.sentence) == (6, True)
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (StoreError("LocalStack died"), 3)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (StoreError("LocalStack died"), 3), (ZeroDivisionError("oops"), 1)]
+)
 def test_a_campaign_that_ends_early_keeps_what_it_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

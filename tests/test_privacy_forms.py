@@ -220,4 +220,9 @@ def test_a_good_lake_tells_nothing(node):
     assert {MANIFEST, CHECKPOINT, ENRICHED} <= lake.keys()
     assert fields(node, *(content for name, content in lake.items() if "-ingestion" not in name)) == set()
     assert fields(node, column(pa.array([4112300, 41123, 411234]))) == set()
+    assert fields(node, rejson(b"{}", uploaded="2024-01-15T00:00:41.123457+00:00")) == set()  # a time's seconds
+    assert fields(node, b'{"at":41.123457}') == {"latitude"}
+    word = geohash(LATITUDE, LONGITUDE, 8).decode()
+    assert fields(node, rejson(b"{}", node=f"n-{word}-2222-4222-8222-222222222222")) == set()  # a UUID may begin so
+    assert fields(node, rejson(b"{}", near=word)) == {"latitude"}
     assert fields(node, write(read(lake[ENRICHED]).append_column("about", pa.array(["41.1 -76.0"] * 90)))) == set()

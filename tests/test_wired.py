@@ -14,7 +14,9 @@ from chaos_world import scenario_file
 from sim.chaos.bouts import KINDS_EACH, Bout, bout
 from sim.chaos.faults import KILL, KINDS, cells
 from sim.chaos.outcome import Clean
-from sim.run import wired
+from sim.check import Verdict
+from sim.run import target, wired
+from sim.run.localstack import StoreError
 from sim.run.world import make_world
 from sim.scenario import Scenario, load
 
@@ -77,3 +79,22 @@ def test_a_whole_run_is_held_against_the_other_world(tmp_path: Path, monkeypatch
     assert good.requests > 50
     assert good.settings[0] == "seed=8"
     assert [name for name, _ in bad.broken] == ["lake.differs"]
+
+
+def test_a_store_that_dies_or_a_lake_that_cannot_be_read_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scenario_file(tmp_path)
+    scenario = load(path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens, and it is nobody's business
+    monkeypatch.setattr(wired.check, "judge", lambda *_: Verdict(errors=["the lake could not be listed"]))
+    runs = wired.wired_runs(scenario, lambda more: load(path, more), (300.0, 600.0), 2, 7, 1)
+    unread = next(runs)
+    assert (unread.broken, unread.unknown) == ([], ["the oracle could not judge: the lake could not be listed"])
+
+    def dead(self: target.Target) -> None:
+        raise StoreError("LocalStack died")
+
+    monkeypatch.setattr(wired.target.Target, "require_alive", dead)
+    with pytest.raises(StoreError, match="LocalStack died"):
+        next(runs)

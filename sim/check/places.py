@@ -23,7 +23,7 @@ _LOOSE: Final = 2
 _SCALES: Final = (5, 6, 7)
 _SINGLE: Final = 5  # decimals that a mean of quantised readings may have by chance
 _DECIMALS: Final = re.compile(rb"\.(\d{3,17})(?!\d|\.\d)")
-_WHOLE: Final = re.compile(rb"([\[,]\s{0,4}-?)?(?<![\d.])(\d{1,3})$")
+_WHOLE: Final = re.compile(rb"([\[,]\s{0,4}-?)?(?<![\d.])(?<!\d:)(\d{1,3})$")  # behind a colon: seconds of a time
 _NUMBER: Final = re.compile(rb"(?<![\w.])-?(\d{1,3}\.\d\d|\d{4,10})(?!\w|\.\d)")
 _LIST: Final = re.compile(rb"\[[^\[\]]*\]")
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
@@ -31,7 +31,7 @@ _DEGREES: Final = re.compile(
     rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2})\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)", re.IGNORECASE
 )
 _MINUTES: Final = re.compile(rb"'|\xe2\x80\xb2|[mM]\d")  # all that is seldom in a text
-_GEOHASH: Final = re.compile(rb"(?<![0-9a-z])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z])")
+_GEOHASH: Final = re.compile(rb"(?<![0-9a-z-])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z-])")  # no part of a UUID
 _GEOHASH_LETTERS: Final = "0123456789bcdefghjkmnpqrstuvwxyz"
 
 

@@ -270,7 +270,8 @@ def _table(*columns: str) -> Table:
 
 
 def _rate(done: int, seconds: float) -> str:
-    return f"{done / max(seconds, 1e-9):,.0f}"
+    rate = done / max(seconds, 1e-9)
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _plain(text: str) -> str:

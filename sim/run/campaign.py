@@ -8,8 +8,10 @@ could not tell. What ends it early (Ctrl-C, a store that dies) leaves a report o
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from sim.chaos.world import Unclean, World, run_clean, run_once
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.terminal import RunProgress
 from sim.run import directory
-from sim.run.exits import ENVIRONMENT, INTERRUPTED, LAKE_WRONG, PASS, UNKNOWN
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, LAKE_WRONG, PASS, UNKNOWN, own_fault
 from sim.run.localstack import StoreError
 from sim.run.tally import Tally
 from sim.run.wired import Load, wired_runs
@@ -145,6 +147,10 @@ def _run_both(
         ended = INTERRUPTED, "interrupted"
     except (StoreError, LakeError, check.LakeError, WorkerDied, chaos.WorkerLost, OSError) as error:
         ended = ENVIRONMENT, str(error)
+    except Exception as error:
+        if os.environ.get("WINDFLEET_DEBUG"):
+            traceback.print_exc()
+        ended = INTERNAL, own_fault(error)
     tally.sum_up(result)
     if ended is not None:
         done = f"{tally.runs:,} runs in process and {tally.wired:,} on LocalStack were made"

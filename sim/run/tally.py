@@ -60,7 +60,7 @@ class Tally:
     wired: int = 0
     wired_failed: int = 0
     requests: int = 0
-    spared: int = 0
+    unknown: list[str] = field(default_factory=list)
     runs_s: float = 0.0
     wired_s: float = 0.0
     figures: Counter[str] = field(default_factory=Counter)
@@ -96,7 +96,7 @@ class Tally:
     def add_wired(self, run: Wired) -> None:
         self.wired += 1
         self.requests += run.requests
-        self.spared += run.spared
+        self.unknown += run.unknown
         self.fates.update(run.fates._asdict())
         self.wired_kinds.update(run.struck.fired)
         self.wired_matrix.meant.update(run.meant)
@@ -139,8 +139,8 @@ class Tally:
         none = f"No run of {runs:,} broke an invariant, but"
         if grey:
             return UNKNOWN, f"{none} {grey} planned combinations of fault and point never fired."
-        if self.spared:
-            return UNKNOWN, f"{none} {self.spared:,} workers were done before they could be killed."
+        if self.unknown:
+            return UNKNOWN, f"{none} {len(self.unknown):,} times one did not show what it should: {self.unknown[0]}."
         if result.oracle != "pass":
             return UNKNOWN, f"{none} the oracle could not judge."
         killed = self.wired_kinds[KILL]

@@ -8,7 +8,6 @@ and never on a remote store.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,6 +156,13 @@ def opened(options: Options) -> Iterator[Target]:
     if endpoint_url is not None:
         yield _prepared(Target(endpoint_url), options)
         return
+    with embedded(options) as target:
+        yield target
+
+
+@contextmanager
+def embedded(options: Options) -> Iterator[Target]:
+    """The embedded LocalStack, whatever endpoint the environment names. Raises StoreError, LakeError."""
     server = EmbeddedLocalStack()
     server.start(options.port, detach=options.keep)
     kept = False
@@ -185,24 +191,16 @@ def ceiling(target: Target) -> float | None:
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None
-    s3 = lake.client(target.endpoint_url)
-    bucket = f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
-    keys: list[str] = []
-    rounds: list[float] = []
     store = Retrying(S3ObjectStore(target.endpoint_url))
+    rounds: list[float] = []
+    with lake.scratch(target.endpoint_url) as bucket:
 
-    def put(key: str, body: bytes) -> None:
-        name = f"{len(rounds)}/{key}"
-        keys.append(name)
-        store.create(bucket, name, body)
+        def put(key: str, body: bytes) -> None:
+            store.create(bucket, f"{len(rounds)}/{key}", body)
 
-    try:
-        for _ in range(CEILING_ROUNDS):
-            rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
-        return max(rounds)
-    except ports.StoreError as error:
-        raise StoreError(f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}") from error
-    finally:
-        lake.remove(target.endpoint_url, ((bucket, key) for key in keys))
-        s3.delete_bucket(Bucket=bucket)
+        try:
+            for _ in range(CEILING_ROUNDS):
+                rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
+        except ports.StoreError as error:
+            raise StoreError(f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}") from error
+    return max(rounds)

@@ -19,8 +19,8 @@ from sim import check
 from sim.chaos.bouts import Bout, bout
 from sim.chaos.faults import KILL, Cell, Struck
 from sim.chaos.invariants import Broken, Fates
-from sim.chaos.world import run_clean
-from sim.run import driver, target
+from sim.chaos.world import Unclean, run_clean
+from sim.run import debris, driver, target
 from sim.run.judgement import Record
 from sim.run.planned import kills
 from sim.run.task import StoreGone
@@ -34,7 +34,7 @@ Load = Callable[[Sequence[str]], Scenario]
 @dataclass
 class Wired:
     """One run on the wire. `settings`: what repeats it, as `--set` takes it. `requests`: that reached for the store.
-    `spared`: workers that were done before they could be killed."""
+    `unknown`: what kept it from showing what it should."""
 
     settings: tuple[str, str]
     meant: tuple[Cell, ...]
@@ -42,7 +42,7 @@ class Wired:
     broken: list[Broken] = field(default_factory=list)
     fates: Fates = field(default_factory=Fates)
     requests: int = 0
-    spared: int = 0
+    unknown: list[str] = field(default_factory=list)
 
 
 def wired_runs(
@@ -53,7 +53,7 @@ def wired_runs(
     Raises StoreError, LakeError, WorkerDied, OSError.
     """
     farms = [farm.farm_id for farm in scenario.fleet.farms]
-    with target.opened(target.Options()) as store:
+    with target.embedded(target.Options()) as store:  # it is emptied again and again: nobody's but ours
         for index in range(runs):
             drawn = bout(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:
@@ -65,7 +65,11 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     settings = (f"seed={drawn.seed}", f"faults={drawn.faults}")
     scenario = load(settings)
     found = Wired(settings, drawn.meant)
-    want = run_clean(make_world(scenario, folder / "world")).outcome.digest
+    try:
+        want = run_clean(make_world(scenario, folder / "world")).outcome.digest
+    except Unclean as error:
+        found.broken.append(Broken("without any fault", str(error)))
+        return found
     record = Record()
     run_dir = folder / "run"
     (run_dir / "nodes").mkdir(parents=True)
@@ -74,14 +78,18 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     except StoreGone as error:
         store.require_alive()
         record.errors.append(str(error))
-    verdict = check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1)
+    verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.endpoint_url)
     found.struck = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
     found.fates = Fates(*(int(verdict.figures.get(f"rows.{fate}", 0)) for fate in Fates._fields))
     found.broken += [Broken("stuck", error) for error in record.errors]
-    if verdict.digest != want:
+    if verdict.status == "fail":
+        found.broken.append(Broken("oracle", "; ".join(map(str, verdict.findings[:3]))))
+    if verdict.status == "unknown":
+        store.require_alive()
+        found.unknown.append(f"the oracle could not judge: {'; '.join(verdict.errors[:3])}")
+    elif verdict.digest != want:
         found.broken.append(Broken("lake.differs", f"digest {verdict.digest[:16]}, without faults {want[:16]}"))
-    if verdict.status != "pass":
-        found.broken.append(Broken("oracle", "; ".join([*map(str, verdict.findings[:3]), *verdict.errors[:3]])))
-    found.spared = sum(len(rows) for rows in kills(scenario).values()) - record.struck.fired[KILL]
+    if spared := sum(len(rows) for rows in kills(scenario).values()) - record.struck.fired[KILL]:
+        found.unknown.append(f"{spared} workers were done before they could be killed")
     return found

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -122,6 +123,9 @@ def run_all(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([run_shard.__module__])
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: it, too, leaves Ctrl-C to us
+    forkserver.ensure_running()
+    signal.signal(signal.SIGINT, heard)
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))  # the largest is taken first, from the end
     left = {farm: list(rows) for farm, rows in kills.items()}
     crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
