@@ -64,12 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
 
-    campaign = command("campaign", "inject faults at every store call, then at random")
+    campaign = command("campaign", "inject faults at every store call, then at random, then into whole runs")
     _scenario_arguments(campaign)
     campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)")
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
     campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
-    campaign.add_argument("--seed", type=_count, metavar="N", help="seed of the random runs (default: the scenario's)")
+    campaign.add_argument(
+        "--seed", type=_count, metavar="N", help="draws the random and the whole runs (default: the scenario's)"
+    )
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help=one)

@@ -130,9 +130,9 @@ def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: store.hang at recover" in told(result)
     run = wired(cell("worker.kill"))
-    run.unknown = ["1 workers were done before they could be killed"]
+    run.unknown = ["workers were done before they could be killed: 1"]
     result = summed([struck()], wired=(run,))
-    assert (result.exit_code, "1 workers were done before" in result.sentence) == (6, True)
+    assert (result.exit_code, "could be killed: 1" in result.sentence) == (6, True)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
 _BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")
 _ESCAPED: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
-_ENTITY: Final = re.compile(rb"&(?:#\w+|[a-zA-Z]+);")
+_ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
 
 
 def layers(content: bytes, depth: int = DEPTH) -> list[bytes]:

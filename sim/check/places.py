@@ -26,7 +26,7 @@ _DECIMALS: Final = re.compile(rb"\.(\d{3,17})(?!\d|\.\d)")
 _WHOLE: Final = re.compile(rb"([\[,]\s{0,4}-?)?(?<![\d.])(?<!\d:)(\d{1,3})$")  # behind a colon: seconds of a time
 _NUMBER: Final = re.compile(rb"(?<![\w.])-?(\d{1,3}\.\d\d|\d{4,10})(?!\w|\.\d)")
 _LIST: Final = re.compile(rb"\[[^\[\]]*\]")
-_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"')
 _DEGREES: Final = re.compile(
     rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2})\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)", re.IGNORECASE
 )

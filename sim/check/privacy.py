@@ -51,7 +51,7 @@ _SHORTEST_BARE: Final = 8
 _ONLY_SCHEMA: Final = b"\x1c\x18\x0cARROW:schema"  # a list of one pair, in Thrift's compact protocol
 _LOOK: Final = "look closer"
 _TELEPHONE: Final = re.compile(rb"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){8,16}(?:x\d+)?(?![\w])")
-_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"')
 _BATCH_BYTES: Final = 1 << 20
 
 

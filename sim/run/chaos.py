@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.node import Delivered, EdgeNode, Failed
-from pipeline.ports import ObjectStore, StoreError, Unavailable
+from pipeline.ports import ObjectStore, Refused, StoreError, Unavailable
 from pipeline.records import BUCKET_PREFIX
 from pipeline.source import SourceBusy
 from sim.chaos.call import Call, point_of, turbine_of
@@ -179,8 +179,12 @@ class _Life:
             return effect()
         after = comes_after(strike.fault, point, strike.how)
         if after:
-            with contextlib.suppress(StoreError):  # whatever the answer is, nobody hears it
+            try:
                 effect()
+            except (Unavailable, Refused):
+                after = False  # there was none
+            except StoreError:
+                pass  # whatever the answer is, nobody hears it
         self._dead = True
         self._faults.fired(cell(CRASH, point, after))
         raise Crash(what)

@@ -89,7 +89,7 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
         store.require_alive()
         found.unknown.append(f"the oracle could not judge: {'; '.join(verdict.errors[:3])}")
     elif verdict.digest != want:
-        found.broken.append(Broken("lake.differs", f"digest {verdict.digest[:16]}, without faults {want[:16]}"))
+        found.broken.append(Broken("lake.differs", f"digest {verdict.digest[:16]}, with --set=faults=[] {want[:16]}"))
     if spared := sum(len(rows) for rows in kills(scenario).values()) - record.struck.fired[KILL]:
-        found.unknown.append(f"{spared} workers were done before they could be killed")
+        found.unknown.append(f"workers were done before they could be killed: {spared}")
     return found
