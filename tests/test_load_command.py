@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import lake
+from sim.load import crew
 from sim.load.crew import LOCUSTFILE
 from tests import runs
 
@@ -162,6 +163,24 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}
+
+
+def test_a_joined_worker_that_hangs_holds_up_no_further_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def hanging(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(["sleep", "9"]))
+        return started[-1]
+
+    def call(phase: str | None) -> None:
+        (tmp_path / "crew.json").write_text(json.dumps({"pid": os.getpid(), "phase": phase, "port": "1"}))
+
+    monkeypatch.setattr(crew, "_locust", hanging)
+    monkeypatch.setattr(crew, "END_WITHIN_S", 0.3)
+    further = ["two", None]
+    call("one")
+    crew.join(tmp_path, lambda text: call(further.pop(0)))
+    assert [process.wait(5) for process in started] == [-signal.SIGKILL, -signal.SIGTERM]
 
 
 # Locust by hand

@@ -87,7 +87,7 @@ class Crew:
             time.sleep(0.05)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # its session is its own group
-        self._process.wait()
+        self._process.wait()  # a killed process ends at once
 
     def log_tail(self) -> str:
         """The end of what Locust said."""
@@ -123,7 +123,7 @@ def join(awaited: Path, say: Any) -> None:
                 return
             if call is not None and call["phase"] != seen:
                 if process is not None:
-                    process.wait()
+                    _end(process)
                 seen = call["phase"]
                 say(f"joining phase {Path(seen).name}")
                 arguments = ["--worker", "--master-host", "127.0.0.1", "--master-port", call["port"], "--plan", seen]
@@ -132,9 +132,14 @@ def join(awaited: Path, say: Any) -> None:
     finally:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(END_WITHIN_S)
-            process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Its phase is over: let it end by itself, and kill it if it does not within END_WITHIN_S."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_WITHIN_S)
+    process.kill()  # nothing, if it has ended
 
 
 def _locust(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
