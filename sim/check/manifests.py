@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pipeline.records import RULES, SCHEMA_VERSION, TABLE
@@ -38,72 +39,117 @@ def check_manifests(
     those that have a finding of their own. Raises LakeError."""
     before = findings.counts.total()
     report = _Report(expected, findings)
-    index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    b = expected.batches
-    batch_of = {k: i for i, k in enumerate(zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True))}
-    right = {report.key(i): i for i in range(len(b.owner))}
+    said = _read(reader, refs, objects, report)
+    _dangling(said, objects, report)
+    _missing(said, report)
+    _left_out(said, objects, blamed, report)
+    return findings.counts.total() - before
+
+
+@dataclass
+class _Said:
+    """What the manifests say. `seen`: batches that have one; `read`: those whose manifest is sound and theirs; `named`:
+    names of objects; `dangling`: (batch, the manifest's key, entry) of objects that are not there."""
+
+    seen: set[int] = field(default_factory=set)
+    read: set[int] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    dangling: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+
+
+def _read(reader: Reads, refs: Sequence[ObjectRef], objects: Mapping[str, DataObject], report: _Report) -> _Said:
+    said = _Said()
     there = {ref.key for ref in refs}
-    seen: set[int] = set()
-    read: set[int] = set()
-    named: set[str] = set()
-    dangling: list[tuple[int, str, dict[str, Any]]] = []
     for ref, content in zip(refs, reader.read(refs), strict=True):
-        place = read_batch_key(ref.bucket, ref.key)
-        batch = batch_of.get((index[place.turbine], place.first, place.last)) if place else None
+        batch = _batch(ref, there, report)
         if batch is None:
-            report.add(
-                "unexpected", None, ref.key, f"{place.turbine if place else ref.key}: the node has no such batch"
-            )
             continue
-        if ref.key not in right:
-            original = report.key(batch)
-            report.add("misplaced" if original not in there else "unexpected", batch, ref.key, f"belongs at {original}")
-            if original in there:
-                continue
-        seen.add(batch)
-        document = _parse(content)
-        if document is None:
-            report.add("unreadable", batch, ref.key, "not a JSON object with a list of objects")
+        said.seen.add(batch)
+        document = _document(batch, ref.key, content, report)
+        if document is not None:
+            said.read.add(batch)
+            _entries(batch, ref.key, document["objects"], objects, said, report)
+    return said
+
+
+def _batch(ref: ObjectRef, there: set[str], report: _Report) -> int | None:
+    """The batch that has this manifest; None where there is no such batch, or where it has another at its place."""
+    place = read_batch_key(ref.bucket, ref.key)
+    batch = report.batch_at(place)
+    if batch is None:
+        report.add("unexpected", None, ref.key, f"{place.turbine if place else ref.key}: the node has no such batch")
+        return None
+    original = report.key(batch)
+    if ref.key == original:
+        return batch
+    report.add("misplaced" if original not in there else "unexpected", batch, ref.key, f"belongs at {original}")
+    return batch if original not in there else None
+
+
+def _document(batch: int, key: str, content: bytes | None, report: _Report) -> dict[str, Any] | None:
+    """The manifest; None for one that cannot be read or is another batch's."""
+    document = _parse(content)
+    if document is None:
+        report.add("unreadable", batch, key, "not a JSON object with a list of objects")
+        return None
+    if other := _other_batch(document, *report.batch(batch)):
+        report.add("disagrees", batch, key, f"it is the manifest of {other}")
+        return None
+    if differing := _differing(document, _header(report.expected, batch)):
+        report.add("disagrees", batch, key, "; ".join(differing))
+    return document
+
+
+def _entries(
+    batch: int,
+    key: str,
+    entries: Sequence[dict[str, Any]],
+    objects: Mapping[str, DataObject],
+    said: _Said,
+    report: _Report,
+) -> None:
+    own: set[str] = set()
+    for entry in entries:
+        name = _name(entry)
+        if name in own:
+            report.add("disagrees", batch, key, f"it names {name} twice")
             continue
-        other = _other_batch(document, *report.batch(batch))
-        if other:
-            report.add("disagrees", batch, ref.key, f"it is the manifest of {other}")
-            continue
-        read.add(batch)
-        differing = _differing(document, _header(expected, batch))
-        if differing:
-            report.add("disagrees", batch, ref.key, "; ".join(differing))
-        own: set[str] = set()
-        for entry in document["objects"]:
-            name = f"{entry.get('bucket')}/{entry.get('key')}"
-            if name in own:
-                report.add("disagrees", batch, ref.key, f"it names {name} twice")
-                continue
-            own.add(name)
-            named.add(name)
-            place = read_batch_key(str(entry.get("bucket")), str(entry.get("key")))
-            if place and (place.turbine, place.first, place.last) != report.batch(batch):
-                report.add("disagrees", batch, ref.key, f"{name}: is an object of another batch")
-            elif name not in objects:
-                dangling.append((batch, ref.key, entry))
-            elif wrong := _differing(entry, _facts(objects[name])):
-                report.add("disagrees", batch, ref.key, f"{name}: " + "; ".join(wrong))
-    moved = {item.sha256: name for name, item in objects.items() if name not in named}
-    for batch, key, entry in dangling:
+        own.add(name)
+        place = read_batch_key(str(entry.get("bucket")), str(entry.get("key")))
+        if place and (place.turbine, place.first, place.last) != report.batch(batch):
+            report.add("disagrees", batch, key, f"{name}: is an object of another batch")
+        elif name not in objects:
+            said.dangling.append((batch, key, entry))
+        elif wrong := _differing(entry, _facts(objects[name])):
+            report.add("disagrees", batch, key, f"{name}: " + "; ".join(wrong))
+    said.named |= own
+
+
+def _dangling(said: _Said, objects: Mapping[str, DataObject], report: _Report) -> None:
+    moved = {item.sha256: name for name, item in objects.items() if name not in said.named}
+    for batch, key, entry in said.dangling:
         now = moved.get(str(entry.get("sha256")))
         where = f"; the same bytes are at {now}" if now else ""
-        report.add("dangling", batch, key, f"names {entry.get('bucket')}/{entry.get('key')}, which is not there{where}")
-    for batch in sorted(set(range(len(b.owner))) - seen):
+        report.add("dangling", batch, key, f"names {_name(entry)}, which is not there{where}")
+
+
+def _missing(said: _Said, report: _Report) -> None:
+    b = report.expected.batches
+    for batch in sorted(set(range(len(b.owner))) - said.seen):
         rows = f"ids {b.first[batch]}-{b.last[batch]}"
         report.add("missing", batch, report.key(batch), f"the batch of {rows} has no manifest")
-    for name in sorted(set(objects) - named - blamed):
-        item = objects[name]
-        batch = batch_of.get((index[item.place.turbine], item.place.first, item.place.last)) if item.place else None
-        if batch in read:
-            report.add(
-                "missing", batch, name, f"the batch's manifest does not name this object of {item.rows} rows", ""
-            )
-    return findings.counts.total() - before
+
+
+def _left_out(said: _Said, objects: Mapping[str, DataObject], blamed: set[str], report: _Report) -> None:
+    for name in sorted(set(objects) - said.named - blamed):
+        batch = report.batch_at(objects[name].place)
+        if batch in said.read:
+            unnamed = f"the batch's manifest does not name this object of {objects[name].rows} rows"
+            report.add("missing", batch, name, unnamed, "")
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('bucket')}/{entry.get('key')}"
 
 
 def _other_batch(document: Mapping[str, Any], turbine: str, first: int, last: int) -> str:
@@ -120,6 +166,14 @@ def _other_batch(document: Mapping[str, Any], turbine: str, first: int, last: in
 class _Report:
     def __init__(self, expected: Expectation, findings: Findings) -> None:
         self.expected, self.findings = expected, findings
+        self._index = {node.turbine: i for i, node in enumerate(expected.nodes)}
+        b = expected.batches
+        ranges = zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
+        self._batch_of = {of: batch for batch, of in enumerate(ranges)}
+
+    def batch_at(self, place: BatchKey | None) -> int | None:
+        """The batch that has such a key, under whatever hour."""
+        return self._batch_of.get((self._index[place.turbine], place.first, place.last)) if place else None
 
     def batch(self, batch: int) -> tuple[str, int, int]:
         """(turbine, first id, last id)."""
