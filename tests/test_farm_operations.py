@@ -149,12 +149,10 @@ def test_service_comes_once_a_year_in_the_calm_season(onshore):
     for order in served:
         assert order["crew_s"] > 4 * 3600
         assert begin - 1 < (order["crew_at"].timestamp() - JANUARY / 1e6) < begin + length + 30 * 86_400
-    calm = onshore.operations._wind[[int(o["crew_at"].timestamp() // 3600) - _first_hour(onshore) for o in served]]
-    assert calm.mean() < onshore.operations._wind.mean()
-
-
-def _first_hour(run):
-    return run.operations._calendar.first_hour
+    first_hour = JANUARY // 3_600_000_000
+    wind = Weather(onshore.farm, 7, (), JANUARY).hourly(first_hour, 366 * 24)
+    calm = wind[[int(order["crew_at"].timestamp() // 3600) - first_hour for order in served]]
+    assert calm.mean() < wind.mean()
 
 
 # --- crews ---------------------------------------------------------------------------------------------------------
@@ -165,7 +163,7 @@ def test_crews_work_on_duty_and_below_the_wind_limit(where, request):
     run = request.getfixturevalue(where)
     sea, zone = offshore(run.farm), zoneinfo.ZoneInfo(run.farm.time_zone)
     weather = Weather(run.farm, 7)
-    visits = [(o, visit) for o in run.operations._maintenance.orders for visit in o.visits]
+    visits = [(o, visit) for o in run.operations.maintenance.orders for visit in o.visits]
     assert len(visits) > 1000
     touched, limits = [], []
     for order, (begin, end) in visits:
@@ -187,7 +185,7 @@ def test_crews_work_on_duty_and_below_the_wind_limit(where, request):
 
 
 def test_no_more_crews_work_at_once_than_there_are(at_sea):
-    spells = [v for o in at_sea.operations._maintenance.orders if o.work != "replacement" for v in o.visits]
+    spells = [v for o in at_sea.operations.maintenance.orders if o.work != "replacement" for v in o.visits]
     times = np.array([(begin, 1) for begin, _ in spells] + [(end, -1) for _, end in spells])
     order = np.lexsort((times[:, 1], times[:, 0]))
     busy = np.cumsum(times[order, 1])

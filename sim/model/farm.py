@@ -74,8 +74,8 @@ class FarmModel:
         self._thermal = Thermal(farm, seed, step_s)
         self._vibration = Vibration(farm, seed, step_s)
         self._sensors = Sensors(farm, clock, seed)
-        self._events = schedule(farm, clock, seed, data_faults)
-        self._recorder = Recorder(farm, clock, seed, self._events)
+        self._injected = schedule(farm, clock, seed, data_faults)
+        self._recorder = Recorder(farm, clock, seed, self._injected)
         self._page: tuple[int, WindPage, Noise] | None = None
         self._next = 0
         self._states, self._iced = Spells(clock), Spells(clock)
@@ -99,12 +99,12 @@ class FarmModel:
             self._samples(start, stop, values[:, :, part], status[:, part], iced[:, part])
         self._states.note(status, first)
         self._iced.note(iced, first)
-        inject(self._events, values, first, self.clock.step_s)
+        inject(self._injected, values, first, self.clock.step_s)
         return self._recorder.record(values, status, first)
 
     def truth(self) -> pa.Table:
         """What was injected, schema faults.TRUTH; final after the last block."""
-        return truth(self._events, self.farm.turbine_ids, self.clock)
+        return truth(self._injected, self.farm.turbine_ids, self.clock)
 
     def states(self) -> pa.Table:
         """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final at the end."""

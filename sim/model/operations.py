@@ -67,7 +67,7 @@ RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 class Operations:
     """The operations of one farm over one run. `wind(first, count)`: hourly wind at hub height (m/s), by the hour since
-    1970; the farm's weather when absent."""
+    1970; the farm's weather when absent. `maintenance`: who works on what, from the warm-up on."""
 
     def __init__(
         self,
@@ -90,8 +90,8 @@ class Operations:
         self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
         self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
         self._world = simpy.Environment(initial_time=month_s(first))
-        self._maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
-        self._timeline = self._maintenance.timeline
+        self.maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
+        self._timeline = self.maintenance.timeline
         self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
         self._damages = Damages(farm.turbines)
 
@@ -140,7 +140,7 @@ class Operations:
 
     def log(self) -> pa.Table:
         """Every work order that was open in the run, schema `orders.ORDERS`."""
-        return orders_table(self.farm, self._maintenance.orders, self._start_s, self._end_s)
+        return orders_table(self.farm, self.maintenance.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
         """Every time in the run in which wear showed, schema `orders.WEAR`."""
@@ -160,7 +160,7 @@ class Operations:
     # --- failures -----------------------------------------------------------------------------------------------------
 
     def _failures(self, drawn: failures.Failures) -> Process:
-        site = self._maintenance
+        site = self.maintenance
         what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
         chance = zip(drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True)
         for at, where, (warning, normal, uniform) in zip(drawn.at_s.tolist(), what, chance, strict=True):
@@ -175,7 +175,7 @@ class Operations:
 
     def _trip(self, turbine: int, component: int, normal: list[float], uniform: list[float]) -> Process:
         """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
-        site = self._maintenance
+        site = self.maintenance
         order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
         site.hold(turbine)
         for luck, length in zip(uniform[1:], normal[1:], strict=True):
@@ -194,7 +194,7 @@ class Operations:
 
     def _break(self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]) -> Process:
         """A failure that crews have to repair. A machine that is down already breaks once it is back."""
-        site, at = self._maintenance, self._world.now
+        site, at = self.maintenance, self._world.now
         while site.held(turbine):
             yield site.free(turbine)
             if self._damages.repaired_since(turbine, component, at):
@@ -233,9 +233,9 @@ class Operations:
                     self._world.process(self._serve(turbine, SERVICE_H[self._offshore] * effort[turbine]))
 
     def _serve(self, turbine: int, hours: float) -> Process:
-        order = self._maintenance.order(turbine, "service", "service")
-        yield from self._maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
-        self._maintenance.close(order)
+        order = self.maintenance.order(turbine, "service", "service")
+        yield from self.maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
+        self.maintenance.close(order)
 
     # --- the grid, and other people -----------------------------------------------------------------------------------
 
@@ -244,11 +244,11 @@ class Operations:
             args = self._seed, self.farm.farm_id, self.farm.turbines, self._offshore, number
             for at, turbine, length in grid.stops(*args):
                 yield self._until(at)
-                if self._calendar.at_work(at) and not self._maintenance.held(turbine):
+                if self._calendar.at_work(at) and not self.maintenance.held(turbine):
                     self._world.process(self._stop(turbine, length))
 
     def _stop(self, turbine: int, length: float) -> Process:
-        site = self._maintenance
+        site = self.maintenance
         order = site.order(turbine, "operator", "stop")
         site.hold(turbine)
         site.set(turbine, STOPPED)
@@ -266,11 +266,11 @@ class Operations:
         """The whole farm; machines come back one by one."""
         if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
             return
-        order = self._maintenance.order(None, "grid", "outage")
+        order = self.maintenance.order(None, "grid", "outage")
         for turbine in range(self.farm.turbines):
             self._timeline.set_grid(self._world.now, turbine, STOPPED)
         yield self._world.timeout(length)
-        self._maintenance.close(order)
+        self.maintenance.close(order)
         delays = seeds.rng(self._seed, "restart", self.farm.farm_id, name).exponential(RESTART_S, self.farm.turbines)
         back = self._world.now + delays
         for turbine in np.argsort(back).tolist():
@@ -286,12 +286,12 @@ class Operations:
                     self._world.process(self._curtail(asked.steps))
 
     def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
-        order = self._maintenance.order(None, "grid", "curtailment")
+        order = self.maintenance.order(None, "grid", "curtailment")
         for length, share in steps:
             self._timeline.limit(self._world.now, share)
             yield self._world.timeout(length)
             self._timeline.lift(self._world.now, share)
-        self._maintenance.close(order)
+        self.maintenance.close(order)
 
     # --- events -------------------------------------------------------------------------------------------------------
 
