@@ -66,7 +66,8 @@ class Compacted:
 def publish(
     works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
 ) -> Iterator[Delivered | Failed]:
-    """In place of a commit per node: everything that the nodes of one farm deliver at once."""
+    """In place of a commit per node: everything that the nodes of one farm deliver at once. Objects and bytes are the
+    farm's; each node is told of its share."""
     staged = transform([work for _, work in works])
     farm = works[0][1].config.farm_id
     number = max(work.state.batches for _, work in works)
