@@ -131,28 +131,12 @@ class Turbines:
             felt *= icing.loss(ice)
         caught, spun, blades = self._follow(felt, up, available)
 
-        at = self.curve.index(caught)
-        load = self.curve.load(at, wind.sigma)
-        gap = felt - caught  # what pitch or inertia has not answered
-        gap *= OVERSPEED / kind.rated_wind
-        gap *= 1.0 / SWING
-        np.tanh(gap, out=gap)
-        gap *= SWING
-        gap *= np.clip(caught * (12.0 / kind.rated_wind) - 11.5, 0.0, 1.0)  # where speed is held by pitch
+        gap = self._unanswered(felt, caught)
         allowed = self._allowed(limit)
-        np.minimum(load, allowed, out=load)
-        load += OVERSHOOT * gap * load
-        load *= self._rated + WANDER * rotor_factor
-        np.minimum(load, CEILING, out=load)
         on_grid = up & (spun >= CONNECT)
-        load *= on_grid
-        if (starting := on_grid & (spun < RAMPED)).any():
-            load = np.where(starting, load * ((spun - CONNECT) / (RAMPED - CONNECT)), load)
         leaving = ~up & available & (spun > OFF_GRID)
-        if leaving.any():
-            ramp = self.curve.load(at, wind.sigma) * ((spun - OFF_GRID) / (1.0 - OFF_GRID))
-            load = np.where(leaving, np.minimum(np.maximum(ramp, 0.0), allowed), load)
-            on_grid |= leaving
+        load = self._load(caught, wind.sigma, gap, rotor_factor, allowed, spun, on_grid, leaving)
+        on_grid |= leaving
         status = np.where(on_grid, np.where(limit < 1.0, np.int8(CURTAILED), np.int8(RUNNING)), np.int8(STANDBY))
         np.copyto(status, down, where=down != 0)
         power = load * kind.rated_power
@@ -167,13 +151,55 @@ class Turbines:
         pitch += blades
         pitch += self.fine_pitch
         read *= np.where(on_grid, inflow.BEHIND_ROTOR, 1.0)
+        seen = self._direction(wind, vane, nacelle)
+        seen += self._north.read(first, count)
+        return Machine(status, speed, pitch, power, load, read, seen, ice)
+
+    def _unanswered(self, felt: Array, caught: Array) -> Array:
+        """What pitch or inertia has not answered of the wind felt, as a share of rated speed, (steps, turbines)."""
+        gap = felt - caught
+        gap *= OVERSPEED / self.kind.rated_wind
+        gap *= 1.0 / SWING
+        np.tanh(gap, out=gap)
+        gap *= SWING
+        gap *= np.clip(caught * (12.0 / self.kind.rated_wind) - 11.5, 0.0, 1.0)  # where speed is held by pitch
+        return gap
+
+    def _load(
+        self,
+        caught: Array,
+        sigma: Array,
+        gap: Array,
+        rotor_factor: Array,
+        allowed: Array | float,
+        spun: Array,
+        on_grid: Mask,
+        leaving: Mask,
+    ) -> Array:
+        """Power as a share of rated, (steps, turbines): on the grid, ramped up after connecting to it, and ramped down
+        by those that are leaving it."""
+        at = self.curve.index(caught)
+        load = self.curve.load(at, sigma)
+        np.minimum(load, allowed, out=load)
+        load += OVERSHOOT * gap * load
+        load *= self._rated + WANDER * rotor_factor
+        np.minimum(load, CEILING, out=load)
+        load *= on_grid
+        if (starting := on_grid & (spun < RAMPED)).any():
+            load = np.where(starting, load * ((spun - CONNECT) / (RAMPED - CONNECT)), load)
+        if leaving.any():
+            ramp = self.curve.load(at, sigma) * ((spun - OFF_GRID) / (1.0 - OFF_GRID))
+            load = np.where(leaving, np.minimum(np.maximum(ramp, 0.0), allowed), load)
+        return load
+
+    def _direction(self, wind: WindPage, vane: Array, nacelle: Array) -> Array:
+        """Of the wind, as nacelle position and vane tell it, deg, (steps, turbines)."""
         seen = wind.direction - nacelle
         if self._lull:
             seen = np.where(wind.speed < VANE_TURNS, vane - nacelle, seen)
         seen *= self._vane_gain
         seen += nacelle
-        seen += self._north.read(first, count)
-        return Machine(status, speed, pitch, power, load, read, seen, ice)
+        return seen
 
     def _average(self, wind: WindPage) -> tuple[Array, Array, Array, Array]:
         """(disc average, minute, ten minutes, vane), (steps, turbines): first-order averages of speed and
