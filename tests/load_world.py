@@ -7,13 +7,18 @@ users wait. Lindley's recursion over whole arrays; times are wall times from a f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from sim.load.course import Course
 from sim.load.phase import DRAIN_S, REQUESTS, RESOURCES, Arrivals, Phase, PhaseRecord
 from sim.load.schedule import REQUEST_KINDS
+from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
+from sim.report.write import REQUESTS_FILE, RESOURCES_FILE
 from sim.seeds import rng
 
 STARTED_NS = 1_764_000_000_000_000_000
@@ -145,6 +150,19 @@ class QueueEngine:
         missing = np.isnan(seconds)
         ns = self.now_ns + np.where(missing, 0, seconds * 1e9).astype(np.int64)
         return pa.array(ns, mask=missing).cast(pa.timestamp("ns", tz="UTC"))
+
+
+def recorded(folder: Path, course: Course, engine: QueueEngine) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The course run to its end, and its raw record as `windfleet load` leaves it in its run directory."""
+    course.run(engine, lambda: 1e9)
+    records = [record for record, _ in course.records]
+    requests = pa.concat_tables([record.requests for record in records])
+    resources = pa.concat_tables([record.resources for record in records])
+    performed = pa.concat_tables([record.operations for record in records])
+    pq.write_table(requests, folder / REQUESTS_FILE)
+    pq.write_table(resources, folder / RESOURCES_FILE)
+    pq.write_table(performed, folder / OPERATIONS_FILE)
+    return requests, resources, performed
 
 
 def operations(made: pa.Table) -> pa.Table:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from load_world import QueueEngine
+from load_world import QueueEngine, recorded
 
 from sim import cli
 from sim.load.arrivals import Nodes
 from sim.load.course import Course
 from sim.measure.compare import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
-from sim.measure.operations import OPERATIONS_FILE
 from sim.report.result import RESULT_FILE
-from sim.report.write import REQUESTS_FILE, RESOURCES_FILE
+from sim.report.write import REQUESTS_FILE
 from sim.run.loadresult import Circumstances, result
 from sim.scenario import load
 from sim.scenario.scenario import Scenario
@@ -59,14 +56,7 @@ def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
     folder.mkdir()
     assert of.load is not None
     course = Course(of.load, of.seed, Nodes(of.fleet.turbines, of.pipeline.flush_every_s))
-    course.run(engine, lambda: 1e9)
-    records = [record for record, _ in course.records]
-    requests, resources, operations = (
-        pa.concat_tables([getattr(record, name) for record in records])
-        for name in ("requests", "resources", "operations")
-    )
-    for name, table in ((REQUESTS_FILE, requests), (RESOURCES_FILE, resources), (OPERATIONS_FILE, operations)):
-        pq.write_table(table, folder / name)
+    recorded(folder, course, engine)
     (folder / RESULT_FILE).write_text(result(of, course, Circumstances("windfleet load x.yaml")).to_json())
     return folder
 

@@ -8,10 +8,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from load_world import QueueEngine
+from load_world import QueueEngine, recorded
 from rich.console import Console
 
 from sim import cli
@@ -58,13 +57,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenario = load(folder / "sample.yaml")
     assert scenario.load is not None
     course = Course(scenario.load, scenario.seed, Nodes(50, 60.0), generator_per_s=400.0)
-    course.run(QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005), lambda: 1e9)
-    tables = [
-        pa.concat_tables([getattr(record, name) for record, _ in course.records])
-        for name in ("requests", "resources", "operations")
-    ]
-    for name, table in zip((REQUESTS_FILE, RESOURCES_FILE, OPERATIONS_FILE), tables, strict=True):
-        pq.write_table(table, folder / name)
+    tables = recorded(folder, course, QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005))
     around = Circumstances("windfleet load sample.yaml", "arithmetic", "2026-11-24T03:00:00+00:00", 140.0)
     write_load(result(scenario, course, around), folder, *tables)
     return folder
