@@ -99,6 +99,14 @@ class _Worker:
             os.kill(self._pid, signal.SIGKILL)
             self.killed = True
 
+    def died_of_it(self) -> bool:
+        """Whether the shard is over because the worker was killed; it may have been done before."""
+        return self.killed and isinstance(self.future.exception(), BrokenProcessPool)
+
+    def again(self) -> ShardPlan:
+        """The shard anew, which goes on behind the rows that were made."""
+        return replace(self.plan, resume_rows=max(self.plan.resume_rows, self.made))
+
     def tell_to_stop(self) -> None:
         if not self.killed:  # it may have held the event's lock
             self._stop.set()
@@ -146,11 +154,10 @@ def run_all(
                     if worker.killed:
                         worker.pool.shutdown(wait=False)
                         crew[crew.index(worker)] = _Worker(context)
-                    if worker.killed and isinstance(worker.future.exception(), BrokenProcessPool):
+                    if worker.died_of_it():
                         struck.cells[cell(KILL)] += 1
                         progress(-worker.made, -worker.delivered)
-                        made = max(worker.plan.resume_rows, worker.made)
-                        waiting.append(replace(worker.plan, resume_rows=made))
+                        waiting.append(worker.again())
                         continue
                     results.append(worker.future.result())
                     if results[-1].error is not None:
