@@ -1,4 +1,4 @@
-"""The S3 client against LocalStack: five verbs, the tree of errors, retries, and listings beyond a thousand keys."""
+"""The S3 client against LocalStack: four verbs, the tree of errors, retries, and listings beyond a thousand keys."""
 
 from __future__ import annotations
 
