@@ -204,10 +204,11 @@ def test_one_process_and_three_do_the_same(batches: Batches, clean_lake: str, tm
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize(("guess", "per_s"), [("CLOSED_S", 1.0), ("PER_USER_S", 0.25)])
 def test_a_closed_phase_goes_again_when_its_batches_run_out(
-    batches: Batches, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    guess: str, per_s: float, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.load.engine.CLOSED_S", 1.0)
+    monkeypatch.setattr(f"sim.load.engine.{guess}", per_s)
     with Batches(tmp_path / "few", small(), 7, CADENCE, 1e9) as few:
         engine = Engine(settings(clean_lake, tmp_path, users=4), few)
         record = engine.run(Phase("sweep-4", None, 4, 4.0))

@@ -101,7 +101,7 @@ class Engine:
         self._sent = 0
         self._late: set[Key] = set()
         self._number = 0
-        self._closed_s = CLOSED_S
+        self._more = 1.0
         require_files(settings.users, settings.processes)
 
     def run(self, phase: Phase) -> PhaseRecord:
@@ -113,8 +113,9 @@ class Engine:
             if not ran_out:
                 return record
             self.records.pop()
-            self._closed_s = 2 * max(self._closed_s, _rate_per_s(record))
-        raise EngineError(f"{phase.name}: {self._closed_s:.0f} flushes a second are more than can be prepared")
+            self._more *= 2 * max(1.0, _rate_per_s(record) / self._closed_per_s(phase))
+        rate = self._closed_per_s(phase)
+        raise EngineError(f"{phase.name}: {rate:.0f} flushes a second are more than can be prepared")
 
     def close(self) -> None:
         """Remove what a server wrote after its phase was over."""
@@ -128,14 +129,17 @@ class Engine:
         if phase.arrivals is not None:
             most = int(phase.arrivals.flushes(nodes).max(initial=0))
         else:
-            rate = min(PER_USER_S * (phase.users or 1), self._closed_s)
-            most = math.ceil(rate * phase.duration_s / nodes) + 1
+            most = math.ceil(self._closed_per_s(phase) * phase.duration_s / nodes) + 1
         most = 1 if self.settings.again else most + (self._seeded() > 0)
         if self.settings.encode_inside:
             self._batches.ensure(min(1, self._seeded()), self.settings.preparing)
             self._batches.simulate(most)
         else:
             self._batches.ensure(most, self.settings.preparing)
+
+    def _closed_per_s(self, phase: Phase) -> float:
+        """The most flushes a second that are guessed for a phase in which each user goes on as soon as it can."""
+        return self._more * min(PER_USER_S * (phase.users or 1), CLOSED_S)
 
     def _seeded(self) -> int:
         return min(SEEDED, len(self._batches.configs)) if any(kind != "flush" for kind, _ in self.settings.mix) else 0
