@@ -109,7 +109,7 @@ def test_what_lies_in_the_folder(made: dict[str, Path]) -> None:
 def test_wear_is_a_label_as_faults_are(tmp_path: Path) -> None:
     worn = [{"turbine_id": "E-007", "kind": kind} for kind in ("machine.ice", "machine.main_bearing", "machine.ice")]
     pq.write_table(pa.Table.from_pylist(worn, schema=WEAR), tmp_path / "wear-E.parquet")
-    assert labels(tmp_path) == [("machine.main_bearing", 1, "wear-*.parquet"), ("machine.ice", 2, "wear-*.parquet")]
+    assert labels(tmp_path) == [("machine.ice", 2, "wear-*.parquet"), ("machine.main_bearing", 1, "wear-*.parquet")]
 
 
 def test_the_oracle_judges_it_again(made: dict[str, Path]) -> None:

@@ -313,7 +313,7 @@ def test_a_broken_condition_ends_a_phase_early(
     assert found["abandoned"] >= 1
     assert sum(found.values()) == 600
     sampled_s = (record.resources["time"].cast("int64").to_numpy() - record.started_ns) / 1e9
-    assert 1.5 < sampled_s.max() < 25
+    assert 0.5 < sampled_s.max() < 25  # the clock was set when ten were done, at 20 a second
     time.sleep(max(0.0, 2.6 - (time.time_ns() - told[0]) / 1e9))
     engine.close()
     assert lake.first_object(clean_lake) is None

@@ -21,11 +21,11 @@ from sim.run.world import make_world
 from sim.scenario import Scenario, load
 
 CAMPAIGN = Path(__file__).parents[1] / "scenarios" / "campaign.yaml"
-FLUSHES_S = (300.0, 600.0, 900.0, 1200.0, 1500.0)
+FLUSHES_S = (300.0, 600.0, 900.0, 1200.0)
 
 
 def drawn(index: int, seed: int = 7) -> Bout:
-    return bout(seed, index, ["A", "E"], FLUSHES_S, 1800.0)
+    return bout(seed, index, ["A", "E"], FLUSHES_S, 1500.0)
 
 
 def test_the_kinds_and_their_points_take_turns() -> None:
