@@ -74,6 +74,7 @@ class Process:
         workers = self._options.expect_workers if self._options.master else 1
         try:
             self._byhand = ByHand(self._options.scenario, self._environment.host, workers)
+            gevent.get_hub().loop.update_now()  # that took long, and --run-time is to count from here
         except Refused as error:
             print(f"windfleet: {error}")
             os._exit(2)
