@@ -11,8 +11,8 @@ fork of this process, which has imported what windfleet stands on and nothing of
 the files run unchanged. What survives is printed with file, line and both versions, the last line counts, and the exit
 code is 1 when anything survived.
 
-Not covered: two changes at a time, annotations, texts of messages, and what only a real store shows (the tests named
-here need none). A survivor may be no fault: an equivalent spelling, a bound that is never met. Reasons of those that
+Not covered: two changes at a time, annotations, texts of messages, and what only a real store shows (tests that start
+one are left out). A survivor may be no fault: an equivalent spelling, a bound that is never met. Reasons of those that
 are known are in KNOWN: `file:function: change`.
 """
 
@@ -41,6 +41,7 @@ TIMEOUT_S = 900
 BENEATH = ("hypothesis", "numpy", "obstore.store", "pyarrow.compute", "pyarrow.parquet", "simpy", "yaml")
 _COMMIT = ("tests/test_pipeline_commit.py", "tests/test_pipeline_batch.py", "tests/test_chaos_world.py")
 _ORACLE = ("tests/test_mutants.py", "tests/test_check_runs.py")
+_PRIVACY = ("tests/test_privacy_forms.py", "tests/test_privacy.py", *_ORACLE)
 TESTS = {
     "pipeline/commit.py": _COMMIT,
     "pipeline/checkpoint.py": _COMMIT,
@@ -48,8 +49,7 @@ TESTS = {
     "pipeline/batch.py": (*_COMMIT[:2], "tests/test_replaced_database.py", *_COMMIT[2:]),
     "pipeline/node.py": (*_COMMIT[:2], "tests/test_replaced_database.py", *_COMMIT[2:]),
     "pipeline/partition.py": ("tests/test_partition.py", "tests/test_pipeline_lake.py", *_COMMIT),
-    "sim/check/privacy.py": ("tests/test_privacy.py", *_ORACLE),
-    "sim/check/needles.py": ("tests/test_privacy.py", *_ORACLE),
+    **{f"sim/check/{name}.py": _PRIVACY for name in ("privacy", "needles", "places", "layers")},
     "sim/check/detection.py": ("tests/test_detection.py", *_ORACLE),
 }
 KNOWN = {
@@ -174,6 +174,13 @@ class Copy:
         return True
 
 
+class _NoStore:
+    """Leaves out the tests that start a LocalStack."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if "localstack" not in getattr(item, "fixturenames", ())]
+
+
 def _run(folder: Path, test: str) -> NoReturn:
     """Ends this forked process, with 0 when the test file passes in the folder. Silent, in a group of its own."""
     code = 1
@@ -186,7 +193,7 @@ def _run(folder: Path, test: str) -> NoReturn:
         os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         sys.dont_write_bytecode = True
         sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
-        code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", test]))
+        code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", test], [_NoStore()]))
     except BaseException:
         traceback.print_exc()
     finally:
