@@ -149,9 +149,11 @@ RULES: Final = (
     "stuck",  # a `stuck` channel holds one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US, this row included
     "duplicate",  # an earlier row (lower id) that broke no rule above has the same timestamp
 )
-"""`stuck` looks at the node's rows in id order, those that broke an earlier rule left out. A run is a maximal series of
-equal non-zero values; a row breaks the rule from the moment its run has STUCK_ROWS rows and its timestamp is at least
-STUCK_AFTER_US after the timestamp of the run's first row. `power.*` is asked only where rated power is known."""
+"""`stuck` looks at the node's rows in id order. A run is a maximal series of equal non-zero values in rows one behind
+the other. A row that broke an earlier rule ends it: what the sensor did meanwhile is not known, and two short runs
+around a gap would pass for a long one. A row breaks the rule from the moment its run has STUCK_ROWS rows and its
+timestamp is at least STUCK_AFTER_US after the timestamp of the run's first row. `power.*` is asked only where rated
+power is known."""
 
 TIME_MIN_US: Final = 946_684_800_000_000  # 2000-01-01
 TIME_MAX_US: Final = 4_102_444_800_000_000  # 2100-01-01

@@ -59,6 +59,9 @@ def judge(rows: Iterable[Row], node: NodeConfig) -> dict[int, str | None]:
     seen: set[int] = set()
     for row in sorted(rows, key=lambda r: r["id"]):
         rule = first_broken(row, node)
+        if rule is not None:
+            for run in series.values():
+                run.clear()
         if rule is None:
             for name, run in series.items():
                 if run and run[-1][name] != row[name]:

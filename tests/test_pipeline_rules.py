@@ -80,10 +80,18 @@ def test_stuck_from_the_tenth_row_and_the_sixtieth_second(tmp_path: Path) -> Non
 @pytest.mark.parametrize("flush_every_s", [30, 70, 3600])
 def test_stuck_goes_on_over_batches(tmp_path: Path, flush_every_s: int) -> None:
     rows = [good(i, temperature=3.0 if 5 <= i < 30 else 20 + i / 8) for i in range(1, 40)]
-    rows[20].update(status="dancing")  # breaks a rule above: no part of the series, and no end of it
     found = verdicts(tmp_path / "n.db", rows, config(flush_every_s=flush_every_s))
-    assert [i for i in sorted(found) if found[i] == "stuck"] == [i for i in range(14, 30) if i != 21]
-    assert found[21] == "state"
+    assert [i for i in sorted(found) if found[i] == "stuck"] == list(range(14, 30))
+
+
+@pytest.mark.parametrize("flush_every_s", [30, 70, 3600])
+@pytest.mark.parametrize("bad", [10, 11, 12, 13])
+def test_a_rejected_row_ends_a_series(tmp_path: Path, bad: int, flush_every_s: int) -> None:
+    """Wherever it stands in its batch: in the middle, first, last."""
+    rows = [good(i, temperature=3.0 if 5 <= i < 30 else 20 + i / 8) for i in range(1, 40)]
+    rows[bad - 1].update(status="dancing")
+    found = verdicts(tmp_path / "n.db", rows, config(flush_every_s=flush_every_s))
+    assert [i for i in sorted(found) if found[i]] == [bad, *range(bad + 10, 30)]
 
 
 def test_resting_at_zero_is_not_stuck(tmp_path: Path) -> None:

@@ -105,10 +105,15 @@ def _true(array: pa.ChunkedArray) -> Bools:
 def _check_stuck(
     values: npt.NDArray[np.float64], t: Ints, groups: Groups, before: Sequence[Checkpoint], out: _Verdicts
 ) -> list[dict[str, Run]]:
-    """Applies the rule `stuck` and gives each group's last series per channel."""
-    rows = np.flatnonzero(out.sound)
-    kept = groups.select(out.sound)
-    runs: list[dict[str, Run]] = [dict(state.runs) for state in before]
+    """Applies the rule `stuck` and gives each group's last series per channel; a rejected row ends them all."""
+    sound = out.sound
+    rows = np.flatnonzero(sound)
+    kept = groups.select(sound)
+    filled = np.flatnonzero(np.diff(groups.offsets))
+    goes_on, goes_out = np.ones((2, len(before)), dtype=bool)
+    goes_on[filled] = sound[groups.offsets[filled]]
+    goes_out[filled] = sound[groups.offsets[filled + 1] - 1]
+    runs: list[dict[str, Run]] = [dict(state.runs) if goes else {} for state, goes in zip(before, goes_on, strict=True)]
     filled = np.flatnonzero(np.diff(kept.offsets))
     first, last = kept.offsets[filled], kept.offsets[filled + 1] - 1
     time = t[rows]
@@ -117,7 +122,7 @@ def _check_stuck(
         name = CHANNEL_NAMES[channel]
         value = values[channel, rows]
         begins = np.ones(len(rows), dtype=bool)
-        begins[1:] = value[1:] != value[:-1]
+        begins[1:] = (value[1:] != value[:-1]) | (np.diff(rows) > 1)
         begins[first] = True
         start = np.maximum.accumulate(np.where(begins, position, 0))
         count, since = position - start + 1, time[start]
@@ -133,7 +138,7 @@ def _check_stuck(
             filled, value[last].tolist(), count[last].tolist(), since[last].tolist(), strict=True
         ):
             runs[group][name] = (v, n, s)
-    return runs
+    return [series if goes else {} for series, goes in zip(runs, goes_out, strict=True)]
 
 
 def _check_duplicates(

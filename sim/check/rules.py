@@ -68,14 +68,16 @@ def _null(array: pa.Array) -> Bools:
 
 
 def _stuck(rows: Readings, sound: Ints) -> Bools:
-    """Rows in or behind the tenth place of a long enough series of one value. Looks only at the long series."""
+    """Rows in or behind the tenth place of a long enough series of one value, which a rejected row ends. Looks only at
+    the long series."""
     stuck = np.zeros(len(rows.owner), dtype=bool)
     owner, time = rows.owner[sound], rows.timestamp[sound]
+    parted = (owner[1:] != owner[:-1]) | (sound[1:] - sound[:-1] > 1)
     for limits in records.CHANNELS:
         if not limits.stuck or len(sound) == 0:
             continue
         value = rows.channels[limits.name][sound]
-        edges = np.flatnonzero((value[1:] != value[:-1]) | (owner[1:] != owner[:-1])) + 1
+        edges = np.flatnonzero((value[1:] != value[:-1]) | parted) + 1
         starts = np.concatenate(([0], edges))
         ends = np.append(edges, len(sound))
         for i in np.flatnonzero((ends - starts >= records.STUCK_ROWS) & (value[starts] != 0)):
