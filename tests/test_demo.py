@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +47,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return out
 
 
+def database(folder: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the views that the folder's README makes."""
+    (views,) = re.findall(r"```sql\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    connection = duckdb.connect(config={"file_search_path": str(folder)})
+    connection.execute(views)
+    return connection
+
+
 def rows(folder: Path, stage: str, below: str = "") -> pa.Table:
     """Everything a stage holds, in an order that does not depend on objects."""
     root = folder / "lake" / (BUCKET_PREFIX + stage) / stage / below
@@ -51,6 +62,30 @@ def rows(folder: Path, stage: str, below: str = "") -> pa.Table:
     table = pa.concat_tables([pq.read_table(io.BytesIO(file.read_bytes())) for file in files])
     keys = ["turbine_id", "window_start", "revision"] if stage == "aggregated" else ["turbine_id", "id"]
     return table.sort_by([(key, "ascending") for key in keys])
+
+
+@pytest.mark.parametrize("layout", ["turbine", "farm"])
+def test_the_views_of_the_readme_hold_the_lake_with_each_windows_last_revision(
+    made: dict[str, Path], layout: str
+) -> None:
+    duck = database(made[layout])
+    for view, stage, below in (*((s, s, "") for s in STAGES[:3]), ("quarantine", "validated", "_quarantine")):
+        assert duck.sql(f"SELECT count(*) FROM {view}").fetchall() == [(rows(made[layout], stage, below).num_rows,)]
+    windows = rows(made[layout], "aggregated")
+    last = windows.group_by(["turbine_id", "window_start"]).aggregate([("revision", "max")])
+    assert last.num_rows < windows.num_rows
+    assert duck.sql("SELECT count(*), sum(revision) FROM aggregated").fetchall() == [
+        (last.num_rows, pc.sum(last.column("revision_max")).as_py())
+    ]
+    assert duck.sql("SELECT count(*) > 0 FROM labels WHERE kind = 'row.late'").fetchall() == [(True,)]
+
+
+@pytest.mark.parametrize("theme", themes.names())
+def test_the_queries_of_a_story_run(made: dict[str, Path], theme: str) -> None:
+    queries = re.findall(r"`(SELECT [^`]*)`", themes.theme(theme).story)
+    assert queries
+    for query in queries:
+        assert database(made["turbine"]).sql(query).columns
 
 
 @pytest.mark.parametrize("stage", STAGES)
