@@ -85,6 +85,19 @@ def test_spectrum_falls_between_the_synoptic_peak_and_the_mesoscale():
     assert 2.0 < peak < 12.0
 
 
+@pytest.mark.parametrize("farm_id", "AEG")
+def test_ramps_have_heavy_tails_and_days_differ(year, farm_id):
+    """DeMarco and Basu 2018, Wind Energy 21: tails of ramps over hours far heavier than normal (kurtosis 3), less so
+    the longer the ramp. Standard deviations within days of a normal process of this spectrum differ by 0.40."""
+    wind = hourly(year[farm_id].speed)
+    ramps = [wind[hours:] - wind[:-hours] for hours in (1, 3, 12)]
+    kurtosis = [((ramp - ramp.mean()) ** 4).mean() / ramp.var() ** 2 for ramp in ramps]
+    assert kurtosis == sorted(kurtosis, reverse=True)
+    assert 4.0 < kurtosis[1] < kurtosis[0] < 8.0
+    within = wind[: len(wind) // 24 * 24].reshape(-1, 24).std(axis=1)
+    assert 0.43 < within.std() / within.mean() < 0.6
+
+
 def test_days_and_seasons_are_the_sites(year):
     """Inland hub heights are windier by night (low-level jets; Schwartz and Elliott 2006: 10-30 %), with convection by
     day; at sea the day hardly shows; mid-latitude winters are windier."""

@@ -5,7 +5,9 @@ Gaussian fields of eight octaves of periods, 5.3 h to 28 d (`octaves`), make a f
 added; speed is the vector's length mapped by rank to the climate's Weibull distribution, direction its direction. So
 one weather moves both: it veers with passing lows, and swings widely in lulls. Octaves weigh as measured spectra say:
 slopes of -3 and -5/3 (Larsen, Vincent and Larsen 2013, Q. J. R. Meteorol. Soc. 139: S = 3e-4 f^-5/3 + 3e-11 f^-3 m2/s)
-up to the peak at some days (Van der Hoven 1957). The farm's seasons and days scale the wind.
+up to the peak at some days (Van der Hoven 1957). What changes within two days comes in spells (LIVELY): settled days
+and stormy ones, and ramps over hours with tails far heavier than normal (DeMarco and Basu 2018, Wind Energy 21). The
+farm's seasons and days scale the wind.
 
 A front passes where a synoptic field crosses zero upwards: the wind rises before it, veers (backs in the south), the
 air cools by some degrees, pressure has its trough; downwards it goes back slowly. The field drifts with the westerlies,
@@ -43,6 +45,9 @@ KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
 FIRST, LAST = 5, 12
 CLOUD = range(5, 10)  # octaves of 5 h to 4 days
+LIVELY = range(5, 9)  # octaves of 5 h to 1.8 days come in spells
+SPELLS = {9: 1.0, 10: 1.0}  # of 3.6 and 7.1 days: unsettled days and quiet ones
+LIVELINESS, LIVELIEST = 0.4, 2.0  # std of the logarithm of their strength; no spell is stronger, in those
 FRONTAL = {8: 0.45, 9: 0.75, 10: 0.48}  # octaves of 1.8, 3.6 and 7.1 days make fronts
 WESTERLIES, TRADES = 11.0, -5.0  # m/s eastward, steering of mid latitudes and tropics
 SYNOPTIC_M = 600e3  # no pattern's correlation reaches farther
@@ -179,14 +184,17 @@ class Weather:
             "airmass": slow,
             "unrest": fast,
             "cloud": dict.fromkeys(CLOUD, 1.0),
+            "spells": SPELLS,
         }
         total = {name: np.zeros_like(seconds) for name in shares}
-        for i in octaves:
+        for i in reversed(octaves):  # what is slow says how strong the fast is
             names = tuple(name for name, share in shares.items() if i in share)
             period = SHORTEST_S * 2.0**i
             octave = Octave(i, period, min(WESTERLIES * period / 4.44, SYNOPTIC_M))
             drift = max(min(self._steering, octave.steering), -octave.steering)
             found = series(self.seed, "weather", octave, names, self._place, seconds, (drift, 0.0))
+            if i in LIVELY:
+                found[:, :2] *= np.exp(LIVELINESS * np.minimum(total["spells"], LIVELIEST) - LIVELINESS**2)[:, None]
             for column, name in enumerate(names):
                 total[name] += math.sqrt(shares[name][i] / sum(shares[name].values())) * found[:, column]
         return total
