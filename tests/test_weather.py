@@ -302,8 +302,9 @@ def test_events_act_smoothly_within_their_time_and_farms(farms):
         left, right = getattr(air, name), getattr(plain, name)
         assert np.array_equal(left[~inside], right[~inside])
         assert (left[inside] != right[inside]).any()
-    assert air.speed[(second > 6600) & (second < 7800)] == pytest.approx(30.0)
-    assert air.speed[(second > 17_400) & (second < 18_600)] == pytest.approx(2.0, abs=0.01)
+    storm, calm = air.speed[(second > 6600) & (second < 7800)], air.speed[(second > 17_400) & (second < 18_600)]
+    assert 0.85 * 30.0 < storm.min() < storm.max() <= 30.0  # neither is an even wind, which no archive has
+    assert 0.4 * 2.0 < calm.min() < calm.max() < 1.6 * 2.0
     assert np.abs(np.diff(air.speed)).max() < 0.3  # m/s in 10 s
     fog = (second > 38_000) & (second < 42_000)
     assert (air.temperature[fog] <= -4.0 + 1e-9).all()

@@ -41,6 +41,7 @@ GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
 BORDER = 72  # grid point at which a chunk begins: noon, since runs begin at midnight and look back some hours
 VEER_DEG = 150.0  # of a storm, over its time, were it not weak at both ends
+STORM_VARIES, CALM_VARIES = 0.1, 0.5  # power of the wind that there would have been
 KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
 FIRST, LAST = 5, 12
@@ -129,14 +130,17 @@ class Weather:
         return [column[cell] + position * np.diff(column)[cell] for column in table]
 
     def _stir(self, seconds: Array, speed: Array, direction: Array) -> tuple[Array, Array]:
-        """Storms and calms of the scenario."""
+        """Storms and calms of the scenario; what passes at the time still shows in both."""
         for event in self._events:
             ramp, share = self._ramp(event, seconds)
+            usual = np.maximum(speed, 0.2) / self.climate.mean_wind
             if event.kind == "weather.storm":
-                speed = speed + ramp * np.maximum(event.strength - speed, 0.0)
+                height = event.strength * np.minimum(usual**STORM_VARIES, 1.0)
+                speed = speed + ramp * np.maximum(height - speed, 0.0)
                 direction = direction + ramp * VEER_DEG * (share - 0.5) * (-1.0 if self._south else 1.0)
             elif event.kind == "weather.calm":
-                speed = speed + ramp * np.minimum(event.strength - speed, 0.0)
+                rest = event.strength * np.minimum(usual**CALM_VARIES, 1.6)
+                speed = speed + ramp * np.minimum(rest - speed, 0.0)
         return speed, direction
 
     def _ramp(self, event: Event, seconds: Array) -> tuple[Array, Array]:
