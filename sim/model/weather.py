@@ -41,7 +41,7 @@ GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
 BORDER = 72  # grid point at which a chunk begins: noon, since runs begin at midnight and look back some hours
 VEER_DEG = 150.0  # of a storm, over its time, were it not weak at both ends
-STORM_VARIES, CALM_VARIES = 0.1, 0.5  # power of the wind that there would have been
+STORM_VARIES, CALM_VARIES = 0.2, 0.5  # how much a storm lacks where there was no wind; power of the wind in a calm
 KEPT = 4  # chunks remembered besides those in use
 SHORTEST_S = 600.0  # octave i has the period SHORTEST_S * 2**i; below FIRST they are `wind`'s
 FIRST, LAST = 5, 12
@@ -135,7 +135,7 @@ class Weather:
             ramp, share = self._ramp(event, seconds)
             usual = np.maximum(speed, 0.2) / self.climate.mean_wind
             if event.kind == "weather.storm":
-                height = event.strength * np.minimum(usual**STORM_VARIES, 1.0)
+                height = event.strength * (1.0 - STORM_VARIES * np.exp(-usual))
                 speed = speed + ramp * np.maximum(height - speed, 0.0)
                 direction = direction + ramp * VEER_DEG * (share - 0.5) * (-1.0 if self._south else 1.0)
             elif event.kind == "weather.calm":
