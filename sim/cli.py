@@ -18,7 +18,7 @@ from typing import Final
 from rich.console import Console
 
 from sim.arguments import parse
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, INVALID, PASS, own_fault
+from sim.run.exits import INTERRUPTED, INVALID, PASS
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -40,10 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _hush()
         return PASS
     except Exception as error:
-        code = _code_of(error)
-        if code == INTERNAL and os.environ.get("WINDFLEET_DEBUG"):
-            raise
-        return _fail(_text_of(error, code), code)
+        return _fail(*_told(error))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -75,37 +72,25 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _text_of(error: Exception, code: int) -> str:
+def _told(error: Exception) -> tuple[str, int]:
+    """What is said of an error that reached the top, and its documented code. Imports: only then are they needed."""
+    from sim.chaos.schedule import ScheduleError
+    from sim.demo.make import DemoError
+    from sim.load.errors import PlanError
+    from sim.report.result import ResultError
+    from sim.run.directory import DirectoryError
+    from sim.run.ending import ending
     from sim.scenario import ScenarioError
 
     if isinstance(error, ScenarioError):
-        return str(error)  # an editor finds file:line:col at the start of a line only
-    return f"windfleet: {own_fault(error) if code == INTERNAL else error}"
-
-
-def _code_of(error: Exception) -> int:
-    """The documented code of an error that reached the top. Imports here: only then are they needed."""
-    from pipeline.lake import LakeError
-    from sim.chaos.campaign import WorkerLost
-    from sim.chaos.schedule import ScheduleError
-    from sim.check import LakeError as UnreadableLake
-    from sim.demo.make import DemoError
-    from sim.load.errors import EngineError, PlanError
-    from sim.report.result import ResultError
-    from sim.run.directory import DirectoryError
-    from sim.run.localstack import StoreError
-    from sim.run.verify import NoLake
-    from sim.scenario import ScenarioError
-
-    if isinstance(error, DemoError):
-        return error.code
-    if isinstance(error, DirectoryError):
-        return ENVIRONMENT if error.environment else INVALID
-    if isinstance(error, ScenarioError | ResultError | ScheduleError | PlanError):
-        return INVALID
-    if isinstance(error, StoreError | LakeError | UnreadableLake | NoLake | WorkerLost | EngineError):
-        return ENVIRONMENT
-    return INTERNAL
+        return str(error), INVALID  # an editor finds file:line:col at the start of a line only
+    if isinstance(error, ResultError | ScheduleError | PlanError):
+        code, text = INVALID, str(error)
+    elif isinstance(error, DemoError | DirectoryError):
+        code, text = error.code, str(error)
+    else:
+        code, text = ending(error)
+    return f"{PROGRAM}: {text}", code
 
 
 def _run(args: argparse.Namespace) -> int:

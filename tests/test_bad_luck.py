@@ -25,7 +25,7 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.chaos.memory import MemoryStore
 from sim.run import target
-from sim.run.localstack import EmbeddedLocalStack, StoreError
+from sim.run.localstack import EmbeddedLocalStack, TargetError
 
 LONG = runs.SCENARIO.replace("duration: 4m", "duration: 2h")
 TRUTH = ("faults", "operations", "states", "wear")
@@ -229,6 +229,6 @@ def test_a_store_that_takes_nothing_has_no_ceiling_and_is_not_our_fault(
     localstack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(target, "S3ObjectStore", lambda endpoint_url: MemoryStore())  # it refuses the scratch bucket
-    with pytest.raises(StoreError, match=r"ceiling cannot be measured.*bucket does not exist"):
+    with pytest.raises(TargetError, match=r"ceiling cannot be measured.*bucket does not exist"):
         target.ceiling(target.Target(localstack))
     assert not [b for b in lake.client(localstack).list_buckets()["Buckets"] if "scratch" in b["Name"]]

@@ -22,7 +22,7 @@ from sim.chaos.outcome import Outcome
 from sim.chaos.schedule import Fired, Line, Strike
 from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
 from sim.run import campaign
-from sim.run.localstack import StoreError
+from sim.run.localstack import TargetError
 from sim.run.tally import IN_PROCESS, WIRED, Tally
 from sim.run.wired import Wired
 
@@ -136,7 +136,7 @@ def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (StoreError("LocalStack died"), 3), (ZeroDivisionError("oops"), 1)]
+    ("error", "code"), [(KeyboardInterrupt(), 130), (TargetError("LocalStack died"), 3), (ZeroDivisionError("oops"), 1)]
 )
 def test_a_campaign_that_ends_early_keeps_what_it_found(
     tmp_path: Path,

@@ -262,7 +262,7 @@ def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(directory.DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
         directory.make(tmp_path / "run", False, "name: x", 10**18)
-    assert raised.value.environment
+    assert raised.value.code == 3
     assert not (tmp_path / "run" / directory.SCENARIO_FILE).exists()
 
 

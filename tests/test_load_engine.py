@@ -39,7 +39,7 @@ from sim.load.sampler import server_at
 from sim.load.schedule import REQUEST_KINDS, Entry, Limits, Load
 from sim.load.watch import Watch
 from sim.measure.thresholds import parse
-from sim.run.localstack import EmbeddedLocalStack, StoreError
+from sim.run.localstack import EmbeddedLocalStack, TargetError
 from sim.scenario.fleets import fewer_turbines
 from tests.pipeline_world import FixedClock
 
@@ -357,7 +357,7 @@ def test_a_target_that_dies_ends_the_test_with_one_message(batches: Batches, tmp
             engine.run(constant(20, 30))
         assert outcomes(engine.records[0])["ok"] >= 10
         assert outcomes(engine.records[0])["unavailable"] >= 1
-        with pytest.raises(StoreError, match="stopped unexpectedly"):
+        with pytest.raises(TargetError, match="stopped unexpectedly"):
             store.require_alive()
 
 

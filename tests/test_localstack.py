@@ -21,7 +21,7 @@ import pytest
 from pipeline import lake
 from sim.run import localstack as module
 from sim.run import readiness
-from sim.run.localstack import EmbeddedLocalStack, StoreError
+from sim.run.localstack import EmbeddedLocalStack, TargetError
 from sim.run.store_state import read_state, write_state
 
 HIVE_KEYS = [f"ingestion/year=2024/month=01/day=15/hour=05/A-{n:04}-0-599.parquet" for n in range(1_100)]
@@ -103,7 +103,7 @@ def test_it_serves_loopback_only_and_leaves_nothing() -> None:
     assert not psutil.pid_exists(pid)
     assert directory is not None
     assert not directory.exists()
-    with pytest.raises(StoreError, match="not started"):
+    with pytest.raises(TargetError, match="not started"):
         store.cpu_seconds()
 
 
@@ -112,7 +112,7 @@ def test_a_server_that_died_is_told_with_its_log() -> None:
         store.require_alive()
         os.kill(store.pid, signal.SIGKILL)
         assert wait_until(lambda: store._process is not None and store._process.poll() is not None)
-        with pytest.raises(StoreError, match=r"stopped unexpectedly \(exit code -9\)(?s:.)*Ready"):
+        with pytest.raises(TargetError, match=r"stopped unexpectedly \(exit code -9\)(?s:.)*Ready"):
             store.cpu_seconds()
 
 
@@ -164,9 +164,9 @@ def test_a_taken_port_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(module, "LAUNCHER", tmp_path / "not-reached.py")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(StoreError, match=f"Port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(TargetError, match=f"Port {port} on 127.0.0.1 is taken"):
             EmbeddedLocalStack().start(port)
-    with pytest.raises(StoreError, match="not a port"):
+    with pytest.raises(TargetError, match="not a port"):
         EmbeddedLocalStack().start(70_000)
 
 
@@ -183,7 +183,7 @@ def test_an_environment_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(module, "PYTHON", tmp_path / "python")
-    with pytest.raises(StoreError, match="make localstack"):
+    with pytest.raises(TargetError, match="make localstack"):
         EmbeddedLocalStack().start()
 
 
@@ -194,7 +194,7 @@ def test_a_server_that_dies_while_starting_shows_its_log(
     broken.write_text("raise SystemExit('no component plugins found')")
     monkeypatch.setattr(module, "LAUNCHER", broken)
     store = EmbeddedLocalStack()
-    with pytest.raises(StoreError, match=r"exit code 1(?s:.)*no component plugins found"):
+    with pytest.raises(TargetError, match=r"exit code 1(?s:.)*no component plugins found"):
         store.start()
     assert store._directory is None
 
@@ -205,7 +205,7 @@ def test_a_server_that_never_gets_ready_is_given_up(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "LAUNCHER", sleeper)
     monkeypatch.setattr(module, "READY_WITHIN_S", 0.5)
     before = {child.pid for child in psutil.Process().children()}
-    with pytest.raises(StoreError, match=r"not ready within(?s:.)*hm"):
+    with pytest.raises(TargetError, match=r"not ready within(?s:.)*hm"):
         EmbeddedLocalStack().start()
     assert {child.pid for child in psutil.Process().children()} <= before
 
@@ -248,9 +248,9 @@ def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path)
     try:
         assert server.endpoint_url == f"http://127.0.0.1:{port}"
         assert module.up(port) == module.status() == server
-        with pytest.raises(StoreError, match=f"already running on port {port}"):
+        with pytest.raises(TargetError, match=f"already running on port {port}"):
             module.up(a_free_port())
-        with pytest.raises(StoreError, match="windfleet store down"):
+        with pytest.raises(TargetError, match="windfleet store down"):
             EmbeddedLocalStack().start(detach=True)
         assert lake.missing(server.endpoint_url)
     finally:

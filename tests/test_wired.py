@@ -16,7 +16,7 @@ from sim.chaos.faults import KILL, KINDS, cells
 from sim.chaos.outcome import Clean
 from sim.check import Verdict
 from sim.run import target, wired
-from sim.run.localstack import StoreError
+from sim.run.localstack import TargetError
 from sim.run.world import make_world
 from sim.scenario import Scenario, load
 
@@ -93,8 +93,8 @@ def test_a_store_that_dies_or_a_lake_that_cannot_be_read_is_no_finding(
     assert (unread.broken, unread.unknown) == ([], ["the oracle could not judge: the lake could not be listed"])
 
     def dead(self: target.Target) -> None:
-        raise StoreError("LocalStack died")
+        raise TargetError("LocalStack died")
 
     monkeypatch.setattr(wired.target.Target, "require_alive", dead)
-    with pytest.raises(StoreError, match="LocalStack died"):
+    with pytest.raises(TargetError, match="LocalStack died"):
         next(runs)

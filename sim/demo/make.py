@@ -67,7 +67,7 @@ class DemoOptions:
 
 
 def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
-    """Make the data set. Raises DemoError, DirectoryError, StoreError, LakeError or KeyboardInterrupt; what there is
+    """Make the data set. Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt; what there is
     of it by then stays."""
     planned = plan(scenario)
     layout = options.layout or ("turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm")

@@ -8,10 +8,8 @@ could not tell. What ends it early (Ctrl-C, a store that dies) leaves a report o
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,6 @@ from typing import Final
 
 from rich.console import Console
 
-from pipeline.lake import LakeError
 from sim import check
 from sim.chaos import campaign as chaos
 from sim.chaos.faults import CRASH
@@ -30,11 +27,10 @@ from sim.chaos.world import Unclean, World, run_clean, run_once
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.terminal import RunProgress
 from sim.run import directory
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, LAKE_WRONG, PASS, UNKNOWN, own_fault
-from sim.run.localstack import StoreError
+from sim.run.ending import ending
+from sim.run.exits import LAKE_WRONG, PASS, UNKNOWN
 from sim.run.tally import Tally
 from sim.run.wired import Load, wired_runs
-from sim.run.workers import WorkerDied
 from sim.run.world import dump, make_world
 from sim.scenario import Scenario
 
@@ -143,14 +139,8 @@ def _run_both(
     try:
         _run_in_process(world, clean, options, tally, progress)
         _run_wired(scenario, world, options, tally, progress)
-    except KeyboardInterrupt:
-        ended = INTERRUPTED, "interrupted"
-    except (StoreError, LakeError, check.LakeError, WorkerDied, chaos.WorkerLost, OSError) as error:
-        ended = ENVIRONMENT, str(error)
-    except Exception as error:
-        if os.environ.get("WINDFLEET_DEBUG"):
-            traceback.print_exc()
-        ended = INTERNAL, own_fault(error)
+    except (KeyboardInterrupt, Exception) as error:
+        ended = ending(error, Path(tempfile.gettempdir()))
     tally.sum_up(result)
     if ended is not None:
         done = f"{tally.runs:,} runs in process and {tally.wired:,} on LocalStack were made"

@@ -13,6 +13,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.write import REQUESTS_FILE, RESOURCES_FILE
+from sim.run.exits import ENVIRONMENT, INVALID
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario: what ran, and, with MARK as its first line, what a directory is known by to be a run."""
@@ -27,11 +28,11 @@ HEADROOM: Final = 1.2
 
 
 class DirectoryError(Exception):
-    """The run directory cannot be used; the text names it and the fix. Exit code 2, or 3 when `environment`."""
+    """The run directory cannot be used; the text names it and the fix, `code` is the exit code."""
 
-    def __init__(self, text: str, environment: bool = False) -> None:
+    def __init__(self, text: str, code: int = INVALID) -> None:
         super().__init__(text)
-        self.environment = environment
+        self.code = code
 
 
 def make(path: Path, overwrite: bool, scenario_text: str, need_bytes: int, named_by: str = "--out DIR") -> None:
@@ -44,11 +45,11 @@ def make(path: Path, overwrite: bool, scenario_text: str, need_bytes: int, named
             raise DirectoryError(
                 f"{path}: the run will write about {need_bytes / 1e6:,.0f} MB and only {free / 1e6:,.0f} MB are free; "
                 f"free some space, or name another disk with {named_by}",
-                environment=True,
+                ENVIRONMENT,
             )
         (path / SCENARIO_FILE).write_text(MARK + scenario_text, encoding="utf-8")
     except OSError as error:
-        raise DirectoryError(f"{path}: cannot make the run directory: {error.strerror}", environment=True) from error
+        raise DirectoryError(f"{path}: cannot make the run directory: {error.strerror}", ENVIRONMENT) from error
 
 
 def _clear(path: Path, overwrite: bool, named_by: str) -> None:

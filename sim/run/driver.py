@@ -6,9 +6,7 @@ says how far it came (where the disk takes one), and no process is left.
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,17 +21,16 @@ from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.check.lake import LakeReader
 from sim.measure.memory import MemoryPeak
 from sim.model.clock import SimClock
-from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress, print_summary
 from sim.report.write import write_all
 from sim.run import debris, directory, judgement, operations, rollcall, target
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, own_fault
+from sim.run.ending import ending
+from sim.run.exits import ENVIRONMENT, INTERRUPTED
 from sim.run.judgement import Record
-from sim.run.localstack import StoreError
 from sim.run.planned import kills, planned
 from sim.run.target import Target
-from sim.run.task import ShardPlan, StoreGone
-from sim.run.workers import WorkerDied, run_all
+from sim.run.task import ShardPlan
+from sim.run.workers import run_all
 from sim.scenario import Scenario, ScenarioError
 from sim.scenario.plan import plan
 
@@ -53,7 +50,7 @@ class RunOptions:
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
-    """Run, judge, report; the exit code. Raises DirectoryError or StoreError where no report can be made."""
+    """Run, judge, report; the exit code. Raises DirectoryError or TargetError where no report can be made."""
     target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
     size = plan(scenario)
     need = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
@@ -63,20 +60,10 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     try:
         with RunProgress(console) as progress:
             _run(scenario, options, record, progress)
-    except KeyboardInterrupt:
-        record.stopped_by = INTERRUPTED
-        record.errors.append("interrupted; the raw record so far is kept")
-    except (StoreError, LakeError, StoreGone, check.LakeError, WorkerDied) as error:
-        record.stopped_by = ENVIRONMENT
-        record.errors.append(str(error))
-    except (NodeFileError, OSError) as error:
-        record.stopped_by = ENVIRONMENT
-        record.errors.append(f"{options.out}: cannot be written: {error}")
-    except Exception as error:
-        record.stopped_by = INTERNAL
-        record.errors.append(own_fault(error))
-        if os.environ.get("WINDFLEET_DEBUG"):
-            traceback.print_exc()
+    except (KeyboardInterrupt, Exception) as error:
+        record.stopped_by, said = ending(error, options.out)
+        kept = "; the raw record so far is kept" if record.stopped_by == INTERRUPTED else ""
+        record.errors.append(said + kept)
     record.total_s = time.perf_counter() - begun
     return _report(scenario, options, record, console)
 
@@ -216,6 +203,8 @@ def _report(scenario: Scenario, options: RunOptions, record: Record, console: Co
         write_all(result, options.out, record.operations)
     except OSError as error:
         said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {error.strerror}"])
-        raise directory.DirectoryError(f"{said}; free some space, or name another disk with --out DIR", True) from error
+        raise directory.DirectoryError(
+            f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
+        ) from error
     print_summary(console, result, options.out)
     return result.exit_code

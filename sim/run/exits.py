@@ -26,6 +26,6 @@ MEANINGS: Final = {
 }
 
 
-def own_fault(error: Exception) -> str:
+def own_fault(error: BaseException) -> str:
     """What is said of an error that nobody foresaw."""
     return f"{type(error).__name__}: {error} (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"

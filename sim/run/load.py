@@ -9,10 +9,8 @@ it did not answer any more.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
-import traceback
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from pipeline.lake import LakeError
 from sim.load import crew, generator
 from sim.load.batches import Batches
 from sim.load.course import Course
 from sim.load.engine import Engine, Settings, require_files
-from sim.load.errors import EngineError, PlanError
+from sim.load.errors import PlanError
 from sim.load.phase import REQUESTS, RESOURCES, Phase, PhaseRecord
 from sim.load.sampler import server_at
 from sim.load.schedule import Load
@@ -36,14 +33,13 @@ from sim.load.watch import Watch
 from sim.measure.loadtest import PhaseKind
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
-from sim.model.nodefile import NodeFileError
 from sim.report.load_terminal import print_load
 from sim.report.terminal import RunProgress
 from sim.report.write import REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.run import directory, loadresult, target
-from sim.run.exits import ENVIRONMENT, GENERATOR, INTERNAL, INTERRUPTED, PASS, UNKNOWN, own_fault
+from sim.run.ending import ending
+from sim.run.exits import ENVIRONMENT, GENERATOR, INTERRUPTED, PASS, UNKNOWN
 from sim.run.loadresult import Circumstances
-from sim.run.localstack import StoreError
 from sim.run.target import Target
 from sim.scenario import Scenario
 
@@ -66,7 +62,7 @@ class LoadOptions:
 
 
 def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int:
-    """Run, report; the exit code. Raises PlanError, StoreError or DirectoryError where no report can be made."""
+    """Run, report; the exit code. Raises PlanError, TargetError or DirectoryError where no report can be made."""
     load = load_of(scenario)
     if options.processes is not None:
         load = replace(load, processes=options.processes)
@@ -87,17 +83,10 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
         if not course.records:
             raise
         _ended(around, UNKNOWN, str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        code, said = ending(error, options.out)
         kept = "; the raw record so far is kept" if course.records else " before the first phase"
-        _ended(around, INTERRUPTED, f"interrupted{kept}")
-    except (StoreError, LakeError, EngineError, TimeoutError) as error:
-        _ended(around, ENVIRONMENT, str(error))
-    except (NodeFileError, OSError) as error:
-        _ended(around, ENVIRONMENT, f"{options.out}: cannot be written: {error}")
-    except Exception as error:
-        _ended(around, INTERNAL, own_fault(error))
-        if os.environ.get("WINDFLEET_DEBUG"):
-            traceback.print_exc()
+        _ended(around, code, said + (kept if code == INTERRUPTED else ""))
     finally:
         if options.awaited:
             crew.dismiss(options.out / WORK)  # in a file that joined workers still look for; the rest can go
@@ -228,7 +217,9 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
         write_load(result, options.out, requests, resources, operations)
     except OSError as error:
         said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
-        raise directory.DirectoryError(f"{said}; free some space, or name another disk with --out DIR", True) from error
+        raise directory.DirectoryError(
+            f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
+        ) from error
     print_load(console, result, options.out)
     return result.exit_code
 

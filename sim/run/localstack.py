@@ -43,11 +43,11 @@ LOG_TAIL_LINES = 15
 DIRECTORY_PREFIX = "windfleet-localstack-"
 
 
-class StoreError(Exception):
-    """The embedded LocalStack cannot be had; the message says why and what to do. Exit code 3."""
+class TargetError(Exception):
+    """A store cannot be had, or must not be used; the message says why and what to do. Exit code 3."""
 
 
-class _PortTakenError(StoreError):
+class _PortTakenError(TargetError):
     """Somebody else listens on the port."""
 
 
@@ -67,16 +67,16 @@ class EmbeddedLocalStack:
 
     @property
     def pid(self) -> int:
-        """The server's process id. Raises StoreError when it was not started."""
+        """The server's process id. Raises TargetError when it was not started."""
         return self._running().pid
 
     def require_alive(self) -> None:
-        """Raises StoreError, with the end of the server's log, when the server has died."""
+        """Raises TargetError, with the end of the server's log, when the server has died."""
         if (code := self._running().poll()) is not None:
-            raise StoreError(f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code}).{self._log_tail()}")
+            raise TargetError(f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code}).{self._log_tail()}")
 
     def cpu_seconds(self) -> float:
-        """CPU time (user and system, s) the server has used so far. Raises StoreError when it has died."""
+        """CPU time (user and system, s) the server has used so far. Raises TargetError when it has died."""
         self.require_alive()
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
@@ -85,14 +85,14 @@ class EmbeddedLocalStack:
         """Start, wait until S3 really works, and return the endpoint URL.
 
         `port=None` takes a free one. A detached server outlives this process; `down()` ends it.
-        Raises StoreError: not installed, port taken, not ready in 60 s, died while starting.
+        Raises TargetError: not installed, port taken, not ready in 60 s, died while starting.
         """
         if self._process is not None:
-            raise StoreError("This EmbeddedLocalStack has already been started.")
+            raise TargetError("This EmbeddedLocalStack has already been started.")
         if not PYTHON.exists():
-            raise StoreError("The LocalStack environment is not installed. Run: make localstack")
+            raise TargetError("The LocalStack environment is not installed. Run: make localstack")
         if detach and (other := status()):
-            raise StoreError(
+            raise TargetError(
                 f"A LocalStack is already running at {other.endpoint_url}. Stop it with: windfleet store down"
             )
         self._detached = detach
@@ -162,12 +162,12 @@ class EmbeddedLocalStack:
             if (code := process.poll()) is not None:
                 if code == EXIT_PORT_TAKEN:
                     raise _PortTakenError(_taken(self._port))
-                raise StoreError(f"LocalStack exited while starting (exit code {code}).{self._log_tail()}")
+                raise TargetError(f"LocalStack exited while starting (exit code {code}).{self._log_tail()}")
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
                 if listens(process.pid, self._port) and s3_works(self._port):
                     return
             time.sleep(0.03)
-        raise StoreError(f"LocalStack was not ready within {READY_WITHIN_S:.0f} s.{self._log_tail()}")
+        raise TargetError(f"LocalStack was not ready within {READY_WITHIN_S:.0f} s.{self._log_tail()}")
 
     def _remember(self) -> None:
         assert self._directory is not None
@@ -178,7 +178,7 @@ class EmbeddedLocalStack:
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
-            raise StoreError("This EmbeddedLocalStack is not started.")
+            raise TargetError("This EmbeddedLocalStack is not started.")
         return self._process
 
     def _log_tail(self) -> str:
@@ -192,17 +192,17 @@ class EmbeddedLocalStack:
 
 
 def up(port: int = DEFAULT_PORT) -> Server:
-    """Start the detached server, or return the one that is up. Raises StoreError (see `EmbeddedLocalStack.start`)."""
+    """Start the detached server, or return the one that is up. Raises TargetError (see `EmbeddedLocalStack.start`)."""
     if server := status():
         if server.port != port:
-            raise StoreError(
+            raise TargetError(
                 f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
             )
         return server
     EmbeddedLocalStack().start(port, detach=True)
     server = status()
     if server is None:
-        raise StoreError("LocalStack stopped right after it was ready. Try again: windfleet store up")
+        raise TargetError("LocalStack stopped right after it was ready. Try again: windfleet store up")
     return server
 
 
@@ -265,13 +265,13 @@ def _free_port() -> int:
 
 def _checked_port(port: int) -> int:
     if not 0 < port < 65536:
-        raise StoreError(f"{port} is not a port: give one from 1 to 65535.")
+        raise TargetError(f"{port} is not a port: give one from 1 to 65535.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
         except PermissionError as error:
-            raise StoreError(f"Port {port} is reserved for the system: give one from 1024 up.") from error
+            raise TargetError(f"Port {port} is reserved for the system: give one from 1024 up.") from error
         except OSError as error:
             raise _PortTakenError(_taken(port)) from error
     return port

@@ -22,7 +22,7 @@ from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.measure.ceiling import measure
 from sim.run import folder
-from sim.run.localstack import EmbeddedLocalStack, StoreError
+from sim.run.localstack import EmbeddedLocalStack, TargetError
 
 CEILING_S = 1.0
 CEILING_ROUNDS = 2
@@ -58,7 +58,7 @@ class Target:
         return LakeReader.s3(self.endpoint_url) if self.folder is None else LakeReader.folder(self.folder)
 
     def require_alive(self) -> None:
-        """Raises StoreError when the embedded server has died. Costs microseconds."""
+        """Raises TargetError when the embedded server has died. Costs microseconds."""
         if self.server is not None:
             self.server.require_alive()
 
@@ -78,25 +78,25 @@ def is_url(text: str) -> bool:
 
 
 def endpoint_of_environment() -> str | None:
-    """The endpoint that the standard AWS variables name, if they do. Raises StoreError for one that is no URL."""
+    """The endpoint that the standard AWS variables name, if they do. Raises TargetError for one that is no URL."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if named := os.environ.get(name):
             if not is_url(named):
-                raise StoreError(f"{name}: {named!r} {NOT_A_URL}")
+                raise TargetError(f"{name}: {named!r} {NOT_A_URL}")
             return named
     return None
 
 
 def endpoint_of(options: Options) -> str | None:
-    """The endpoint named on the command line or by the environment; None for the embedded store. Raises StoreError."""
+    """The endpoint named on the command line or by the environment; None for the embedded store. Raises TargetError."""
     named = options.endpoint_url or endpoint_of_environment()
     if named and not lake.is_loopback(named) and not options.allow_remote:
-        raise StoreError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
+        raise TargetError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
     return named
 
 
 def require_empty(options: Options) -> None:
-    """Raises StoreError or LakeError unless an endpoint that is named answers, and holds nothing in the six buckets or
+    """Raises TargetError or LakeError unless an endpoint that is named answers, and holds nothing in the six buckets or
     may be emptied; for those who have much to do before they open it. Changes nothing."""
     endpoint_url = endpoint_of(options)
     if endpoint_url is not None:
@@ -107,29 +107,29 @@ def require_empty(options: Options) -> None:
 
 def _refuse_held(endpoint_url: str, held: str | None) -> None:
     if held is not None:
-        raise StoreError(
+        raise TargetError(
             f"the lake at {endpoint_url} already holds objects ({held}); a run needs it empty: "
             "--empty-lake empties the buckets that windfleet made"
         )
 
 
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
-    """Raises StoreError when faults of the wire are wanted before a store where they must not or cannot be."""
+    """Raises TargetError when faults of the wire are wanted before a store where they must not or cannot be."""
     if options.folder is not None:
         if _of_the_wire(faults):
-            raise StoreError("faults of the wire need an S3 server, not a folder; run without: --set 'faults=[]'")
+            raise TargetError("faults of the wire need an S3 server, not a folder; run without: --set 'faults=[]'")
         return
     endpoint_url = endpoint_of(options)
     if _of_the_wire(faults) and endpoint_url is not None:
         try:
             address(endpoint_url)
         except ValueError as error:
-            raise StoreError(f"{error}; run without faults: --set 'faults=[]'") from error
+            raise TargetError(f"{error}; run without faults: --set 'faults=[]'") from error
 
 
 @contextmanager
 def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
-    """The fault proxy before a target, None when no fault needs one. Raises StoreError."""
+    """The fault proxy before a target, None when no fault needs one. Raises TargetError."""
     wire = _of_the_wire(faults)
     if not wire:
         yield None
@@ -138,7 +138,7 @@ def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[Fault
         with FaultProxy(target.endpoint_url, seed, wire) as proxy:
             yield proxy
     except (ValueError, TimeoutError) as error:
-        raise StoreError(f"the fault proxy: {error or 'a late commit was not made in time'}") from error
+        raise TargetError(f"the fault proxy: {error or 'a late commit was not made in time'}") from error
 
 
 def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
@@ -147,7 +147,7 @@ def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
 
 @contextmanager
 def opened(options: Options) -> Iterator[Target]:
-    """A target for the length of a block. Raises StoreError, LakeError or OSError before anything was changed."""
+    """A target for the length of a block. Raises TargetError, LakeError or OSError before anything was changed."""
     if options.folder is not None:
         folder.make(options.folder)
         yield Target(folder=options.folder)
@@ -162,7 +162,7 @@ def opened(options: Options) -> Iterator[Target]:
 
 @contextmanager
 def embedded(options: Options) -> Iterator[Target]:
-    """The embedded LocalStack, whatever endpoint the environment names. Raises StoreError, LakeError."""
+    """The embedded LocalStack, whatever endpoint the environment names. Raises TargetError, LakeError."""
     server = EmbeddedLocalStack()
     server.start(options.port, detach=options.keep)
     kept = False
@@ -186,7 +186,7 @@ def _prepared(target: Target, options: Options) -> Target:
 def ceiling(target: Target) -> float | None:
     """PUTs per second that the store takes from this machine at its best; None for a store that is not on it.
 
-    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round. Raises StoreError,
+    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round. Raises TargetError,
     LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
@@ -202,5 +202,5 @@ def ceiling(target: Target) -> float | None:
             for _ in range(CEILING_ROUNDS):
                 rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
         except ports.StoreError as error:
-            raise StoreError(f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}") from error
+            raise TargetError(f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}") from error
     return max(rounds)

@@ -12,23 +12,20 @@ from sim.report.terminal import RunProgress
 from sim.run import localstack, target
 from sim.run.driver import judge
 from sim.run.exits import ENVIRONMENT, LAKE_WRONG, PASS, UNKNOWN
+from sim.run.localstack import TargetError
 
 FINDINGS_SHOWN = 20
 _CODES = {"pass": PASS, "fail": LAKE_WRONG, "unknown": UNKNOWN}
 
 
-class NoLake(Exception):
-    """There is no lake to judge; the text says where it was looked for and what to do. Exit code 3."""
-
-
 def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
     """The lake that was named; else the run's saved copy; else the S3 of the environment; else the detached LocalStack.
 
-    Raises NoLake, StoreError.
+    Raises TargetError, also where there is none.
     """
     if folder is not None:
         if not folder.is_dir():
-            raise NoLake(f"{folder}: no such folder")
+            raise TargetError(f"{folder}: no such folder")
         return LakeReader.folder(folder)
     if endpoint_url is not None:
         return LakeReader.s3(endpoint_url)
@@ -38,7 +35,7 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
         return LakeReader.s3(named)
     if (server := localstack.status()) is not None:
         return LakeReader.s3(server.endpoint_url)
-    raise NoLake(
+    raise TargetError(
         f"{run_dir}: holds no lake/, and no LocalStack is up (it forgets everything when it stops). Run the scenario "
         "with --save-lake or --keep, or name the lake with --lake DIR or --endpoint-url URL"
     )

@@ -50,7 +50,7 @@ def wired_runs(
 ) -> Iterator[Wired]:
     """`runs` of them, one after the other. flush_s: when nodes flush.
 
-    Raises StoreError, LakeError, WorkerDied, OSError.
+    Raises TargetError, LakeError, WorkerDied, OSError.
     """
     farms = [farm.farm_id for farm in scenario.fleet.farms]
     with target.embedded(target.Options()) as store:  # it is emptied again and again: nobody's but ours
