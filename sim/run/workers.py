@@ -148,23 +148,24 @@ def run_all(
             for worker in list(busy):
                 if any(news := worker.listen(struck)):
                     progress(*news)
-                due = left.get(worker.plan.farm.farm_id)
-                if worker.future.done():
-                    busy.remove(worker)
-                    if worker.killed:
-                        worker.pool.shutdown(wait=False)
-                        crew[crew.index(worker)] = _Worker(context)
-                    if worker.died_of_it():
-                        struck.cells[cell(KILL)] += 1
-                        progress(-worker.made, -worker.delivered)
-                        waiting.append(worker.again())
-                        continue
-                    results.append(worker.future.result())
-                    if results[-1].error is not None:
-                        raise StoreGone(results[-1].error)
-                elif due and worker.made >= due[0] and not worker.killed:
-                    due.pop(0)
-                    worker.kill()
+                if not worker.future.done():
+                    due = left.get(worker.plan.farm.farm_id)
+                    if due and worker.made >= due[0] and not worker.killed:
+                        due.pop(0)
+                        worker.kill()
+                    continue
+                busy.remove(worker)
+                if worker.killed:
+                    worker.pool.shutdown(wait=False)
+                    crew[crew.index(worker)] = _Worker(context)
+                if worker.died_of_it():
+                    struck.cells[cell(KILL)] += 1
+                    progress(-worker.made, -worker.delivered)
+                    waiting.append(worker.again())
+                    continue
+                results.append(worker.future.result())
+                if results[-1].error is not None:
+                    raise StoreGone(results[-1].error)
             require_healthy()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
