@@ -205,12 +205,14 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help="of the tree; default: the commit path and all of sim/check")
     parser.add_argument("--count", type=int, default=60, help="how many mutants (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="draws them (default: 1)")
+    parser.add_argument("--only", default="", help="those with this in their name, which begins file:function:")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop behind the mutant during which they are over")
     args = parser.parse_args()
     checks = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "sim" / "check").glob("*.py"))
     files = args.files or [*(name for name in TESTS if name.startswith("pipeline/")), *checks]
     everything = [mutant for file in files for mutant in mutants(file, (ROOT / file).read_text())]
-    drawn = random.Random(args.seed).sample(everything, min(args.count, len(everything)))
+    everything = [mutant for mutant in everything if args.only in mutant.name]
+    drawn = random.Random(args.seed).sample(everything, args.count) if args.count < len(everything) else everything
     survivors = asked = 0
     until = time.monotonic() + 60 * args.minutes
     for name in BENEATH:

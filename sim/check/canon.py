@@ -42,13 +42,12 @@ def integers(column: pa.ChunkedArray | pa.Array) -> Ints:
 def float_bits(column: pa.ChunkedArray | pa.Array) -> Ints:
     """Bit patterns of float64 values, shape (rows,)."""
     array = one(column)
-    values = np.asarray(array.fill_null(0.0) if array.null_count else array)
+    values = np.asarray(array)  # null reads as NaN
     bits = values.view(np.int64)
     nan = np.isnan(values)
-    if array.null_count or nan.any():
+    if nan.any():
         bits = np.where(nan, NAN_BITS, bits)
-    if array.null_count:
-        bits = np.where(np.asarray(array.is_null()), NULL_BITS, bits)
+        bits[np.asarray(array.is_null())] = NULL_BITS
     return bits
 
 

@@ -38,7 +38,7 @@ def broken_rules(rows: Readings) -> Ints:
     def breaks(name: str, mask: Bools) -> None:
         rule[(rule < 0) & mask] = records.RULES.index(name)
 
-    t, recorded = rows.timestamp, np.maximum(rows.recorded_at, -(1 << 62))  # no difference can overflow
+    t, recorded = rows.timestamp, np.maximum(rows.recorded_at, -(1 << 62))  # with a time in range none overflows
     channel = rows.channels
     power, rated = channel["power_output"], rows.rated_power
     breaks("type", rows.misfit)
@@ -47,7 +47,6 @@ def broken_rules(rows: Readings) -> Ints:
         breaks("null", np.isnan(values))
     breaks("identity", ~rows.own_turbine)
     breaks("time.range", (t < records.TIME_MIN_US) | (t >= records.TIME_MAX_US))
-    t = np.clip(t, records.TIME_MIN_US, records.TIME_MAX_US)
     breaks("time.future", t - recorded > records.FUTURE_TOLERANCE_US)
     breaks("time.stale", recorded - t > records.STALE_AFTER_US)
     breaks("state", ~np.asarray(pc.is_in(rows.status, pa.array(records.STATES))))
@@ -71,10 +70,12 @@ def _stuck(rows: Readings, sound: Ints) -> Bools:
     """Rows in or behind the tenth place of a long enough series of one value, which a rejected row ends. Looks only at
     the long series."""
     stuck = np.zeros(len(rows.owner), dtype=bool)
+    if len(sound) < records.STUCK_ROWS:
+        return stuck
     owner, time = rows.owner[sound], rows.timestamp[sound]
     parted = (owner[1:] != owner[:-1]) | (sound[1:] - sound[:-1] > 1)
     for limits in records.CHANNELS:
-        if not limits.stuck or len(sound) == 0:
+        if not limits.stuck:
             continue
         value = rows.channels[limits.name][sound]
         edges = np.flatnonzero((value[1:] != value[:-1]) | parted) + 1

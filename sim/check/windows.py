@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.records import MEASURES
-from sim.check.canon import NULL, Bools, Floats, Ints, Places, codes, integers, one
+from sim.check.canon import FOREIGN, NULL, Bools, Floats, Ints, Places, codes, integers, one
 from sim.check.expect import HOUR_US, SECOND_US, Expectation, asset_numbers
 
 TOLERANCE: Final = 1e-9
@@ -68,14 +68,14 @@ def expect_windows(expected: Expectation) -> Windows:
     for name in MEASURES:
         mean = total(channel[name]) / count
         measures[name] = mean
-        measures[name + "_min"] = np.minimum.reduceat(channel[name], edges) if len(edges) else mean
-        measures[name + "_max"] = np.maximum.reduceat(channel[name], edges) if len(edges) else mean
+        measures[name + "_min"] = np.minimum.reduceat(channel[name], edges)
+        measures[name + "_max"] = np.maximum.reduceat(channel[name], edges)
         measures[name + "_std"] = np.sqrt(total((channel[name] - mean[window]) ** 2) / count)
     promise = _promise(expected, owner, channel["wind_speed"])
     promised = total(promise)
     with np.errstate(invalid="ignore", divide="ignore"):
         efficiency = np.where(promised > 0, total(np.maximum(channel["power_output"], 0.0)) / promised, np.nan)
-    running = np.asarray(pc.equal(expected.readings.status.take(pa.array(rows)), "running").fill_null(False))
+    running = np.asarray(pc.equal(expected.readings.status.take(pa.array(rows)), "running"))
     flags = _anomalies(expected, owner, channel, promise, running, total)
     kinds = sum((np.where(count > 0, 1 << i, 0) for i, count in enumerate(flags)), np.zeros(len(edges), dtype=np.int64))
     return Windows(
@@ -123,7 +123,7 @@ def _anomalies(
             channel["gearbox_temperature"] > records.GEARBOX_ALARM,
             channel["rotor_rpm"] > records.OVERSPEED * rated_rpm,
         ]
-        promising = running & (promise > 0) & (promise >= records.PROMISE_FLOOR * rated)
+        promising = running & (promise >= records.PROMISE_FLOOR * rated)
     power = total(np.where(promising, channel["power_output"], 0.0))
     low = power < records.UNDERPERFORMANCE * total(np.where(promising, promise, 0.0))
     return [*(total(alarm.astype(float)) for alarm in alarms), np.where(low, total(promising.astype(float)), 0.0)]
@@ -168,13 +168,13 @@ def _days(column: pa.ChunkedArray) -> Ints:
 
 
 def _kind_bits(kinds: pa.ListArray) -> Ints:
-    """Bit mask of the kinds each list names; -1 for a null, an unknown kind or a list out of order."""
+    """Bit mask of the kinds each list names; `FOREIGN` for a null, an unknown kind or a list out of order."""
     place = codes(kinds.flatten(), pa.array(records.ANOMALIES))
     row = np.asarray(pc.list_parent_indices(kinds))
     bits = np.zeros(len(kinds), dtype=np.int64)
     np.add.at(bits, row, 1 << np.maximum(place, 0))
     disordered = (row[1:] == row[:-1]) & (place[1:] <= place[:-1])
-    bits[row[1:][disordered]] = -1
-    bits[row[place < 0]] = -1
-    bits[np.asarray(kinds.is_null())] = -1
+    bits[row[1:][disordered]] = FOREIGN
+    bits[row[place < 0]] = FOREIGN
+    bits[np.asarray(kinds.is_null())] = FOREIGN
     return bits

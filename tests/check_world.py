@@ -1,0 +1,45 @@
+"""What the oracle's parts are tested on: nodes and their rows, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.records import CHANNEL_NAMES
+from sim.check.expect import Expectation, expect
+from sim.check.nodes import NODE_ROWS, Node
+
+SECOND = 1_000_000
+START = 1_705_276_800 * SECOND  # 2024-01-15T00:00:00Z
+ASSET = {"rated_power": 3.0, "rated_rpm": 12.0, "power_curve": [(3.0, 0.0), (8.0, 1.0), (12.0, 3.0), (25.0, 3.0)]}
+
+Row = dict[str, Any]
+
+
+def node(turbine: str = "A-001", **changes: Any) -> Node:
+    """A node with a flush and a window of a minute; `changes` are of its fields."""
+    ids = {"job_id": "j-1", "execution_id": "e-1", "node_id": f"n-{turbine}"}
+    cells: Row = {"turbine": turbine, "farm": turbine[0], "ids": ids, "labels": {"region": "us-east-1"}}
+    cells |= {"asset": ASSET, "privacy_key": "00ff", "flush_every_s": 60, "window_s": 60, "database": f"{turbine}.db"}
+    return Node(**cells | changes)
+
+
+def good(number: int, turbine: str = "A-001", **changes: Any) -> Row:
+    """Row `number`, ten seconds after the one before, that breaks no rule and alarms nobody; no channel is stuck."""
+    time = START + 10 * SECOND * (number - 1)
+    row: Row = {"id": number, "timestamp": time, "recorded_at": time, "turbine_id": turbine, "status": "running"}
+    wave = number % 8 / 8
+    row |= dict.fromkeys(CHANNEL_NAMES, 9.0 + wave) | {"power_output": 1.25, "vibration_level": 2.0 + wave}
+    return row | {"misfit": False} | changes
+
+
+def table(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=NODE_ROWS)
+
+
+def expected(*series: Sequence[Row], nodes: Sequence[Node] = ()) -> Expectation:
+    """What the oracle expects of nodes A-001, A-002 .., or of those given, with a series of rows each."""
+    fleet = nodes or [node(f"A-{i:03}") for i in range(1, len(series) + 1)]
+    return expect(list(fleet), [table(rows) for rows in series])
