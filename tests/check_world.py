@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.records import CHANNEL_NAMES
 from sim.check.expect import Expectation, expect
+from sim.check.keys import bucket_of
+from sim.check.lake import ObjectRef
 from sim.check.nodes import NODE_ROWS, Node
+from sim.check.objects import STAGE_SCHEMAS, StageRows, read_stage
 
 SECOND = 1_000_000
 START = 1_705_276_800 * SECOND  # 2024-01-15T00:00:00Z
@@ -43,3 +48,29 @@ def expected(*series: Sequence[Row], nodes: Sequence[Node] = ()) -> Expectation:
     """What the oracle expects of nodes A-001, A-002 .., or of those given, with a series of rows each."""
     fleet = nodes or [node(f"A-{i:03}") for i in range(1, len(series) + 1)]
     return expect(list(fleet), [table(rows) for rows in series])
+
+
+class Memory:
+    """Objects that are there by `<bucket>/<key>`; None for one that is gone."""
+
+    def __init__(self, objects: Mapping[str, bytes | None]) -> None:
+        self._objects = objects
+
+    def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
+        yield from (self._objects[ref.name] for ref in refs)
+
+
+def parquet(rows: Sequence[Row], schema: pa.Schema) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink)
+    return sink.getvalue()
+
+
+def stage_rows(stage: str, objects: Mapping[str, Sequence[Row] | bytes | None]) -> StageRows:
+    """A stage of the lake that holds these objects, by key: their rows, or what else they consist of."""
+    bucket = bucket_of(stage)
+    contents = {
+        f"{bucket}/{key}": rows if rows is None or isinstance(rows, bytes) else parquet(rows, STAGE_SCHEMAS[stage])
+        for key, rows in objects.items()
+    }
+    return read_stage(Memory(contents), stage, [ObjectRef(bucket, key, 0) for key in objects], [])

@@ -11,9 +11,9 @@ fork of this process, which has imported what windfleet stands on and nothing of
 the files run unchanged. What survives is printed with file, line and both versions, the last line counts, and the exit
 code is 1 when anything survived.
 
-Not covered: two changes at a time, annotations, texts of messages, and what only a real store shows (tests that start
-one are left out). A survivor may be no fault: an equivalent spelling, a bound that is never met. Reasons of those that
-are known are in KNOWN: `file:function: change`.
+Not covered: two changes at a time, annotations, texts of messages, the `strict` of a zip, and what only a real store
+shows (tests that start one are left out). A survivor may be no fault: an equivalent spelling, a bound that is never
+met. Reasons of those that are known are in KNOWN: `file:function: change`.
 """
 
 from __future__ import annotations
@@ -102,8 +102,10 @@ def _walk(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _fixed(node: ast.AST) -> Iterator[ast.AST]:
-    """Annotations and decorators."""
+    """Annotations, decorators and the `strict` of a zip."""
     parts = [getattr(node, "annotation", None), getattr(node, "returns", None), *getattr(node, "decorator_list", ())]
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        parts.append(node.value)
     for part in parts:
         if part is not None:
             yield from ast.walk(part)

@@ -203,6 +203,7 @@ def wrong(row: int, **cells: object) -> list[tuple[int, str]]:
         (0, "anomaly_kinds", ["vibration"]),
         (0, "anomaly_kinds", ["vibration", "overspeed", "sadness"]),
         (0, "anomaly_kinds", ["vibration", None, "overspeed"]),
+        (0, "anomaly_kinds", ["sadness", "overspeed"]),
         (0, "anomaly_kinds", ["generator_heat", "overspeed"]),
         (0, "anomaly_kinds", ["vibration", "gearbox_heat", "gearbox_heat"]),  # would add up
         (2, "anomaly_kinds", []),

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
-from sim.check.canon import Bools, Ints, codes, float_bits, integers, plain_json
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, plain_json
 from sim.check.expect import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.keys import BatchKey, bucket_of
@@ -39,7 +39,8 @@ def compare_rows(
     report = _Report(stage, expected, lake, findings)
     belongs = expected.belongs(stage)
     place = expected.places.find(whose.owner, integers(lake.table.column("id")))
-    predicted = (place >= 0) & (belongs[place] if len(belongs) else False)
+    predicted = place >= 0
+    predicted[predicted] = belongs[place[predicted]]
     found = np.flatnonzero(predicted)
     at = place[found]
     wrong = _differences(stage, expected, lake, found, at)
@@ -78,12 +79,12 @@ def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
 
 def _in_place(expected: Expectation, lake: StageRows, owner: Ints, found: Ints, at: Ints) -> Bools:
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    nowhere = (-1, -1, -1, 0)
+    nowhere = (FOREIGN,) * 4
     said = [
-        (index.get(o.place.turbine, -1), o.place.first, o.place.last, o.place.hour) if o.place else nowhere
+        (index.get(o.place.turbine, FOREIGN), o.place.first, o.place.last, o.place.hour) if o.place else nowhere
         for o in lake.objects
     ]
-    key = np.array([*said, nowhere], dtype=np.int64)[lake.object[found]]
+    key = np.array(said, dtype=np.int64).reshape(-1, 4)[lake.object[found]]
     batch, batches = expected.batch[at], expected.batches
     right = np.stack([owner, batches.first[batch], batches.last[batch], expected.hour[at]], axis=1)
     in_place: Bools = (key == right).all(axis=1)
@@ -220,6 +221,8 @@ class _Report:
 
     def hours_of_strangers(self, rows: Ints, place: Ints) -> Ints:
         """The hour under which an unexpected row is counted: its own if the node has it, else its key's."""
-        keyed = np.array([o.place.hour if o.place else 0 for o in self.lake.objects] + [0], dtype=np.int64)
-        own = self.expected.hour[place[rows]] if len(self.expected.id) else place[rows]
-        return np.where(place[rows] >= 0, own, keyed[self.lake.object[rows]])
+        hours: Ints = np.array([o.place.hour if o.place else 0 for o in self.lake.objects], dtype=np.int64)
+        hours = hours[self.lake.object[rows]]
+        own = place[rows] >= 0
+        hours[own] = self.expected.hour[place[rows][own]]
+        return hours

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sim.check.canon import Bools, Ints, integers
+from sim.check.canon import FOREIGN, Bools, Ints, integers
 from sim.check.expect import HOUR_US, Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.objects import StageRows
@@ -74,16 +74,17 @@ def compare_windows(
 def _in_place(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Bools:
     """Whether the key names the window's turbine, the hour it starts in, and a batch of that turbine."""
     b = expected.batches
-    batches = set(zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True))
-    index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    named, hour = [], []
-    for item in lake.objects:
-        key = item.place
-        turbine = index.get(key.turbine, -1) if key else -1
-        named.append(turbine if key and (turbine, key.first, key.last) in batches else -1)
-        hour.append(key.hour if key else 0)
-    of = lake.object[rows]
-    in_place: Bools = (np.array([*named, -1])[of] == owner) & (np.array([*hour, 0])[of] == start // HOUR_US)
+    batches = {
+        (expected.nodes[i].turbine, first, last): i
+        for i, first, last in zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
+    }
+    nowhere = (FOREIGN,) * 2
+    said = [
+        (batches.get((o.place.turbine, o.place.first, o.place.last), FOREIGN), o.place.hour) if o.place else nowhere
+        for o in lake.objects
+    ]
+    key = np.array(said, dtype=np.int64).reshape(-1, 2)[lake.object[rows]]
+    in_place: Bools = (key == np.stack([owner, start // HOUR_US], axis=1)).all(axis=1)
     return in_place
 
 
