@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.records import CHANNEL_NAMES
+from pipeline.records import ANOMALIES, CHANNEL_NAMES
 from sim.check.expect import Expectation, expect
 from sim.check.keys import bucket_of
 from sim.check.lake import ObjectRef
 from sim.check.nodes import NODE_ROWS, Node
 from sim.check.objects import STAGE_SCHEMAS, StageRows, read_stage
+from sim.check.windows import expect_windows
 
 SECOND = 1_000_000
 START = 1_705_276_800 * SECOND  # 2024-01-15T00:00:00Z
@@ -74,3 +76,19 @@ def stage_rows(stage: str, objects: Mapping[str, Sequence[Row] | bytes | None]) 
         for key, rows in objects.items()
     }
     return read_stage(Memory(contents), stage, [ObjectRef(bucket, key, 0) for key in objects], [])
+
+
+def window_rows(plan: Expectation) -> list[Row]:
+    """What the aggregated stage must hold of each expected window, in its only revision."""
+    windows = expect_windows(plan)
+    rows = []
+    for i, (owner, start) in enumerate(zip(windows.owner.tolist(), windows.start.tolist(), strict=True)):
+        named = plan.nodes[owner]
+        row: Row = {"turbine_id": named.turbine, "farm_id": named.farm, "date": start // (86_400 * SECOND)}
+        row |= {"window_start": start, "window_end": windows.end[i].item(), "rows": windows.rows[i].item()}
+        row |= {name: values[i].item() for name, values in windows.measures.items()}
+        efficiency, mask = windows.efficiency[i].item(), windows.kinds[i].item()
+        row |= {"efficiency": None if math.isnan(efficiency) else efficiency, "revision": 0}
+        row |= {"anomaly_kinds": [kind for at, kind in enumerate(ANOMALIES) if mask >> at & 1]}
+        rows.append(row | {"anomaly_count": windows.anomalies[i].item()})
+    return rows

@@ -1,0 +1,283 @@
+"""Windows in the lake against the recomputed ones: a small lake, spoilt in one place, and all that is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from check_world import START, Row, expected, good, parquet, stage_rows, window_rows
+
+from pipeline.records import AGGREGATED
+from sim.check.compare_windows import compare_windows
+from sim.check.findings import Finding, Findings
+from sim.check.owners import owners
+from sim.check.tally import FATES, Tally
+from sim.check.windows import expect_windows
+
+Objects = dict[str, list[Row] | bytes]
+
+PLAN = expected([good(i) for i in range(358, 375)], [good(i, "A-002") for i in (1, 2, 7)])  # minutes 59 to 62; 0 and 1
+WINDOWS = expect_windows(PLAN)
+SHARE = {"A-001": 0, "A-002": 0, "A-003": 1}
+FOLDER = "aggregated/year=2024/month=01/day=15/hour="
+A, B, C = f"{FOLDER}00/A-001-361-366.parquet", f"{FOLDER}01/A-001-373-374.parquet", f"{FOLDER}00/A-002-1-2.parquet"
+FIRST_TRY = f"{FOLDER}01/A-001-361-366.parquet"
+HOUR = 473_688
+MINUTE_US = 60_000_000
+
+
+def right() -> Objects:
+    """Of A-001 the window of 00:59, and those of 01:00 (a second revision), 01:01 and 01:02, of A-002 two."""
+    first, second, third, fourth, *others = window_rows(PLAN)
+    return {
+        A: [first],
+        FIRST_TRY: [second | {"rows": 3, "power_output": 1.0}],
+        B: [second | {"revision": 1}, third, fourth],
+        C: others,
+    }
+
+
+def row(at: int, **cells: object) -> Row:
+    return window_rows(PLAN)[at] | cells
+
+
+@dataclass(frozen=True)
+class Case:
+    """`says`: (kind, turbine, minute of the day, key, detail) of all findings; `counts`: fate -> hour -> windows,
+    beside what is expected; `wrong`: how many windows are."""
+
+    name: str
+    change: Callable[[Objects], object]
+    says: list[tuple[str, str, int, str, str]] = field(default_factory=list)
+    counts: dict[str, dict[int, int]] = field(default_factory=dict)
+    wrong: int = 0
+    blamed: tuple[str, ...] = ()
+    revised: int = 1
+
+
+def put(key: str, *rows: Row) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({key: list(rows)})
+
+
+def add(key: str, *rows: Row) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({key: [*objects.get(key, []), *rows]})
+
+
+def drop(*names: str) -> Callable[[Objects], object]:
+    return lambda objects: [objects.pop(name) for name in names]
+
+
+def move(key: str, to: str) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({to: objects.pop(key)})
+
+
+def both(*changes: Callable[[Objects], object]) -> Callable[[Objects], object]:
+    return lambda objects: [change(objects) for change in changes]
+
+
+def cell(key: str, at: int, **cells: object) -> Callable[[Objects], object]:
+    return lambda objects: objects[key][at].update(cells)
+
+
+NO_HOUR = "its key names another hour, turbine or batch"
+NO_ROWS = "no valid row of the node falls into this window"
+OTHER_HOUR, OTHER_BATCH = A.replace("hour=00", "hour=02"), A.replace("361-366", "361-367")
+OTHER_NODE, NO_NODE, NO_KEY = (
+    A.replace("A-001-361-366", "A-002-7-7"),
+    A.replace("A-001", "B-001"),
+    "aggregated/x.parquet",
+)
+
+CASES = [
+    Case("nothing", lambda objects: None),
+    Case(
+        "the objects in another order, and the rows",
+        lambda objects: [objects.update({key: objects.pop(key)[::-1]}) for key in (C, B, FIRST_TRY, A)],
+    ),
+    Case("of another share", put(A.replace("A-001", "A-003"), row(0, turbine_id="A-003", window_start=START))),
+    # missing
+    Case(
+        "missing, of both nodes",
+        both(drop(C), put(B, row(1, revision=1), row(3))),
+        [
+            ("missing", "A-001", 61, "", "6 valid rows, no window"),
+            ("missing", "A-002", 0, "", "2 valid rows, no window"),
+            ("missing", "A-002", 1, "", "1 valid rows, no window"),
+        ],
+        {"lost": {HOUR: 2, HOUR + 1: 1}},
+        3,
+    ),
+    Case(
+        "what an unreadable object held is lost, but nobody's finding here",
+        both(lambda objects: objects.update({B: b"hello"}), drop(A)),
+        [
+            ("missing", "A-001", 59, "", "3 valid rows, no window"),
+            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 3 rows of 6"),
+        ],
+        {"lost": {HOUR: 1, HOUR + 1: 2}, "altered": {HOUR + 1: 1}},
+        4,
+        revised=0,
+    ),
+    Case("an unreadable object of no known form", lambda objects: objects.update({NO_KEY: b"hello"})),
+    # twice
+    Case(
+        "a revision twice in its object",
+        add(B, row(2)),
+        [("duplicated", "A-001", 61, B, f"revision 0 is in {B} already")],
+        {"duplicated": {HOUR + 1: 1}},
+        1,
+        (B,),
+    ),
+    Case(
+        "a revision in another object, listed before: the row is the one in its place",
+        both(add(A, row(1, revision=1)), lambda objects: objects.update({B: objects.pop(B)})),
+        [("duplicated", "A-001", 60, A, f"revision 1 is in {B} already")],
+        {"duplicated": {HOUR + 1: 1}},
+        1,
+        (A, B),
+    ),
+    # misplaced
+    *(
+        Case(
+            f"moved to {to.rsplit('/', 1)[-1]}, {to.split('/')[-2]}",
+            move(A, to),
+            [("misplaced", "A-001", 59, to, NO_HOUR)],
+            {"misplaced": {HOUR: 1}},
+            1,
+            (to,),
+        )
+        for to in (OTHER_HOUR, OTHER_BATCH, OTHER_NODE, NO_NODE, NO_KEY)
+    ),
+    Case(
+        "both revisions moved",
+        both(move(FIRST_TRY, FIRST_TRY.replace("hour=01", "hour=02")), move(B, B.replace("374", "375"))),
+        [
+            ("misplaced", "A-001", 60, FIRST_TRY.replace("hour=01", "hour=02"), NO_HOUR),
+            *(("misplaced", "A-001", minute, B.replace("374", "375"), NO_HOUR) for minute in (60, 61, 62)),
+        ],
+        {"misplaced": {HOUR + 1: 4}},
+        3,
+        (FIRST_TRY.replace("hour=01", "hour=02"), B.replace("374", "375")),
+    ),
+    # revisions
+    Case(
+        "the first revision gone",
+        drop(FIRST_TRY),
+        [("revision-gap", "A-001", 60, B, "1 revisions, the latest is 1")],
+        wrong=1,
+    ),
+    Case(
+        "a revision skipped",
+        cell(B, 0, revision=2),
+        [("revision-gap", "A-001", 60, B, "2 revisions, the latest is 2")],
+        wrong=1,
+    ),
+    Case(
+        "a gap in the middle is none at the end",
+        add(B, row(2, revision=1), row(0, turbine_id="A-001", revision=1)),
+        [("misplaced", "A-001", 59, B, NO_HOUR)],
+        {"misplaced": {HOUR: 1}},
+        1,
+        (B,),
+        revised=3,
+    ),
+    Case(
+        "the latest revision gone",
+        put(B, row(2), row(3)),
+        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 3 rows of 6")],
+        {"altered": {HOUR + 1: 1}},
+        1,
+        revised=0,
+    ),
+    # wrong
+    Case(
+        "a value",
+        cell(B, 1, power_output=2.5),
+        [("wrong", "A-001", 61, B, "power_output is 2.5, recomputed 1.25; columns that differ: power_output")],
+        {"altered": {HOUR + 1: 1}},
+        1,
+    ),
+    Case(
+        "a count",
+        cell(C, 0, rows=3, power_output=2.5),
+        [("wrong", "A-002", 0, C, "rows is 3; columns that differ: rows, power_output")],
+        {"altered": {HOUR: 1}},
+        1,
+    ),
+    Case(
+        "the first revision may say anything",
+        cell(FIRST_TRY, 0, rows=99, farm_id=None),
+    ),
+    Case(
+        "what a schema lacks is altered, but nobody's finding here",
+        both(
+            lambda objects: objects.update({A: parquet(objects[A], AGGREGATED.remove(1))}),
+            cell(C, 0, farm_id="B"),
+        ),
+        [("wrong", "A-002", 0, C, "farm_id is B; columns that differ: farm_id")],
+        {"altered": {HOUR: 2}},
+        2,
+    ),
+    # unexpected
+    Case(
+        "of no rows, in two revisions",
+        both(
+            add(B, *(row(2, window_start=START + 70 * MINUTE_US, revision=i) for i in (0, 1))),
+            add(C, row(4, window_start=START + 70 * MINUTE_US)),
+        ),
+        [
+            *[("unexpected", "A-001", 70, B, NO_ROWS)] * 2,
+            ("unexpected", "A-002", 70, C, NO_ROWS),
+        ],
+        {"unexpected": {HOUR + 1: 3}},
+        2,
+        (B, C),
+    ),
+]  # fmt: skip
+
+
+def compared(objects: Mapping[str, list[Row] | bytes], plan=PLAN) -> tuple[tuple[int, int, set[str]], Findings, Tally]:
+    lake, findings, tally = stage_rows("aggregated", objects), Findings(), Tally()
+    whose = owners(lake, plan, 0, SHARE)
+    return compare_windows(plan, expect_windows(plan), lake, whose, tally, findings), findings, tally
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_said(case: Case) -> None:
+    objects = right()
+    case.change(objects)
+    (wrong, revised, blamed), findings, tally = compared(objects)
+    bucket = "expanso-databricks-aggregated"
+    said = [
+        Finding(
+            f"window.{kind}",
+            "aggregated",
+            "A",
+            turbine,
+            f"2024-01-15T{minute // 60:02}:00:00Z",
+            key and f"{bucket}/{key}",
+            1,
+            f"window 2024-01-15T{minute // 60:02}:{minute % 60:02}:00Z: {detail}",
+        )
+        for kind, turbine, minute, key, detail in case.says
+    ]
+    assert sorted(findings.kept, key=str) == sorted(said, key=str)
+    assert tally.cells.keys() == {("aggregated", hour) for hour in (HOUR, HOUR + 1)}
+    assert {fate: {hour: cell[fate] for (_, hour), cell in tally.cells.items() if cell[fate]} for fate in FATES} == {
+        fate: {} for fate in FATES
+    } | {"expected": {HOUR: 3, HOUR + 1: 3}} | case.counts
+    assert (wrong, revised, blamed) == (case.wrong, case.revised, {f"{bucket}/{key}" for key in case.blamed})
+
+
+def test_without_objects_all_windows_are_missing() -> None:
+    (wrong, revised, blamed), findings, tally = compared({})
+    assert (wrong, revised, blamed, findings.counts) == (6, 0, set(), {"window.missing": 6})
+    assert tally.total("lost", ("aggregated",)) == 6
+
+
+def test_of_nodes_without_rows_no_windows_are_expected() -> None:
+    plan = expected([], [])
+    (wrong, revised, blamed), findings, _ = compared({C: [row(4)]}, plan)
+    assert (wrong, revised, len(blamed), findings.counts) == (1, 0, 1, {"window.unexpected": 1})
+    assert compared({}, plan)[0] == (0, 0, set())
