@@ -126,15 +126,9 @@ def asset_numbers(nodes: list[Node], name: str) -> Floats:
 def late(expected: Expectation) -> int:
     """Valid rows whose event time is older than that of an earlier valid row of the same node."""
     valid = np.flatnonzero(expected.rule < 0)
-    if len(valid) == 0:
-        return 0
-    owner, time = expected.owner[valid], expected.cells["timestamp"][valid]
-    span = int(time.max() - time.min()) + 1
-    lifted = (time - time.min()) + owner * span  # later owners lie above all earlier ones: one running maximum does
-    if span * (len(expected.nodes) + 1) >= 1 << 62:
-        ordered = [np.maximum.accumulate(time[owner == i]) > time[owner == i] for i in np.unique(owner)]
-        return int(sum(part.sum() for part in ordered))
-    return int((np.maximum.accumulate(lifted) > lifted).sum())
+    time = expected.cells["timestamp"][valid]
+    others = np.searchsorted(expected.owner[valid], np.arange(1, len(expected.nodes)))
+    return sum(int((np.maximum.accumulate(part) > part).sum()) for part in np.split(time, others))
 
 
 def _pseudonym(key: str, value: str | None) -> str | None:
@@ -171,15 +165,10 @@ def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) ->
     cut[timed[1:][slot[1:] != slot[:-1]]] = True
     first_timed = np.unique(np.cumsum(new_file)[timed], return_index=True)[1]
     cut[timed[first_timed]] = True  # rows before a file's first recording time are a batch of their own
-    for start, end in _long_runs(cut):
-        cut[start:end:MAX_BATCH_ROWS] = True
+    place = np.arange(len(cut))
+    place -= np.maximum.accumulate(np.where(cut, place, 0))
+    cut |= place % MAX_BATCH_ROWS == 0
     starts = np.flatnonzero(cut)
     ends = np.append(starts[1:], len(owner))[: len(starts)]
     hour = _hours(np.full(len(starts), NULL), recorded_at[starts])
     return np.cumsum(cut) - 1, Batches(owner[starts], number[starts], number[ends - 1], starts, ends, hour)
-
-
-def _long_runs(cut: Bools) -> list[tuple[int, int]]:
-    edges = np.append(np.flatnonzero(cut), len(cut))
-    long = np.flatnonzero(np.diff(edges) > MAX_BATCH_ROWS)
-    return [(int(edges[i]), int(edges[i + 1])) for i in long]
