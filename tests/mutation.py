@@ -55,7 +55,6 @@ TESTS = {
 KNOWN = {
     "pipeline/partition.py:hours: 0 -> 1": "stands for 1970's first hour, in which any moment would do",
     "sim/check/share.py:ShareVerdict: 0 -> 1": "a default that every judged share sets",
-    "sim/check/compare.py:_in_place: 1 -> 2": "-1 stands for nowhere: any number that is no id would do",
 }
 _EACH_OTHER: tuple[tuple[type[ast.AST], type[ast.AST]], ...] = (
     *((ast.Add, ast.Sub), (ast.Mult, ast.FloorDiv), (ast.BitAnd, ast.BitOr), (ast.And, ast.Or)),

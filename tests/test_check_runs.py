@@ -19,8 +19,7 @@ from pipeline import records
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import SystemClock
-from sim.check import Finding, LakeError, LakeReader, judge
-from sim.check.findings import KEPT, Findings, hour_text
+from sim.check import LakeError, LakeReader, judge
 from sim.check.nodes import NodeFile, read_rows
 from sim.run.folder import FolderStore, make
 
@@ -196,31 +195,6 @@ def test_completeness_adds_up_to_the_figures(made):
         extra = 1 if stage == "aggregated" else 0  # one window has two revisions
         assert sum(int(cell["actual"]) for cell in cells) + extra == rows
     assert sum(int(cell["lost"]) for cell in verdict.completeness) == verdict.figures["rows.lost"] > 0
-
-
-@pytest.mark.parametrize(
-    ("hour", "text"),
-    [
-        (473352, "2024-01-01T00:00:00Z"),
-        (-(2**63) // 3_600_000_000, "0001-01-01T00:00:00Z"),
-        (2**63 // 3_600_000_000, "9999-12-31T23:00:00Z"),
-    ],
-)
-def test_an_hour_beyond_all_calendars_is_told_as_the_nearest(hour, text):
-    assert hour_text(hour) == text
-
-
-def test_a_flood_of_findings_does_not_hide_a_rare_one():
-    part, findings = Findings(), Findings()
-    for i in range(KEPT * 2):
-        part.add(Finding("lost", turbine=f"{i:05}"))
-    part.add(Finding("altered"))
-    findings.merge(part)
-    findings.merge(part)
-    kept = findings.bounded()
-    assert findings.counts == {"lost": KEPT * 4, "altered": 2}
-    assert len(kept) == KEPT
-    assert [f.kind for f in kept].count("altered") == 2
 
 
 def test_the_oracle_reads_the_lake_on_s3(clean_lake, made):

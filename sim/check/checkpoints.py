@@ -47,8 +47,10 @@ def _problem(content: bytes | None, last: int, right: dict[str, Any]) -> list[tu
         return [("missing", f"the node has rows up to id {last}")] if last else []
     try:
         document = json.loads(content)
-        cursor = int(document["last_id"])
+        cursor = document["last_id"]
     except (ValueError, TypeError, KeyError):
+        cursor = None
+    if type(cursor) is not int:
         return [("unreadable", "not a JSON object with a last_id")]
     if cursor != last:
         return [("ahead" if cursor > last else "behind", f"last_id is {cursor}, the node's last row is {last}")]

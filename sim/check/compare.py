@@ -84,7 +84,7 @@ def _in_place(expected: Expectation, lake: StageRows, owner: Ints, found: Ints, 
         (index.get(o.place.turbine, FOREIGN), o.place.first, o.place.last, o.place.hour) if o.place else nowhere
         for o in lake.objects
     ]
-    key = np.array(said, dtype=np.int64).reshape(-1, 4)[lake.object[found]]
+    key = np.array(said, dtype=np.int64).reshape(len(said), 4)[lake.object[found]]
     batch, batches = expected.batch[at], expected.batches
     right = np.stack([owner, batches.first[batch], batches.last[batch], expected.hour[at]], axis=1)
     in_place: Bools = (key == right).all(axis=1)

@@ -83,7 +83,7 @@ def _in_place(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, s
         (batches.get((o.place.turbine, o.place.first, o.place.last), FOREIGN), o.place.hour) if o.place else nowhere
         for o in lake.objects
     ]
-    key = np.array(said, dtype=np.int64).reshape(-1, 2)[lake.object[rows]]
+    key = np.array(said, dtype=np.int64).reshape(len(said), 2)[lake.object[rows]]
     in_place: Bools = (key == np.stack([owner, start // HOUR_US], axis=1)).all(axis=1)
     return in_place
 
