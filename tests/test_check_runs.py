@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import lakebuilder
@@ -19,7 +17,7 @@ from pipeline import records
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, run
 from pipeline.ports import SystemClock
-from sim.check import LakeError, LakeReader, judge
+from sim.check import LakeReader, judge
 from sim.check.nodes import NodeFile, read_rows
 from sim.run.folder import FolderStore, make
 
@@ -179,14 +177,6 @@ def test_unreadable_truth_is_an_error_and_not_a_pass(made):
     assert "faults.parquet" in verdict.errors[0]
 
 
-def test_saved_lake_is_the_lake(made):
-    lake = LakeReader.folder(made / "lake")
-    assert lake.save(made / "copy") == len(lakebuilder.build())
-    assert LakeReader.folder(made / "copy").objects() == lake.objects()
-    with pytest.raises(LakeError, match="none of the buckets"):
-        LakeReader.folder(made / "nodes").save(made / "other")
-
-
 def test_completeness_adds_up_to_the_figures(made):
     next((made / "lake").glob("expanso-databricks-validated/validated/year*/**/B-001-*.parquet")).unlink()
     verdict = judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1)
@@ -215,29 +205,3 @@ def test_the_oracle_reads_the_lake_on_s3(clean_lake, made):
     assert here == there
     assert there.status == "pass"
     assert json.dumps(there.completeness)  # plain types only
-
-
-@pytest.mark.parametrize(("given", "signs_as"), [(None, "test"), ("mine", "mine")])
-def test_on_loopback_the_oracle_signs_with_the_keys_it_is_given(monkeypatch, given, signs_as):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-        if given:
-            monkeypatch.setenv(name, given)
-    signed: list[str] = []
-
-    class Refuses(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            signed.append(self.headers["Authorization"])
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(LakeError, match="cannot list bucket"):
-            LakeReader.s3(f"http://127.0.0.1:{server.server_port}").objects()
-        server.shutdown()
-    assert [f"Credential={signs_as}/" in header for header in signed] == [True]

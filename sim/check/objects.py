@@ -90,7 +90,8 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
         try:
             file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=names)
         except KeyError:  # lacks one of these columns
-            file = pq.ParquetFile(pa.BufferReader(content))
+            there = pq.read_schema(pa.BufferReader(content)).names
+            file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=[name for name in names if name in there])
         table = file.read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         item.problem = f"not a readable Parquet file of {len(content)} bytes: {str(error).splitlines()[0]}"
