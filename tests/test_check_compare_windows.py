@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from check_world import START, Row, expected, good, parquet, stage_rows, window_rows
+from check_world import START, Row, expected, good, node, parquet, stage_rows, window_rows
 
 from pipeline.records import AGGREGATED
 from sim.check.compare_windows import compare_windows
@@ -17,8 +17,10 @@ from sim.check.windows import expect_windows
 
 Objects = dict[str, list[Row] | bytes]
 
-PLAN = expected([good(i) for i in range(358, 375)], [good(i, "A-002") for i in (1, 2, 7)])  # minutes 59 to 62; 0 and 1
+NODES = [node("A-001"), node("A-002", farm="B")]  # of minutes 59 to 62; of 0 and 1
+PLAN = expected([good(i) for i in range(358, 375)], [good(i, "A-002") for i in (1, 2, 7)], nodes=NODES)
 WINDOWS = expect_windows(PLAN)
+FARMS = {"A-001": "A", "A-002": "B"}
 SHARE = {"A-001": 0, "A-002": 0, "A-003": 1}
 FOLDER = "aggregated/year=2024/month=01/day=15/hour="
 A, B, C = f"{FOLDER}00/A-001-361-366.parquet", f"{FOLDER}01/A-001-373-374.parquet", f"{FOLDER}00/A-002-1-2.parquet"
@@ -137,6 +139,14 @@ CASES = [
         1,
         (A, B),
     ),
+    Case(
+        "a window in an object of another batch too",
+        put(A.replace("361-366", "367-372"), row(0)),
+        [("duplicated", "A-001", 59, A.replace("361-366", "367-372"), f"revision 0 is in {A} already")],
+        {"duplicated": {HOUR: 1}},
+        1,
+        (A, A.replace("361-366", "367-372")),
+    ),
     # misplaced
     *(
         Case(
@@ -199,6 +209,13 @@ CASES = [
         1,
     ),
     Case(
+        "a value of the last window",
+        cell(C, 1, efficiency=None),
+        [("wrong", "A-002", 1, C, "efficiency is None; columns that differ: efficiency")],
+        {"altered": {HOUR: 1}},
+        1,
+    ),
+    Case(
         "a count",
         cell(C, 0, rows=3, power_output=2.5),
         [("wrong", "A-002", 0, C, "rows is 3; columns that differ: rows, power_output")],
@@ -213,9 +230,9 @@ CASES = [
         "what a schema lacks is altered, but nobody's finding here",
         both(
             lambda objects: objects.update({A: parquet(objects[A], AGGREGATED.remove(1))}),
-            cell(C, 0, farm_id="B"),
+            cell(C, 0, farm_id="A"),
         ),
-        [("wrong", "A-002", 0, C, "farm_id is B; columns that differ: farm_id")],
+        [("wrong", "A-002", 0, C, "farm_id is A; columns that differ: farm_id")],
         {"altered": {HOUR: 2}},
         2,
     ),
@@ -253,7 +270,7 @@ def test_what_is_said(case: Case) -> None:
         Finding(
             f"window.{kind}",
             "aggregated",
-            "A",
+            FARMS[turbine],
             turbine,
             f"2024-01-15T{minute // 60:02}:00:00Z",
             key and f"{bucket}/{key}",
