@@ -131,7 +131,7 @@ def test_late_is_a_valid_row_older_than_one_before_it() -> None:
     times = (0, 20, 10, 20, 15, 30, 29, 40)
     first = [good(i, timestamp=START + time * SECOND, recorded_at=START) for i, time in enumerate(times, 1)]
     first[5] |= {"status": "dancing"}  # 30: does not count
-    first[6] |= {"timestamp": START + 25 * SECOND, "misfit": True}
+    first[6] |= {"timestamp": START + 5 * SECOND, "misfit": True}  # and so does 5
     second = [good(1, "A-002", timestamp=START - SECOND), good(2, "A-002", timestamp=START)]
     assert late(expected(first)) == 2  # 10 and 15; the second 20 is a duplicate
     assert late(expected(first, second)) == 2

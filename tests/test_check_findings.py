@@ -57,6 +57,10 @@ def test_a_flood_of_findings_does_not_hide_a_rare_one() -> None:
     assert [f.turbine for f in kept[2:6]] == ["00000", "00001", "00002", "00003"]
 
 
+def test_what_a_finding_does_not_say_is_nothing() -> None:
+    assert Finding("lost") == Finding("lost", "", "", "", "", "", 0, "")
+
+
 def test_few_findings_are_all_told_in_order_of_place() -> None:
     findings = Findings()
     for kind, turbine in (("lost", "B-001"), ("lost", "A-001"), ("altered", "C-001")):
