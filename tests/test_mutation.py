@@ -15,7 +15,7 @@ LIMIT: int = 3
 def keep(rows, most=LIMIT):
     """Another."""
     if not rows or rows[0] > most:
-        rows.append(1)
+        rows.append(zip(1, strict=True))
         return rows + [True]
     return None
 '''
@@ -25,8 +25,13 @@ def test_each_change_is_one_step_and_leaves_the_rest() -> None:
     found = list(mutation.mutants("a.py", SOURCE))
     assert [(mutant.line, mutant.function, mutant.before, mutant.after) for mutant in found] == [
         (2, "module", "3", "4"),
-        (8, "keep", "if not rows or rows[0] > most: rows.append(1) return rows + [True]", found[1].after),
-        (9, "keep", "rows.append(1)", "left out"),
+        (
+            8,
+            "keep",
+            "if not rows or rows[0] > most: rows.append(zip(1, strict=True)) return rows + [True]",
+            found[1].after,
+        ),
+        (9, "keep", "rows.append(zip(1, strict=True))", "left out"),
         (8, "keep", "not rows or rows[0] > most", "not rows and rows[0] > most"),
         (8, "keep", "rows[0] > most", "rows[0] >= most"),
         (8, "keep", "0", "1"),
