@@ -61,6 +61,8 @@ def test_documents_that_say_the_same_are_the_same_text() -> None:
     same, again, other, nothing, odd = plain_json(pa.array(texts)).to_pylist()
     assert same == again != other
     assert (nothing, odd) == (None, "no JSON")
+    deep = "[" * 100_000
+    assert plain_json(pa.array([deep])).to_pylist() == [deep]
     assert plain_json(pa.array([None, None], pa.string())).to_pylist() == [None, None]
     assert plain_json(pa.array([None, None], pa.string())).type == pa.string()
 

@@ -46,6 +46,7 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
         (b"hello", "unreadable", MANGLED),
         (b"\xff", "unreadable", MANGLED),
         (b'{"last_id": 1e999}', "unreadable", MANGLED),
+        (b"[" * 100_000, "unreadable", MANGLED),
         *(({"last_id": cursor}, "unreadable", MANGLED) for cursor in (None, "7", 7.0, 7.5, True, [7])),
         ({}, "unreadable", MANGLED),
         ([7], "unreadable", MANGLED),

@@ -75,7 +75,7 @@ def plain_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 def _plain(text: str) -> str:
     try:
         return json.dumps(json.loads(text), sort_keys=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

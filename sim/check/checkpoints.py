@@ -48,7 +48,7 @@ def _problem(content: bytes | None, last: int, right: dict[str, Any]) -> list[tu
     try:
         document = json.loads(content)
         cursor = document["last_id"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         cursor = None
     if type(cursor) is not int:
         return [("unreadable", "not a JSON object with a last_id")]
