@@ -86,6 +86,9 @@ def held(rows: int, step_us: int = 10 * SECOND, **cells: float) -> list[Row]:
     return [good(i + 1) | times[i] | cells for i in range(rows)]
 
 
+REJECTED = good(6, temperature=1.0, status="dancing")
+
+
 @pytest.mark.parametrize(
     ("rows", "stuck"),
     [
@@ -101,8 +104,9 @@ def held(rows: int, step_us: int = 10 * SECOND, **cells: float) -> list[Row]:
         (held(14)[:2] + held(14, temperature=1.0)[2:], [11, 12, 13]),
         (held(12, temperature=1.0)[:9] + held(12, temperature=2.0)[9:], []),
         (held(14, temperature=1.0)[:11] + held(14, temperature=2.0)[11:], [9, 10]),
-        ([*held(5, temperature=1.0), good(6, status="dancing"), *held(13, temperature=1.0)[6:]], [10, 11, 12]),
-        ([*held(5, temperature=1.0), good(6, misfit=True), *held(13, temperature=1.0)[6:]], [10, 11, 12]),
+        ([*held(5, temperature=1.0), REJECTED, *held(13, temperature=1.0)[6:]], []),  # which ends a series
+        ([*held(5, temperature=1.0), REJECTED, *held(17, temperature=1.0)[6:]], [15, 16]),
+        ([*held(5, temperature=1.0), REJECTED | {"misfit": True}, *held(13, temperature=1.0)[6:]], []),
     ],
 )
 def test_stuck_from_the_tenth_row_and_the_sixtieth_second(rows: list[Row], stuck: list[int]) -> None:
