@@ -73,7 +73,7 @@ KNOWN = {
     "sim/check/lake.py:_store: 4 -> 5": "how often it is tried again is a choice",
     "sim/check/lake.py:_store: 60 -> 61": "how long it is waited is a choice",
     "sim/check/lake.py:module: if TYPE_CHECKING: from obstore.store import S3Store -> "
-    "if not TYPE_CHECKING: from obstore.store import S3Store": "would load at the start what an S3 loads when it is read",
+    "if not TYPE_CHECKING: from obstore.store import S3Store": "loads at the start what an S3 loads when it is read",
     "sim/check/lake.py:module: 8 -> 9": "how many are fetched at a time is a choice",
     "sim/check/layers.py:module: 1 -> 2": "how much is unpacked is a choice",
     "sim/check/layers.py:module: 24 -> 25": "how much is unpacked is a choice",
