@@ -81,7 +81,7 @@ _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def _tail(word: bytes) -> bytes:
-    """The last letters of a word of base64, padded (too much does no harm); of a single one, which means nothing, none."""
+    """Last letters of a word of base64, padded (too much does no harm); of a single one, which says nothing, none."""
     rest = word.translate(_TO_URL)[len(word) // 4 * 4 :]
     return rest + b"==" if len(rest) > 1 else b""
 
