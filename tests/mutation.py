@@ -69,6 +69,7 @@ KNOWN = {
     "sim/check/compare.py:_chosen: copies[at] > 1 -> copies[at] >= 1": "sorts rows of one copy too, and keeps them",
     "sim/check/findings.py:bounded: 1 -> 2": "of a rank only the order counts",
     "sim/check/findings.py:module: 200 -> 201": "how many are kept is a choice",
+    "sim/check/lake.py:_first_line: 300 -> 301": "how much is told of an error is a choice",
     "sim/check/lake.py:_list_s3: 10000 -> 10001": "how many keys are taken over at a time is a choice",
     "sim/check/lake.py:_store: 4 -> 5": "how often it is tried again is a choice",
     "sim/check/lake.py:_store: 60 -> 61": "how long it is waited is a choice",
@@ -81,7 +82,6 @@ KNOWN = {
     "sim/check/objects.py:DataObject: 0 -> 1": "a default of `rows` that reading sets",
     "sim/check/objects.py:_open: False -> True": "threads within one object would be no other table",
     "sim/check/rules.py:_stuck: ends - starts -> ends + starts": "a series too short has no tenth row to look at",
-    "sim/check/share.py:ShareVerdict: 0 -> 1": "a default that every judged share sets",
     "sim/check/truth.py:caught: 1 -> 2": "-1 stands for no id: from any below 1 to below it there are none",
     "sim/check/windows.py:_near: np.abs(found - right) <= tolerance * size -> "
     "np.abs(found - right) < tolerance * size": "a tolerance is a choice, and whether it is its own end",
