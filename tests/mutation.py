@@ -82,7 +82,6 @@ KNOWN = {
     "sim/check/objects.py:DataObject: 0 -> 1": "a default of `rows` that reading sets",
     "sim/check/objects.py:_open: False -> True": "threads within one object would be no other table",
     "sim/check/rules.py:_stuck: ends - starts -> ends + starts": "a series too short has no tenth row to look at",
-    "sim/check/truth.py:caught: 1 -> 2": "-1 stands for no id: from any below 1 to below it there are none",
     "sim/check/windows.py:_near: np.abs(found - right) <= tolerance * size -> "
     "np.abs(found - right) < tolerance * size": "a tolerance is a choice, and whether it is its own end",
 }

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.records import RULES
+from sim.check.canon import ABSENT
 from sim.check.expect import Expectation
 
 COLUMNS: Final = ("turbine_id", "kind", "first_id", "last_id", "rows")
@@ -50,7 +51,7 @@ def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
     bounds = [
         (starts[o] + np.searchsorted(expected.id[starts[o] : starts[o + 1]], (first, last + 1)))
         for o, first, last in zip(
-            owner, *(truth.column(c).fill_null(-1).to_pylist() for c in ("first_id", "last_id")), strict=True
+            owner, *(truth.column(c).fill_null(ABSENT).to_pylist() for c in ("first_id", "last_id")), strict=True
         )
     ]
     kinds, rows = truth.column("kind").to_pylist(), truth.column("rows").to_pylist()
