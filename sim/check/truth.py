@@ -47,7 +47,7 @@ def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
     index = pa.array([node.turbine for node in expected.nodes], pa.string())
     owner = np.asarray(pc.index_in(truth.column("turbine_id"), index).fill_null(-1), dtype=np.int64)
     out: dict[str, dict[str, int]] = {}
-    starts = np.searchsorted(expected.owner, np.arange(len(index) + 1))
+    starts = np.append(np.searchsorted(expected.owner, np.arange(len(index))), len(expected.owner))
     bounds = [
         (starts[o] + np.searchsorted(expected.id[starts[o] : starts[o + 1]], (first, last + 1)))
         for o, first, last in zip(
