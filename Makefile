@@ -49,7 +49,7 @@ check: install ## lint, format, types, import floors
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
-bench: install localstack ## measure, and compare with the figures kept
+bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/python -m tests.bench
 
 install: $(VENV_STAMP) ## the windfleet environment (.venv)
