@@ -96,8 +96,7 @@ def _begins(raw: pa.Table) -> Bools:
     """Which rows are the first of another file than the row before, shape (rows,)."""
     ids = ints(raw, "id")
     begins = np.zeros(len(ids), dtype=bool)
-    if len(ids) and ids[0] // GENERATION_IDS != ids[-1] // GENERATION_IDS:
-        begins[1:] = np.diff(ids // GENERATION_IDS) != 0
+    begins[1:] = np.diff(ids // GENERATION_IDS) != 0
     return begins
 
 
@@ -110,7 +109,7 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     begins = _begins(raw)
     recorded = _recorded(raw, begins)
     if until_us is not None:
-        raw = raw.slice(0, int(np.max(np.flatnonzero(recorded < until_us), initial=-1)) + 1)
+        raw = raw.slice(0, int(np.max(np.flatnonzero(recorded < until_us) + 1, initial=0)))
         recorded, begins = recorded[: raw.num_rows], begins[: raw.num_rows]
     if len(recorded) == 0:
         return []

@@ -49,3 +49,10 @@ def test_keys_are_read_back_for_their_own_turbine_alone() -> None:
     assert partition.id_range(key, "A-1") == (12, 345)
     assert partition.id_range(key, "A") is None
     assert partition.id_range(key.replace(".parquet", ".json"), "A-1") is None
+
+
+def test_where_manifests_and_checkpoints_are() -> None:
+    assert partition.bucket("metadata") == "expanso-databricks-metadata"
+    key = "metadata/year=2024/month=01/day=15/hour=00/A-1-12-345.json"
+    assert partition.manifest_key(SANE_US // partition.HOUR_US, "A-1", 12, 345) == key
+    assert partition.checkpoint_key("A", "A-1") == "checkpoints/A/A-1.json"

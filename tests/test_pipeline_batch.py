@@ -13,8 +13,9 @@ from pipeline_reference import LAST, batches
 from pipeline_world import SECOND, config, documents, drive, good, write
 
 from pipeline import batch, node, source
-from pipeline.batch import Groups, cut
+from pipeline.batch import Groups, cut, floats, ints, nulls
 from pipeline.node import EdgeNode
+from pipeline.records import GENERATION_IDS
 from pipeline.source import RAW
 from sim.chaos.memory import MemoryStore
 
@@ -22,9 +23,9 @@ FLUSH_S = 900
 SLOT = FLUSH_S * SECOND
 
 
-def raw(recorded: list[int | None], first_id: int = 1) -> pa.Table:
+def raw(recorded: list[int | None], first_id: int = 1, ids: list[int] | None = None) -> pa.Table:
     columns: dict[str, pa.Array] = {field.name: pa.nulls(len(recorded), field.type) for field in RAW}
-    columns["id"] = pa.array(range(first_id, first_id + len(recorded)), pa.int64())
+    columns["id"] = pa.array(ids or range(first_id, first_id + len(recorded)), pa.int64())
     columns["recorded_at"] = pa.array(recorded, pa.int64())
     return pa.table(columns, schema=RAW)
 
@@ -82,6 +83,22 @@ def test_a_slot_with_too_many_rows_is_cut_by_count(monkeypatch: pytest.MonkeyPat
     assert ranges([0, SLOT, SLOT, SLOT, SLOT], LAST) == [(1, 1)]  # more of the second slot may follow
 
 
+def test_rows_of_a_fresh_file_are_another_batch() -> None:
+    second, third = GENERATION_IDS + 1, 2 * GENERATION_IDS + 1
+    ids = [5, 6, second, second + 1, third]
+    found = [b.id_range for b in cut(raw([7] * 5, ids=ids), FLUSH_S, None)]
+    assert found == [(5, 6), (second, second + 1)]
+    found = [b.id_range for b in cut(raw([7, None, None, 7, 7], ids=ids), FLUSH_S, LAST)]
+    assert found == [(5, 6), (second, second), (second + 1, second + 1), (third, third)]
+
+
+def test_a_batch_has_a_hundred_thousand_rows_at_most() -> None:
+    most = 100_000
+    assert ranges([1] * (most + 1), None) == ranges([1] * (most + 1), LAST) == [(1, most)]
+    assert ranges([1] * most, None) == []
+    assert ranges([1] * most, LAST) == [(1, most)]
+
+
 def drained(recorded: list[int | None], reads: list[int]) -> list[tuple[int, int]]:
     """Ids of the batches after a flush at each length of `reads`, and a drain at the end."""
     out: list[tuple[int, int]] = []
@@ -134,6 +151,17 @@ def test_a_drain_ends_though_more_than_one_read_lies_behind_its_time(tmp_path: P
     (checkpoint,) = documents(store, "checkpoints").values()
     assert checkpoint["last_id"] == 18
     assert len(reads) > 3
+
+
+def test_columns_as_arrays() -> None:
+    table = raw([SLOT, None])
+    assert ints(table, "recorded_at").tolist() == [SLOT, 0]
+    assert ints(pa.table({"t": pa.array([5, None], pa.timestamp("us"))}), "t").tolist() == [5, 0]
+    assert nulls(table, "recorded_at").tolist() == [False, True]
+    assert nulls(table, "id").tolist() == [False, False]
+    assert np.array_equal(
+        floats(pa.table({"a": [1.0, None], "b": [2.0, 3.0]}), ["b", "a"]), [[2, 3], [1, np.nan]], True
+    )
 
 
 def test_groups_follow_their_rows_through_a_selection() -> None:

@@ -231,6 +231,23 @@ def test_a_store_that_says_exists_and_missing_in_turn_is_unavailable(tmp_path: P
     assert len({call.key for call in store.calls if call.verb == "create"}) == 1  # nothing behind it was tried
 
 
+def test_a_checkpoint_that_exists_and_is_missing_in_turn_is_unavailable(tmp_path: Path) -> None:
+    store = MemoryStore()
+
+    def fault(call: Call, after: bool) -> None:
+        if call.verb == "create" and call.bucket.endswith("checkpoints"):
+            raise AlreadyExists("says it")
+
+    store.fault = fault
+    node = EdgeNode(config(), write(tmp_path / "n.db", rows()))
+    (result,) = drive([node], store)
+    assert isinstance(result, Failed)
+    assert isinstance(result.error, Unavailable)
+    assert node.stopped is None
+    store.fault = None
+    assert all(isinstance(r, Delivered) for r in drive([node], store))
+
+
 def test_what_is_no_manifest_is_no_equal_one() -> None:
     assert equal(b'{"a": 1, "upload_timestamp": 2}', b'{"upload_timestamp": 3, "a": 1}')
     for body in (b"", b"\xff", b"[]", b"null", b'{"a": 2}', b"{}"):

@@ -43,7 +43,7 @@ def owners(rows: StageRows, expected: Expectation, share: int, share_of: Mapping
     silent &= np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed)) == 0
     lodger = silent[rows.object]
     claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
-    strayed = np.flatnonzero(~agreed.astype(bool) & ~lodger & (claims >= 0) & (owner >= 0))
+    strayed = np.flatnonzero(~agreed & (owner >= 0))
     owner[strayed] = np.where(_is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed])
     if not lodger.any():
         return Owners(owner, np.flatnonzero(owner < 0), [])
@@ -67,7 +67,7 @@ def _as_stored(rows: StageRows, expected: Expectation, owner: Ints) -> Bools:
 def _is_of(rows: StageRows, expected: Expectation, claims: Ints, which: Ints) -> Bools:
     """Whether each of the rows `which` is, in times and channels, the one that the node it names stored."""
     same = np.zeros(len(which), dtype=bool)
-    if "id" not in rows.table.column_names or len(which) == 0 or len(expected.id) == 0:
+    if "id" not in rows.table.column_names or len(expected.id) == 0:
         return same
     table = rows.table.take(pa.array(which))
     place = expected.places.find(claims[which], integers(table.column("id")))
