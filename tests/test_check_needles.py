@@ -68,6 +68,7 @@ def test_what_is_squeezed_keeps_letters_and_digits() -> None:
     assert squeezed(b"In-Grid_S. 42\0x") == b"ingrids42x"
     assert squeezed("Ingrid SØRENSEN, Åsa".encode()) == b"ingridsorensenasa"
     assert squeezed(b"S\0\xf8\0-E") == b"se\0soe"  # no UTF-8: read as it can be, and as Latin-1
+    assert squeezed(b"S\0\xc3\0\xb8\0r\0") == b"sor"  # every byte of UTF-8 made two
     assert squeezed(b"") == b""
 
 
@@ -163,7 +164,20 @@ def test_texts_that_do_not(text: str) -> None:
     assert told(text) == []
 
 
+def test_degrees_minutes_and_seconds_to_the_second() -> None:
+    assert told("41d07m25.4451") == ["latitude"]
+    assert told("41d07m25.4453") == []
+
+
+def test_a_coordinate_of_more_decimals_than_anybody_writes() -> None:
+    near = {number for number in Places([(41.12345678, None)]).near if number > 0}
+    assert {41.123457, 41.123456, 41.12345678} <= near
+    assert 41.1234568 not in near
+
+
 def test_every_coordinate_is_told_by_its_own_field() -> None:
+    for value in ("41.123", "41.124", "75.987", "75.988"):
+        assert len(told(value, places=Places([(LATITUDE, LONGITUDE)]))) == 1
     assert told("75.988 41.123") == ["longitude", "latitude"]
     assert told("10.5123") == ["latitude"]
     assert told("41.123", places=Places([])) == []

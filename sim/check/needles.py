@@ -72,8 +72,7 @@ def _base64(raw: bytes) -> list[bytes]:
     inner = []
     for before in range(3):
         coded = base64.b64encode(bytes(before) + raw)
-        whole = 4 * ((before + len(raw)) // 3)
-        inner.append(coded[(0, 2, 3)[before] : whole + (0, 1, 2)[(before + len(raw)) % 3]])
+        inner.append(coded[-(-8 * before // 6) : 8 * (before + len(raw)) // 6])
     return inner + [form.translate(bytes.maketrans(b"+/", b"-_")) for form in inner]
 
 
@@ -129,7 +128,7 @@ class Finder:
     def find(self, content: bytes) -> list[tuple[int, str]]:
         """(offset, what was found) in order of the offsets' remainders; empty nearly always."""
         found = []
-        for shift in range(min(4, max(len(content) - 3, 0))):
+        for shift in range(min(4, len(content) - 3)):
             words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
             at = np.flatnonzero(self._table[(words * _SPREAD) >> np.uint32(16)])
             if len(at) and len(self._heads):

@@ -242,9 +242,11 @@ class Privacy:
     ) -> None:
         hit = pc.is_in(values, value_set=pa.array(_fitting(secrets, values.type), values.type)) if secrets else None
         if hit is not None and pc.any(hit).as_py():
-            for row in np.flatnonzero(np.asarray(hit)):
-                said = f"{secrets[values[int(row)].as_py()]} as a number"
-                self._blame(refs, of[row : row + 1], said, f"in column {name}")
+            rows: dict[str, list[int]] = defaultdict(list)
+            for row in np.flatnonzero(np.asarray(hit)).tolist():
+                rows[secrets[values[row].as_py()]].append(row)
+            for field, of_field in rows.items():
+                self._blame(refs, of[of_field], f"{field} as a number", f"in column {name}")
 
     def _blame(self, refs: Sequence[ObjectRef], of: Ints, said: str, where: str) -> None:
         for item, rows in zip(*np.unique(of, return_counts=True), strict=True):
