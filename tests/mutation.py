@@ -46,7 +46,7 @@ BENEATH = (
     *("_hypothesis_pytestplugin", "faker.contrib.pytest.plugin", "xdist.looponfail", "xdist.plugin"),
 )
 _COMMIT = ("tests/test_pipeline_commit.py", "tests/test_pipeline_batch.py", "tests/test_chaos_world.py")
-_NODE = (_COMMIT[1], _COMMIT[0], "tests/test_replaced_database.py", _COMMIT[2])
+_NODE = ("tests/test_pipeline_node.py", _COMMIT[1], _COMMIT[0], "tests/test_replaced_database.py", _COMMIT[2])
 _ORACLE = ("tests/test_mutants.py", "tests/test_check_runs.py")
 _ALONE = (
     *("canon", "checkpoints", "compare", "compare_windows", "findings", "keys", "lake", "objects", "rules", "share"),
@@ -60,12 +60,15 @@ TESTS = {
     "pipeline/batch.py": _NODE,
     "pipeline/node.py": _NODE,
     "pipeline/partition.py": ("tests/test_partition.py", "tests/test_pipeline_lake.py", *_COMMIT),
-    **{f"sim/check/{name}.py": (f"tests/test_check_{name}.py", *_ORACLE) for name in _ALONE},
-    "sim/check/expect.py": (*(f"tests/test_check_{name}.py" for name in ("expect", "rules", "compare")), *_ORACLE),
-    "sim/check/layers.py": ("tests/test_check_layers.py", *_PRIVACY),
-    "sim/check/tally.py": ("tests/test_check_findings.py", *_ORACLE),
-    **{f"sim/check/{name}.py": _PRIVACY for name in ("privacy", "needles", "places")},
-    "sim/check/detection.py": ("tests/test_detection.py", *_ORACLE),
+    "sim/check/detection.py": ("tests/test_check_detection.py", "tests/test_detection.py", *_ORACLE),
+    "sim/check/layers.py": _PRIVACY,
+    "sim/check/manifests.py": ("tests/test_check_manifests.py", *_ORACLE),
+    "sim/check/needles.py": ("tests/test_check_needles.py", "tests/test_check_privacy.py", *_PRIVACY),
+    "sim/check/nodes.py": ("tests/test_check_nodes.py", *_ORACLE),
+    "sim/check/owners.py": ("tests/test_check_owners.py", *_ORACLE),
+    "sim/check/places.py": ("tests/test_check_needles.py", "tests/test_check_privacy.py", *_PRIVACY),
+    "sim/check/privacy.py": ("tests/test_check_privacy.py", *_PRIVACY),
+    "sim/check/verdict.py": ("tests/test_check_verdict.py", *_ORACLE),
 }
 KNOWN = {
     "pipeline/partition.py:hours: 0 -> 1": "stands for 1970's first hour, in which any moment would do",

@@ -54,7 +54,8 @@ def test_what_a_node_stored_under_a_wrong_name_alone_is_its_own(expected: Expect
 
 def test_the_first_row_of_all_is_a_row_too(expected: Expectation) -> None:
     wrong = rows("A-001", 1, turbine_id="A-002")
-    assert told(expect([node("A-001")], [stored(wrong)]), {"A-001-1-1": wrong}) == ([0], [], [])
+    both = expect([node("A-001"), node("A-002")], [stored(wrong), stored(second(5))])
+    assert told(both, {"A-001-1-1": wrong}) == ([0], [], [])
     assert told(expected, {"A-002-1-2": [*second(1), *rows("A-001", 1)]}) == ([1, 0], [], [])
 
 
