@@ -18,7 +18,6 @@ from pipeline.history import HistoryError
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import Clock, ObjectStore, Unavailable
 from pipeline.process import Work
-from pipeline.records import TABLE
 from pipeline.source import SourceError
 from sim.chaos.inline import Inline
 from sim.chaos.memory import Call, MemoryStore
@@ -235,13 +234,3 @@ def test_what_another_writer_delivered_meanwhile_is_passed_over(tmp_path: Path) 
     assert ranges(drive([edge], store, None)) == [("A-001", 1, 89)]
     assert edge.position is not None
     assert edge.position.state.last_id == 269
-
-
-def test_damage_does_not_hide(tmp_path: Path) -> None:
-    """A mistake of ours is no reason to go on."""
-    edge = made(tmp_path, "A-001", SLOT)
-    with closing(sqlite3.connect(edge.database)) as connection, connection:
-        connection.execute(f"UPDATE {TABLE} SET id = -1 WHERE id = 1")
-    (failed,) = drive([edge], MemoryStore(), None)
-    assert isinstance(failed, Failed)
-    assert edge.stopped is failed.error
