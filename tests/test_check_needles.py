@@ -100,6 +100,12 @@ def test_every_needle_is_found_wherever_it_stands() -> None:
     assert Finder({}).find(b"needle" * 9) == []
 
 
+def test_what_has_the_hash_of_a_needle_is_none() -> None:
+    content = np.random.default_rng(1).integers(0, 2**32, 1 << 18, dtype=np.uint32).tobytes()
+    for needle in (b"\x01\0\0\0.", b"\xff\xff\xff\xff.", b"need"):
+        assert Finder({needle: "it"}).find(content) == []
+
+
 def around(*numbers: float) -> set[float]:
     return {sign * number for number in numbers for sign in (1, -1)}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -102,6 +104,7 @@ def test_turbines_are_dealt_out_by_farm_number_and_size(world: World, monkeypatc
     monkeypatch.setattr(verdict, "SHARE_BYTES", 10)
     sizes = {"A/A-1.db": 2, "A/A-2.json": 99, "A/A-3.db": 2, "A/A-4.db": 2, "B/B-1.db": 4, "B/B-2.db": 3}
     sizes |= {"B/B-2.retired-0.db": 3, "B/B-3.db": 1, "C/C-1.db": 11, "C/C-2.db": 1}
+    sizes |= {"D/D-1.db": 6, "D/D-2.db": 6, "D/D-3.db": 4}
     for name, size in sizes.items():
         world.node(name, size)
     world.judge()
@@ -112,6 +115,8 @@ def test_turbines_are_dealt_out_by_farm_number_and_size(world: World, monkeypatc
         (3, "B", ["B-3"]),
         (4, "C", ["C-1"]),
         (5, "C", ["C-2"]),
+        (6, "D", ["D-1"]),
+        (7, "D", ["D-2", "D-3"]),
         (-1, "", []),
     ]
     numbers = {turbine: number for number, _, turbines in world.judged() for turbine in turbines}
@@ -196,7 +201,9 @@ def test_shares_see_the_objects_that_hold_their_rows(world: World) -> None:
 def test_nothing_to_judge(world: World) -> None:
     (world.folder / "nodes").mkdir()
     why = f"{world.folder / 'nodes'}: no node files; nothing can be judged without them"
-    assert world.judge() == Verdict(errors=[why])
+    nothing = world.judge()
+    assert nothing == Verdict(errors=[why])
+    assert (nothing.status, nothing.objects, nothing.digest, nothing.figures) == ("unknown", 0, "", {})
     world.node("A/A-1.db")
     assert world.judge(error="no lake") == Verdict(errors=["no lake"])
 
@@ -379,9 +386,11 @@ class Pool:
 
     made: ClassVar[list[int]] = []
     shut: ClassVar[list[bool]] = []
+    began: ClassVar[list[Callable[[], None]]] = []
 
-    def __init__(self, workers: int, **_: object) -> None:
+    def __init__(self, workers: int, initializer: Callable[[], None], **_: object) -> None:
         self.made.append(workers)
+        self.began.append(initializer)
 
     def submit(self, work: Callable[..., ShareVerdict], lake: object, share: Share, share_of: object) -> Future[Any]:
         future: Future[Any] = Future()
@@ -408,6 +417,22 @@ def test_a_worker_that_died_is_told_with_its_farm(world: World, monkeypatch: pyt
     assert sorted(share.number for share in world.shares) == [-1, 0]
     world.judge(workers=9)
     assert (Pool.made, Pool.shut) == ([2, 3], [True, True])
+
+
+def test_an_interrupt_is_the_parent_s_business(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C goes to all of a terminal's processes; workers that end by it would break the pool."""
+    began: list[Callable[[], None]] = []
+    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(Pool, "began", began)
+    world.node("A/A-1.db")
+    world.judge(workers=2)
+    (begin,) = began
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        begin()
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_one_worker_is_this_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

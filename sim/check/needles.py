@@ -131,9 +131,8 @@ class Finder:
         for shift in range(min(4, len(content) - 3)):
             words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
             at = np.flatnonzero(self._table[(words * _SPREAD) >> np.uint32(16)])
-            if len(at) and len(self._heads):
-                place = np.minimum(np.searchsorted(self._heads, words[at]), len(self._heads) - 1)
-                at = at[self._heads[place] == words[at]]
+            place = np.minimum(np.searchsorted(self._heads, words[at]), len(self._heads) - 1)
+            at = at[self._heads[place] == words[at]]
             for offset in _offsets(at, shift):
                 head = int.from_bytes(content[offset : offset + 4], "little")
                 found += [(offset, self._said[n]) for n in self._by_head[head] if content.startswith(n, offset)]
