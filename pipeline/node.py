@@ -125,7 +125,6 @@ def _deliver(
         broken: set[int] = set()
         for (node, batch), history in _each(pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])):
             if isinstance(history, Exception):
-                broken.add(id(node))
                 yield _fail(node, history)
             else:
                 works.append((node, Work(node.config, node.database.name, batch, _state(node), history)))

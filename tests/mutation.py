@@ -77,6 +77,7 @@ _FASTER = "spares a longer look, which finds the same"
 _NO_BOUND = "a bound that no number meets exactly"
 KNOWN = {
     "pipeline/commit.py:module: 3 -> 4": "how often a race is asked again is a choice",
+    "pipeline/node.py:_next: 0 -> 1": "a batch has the same ends whoever made it",
     "pipeline/node.py:module: 120000 -> 120001": "bounds the memory of a flush, not its result",
     "pipeline/partition.py:hours: 0 -> 1": "stands for 1970's first hour, in which any moment would do",
     "sim/check/compare.py:_in_place: 1 -> 2": "-1 stands for nowhere: any number that is no id would do",

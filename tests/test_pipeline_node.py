@@ -24,9 +24,9 @@ SLOT = 90
 """Rows of a batch."""
 
 
-def made(folder: Path, turbine: str, rows: int, **cells: Any) -> EdgeNode:
+def made(folder: Path, turbine: str, rows: int, step_s: int = 10) -> EdgeNode:
     return EdgeNode(
-        config(turbine), write(folder / f"{turbine}.db", [good(i, turbine, **cells) for i in range(1, rows + 1)])
+        config(turbine), write(folder / f"{turbine}.db", [good(i, turbine, step_s) for i in range(1, rows + 1)])
     )
 
 
@@ -217,9 +217,12 @@ def test_another_way_to_make_a_round_durable(tmp_path: Path) -> None:
     assert [r.node.config.turbine_id for r in results if isinstance(r, Failed)] == ["A-001"]
 
 
-def test_what_another_writer_delivered_meanwhile_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rows", "step_s", "first", "last"), [(3 * SLOT, 10, 89, 269), (5, 900, 1, 4)])
+def test_what_another_writer_delivered_meanwhile_is_passed_over(
+    tmp_path: Path, rows: int, step_s: int, first: int, last: int
+) -> None:
     """It drains the node behind this one's first batch; no batch is left, and no round is made of none."""
-    edge, store = made(tmp_path, "A-001", 3 * SLOT), MemoryStore()
+    edge, store = made(tmp_path, "A-001", rows, step_s), MemoryStore()
 
     def fault(call: Call, after: bool) -> None:
         if call.verb == "create" and call.bucket.endswith("checkpoints") and not after:
@@ -227,6 +230,6 @@ def test_what_another_writer_delivered_meanwhile_is_passed_over(tmp_path: Path) 
             drive([EdgeNode(edge.config, edge.database)], store, None)
 
     store.fault = fault
-    assert ranges(drive([edge], store, None)) == [("A-001", 1, 89)]
+    assert ranges(drive([edge], store, None)) == [("A-001", 1, first)]
     assert edge.position is not None
-    assert edge.position.state.last_id == 269
+    assert edge.position.state.last_id == last
