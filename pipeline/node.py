@@ -9,7 +9,7 @@ order. A node whose batch could not be committed keeps its place, is reported, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +162,7 @@ def _commit_all(
         yield Delivered(node, *work.batch.id_range, size, len(todo.objects), event_us, todo.rejected)
 
 
-def _each(pool: Executor, items: Iterable[T], ask: Callable[[T], R]) -> Iterator[tuple[T, R | Exception]]:
+def _each(pool: Executor, items: Sequence[T], ask: Callable[[T], R]) -> Iterator[tuple[T, R | Exception]]:
     """Each item with what `ask` says of it, or with the NodeError that it raised."""
 
     def safe(item: T) -> R | Exception:
@@ -171,7 +171,6 @@ def _each(pool: Executor, items: Iterable[T], ask: Callable[[T], R]) -> Iterator
         except NodeError as error:
             return error
 
-    items = list(items)
     return zip(items, pool.map(safe, items), strict=True)
 
 
