@@ -74,6 +74,7 @@ _NOBODY = "-1 stands for nobody, and -2 is no number of anybody either"
 _FEW = "how few shares are worth processes of their own is a choice"
 _LAST = "the last part of a bucket's name is the same with one cut more"
 _ROUNDED = "rounded up it is the same for the three places"
+_NO_SIGNAL = "-1 stands for no signal, and so would -2"
 _FASTER = "spares a longer look, which finds the same"
 _NO_BOUND = "a bound that no number meets exactly"
 KNOWN = {
@@ -82,6 +83,10 @@ KNOWN = {
     "pipeline/node.py:module: 120000 -> 120001": "bounds the memory of a flush, not its result",
     "pipeline/partition.py:hours: 0 -> 1": "stands for 1970's first hour, in which any moment would do",
     "sim/check/compare.py:_in_place: 1 -> 2": "-1 stands for nowhere: any number that is no id would do",
+    "sim/check/detection.py:_anomalies: 1 -> 2": _NO_SIGNAL,
+    "sim/check/detection.py:_rejections: 0 -> 1": "signal 0 is an anomaly, no rule",
+    "sim/check/detection.py:_rejections: 1 -> 2": _NO_SIGNAL,
+    "sim/check/detection.py:_rejections: signal >= 0 -> signal > 0": "signal 0 is an anomaly, no rule",
     "sim/check/needles.py:__init__: 1 -> 2": "a table larger than it need be",
     "sim/check/needles.py:__init__: 16 -> 17": "the upper half of the table stays empty",
     "sim/check/needles.py:_base64: 3 -> 4": "the fourth place is as the first",

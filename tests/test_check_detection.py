@@ -93,6 +93,7 @@ def test_scores_add_up_and_become_figures() -> None:
     for each in (one, other):
         total.add(each)
     assert total.injected == {"a": 3, "b": 1}
+    assert total.found_by == {"sensor.stuck": {"stuck": 2, "range": 1}}
     assert total.figures() == {
         "detection.faults": 6,
         "detection.found": 4,
@@ -216,6 +217,16 @@ def test_a_row_tells_of_its_own_moment(begin: int, end: int) -> None:
     assert found([event], rows=[rejected(1, 7 * S, "state")]) == ([-begin / S] if inside else [])
 
 
+def test_alarms_of_windows_and_of_rows_are_alarms_of_their_own() -> None:
+    windows = [window("A-1", 0, "vibration"), window("A-1", 600 * S, "overspeed")]
+    rows = [rejected(1, 700 * S, "state"), rejected(2, 1500 * S, "identity")]
+    out = told(
+        [fault("sensor.bias", VIBRATION, 0, 1), fault("row.poisoned", "turbine_id", 1500 * S, 1501 * S)], windows, rows
+    )
+    assert out.alarms == {"vibration": 1, "overspeed": 1, "state": 1, "identity": 1}
+    assert out.true_alarms == {"vibration": 1, "overspeed": 0, "state": 0, "identity": 1}
+
+
 def test_a_row_tells_by_its_id_of_a_fault_at_another_time() -> None:
     rows = [rejected(number, 100 * S + number * S, "state") for number in (4, 5, 6)]
     for ids, delays in (((5, 5), [5.0]), ((6, 9), [6.0]), ((1, 4), [4.0]), ((7, 9), []), ((1, 3), [])):
@@ -223,6 +234,7 @@ def test_a_row_tells_by_its_id_of_a_fault_at_another_time() -> None:
         assert found([event], rows=rows) == delays, ids
     early = fault("row.poisoned", "status", 200 * S, 201 * S, first_id=5, last_id=5)
     assert found([early], rows=rows) == [0.0]  # its row says an earlier time
+    assert found([early | {"channel": "turbine_id"}], rows=rows) == []  # that rule does not tell of it
     timed = fault("row.poisoned", "status", 104 * S, 105 * S, first_id=6, last_id=6)
     assert found([timed], rows=rows) == [0.0]
     assert found([fault("sensor.bias", VIBRATION, 0, 1, first_id=-1, last_id=0)], [WINDOW]) == [1200.0]
@@ -330,5 +342,7 @@ def test_another_fault_under_a_wrong_clock_is_told_where_both_were() -> None:
     assert when(HOUR + 110 * S) == when(HOUR + 105 * S - 1) == []
     elsewhere = [clock | {"turbine_id": "B-1"}, poison]
     assert found(elsewhere, rows=[rejected(1, HOUR + 105 * S, "state")]) == []
+    bias = fault("sensor.bias", VIBRATION, HOUR + 10 * S, HOUR + 15 * S)
+    assert found([clock | {"offset_us": 2 * HOUR}, bias], [window("A-1", 3 * HOUR, "vibration")]) == []
     apart = [clock, fault("row.poisoned", "status", HOUR + 10 * S, HOUR + 15 * S)]
     assert found(apart, rows=[rejected(1, HOUR + 110 * S, "state")]) == []
