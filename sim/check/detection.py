@@ -354,7 +354,7 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Si
         new[1:] &= key[1:] == key[:-1]
     new[1:] = ~new[1:]
     at = time[rows]
-    return Signs(np.cumsum(new) - 1, owner[rows], signal[rows], at, at, at, number[rows], _broke(table, signal)[rows])
+    return Signs(np.cumsum(new), owner[rows], signal[rows], at, at, at, number[rows], _broke(table, signal)[rows])
 
 
 def _broke(table: pa.Table, signal: Ints) -> Ints:
