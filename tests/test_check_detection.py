@@ -204,6 +204,7 @@ def test_quarantined_rows_are_one_alarm_per_rule_and_window() -> None:
     rows += [rejected(4, 599 * S, "identity"), rejected(5, 0, "state", "B-1"), rejected(6, 300 * S, "state", "B-1")]
     rows += [rejected(7, 0, "state", "Z-1"), rejected(8, 0, "haunted")]
     assert told([], rows=rows[::-1]).alarms == {"state": 4, "identity": 1}
+    assert told([], rows=[rows[0], rows[3], rows[1]]).alarms == {"state": 1, "identity": 1}
     out = told([fault("row.poisoned", "status", 599 * S, 599 * S + 1)], rows=rows)
     assert out.delays_s == {"row.poisoned": [0.0]}
     assert out.true_alarms == {"state": 1, "identity": 0}
