@@ -75,6 +75,7 @@ _FEW = "how few shares are worth processes of their own is a choice"
 _LAST = "the last part of a bucket's name is the same with one cut more"
 _ROUNDED = "rounded up it is the same for the three places"
 _NO_SIGNAL = "-1 stands for no signal, and so would -2"
+_BATCHES = "how many bytes are searched at a time is a choice"
 _FASTER = "spares a longer look, which finds the same"
 _NO_BOUND = "a bound that no number meets exactly"
 KNOWN = {
@@ -112,6 +113,19 @@ KNOWN = {
     "sim/check/places.py:_nearest: 1 -> 2": "neighbours further off are looked at as well",
     "sim/check/places.py:_sexagesimal: apart < 1 / 3600 -> apart <= 1 / 3600": _NO_BOUND,
     "sim/check/places.py:geohash: 0 -> 1": "a bit in front of the first letter, which nobody reads",
+    "sim/check/privacy.py:_beside: 0 -> 1": _FASTER,
+    "sim/check/privacy.py:_beside: 8 -> 9": "the last byte of a footer is always the same",
+    "sim/check/privacy.py:_beside: begin >= 0 -> begin > 0": _FASTER,
+    "sim/check/privacy.py:_beside: content[begin:-8] if begin >= 0 else b'' -> "
+    "content[begin:-8] if not begin >= 0 else b''": _FASTER,
+    "sim/check/privacy.py:_column: 7 -> 8": "either undoes what the cast of a decimal adds",
+    "sim/check/privacy.py:_leak: 1 -> 2": "the first word is the same with one cut more",
+    "sim/check/privacy.py:_texts: 1 -> 2": "-1 stands for no text, and so would -2",
+    "sim/check/privacy.py:_told: continue -> left out": _FASTER,
+    "sim/check/privacy.py:module: 1 -> 2": _BATCHES,
+    "sim/check/privacy.py:module: 20 -> 21": _BATCHES,
+    "sim/check/privacy.py:read: 0 -> 1": _BATCHES,
+    "sim/check/privacy.py:report: 1 -> 2": _LAST,
     "sim/check/share.py:ShareVerdict: 0 -> 1": "a default that every judged share sets",
     "sim/check/verdict.py:_deal: 1 -> 2": _LAST,
     "sim/check/verdict.py:_is_data: 1 -> 2": _LAST,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import struct
 from decimal import Decimal
 from typing import Any
 
@@ -111,7 +114,7 @@ def test_what_is_read_through_a_watched_reader_is_searched_once(monkeypatch: pyt
         Privacy, "stored", lambda self, refs, found: (seen.extend(r.key for r in refs), stored(refs, found))
     )
     refs = [ref("metadata", key) for key in contents]
-    assert list(privacy.watch(Kept(contents), "metadata").read(refs)) == list(contents.values())
+    assert list(privacy.watch(Kept(contents), "metadata").read(iter(refs))) == list(contents.values())
     assert seen == ["0", "1", "2", "4", "5"]
     assert [found.key.rpartition("/")[2] for found in reported(privacy)] == ["1", "4"]
 
@@ -193,6 +196,9 @@ def test_words_of_a_name_in_two_columns_of_one_object() -> None:
     (found,) = reported(privacy)
     assert (found.key.endswith("A-1-0-9.parquet"), found.rows) == (True, 0)
     assert found.detail == "technician in words that stand apart"
+    alone = of(technician=NAME)
+    alone.rows("enriched", enriched([{"status": "ingrid", "region": "Berg"}]))
+    assert [found.detail for found in reported(alone)] == ["technician in words that stand apart"]
 
 
 PLACED = {"latitude": LATITUDE, "longitude": LONGITUDE}
@@ -293,6 +299,43 @@ def test_a_place_that_readings_may_have_is_not_looked_for_in_bytes() -> None:
     privacy.stored([ref("metadata", "m")], [b'{"a": [41.12345]}'])
     assert reported(privacy) == []
     assert told(of(latitude=41.12345), "41.12345") == ["latitude as a number in its text"]
+
+
+def test_brackets_make_a_list_in_json_alone() -> None:
+    """There a number may be a sum of readings; in a cell, a key or beside columns it is a place."""
+    text = "at [41.1235]"
+    assert numbers(pa.array([text, "x"])) == [("latitude", 1)]
+    privacy = of(**PLACED)
+    privacy.strange(ref("metadata", f"metadata/{text}"), None)
+    privacy.stored([ref("enriched", "k")], [write(pa.table({"a": [1]}).replace_schema_metadata({"by": text}))])
+    privacy.stored([ref("metadata", "m")], [json.dumps({"sums": [1.5, 41.1235]}).encode()])
+    assert [found.detail for found in reported(privacy)] == [
+        *("latitude as a number in its metadata", "latitude as a number in its key")
+    ]
+
+
+def test_what_is_packed_is_told_of_the_object_that_has_it() -> None:
+    privacy = of(technician=NAME)
+    packed = [base64.b64encode(gzip.compress(text.encode())).decode() for text in ("x", NAME)]
+    bodies = [json.dumps({"note": text}).encode() for text in (packed[0], packed[1], "x", packed[0])]
+    privacy.stored([ref("metadata", f"{i}") for i in range(4)], bodies)
+    assert [(found.key[-1], found.detail) for found in reported(privacy)] == [
+        ("1", "technician in the clear in its text")
+    ]
+
+
+def test_a_place_among_raw_bytes() -> None:
+    spelled = {
+        b"PAR1 at 41.123457 torn": "in the clear",
+        b"PAR1" + struct.pack("<d", LATITUDE): "as a float",
+        b"PAR1." + struct.pack(">d", LATITUDE): "as a float",
+        f"at {LATITUDE}".encode("utf-16-le"): "in UTF-16",
+        f"at {LATITUDE}".encode("utf-16-be"): "in UTF-16",
+    }
+    for content, how in spelled.items():
+        privacy = of(**PLACED)
+        privacy.stored([ref("enriched", "k")], [content])
+        assert [found.detail for found in reported(privacy)] == [f"latitude {how} in its bytes"], how
 
 
 def test_what_a_parquet_file_carries_beside_its_columns() -> None:
