@@ -102,20 +102,30 @@ def test_of_several_finds_the_one_with_most_rows_is_told(order: int) -> None:
     assert (found.rows, found.detail) == (2, f"technician in the clear in column {'b' if order == 1 else 'c'}")
 
 
-@pytest.mark.parametrize("size", [0, 40, 1 << 20])
-def test_what_is_read_through_a_watched_reader_is_searched_once(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "batches"),
+    [(0, ["0", "1", "2", "4", "5"]), (18, ["01", "24", "5"]), (38, ["012", "45"]), (1 << 20, ["01245"])],
+)
+def test_what_is_read_through_a_watched_reader_is_searched_once(
+    monkeypatch: pytest.MonkeyPatch, size: int, batches: list[str]
+) -> None:
+    """Some at a time, until more than so many bytes are at hand: so the memory is bounded."""
     monkeypatch.setattr(module, "_BATCH_BYTES", size)
     privacy = of(technician=NAME)
     bodies = {f"{i}": json.dumps({"n": NAME if i in (1, 4) else "x" * 9}).encode() for i in range(6)}
+    assert {len(body) for body in bodies.values()} == {18, 20}
     contents: dict[str, bytes | None] = {**bodies, "3": None}
     seen: list[str] = []
-    stored = privacy.stored
-    monkeypatch.setattr(
-        Privacy, "stored", lambda self, refs, found: (seen.extend(r.key for r in refs), stored(refs, found))
-    )
+    stored = Privacy.stored
+
+    def noted(self: Privacy, refs: list[ObjectRef], found: list[bytes]) -> None:
+        seen.append("".join(each.key for each in refs))
+        stored(self, refs, found)
+
+    monkeypatch.setattr(Privacy, "stored", noted)
     refs = [ref("metadata", key) for key in contents]
     assert list(privacy.watch(Kept(contents), "metadata").read(iter(refs))) == list(contents.values())
-    assert seen == ["0", "1", "2", "4", "5"]
+    assert [keys for keys in seen if keys] == batches
     assert [found.key.rpartition("/")[2] for found in reported(privacy)] == ["1", "4"]
 
 
@@ -128,6 +138,13 @@ def test_parts_of_a_personal_value() -> None:
     assert told(of(technician=None, operator_contact=""), "None", "") == []
     assert told(of(operator_contact="sixsix, fives"), "a sixsix.", "a fives.") == [
         "operator_contact in the clear in its bytes"
+    ]
+
+
+def test_a_part_of_five_letters_is_not_looked_for_in_any_form() -> None:
+    assert told(of(operator_contact="sixsix, fives"), b"fives".hex()) == []
+    assert told(of(operator_contact="sixsix, fives"), b"sixsix".hex()) == [
+        "operator_contact in hexadecimal in its bytes"
     ]
 
 
@@ -144,6 +161,7 @@ def test_a_name_of_eight_letters_is_found_without_its_spaces() -> None:
         ("+44 20 7946 0018x77", "442079460018"),
         ("+44 20 7946 0018", "2079460018"),
         ("0044 20 7946 0018", "442079460018"),
+        ("1 234 567 8901", "2345678901"),
         ("123 456 789", "123456789"),
         ("123 456 789", "(123) 456/789"),
         ("123 456 789", "call 123-456-789."),
@@ -159,6 +177,7 @@ def test_a_telephone_number(number: str, text: str) -> None:
     ("number", "text"),
     [
         ("12345678", "1234-5678"),
+        ("00 1234 5678", "12345678"),
         ("1234567890 123456", "1234567890-123456"),
         ("a123 456 789", "123-456-789"),
         ("1234567890", "234567890"),
@@ -290,6 +309,7 @@ def test_a_place_that_is_coarse_or_unknown_is_no_secret() -> None:
     privacy = of(latitude=41.1, longitude=None)
     privacy.stored([ref("metadata", "m")], [b'{"a": 41.1, "b": 41.123}'])
     assert reported(privacy) == []
+    assert told(of(latitude=41.12), "41.120") == ["latitude as a number in its text"]
     assert told(of(latitude="41.1235", longitude=5), "41.1235", "5.000") == ["latitude as a number in its text"]
 
 
