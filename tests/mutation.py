@@ -76,6 +76,7 @@ _LAST = "the last part of a bucket's name is the same with one cut more"
 _ROUNDED = "rounded up it is the same for the three places"
 _NO_SIGNAL = "-1 stands for no signal, and so would -2"
 _BATCHES = "how many bytes are searched at a time is a choice"
+_OPENS = "the first turbine opens a share, of whatever size"
 _FASTER = "spares a longer look, which finds the same"
 _NO_BOUND = "a bound that no number meets exactly"
 KNOWN = {
@@ -132,7 +133,9 @@ KNOWN = {
     "sim/check/verdict.py:_run: 1 -> 2": _FEW,
     "sim/check/verdict.py:_run: len(shares) <= 1 -> len(shares) < 1": _FEW,
     "sim/check/verdict.py:_sum: 1 -> 2": _LAST,
+    "sim/check/verdict.py:_shares: 0 -> 1": _OPENS,
     "sim/check/verdict.py:module: 2 -> 3": "the number of no share",
+    "sim/check/verdict.py:module: size = 0 -> left out": _OPENS,
 }
 _EACH_OTHER: tuple[tuple[type[ast.AST], type[ast.AST]], ...] = (
     *((ast.Add, ast.Sub), (ast.Mult, ast.FloorDiv), (ast.BitAnd, ast.BitOr), (ast.And, ast.Or)),

@@ -427,7 +427,7 @@ def test_an_interrupt_is_the_parent_s_business(world: World, monkeypatch: pytest
     world.node("A/A-1.db")
     world.judge(workers=2)
     (begin,) = began
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         begin()
         os.kill(os.getpid(), signal.SIGINT)
