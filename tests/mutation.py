@@ -182,9 +182,10 @@ def _walk(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _fixed(node: ast.AST) -> Iterator[ast.AST]:
-    """Annotations, decorators, and `strict` of zip, which guards against nothing but a mistake in the line."""
+    """Annotations, decorators and the `strict` of a zip."""
     parts = [getattr(node, "annotation", None), getattr(node, "returns", None), *getattr(node, "decorator_list", ())]
-    parts.append(node if isinstance(node, ast.keyword) and node.arg == "strict" else None)
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        parts.append(node.value)
     for part in parts:
         if part is not None:
             yield from ast.walk(part)
@@ -291,14 +292,14 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help="of the tree; default: the commit path and all of sim/check")
     parser.add_argument("--count", type=int, default=60, help="how many mutants (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="draws them (default: 1)")
-    parser.add_argument("--only", default="", help="only mutants whose name, as it is printed, has this text in it")
+    parser.add_argument("--only", default="", help="those with this in their name, which begins file:function:")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop behind the mutant during which they are over")
     args = parser.parse_args()
     checks = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "sim" / "check").glob("*.py"))
     files = args.files or [*(name for name in TESTS if name.startswith("pipeline/")), *checks]
     everything = [mutant for file in files for mutant in mutants(file, (ROOT / file).read_text())]
     everything = [mutant for mutant in everything if args.only in mutant.name]
-    drawn = random.Random(args.seed).sample(everything, min(args.count, len(everything)))
+    drawn = random.Random(args.seed).sample(everything, args.count) if args.count < len(everything) else everything
     survivors = asked = 0
     until = time.monotonic() + 60 * args.minutes
     for name in BENEATH:
