@@ -121,6 +121,7 @@ KNOWN = {
     "content[begin:-8] if not begin >= 0 else b''": _FASTER,
     "sim/check/privacy.py:_column: 7 -> 8": "either undoes what the cast of a decimal adds",
     "sim/check/privacy.py:_leak: 1 -> 2": "the first word is the same with one cut more",
+    "sim/check/privacy.py:_telephone: len(digits) > 10 -> len(digits) >= 10": "what is left of 10 digits is too short",
     "sim/check/privacy.py:_texts: 1 -> 2": "-1 stands for no text, and so would -2",
     "sim/check/privacy.py:_told: continue -> left out": _FASTER,
     "sim/check/privacy.py:module: 1 -> 2": _BATCHES,

@@ -337,10 +337,10 @@ def test_brackets_make_a_list_in_json_alone() -> None:
 def test_what_is_packed_is_told_of_the_object_that_has_it() -> None:
     privacy = of(technician=NAME)
     packed = [base64.b64encode(gzip.compress(text.encode())).decode() for text in ("x", NAME)]
-    bodies = [json.dumps({"note": text}).encode() for text in (packed[0], packed[1], "x", packed[0])]
-    privacy.stored([ref("metadata", f"{i}") for i in range(4)], bodies)
+    bodies = [json.dumps({"note": text}).encode() for text in (packed[0], packed[0], packed[1], "x", packed[0])]
+    privacy.stored([ref("metadata", f"{i}") for i in range(5)], bodies)
     assert [(found.key[-1], found.detail) for found in reported(privacy)] == [
-        ("1", "technician in the clear in its text")
+        ("2", "technician in the clear in its text")
     ]
 
 
