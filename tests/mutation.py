@@ -126,7 +126,6 @@ KNOWN = {
     "sim/check/privacy.py:_told: continue -> left out": _FASTER,
     "sim/check/privacy.py:module: 1 -> 2": _BATCHES,
     "sim/check/privacy.py:module: 20 -> 21": _BATCHES,
-    "sim/check/privacy.py:read: 0 -> 1": _BATCHES,
     "sim/check/privacy.py:report: 1 -> 2": _LAST,
     "sim/check/share.py:ShareVerdict: 0 -> 1": "a default that every judged share sets",
     "sim/check/verdict.py:_deal: 1 -> 2": _LAST,
