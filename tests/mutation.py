@@ -114,11 +114,6 @@ KNOWN = {
     "sim/check/needles.py:module: 2654435761 -> 2654435762": "how a hash spreads is a matter of speed",
     "sim/check/needles.py:module: b < 128 -> b <= 128": "the character 128 is no letter",
     "sim/check/nodes.py:_cells: True -> False": "SQLite may be built to read addresses untold, as this one is",
-    "sim/check/nodes.py:_fits: column.type == wanted or (wanted == pa.float64() and column.type == pa.int64()) -> "
-    "column.type == wanted and (wanted == pa.float64() and column.type == pa.int64())": _FASTER,
-    "sim/check/nodes.py:_fits: return bool(column.type == wanted or (wanted == pa.float64() and "
-    "column.type == pa.int64())) -> return None": _FASTER,
-    "sim/check/nodes.py:_fits: wanted == pa.float64() -> wanted != pa.float64()": _FASTER,
     "sim/check/nodes.py:_read_file: table.column(name).null_count < len(table) -> "
     "table.column(name).null_count <= len(table)": _FASTER,
     "sim/check/objects.py:DataObject: 0 -> 1": "a default of `rows` that reading sets",
