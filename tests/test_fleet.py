@@ -361,6 +361,21 @@ def test_unknown_preset_and_missing_file(tmp_path):
         load_fleet("none.yaml", base=tmp_path)
 
 
+def test_a_file_that_a_fleet_names_and_that_is_not_there_is_told_where_it_is_named(tmp_path):
+    [(*at, message)] = problems(tmp_path, GOOD.replace("iea-3.4mw-130", "mine.yaml"))
+    assert at == [3, 101]
+    assert message == f"turbine type: {tmp_path}/mine.yaml: cannot be read: No such file or directory"
+    [(*at, message)] = problems(tmp_path, "name: x\nextends: other.yaml\n")
+    assert at == [2, 10]
+    assert message == f"fleet: {tmp_path}/other.yaml: cannot be read: No such file or directory"
+
+
+def test_turbines_do_not_stand_a_negative_distance_apart(tmp_path):
+    text = GOOD.replace("turbines: 3", "turbines: 3, layout: {across: 5, jitter: 3}")
+    [(_, _, message)] = problems(tmp_path, text)
+    assert message.startswith("turbines could stand 0.0 rotor diameters apart; the least is 2")
+
+
 def test_farms_are_values_that_nobody_changes():
     farm = load_fleet().farms[0]
     assert isinstance(farm, Farm)

@@ -120,10 +120,11 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
     return parsed
 
 
-def read(path: Path, what: str, problems: list[Problem]) -> Fields | None:
-    """The mapping at the top of a YAML file; None after noting why not."""
+def read(path: Path, what: str, problems: list[Problem], named: Place | None = None) -> Fields | None:
+    """The mapping at the top of a YAML file; None after noting why not. `named`: where another file names this one; a
+    file that cannot be read is told there."""
     tree, found = parse(path)
-    problems.extend(found)
+    problems.extend(found if named is None else [p if p.line else Problem.at(named, f"{what}: {p}") for p in found])
     if isinstance(tree, Mapping):
         return Fields(tree, what, problems)
     if not found:

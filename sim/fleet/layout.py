@@ -41,7 +41,7 @@ class Layout:
         grid = min(self.across, self.along)
         if self.pattern == "staggered":
             grid = min(self.across, math.hypot(self.across / 2, self.along))
-        return grid - 2 * math.sqrt(2) * self.jitter
+        return max(0.0, grid - 2 * math.sqrt(2) * self.jitter)
 
 
 def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str) -> npt.NDArray[np.float64]:

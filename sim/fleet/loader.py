@@ -101,13 +101,13 @@ def _find(name: str, base: Path, at: Place, problems: list[Problem]) -> Path | N
 
 
 def _fleet(
-    path: Path, above: tuple[Path, ...], first: dict[str, Place], problems: list[Problem]
+    path: Path, above: tuple[Path, ...], first: dict[str, Place], problems: list[Problem], named: Place | None = None
 ) -> tuple[str, list[_Site], int | None] | None:
     """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read.
 
-    `first`: where each farm id was met first; it grows with every file.
+    `first`: where each farm id was met first; it grows with every file. `named`: where another fleet extends this one.
     """
-    fields = read(path, "fleet", problems)
+    fields = read(path, "fleet", problems, named)
     if fields is None:
         return None
     before = len(problems)
@@ -116,10 +116,11 @@ def _fleet(
     scale_to = None
     extends = fields.text("extends", required=False)
     if extends is not None:
-        parent = _find(extends, path.parent, fields.place("extends"), problems)
+        at = fields.place("extends")
+        parent = _find(extends, path.parent, at, problems)
         if parent is not None and parent.resolve() in {p.resolve() for p in (*above, path)}:
-            fields.complain(f"extends '{extends}' leads back to this file", fields.place("extends"))
-        elif parent is not None and (found := _fleet(parent, (*above, path), first, problems)) is not None:
+            fields.complain(f"extends '{extends}' leads back to this file", at)
+        elif parent is not None and (found := _fleet(parent, (*above, path), first, problems, at)) is not None:
             _, sites, scale_to = found
     if fields.has("scale_to"):
         scale_to = fields.whole("scale_to", 1, MAX_TURBINES)

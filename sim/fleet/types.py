@@ -22,17 +22,17 @@ def names() -> list[str]:
 def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> TurbineType | None:
     """A type by name, or by the path of a YAML file (`*.yaml`, relative to `base`). None after noting what is wrong."""
     if name.endswith((".yaml", ".yml")):
-        return read_type(base / name, problems)
+        return read_type(base / name, problems, at)
     if name not in names():
         problems.append(Problem.at(at, f"unknown turbine type '{name}'{suggestion(name, names())}"))
         return None
     return read_type(FOLDER / f"{name}.yaml", problems)
 
 
-def read_type(path: Path, problems: list[Problem]) -> TurbineType | None:
-    """One turbine type file."""
+def read_type(path: Path, problems: list[Problem], named: Place | None = None) -> TurbineType | None:
+    """One turbine type file, which a fleet names at `named`."""
     before = len(problems)
-    fields = read(path, "turbine type", problems)
+    fields = read(path, "turbine type", problems, named)
     if fields is None:
         return None
     name, manufacturer = fields.text("name"), fields.text("manufacturer")
