@@ -25,6 +25,7 @@ from sim.demo.arguments import arguments
 from sim.demo.command import command, overrides
 from sim.demo.readme import labels
 from sim.model.orders import WEAR
+from sim.model.weather import Air, Weather
 from sim.scenario import load
 
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
@@ -78,6 +79,16 @@ def test_the_views_of_the_readme_hold_the_lake_with_each_windows_last_revision(
         (last.num_rows, pc.sum(last.column("revision_max")).as_py())
     ]
     assert duck.sql("SELECT count(*) > 0 FROM labels WHERE kind = 'row.late'").fetchall() == [(True,)]
+
+
+def test_one_turbine_without_a_row_in_quarantine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--to", str(tmp_path / "one"), "--set", "data_faults=[]", "--set", "events=[]", "--set", "seed=9"]
+    assert main(["demo", *words, "--farms", "E", "--turbines", "1", "--days", "1", "--sample-every", "1h"]) == 0
+    assert "24 rows of 1 turbine of 1 farm in " in capsys.readouterr().out
+    readme = (tmp_path / "one" / "README.md").read_text()
+    assert "Simulated by windfleet: 1 turbine of 1 farm\n" in readme
+    assert "No row broke a rule" in readme
+    assert database(tmp_path / "one").sql("SELECT count(*) FROM aggregated").fetchall() == [(24,)]
 
 
 @pytest.mark.parametrize("theme", themes.names())
@@ -187,6 +198,34 @@ def test_every_theme_is_a_scenario_with_a_story(name: str) -> None:
             assert word in theme.story
 
 
+def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:
+    """The air at each of the farms at hours of a theme."""
+    scenario = load(themes.theme(theme).scenario)
+    times = scenario.clock.start_us + np.rint(hours * 3.6e9).astype(np.int64)
+    return [
+        Weather(farm, scenario.seed, scenario.events, scenario.clock.start_us).at(times)
+        for farm in scenario.fleet.farms
+        if farm.farm_id in farms
+    ]
+
+
+def test_the_wind_blows_while_ice_takes_the_power() -> None:
+    """The seed's weather must leave something to take, at every farm that the story names, and thaw in the end."""
+    for air in weather("icing", "CD", np.arange(20.0, 56.0, 0.5)):
+        assert air.speed.min() > 6.0
+    for air in weather("icing", "CD", np.arange(64.0, 95.0, 0.5)):
+        assert air.temperature.mean() > 1.0
+        assert air.speed.mean() > 6.0
+
+
+def test_the_storm_passes_cut_out_where_the_story_says_and_nowhere_else() -> None:
+    for air in weather("storm", "EF", np.arange(0.0, 96.0, 0.5)):
+        assert air.speed.max() > 26.0
+        assert air.speed[-48:].max() < 25.0
+    for air in weather("storm", "ABCDGH", np.arange(0.0, 96.0, 0.5)):
+        assert air.speed.max() < 20.0
+
+
 def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
     import argparse
 
@@ -210,7 +249,9 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--days", "3"]) == 2
     assert "give it 11 days or more" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--turbines", "4"]) == 2
-    assert "E-007" in capsys.readouterr().err
+    assert "theme bearing-failure: turbine 'E-007' takes no part" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--set", "seed=3", "--days", "0.5"]) == 2
+    assert "theme storm: events[0].from: begins at 18h, and the run ends at 12h" in capsys.readouterr().err
     assert main(["demo", "--to", "http://192.0.2.1:9000"]) == 3
     assert "--allow-remote" in capsys.readouterr().err
     for place in ("http://", "s3://my-bucket/here"):
@@ -220,7 +261,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert main(["demo", "--to", str(tmp_path / "a"), "--days", days]) == 2
         assert "clock.duration" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--farms", ""]) == 2
-    assert "fleet.farms" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("windfleet: --farms : theme storm happens at E, F")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
     assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2
