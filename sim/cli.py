@@ -158,7 +158,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     made = command.run(args, _Console())
     judged = f"; judged row by row: {made.verdict.status}" if made.verdict else ""
-    print(f"{made.rows:,} rows of {made.scenario.fleet.turbines:,} turbines in {made.seconds:.0f} s{judged}")
+    print(f"{made.rows:,} rows of {made.fleet} in {made.seconds:.0f} s{judged}")
     print(f"{made.theme.title}: {made.folder / 'README.md'}")
     return PASS
 
@@ -176,7 +176,9 @@ def _check(args: argparse.Namespace) -> int:
     from sim.scenario import load
 
     scenario = load(args.scenario, args.set)
-    print(f"{args.scenario}: valid; {scenario.fleet.turbines:,} turbines, {scenario.clock.samples:,} rows each")
+    turbines = scenario.fleet.turbines
+    many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
+    print(f"{args.scenario}: valid; {many}, {scenario.clock.samples:,} rows each")
     return PASS
 
 

@@ -41,11 +41,10 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
 def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
     """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
     given = overrides(args)
-    wanted = [setting for _, setting in given]
     if not any(word.startswith("events=") for word in args.set):
-        wanted.append(f"events={_events(theme, load(theme.scenario).events, args)}")
+        given.append((f"theme {theme.name}", f"events={_events(theme, load(theme.scenario).events, args)}"))
     try:
-        return load(theme.scenario, wanted)
+        return load(theme.scenario, [setting for _, setting in given])
     except ScenarioError as error:  # tells of overrides; the user wrote arguments
         told = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
         raise ScenarioError([replace(p, file=told.get(p.file, p.file)) for p in error.problems]) from error
@@ -58,7 +57,7 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
     if args.days is not None and args.days.isdecimal() and int(args.days) <= begins:
         most = f"begins after {begins:.1f} days; give it {math.ceil(begins) + 1} days or more"
         raise DemoError(f"--days {args.days}: the story of theme {theme.name} {most}, or {without}", INVALID)
-    farms = args.farms.replace(" ", "").split(",") if args.farms else None
+    farms = args.farms.replace(" ", "").split(",") if args.farms is not None else None
     kept = []
     for event in events:
         here = [farm for farm in event.farms if farms is None or farm in farms]

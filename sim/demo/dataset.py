@@ -33,5 +33,11 @@ class Dataset:
         return self.record.verdict
 
     @property
+    def fleet(self) -> str:
+        """How many turbines of how many farms, in words."""
+        turbines, farms = self.scenario.fleet.turbines, len(self.scenario.fleet.farms)
+        return f"{turbines:,} turbine{'s' * (turbines != 1)} of {farms:,} farm{'s' * (farms != 1)}"
+
+    @property
     def rows(self) -> int:
         return sum(shard.rows for shard in self.record.shards)

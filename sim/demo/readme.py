@@ -38,6 +38,7 @@ def _facts(made: Dataset) -> dict[str, object]:
     return {
         "theme": made.theme,
         "scenario": scenario,
+        "fleet": made.fleet,
         "start": _instant(clock.start_us),
         "end": _instant(clock.end_us),
         "every": format_duration(clock.sample_us),
@@ -45,6 +46,7 @@ def _facts(made: Dataset) -> dict[str, object]:
         "buckets": buckets,
         "layout": made.layout,
         "verdict": made.verdict,
+        "quarantine": (lake / f"{BUCKET_PREFIX}validated" / "validated" / "_quarantine").is_dir(),
         "labels": labels(made.folder / "truth"),
         "pictures": made.pictures,
         "nodes": (made.folder / "nodes").is_dir(),

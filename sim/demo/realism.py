@@ -50,7 +50,9 @@ def write(made: Dataset, farms: Sequence[FarmReadings]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("realism.html.j2")
-    text = page.render(theme=made.theme, scenario=made.scenario, charts=drawn, farms=[key_figures(f) for f in farms])
+    text = page.render(
+        theme=made.theme, fleet=made.fleet, seed=made.scenario.seed, charts=drawn, farms=[key_figures(f) for f in farms]
+    )
     (made.folder / FILE).write_text(text, encoding="utf-8")
 
 

@@ -184,7 +184,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     table.add_row("all", f"{objects:,}", numbers.size(size), f"{writes:,}")
     console.print(table)
     lines = {
-        "fleet": f"{plan.turbines:,} turbines in {plan.farms:,} farm{'s' * (plan.farms != 1)}",
+        "fleet": f"{plan.turbines:,} turbine{'s' * (plan.turbines != 1)} in {plan.farms:,} farm{'s' * (plan.farms != 1)}",
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
         "node databases": f"{numbers.size(plan.node_bytes)} (about)",
         "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
