@@ -184,7 +184,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     table.add_row("all", f"{objects:,}", numbers.size(size), f"{writes:,}")
     console.print(table)
     lines = {
-        "fleet": f"{plan.turbines:,} turbine{'s' * (plan.turbines != 1)} in {plan.farms:,} farm{'s' * (plan.farms != 1)}",
+        "fleet": f"{_many(plan.turbines, 'turbine')} in {_many(plan.farms, 'farm')}",
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
         "node databases": f"{numbers.size(plan.node_bytes)} (about)",
         "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
@@ -196,6 +196,10 @@ def print_plan(console: Console, plan: Plan) -> None:
     delivery = [("faults" * (i == 0), _planned_fault(fault)) for i, fault in enumerate(plan.delivery)]
     for name, text in [*lines.items(), *delivery]:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _planned_fault(fault: Fault) -> str:
