@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
-    campaign.add_argument("--replay", dest="line", default="", metavar="LINE", help=one)
+    campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
     _workers_argument(campaign)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")

@@ -257,6 +257,22 @@ def test_runs_that_differ_or_are_not_what_they_say(
     assert pretend(struck(), struck(fired=[])) == {"not.enumerated": 1}
 
 
+@pytest.mark.parametrize("kind", ["worker.kill", "store.slow"])
+def test_a_fault_that_cannot_strike_in_process_is_no_failure_of_the_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    assert cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", f"node.crash#2 {kind}#3"]) == 2
+    assert f"windfleet: {kind} strikes whole runs on LocalStack only" in capsys.readouterr().err
+
+
+def test_an_empty_line_is_a_schedule_without_faults_and_no_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["campaign", str(scenario_file(tmp_path)), "--runs", "1", "--wired", "0", "--replay", ""]) == 6
+    assert capsys.readouterr().out.startswith("nothing fired")
+
+
 def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["campaign", str(scenario_file(tmp_path)), "--replay"]
     assert cli.main([*command, "node.crash#7 store.ack-lost#30"]) == 0

@@ -50,6 +50,15 @@ def test_a_line_and_its_text_are_each_others_inverse(text: str) -> None:
         ("node.offline#4", "no window"),
         ("store.error%0.1@somewhere", "somewhere"),
         ("attempts=0", "attempts"),
+        ("node.crash#0", "numbered from 1"),
+        ("store.error%2", "1 at most"),
+        ("store.error%0", "more than 0"),
+        ("store.error%e", "'e' is not a number"),
+        ("store.outage[1.2.3+4]", "'1.2.3' is not a number"),
+        ("store.error/after#3", "/after is for node.crash"),
+        ("node.crash/after%0.5", "@after-data"),
+        ("node.crash#3@data", "no window, share or place"),
+        ("node.crash#3*2", "no window, share or place"),
     ],
 )
 def test_what_is_no_schedule_is_told(text: str, said: str) -> None:

@@ -164,9 +164,13 @@ def _item(word: str) -> Strike | Fault:
     if found is None or found["kind"] not in KINDS:
         raise ScheduleError(f"{word!r} is not a fault of a schedule; kinds are {', '.join(KINDS)}")
     kind = found["kind"]
+    if found["after"] and (kind != CRASH or not found["number"]):
+        raise ScheduleError(f"{word!r}: /after is for {CRASH}#number; write @after-data for a share")
     if found["number"]:
-        if kind in SPELLS or found["share"] or found["from"]:
-            raise ScheduleError(f"{word!r}: a numbered fault strikes one call, it has no window and no share")
+        if kind in SPELLS or any(found[name] for name in ("share", "from", "at", "names", "count")):
+            raise ScheduleError(f"{word!r}: a numbered fault strikes one call, it has no window, share or place")
+        if int(found["number"]) < 1:
+            raise ScheduleError(f"{word!r}: calls are numbered from 1")
         return Strike(kind, int(found["number"]), found["after"] is not None)
     if KINDS[kind].windowed != (found["from"] is not None) or not (found["from"] or found["share"]):
         raise ScheduleError(f"{word!r}: {kind} needs {'[from+for]' if KINDS[kind].windowed else '#number or %share'}")
@@ -174,12 +178,18 @@ def _item(word: str) -> Strike | Fault:
     if unknown := [name for name in at if name.removeprefix("before-").removeprefix("after-") not in POINTS]:
         raise ScheduleError(f"{word!r}: no such point {unknown[0]}; points are {', '.join(POINTS)}")
     names = tuple(found["names"].split(",")) if found["names"] else ()
-    window = (float(found["from"]), float(found["for"])) if found["from"] else (0.0, 0.0)
+    try:
+        share, begin, lasts = (float(found[name] or usual) for name, usual in (("share", 1), ("from", 0), ("for", 0)))
+    except ValueError as error:
+        raise ScheduleError(f"{word!r}: {str(error).rpartition(' ')[2]} is not a number") from error
+    if not 0 < share <= 1:
+        raise ScheduleError(f"{word!r}: a share is more than 0, and 1 at most")
     return Fault(
         kind,
         at,
-        float(found["share"] or 1),
-        *window,
+        share,
+        begin,
+        lasts,
         farms=names if kind == UPLINK else (),
         buckets=() if kind == UPLINK else names,
         count=int(found["count"]) if found["count"] else None,

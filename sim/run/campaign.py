@@ -21,7 +21,7 @@ from sim import check
 from sim.chaos import campaign as chaos
 from sim.chaos.faults import CRASH
 from sim.chaos.outcome import Clean, Outcome
-from sim.chaos.schedule import parse
+from sim.chaos.schedule import ScheduleError, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Unclean, World, run_clean, run_once
 from sim.report.campaign import CampaignResult, print_summary, write
@@ -51,7 +51,7 @@ class CampaignOptions:
     command: str
     run_command: str
     load: Load
-    replay: str = ""
+    replay: str | None = None
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
@@ -61,6 +61,10 @@ def replay(scenario: Scenario, text: str, command: str, console: Console) -> int
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     line = parse(text)
+    if elsewhere := [item.kind for item in line.items if item.kind not in chaos.HERE]:
+        raise ScheduleError(
+            f"{elsewhere[0]} strikes whole runs on LocalStack only; name it in `faults` of `windfleet run`"
+        )
     chaos.quieten()
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         world = make_world(scenario, Path(folder))
@@ -93,7 +97,7 @@ def _tell(outcome: Outcome, say: Callable[[str], None]) -> None:
 
 def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
     """Enumeration, random runs, whole runs on a real store; the exit code. Raises DirectoryError."""
-    if options.replay:
+    if options.replay is not None:
         return replay(scenario, options.replay, options.command, console)
     directory.make(options.out, options.overwrite, scenario.text, 1_000_000)
     full = f"{options.command} --runs {options.runs} --wired {options.wired}"
