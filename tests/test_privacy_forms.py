@@ -122,6 +122,7 @@ TELEPHONES = {
 PLACES = {
     "three decimals": "41.123",
     "in a sentence": "at 41.1234N",
+    "single precision": repr(struct.unpack("f", struct.pack("f", LATITUDE))[0]),
     "two decimals, both": "41.12, -75.99",
     "two decimals, longitude first": "-75.98 41.12",
     "WKT": f"POINT({LONGITUDE:.4f} {LATITUDE:.4f})",

@@ -3,8 +3,9 @@
 A coordinate may leave with one decimal. Found are, with either sign:
   numbers   with 3 to 6 decimals, rounded or cut, and in single precision; with 2 where no reading is
   integers  of 1e-5, 1e-6 or 1e-7 degrees
-  texts     decimal fractions of 3 decimals or more; degrees, minutes and seconds; geohashes of 6 letters or more; and
-            latitude with longitude, both with 2 decimals or as integers, where one alone may be chance
+  texts     decimal fractions of 3 decimals or more, also in single precision; degrees, minutes and seconds; geohashes
+            of 6 letters or more; and latitude with longitude, both with 2 decimals or as integers, where one alone may
+            be chance
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class Places:
             value, decimals = float(whole[2] + match[0]), len(match[1])
             exactly = lists and whole[1]
             for apart, size, field in self._nearest(value):
-                if (apart == 0 and singular(size)) if exactly else apart < 10.0 ** -min(decimals, 6) * (1 - 1e-6):
+                near = apart < 10.0 ** -min(decimals, 6) * (1 - 1e-6) or abs(float(np.float32(size)) - value) < 1e-9
+                if (apart == 0 and singular(size)) if exactly else near:
                     yield field
 
     def _sexagesimal(self, text: bytes) -> Iterator[str]:
