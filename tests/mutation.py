@@ -124,7 +124,7 @@ KNOWN = {
     "sim/check/places.py:_decimals: apart < 10.0 ** (-min(decimals, 6)) * (1 - 1e-06) -> "
     "apart <= 10.0 ** (-min(decimals, 6)) * (1 - 1e-06)": _NO_BOUND,
     "sim/check/places.py:_nearest: 1 -> 2": "neighbours further off are looked at as well",
-    "sim/check/places.py:_sexagesimal: apart < 1 / 3600 -> apart <= 1 / 3600": _NO_BOUND,
+    "sim/check/places.py:_sexagesimal: apart < 1 / finest -> apart <= 1 / finest": _NO_BOUND,
     "sim/check/places.py:geohash: 0 -> 1": "a bit in front of the first letter, which nobody reads",
     "sim/check/privacy.py:_beside: 0 -> 1": _FASTER,
     "sim/check/privacy.py:_beside: 8 -> 9": "the last byte of a footer is always the same",

@@ -170,6 +170,11 @@ def test_texts_that_do_not(text: str) -> None:
     assert told(text) == []
 
 
+def test_minutes_are_read_to_the_minute_and_their_fractions_to_the_second() -> None:
+    assert [told(f"41°{minutes}'N") for minutes in ("06", "07", "08", "09")] == [[], ["latitude"], ["latitude"], []]
+    assert [told(f"41°{minutes}'N") for minutes in ("7.39", "7.4", "7.42", "7.43")] == [[], *[["latitude"]] * 2, []]
+
+
 def test_degrees_minutes_and_seconds_to_the_second() -> None:
     assert told("41d07m25.4451") == ["latitude"]
     assert told("41d07m25.4453") == []

@@ -129,6 +129,8 @@ PLACES = {
     "millionths of degrees": "41123457 -75987654",
     "degrees, minutes, seconds": "41°07'24\"N",
     "degrees, minutes, seconds in letters": "41d07m24.4s",
+    "degrees and minutes": "41°07'N",
+    "degrees and decimal minutes": "41° 7.4074' N",
     "geohash": geohash(LATITUDE, LONGITUDE, 6).decode(),
     "long geohash": geohash(LATITUDE, LONGITUDE, 10).decode(),
     "WKB": (b"\x01\x01\x00\x00\x00" + struct.pack("<dd", LONGITUDE, LATITUDE)).hex(),

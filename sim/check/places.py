@@ -3,9 +3,9 @@
 A coordinate may leave with one decimal. Found are, with either sign:
   numbers   with 3 to 6 decimals, rounded or cut, and in single precision; with 2 where no reading is
   integers  of 1e-5, 1e-6 or 1e-7 degrees
-  texts     decimal fractions of 3 decimals or more, also in single precision; degrees, minutes and seconds; geohashes
-            of 6 letters or more; and latitude with longitude, both with 2 decimals or as integers, where one alone may
-            be chance
+  texts     decimal fractions of 3 decimals or more, also in single precision; degrees, minutes and perhaps seconds;
+            geohashes of 6 letters or more; and latitude with longitude, both with 2 decimals or as integers, where one
+            alone may be chance
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _NUMBER: Final = re.compile(rb"(?<![\w.])-?(\d{1,3}\.\d\d|\d{4,10})(?!\w|\.\d)")
 _LIST: Final = re.compile(rb"\[[^\[\]]*\]")
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"')
 _DEGREES: Final = re.compile(
-    rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2})\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)", re.IGNORECASE
+    rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2}(?:\.\d+)?)\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)?",
+    re.IGNORECASE,
 )
 _MINUTES: Final = re.compile(rb"'|\xe2\x80\xb2|[mM]\d")  # all that is seldom in a text
 _GEOHASH: Final = re.compile(rb"(?<![0-9a-z-])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z-])")  # no part of a UUID
@@ -105,8 +106,9 @@ class Places:
 
     def _sexagesimal(self, text: bytes) -> Iterator[str]:
         for match in _DEGREES.finditer(text) if _MINUTES.search(text) else ():
-            value = int(match[1]) + int(match[2]) / 60 + float(match[3]) / 3600
-            yield from (field for apart, _, field in self._nearest(value) if apart < 1 / 3600)
+            value = int(match[1]) + float(match[2]) / 60 + float(match[3] or 0) / 3600
+            finest = 3600 if match[3] or b"." in match[2] else 60
+            yield from (field for apart, _, field in self._nearest(value) if apart < 1 / finest)
 
     def _nearest(self, value: float) -> Iterator[tuple[float, float, str]]:
         at = int(np.searchsorted(self._sizes, value))
