@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipeline import lake
 from pipeline.records import BUCKET_PREFIX, STAGES
 from pipeline.store import S3ObjectStore
 from sim.check import LakeReader
 from sim.cli import main
-from sim.demo import statistics, themes
+from sim.demo import readings, realism, realism_charts, statistics, themes
 from sim.demo.arguments import arguments
 from sim.demo.command import command, overrides
 from sim.demo.readme import labels
@@ -284,6 +285,19 @@ def test_a_store_that_cannot_take_the_copy_is_told_before_anything_is_made(
     finally:
         lake.remove(localstack, [("expanso-databricks-validated", "validated/theirs")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_title_of_the_realism_page_is_cut(made: dict[str, Path]) -> None:
+    folder = made["turbine"]
+    farms = readings.read(load(folder / "scenario.yaml"), folder / "nodes")
+    with realism_charts.style():
+        for chart, name in realism.CHARTS:
+            figure = chart(farms)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            for axes in figure.axes:
+                ends = [title.get_window_extent() for title in (axes.title, axes._left_title)]  # type: ignore[attr-defined]
+                assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 for end in ends), name
 
 
 def test_weibull_of_a_weibull() -> None:

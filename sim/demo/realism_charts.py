@@ -292,7 +292,8 @@ def wakes(farms: Sequence[FarmReadings]) -> Figure:
         reach = 0.42 * np.sin(away), 0.42 * np.cos(away)
         ends: Any = {"xy": (0.5 - reach[0], 0.5 - reach[1]), "xytext": (0.5 + reach[0], 0.5 + reach[1])}
         axes.annotate("", **ends, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow)
-        axes.set_title(f"Farm {readings.farm.farm_id}, wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s")
+        said = f"Farm {readings.farm.farm_id}, wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s"
+        figure.suptitle(said, fontsize=10, fontweight="bold")
     axes.set_aspect("equal")
     axes.set_xlabel("east, km")
     axes.set_ylabel("north, km")
