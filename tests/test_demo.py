@@ -88,6 +88,9 @@ def test_one_turbine_without_a_row_in_quarantine(tmp_path: Path, capsys: pytest.
     assert "24 rows of 1 turbine of 1 farm in " in capsys.readouterr().out
     readme = (tmp_path / "one" / "README.md").read_text()
     assert "Simulated by windfleet: 1 turbine of 1 farm\n" in readme
+    assert readme.startswith(
+        "# Wind farms and their weather\n\nTheme storm without its story: nothing was made to happen."
+    )
     assert "No row broke a rule" in readme
     assert database(tmp_path / "one").sql("SELECT count(*) FROM aggregated").fetchall() == [(24,)]
 

@@ -35,13 +35,14 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
     options = DemoOptions(
         out, args.workers, args.overwrite, args.nodes, args.layout, upload, args.inspect, command(args)
     )
-    return make(scenario, theme, options, console)
+    told = themes.without_story(theme, bool(scenario.events)) if _own_events(args) else theme
+    return make(scenario, told, options, console)
 
 
 def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
     """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
     given = overrides(args)
-    if not any(word.startswith("events=") for word in args.set):
+    if not _own_events(args):
         given.append((f"theme {theme.name}", f"events={_events(theme, load(theme.scenario).events, args)}"))
     try:
         return load(theme.scenario, [setting for _, setting in given])
@@ -75,6 +76,11 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
         happens = f"theme {theme.name} happens at {', '.join(places)}"
         raise DemoError(f"--farms {args.farms}: {happens}; name one of these farms, or {without}", INVALID)
     return f"[{', '.join(kept)}]"
+
+
+def _own_events(args: argparse.Namespace) -> bool:
+    """Whether the user says what happens, if anything, in place of the theme."""
+    return any(word.startswith("events=") for word in args.set)
 
 
 def overrides(args: argparse.Namespace) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ title. A theme is added by adding the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,16 @@ class Theme:
 def names() -> list[str]:
     """All themes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def without_story(theme: Theme, events: bool) -> Theme:
+    """A theme of whose story only the scenario is left. `events`: others were put in its place."""
+    happens = (
+        "what was made to happen is in `scenario.yaml`, under `events`" if events else "nothing was made to happen"
+    )
+    return replace(
+        theme, title="Wind farms and their weather", story=f"Theme {theme.name} without its story: {happens}."
+    )
 
 
 def theme(name: str) -> Theme:
