@@ -273,6 +273,14 @@ def test_an_empty_line_is_a_schedule_without_faults_and_no_campaign(
     assert capsys.readouterr().out.startswith("nothing fired")
 
 
+@pytest.mark.parametrize(("fault", "place"), [("farm.uplink[0+900]=Z", "Z"), ("bucket.refuses[0+900]=nope", "nope")])
+def test_a_replay_of_a_place_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, place: str
+) -> None:
+    assert cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", fault]) == 2
+    assert f"no such place {place}; places are A, aggregated" in capsys.readouterr().err
+
+
 def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["campaign", str(scenario_file(tmp_path)), "--replay"]
     assert cli.main([*command, "node.crash#7 store.ack-lost#30"]) == 0

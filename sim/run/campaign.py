@@ -17,11 +17,12 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.records import BUCKET_NAMES
 from sim import check
 from sim.chaos import campaign as chaos
-from sim.chaos.faults import CRASH
+from sim.chaos.faults import CRASH, Fault
 from sim.chaos.outcome import Clean, Outcome
-from sim.chaos.schedule import ScheduleError, parse
+from sim.chaos.schedule import Line, ScheduleError, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Unclean, World, run_clean, run_once
 from sim.report.campaign import CampaignResult, print_summary, write
@@ -61,10 +62,7 @@ def replay(scenario: Scenario, text: str, command: str, console: Console) -> int
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     line = parse(text)
-    if elsewhere := [item.kind for item in line.items if item.kind not in chaos.HERE]:
-        raise ScheduleError(
-            f"{elsewhere[0]} strikes whole runs on LocalStack only; name it in `faults` of `windfleet run`"
-        )
+    _require_possible(line, scenario)
     chaos.quieten()
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         world = make_world(scenario, Path(folder))
@@ -82,6 +80,18 @@ def replay(scenario: Scenario, text: str, command: str, console: Console) -> int
         _tell(outcome, say)
         say(f"replay: {command} --replay '{line}'")
     return LAKE_WRONG
+
+
+def _require_possible(line: Line, scenario: Scenario) -> None:
+    """Raises ScheduleError for a fault that cannot strike here, whatever happens."""
+    if elsewhere := [item.kind for item in line.items if item.kind not in chaos.HERE]:
+        raise ScheduleError(
+            f"{elsewhere[0]} strikes whole runs on LocalStack only; name it in `faults` of `windfleet run`"
+        )
+    known = {*BUCKET_NAMES, *(farm.farm_id for farm in scenario.fleet.farms)}
+    for fault in line.items:
+        if isinstance(fault, Fault) and (unknown := {*fault.farms, *fault.buckets} - known):
+            raise ScheduleError(f"{fault.kind}: no such place {min(unknown)}; places are {', '.join(sorted(known))}")
 
 
 def _tell(outcome: Outcome, say: Callable[[str], None]) -> None:
