@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,8 @@ START = 1_705_276_800 * SECOND  # 2024-01-15T00:00:00Z
 ASSET = {"rated_power": 3.0, "rated_rpm": 12.0, "power_curve": [(3.0, 0.0), (8.0, 1.0), (12.0, 3.0), (25.0, 3.0)]}
 
 Row = dict[str, Any]
+Objects = dict[str, list[Row] | bytes]
+"""A stage of the lake, by key: rows, or what else an object consists of."""
 
 
 def node(turbine: str = "A-001", **changes: Any) -> Node:
@@ -92,3 +94,22 @@ def window_rows(plan: Expectation) -> list[Row]:
         row |= {"anomaly_kinds": [kind for at, kind in enumerate(ANOMALIES) if mask >> at & 1]}
         rows.append(row | {"anomaly_count": windows.anomalies[i].item()})
     return rows
+
+
+# changes of a lake
+
+
+def put(key: str, *rows: Row) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({key: list(rows)})
+
+
+def add(key: str, *rows: Row) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({key: [*objects.get(key, []), *rows]})
+
+
+def drop(*names: str) -> Callable[[Objects], object]:
+    return lambda objects: [objects.pop(name) for name in names]
+
+
+def move(key: str, to: str) -> Callable[[Objects], object]:
+    return lambda objects: objects.update({to: objects.pop(key)})

@@ -7,7 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from check_world import ASSET, SECOND, START, Row, expected, good, node, parquet, stage_rows
+from check_world import (
+    ASSET,
+    SECOND,
+    START,
+    Objects,
+    Row,
+    add,
+    drop,
+    expected,
+    good,
+    move,
+    node,
+    parquet,
+    put,
+    stage_rows,
+)
 
 from pipeline.records import INGESTION
 from sim.check.compare import RowVerdict, compare_rows
@@ -16,8 +31,6 @@ from sim.check.findings import Finding, Findings
 from sim.check.keys import bucket_of
 from sim.check.owners import owners
 from sim.check.tally import FATES, Tally
-
-Objects = dict[str, list[Row] | bytes]
 
 FIRST = [good(i) for i in range(1, 7)]
 FIRST[0] |= dict.fromkeys(("timestamp", "recorded_at"), START - 20 * SECOND)
@@ -85,22 +98,6 @@ class Case:
     besides: tuple[int, ...] = ()
     blamed: tuple[str, ...] = ()
     stage: str = "ingestion"
-
-
-def put(key: str, *rows: Row) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({key: list(rows)})
-
-
-def add(key: str, *rows: Row) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({key: [*objects.get(key, []), *rows]})
-
-
-def drop(*names: str) -> Callable[[Objects], object]:
-    return lambda objects: [objects.pop(name) for name in names]
-
-
-def move(key: str, to: str) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({to: objects.pop(key)})
 
 
 def cell(key: str, number: int, **cells: object) -> Callable[[Objects], object]:

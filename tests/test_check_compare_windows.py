@@ -6,7 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from check_world import START, Row, expected, good, node, parquet, stage_rows, window_rows
+from check_world import (
+    START,
+    Objects,
+    Row,
+    add,
+    drop,
+    expected,
+    good,
+    move,
+    node,
+    parquet,
+    put,
+    stage_rows,
+    window_rows,
+)
 
 from pipeline.records import AGGREGATED
 from sim.check.compare_windows import compare_windows
@@ -14,8 +28,6 @@ from sim.check.findings import Finding, Findings
 from sim.check.owners import owners
 from sim.check.tally import FATES, Tally
 from sim.check.windows import expect_windows
-
-Objects = dict[str, list[Row] | bytes]
 
 NODES = [node("A-001"), node("A-002", farm="B")]  # of minutes 59 to 62; of 0 and 1
 PLAN = expected([good(i) for i in range(358, 375)], [good(i, "A-002") for i in (1, 2, 7)], nodes=NODES)
@@ -56,22 +68,6 @@ class Case:
     wrong: int = 0
     blamed: tuple[str, ...] = ()
     revised: int = 1
-
-
-def put(key: str, *rows: Row) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({key: list(rows)})
-
-
-def add(key: str, *rows: Row) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({key: [*objects.get(key, []), *rows]})
-
-
-def drop(*names: str) -> Callable[[Objects], object]:
-    return lambda objects: [objects.pop(name) for name in names]
-
-
-def move(key: str, to: str) -> Callable[[Objects], object]:
-    return lambda objects: objects.update({to: objects.pop(key)})
 
 
 def both(*changes: Callable[[Objects], object]) -> Callable[[Objects], object]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -51,18 +53,27 @@ def requests(run: Path) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in pc.value_counts(table["outcome"]).to_pylist()}
 
 
-def kept_up(code: int | None, text: str) -> None:
-    """Exit code 0; or 7, where the tests beside this one kept the generator from a request in time, and it said so."""
-    assert code == 0 or (code == 7 and "the generator did not get to them" in text), text
+def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> None:
+    """A load test that ends with 0; with 7 before that, twice at most, where what runs beside it (other tests) kept the
+    generator from a request in time, and it said so."""
+    for _ in range(3):
+        code, text = attempt()
+        if code != 7 or "the generator did not get to them" not in text:
+            break
+    assert code == 0, text
 
 
 def test_a_load_test_from_scenario_to_report(scenario: Path, tmp_path: Path, clean_lake: str) -> None:
     out = tmp_path / "run"
-    done = runs.quick("load", scenario, "--out", out, "--endpoint-url", clean_lake)
-    kept_up(done.code, done.text)
-    assert not done.left
+
+    def attempt() -> tuple[int, str]:
+        done = runs.quick("load", scenario, "--out", out, "--endpoint-url", clean_lake, "--overwrite")
+        assert not done.left
+        return done.code, done.text
+
+    kept_up(attempt)
     result = runs.result(out)
-    assert (result["verdict"], result["exit_code"]) == ("pass" if done.code == 0 else "unknown", done.code)
+    assert (result["verdict"], result["exit_code"]) == ("pass", 0)
     assert [phase["name"] for phase in result["load"]["phases"]] == ["1-constant"]
     assert result["load"]["generator_per_s"] > 8
     assert result["figures"]["load.offered_per_s"]["value"] == pytest.approx(8, rel=0.1)
@@ -156,14 +167,20 @@ def test_a_killed_parent_leaves_no_clients(scenario: Path, tmp_path: Path) -> No
 
 def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) -> None:
     out = tmp_path / "run"
-    master = runs.start(
-        *("load", scenario, "--out", out, "--endpoint-url", clean_lake, "--master", "--expect-workers", 2)
-    )
-    one, two = (runs.start("load", "--worker", "--out", out) for _ in range(2))
-    with closing(master), closing(one), closing(two):
-        kept_up(master.wait(120), master.text)
-        assert [one.wait(30), two.wait(30)] == [0, 0], (one.text, two.text)
-        assert "joining phase 001-1-constant" in one.text
+    where = ("--out", out, "--endpoint-url", clean_lake)
+
+    def attempt() -> tuple[int | None, str]:
+        shutil.rmtree(out, ignore_errors=True)  # workers must not take an earlier attempt's master for theirs
+        master = runs.start("load", scenario, *where, "--master", "--expect-workers", 2)
+        with closing(master):
+            one, two = (runs.start("load", "--worker", "--out", out) for _ in range(2))
+            with closing(one), closing(two):
+                code = master.wait(120)
+                assert [one.wait(30), two.wait(30)] == [0, 0], (one.text, two.text)
+                assert "joining phase 001-1-constant" in one.text
+                return code, master.text
+
+    kept_up(attempt)
     assert [path.name for path in (out / ".load").iterdir()] == ["crew.json"]  # no batches are left behind
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]

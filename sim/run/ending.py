@@ -12,7 +12,7 @@ from sim import check
 from sim.chaos.campaign import WorkerLost
 from sim.load.errors import EngineError
 from sim.model.nodefile import NodeFileError
-from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED, own_fault
+from sim.run.exits import ENVIRONMENT, INTERNAL, INTERRUPTED
 from sim.run.localstack import TargetError
 from sim.run.task import StoreGone
 from sim.run.workers import WorkerDied
@@ -33,4 +33,5 @@ def ending(error: BaseException, out: Path | None = None) -> tuple[int, str]:
         return ENVIRONMENT, f"{out}: cannot be written: {error}"
     if os.environ.get("WINDFLEET_DEBUG"):
         traceback.print_exception(error)
-    return INTERNAL, own_fault(error)
+    bug = "a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback"
+    return INTERNAL, f"{type(error).__name__}: {error} ({bug})"

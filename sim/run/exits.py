@@ -24,8 +24,3 @@ MEANINGS: Final = {
     GENERATOR: "the load generator was the limit",
     INTERRUPTED: "interrupted",
 }
-
-
-def own_fault(error: BaseException) -> str:
-    """What is said of an error that nobody foresaw."""
-    return f"{type(error).__name__}: {error} (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"
