@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.config import NodeConfig
 from pipeline.records import SCHEMA_VERSION, TABLE
 
-PIPELINE_VERSION = "2"
+PIPELINE_VERSION = "3"
 """Changes when the same rows give other bytes than before."""
 VARYING = "upload_timestamp"
 

@@ -2,6 +2,9 @@
 
     <stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine_id>-<first_id>-<last_id>.parquet
 
+Rejected rows are the stage `quarantine`: in the validated bucket under `_quarantine/`, beside `validated/` and not
+inside it, for a reader that takes all of `validated/` must get valid rows alone.
+
 The hour is the event's, in UTC; the id range is the batch's. A row whose timestamp is null or has no four-digit year
 is placed by its `recorded_at`, and at 1970-01-01T00 if that is no better: it must be findable, and it must not be lost.
 """
@@ -36,22 +39,20 @@ def _usable(time_us: Ints, null: Bools) -> Bools:
     return ~null & (time_us >= _FIRST_US) & (time_us < _PAST_US)
 
 
-def bucket(name: str) -> str:
-    return BUCKET_PREFIX + name
+def bucket(stage: str) -> str:
+    """Bucket of a stage, or of `checkpoints` or `metadata`."""
+    return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
 
 
-def hour_folder(top: str, hour: int) -> str:
-    """`top`/year=.../hour=HH/ of an hour counted from 1970."""
+def hour_folder(stage: str, hour: int) -> str:
+    """The stage's folder, down to hour=HH/, of an hour counted from 1970."""
+    top = QUARANTINE if stage == "quarantine" else stage
     t = _EPOCH + timedelta(hours=hour)
     return f"{top}/year={t.year:04d}/month={t.month:02d}/day={t.day:02d}/hour={t.hour:02d}/"
 
 
 def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
-    """Key of a data object. `stage` is a stage's name or `validated/_quarantine`."""
     return f"{hour_folder(stage, hour)}{turbine_id}-{first_id}-{last_id}.parquet"
-
-
-QUARANTINE_STAGE = f"validated/{QUARANTINE}"
 
 
 def id_range(key: str, turbine_id: str) -> tuple[int, int] | None:

@@ -61,12 +61,12 @@ class _Sorted:
             rows = slice(int(self._starts[i]), int(self._starts[i + 1]))
             yield int(self._hour[rows.start]), rows
 
-    def make(self, stage: str, top: str, rows: slice, hour: int, table: pa.Table, work: Work) -> DataObject:
+    def make(self, stage: str, rows: slice, hour: int, table: pa.Table, work: Work) -> DataObject:
         times = self._timestamp[rows][~self._null[rows]]
         return DataObject(
             stage,
-            partition.bucket(top.split("/")[0]),
-            partition.data_key(top, hour, work.config.turbine_id, *work.batch.id_range),
+            partition.bucket(stage),
+            partition.data_key(stage, hour, work.config.turbine_id, *work.batch.id_range),
             encode.parquet(table),
             table.num_rows,
             int(times.min()) if len(times) else None,
@@ -146,13 +146,12 @@ def event_hours(table: pa.Table) -> Ints:
 
 
 def _row_objects(group: int, work: Work, by_stage: Mapping[str, _Sorted]) -> Iterator[DataObject]:
-    tops = {"ingestion": "ingestion", "validated": "validated", "quarantine": partition.QUARANTINE_STAGE}
     for stage, rows_of in by_stage.items():
         for hour, rows in rows_of.parts(group):
             table = rows_of.table.slice(rows.start, rows.stop - rows.start)
-            yield rows_of.make(stage, tops[stage], rows, hour, table, work)
+            yield rows_of.make(stage, rows, hour, table, work)
             if stage == "validated":
-                yield rows_of.make("enriched", "enriched", rows, hour, enrich(table, work.config), work)
+                yield rows_of.make("enriched", rows, hour, enrich(table, work.config), work)
 
 
 def _window_objects(work: Work, emitted: pa.Table) -> Iterator[DataObject]:

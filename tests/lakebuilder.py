@@ -234,7 +234,7 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
         for row in rows:
             by_hour[row[time] // HOUR_US if stage == "aggregated" else _hour(row)].append(row)
         bucket = records.BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
-        top = "validated/_quarantine" if stage == "quarantine" else stage
+        top = "_quarantine" if stage == "quarantine" else stage
         for hour, part in sorted(by_hour.items()):
             key = f"{top}/{hour_folder(hour)}/{name}.parquet"
             content = lake[f"{bucket}/{key}"] = parquet(part, schema)

@@ -24,8 +24,8 @@ ENRICHED = INGESTED.replace("ingestion", "enriched")
 NEXT = INGESTED.replace("268-357", "358-447")
 SPLIT = INGESTED.replace("268-357", "178-267")  # this batch has 3 rows in hour 0
 OTHERS = f"expanso-databricks-ingestion/ingestion/{HOUR_1}/A-001-268-357.parquet"
-QUARANTINED = "expanso-databricks-validated/validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-87.parquet"
-LET_THROUGH = QUARANTINED.replace("_quarantine/", "")
+QUARANTINED = "expanso-databricks-validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-87.parquet"
+LET_THROUGH = QUARANTINED.replace("_quarantine/", "validated/")
 AGGREGATED = f"expanso-databricks-aggregated/aggregated/{HOUR_1}/A-002-718-800.parquet"
 EARLIER = AGGREGATED.replace("718-800", "448-537")  # revision 0 of the window that a late row changed
 MANIFEST = f"expanso-databricks-metadata/metadata/{HOUR_1}/A-002-268-357.json"

@@ -121,7 +121,7 @@ def objects(store: MemoryStore, stage: str) -> dict[str, pa.Table]:
     return {
         key: pq.read_table(io.BytesIO(body))
         for (in_bucket, key), body in sorted(store.objects.items())
-        if in_bucket == bucket and ("/_quarantine/" in key) == (stage == "quarantine")
+        if in_bucket == bucket and key.startswith("_quarantine/") == (stage == "quarantine")
     }
 
 

@@ -50,7 +50,7 @@ AT_23, AT_0 = "2024-01-14T23:00:00Z", "2024-01-15T00:00:00Z"
 
 def keys(stage: str) -> list[str]:
     """Of the three objects of batches 1-2 (two hours) and 3-6 of A-001, and of batch 1-2 of A-002."""
-    top = "validated/_quarantine" if stage == "quarantine" else stage
+    top = "_quarantine" if stage == "quarantine" else stage
     names = f"{OLD}/A-001-1-2", f"{NEW}/A-001-1-2", f"{NEW}/A-001-3-6", f"{NEW}/A-002-1-2"
     return [f"{top}/{name}.parquet" for name in names]
 

@@ -50,7 +50,7 @@ def told(events: list[Row], windows: list[Row] = [], rows: list[Row] = []) -> Sc
         NODES,
         stage_rows("aggregated", {f"aggregated/{HOUR_0}/A-1-1-2.parquet": windows}),
         whose[0],
-        stage_rows("quarantine", {f"validated/_quarantine/{HOUR_0}/A-1-1-2.parquet": rows}),
+        stage_rows("quarantine", {f"_quarantine/{HOUR_0}/A-1-1-2.parquet": rows}),
         whose[1],
     )
 

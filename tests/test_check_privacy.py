@@ -85,7 +85,7 @@ def test_rows_are_counted_object_by_object() -> None:
 def test_only_what_is_behind_ingestion_is_searched() -> None:
     privacy = of(technician=NAME)
     for stage in ("ingestion", "validated", "quarantine"):
-        key = f"{stage}/{HOUR_0}/A-1-1-9.parquet".replace("quarantine", "validated/_quarantine")
+        key = f"{stage}/{HOUR_0}/A-1-1-9.parquet".replace("quarantine", "_quarantine")
         privacy.rows(stage, stage_rows(stage, {key: [{"status": NAME}]}))
         reader = Kept({})
         assert privacy.watch(reader, stage) is reader

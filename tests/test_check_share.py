@@ -20,7 +20,7 @@ from lakesurgery import AGGREGATED, ENRICHED, INGESTED, QUARANTINED, SPLIT, read
 from pipeline.records import INGESTION
 from sim.check.detection import EVENTS
 from sim.check.findings import Finding
-from sim.check.keys import read_batch_key
+from sim.check.keys import ROW_STAGES, holds_rejected, read_batch_key
 from sim.check.lake import LakeError, ObjectRef
 from sim.check.nodes import NodeFile, discover
 from sim.check.share import Share, ShareVerdict, judge_share, search_strange
@@ -62,7 +62,8 @@ def share(
     for name in lake:
         ref = ObjectRef(*name.split("/", 1), 0)
         place = read_batch_key(ref.bucket, ref.key)
-        stage = place.stage if place else name.split("-")[2].split("/")[0]
+        rejected = holds_rejected(ref.bucket, ref.key)
+        stage = place.stage if place else "quarantine" if rejected else name.split("-")[2].split("/")[0]
         turbine = name.rsplit("/", 1)[1][:5]
         if name in guests:
             visiting.setdefault(stage, []).append(ref)
@@ -235,6 +236,22 @@ def test_objects_of_no_turbine(
     assert counted == ({hour: rows} if rows else {})
 
 
+def test_rejected_rows_where_an_earlier_pipeline_put_them_are_named_with_the_reason(
+    lake: Lake, files: list[NodeFile]
+) -> None:
+    former = QUARANTINED.replace("/_quarantine/", "/validated/_quarantine/")
+    assert former != QUARANTINED
+    rows = read(lake[QUARANTINED]).num_rows
+    moved = judged(
+        0, files, {name: body for name, body in lake.items() if name != QUARANTINED} | {former: lake[QUARANTINED]}
+    )
+    why = "rejected rows belong in _quarantine/, not below validated/: written by pipeline version 2 or earlier?"
+    foreign = [one for one in found(moved) if one.kind == "object.foreign"]
+    assert foreign == [Finding("object.foreign", "quarantine", "", "", "", former, 0, why)]
+    assert moved.findings.counts["misplaced"] == 1
+    assert moved.tally.total("misplaced", ROW_STAGES) == rows
+
+
 def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(lake: Lake, files: list[NodeFile]) -> None:
     assert judged(0, files, lake | {STRANGER: lake[INGESTED]}).findings.counts == {"duplicated": 1}
 
@@ -251,7 +268,7 @@ def test_one_that_holds_those_of_another_share_is_sent_there(lake: Lake, files: 
         (SPLIT, 87),
         (SPLIT.replace("hour=01", "hour=00"), 3),
         (QUARANTINED, 8),
-        (QUARANTINED.replace("/_quarantine", ""), 87 - 10),
+        (QUARANTINED.replace("/_quarantine", "/validated"), 87 - 10),
         (AGGREGATED, 0),
         (INGESTED.replace("268-357", "268-356"), 0),
         (INGESTED.replace("268-357", "269-357"), 0),

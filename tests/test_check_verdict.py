@@ -36,7 +36,7 @@ def ref(stage: str, key: str) -> ObjectRef:
 
 
 def data(stage: str, turbine: str) -> ObjectRef:
-    top = "validated/_quarantine" if stage == "quarantine" else stage
+    top = "_quarantine" if stage == "quarantine" else stage
     return ref(stage, f"{top}/{HOUR_0}/{turbine}-1-2.{'json' if stage == 'metadata' else 'parquet'}")
 
 
@@ -134,7 +134,7 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
     refs = [data(stage, turbine) for turbine in ("A-1", "B-1") for stage in stages]
     refs += [checkpoint("A-1"), checkpoint("B-1")]
     strays = [data(stage, "Z-1") for stage in stages[:-1]]
-    strays += [ref("validated", "validated/_quarantine/odd"), ref("ingestion", "odd"), ref("quarantine", "odd")]
+    strays += [ref("validated", "_quarantine/odd"), ref("ingestion", "odd"), ref("quarantine", "odd")]
     foreign = [data("metadata", "Z-1"), checkpoint("Z-1"), ref("checkpoints", "odd"), ref("metadata", "metadata/odd")]
     told = world.judge([*refs, *strays, *foreign])
     dealt = {share.number: share.objects for share in world.shares}
@@ -143,7 +143,7 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
     assert dealt[-1] == {
         "ingestion": [data("ingestion", "Z-1"), ref("ingestion", "odd")],
         "validated": [data("validated", "Z-1"), ref("quarantine", "odd")],
-        "quarantine": [data("quarantine", "Z-1"), ref("validated", "validated/_quarantine/odd")],
+        "quarantine": [data("quarantine", "Z-1"), ref("validated", "_quarantine/odd")],
         "enriched": [data("enriched", "Z-1")],
         "aggregated": [data("aggregated", "Z-1")],
     }

@@ -46,6 +46,9 @@ def test_a_time_without_four_digits_of_year_gives_way(nonsense: int | None) -> N
 def test_keys_are_read_back_for_their_own_turbine_alone() -> None:
     key = partition.data_key("ingestion", 473_688, "A-1", 12, 345)
     assert key == "ingestion/year=2024/month=01/day=15/hour=00/A-1-12-345.parquet"
+    rejected = partition.data_key("quarantine", 473_688, "A-1", 12, 345)
+    assert rejected == "_quarantine/year=2024/month=01/day=15/hour=00/A-1-12-345.parquet"
+    assert partition.bucket("quarantine") == partition.bucket("validated") == "expanso-databricks-validated"
     assert partition.id_range(key, "A-1") == (12, 345)
     assert partition.id_range(key, "A") is None
     assert partition.id_range(key.replace(".parquet", ".json"), "A-1") is None

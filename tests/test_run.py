@@ -34,7 +34,7 @@ HOUR = r"year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)"
 BATCH = r"([A-H]-\d{3})-(\d+)-(\d+)"
 KEYS = {
     "ingestion": rf"ingestion/{HOUR}/{BATCH}\.parquet",
-    "validated": rf"validated/(?:_quarantine/)?{HOUR}/{BATCH}\.parquet",
+    "validated": rf"(?:validated|_quarantine)/{HOUR}/{BATCH}\.parquet",
     "enriched": rf"enriched/{HOUR}/{BATCH}\.parquet",
     "aggregated": rf"aggregated/{HOUR}/{BATCH}\.parquet",
     "metadata": rf"metadata/{HOUR}/{BATCH}\.json",

@@ -22,7 +22,7 @@ from sim.check.compare_windows import compare_windows
 from sim.check.detection import Score, score
 from sim.check.expect import Expectation, expect, late
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey
+from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.manifests import check_manifests
 from sim.check.nodes import Node, NodeError, NodeFile, read_config, read_rows
@@ -210,9 +210,10 @@ def _note(
         out.rows[stage] = out.rows.get(stage, 0) + item.rows
         place, name = item.place, item.ref.name
         if place is None or place.turbine not in share_of:
-            if stray[i] or item.rows == 0:
+            misplaced = place is None and holds_rejected(item.ref.bucket, item.ref.key)
+            if stray[i] or item.rows == 0 or misplaced:
                 out.tally.add(stage, "unexpected", np.full(stray[i], place.hour if place else 0))
-                why = item.problem or "of no known form, or of a turbine that the fleet does not have"
+                why = item.problem or why_foreign(item.ref.bucket, item.ref.key)
                 out.findings.add(Finding("object.foreign", stage, "", "", "", name, int(stray[i]), why))
         elif place.turbine in judged:  # of a turbine whose node file is unreadable nothing can be said
             own[name] = item

@@ -20,10 +20,18 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.records import QUARANTINE, RULES
+from pipeline.records import RULES
 from sim.check.detection import Score, read_events
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.keys import ALL_STAGES, ROW_STAGES, bucket_of, read_batch_key, read_checkpoint_key
+from sim.check.keys import (
+    ALL_STAGES,
+    ROW_STAGES,
+    bucket_of,
+    holds_rejected,
+    read_batch_key,
+    read_checkpoint_key,
+    why_foreign,
+)
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.nodes import NodeFile, discover
 from sim.check.privacy import PROTECTED
@@ -137,8 +145,8 @@ def _deal(refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, i
             stage, turbine = name, known[1] if known else ""
         else:
             place = read_batch_key(ref.bucket, ref.key)
-            quarantined = name == "validated" and ref.key.startswith(f"validated/{QUARANTINE}/")
-            stage = place.stage if place else "quarantine" if quarantined else name
+            rejected = holds_rejected(ref.bucket, ref.key)
+            stage = place.stage if place else "quarantine" if rejected else name
             turbine = place.turbine if place else ""
         number = share_of.get(turbine, _STRAYS)
         if number == _STRAYS and stage not in ALL_STAGES:
@@ -195,8 +203,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
-        why = "of no known form, or of a turbine that the fleet does not have"
-        findings.add(Finding("object.foreign", stage, key=ref.name, detail=why))
+        findings.add(Finding("object.foreign", stage, key=ref.name, detail=why_foreign(ref.bucket, ref.key)))
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)
     errors = errors + sorted({error for part in parts for error in part.errors})

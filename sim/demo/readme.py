@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, QUARANTINE
 from sim.demo.dataset import Dataset
 from sim.units import format_duration
 
@@ -46,7 +46,7 @@ def _facts(made: Dataset) -> dict[str, object]:
         "buckets": buckets,
         "layout": made.layout,
         "verdict": made.verdict,
-        "quarantine": (lake / f"{BUCKET_PREFIX}validated" / "validated" / "_quarantine").is_dir(),
+        "quarantine": (lake / f"{BUCKET_PREFIX}validated" / QUARANTINE).is_dir(),
         "labels": labels(made.folder / "truth"),
         "pictures": made.pictures,
         "nodes": (made.folder / "nodes").is_dir(),

@@ -94,7 +94,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "rows.late": Figure("rows", "counted", "rows the node stored after a later event of its own"),
     "rows.ingested": Figure("rows", "counted", "rows in the ingestion bucket"),
     "rows.validated": Figure("rows", "counted", "rows that passed every rule"),
-    "rows.quarantined": Figure("rows", "counted", "rows that broke a rule, kept in validated/_quarantine"),
+    "rows.quarantined": Figure(
+        "rows", "counted", "rows that broke a rule, kept in _quarantine/ of the validated bucket"
+    ),
     "rows.enriched": Figure("rows", "counted", "rows in the enriched bucket"),
     "rows.lost": Figure("rows", "counted", "rows the lake should hold and does not, over all row-level stages"),
     "rows.duplicated": Figure("rows", "counted", "rows the lake holds more often than it should"),

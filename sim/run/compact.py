@@ -103,14 +103,14 @@ def _advance(store: ObjectStore, pair: tuple[EdgeNode, Work], state: Any) -> Pos
 
 def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
     """Every stage's rows by hour; within an hour by turbine, then as the node stored them."""
-    tables: list[tuple[str, str, pa.Table, Callable[[pa.Table], Any]]] = [
-        ("ingestion", "ingestion", staged.ingested, event_hours),
-        ("validated", "validated", staged.valid, event_hours),
-        ("enriched", "enriched", _enriched(staged), event_hours),
-        ("quarantine", partition.QUARANTINE_STAGE, staged.rejected, event_hours),
-        ("aggregated", "aggregated", pa.concat_tables([w.emitted for w in staged.windows]), _window_hours),
+    tables: list[tuple[str, pa.Table, Callable[[pa.Table], Any]]] = [
+        ("ingestion", staged.ingested, event_hours),
+        ("validated", staged.valid, event_hours),
+        ("enriched", _enriched(staged), event_hours),
+        ("quarantine", staged.rejected, event_hours),
+        ("aggregated", pa.concat_tables([w.emitted for w in staged.windows]), _window_hours),
     ]
-    for stage, top, table, hours_of in tables:
+    for stage, table, hours_of in tables:
         if table.num_rows == 0:
             continue
         hour = hours_of(table)
@@ -119,9 +119,10 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
         edges = np.concatenate(([0], np.flatnonzero(np.diff(hour)) + 1, [len(hour)]))
         for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             rows = table.slice(low, high - low)
-            key = f"{partition.hour_folder(top, int(hour[low]))}{name}.parquet"
-            bucket = partition.bucket(top.partition("/")[0])
-            yield DataObject(stage, bucket, key, encode.parquet(rows), rows.num_rows, *_bounds(rows), None, None)
+            key = f"{partition.hour_folder(stage, int(hour[low]))}{name}.parquet"
+            yield DataObject(
+                stage, partition.bucket(stage), key, encode.parquet(rows), rows.num_rows, *_bounds(rows), None, None
+            )
 
 
 def _window_hours(table: pa.Table) -> partition.Ints:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from sim.check import LakeReader, Verdict
+from sim.check import Finding, LakeReader, Verdict
 from sim.report.result import ResultError, load
 from sim.report.terminal import RunProgress
 from sim.run import localstack, target
@@ -65,11 +67,21 @@ def _tell(verdict: Verdict, console: Console) -> None:
         say(f"{name:<24}{value:>14,}")
     for kind, count in verdict.counts.items():
         say(f"found {count:,} x {kind}")
-    for finding in verdict.findings[:FINDINGS_SHOWN]:
+    for finding in _sample(verdict.findings):
         rows = f" {finding.rows:,} rows" if finding.rows else ""
         where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
         say(f"{finding.kind}:{rows} {where} {finding.detail}")
     say(f"lake digest: {verdict.digest or 'not determined'}")
+
+
+def _sample(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings to show: the kinds take turns, so that a frequent one hides no other."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for place, finding in enumerate(findings):
+        ranked.append((seen[finding.kind], place))
+        seen[finding.kind] += 1
+    return [findings[place] for place in sorted(place for _, place in sorted(ranked)[:FINDINGS_SHOWN])]
 
 
 def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
