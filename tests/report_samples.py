@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from sim.measure.lifecycle import Bill, Kept, Moved, Outlook, Removed, Stored
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
 from sim.report.result import Cell, Figure, Finding, Injected, Lake, Result, Run, Shard
@@ -99,6 +100,23 @@ def wave(count: int, mean: float) -> tuple[float, ...]:
     return tuple(round(float(v), 3) for v in mean * (1 + 0.35 * np.sin(np.arange(count) / 3.1)))
 
 
+OUTLOOK = Outlook(
+    stored=(
+        Stored("ingestion", 144_000.0, 144_000.0 * 46_600),
+        Stored("enriched", 24.0, 24.0 * 2**21),
+        Stored("metadata", 24.0, 24.0 * 2**11),
+    ),
+    moved=(
+        Moved("ingestion", "small", 365, "GLACIER", 1 << 17, None, True, 144_000.0, 144_000.0 * 46_600, 0.0, 0.0),
+        Moved(
+            "enriched", "large", 90, "STANDARD_IA", 1 << 20, (1 << 30) - 1, False, 24.0, 24.0 * 2**21, 24.0, 24 * 2**21
+        ),
+    ),
+    removed=(Removed("old versions", 7, ("checkpoints",)),),
+    kept=(Kept(365, Bill(4.5, 1.5), Bill(9.0)), Kept(1825, Bill(7.0), Bill(9.0))),
+)
+
+
 def passed() -> Result:
     """The quickstart: ten minutes, one hour column."""
     made = cells(1, 600, {})
@@ -119,6 +137,7 @@ def passed() -> Result:
         ),
         shards=shards(600),
         completeness=made,
+        outlook=OUTLOOK,
         throughput=Series(1.0, wave(61, 14873.2), wave(61, 148.6)),
         truth=(
             Injected("sensor.stuck", 31, 1240, {"stuck": 389}),

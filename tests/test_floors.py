@@ -45,6 +45,7 @@ SIM: dict[str, set[str]] = {
         "load.schedule",
         "pipeline.records",
         "pipeline.batch",
+        "pipeline.lake",
     },
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},

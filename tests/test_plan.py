@@ -89,7 +89,31 @@ def test_counts_are_exact(tmp_path: Path, clock: str, pipeline: str) -> None:
         "metadata": 3 * len(rows), "checkpoints": 3,
     }  # fmt: skip
     assert planned.writes == planned.objects | {"checkpoints": 3 * len(rows)}
+    share = 86_400 / wanted.clock.duration_s
+    for stored in planned.outlook.stored:
+        assert stored.objects == pytest.approx(planned.objects[stored.bucket] * share)
+        assert stored.bytes == pytest.approx(planned.lake_bytes[stored.bucket] * share, rel=1e-3)
+    assert [stored.bucket for stored in planned.outlook.stored] == list(planned.objects)[:-1]
     assert planned.reads == 3
+
+
+def taken(wanted: Scenario) -> dict[tuple[str, int, str], float]:
+    """Objects a day that the policies move, by bucket, age and storage class."""
+    moved = plan(wanted).outlook.moved
+    return {(each.bucket, each.days, each.storage_class): each.taken for each in moved if each.taken}
+
+
+def test_policies_move_what_an_hourly_flush_makes_and_nothing_of_a_shorter_one(tmp_path: Path) -> None:
+    clock = "start: 2024-01-15T00:30:00Z, duration: 12h"
+    assert taken(scenario(tmp_path, clock, "flush_every: 15m, window: 10m")) == {}
+    whole_hours = 11 * 3 * 2.0  # a day; the first and the last object hold half an hour, some 89 KB
+    assert taken(scenario(tmp_path, clock, "flush_every: 1h, window: 10m")) == pytest.approx(
+        {
+            ("ingestion", 30, "GLACIER_IR"): whole_hours,
+            ("validated", 30, "STANDARD_IA"): whole_hours,
+            ("enriched", 90, "STANDARD_IA"): whole_hours,
+        }
+    )
 
 
 def test_large_batches_are_cut(tmp_path: Path) -> None:

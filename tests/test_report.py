@@ -13,11 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from report_samples import failed, operations, passed, unknown
+from report_samples import OUTLOOK, failed, operations, passed, unknown
 from rich.console import Console
 
 from sim.chaos.faults import Fault
-from sim.report import accounting, html, junit, numbers
+from sim.measure.lifecycle import Removed
+from sim.report import accounting, html, junit, numbers, policies
 from sim.report.result import Fault as DeliveryFault
 from sim.report.result import Injected, Result, ResultError, load
 from sim.report.terminal import RunProgress, print_plan, print_summary
@@ -373,6 +374,19 @@ def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
     assert "modelled" in text
 
 
+def test_the_report_tells_each_transition_and_why_the_rest_stays() -> None:
+    page = " ".join(_Page(html.render(passed(), None)).text.split())
+    assert "ingestion small 365 days GLACIER 128 KiB up 144,000 45.5 KiB none S3 moves none below 128 KB" in page
+    assert "enriched large 90 days STANDARD_IA 1 MiB to 1 GiB 24 2.0 MiB 24, 48.0 MiB" in page
+    assert "metadata – – – – 24 2.0 KiB none no rule moves it" in page
+    assert "Removed: no object of the lake expires; old versions after 7 days" in page
+    assert "a day's data kept 5 years 7.00 USD, without policies 9.00 USD" in page
+    without = dataclasses.replace(passed(), outlook=None)
+    assert "Lifecycle policies" not in html.render(without, None)
+    expiring = dataclasses.replace(OUTLOOK, removed=(Removed("current objects", 1, ("a", "b")),))
+    assert policies.removals(expiring) == ["current objects after 1 day: a, b"]
+
+
 def test_the_plan_shows_totals_estimates_and_cost() -> None:
     console, stream = _piped()
     stages = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
@@ -391,6 +405,7 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
         store_s=81.5,
         faults={"sensor.stuck": 0.031},
         cost_per_day=12.3456,
+        outlook=OUTLOOK,
         delivery=(Fault("store.outage", share=0.125, from_s=60.0, for_s=30.0, farms=("A", "B")),),
     )
     print_plan(console, plan)
@@ -407,6 +422,12 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     ):
         assert said in text
     assert "sensor.stuck 0.031 (expected)" in text
+    assert re.search(r"ingestion +144,000 +45\.5 KiB +none: rules take 128 KiB up", text)
+    assert re.search(r"enriched +24 +2\.0 MiB +24 \(48\.0 MiB\) after 90 days to\s+STANDARD_IA", text)
+    assert re.search(r"metadata +24 +2\.0 KiB +none: no rule moves them", text)
+    assert "no object of the lake expires" in text
+    assert "old versions after 7 days, in a bucket that keeps versions: checkpoints" in text
+    assert "a day's data kept a year 6.00 USD (of it transitions 1.50 USD), without policies 9.00 USD" in text
     assert "store.outage, 12.5 % of calls, 1m to 1m30s, farm A B" in text
 
 

@@ -45,7 +45,7 @@ FIXED_NAMES = {
     *(f"rows.{name}" for name in ("lost", "duplicated", "misplaced", "unexpected", "altered")),
     *("manifest.mismatches", "windows.wrong", "throughput.rows_per_s", "throughput.objects_per_s"),
     *("store.put_ceiling_per_s", "freshness.p50", "freshness.p95", "freshness.p99", "latency.put.p50"),
-    *("latency.put.p95", "latency.put.p99", "memory.peak", "cost.per_day"),
+    *("latency.put.p95", "latency.put.p99", "memory.peak", "cost.per_day", "cost.kept_year"),
 }
 DONE: dict[str, runs.Done] = {}
 
@@ -201,6 +201,23 @@ def test_figures_have_their_documented_names_units_and_kinds(result: dict[str, A
     assert 60 <= value(result, "freshness.p99") <= 240
     assert value(result, "freshness.p50") <= value(result, "freshness.p95") <= value(result, "freshness.p99")
     assert value(result, "latency.put.p50") <= value(result, "latency.put.p99") < value(result, "time.total")
+
+
+def test_the_outlook_of_the_policies_is_of_the_objects_in_the_lake(run: Path, result: dict[str, Any]) -> None:
+    sizes: dict[str, list[int]] = {}
+    for name, path in lake_files(run).items():
+        sizes.setdefault(name.partition("/")[0].rpartition("-")[2], []).append(path.stat().st_size)
+    del sizes["checkpoints"]
+    days = 4 / (24 * 60)
+    stored = {each["bucket"]: (each["objects"] * days, each["bytes"] * days) for each in result["outlook"]["stored"]}
+    assert stored == {bucket: pytest.approx((len(found), sum(found))) for bucket, found in sizes.items()}
+    assert not any(moved["taken"] for moved in result["outlook"]["moved"])  # a minute's objects are small
+    year = sum(map(sum, sizes.values())) / days / 2**30 * 0.023 * 365 / 30
+    assert value(result, "cost.kept_year") == pytest.approx(year, rel=1e-3, abs=1e-6)
+    page = (run / "report.html").read_text()
+    assert "Lifecycle policies" in page
+    for moved in result["outlook"]["moved"]:
+        assert f"<code>{moved['rule']}</code>" in page
 
 
 def test_the_account_of_rows_adds_up(run: Path, result: dict[str, Any]) -> None:

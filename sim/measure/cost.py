@@ -1,12 +1,14 @@
-"""What a day of the pipeline costs on Amazon S3, from counted requests and bytes.
+"""The price of a day of the pipeline on Amazon S3, from counted requests and bytes.
 
-Prices: S3 Standard, us-west-2, AWS list prices in USD as of 2025, first tier (storage gets up to 9 % cheaper beyond
-50 TB a month); written down here, not fetched. A day costs its requests plus the storage of that day's bytes for as
-long as they are kept in Standard (KEPT_DAYS). Requests that the store refused (412, 404) are billed like others; those
-it never answered are not.
+`per_day`, the figure cost.per_day, holds two things: the day's requests, and the storage of the bytes that the day
+adds, for their first KEPT_DAYS days in Standard. It holds no transition: no rule of `pipeline/buckets.json` moves an
+object before that age. What the same bytes cost over a year and more, with transitions, least sizes and stays that end
+early, is in `sim.measure.lifecycle` (cost.kept_year).
 
-Not covered: colder storage classes and their transitions, traffic out of S3, the edge uplink, compute, taxes,
-discounts.
+List prices of us-west-2, see `sim.measure.storage`. Requests that the store refused (412, 404) are billed like others;
+those it never answered are not.
+
+Not covered: traffic out of S3, the edge uplink, compute, taxes, discounts.
 """
 
 from __future__ import annotations
@@ -18,16 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.measure.latency import UNANSWERED
+from sim.measure.storage import CLASSES, GB, MONTH_DAYS, STANDARD
 
-PRICES_AS_OF: Final = "2025"
 USD_PER_WRITE: Final = 0.005 / 1000  # PUT, COPY, POST, LIST
-USD_PER_READ: Final = 0.0004 / 1000  # GET, SELECT and all others; DELETE is free
-USD_PER_GB_MONTH: Final = 0.023  # a GB is 2^30 bytes, a month 30 days
+USD_PER_READ: Final = CLASSES[STANDARD].read_usd  # GET, SELECT and all others; DELETE is free
+USD_PER_GB_MONTH: Final = CLASSES[STANDARD].tiers[0][1]
 KEPT_DAYS: Final = 30
 DAY_S: Final = 86_400.0
 _WRITES: Final = ("put", "list")
 _READS: Final = ("get", "head")
-_REPLACED: Final = "checkpoints"  # overwritten in place: these bytes do not add up
+REPLACED: Final = "checkpoints"  # overwritten in place: these bytes do not add up
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def usage(operations: pa.Table, span_s: float) -> Usage:
     """Count the billed requests and kept bytes of a table of operations that served `span_s` seconds of fleet time."""
     billed = operations.filter(pc.not_equal(operations["outcome"], UNANSWERED))
     accepted = pc.and_(pc.equal(billed["kind"], "put"), pc.equal(billed["outcome"], "ok"))
-    kept = billed.filter(pc.and_(accepted, pc.invert(pc.ends_with(billed["bucket"], _REPLACED))))
+    kept = billed.filter(pc.and_(accepted, pc.invert(pc.ends_with(billed["bucket"], REPLACED))))
     return Usage(
         writes=_count(billed, _WRITES),
         reads=_count(billed, _READS),
@@ -72,7 +74,7 @@ def per_day(used: Usage) -> Cost:
     days = used.span_s / DAY_S
     return Cost(
         requests=(used.writes * USD_PER_WRITE + used.reads * USD_PER_READ) / days,
-        storage=used.bytes_kept / 2**30 / days * USD_PER_GB_MONTH * KEPT_DAYS / 30,
+        storage=used.bytes_kept / GB / days * USD_PER_GB_MONTH * KEPT_DAYS / MONTH_DAYS,
     )
 
 

@@ -158,7 +158,12 @@ FIGURES: Final[dict[str, Figure]] = {
     "freshness.p50": Figure("s", "modelled", "median of event time to readable in the lake"),
     "freshness.p95": Figure("s", "modelled", "95th percentile of event time to readable in the lake"),
     "freshness.p99": Figure("s", "modelled", "99th percentile of event time to readable in the lake"),
-    "cost.per_day": Figure("USD", "modelled", "S3 list price of a day of this load"),
+    "cost.per_day": Figure(
+        "USD", "modelled", "S3 list price of a day of this load: its requests, and its bytes for 30 days in Standard"
+    ),
+    "cost.kept_year": Figure(
+        "USD", "modelled", "S3 list price of keeping a day's objects for a year under the lifecycle policies"
+    ),
     # measured: wall time and memory
     "latency.put.p50": Figure("s", "measured", "median time of a PUT"),
     "latency.put.p95": Figure("s", "measured", "95th percentile of the time of a PUT"),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sim.chaos.faults import KINDS
 from sim.measure import latency
 from sim.measure.figures import FIGURES
-from sim.report import accounting, charts, numbers, page
+from sim.report import accounting, charts, numbers, page, policies
 from sim.report.meanings import EXIT
 from sim.report.result import WRONGS, Result
 
@@ -74,6 +74,9 @@ def render(result: Result, operations: pa.Table | None) -> str:
             latencies=latencies,
             latency_svg=charts.latency(latencies),
             freshness=_freshness(result),
+            policies=policies.rows(result.outlook) if result.outlook else [],
+            removals=policies.removals(result.outlook) if result.outlook else [],
+            prices=policies.prices(result.outlook) if result.outlook else [],
             findings=result.findings[:FINDINGS_SHOWN],
             fault_texts={name: kind.text for name, kind in KINDS.items()},
             descriptions={name: described.description for name, described in FIGURES.items()},

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
+from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
@@ -182,6 +183,7 @@ class Result(_Record):
     throughput: Series | None = None
     truth: tuple[Injected, ...] = ()
     load: LoadTest | None = None
+    outlook: Outlook | None = None
     errors: tuple[str, ...] = ()
 
     def figure(self, name: str) -> int | float | None:

@@ -19,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.chaos.faults import KILL, KINDS, Fault
-from sim.measure.cost import PRICES_AS_OF
-from sim.report import accounting, numbers
+from sim.measure.lifecycle import Outlook
+from sim.measure.storage import PRICES_AS_OF
+from sim.report import accounting, numbers, policies
 from sim.report.headline import headline
 from sim.report.html import TWO_FAULTS, sentence
 from sim.report.result import Result
@@ -195,6 +196,20 @@ def print_plan(console: Console, plan: Plan) -> None:
     lines |= {"data faults": f"{faults} (expected)"} if faults else {}
     delivery = [("faults" * (i == 0), _planned_fault(fault)) for i, fault in enumerate(plan.delivery)]
     for name, text in [*lines.items(), *delivery]:
+        console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
+    _print_policies(console, plan.outlook)
+
+
+def _print_policies(console: Console, outlook: Outlook) -> None:
+    """What the lifecycle policies make of a day of the load: transitions by bucket, then removals and prices."""
+    table = _table("bucket", ">objects a day", ">mean size", "moved by lifecycle policies")
+    table.columns[-1].no_wrap = False
+    for row in policies.summary(outlook):
+        table.add_row(*row)
+    console.print(table)
+    lines = [("expiry" * (i == 0), text) for i, text in enumerate(policies.removals(outlook))]
+    lines += [("S3 storage" * (i == 0), text) for i, text in enumerate(policies.prices(outlook))]
+    for name, text in lines:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
 
 

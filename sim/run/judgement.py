@@ -18,9 +18,10 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.lake import LIFECYCLE
 from sim.chaos.faults import Struck
 from sim.check.verdict import Verdict
-from sim.measure import cost, latency, thresholds, throughput
+from sim.measure import cost, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
 from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
@@ -57,7 +58,8 @@ class Record:
 
 def result(scenario: Scenario, record: Record, replay: str) -> Result:
     """The run as one object. Nothing in here waits, reads or writes."""
-    values = _figures(scenario, record)
+    outlook = _outlook(scenario, record)
+    values = _figures(scenario, record, outlook)
     outcomes = thresholds.evaluate(scenario.expect, {name: v for name, v in values.items() if v is not None})
     verdict, code = decide(record, outcomes)
     clock = scenario.clock
@@ -89,6 +91,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         if record.operations is None
         else throughput.series(record.operations, commits_table(record.shards)),
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
+        outlook=outlook,
         errors=tuple(record.errors) + _never_fired(record) + (() if oracle is None else tuple(oracle.errors)),
     )
 
@@ -117,7 +120,14 @@ def _never_fired(record: Record) -> tuple[str, ...]:
     )
 
 
-def _figures(scenario: Scenario, record: Record) -> dict[str, float | None]:
+def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:
+    """What the lifecycle policies make of a day of these objects; None of a run that was ended early."""
+    if record.operations is None or record.stopped_by is not None:
+        return None
+    return lifecycle.outlook(lifecycle.uploaded(record.operations, scenario.clock.duration_s), LIFECYCLE)
+
+
+def _figures(scenario: Scenario, record: Record, outlook: lifecycle.Outlook | None) -> dict[str, float | None]:
     """Every figure that this run produced, by name; None or absent: not determined."""
     shards = record.shards
     figures: dict[str, float | None] = {
@@ -143,6 +153,8 @@ def _figures(scenario: Scenario, record: Record) -> dict[str, float | None]:
         if record.stopped_by is None:
             used = cost.usage(record.operations, scenario.clock.duration_s)
             figures["cost.per_day"] = cost.per_day(used).total
+    if outlook is not None:
+        figures["cost.kept_year"] = outlook.usd(lifecycle.YEAR_DAYS)
     if record.verdict is not None:
         figures |= record.verdict.figures
         generated = record.verdict.figures.get("rows.generated")

@@ -2,7 +2,8 @@
 
 Rows, batches, objects and requests of a fault-free run are exact: they follow from the clock and the pipeline settings.
 Bytes are estimates from measured sizes per object and row. Store time is requests over the rate of
-the embedded store. Cost is the list price of a day of this load, see `sim.measure.cost`.
+the embedded store. Cost is the list price of a day of this load, see `sim.measure.cost`. What the lifecycle policies
+make of such a day's objects is `sim.measure.lifecycle`, at the sizes that this scenario gives them.
 
 Not covered: quarantine objects, revisions and rows that data faults add or take away (only the expected number of
 faults is given), retries, compute.
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.batch import MAX_BATCH_ROWS
+from pipeline.lake import LIFECYCLE
 from pipeline.records import STAGES
 from sim.chaos.faults import Fault
-from sim.measure import cost
+from sim.measure import cost, lifecycle
 from sim.model.faults import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
 from sim.units import SECOND_US
@@ -54,6 +57,7 @@ class Plan:
     faults: dict[str, float]  # expected number of data faults by kind
     delivery: tuple[Fault, ...]  # faults of delivery, as the scenario has them
     cost_per_day: float  # USD, the pipeline's requests and storage
+    outlook: lifecycle.Outlook  # what the lifecycle policies make of a day's objects
 
 
 def plan(scenario: Scenario) -> Plan:
@@ -93,6 +97,7 @@ def plan(scenario: Scenario) -> Plan:
         faults=_expected_faults(scenario),
         delivery=scenario.faults,
         cost_per_day=cost.per_day(used).total,
+        outlook=lifecycle.outlook(_a_day(scenario, first, objects, size), LIFECYCLE),
     )
 
 
@@ -107,6 +112,25 @@ def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.nd
     begin = np.repeat(edges[:-1], parts) + part * MAX_BATCH_ROWS
     end = np.minimum(begin + MAX_BATCH_ROWS, np.repeat(edges[1:], parts))
     return clock.start_us + begin * clock.sample_us, clock.start_us + (end - 1) * clock.sample_us, end - begin
+
+
+def _a_day(
+    scenario: Scenario, first: np.ndarray, objects: dict[str, int], size: dict[str, int]
+) -> dict[str, lifecycle.Objects]:
+    """The objects of a day of this load: of the row stages each batch's and hour's, of others the mean one."""
+    clock, share = scenario.clock, cost.DAY_S / scenario.clock.duration_s
+    hours = np.arange(clock.start_us // HOUR_US + 1, -(-clock.end_us // HOUR_US)) * HOUR_US
+    begins = np.union1d(first, hours)  # an object begins with its batch, and with every hour in it
+    samples = -(-(np.append(begins, clock.end_us) - clock.start_us) // clock.sample_us)
+    rows, often = np.unique(np.diff(np.unique(samples)), return_counts=True)
+    found = {}
+    for stage in (*STAGES, "metadata"):
+        sizes, per_day = np.array([size[stage] // max(objects[stage], 1)]), np.array([objects[stage] * share])
+        if stage != "aggregated" and stage in STAGES:
+            sizes = (_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]).astype(np.int64)
+            per_day = often * scenario.fleet.turbines * share
+        found[stage] = lifecycle.Objects(pa.array([f"{stage}/year="] * len(sizes)), sizes, per_day)
+    return found
 
 
 def batch_bytes(rows: int) -> float:
