@@ -35,7 +35,7 @@ from sim.chaos.invariants import WatchedStore, fates, judge
 from sim.chaos.outcome import Clean
 from sim.chaos.schedule import Line, Strike, parse
 from sim.chaos.shrink import shrink
-from sim.chaos.world import Unclean, World, _quiet_until, _Run, lake_of, run_clean, run_once
+from sim.chaos.world import Unclean, World, _quiet_until, _Run, run_clean, run_kept, run_once
 from sim.run.world import dump
 
 BUCKETS_HIT = [partition.bucket(name) for name in BUCKET_NAMES]
@@ -499,10 +499,9 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(world: World, clean: Clea
     struck = [next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket)) for bucket in BUCKETS_HIT]
     for number in (*struck, struck[0] + 40):
         line = Line((Strike(FOREIGN, number),))
-        outcome = run_once(world, clean, line)
+        outcome, store = run_kept(world, clean, line)
         assert outcome.broken == [], line
         assert [fired.kind for fired in outcome.fired] == [FOREIGN]
-        store = lake_of(world, clean, line)
         (((bucket, key), met),) = store.planted.items()
         assert store.objects[bucket, key] == met.body != clean.store.objects[bucket, key]
         others = {place for place in clean.store.objects if node_of(place) != met.turbine}

@@ -79,6 +79,15 @@ def enumerated(clean: Clean) -> list[Line]:
     return lines
 
 
+def foreign_in_each_bucket(clean: Clean) -> list[Line]:
+    """Foreign bytes at two creates of each bucket, in front of a node's first batch and of a later one."""
+    numbers = []
+    for bucket in BUCKETS:
+        found = [n for n, call in enumerate(clean.log, 1) if call == ("create", BUCKET_PREFIX + bucket)]
+        numbers += {found[0], found[-1]} if found else ()
+    return [Line((Strike(FOREIGN, n),)) for n in sorted(numbers)]
+
+
 def spelled(world: World) -> list[Line]:
     """Every kind of spell, of all nodes at each flush alone."""
     return [Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in SPELLS for at_s in world.flush_s]

@@ -107,7 +107,7 @@ class Schedule:
         return None
 
     def spare(self, fired: Fired, call: Call) -> None:
-        """Take a strike back: there was nothing to strike. A numbered one waits for the next call that it can strike."""
+        """Take a strike back: there was nothing to strike. A numbered one waits for the next call that it could."""
         with self._lock:
             self.fired.remove(fired)
             index = self._by[fired.number]

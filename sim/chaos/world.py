@@ -290,16 +290,14 @@ def run_clean(world: World) -> Clean:
 
 def run_once(world: World, clean: Clean, line: Line) -> Outcome:
     """One run under a schedule, judged."""
+    return run_kept(world, clean, line)[0]
+
+
+def run_kept(world: World, clean: Clean, line: Line) -> tuple[Outcome, WatchedStore]:
+    """The same with the lake that it leaves, for the oracle."""
     state = _Run(world, line, _quiet_until(world, clean, line))
     done = state.all_flushes()
-    return _outcome(state, clean.store, done, clean.levels)
-
-
-def lake_of(world: World, clean: Clean, line: Line) -> WatchedStore:
-    """What one run under a schedule leaves, for the oracle to judge."""
-    state = _Run(world, line, _quiet_until(world, clean, line))
-    state.all_flushes()
-    return state.store
+    return _outcome(state, clean.store, done, clean.levels), state.store
 
 
 def _quiet_until(world: World, clean: Clean, line: Line) -> Start | None:

@@ -18,7 +18,9 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.chaos.call import Place
 from sim.chaos.faults import Struck
+from sim.chaos.foreign import Foreign
 from sim.check.verdict import Verdict
 from sim.measure import cost, latency, thresholds, throughput
 from sim.measure.figures import FIGURES
@@ -51,6 +53,8 @@ class Record:
     planned: dict[str, int] = field(default_factory=dict)
     struck: Struck = field(default_factory=Struck)
     """Faults of delivery: how often each kind was meant to strike, and how often it did."""
+    foreign: dict[Place, Foreign] = field(default_factory=dict)
+    """What the fault proxy put under keys of ours."""
     stopped_by: int | None = None
     """The exit code of what ended the run before its verdict; None when it came to its end."""
 
