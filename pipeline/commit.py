@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import manifest, partition
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.config import NodeConfig
 from pipeline.manifest import DataObject
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Unavailable
@@ -49,11 +49,15 @@ class Position:
 
 def recover(store: ObjectStore, config: NodeConfig) -> Position:
     """Where the lake says this node stands. Raises StoreError, CheckpointError."""
+    bucket, key = _checkpoint_place(config)
     try:
-        body, etag = store.get(*_checkpoint_place(config))
+        body, etag = store.get(bucket, key)
     except NotFound:
         return Position(Checkpoint(), None)
-    return Position(Checkpoint.from_json(body, config.turbine_id), etag)
+    try:
+        return Position(Checkpoint.from_json(body, config.turbine_id), etag)
+    except CheckpointError as error:
+        raise CheckpointError(f"{bucket}/{key}: {error}") from error
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:

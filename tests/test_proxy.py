@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 from pipeline_world import config
 
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position, commit, recover
 from pipeline.manifest import DataObject
 from pipeline.partition import bucket, checkpoint_key
@@ -26,7 +26,7 @@ from pipeline.store import S3ObjectStore
 from sim.chaos import proxy as proxy_module
 from sim.chaos import wire
 from sim.chaos.choice import STRIKES
-from sim.chaos.faults import KINDS, Fault
+from sim.chaos.faults import FOREIGN, KINDS, Fault
 from sim.chaos.proxy import FaultProxy, tell_time
 
 DATA = bucket("ingestion")
@@ -122,7 +122,10 @@ def test_a_create_that_is_struck(clean_lake: str, kind: str, error: type[StoreEr
     assert S3ObjectStore(clean_lake).get(DATA, KEY)[0] == BODY
 
 
-@pytest.mark.parametrize("kind", [k.name for k in KINDS.values() if "wire" in k.worlds and "data" in k.points])
+HEALING = [k for k, kind in KINDS.items() if "wire" in kind.worlds and "data" in kind.points and k != FOREIGN]
+
+
+@pytest.mark.parametrize("kind", HEALING)
 def test_a_write_through_any_fault_arrives_once_and_unchanged(clean_lake: str, kind: str) -> None:
     """The whole client: retries, and the commit protocol above them, until it is through."""
     window = {"for_s": 60.0} if KINDS[kind].windowed else {}
@@ -150,6 +153,33 @@ def deliver(store: ObjectStore, body: bytes = BODY) -> Position:
     state = Checkpoint(last_id=2, batches=1)
     work = Commit(config(), objects, "metadata/year=2024/month=01/day=15/hour=00/A-001-1-2.json", b"{}", {}, state)
     return commit(store, work, recover(store, config()))
+
+
+@pytest.mark.parametrize("point", ["data", "manifest", "checkpoint"])
+def test_foreign_bytes_stop_the_node_and_stay(clean_lake: str, point: str) -> None:
+    direct = S3ObjectStore(clean_lake)
+    with proxied(clean_lake, once(FOREIGN, point)) as (proxy, plain):
+        for _ in range(2):  # nor does another try help
+            with pytest.raises((ContentConflict, CheckpointError)) as stop:
+                deliver(Retrying(plain, sleep=lambda _: None))
+        ((place, met),) = proxy.foreign.items()
+        assert proxy.struck.cells == {(FOREIGN, point): 1}
+    assert "/".join(place) in str(stop.value)
+    assert (met.turbine, met.begun) == ("A-001", point != "checkpoint")
+    assert direct.get(*place)[0] == met.body
+
+
+def test_foreign_bytes_take_the_place_of_a_checkpoint_but_not_of_a_newer_one(clean_lake: str) -> None:
+    place, ahead = (bucket("checkpoints"), checkpoint_key("A", "A-001")), Checkpoint(last_id=2).to_json("A-001", "n")
+    first = S3ObjectStore(clean_lake).create(*place, b"at 1")
+    with proxied(clean_lake, once(FOREIGN)) as (proxy, store):
+        with pytest.raises(Conflict):
+            store.replace(*place, ahead, '"another"')  # the writer that was faster met the same answer
+        assert (proxy.foreign, proxy.struck.fired) == ({}, {})
+        with pytest.raises(Conflict):
+            store.replace(*place, ahead, first)
+        assert proxy.struck.fired == {FOREIGN: 1}
+    assert S3ObjectStore(clean_lake).get(*place)[0] == proxy.foreign[place].body
 
 
 def test_a_late_commit_does_not_take_the_checkpoint_back(clean_lake: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from sim import seeds
-from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, UPLINK, Cell, cell
+from sim.chaos.faults import CRASH, FOREIGN, KILL, KINDS, SECOND_WRITER, SPELLS, UPLINK, Cell, cell
 
 KINDS_EACH: Final = 5
 _OTHERS: Final = tuple(kind for kind in KINDS if kind != KILL)
@@ -63,7 +63,9 @@ def _fault(
         if turn < len(places):
             at, after = places[turn]
             words.append(f"at: [{'after-' * after or 'before-'}{at}]" if kind == CRASH else f"at: [{at}]")
-        if kind in _SLOW:
+        if kind == FOREIGN:
+            words.append("share: 30%, count: 1")  # one node that stops is enough
+        elif kind in _SLOW:
             words.append(f"count: {int(draw.integers(1, 3))}")
         elif not KINDS[kind].windowed:
             seldom, often = (

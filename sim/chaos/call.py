@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.records import STAGES
+from pipeline.records import BUCKET_PREFIX, STAGES
 from sim.chaos.faults import Point
 
 READS: Final = ("get", "list")
+Place = tuple[str, str]
+"""Bucket and key of an object."""
+DATA: Final = frozenset(BUCKET_PREFIX + stage for stage in STAGES)
+METADATA: Final = BUCKET_PREFIX + "metadata"
+CHECKPOINTS: Final = BUCKET_PREFIX + "checkpoints"
 _NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 
@@ -46,3 +51,8 @@ def turbine_of(bucket: str, key: str) -> str:
         return last.removesuffix(".json")
     found = _NAME.fullmatch(last)
     return found[1] if found else last
+
+
+def node_of(place: Place) -> str:
+    """The turbine whose object lies at a place."""
+    return turbine_of(place[0].removeprefix(BUCKET_PREFIX), place[1])

@@ -24,7 +24,7 @@ from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
-from sim.chaos.faults import CRASH, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, cell, cells
+from sim.chaos.faults import CRASH, FOREIGN, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, cell, cells
 from sim.chaos.invariants import Broken
 from sim.chaos.offspring import obey_parent
 from sim.chaos.outcome import Clean, Outcome
@@ -38,6 +38,9 @@ ATTEMPTS: Final = 4
 MOST_FAULTS: Final = 8
 HERE: Final = tuple(n for n, kind in KINDS.items() if n != KILL and {"seam", "process"} & set(kind.worlds))
 """The kinds that can strike in this world."""
+_HEALING: Final = tuple(kind for kind in HERE if kind != FOREIGN)
+FOREIGN_SHARE: Final = 0.12
+"""Of the random runs foreign bytes are in so many, beside the rest: a node that stops shows less of what befalls it."""
 NOT_DETERMINISTIC: Final = Broken("not.deterministic", "made twice, the run gave other calls or another lake")
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
 
@@ -68,11 +71,21 @@ def enumerated(clean: Clean) -> list[Line]:
         ("store.error", False, ATTEMPTS),
         ("store.ack-lost", False, 1),
         ("store.ack-lost", False, ATTEMPTS),
+        (FOREIGN, False, 1),
     ):
         calls = enumerate(zip(points, verbs, strict=True), 1)
         numbers = [n for n, (point, verb) in calls if point is not None and applies(kind, point, verb)]
         lines += [Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(points) + 1)]
     return lines
+
+
+def foreign_in_each_bucket(clean: Clean) -> list[Line]:
+    """Foreign bytes at two creates of each bucket, in front of a node's first batch and of a later one."""
+    numbers = []
+    for bucket in BUCKETS:
+        found = [n for n, call in enumerate(clean.log, 1) if call == ("create", BUCKET_PREFIX + bucket)]
+        numbers += {found[0], found[-1]} if found else ()
+    return [Line((Strike(FOREIGN, n),)) for n in sorted(numbers)]
 
 
 def spelled(world: World) -> list[Line]:
@@ -97,7 +110,7 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
     items: list[Strike | Fault] = []
     number = 0
     for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
-        kind = HERE[int(draw.integers(len(HERE)))]
+        kind = _HEALING[int(draw.integers(len(_HEALING)))]
         chance, near, begin, length, which, at = draw.random(6).tolist()
         if KINDS[kind].windowed:
             share = round(0.3 + 0.7 * chance, 2) if kind in SPELLS else 1.0
@@ -112,6 +125,9 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
         else:
             number = number + int(length * 12) if number and near < 0.5 else 1 + int(begin * calls)
             items.append(Strike(kind, number, kind == CRASH and which < 0.5))
+    draw_foreign = seeds.rng(seed, "campaign", index, "foreign")
+    if draw_foreign.random() < FOREIGN_SHARE:
+        items.append(Strike(FOREIGN, 1 + int(draw_foreign.random() * calls)))
     attempts = ATTEMPTS if draw.random() < 0.5 else 1
     return Line(
         tuple(items),

@@ -17,13 +17,13 @@ from typing import Final, NamedTuple
 
 from sim import seeds
 from sim.chaos.call import Call
-from sim.chaos.faults import KINDS, Fault, Point, Struck, cell
+from sim.chaos.faults import FOREIGN, KINDS, Fault, Point, Struck, cell
 
 STRIKES: Final = 2
 _WRITES_ONLY: Final = frozenset(
     {
         *("store.ack-lost", "store.error-after", "store.late-commit", "store.corrupted-put"),
-        *("store.conflict", "store.precondition", "bucket.refuses"),
+        *("store.conflict", "store.precondition", "bucket.refuses", FOREIGN),
     }
 )
 

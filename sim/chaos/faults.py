@@ -25,6 +25,8 @@ DISK_FULL: Final = "node.disk-full"
 SECOND_WRITER: Final = "node.second-writer"
 UPLINK: Final = "farm.uplink"
 KILL: Final = "worker.kill"
+FOREIGN: Final = "store.foreign-object"
+"""The one fault that the lake must show: the node stops there (`sim.chaos.foreign`)."""
 OF_FILES: Final = (BUSY, DISK_FULL, WAL)
 """What befalls a node's own file (`sim.chaos.nodefiles`); of several at once the first is what its reader meets."""
 SPELLS: Final = (OFFLINE, *OF_FILES)
@@ -67,6 +69,7 @@ KINDS: Final = {
         Kind("store.conflict", ("seam", "wire"), WRITES, False, "409 without any effect"),
         Kind("store.precondition", ("seam", "wire"), WRITES, False, "412 although nothing stands in the way"),
         Kind("bucket.refuses", ("seam", "wire"), WRITES, True, "one bucket takes no writes while others do"),
+        Kind(FOREIGN, ("seam", "wire"), WRITES, False, "somebody else's bytes are there first: the node must stop"),
     )
 }
 

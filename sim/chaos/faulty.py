@@ -18,7 +18,8 @@ from pipeline.ports import AlreadyExists, Conflict, ObjectStore, Refused, StoreE
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.chaos.call import READS, Call, point_of, turbine_of
-from sim.chaos.faults import CRASH, SECOND_WRITER
+from sim.chaos.choice import chance
+from sim.chaos.faults import CRASH, FOREIGN, SECOND_WRITER
 from sim.chaos.schedule import Schedule
 
 T = TypeVar("T")
@@ -28,12 +29,19 @@ _BEFORE: Final = ("store.error", "store.outage", "farm.uplink")
 _AFTER: Final = ("store.ack-lost", "store.truncated-get")
 
 
+Plant = Callable[[str, str, bytes, str | None, float], bool]
+"""plant(bucket, key, ours, etag, how): see `sim.chaos.invariants.WatchedStore.plant`."""
+Ours = tuple[bytes, str | None]
+"""What a node writes, and the ETag of what it replaces, None for a new object."""
+
+
 class Crash(BaseException):
     """The process is gone: no code of the pipeline may catch it. Who drives nodes drops them all and starts anew."""
 
 
 class FaultyStore:
-    """See `pipeline.ports.ObjectStore`. `intrude` is called when a second writer strikes, before the call goes on."""
+    """See `pipeline.ports.ObjectStore`. `intrude` is called when a second writer strikes, before the call goes on;
+    `plant` puts foreign bytes in its way."""
 
     def __init__(
         self,
@@ -42,9 +50,10 @@ class FaultyStore:
         now_s: Callable[[], float],
         farm: str,
         intrude: Callable[[], None] | None = None,
+        plant: Plant | None = None,
     ) -> None:
         self._inner, self._plan, self._now_s, self._farm = inner, plan, now_s, farm
-        self._intrude, self._intruding = intrude, False
+        self._intrude, self._intruding, self._plant = intrude, False, plant
         self._late: list[tuple[int, Callable[[], str]]] = []
         self._lock = threading.Lock()
         self._calls = 0
@@ -52,11 +61,11 @@ class FaultyStore:
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         effect = self._inner.create
-        return self._call("create", bucket, key, lambda: effect(bucket, key, body), AlreadyExists)
+        return self._call("create", bucket, key, lambda: effect(bucket, key, body), AlreadyExists, (body, None))
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
         effect = self._inner.replace
-        return self._call("replace", bucket, key, lambda: effect(bucket, key, body, etag), Conflict)
+        return self._call("replace", bucket, key, lambda: effect(bucket, key, body, etag), Conflict, (body, etag))
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
         return self._call("get", bucket, key, lambda: self._inner.get(bucket, key), Conflict)
@@ -76,7 +85,15 @@ class FaultyStore:
         for _, effect in due:
             _commit_late(effect)
 
-    def _call(self, verb: str, bucket: str, key: str, effect: Callable[[], T], standing: type[StoreError]) -> T:
+    def _call(
+        self,
+        verb: str,
+        bucket: str,
+        key: str,
+        effect: Callable[[], T],
+        standing: type[StoreError],
+        ours: Ours | None = None,
+    ) -> T:
         self._land()
         stage = bucket.removeprefix(BUCKET_PREFIX)
         point = point_of(verb, stage)
@@ -89,6 +106,11 @@ class FaultyStore:
         what = f"{verb} {bucket}/{key}: {fired.kind} (injected at call {fired.number})"
         if fired.kind == SECOND_WRITER:
             self._bring_second_writer()
+            return effect()
+        if fired.kind == FOREIGN:
+            how = chance(self._plan.line.seed, "foreign", fired.number)
+            if self._plant is None or ours is None or not self._plant(bucket, key, *ours, how):
+                self._plan.spare(fired, call)
             return effect()
         if fired.after or fired.kind in _AFTER:
             with contextlib.suppress(StoreError):  # whatever the answer was, nobody hears it

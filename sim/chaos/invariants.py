@@ -13,6 +13,9 @@ Afterwards (`judge`), against the run of the same nodes without faults:
     writes.unbounded                        puts of one object beyond what its attempts explain
     late                                    rows that only a killed writer's log held came later than without that
     stuck stopped raised                    did not drain after healing; a node gave up for good; the pipeline broke
+    foreign.unnoticed                       foreign bytes lay under a key, and the node did not stop and name it
+
+A node that met foreign bytes has invariants of its own (`foreign`) in place of equality; all other nodes have these.
 
 Not covered: whether the run without faults is right. `sim.check` says that, once per scenario.
 """
@@ -23,7 +26,7 @@ import hashlib
 import io
 import json
 from collections import Counter, defaultdict
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,13 +34,11 @@ import pyarrow.parquet as pq
 
 from pipeline import manifest
 from pipeline.commit import CONFIRMATIONS
-from pipeline.records import BUCKET_PREFIX, GENERATION_IDS, STAGES
-from sim.chaos.memory import MemoryStore
-
-Place = tuple[str, str]
-DATA: Final = frozenset(BUCKET_PREFIX + stage for stage in STAGES)
-METADATA: Final = BUCKET_PREFIX + "metadata"
-CHECKPOINTS: Final = BUCKET_PREFIX + "checkpoints"
+from pipeline.records import BUCKET_PREFIX, GENERATION_IDS
+from sim.chaos import foreign
+from sim.chaos.call import CHECKPOINTS, DATA, METADATA, Place, node_of
+from sim.chaos.foreign import Foreign
+from sim.chaos.memory import MemoryStore, etag_of
 
 
 class Broken(NamedTuple):
@@ -65,6 +66,7 @@ class WatchedStore(MemoryStore):
         self.reached: dict[str, int] = {}  # turbine -> last id of its checkpoint
         self.hashes: dict[Place, str] = {}
         self.named: dict[Place, str] = {}  # data object -> key of the manifest that names it
+        self.planted: dict[Place, Foreign] = {}
         self._batches: dict[str, dict[int, int]] = defaultdict(dict)  # turbine -> first id -> last id
         self._durable: Counter[str] = Counter()
         self._states: dict[str, tuple[int, int]] = {}
@@ -75,6 +77,7 @@ class WatchedStore(MemoryStore):
         other.objects, other.calls, other.broken = dict(self.objects), list(self.calls), list(self.broken)
         other.puts, other.reached, other.hashes = self.puts.copy(), dict(self.reached), dict(self.hashes)
         other.named, other._durable, other._states = dict(self.named), self._durable.copy(), dict(self._states)
+        other.planted = dict(self.planted)
         for turbine, batches in self._batches.items():
             other._batches[turbine] = dict(batches)
         return other
@@ -86,6 +89,17 @@ class WatchedStore(MemoryStore):
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
         self.puts[bucket, key] += 1
         return super().replace(bucket, key, body, etag)
+
+    def plant(self, bucket: str, key: str, ours: bytes, etag: str | None, how: float) -> bool:
+        """Put foreign bytes where `ours` is about to be written; False when the node would not write here any more."""
+        there = self.objects.get((bucket, key))
+        if (None if there is None else etag_of(there)) != etag:
+            return False
+        found = foreign.foreign((bucket, key), ours, how)
+        self.objects[bucket, key], self.planted[bucket, key] = found.body, found
+        if (bucket, key) not in self.hashes and bucket in DATA:
+            self.hashes[bucket, key] = hashlib.sha256(found.body).hexdigest()
+        return True
 
     def _keep(self, bucket: str, key: str, body: bytes) -> str:
         if bucket == CHECKPOINTS:
@@ -148,10 +162,16 @@ def judge(store: WatchedStore, clean: MemoryStore, commits: Counter[str], attemp
     commits: how often each batch (by its manifest's key) was handed to the store. attempts: tries per request.
     """
     broken = list(store.broken)
+    broken += [Broken(*found) for found in foreign.judge(store.objects, clean.objects, store.planted)]
+    struck = {found.turbine for found in store.planted.values()}
     broken += [
-        Broken(_debris(place), f"{place[0]}/{place[1]}") for place in store.objects.keys() - clean.objects.keys()
+        Broken(_debris(place), f"{place[0]}/{place[1]}")
+        for place in store.objects.keys() - clean.objects.keys()
+        if node_of(place) not in struck
     ]
     for place, body in clean.objects.items():
+        if node_of(place) in struck:
+            continue
         found, name = store.objects.get(place), f"{place[0]}/{place[1]}"
         if found == body:
             continue
@@ -159,7 +179,8 @@ def judge(store: WatchedStore, clean: MemoryStore, commits: Counter[str], attemp
             continue
         kind = {METADATA: "manifest.differs", CHECKPOINTS: "checkpoint.differs"}.get(place[0], "lake.altered")
         broken.append(Broken("lake.missing" if found is None and place[0] in DATA else kind, name))
-    broken += [Broken("data.unnamed", key) for bucket, key in store.hashes if (bucket, key) not in store.named]
+    unnamed = [place for place in store.hashes if place not in store.named and node_of(place) not in struck]
+    broken += [Broken("data.unnamed", key) for _, key in unnamed]
     for place, count in store.puts.items():
         most = attempts * CONFIRMATIONS * commits[store.named.get(place, place[1])]
         if (place in store.named or place[0] == METADATA) and count > most:
@@ -187,7 +208,7 @@ def _rows(store: MemoryStore) -> dict[tuple[str, int], list[str]]:
         if bucket == BUCKET_PREFIX + "ingestion":
             try:
                 table = pq.read_table(io.BytesIO(body), columns=["turbine_id", "id"])
-            except pa.ArrowInvalid:
+            except (pa.ArrowException, OSError):
                 continue
             turbines = pc.cast(table.column("turbine_id"), pa.string()).to_pylist()
             for row in zip(turbines, table.column("id").to_pylist(), strict=True):

@@ -51,7 +51,7 @@ class MemoryStore:
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
         def effect() -> str:
-            if (bucket, key) not in self.objects or _etag(self.objects[bucket, key]) != etag:
+            if (bucket, key) not in self.objects or etag_of(self.objects[bucket, key]) != etag:
                 raise Conflict(f"replace {bucket}/{key}")
             return self._keep(bucket, key, body)
 
@@ -62,7 +62,7 @@ class MemoryStore:
             if (bucket, key) not in self.objects:
                 raise NotFound(f"get {bucket}/{key}")
             body = self.objects[bucket, key]
-            return body, _etag(body)
+            return body, etag_of(body)
 
         return self._step("get", bucket, key, effect)
 
@@ -104,8 +104,9 @@ class MemoryStore:
         if not key.isprintable() or key.startswith("/") or "//" in key or len(key.encode()) > 1024:
             raise Refused(f"put {bucket}/{key}: not a key")
         self.objects[bucket, key] = body
-        return _etag(body)
+        return etag_of(body)
 
 
-def _etag(body: bytes) -> str:
+def etag_of(body: bytes) -> str:
+    """S3's ETag of an object put at once."""
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'

@@ -13,6 +13,7 @@ tells its own with `tell_time`, a request to the path /-/ that is never passed o
 Before the effect   store.error 503, store.conflict 409, store.precondition 412, bucket.refuses 403, store.reset and
                     store.outage (RST), store.hang (no answer until the client gives up), store.corrupted-put (one byte)
 Behind the effect   store.ack-lost (RST), store.error-after 500, store.truncated-get (half of the promised body)
+Ahead of it         store.foreign-object (other bytes are put under the key, then the request is passed on)
 Another time        store.slow (a moment later), store.late-commit (passed on when the client has given up)
 
 LocalStack (4.13.1) refuses a create whose SHA-256 is wrong as S3 does; an overwrite, too, but it loses what was there.
@@ -36,10 +37,14 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from pipeline.ports import StoreError
+from pipeline.records import BUCKET_PREFIX
+from pipeline.store import S3ObjectStore
 from sim.chaos import wire
-from sim.chaos.call import Call
+from sim.chaos.call import Call, Place
 from sim.chaos.choice import Chooser, Strike
-from sim.chaos.faults import KINDS, Fault, Struck
+from sim.chaos.faults import FOREIGN, KINDS, Fault, Struck
+from sim.chaos.foreign import Foreign, foreign
 from sim.chaos.wire import Message, WireError
 
 CLIENT_TIMEOUT_S: Final = 3.0
@@ -76,6 +81,8 @@ class FaultProxy:
     def __init__(self, upstream_url: str, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
         """Raises ValueError for an upstream that is not plain HTTP on 127.0.0.1, or a fault of another world."""
         self._upstream = address(upstream_url)
+        self.foreign: dict[Place, Foreign] = {}
+        """Every object that somebody else has put under a key of ours."""
         if strangers := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds]:
             raise ValueError(f"{strangers[0]} is not a fault of the wire")
         self._chooser = Chooser(seed, faults)
@@ -174,6 +181,9 @@ class FaultProxy:
         if kind == "store.slow":
             await asyncio.sleep(_between(SLOW_S, strike.how))
             return await _pass_on(request, writer, upstream)
+        if kind == FOREIGN:
+            await self._plant(call, strike, request.body, request.header("if-match"))
+            return await _pass_on(request, writer, upstream)
         if kind in ("store.hang", "store.late-commit"):
             await self._hold(request, strike, reader)
             return False
@@ -206,6 +216,22 @@ class FaultProxy:
             late = asyncio.ensure_future(self._commit_late(request, _between(LATE_S, strike.how)))
             self._late.add(late)
             late.add_done_callback(self._late.discard)
+
+    async def _plant(self, call: Call, strike: Strike, ours: bytes, etag: str | None) -> None:
+        """Be the writer that is faster, under the node's own condition: where that fails there is nothing to strike."""
+        place = (BUCKET_PREFIX + call.bucket, call.key)
+        other = S3ObjectStore("http://{}:{}".format(*self._upstream))
+
+        def write(body: bytes) -> str:
+            return other.create(*place, body) if etag is None else other.replace(*place, body, etag)
+
+        try:
+            theirs = foreign(place, ours, strike.how)
+            await asyncio.to_thread(write, theirs.body)
+        except (StoreError, ValueError):  # ValueError: what is written is no checkpoint
+            self._chooser.spare(strike, call)
+        else:
+            self.foreign[place] = theirs
 
     async def _commit_late(self, request: Message, wait_s: float) -> None:
         await asyncio.sleep(wait_s)

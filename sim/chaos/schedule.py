@@ -73,6 +73,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._spent: set[int] = set()
+        self._by: dict[int, int] = {}  # number of a struck call -> which item of the line struck it
         self._shares = {
             index: Share(self.line.seed, index, item)
             for index, item in enumerate(self.line.items)
@@ -101,8 +102,18 @@ class Schedule:
                 if after is not None:
                     found = Fired(item.kind, after and item.kind == CRASH, self.calls, call.point)
                     self.fired.append(found)
+                    self._by[self.calls] = index
                     return found
         return None
+
+    def spare(self, fired: Fired, call: Call) -> None:
+        """Take a strike back: there was nothing to strike. A numbered one waits for the next call that it could."""
+        with self._lock:
+            self.fired.remove(fired)
+            index = self._by[fired.number]
+            self._spent.discard(index)
+            if index in self._shares:
+                self._shares[index].spare(call)
 
     def spell(self, kinds: Sequence[str], turbine: str, now_s: float) -> str | None:
         """The first of these kinds of spells in which a node is at this time. It counts as fired."""

@@ -134,7 +134,7 @@ class _Farm:
     def __init__(self, run: _Run, farm_id: str, configs: Sequence[NodeConfig]) -> None:
         self._run, self.farm_id, self._configs = run, farm_id, configs
         schedule = run.schedule
-        self.faulty = FaultyStore(run.store, schedule, lambda: run.now_s, farm_id, self._intrude)
+        self.faulty = FaultyStore(run.store, schedule, lambda: run.now_s, farm_id, self._intrude, run.store.plant)
         self._client = Retrying(self.faulty, attempts=schedule.line.attempts, sleep=lambda seconds: None)
         self._nodes = self._fresh()
         self._second = self._fresh()
@@ -201,6 +201,7 @@ class _Run:
         self.store, self.pool = start.store.copy() if start else WatchedStore(), _Counting()
         self.broken: list[Broken] = []
         self.acknowledged: set[tuple[str, int]] = set()
+        self.stopped: set[str] = set()  # nodes that stopped for foreign bytes, and named them
         self.levels: list[dict[str, int]] = []
         self.flush = 0
         self._farms = [_Farm(self, farm_id, configs) for farm_id, configs in world.nodes]
@@ -226,7 +227,11 @@ class _Run:
             self.acknowledged.add((turbine, result.first_id))
             return True
         if result.node.stopped is not None:
-            self.broken.append(Broken("stopped", f"{turbine}: {result.error}"))
+            ways = ["/".join(place) for place, met in self.store.planted.items() if met.turbine == turbine]
+            if any(name in str(result.error) for name in ways):
+                self.stopped.add(turbine)
+            else:
+                self.broken.append(Broken("stopped", f"{turbine}: {result.error}"))
         return False
 
     def _start(self) -> Start:
@@ -285,9 +290,14 @@ def run_clean(world: World) -> Clean:
 
 def run_once(world: World, clean: Clean, line: Line) -> Outcome:
     """One run under a schedule, judged."""
+    return run_kept(world, clean, line)[0]
+
+
+def run_kept(world: World, clean: Clean, line: Line) -> tuple[Outcome, WatchedStore]:
+    """The same with the lake that it leaves, for the oracle."""
     state = _Run(world, line, _quiet_until(world, clean, line))
     done = state.all_flushes()
-    return _outcome(state, clean.store, done, clean.levels)
+    return _outcome(state, clean.store, done, clean.levels), state.store
 
 
 def _quiet_until(world: World, clean: Clean, line: Line) -> Start | None:
@@ -303,9 +313,11 @@ def _quiet_until(world: World, clean: Clean, line: Line) -> Start | None:
 def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str, int]]) -> Outcome:
     store, line = state.store, state.schedule.line
     broken = state.broken + judge(store, clean, state.pool.commits, line.attempts)
+    struck = {met.turbine for met in store.planted.values()}
+    broken += [Broken("foreign.unnoticed", f"{turbine} went on") for turbine in sorted(struck - state.stopped)]
     if not done:
         broken.append(Broken("stuck", f"not drained after {DRAINS_HEALED} drains without any fault"))
-    spells = _spells(state.levels, levels, state.world.flush_every_s)
+    spells = _spells(state.levels, levels, state.world.flush_every_s, struck)
     if spells and {fired.kind for fired in state.schedule.fired} == {WAL}:
         broken.append(Broken("late", f"{max(spells):g} s behind, although every row could be read from the log"))
     batches = sum(1 for bucket, _ in store.objects if bucket.endswith("metadata"))
@@ -328,13 +340,16 @@ def _outcome(state: _Run, clean: WatchedStore, done: bool, levels: list[dict[str
     )
 
 
-def _spells(levels: list[dict[str, int]], clean: list[dict[str, int]], flush_every_s: int) -> list[float]:
-    """Length of every spell of flushes after which the lake was behind the run without faults."""
+def _spells(
+    levels: list[dict[str, int]], clean: list[dict[str, int]], flush_every_s: int, without: set[str]
+) -> list[float]:
+    """Length of every spell of flushes after which the lake was behind the run without faults; `without`: nodes that
+    stopped for good."""
     spells: list[float] = []
     behind = 0
     for i, level in enumerate(levels):
         want = clean[min(i, len(clean) - 1)] if clean else level
-        if all(level.get(turbine, 0) >= last_id for turbine, last_id in want.items()):
+        if all(level.get(turbine, 0) >= last_id for turbine, last_id in want.items() if turbine not in without):
             if behind:
                 spells.append(behind * float(flush_every_s))
             behind = 0

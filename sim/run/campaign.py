@@ -1,8 +1,9 @@
 """`windfleet campaign`: node files, the run without faults and its verdict, then every fault, then one result.
 
 The oracle judges the run without faults, once; every other run in process is held against that one
-(`sim.chaos.invariants`). Then "all runs equal, and the first is right" says that all are right. Whole runs on a real
-store follow (`sim.run.wired`). Exit code 5: an invariant broke. 6: a fault that was planned never fired, or the oracle
+(`sim.chaos.invariants`). Then "all runs equal, and the first is right" says that all are right. Where foreign bytes
+stopped a node, the lake is right up to there, and the oracle is shown some of those lakes. Whole runs on a real store
+follow (`sim.run.wired`). Exit code 5: an invariant broke. 6: a fault that was planned never fired, or the oracle
 could not tell. What ends it early (Ctrl-C, a store that dies) leaves a report of what was done.
 """
 
@@ -21,10 +22,11 @@ from pipeline.records import BUCKET_NAMES
 from sim import check
 from sim.chaos import campaign as chaos
 from sim.chaos.faults import CRASH, Fault
+from sim.chaos.invariants import Broken
 from sim.chaos.outcome import Clean, Outcome
 from sim.chaos.schedule import Line, ScheduleError, parse
 from sim.chaos.shrink import shrink
-from sim.chaos.world import Unclean, World, run_clean, run_once
+from sim.chaos.world import Unclean, World, run_clean, run_kept, run_once
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.terminal import RunProgress
 from sim.run import directory
@@ -186,10 +188,25 @@ def _run_in_process(world: World, clean: Clean, options: CampaignOptions, tally:
                 if chaos.beyond(lines[index], clean) == bool(outcome.fired):
                     outcome.broken.append(chaos.not_all_enumerated(outcome))
             tally.add(lines[index], outcome)
+        _judge_foreign(world, clean, tally)
     finally:
         for index in late.keys() & traces.keys():
             tally.add_again(lines[index], traces[index], late[index])
         tally.runs_s = time.perf_counter() - begun
+
+
+def _judge_foreign(world: World, clean: Clean, tally: Tally) -> None:
+    """Lakes with foreign bytes before the oracle: it must fail each, and name the key."""
+    for line in chaos.foreign_in_each_bucket(clean):
+        outcome, store = run_kept(world, clean, line)
+        with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
+            dump(store, Path(folder))
+            verdict = check.judge(world.final, check.LakeReader.folder(Path(folder)), None, 1)
+        named = {found.key for found in verdict.findings}
+        if verdict.status != "fail" or not named >= {"/".join(place) for place in store.planted}:
+            outcome.broken.append(Broken("oracle", f"{verdict.status}, and no word of {outcome.line}'s foreign object"))
+        tally.single += 1
+        tally.add(line, outcome)
 
 
 def _run_wired(scenario: Scenario, world: World, options: CampaignOptions, tally: Tally, progress: RunProgress) -> None:

@@ -107,6 +107,7 @@ def drive(
             record.operations = operations.merge(options.out)
             if proxy is not None:
                 record.struck.merge(proxy.struck)
+                record.foreign = proxy.foreign
         if proxy is not None:
             proxy.settle()
     undelivered = {turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()}

@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.lake import LIFECYCLE
+from sim.chaos.call import Place
 from sim.chaos.faults import Struck
+from sim.chaos.foreign import Foreign
 from sim.check.verdict import Verdict
 from sim.measure import cost, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
@@ -52,6 +54,8 @@ class Record:
     planned: dict[str, int] = field(default_factory=dict)
     struck: Struck = field(default_factory=Struck)
     """Faults of delivery: how often each kind was meant to strike, and how often it did."""
+    foreign: dict[Place, Foreign] = field(default_factory=dict)
+    """What the fault proxy put under keys of ours."""
     stopped_by: int | None = None
     """The exit code of what ended the run before its verdict; None when it came to its end."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sim.chaos import campaign as chaos
-from sim.chaos.faults import KILL, KINDS, Cell, cells
+from sim.chaos.faults import FOREIGN, KILL, KINDS, Cell, cells
 from sim.chaos.invariants import Fates
 from sim.chaos.outcome import Outcome
 from sim.chaos.schedule import Line
@@ -55,6 +55,7 @@ class Tally:
     run_command: str
     single: int = 0
     runs: int = 0
+    foreign: int = 0
     failed: int = 0
     again: int = 0
     wired: int = 0
@@ -77,6 +78,7 @@ class Tally:
 
     def add(self, line: Line, outcome: Outcome) -> None:
         self.runs += 1
+        self.foreign += any(fired.kind == FOREIGN for fired in outcome.fired)
         self.figures.update({name: getattr(outcome, name) for name in _SUMMED})
         self.fates.update(outcome.fates._asdict())
         self.kinds.update(fired.kind for fired in outcome.fired)
@@ -95,6 +97,7 @@ class Tally:
 
     def add_wired(self, run: Wired) -> None:
         self.wired += 1
+        self.foreign += bool(run.struck.fired[FOREIGN])
         self.requests += run.requests
         self.unknown += run.unknown
         self.fates.update(run.fates._asdict())
@@ -145,7 +148,12 @@ class Tally:
             return UNKNOWN, f"{none} the oracle could not judge."
         killed = self.wired_kinds[KILL]
         real = f", {self.wired:,} of them on LocalStack with {killed:,} workers killed," if self.wired else ""
-        return PASS, f"Each of {runs:,} runs with faults{real} left the very lake of the run without."
+        but = (
+            f"; in {self.foreign:,} of them a node met foreign bytes, and it alone stopped there"
+            if self.foreign
+            else ""
+        )
+        return PASS, f"Each of {runs:,} runs with faults{real} left the very lake of the run without{but}."
 
     def _figures(self) -> dict[str, Figure]:
         def counted(value: float | None, text: str) -> Figure:
@@ -159,6 +167,7 @@ class Tally:
             "runs.repeated": counted(self.again, f"made twice; {broken['not.deterministic']} came out differently"),
             "store.calls": counted(sums["calls"], "calls to the store, struck ones too"),
             "faults.fired": counted(self.kinds.total(), f"of {len(self.kinds)} kinds"),
+            "runs.foreign": counted(self.foreign, "in which a node met foreign bytes under its key, and had to stop"),
             "batches.attempts": counted(sums["attempts"], "batches handed to the store, every try counted"),
             "batches.acknowledged": counted(sums["acknowledged"], "reported durable to the process"),
             "batches.recovered": counted(sums["recovered"], "durable although no process was told so"),

@@ -2,7 +2,9 @@
 
 Each is what `windfleet run` does with a seed and faults of its own (`sim.chaos.bouts`), and its replay is that command.
 It must leave the lake that the in-process world leaves for the same seed without any fault, and the oracle must pass
-it. All share one store, which is emptied in between.
+it. Where foreign bytes lay under a key, that holds of all nodes but those that met them; those have stopped there and
+said so (`sim.chaos.foreign`), and the oracle fails the lake and names the key. All share one store, which is emptied in
+between.
 
 Not covered: shrinking; and a store that dies ends the campaign, it is no finding.
 """
@@ -16,9 +18,12 @@ from tempfile import TemporaryDirectory
 
 from pipeline import lake
 from sim import check
+from sim.chaos import foreign
 from sim.chaos.bouts import Bout, bout
+from sim.chaos.call import DATA, Place, node_of
 from sim.chaos.faults import KILL, Cell, Struck
 from sim.chaos.invariants import Broken, Fates
+from sim.chaos.outcome import Clean
 from sim.chaos.world import Unclean, run_clean
 from sim.run import debris, driver, target
 from sim.run.judgement import Record
@@ -66,7 +71,7 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     scenario = load(settings)
     found = Wired(settings, drawn.meant)
     try:
-        want = run_clean(make_world(scenario, folder / "world")).outcome.digest
+        clean = run_clean(make_world(scenario, folder / "world"))
     except Unclean as error:
         found.broken.append(Broken("without any fault", str(error)))
         return found
@@ -77,19 +82,58 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
         driver.drive(scenario, driver.RunOptions(run_dir, workers, target.Options()), record, store, lambda rows: None)
     except StoreGone as error:
         store.require_alive()
-        record.errors.append(str(error))
+        found.broken.append(Broken("stuck", str(error)))
     verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.endpoint_url)
     found.struck = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
     found.fates = Fates(*(int(verdict.figures.get(f"rows.{fate}", 0)) for fate in Fates._fields))
-    found.broken += [Broken("stuck", error) for error in record.errors]
-    if verdict.status == "fail":
-        found.broken.append(Broken("oracle", "; ".join(map(str, verdict.findings[:3]))))
     if verdict.status == "unknown":
         store.require_alive()
         found.unknown.append(f"the oracle could not judge: {'; '.join(verdict.errors[:3])}")
-    elif verdict.digest != want:
-        found.broken.append(Broken("lake.differs", f"digest {verdict.digest[:16]}, with --set=faults=[] {want[:16]}"))
+    found.broken += _undelivered(record)
+    found.broken += _struck(record, verdict, clean, store) if record.foreign else _healed(verdict, clean)
     if spared := sum(len(rows) for rows in kills(scenario).values()) - record.struck.fired[KILL]:
         found.unknown.append(f"workers were done before they could be killed: {spared}")
     return found
+
+
+def _undelivered(record: Record) -> Iterator[Broken]:
+    """Nodes that could not deliver everything, but for those that foreign bytes have stopped; these name their key."""
+    why = {turbine: text for shard in record.shards for turbine, text in shard.undelivered.items()}
+    struck = {met.turbine: "/".join(place) for place, met in record.foreign.items()}
+    for turbine in sorted(why.keys() - struck.keys()):
+        yield Broken("stuck", f"{turbine}: {why[turbine]}")
+    for turbine, name in struck.items():
+        if name not in why.get(turbine, ""):
+            yield Broken("foreign.unnoticed", f"{turbine}: {name}: {why.get(turbine, 'went on')}")
+
+
+def _healed(verdict: check.Verdict, clean: Clean) -> Iterator[Broken]:
+    """What is wrong of a lake that must be the one without faults."""
+    want = clean.outcome.digest
+    if verdict.status == "fail":
+        yield Broken("oracle", "; ".join(map(str, verdict.findings[:3])))
+    if verdict.status != "unknown" and verdict.digest != want:
+        yield Broken("lake.differs", f"digest {verdict.digest[:16]}, with --set=faults=[] {want[:16]}")
+
+
+def _place(name: str) -> Place:
+    """Bucket and key of an object's name."""
+    bucket, _, key = name.partition("/")
+    return bucket, key
+
+
+def _struck(record: Record, verdict: check.Verdict, clean: Clean, store: target.Target) -> Iterator[Broken]:
+    """What is wrong of a lake with foreign bytes in it."""
+    refs = store.lake.objects()
+    objects = {(ref.bucket, ref.key): body or b"" for ref, body in zip(refs, store.lake.read(refs), strict=True)}
+    want, turbines = clean.store.objects, {met.turbine for met in record.foreign.values()}
+    yield from (Broken(*wrong) for wrong in foreign.judge(objects, want, record.foreign))
+    for place in sorted(objects.keys() | want.keys()):
+        if place[0] in DATA and node_of(place) not in turbines and objects.get(place) != want.get(place):
+            yield Broken("lake.differs", "/".join(place))
+    for place in record.foreign:
+        if verdict.status == "pass" or not any(found.key.endswith(place[1]) for found in verdict.findings):
+            yield Broken("oracle", f"says nothing of {'/'.join(place)}")
+    if others := [f for f in verdict.findings if not {f.turbine, node_of(_place(f.key))} & turbines]:
+        yield Broken("oracle", "; ".join(map(str, others[:3])))
