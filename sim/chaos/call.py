@@ -1,4 +1,4 @@
-"""A node's store call as faults see it, whether at the seam or on the wire: what it is for, and whose it is."""
+"""A store call as faults see it, whether at the seam or on the wire: what it is for, and whose it is."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ Place = tuple[str, str]
 DATA: Final = frozenset(BUCKET_PREFIX + stage for stage in STAGES)
 METADATA: Final = BUCKET_PREFIX + "metadata"
 CHECKPOINTS: Final = BUCKET_PREFIX + "checkpoints"
+METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `verb`: put, get or list; `bucket`: a stage's name, `metadata` or `checkpoints`."""
+    """One call. Of a node: `verb` is put, get or list; `bucket` a stage's name, `metadata` or `checkpoints`.
+
+    Any other has the point OTHER, no turbine and no farm; its `verb` is its operation, with the number of a part.
+    `method` and `operation` are those of its HTTP request, "" at the seam, where there is none.
+    """
 
     point: Point
     verb: str
@@ -28,6 +33,8 @@ class Call:
     key: str
     turbine: str
     farm: str
+    method: str = ""
+    operation: str = ""
 
 
 def point_of(verb: str, bucket: str) -> Point | None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from sim import seeds
-from sim.chaos.call import Call
+from sim.chaos.call import METHODS, Call
 from sim.chaos.faults import FOREIGN, KINDS, Fault, Point, Struck, cell
 
 STRIKES: Final = 2
@@ -26,6 +27,8 @@ _WRITES_ONLY: Final = frozenset(
         *("store.conflict", "store.precondition", "bucket.refuses", FOREIGN),
     }
 )
+_WRITES: Final = ("PUT", "POST", "DELETE")
+_WITH_BODY: Final = {"store.corrupted-put": ("PUT", "POST"), "store.truncated-get": ("GET",), FOREIGN: ("PUT",)}
 
 
 class Share:
@@ -107,13 +110,30 @@ def applies(kind: str, point: Point, verb: str) -> bool:
     )
 
 
+def methods(kind: str) -> tuple[str, ...]:
+    """The HTTP methods of calls that a kind of the wire can strike."""
+    return _WITH_BODY.get(kind) or (_WRITES if kind in _WRITES_ONLY else METHODS)
+
+
 def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
     return (
-        applies(fault.kind, call.point, call.verb)
-        and (not fault.at or call.point in {_point(at) for at in fault.at})
+        (_is_called(fault, call) if fault.calls else _is_at(fault, call))
         and (not fault.farms or call.farm in fault.farms)
         and (not fault.buckets or call.bucket in fault.buckets)
+        and (not fault.keys or any(fnmatchcase(call.key, pattern) for pattern in fault.keys))
         and (not KINDS[fault.kind].windowed or in_window(fault, now_s))
+    )
+
+
+def _is_called(fault: Fault, call: Call) -> bool:
+    """Whether a fault calls for requests like this one, whoever makes it."""
+    return call.method in methods(fault.kind) and (call.method in fault.calls or call.operation in fault.calls)
+
+
+def _is_at(fault: Fault, call: Call) -> bool:
+    """Whether a call is at a point of a node's protocol where a fault strikes."""
+    return applies(fault.kind, call.point, call.verb) and (
+        not fault.at or call.point in {_point(at) for at in fault.at}
     )
 
 

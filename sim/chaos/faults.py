@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-Point = Literal["recover", "data", "manifest", "checkpoint", "history"]
+Point = Literal["recover", "data", "manifest", "checkpoint", "history", "other"]
 """Which of a node's store calls: reading its checkpoint, creating a data object or the manifest, advancing the
-checkpoint, reading the past for late rows."""
+checkpoint, reading the past for late rows. `other` is a call that no node makes."""
+OTHER: Final[Point] = "other"
 POINTS: Final[tuple[Point, ...]] = ("recover", "data", "manifest", "checkpoint", "history")
 WRITES: Final[tuple[Point, ...]] = ("data", "manifest", "checkpoint")
 CRASH: Final = "node.crash"
@@ -78,7 +79,11 @@ KINDS: Final = {
 class Fault:
     """One line of a scenario's `faults`. `at`: `before-<point>` or `after-<point>` for node.crash, points for others,
     empty for all of the kind's. `share`: of the calls (or nodes) in question, 0..1. Seconds are virtual, from the
-    run's start. `buckets`: stages, `metadata`, `checkpoints`. `count`: at most so many times (worker.kill: exactly)."""
+    run's start. `buckets`: stages, `metadata`, `checkpoints`. `count`: at most so many times (worker.kill: exactly).
+
+    On the wire alone: `calls` are HTTP methods and S3 operations; with them a fault strikes such calls of any client,
+    at no point of a node's protocol, and `buckets` may be any. `keys` are patterns of whole keys (`*`, `?`, `[a-z]`).
+    """
 
     kind: str
     at: tuple[str, ...] = ()
@@ -88,6 +93,8 @@ class Fault:
     farms: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
     count: int | None = None
+    calls: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 Cell = tuple[str, str]

@@ -7,8 +7,9 @@
     proxy.struck              what fired
 
 It runs in a thread of the run's own process, so it outlives every worker that is killed, and binds 127.0.0.1 alone. A
-request is read whole, told apart (`wire`), and struck or passed on (`choice`). Windows are virtual time: each farm
-tells its own with `tell_time`, a request to the path /-/ that is never passed on.
+request is read whole (`wire`), told apart (`operations`), and struck or passed on (`choice`). Any S3 client can be in
+front of it. Windows are virtual time: each farm tells its own with `tell_time`, a request to the path /-/ that is never
+passed on; a call that is no node's goes by the latest time of any farm.
 
 Before the effect   store.error 503, store.conflict 409, store.precondition 412, bucket.refuses 403, store.reset and
                     store.outage (RST), store.hang (no answer until the client gives up), store.corrupted-put (one byte)
@@ -17,7 +18,9 @@ Ahead of it         store.foreign-object (other bytes are put under the key, the
 Another time        store.slow (a moment later), store.late-commit (passed on when the client has given up)
 
 LocalStack (4.13.1) refuses a create whose SHA-256 is wrong as S3 does; an overwrite, too, but it loses what was there.
-So a corrupted overwrite that carries its sum is refused here; one without a sum is passed on.
+So a corrupted body that carries its sum and may overwrite is refused here; one without a sum is passed on.
+
+A request that is no HTTP is answered 400 (too large: 413, 431) and ends its connection, no other.
 
 Not covered: TLS and signatures (a real S3 elsewhere would refuse what was signed for another host).
 """
@@ -25,27 +28,29 @@ Not covered: TLS and signatures (a real S3 elsewhere would refuse what was signe
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import http.client
 import socket
 import struct
 import threading
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from pipeline.ports import StoreError
 from pipeline.records import BUCKET_PREFIX
 from pipeline.store import S3ObjectStore
-from sim.chaos import wire
 from sim.chaos.call import Call, Place
 from sim.chaos.choice import Chooser, Strike
-from sim.chaos.faults import FOREIGN, KINDS, Fault, Struck
+from sim.chaos.faults import FOREIGN, KINDS, OTHER, Fault, Struck
 from sim.chaos.foreign import Foreign, foreign
-from sim.chaos.wire import Message, WireError
+from sim.chaos.operations import call_of
+from sim.chaos.upstream import Upstream
+from sim.chaos.wire import READ_BYTES, Connection, Message, WireError
 
 CLIENT_TIMEOUT_S: Final = 3.0
 """What a client of the proxy should give a request: hanging and late commits take as long."""
@@ -56,15 +61,19 @@ LATE_S: Final = (0.0, 2.0)
 """Least and most seconds: until a slow answer, and from a client's giving up to the late commit."""
 START_WITHIN_S: Final = 10.0
 SETTLE_WITHIN_S: Final = 60.0
+LINGER_S: Final = 1.0
+"""How long the rest of a request is read that was refused: an early close would take the answer with it."""
 _CONTROL: Final = "/-/"
+_SHA256_HEX: Final = 64
 _ANSWERS: Final = {
-    "store.error": (503, "Slow Down", "SlowDown"),
-    "store.error-after": (500, "Internal Server Error", "InternalError"),
-    "store.conflict": (409, "Conflict", "ConditionalRequestConflict"),
-    "store.precondition": (412, "Precondition Failed", "PreconditionFailed"),
-    "store.corrupted-put": (400, "Bad Request", "BadDigest"),
-    "bucket.refuses": (403, "Forbidden", "AccessDenied"),
+    "store.error": (503, "SlowDown"),
+    "store.error-after": (500, "InternalError"),
+    "store.conflict": (409, "ConditionalRequestConflict"),
+    "store.precondition": (412, "PreconditionFailed"),
+    "store.corrupted-put": (400, "BadDigest"),
+    "bucket.refuses": (403, "AccessDenied"),
 }
+_MISTAKES: Final = {413: "EntityTooLarge", 431: "RequestHeaderSectionTooLarge", 501: "NotImplemented"}
 
 
 def address(url: str) -> tuple[str, int]:
@@ -73,6 +82,34 @@ def address(url: str) -> tuple[str, int]:
     if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
         raise ValueError(f"{url}: faults of the wire strike only plain HTTP on this machine")
     return parts.hostname, parts.port or 80
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """One request between its client and the store; `strike`: what is done to it."""
+
+    request: Message
+    call: Call
+    strike: Strike
+    client: Connection
+    upstream: Upstream
+
+    async def pass_on(self) -> bool:
+        """Ask the store and forward its answer; whether the connection goes on."""
+        return await _pass_on(self.request, self.client, self.upstream)
+
+    def fail(self) -> bool:
+        """Answer with the fault's own error."""
+        kind = self.strike.fault.kind
+        self.client.writer.write(_error(*_ANSWERS[kind], f"injected: {kind}", self.request.method))
+        return True
+
+    def reset(self) -> bool:
+        """End the connection with RST in place of FIN."""
+        sock = self.client.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.writer.transport.abort()
+        return False
 
 
 class FaultProxy:
@@ -132,7 +169,7 @@ class FaultProxy:
             self._loop.close()
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=wire.HEAD_BYTES)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=READ_BYTES)
         self._port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -146,163 +183,187 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
-        upstream = _Upstream(*self._upstream)
+        client, upstream = Connection(reader, writer), Upstream(*self._upstream)
         try:
             # cancelled only when the proxy ends; asyncio would print what we let through
             with contextlib.suppress(WireError, OSError, asyncio.CancelledError):
-                while (request := await wire.read(reader)) is not None:
-                    if not await self._handle(request, reader, writer, upstream) or request.last:
+                while (request := await _next(client)) is not None:
+                    if not await self._handle(request, client, upstream) or request.last:
                         break
         finally:
             self._serving.discard(task)
             writer.close()
             upstream.close()
 
-    async def _handle(
-        self, request: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: _Upstream
-    ) -> bool:
+    async def _handle(self, request: Message, client: Connection, upstream: Upstream) -> bool:
         """Answer one request, or do it wrong; whether the connection goes on."""
         if request.target.startswith(_CONTROL):
-            farm, _, now_s = request.target.removeprefix(_CONTROL).partition("/")
+            client.writer.write(self._set_time(request))
+            return True
+        call = call_of(request)
+        strike = self._chooser.choose(call, self._now_of(call))
+        if strike is None:
+            return await _pass_on(request, client, upstream)
+        return await _INJECTIONS[strike.fault.kind](self, _Exchange(request, call, strike, client, upstream))
+
+    def _set_time(self, request: Message) -> bytes:
+        farm, _, now_s = request.target.removeprefix(_CONTROL).partition("/")
+        try:
             self._now_s[unquote(farm)] = float(now_s)
-            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-            return True
-        call = wire.call_of(request)
-        strike = self._chooser.choose(call, self._now_s.get(call.farm, 0.0)) if call else None
-        if call is None or strike is None:
-            return await _pass_on(request, writer, upstream)
-        kind = strike.fault.kind
-        if kind in ("store.error", "store.conflict", "store.precondition", "bucket.refuses"):
-            writer.write(_error(kind))
-            return True
-        if kind in ("store.reset", "store.outage"):
-            _reset(writer)
-            return False
-        if kind == "store.slow":
-            await asyncio.sleep(_between(SLOW_S, strike.how))
-            return await _pass_on(request, writer, upstream)
-        if kind == FOREIGN:
-            await self._plant(call, strike, request.body, request.header("if-match"))
-            return await _pass_on(request, writer, upstream)
-        if kind in ("store.hang", "store.late-commit"):
-            await self._hold(request, strike, reader)
-            return False
-        if kind == "store.corrupted-put":
-            return await self._corrupt(request, call, strike, writer, upstream)
-        answer = await upstream.ask(request)
-        if kind == "store.ack-lost":
-            _reset(writer)
-            return False
-        if kind == "store.error-after":
-            writer.write(_error(kind))
-            return True
-        assert kind == "store.truncated-get", kind
-        if answer.status != 200 or not answer.body:
-            self._chooser.spare(strike, call)
-            writer.write(answer.raw)
+        except ValueError:
+            return _error(400, "InvalidRequest", f"{now_s!r} is not a time in seconds", request.method)
+        return b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    def _now_of(self, call: Call) -> float:
+        return self._now_s.get(call.farm, 0.0) if call.farm else max(self._now_s.values(), default=0.0)
+
+    # before the effect
+
+    async def _refuse(self, this: _Exchange) -> bool:
+        return this.fail()
+
+    async def _reset(self, this: _Exchange) -> bool:
+        return this.reset()
+
+    async def _delay(self, this: _Exchange) -> bool:
+        await asyncio.sleep(_between(SLOW_S, this.strike.how))
+        return await this.pass_on()
+
+    async def _corrupt(self, this: _Exchange) -> bool:
+        body = this.request.body
+        if not body:
+            return await self._spare(this)
+        if b"if-none-match" not in this.request.headers and _has_sum(this.request):
+            return this.fail()  # as S3 does; LocalStack loses the object that was there
+        at = int(this.strike.how * len(body))
+        changed = this.request.with_body(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+        return await _pass_on(changed, this.client, this.upstream)
+
+    async def _plant(self, this: _Exchange) -> bool:
+        """Be the writer that is faster, under the node's own condition; where that fails, strike nothing."""
+        if this.call.point == OTHER:
+            return await self._spare(this)
+        place = (BUCKET_PREFIX + this.call.bucket, this.call.key)
+        etag = this.request.headers.get(b"if-match")
+        other = S3ObjectStore("http://{}:{}".format(*self._upstream))
+
+        def write(body: bytes) -> str:
+            return other.create(*place, body) if etag is None else other.replace(*place, body, etag.decode())
+
+        try:
+            theirs = foreign(place, this.request.body, this.strike.how)
+            await asyncio.to_thread(write, theirs.body)
+        except (StoreError, ValueError):  # ValueError: the body is no checkpoint
+            return await self._spare(this)
+        self.foreign[place] = theirs
+        return await this.pass_on()
+
+    async def _spare(self, this: _Exchange) -> bool:
+        """Pass on what there was nothing to strike of."""
+        self._chooser.spare(this.strike, this.call)
+        return await this.pass_on()
+
+    # behind the effect
+
+    async def _lose_answer(self, this: _Exchange) -> bool:
+        await this.upstream.ask(this.request)
+        return this.reset()
+
+    async def _fail_after(self, this: _Exchange) -> bool:
+        await this.upstream.ask(this.request)
+        return this.fail()
+
+    async def _truncate(self, this: _Exchange) -> bool:
+        answer = await this.upstream.ask(this.request)
+        if answer.status not in (200, 206) or not answer.body:
+            self._chooser.spare(this.strike, this.call)
+            this.client.writer.write(answer.raw)
             return not answer.last
-        writer.write(answer.head + answer.body[: len(answer.body) // 2])
-        await writer.drain()
+        this.client.writer.write(answer.head + answer.framed_body[: len(answer.body) // 2])
+        await this.client.writer.drain()
         return False
 
-    async def _hold(self, request: Message, strike: Strike, reader: asyncio.StreamReader) -> None:
-        """Say nothing until the client has gone; then commit late, if that is the fault."""
+    # another time, or never
+
+    async def _hang(self, this: _Exchange) -> bool:
+        """Give no answer until the client has gone."""
         task = asyncio.current_task()
         assert task is not None
         task.set_name("held")
         with contextlib.suppress(TimeoutError, OSError):
-            await asyncio.wait_for(reader.read(1), PATIENCE_S)
-        if strike.fault.kind == "store.late-commit":
-            late = asyncio.ensure_future(self._commit_late(request, _between(LATE_S, strike.how)))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
+            await asyncio.wait_for(this.client.left(), PATIENCE_S)
+        return False
 
-    async def _plant(self, call: Call, strike: Strike, ours: bytes, etag: str | None) -> None:
-        """Be the writer that is faster, under the node's own condition: where that fails there is nothing to strike."""
-        place = (BUCKET_PREFIX + call.bucket, call.key)
-        other = S3ObjectStore("http://{}:{}".format(*self._upstream))
-
-        def write(body: bytes) -> str:
-            return other.create(*place, body) if etag is None else other.replace(*place, body, etag)
-
-        try:
-            theirs = foreign(place, ours, strike.how)
-            await asyncio.to_thread(write, theirs.body)
-        except (StoreError, ValueError):  # ValueError: what is written is no checkpoint
-            self._chooser.spare(strike, call)
-        else:
-            self.foreign[place] = theirs
+    async def _be_late(self, this: _Exchange) -> bool:
+        """Give no answer, and commit when the client has gone."""
+        await self._hang(this)
+        late = asyncio.ensure_future(self._commit_late(this.request, _between(LATE_S, this.strike.how)))
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+        return False
 
     async def _commit_late(self, request: Message, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        upstream = _Upstream(*self._upstream)
+        upstream = Upstream(*self._upstream)
         with contextlib.suppress(WireError, OSError):
             await upstream.ask(request)
         upstream.close()
 
-    async def _corrupt(
-        self, request: Message, call: Call, strike: Strike, writer: asyncio.StreamWriter, upstream: _Upstream
-    ) -> bool:
-        if not request.body:
-            self._chooser.spare(strike, call)
-            return await _pass_on(request, writer, upstream)
-        at = int(strike.how * len(request.body))
-        body = request.body[:at] + bytes([request.body[at] ^ 1]) + request.body[at + 1 :]
-        promised = request.header("x-amz-checksum-sha256")
-        if request.header("if-match") and promised and promised != base64.b64encode(sha256(body).digest()).decode():
-            writer.write(_error("store.corrupted-put"))  # what S3 does; LocalStack loses the object that was there
-            return True
-        return await _pass_on(Message(request.head, body), writer, upstream)
+
+_INJECTIONS: Final[dict[str, Callable[[FaultProxy, _Exchange], Awaitable[bool]]]] = {
+    "store.error": FaultProxy._refuse,
+    "store.conflict": FaultProxy._refuse,
+    "store.precondition": FaultProxy._refuse,
+    "bucket.refuses": FaultProxy._refuse,
+    "store.reset": FaultProxy._reset,
+    "store.outage": FaultProxy._reset,
+    "store.slow": FaultProxy._delay,
+    "store.corrupted-put": FaultProxy._corrupt,
+    FOREIGN: FaultProxy._plant,
+    "store.ack-lost": FaultProxy._lose_answer,
+    "store.error-after": FaultProxy._fail_after,
+    "store.truncated-get": FaultProxy._truncate,
+    "store.hang": FaultProxy._hang,
+    "store.late-commit": FaultProxy._be_late,
+}
+"""What each kind of the wire does to a request; whether the connection goes on."""
 
 
-class _Upstream:
-    """One connection to the store, opened when needed and kept; one request at a time."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def ask(self, request: Message) -> Message:
-        """The store's answer. Raises WireError, OSError."""
-        if self._streams is not None and self._streams[0].at_eof():
-            self.close()
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(self._host, self._port, limit=wire.HEAD_BYTES)
-        reader, writer = self._streams
-        writer.write(request.raw)
-        await writer.drain()
-        answer = await wire.read(reader, answers=request.method)
-        if answer is None:
-            raise WireError("the store hung up")
-        if answer.last:
-            self.close()
-        return answer
-
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+async def _next(client: Connection) -> Message | None:
+    """The next request; None when there is none to come, or what came was none and the client knows it."""
+    try:
+        return await client.request()
+    except WireError as error:
+        client.writer.write(_error(error.status, _MISTAKES.get(error.status, "InvalidRequest"), str(error), ""))
+        await client.writer.drain()
+        client.writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(client.left(), LINGER_S)
+        return None
 
 
-async def _pass_on(request: Message, writer: asyncio.StreamWriter, upstream: _Upstream) -> bool:
+async def _pass_on(request: Message, client: Connection, upstream: Upstream) -> bool:
     answer = await upstream.ask(request)
-    writer.write(answer.raw)
-    await writer.drain()
+    client.writer.write(answer.raw)
+    await client.writer.drain()
     return not answer.last
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End the connection with RST in place of FIN."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+def _has_sum(request: Message) -> bool:
+    """Whether S3 would notice that the body was changed."""
+    return (
+        any(name.startswith((b"x-amz-checksum-", b"x-amz-trailer", b"content-md5")) for name in request.headers)
+        or len(request.headers.get(b"x-amz-content-sha256", b"")) == _SHA256_HEX
+    )
 
 
-def _error(kind: str) -> bytes:
-    status, reason, code = _ANSWERS[kind]
-    body = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>injected: {kind}</Message></Error>".encode()
-    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def _error(status: int, code: str, message: str, method: str) -> bytes:
+    """An answer of S3's kind; a HEAD gets its head alone."""
+    text = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    body = text.encode()
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/xml\r\n"
+    head += f"Content-Length: {len(body)}\r\n{'' if method else 'Connection: close' + chr(13) + chr(10)}\r\n"
+    return head.encode() + (b"" if method == "HEAD" else body)
 
 
 def _between(limits: tuple[float, float], how: float) -> float:

@@ -72,6 +72,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        if wired := [item.kind for item in self.line.items if isinstance(item, Fault) and (item.calls or item.keys)]:
+            raise ScheduleError(f"{wired[0]}: calls and keys are told apart on the wire only; leave them out here")
         self._spent: set[int] = set()
         self._by: dict[int, int] = {}  # number of a struck call -> which item of the line struck it
         self._shares = {

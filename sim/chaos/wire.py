@@ -1,148 +1,165 @@
-"""Just enough HTTP/1.1 and S3 for a proxy: messages off a stream, and what a request means to a node.
+"""HTTP/1.1 messages off a connection, framed by h11, for a proxy that forwards them as they came.
 
-A message keeps its head as the bytes that came, so that what is passed on is what was sent; its body is whole in
-memory (objects are small: one batch of one node). Sizes are bounded: HEAD_BYTES and BODY_BYTES.
+A message is whole in memory. Its head is forwarded byte for byte, so is its body, and trailers keep order and case; a
+chunked body becomes one chunk. Sizes are bounded: HEAD_BYTES for a head, BODY_BYTES for a body.
 
-Not covered: trailers, `Expect: 100-continue`, upgrades, virtual-hosted buckets; our client uses none of them.
+Each message gets a parser of its own, and answers to a client do not pass through one: faults break HTTP on purpose,
+and h11 would refuse to. What came behind a message (pipelining) is kept for the next one.
+
+`Expect: 100-continue` is answered here and forwarded like any header, since a client may have signed it. Interim
+answers (1xx) of a store end here. Not covered: upgrades, CONNECT, and chunk extensions, which are dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, Self
 
-from pipeline.records import BUCKET_PREFIX
-from sim.chaos.call import Call, point_of, turbine_of
+import h11
 
 HEAD_BYTES: Final = 64 * 1024
 BODY_BYTES: Final = 256 * 1024 * 1024
+READ_BYTES: Final = 64 * 1024
+_CONTINUE: Final = h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[])
 
 
 class WireError(Exception):
-    """The other side said something that is no HTTP message, or left in the middle of one."""
+    """The other side sent something that is no HTTP message, or left in the middle of one.
+
+    `status`: the answer that a client should get for it.
+    """
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True)
 class Message:
-    """A request or an answer. `head`: first line and headers with the empty line behind them; `body` as framed."""
+    """A request or an answer. `head`: first line and headers as they came, with the empty line behind them.
 
+    `headers`: by name in lower case. `last`: the connection ends behind it.
+    """
+
+    event: h11.Request | h11.Response
     head: bytes
-    body: bytes
-    framed: bool = True  # False: only the end of the connection ends the body
-
-    @property
-    def first_line(self) -> str:
-        return self.head.partition(b"\r\n")[0].decode("latin-1")
-
-    @property
-    def raw(self) -> bytes:
-        return self.head + self.body
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
+    last: bool = False
 
     @property
     def status(self) -> int:
         """Of an answer."""
-        words = self.first_line.split(" ", 2)
-        return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        return self.event.status_code if isinstance(self.event, h11.Response) else 0
 
     @property
     def method(self) -> str:
         """Of a request."""
-        return self.first_line.partition(" ")[0]
+        return self.event.method.decode() if isinstance(self.event, h11.Request) else ""
 
     @property
     def target(self) -> str:
         """Of a request: path and query, as sent."""
-        words = self.first_line.split(" ")
-        return words[1] if len(words) == 3 else ""
+        return self.event.target.decode() if isinstance(self.event, h11.Request) else ""
 
-    def header(self, name: str) -> str | None:
-        """The value of a header, None when it is not there."""
-        found = _header(self.head, name.encode())
-        return None if found is None else found.decode("latin-1")
+    def with_body(self, body: bytes) -> Self:
+        """The same message with another body of the same length."""
+        return replace(self, body=body)
 
     @property
-    def last(self) -> bool:
-        """Whether the connection ends behind this message."""
-        return not self.framed or (self.header("connection") or "").lower() == "close"
+    def framed_body(self) -> bytes:
+        """The body as its head promises it."""
+        if b"transfer-encoding" not in self.headers:
+            return self.body
+        chunk = b"%x\r\n%s\r\n" % (len(self.body), self.body) if self.body else b""
+        return b"".join([chunk, b"0\r\n", *(b"%s: %s\r\n" % trailer for trailer in self.trailers), b"\r\n"])
+
+    @property
+    def raw(self) -> bytes:
+        return self.head + self.framed_body
 
 
-async def read(stream: asyncio.StreamReader, answers: str | None = None) -> Message | None:
-    """The next message; None when the other side has left between two. `answers`: the method this is the answer to.
+class Connection:
+    """Messages off one side's connection, one after the other."""
 
-    Raises WireError, ConnectionError.
-    """
-    try:
-        head = await stream.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if not error.partial:
-            return None
-        raise WireError("the connection ended inside a head") from error
-    except asyncio.LimitOverrunError as error:
-        raise WireError(f"a head of more than {HEAD_BYTES} bytes") from error
-    status = Message(head, b"").status if answers is not None else 0
-    if answers == "HEAD" or status in (204, 304) or 100 <= status < 200:
-        return Message(head, b"")
-    try:
-        if (_header(head, b"transfer-encoding") or b"").lower() == b"chunked":
-            return Message(head, await _chunks(stream))
-        length = _header(head, b"content-length")
-        if length is None:
-            return Message(head, b"") if answers is None else Message(head, await _rest(stream), framed=False)
-        size = int(length)
-        if not 0 <= size <= BODY_BYTES:
-            raise WireError(f"a body of {size} bytes")
-        return Message(head, await stream.readexactly(size))
-    except (asyncio.IncompleteReadError, ValueError) as error:
-        raise WireError(f"a body that is none: {error}") from error
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.rest = b""
+
+    async def request(self) -> Message | None:
+        """The next request; None when the client has left between two. Raises WireError, ConnectionError."""
+        return await self._message(h11.Connection(h11.SERVER, HEAD_BYTES))
+
+    async def answer(self, method: str) -> Message:
+        """The answer to a request by this method. Raises WireError, ConnectionError."""
+        parser = h11.Connection(h11.CLIENT, HEAD_BYTES)
+        parser.send(_asking(method))
+        answer = await self._message(parser)
+        if answer is None:
+            raise WireError("the store hung up")
+        return answer
+
+    async def _message(self, parser: h11.Connection) -> Message | None:
+        came, head = self.rest, b""
+        if came:
+            parser.receive_data(came)
+        first: h11.Request | h11.Response | None = None
+        headers: dict[bytes, bytes] = {}
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                event = parser.next_event()
+                if event is h11.NEED_DATA:
+                    data = await self._receive(parser)
+                    came = came + data if first is None else b""
+                elif isinstance(event, h11.Data):
+                    parts.append(event.data)
+                    size += len(event.data)
+                    _require_bounded(size)
+                elif isinstance(event, h11.EndOfMessage):
+                    assert first is not None
+                    self.rest, ended = parser.trailing_data
+                    trailers = tuple(event.headers.raw_items())
+                    last = ended or parser.their_state is not h11.DONE
+                    return Message(first, head, headers, b"".join(parts), trailers, last)
+                elif isinstance(event, (h11.Request, h11.Response)):
+                    first, headers = event, dict(event.headers)
+                    head = came[: len(came) - len(parser.trailing_data[0])]
+                    if isinstance(event, h11.Request):  # before it is asked to send on
+                        _require_bounded(int(headers.get(b"content-length", b"0")))
+                elif isinstance(event, h11.InformationalResponse):
+                    came = parser.trailing_data[0]
+                elif isinstance(event, h11.ConnectionClosed):
+                    return None
+                else:
+                    raise WireError("another protocol than HTTP was asked for", 501)
+        except h11.RemoteProtocolError as error:
+            raise WireError(str(error), error.error_status_hint) from error
+
+    async def _receive(self, parser: h11.Connection) -> bytes:
+        if parser.they_are_waiting_for_100_continue:
+            self.writer.write(parser.send(_CONTINUE) or b"")
+        data = await self.reader.read(READ_BYTES)
+        parser.receive_data(data)
+        return data
+
+    async def left(self) -> None:
+        """Wait until the other side has ended the connection, whatever it still sends."""
+        while await self.reader.read(READ_BYTES):
+            pass
 
 
-async def _rest(stream: asyncio.StreamReader) -> bytes:
-    """A body that only the end of the connection ends."""
-    body = bytearray()
-    while part := await stream.read(HEAD_BYTES):
-        body += part
-        if len(body) > BODY_BYTES:
-            raise WireError(f"a body of more than {BODY_BYTES} bytes")
-    return bytes(body)
+@lru_cache(maxsize=64)
+def _asking(method: str) -> h11.Request:
+    """A request that tells the parser of its answer the method: a HEAD is answered without a body."""
+    return h11.Request(method=method, target="/", headers=[("Host", "store")])
 
 
-async def _chunks(stream: asyncio.StreamReader) -> bytes:
-    """A chunked body with its framing."""
-    parts: list[bytes] = []
-    total = 0
-    while True:
-        line = await stream.readuntil(b"\r\n")
-        size = int(line.split(b";")[0], 16)
-        total += size
-        if not 0 <= total <= BODY_BYTES:
-            raise WireError(f"a body of more than {BODY_BYTES} bytes")
-        parts += [line, await stream.readexactly(size + 2)]
-        if size == 0:
-            return b"".join(parts)
-
-
-def _header(head: bytes, name: bytes) -> bytes | None:
-    found = re.search(rb"\r\n" + name + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", head, re.IGNORECASE)
-    return found[1] if found else None
-
-
-def call_of(request: Message) -> Call | None:
-    """What a request means; None for what no node asks (other buckets, other verbs)."""
-    parts = urlsplit(request.target)
-    bucket, _, key = unquote(parts.path).removeprefix("/").partition("/")
-    if not bucket.startswith(BUCKET_PREFIX):
-        return None
-    query = parse_qs(parts.query)
-    name = bucket.removeprefix(BUCKET_PREFIX)
-    if request.method == "GET" and not key and "list-type" in query:
-        verb, key = "list", query.get("start-after", query.get("prefix", [""]))[0]
-    elif request.method in ("PUT", "GET") and key:
-        verb = request.method.lower()
-    else:
-        return None
-    point = point_of(verb, name)
-    turbine = turbine_of(name, key)
-    return None if point is None else Call(point, verb, name, key, turbine, turbine.rpartition("-")[0])
+def _require_bounded(size: int) -> None:
+    if size > BODY_BYTES:
+        raise WireError(f"a body of more than {BODY_BYTES} bytes", 413)

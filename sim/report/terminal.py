@@ -227,7 +227,9 @@ def _planned_fault(fault: Fault) -> str:
         f"{fault.count} {'times' if fault.kind == KILL else 'at most'}" if fault.count is not None else "",
         f"{begin} to {end}" if kind.windowed else "",
         f"at {' '.join(fault.at)}" if fault.at else "",
+        f"of {' '.join(fault.calls)}" if fault.calls else "",
         f"bucket {' '.join(fault.buckets)}" if fault.buckets else "",
+        f"key {' '.join(fault.keys)}" if fault.keys else "",
         f"farm {' '.join(fault.farms)}" if fault.farms else "",
     )
     return ", ".join(part for part in parts if part)

@@ -39,11 +39,22 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> int:
         return sum(chosen(scenario.seed, number, fault, turbine) for turbine in turbines)
     if KINDS[fault.kind].windowed:
         return len(farms)
+    if fault.keys:
+        return 1  # keys are patterns: how many there are is known when they are made
+    if fault.calls:
+        return round(fault.share * _called(fault, whole) * len(turbines) / whole.turbines)
     points = {at.partition("-")[2] if fault.kind == CRASH else at for at in fault.at} or set(KINDS[fault.kind].points)
     buckets = fault.buckets or tuple(whole.writes)
     calls = sum(whole.writes[bucket] for bucket in buckets if point_of("put", bucket) in points)
     calls += whole.reads if "recover" in points and "checkpoints" in buckets else 0
     return round(fault.share * calls * len(turbines) / whole.turbines)
+
+
+def _called(fault: Fault, whole: Plan) -> int:
+    """How many calls of all nodes a fault calls for, whatever their point."""
+    writes = sum(count for bucket, count in whole.writes.items() if not fault.buckets or bucket in fault.buckets)
+    reads = whole.reads if not fault.buckets or "checkpoints" in fault.buckets else 0
+    return writes * bool({"PUT", "PutObject"} & {*fault.calls}) + reads * bool({"GET", "GetObject"} & {*fault.calls})
 
 
 def kills(scenario: Scenario) -> dict[str, list[int]]:

@@ -11,7 +11,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from sim.chaos.choice import methods
 from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
+from sim.chaos.operations import CALL_NAMES, method_of
 from sim.model.clock import flush_samples
 from sim.scenario.document import FaultChoice
 from sim.scenario.rules import MAX_BATCHES, Finding, Found, duration_us, listed, read
@@ -29,8 +32,19 @@ def takes(kind: Kind) -> dict[str, bool]:
         "from": kind.windowed,
         "for": kind.windowed,
         "buckets": bool(kind.points),
+        "calls": _on_the_wire(kind),
+        "keys": _on_the_wire(kind),
         "count": (bool(kind.points) and not kind.windowed) or kind.name == KILL,
     }
+
+
+def _on_the_wire(kind: Kind) -> bool:
+    return "wire" in kind.worlds
+
+
+def calls(kind: Kind) -> tuple[str, ...]:
+    """What may stand in `calls`."""
+    return tuple(name for name in CALL_NAMES if method_of(name) in methods(kind.name)) if _on_the_wire(kind) else ()
 
 
 def places(kind: Kind) -> tuple[str, ...]:
@@ -59,11 +73,13 @@ def _one(fault: dict[str, Any], kind: Kind, i: int, end_us: int | None, data: di
     if kind.name == "bucket.refuses" and "buckets" not in fault:
         message = f"missing key 'buckets' in faults[{i}]; name those that refuse, for example 'buckets: [validated]'"
         yield Finding(("faults", i), message)
-    known = places(kind)
-    for j, at in enumerate(listed(fault, "at") if known else []):
-        if isinstance(at, str) and at and at not in known:
-            message = f"faults[{i}].at[{j}]: {kind.name} cannot strike '{at}'{suggestion(at, known)}"
-            yield Finding(("faults", i, "at", j), message)
+    yield from _cannot_strike(fault, kind, i, "at", places(kind))
+    yield from _cannot_strike(fault, kind, i, "calls", calls(kind))
+    if "calls" not in fault:
+        yield from _no_bucket_of_ours(fault, i)
+    elif "at" in fault and kind.points:
+        message = f"faults[{i}].calls: 'at' names calls of nodes, 'calls' those of any client; remove one of them"
+        yield Finding(("faults", i, "calls"), message, key=True)
     begin = read(data, ("faults", i, "from"), parse_duration)
     length = read(data, ("faults", i, "for"), parse_duration)
     if not kind.windowed or begin is None or not length or not end_us:
@@ -73,6 +89,21 @@ def _one(fault: dict[str, Any], kind: Kind, i: int, end_us: int | None, data: di
         yield Finding(("faults", i, "for"), f"faults[{i}]: {kind.name} {ends}; what does not heal cannot be delivered")
     else:
         yield from _never_met(data, kind, i, begin, begin + length)
+
+
+def _cannot_strike(fault: dict[str, Any], kind: Kind, i: int, key: str, known: tuple[str, ...]) -> Iterator[Finding]:
+    for j, name in enumerate(listed(fault, key) if known else []):
+        if isinstance(name, str) and name and name not in known and (key == "at" or name in CALL_NAMES):
+            message = f"faults[{i}].{key}[{j}]: {kind.name} cannot strike '{name}'{suggestion(name, known)}"
+            yield Finding(("faults", i, key, j), message)
+
+
+def _no_bucket_of_ours(fault: dict[str, Any], i: int) -> Iterator[Finding]:
+    """Nodes use the lake's buckets alone."""
+    for j, name in enumerate(listed(fault, "buckets")):
+        if isinstance(name, str) and name and name not in BUCKET_NAMES:
+            message = f"faults[{i}].buckets[{j}]: unknown bucket '{name}'{suggestion(name, BUCKET_NAMES)}"
+            yield Finding(("faults", i, "buckets", j), message)
 
 
 def _never_met(data: dict[str, Any], kind: Kind, i: int, begin_us: int, end_us: int) -> Iterator[Finding]:
@@ -106,6 +137,8 @@ def fault(choice: FaultChoice) -> Fault:
         from_s=(choice.begin or 0) / SECOND_US,
         for_s=(choice.length or 0) / SECOND_US,
         farms=choice.farms or (),
-        buckets=choice.buckets or (),
+        buckets=tuple(name.removeprefix(BUCKET_PREFIX) for name in choice.buckets or ()),
         count=1 if choice.kind == KILL and choice.count is None else choice.count,
+        calls=choice.calls or (),
+        keys=choice.keys or (),
     )

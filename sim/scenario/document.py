@@ -17,6 +17,7 @@ from sim.scenario.values import (
     SCHEMA_VERSION,
     BitRate,
     BucketName,
+    CallName,
     Channel,
     ComponentName,
     DeliveryKind,
@@ -178,7 +179,24 @@ class FaultChoice(Section):
     length: LongDuration | None = Field(default=None, alias="for", description="How long.", examples=["3m"])
     farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
     buckets: tuple[BucketName, ...] | None = Field(
-        default=None, min_length=1, description="Only these buckets; all when absent.", examples=[["validated"]]
+        default=None,
+        min_length=1,
+        description="Only these buckets; all when absent. Stages, metadata, checkpoints; with `calls` any.",
+        examples=[["validated"]],
+    )
+    calls: tuple[CallName, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="In place of `at`, for faults of the store: HTTP methods and S3 operations, of any client that goes"
+        " through the fault proxy.",
+        examples=[["HEAD", "DELETE", "UploadPart"]],
+    )
+    keys: tuple[Word, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="For faults of the store: only keys like these; * stands for anything, slashes too, ? for one"
+        " character, [a-c] for one of these. Of a listing, its prefix.",
+        examples=[["*/A-001-*.parquet"]],
     )
     count: Often | None = Field(
         default=None, description="At most so many times; worker.kill: exactly (1 when absent).", examples=[2]

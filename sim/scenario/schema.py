@@ -95,6 +95,9 @@ def _delivery(kind: Kind) -> dict[str, Any]:
     settings: dict[str, Any] = {key: False for key, has in delivery.takes(kind).items() if not has}
     if "at" not in settings:
         settings["at"] = {"items": {"enum": list(delivery.places(kind))}}
+    if "calls" not in settings:
+        settings["calls"] = {"items": {"enum": list(delivery.calls(kind))}}
+        settings["not"] = {"required": ["at", "calls"]}
     must = ["from", "for"] if kind.windowed else []
     must += ["buckets"] if kind.name == "bucket.refuses" else []
     return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": {"properties": settings, "required": must}}

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from pipeline.records import BUCKET_NAMES, CHANNEL_NAMES
+from pipeline.records import CHANNEL_NAMES
 from sim import units
 from sim.chaos.faults import KINDS as DELIVERY
+from sim.chaos.operations import CALL_NAMES
 from sim.load.schedule import KINDS as SCHEDULES
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
@@ -107,6 +108,15 @@ def _word(text: str) -> str:
     return text
 
 
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+
+
+def _bucket(text: str) -> str:
+    if not re.match(_BUCKET, text):
+        raise ValueError(f"'{text}' cannot name a bucket; S3 takes 3 to 63 of a-z, 0-9, '.' and '-'")
+    return text
+
+
 def _delivery(text: str) -> str:
     if text in KINDS:
         raise ValueError(f"{text} is a fault of the data; it belongs in data_faults")
@@ -195,7 +205,8 @@ Signed = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": SIGNED_PATTERN}]}),
 ]
 DeliveryKind = Annotated[str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY.items()})]
-BucketName = Annotated[str, _text(_one_of("bucket", BUCKET_NAMES)), WithJsonSchema({"enum": list(BUCKET_NAMES)})]
+BucketName = Annotated[str, _text(_bucket), _text_schema(_BUCKET)]
+CallName = Annotated[str, _text(_one_of("call", CALL_NAMES)), WithJsonSchema({"enum": list(CALL_NAMES)})]
 Share = Annotated[
     float,
     _text(parse_share),
