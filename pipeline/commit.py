@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import manifest, partition
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.config import NodeConfig
 from pipeline.manifest import DataObject
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Unavailable
@@ -53,7 +53,14 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
         body, etag = store.get(*_checkpoint_place(config))
     except NotFound:
         return Position(Checkpoint(), None)
-    return Position(Checkpoint.from_json(body, config.turbine_id), etag)
+    try:
+        return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
+    except CheckpointError as error:
+        place = "/".join(_checkpoint_place(config))
+        fix = (
+            "put its last good version back, or remove it: the node then compares what the lake has, from its first row"
+        )
+        raise CheckpointError(f"{place}: {error}; {fix}") from error
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
