@@ -9,9 +9,13 @@ It holds nothing that varies between attempts: two writers of one batch write th
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
-from pipeline.records import SCHEMA_VERSION
+from pipeline.records import CHANNELS, SCHEMA_VERSION, TIME_MAX_US, TIME_MIN_US
+from pipeline.sums import COLUMNS, MAX, MIN, SQUARES
 
 Run = tuple[float, int, int]
 """A series of equal readings of one channel: the value, how many rows, the first row's timestamp in us."""
@@ -26,7 +30,7 @@ class Checkpoint:
     """State after a batch; the default is that of a node that has delivered nothing.
 
     max_event_us: newest event time of any validated row. closed_until_us: every window that ends at or before it has
-    been emitted. open_windows: window start in us -> the sums of `stages.aggregate` (see there). anchor_us: when row
+    been emitted. open_windows: window start in us -> its `sums`. anchor_us: when row
     `last_id` was recorded, by which a file that was replaced unseen is told; None where the row does not say so in an
     integer, and in checkpoints older than this field. Then nothing is compared. It is no part of equality: what an
     older version of the pipeline wrote of the same batch is no conflict.
@@ -56,20 +60,144 @@ class Checkpoint:
         return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
-    def from_json(cls, body: bytes, turbine_id: str) -> Checkpoint:
-        """Raises CheckpointError when the object is something else, or another turbine's."""
+    def from_json(cls, body: bytes, turbine_id: str, window_s: int = 0) -> Checkpoint:
+        """Raises CheckpointError, naming the field, when the object is something else, or another turbine's."""
         try:
-            raw = json.loads(body)
-            if raw["schema_version"] != SCHEMA_VERSION or raw["turbine_id"] != turbine_id:
-                raise CheckpointError(f"it is of schema {raw['schema_version']} and turbine {raw['turbine_id']}")
-            return cls(
-                last_id=int(raw["last_id"]),
-                batches=int(raw["batches"]),
-                max_event_us=raw["max_event_us"],
-                closed_until_us=raw["closed_until_us"],
-                runs={name: (float(v), int(n), int(t)) for name, (v, n, t) in raw["runs"].items()},
-                open_windows={int(start): tuple(sums) for start, sums in raw["open_windows"].items()},
-                anchor_us=raw.get("anchor_us"),
+            raw = _parsed(body)
+            _only(raw)
+            version, turbine, node_id = raw["schema_version"], raw["turbine_id"], raw["node_id"]
+            if type(version) is not int or version != SCHEMA_VERSION or turbine != turbine_id:
+                raise CheckpointError(f"it is of schema {_short(version)} and turbine {_short(turbine)}")
+            if not isinstance(node_id, str):
+                raise ValueError(f"node_id is {_short(node_id)}, and must be text")
+            state = cls(
+                last_id=_integer(raw["last_id"], "last_id", 0, _INT64),
+                batches=_integer(raw["batches"], "batches", 0, _INT64),
+                max_event_us=_time(raw["max_event_us"], "max_event_us"),
+                closed_until_us=_optional(raw["closed_until_us"], "closed_until_us"),
+                runs={name: _run(name, series) for name, series in _mapping(raw["runs"], "runs").items()},
+                open_windows=dict(_window(*item) for item in _mapping(raw["open_windows"], "open_windows").items()),
+                anchor_us=_optional(raw.get("anchor_us"), "anchor_us"),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            _check_together(state, max(window_s * 1_000_000, DAY_US))
+            return state
+        except CheckpointError:
+            raise
+        except (ValueError, OverflowError) as error:
             raise CheckpointError(f"not a checkpoint: {error}") from error
+        except RecursionError as error:
+            raise CheckpointError("not a checkpoint: nested too deep") from error
+
+
+_FIELDS = {
+    *("schema_version", "turbine_id", "node_id", "last_id", "anchor_us", "batches"),
+    *("max_event_us", "closed_until_us", "runs", "open_windows"),
+}
+_LATER_FIELDS = {"anchor_us"}
+_INT64 = 2**63 - 1
+DAY_US = 86_400 * 1_000_000
+_STUCK = {channel.name: channel for channel in CHANNELS if channel.stuck}
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object in UTF-8 without a byte order mark, no key twice, every number finite. Raises ValueError."""
+    raw = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    return _mapping(raw, "it")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice")
+        found[name] = value
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _only(raw: dict[str, Any]) -> None:
+    """Raise ValueError unless the fields are `_FIELDS`, or those without what an older version did not write."""
+    if unknown := sorted(raw.keys() - _FIELDS):
+        raise ValueError(f"unknown field {unknown[0]!r}")
+    if missing := sorted(_FIELDS - raw.keys() - _LATER_FIELDS):
+        raise ValueError(f"no field {missing[0]!r}")
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{place} is {_short(value)}, and must be an object")
+    return value
+
+
+def _integer(value: Any, place: str, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{place} is {_short(value)}, and must be an integer from {low} to {high}")
+    return value
+
+
+def _optional(value: Any, place: str) -> int | None:
+    return None if value is None else _integer(value, place, -_INT64 - 1, _INT64)
+
+
+def _time(value: Any, place: str) -> int | None:
+    """An event time of a valid row."""
+    return None if value is None else _integer(value, place, TIME_MIN_US, TIME_MAX_US - 1)
+
+
+def _number(value: Any, place: str, low: float = -math.inf) -> float:
+    if type(value) not in (int, float) or not low <= value < math.inf or value == -math.inf:
+        raise ValueError(f"{place} is {_short(value)}, and must be a finite number" + " of 0 or more" * (low == 0))
+    return float(value)
+
+
+def _run(name: str, series: Any) -> Run:
+    place = f"runs.{name}"
+    if name not in _STUCK:
+        raise ValueError(f"{place}: no channel that can be stuck is called that")
+    if not isinstance(series, list) or len(series) != 3:
+        raise ValueError(f"{place} is {_short(series)}, and must be [value, rows, time of the first]")
+    value = _number(series[0], f"{place}[0]")
+    if not _STUCK[name].low <= value <= _STUCK[name].high:
+        raise ValueError(f"{place}[0] is {value}, which no valid row reads")
+    first = _integer(series[2], f"{place}[2]", TIME_MIN_US, TIME_MAX_US - 1)
+    return value, _integer(series[1], f"{place}[1]", 1, _INT64), first
+
+
+def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
+    place = f"open_windows.{start}"
+    if not re.fullmatch("0|[1-9][0-9]{0,15}", start):
+        raise ValueError(f"{_short(place)} is not the start of a window in microseconds")
+    if not isinstance(sums, list) or len(sums) != COLUMNS:
+        raise ValueError(f"{place} is {_short(sums)}, and must be {COLUMNS} numbers")
+    squares = range(COLUMNS)[SQUARES]
+    numbers = tuple(_number(n, f"{place}[{i}]", 0 if i in squares else -math.inf) for i, n in enumerate(sums))
+    if numbers[0] < 1 or numbers[0] % 1:
+        raise ValueError(f"{place}[0] is {numbers[0]}, and must be a number of rows")
+    if any(low > high for low, high in zip(numbers[MIN], numbers[MAX], strict=True)):
+        raise ValueError(f"{place}: a minimum is above its maximum")
+    return int(start), numbers
+
+
+def _check_together(state: Checkpoint, ahead_us: int) -> None:
+    """Raise ValueError where fields cannot be true at the same time.
+
+    ahead_us: how far a drain may close windows beyond the newest event; a day at least, as windows may have been
+    longer once.
+    """
+    newest = state.max_event_us
+    if state.batches > state.last_id:
+        raise ValueError(f"batches is {state.batches}, more than there are ids up to last_id {state.last_id}")
+    if newest is None and (state.closed_until_us is not None or state.runs or state.open_windows):
+        raise ValueError("max_event_us is null, while other fields know of valid rows")
+    if newest is not None and (state.closed_until_us is None or state.closed_until_us > newest + ahead_us):
+        raise ValueError(f"closed_until_us is {state.closed_until_us}, while max_event_us is {newest}")
+    if any(start > (newest or 0) for start in state.open_windows):
+        raise ValueError(f"open_windows holds a window after max_event_us {newest}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -55,9 +55,10 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     except NotFound:
         return Position(Checkpoint(), None)
     try:
-        return Position(Checkpoint.from_json(body, config.turbine_id), etag)
+        return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
     except CheckpointError as error:
-        raise CheckpointError(f"{bucket}/{key}: {error}") from error
+        fix = "put its last good version back, or remove it: the node then compares what the lake has, from its first row"
+        raise CheckpointError(f"{bucket}/{key}: {error}; {fix}") from error
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:

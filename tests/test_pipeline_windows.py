@@ -20,7 +20,8 @@ from pipeline.batch import Groups
 from pipeline.config import Asset, NodeConfig
 from pipeline.node import EdgeNode
 from pipeline.records import AGGREGATED, VALIDATED
-from pipeline.stages.aggregate import COLUMNS, merge, window_sums
+from pipeline.stages.aggregate import window_sums
+from pipeline.sums import COLUMNS, merge
 from sim.chaos.memory import MemoryStore
 
 

@@ -2,9 +2,7 @@
 
 A window is emitted once the watermark (newest valid event time less the allowed lateness) has passed its end, or at a
 drain. A row that comes later than that makes the whole window again, as its next revision, so that the latest revision
-always equals a recomputation over all valid rows. Windows that are still open travel in the checkpoint as sums:
-`COLUMNS` numbers that can be added to the sums of later rows (means and squared deviations by the pairwise formula of
-Chan, Golub and LeVeque, 1979).
+always equals a recomputation over all valid rows. Windows that are still open travel in the checkpoint as `sums`.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,16 +20,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.config import NodeConfig
 from pipeline.partition import Ints
 from pipeline.records import AGGREGATED, ANOMALIES, MEASURES
-
-Floats = npt.NDArray[np.float64]
-
-_ADDED = ("produced", "promised", "judged_rows", "judged_power", "judged_promise", *ANOMALIES[:4])
-_M = len(MEASURES)
-_MEAN, _SQUARES = slice(1, 1 + _M), slice(1 + _M, 1 + 2 * _M)
-_MIN, _MAX = slice(1 + 2 * _M, 1 + 3 * _M), slice(1 + 3 * _M, 1 + 4 * _M)
-_SUMS = slice(1 + 4 * _M, 1 + 4 * _M + len(_ADDED))
-COLUMNS = 1 + 4 * _M + len(_ADDED)
-"""Sums of a window: rows; mean, squared deviations, minimum, maximum of each measure; then the plain sums `_ADDED`."""
+from pipeline.sums import ADDED, COLUMNS, MAX, MEAN, MIN, PLAIN, SQUARES, Floats, merge
 
 
 @dataclass(frozen=True)
@@ -127,27 +115,16 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
     sums = np.empty((len(at), COLUMNS))
     sums[:, 0] = rows
     mean = np.add.reduceat(values, at, axis=1) / rows
-    sums[:, _MEAN] = mean.T
-    sums[:, _SQUARES] = np.add.reduceat((values - np.repeat(mean, rows, axis=1)) ** 2, at, axis=1).T
-    sums[:, _MIN] = np.minimum.reduceat(values, at, axis=1).T
-    sums[:, _MAX] = np.maximum.reduceat(values, at, axis=1).T
-    sums[:, _SUMS] = np.add.reduceat(added, at, axis=1).T
+    sums[:, MEAN] = mean.T
+    sums[:, SQUARES] = np.add.reduceat((values - np.repeat(mean, rows, axis=1)) ** 2, at, axis=1).T
+    sums[:, MIN] = np.minimum.reduceat(values, at, axis=1).T
+    sums[:, MAX] = np.maximum.reduceat(values, at, axis=1).T
+    sums[:, PLAIN] = np.add.reduceat(added, at, axis=1).T
     return group[at], start[at], sums
 
 
-def merge(a: Floats, b: Floats) -> Floats:
-    """The sums over the rows of both; a and b have shape (COLUMNS,)."""
-    out = a + b  # right for the row count and the plain sums
-    difference = b[_MEAN] - a[_MEAN]
-    out[_MEAN] = a[_MEAN] + difference * (b[0] / out[0])
-    out[_SQUARES] = a[_SQUARES] + b[_SQUARES] + difference**2 * (a[0] * b[0] / out[0])
-    out[_MIN] = np.minimum(a[_MIN], b[_MIN])
-    out[_MAX] = np.maximum(a[_MAX], b[_MAX])
-    return out
-
-
 def _added(validated: pa.Table, groups: Groups) -> Floats:
-    """What each row adds to the plain sums, shape (len(_ADDED), rows)."""
+    """What each row adds to the plain sums, shape (len(ADDED), rows)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
         ("wind_speed", "power_output", "rotor_rpm", "vibration_level", "generator_temperature", "gearbox_temperature"),
@@ -195,7 +172,7 @@ def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions:
         return AGGREGATED.empty_table()
     s = np.stack(sums)
     n = s[:, 0]
-    extra = dict(zip(_ADDED, s[:, _SUMS].T, strict=True))
+    extra = dict(zip(ADDED, s[:, PLAIN].T, strict=True))
     under = extra["judged_power"] < records.UNDERPERFORMANCE * extra["judged_promise"]
     counts = np.stack([*(extra[kind] for kind in ANOMALIES[:4]), np.where(under, extra["judged_rows"], 0.0)])
     start = np.array(starts)
@@ -215,8 +192,8 @@ def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions:
         "revision": pa.array(revisions, pa.int32()),
     }
     for i, measure in enumerate(MEASURES):
-        columns[measure] = s[:, _MEAN][:, i]
-        columns[measure + "_min"] = s[:, _MIN][:, i]
-        columns[measure + "_max"] = s[:, _MAX][:, i]
-        columns[measure + "_std"] = np.sqrt(s[:, _SQUARES][:, i] / n)
+        columns[measure] = s[:, MEAN][:, i]
+        columns[measure + "_min"] = s[:, MIN][:, i]
+        columns[measure + "_max"] = s[:, MAX][:, i]
+        columns[measure + "_std"] = np.sqrt(s[:, SQUARES][:, i] / n)
     return pa.Table.from_pydict({name: columns[name] for name in AGGREGATED.names}, schema=AGGREGATED)

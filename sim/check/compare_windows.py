@@ -1,9 +1,10 @@
 """Windows in the lake against the recomputed ones, one diagnosis each.
 
 Of each window the lake holds revisions 0..k. `window.missing`, `window.duplicated` (one revision twice),
-`window.misplaced` (its key names another hour, turbine or an unknown batch), `window.revision-gap`,
-`window.stale-revision` (the latest one leaves out rows that came later), `window.wrong`, `window.unexpected` (no
-valid row falls into it).
+`window.misplaced` (its key names another hour, turbine or an unknown batch), `window.revision-gap` (their numbers are
+not 0..k), `window.stale-revision` (the latest one leaves out rows that came later), `window.wrong` (any revision that
+says something else than the valid rows up to its batch), `window.unexpected` (no valid row falls into it). What is
+said of the batch that made a revision is `revisions`'.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sim.check.canon import FOREIGN, Bools, Ints, integers
+from sim.check.canon import FOREIGN, Bools, Ints, Places, integers
 from sim.check.expect import HOUR_US, Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.objects import StageRows
 from sim.check.owners import Owners
+from sim.check.revisions import Found, judge_batches
 from sim.check.tally import Tally
 from sim.check.windows import Windows, differences
 
@@ -28,67 +30,79 @@ def compare_windows(
     """Windows wrong in any way, windows whose latest revision is above 0, names of objects that a finding blames."""
     start = integers(lake.table.column("window_start"))
     revision = integers(lake.table.column("revision"))
-    place = windows.places.find(whose.owner, start)
-    report = _Report(expected, windows, lake, findings)
-    strange = np.flatnonzero((whose.owner >= 0) & (place < 0))
-    known = np.flatnonzero(place >= 0)
-    home = _in_place(expected, lake, whose.owner[known], known, start[known])
-    order = known[np.lexsort((~home, revision[known], place[known]))]
-    at, revised = place[order], revision[order]
+    window = windows.places.find(whose.owner, start)
+    report = WindowReport(expected, windows, lake, findings)
+    strange = np.flatnonzero((whose.owner >= 0) & (window < 0))
+    known = np.flatnonzero(window >= 0)
+    batch = _batches(expected, lake, whose.owner[known], known, start[known])
+    made = Places(windows.window, windows.batch).find(window[known], batch)
+    order = np.lexsort((made < 0, batch < 0, revision[known], window[known]))
+    at, revised = window[known[order]], revision[known[order]]
     again = np.zeros(len(order), dtype=bool)
     again[1:] = (at[1:] == at[:-1]) & (revised[1:] == revised[:-1])
-    row, at, revised = order[~again], at[~again], revised[~again]
+    copies = known[order]
+    found = Found(copies[~again], at[~again], revised[~again], batch[order][~again], made[order][~again])
+    row, at, revised = found.row, found.window, found.number
 
-    count = np.bincount(at, minlength=len(windows.owner))
-    last = np.flatnonzero(np.append(at[1:] != at[:-1], True)) if len(at) else at
-    latest, of = row[last], at[last]
-    wrong = differences(expected, windows, of, lake.table.take(pa.array(latest)))
+    count = np.bincount(at, minlength=len(windows.first))
+    last = np.append(at[1:] != at[:-1], True) if len(at) else np.zeros(0, dtype=bool)
+    judged = np.flatnonzero(last | (found.made >= 0))
+    must_be = np.where(last, windows.last[at], found.made)[judged]
+    wrong = differences(expected, windows, must_be, lake.table.take(pa.array(row[judged])))
     differs = np.logical_or.reduce(list(wrong.values()))
-    said = integers(lake.table.column("rows"))[latest]
-    out_of_place = np.isin(row, known[~home])
 
     missing = np.flatnonzero(count == 0)
-    gap = np.flatnonzero(revised[last] != count[of] - 1)
-    bad = np.unique(np.concatenate([missing, of[differs], of[gap], place[order[again]], at[out_of_place]]))
+    gap = np.flatnonzero(last)[revised[last] != count[at[last]] - 1]
+    away = np.flatnonzero(found.batch < 0)
+    twice = window[copies[again]]
+    unclear = np.unique(np.concatenate([missing, at[away]]))
+    moved, surplus = judge_batches(found, unclear, np.unique(at[gap]), report)
+    altered = np.unique(at[judged[differs]])
+    bad = np.unique(np.concatenate([missing, twice, altered, at[gap], at[away], moved]))
+    bad = np.union1d(bad, report.disordered(found, bad))
     unknown = np.unique(np.stack([whose.owner[strange], start[strange]]), axis=1)
-    tally.add(STAGE, "expected", windows.hour)
-    tally.add(STAGE, "lost", windows.hour[missing])
-    tally.add(STAGE, "duplicated", windows.hour[place[order[again]]])
-    tally.add(STAGE, "misplaced", windows.hour[at[out_of_place]])
-    tally.add(STAGE, "altered", windows.hour[of[differs]])
+    hour = windows.hour[windows.first]
+    tally.add(STAGE, "expected", hour)
+    tally.add(STAGE, "lost", hour[missing])
+    tally.add(STAGE, "duplicated", hour[twice])
+    tally.add(STAGE, "misplaced", hour[at[away]])
+    tally.add(STAGE, "altered", hour[altered])
     tally.add(STAGE, "unexpected", start[strange] // HOUR_US)
-    report.missing(missing)
-    for before, i in zip(order[np.flatnonzero(again) - 1].tolist(), order[again].tolist(), strict=True):
+    report.missing(windows.last[missing])
+    for before, i in zip(copies[np.flatnonzero(again) - 1].tolist(), copies[again].tolist(), strict=True):
         report.twice(before, i, int(revision[i]))
-    for i in row[out_of_place].tolist():
+    for i in row[away].tolist():
         report.add("window.misplaced", i, "its key names another hour, turbine or batch")
-    for i in gap:
-        report.add("window.revision-gap", int(latest[i]), f"{count[of[i]]} revisions, the latest is {revised[last][i]}")
-    for i in np.flatnonzero(differs):
-        report.differing(latest[i], of[i], said[i], {name: mask[i] for name, mask in wrong.items()})
+    for i in gap.tolist():
+        report.add("window.revision-gap", int(row[i]), f"{count[at[i]]} revisions, the latest is {revised[i]}")
+    for i in np.flatnonzero(differs & ~np.isin(judged, surplus)).tolist():
+        columns = {name: mask[i] for name, mask in wrong.items()}
+        report.differing(int(row[judged[i]]), int(must_be[i]), bool(last[judged[i]]), columns)
     for i in strange.tolist():
         report.add("window.unexpected", i, "no valid row of the node falls into this window")
     return len(bad) + unknown.shape[1], int((revised[last] > 0).sum()), report.blamed
 
 
-def _in_place(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Bools:
-    """Whether the key names the window's turbine, the hour it starts in, and a batch of that turbine."""
+def _batches(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Ints:
+    """The batch in whose object each window lies; `FOREIGN` where the key names another turbine, hour or no batch."""
     b = expected.batches
     batches = {
-        (expected.nodes[i].turbine, first, last): i
-        for i, first, last in zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
+        (expected.nodes[i].turbine, first, last): (i, number)
+        for number, (i, first, last) in enumerate(zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True))
     }
-    nowhere = (FOREIGN,) * 2
-    said = [
-        (batches.get((o.place.turbine, o.place.first, o.place.last), FOREIGN), o.place.hour) if o.place else nowhere
-        for o in lake.objects
-    ]
-    key = np.array(said, dtype=np.int64).reshape(len(said), 2)[lake.object[rows]]
-    in_place: Bools = (key == np.stack([owner, start // HOUR_US], axis=1)).all(axis=1)
-    return in_place
+    nowhere = (FOREIGN,) * 3
+    says = []
+    for place in (item.place for item in lake.objects):
+        batch = batches.get((place.turbine, place.first, place.last)) if place else None
+        says.append((*batch, place.hour) if place and batch else nowhere)
+    key = np.array(says, dtype=np.int64).reshape(len(says), 3)[lake.object[rows]]
+    in_place = (key[:, 0] == owner) & (key[:, 2] == start // HOUR_US)
+    return np.where(in_place, key[:, 1], FOREIGN)
 
 
-class _Report:
+class WindowReport:
+    """Turns windows that went wrong into findings."""
+
     def __init__(self, expected: Expectation, windows: Windows, lake: StageRows, findings: Findings) -> None:
         self.expected, self.windows, self.lake, self.findings = expected, windows, lake, findings
         self.blamed: set[str] = set()
@@ -116,21 +130,57 @@ class _Report:
         self.add("window.duplicated", again, f"revision {revision} is in {other.key} already")
 
     def missing(self, places: Ints) -> None:
-        for i in places:
-            turbine = self.expected.nodes[self.windows.owner[i]].turbine
-            if (turbine, int(self.windows.hour[i])) not in self.unreadable:
+        """Windows of which the lake has nothing, by the places of their latest revisions."""
+        for i in places.tolist():
+            if not self.may_be_unreadable(i):
+                turbine = self.expected.nodes[self.windows.owner[i]].turbine
                 rows = self.windows.rows[i]
                 self._add("window.missing", turbine, int(self.windows.start[i]), "", f"{rows} valid rows, no window")
 
-    def differing(self, row: int, place: int, rows: int, wrong: dict[str, Bools]) -> None:
+    def may_be_unreadable(self, place: int) -> bool:
+        """An object of the revision's turbine and hour cannot be read, which is reported by itself."""
+        turbine = self.expected.nodes[self.windows.owner[place]].turbine
+        return (turbine, int(self.windows.hour[place])) in self.unreadable
+
+    def never_made(self, place: int) -> None:
+        """A revision of which the lake has nothing, though it has others of its window."""
+        turbine = self.expected.nodes[self.windows.owner[place]].turbine
+        detail = (
+            f"revision {self.windows.number[place]} is nowhere; {self.batch(int(self.windows.batch[place]))} makes it"
+        )
+        self._add("window.missing-revision", turbine, int(self.windows.start[place]), "", detail)
+
+    def batch(self, number: int) -> str:
+        """A batch for a person to read."""
+        batches = self.expected.batches
+        return f"the batch of ids {batches.first[number]}-{batches.last[number]}"
+
+    def same(self, rows: Ints, places: Ints) -> Bools:
+        """Rows of the lake that say what the revisions at these places say."""
+        wrong = differences(self.expected, self.windows, places, self.lake.table.take(pa.array(rows)))
+        return ~np.array(list(wrong.values())).any(axis=0)
+
+    def disordered(self, found: Found, bad: Ints) -> Ints:
+        """Windows whose revisions are numbered in another order than their batches', and nothing else is wrong."""
+        at, batch = found.window, found.batch
+        back = np.flatnonzero((at[1:] == at[:-1]) & (batch[1:] < batch[:-1])) + 1
+        back = back[~np.isin(at[back], bad)]
+        for i in back.tolist():
+            detail = f"revision {found.number[i]} is of {self.batch(int(batch[i]))}, the one before of a later batch"
+            self.add("window.revision-order", int(found.row[i]), detail)
+        return at[back]
+
+    def differing(self, row: int, place: int, latest: bool, wrong: dict[str, Bools]) -> None:
         if self.lake.objects[self.lake.object[row]].schema_problem:
             return  # reported as object.schema
         columns = [name for name, differs in wrong.items() if differs]
-        if rows < self.windows.rows[place]:
+        rows = self.lake.table.column("rows")[row].as_py()
+        if latest and (rows or 0) < self.windows.rows[place]:
             detail = f"the latest revision counts {rows} rows of {self.windows.rows[place]}"
             self.add("window.stale-revision", row, detail)
             return
-        said = self.lake.table.column(columns[0])[int(row)].as_py()
+        said = self.lake.table.column(columns[0])[row].as_py()
         right = self.windows.measures.get(columns[0])
         must = f", recomputed {right[place]}" if right is not None else ""
-        self.add("window.wrong", row, f"{columns[0]} is {said}{must}; columns that differ: {', '.join(columns)}")
+        of = "" if latest else f"revision {self.windows.number[place]}: "
+        self.add("window.wrong", row, f"{of}{columns[0]} is {said}{must}; columns that differ: {', '.join(columns)}")

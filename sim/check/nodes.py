@@ -85,6 +85,7 @@ class Node:
     privacy_key: str
     flush_every_s: int
     window_s: int
+    allowed_lateness_s: int
     database: str
 
 
@@ -123,6 +124,7 @@ def read_config(file: NodeFile) -> Node:
             privacy_key=str(raw["privacy_key"]),
             flush_every_s=int(raw["flush_every_s"]),
             window_s=int(raw["window_s"]),
+            allowed_lateness_s=int(raw["allowed_lateness_s"]),
             database=file.database.name,
         )
     except OSError as error:
