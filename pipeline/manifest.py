@@ -14,10 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.config import NodeConfig
-from pipeline.records import SCHEMA_VERSION, TABLE
+from pipeline.records import PIPELINE_VERSION, SCHEMA_VERSION, TABLE
 
-PIPELINE_VERSION = "3"
-"""Changes when the same rows give other bytes than before."""
 VARYING = "upload_timestamp"
 
 

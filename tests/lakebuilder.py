@@ -261,10 +261,10 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
             rejected[row["rule"]] += 1
     manifest = {
         "schema_version": 1,
-        "pipeline_version": "test",
+        "pipeline_version": records.PIPELINE_VERSION,
         **{name: config[name] for name in ("job_id", "execution_id", "node_id", "turbine_id", "farm_id")},
         "pipeline_stage": "batch",
-        "upload_timestamp": "2024-01-15T00:00:00Z",
+        "upload_timestamp": "2024-01-15T00:00:00.000+00:00",
         "source": {
             "database": f"{turbine}.db",
             "table": records.TABLE,

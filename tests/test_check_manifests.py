@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from oracle_world import HOUR_0, HOUR_US, START_US, Kept, node, row, stored
 
-from pipeline.records import TABLE
+from pipeline.records import PIPELINE_VERSION, TABLE
+from sim.check.document import parse
 from sim.check.expect import Expectation, expect
 from sim.check.findings import Finding, Findings
 from sim.check.keys import bucket_of, read_batch_key
@@ -62,13 +63,14 @@ def made() -> tuple[Documents, Objects]:
         times = {"min": begin + first, "max": begin + last} if turbine == "A-001" else {"min": None, "max": None}
         documents[KEYS[batch]] = {
             "schema_version": 1,
-            "pipeline_version": "any",
+            "pipeline_version": PIPELINE_VERSION,
             "job_id": "j-1",
             "execution_id": f"e-{turbine}",
             "node_id": f"n-{turbine}",
             "turbine_id": turbine,
             "farm_id": "A",
             "pipeline_stage": "batch",
+            "upload_timestamp": "2024-01-15T01:00:00.250+00:00",
             "rejected": ({"state": 1}, {}, {"type": 1, "null": 1})[batch],
             "source": {
                 "database": f"{turbine}.db",
@@ -126,7 +128,6 @@ def placed(key: str, to: str) -> Change:
 
 def test_sound_manifests_are_confirmed() -> None:
     assert said(lambda *_: None) == []
-    assert said(edited(0, rejected={"state": 1, "null": 0}, pipeline_version="9", upload_timestamp="x")) == []
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
@@ -166,11 +167,78 @@ def test_a_copy_elsewhere_is_not_asked_for_its_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [None, b"", b"{", b"\xff", b"[]", b"null", b"{}", b'{"objects": 7}', b'{"objects": [{}, 1]}']
+    "body", [b"[]", b"null", b"{}", b'{"objects": 7}', b'{"objects": [{}, 1]}', b"1", b'"objects"']
 )
-def test_a_manifest_that_cannot_be_read(body: bytes | None) -> None:
+def test_a_manifest_that_is_another_document(body: bytes) -> None:
     told = finding("unreadable", 0, KEYS[0], "not a JSON object with a list of objects")
     assert said(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
+
+
+@pytest.mark.parametrize(
+    "body", [None, b"", b"{", b"\xff", b'{"a":' * 9_999, b'{"objects":[],"objects":[]}', b"9" * 9_999]
+)
+def test_a_manifest_that_cannot_be_read(body: bytes | None) -> None:
+    told = finding("unreadable", 0, KEYS[0], parse(body)[1])
+    assert said(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
+
+
+def test_a_byte_order_mark_is_a_mismatch() -> None:
+    def marked(documents: Documents, _: Objects) -> None:
+        documents[KEYS[0]] = b"\xef\xbb\xbf" + json.dumps(documents[KEYS[0]]).encode()
+
+    assert said(marked) == [finding("unreadable", 0, KEYS[0], "it begins with a byte order mark")]
+
+
+@pytest.mark.parametrize("time", ["2030-12-31T23:59:59.999+00:00", "1999-01-01T00:00:00.000Z"])
+def test_when_a_manifest_was_uploaded_is_free(time: str) -> None:
+    assert said(edited(0, upload_timestamp=time)) == []
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *(None, 7, "", "x", "2024-01-15T00:00:00Z", "2024-01-15T00:00:00.000", "2024-01-15 00:00:00.000Z"),
+        *("2024-01-15T00:00:00.000+01:00", "2024-02-30T00:00:00.000Z", "2024-01-15T00:00:00.000000Z"),
+        *("2024-01-15T00:00:00.000Z\n", "\uff12024-01-15T00:00:00.000Z", "2024-01-15T25:00:00.000Z"),
+    ],
+)
+def test_but_it_is_a_time_in_utc(time: object) -> None:
+    wanted = "must be a UTC time like 2024-01-15T00:00:00.000+00:00"
+    told = finding("disagrees", 0, KEYS[0], f"upload_timestamp is {json.dumps(time)}, {wanted}")
+    assert said(edited(0, upload_timestamp=time)) == [told]
+    gone = finding("disagrees", 0, KEYS[0], f"upload_timestamp is null, {wanted}")
+    assert said(lambda documents, _: documents[KEYS[0]].pop("upload_timestamp")) == [gone]
+
+
+def test_names_that_no_manifest_has() -> None:
+    def change(documents: Documents, _: Objects) -> None:
+        documents[KEYS[0]]["note"] = None
+        documents[KEYS[1]]["source"]["note"] = 1
+        documents[KEYS[1]]["source"]["time_range"]["note"] = 1
+        documents[KEYS[2]]["objects"][1]["note"] = "x"
+
+    told = said(change)
+    assert [(each.kind, each.turbine) for each in told] == [
+        ("manifest.disagrees", turbine) for turbine in ("A-001", "A-001", "A-002")
+    ]
+    assert told[0].detail == 'the name "note" is unknown'
+    assert told[1].detail.startswith("source is {")
+    assert told[2].detail == f'{named(2, "enriched")}: the name "note" is unknown'
+    extra = said(edited(0, destination=made()[0][KEYS[0]]["destination"] | {"note": 1}))
+    assert [each.detail for each in extra] == ["destination is not the data_path of its objects' keys alone"]
+    rule = said(edited(0, rejected={"state": 1, "null": 0}))
+    assert [each.detail for each in rule] == ['rejected is {"state": 1, "null": 0}, must be {"state": 1}']
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1"])
+def test_a_value_of_another_type_is_another_value(value: object) -> None:
+    wanted = f"is {json.dumps(value)}, must be 1"
+    assert [each.detail for each in said(edited(0, schema_version=value))] == [f"schema_version {wanted}"]
+    assert [each.kind for each in said(edited(0, rejected={"state": value}))] == ["manifest.disagrees"]
+    source = made()[0][KEYS[0]]["source"]
+    assert [each.kind for each in said(edited(0, source=source | {"first_id": value}))] == ["manifest.disagrees"]
+    told = said(of_entries(0, lambda entries: entries[0].update(first_id=value)))
+    assert [each.detail for each in told] == [f"{named(0)}: first_id {wanted}"]
 
 
 def test_the_manifest_of_another_batch_says_nothing_more() -> None:
@@ -183,6 +251,8 @@ def test_the_manifest_of_another_batch_says_nothing_more() -> None:
     ("name", "value"),
     [
         ("schema_version", 2),
+        ("pipeline_version", "9"),
+        ("pipeline_version", ""),
         ("job_id", None),
         ("execution_id", "e"),
         ("node_id", "n"),
@@ -197,7 +267,7 @@ def test_the_manifest_of_another_batch_says_nothing_more() -> None:
 )
 def test_what_a_manifest_says_otherwise(name: str, value: object) -> None:
     right = made()[0][KEYS[0]][name]
-    told = finding("disagrees", 0, KEYS[0], f"{name} is {value}, must be {right}")
+    told = finding("disagrees", 0, KEYS[0], f"{name} is {json.dumps(value)}, must be {json.dumps(right)}")
     assert said(edited(0, **{name: value})) == [told]
 
 
@@ -208,7 +278,13 @@ def test_what_a_manifest_says_otherwise(name: str, value: object) -> None:
 def test_what_a_manifest_says_otherwise_of_its_source(name: str, value: object) -> None:
     source = made()[0][KEYS[0]]["source"]
     (told,) = said(edited(0, source=source | {name: value}))
-    assert told == finding("disagrees", 0, KEYS[0], f"source is {source | {name: value}}, must be {source}")
+    shown = json.dumps(source | {name: value})
+    assert told == finding("disagrees", 0, KEYS[0], f"source is {shown}, must be {json.dumps(source)}")
+
+
+def test_a_long_value_is_cut() -> None:
+    (told,) = said(edited(0, job_id="x" * 1_000))
+    assert told.detail == f'job_id is "{"x" * 299} ..., must be "j-1"'
 
 
 def test_times_of_a_source() -> None:
@@ -222,10 +298,10 @@ def test_times_of_a_source() -> None:
 
 @pytest.mark.parametrize("destination", [None, [], {}, {"data_path": []}])
 def test_keys_that_the_destination_does_not_have(destination: object) -> None:
-    told = finding("disagrees", 0, KEYS[0], "destination.data_path is not the keys of its objects")
+    told = finding("disagrees", 0, KEYS[0], "destination is not the data_path of its objects' keys alone")
     assert said(edited(0, destination=destination)) == [told]
     both = edited(0, destination=destination, farm_id="B")
-    assert said(both) == [finding("disagrees", 0, KEYS[0], f"farm_id is B, must be A; {told.detail}")]
+    assert said(both) == [finding("disagrees", 0, KEYS[0], f'farm_id is "B", must be "A"; {told.detail}')]
 
 
 def test_an_object_named_twice_is_judged_once() -> None:
@@ -252,7 +328,7 @@ def test_an_object_of_another_batch(other: int) -> None:
 )
 def test_what_a_manifest_says_otherwise_of_an_object(name: str) -> None:
     right = made()[0][KEYS[1]]["objects"][0][name]
-    told = finding("disagrees", 1, KEYS[1], f"{named(1)}: {name} is 1, must be {right}")
+    told = finding("disagrees", 1, KEYS[1], f"{named(1)}: {name} is 1, must be {json.dumps(right)}")
     assert said(of_entries(1, lambda entries: entries[0].update({name: 1}))) == [told]
 
 
@@ -261,7 +337,7 @@ def test_of_an_object_that_cannot_be_read_only_its_bytes_count() -> None:
         objects[named(0)].problem = "torn"
         documents[KEYS[0]]["objects"][0].update(rows=1, first_id=7, min_event_us=None, bytes=8, stage="s")
 
-    told = f"{named(0)}: bytes is 8, must be 9; stage is s, must be ingestion"
+    told = f'{named(0)}: bytes is 8, must be 9; stage is "s", must be "ingestion"'
     assert said(change) == [finding("disagrees", 0, KEYS[0], told)]
 
 
@@ -271,6 +347,7 @@ def test_an_object_of_no_known_form_has_no_stage() -> None:
             ObjectRef(bucket_of("ingestion"), "odd", 9), None, False
         )
         entry = {"bucket": odd.ref.bucket, "key": "odd", "sha256": "", "bytes": 0, "rows": 0}
+        entry |= dict.fromkeys(("first_id", "last_id", "min_event_us", "max_event_us"))
         of_entries(0, lambda entries: entries.append(entry))(documents, objects)
 
     assert said(change) == []

@@ -394,6 +394,29 @@ MUTANTS = [
     manifest("data_path", "disagrees", destination={"data_path": []}),
     manifest("source", "disagrees", source={}),
     manifest("no list of objects", "unreadable", objects=7),
+    manifest("pipeline version", "disagrees", pipeline_version="1"),
+    manifest("time of upload", "disagrees", upload_timestamp="2024-01-15T00:00:00"),
+    manifest("a name more", "disagrees", note=None),
+    manifest("true for 1", "disagrees", schema_version=True),
+    manifest("1.0 for 1", "disagrees", schema_version=1.0),
+    *(
+        Mutant(
+            f"manifest: {label}",
+            lambda lake, harm=harm: {MANIFEST: harm(lake[MANIFEST])},
+            {"manifest.unreadable": 1},
+            {MANIFESTS: 1},
+            (names,),
+        )
+        for label, harm, names in (
+            ("byte order mark", lambda content: b"\xef\xbb\xbf" + content, "byte order mark"),
+            ("a name twice", lambda content: content.replace(b'"rows"', b'"rows": 90, "rows"', 1), "stands twice"),
+            ("nested deeply", lambda content: content[:-1] + b', "x": ' + b"[" * 9_999, "nested deeper"),
+            ("NaN", lambda content: content[:-1] + b', "x": NaN}', "NaN"),
+            ("an endless number", lambda content: content[:-1] + b', "x": ' + b"9" * 9_999 + b"}", "integer of 9999"),
+            ("half a surrogate pair", lambda content: content[:-1] + b', "x": "\\ud800"}', "surrogate"),
+            ("UTF-16", lambda content: content.decode().encode("utf-16-le"), "not JSON"),
+        )
+    ),
     Mutant(
         "manifest: row count off by one",
         lambda lake: {MANIFEST: lake[MANIFEST].replace(b'"record_count": 90', b'"record_count": 91')},

@@ -6,18 +6,25 @@ object twice or one of another batch, or is another batch's altogether: then not
 `.misplaced` (under another hour), `.unexpected` (of no batch), `.unreadable`. Each counts as one mismatch. An object
 that no manifest names because it is itself a defect (a copy, a moved object) or because its manifest is missing is
 not reported again.
+
+Every name and value of a manifest is checked, types included (`true` and `1.0` are not 1), and a name that no manifest
+has is reported. Free are the order of names and of objects, white space, and the value of `upload_timestamp`: it says
+when this attempt was made, which differs between attempts. Its form is not free: UTC, ISO 8601, with milliseconds.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
-from pipeline.records import RULES, SCHEMA_VERSION, TABLE
+from pipeline.records import PIPELINE_VERSION, RULES, SCHEMA_VERSION, TABLE
 from sim.check.canon import NULL
+from sim.check.document import parse, same
 from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import BatchKey, bucket_of, read_batch_key
@@ -25,6 +32,14 @@ from sim.check.lake import ObjectRef, Reads
 from sim.check.objects import DataObject
 
 STAGE: Final = "metadata"
+_NO_TIMES: Final = {"min": None, "max": None}
+_UPLOADED: Final = "upload_timestamp"
+_CHECKED_APART: Final = {_UPLOADED, "destination", "objects"}
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|\+00:00)", re.ASCII)
+_ENTRY: Final = frozenset(
+    ("stage", "bucket", "key", "rows", "bytes", "sha256", "min_event_us", "max_event_us", "first_id", "last_id")
+)
+_SHOWN: Final = 300
 
 
 def check_manifests(
@@ -88,14 +103,14 @@ def _batch(ref: ObjectRef, there: set[str], report: _Report) -> int | None:
 
 def _document(batch: int, key: str, content: bytes | None, report: _Report) -> dict[str, Any] | None:
     """The manifest; None for one that cannot be read or is another batch's."""
-    document = _parse(content)
+    document, problem = _parse(content)
     if document is None:
-        report.add("unreadable", batch, key, "not a JSON object with a list of objects")
+        report.add("unreadable", batch, key, problem)
         return None
     if other := _other_batch(document, *report.batch(batch)):
         report.add("disagrees", batch, key, f"it is the manifest of {other}")
         return None
-    if differing := _differing(document, _header(report.expected, batch)):
+    if differing := [*_differing(document, _header(report.expected, batch), _CHECKED_APART), *_apart(document)]:
         report.add("disagrees", batch, key, "; ".join(differing))
     return document
 
@@ -120,7 +135,7 @@ def _entries(
             report.add("disagrees", batch, key, f"{name}: is an object of another batch")
         elif name not in objects:
             said.dangling.append((batch, key, entry))
-        elif wrong := _differing(entry, _facts(objects[name])):
+        elif wrong := _differing(entry, _facts(objects[name]), _ENTRY):
             report.add("disagrees", batch, key, f"{name}: " + "; ".join(wrong))
     said.named |= own
 
@@ -192,17 +207,19 @@ class _Report:
         self.findings.add(Finding(f"manifest.{kind}", STAGE, farm, turbine, hour, f"{bucket}{key}", rows, detail))
 
 
-def _parse(content: bytes | None) -> dict[str, Any] | None:
-    try:
-        document = json.loads(content or b"")
-    except ValueError:
-        return None
-    good = isinstance(document, dict) and isinstance(document.get("objects"), list)
-    return document if good and all(isinstance(entry, dict) for entry in document["objects"]) else None
+def _parse(content: bytes | None) -> tuple[dict[str, Any] | None, str]:
+    """(the manifest, problem), the manifest None where there is a problem."""
+    document, problem = parse(content)
+    if problem:
+        return None, problem
+    entries = document.get("objects") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return None, "not a JSON object with a list of objects"
+    return document, ""
 
 
 def _header(expected: Expectation, batch: int) -> dict[str, Any]:
-    """What a batch's manifest must say, apart from its objects, the version and the time of upload."""
+    """What a batch's manifest must say, apart from its objects and the time of upload."""
     b = expected.batches
     rows = slice(int(b.start[batch]), int(b.end[batch]))
     node = expected.nodes[b.owner[batch]]
@@ -212,6 +229,7 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
     broken = Counter(expected.rule[rows][expected.rule[rows] >= 0].tolist())
     return {
         "schema_version": SCHEMA_VERSION,
+        "pipeline_version": PIPELINE_VERSION,
         **node.ids,
         "turbine_id": node.turbine,
         "farm_id": node.farm,
@@ -228,9 +246,6 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
     }
 
 
-_NO_TIMES: Final = {"min": None, "max": None}
-
-
 def _facts(item: DataObject) -> dict[str, Any]:
     """What a manifest must say of an object; of one that cannot be read, only what its bytes show."""
     facts: dict[str, Any] = {"sha256": item.sha256, "bytes": item.size}
@@ -242,17 +257,36 @@ def _facts(item: DataObject) -> dict[str, Any]:
     return facts
 
 
-def _differing(found: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
+def _differing(found: Mapping[str, Any], right: Mapping[str, Any], known: Set[str]) -> list[str]:
+    """What `found` says otherwise than `right`, and its names that are in neither `right` nor `known`."""
+    texts = [
+        f"{name} is {_shown(found[name]) if name in found else 'missing'}, must be {_shown(value)}"
+        for name, value in right.items()
+        if name not in found or not same(found[name], value)
+    ]
+    return texts + [f"the name {_shown(name)} is unknown" for name in found if name not in right and name not in known]
+
+
+def _apart(document: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the parts of a manifest that do not follow from the batch alone."""
     texts = []
-    for name, value in right.items():
-        said = found.get(name)
-        if name == "rejected" and isinstance(said, dict):
-            said = {rule: count for rule, count in said.items() if count}
-        if said != value:
-            texts.append(f"{name} is {said}, must be {value}")
-    if "objects" in found:
-        keys = [entry.get("key") for entry in found["objects"]]
-        destination = found.get("destination")
-        if not isinstance(destination, dict) or destination.get("data_path") != keys:
-            texts.append("destination.data_path is not the keys of its objects")
+    keys = [entry.get("key") for entry in document["objects"]]
+    if not same(document.get("destination"), {"data_path": keys}):
+        texts.append("destination is not the data_path of its objects' keys alone")
+    if not _is_time(document.get(_UPLOADED)):
+        said = _shown(document.get(_UPLOADED))
+        texts.append(f"{_UPLOADED} is {said}, must be a UTC time like 2024-01-15T00:00:00.000+00:00")
     return texts
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(_TIME.fullmatch(value) and datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON spells it, cut to what a person reads."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."

@@ -27,11 +27,18 @@ import pyarrow.parquet as pq
 from pipeline import encode, partition
 from pipeline.batch import ints
 from pipeline.commit import Position
-from pipeline.manifest import PIPELINE_VERSION, DataObject
+from pipeline.manifest import DataObject
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
 from pipeline.process import Staged, Work, event_hours, transform
-from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS, SCHEMA_VERSION, VALIDATED
+from pipeline.records import (
+    ENRICHED,
+    ENRICHMENT,
+    ENRICHMENT_NUMBERS,
+    PIPELINE_VERSION,
+    SCHEMA_VERSION,
+    VALIDATED,
+)
 from pipeline.stages.enrich import facts
 
 MARK: Final = "-compact-"
