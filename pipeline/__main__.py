@@ -16,17 +16,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
 
-from pipeline import generations, lake, source
+from pipeline import database, generations, lake, source
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
@@ -84,7 +81,7 @@ def _told(rejected: Counter[str]) -> str:
 def _config(db: Path, path: Path | None) -> NodeConfig:
     """The node's configuration: the file named, the one beside the database, or one made from the rows' turbine."""
     beside = db.with_suffix(".json")
-    if path is not None or beside.exists():
+    if path is not None or os.path.exists(beside):
         return NodeConfig.load(path or beside)
     told = (_turbine(file) for file in (db, *generations.retired_files(db)))
     return NodeConfig.for_turbine(next((name for name in told if name is not None), db.stem))
@@ -92,10 +89,11 @@ def _config(db: Path, path: Path | None) -> NodeConfig:
 
 def _turbine(db: Path) -> str | None:
     """The turbine that a file's first rows name, None if none does."""
-    with closing(sqlite3.connect(f"file:{quote(str(db))}?mode=ro", uri=True)) as connection:
+    if not db.stat().st_size:
+        return None  # stands for a file that is lost
+    with database.opened(db) as connection:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
-        told = f"SELECT turbine_id FROM {TABLE} WHERE typeof(turbine_id) = 'text' LIMIT 1"
-        row = connection.execute(told).fetchone() if db.stat().st_size else None
+        row = connection.execute(f"SELECT turbine_id FROM {TABLE} WHERE typeof(turbine_id) = 'text' LIMIT 1").fetchone()
     return str(row[0]) if row else None
 
 

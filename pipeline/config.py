@@ -10,9 +10,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.database import shown
+from pipeline.records import RETIRED_NAME
+
+MAX_NAME_BYTES = 200
+"""Of a turbine or farm: file names take 255 bytes, and objects have an id range and an ending behind the turbine."""
 
 
 class ConfigError(ValueError):
@@ -85,18 +92,23 @@ class NodeConfig:
     def load(cls, path: Path) -> NodeConfig:
         """Read a node's JSON file. Raises ConfigError, naming the file and what does not fit."""
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a byte order mark in front
             if not isinstance(raw, dict) or not isinstance(raw.get("asset", {}), dict):
                 raise ValueError("it must be a JSON object, and so must its asset")
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
             config = cls(**raw, asset=Asset(**asset, power_curve=curve))
             config._check()
+            json.dumps(dataclasses.asdict(config), ensure_ascii=False).encode()  # no half of a surrogate pair
             return config
         except OSError as error:
-            raise ConfigError(f"{path}: cannot read the node's configuration: {error.strerror}") from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path}: not a node configuration: {error}") from error
+            why = error.strerror or str(error)
+            raise ConfigError(f"{shown(path)}: cannot read the node's configuration: {why}") from error
+        except UnicodeDecodeError as error:
+            text = f"not UTF-8 at byte {error.start}; save it as UTF-8"
+            raise ConfigError(f"{shown(path)}: not a node configuration: {text}") from error
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ConfigError(f"{shown(path)}: not a node configuration: {error}") from error
 
     def _check(self) -> None:
         """Raise ValueError where a value would fail later on, far from its place."""
@@ -113,8 +125,8 @@ class NodeConfig:
                 raise ValueError(f"asset.{known.name} is {value!r}, and must be text")
         for name in ("turbine_id", "farm_id"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value or not value.isprintable() or "/" in value:
-                raise ValueError(f"{name} is {value!r}, and names objects: printable text without a slash")
+            if problem := _name_problem(value) if isinstance(value, str) else "must be text":
+                raise ValueError(f"{name} is {value!r}, and names objects: it {problem}; give it another name")
         for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
@@ -123,6 +135,21 @@ class NodeConfig:
             bytes.fromhex(self.privacy_key)
         except ValueError:
             raise ValueError("privacy_key is not hexadecimal") from None
+
+
+def _name_problem(name: str) -> str | None:
+    """Why objects and files cannot bear this name so that every reader finds them; None if they can."""
+    if not name or not name.isprintable():
+        return "must be printable text, and not empty"
+    if "/" in name or "\\" in name:
+        return "must be without a slash or backslash (DuckDB does not find an object with one)"
+    if name[0] in "._":
+        return "must not begin with . or _ (Spark, Auto Loader and pyarrow pass such objects over)"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"must have {MAX_NAME_BYTES} bytes at most"
+    if re.fullmatch(RETIRED_NAME.format(stem=".*", generation=r"\d+").removesuffix(".db"), name):
+        return "must not look like a retired file's"
+    return None
 
 
 def _is_number(value: object) -> bool:

@@ -19,6 +19,7 @@ anything of it was delivered, unless there is a later retired one.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from pathlib import Path
@@ -27,14 +28,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import source
+from pipeline.database import LOCK_WAIT_S, shown
 from pipeline.records import GENERATION_IDS, RETIRED_NAME
 from pipeline.source import RAW, SourceBusy, SourceError, SourceReplaced
 
 
-def read(database: Path, after_id: int, limit: int, anchor_us: int | None = None) -> pa.Table:
+def read(
+    database: Path, after_id: int, limit: int, anchor_us: int | None = None, lock_wait_s: float = LOCK_WAIT_S
+) -> pa.Table:
     """Rows behind `after_id` (an id of the lake, 0 for none) in order, `limit` at most, as a RAW table of one chunk.
 
-    anchor_us: when row `after_id` was recorded, None if that is not known. Raises SourceError.
+    anchor_us: when row `after_id` was recorded, None if that is not known. lock_wait_s: longest wait for a lock of a
+    file. Raises SourceError.
     """
     generation, after = divmod(after_id, GENERATION_IDS)
     tables: list[pa.Table] = []
@@ -44,9 +49,9 @@ def read(database: Path, after_id: int, limit: int, anchor_us: int | None = None
         size = _size(retired)
         try:
             if size is None:
-                table = _current(database, generation, after, limit - rows, anchor_us)
+                table = _current(database, generation, after, limit - rows, anchor_us, lock_wait_s)
             else:  # an empty file stands for one that is lost
-                table = source.read(retired, after, limit - rows, anchor_us) if size else RAW.empty_table()
+                table = source.read(retired, after, limit - rows, anchor_us, lock_wait_s) if size else RAW.empty_table()
         except SourceError:
             if size is None and _size(retired) is not None:
                 continue
@@ -71,30 +76,36 @@ def retired_files(database: Path) -> list[Path]:
     return list(database.parent.glob(glob.escape(database.stem) + RETIRED_NAME.format(stem="", generation="*")))
 
 
-def _current(database: Path, generation: int, after: int, limit: int, anchor_us: int | None) -> pa.Table:
+def _current(
+    database: Path, generation: int, after: int, limit: int, anchor_us: int | None, lock_wait_s: float
+) -> pa.Table:
     """Rows of the file that the node writes now."""
     if after == 0:
         later = retired_file(database, generation + 1)
         if _size(later) is not None:
             missing = retired_file(database, generation)
             raise SourceError(
-                f"{later}: is there, but {missing.name} before it is not; put it back, empty if it is lost"
+                f"{shown(later)}: is there, but {shown(missing.name)} before it is not; put it back, "
+                f"empty if it is lost"
             )
         if generation and not _size(database):
-            raise SourceBusy(f"{database}: no such file yet beside the node's retired ones; try again")
+            raise SourceBusy(f"{shown(database)}: no such file yet beside the node's retired ones; try again")
     try:
-        return source.read(database, after, limit, anchor_us)
+        return source.read(database, after, limit, anchor_us, lock_wait_s)
     except SourceReplaced as error:
-        fix = f"put the old file, or an empty one if it is gone, beside it as {retired_file(database, generation).name}"
+        name = shown(retired_file(database, generation).name)
+        fix = f"put the old file, or an empty one if it is gone, beside it as {name}"
         raise SourceReplaced(f"{error}; {fix}") from None
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file, None if there is none."""
+    """Bytes of a file, None if there is none (or can be none, under so long a name)."""
     try:
         return os.stat(path).st_size
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
+        raise
 
 
 def _lifted(table: pa.Table, generation: int) -> pa.Table:

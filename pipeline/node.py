@@ -20,6 +20,7 @@ from pipeline.batch import READ_ROWS, Batch, cut, ints
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position, commit, recover
 from pipeline.config import NodeConfig
+from pipeline.database import LOCK_WAIT_S, shown
 from pipeline.history import HistoryError
 from pipeline.history import read as read_history
 from pipeline.partition import Ints
@@ -77,10 +78,12 @@ def run(
     pool: Executor,
     until_us: int | None = None,
     publish: Publish | None = None,
+    lock_wait_s: float = LOCK_WAIT_S,
 ) -> Generator[Delivered | Failed, None, None]:
     """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable.
 
-    publish: how a round of one batch per node becomes durable, when not by a commit per node.
+    publish: how a round of one batch per node becomes durable, when not by a commit per node. lock_wait_s: longest
+    wait for a lock of one node's file.
     """
     waiting = [node for node in nodes if node.stopped is None]
     fresh = [node for node in waiting if node.position is None]
@@ -97,7 +100,8 @@ def run(
         while waiting and rows < CHUNK_ROWS:
             node = waiting.pop(0)
             try:
-                raw = generations.read(node.database, _state(node).last_id, READ_ROWS, _state(node).anchor_us)
+                state = _state(node)
+                raw = generations.read(node.database, state.last_id, READ_ROWS, state.anchor_us, lock_wait_s)
             except source.SourceError as error:
                 yield _fail(node, error)
                 continue
@@ -127,7 +131,7 @@ def _deliver(
             if isinstance(history, Exception):
                 yield _fail(node, history)
             else:
-                works.append((node, Work(node.config, node.database.name, batch, _state(node), history)))
+                works.append((node, Work(node.config, shown(node.database.name), batch, _state(node), history)))
         if works:
             for result in publish(works, store, clock, pool):
                 if isinstance(result, Failed):

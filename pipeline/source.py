@@ -5,27 +5,31 @@ of that: where a column comes back with another type than its own, holds text th
 rows are read once more, in the same transaction, with the cells that do not fit set to null and kept as JSON in
 `_rescued_data` (the convention of Auto Loader; see `records.RESCUED`). A channel that the file lacks reads as null.
 
+`database` opens the file, says why it cannot be read, and knows which tables SQLite itself numbers; ids of all others
+are counted at every read, before a row is taken.
+
 A file that was replaced by another without a word (`generations` says how it is told) must not be misread: row
 `after_id` is read again, and must have been recorded when the checkpoint says. If it is gone, then old rows were
 deleted (none below it is left; or there are rows on both sides, for a fresh file numbers without gaps), or else the
 file is another, which has not come that far. Not covered: another file whose own oldest rows were deleted beyond
-`after_id`, and rows with ids below 1 that come when the file has been begun.
+`after_id`, and rows that come with ids below those that the lake has.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
-from pipeline import rescue
+from pipeline import database, rescue
+from pipeline.database import LOCK_WAIT_S, shown
+from pipeline.database import SourceBusy as SourceBusy
+from pipeline.database import SourceError as SourceError
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, REQUIRED_COLUMNS, RESCUED, TABLE
 
 _INTEGERS = ("id", "timestamp", "recorded_at")
@@ -39,64 +43,101 @@ RAW = pa.schema([*(pa.field(name, type_) for name, type_ in _STORED.items()), pa
 """What a read returns: times as integers (microseconds), `_rescued_data` behind the node's own columns."""
 _AS_THEY_ARE = {name: name for name in NODE_COLUMNS}
 _LOWEST = -(2**63)
-_PASSING = ("database is locked", "disk I/O error", "database or disk is full")
-
-
-class SourceError(Exception):
-    """The node's database cannot be read; the text names the file and what is wrong with it."""
-
-
-class SourceBusy(SourceError):
-    """The database cannot be read now (locked by another process, the disk full); another time may succeed."""
+_FAILURES = (AdbcError, pa.ArrowException, OSError, UnicodeError)
 
 
 class SourceReplaced(SourceError):
     """The file is not the one of which the lake has rows already."""
 
 
-def check(path: Path) -> None:
-    """Raise SourceError unless `path` is a SQLite file that has the sensor table with the columns it must have."""
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file")
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-            found = [row[1] for row in connection.execute(f"PRAGMA table_info({TABLE})")]
-    except sqlite3.Error as error:
-        _raise_if_passing(path, error)
-        raise SourceError(f"{path}: not a readable SQLite database ({error})") from error
-    if not found:
-        raise SourceError(f"{path}: has no table {TABLE}")
-    _check_columns(path, _known(found))
+def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
+    """Raise SourceError unless `path` is a SQLite file whose sensor table has the columns and ids it must have."""
+    with database.opened(path, lock_wait_s) as connection:
+        hidden = 1  # a virtual table's; 2 and 3 are generated columns, which are read like any other
+        found = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({TABLE})") if row[6] != hidden]
+        if not found:
+            raise SourceError(f"{shown(path)}: has no table {TABLE}")
+        _check_columns(path, _known(found))
+        (definition,) = connection.execute(f"SELECT {database.DEFINITION}").fetchone()
+        if not database.numbers_rows(definition):
+            _check_numbers(path, connection.execute(database.COUNT_IDS).fetchone())
 
 
-def read(path: Path, after_id: int, limit: int, anchor_us: int | None = None) -> pa.Table:
+def read(
+    path: Path, after_id: int, limit: int, anchor_us: int | None = None, lock_wait_s: float = LOCK_WAIT_S
+) -> pa.Table:
     """Rows with id > after_id (0: from the start) in id order, `limit` at most, as a RAW table of one chunk.
 
-    anchor_us: when row `after_id` was recorded, None if that is not known. Raises SourceError.
+    anchor_us: when row `after_id` was recorded, None if that is not known. lock_wait_s: longest wait for a lock.
+    Raises SourceError.
     """
     try:
-        with adbc.connect(f"file:{quote(str(path))}?mode=ro") as connection:
-            first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
-            table = _query(connection, "*", first_id, wanted)
-            if after_id and _is_quiet(table, after_id, anchor_us):
-                return RAW.empty_table()
-            table = _typed(path, connection, table, first_id, wanted)
-            if after_id:
-                table = _behind(path, connection, table, after_id, anchor_us).slice(0, limit)
-    except (AdbcError, pa.ArrowException, OSError, UnicodeError) as error:
-        _raise_if_passing(path, error)
-        check(path)
-        raise SourceError(f"{path}: cannot read: {error}") from error
+        with adbc.connect(database.uri(path)) as connection:
+            return _read(path, connection, after_id, limit, anchor_us)
+    except _FAILURES:
+        check(path, lock_wait_s)
+    with database.readable(path, lock_wait_s) as way:
+        try:
+            with adbc.connect(way) as connection:
+                _answer(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
+                return _read(path, connection, after_id, limit, anchor_us)
+        except _FAILURES as error:
+            _read_through(path)
+            raise SourceError(f"{shown(path)}: cannot read: {error}") from error
+
+
+def _read(path: Path, connection: adbc.Connection, after_id: int, limit: int, anchor_us: int | None) -> pa.Table:
+    """The rows of one moment: a connection is one transaction. Raises SourceError, and one of _FAILURES."""
+    if _is_quiet(path, connection, after_id, anchor_us):
+        return RAW.empty_table()
+    first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
+    table = _typed(path, connection, _query(connection, "*", first_id, wanted), first_id, wanted)
+    if after_id:
+        table = _behind(path, connection, table, after_id, anchor_us).slice(0, limit)
     if table.num_rows:
         _check_ids(path, table)
     return table
 
 
-def _is_quiet(table: pa.Table, after_id: int, anchor_us: int | None) -> bool:
-    """Whether there is nothing but the row that the lake knows: what most polls find, and cheap to tell."""
-    if len(table) != 1 or table.column_names != list(NODE_COLUMNS):
-        return False
-    return bool(table.column("id")[0].as_py() == after_id and table.column("recorded_at")[0].as_py() == anchor_us)
+def _is_quiet(path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None) -> bool:
+    """Whether there is nothing but the row that the lake knows: what most polls find, and cheap to ask.
+
+    Raises SourceError if a row's id is missing, no integer, or another row's: such rows would go unread.
+    """
+    newer = f"EXISTS (SELECT 1 FROM {TABLE} WHERE {TABLE}.id > {after_id})"
+    recorded = f"(SELECT recorded_at FROM {TABLE} WHERE {TABLE}.id = {after_id} AND typeof(recorded_at) = 'integer')"
+    seen = f", {newer}, {recorded}" if after_id and anchor_us is not None else ", 1, NULL"
+    definition, rows, recorded_us = _answer(connection, f"SELECT {database.DEFINITION}{seen}")
+    if definition is not None and not database.numbers_rows(definition):
+        _check_numbers(path, _answer(connection, database.COUNT_IDS))
+    return not rows and recorded_us == anchor_us
+
+
+def _read_through(path: Path) -> None:
+    """Raise SourceError if SQLite fails on some row; the code says why."""
+    with database.opened(path, 0) as connection:
+        connection.text_factory = bytes
+        for _ in connection.execute(f"SELECT * FROM {TABLE}"):
+            pass
+
+
+def _check_numbering(path: Path, connection: adbc.Connection) -> None:
+    """Raise SourceError if a row's id is missing, no integer, or another row's: such rows would go unread."""
+    definitions = _answer(connection, database.DEFINITION)
+    if definitions and not database.numbers_rows(definitions[0][0]):
+        _check_numbers(path, _answer(connection, database.COUNT_IDS)[0])
+
+
+def _check_numbers(path: Path, counts: Sequence[int]) -> None:
+    if problem := database.id_problem(*counts):
+        raise SourceError(f"{shown(path)}: {problem}")
+
+
+def _answer(connection: adbc.Connection, sql: str) -> list[Any]:
+    """The first row of an answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [column[0].as_py() for column in cursor.fetch_arrow_table().columns]
 
 
 def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int) -> pa.Table:
@@ -111,7 +152,7 @@ def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: i
             name = known.get(column, column)
             if ids := _garbled(connection, table.column(name), name, first_id, limit):
                 garbled[column] = json.dumps(ids)
-        places = {column: f"?{3 + i}" for i, column in enumerate(garbled)}
+        places = {column: f"?{1 + i}" for i, column in enumerate(garbled)}
         columns = rescue.selection({column: _STORED[column] for column in known}, misfits, unknown, places)
         table = _query(connection, columns, first_id, limit, *garbled.values())
         known = {name: name for name in (*known, RESCUED)}
@@ -125,15 +166,13 @@ def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: i
 
 def _behind(path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None) -> pa.Table:
     """The table without its first row `after_id`, which must be the row that the lake knows."""
-    another = f"{path}: is another file than the one whose rows are in the lake"
+    another = f"{shown(path)}: is another file than the one whose rows are in the lake"
     if len(table) and table.column("id")[0].as_py() == after_id:
         at = table.column("recorded_at")[0].as_py()
         if anchor_us is not None and at != anchor_us:
             raise SourceReplaced(f"{another}: its row {after_id} was recorded at {at} us, not at {anchor_us}")
         return table.slice(1)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT max(id) FROM {TABLE}")
-        highest = cursor.fetch_arrow_table().column(0)[0].as_py()
+    highest = _answer(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
     if highest is not None and highest < after_id:
         raise SourceReplaced(f"{another}: it ends at id {highest}, and the lake has rows up to {after_id}")
     return table
@@ -143,19 +182,21 @@ def _check_ids(path: Path, table: pa.Table) -> None:
     first, last = table.column("id")[0].as_py(), table.column("id")[-1].as_py()
     if first < 1:
         raise SourceError(
-            f"{path}: has a row with id {first}; ids must be 1 and more. None of its rows are in the lake yet: number "
-            f"them anew, in the order of storing"
+            f"{shown(path)}: has a row with id {first}; ids must be 1 and more. None of its rows are in the lake yet: "
+            f"number them anew, in the order of storing"
         )
     if last >= GENERATION_IDS:
         raise SourceError(
-            f"{path}: has a row with id {last}; ids must be less than {GENERATION_IDS:,}: start a fresh file"
+            f"{shown(path)}: has a row with id {last}; ids must be less than {GENERATION_IDS:,}: start a fresh file"
         )
 
 
 def _check_columns(path: Path, known: dict[str, str]) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in known]
     if missing:
-        raise SourceError(f"{path}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
+        raise SourceError(
+            f"{shown(path)}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        )
 
 
 def _known(names: Sequence[str]) -> dict[str, str]:
@@ -164,21 +205,13 @@ def _known(names: Sequence[str]) -> dict[str, str]:
     return {column: found[column.encode()] for column in NODE_COLUMNS if column.encode() in found}
 
 
-def _raise_if_passing(path: Path, error: Exception) -> None:
-    """Even a read-only reader of a WAL file may have to make its -shm, which a full disk does not take."""
-    said = next((words for words in _PASSING if words in str(error)), None)
-    if said == "database is locked":
-        raise SourceBusy(f"{path}: another process holds the database locked; try again") from error
-    if said is not None:
-        raise SourceBusy(f"{path}: cannot be read now: {said} (is the node's disk full?); try again") from error
-
-
 def _query(connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str) -> pa.Table:
     with connection.cursor() as cursor:
         # types are inferred from the first batch of rows: make that all rows
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(limit)})
-        sql = f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= ?1 ORDER BY {TABLE}.id LIMIT ?2"
-        cursor.execute(sql, (first_id, limit, *more))
+        # numbers stand in the text: to bind them costs more than the query
+        sql = f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} ORDER BY {TABLE}.id LIMIT {limit}"
+        cursor.execute(sql, more or None)
         table: pa.Table = cursor.fetch_arrow_table()
         return table
 

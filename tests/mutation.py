@@ -114,7 +114,7 @@ KNOWN = {
     "sim/check/needles.py:module: 2654435761 -> 2654435762": "how a hash spreads is a matter of speed",
     "sim/check/needles.py:module: b < 128 -> b <= 128": "the character 128 is no letter",
     "sim/check/nodes.py:_cells: True -> False": "SQLite may be built to read addresses untold, as this one is",
-    "sim/check/nodes.py:_read_file: table.column(name).null_count < len(table) -> "
+    "sim/check/nodes.py:_read_uri: table.column(name).null_count < len(table) -> "
     "table.column(name).null_count <= len(table)": _FASTER,
     "sim/check/objects.py:DataObject: 0 -> 1": "a default of `rows` that reading sets",
     "sim/check/objects.py:_open: False -> True": "threads within one object would be no other table",

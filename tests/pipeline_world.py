@@ -104,7 +104,7 @@ class FixedClock:
 
 def drive(nodes: Sequence[EdgeNode], store: ObjectStore, until_us: int | None = END) -> list[Delivered | Failed]:
     """One flush (until_us None) or drain."""
-    return list(run(nodes, store, FixedClock(), Inline(), until_us))
+    return list(run(nodes, store, FixedClock(), Inline(), until_us, lock_wait_s=0.0))
 
 
 def drain(path: Path, rows: Iterable[Row], node: NodeConfig | None = None) -> MemoryStore:

@@ -178,7 +178,7 @@ class _Farm:
         until_us = None if flush < len(world.flush_s) else _EVERYTHING_US
         try:
             with disk_full() if DISK_FULL in spells.values() else nullcontext():
-                for result in run(nodes, self._client, self._run, self._run.pool, until_us):
+                for result in run(nodes, self._client, self._run, self._run.pool, until_us, lock_wait_s=0.0):
                     good &= self._run.note(result)
         except Exception as error:  # the pipeline's own mistake: the process is gone like any other
             self._run.broken.append(Broken("raised", f"{type(error).__name__}: {error}"))

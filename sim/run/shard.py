@@ -183,7 +183,8 @@ class _Shard:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
         lasts = self._faults.keeps_out()
         nodes = files.give(self._switched_on())
-        with contextlib.closing(run(nodes, self._seen, self, pool, until_us, self._publish)) as results:
+        results = run(nodes, self._seen, self, pool, until_us, self._publish, lock_wait_s=0.0)  # locks last in our time
+        with contextlib.closing(results):
             for result in results:
                 self._check_stop()
                 files.tell(result)
@@ -216,8 +217,9 @@ class _Shard:
             return
 
         def write() -> None:
+            nodes, line = files.give(self._second), self._faults.line(self._store)
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
-                for result in run(files.give(self._second), self._faults.line(self._store), self, pool, until_us):
+                for result in run(nodes, line, self, pool, until_us, lock_wait_s=0.0):
                     if isinstance(result, Delivered):
                         self._fired(cell(SECOND_WRITER))
 

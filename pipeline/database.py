@@ -1,0 +1,174 @@
+"""A node's SQLite file as a reader finds it: its URI, whether it can be read now, and whether its ids can be relied on.
+
+SQLite's result codes decide, never its texts. ADBC carries no codes: where a read through it fails, Python's sqlite3
+opens the file, and its code says why. A reader opens read-only and waits LOCK_WAIT_S for a lock.
+
+What passes is SourceBusy: a lock, a full disk, a hot rollback journal (the writer died within a transaction; the node's
+software undoes it when it opens the file, a read-only reader may not), and a file in WAL mode whose -shm cannot be made
+in its folder. With no write-ahead log beside it, such a file is read as it lies (`immutable`), if it stays the same
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.records import TABLE
+
+LOCK_WAIT_S = 5.0
+"""Longest wait of one read for a lock: a writer in journal mode DELETE keeps readers out while it commits."""
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
+_NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+"""Primary codes of a file in WAL mode whose -shm cannot be made; of READONLY all but READONLY_ROLLBACK."""
+_FIX = (
+    "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
+)
+
+
+class SourceError(Exception):
+    """The node's database cannot be read; the text names the file and what is wrong with it."""
+
+
+class SourceBusy(SourceError):
+    """The database cannot be read now (locked by another process, the disk full); another time may succeed."""
+
+
+def shown(path: Path | str) -> str:
+    """A file's name as text for messages and documents; bytes that are not UTF-8 as `\\xNN`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def uri(path: Path, parameters: str = "mode=ro") -> str:
+    """The file's SQLite URI. Its authority is empty: two leading slashes of a path name no host."""
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?{parameters}"
+
+
+@contextmanager
+def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
+    """The URI by which SQLite can read the file now. Raises SourceError, also when the file changed under `immutable`.
+
+    A read that failed goes through here once more; a read that succeeds needs none of it.
+    """
+    if not os.path.isfile(path):
+        raise SourceError(f"{shown(path)}: no such file")
+    before, way = _stamp(path), uri(path)
+    try:
+        _touch(way, wait_s)
+    except sqlite3.Error as error:
+        hot = error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+        if hot or error.sqlite_errorcode & 0xFF not in _NO_SHM or _has_log(path):
+            raise reason(path, error) from error
+        way = uri(path, "mode=ro&immutable=1")
+        try:
+            _touch(way, wait_s)
+        except sqlite3.Error:
+            raise reason(path, error) from error
+    yield way
+    if way != uri(path) and (_has_log(path) or _stamp(path) != before):
+        raise SourceBusy(f"{shown(path)}: changed while it was read without a write-ahead log; try again")
+
+
+@contextmanager
+def opened(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[sqlite3.Connection]:
+    """A read-only connection, whose errors leave the block as SourceError."""
+    with readable(path, wait_s) as way:
+        try:
+            with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise reason(path, error) from error
+
+
+def reason(path: Path, error: sqlite3.Error) -> SourceError:
+    """The file, why SQLite cannot read it, and what to do."""
+    name, code = shown(path), getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return SourceBusy(
+            f"{name}: its writer died within a transaction, and the journal {shown(path.name)}-journal has not been "
+            f"rolled back; the node's software does so when it opens the file: try again then"
+        )
+    if code & 0xFF in _LOCKED:
+        return SourceBusy(f"{name}: another process holds the database locked; try again")
+    if code & 0xFF in _EXHAUSTED:
+        return SourceBusy(f"{name}: cannot be read now: {error} (is the node's disk full?); try again")
+    if code & 0xFF in _NO_SHM:
+        if not os.access(path, os.R_OK):
+            return SourceError(f"{name}: this user may not read the file; permit it")
+        return SourceBusy(
+            f"{name}: is in WAL mode, and SQLite cannot make or read {shown(path.name)}-shm beside it; permit this "
+            f"user to write in the folder {shown(path.absolute().parent)}, and try again"
+        )
+    return SourceError(f"{name}: not a readable SQLite database ({error})")
+
+
+def id_problem(nulls: int, others: int, repeated: int) -> str | None:
+    """What is wrong with a table's ids, and the fix; None if they are integers, none missing, none twice."""
+    found = [
+        f"{count:,} row{'s' * (count > 1)} {text}"
+        for count, text in ((nulls, "without an id"), (others, "with an id that is no integer"))
+        if count
+    ]
+    if repeated:
+        found.append(f"{repeated:,} row{'s' * (repeated > 1)} with an id that another row has")
+    return f"table {TABLE} has {' and '.join(found)}; {_FIX}" if found else None
+
+
+COUNT_IDS = (
+    f"SELECT count(*) - count({TABLE}.id), count(CASE WHEN typeof({TABLE}.id) NOT IN ('integer', 'null') THEN 1 END), "
+    f"count({TABLE}.id) - count(DISTINCT {TABLE}.id) FROM {TABLE}"
+)
+"""The three numbers of `id_problem`: one scan of the table."""
+DEFINITION = (
+    f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE AND type IN ('table', 'view'))"
+)
+"""SQL of the table's own SQL, as bytes."""
+
+
+@lru_cache(1024)
+def numbers_rows(definition: bytes) -> bool:
+    """Whether a table so defined has the rowid as its id: then SQLite keeps ids as the pipeline needs them.
+
+    Not so for a view, WITHOUT ROWID, `id INTEGER` or `id TEXT PRIMARY KEY`: SQLite lets such ids be null, text, or
+    repeated, and their rows have to be looked at.
+    """
+    if not definition.startswith(b"CREATE TABLE"):
+        return False
+    with closing(sqlite3.connect(":memory:")) as empty:
+        try:
+            empty.execute(definition.decode())
+            keys = [row[1].lower() for row in empty.execute(f"PRAGMA table_xinfo({TABLE})") if row[5]]
+            indexed = any(row[3] == "pk" for row in empty.execute(f"PRAGMA index_list({TABLE})"))
+        except (sqlite3.Error, UnicodeDecodeError):
+            return False  # SQLite of another version, or a function of the node's own
+    return keys == ["id"] and not indexed
+
+
+def _touch(way: str, wait_s: float) -> None:
+    with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at."""
+    for log in (f"{path}-wal", f"{path}-journal"):
+        try:
+            if os.stat(log).st_size:
+                return True
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return True
+    return False
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
