@@ -57,7 +57,7 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     try:
         return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
     except CheckpointError as error:
-        fix = "put its last good version back, or remove it: the node then compares what the lake has, from its first row"
+        fix = "put its last good version back, or remove it: the node then compares the lake from its first row"
         raise CheckpointError(f"{bucket}/{key}: {error}; {fix}") from error
 
 
