@@ -195,14 +195,16 @@ def _lines(file: Any) -> bytes:
     return b"".join(lines)
 
 
-def talk(url: str, *sent: bytes, until: int = 0, hang_up: bool = False) -> bytes:
+def caller(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10)
+
+
+def talk(url: str, *sent: bytes, until: int = 0) -> bytes:
     """What comes back for this: `until` so many bytes are there, else until the other side hangs up."""
     got = b""
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as client:
+    with caller(url) as client:
         for part in sent:
             client.sendall(part)
-        if hang_up:
-            client.shutdown(socket.SHUT_WR)
         while not until or len(got) < until:
             if not (part := client.recv(65536)):
                 break
@@ -227,8 +229,7 @@ def test_heads_pass_as_they_came_and_interim_answers_do_not() -> None:
     answer = b'HTTP/1.1 201 Made  It\r\nx-B: 1\r\nETag: "x"\r\nX-b: 2\r\nContent-Length: 2\r\n\r\nhi'
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     with before(interim + answer) as (url, came):
-        port = int(url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), 10) as client:
+        with caller(url) as client:
             client.sendall(HEAD)
             assert client.recv(999) == b"HTTP/1.1 100 Continue\r\n\r\n"  # before a byte of the body
             client.sendall(b"body")
@@ -307,24 +308,22 @@ def test_a_request_that_is_none_is_refused_and_ends_nothing_else(
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
     with before(OK) as (url, came):
-        port = int(url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), 10) as client:
+        with caller(url) as client:
             client.sendall(b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         assert talk(url, b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n", until=len(OK)) == OK
     assert [each.split(b" ")[0] for each in came] == [b"GET"]
 
 
 def test_a_slow_client_keeps_nobody_waiting() -> None:
-    with before(OK, OK) as (url, came):
-        port = int(url.rpartition(":")[2])
-        line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", port), 10) as slow:
-            slow.sendall(line[:20])
-            assert talk(url, line, until=len(OK)) == OK
-            for byte in line[20:]:
-                slow.sendall(bytes([byte]))
-            assert slow.recv(999) == OK
-    assert came == [line, line]
+    """It did not ask whether to go on, so nobody answers that."""
+    slow = b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nslow"
+    with before(OK, OK, OK) as (url, came), caller(url) as client:
+        for part in (slow[:20], slow[20:-2]):
+            client.sendall(part)
+            assert talk(url, b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n", until=len(OK)) == OK
+        client.sendall(slow[-2:])
+        assert client.recv(999) == OK
+    assert came[2] == slow
 
 
 # faults of any call
