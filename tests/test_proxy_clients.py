@@ -228,12 +228,11 @@ HEAD: Final = (
 def test_heads_pass_as_they_came_and_interim_answers_do_not() -> None:
     answer = b'HTTP/1.1 201 Made  It\r\nx-B: 1\r\nETag: "x"\r\nX-b: 2\r\nContent-Length: 2\r\n\r\nhi'
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-    with before(interim + answer) as (url, came):
-        with caller(url) as client:
-            client.sendall(HEAD)
-            assert client.recv(999) == b"HTTP/1.1 100 Continue\r\n\r\n"  # before a byte of the body
-            client.sendall(b"body")
-            assert client.recv(999) == answer
+    with before(interim + answer) as (url, came), caller(url) as client:
+        client.sendall(HEAD)
+        assert client.recv(999) == b"HTTP/1.1 100 Continue\r\n\r\n"  # before a byte of the body
+        client.sendall(b"body")
+        assert client.recv(999) == answer
     assert came == [HEAD + b"body"]
 
 
@@ -290,6 +289,7 @@ def test_whoever_closes_the_connection_is_followed() -> None:
         (b"PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"PUT /b/k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n", 413),
         (b"PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001, 413),
+        (b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 5_000_000, 413),
         (b"GET /" + b"x" * 99_999, 431),
         (b"POST /-/A/noon HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
     ],
