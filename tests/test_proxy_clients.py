@@ -467,6 +467,17 @@ def test_a_hang_outlasts_what_a_client_has_still_to_send(monkeypatch: pytest.Mon
     assert came == []
 
 
+def test_an_error_for_a_head_has_no_body() -> None:
+    lines = [b"%s /b/k HTTP/1.1\r\nHost: x\r\n\r\n" % method for method in (b"HEAD", b"GET")]
+    with before(OK, faults=(Fault("store.error", calls=("HEAD",)),)) as (url, _), caller(url) as client:
+        client.sendall(lines[0])
+        answer = client.recv(999)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert answer.endswith(b"\r\n\r\n")
+        client.sendall(lines[1])
+        assert client.recv(999) == OK
+
+
 def test_what_a_call_meets_is_a_function_of_seed_and_call() -> None:
     def met(seed: int, order: list[int]) -> dict[int, bool]:
         chooser = Chooser(seed, [(0, Fault("store.error", calls=("HeadObject",), share=0.4))])
