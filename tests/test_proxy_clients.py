@@ -32,7 +32,7 @@ from sim.chaos.call import Call
 from sim.chaos.choice import STRIKES, Chooser
 from sim.chaos.faults import Fault
 from sim.chaos.operations import OPERATIONS, call_of
-from sim.chaos.proxy import FaultProxy
+from sim.chaos.proxy import FaultProxy, tell_time
 from sim.chaos.schedule import Line, Schedule, ScheduleError
 from sim.run.planned import planned
 from sim.scenario import load
@@ -476,6 +476,19 @@ def test_an_error_for_a_head_has_no_body() -> None:
         assert answer.endswith(b"\r\n\r\n")
         client.sendall(lines[1])
         assert client.recv(999) == OK
+
+
+def test_a_call_that_is_no_nodes_goes_by_the_latest_time_of_any_farm() -> None:
+    outage = Fault("store.outage", calls=("GET",), from_s=5.0, for_s=5.0)
+    line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
+    with before(OK, OK, faults=(outage,)) as (url, _):
+        assert talk(url, line, until=len(OK)) == OK
+        tell_time(url, "A", 6.0)
+        tell_time(url, "B", 2.0)
+        with pytest.raises(ConnectionResetError):
+            talk(url, line)
+        tell_time(url, "B", 10.0)
+        assert talk(url, line, until=len(OK)) == OK
 
 
 def test_what_a_call_meets_is_a_function_of_seed_and_call() -> None:

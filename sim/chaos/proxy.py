@@ -331,12 +331,16 @@ def _has_sum(request: Message) -> bool:
 
 
 def _error(status: int, code: str, message: str, method: str) -> bytes:
-    """An answer of S3's kind; a HEAD gets its head alone."""
+    """An answer of S3's kind; a HEAD gets its head alone. `method`: "" if unknown, which ends the connection."""
     text = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     body = text.encode()
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/xml\r\n"
-    head += f"Content-Length: {len(body)}\r\n{'' if method else 'Connection: close' + chr(13) + chr(10)}\r\n"
-    return head.encode() + (b"" if method == "HEAD" else body)
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/xml",
+        f"Content-Length: {len(body)}",
+        *(() if method else ("Connection: close",)),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body)
 
 
 def _between(limits: tuple[float, float], how: float) -> float:
