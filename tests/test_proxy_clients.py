@@ -388,6 +388,7 @@ def test_a_node_asks_whole_objects_of_the_lake_alone() -> None:
     place = "expanso-databricks-ingestion/ingestion/A-001-1-2.parquet"
     assert (asked(f"PUT /{place}").point, asked(f"GET /{place}").point) == ("data", "history")
     assert asked("PUT /expanso-databricks-ingestion/x/A-001-1-2.parquet").farm == "A"
+    assert asked("PUT /ingestion/ingestion/A-001-1-2.parquet").point == "other"
     for line in ("HEAD /", "DELETE /", "GET /?tagging ", "PUT /?uploadId=u ", "POST /?uploads "):
         method, _, words = line.strip().partition(" /")
         assert asked(f"{method} /{place}{words}").point == "other"
