@@ -31,8 +31,9 @@ from sim.chaos import wire
 from sim.chaos.call import Call
 from sim.chaos.choice import STRIKES, Chooser
 from sim.chaos.faults import Fault
-from sim.chaos.operations import OPERATIONS, call_of
+from sim.chaos.operations import OPERATIONS
 from sim.chaos.proxy import FaultProxy, tell_time
+from sim.chaos.request import call_of
 from sim.chaos.schedule import Line, Schedule, ScheduleError
 from sim.run.planned import planned
 from sim.scenario import load

@@ -10,7 +10,6 @@ from pipeline.records import STAGES
 from sim.chaos.faults import Point
 
 READS: Final = ("get", "list")
-METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 

@@ -7,7 +7,7 @@
     proxy.struck              what fired
 
 It runs in a thread of the run's own process, so it outlives every worker that is killed, and binds 127.0.0.1 alone. A
-request is read whole (`wire`), told apart (`operations`), and struck or passed on (`choice`). Any S3 client can be in
+request is read whole (`wire`), told apart (`request`), and struck or passed on (`choice`). Any S3 client can be in
 front of it. Windows are virtual time: each farm tells its own with `tell_time`, a request to the path /-/ that is never
 passed on; a call that is no node's goes by the latest time of any farm.
 
@@ -43,7 +43,7 @@ from xml.sax.saxutils import escape
 from sim.chaos.call import Call
 from sim.chaos.choice import Chooser, Strike
 from sim.chaos.faults import KINDS, Fault, Struck
-from sim.chaos.operations import call_of
+from sim.chaos.request import call_of
 from sim.chaos.upstream import Upstream
 from sim.chaos.wire import READ_BYTES, Connection, Message, WireError
 
