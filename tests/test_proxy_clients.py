@@ -503,6 +503,21 @@ def test_what_a_call_meets_is_a_function_of_seed_and_call() -> None:
     assert met(7, list(range(60))[::-1]) == first != met(8, list(range(60)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "may", "cannot"),
+    [
+        ("store.ack-lost", "DELETE", "GET"),
+        ("store.truncated-get", "GET", "HEAD"),
+        ("store.corrupted-put", "POST", "DELETE"),
+        ("bucket.refuses", "PUT", "HEAD"),
+    ],
+)
+def test_a_kind_strikes_no_call_that_it_cannot(kind: str, may: str, cannot: str) -> None:
+    chooser = Chooser(7, [(0, Fault(kind, for_s=1.0, calls=(may, cannot)))])
+    assert chooser.choose(asked(f"{cannot} /b/k"), 0.0) is None
+    assert chooser.choose(asked(f"{may} /b/k"), 0.0) is not None
+
+
 def test_faults_of_calls_are_for_the_wire(tmp_path: Path) -> None:
     for fault in (Fault("store.error", calls=("PUT",)), Fault("store.error", keys=("x",))):
         with pytest.raises(ScheduleError, match=r"store\.error: calls and keys are told apart on the wire only"):
