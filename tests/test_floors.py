@@ -42,6 +42,7 @@ SIM: dict[str, set[str]] = {
         "units",
         "yamlfile",
         "chaos.faults",
+        "chaos.operations",
         "load.schedule",
         "pipeline.records",
         "pipeline.batch",

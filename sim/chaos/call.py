@@ -15,7 +15,6 @@ Place = tuple[str, str]
 DATA: Final = frozenset(BUCKET_PREFIX + stage for stage in STAGES)
 METADATA: Final = BUCKET_PREFIX + "metadata"
 CHECKPOINTS: Final = BUCKET_PREFIX + "checkpoints"
-METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 

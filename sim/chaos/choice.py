@@ -17,8 +17,9 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from sim import seeds
-from sim.chaos.call import METHODS, Call
+from sim.chaos.call import Call
 from sim.chaos.faults import FOREIGN, KINDS, Fault, Point, Struck, cell
+from sim.chaos.operations import methods
 
 STRIKES: Final = 2
 _WRITES_ONLY: Final = frozenset(
@@ -27,8 +28,6 @@ _WRITES_ONLY: Final = frozenset(
         *("store.conflict", "store.precondition", "bucket.refuses", FOREIGN),
     }
 )
-_WRITES: Final = ("PUT", "POST", "DELETE")
-_WITH_BODY: Final = {"store.corrupted-put": ("PUT", "POST"), "store.truncated-get": ("GET",), FOREIGN: ("PUT",)}
 
 
 class Share:
@@ -110,11 +109,6 @@ def applies(kind: str, point: Point, verb: str) -> bool:
     )
 
 
-def methods(kind: str) -> tuple[str, ...]:
-    """The HTTP methods of calls that a kind of the wire can strike."""
-    return _WITH_BODY.get(kind) or (_WRITES if kind in _WRITES_ONLY else METHODS)
-
-
 def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
     return (
         (_is_called(fault, call) if fault.calls else _is_at(fault, call))
@@ -127,7 +121,7 @@ def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
 
 def _is_called(fault: Fault, call: Call) -> bool:
     """Whether a fault calls for requests like this one, whoever makes it."""
-    return call.method in methods(fault.kind) and (call.method in fault.calls or call.operation in fault.calls)
+    return call.method in methods(KINDS[fault.kind]) and (call.method in fault.calls or call.operation in fault.calls)
 
 
 def _is_at(fault: Fault, call: Call) -> bool:

@@ -1,22 +1,19 @@
-"""S3's operations: which one an HTTP request is, and the names by which a fault may call for requests.
+"""S3's operations as HTTP requests, and the names by which a fault may call for them.
 
-A path-style URL names bucket and key; the method, a word of the query (`?uploads`) or the header of a copy tell the
-rest. A request that is none of these (`?acl`, `?lifecycle` ...) has a method and no operation.
-
-Not covered: a bucket in the host name (virtual-hosted style): its requests pass, and seem to be of other buckets.
+The method, a subresource in the query (`?uploads`) or the header of a copy tell them apart. A request that is none of
+these (`?acl`, `?lifecycle` ...) has a method and no operation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
-from urllib.parse import parse_qs, unquote
 
-from pipeline.records import BUCKET_PREFIX
-from sim.chaos.call import METHODS, Call, point_of, turbine_of
-from sim.chaos.faults import OTHER
-from sim.chaos.wire import Message
+from sim.chaos.faults import FOREIGN, WRITES, Kind
 
-_COPY: Final = b"x-amz-copy-source"
+METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
+_WRITE_METHODS: Final = ("PUT", "POST", "DELETE")
+_WITH_BODY: Final = {"store.corrupted-put": ("PUT", "POST"), "store.truncated-get": ("GET",), FOREIGN: ("PUT",)}
 
 
 class _Shape(NamedTuple):
@@ -61,9 +58,6 @@ _SUBRESOURCES: Final = frozenset(
     }
 )
 """Words of a query that make another operation of a request; all others only narrow it."""
-_OF_A_NODE: Final = {"PutObject": "put", "GetObject": "get", "ListObjectsV2": "list"}
-"""What a node asks, and the verb of its call."""
-
 OPERATIONS: Final = tuple(_SHAPES)
 CALL_NAMES: Final = (*METHODS, *OPERATIONS)
 
@@ -73,27 +67,13 @@ def method_of(name: str) -> str:
     return _SHAPES[name].method if name in _SHAPES else name
 
 
-def call_of(request: Message) -> Call:
-    """A request as faults see it: a node's if its bucket and operation are, else any client's."""
-    path, _, words = request.target.partition("?")
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
-    query = parse_qs(words, keep_blank_values=True) if words else {}
-    operation = _operation(request, bucket, key, query)
-    name = bucket.removeprefix(BUCKET_PREFIX)
-    if operation == "ListObjectsV2":
-        key = query.get("start-after", query.get("prefix", [""]))[0]
-    verb = _OF_A_NODE.get(operation)
-    point = point_of(verb, name) if verb and name != bucket else None
-    if point is None or verb is None:
-        verb = " ".join([operation or request.method, *query.get("partNumber", [])])
-        return Call(OTHER, verb, name, key, "", "", request.method, operation)
-    turbine = turbine_of(name, key)
-    return Call(point, verb, name, key, turbine, turbine.rpartition("-")[0], request.method, operation)
+def methods(kind: Kind) -> tuple[str, ...]:
+    """The HTTP methods of calls that a kind of the wire can strike: of writes, if it has points of writes alone."""
+    return _WITH_BODY.get(kind.name) or (_WRITE_METHODS if {*kind.points} <= {*WRITES} else METHODS)
 
 
-def _operation(request: Message, bucket: str, key: str, query: dict[str, list[str]]) -> str:
-    """The operation's name, "" for none of ours."""
+def operation_of(method: str, bucket: str, key: str, words: Iterable[str], copies: bool) -> str:
+    """The operation of a request with these words in its query, "" for none of ours. `copies`: has a copy's header."""
     of = "key" if key else "bucket" if bucket else "service"
-    word = ",".join(_SUBRESOURCES.intersection(query))
-    copies = request.method == "PUT" and bool(key) and _COPY in request.headers
-    return _NAMES.get(_Shape(of, request.method, word, copies), "")
+    word = ",".join(_SUBRESOURCES.intersection(words))
+    return _NAMES.get(_Shape(of, method, word, copies and of == "key" and method == "PUT"), "")

@@ -7,7 +7,7 @@
     proxy.struck              what fired
 
 It runs in a thread of the run's own process, so it outlives every worker that is killed, and binds 127.0.0.1 alone. A
-request is read whole (`wire`), told apart (`operations`), and struck or passed on (`choice`). Any S3 client can be in
+request is read whole (`wire`), told apart (`request`), and struck or passed on (`choice`). Any S3 client can be in
 front of it. Windows are virtual time: each farm tells its own with `tell_time`, a request to the path /-/ that is never
 passed on; a call that is no node's goes by the latest time of any farm.
 
@@ -48,7 +48,7 @@ from sim.chaos.call import Call, Place
 from sim.chaos.choice import Chooser, Strike
 from sim.chaos.faults import FOREIGN, KINDS, OTHER, Fault, Struck
 from sim.chaos.foreign import Foreign, foreign
-from sim.chaos.operations import call_of
+from sim.chaos.request import call_of
 from sim.chaos.upstream import Upstream
 from sim.chaos.wire import READ_BYTES, Connection, Message, WireError
 
@@ -358,12 +358,16 @@ def _has_sum(request: Message) -> bool:
 
 
 def _error(status: int, code: str, message: str, method: str) -> bytes:
-    """An answer of S3's kind; a HEAD gets its head alone."""
+    """An answer of S3's kind; a HEAD gets its head alone. `method`: "" if unknown, which ends the connection."""
     text = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     body = text.encode()
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/xml\r\n"
-    head += f"Content-Length: {len(body)}\r\n{'' if method else 'Connection: close' + chr(13) + chr(10)}\r\n"
-    return head.encode() + (b"" if method == "HEAD" else body)
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/xml",
+        f"Content-Length: {len(body)}",
+        *(() if method else ("Connection: close",)),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body)
 
 
 def _between(limits: tuple[float, float], how: float) -> float:

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
-from sim.chaos.choice import methods
 from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
-from sim.chaos.operations import CALL_NAMES, method_of
+from sim.chaos.operations import CALL_NAMES, method_of, methods
 from sim.model.clock import flush_samples
 from sim.scenario.document import FaultChoice
 from sim.scenario.rules import MAX_BATCHES, Finding, Found, duration_us, listed, read
@@ -44,7 +43,7 @@ def _on_the_wire(kind: Kind) -> bool:
 
 def calls(kind: Kind) -> tuple[str, ...]:
     """What may stand in `calls`."""
-    return tuple(name for name in CALL_NAMES if method_of(name) in methods(kind.name)) if _on_the_wire(kind) else ()
+    return tuple(name for name in CALL_NAMES if method_of(name) in methods(kind)) if _on_the_wire(kind) else ()
 
 
 def places(kind: Kind) -> tuple[str, ...]:

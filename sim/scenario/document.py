@@ -195,7 +195,7 @@ class FaultChoice(Section):
         default=None,
         min_length=1,
         description="For faults of the store: only keys like these; * stands for anything, slashes too, ? for one"
-        " character, [a-c] for one of these. Of a listing, its prefix.",
+        " character, [a-c] for one of these. A listing has its prefix for a key, other calls of a bucket have none.",
         examples=[["*/A-001-*.parquet"]],
     )
     count: Often | None = Field(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from pipeline.records import BUCKET_NAMES
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.chaos.faults import Kind
 from sim.load.schedule import KINDS as SCHEDULES
@@ -60,7 +61,9 @@ def make() -> dict[str, Any]:
     clock["not"] = {"required": ["duration", "end"]}
     fault["allOf"] = [_kind(name) for name in KINDS]
     parts["EventChoice"]["allOf"] = [_event(name) for name in EVENTS]
+    ours = {"properties": {"buckets": {"items": {"enum": list(BUCKET_NAMES)}}}}
     parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY.values()]
+    parts["FaultChoice"]["allOf"].append({"if": {"not": {"required": ["calls"]}}, "then": ours})
     parts["EntryChoice"]["allOf"] = [_entry(kind) for kind in SCHEDULES.values()]
     slo = parts["SearchChoice"]["properties"]["slo"]
     several = {key: slo.pop(key) for key in ("type", "items", "minItems")}
@@ -97,10 +100,10 @@ def _delivery(kind: Kind) -> dict[str, Any]:
         settings["at"] = {"items": {"enum": list(delivery.places(kind))}}
     if "calls" not in settings:
         settings["calls"] = {"items": {"enum": list(delivery.calls(kind))}}
-        settings["not"] = {"required": ["at", "calls"]}
     must = ["from", "for"] if kind.windowed else []
     must += ["buckets"] if kind.name == "bucket.refuses" else []
-    return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": {"properties": settings, "required": must}}
+    then = {"properties": settings, "required": must, "not": {"required": ["at", "calls"]}}
+    return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": then}
 
 
 def _entry(kind: ScheduleKind) -> dict[str, Any]:
