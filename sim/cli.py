@@ -165,10 +165,12 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from sim.report.terminal import print_plan
+    from sim.run.planned import each
     from sim.scenario import load
     from sim.scenario.plan import plan
 
-    print_plan(_Console(), plan(load(args.scenario, args.set)))
+    scenario = load(args.scenario, args.set)
+    print_plan(_Console(), plan(scenario), [fault.warning for fault in each(scenario)])
     return PASS
 
 

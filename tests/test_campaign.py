@@ -96,7 +96,7 @@ SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
 
 
 def wired(*ways: Cell_, broken: list[Broken] | None = None) -> Wired:
-    return Wired(SETTINGS, ways, Struck(Counter(ways)), broken or [], Fates(), 100)
+    return Wired(SETTINGS, dict.fromkeys(ways, 0.0), Struck(Counter(ways)), broken or [], Fates(), 100)
 
 
 def test_whole_runs_have_a_matrix_of_their_own() -> None:
@@ -125,7 +125,7 @@ def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
 
 def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
     run = wired(cell("worker.kill"))
-    run.meant = (*run.meant, cell("store.hang", "recover"))
+    run.meant = {**run.meant, cell("store.hang", "recover"): 0.0}
     result = summed([struck()], wired=(run,))
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: store.hang at recover" in told(result)

@@ -2,7 +2,8 @@
 
 Enumeration: for n = 1, 2, 3, ... the n-th call of the run crashes or fails, before and after its effect, tried once and
 (for errors) tried again at once; it ends with an n at which nothing fires, which is checked. Then every flush meets all
-nodes off, or their files locked, in their log, or on a full disk. Random runs draw one to
+nodes off, or their files locked, in their log, or on a full disk; and every other kind strikes once at each point that
+the run without faults has, so that no cell of the matrix is left to chance. Random runs draw one to
 eight faults from all kinds that this world has; half of the time the next strikes while the one before is being
 recovered from. Some runs are made a second time, in whatever process is free: they must be the same, call for call.
 
@@ -24,7 +25,7 @@ from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
-from sim.chaos.faults import CRASH, FOREIGN, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, cell, cells
+from sim.chaos.faults import CRASH, FOREIGN, KILL, KINDS, POINTS, SPELLS, UPLINK, Cell, Fault, Point, cell, cells
 from sim.chaos.invariants import Broken
 from sim.chaos.offspring import obey_parent
 from sim.chaos.outcome import Clean, Outcome
@@ -41,6 +42,8 @@ HERE: Final = tuple(n for n, kind in KINDS.items() if n != KILL and {"seam", "pr
 _HEALING: Final = tuple(kind for kind in HERE if kind != FOREIGN)
 FOREIGN_SHARE: Final = 0.12
 """Of the random runs foreign bytes are in so many, beside the rest: a node that stops shows less of what befalls it."""
+ENUMERATED: Final = (CRASH, "store.error", "store.ack-lost", FOREIGN)
+_BUCKET_OF: Final = {"data": "ingestion", "manifest": "metadata", "checkpoint": "checkpoints"}
 NOT_DETERMINISTIC: Final = Broken("not.deterministic", "made twice, the run gave other calls or another lake")
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
 
@@ -61,8 +64,7 @@ def cells_of(outcome: Outcome) -> set[Cell]:
 
 def enumerated(clean: Clean) -> list[Line]:
     """Every call struck alone, in every way that applies to it; and per way one call behind the end, where none is."""
-    verbs = [verb if verb in READS else "put" for verb, _ in clean.log]
-    points = [point_of(verb, bucket.removeprefix(BUCKET_PREFIX)) for verb, bucket in clean.log]
+    calls = _calls(clean)
     lines = []
     for kind, after, attempts in (
         (CRASH, False, 1),
@@ -73,15 +75,14 @@ def enumerated(clean: Clean) -> list[Line]:
         ("store.ack-lost", False, ATTEMPTS),
         (FOREIGN, False, 1),
     ):
-        calls = enumerate(zip(points, verbs, strict=True), 1)
-        numbers = [n for n, (point, verb) in calls if point is not None and applies(kind, point, verb)]
-        lines += [Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(points) + 1)]
+        numbers = [n for n, (point, verb) in enumerate(calls, 1) if applies(kind, point, verb)]
+        lines += [Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(calls) + 1)]
     return lines
 
 
 def foreign_in_each_bucket(clean: Clean) -> list[Line]:
     """Foreign bytes at two creates of each bucket, in front of a node's first batch and of a later one."""
-    numbers = []
+    numbers: list[int] = []
     for bucket in BUCKETS:
         found = [n for n, call in enumerate(clean.log, 1) if call == ("create", BUCKET_PREFIX + bucket)]
         numbers += {found[0], found[-1]} if found else ()
@@ -89,8 +90,49 @@ def foreign_in_each_bucket(clean: Clean) -> list[Line]:
 
 
 def spelled(world: World) -> list[Line]:
-    """Every kind of spell, of all nodes at each flush alone."""
-    return [Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in SPELLS for at_s in world.flush_s]
+    """Every kind of spell, of all nodes at each flush alone, and at the first drain."""
+    times_s = (*world.flush_s, world.drain_s)
+    return [Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in SPELLS for at_s in times_s]
+
+
+def sampled(world: World, clean: Clean) -> list[Line]:
+    """Every kind that is neither enumerated nor a spell, once at each of its points: at the first call of it that the
+    run without faults makes, or for as long as the run lasts."""
+    lines = []
+    for kind in (name for name in HERE if name not in (*ENUMERATED, *SPELLS)):
+        for at in KINDS[kind].points or ("",):
+            calls = enumerate(_calls(clean), 1)
+            numbers = [n for n, (point, verb) in calls if at in ("", point) and applies(kind, point, verb)]
+            if numbers:
+                lines.append(Line((_sample(world, kind, at, numbers[0]),)))
+    return lines
+
+
+def _sample(world: World, kind: str, at: str, number: int) -> Strike | Fault:
+    if not KINDS[kind].windowed:
+        return Strike(kind, number)
+    farms = (world.nodes[0][0],) if kind == UPLINK else ()
+    buckets = (_BUCKET_OF[at],) if kind == "bucket.refuses" else ()
+    return Fault(kind, (at,) if at else (), 1.0, 0.0, world.drain_s + 1.0, farms, buckets)
+
+
+def certain(world: World, clean: Clean) -> set[Cell]:
+    """The cells in which `enumerated`, `spelled` and `sampled` strike; the others are left to chance."""
+    found = {cell(kind) for kind in SPELLS}
+    for point, verb in set(_calls(clean)):
+        for kind in (name for name in HERE if name not in SPELLS and applies(name, point, verb)):
+            found |= {cell(kind, point, after) for after in ((False, True) if kind == CRASH else (False,))}
+    return found
+
+
+def _calls(clean: Clean) -> list[tuple[Point, str]]:
+    """Point and verb of every call of the run without faults, as faults see them."""
+    found = []
+    for verb, bucket in clean.log:
+        point = point_of(verb, bucket.removeprefix(BUCKET_PREFIX))
+        assert point is not None, bucket
+        found.append((point, verb if verb in READS else "put"))
+    return found
 
 
 def beyond(line: Line, clean: Clean) -> bool:

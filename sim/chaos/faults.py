@@ -45,6 +45,17 @@ class Kind:
     windowed: bool
     text: str
 
+    @property
+    def units(self) -> tuple[str, str]:
+        """In what a plan of this kind is counted, and in what its strikes."""
+        if self.name in SPELLS:
+            return "nodes", "times"
+        if self.name == SECOND_WRITER:
+            return "nodes", "commits"
+        if self.name == KILL:
+            return "workers", "workers"
+        return "farms" if self.windowed else "calls", "calls"
+
 
 KINDS: Final = {
     kind.name: kind

@@ -68,6 +68,11 @@ class World:
     flush_every_s: int
 
     @property
+    def drain_s(self) -> float:
+        """When the first drain comes, virtual seconds from the start."""
+        return (self.flush_s[-1] if self.flush_s else 0.0) + self.flush_every_s
+
+    @property
     def final(self) -> Path:
         """The finished node files, as a run directory has them."""
         return self.folder / "nodes"
@@ -215,8 +220,8 @@ class _Run:
     def now_s(self) -> float:
         """Virtual seconds from the start; drains follow each other as flushes do."""
         times = self.world.flush_s
-        past = self.flush - len(times) + 1
-        return times[self.flush] if past <= 0 else (times[-1] if times else 0.0) + past * self.world.flush_every_s
+        past = self.flush - len(times)
+        return times[self.flush] if past < 0 else self.world.drain_s + past * self.world.flush_every_s
 
     def now_us(self) -> int:
         return self.world.start_us + round(self.now_s * 1e6)

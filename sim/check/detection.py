@@ -106,7 +106,7 @@ def signals(kind: str, channel: str | None) -> frozenset[str] | None:
         return frozenset(told | ({"stuck"} if channel in _CAN_STICK else set()))
     if kind in ("sensor.spike", "sensor.drift", "sensor.bias", "sensor.sentinel", "sensor.unit"):
         return frozenset(told | {"range"})
-    if kind == "row.poisoned":
+    if kind in ("row.poisoned", "row.extreme"):
         return frozenset(_POISON.get(channel or "", {"type", "null", "range"}))
     known: dict[str, set[str]] = {
         "sensor.dropout": {"null"},

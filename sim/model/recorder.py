@@ -2,9 +2,9 @@
 
 A node stores a row a moment after its sample (20 to 180 ms, a constant of the node), numbers rows in the order of
 storing, from 1. A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn time
-later; a doubled row is stored again at once; a missing one never, and leaves no hole in the ids. A wrong clock moves
-the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it stores) and nothing
-else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
+later; a doubled row is stored again at once, or `delay` later; a missing one never, and leaves no hole in the ids. A
+wrong clock moves the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it
+stores) and nothing else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
 When a node's file is replaced, ids go on in another generation; a channel that is gone reads nothing (`layout`).
 Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
 """
@@ -144,8 +144,10 @@ class Recorder:
         here = np.arange(len(rows["turbine"]))
         spots = [here[self._at(self.events[i], first, count)] for i in doubling]
         copies = _take(rows, np.concatenate(spots))
-        copies["stored"] = copies["stored"] + self._copy_us
-        copies["copy"] = np.repeat(doubling, [len(spot) for spot in spots])
+        sizes = [len(spot) for spot in spots]
+        later_us = [self._copy_us + self.events[i].delay_us for i in doubling]
+        copies["stored"] = copies["stored"] + np.repeat(later_us, sizes)
+        copies["copy"] = np.repeat(doubling, sizes)
         return _join(rows, copies)
 
     def _hold(self, rows: Rows, last: int) -> Rows:
@@ -199,6 +201,7 @@ _MARK = {
     "row.duplicate": "copy",
     "row.missing": "gone",
     "row.poisoned": "poison",
+    "row.extreme": "poison",
 }
 
 

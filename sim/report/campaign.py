@@ -1,8 +1,9 @@
 """What a campaign found: one result object, as campaign.json, as campaign.html, and in a few lines on the terminal.
 
 Each world has a matrix: a row per kind of fault (crashes before and after an effect apart), a column per point of the
-protocol. Green: fired, and every run came out right. Red: fired, and some did not. Grey: was to fire and never did, so
-nothing is known. Not covered: rebuilding the page from campaign.json.
+protocol. Green: fired, and every run came out right. Red: fired, and some did not. Grey: was certain to fire and never
+did, so nothing is known. Dotted: left to chance, which did not bring it.
+Not covered: rebuilding the page from campaign.json.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ FAILURES_SHOWN: Final = 10
 @dataclass(frozen=True)
 class Cell:
     """One fault at one point ("" for faults of no certain point) in one world: runs that it struck, and how many of
-    them failed."""
+    them failed. `certain`: whether chance could not keep it from striking."""
 
     world: str
     fault: str
     point: str
     runs: int
     failed: int
+    certain: bool = True
 
     @property
     def state(self) -> str:
-        return "unknown" if self.runs == 0 else "fail" if self.failed else "pass"
+        if self.runs == 0:
+            return "unknown" if self.certain else "chance"
+        return "fail" if self.failed else "pass"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class CampaignResult:
     failures: list[Failure] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     """What ended it before its end."""
+    notes: list[str] = field(default_factory=list)
+    """What chance did not bring, with the odds."""
     oracle: str = "unknown"
     digest: str = ""
     schema_version: int = 1
@@ -127,6 +133,8 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
     say("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
     if grey := [cell for cell in result.matrix if cell.state == "unknown"]:
         say("never fired: " + _names(grey), "yellow")
+    for note in result.notes:
+        say(f"note: {note}", "dim")
     if red := [cell for cell in result.matrix if cell.state == "fail"]:
         say("struck in failing runs: " + _names(red), "red")
     if result.broken:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
+from sim.chaos.faults import KINDS
 from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
@@ -82,6 +83,16 @@ class Fault(_Record):
     kind: str
     planned: int
     fired: int
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """On how many nodes, farms or calls it was planned, and how many it struck."""
+        units = KINDS[self.kind].units if self.kind in KINDS else ("calls", "calls")
+        planned, fired = (
+            f"{n:,} {unit.removesuffix('s') if n == 1 else unit}"
+            for n, unit in zip((self.planned, self.fired), units, strict=True)
+        )
+        return planned, fired
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,8 @@ class Result(_Record):
     load: LoadTest | None = None
     outlook: Outlook | None = None
     errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader should know that is no error: faults that chance kept from striking."""
 
     def figure(self, name: str) -> int | float | None:
         """The figure's value; None when it is not there or could not be determined."""

@@ -7,7 +7,7 @@ control character, so that a log stays readable. Not covered: prompts; nothing h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -162,6 +162,8 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(Text(TWO_FAULTS, "dim"), soft_wrap=True)
     if result.faults:
         console.print(_delivery(result))
+    for note in result.notes:
+        console.print(Text(f"note: {_plain(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
         if not outcome.passed and result.lake is not None:  # without a lake that was judged the errors say it all
             value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
@@ -174,8 +176,11 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
 
 
-def print_plan(console: Console, plan: Plan) -> None:
-    """What a scenario amounts to: per bucket objects, bytes and PUTs; then rows, requests, time and cost."""
+def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
+    """What a scenario amounts to: per bucket objects, bytes and PUTs; then rows, requests, time and cost.
+
+    risks: of each fault of delivery, the odds that it strikes nothing.
+    """
     table = _table("bucket", ">objects", ">size, about", ">PUT requests")
     for stage, objects in plan.objects.items():
         table.add_row(stage, f"{objects:,}", numbers.size(plan.lake_bytes[stage]), f"{plan.writes[stage]:,}")
@@ -194,7 +199,9 @@ def print_plan(console: Console, plan: Plan) -> None:
     }
     faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
     lines |= {"data faults": f"{faults} (expected)"} if faults else {}
-    delivery = [("faults" * (i == 0), _planned_fault(fault)) for i, fault in enumerate(plan.delivery)]
+    odds = [f" ({risk})" if risk else "" for risk in risks] or [""] * len(plan.delivery)
+    faults_of = zip(plan.delivery, odds, strict=True)
+    delivery = [("faults" * (i == 0), _planned_fault(fault) + risk) for i, (fault, risk) in enumerate(faults_of)]
     for name, text in [*lines.items(), *delivery]:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
     _print_policies(console, plan.outlook)
@@ -264,11 +271,12 @@ def _truth(result: Result) -> Table:
 
 
 def _delivery(result: Result) -> Table:
-    table = _table("fault of delivery", ">planned", ">fired")
+    table = _table("fault of delivery", ">planned on", ">struck")
+    red = {error.partition(" ")[0] for error in result.errors}
     for fault in result.faults:
-        never = fault.planned and not fault.fired
-        fired = Text("never", "bold red") if never else Text(numbers.count(fault.fired))
-        table.add_row(fault.kind, numbers.count(fault.planned), fired)
+        planned, struck = fault.words
+        never = Text("never", "bold red" if fault.kind in red else "yellow")
+        table.add_row(fault.kind, planned, Text(struck) if fault.fired else never)
     return table
 
 

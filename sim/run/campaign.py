@@ -169,7 +169,8 @@ def _run_both(
 
 
 def _run_in_process(world: World, clean: Clean, options: CampaignOptions, tally: Tally, progress: RunProgress) -> None:
-    single = [*chaos.enumerated(clean), *chaos.spelled(world)]
+    single = [*chaos.enumerated(clean), *chaos.spelled(world), *chaos.sampled(world, clean)]
+    tally.matrix.certain = chaos.certain(world, clean)
     lines = [*single, *(chaos.drawn(world, len(clean.log), options.seed, i) for i in range(options.runs))]
     repeated = chaos.again(lines)
     todo = lines + [lines[i] for i in repeated]

@@ -28,6 +28,7 @@ from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
 from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
 from sim.run.exits import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
+from sim.run.planned import Planned
 from sim.run.task import ShardResult, commits_table
 from sim.scenario import Scenario
 
@@ -51,7 +52,7 @@ class Record:
     workers: int = 0
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
-    planned: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, Planned] = field(default_factory=dict)
     struck: Struck = field(default_factory=Struck)
     """Faults of delivery: how often each kind was meant to strike, and how often it did."""
     foreign: dict[Place, Foreign] = field(default_factory=dict)
@@ -87,7 +88,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         figures={name: _figure(name, value) for name, value in values.items() if value is not None},
         lake=None if oracle is None else lake_of(oracle),
         expectations=tuple(outcomes),
-        faults=tuple(Fault(kind, times, record.struck.fired[kind]) for kind, times in record.planned.items()),
+        faults=tuple(Fault(kind, plan.times, record.struck.fired[kind]) for kind, plan in record.planned.items()),
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
         completeness=() if oracle is None else tuple(_typed(Cell, cell) for cell in oracle.completeness),
         findings=() if oracle is None else tuple(Finding(**vars(finding)) for finding in oracle.findings),
@@ -97,6 +98,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
         outlook=outlook,
         errors=tuple(record.errors) + _never_fired(record) + (() if oracle is None else tuple(oracle.errors)),
+        notes=_by_chance(record),
     )
 
 
@@ -116,12 +118,20 @@ def decide(record: Record, outcomes: Sequence[thresholds.Outcome]) -> tuple[Lite
 
 
 def _never_fired(record: Record) -> tuple[str, ...]:
-    """Faults that were planned and did not strike, one line each; a run that was ended early may have had no chance."""
+    """Faults that were certain to strike and did not, one line each."""
+    return tuple(f"{kind} was planned and never fired" for kind, plan in _unfired(record) if plan.certain)
+
+
+def _by_chance(record: Record) -> tuple[str, ...]:
+    """Faults that struck nothing, as it may happen, one line each with the odds."""
+    return tuple(f"{kind} struck nothing; {plan.risk}" for kind, plan in _unfired(record) if not plan.certain)
+
+
+def _unfired(record: Record) -> list[tuple[str, Planned]]:
+    """What was planned and did not strike; a run that was ended early may have had no chance."""
     if record.stopped_by is not None:
-        return ()
-    return tuple(
-        f"{k} was planned and never fired" for k, times in record.planned.items() if not record.struck.fired[k]
-    )
+        return []
+    return [(kind, plan) for kind, plan in record.planned.items() if not record.struck.fired[kind]]
 
 
 def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from sim.chaos.schedule import Line
 from sim.report import campaign as report
 from sim.report.campaign import CampaignResult, Failure, Figure
 from sim.run.exits import LAKE_WRONG, PASS, UNKNOWN
+from sim.run.planned import CERTAIN
 from sim.run.wired import Wired
 
 FAILURES_KEPT: Final = 200
@@ -30,9 +31,12 @@ _SUMMED: Final = ("calls", "attempts", "acknowledged", "recovered", "committed",
 
 @dataclass
 class Matrix:
-    """One world's matrix: runs that were struck in each way, and those of them that failed."""
+    """One world's matrix: runs that were struck in each way, and those of them that failed. `certain`: the ways that
+    were certain to strike; `never`: of the others, the chance that none of the runs is struck so, None: unknown."""
 
     meant: set[Cell] = field(default_factory=set)
+    certain: set[Cell] = field(default_factory=set)
+    never: dict[Cell, float | None] = field(default_factory=dict)
     struck: Counter[Cell] = field(default_factory=Counter)
     failed: Counter[Cell] = field(default_factory=Counter)
 
@@ -41,10 +45,24 @@ class Matrix:
         self.struck.update(ways)
         self.failed.update(ways if failed else ())
 
+    def mean(self, ways: Mapping[Cell, float | None]) -> None:
+        """One more run. ways: those that it means to be struck in -> the chance that it is not, None: unknown."""
+        self.meant.update(ways)
+        for cell, never in ways.items():
+            before = self.never.get(cell, 1.0)
+            self.never[cell] = None if never is None or before is None else before * never
+            if never is not None and never < CERTAIN:
+                self.certain.add(cell)
+
     def cells(self, world: str) -> list[report.Cell]:
         """In the order of the catalogue; what was neither meant nor struck is no cell."""
         there = [cell for cell in cells(KINDS) if cell in self.meant or self.struck[cell]]
-        return [report.Cell(world, *cell, self.struck[cell], self.failed[cell]) for cell in there]
+        return [report.Cell(world, *cell, self.struck[cell], self.failed[cell], cell in self.certain) for cell in there]
+
+    def notes(self, world: str) -> list[str]:
+        """What chance did not bring, one line each."""
+        unmet = [cell for cell in cells(KINDS) if cell in self.meant - self.certain and not self.struck[cell]]
+        return [f"{_name(cell)} struck in no run {world}: {_odds(self.never.get(cell))}" for cell in unmet]
 
 
 @dataclass
@@ -69,7 +87,7 @@ class Tally:
     kinds: Counter[str] = field(default_factory=Counter)
     wired_kinds: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
-    matrix: Matrix = field(default_factory=lambda: Matrix(set(chaos.planned_cells())))
+    matrix: Matrix = field(default_factory=lambda: Matrix(set(chaos.planned_cells()), set(chaos.planned_cells())))
     wired_matrix: Matrix = field(default_factory=Matrix)
     recovery_s: list[float] = field(default_factory=list)
     amplification: float = 0.0
@@ -102,7 +120,7 @@ class Tally:
         self.unknown += run.unknown
         self.fates.update(run.fates._asdict())
         self.wired_kinds.update(run.struck.fired)
-        self.wired_matrix.meant.update(run.meant)
+        self.wired_matrix.mean(run.meant)
         self.wired_matrix.add(+run.struck.cells, bool(run.broken))
         if run.broken:
             self.wired_failed += 1
@@ -126,6 +144,7 @@ class Tally:
         result.kinds = dict(sorted((self.kinds + self.wired_kinds).items()))
         result.broken = dict(sorted(self.broken.items()))
         result.matrix = self.matrix.cells(IN_PROCESS) + self.wired_matrix.cells(WIRED)
+        result.notes = self.matrix.notes("in process") + self.wired_matrix.notes("on LocalStack")
         result.failures = [failure for _, failure in sorted(self.failures, key=lambda pair: (pair[0], pair[1].line))]
         result.figures = self._figures()
         result.exit_code, result.sentence = self._verdict(result)
@@ -141,7 +160,7 @@ class Tally:
             return LAKE_WRONG, "The oracle finds the lake wrong, without any fault."
         none = f"No run of {runs:,} broke an invariant, but"
         if grey:
-            return UNKNOWN, f"{none} {grey} planned combinations of fault and point never fired."
+            return UNKNOWN, f"{none} {grey} combinations of fault and point that were certain to fire never did."
         if self.unknown:
             return UNKNOWN, f"{none} {len(self.unknown):,} times one did not show what it should: {self.unknown[0]}."
         if result.oracle != "pass":
@@ -207,6 +226,17 @@ _FATES: Final = dict(
         strict=True,
     )
 )
+
+
+def _name(cell: Cell) -> str:
+    kind, point = cell
+    return f"{kind} at {point}" if point else kind
+
+
+def _odds(never: float | None) -> str:
+    if never is None:
+        return "whether a node makes such a call depends on what else befalls it"
+    return f"a chance of {100 * never:.2g} %"
 
 
 def _median(values: Sequence[float]) -> float | None:

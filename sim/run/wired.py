@@ -11,7 +11,7 @@ Not covered: shrinking; and a store that dies ends the campaign, it is no findin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from sim.chaos.outcome import Clean
 from sim.chaos.world import Unclean, run_clean
 from sim.run import debris, driver, target
 from sim.run.judgement import Record
-from sim.run.planned import kills
+from sim.run.planned import kills, planned
 from sim.run.task import StoreGone
 from sim.run.world import make_world
 from sim.scenario import Scenario
@@ -38,11 +38,12 @@ Load = Callable[[Sequence[str]], Scenario]
 
 @dataclass
 class Wired:
-    """One run on the wire. `settings`: what repeats it, as `--set` takes it. `requests`: that reached for the store.
+    """One run on the wire. `settings`: what repeats it, as `--set` takes it. `meant`: the ways in which it wants to
+    strike -> the chance that it does not, None: unknown. `requests`: that reached for the store.
     `unknown`: what kept it from showing what it should."""
 
     settings: tuple[str, str]
-    meant: tuple[Cell, ...]
+    meant: Mapping[Cell, float | None]
     struck: Struck = field(default_factory=Struck)
     broken: list[Broken] = field(default_factory=list)
     fates: Fates = field(default_factory=Fates)
@@ -69,7 +70,8 @@ def wired_runs(
 def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Path) -> Wired:
     settings = (f"seed={drawn.seed}", f"faults={drawn.faults}")
     scenario = load(settings)
-    found = Wired(settings, drawn.meant)
+    odds = planned(scenario)
+    found = Wired(settings, {way: odds[way[0].partition(" ")[0]].never for way in drawn.meant})
     try:
         clean = run_clean(make_world(scenario, folder / "world"))
     except Unclean as error:
@@ -86,7 +88,8 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.endpoint_url)
     found.struck = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
-    found.fates = Fates(*(int(verdict.figures.get(f"rows.{fate}", 0)) for fate in Fates._fields))
+    if not record.foreign:  # else rows are missing as they must
+        found.fates = Fates(*(int(verdict.figures.get(f"rows.{fate}", 0)) for fate in Fates._fields))
     if verdict.status == "unknown":
         store.require_alive()
         found.unknown.append(f"the oracle could not judge: {'; '.join(verdict.errors[:3])}")

@@ -55,9 +55,10 @@ KINDS: Final = {
     "sensor.sentinel": Kind("reads a value that means 'no reading'", "sensor", 300.0, 1, CHANNEL_NAMES),
     "sensor.unit": Kind("reads in another unit", "sensor", 6 * 3600.0, 30, CHANNEL_NAMES),
     "row.late": Kind("rows are stored `delay` after their time", "row", 60.0, 3, delay_s=480.0),
-    "row.duplicate": Kind("rows are stored twice", "row", 10.0, 1),
+    "row.duplicate": Kind("rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0),
     "row.missing": Kind("samples are never stored", "row", 600.0, 1),
     "row.poisoned": Kind("one cell of a row holds nonsense", "row", 0.0, 1, CHANNEL_NAMES),
+    "row.extreme": Kind("one cell of a row is at the edge of what it can hold", "row", 0.0, 1),
     "row.out-of-order": Kind("rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0),
     "clock.skew": Kind("the node's clock is off", "clock", 3600.0, 1, by_s=(1.0, 600.0)),
     "clock.step": Kind(

@@ -65,7 +65,8 @@ class Event:
         if self.unit is not None:
             notes.append(f"in {self.unit.name}")
         if self.poison is not None:
-            notes.append(f"{self.poison.text}, breaks {self.poison.rule}")
+            breaks = f"breaks {self.poison.rule}" if self.poison.rule else "and valid"
+            notes.append(f"{self.poison.text}, {breaks}")
         if self.by_us:
             notes.append(f"clock off by {self.by_us / 1e6:+.12g} s")
         if self.delay_us:

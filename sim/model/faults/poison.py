@@ -1,4 +1,4 @@
-"""What may stand in one cell of a row in place of a reading, and the rule of validation that it must break.
+"""What may stand in one cell of a row in place of a reading, and the rule of validation that it must break, if any.
 
 SQLite lets any cell hold any type, and gateways make use of that: error texts in number columns, raw bytes, times in
 another unit, times as text. Text that reads as a number is not here: SQLite would make a number of it.
@@ -13,12 +13,14 @@ from typing import Final
 
 CHANNEL: Final = "channel"
 """In place of a column: whichever channel the fault took."""
-_YEAR_US: Final = 366 * 86_400_000_000
+_DAY_US: Final = 86_400_000_000
+_YEAR_US: Final = 366 * _DAY_US
 
 
 @dataclass(frozen=True)
 class Poison:
-    """One sort. `value` gives the cell from what the column's time would be (us; any number for other columns)."""
+    """One sort. `rule`: empty for a cell that is odd and valid. `value` gives the cell from what the column's time
+    would be (us; any number for other columns)."""
 
     text: str
     column: str
@@ -55,3 +57,19 @@ POISONS: Final = (
     Poison("no state", "status", "null", _always(None)),
     Poison("unknown state", "status", "state", _always("???")),
 )
+
+EXTREMES: Final = (
+    Poison("a microsecond before 1970", "timestamp", "time.range", _always(-1)),
+    Poison("no recording time", "recorded_at", "null", _always(None)),
+    Poison("a fraction of a microsecond", "timestamp", "type", lambda t: t + 0.5),
+    Poison("the first year", "timestamp", "time.range", _always(-62_135_596_800_000_000)),
+    Poison("recorded before 1970", "recorded_at", "time.future", _always(-1)),
+    Poison("a year of five digits", "timestamp", "time.range", _always(253_402_300_800_000_000)),
+    Poison("a day behind", "timestamp", "", lambda t: t - _DAY_US),
+    Poison("the largest integer", "timestamp", "time.range", _always(2**63 - 1)),
+    Poison("the day from which satellites count", "timestamp", "time.range", _always(315_964_800_000_000)),
+    Poison("two months behind", "timestamp", "time.stale", lambda t: t - 62 * _DAY_US),
+    Poison("an empty state", "status", "state", _always("")),
+    Poison("the smallest number above zero", "vibration_level", "", _always(5e-324)),
+)
+"""Of `row.extreme`, which takes them in turn. Not covered: -0.0; SQLite stores it as 0.0 in a column of type REAL."""

@@ -22,7 +22,7 @@ from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.event import Event, Unit
-from sim.model.faults.poison import CHANNEL, POISONS
+from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
 from sim.model.noise import Array
 from sim.model.sensor import SENSORS
 
@@ -44,6 +44,8 @@ UNITS: Final = {
     "gearbox_temperature": _TEMPERATURE,
     "vibration_level": (Unit("in/s", 1 / 25.4), Unit("um/s", 1000.0)),
 }
+EXTREMES_APART: Final = 5
+"""Between the first extremes of neighbouring turbines."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 86_400_000_000
 
@@ -148,6 +150,9 @@ def _event(fault: DataFault, turbine: int, clock: SimClock, five: Array, path: t
         sorts = [poison for poison in POISONS if poison.column == CHANNEL or not fault.channels]
         event.poison = sorts[int(size * len(sorts))]
         event.channel = channel if event.poison.column == CHANNEL else event.poison.column
+    elif fault.kind == "row.extreme":  # in turn, and not by chance: a few rows meet them all
+        event.poison = EXTREMES[(path[-1] + EXTREMES_APART * turbine) % len(EXTREMES)]
+        event.channel = event.poison.column
     if kind.delay_s is not None:
         event.delay_us = round((kind.delay_s if fault.delay_s is None else fault.delay_s) * 1e6)
     if fault.kind == "row.out-of-order":
