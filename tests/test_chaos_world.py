@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from chaos_world import tiny
-from window_bugs import WINDOW_BUGS
+from window_bugs import WINDOW_BUGS, watermark_by_recording_time
 
 from pipeline import batch, manifest, node, partition, process, source
 from pipeline import commit as protocol
@@ -383,6 +383,14 @@ def test_seeded_bugs_of_windows_are_found(
     runs, names, line = until_found(varied, tmp_path, 1)
     print(f"\n{plant.__name__}: found by run {runs}, {', '.join(sorted(names))}; {line or ''}")
     assert WINDOW_BUGS[plant] in names, names
+
+
+def test_the_watermark_is_no_recording_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seeded bug as well, which shows where most rows come late."""
+    late = "data_faults=[{kind: row.late, rate: 9000 per turbine-day, delay: 9m}]"
+    watermark_by_recording_time(monkeypatch)
+    runs, names, _ = until_found(make_world(load(CAMPAIGN, [late]), tmp_path / "world"), tmp_path / "lake", 1)
+    assert (runs, "window.early" in names) == (1, True)
 
 
 def test_a_failing_schedule_shrinks_to_what_matters(

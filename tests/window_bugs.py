@@ -76,6 +76,10 @@ def watermark_by_the_oldest_row(monkeypatch: pytest.MonkeyPatch) -> None:
     watermark(_each_batch("timestamp", np.min))(monkeypatch)
 
 
+def watermark_by_recording_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    watermark(_each_batch("recorded_at", np.max))(monkeypatch)
+
+
 def watermark_by_rejected_rows_too(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, transform = aggregate._advance, process.transform
 
@@ -202,9 +206,8 @@ WINDOW_BUGS: dict[Patch, str] = {
     lateness_ignored: "window.early",
     lateness_tenfold: "window.late",
     watermark_by_the_oldest_row: "window.late",
-    watermark_by_recording_time: "window.early",
     watermark_by_rejected_rows_too: "window.early",
-    watermark_of_the_batch_alone: "window.late",
+    watermark_of_the_batch_alone: "window.missing",
     earlier_revisions_hold_anything: "window.wrong",
     windows_made_again_by_the_next_batch: "window.needless-revision",
     windows_invented: "window.invented-revision",
