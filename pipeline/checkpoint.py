@@ -9,8 +9,8 @@ It holds nothing that varies between attempts: two writers of one batch write th
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ class Checkpoint:
             return state
         except CheckpointError:
             raise
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise CheckpointError(f"not a checkpoint: {error}") from error
         except RecursionError as error:
             raise CheckpointError("not a checkpoint: nested too deep") from error
@@ -95,6 +95,7 @@ _FIELDS = {
 }
 _LATER_FIELDS = {"anchor_us"}
 _INT64 = 2**63 - 1
+_GREATEST = sys.float_info.max
 DAY_US = 86_400 * 1_000_000
 _STUCK = {channel.name: channel for channel in CHANNELS if channel.stuck}
 
@@ -147,8 +148,8 @@ def _time(value: Any, place: str) -> int | None:
     return None if value is None else _integer(value, place, TIME_MIN_US, TIME_MAX_US - 1)
 
 
-def _number(value: Any, place: str, low: float = -math.inf) -> float:
-    if type(value) not in (int, float) or not low <= value < math.inf or value == -math.inf:
+def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
+    if type(value) not in (int, float) or not low <= value <= _GREATEST:
         raise ValueError(f"{place} is {_short(value)}, and must be a finite number" + " of 0 or more" * (low == 0))
     return float(value)
 
@@ -173,7 +174,7 @@ def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
     if not isinstance(sums, list) or len(sums) != COLUMNS:
         raise ValueError(f"{place} is {_short(sums)}, and must be {COLUMNS} numbers")
     squares = range(COLUMNS)[SQUARES]
-    numbers = tuple(_number(n, f"{place}[{i}]", 0 if i in squares else -math.inf) for i, n in enumerate(sums))
+    numbers = tuple(_number(n, f"{place}[{i}]", 0 if i in squares else -_GREATEST) for i, n in enumerate(sums))
     if numbers[0] < 1 or numbers[0] % 1:
         raise ValueError(f"{place}[0] is {numbers[0]}, and must be a number of rows")
     if any(low > high for low, high in zip(numbers[MIN], numbers[MAX], strict=True)):

@@ -28,10 +28,11 @@ Objects = dict[str, list[Row] | bytes]
 
 
 def node(turbine: str = "A-001", **changes: Any) -> Node:
-    """A node with a flush and a window of a minute; `changes` are of its fields."""
+    """A node with a flush and a window of a minute and no lateness; `changes` are of its fields."""
     ids = {"job_id": "j-1", "execution_id": "e-1", "node_id": f"n-{turbine}"}
     cells: Row = {"turbine": turbine, "farm": turbine[0], "ids": ids, "labels": {"region": "us-east-1"}}
-    cells |= {"asset": ASSET, "privacy_key": "00ff", "flush_every_s": 60, "window_s": 60, "database": f"{turbine}.db"}
+    cells |= {"asset": ASSET, "privacy_key": "00ff", "flush_every_s": 60, "window_s": 60, "allowed_lateness_s": 0}
+    cells |= {"database": f"{turbine}.db"}
     return Node(**cells | changes)
 
 
@@ -81,7 +82,7 @@ def stage_rows(stage: str, objects: Mapping[str, Sequence[Row] | bytes | None]) 
 
 
 def window_rows(plan: Expectation) -> list[Row]:
-    """What the aggregated stage must hold of each expected window, in its only revision."""
+    """What the aggregated stage must hold of each expected window, in all its revisions."""
     windows = expect_windows(plan)
     rows = []
     for i, (owner, start) in enumerate(zip(windows.owner.tolist(), windows.start.tolist(), strict=True)):
@@ -90,7 +91,7 @@ def window_rows(plan: Expectation) -> list[Row]:
         row |= {"window_start": start, "window_end": windows.end[i].item(), "rows": windows.rows[i].item()}
         row |= {name: values[i].item() for name, values in windows.measures.items()}
         efficiency, mask = windows.efficiency[i].item(), windows.kinds[i].item()
-        row |= {"efficiency": None if math.isnan(efficiency) else efficiency, "revision": 0}
+        row |= {"efficiency": None if math.isnan(efficiency) else efficiency, "revision": windows.number[i].item()}
         row |= {"anomaly_kinds": [kind for at, kind in enumerate(ANOMALIES) if mask >> at & 1]}
         rows.append(row | {"anomaly_count": windows.anomalies[i].item()})
     return rows

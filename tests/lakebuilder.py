@@ -28,7 +28,7 @@ START_US = 1_705_278_600_000_000  # 2024-01-15T00:30:00Z
 STEP_US = 10_000_000
 ROWS = 800
 TURBINES = ("A-001", "A-002", "B-001")
-FLUSH_US, WINDOW_US = 900_000_000, 600_000_000
+FLUSH_US, WINDOW_US, LATENESS_US = 900_000_000, 600_000_000, 300_000_000
 HOUR_US = 3_600_000_000
 CURVE = [(3.0, 0.0), (8.0, 1.0), (12.0, 3.0), (25.0, 3.0)]
 LATE_ID = 500  # of A-002: its event time is 40 minutes before its neighbours'
@@ -89,7 +89,7 @@ def node_config(turbine: str) -> dict[str, Any]:
         "privacy_key": "00ff10",
         "flush_every_s": FLUSH_US // 1_000_000,
         "window_s": WINDOW_US // 1_000_000,
-        "allowed_lateness_s": 300,
+        "allowed_lateness_s": LATENESS_US // 1_000_000,
     }
 
 
@@ -155,14 +155,10 @@ def build() -> dict[str, bytes]:
     for turbine in TURBINES:
         rows = ingested(turbine)
         batches = _batches(rows)
-        early, windows = _windows(turbine, rows)
-        for number, batch in enumerate(batches):
-            before_late = any(row["id"] == LATE_ID - 1 for row in batch)
-            _put_batch(lake, turbine, batch, windows if number == len(batches) - 1 else early if before_late else [])
-        checkpoint = {"schema_version": 1, "turbine_id": turbine, "last_id": ROWS, "batches": len(batches)}
-        checkpoint["node_id"] = node_config(turbine)["node_id"]
+        for batch, windows in zip(batches, _windows(turbine, batches), strict=True):
+            _put_batch(lake, turbine, batch, windows)
         name = f"expanso-databricks-checkpoints/checkpoints/{turbine[0]}/{turbine}.json"
-        lake[name] = json.dumps(checkpoint).encode()
+        lake[name] = json.dumps(_checkpoint(turbine, rows, len(batches))).encode()
     return lake
 
 
@@ -281,19 +277,53 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
     lake[f"{records.BUCKET_PREFIX}metadata/metadata/{folder}/{name}.json"] = json.dumps(manifest).encode()
 
 
-def _windows(turbine: str, rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """First editions of the windows that a late row changes later, and the final edition of every window."""
-    by_start = defaultdict(list)
-    for row in rows:
-        if row["rule"] is None:
-            by_start[row["timestamp"] // WINDOW_US * WINDOW_US].append(row)
-    early, final = [], []
-    for start, part in sorted(by_start.items()):
-        punctual = [row for row in part if (turbine, row["id"]) != ("A-002", LATE_ID)]
-        if len(punctual) < len(part):
-            early.append(_window(turbine, start, punctual, 0))
-        final.append(_window(turbine, start, part, len(early) if len(punctual) < len(part) else 0))
-    return early, final
+def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
+    """The revisions that each batch makes: of windows that the newest event has left behind by `LATENESS_US`, once,
+    and again for each later batch with a row in them. The last batch makes all that are left.
+    """
+    made: list[list[Row]] = []
+    known: dict[int, list[Row]] = defaultdict(list)
+    revisions: dict[int, int] = {}
+    newest = 0
+    for batch in batches:
+        touched = set()
+        for row in batch:
+            if row["rule"] is None:
+                start = row["timestamp"] // WINDOW_US * WINDOW_US
+                known[start].append(row)
+                touched.add(start)
+                newest = max(newest, row["timestamp"])
+        made.append([])
+        for start, rows in sorted(known.items()):
+            left_behind = batch is batches[-1] or newest - LATENESS_US >= start + WINDOW_US
+            if left_behind and (start in touched or start not in revisions):
+                revisions[start] = revisions.get(start, -1) + 1
+                made[-1].append(_window(turbine, start, rows, revisions[start]))
+    return made
+
+
+def _checkpoint(turbine: str, rows: list[Row], batches: int) -> Row:
+    """The state after the last row, which is sound: the series that end with it, and no open window."""
+    newest = max(row["timestamp"] for row in rows if row["rule"] is None)
+    runs = {}
+    for channel in records.CHANNELS:
+        if channel.stuck:
+            value, series = rows[-1][channel.name], ROWS - 1
+            while rows[series - 1][channel.name] == value:
+                series -= 1
+            runs[channel.name] = [value, ROWS - series, rows[series]["timestamp"]]
+    return {
+        "schema_version": 1,
+        "turbine_id": turbine,
+        "node_id": node_config(turbine)["node_id"],
+        "last_id": ROWS,
+        "anchor_us": rows[-1]["recorded_at"],
+        "batches": batches,
+        "max_event_us": newest,
+        "closed_until_us": newest // WINDOW_US * WINDOW_US + WINDOW_US,
+        "runs": runs,
+        "open_windows": {},
+    }
 
 
 def _window(turbine: str, start: int, rows: list[Row], revision: int) -> Row:

@@ -26,8 +26,9 @@ SPLIT = INGESTED.replace("268-357", "178-267")  # this batch has 3 rows in hour 
 OTHERS = f"expanso-databricks-ingestion/ingestion/{HOUR_1}/A-001-268-357.parquet"
 QUARANTINED = "expanso-databricks-validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-87.parquet"
 LET_THROUGH = QUARANTINED.replace("_quarantine/", "validated/")
-AGGREGATED = f"expanso-databricks-aggregated/aggregated/{HOUR_1}/A-002-718-800.parquet"
-EARLIER = AGGREGATED.replace("718-800", "448-537")  # revision 0 of the window that a late row changed
+AGGREGATED = f"expanso-databricks-aggregated/aggregated/{HOUR_1}/A-002-448-537.parquet"  # 3 windows, the first again
+EARLIER = AGGREGATED.replace("448-537", "268-357")  # its second is revision 0 of the window that a late row changed
+LATER = AGGREGATED.replace("448-537", "538-627")  # the batch after
 MANIFEST = f"expanso-databricks-metadata/metadata/{HOUR_1}/A-002-268-357.json"
 CHECKPOINT = "expanso-databricks-checkpoints/checkpoints/A/A-002.json"
 AT_1 = "2024-01-15T01:00:00Z"
@@ -222,7 +223,34 @@ def window_of_no_rows(lake: Objects) -> Changes:
     first = read(lake[AGGREGATED]).slice(0, 1)
     start = lakebuilder.START_US // HOUR_US * HOUR_US
     content = fill(write(first), "window_start", start)
-    return {AGGREGATED.replace("hour=01", "hour=00").replace("718-800", "628-717"): content}
+    return {AGGREGATED.replace("hour=01", "hour=00").replace("448-537", "628-717"): content}
+
+
+def window_to(name: str, row: int, to: str, **cells: object) -> Callable[[Objects], Changes]:
+    """A window of an object put into that of another batch too, with some cells changed."""
+
+    def change(lake: Objects) -> Changes:
+        window = write(read(lake[name]).slice(row, 1))
+        for column, value in cells.items():
+            window = edit(window, column, 0, value(cell(window, column, 0)) if callable(value) else value)
+        return sealed(lake, {to: write(pa.concat_tables([read(lake[to]), read(window)]))})
+
+    return change
+
+
+def window_moved(name: str, row: int, to: str) -> Callable[[Objects], Changes]:
+    def change(lake: Objects) -> Changes:
+        there = window_to(name, row, to)(lake)
+        return there | sealed(lake | there, {name: write(without(read(lake[name]), row))})
+
+    return change
+
+
+def first_revision_knows_all(lake: Objects) -> Changes:
+    """The first revision of a window has its late row already, and the second was never made."""
+    first, second = read(lake[EARLIER]), read(lake[AGGREGATED])
+    final = read(edit(write(second.slice(0, 1)), "revision", 0, 0))
+    return sealed(lake, {EARLIER: write(pa.concat_tables([first.slice(0, 1), final])), AGGREGATED: write(second[1:])})
 
 
 def latest_revision_2(lake: Objects) -> Changes:

@@ -55,7 +55,7 @@ _ALONE = (
 _PRIVACY = ("tests/test_privacy_forms.py", "tests/test_privacy.py", *_ORACLE)
 TESTS = {
     "pipeline/commit.py": _COMMIT,
-    "pipeline/checkpoint.py": _COMMIT,
+    "pipeline/checkpoint.py": ("tests/test_pipeline_checkpoint.py", *_COMMIT),
     "pipeline/manifest.py": _COMMIT,
     "pipeline/batch.py": _NODE,
     "pipeline/node.py": _NODE,
@@ -63,6 +63,11 @@ TESTS = {
     **{f"sim/check/{name}.py": (f"tests/test_check_{name}.py", *_ORACLE) for name in _ALONE},
     "sim/check/detection.py": ("tests/test_check_detection.py", "tests/test_detection.py", *_ORACLE),
     "sim/check/expect.py": (*(f"tests/test_check_{name}.py" for name in ("expect", "rules", "compare")), *_ORACLE),
+    "sim/check/document.py": ("tests/test_check_checkpoints.py", *_ORACLE),
+    **{
+        f"sim/check/{name}.py": ("tests/test_check_windows.py", "tests/test_check_compare_windows.py", *_ORACLE)
+        for name in ("emission", "revisions")
+    },
     "sim/check/layers.py": ("tests/test_check_layers.py", *_PRIVACY),
     "sim/check/needles.py": ("tests/test_check_needles.py", "tests/test_check_privacy.py", *_PRIVACY),
     "sim/check/places.py": ("tests/test_check_needles.py", "tests/test_check_privacy.py", *_PRIVACY),

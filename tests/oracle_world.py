@@ -30,6 +30,7 @@ def node(turbine: str, farm: str = "A", **changes: Any) -> Node:
         "privacy_key": "00ff",
         "flush_every_s": 3600,
         "window_s": 600,
+        "allowed_lateness_s": 0,
         "database": f"{turbine}.db",
     }
     return Node(**known | changes)

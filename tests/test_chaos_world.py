@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from chaos_world import tiny
+from window_bugs import WINDOW_BUGS, watermark_by_recording_time
 
 from pipeline import batch, manifest, node, partition, process, source
 from pipeline import commit as protocol
@@ -36,7 +37,10 @@ from sim.chaos.outcome import Clean
 from sim.chaos.schedule import Line, Strike, parse
 from sim.chaos.shrink import shrink
 from sim.chaos.world import Unclean, World, _quiet_until, _Run, run_clean, run_kept, run_once
-from sim.run.world import dump
+from sim.run.world import dump, make_world
+from sim.scenario import load
+
+CAMPAIGN = Path(__file__).parents[1] / "scenarios" / "campaign.yaml"
 
 BUCKETS_HIT = [partition.bucket(name) for name in BUCKET_NAMES]
 
@@ -455,8 +459,9 @@ def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str],
     except Unclean:
         return 1, {"clean"}, None
     dump(clean.store, tmp_path)
-    if check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1).status != "pass":
-        return 1, {"oracle"}, None
+    verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
+    if verdict.status != "pass":
+        return 1, {"oracle", *verdict.counts}, None
     single = enumerated(clean)
     order = np.random.default_rng(1).permutation(len(single)).tolist()  # a campaign takes all: which first is luck
     at_random: Iterator[Line] = (drawn(world, len(clean.log), 1, i) for i in range(most))
@@ -527,6 +532,34 @@ def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clea
     assert state.all_flushes()
     assert (state.broken, state.store.broken) == ([], [])
     assert state.store.lake_digest() == clean.outcome.digest
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The scenario that `windfleet campaign` is for: its windows end within a flush, and rows come late."""
+    return make_world(load(CAMPAIGN), tmp_path_factory.mktemp("varied"))
+
+
+def test_the_run_without_window_bugs_is_right(varied: World, tmp_path: Path) -> None:
+    assert until_found(varied, tmp_path, 0) == (0, set(), None)
+
+
+@pytest.mark.parametrize("plant", WINDOW_BUGS, ids=lambda plant: plant.__name__)
+def test_seeded_bugs_of_windows_are_found(
+    varied: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Patch
+) -> None:
+    plant(monkeypatch)
+    runs, names, line = until_found(varied, tmp_path, 1)
+    print(f"\n{plant.__name__}: found by run {runs}, {', '.join(sorted(names))}; {line or ''}")
+    assert WINDOW_BUGS[plant] in names, names
+
+
+def test_the_watermark_is_no_recording_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seeded bug as well, which shows where most rows come late."""
+    late = "data_faults=[{kind: row.late, rate: 9000 per turbine-day, delay: 9m}]"
+    watermark_by_recording_time(monkeypatch)
+    runs, names, _ = until_found(make_world(load(CAMPAIGN, [late]), tmp_path / "world"), tmp_path / "lake", 1)
+    assert (runs, "window.early" in names) == (1, True)
 
 
 def test_a_failing_schedule_shrinks_to_what_matters(

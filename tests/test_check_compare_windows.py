@@ -29,31 +29,28 @@ from sim.check.owners import owners
 from sim.check.tally import FATES, Tally
 from sim.check.windows import expect_windows
 
+MINUTE_US = 60_000_000
 NODES = [node("A-001"), node("A-002", farm="B")]  # of minutes 59 to 62; of 0 and 1
-PLAN = expected([good(i) for i in range(358, 375)], [good(i, "A-002") for i in (1, 2, 7)], nodes=NODES)
+LATE = good(374, timestamp=START + 60 * MINUTE_US + 1)  # its window was made by the batch before
+PLAN = expected([*(good(i) for i in range(358, 374)), LATE], [good(i, "A-002") for i in (1, 2, 7)], nodes=NODES)
 WINDOWS = expect_windows(PLAN)
 FARMS = {"A-001": "A", "A-002": "B"}
 SHARE = {"A-001": 0, "A-002": 0, "A-003": 1}
 FOLDER = "aggregated/year=2024/month=01/day=15/hour="
-A, B, C = f"{FOLDER}00/A-001-361-366.parquet", f"{FOLDER}01/A-001-373-374.parquet", f"{FOLDER}00/A-002-1-2.parquet"
-FIRST_TRY = f"{FOLDER}01/A-001-361-366.parquet"
+A, B, C = f"{FOLDER}00/A-001-361-366.parquet", f"{FOLDER}01/A-001-373-374.parquet", f"{FOLDER}00/A-002-7-7.parquet"
+FIRST_TRY, BETWEEN = f"{FOLDER}01/A-001-367-372.parquet", f"{FOLDER}00/A-001-367-372.parquet"
 HOUR = 473_688
-MINUTE_US = 60_000_000
 
 
 def right() -> Objects:
     """Of A-001 the window of 00:59, and those of 01:00 (a second revision), 01:01 and 01:02, of A-002 two."""
-    first, second, third, fourth, *others = window_rows(PLAN)
-    return {
-        A: [first],
-        FIRST_TRY: [second | {"rows": 3, "power_output": 1.0}],
-        B: [second | {"revision": 1}, third, fourth],
-        C: others,
-    }
+    first, tried, second, third, fourth, *others = window_rows(PLAN)
+    return {A: [first], FIRST_TRY: [tried], B: [second, third, fourth], C: others}
 
 
 def row(at: int, **cells: object) -> Row:
-    return window_rows(PLAN)[at] | cells
+    """The latest revision of a window."""
+    return window_rows(PLAN)[WINDOWS.last[at]] | cells
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,13 @@ def cell(key: str, at: int, **cells: object) -> Callable[[Objects], object]:
     return lambda objects: objects[key][at].update(cells)
 
 
+MIDDLE, LAST = "the batch of ids 367-372", "the batch of ids 373-374"
+BY_LAST = f"revision 1 was made by {LAST}"
 NO_HOUR = "its key names another hour, turbine or batch"
 NO_ROWS = "no valid row of the node falls into this window"
 OTHER_HOUR, OTHER_BATCH = A.replace("hour=00", "hour=02"), A.replace("361-366", "361-367")
 OTHER_NODE, NO_NODE, NO_KEY = (
-    A.replace("A-001-361-366", "A-002-7-7"),
+    A.replace("A-001-361-366", "A-002-1-2"),
     A.replace("A-001", "B-001"),
     "aggregated/x.parquet",
 )
@@ -111,7 +110,7 @@ CASES = [
         both(lambda objects: objects.update({B: b"hello"}), drop(A)),
         [
             ("missing", "A-001", 59, "", "3 valid rows, no window"),
-            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 3 rows of 6"),
+            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 rows of 7"),
         ],
         {"lost": {HOUR: 1, HOUR + 1: 2}, "altered": {HOUR + 1: 1}},
         4,
@@ -182,16 +181,19 @@ CASES = [
     Case(
         "a gap in the middle is none at the end",
         add(B, row(2, revision=1), row(0, turbine_id="A-001", revision=1)),
-        [("misplaced", "A-001", 59, B, NO_HOUR)],
+        [
+            ("misplaced", "A-001", 59, B, NO_HOUR),
+            ("needless-revision", "A-001", 61, B, f"{BY_LAST}, and says nothing new"),
+        ],
         {"misplaced": {HOUR: 1}},
-        1,
+        2,
         (B,),
         revised=3,
     ),
     Case(
         "the latest revision gone",
         put(B, row(2), row(3)),
-        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 3 rows of 6")],
+        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 rows of 7")],
         {"altered": {HOUR + 1: 1}},
         1,
         revised=0,
@@ -219,8 +221,68 @@ CASES = [
         1,
     ),
     Case(
-        "the first revision may say anything",
-        cell(FIRST_TRY, 0, rows=99, farm_id=None),
+        "the first revision is of the rows up to its batch",
+        cell(FIRST_TRY, 0, rows=7, farm_id=None),
+        [("wrong", "A-001", 60, FIRST_TRY, "revision 0: farm_id is None; columns that differ: farm_id, rows")],
+        {"altered": {HOUR + 1: 1}},
+        1,
+    ),
+    # the batch
+    Case(
+        "made by the batch after",
+        move(A, BETWEEN),
+        [("late", "A-001", 59, BETWEEN, f"revision 0 was made by {MIDDLE}, must be by the batch of ids 361-366")],
+        wrong=1,
+    ),
+    Case(
+        "made by the batch before",
+        both(put(B, row(1), row(3)), add(FIRST_TRY, row(2))),
+        [("early", "A-001", 61, FIRST_TRY, f"revision 0 was made by {MIDDLE}, must be by {LAST}")],
+        wrong=1,
+    ),
+    Case(
+        "made before its time, and again",
+        both(cell(B, 1, revision=1), add(FIRST_TRY, row(2, rows=1))),
+        [("early", "A-001", 61, FIRST_TRY, f"revision 0 was made by {MIDDLE}, the first must be by {LAST}")],
+        wrong=1,
+        revised=2,
+    ),
+    Case(
+        "made again of nothing new",
+        put(BETWEEN, row(0, revision=1)),
+        [("needless-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and says nothing new")],
+        wrong=1,
+        revised=2,
+    ),
+    Case(
+        "made again of nothing",
+        put(BETWEEN, row(0, revision=1, rows=9)),
+        [("invented-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and is of no rows up to then")],
+        {"altered": {HOUR: 1}},
+        1,
+        revised=2,
+    ),
+    Case(
+        "a late row is in the first revision, and makes no second",
+        both(put(FIRST_TRY, row(1, revision=0)), put(B, row(2), row(3))),
+        [("missing-revision", "A-001", 60, "", f"revision 1 is nowhere; {LAST} makes it")],
+        wrong=1,
+        revised=0,
+    ),
+    Case(
+        "as much, and an object of the hour cannot be read",
+        both(
+            put(FIRST_TRY, row(1, revision=0)),
+            put(B, row(2), row(3)),
+            lambda objects: objects.update({FIRST_TRY.replace("367-372", "361-366"): b"hello"}),
+        ),
+        revised=0,
+    ),
+    Case(
+        "numbered against the order of batches",
+        both(put(FIRST_TRY, row(1)), cell(B, 0, revision=0)),
+        [("revision-order", "A-001", 60, FIRST_TRY, f"revision 1 is of {MIDDLE}, the one before of a later batch")],
+        wrong=1,
     ),
     Case(
         "what a schema lacks is altered, but nobody's finding here",

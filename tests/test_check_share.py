@@ -130,8 +130,11 @@ def test_what_is_wrong_is_counted_by_its_kind(lake: Lake, files: list[NodeFile])
     leaking = judged(
         1, files, lake | {names["checkpoints"]: lake[names["checkpoints"]][:-1] + b', "by": "person2@example.org"}'}
     )
-    assert (leaking.leaks, [one.kind for one in found(leaking)]) == (1, ["privacy.leak"])
-    assert found(leaking)[0].farm == "B"
+    assert (leaking.leaks, [one.kind for one in found(leaking)]) == (
+        1,
+        ["checkpoint.disagrees", "privacy.leak"],
+    )
+    assert found(leaking)[1].farm == "B"
 
 
 def test_faults_are_looked_for_where_ground_truth_is_known(lake: Lake, files: list[NodeFile]) -> None:

@@ -40,12 +40,40 @@ def test_a_window_holds_the_valid_rows_of_its_time_whatever_their_order() -> Non
     long = [good(i, "A-003", status="dancing") for i in range(1, 3)]
     nodes = [node("A-001"), node("A-002", window_s=100), node("A-003")]
     found = expect_windows(expected(first, second, long, nodes=nodes))
-    assert found.owner.tolist() == [0, 0, 0, 0, 1, 1]
-    assert (found.start - START).tolist() == [-MINUTE, 0, MINUTE, 60 * MINUTE, 0, 100 * SECOND]
-    assert (found.end - START).tolist() == [0, MINUTE, 2 * MINUTE, 61 * MINUTE, 100 * SECOND, 200 * SECOND]
-    assert found.rows.tolist() == [1, 4, 1, 1, 10, 3]
-    assert (found.hour - START // 3_600_000_000).tolist() == [-1, 0, 0, 1, 0, 0]
-    assert found.places.find(found.owner, found.start).tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.owner[found.last].tolist() == [0, 0, 0, 0, 1, 1]
+    assert (found.start[found.last] - START).tolist() == [-MINUTE, 0, MINUTE, 60 * MINUTE, 0, 100 * SECOND]
+    assert (found.end[found.last] - START).tolist() == [0, MINUTE, 2 * MINUTE, 61 * MINUTE, 100 * SECOND, 200 * SECOND]
+    assert found.rows[found.last].tolist() == [1, 4, 1, 1, 10, 3]
+    assert (found.hour[found.last] - START // 3_600_000_000).tolist() == [-1, 0, 0, 1, 0, 0]
+    assert found.places.find(found.owner[found.last], found.start[found.last]).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_revision_holds_the_rows_up_to_its_batch() -> None:
+    """Two late rows, each in a batch of its own, change the first minute; the last is the drain's."""
+    late = [good(i, recorded_at=good(i)["timestamp"], timestamp=START + i) for i in (14, 22)]
+    series = [*(good(i) for i in range(1, 13)), late[0], good(20), late[1], good(30)]
+    series[3]["power_output"], late[0]["power_output"], late[1]["power_output"] = 0.25, -1.0, 2.5
+    late[0]["vibration_level"] = 9.0
+    found = expect_windows(expected(series))
+    of_first = np.flatnonzero(found.window == 0)
+    assert found.number[of_first].tolist() == [0, 1, 2]
+    assert found.batch[of_first].tolist() == [1, 2, 3]
+    assert found.rows[of_first].tolist() == [6, 7, 8]
+    assert (found.first[0], found.last[0]) == (of_first[0], of_first[-1])
+    values = [1.25, 1.25, 1.25, 0.25, 1.25, 1.25, -1.0, 2.5]
+    for i, rows_then in enumerate((6, 7, 8)):
+        then = values[:rows_then]
+        at = of_first[i]
+        assert found.measures["power_output"][at] == pytest.approx(np.mean(then), rel=1e-14)
+        assert found.measures["power_output_std"][at] == pytest.approx(np.std(then), rel=1e-14)
+        assert (found.measures["power_output_min"][at], found.measures["power_output_max"][at]) == (
+            min(then),
+            max(then),
+        )
+    assert found.anomalies[of_first].tolist() == [0, 1, 1]
+    assert [kinds(mask) for mask in found.kinds[of_first].tolist()] == [[], ["vibration"], ["vibration"]]
+    promised = found.efficiency[of_first]
+    assert promised[1] < promised[0] < promised[2] + 1
 
 
 def test_no_rows_make_no_windows() -> None:

@@ -22,6 +22,7 @@ from lakesurgery import (
     EARLIER,
     ENRICHED,
     INGESTED,
+    LATER,
     MANIFEST,
     NEXT,
     OTHERS,
@@ -37,6 +38,7 @@ from lakesurgery import (
     drop_row,
     entry_edit,
     entry_of,
+    first_revision_knows_all,
     latest_revision_2,
     moved,
     one_cell,
@@ -50,7 +52,9 @@ from lakesurgery import (
     strangers,
     swapped,
     valid_row_in_quarantine,
+    window_moved,
     window_of_no_rows,
+    window_to,
     windows_kept,
     without,
     write,
@@ -91,7 +95,7 @@ def altered(name: str, column: str, row: int, value: object, label: str = "") ->
 
 
 def wrong_window(column: str, value: object) -> Mutant:
-    change = one_cell(AGGREGATED, column, 3, value)
+    change = one_cell(AGGREGATED, column, 1, value)
     return Mutant(
         f"window: {column} = {value}" if not callable(value) else f"window: {column} off by one",
         change,
@@ -130,7 +134,7 @@ def checkpoint(kind: str, **changes: object) -> Mutant:
     )
 
 
-WINDOW_COUNT = 6
+WINDOW_COUNT = 3
 COPIES = (
     ENRICHED.replace("A-002-268-357", "A-002-268-358"),
     ENRICHED.replace("A-002-268-357", "A-001-1-2"),
@@ -330,9 +334,12 @@ MUTANTS = [
     ),
     Mutant("revision skipped", latest_revision_2, {"window.revision-gap": 1}, {WINDOWS: 1}),
     Mutant(
-        "earlier revision gone", lambda lake: sealed(lake, {EARLIER: None}), {"window.revision-gap": 1}, {WINDOWS: 1}
+        "earlier revision gone",
+        lambda lake: sealed(lake, {EARLIER: write(without(read(lake[EARLIER]), 1))}),
+        {"window.revision-gap": 1},
+        {WINDOWS: 1},
     ),
-    Mutant("window missing", windows_kept(lambda table: without(table, 0)), {"window.missing": 1}, {WINDOWS: 1}),
+    Mutant("window missing", windows_kept(lambda table: without(table, 1)), {"window.missing": 1}, {WINDOWS: 1}),
     Mutant(
         "window of the other farm missing",
         lambda lake: sealed(lake, {OTHER_FARM: write(without(read(lake[OTHER_FARM]), 0))}),
@@ -347,7 +354,7 @@ MUTANTS = [
     ),
     Mutant(
         "windows twice",
-        copied(AGGREGATED, AGGREGATED.replace("718-800", "628-717")),
+        copied(AGGREGATED, AGGREGATED.replace("448-537", "628-717")),
         {"window.duplicated": WINDOW_COUNT},
         {WINDOWS: WINDOW_COUNT},
     ),
@@ -357,6 +364,47 @@ MUTANTS = [
         {"window.misplaced": WINDOW_COUNT, "manifest.dangling": 1},
         {WINDOWS: WINDOW_COUNT, MANIFESTS: 1},
     ),
+    Mutant(
+        "earlier revision of other rows",
+        one_cell(EARLIER, "wind_speed", 1, 7.25),
+        {"window.wrong": 1},
+        {WINDOWS: 1},
+        ("revision 0: wind_speed",),
+    ),
+    Mutant(
+        "earlier revision of rows to come",
+        one_cell(EARLIER, "rows", 1, lambda value: value + 1),
+        {"window.wrong": 1},
+        {WINDOWS: 1},
+        ("revision 0: rows",),
+    ),
+    Mutant("window a batch too late", window_moved(AGGREGATED, 2, LATER), {"window.late": 1}, {WINDOWS: 1}),
+    Mutant(
+        "window a batch too early",
+        window_moved(AGGREGATED, 1, AGGREGATED.replace("448-537", "358-447")),
+        {"window.early": 1},
+        {WINDOWS: 1},
+        ("revision 0 was made by the batch of ids 358-447, must be by the batch of ids 448-537",),
+    ),
+    Mutant(
+        "window made too early, and when it is due",
+        window_to(LATER, 0, AGGREGATED),
+        {"window.duplicated": 1},
+        {WINDOWS: 1},
+    ),
+    Mutant(
+        "needless revision",
+        window_to(AGGREGATED, 2, LATER, revision=1),
+        {"window.needless-revision": 1},
+        {WINDOWS: 1},
+    ),
+    Mutant(
+        "invented revision",
+        window_to(AGGREGATED, 2, LATER, revision=1, rows=lambda value: value + 1),
+        {"window.invented-revision": 1},
+        {WINDOWS: 1},
+    ),
+    Mutant("revision never made", first_revision_knows_all, {"window.missing-revision": 1}, {WINDOWS: 1}),
     Mutant("window without rows", window_of_no_rows, {"window.unexpected": 1}, {WINDOWS: 1}),
     # manifests
     Mutant(
@@ -449,8 +497,45 @@ MUTANTS = [
     checkpoint("disagrees", batches=1),
     checkpoint("disagrees", node_id="n-9"),
     checkpoint("disagrees", schema_version=2),
+    checkpoint("disagrees", schema_version=True),
+    checkpoint("disagrees", batches=9.0),
+    checkpoint("disagrees", anchor_us=None),
+    checkpoint("disagrees", anchor_us=lakebuilder.START_US),
+    checkpoint("disagrees", max_event_us=lakebuilder.START_US),
+    checkpoint("disagrees", max_event_us=None),
+    checkpoint("disagrees", closed_until_us=lakebuilder.START_US),
+    checkpoint("disagrees", runs={}),
+    checkpoint("disagrees", runs={"humidity": [1.0, 1, lakebuilder.START_US]}),
+    checkpoint("disagrees", open_windows={str(lakebuilder.START_US): [1.0] * 30}),
+    checkpoint("disagrees", open_windows=[]),
+    checkpoint("disagrees", more=1),
     checkpoint("unreadable", last_id=None),
     Mutant("checkpoint deleted", lambda lake: {CHECKPOINT: None}, {"checkpoint.missing": 1}, {CHECKPOINTS: 1}),
+    Mutant(
+        "checkpoint under another farm too",
+        copied(CHECKPOINT, CHECKPOINT.replace("/A/", "/B/")),
+        {"checkpoint.unexpected": 1},
+        {CHECKPOINTS: 1},
+        ("the node's farm is A, not B",),
+    ),
+    Mutant(
+        "checkpoint of a turbine that is not there",
+        copied(CHECKPOINT, CHECKPOINT.replace("A-002", "A-009")),
+        {"object.foreign": 1},
+        {},
+    ),
+    Mutant(
+        "checkpoint with a byte order mark",
+        lambda lake: {CHECKPOINT: b"\xef\xbb\xbf" + lake[CHECKPOINT]},
+        {"checkpoint.unreadable": 1},
+        {CHECKPOINTS: 1},
+    ),
+    Mutant(
+        "checkpoint with a key twice",
+        lambda lake: {CHECKPOINT: lake[CHECKPOINT][:-1] + b', "batches": 9}'},
+        {"checkpoint.unreadable": 1},
+        {CHECKPOINTS: 1},
+    ),
     Mutant(
         "checkpoint of another node",
         lambda lake: {CHECKPOINT: lake[CHECKPOINT.replace("A-002", "A-001")]},

@@ -56,7 +56,8 @@ def compare_windows(
     away = np.flatnonzero(found.batch < 0)
     twice = window[copies[again]]
     unclear = np.unique(np.concatenate([missing, at[away]]))
-    moved, surplus = judge_batches(found, unclear, np.unique(at[gap]), report)
+    stale = at[judged[differs & last[judged]]]
+    moved, surplus = judge_batches(found, unclear, np.union1d(at[gap], stale), report)
     altered = np.unique(at[judged[differs]])
     bad = np.unique(np.concatenate([missing, twice, altered, at[gap], at[away], moved]))
     bad = np.union1d(bad, report.disordered(found, bad))
@@ -158,7 +159,8 @@ class WindowReport:
     def same(self, rows: Ints, places: Ints) -> Bools:
         """Rows of the lake that say what the revisions at these places say."""
         wrong = differences(self.expected, self.windows, places, self.lake.table.take(pa.array(rows)))
-        return ~np.array(list(wrong.values())).any(axis=0)
+        differs: Bools = np.logical_or.reduce(list(wrong.values()))
+        return ~differs
 
     def disordered(self, found: Found, bad: Ints) -> Ints:
         """Windows whose revisions are numbered in another order than their batches', and nothing else is wrong."""

@@ -45,10 +45,10 @@ class Report(Protocol):
     def same(self, rows: Ints, places: Ints) -> Bools: ...
 
 
-def judge_batches(found: Found, unclear: Ints, gaps: Ints, report: Report) -> tuple[Ints, Ints]:
+def judge_batches(found: Found, unclear: Ints, incomplete: Ints, report: Report) -> tuple[Ints, Ints]:
     """Windows with a revision of another batch than must be, and the places in `found` of revisions too many.
 
-    Nothing is said of `unclear` windows, and of those in `gaps` not that a revision is missing.
+    Nothing is said of `unclear` windows, and of `incomplete` ones not that a revision is missing.
     """
     windows = report.windows
     clear = ~np.isin(found.window, unclear)
@@ -65,7 +65,7 @@ def judge_batches(found: Found, unclear: Ints, gaps: Ints, report: Report) -> tu
     surplus = np.array(odd_left, dtype=np.int64)
     _report_surplus(found, surplus, report)
     left = [p for p in due_left if not report.may_be_unreadable(p)]
-    left = [p for p, known in zip(left, np.isin(windows.window[left], gaps).tolist(), strict=True) if not known]
+    left = [p for p, known in zip(left, np.isin(windows.window[left], incomplete).tolist(), strict=True) if not known]
     for place in left:
         report.never_made(place)
     bad = np.concatenate([found.window[odd], windows.window[np.array(left, dtype=np.int64)]])

@@ -157,7 +157,7 @@ def _judge(
             blamed |= verdict.blamed
         else:
             windows = expect_windows(expected)
-            out.windows = len(windows.owner)
+            out.windows = len(windows.first)
             wrong, revised, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
             out.windows_wrong, out.windows_revised = wrong, revised
             if share.events is not None and quarantine is not None:
