@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import simpy
 
 from pipeline.commit import Commit, Position
@@ -50,7 +49,8 @@ RESTARTS: Final = 3
 DRAINS_UNDER_FIRE: Final = 2
 DRAINS_HEALED: Final = 2
 """Once every fault has ended, one drain brings everything home; the second must find nothing left to do."""
-_EVERYTHING_US: Final = np.iinfo(np.int64).max
+_EVERYTHING_US: Final = 2**63
+"""Behind any time that a node can store."""
 
 
 class Unclean(Exception):

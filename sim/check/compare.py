@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
-from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, plain_json
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls, plain_json
 from sim.check.expect import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.keys import BatchKey, bucket_of
@@ -105,6 +105,8 @@ def _differences(stage: str, expected: Expectation, lake: StageRows, found: Ints
             out[name] = codes(text, expected.vocabularies[name]) != expected.cells[name][at]
         elif name in expected.cells:
             out[name] = integers(column) != expected.cells[name][at]
+            if name in expected.null:
+                out[name] |= nulls(column) != expected.null[name][at]
     if stage == "enriched":
         values = [enrichment(node) for node in expected.nodes]
         owner = expected.owner[at]
@@ -201,7 +203,8 @@ class _Report:
             code = expected.cells[name][row]
             return f"it must be {expected.vocabularies[name][int(code)].as_py() if code >= 0 else None}"
         if name in expected.cells:
-            return f"the node has {expected.cells[name][row]}"
+            null = name in expected.null and expected.null[name][row]
+            return f"the node has {None if null else expected.cells[name][row]}"
         return f"the node's configuration gives {enrichment(expected.nodes[expected.owner[row]])[name]}"
 
     def unexpected(self, rows: Ints, place: Ints) -> None:

@@ -40,7 +40,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.records import ANOMALIES, CHANNEL_NAMES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
-from sim.check.canon import NULL, Ints, integers, one
+from sim.check.canon import Ints, integers, nulls, one
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
 from sim.check.truth import TruthError
@@ -341,10 +341,11 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Si
     number = integers(table.column("id"))
     rules = one(table.column("rule"))
     signal = np.asarray(pc.index_in(rules.cast(pa.string()), pa.array(SIGNALS)).fill_null(-1), dtype=np.int64)
-    doubted = (time == NULL) | np.isin(signal, [SIGNALS.index(rule) for rule in RULES if rule.startswith("time.")])
-    possible = (recorded >= TIME_MIN_US) & (recorded < TIME_MAX_US)
+    missing, unrecorded = nulls(table.column("timestamp")), nulls(table.column("recorded_at"))
+    doubted = missing | np.isin(signal, [SIGNALS.index(rule) for rule in RULES if rule.startswith("time.")])
+    possible = ~unrecorded & (recorded >= TIME_MIN_US) & (recorded < TIME_MAX_US)
     time = np.where(doubted & possible, recorded, time)
-    rows = np.flatnonzero((owner >= 0) & (time != NULL) & (signal >= 0))
+    rows = np.flatnonzero((owner >= 0) & (~missing | possible) & (signal >= 0))
     length = np.array([node.window_s * _SECOND_US for node in nodes], dtype=np.int64)
     window = time[rows] // length[owner[rows]]
     order = np.lexsort((time[rows], window, signal[rows], owner[rows]))

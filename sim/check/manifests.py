@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pipeline.records import RULES, SCHEMA_VERSION, TABLE
-from sim.check.canon import NULL
 from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import BatchKey, bucket_of, read_batch_key
@@ -206,8 +205,7 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
     b = expected.batches
     rows = slice(int(b.start[batch]), int(b.end[batch]))
     node = expected.nodes[b.owner[batch]]
-    times = expected.cells["timestamp"][rows]
-    times = times[times != NULL]
+    times = expected.cells["timestamp"][rows][~expected.null["timestamp"][rows]]
     first, last = int(b.first[batch]), int(b.last[batch])
     broken = Counter(expected.rule[rows][expected.rule[rows] >= 0].tolist())
     return {

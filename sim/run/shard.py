@@ -25,7 +25,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import simpy
 
@@ -57,7 +56,8 @@ GIVE_UP_AFTER = 25
 STRUCK_FILES = ".struck"  # node files under a fault of files, for the length of a flush
 BLOCK_ROWS = 1_000_000
 """Rows of a farm that are made at once; bounds memory when flushes are far apart."""
-_EVERYTHING_US = np.iinfo(np.int64).max
+_EVERYTHING_US = 2**63
+"""Behind any time that a node can store."""
 
 
 class Stopped(Exception):
