@@ -156,10 +156,13 @@ def _touch(way: str, wait_s: float) -> None:
 
 
 def _has_log(path: Path) -> bool:
-    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at."""
-    for log in (f"{path}-wal", f"{path}-journal"):
+    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at.
+
+    Beside the file itself, which `path` may be a symbolic link to.
+    """
+    for ending in ("-wal", "-journal"):
         try:
-            if os.stat(log).st_size:
+            if os.stat(f"{os.path.realpath(path)}{ending}").st_size:
                 return True
         except FileNotFoundError:
             pass

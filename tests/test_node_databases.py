@@ -384,6 +384,18 @@ def test_a_path_of_any_bytes(tmp_path: Path, name: str) -> None:
         assert read_rows(file_of(way)).num_rows == 1
 
 
+def test_a_link_to_a_file_with_a_log(tmp_path: Path) -> None:
+    path = write(tmp_path / "real.db", [good(1)])
+    link = tmp_path / "links" / "A-001.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute(f"SELECT * FROM {TABLE}").fetchall()  # from now on the log is its
+        write(path, [good(2)])
+        assert source.read(link, 0, 10).num_rows == read_rows(file_of(link)).num_rows == 2
+
+
 def test_what_is_said_and_stored_of_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
     assert database.shown("caf\udce9.db") == databases.shown("caf\udce9.db") == "caf\\xe9.db"
     with pytest.raises(source.SourceError, match=r"caf\\xe9\.db: no such file"):

@@ -302,6 +302,6 @@ def _memory_peak_bytes() -> int:
     """The largest resident memory that this process had. On Linux getrusage would begin with the parent's."""
     status = Path("/proc/self/status")
     if status.exists():
-        words = status.read_text().split()
+        words = status.read_text(encoding="utf-8").split()
         return int(words[words.index("VmHWM:") + 1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes
