@@ -41,6 +41,7 @@ import pyarrow.parquet as pq
 
 from pipeline.records import ANOMALIES, CHANNEL_NAMES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
 from sim.check.canon import Ints, integers, nulls, one
+from sim.check.databases import shown
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
 from sim.check.truth import TruthError
@@ -199,9 +200,10 @@ def read_events(folder: Path) -> pa.Table | None:
     timed = False
     for path in sorted(folder.glob("*.parquet")):
         try:
-            table = pq.read_table(path, partitioning=None)
+            with path.open("rb") as file:  # pyarrow may take a path for a URI
+                table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:
-            raise TruthError(f"{path}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
+            raise TruthError(f"{shown(path)}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
         if {"turbine_id", "state", "from", "to"} <= set(table.column_names):
             table = table.filter(pc.equal(table.column("state"), "fault"))
             table = table.append_column("kind", pa.array([MACHINE_FAULT] * len(table), pa.string()))

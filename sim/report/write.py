@@ -67,7 +67,8 @@ _TIMES: Final = {"intended_start": _TIME, "start": _TIME, "end": _TIME}
 def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
     """A raw record with the wanted columns in it, none of them empty anywhere. Raises ResultError."""
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # pyarrow may take a path for a URI
+            table = pq.read_table(file)
         for name, kinds in wanted.items():
             if name not in table.column_names:
                 raise ValueError(f"no column '{name}'")

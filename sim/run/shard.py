@@ -268,10 +268,11 @@ class _Shard:
         folder.mkdir(exist_ok=True)
         faults = self._model.truth()
         self.result.faults = faults.num_rows
-        pq.write_table(faults, folder / f"faults-{self._plan.farm.farm_id}.parquet")
         model, farm = self._model, self._plan.farm.farm_id
-        for name, table in (("states", model.states()), ("operations", model.orders()), ("wear", model.wear())):
-            pq.write_table(table, folder / f"{name}-{farm}.parquet")
+        tables = {"faults": faults, "states": model.states(), "operations": model.orders(), "wear": model.wear()}
+        for name, table in tables.items():
+            with (folder / f"{name}-{farm}.parquet").open("wb") as file:  # pyarrow may take a path for a URI
+                pq.write_table(table, file)
 
 
 def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired) -> ShardResult:
