@@ -384,6 +384,17 @@ def test_a_path_of_any_bytes(tmp_path: Path, name: str) -> None:
         assert read_rows(file_of(way)).num_rows == 1
 
 
+def test_a_file_name_as_long_as_sqlite_takes(tmp_path: Path) -> None:
+    """A retired file's name would be longer than a file system takes, so there is none."""
+    path = write(tmp_path / f"{'n' * 244}.db", [good(1)])
+    assert generations.read(path, 0, 10).num_rows == 1
+    longer = tmp_path.joinpath(*["d" * 100] * 5) / "n.db"
+    longer.parent.mkdir(parents=True)
+    path.rename(longer)
+    with pytest.raises(source.SourceError, match="no path of more than 504 bytes; move the file"):
+        source.read(longer, 0, 10)
+
+
 def test_a_link_to_a_file_with_a_log(tmp_path: Path) -> None:
     path = write(tmp_path / "real.db", [good(1)])
     link = tmp_path / "links" / "A-001.db"
