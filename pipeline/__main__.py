@@ -14,6 +14,7 @@ holds other content under this node's keys.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -133,9 +134,13 @@ def _time_us(text: str) -> int:
 
 
 def _say(code: int, error: object) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    """Print what went wrong; no character of a name reaches the terminal as a command."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+    print(f"error: {text}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a turbine's name in a locale that lacks its letters
     sys.exit(main())

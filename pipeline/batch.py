@@ -26,7 +26,6 @@ from pipeline.records import GENERATION_IDS
 MAX_BATCH_ROWS = 100_000
 READ_ROWS = MAX_BATCH_ROWS + 1
 """What `cut` wants to see of a node: a full batch and the row behind it."""
-_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -83,13 +82,17 @@ class Batch:
         return ids[0].as_py(), ids[-1].as_py()
 
 
-def _recorded(raw: pa.Table, begins: Bools) -> Ints:
-    """When each row was recorded, us; a row that does not say so goes with the row before, or in front of all of its
-    file (`begins` marks each file's first row)."""
+def _recorded(raw: pa.Table, begins: Bools) -> tuple[Ints, Bools]:
+    """When each row was recorded, us, and which rows have a time at all: any integer is one.
+
+    A row that does not say so goes with the row before; there is no time in front of the first of its file (`begins`
+    marks each file's first row).
+    """
     recorded, null = ints(raw, "recorded_at"), nulls(raw, "recorded_at")
     place = np.arange(len(recorded))
     said = np.maximum.accumulate(np.where(null, -1, place))
-    return np.where(said >= np.maximum.accumulate(np.where(begins, place, 0)), recorded[said], _NEVER)
+    timed = said >= np.maximum.accumulate(np.where(begins, place, 0))
+    return np.where(timed, recorded[said], 0), timed
 
 
 def _begins(raw: pa.Table) -> Bools:
@@ -107,14 +110,15 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     before it are all there is (a clock that was ahead for a while hides nothing), and that row closes its batch.
     """
     begins = _begins(raw)
-    recorded = _recorded(raw, begins)
+    recorded, timed = _recorded(raw, begins)
     if until_us is not None:
-        raw = raw.slice(0, int(np.max(np.flatnonzero(recorded < until_us) + 1, initial=0)))
-        recorded, begins = recorded[: raw.num_rows], begins[: raw.num_rows]
+        raw = raw.slice(0, int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0)))
+        recorded, timed, begins = recorded[: raw.num_rows], timed[: raw.num_rows], begins[: raw.num_rows]
     if len(recorded) == 0:
         return []
-    slot = np.where(recorded == _NEVER, _NEVER, recorded // (flush_every_s * 1_000_000))
-    starts = np.concatenate(([0], np.flatnonzero((slot[1:] != slot[:-1]) | begins[1:]) + 1))
+    slot = recorded // (flush_every_s * 1_000_000)
+    parted = (slot[1:] != slot[:-1]) | (timed[1:] != timed[:-1]) | begins[1:]
+    starts = np.concatenate(([0], np.flatnonzero(parted) + 1))
     if len(starts) == 1 and len(slot) == READ_ROWS:
         starts = np.array([0, MAX_BATCH_ROWS])
     ends = np.concatenate((starts[1:], [len(slot)]))

@@ -27,6 +27,7 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Primary codes of a file in WAL mode whose -shm cannot be made; of READONLY all but READONLY_ROLLBACK."""
+_LONGEST_PATH = 504  # 512, less the ending of a journal
 _FIX = (
     "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
 )
@@ -101,6 +102,8 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
     if code & 0xFF in _NO_SHM:
         if not os.access(path, os.R_OK):
             return SourceError(f"{name}: this user may not read the file; permit it")
+        if len(os.fsencode(os.path.abspath(path))) > _LONGEST_PATH:
+            return SourceError(f"{name}: SQLite opens no path of more than {_LONGEST_PATH} bytes; move the file")
         return SourceBusy(
             f"{name}: is in WAL mode, and SQLite cannot make or read {shown(path.name)}-shm beside it; permit this "
             f"user to write in the folder {shown(path.absolute().parent)}, and try again"
@@ -156,10 +159,13 @@ def _touch(way: str, wait_s: float) -> None:
 
 
 def _has_log(path: Path) -> bool:
-    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at."""
-    for log in (f"{path}-wal", f"{path}-journal"):
+    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at.
+
+    Beside the file itself, which `path` may be a symbolic link to.
+    """
+    for ending in ("-wal", "-journal"):
         try:
-            if os.stat(log).st_size:
+            if os.stat(f"{os.path.realpath(path)}{ending}").st_size:
                 return True
         except FileNotFoundError:
             pass

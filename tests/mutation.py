@@ -61,6 +61,7 @@ TESTS = {
     "pipeline/node.py": _NODE,
     "pipeline/partition.py": ("tests/test_partition.py", "tests/test_pipeline_lake.py", *_COMMIT),
     **{f"sim/check/{name}.py": (f"tests/test_check_{name}.py", *_ORACLE) for name in _ALONE},
+    "sim/check/databases.py": ("tests/test_node_databases.py", *_ORACLE),
     "sim/check/detection.py": ("tests/test_check_detection.py", "tests/test_detection.py", *_ORACLE),
     "sim/check/expect.py": (*(f"tests/test_check_{name}.py" for name in ("expect", "rules", "compare")), *_ORACLE),
     "sim/check/document.py": ("tests/test_check_checkpoints.py", *_ORACLE),

@@ -175,6 +175,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
             "node.offline",
             "node.busy",
             "node.wal",
+            "node.journal",
             "node.disk-full",
             "node.second-writer",
             "farm.uplink",

@@ -20,9 +20,9 @@ from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import RETIRED_NAME, TABLE
 from sim.chaos.campaign import spelled
 from sim.chaos.choice import chosen
-from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, WAL, Fault
+from sim.chaos.faults import BUSY, DISK_FULL, JOURNAL, OF_FILES, WAL, Fault
 from sim.chaos.memory import MemoryStore
-from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in
+from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in, interrupted
 from sim.chaos.schedule import parse
 from sim.chaos.world import World, run_clean, run_once
 from sim.run.chaos import ShardFaults
@@ -115,6 +115,28 @@ def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", retired]
 
 
+def test_a_journal_that_its_writer_left_is_waited_for(in_use: Path, tmp_path: Path) -> None:
+    """The next writer rolls back; until then the file holds what was never committed."""
+    copy = copy_with_log(in_use, tmp_path / "left")
+    interrupted(copy)
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-journal"]
+    with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as blind:
+        assert blind.execute(f"SELECT count(*) FROM {TABLE} WHERE status IS NULL").fetchone()[0] > 0
+    node, store = EdgeNode(config(), copy), MemoryStore()
+    assert held_up(flush(node, store))
+    fold_in(copy)
+    assert isinstance(flush(node, store), Delivered)
+    assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
+
+
+def test_a_name_of_any_bytes_can_be_held(tmp_path: Path) -> None:
+    database = write(tmp_path / "caf\udce9\n.db", [good(1)])
+    with Holder() as holder:
+        holder.hold(database)
+        with pytest.raises(source.SourceBusy):
+            source.read(database, 0, 1, lock_wait_s=0.0)
+
+
 @pytest.mark.parametrize("kind", OF_FILES)
 def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     """Each counts when it struck, is over with its window, and leaves nothing behind."""
@@ -169,7 +191,7 @@ def test_in_process(world: World, kind: str) -> None:
     assert run_once(world, clean, parse(f"seed=1 {kind}[0+700]%0.5")).recovery_s == outcome.recovery_s  # one of two
 
 
-@pytest.mark.parametrize("kind", [BUSY, DISK_FULL])
+@pytest.mark.parametrize("kind", [BUSY, DISK_FULL, JOURNAL])
 def test_a_node_that_stops_for_it_is_found(world: World, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     clean = run_clean(world)
 
@@ -188,3 +210,5 @@ def test_a_reader_that_passes_the_log_over_is_found(world: World, monkeypatch: p
     broken = [run_once(world, clean, line).broken for line in spelled(world) if WAL in str(line)]
     assert len(broken) == len(world.flush_s) > 1
     assert all({name for name, _ in found} == {"late"} for found in broken)
+    uncommitted = run_once(world, clean, parse(f"seed=1 {JOURNAL}[0+700]"))
+    assert any(name.startswith("lake.") for name, _ in uncommitted.broken)

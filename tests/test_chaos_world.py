@@ -230,7 +230,7 @@ def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
     read = source.read
 
-    def by_time(path: Path, after_id: int, limit: int, anchor_us: int | None) -> Any:
+    def by_time(path: Path, after_id: int, limit: int, anchor_us: int | None, lock_wait_s: float) -> Any:
         table = read(path, 0, limit)
         before = ints(table, "timestamp")[ints(table, "id") <= after_id]
         newest = before.max() if len(before) else -1

@@ -19,6 +19,7 @@ from sim.check.canon import (
     codes,
     float_bits,
     integers,
+    nulls,
     plain_json,
 )
 
@@ -28,6 +29,9 @@ def test_integers_and_times_keep_their_value_and_null_is_none_of_them(column) ->
     for kind in (pa.int64(), pa.int32(), pa.timestamp("us", tz="UTC")):
         assert integers(column([3, None, -1], kind)).tolist() == [3, NULL, -1]
         assert integers(column([3, -1], kind)).tolist() == [3, -1]
+        assert nulls(column([3, None, -1], kind)).tolist() == [False, True, False]
+    assert nulls(column([NULL, 0, None], pa.int64())).tolist() == [False, False, True]
+    assert nulls(column([NULL, 0], pa.int64())).tolist() == [False, False]
 
 
 def test_floats_are_their_bits_and_every_nan_is_one() -> None:

@@ -227,6 +227,7 @@ CASES = [
     # altered
     altered(f"timestamp is 2024-01-15 00:00:21+00:00, the node has {AT_20}", timestamp=AT_20 + SECOND),
     altered(f"recorded_at is None, the node has {AT_20}", recorded_at=None),
+    altered(f"timestamp is {-(2**63)} us, the node has {AT_20}", timestamp=-(2**63)),
     altered("turbine_id is A-003, it must be A-001", turbine_id="A-003"),
     altered("turbine_id is None, it must be A-001", turbine_id=None),
     altered("farm_id is B, it must be A", farm_id="B"),
@@ -369,3 +370,15 @@ def test_of_nodes_without_rows_nothing_is_expected() -> None:
     assert tally.cells[("ingestion", HOUR)]["unexpected"] == 1
     assert len(verdict.present) == 0
     assert compared("ingestion", {}, plan)[1].kept == []
+
+
+@pytest.mark.parametrize(("node_has", "lake_has"), [(None, -(2**63)), (-(2**63), None), (None, 0), (0, None)])
+@pytest.mark.parametrize("name", ["timestamp", "recorded_at"])
+def test_null_is_no_time_at_all(name: str, node_has: int | None, lake_has: int | None) -> None:
+    """The smallest integer is what numpy calls NaT, and a time like any other in a node's file."""
+    plan = expected([good(1, **{name: node_has})])
+    key = f"ingestion/{NEW}/A-001-1-1.parquet"
+    for cell_, counted in ((node_has, 0), (lake_has, 1)):
+        stored = good(1, farm_id="A", **{name: node_has}) | {name: cell_}
+        _, _, tally = compared("ingestion", {key: [stored]}, plan)
+        assert tally.total("altered", ("ingestion",)) == counted

@@ -51,6 +51,12 @@ def test_a_batch_is_cut_where_the_recording_time_crosses_a_flush(
     assert batches(expected(recorded(*seconds))) == ranges
 
 
+@pytest.mark.parametrize("first", [-(2**63), 2**63 - 1, 0])
+def test_any_integer_is_a_recording_time_and_null_is_none(first: int) -> None:
+    rows = [good(i, recorded_at=time) for i, time in enumerate((None, first, None, START), 1)]
+    assert batches(expected(rows)) == [(0, 1, 1), (0, 2, 3), (0, 4, 4)]
+
+
 def test_each_node_has_its_own_flush_and_its_own_batches() -> None:
     nodes = [node("A-001"), node("A-002", flush_every_s=300), node("A-003"), node("A-004")]
     series = [recorded(0, 60, 299, turbine=n.turbine) for n in nodes[:2]] + [[], recorded(None, 299, turbine="A-004")]

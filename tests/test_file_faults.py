@@ -250,8 +250,8 @@ def retired_files_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 def retired_files_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
     read = generations.read
 
-    def last(database: Path, after_id: int, limit: int, anchor_us: int | None = None) -> pa.Table:
-        table = read(database, after_id, limit, anchor_us)
+    def last(database: Path, *how: Any) -> pa.Table:
+        table = read(database, *how)
         order = np.lexsort((batch.ints(table, "id"), -(batch.ints(table, "id") // GENERATION_IDS)))
         return table.take(pa.array(order))
 
@@ -266,8 +266,8 @@ def a_read_ends_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """So nothing ever closes its last batch."""
     read = generations.read
 
-    def one_file(database: Path, after_id: int, limit: int, anchor_us: int | None = None) -> pa.Table:
-        table = read(database, after_id, limit, anchor_us)
+    def one_file(database: Path, *how: Any) -> pa.Table:
+        table = read(database, *how)
         ids = batch.ints(table, "id")
         return table.filter(pa.array(ids // GENERATION_IDS == ids[0] // GENERATION_IDS)) if len(ids) else table
 

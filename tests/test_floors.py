@@ -17,7 +17,7 @@ MOST_LINES = 400
 
 PIPELINE = (
     {"records"},
-    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake"},
+    {"config", "ports", "partition", "encode", "rescue", "database", "source", "generations", "checkpoint", "lake"},
     {"batch", "manifest", "retry", "store"},
     {"stages"},
     {"history", "commit"},
@@ -101,6 +101,33 @@ def imports(path: Path) -> Iterator[str]:
         else:
             continue
         yield from (name for name in names if name.split(".")[0] in ("sim", "pipeline"))
+
+
+TEXT_CALLS = {"read_text", "write_text", "open", "fdopen"}
+
+
+def open_text(path: Path) -> Iterator[int]:
+    """Lines of a file where text is read or written in whatever encoding the locale has."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        function, texts = node.func, any(ast.unparse(keyword) == "text=True" for keyword in node.keywords)
+        if isinstance(function, ast.Attribute) and ast.unparse(function) not in ("os.open", "dumper.open"):
+            texts |= function.attr in TEXT_CALLS
+        elif isinstance(function, ast.Name):
+            texts |= function.id == "open"
+        modes = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if texts and not any(isinstance(mode, ast.Constant) and mode.value in ("rb", "wb", "ab") for mode in modes):
+            yield node.lineno
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sources("pipeline"), *sources("sim"), *sources("localstack")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_text_has_an_encoding(path: Path) -> None:
+    assert list(open_text(path)) == [], f"{path}: give encoding=, or the locale decides"
 
 
 def module(path: Path) -> str:

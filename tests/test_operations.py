@@ -22,6 +22,15 @@ ONE = Operation(1, 2, 3, "put", "expanso-databricks-ingestion", 'i/year=2024/"A,
 KILLS = "faults: [{kind: worker.kill, count: 3}]\n"
 
 
+@pytest.mark.parametrize("name", ["a:b", "caf\udce9", "s3:x"])
+def test_a_folder_whose_name_is_no_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """pyarrow takes a relative path with a colon for a URI, and cannot write a name that is not UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    assert merge(Path(name)).num_rows == 0
+    assert (tmp_path / name / "operations.parquet").stat().st_size > 0
+
+
 def test_what_is_appended_is_what_is_merged(tmp_path: Path) -> None:
     rows = [ONE._replace(start=n, bytes=2**40 + n, outcome="missing") for n in (1_705_276_800_000_000_001, 5)]
     for worker, of_worker in (("A", rows), ("B", [ONE]), ("C", [])):

@@ -135,10 +135,10 @@ def test_a_drain_ends_though_more_than_one_read_lies_behind_its_time(tmp_path: P
 
     read_file = source.read
 
-    def read(path: Path, after_id: int, limit: int, anchor_us: int | None) -> pa.Table:
+    def read(path: Path, after_id: int, limit: int, anchor_us: int | None, lock_wait_s: float) -> pa.Table:
         reads.append(after_id)
         assert len(reads) < 10, reads
-        return read_file(path, after_id, limit, anchor_us)
+        return read_file(path, after_id, limit, anchor_us, lock_wait_s)
 
     store = MemoryStore()
     with pytest.MonkeyPatch.context() as patch:

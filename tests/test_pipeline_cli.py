@@ -35,6 +35,29 @@ def error(capsys: pytest.CaptureFixture[str]) -> str:
     return said.err
 
 
+def test_what_is_wrong_with_a_name_is_one_line_that_no_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--db", str(tmp_path / "a\x1b[2J\n\udce9.db")]) == 2
+    assert "a\\x1b[2J\\n\\xe9.db: no such file" in error(capsys)
+
+
+@pytest.mark.parametrize("name", ["..", "A\\1", "A/1", "_A", "x" * 201])
+def test_a_turbine_that_cannot_name_an_object_is_refused(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = write(tmp_path / "n.db", [good(1, turbine_id=name)])
+    assert main(["--db", str(database)]) == 2
+    assert "give it another name" in error(capsys)
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That of a retired file, or of a configuration beside it, would be longer than a file system takes."""
+    database = write(tmp_path / f"{'n' * 244}.db", [good(1)])
+    assert main(["--db", str(database), "--endpoint-url", "http://127.0.0.1:9"]) == 3
+    assert "127.0.0.1:9" in error(capsys)
+
+
 def stored(endpoint_url: str) -> dict[tuple[str, str], bytes]:
     s3 = lake.client(endpoint_url)
     out = {}

@@ -114,7 +114,16 @@ def test_a_row_written_without_times_gets_them(tmp_path: Path) -> None:
     ("cells", "told"),
     [
         ({"turbine_id": ""}, "turbine_id"),
-        ({"turbine_id": "A/1"}, "without a slash"),
+        ({"turbine_id": "A/1"}, "without a slash or backslash"),
+        ({"turbine_id": "A\\1"}, "without a slash or backslash"),
+        ({"turbine_id": ".."}, "must not begin with . or _"),
+        ({"turbine_id": "_A"}, "must not begin with . or _"),
+        ({"farm_id": "."}, "farm_id is '.', .*must not begin with . or _"),
+        ({"turbine_id": "A\n1"}, "must be printable"),
+        ({"turbine_id": "caf\udce9"}, "must be printable"),
+        ({"turbine_id": "é" * 101}, "must have 200 bytes at most"),
+        ({"turbine_id": "A.retired-0"}, "must not look like a retired file's"),
+        ({"node_id": "\ud800"}, "surrogates not allowed"),
         ({"farm_id": 3}, "farm_id"),
         ({"flush_every_s": 0}, "flush_every_s"),
         ({"window_s": "600"}, "window_s"),
@@ -132,6 +141,31 @@ def test_a_configuration_that_does_not_fit_is_told(tmp_path: Path, cells: object
     with pytest.raises(ConfigError, match=told) as error:
         NodeConfig.load(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["A 1. ", "A*[1]?{2}", "A%41#", "-", "A=1", "é" * 100, "a.retired-x"])
+def test_a_name_that_every_reader_finds_is_taken(name: str) -> None:
+    """DuckDB's and pyarrow's globs and the store's own paths return such keys as they are."""
+    assert NodeConfig.for_turbine(name).turbine_id == name
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_configuration_is_utf_8_whatever_the_locale(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "A-001.json"
+    path.write_text(config(labels={"region": "Côte"}).to_json().replace("\\u00f4", "ô"), encoding=encoding)
+    load = "import sys; from pathlib import Path; from pipeline.config import NodeConfig"
+    code = f"{load}; print(ascii(NodeConfig.load(Path(sys.argv[1])).labels['region']))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", code, str(path)]
+    assert subprocess.run(command, env=plain, capture_output=True, text=True, check=True).stdout == "'C\\xf4te'\n"
+
+
+@pytest.mark.parametrize(("body", "text"), [(b"\xff\xfe{", "not UTF-8 at byte 0"), (b"[" * 100_000, "recursion")])
+def test_a_configuration_that_is_no_text_or_endless(tmp_path: Path, body: bytes, text: str) -> None:
+    path = tmp_path / "A-001.json"
+    path.write_bytes(body)
+    with pytest.raises(ConfigError, match=text):
+        NodeConfig.load(path)
 
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:

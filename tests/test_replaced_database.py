@@ -144,7 +144,7 @@ def test_a_switch_while_a_file_is_read_is_noticed(tmp_path: Path, monkeypatch: p
             lambda to=database, n=fresh: (retire(to), write(to, [good(4 + i, id=i) for i in range(1, n + 1)]))  # type: ignore[misc]
         ]
 
-        def switched(path: Path, *how: int | None, todo: list[Callable[[], None]] = todo) -> pa.Table:
+        def switched(path: Path, *how: float | None, todo: list[Callable[[], None]] = todo) -> pa.Table:
             if moment == "before" and todo:
                 todo.pop()()
             table = read(path, *how)  # type: ignore[arg-type]

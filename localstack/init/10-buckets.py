@@ -10,7 +10,9 @@ import pathlib
 
 import boto3
 
-data = json.loads(pathlib.Path(os.environ.get("BUCKETS_JSON", "/etc/windfleet/buckets.json")).read_text())
+data = json.loads(
+    pathlib.Path(os.environ.get("BUCKETS_JSON", "/etc/windfleet/buckets.json")).read_text(encoding="utf-8")
+)
 s3 = boto3.client(
     "s3",
     region_name=data["region"],

@@ -22,13 +22,14 @@ CRASH: Final = "node.crash"
 OFFLINE: Final = "node.offline"
 BUSY: Final = "node.busy"
 WAL: Final = "node.wal"
+JOURNAL: Final = "node.journal"
 DISK_FULL: Final = "node.disk-full"
 SECOND_WRITER: Final = "node.second-writer"
 UPLINK: Final = "farm.uplink"
 KILL: Final = "worker.kill"
 FOREIGN: Final = "store.foreign-object"
 """The one fault that the lake must show: the node stops there (`sim.chaos.foreign`)."""
-OF_FILES: Final = (BUSY, DISK_FULL, WAL)
+OF_FILES: Final = (BUSY, JOURNAL, DISK_FULL, WAL)
 """What befalls a node's own file (`sim.chaos.nodefiles`); of several at once the first is what its reader meets."""
 SPELLS: Final = (OFFLINE, *OF_FILES)
 """Kinds in which a share of the nodes is for a while."""
@@ -64,6 +65,7 @@ KINDS: Final = {
         Kind(OFFLINE, ("process",), (), True, "the node is off, and comes back with a backlog"),
         Kind(BUSY, ("process",), (), True, "another process holds the node's file locked"),
         Kind(WAL, ("process",), (), True, "the file's writer was killed: the newest rows are only in its log"),
+        Kind(JOURNAL, ("process",), (), True, "the writer was killed in a transaction: a hot rollback journal is left"),
         Kind(DISK_FULL, ("process",), (), True, "the same on a full disk, where not even a reader's -shm can be made"),
         Kind(SECOND_WRITER, ("process",), (), False, "another process delivers for the same node"),
         Kind(UPLINK, ("process",), (), True, "nothing of the farm reaches the store"),

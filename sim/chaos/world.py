@@ -23,18 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import simpy
 
 from pipeline.commit import Commit, Position
 from pipeline.config import NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.retry import Retrying
-from sim.chaos.faults import BUSY, DISK_FULL, OF_FILES, OFFLINE, WAL
+from sim.chaos.faults import BUSY, DISK_FULL, JOURNAL, OF_FILES, OFFLINE, WAL
 from sim.chaos.faulty import Crash, FaultyStore
 from sim.chaos.inline import Inline
 from sim.chaos.invariants import Broken, Fates, WatchedStore, fates, judge
-from sim.chaos.nodefiles import copy_with_log, disk_full, fold_in, lasting_copy, own_folder
+from sim.chaos.nodefiles import copy_with_log, disk_full, fold_in, interrupted, lasting_copy, own_folder
 from sim.chaos.outcome import Clean, Outcome, Start
 from sim.chaos.schedule import Line, Schedule
 from sim.fleet.farm import Farm
@@ -50,7 +49,8 @@ RESTARTS: Final = 3
 DRAINS_UNDER_FIRE: Final = 2
 DRAINS_HEALED: Final = 2
 """Once every fault has ended, one drain brings everything home; the second must find nothing left to do."""
-_EVERYTHING_US: Final = np.iinfo(np.int64).max
+_EVERYTHING_US: Final = 2**63
+"""Behind any time that a node can store."""
 
 
 class Unclean(Exception):
@@ -88,7 +88,10 @@ class World:
             database = self.database(flush, config)
             return lasting_copy(database, own_folder(self.folder, "busy") / str(flush) / config.farm_id)
         left = self.folder / f"log-{min(flush, len(self.flush_s))}" / config.farm_id / f"{config.turbine_id}.db"
-        return copy_with_log(left, own_folder(self.folder, "log") / config.farm_id)
+        copy = copy_with_log(left, own_folder(self.folder, "log") / config.farm_id)
+        if kind == JOURNAL:
+            interrupted(copy)
+        return copy
 
 
 def build(

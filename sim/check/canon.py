@@ -1,7 +1,8 @@
 """Columns as whole numbers, so that two tables can be compared cell by cell with `==`, bit for bit.
 
 Floats become their bit patterns (every NaN one pattern, null another), times and integers themselves with null as the
-smallest int64, strings their place in a shared vocabulary (null -1, a string the vocabulary lacks -2).
+smallest int64 (a node's times may be that very number: where they are meant, `nulls` counts, too), strings their place
+in a shared vocabulary (null -1, a string the vocabulary lacks -2).
 Also `Places`, the lookup of (owner, number) pairs that rows and windows are matched by.
 """
 
@@ -37,6 +38,11 @@ def integers(column: pa.ChunkedArray | pa.Array) -> Ints:
     if not pa.types.is_int64(array.type):
         array = array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array.cast(pa.int64())
     return np.asarray(array.fill_null(NULL) if array.null_count else array)
+
+
+def nulls(column: pa.ChunkedArray | pa.Array) -> Bools:
+    """Which cells are null, shape (rows,)."""
+    return np.asarray(one(column).is_null()) if column.null_count else np.zeros(len(column), dtype=bool)
 
 
 def float_bits(column: pa.ChunkedArray | pa.Array) -> Ints:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
-from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, plain_json
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls, plain_json
 from sim.check.expect import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.keys import BatchKey, bucket_of
@@ -105,6 +106,8 @@ def _differences(stage: str, expected: Expectation, lake: StageRows, found: Ints
             out[name] = codes(text, expected.vocabularies[name]) != expected.cells[name][at]
         elif name in expected.cells:
             out[name] = integers(column) != expected.cells[name][at]
+            if name in expected.null:
+                out[name] |= nulls(column) != expected.null[name][at]
     if stage == "enriched":
         values = [enrichment(node) for node in expected.nodes]
         owner = expected.owner[at]
@@ -116,6 +119,14 @@ def _differences(stage: str, expected: Expectation, lake: StageRows, found: Ints
             right = pa.array([v[name] for v in values], pa.float64())
             out[name] = float_bits(table.column(name)) != float_bits(right)[owner]
     return out
+
+
+def _value(cell: pa.Scalar) -> Any:
+    """A cell as Python has it; a time beyond Python's years as the number that it is."""
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return f"{cell.value} us"
 
 
 class _Report:
@@ -188,7 +199,7 @@ class _Report:
         """What the first altered row of an object says, and the names of all columns altered there."""
         columns = [column for column, mask in wrong.items() if mask[part].any()]
         one = part[np.argmax(wrong[columns[0]][part])]
-        said = self.lake.table.column(columns[0])[int(rows[one])].as_py()
+        said = _value(self.lake.table.column(columns[0])[int(rows[one])])
         more = f"; also {', '.join(columns[1:4])}{' ...' if len(columns) > 4 else ''}" if len(columns) > 1 else ""
         return f"{columns[0]} is {said}, {self.right_value(columns[0], at[one])}{more}"
 
@@ -201,7 +212,8 @@ class _Report:
             code = expected.cells[name][row]
             return f"it must be {expected.vocabularies[name][int(code)].as_py() if code >= 0 else None}"
         if name in expected.cells:
-            return f"the node has {expected.cells[name][row]}"
+            null = name in expected.null and expected.null[name][row]
+            return f"the node has {None if null else expected.cells[name][row]}"
         return f"the node's configuration gives {enrichment(expected.nodes[expected.owner[row]])[name]}"
 
     def unexpected(self, rows: Ints, place: Ints) -> None:

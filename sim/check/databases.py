@@ -34,6 +34,7 @@ def shown(path: Path | str) -> str:
 @contextmanager
 def settled(path: Path) -> Iterator[str]:
     """A SQLite URI of the file as last committed. Raises NodeError, also when it was written to within the block."""
+    path = Path(os.path.realpath(path))  # journals lie beside the file, not beside a symbolic link to it
     before = _stamps(path)
     if all(size == 0 for _, size, _ in before[1:]):
         yield _uri(path, "mode=ro&immutable=1")

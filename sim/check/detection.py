@@ -40,7 +40,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.records import ANOMALIES, CHANNEL_NAMES, CHANNELS, RULES, TIME_MAX_US, TIME_MIN_US
-from sim.check.canon import NULL, Ints, integers, one
+from sim.check.canon import Ints, integers, nulls, one
+from sim.check.databases import shown
 from sim.check.nodes import Node
 from sim.check.objects import StageRows
 from sim.check.truth import TruthError
@@ -199,9 +200,10 @@ def read_events(folder: Path) -> pa.Table | None:
     timed = False
     for path in sorted(folder.glob("*.parquet")):
         try:
-            table = pq.read_table(path, partitioning=None)
+            with path.open("rb") as file:  # pyarrow may take a path for a URI
+                table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:
-            raise TruthError(f"{path}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
+            raise TruthError(f"{shown(path)}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
         if {"turbine_id", "state", "from", "to"} <= set(table.column_names):
             table = table.filter(pc.equal(table.column("state"), "fault"))
             table = table.append_column("kind", pa.array([MACHINE_FAULT] * len(table), pa.string()))
@@ -341,10 +343,11 @@ def _rejections(nodes: Sequence[Node], quarantine: StageRows, owner: Ints) -> Si
     number = integers(table.column("id"))
     rules = one(table.column("rule"))
     signal = np.asarray(pc.index_in(rules.cast(pa.string()), pa.array(SIGNALS)).fill_null(-1), dtype=np.int64)
-    doubted = (time == NULL) | np.isin(signal, [SIGNALS.index(rule) for rule in RULES if rule.startswith("time.")])
-    possible = (recorded >= TIME_MIN_US) & (recorded < TIME_MAX_US)
+    missing, unrecorded = nulls(table.column("timestamp")), nulls(table.column("recorded_at"))
+    doubted = missing | np.isin(signal, [SIGNALS.index(rule) for rule in RULES if rule.startswith("time.")])
+    possible = ~unrecorded & (recorded >= TIME_MIN_US) & (recorded < TIME_MAX_US)
     time = np.where(doubted & possible, recorded, time)
-    rows = np.flatnonzero((owner >= 0) & (time != NULL) & (signal >= 0))
+    rows = np.flatnonzero((owner >= 0) & (~missing | possible) & (signal >= 0))
     length = np.array([node.window_s * _SECOND_US for node in nodes], dtype=np.int64)
     window = time[rows] // length[owner[rows]]
     order = np.lexsort((time[rows], window, signal[rows], owner[rows]))

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, GENERATION_IDS, RESCUED, RULES
-from sim.check.canon import NULL, Bools, Floats, Ints, Places, codes, float_bits, integers, one
+from sim.check.canon import Bools, Floats, Ints, Places, codes, float_bits, integers, nulls, one
 from sim.check.nodes import NODE_ROWS, Node
 from sim.check.rules import Readings, broken_rules
 
+TIMES: Final = ("timestamp", "recorded_at")
 HOUR_US: Final = 3_600_000_000
 SECOND_US: Final = 1_000_000
 MAX_BATCH_ROWS: Final = 100_000
@@ -42,12 +43,14 @@ class Batches:
 
 @dataclass(frozen=True)
 class Expectation:
-    """`cells` holds the comparable form (see `canon`) of every ingested column; `rule` is -1 for a valid row."""
+    """`cells` holds the comparable form (see `canon`) of every ingested column, `null` which times are null; `rule` is
+    -1 for a valid row."""
 
     nodes: list[Node]
     owner: Ints
     id: Ints
     cells: dict[str, Ints]
+    null: dict[str, Bools]
     vocabularies: dict[str, pa.Array]
     readings: Readings
     rule: Ints
@@ -75,7 +78,8 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
         RESCUED: _vocabulary(table.column(RESCUED), []),
         "rule": pa.array(RULES, pa.string()),
     }
-    cells = {name: integers(table.column(name)) for name in ("id", "timestamp", "recorded_at")}
+    cells = {name: integers(table.column(name)) for name in ("id", *TIMES)}
+    null = {name: nulls(table.column(name)) for name in TIMES}
     cells |= {name: float_bits(table.column(name)) for name in CHANNEL_NAMES}
     cells |= {name: codes(table.column(name), vocabularies[name]) for name in ("turbine_id", "status", RESCUED)}
     cells["farm_id"] = codes(pa.array([node.farm for node in nodes], pa.string()), vocabularies["farm_id"])[owner]
@@ -83,6 +87,7 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
         owner=owner,
         timestamp=cells["timestamp"],
         recorded_at=cells["recorded_at"],
+        time_null=null["timestamp"] | null["recorded_at"],
         channels={name: one(table.column(name)).to_numpy(zero_copy_only=False) for name in CHANNEL_NAMES},
         own_turbine=cells["turbine_id"]
         == codes(pa.array([n.turbine for n in nodes], pa.string()), vocabularies["turbine_id"])[owner],
@@ -93,10 +98,10 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
     )
     rule = broken_rules(readings)
     cells["rule"] = rule
-    batch, batches = _batches(owner, number, cells["recorded_at"], nodes)
-    hour = _hours(cells["timestamp"], cells["recorded_at"])
+    batch, batches = _batches(owner, number, cells["recorded_at"], null["recorded_at"], nodes)
+    hour = _hours((cells["recorded_at"], null["recorded_at"]), (cells["timestamp"], null["timestamp"]))
     return Expectation(
-        nodes, owner, number, cells, vocabularies, readings, rule, hour, batch, batches, Places(owner, number)
+        nodes, owner, number, cells, null, vocabularies, readings, rule, hour, batch, batches, Places(owner, number)
     )
 
 
@@ -141,16 +146,16 @@ def _vocabulary(column: pa.ChunkedArray, more: list[str]) -> pa.Array:
     return pa.concat_arrays([one(column.drop_null()), pa.array(more, pa.string())]).unique()
 
 
-def _hours(timestamp: Ints, recorded_at: Ints) -> Ints:
-    """Hour since 1970 of the event; of recording, or 0, where a time has no year from 0001 to 9999."""
-    placed = np.zeros(len(timestamp), dtype=np.int64)
-    for time in (recorded_at, timestamp):
-        dated = (time >= _YEAR_1_US) & (time < _YEAR_10000_US)
+def _hours(*times: tuple[Ints, Bools]) -> Ints:
+    """Hour since 1970 of the last of a row's times (each with its nulls) that has a year from 0001 to 9999, else 0."""
+    placed = np.zeros(len(times[0][0]), dtype=np.int64)
+    for time, null in times:
+        dated = ~null & (time >= _YEAR_1_US) & (time < _YEAR_10000_US)
         placed[dated] = time[dated] // HOUR_US
     return placed
 
 
-def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) -> tuple[Ints, Batches]:
+def _batches(owner: Ints, number: Ints, recorded_at: Ints, untimed: Bools, nodes: list[Node]) -> tuple[Ints, Batches]:
     """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes, or the file.
 
     A row without a recording time goes with the row before it; a batch has at most `MAX_BATCH_ROWS`.
@@ -159,7 +164,7 @@ def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) ->
     generation = number // GENERATION_IDS
     new_file = np.ones(len(owner), dtype=bool)
     new_file[1:] = (owner[1:] != owner[:-1]) | (generation[1:] != generation[:-1])
-    timed = np.flatnonzero(recorded_at != NULL)
+    timed = np.flatnonzero(~untimed)
     slot = recorded_at[timed] // flush_us[owner[timed]]
     cut = new_file.copy()
     cut[timed[1:][slot[1:] != slot[:-1]]] = True
@@ -170,5 +175,5 @@ def _batches(owner: Ints, number: Ints, recorded_at: Ints, nodes: list[Node]) ->
     cut |= place % MAX_BATCH_ROWS == 0
     starts = np.flatnonzero(cut)
     ends = np.append(starts[1:], len(owner))[: len(starts)]
-    hour = _hours(np.full(len(starts), NULL), recorded_at[starts])
+    hour = _hours((recorded_at[starts], untimed[starts]))
     return np.cumsum(cut) - 1, Batches(owner[starts], number[starts], number[ends - 1], starts, ends, hour)

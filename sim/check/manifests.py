@@ -23,7 +23,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from pipeline.records import PIPELINE_VERSION, RULES, SCHEMA_VERSION, TABLE
-from sim.check.canon import NULL
 from sim.check.document import parse, same
 from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings, hour_text
@@ -223,8 +222,7 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
     b = expected.batches
     rows = slice(int(b.start[batch]), int(b.end[batch]))
     node = expected.nodes[b.owner[batch]]
-    times = expected.cells["timestamp"][rows]
-    times = times[times != NULL]
+    times = expected.cells["timestamp"][rows][~expected.null["timestamp"][rows]]
     first, last = int(b.first[batch]), int(b.last[batch])
     broken = Counter(expected.rule[rows][expected.rule[rows] >= 0].tolist())
     return {

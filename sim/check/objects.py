@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.records import REJECTED, RESCUED, SCHEMAS
-from sim.check.canon import NULL, Ints, integers
+from sim.check.canon import Ints, integers, nulls
 from sim.check.keys import BatchKey, read_batch_key
 from sim.check.lake import ObjectRef, Reads
 
@@ -128,11 +128,13 @@ def _note_ranges(objects: list[DataObject], table: pa.Table, stage: str) -> None
     if not filled:
         return
     starts = np.concatenate(([0], np.cumsum([item.rows for item in filled])[:-1]))
-    time = integers(table.column("window_start" if stage == "aggregated" else "timestamp"))
-    low = np.minimum.reduceat(np.where(time == NULL, np.iinfo(np.int64).max, time), starts)
-    high = np.maximum.reduceat(time, starts)
-    for item, earliest, latest in zip(filled, low.tolist(), high.tolist(), strict=True):
-        if latest != NULL:
+    column = table.column("window_start" if stage == "aggregated" else "timestamp")
+    time, null, limits = integers(column), nulls(column), np.iinfo(np.int64)
+    low = np.minimum.reduceat(np.where(null, limits.max, time), starts)
+    high = np.maximum.reduceat(np.where(null, limits.min, time), starts)
+    timed = np.logical_or.reduceat(~null, starts)
+    for item, earliest, latest, known in zip(filled, low.tolist(), high.tolist(), timed.tolist(), strict=True):
+        if known:
             item.min_event_us, item.max_event_us = earliest, latest
     if stage != "aggregated":
         number = integers(table.column("id"))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES
-from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls
 from sim.check.expect import Expectation
 from sim.check.objects import StageRows
 
@@ -72,8 +72,9 @@ def _is_of(rows: StageRows, expected: Expectation, claims: Ints, which: Ints) ->
     table = rows.table.take(pa.array(which))
     place = expected.places.find(claims[which], integers(table.column("id")))
     same = place >= 0
-    for name in ("timestamp", "recorded_at"):
+    for name in expected.null:
         same &= integers(table.column(name)) == expected.cells[name][place]
+        same &= nulls(table.column(name)) == expected.null[name][place]
     for name in CHANNEL_NAMES:
         same &= float_bits(table.column(name)) == expected.cells[name][place]
     return same

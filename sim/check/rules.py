@@ -13,16 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
-from sim.check.canon import NULL, Bools, Floats, Ints
+from sim.check.canon import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Rows as numbers: times in us (null as `canon.NULL`), channels with NaN for null, rated power MW or NaN."""
+    """Rows as numbers: times in us (`time_null`: one of the two is null), channels with NaN for null, rated power MW
+    or NaN."""
 
     owner: Ints
     timestamp: Ints
     recorded_at: Ints
+    time_null: Bools
     channels: dict[str, Floats]
     own_turbine: Bools
     turbine_null: Bools
@@ -42,7 +44,7 @@ def broken_rules(rows: Readings) -> Ints:
     channel = rows.channels
     power, rated = channel["power_output"], rows.rated_power
     breaks("type", rows.misfit)
-    breaks("null", (t == NULL) | (rows.recorded_at == NULL) | rows.turbine_null | _null(rows.status))
+    breaks("null", rows.time_null | rows.turbine_null | _null(rows.status))
     for values in channel.values():
         breaks("null", np.isnan(values))
     breaks("identity", ~rows.own_turbine)

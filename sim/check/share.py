@@ -19,6 +19,7 @@ from sim.check.canon import Ints
 from sim.check.checkpoints import check_checkpoints
 from sim.check.compare import compare_rows
 from sim.check.compare_windows import compare_windows
+from sim.check.databases import shown
 from sim.check.detection import Score, score
 from sim.check.expect import Expectation, expect, late
 from sim.check.findings import Finding, Findings, hour_text
@@ -116,7 +117,7 @@ def search_strange(
 def _read(file: NodeFile) -> tuple[Node, pa.Table]:
     node = read_config(file)
     if node.turbine != file.turbine:
-        raise NodeError(f"{file.config}: is the configuration of {node.turbine}, not of {file.turbine}")
+        raise NodeError(f"{shown(file.config)}: is the configuration of {node.turbine}, not of {file.turbine}")
     return node, read_rows(file)
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.records import RULES
 from sim.check.canon import ABSENT
+from sim.check.databases import shown
 from sim.check.expect import Expectation
 
 COLUMNS: Final = ("turbine_id", "kind", "first_id", "last_id", "rows")
@@ -35,10 +36,11 @@ def read_truth(folder: Path) -> pa.Table:
     tables = []
     for path in sorted(folder.glob("*.parquet")):
         try:
-            if set(COLUMNS) <= set(pq.read_schema(path).names):
-                tables.append(pq.read_table(path, columns=list(COLUMNS), partitioning=None))
+            with path.open("rb") as file:  # pyarrow may take a path for a URI
+                if set(COLUMNS) <= set(pq.read_schema(file).names):
+                    tables.append(pq.read_table(file, columns=list(COLUMNS)))
         except (pa.ArrowException, OSError) as error:
-            raise TruthError(f"{path}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
+            raise TruthError(f"{shown(path)}: cannot read the ground truth: {str(error).splitlines()[0]}") from error
     return pa.concat_tables(tables, promote_options="permissive") if tables else NO_FAULTS
 
 

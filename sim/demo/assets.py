@@ -24,8 +24,10 @@ _PLAIN = (
 def write(scenario: Scenario, folder: Path) -> None:
     """`assets.parquet` and `assets.csv`. Units: `pipeline.config.Asset`. Raises OSError."""
     table = register(scenario)
-    pq.write_table(table, folder / "assets.parquet")
-    csv.write_csv(table, folder / "assets.csv")
+    with (folder / "assets.parquet").open("wb") as file:  # pyarrow may take a path for a URI
+        pq.write_table(table, file)
+    with (folder / "assets.csv").open("wb") as file:
+        csv.write_csv(table, file)
 
 
 def register(scenario: Scenario) -> pa.Table:

@@ -60,7 +60,8 @@ def labels(truth: Path) -> list[tuple[str, int, str]]:
     for files in ("faults-*.parquet", "wear-*.parquet"):
         counts: Counter[str] = Counter()
         for path in truth.glob(files):
-            counts.update(pq.read_table(path, columns=["kind"], partitioning=None).column("kind").to_pylist())
+            with path.open("rb") as file:  # pyarrow may take a path for a URI
+                counts.update(pq.read_table(file, columns=["kind"]).column("kind").to_pylist())
         found += [(kind, count, files) for kind, count in sorted(counts.items())]
     return found
 

@@ -52,7 +52,7 @@ def noted(folder: Path) -> set[Key]:
     """All keys of a phase's folder that were not taken back as often as they were noted."""
     times: Counter[str] = Counter()
     for path in sorted(folder.glob("keys-*.tsv")):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             times[line[1:]] += 1 if line[0] == "+" else -1
     return {(bucket, key) for bucket, _, key in (note.partition("\t") for note, n in times.items() if n > 0)}
 

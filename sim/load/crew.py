@@ -59,7 +59,7 @@ class Crew:
         pids = {} if self._alone else {"master": self._process.pid}
         for worker in range(self._workers):
             with contextlib.suppress(OSError, ValueError):
-                pids[f"client-{worker}"] = int(pid_path(self._folder, worker).read_text())
+                pids[f"client-{worker}"] = int(pid_path(self._folder, worker).read_text(encoding="utf-8"))
         return pids
 
     def lost(self) -> list[int]:
@@ -92,7 +92,7 @@ class Crew:
     def log_tail(self) -> str:
         """The end of what Locust said."""
         with contextlib.suppress(OSError):
-            lines = (self._folder / _LOG).read_text(errors="replace").strip().splitlines()
+            lines = (self._folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             if lines:
                 return "\nThe end of Locust's log:\n" + "\n".join(f"  {line}" for line in lines[-_LOG_LINES:])
         return ""
@@ -164,13 +164,13 @@ def _alive(pid: int) -> bool:
 def _replace(path: Path, call: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(call))
+    part.write_text(json.dumps(call), encoding="utf-8")
     part.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        call: dict[str, Any] = json.loads(path.read_text())
+        call: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         return None
     return call

@@ -70,14 +70,14 @@ class ClientPlan:
         """Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = asdict(self) | {"batches": str(self.batches), "arrivals": self.arrivals is not None}
-        (folder / _PHASE).write_text(json.dumps(plain))
+        (folder / _PHASE).write_text(json.dumps(plain), encoding="utf-8")
         if self.arrivals is not None:
             np.savez(folder / _ARRIVALS, **vars(self.arrivals))
 
 
 def read(folder: Path) -> ClientPlan:
     """Raises OSError, ValueError, KeyError."""
-    plain = json.loads((folder / _PHASE).read_text())
+    plain = json.loads((folder / _PHASE).read_text(encoding="utf-8"))
     plain["batches"] = Path(plain["batches"])
     plain["mix"] = tuple((kind, weight) for kind, weight in plain["mix"])
     if plain.pop("arrivals"):
@@ -89,11 +89,11 @@ def read(folder: Path) -> ClientPlan:
 def write_started(folder: Path, started_ns: int) -> None:
     """Tell the parent when the schedule's 0 is; in one step, so that it is never read half."""
     part = folder / f".{_STARTED}"
-    part.write_text(str(started_ns))
+    part.write_text(str(started_ns), encoding="utf-8")
     part.replace(folder / _STARTED)
 
 
 def read_started(folder: Path) -> int | None:
     """ns since 1970, None before it is known."""
     path = folder / _STARTED
-    return int(path.read_text()) if path.exists() else None
+    return int(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -56,7 +56,7 @@ class Session:
         if not self.plan.again:
             self._client.ready(store, [n for n in range(self.plan.seeded) if n % self.plan.workers == worker])
         self._journal = Journal(folder, worker)
-        plan.pid_path(folder, worker).write_text(str(os.getpid()))
+        plan.pid_path(folder, worker).write_text(str(os.getpid()), encoding="utf-8")
         self._pool = gevent.get_hub().threadpool
         self._pool.maxsize = max(self.plan.users, 1)
         self._line: Queue[Job | None] = Queue()

@@ -57,7 +57,7 @@ class NodeWriter:
         for path, config in zip(self.paths, configs, strict=True):
             with _naming(path):
                 path.write_bytes(self._template)
-                path.with_suffix(".json").write_text(config.to_json() + "\n")
+                path.with_suffix(".json").write_text(config.to_json() + "\n", encoding="utf-8")
 
     def write(self, block: Block) -> None:
         """Append a block and change files where it says so; a transaction per node and file. Raises NodeFileError."""

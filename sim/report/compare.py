@@ -229,7 +229,8 @@ def _undisturbed(one: Comparison, base: bool, new: bool) -> Comparison:
 
 def _raw(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        with path.open("rb") as file:  # pyarrow may take a path for a URI
+            return pq.read_table(file)
     except FileNotFoundError as error:
         raise ResultError(f"{path}: is missing; the run recorded nothing, or the file was removed") from error
     except (OSError, ValueError) as error:

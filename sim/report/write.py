@@ -67,7 +67,8 @@ _TIMES: Final = {"intended_start": _TIME, "start": _TIME, "end": _TIME}
 def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
     """A raw record with the wanted columns in it, none of them empty anywhere. Raises ResultError."""
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # pyarrow may take a path for a URI
+            table = pq.read_table(file)
         for name, kinds in wanted.items():
             if name not in table.column_names:
                 raise ValueError(f"no column '{name}'")
@@ -98,7 +99,7 @@ def write_text(path: Path, text: str) -> None:
     """A file that appears whole or not at all. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
         Path(name).chmod(0o644)
         Path(name).replace(path)

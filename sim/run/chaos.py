@@ -28,6 +28,7 @@ from sim.chaos.faults import (
     BUSY,
     CRASH,
     DISK_FULL,
+    JOURNAL,
     OF_FILES,
     OFFLINE,
     SECOND_WRITER,
@@ -39,7 +40,7 @@ from sim.chaos.faults import (
     cell,
 )
 from sim.chaos.faulty import Crash
-from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in
+from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in, interrupted
 
 T = TypeVar("T")
 _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
@@ -88,6 +89,8 @@ class ShardFaults:
                     paths[turbine] = copy_with_log(paths[turbine], folder)
                 if kind is None and DISK_FULL in kinds:
                     fold_in(paths[turbine])
+                if kind == JOURNAL:
+                    interrupted(paths[turbine])
                 if holder is not None and kind == BUSY:
                     holder.hold(paths[turbine])
             if DISK_FULL in kinds:

@@ -213,7 +213,8 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
     try:
         if records:  # a test that came to nothing leaves no raw record, and stands in nobody's way
             for name, table in ((REQUESTS_FILE, requests), (OPERATIONS_FILE, operations), (RESOURCES_FILE, resources)):
-                pq.write_table(table, options.out / name, compression="zstd")
+                with (options.out / name).open("wb") as file:  # pyarrow may take a path for a URI
+                    pq.write_table(table, file, compression="zstd")
         write_load(result, options.out, requests, resources, operations)
     except OSError as error:
         said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])

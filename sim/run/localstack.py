@@ -185,7 +185,7 @@ class EmbeddedLocalStack:
         if self._directory is None:
             return ""
         with contextlib.suppress(OSError):
-            lines = (self._directory / "server.log").read_text(errors="replace").strip().splitlines()
+            lines = (self._directory / "server.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
             if lines:
                 return "\nThe end of its log:\n" + "\n".join("  " + line for line in lines[-LOG_TAIL_LINES:])
         return ""

@@ -72,7 +72,8 @@ def merge(run_dir: Path) -> pa.Table:
     parts = sorted(folder.glob("*.tsv"))
     table = pa.concat_tables([SCHEMA.empty_table(), *(_read(part) for part in parts)])
     table = table.sort_by([("start", "ascending"), ("worker", "ascending")])
-    pq.write_table(table, run_dir / OPERATIONS_FILE, compression="zstd")
+    with (run_dir / OPERATIONS_FILE).open("wb") as file:  # pyarrow may take a path for a URI
+        pq.write_table(table, file, compression="zstd")
     for part in parts:
         part.unlink()
     if folder.exists():

@@ -25,7 +25,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import simpy
 
@@ -57,7 +56,8 @@ GIVE_UP_AFTER = 25
 STRUCK_FILES = ".struck"  # node files under a fault of files, for the length of a flush
 BLOCK_ROWS = 1_000_000
 """Rows of a farm that are made at once; bounds memory when flushes are far apart."""
-_EVERYTHING_US = np.iinfo(np.int64).max
+_EVERYTHING_US = 2**63
+"""Behind any time that a node can store."""
 
 
 class Stopped(Exception):
@@ -268,10 +268,11 @@ class _Shard:
         folder.mkdir(exist_ok=True)
         faults = self._model.truth()
         self.result.faults = faults.num_rows
-        pq.write_table(faults, folder / f"faults-{self._plan.farm.farm_id}.parquet")
         model, farm = self._model, self._plan.farm.farm_id
-        for name, table in (("states", model.states()), ("operations", model.orders()), ("wear", model.wear())):
-            pq.write_table(table, folder / f"{name}-{farm}.parquet")
+        tables = {"faults": faults, "states": model.states(), "operations": model.orders(), "wear": model.wear()}
+        for name, table in tables.items():
+            with (folder / f"{name}-{farm}.parquet").open("wb") as file:  # pyarrow may take a path for a URI
+                pq.write_table(table, file)
 
 
 def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired) -> ShardResult:
@@ -302,6 +303,6 @@ def _memory_peak_bytes() -> int:
     """The largest resident memory that this process had. On Linux getrusage would begin with the parent's."""
     status = Path("/proc/self/status")
     if status.exists():
-        words = status.read_text().split()
+        words = status.read_text(encoding="utf-8").split()
         return int(words[words.index("VmHWM:") + 1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes

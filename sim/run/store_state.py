@@ -29,7 +29,7 @@ class Server:
 def read_state(home: pathlib.Path) -> Server | None:
     """The recorded server, alive or not; None when nothing (readable) is recorded."""
     try:
-        return Server(**json.loads((home / FILE).read_text()))
+        return Server(**json.loads((home / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -37,7 +37,7 @@ def read_state(home: pathlib.Path) -> Server | None:
 def write_state(home: pathlib.Path, server: Server) -> None:
     """Record `server`, whole or not at all."""
     draft = home / f"{FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(dataclasses.asdict(server), indent=2) + "\n")
+    draft.write_text(json.dumps(dataclasses.asdict(server), indent=2) + "\n", encoding="utf-8")
     draft.replace(home / FILE)
 
 

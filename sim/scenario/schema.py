@@ -119,5 +119,5 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(text())
+    SCHEMA_FILE.write_text(text(), encoding="utf-8")
     print(f"wrote {SCHEMA_FILE}")
