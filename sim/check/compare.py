@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
-from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, plain_json
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, plain_json, shown
 from sim.check.expect import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.keys import BatchKey, bucket_of
@@ -188,7 +188,7 @@ class _Report:
         """What the first altered row of an object says, and the names of all columns altered there."""
         columns = [column for column, mask in wrong.items() if mask[part].any()]
         one = part[np.argmax(wrong[columns[0]][part])]
-        said = self.lake.table.column(columns[0])[int(rows[one])].as_py()
+        said = shown(self.lake.table.column(columns[0])[int(rows[one])])
         more = f"; also {', '.join(columns[1:4])}{' ...' if len(columns) > 4 else ''}" if len(columns) > 1 else ""
         return f"{columns[0]} is {said}, {self.right_value(columns[0], at[one])}{more}"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sim.check.canon import FOREIGN, Bools, Ints, integers
+from sim.check.canon import FOREIGN, Bools, Ints, integers, shown
 from sim.check.expect import HOUR_US, Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.objects import StageRows
@@ -130,7 +130,7 @@ class _Report:
             detail = f"the latest revision counts {rows} rows of {self.windows.rows[place]}"
             self.add("window.stale-revision", row, detail)
             return
-        said = self.lake.table.column(columns[0])[int(row)].as_py()
+        said = shown(self.lake.table.column(columns[0])[int(row)])
         right = self.windows.measures.get(columns[0])
         must = f", recomputed {right[place]}" if right is not None else ""
         self.add("window.wrong", row, f"{columns[0]} is {said}{must}; columns that differ: {', '.join(columns)}")
