@@ -78,6 +78,7 @@ def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
     contents = iter(reader.read([ref for ref in refs if ref.size <= decode.MOST_BYTES]))
     for ref in refs:
         yield next(contents) if ref.size <= decode.MOST_BYTES else None
+    next(contents, None)  # a reader may have something to do behind the last one
 
 
 def _sound(item: DataObject, table: pa.Table) -> pa.Table:

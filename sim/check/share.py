@@ -29,10 +29,10 @@ from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.manifests import check_manifests
 from sim.check.nodes import Node, NodeError, NodeFile, read_config, read_rows
-from sim.check.objects import DataObject, StageRows, read_stage
+from sim.check.objects import DataObject, StageRows, fetch, read_stage
 from sim.check.order import check_order
 from sim.check.owners import Neighbours, Owners, owners
-from sim.check.privacy import PROTECTED, Privacy
+from sim.check.privacy import KEYLESS, PROTECTED, Privacy
 from sim.check.tally import Tally
 from sim.check.truth import caught
 from sim.check.windows import expect_windows
@@ -135,7 +135,7 @@ def search_strange(
             nodes.append(read_config(file))
     privacy = Privacy(nodes)
     try:
-        for ref, content in zip(refs, reader.read(refs), strict=True):
+        for ref, content in zip(refs, fetch(reader, refs), strict=True):
             privacy.strange(ref, content)
     except LakeError as error:
         out.errors.append(str(error))
@@ -186,8 +186,8 @@ def _judge_lake(
             privacy.watch(reader, stage), stage, share.objects.get(stage, []), share.guests.get(stage, [])
         )
         privacy.rows(stage, lake)
-        if stage in PROTECTED and (odd := [item.ref for item in lake.objects if item.schema_problem]):
-            for ref, content in zip(odd, reader.read(odd), strict=True):
+        if stage in (*PROTECTED, *KEYLESS) and (odd := [item.ref for item in lake.objects if item.schema_problem]):
+            for ref, content in zip(odd, fetch(reader, odd), strict=True):
                 privacy.strange(ref, content)
         whose = owners(lake, expected, share.number, share_of, neighbour)
         objects |= _note(stage, lake, whose, expected, share_of, blamed, out)

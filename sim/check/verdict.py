@@ -26,7 +26,7 @@ from sim.check.findings import Finding, Findings, hour_text, written
 from sim.check.keys import ALL_STAGES, ROW_STAGES, bucket_of, read_batch_key, read_checkpoint_key
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.nodes import NodeFile, discover
-from sim.check.privacy import PROTECTED
+from sim.check.privacy import KEYLESS, PROTECTED
 from sim.check.share import Share, ShareVerdict, judge_share, search_strange
 from sim.check.tally import FATES, there
 from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
@@ -95,7 +95,7 @@ def judge(
             shares[share.number] = replace(share, truth=mine, events=its)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
-    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, PROTECTED)]
+    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, (*PROTECTED, *KEYLESS))]
     if strange:
         parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
