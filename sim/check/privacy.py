@@ -254,6 +254,7 @@ class Privacy:
         elif isinstance(kind, pa.BaseExtensionType):
             self._column(name, column.storage, refs, of)
         elif pa.types.is_map(kind):
+            of, column = of[np.asarray(column.is_valid())], column.drop_null()
             for part, inside in (("key", column.keys), ("value", column.items)):
                 lengths = np.diff(np.asarray(column.offsets))
                 self._column(f"{name}.{part}", inside, refs, np.repeat(of, lengths))
@@ -265,6 +266,7 @@ class Privacy:
         elif pa.types.is_dictionary(kind):
             self._texts(name, column.dictionary, column.indices, refs, of)
         elif pa.types.is_fixed_size_list(kind):
+            of, column = of[np.asarray(column.is_valid())], column.drop_null()
             self._column(name, column.flatten(), refs, np.repeat(of, kind.list_size))
         elif _is_text(kind):
             encoded = column.dictionary_encode()
