@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lakebuilder
 import pyarrow as pa
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lakesurgery import ENRICHED, INGESTED, Objects, read, write
 
-from sim.check import LakeReader, Verdict, decode, judge
+from sim.check import LakeReader, Verdict, decode, judge, share
 from sim.check.lake import ObjectRef
 from sim.check.objects import read_stage
 from sim.check.privacy import Privacy
@@ -240,9 +241,39 @@ def test_declared_sizes_are_bounded_before_anything_is_decoded() -> None:
         decode.odd(groups)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_object_that_may_not_be_read_is_unreadable(judged: Judge, tmp_path: Path) -> None:
+def test_odd_files_of_a_folder_cost_nothing_but_themselves(judged: Judge, nodes: Path, tmp_path: Path) -> None:
     judged({})
-    (tmp_path / "lake" / INGESTED).chmod(0)
-    verdict = judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), None, 1)
-    assert "object.unreadable" in verdict.counts
+    top = tmp_path / "lake" / "expanso-databricks-enriched" / "enriched"
+    (top / "circle.parquet").symlink_to("circle.parquet")
+    (top / "x.parquet").mkdir()
+    (top / "x.parquet" / "a\nb").write_bytes(b"x")
+    (top / "-").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(top) + b"/\xff\xfe.parquet")).write_bytes(b"x")
+    (tmp_path / "lake" / INGESTED).unlink()
+    os.mkfifo(tmp_path / "lake" / INGESTED)  # as good as one that may not be read, for root too
+    verdict = judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
+    assert (verdict.errors, verdict.status) == ([], "fail")
+    assert verdict.counts == {"object.foreign": 4, "object.unreadable": 1, "manifest.disagrees": 1}
+    assert any(found.key.endswith("/\\udcff\\udcfe.parquet") for found in verdict.findings)
+    assert verdict.digest == ""
+
+
+def test_a_bug_of_the_oracle_costs_one_share_and_is_not_hidden(
+    judged: Judge, lake: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = share.compare_rows
+
+    def wrong(stage: str, expected: Any, *rest: Any) -> Any:
+        if expected.nodes[0].farm == "B" and stage == "validated":
+            raise ZeroDivisionError("planted")
+        return right(stage, expected, *rest)
+
+    monkeypatch.setattr(share, "compare_rows", wrong)
+    verdict = judged({})
+    (error,) = verdict.errors
+    assert "farm B, turbines B-001 to B-001" in error
+    assert "ZeroDivisionError: planted (at " in error
+    assert "in wrong" in error or "wrong)" in error
+    assert verdict.status == "unknown"
+    verdict = judged({INGESTED: b"torn"})
+    assert (verdict.status, verdict.counts["object.unreadable"], len(verdict.errors)) == ("fail", 1, 1)
