@@ -180,6 +180,15 @@ def row_to(there: str, name: str = INGESTED) -> Callable[[Objects], Changes]:
     return change
 
 
+def row_copied(there: str, name: str = INGESTED) -> Callable[[Objects], Changes]:
+    """The first row of an object, also in another one."""
+
+    def change(lake: Objects) -> Changes:
+        return sealed(lake, {there: write(pa.concat_tables([read(lake[there]), read(lake[name]).slice(0, 1)]))})
+
+    return change
+
+
 def swapped(a: str, b: str, seal: bool) -> Callable[[Objects], Changes]:
     def change(lake: Objects) -> Changes:
         changed: Changes = {a: lake[b], b: lake[a]}

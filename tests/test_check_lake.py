@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,10 +122,17 @@ def test_without_any_bucket_it_is_no_lake(endpoint: str, tmp_path: Path, monkeyp
     assert LakeReader.folder(tmp_path).objects() == []
 
 
-def test_a_file_that_cannot_be_read_is_an_error(folder: LakeReader) -> None:
-    directory = ObjectRef(INGESTION, "ingestion", 0)
-    with pytest.raises(LakeError, match=rf"{directory.name}: cannot read it from {folder.location}: Is a directory"):
-        list(folder.read([directory]))
+def test_a_file_that_cannot_be_read_is_none_and_stops_no_other(folder: LakeReader) -> None:
+    top = Path(folder.location) / INGESTION / "ingestion"
+    (top / "circle").symlink_to("circle")
+    (top / "nowhere").symlink_to("gone")
+    os.mkfifo(top / "pipe")
+    odd = {f"ingestion/{name}" for name in ("circle", "nowhere", "pipe")}
+    refs = [ref for ref in folder.objects() if ref.key in odd]
+    assert [(ref.key, ref.size) for ref in refs] == [(key, 0) for key in sorted(odd)]
+    refs.append(ObjectRef(INGESTION, "ingestion", 0))  # a folder
+    assert list(folder.read([*refs, REFS[0]]))[:4] == [None] * 4
+    assert list(folder.read([REFS[0]])) != [None]
 
 
 def test_a_saved_lake_is_the_lake(folder: LakeReader, tmp_path: Path) -> None:

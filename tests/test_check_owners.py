@@ -91,7 +91,38 @@ def test_an_object_whose_rows_are_all_another_s(expected: Expectation) -> None:
 
 def test_an_object_under_another_share_s_key(expected: Expectation) -> None:
     assert told(expected, {"B-001-1-2": rows("A-001", 1, 2)}) == ([0, 0], [], [])
-    assert told(expected, {"B-001-1-2": [*rows("A-001", 1), *rows("B-001", 2)]}) == ([-1, -1], [0, 1], [])
+    assert told(expected, {"B-001-1-2": [*rows("A-001", 1), *rows("B-001", 2)]}) == ([0, -1], [1], [])
+
+
+@pytest.fixture(scope="module")
+def third() -> Expectation:
+    return expect([node("B-001")], [stored(rows("B-001", 1, 2))])
+
+
+def test_a_single_row_of_another_share_is_that_share_s(expected: Expectation, third: Expectation) -> None:
+    """The same rows come to the same owners in whatever share they are judged."""
+    asked: list[str] = []
+
+    def neighbour(turbine: str) -> Expectation | None:
+        asked.append(turbine)
+        return third if turbine == "B-001" else None
+
+    objects = {
+        "A-001-1-4": [*rows("A-001", 1), *rows("B-001", 2), *rows("C-001", 2), *rows("A-001", 4)],
+        "A-002-1-2": [*second(1), *rows("B-001", 1, wind_speed=7.0)],
+    }
+    files = {f"ingestion/{HOUR_0}/{end}.parquet": each for end, each in objects.items()}
+    here = owners(stage_rows("ingestion", files), expected, 0, SHARE_OF, neighbour)
+    assert (here.owner.tolist(), here.nobody.tolist(), here.visitors) == ([0, -1, 0, 0, 1, 1], [], [(0, 1)])
+    assert asked == ["B-001", "C-001"]
+    there = owners(stage_rows("ingestion", files), third, 1, SHARE_OF)
+    assert there.owner.tolist() == [-1, 0, -1, -1, -1, -1]
+
+
+def test_a_window_of_another_share_has_no_cells_to_know_it_by(expected: Expectation, third: Expectation) -> None:
+    files = {f"aggregated/{HOUR_0}/A-001-1-4.parquet": [window("A-001"), window("B-001")]}
+    found = owners(stage_rows("aggregated", files), expected, 0, SHARE_OF, lambda _: third)
+    assert (found.owner.tolist(), found.visitors) == ([0, 0], [])
 
 
 def test_rows_of_another_share_are_for_it_to_see(expected: Expectation) -> None:

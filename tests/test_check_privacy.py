@@ -16,8 +16,9 @@ from lakesurgery import write
 from oracle_world import HOUR_0, Kept, Row, node, stage_rows
 
 from sim.check import privacy as module
+from sim.check import watched
 from sim.check.findings import Finding, Findings
-from sim.check.keys import bucket_of
+from sim.check.keys import ALL_STAGES, BatchKey, bucket_of
 from sim.check.lake import ObjectRef
 from sim.check.privacy import Privacy
 
@@ -88,8 +89,35 @@ def test_only_what_is_behind_ingestion_is_searched() -> None:
         key = f"{stage}/{HOUR_0}/A-1-1-9.parquet".replace("quarantine", "_quarantine")
         privacy.rows(stage, stage_rows(stage, {key: [{"status": NAME}]}))
         reader = Kept({})
-        assert privacy.watch(reader, stage) is reader
+        assert (privacy.watch(reader, stage) is reader) == (stage == "ingestion")
     assert reported(privacy) == []
+
+
+def test_behind_ingestion_keys_are_looked_for_in_all_stages() -> None:
+    key = "00c1d2e3f4a5968778695a4b3c2d1e0f"
+    for stage in (*ALL_STAGES, "metadata", "checkpoints"):
+        privacy = Privacy([node("A-1", privacy_key=key)])
+        name = "checkpoints/A/A-1.json" if stage == "checkpoints" else BatchKey(stage, 473_688, "A-1", 1, 9).text()
+        of_stage = ref(stage, name)
+        list(privacy.watch(Kept({name: b'{"a":"' + key.upper().encode() + b'"}'}), stage).read([of_stage]))
+        found = reported(privacy)
+        assert [each.key for each in found] == ([] if stage == "ingestion" else [of_stage.name])
+        assert all(each.detail.startswith("privacy_key ") and key not in each.detail.lower() for each in found)
+
+
+def test_a_report_shows_no_secret_that_another_finding_quotes() -> None:
+    key = "00c1d2e3f4a5968778695a4b3c2d1e0f"
+    privacy = Privacy([node("A-1", privacy_key=key, asset={"technician": NAME})])
+    findings = Findings()
+    for detail in (f'job_id is "{key}"', f"operator_ref is {NAME.upper()}", "job_id is fine"):
+        findings.add(Finding("manifest.disagrees", detail=detail))
+    privacy.report("A", findings)
+    assert [each.detail for each in findings.kept] == [
+        "withheld, since it would show privacy_key",
+        "withheld, since it would show technician",
+        "job_id is fine",
+    ]
+    assert findings.counts == {"manifest.disagrees": 3}
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -110,7 +138,7 @@ def test_what_is_read_through_a_watched_reader_is_searched_once(
     monkeypatch: pytest.MonkeyPatch, size: int, batches: list[str]
 ) -> None:
     """Some at a time, until more than so many bytes are at hand: so the memory is bounded."""
-    monkeypatch.setattr(module, "_BATCH_BYTES", size)
+    monkeypatch.setattr(watched, "_BATCH_BYTES", size)
     privacy = of(technician=NAME)
     bodies = {f"{i}": json.dumps({"n": NAME if i in (1, 4) else "x" * 9}).encode() for i in range(6)}
     assert {len(body) for body in bodies.values()} == {18, 20}

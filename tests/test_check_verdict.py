@@ -384,17 +384,20 @@ def test_scores_of_shares_add_up(world: World) -> None:
 class Pool:
     """Stands for worker processes; the share of farm B kills its own."""
 
+    last: ClassVar[int] = 1
+    """Of how many workers a pool is in which the share of farm B dies, at least."""
     made: ClassVar[list[int]] = []
     shut: ClassVar[list[bool]] = []
     began: ClassVar[list[Callable[[], None]]] = []
 
     def __init__(self, workers: int, initializer: Callable[[], None], **_: object) -> None:
+        self.workers = workers
         self.made.append(workers)
         self.began.append(initializer)
 
     def submit(self, work: Callable[..., ShareVerdict], lake: object, share: Share, share_of: object) -> Future[Any]:
         future: Future[Any] = Future()
-        if share.farm == "B":
+        if share.farm == "B" and self.workers >= self.last:
             future.set_exception(BrokenProcessPool("gone"))
         else:
             future.set_result(work(lake, share, share_of))
@@ -416,7 +419,17 @@ def test_a_worker_that_died_is_told_with_its_farm(world: World, monkeypatch: pyt
     assert (told.errors, told.status, told.figures["rows.generated"]) == ([text], "unknown", 3)
     assert sorted(share.number for share in world.shares) == [-1, 0]
     world.judge(workers=9)
-    assert (Pool.made, Pool.shut) == ([2, 3], [True, True])
+    assert (Pool.made, Pool.shut) == ([2, 1, 3, 1], [True] * 4)
+
+
+def test_what_died_with_another_s_worker_is_judged_again_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(Pool, "last", 2)
+    for name in ("A/A-1.db", "B/B-1.db"):
+        world.node(name)
+    world.of = {n: lambda share: ShareVerdict(share.number, share.farm, generated=3) for n in (0, 1)}
+    told = world.judge(workers=2)
+    assert (told.errors, told.status, told.figures["rows.generated"]) == ([], "pass", 6)
 
 
 def test_an_interrupt_is_the_parent_s_business(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

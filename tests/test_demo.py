@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import duckdb
+import lakesecrets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,6 +65,13 @@ def rows(folder: Path, stage: str, top: str = "") -> pa.Table:
     table = pa.concat_tables([pq.read_table(io.BytesIO(file.read_bytes())) for file in files])
     keys = ["turbine_id", "window_start", "revision"] if stage == "aggregated" else ["turbine_id", "id"]
     return table.sort_by([(key, "ascending") for key in keys])
+
+
+def test_nobody_else_may_read_who_works_where(made: dict[str, Path]) -> None:
+    for folder in made.values():
+        secrets = lakesecrets.of_nodes(folder / "nodes")
+        assert secrets
+        assert lakesecrets.open_to_others(folder, secrets) == []
 
 
 @pytest.mark.parametrize("layout", ["turbine", "farm"])

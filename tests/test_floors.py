@@ -28,11 +28,12 @@ PIPELINE = (
 """From the bottom up. A module imports from floors below; on floors 1 and 2 also from beside, but never in a circle."""
 
 SIM: dict[str, set[str]] = {
+    "private": set(),
     "seeds": set(),
     "units": set(),
     "yamlfile": {"units"},
     "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
-    "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
+    "model": {"fleet", "private", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"seeds", "units", "yamlfile", "pipeline.records"},
     "scenario": {
         "fleet",
@@ -50,7 +51,7 @@ SIM: dict[str, set[str]] = {
     },
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
-    "load": {"fleet", "model", "measure", "scenario", "seeds", "units", "pipeline"},
+    "load": {"fleet", "model", "measure", "private", "scenario", "seeds", "units", "pipeline"},
     "report": {"chaos.faults", "measure", "units", "scenario.plan"},
     "run": {
         "chaos",
@@ -66,7 +67,7 @@ SIM: dict[str, set[str]] = {
         "yamlfile",
         "pipeline",
     },
-    "demo": {"check", "fleet", "measure", "model", "report", "run", "scenario", "units", "pipeline"},
+    "demo": {"check", "fleet", "measure", "model", "private", "report", "run", "scenario", "units", "pipeline"},
     "arguments": {"demo", "run", "units"},
     "cli": {
         "arguments",

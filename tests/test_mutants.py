@@ -45,6 +45,7 @@ from lakesurgery import (
     one_hour_on,
     read,
     rejson,
+    row_copied,
     row_to,
     row_twice,
     schema,
@@ -157,6 +158,29 @@ MUTANTS = [
     ),
     Mutant("row moved to another batch", row_to(NEXT), {"misplaced": 1}, {MISPLACED: 1}, ("id 268",)),
     Mutant("row moved to another node", row_to(OTHERS), {"misplaced": 1}, {MISPLACED: 1}, ("id 268",)),
+    Mutant(
+        "row moved to another node of another share",
+        row_to(OTHERS),
+        {"misplaced": 1},
+        {MISPLACED: 1},
+        ("id 268",),
+        options={"SHARE_TURBINES": 1},
+    ),
+    Mutant(
+        "row moved to another farm",
+        row_to(OTHERS.replace("A-001", "B-001")),
+        {"misplaced": 1},
+        {MISPLACED: 1},
+        ("id 268",),
+        ("misplaced", "ingestion", "A-002", AT_1, OTHERS.replace("A-001", "B-001"), 1),
+    ),
+    Mutant(
+        "row copied to another farm",
+        row_copied(OTHERS.replace("A-001", "B-001")),
+        {"duplicated": 1},
+        {DUPLICATED: 1},
+        ("id 268",),
+    ),
     Mutant("row dropped from quarantine", drop_row(QUARANTINED, 3), {"lost": 1}, {LOST: 1}),
     Mutant(
         "wrong rule in quarantine",
@@ -307,6 +331,29 @@ MUTANTS = [
             "expanso-databricks-checkpoints/A-001.json",
             "expanso-databricks-ingestion" + ENRICHED.removeprefix("expanso-databricks-enriched") + "x",
         )
+    ),
+    *(
+        Mutant(
+            f"{name.split('/')[1]}: rows in another order",
+            lambda lake, name=name: sealed(lake, {name: write(read(lake[name])[::-1])}),
+            {"object.order": 1},
+            {},
+            ("stands behind",),
+            ("object.order", name.split("/")[1], name.rsplit("/", 1)[1][:5], hour, name, rows),
+        )
+        for name, hour, rows in (
+            (INGESTED, AT_1, 90),
+            (VALIDATED, AT_1, 90),
+            (ENRICHED, AT_1, 90),
+            (AGGREGATED, AT_1, WINDOW_COUNT),
+        )
+    ),
+    Mutant(
+        "two rows changed places",
+        lambda lake: sealed(lake, {INGESTED: write(read(lake[INGESTED]).take([0, 2, 1, *range(3, 90)]))}),
+        {"object.order": 1},
+        {},
+        ("id 269 stands behind id 270",),
     ),
     # windows
     *(
@@ -545,7 +592,6 @@ MUTANTS = [
 ]
 
 NEUTRAL: dict[str, Callable[[Objects], Changes]] = {
-    "rows in another order": lambda lake: sealed(lake, {n: write(read(lake[n])[::-1]) for n in _parquet(lake)}),
     "another compression": lambda lake: sealed(
         lake, {n: write(read(lake[n]), compression="zstd") for n in _parquet(lake)}
     ),

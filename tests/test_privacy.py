@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,20 @@ from urllib.parse import quote
 import lakebuilder
 import pyarrow as pa
 import pytest
-from lakesurgery import AGGREGATED, CHECKPOINT, ENRICHED, MANIFEST, Objects, edit, fill, read, rejson, write
+from lakesurgery import (
+    AGGREGATED,
+    CHECKPOINT,
+    ENRICHED,
+    MANIFEST,
+    QUARANTINED,
+    VALIDATED,
+    Objects,
+    edit,
+    fill,
+    read,
+    rejson,
+    write,
+)
 
 from pipeline.stages.enrich import pseudonym
 from sim.check import LakeReader, Verdict, judge
@@ -25,6 +39,7 @@ from sim.fleet.nodes import node_configs
 OPERATOR = "Zoë O'Neill <zoe.o'neill@wind+power.example>, +1 (555) 010-7788"
 TECHNICIAN = "Ingrid Sørensen <ingrid@crew.example>, 020 7946 0018"
 LATITUDE, LONGITUDE = 41.123457, -75.987654
+KEY = "8f1c0a5be9d27364a1b2c3d4e5f60718293a4b5c6d7e8f900f1e2d3c4b5a6978"
 FOLLOW_UPS = {"altered", "object.schema", "object.foreign", "object.unreadable", "manifest.disagrees", "window.wrong"}
 FOLLOW_UPS |= {"checkpoint.unreadable", "manifest.unreadable"}
 
@@ -35,6 +50,7 @@ def personal(turbine: str) -> dict[str, Any]:
     if turbine == "A-002":
         config["asset"] |= {"operator_contact": OPERATOR, "technician": TECHNICIAN}
         config["asset"] |= {"latitude": LATITUDE, "longitude": LONGITUDE}
+        config["privacy_key"] = KEY
     return config
 
 
@@ -252,3 +268,62 @@ def test_pseudonyms_are_keyed_and_stable_within_a_fleet():
     assert not of_one & of_two
     assert of_one == {pseudonym(c.asset.technician, c.privacy_key) for c in one}
     assert pseudonym(OPERATOR, "") is None
+
+
+RAW = bytes.fromhex(KEY)
+KEYS: dict[str, str | list[int]] = {
+    "as configured": KEY,
+    "upper case": KEY.upper(),
+    "mixed case": KEY[:32].upper() + KEY[32:],
+    "within a text": f"key={KEY};v=1",
+    "with colons": RAW.hex(":"),
+    "with spaces, upper case": RAW.hex(" ", 4).upper(),
+    "base64 of the bytes": base64.b64encode(RAW).decode(),
+    "base64 of more": base64.b64encode(b"k=" + RAW + b"!").decode(),
+    "URL-safe base64": base64.urlsafe_b64encode(RAW).decode(),
+    "base64 of the text": base64.b64encode(KEY.encode()).decode(),
+    "base32 of the bytes": base64.b32encode(RAW).decode(),
+    "hexadecimal of the text": KEY.encode().hex(),
+    "compressed": base64.b64encode(zlib.compress(KEY.encode())).decode(),
+    "number": str(int(KEY, 16)),
+    "list of numbers": list(RAW),
+    "list in a text": ", ".join(map(hex, RAW)),
+}
+
+
+@pytest.mark.parametrize("form", KEYS)
+def test_a_node_s_key_in_a_manifest_and_a_checkpoint(judged, lake, form):
+    verdict = judged({name: rejson(lake[name], note=KEYS[form]) for name in (MANIFEST, CHECKPOINT)})
+    assert leaks(verdict) == [(CHECKPOINT, "privacy_key"), (MANIFEST, "privacy_key")]
+    texts = " ".join(found.detail for found in verdict.findings).lower()
+    assert KEY not in texts
+    assert base64.b64encode(RAW).decode().lower() not in texts
+
+
+def test_a_key_in_place_of_an_identity_is_not_shown_by_the_finding_that_says_so(judged, lake):
+    verdict = judged({MANIFEST: rejson(lake[MANIFEST], job_id=KEY)})
+    assert leaks(verdict) == [(MANIFEST, "privacy_key")]
+    withheld = [found.key for found in verdict.findings if found.detail == "withheld, since it would show privacy_key"]
+    assert withheld == [MANIFEST]
+    assert KEY not in "".join(found.detail for found in verdict.findings)
+
+
+@pytest.mark.parametrize("name", [ENRICHED, AGGREGATED, VALIDATED])
+def test_a_node_s_key_in_objects(judged, lake, name):
+    table = read(lake[name])
+    for more in (pa.array([KEY] * len(table)), pa.array([RAW] * len(table)), pa.array([[RAW]] * len(table))):
+        assert leaks(judged({name: write(table.append_column("more", more))})) == [(name, "privacy_key")]
+    noted = write(table.replace_schema_metadata({"by": KEY}))
+    assert leaks(judged({name: noted})) == [(name, "privacy_key")]
+    assert leaks(judged({name: edit(lake[name], "turbine_id", 0, KEY.upper())})) == [(name, "privacy_key")]
+
+
+def test_what_a_node_rescued_is_searched_for_keys_but_not_for_people(judged, lake):
+    for text, field in ((KEY, ["privacy_key"]), (TECHNICIAN, [])):
+        verdict = judged({QUARANTINED: edit(lake[QUARANTINED], "_rescued_data", 3, json.dumps({"note": text}))})
+        assert leaks(verdict) == [(QUARANTINED, name) for name in field]
+
+
+def test_a_key_of_few_bytes_is_found_as_a_value_only(judged, lake):
+    assert leaks(judged({MANIFEST: rejson(lake[MANIFEST], note="00ff10")})) == [(MANIFEST, "privacy_key")]
+    assert leaks(judged({MANIFEST: rejson(lake[MANIFEST], note="aa00ff10bb")})) == []

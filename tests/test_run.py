@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import lakesecrets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,6 +71,12 @@ def operations(run: Path) -> pa.Table:
 
 def value(result: dict[str, Any], name: str) -> float:
     return float(result["figures"][name]["value"])
+
+
+def test_nobody_else_may_read_who_works_where(run: Path) -> None:
+    secrets = lakesecrets.of_nodes(run / "nodes")
+    assert secrets
+    assert lakesecrets.open_to_others(run, secrets) == []
 
 
 def lake_files(run: Path) -> dict[str, Path]:

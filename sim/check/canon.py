@@ -85,6 +85,14 @@ def _plain(text: str) -> str:
         return text
 
 
+def shown(cell: pa.Scalar) -> str:
+    """A cell for a person to read; a time beyond the years of a calendar as its number."""
+    try:
+        return str(cell.as_py())
+    except (ValueError, OverflowError):
+        return str(cell.value)
+
+
 class Places:
     """Finds the place of (owner, number) pairs among those given, which must be sorted by both and distinct."""
 

@@ -49,7 +49,7 @@ def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict
     """What the checkpoint of a node holds once all of its rows are delivered and its windows made."""
     node = expected.nodes[owner]
     time = expected.cells["timestamp"][rows]
-    recorded = expected.cells["recorded_at"][rows]
+    untimed = expected.null["recorded_at"][rows]
     newest = time[expected.rule[rows] < 0].max(initial=NULL).item()
     window_us = node.window_s * SECOND_US
     return {
@@ -57,7 +57,7 @@ def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict
         "turbine_id": node.turbine,
         "node_id": node.ids["node_id"],
         "last_id": int(expected.id[rows.stop - 1]) if len(time) else 0,
-        "anchor_us": int(recorded[-1]) if len(time) and recorded[-1] != NULL else None,
+        "anchor_us": int(expected.cells["recorded_at"][rows.stop - 1]) if len(time) and not untimed[-1] else None,
         "batches": batches,
         "max_event_us": None if newest == NULL else newest,
         "closed_until_us": None if newest == NULL else newest // window_us * window_us + window_us,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
-from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls, plain_json
+from sim.check.canon import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls, plain_json, shown
 from sim.check.expect import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.keys import BatchKey, bucket_of
@@ -121,14 +121,6 @@ def _differences(stage: str, expected: Expectation, lake: StageRows, found: Ints
     return out
 
 
-def _value(cell: pa.Scalar) -> Any:
-    """A cell as Python has it; a time beyond Python's years as the number that it is."""
-    try:
-        return cell.as_py()
-    except (OverflowError, ValueError):
-        return f"{cell.value} us"
-
-
 class _Report:
     """Turns rows that went wrong into findings, one per object (for lost rows: per object that should be there)."""
 
@@ -199,7 +191,7 @@ class _Report:
         """What the first altered row of an object says, and the names of all columns altered there."""
         columns = [column for column, mask in wrong.items() if mask[part].any()]
         one = part[np.argmax(wrong[columns[0]][part])]
-        said = _value(self.lake.table.column(columns[0])[int(rows[one])])
+        said = shown(self.lake.table.column(columns[0])[int(rows[one])])
         more = f"; also {', '.join(columns[1:4])}{' ...' if len(columns) > 4 else ''}" if len(columns) > 1 else ""
         return f"{columns[0]} is {said}, {self.right_value(columns[0], at[one])}{more}"
 

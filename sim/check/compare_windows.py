@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sim.check.canon import FOREIGN, Bools, Ints, Places, integers
+from sim.check.canon import FOREIGN, Bools, Ints, Places, integers, shown
 from sim.check.expect import HOUR_US, Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.objects import StageRows
@@ -181,7 +181,7 @@ class WindowReport:
             detail = f"the latest revision counts {rows} rows of {self.windows.rows[place]}"
             self.add("window.stale-revision", row, detail)
             return
-        said = self.lake.table.column(columns[0])[row].as_py()
+        said = shown(self.lake.table.column(columns[0])[row])
         right = self.windows.measures.get(columns[0])
         must = f", recomputed {right[place]}" if right is not None else ""
         of = "" if latest else f"revision {self.windows.number[place]}: "

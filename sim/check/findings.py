@@ -16,6 +16,7 @@ import numpy as np
 
 KEPT: Final = 200
 _IDS: Final = 3  # told of one defect
+_LONGEST: Final = 1_000
 _FIRST_HOUR, _LAST_HOUR = -17_259_888, 70_389_527  # of the years 1 to 9999
 
 
@@ -42,10 +43,14 @@ class Findings:
     held: Counter[str] = field(default_factory=Counter)
 
     def add(self, finding: Finding) -> None:
+        """Count it, and keep it if there is room: its texts as they can be written anywhere."""
         self.counts[finding.kind] += 1
         if self.held[finding.kind] < KEPT:
             self.held[finding.kind] += 1
-            self.kept.append(finding)
+            key, farm, turbine = map(written, (finding.key, finding.farm, finding.turbine))
+            detail = finding.detail if len(finding.detail) <= _LONGEST else f"{finding.detail[:_LONGEST]} ..."
+            written_down = dataclasses.replace(finding, key=key, farm=farm, turbine=turbine, detail=written(detail))
+            self.kept.append(written_down)
 
     def merge(self, other: Findings) -> None:
         beyond = other.counts - other.held
@@ -62,6 +67,11 @@ class Findings:
             seen[finding.kind] += 1
         ranked.sort(key=lambda pair: pair[0])
         return sorted((finding for _, finding in ranked[:KEPT]), key=dataclasses.astuple)
+
+
+def written(text: str) -> str:
+    """The text with what UTF-8 cannot write escaped: names of files may hold any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def hour_text(hour: int | np.integer) -> str:

@@ -101,18 +101,16 @@ class LakeReader:
         for directory, _, names in os.walk(root):
             prefix = Path(directory).relative_to(root)
             refs += [
-                ObjectRef(bucket, (prefix / name).as_posix(), os.path.getsize(os.path.join(directory, name)))
-                for name in names
+                ObjectRef(bucket, (prefix / name).as_posix(), _size(os.path.join(directory, name))) for name in names
             ]
         return refs
 
     def _read_file(self, ref: ObjectRef) -> bytes | None:
+        path = Path(self.location) / ref.bucket / ref.key
         try:
-            return (Path(self.location) / ref.bucket / ref.key).read_bytes()
-        except FileNotFoundError:
+            return path.read_bytes() if path.is_file() else None  # a pipe would never end
+        except OSError:  # of one file; it costs no other object its verdict
             return None
-        except OSError as error:
-            raise LakeError(f"{ref.name}: cannot read it from {self.location}: {error.strerror}") from error
 
     def _list_s3(self, bucket: str) -> list[ObjectRef] | None:
         import obstore
@@ -138,6 +136,13 @@ class LakeReader:
             return None
         except (BaseError, OSError) as error:
             raise LakeError(f"{self.location}: cannot read {ref.name}: {_first_line(error)}") from error
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # a link that leads nowhere, or in a circle
+        return 0
 
 
 @lru_cache(maxsize=32)

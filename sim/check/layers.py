@@ -28,6 +28,7 @@ _MAGIC: Final = (*_PACKED, *_ZLIB, _XZ)
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{12,}")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
 _BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")
+_BASE32_ENDS: Final = (0, 0, 2, 2, 4, 5, 5, 7)
 _ESCAPED: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
@@ -68,7 +69,7 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
         if not (word.islower() or word.isupper() or word.isdigit()):  # what text becomes has letters of both cases
             yield base64.urlsafe_b64decode(word.translate(_TO_URL)[: len(word) // 4 * 4] + _tail(word))
     for word in _BASE32.findall(content):
-        yield base64.b32decode(word[: len(word) // 8 * 8])
+        yield base64.b32decode(word[: len(word) // 8 * 8] + _tail_of_base32(word))
     if _PERCENT.search(content):
         yield unquote_to_bytes(content)
     if _ESCAPED.search(content):
@@ -84,6 +85,13 @@ def _tail(word: bytes) -> bytes:
     """Last letters of a word of base64, padded (too much does no harm); of a single one, which says nothing, none."""
     rest = word.translate(_TO_URL)[len(word) // 4 * 4 :]
     return rest + b"==" if len(rest) > 1 else b""
+
+
+def _tail_of_base32(word: bytes) -> bytes:
+    """Last letters of a word of base32, as many as make whole bytes, padded."""
+    rest = word[len(word) // 8 * 8 :]
+    used = _BASE32_ENDS[len(rest)]
+    return rest[:used] + b"=" * (8 - used) if used else b""
 
 
 def _inflated(content: bytes) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from sim.check.expect import Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.keys import BatchKey, bucket_of, read_batch_key
 from sim.check.lake import ObjectRef, Reads
-from sim.check.objects import DataObject
+from sim.check.objects import DataObject, fetch
 
 STAGE: Final = "metadata"
 _NO_TIMES: Final = {"min": None, "max": None}
@@ -74,7 +74,7 @@ class _Said:
 def _read(reader: Reads, refs: Sequence[ObjectRef], objects: Mapping[str, DataObject], report: _Report) -> _Said:
     said = _Said()
     there = {ref.key for ref in refs}
-    for ref, content in zip(refs, reader.read(refs), strict=True):
+    for ref, content in zip(refs, fetch(reader, refs), strict=True):
         batch = _batch(ref, there, report)
         if batch is None:
             continue

@@ -26,6 +26,7 @@ from sim.check.canon import Ints
 SHORTEST: Final = 6
 """Bytes; what is shorter turns up by chance."""
 SHORTEST_NEEDLE: Final = 4
+_SHORTEST_KEY: Final = 8  # bytes
 _DIGEST_HEX: Final = 16
 _SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
 
@@ -65,6 +66,37 @@ def coded(text: str) -> tuple[tuple[str, bytes], ...]:
     ]
     forms += [("in base64", inner) for inner in _base64(raw)]
     return tuple((how, form) for how, form in forms if form != raw and len(form) >= SHORTEST)
+
+
+def key_forms(key: str) -> dict[bytes, str]:
+    """The forms of a secret key given in hexadecimal, and how each is written. None of one that chance would meet.
+
+    A digest of a key is none of them: unlike one of a name, it cannot be guessed back.
+    """
+    raw = _raw(key)
+    if len(raw) < _SHORTEST_KEY:
+        return {f'"{form}"'.encode(): "in the clear" for form in (key, key.lower(), key.upper()) if key}
+    forms = {form.encode(): "in the clear" for form in (key, key.lower(), key.upper())}
+    forms |= {form: how for text in (key.lower(), key.upper()) for how, form in coded(text)}
+    forms |= dict.fromkeys(_base64(raw), "in base64")
+    forms |= {str(int.from_bytes(raw)).encode(): "as a number"}
+    if len(set(raw)) >= _SHORTEST_KEY // 2:
+        forms[raw] = "as bytes"
+    return forms
+
+
+def key_letters(key: str) -> set[bytes]:
+    """A key as `squeezed` leaves it: its hexadecimal digits, or its bytes as a list of numbers, however parted."""
+    raw = _raw(key)
+    lists = "".join(map(str, raw)), "".join(f"0x{byte:x}" for byte in raw), "".join(f"0x{byte:02x}" for byte in raw)
+    return {form.encode() for form in (key.lower(), *lists)} if len(raw) >= _SHORTEST_KEY else set()
+
+
+def _raw(key: str) -> bytes:
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return b""
 
 
 def _base64(raw: bytes) -> list[bytes]:

@@ -1,27 +1,30 @@
 """Data objects of one stage, fetched once each: their sha256 and footer facts, and all their rows as one table.
 
-An object that is not Parquet, or lacks what identifies a row, is noted with its `problem` and contributes no rows; one
-whose columns or types are not the stage's contributes what can be cast, and says so in `schema_problem`.
+An object that `sim.check.decode` refuses, or that lacks what identifies a row, is noted with its `problem` and
+contributes no rows; one whose columns or types are not the stage's contributes what can be cast, and says so in
+`schema_problem`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.records import REJECTED, RESCUED, SCHEMAS
+from sim.check import decode
 from sim.check.canon import Ints, integers, nulls
 from sim.check.keys import BatchKey, read_batch_key
 from sim.check.lake import ObjectRef, Reads
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
+_NO_CONTENT: Final = "it was listed but could not be read"
 
 
 @dataclass
@@ -56,16 +59,38 @@ def read_stage(reader: Reads, stage: str, home: Sequence[ObjectRef], guests: Seq
     """Reads the objects of one stage. `guests` are objects whose keys belong elsewhere. Raises LakeError."""
     refs = [*home, *guests]
     objects = [DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home)) for i, ref in enumerate(refs)]
-    tables = []
     schema = _encoded(stage)
-    for item, content in zip(objects, reader.read(refs), strict=True):
-        table = _open(item, content, stage, schema)
+    tables = [_open(item, content, stage, schema) for item, content in zip(objects, fetch(reader, refs), strict=True)]
+    whole = pa.concat_tables([schema.empty_table(), *tables])
+    if decode.problem(whole):
+        tables = [_sound(item, table) for item, table in zip(objects, tables, strict=True)]
+        whole = pa.concat_tables([schema.empty_table(), *tables])
+    whole = whole.unify_dictionaries().combine_chunks()
+    for item, table in zip(objects, tables, strict=True):
         item.rows = len(table)
-        tables.append(table)
-    whole = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries().combine_chunks()
     of_row = np.repeat(np.arange(len(objects), dtype=np.int64), [len(t) for t in tables])
     _note_ranges(objects, whole, stage)
     return StageRows(objects, whole, of_row)
+
+
+def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
+    """The content of each object, None for one that is gone or too large to be read. Raises LakeError."""
+    contents = iter(reader.read([ref for ref in refs if ref.size <= decode.MOST_BYTES]))
+    for ref in refs:
+        yield next(contents) if ref.size <= decode.MOST_BYTES else None
+    next(contents, None)  # a reader may have something to do behind the last one
+
+
+def _sound(item: DataObject, table: pa.Table) -> pa.Table:
+    """The table, empty if it holds what no reader may touch."""
+    if why := decode.problem(table):
+        item.problem = _unreadable(item.size, why)
+        return table.schema.empty_table()
+    return table
+
+
+def _unreadable(size: int, why: str) -> str:
+    return f"not a readable Parquet file of {size} bytes: {why}"
 
 
 def _encoded(stage: str) -> pa.Schema:
@@ -82,44 +107,56 @@ def _is_name(field: pa.Field) -> bool:
 
 def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema) -> pa.Table:
     if content is None:
-        item.problem = "it was listed but could not be read"
+        large = item.ref.size > decode.MOST_BYTES
+        item.problem = f"{item.ref.size} bytes: too large to be read" if large else _NO_CONTENT
         return schema.empty_table()
     item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
-    names = [field.name for field in STAGE_SCHEMAS[stage] if _is_name(field)]
     try:
-        try:
-            file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=names)
-        except KeyError:  # lacks one of these columns
-            there = pq.read_schema(pa.BufferReader(content)).names
-            file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=[name for name in names if name in there])
-        table = file.read(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        item.problem = f"not a readable Parquet file of {len(content)} bytes: {str(error).splitlines()[0]}"
+        names = [field.name for field in STAGE_SCHEMAS[stage] if _is_name(field)]
+        table = decode.known(content, schema, names)
+        return _adapted(item, content, stage, schema) if table is None else table
+    except decode.Unreadable as error:
+        item.problem = _unreadable(item.size, str(error))
         return schema.empty_table()
-    if table.schema.equals(schema):
-        return table
-    return _adapted(item, table, stage, schema)
 
 
-def _adapted(item: DataObject, table: pa.Table, stage: str, schema: pa.Schema) -> pa.Table:
-    """The table in the stage's schema as far as that is possible."""
-    found = {field.name: field.type for field in table.schema}
-    missing = [name for name in schema.names if name not in found]
-    extra = [name for name in found if name not in schema.names]
-    wrong = [f"{f.name} is {found[f.name]}" for f in schema if f.name in found and found[f.name] != f.type]
-    texts = [("lacks ", missing), ("has besides ", extra), ("type: ", wrong)]
-    item.schema_problem = "; ".join(lead + ", ".join(names) for lead, names in texts if names) or "order of columns"
+def _adapted(item: DataObject, content: bytes, stage: str, schema: pa.Schema) -> pa.Table:
+    """The rows of a file of another schema in the stage's, as far as that is possible. Raises decode.Unreadable."""
+    table, found = decode.odd(content, schema.names)
+    item.schema_problem = _schema_problem(found, STAGE_SCHEMAS[stage])
     columns = []
     for field in schema:
         try:
-            column = table.column(field.name).cast(field.type) if field.name in found else None
-        except (pa.ArrowException, KeyError):
+            column = decode.plain(table.column(field.name), field.type)
+        except (pa.ArrowException, KeyError):  # of another kind; not there, or there twice
             column = None
         if column is None and field.name in _IDENTITY.get(stage, ("id",)):
             item.problem = f"its rows cannot be told apart: {item.schema_problem}"
             return schema.empty_table()
         columns.append(pa.nulls(len(table), field.type) if column is None else column)
     return pa.table(columns, schema=schema)
+
+
+def _schema_problem(found: pa.Schema, right: pa.Schema) -> str:
+    """What a file's columns are otherwise than the stage's; empty where they are the same."""
+    count = Counter(found.names)
+    types = {field.name: field.type for field in found}
+    texts = [
+        ("lacks ", [name for name in right.names if name not in count]),
+        ("has besides ", [name for name in count if name not in right.names]),
+        ("has twice ", [name for name in count if count[name] > 1]),
+        ("not nullable: ", [field.name for field in found if field.name in right.names and not field.nullable]),
+        (
+            "type: ",
+            [f"{f.name} is {types[f.name]}" for f in right if f.name in types and not _is(types[f.name], f.type)],
+        ),
+    ]
+    differing = "; ".join(lead + ", ".join(names) for lead, names in texts if names)
+    return differing or ("" if found.names == right.names else "order of columns")
+
+
+def _is(found: pa.DataType, right: pa.DataType) -> bool:
+    return bool(found == right or (pa.types.is_dictionary(found) and found.value_type == right))
 
 
 def _note_ranges(objects: list[DataObject], table: pa.Table, stage: str) -> None:

@@ -2,12 +2,13 @@
 
 A node may store rows under a wrong `turbine_id` (rule `identity`), and one altered cell must not make a row somebody
 else's; but an object copied or moved under another turbine's name holds that other's rows, all of them. A single row
-that names another turbine of the share is that turbine's if it is, cell by cell, the row which that node stored.
+that names another turbine is that turbine's if it is, cell by cell, the row which that node stored. Where that turbine
+is judged in another share, its node is read here too: both shares must come to the same answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,17 @@ class Owners:
     visitors: list[tuple[int, int]]
 
 
-def owners(rows: StageRows, expected: Expectation, share: int, share_of: Mapping[str, int]) -> Owners:
+Neighbours = Callable[[str], Expectation | None]
+"""What the node of a turbine of another share holds; None where that cannot be known."""
+
+
+def owners(
+    rows: StageRows,
+    expected: Expectation,
+    share: int,
+    share_of: Mapping[str, int],
+    neighbour: Neighbours = lambda turbine: None,
+) -> Owners:
     """`share_of` maps every turbine of the fleet to the share it is judged in; `share` is this one."""
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
     column = rows.table.column("turbine_id").combine_chunks()
@@ -43,15 +54,26 @@ def owners(rows: StageRows, expected: Expectation, share: int, share_of: Mapping
     silent &= np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed)) == 0
     lodger = silent[rows.object]
     claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
-    strayed = np.flatnonzero(~agreed & (owner >= 0))
+    strayed = np.flatnonzero(~agreed & (claims >= 0))
     owner[strayed] = np.where(_is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed])
-    if not lodger.any():
-        return Owners(owner, np.flatnonzero(owner < 0), [])
     shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[said]
-    elsewhere = lodger & (shares >= 0) & (shares != share)
-    owner = np.where(lodger & ((claims >= 0) | elsewhere), claims, owner)
+    away = ~agreed & (shares >= 0) & (shares != share)
+    if not (lodger.any() or away.any()):
+        return Owners(owner, np.flatnonzero(owner < 0), [])
+    elsewhere = away & (lodger | _of_neighbours(rows, said, names, np.flatnonzero(away & ~lodger), neighbour))
+    owner = np.where(elsewhere, -1, np.where(lodger & (claims >= 0), claims, owner))
     pairs = np.unique(np.stack([rows.object[elsewhere], shares[elsewhere]]), axis=1)
     return Owners(owner, np.flatnonzero((owner < 0) & ~elsewhere), [(int(item), int(to)) for item, to in pairs.T])
+
+
+def _of_neighbours(rows: StageRows, said: Ints, names: list[str], which: Ints, neighbour: Neighbours) -> Bools:
+    """Which of the rows `which` are, cell by cell, what the node of another share that they name stored."""
+    found = np.zeros(len(said), dtype=bool)
+    for name in np.unique(said[which]).tolist():
+        if (theirs := neighbour(names[name])) is not None:
+            named = which[said[which] == name]
+            found[named] = _is_of(rows, theirs, np.zeros(len(said), dtype=np.int64), named)
+    return found
 
 
 def _as_stored(rows: StageRows, expected: Expectation, owner: Ints) -> Bools:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from pipeline.records import RULES
 from sim.check.detection import Score, read_events
-from sim.check.findings import Finding, Findings, hour_text
+from sim.check.findings import Finding, Findings, hour_text, written
 from sim.check.keys import (
     ALL_STAGES,
     ROW_STAGES,
@@ -34,7 +34,7 @@ from sim.check.keys import (
 )
 from sim.check.lake import LakeError, LakeReader, ObjectRef
 from sim.check.nodes import NodeFile, discover
-from sim.check.privacy import PROTECTED
+from sim.check.privacy import KEYLESS, PROTECTED
 from sim.check.share import Share, ShareVerdict, judge_share, search_strange
 from sim.check.tally import FATES, there
 from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
@@ -103,7 +103,7 @@ def judge(
             shares[share.number] = replace(share, truth=mine, events=its)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
-    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, PROTECTED)]
+    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, (*PROTECTED, *KEYLESS))]
     if strange:
         parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
@@ -120,6 +120,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
     """The work by number (-1: objects of no turbine), and the share of every turbine."""
     shares: dict[int, Share] = {}
     share_of: dict[str, int] = {}
+    fleet = {file.turbine: file for file in files}
     size = 0
     for file in files:
         current = shares.get(len(shares) - 1)
@@ -127,7 +128,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
         full = current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
         if current is None or full or current.farm != file.farm:
             size = 0
-            current = shares[len(shares)] = Share(len(shares), file.farm, [], {}, {}, NO_FAULTS)
+            current = shares[len(shares)] = Share(len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet)
         size += weight
         current.files.append(file)
         share_of[file.turbine] = current.number
@@ -181,16 +182,30 @@ def _run(lake: LakeReader, shares: Sequence[Share], share_of: dict[str, int], wo
             yield judge_share(lake, share, share_of)
         return
     context = multiprocessing.get_context("spawn")
+    broken: list[Share] = []
     pool = ProcessPoolExecutor(min(workers, len(shares)), mp_context=context, initializer=_leave_interrupts_to_parent)
     try:
         futures = {pool.submit(judge_share, lake, share, share_of): share for share in shares}
         for future in as_completed(futures):
             try:
                 yield future.result()
-            except BrokenProcessPool:
-                share = futures[future]
-                text = f"farm {share.farm}: a worker process of the oracle died (out of memory?); use fewer workers"
-                yield ShareVerdict(share.number, share.farm, errors=[text])
+            except BrokenProcessPool:  # a worker that dies takes the others' work along: that is done again
+                broken.append(futures[future])
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for share in broken:
+        yield _alone(lake, share, share_of)
+
+
+def _alone(lake: LakeReader, share: Share, share_of: dict[str, int]) -> ShareVerdict:
+    """Judges a share in a process of its own, whose end costs no other share its verdict."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, mp_context=context, initializer=_leave_interrupts_to_parent)
+    try:
+        return pool.submit(judge_share, lake, share, share_of).result()
+    except BrokenProcessPool:
+        text = f"farm {share.farm}: a worker process of the oracle died (out of memory?); use fewer workers"
+        return ShareVerdict(share.number, share.farm, errors=[text])
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -206,7 +221,7 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         findings.add(Finding("object.foreign", stage, key=ref.name, detail=why_foreign(ref.bucket, ref.key)))
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)
-    errors = errors + sorted({error for part in parts for error in part.errors})
+    errors = errors + sorted({written(error) for part in parts for error in part.errors})
     hashes = {name: digest for part in parts for name, digest in part.hashes.items()}
     data = [ref for ref in refs if ref not in foreign and _is_data(ref)]
     rows: Counter[str] = Counter(dict.fromkeys(ALL_STAGES, 0))
@@ -270,7 +285,7 @@ def _status(findings: Findings, figures: dict[str, float], errors: list[str]) ->
 
 def _digest(hashes: dict[str, str]) -> str:
     lines = sorted(f"{name} {sha256}\n" for name, sha256 in hashes.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()  # a file's name is bytes
 
 
 def _completeness(parts: list[ShareVerdict]) -> list[dict[str, str | int]]:

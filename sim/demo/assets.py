@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from sim import private
 from sim.fleet import assets
 from sim.scenario import Scenario
 
@@ -22,11 +23,11 @@ _PLAIN = (
 
 
 def write(scenario: Scenario, folder: Path) -> None:
-    """`assets.parquet` and `assets.csv`. Units: `pipeline.config.Asset`. Raises OSError."""
+    """`assets.parquet` and `assets.csv`, for their owner alone. Units: `pipeline.config.Asset`. Raises OSError."""
     table = register(scenario)
-    with (folder / "assets.parquet").open("wb") as file:  # pyarrow may take a path for a URI
+    with private.open_new(folder / "assets.parquet") as file:  # pyarrow may take a path for a URI
         pq.write_table(table, file)
-    with (folder / "assets.csv").open("wb") as file:
+    with private.open_new(folder / "assets.csv") as file:
         csv.write_csv(table, file)
 
 

@@ -35,6 +35,7 @@ from pipeline.commit import Commit
 from pipeline.config import NodeConfig
 from pipeline.node import CHUNK_ROWS
 from pipeline.process import Work, process
+from sim import private
 from sim.fleet import Fleet
 from sim.fleet.nodes import node_configs
 from sim.load.errors import PlanError
@@ -98,7 +99,7 @@ class Batches:
         """Raises PlanError, OSError."""
         cadence.require_sound()
         self.folder, self.cadence, self._limit_bytes = folder, cadence, limit_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         every_us = cadence.flush_every_s * 1_000_000
         start_us = -(-cadence.start_us // every_us) * every_us  # batches are cut where the time is a multiple of it
         clock = SimClock(start_us, cadence.sample_us, cadence.rows * MOST_BATCHES)
@@ -113,8 +114,8 @@ class Batches:
             self.databases += self._farms[-1].writer.paths
         self._states = [Checkpoint() for _ in self.configs]
         self._ends: list[Ints] = []  # per round of one batch a node: where each ends in the file
-        self._data = (folder / _DATA).open("wb")
-        (folder / _NODES).write_bytes(pickle.dumps((cadence.rows, self.configs, self.databases)))
+        self._data = private.open_new(folder / _DATA)
+        private.write(folder / _NODES, pickle.dumps((cadence.rows, self.configs, self.databases)))
 
     @property
     def ready(self) -> int:

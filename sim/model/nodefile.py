@@ -25,6 +25,7 @@ from typing import Any
 
 from pipeline.config import NodeConfig
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, NODE_DDL, RETIRED_NAME, STATES, TABLE
+from sim import private
 from sim.fleet.farm import Farm
 from sim.model.block import Block, FileChange
 
@@ -57,7 +58,7 @@ class NodeWriter:
         for path, config in zip(self.paths, configs, strict=True):
             with _naming(path):
                 path.write_bytes(self._template)
-                path.with_suffix(".json").write_text(config.to_json() + "\n", encoding="utf-8")
+                private.write(path.with_suffix(".json"), f"{config.to_json()}\n".encode())
 
     def write(self, block: Block) -> None:
         """Append a block and change files where it says so; a transaction per node and file. Raises NodeFileError."""
