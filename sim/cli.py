@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -184,8 +185,10 @@ def _check(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from sim.report.write import rebuild
+    from sim.run.directory import alone
 
-    print(f"report: {rebuild(args.run)}")
+    with alone(args.run) if args.run.is_dir() else nullcontext():
+        print(f"report: {rebuild(args.run)}")
     return PASS
 
 

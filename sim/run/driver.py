@@ -54,7 +54,11 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
     size = plan(scenario)
     need = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
-    directory.make(options.out, options.overwrite, scenario.text, need)
+    with directory.made(options.out, options.overwrite, scenario.text, need):
+        return _reported(scenario, options, console)
+
+
+def _reported(scenario: Scenario, options: RunOptions, console: Console) -> int:
     record = Record(started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers)
     begun = time.perf_counter()
     try:

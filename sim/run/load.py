@@ -70,7 +70,11 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
     require_measurable(scenario.expect, load)
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     require_files(load.users, load.processes)
-    directory.make(options.out, options.overwrite, scenario.text, 0)
+    with directory.made(options.out, options.overwrite, scenario.text, 0):
+        return _tested(scenario, load, options, console)
+
+
+def _tested(scenario: Scenario, load: Load, options: LoadOptions, console: Console) -> int:
     fleet = fleet_of(scenario, load)
     course = Course(load, scenario.seed, nodes_of(scenario, fleet))
     around = Circumstances(options.replay, started=datetime.now(UTC).isoformat(timespec="seconds"))
