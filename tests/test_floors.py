@@ -17,7 +17,7 @@ MOST_LINES = 400
 
 PIPELINE = (
     {"records"},
-    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake"},
+    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake", "terminal"},
     {"batch", "manifest", "retry", "store"},
     {"stages"},
     {"history", "commit"},
@@ -30,7 +30,7 @@ PIPELINE = (
 SIM: dict[str, set[str]] = {
     "seeds": set(),
     "units": set(),
-    "yamlfile": {"units"},
+    "yamlfile": {"units", "pipeline.terminal"},
     "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
     "model": {"fleet", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"seeds", "units", "yamlfile", "pipeline.records"},
@@ -49,7 +49,7 @@ SIM: dict[str, set[str]] = {
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "load": {"fleet", "model", "measure", "scenario", "seeds", "units", "pipeline"},
-    "report": {"chaos.faults", "measure", "units", "scenario.plan"},
+    "report": {"chaos.faults", "measure", "units", "scenario.plan", "pipeline.terminal"},
     "run": {
         "chaos",
         "check",
