@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO, cast
 CANNOT_WRITE: Final = 3
 _HARMFUL: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and newline: escape sequences, carriage returns
-    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"  # what turns the direction of text, or breaks lines
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"  # what turns text around, or breaks lines
     "\ud800-\udfff]"  # bytes that are no UTF-8, as Python keeps them
 )
 
@@ -34,6 +34,11 @@ def safe(text: str) -> str:
 def one_line(text: str) -> str:
     """`safe`, and newlines and tabs as escapes too: for a name inside a message."""
     return safe(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def cause(error: BaseException) -> str:
+    """What an error says of itself, in one line: the system's word for it where there is one."""
+    return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -73,9 +78,7 @@ class Outlet:
         except (OSError, ValueError) as error:  # ValueError: it is closed
             hush(self.stream)
             if self._needed:
-                raise OutputError(
-                    f"standard output cannot be written: {getattr(error, 'strerror', None) or error}"
-                ) from None
+                raise OutputError(f"standard output cannot be written: {cause(error)}") from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -17,6 +17,7 @@ from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.result import RESULT_FILE
 from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_text
+from sim.run.ending import reason
 from sim.run.exits import ENVIRONMENT, INTERRUPTED, INVALID
 from sim.run.owner import LOCK_FILE, Occupied, owned
 
@@ -46,10 +47,10 @@ def made(
 ) -> Iterator[None]:
     """`path` as a directory of this run alone until the run is over, with the scenario in it; `named_by`: the option
     that names it. Raises DirectoryError."""
-    if not (path / LOCK_FILE).exists():
-        _require_ours(path, named_by)  # before the lock's file is put there
     with ExitStack() as stack:
         try:
+            if not (path / LOCK_FILE).exists():
+                _require_ours(path, named_by)  # before the lock's file is put there
             path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(alone(path, named_by))
             _require_ours(path, named_by)
@@ -57,7 +58,7 @@ def made(
             _require_space(path, need_bytes, named_by)
             write_text(path / SCENARIO_FILE, MARK + scenario_text)
         except OSError as error:
-            raise DirectoryError(f"{path}: cannot make the run directory: {error.strerror}", ENVIRONMENT) from error
+            raise DirectoryError(f"{path}: cannot make the run directory: {reason(error)}", ENVIRONMENT) from error
         yield
 
 

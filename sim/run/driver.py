@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pipeline.lake import LakeError
 from pipeline.store import TIMEOUT_S
+from pipeline.terminal import cause
 from sim import check
 from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.check.lake import LakeReader
@@ -206,7 +207,7 @@ def _report(scenario: Scenario, options: RunOptions, record: Record, console: Co
     try:
         write_all(result, options.out, record.operations)
     except OSError as error:
-        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {cause(error)}"])
         raise directory.DirectoryError(
             f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from pipeline.terminal import cause
 from sim.load import crew, generator
 from sim.load.batches import Batches
 from sim.load.course import Course
@@ -220,7 +221,7 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
                 pq.write_table(table, options.out / name, compression="zstd")
         write_load(result, options.out, requests, resources, operations)
     except OSError as error:
-        said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {cause(error)}"])
         raise directory.DirectoryError(
             f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error
