@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline import database, generations, lake, source
+from pipeline import database, generations, lake, source, terminal
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
@@ -37,6 +37,10 @@ from pipeline.store import S3ObjectStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    return terminal.guarded("error", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = _arguments(argv)
     try:
         source.check(args.db)
@@ -48,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(2, error)
     except (StoreError, lake.LakeError) as error:
         return _say(3, error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _say(3, f"{error.filename or args.db}: {terminal.cause(error)}")
 
 
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:

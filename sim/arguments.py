@@ -17,7 +17,12 @@ from sim.run.exits import MEANINGS
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command; `command` names it. Ends the program with exit code 2 where they make no sense."""
     parser = _parser()
+    if any("\0" in argument for argument in arguments):
+        parser.error("an argument holds a NUL character; no file has such a name")
     args = parser.parse_args(arguments)
+    for option in ("out", "to"):
+        if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
+            parser.error(f"argument --{option}: {place} is not UTF-8; choose a name that is")
     if args.command == "load":
         if args.worker == bool(args.scenario) or (args.worker and not args.out):
             parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
@@ -127,6 +132,14 @@ def _workers_argument(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worker processes (default: one per core)",
     )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _positive(text: str) -> int:

@@ -6,17 +6,19 @@ Exit codes are in `sim.run.exits`. Whatever is the user's to mend is one message
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
+from pipeline.terminal import OutputError, guarded, hush, safe, unwrapped
 from sim.arguments import parse
 from sim.run.exits import INTERRUPTED, INVALID, PASS
 
@@ -27,18 +29,21 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(PROGRAM, lambda: _main(arguments))
+
+
+def _main(arguments: list[str]) -> int:
     args = parse(arguments)
     overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
-    args.replay = shlex.join([_program(), *arguments, *overwrite])
+    args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
     for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
         signal.signal(number, _interrupt)
     try:
         return _COMMANDS[args.command](args)
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        _hush()
-        return PASS
+    except (BrokenPipeError, OutputError):
+        raise
     except Exception as error:
         return _fail(*_told(error))
 
@@ -57,14 +62,19 @@ def _program() -> str:
 
 
 class _Console(Console):
-    """When the reader of a pipe goes away, rich would end the program; a run goes on to its verdict, unheard."""
+    """Its texts are taken as they are, but for what harms a terminal; what it adds are escape sequences of its own.
+
+    When the reader of a pipe goes away, rich would end the program; a run goes on to its verdict, unheard."""
+
+    def __init__(self) -> None:
+        super().__init__(file=unwrapped(sys.stdout), markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=safe(segment.text))
 
     def on_broken_pipe(self) -> None:
-        _hush()
-
-
-def _hush() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush(sys.stdout)
 
 
 def _fail(text: str, code: int) -> int:
@@ -186,8 +196,10 @@ def _check(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from sim.report.write import rebuild
+    from sim.run.directory import alone
 
-    print(f"report: {rebuild(args.run)}")
+    with alone(args.run) if args.run.is_dir() else nullcontext():
+        print(f"report: {rebuild(args.run)}")
     return PASS
 
 

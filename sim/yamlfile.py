@@ -24,8 +24,12 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
+from pipeline.terminal import cause, one_line
+
 _YAML = "tag:yaml.org,2002:"
 _PLAIN_TAGS = (f"{_YAML}str", f"{_YAML}seq", f"{_YAML}map")
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
 MAX_NODES = 200_000
 """A file that unfolds (by aliases) to more values than this is refused."""
 
@@ -56,7 +60,7 @@ class Problem:
         return cls(place.file, place.line, place.col, message)
 
     def __str__(self) -> str:
-        return f"{Place(self.file, self.line, self.col)}: {self.message}"
+        return f"{Place(one_line(self.file), self.line, self.col)}: {one_line(self.message)}"
 
 
 @dataclass
@@ -104,9 +108,12 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
     """
     file = str(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        return None, [Problem(file, 0, 0, f"cannot be read: {error.strerror}")]
+        with path.open("rb") as opened:
+            raw = opened.read(MAX_BYTES + 1)  # a device or a pipe may never end
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return None, [Problem(file, 0, 0, f"cannot be read: {cause(error)}")]
+    if len(raw) > MAX_BYTES:
+        return None, [Problem(file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, which no file of this kind is")]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -156,6 +163,9 @@ class _Builder:
             return None
         if id(node) in above:
             self.complain(node.start_mark, "an alias contains itself")
+            return None
+        if len(above) == MAX_DEPTH:
+            self.complain(node.start_mark, f"nested more than {MAX_DEPTH} deep")
             return None
         if node.tag not in _PLAIN_TAGS:
             self.complain(node.start_mark, f"tag '{node.tag.replace(_YAML, '!!')}' is not used here; remove it")

@@ -191,14 +191,19 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny:
     assert runs.result(run)["exit_code"] == 0
 
 
+def begin(*arguments: Any) -> None:
+    with directory.made(*arguments):
+        pass
+
+
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
 def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path, name: str) -> None:
     (tmp_path / directory.SCENARIO_FILE).write_text(directory.MARK + "name: x")
     (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
     (tmp_path / "campaign.html").touch()
     with pytest.raises(directory.DirectoryError, match="--overwrite"):
-        directory.make(tmp_path, False, "name: y", 1)
-    directory.make(tmp_path, True, "name: y", 1)
+        begin(tmp_path, False, "name: y", 1)
+    begin(tmp_path, True, "name: y", 1)
     assert [path.name for path in tmp_path.iterdir()] == [directory.SCENARIO_FILE]
 
 
@@ -242,26 +247,26 @@ def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(tmp_path: Path, 
     (tmp_path / directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
     (tmp_path / "truth").mkdir()
     with pytest.raises(directory.DirectoryError, match="not a windfleet run"):
-        directory.make(tmp_path, overwrite, "name: y", 1)
+        begin(tmp_path, overwrite, "name: y", 1)
     assert (tmp_path / directory.SCENARIO_FILE).read_text() == "name: mine  # and what I thought of it"
     assert (tmp_path / "truth").is_dir()
 
 
 def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
     """Neither of one that was killed: its work in progress lies in folders with a dot."""
-    directory.make(tmp_path, False, "name: x", 1)
+    begin(tmp_path, False, "name: x", 1)
     for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "file").touch()
     (tmp_path / "result.json").touch()
     (tmp_path / "notes.txt").touch()  # the user's own
-    directory.make(tmp_path, True, "name: y", 1)
+    begin(tmp_path, True, "name: y", 1)
     assert {path.name for path in tmp_path.iterdir()} == {directory.SCENARIO_FILE, "notes.txt"}
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(directory.DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
-        directory.make(tmp_path / "run", False, "name: x", 10**18)
+        begin(tmp_path / "run", False, "name: x", 10**18)
     assert raised.value.code == 3
     assert not (tmp_path / "run" / directory.SCENARIO_FILE).exists()
 

@@ -17,7 +17,10 @@ MOST_LINES = 400
 
 PIPELINE = (
     {"records"},
-    {"config", "ports", "partition", "encode", "rescue", "database", "source", "generations", "checkpoint", "lake"},
+    {
+        *("config", "ports", "partition", "encode", "rescue", "database", "source", "generations", "checkpoint"),
+        *("lake", "terminal"),
+    },
     {"batch", "manifest", "retry", "store"},
     {"stages"},
     {"history", "commit"},
@@ -31,7 +34,7 @@ SIM: dict[str, set[str]] = {
     "private": set(),
     "seeds": set(),
     "units": set(),
-    "yamlfile": {"units"},
+    "yamlfile": {"units", "pipeline.terminal"},
     "fleet": {"seeds", "yamlfile", "units", "pipeline.records", "pipeline.config"},
     "model": {"fleet", "private", "seeds", "pipeline.records", "pipeline.config"},
     "measure": {"seeds", "units", "yamlfile", "pipeline.records"},
@@ -52,7 +55,7 @@ SIM: dict[str, set[str]] = {
     "chaos": {"fleet", "model", "measure", "seeds", "units", "yamlfile", "pipeline"},
     "check": {"pipeline.records"},
     "load": {"fleet", "model", "measure", "private", "scenario", "seeds", "units", "pipeline"},
-    "report": {"chaos.faults", "measure", "units", "scenario.plan"},
+    "report": {"chaos.faults", "measure", "units", "scenario.plan", "pipeline.terminal"},
     "run": {
         "chaos",
         "check",

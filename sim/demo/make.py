@@ -75,7 +75,11 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     if options.upload is not None:
         target.require_empty(options.upload)  # before minutes are spent on what has nowhere to go
     need_bytes = round(planned.node_bytes + lake_bytes)
-    directory.make(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR")
+    with directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
+        return _filled(scenario, theme, layout, options, console)
+
+
+def _filled(scenario: Scenario, theme: Theme, layout: Layout, options: DemoOptions, console: Console) -> Dataset:
     pictures.remove(options.out)  # of an earlier data set
     (options.out / realism.FILE).unlink(missing_ok=True)
     begun = time.perf_counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.terminal import safe
 from sim.report import numbers
 
 
@@ -16,6 +17,7 @@ def environment() -> Environment:
         loader=PackageLoader("sim.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: safe(value) if type(value) is str else value,  # markup of ours is of another type
         trim_blocks=True,
         lstrip_blocks=True,
     )

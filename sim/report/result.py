@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
+from pipeline.terminal import cause
 from sim.chaos.faults import KINDS
 from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
@@ -216,6 +217,8 @@ class Result(_Record):
         return json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+MOST_BYTES: Final = 100_000_000
+"""More is no result, and is not read."""
 _ADAPTER: Final = TypeAdapter(Result)
 
 
@@ -223,10 +226,14 @@ def load(path: Path) -> Result:
     """Read a run's result.json (the file or its directory). Raises ResultError."""
     file = path / RESULT_FILE if path.is_dir() else path
     try:
-        raw: Any = json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            body = opened.read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
+        raw: Any = json.loads(body.decode("utf-8"))
     except OSError as error:
-        raise ResultError(f"{file}: cannot read the result: {error.strerror}; is this a run directory?") from error
-    except ValueError as error:
+        raise ResultError(f"{file}: cannot read the result: {cause(error)}; is this a run directory?") from error
+    except (ValueError, RecursionError) as error:
         raise ResultError(f"{file}: not a result: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:

@@ -111,7 +111,11 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
     """Enumeration, random runs, whole runs on a real store; the exit code. Raises DirectoryError."""
     if options.replay is not None:
         return replay(scenario, options.replay, options.command, console)
-    directory.make(options.out, options.overwrite, scenario.text, 1_000_000)
+    with directory.made(options.out, options.overwrite, scenario.text, 1_000_000):
+        return _reported(scenario, options, console)
+
+
+def _reported(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
     full = f"{options.command} --runs {options.runs} --wired {options.wired}"
     result = CampaignResult(scenario.name, options.seed, full)
     with RunProgress(console) as progress, tempfile.TemporaryDirectory(prefix="windfleet-") as folder:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pipeline.lake import LakeError
 from pipeline.store import TIMEOUT_S
+from pipeline.terminal import cause
 from sim import check
 from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.check.lake import LakeReader
@@ -54,7 +55,11 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
     size = plan(scenario)
     need = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
-    directory.make(options.out, options.overwrite, scenario.text, need)
+    with directory.made(options.out, options.overwrite, scenario.text, need):
+        return _reported(scenario, options, console)
+
+
+def _reported(scenario: Scenario, options: RunOptions, console: Console) -> int:
     record = Record(started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers)
     begun = time.perf_counter()
     try:
@@ -203,7 +208,7 @@ def _report(scenario: Scenario, options: RunOptions, record: Record, console: Co
     try:
         write_all(result, options.out, record.operations)
     except OSError as error:
-        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {cause(error)}"])
         raise directory.DirectoryError(
             f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error

@@ -19,6 +19,7 @@ from typing import Final
 
 from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Unavailable
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from pipeline.terminal import cause
 
 PARTIAL: Final = ".partial"
 
@@ -64,7 +65,7 @@ class FolderStore:
         except FileNotFoundError as error:
             raise NotFound(f"get {bucket}/{key}") from error
         except OSError as error:
-            raise Unavailable(f"get {bucket}/{key}: {error.strerror}") from error
+            raise Unavailable(f"get {bucket}/{key}: {cause(error)}") from error
         return body, _etag(body)
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
@@ -74,7 +75,7 @@ class FolderStore:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise Unavailable(f"list {bucket}/{folder}: {error.strerror}") from error
+            raise Unavailable(f"list {bucket}/{folder}: {cause(error)}") from error
         return sorted(folder + n for n in names if n.startswith(name_prefix) and not n.endswith(PARTIAL))
 
     def _root(self, verb: str, bucket: str, key: str) -> str:
@@ -103,7 +104,7 @@ class FolderStore:
                 if os.path.exists(partial):
                     os.unlink(partial)
         except OSError as error:
-            raise Unavailable(f"{verb} {bucket}/{key}: {error.strerror}") from error
+            raise Unavailable(f"{verb} {bucket}/{key}: {cause(error)}") from error
 
 
 def _etag(body: bytes) -> str:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from pipeline.terminal import cause
 from sim.load import crew, generator
 from sim.load.batches import Batches
 from sim.load.course import Course
@@ -70,7 +71,11 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
     require_measurable(scenario.expect, load)
     target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
     require_files(load.users, load.processes)
-    directory.make(options.out, options.overwrite, scenario.text, 0)
+    with directory.made(options.out, options.overwrite, scenario.text, 0):
+        return _tested(scenario, load, options, console)
+
+
+def _tested(scenario: Scenario, load: Load, options: LoadOptions, console: Console) -> int:
     fleet = fleet_of(scenario, load)
     course = Course(load, scenario.seed, nodes_of(scenario, fleet))
     around = Circumstances(options.replay, started=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -217,7 +222,7 @@ def _report(scenario: Scenario, options: LoadOptions, course: Course, around: Ci
                     pq.write_table(table, file, compression="zstd")
         write_load(result, options.out, requests, resources, operations)
     except OSError as error:
-        said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {error.strerror}"])
+        said = "; ".join([*around.errors, f"{options.out}: cannot write the report: {cause(error)}"])
         raise directory.DirectoryError(
             f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error

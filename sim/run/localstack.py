@@ -27,6 +27,7 @@ from typing import Self
 
 import psutil
 
+from sim.run.owner import owned
 from sim.run.readiness import listens, s3_works
 from sim.run.store_state import Server, is_alive, read_state, remove_state, write_state
 
@@ -87,6 +88,10 @@ class EmbeddedLocalStack:
         `port=None` takes a free one. A detached server outlives this process; `down()` ends it.
         Raises TargetError: not installed, port taken, not ready in 60 s, died while starting.
         """
+        with _turn() if detach else contextlib.nullcontext():
+            return self._started(port, detach)
+
+    def _started(self, port: int | None, detach: bool) -> str:
         if self._process is not None:
             raise TargetError("This EmbeddedLocalStack has already been started.")
         if not PYTHON.exists():
@@ -193,14 +198,15 @@ class EmbeddedLocalStack:
 
 def up(port: int = DEFAULT_PORT) -> Server:
     """Start the detached server, or return the one that is up. Raises TargetError (see `EmbeddedLocalStack.start`)."""
-    if server := status():
-        if server.port != port:
-            raise TargetError(
-                f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
-            )
-        return server
-    EmbeddedLocalStack().start(port, detach=True)
-    server = status()
+    with _turn():
+        if server := status():
+            if server.port != port:
+                raise TargetError(
+                    f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
+                )
+            return server
+        EmbeddedLocalStack()._started(port, detach=True)
+        server = status()
     if server is None:
         raise TargetError("LocalStack stopped right after it was ready. Try again: windfleet store up")
     return server
@@ -217,19 +223,25 @@ def status() -> Server | None:
 
 def down() -> Server | None:
     """End the detached server and return what it was, None when there was none. Ends no process but that one."""
-    server = status()
-    if server is None:
-        return None
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(server.pid)
-        process.terminate()
-        try:
-            process.wait(STOP_WITHIN_S)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_WITHIN_S)
-    _forget(server)
-    return server
+    with _turn():
+        server = status()
+        if server is None:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(server.pid)
+            process.terminate()
+            try:
+                process.wait(STOP_WITHIN_S)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_WITHIN_S)
+        _forget(server)
+        return server
+
+
+def _turn() -> contextlib.AbstractContextManager[None]:
+    """One after the other: two that start the detached server at once would leave one that nobody remembers."""
+    return owned(HOME, wait=True) if HOME.is_dir() else contextlib.nullcontext()
 
 
 def _forget(server: Server) -> None:

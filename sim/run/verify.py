@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.report.result import ResultError, load
 from sim.report.terminal import RunProgress
@@ -58,7 +59,7 @@ def _tell(verdict: Verdict, console: Console) -> None:
     """Status, figures, findings: plain lines, so that they can be searched."""
 
     def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
     say(verdict.status.upper())
     for error in verdict.errors:

@@ -17,6 +17,7 @@ from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence
 INSTEAD: Final = {"duration": "end", "end": "duration"}
 """Keys of `clock` that replace each other: who sets one does not inherit the other."""
 
+MOST_PARENTS: Final = 20
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -32,10 +33,12 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
         return tree, problems  # absent or malformed; the schema judges the latter
     other = path.parent / parent.text
     chain = (*below, path)
-    if other.resolve() in [step.resolve() for step in chain]:
+    if "\0" not in parent.text and other.resolve() in [step.resolve() for step in chain]:
         circle = " -> ".join(str(step) for step in (*chain, other))
         return None, [*problems, Problem.at(parent.place, f"extends: goes in a circle: {circle}")]
-    if not other.is_file():
+    if len(chain) > MOST_PARENTS:
+        return None, [*problems, Problem.at(parent.place, f"extends: more than {MOST_PARENTS} files extend each other")]
+    if "\0" in parent.text or not other.is_file():
         names = sorted(file.name for file in other.parent.glob("*.yaml")) if other.parent.is_dir() else []
         hint = yamlfile.nearest(other.name, names)
         also = f"; did you mean '{hint}'?" if hint else "; the path counts from this file's folder"
