@@ -17,8 +17,8 @@ MOST_LINES = 400
 
 PIPELINE = (
     {"records"},
-    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake"},
-    {"batch", "manifest", "retry", "store"},
+    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "endpoint", "settings"},
+    {"batch", "manifest", "retry", "signature", "wire", "listing", "store", "sdk", "lake"},
     {"stages"},
     {"history", "commit"},
     {"process"},
@@ -65,7 +65,7 @@ SIM: dict[str, set[str]] = {
         "pipeline",
     },
     "demo": {"check", "fleet", "measure", "model", "report", "run", "scenario", "units", "pipeline"},
-    "arguments": {"demo", "run", "units"},
+    "arguments": {"demo", "run", "units", "pipeline.endpoint"},
     "cli": {
         "arguments",
         "demo",

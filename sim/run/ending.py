@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.lake import LakeError
+from pipeline.settings import SettingsError
 from sim import check
 from sim.chaos.campaign import WorkerLost
 from sim.load.errors import EngineError
@@ -18,7 +19,15 @@ from sim.run.task import StoreGone
 from sim.run.workers import WorkerDied
 
 SURROUNDINGS: Final = (
-    TargetError | StoreGone | LakeError | check.LakeError | WorkerDied | WorkerLost | EngineError | TimeoutError
+    TargetError
+    | StoreGone
+    | LakeError
+    | SettingsError
+    | check.LakeError
+    | WorkerDied
+    | WorkerLost
+    | EngineError
+    | TimeoutError
 )
 """Of the machine and the store: what they say is what a user needs."""
 

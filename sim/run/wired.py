@@ -58,7 +58,7 @@ def wired_runs(
             drawn = bout(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:
                 yield _run(load, drawn, store, workers, Path(folder))
-            lake.empty(store.endpoint_url)
+            lake.empty(store.store)
 
 
 def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Path) -> Wired:
@@ -78,7 +78,7 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     except StoreGone as error:
         store.require_alive()
         record.errors.append(str(error))
-    verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.endpoint_url)
+    verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.store)
     found.struck = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
     found.fates = Fates(*(int(verdict.figures.get(f"rows.{fate}", 0)) for fate in Fates._fields))
