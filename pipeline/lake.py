@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 DELETED_AT_ONCE = 1000  # S3 takes no more
 DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
-TAKEN = {"301", "PermanentRedirect", "BucketAlreadyExists"}
+TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 
 
@@ -263,7 +263,7 @@ def _told_clearly(place: Place, name: str | None = None) -> Iterator[None]:
 
 
 def _explain(error: Exception, where: str, what: str) -> str:
-    from botocore import exceptions
+    from botocore import exceptions, parsers
 
     match error:
         case SettingsError():
@@ -285,7 +285,7 @@ def _explain(error: Exception, where: str, what: str) -> str:
             return f"The name of {what} is taken, by another account or in another region than that of AWS_REGION."
         case exceptions.ClientError():
             return f"S3 refused an operation on {what}: {error}"
-        case exceptions.ResponseParserError():
+        case parsers.ResponseParserError():
             return f"{where} {NOT_S3}: is the endpoint right? ({str(error)[:200]})"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"

@@ -7,6 +7,7 @@ so that endpoint, region, keys, certificates, proxies, retries and monitoring ar
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any
 
 from botocore.config import Config
@@ -24,8 +25,9 @@ _CONSTANTS = {
 }
 
 
+@lru_cache(maxsize=8)
 def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: float) -> Any:
-    """A client for the S3 of the settings and no other: path style, one attempt per call."""
+    """A client for the S3 of the settings and no other: path style, one attempt per call. One per process."""
     server = settings.server
     config = Config(
         region_name=settings.region,

@@ -143,11 +143,12 @@ def test_an_unreachable_endpoint_is_told_clearly() -> None:
 
 
 def test_denied_names_the_bucket() -> None:
-    with served(Reply(403, b"<Error><Code>AccessDenied</Code></Error>")) as server:
-        with pytest.raises(
-            lake.LakeError, match=f"Access to bucket {NAMES[0]} at {server.url} is denied.*AccessDenied"
-        ):
-            lake.ensure(server.url)
+    denied = f"Access to bucket {NAMES[0]} at http://127.0.0.1:[0-9]+ is denied.*AccessDenied"
+    with (
+        served(Reply(403, b"<Error><Code>AccessDenied</Code></Error>")) as server,
+        pytest.raises(lake.LakeError, match=denied),
+    ):
+        lake.ensure(server.url)
 
 
 def test_loopback_needs_no_credentials_and_prefers_those_given(monkeypatch: pytest.MonkeyPatch) -> None:
