@@ -10,12 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.credentials import Credentials as BotoCredentials
 
 from pipeline import endpoint, lake
@@ -26,11 +24,11 @@ from pipeline.signature import signed
 from pipeline.store import S3ObjectStore
 from sim.check import LakeError
 from sim.run.opener import s3_lake
-from tests.servers import Reply, query, served
+from tests.hostile import PROXIES, hostile
+from tests.servers import Reply, Served, query, served
 
 BUCKET = "expanso-databricks-ingestion"
 KEY = "ingestion/year=2024/month=01/day=15/hour=00/A-001-1-2.parquet"
-PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 XML = b"<?xml version='1.0'?>"
 
 
@@ -137,9 +135,8 @@ def test_a_profile_gives_the_keys_where_none_are_set(monkeypatch: pytest.MonkeyP
     home = tmp_path / "home" / ".aws"
     home.mkdir(parents=True)
     (home / "credentials").write_text("[default]\naws_access_key_id = dk\naws_secret_access_key = ds\n[half]\nx = 1\n")
-    (home / "config").write_text(
-        "[profile mine]\naws_access_key_id=mk\naws_secret_access_key=ms\naws_session_token=mt\n"
-    )
+    mine = "[profile mine]\naws_access_key_id=mk\naws_secret_access_key=ms\naws_session_token=mt\n"
+    (home / "config").write_text(mine)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
     assert settings("https://s3.example.com").credentials == Credentials("dk", "ds")
     assert settings("http://127.0.0.1:1").credentials == Credentials("test", "test")
@@ -299,11 +296,8 @@ def test_a_web_page_is_no_object_and_no_missing_one() -> None:
 
 
 def test_the_listing_is_asked_page_by_page_and_keys_come_as_they_are() -> None:
-    first = page(
-        "a%3D1",
-        more="true",
-        inside="<EncodingType>url</EncodingType><NextContinuationToken>n+=</NextContinuationToken>",
-    )
+    inside = "<EncodingType>url</EncodingType><NextContinuationToken>n+=</NextContinuationToken>"
+    first = page("a%3D1", more="true", inside=inside)
     with served(Reply(200, first), Reply(200, page("a=%31"))) as server:
         assert S3ObjectStore(server.url).list(BUCKET, "", "a=") == ["a=%31", "a=1"]
         assert [query(path).get("continuation-token") for _, path, _ in server.requests] == [None, "n+="]
@@ -351,39 +345,16 @@ def test_the_code_of_s3_comes_first_and_the_rest_is_cut() -> None:
 
 # --- the environment
 
-ODD = {
-    "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms", "AWS_S3_EXPRESS": "nonsense", "AWS_REQUEST_PAYER": "nonsense",
-    "AWS_MAX_ATTEMPTS": "nonsense", "AWS_RETRY_MODE": "nonsense", "AWS_SKIP_SIGNATURE": "true",
-    "AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_CSM_ENABLED": "true",
-    "AWS_REQUEST_CHECKSUM_CALCULATION": "nonsense", "BOTOCORE_EXPERIMENTAL__PLUGINS": "x=nonsense",
-    "AWS_SDK_UA_APP_ID": "hunter2", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "nonsense", "AWS_DATA_PATH": "/none",
-    "REQUESTS_CA_BUNDLE": "/none", "CURL_CA_BUNDLE": "/none",
-}  # fmt: skip
-
 
 @pytest.fixture
-def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A listener that every variable and file of AWS names, and every proxy variable."""
-    with served(Reply(200, page())) as listener:
-        names = {one for _, one, _, _ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values() if isinstance(one, str)}
-        for name in names - {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}:
-            monkeypatch.setenv(name, listener.url)
-        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_METADATA_ENDPOINT", *PROXIES):
-            monkeypatch.setenv(name, listener.url)
-        for name, value in ODD.items():
+def harm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Served]:
+    with hostile(tmp_path / "home") as (listener, env):
+        for name, value in env.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-        aws = tmp_path / "home" / ".aws"
-        aws.mkdir(parents=True)
-        whole = f"[default]\nendpoint_url = {listener.url}\nca_bundle = /none\nregion = nonsense\ns3 =\n  addressing_style = virtual\n"
-        (aws / "config").write_text(whole)
-        (aws / "credentials").write_text("[default]\naws_access_key_id = theirs\naws_secret_access_key = theirs\n")
-        monkeypatch.delenv("AWS_CONFIG_FILE")
-        monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
         yield listener
 
 
-def test_no_variable_or_file_redirects_or_reshapes_a_request(hostile: Any) -> None:
+def test_no_variable_or_file_redirects_or_reshapes_a_request(harm: Served) -> None:
     with served(Reply(200, page(), (("ETag", '"e"'),))) as server:
         for call in verbs(server.url):
             call()
@@ -398,7 +369,7 @@ def test_no_variable_or_file_redirects_or_reshapes_a_request(hostile: Any) -> No
             assert "/us-west-2/s3/" in headers["authorization"]
             assert not [name for name in headers if "security-token" in name or "encryption" in name]
             assert "hunter2" not in str(headers)
-    assert (hostile.connections, hostile.requests) == (0, [])
+    assert (harm.connections, harm.requests) == (0, [])
 
 
 def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,7 +227,7 @@ class Engine:
             watch.feed(follower.news())
             s.progress(phase, watch)
             s.require_alive()
-            if watch.failed_in_a_row >= GONE_AFTER:
+            if watch.failed_in_a_row >= GONE_AFTER and s.store.proxy is None:
                 require_there(s.endpoint_url)
             if why := watch.broken(plan.now_ns()) or self._beyond(watch, plan.now_ns()):
                 return why
