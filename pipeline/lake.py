@@ -267,7 +267,7 @@ def _explain(error: Exception, where: str, what: str) -> str:
 
     match error:
         case SettingsError():
-            return f"S3 cannot be used at {where}: {error}" if "://" in where else str(error)
+            return str(error)  # `where` may hold the password for which it was refused
         case Refused(denied=True):
             return f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
         case Unavailable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -40,8 +41,6 @@ def around(tmp_path: Path) -> Iterator[tuple[Served, dict[str, str]]]:
 
 def deliver(database: Path, url: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """`python -m pipeline`."""
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "pipeline", "--db", database, "--endpoint-url", url, "--until", UNTIL],
         env=os.environ | env,
@@ -83,13 +82,19 @@ def test_load(world: Path, tmp_path: Path, clean_lake: str, around: tuple[Served
     assert (listener.connections, listener.requests) == (0, [])
 
 
-def test_demo_campaign_and_what_talks_to_no_store(
-    world: Path, tmp_path: Path, clean_lake: str, around: tuple[Served, dict[str, str]]
-) -> None:
+def test_demo(tmp_path: Path, clean_lake: str, around: tuple[Served, dict[str, str]]) -> None:
     listener, env = around
     small = ("--farms", "E", "--turbines", "1", "--days", "1", "--sample-every", "1h", "--set", "events=[]")
     demo = runs.quick("demo", "--to", clean_lake, *small, "--workers", 1, **env)
     assert demo.code == 0, demo.text
+    assert (listener.connections, listener.requests) == (0, [])
+
+
+def test_campaign_and_what_talks_to_no_store(
+    world: Path, tmp_path: Path, around: tuple[Served, dict[str, str]]
+) -> None:
+    listener, env = around
+    world.write_text(world.read_text().replace("turbines: 2", "turbines: 1").replace("duration: 4m", "duration: 2m"))
     users = {"AWS_PROFILE": "nobody", "AWS_REGION": "no where", "AWS_ACCESS_KEY_ID": "half", "AWS_CA_BUNDLE": "/none"}
     out = tmp_path / "campaign"
     campaign = runs.quick("campaign", world, "--runs", 1, "--wired", 1, "--workers", 1, "--out", out, **env, **users)
@@ -106,21 +111,20 @@ def test_the_store_of_this_checkout(tmp_path: Path, around: tuple[Served, dict[s
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     up = ("store", "up", "--port", port)
-    try:
-        with runs.kept(*up, **env, **users) as done:
-            assert done.code == 0, done.text
-            assert "six buckets in us-west-2" in done.out
-            assert runs.quick("store", "status", **env, **users).out.startswith("up: ")
-    finally:
+    with runs.kept(*up, **env, **users) as done:
+        assert done.code == 0, done.text
+        assert "six buckets in us-west-2" in done.out
+        assert runs.quick("store", "status", **env, **users).out.startswith("up: ")
         down = runs.quick("store", "down", **env, **users)
-    assert (down.code, down.out.startswith("down: ")) == (0, True)
+        assert (down.code, down.out.startswith("down: ")) == (0, True)
     assert (listener.connections, listener.requests) == (0, [])
 
 
 def test_a_web_page_as_endpoint_is_no_empty_lake(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "run" / "nodes" / "A").mkdir(parents=True)
-    (tmp_path / "A-001.json").write_text(config().to_json())
-    node = write(tmp_path / "A-001.db", [good(1)])
+    farm = tmp_path / "run" / "nodes" / "A"
+    farm.mkdir(parents=True)
+    (farm / "A-001.json").write_text(config().to_json())
+    node = write(farm / "A-001.db", [good(1)])
     with served(Reply(200, PAGE, (("ETag", '"e"'),))) as server:
         there = ("--endpoint-url", server.url)
         commands = [

@@ -102,6 +102,13 @@ def test_a_secret_in_an_endpoint_is_refused_and_not_repeated(text: str) -> None:
     assert "hun" not in str(refused.value)
 
 
+@pytest.mark.parametrize("ask", [lake.client, lake.ensure, lake.first_object, s3_lake, S3ObjectStore])
+def test_nobody_repeats_it(ask: Callable[[str], object]) -> None:
+    with pytest.raises((lake.LakeError, LakeError, SettingsError), match="must not carry") as refused:
+        ask("http://user:hunter2@127.0.0.1:1")
+    assert "hunter2" not in str(refused.value)
+
+
 # --- settings
 
 
