@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -28,11 +27,13 @@ from pipeline import database, generations, lake, source, terminal
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
+from pipeline.endpoint import parse
 from pipeline.history import HistoryError
 from pipeline.node import Delivered, EdgeNode, run
-from pipeline.ports import NoBucket, StoreError, SystemClock
+from pipeline.ports import NoBucket, StoreError, SystemClock, Unavailable
 from pipeline.records import TABLE
 from pipeline.retry import Retrying
+from pipeline.settings import SettingsError, endpoint_of_environment
 from pipeline.store import S3ObjectStore
 
 
@@ -59,10 +60,17 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
+    store = S3ObjectStore(endpoint_url)
+    try:
+        store.first(lake.BUCKETS["checkpoints"])  # a web page answers GET with 200, too
+    except NoBucket as error:
+        return _say(3, f"{error}; create it with --create-buckets")
+    except Unavailable:
+        pass  # the first operation that counts tries again, and says so
     rows = batches = objects = 0
     rejected: Counter[str] = Counter()
     with ThreadPoolExecutor(1) as pool:
-        results = run([node], Retrying(S3ObjectStore(endpoint_url)), SystemClock(), pool, until_us)
+        results = run([node], Retrying(store), SystemClock(), pool, until_us)
         for result in results:
             if isinstance(result, Delivered):
                 rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects
@@ -110,24 +118,24 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Deliver one edge node's rows to the lake.")
     parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="the node's SQLite database")
     parser.add_argument("--config", type=Path, metavar="FILE", help="node configuration (default: FILE.json beside it)")
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    parser.add_argument(
-        "--endpoint-url",
-        type=_url,
-        default=named,
-        metavar="URL",
-        help="S3 endpoint (default: AWS_ENDPOINT_URL, else AWS)",
-    )
+    which = "S3 endpoint (default: AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else AWS)"
+    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
     before = "deliver rows recorded before this time (ISO 8601 with zone; default: up to the last closed batch)"
     parser.add_argument("--until", type=_time_us, metavar="TIME", help=before)
     parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    try:
+        args.endpoint_url = args.endpoint_url or endpoint_of_environment()
+    except SettingsError as error:
+        parser.error(str(error))
+    return args
 
 
 def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+/?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an endpoint URL; write for example http://127.0.0.1:4566")
-    return text
+    try:
+        return parse(text).url
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _time_us(text: str) -> int:

@@ -8,18 +8,20 @@ Not covered: the objects inside (`pipeline.store`, `pipeline.commit`), bucket po
 
 import contextlib
 import functools
-import ipaddress
 import json
 import os
 import pathlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
+
+from pipeline.ports import NoBucket, Refused, StoreError, Unavailable
+from pipeline.settings import DEFAULT_REGION, Place, Settings, SettingsError, parsed, settings
+from pipeline.store import NOT_S3, S3ObjectStore
 
 _DATA: dict[str, Any] = json.loads(pathlib.Path(__file__).with_name("buckets.json").read_text(encoding="utf-8"))
 
-REGION: str = _DATA["region"]
+REGION = DEFAULT_REGION
 TAGS: dict[str, str] = _DATA["tags"]
 BUCKETS: dict[str, str] = {stage: entry["name"] for stage, entry in _DATA["buckets"].items()}
 LIFECYCLE: dict[str, list[dict[str, Any]]] = {stage: entry["lifecycle"] for stage, entry in _DATA["buckets"].items()}
@@ -28,7 +30,7 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 DELETED_AT_ONCE = 1000  # S3 takes no more
 DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
-ABSENT = {"NoSuchBucket", "404"}
+TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 
 
@@ -36,81 +38,64 @@ class LakeError(Exception):
     """The buckets cannot be reached, read or made; the message names the bucket or endpoint and the fix."""
 
 
-def client(endpoint_url: str | None) -> Any:
-    """A boto3 S3 client: given endpoint (None: AWS itself), path style, bounded waits, one attempt per call.
+def client(place: Place) -> Any:
+    """A botocore S3 client of the settings: path style, bounded waits, one attempt per call.
 
-    Credentials come from the standard AWS variables and files; a loopback endpoint, which checks none, needs none.
+    Nothing of the environment or of `~/.aws` reaches it but what `pipeline.settings` read. Raises LakeError.
     """
-    import boto3  # slow to import: only when buckets are touched
-    from botocore.config import Config
+    from pipeline.sdk import s3_client  # brings botocore, slow to import: only when buckets are touched
 
-    loopback = endpoint_url is not None and is_loopback(endpoint_url)
-    config = Config(
-        region_name=REGION,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"total_max_attempts": 1},
-        s3={"addressing_style": "path"} if endpoint_url else None,
-        proxies={} if loopback else None,
-    )
-    given = any(name in os.environ for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"))
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"} if loopback and not given else {}
-    with _told_clearly(endpoint_url):
-        return boto3.session.Session().client("s3", endpoint_url=endpoint_url, config=config, **keys)
+    with _told_clearly(place):
+        return s3_client(settings(place), CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
 
 def is_loopback(endpoint_url: str) -> bool:
-    """Whether the endpoint is on this machine."""
-    host = urlsplit(endpoint_url).hostname or ""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
+    """True for an endpoint on this machine. Raises SettingsError for what is no endpoint."""
+    return parsed(endpoint_url).loopback
 
 
-def missing(endpoint_url: str | None) -> list[str]:
+def missing(place: Place) -> list[str]:
     """Names of the buckets that are not there. Raises LakeError."""
-    s3 = client(endpoint_url)
-    return [name for name in BUCKETS.values() if not _exists(s3, name, endpoint_url)]
+    store = _store(place)
+    return [name for name in BUCKETS.values() if not _exists(store, name)]
 
 
-def ensure(endpoint_url: str | None) -> list[str]:
+def ensure(place: Place) -> list[str]:
     """Make every missing bucket, with region, tag and lifecycle; return the names of those made.
 
     A bucket of ours whose lifecycle is not that of the data gets it again; any other bucket stays as it is.
     Raises LakeError.
     """
-    s3 = client(endpoint_url)
+    store, s3 = _store(place), client(place)
     created = []
     for stage, name in BUCKETS.items():
-        if not _exists(s3, name, endpoint_url):
-            _create(s3, name, endpoint_url)
+        if not _exists(store, name):
+            _create(s3, name, place)
             created.append(name)
-        if _is_ours(s3, name, endpoint_url) and _lifecycle(s3, name) != LIFECYCLE[stage]:
-            with _told_clearly(endpoint_url, name):
+        if _is_ours(s3, name, place) and _lifecycle(s3, name) != LIFECYCLE[stage]:
+            with _told_clearly(place, name):
                 s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE[stage]})
     return created
 
 
-def empty(endpoint_url: str | None) -> int:
+def empty(place: Place) -> int:
     """Remove every object of the buckets that windfleet made, and abort uploads; how many objects. Raises LakeError.
 
     Raises before anything is removed when one of the six buckets holds objects and is not ours.
     """
-    s3 = client(endpoint_url)
+    store, s3 = _store(place), client(place)
     pages = s3.get_paginator("list_objects_v2")
     ours = []
     for name in BUCKETS.values():
-        if not _exists(s3, name, endpoint_url):
+        if not _exists(store, name):
             continue
-        if _is_ours(s3, name, endpoint_url):
+        if _is_ours(s3, name, place):
             ours.append(name)
-        elif s3.list_objects_v2(Bucket=name, MaxKeys=1)["KeyCount"]:
+        elif _first(store, name) is not None:
             raise LakeError(f"Bucket {name} was not made by windfleet, so it is not emptied: empty it yourself.")
     removed = 0
     for name in ours:
-        with _told_clearly(endpoint_url, name):
+        with _told_clearly(place, name):
             for page in pages.paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -119,20 +104,20 @@ def empty(endpoint_url: str | None) -> int:
     return removed
 
 
-def remove(endpoint_url: str | None, objects: Iterable[tuple[str, str]]) -> None:
+def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
     """Remove objects named by (bucket, key); one that is not there is no error. Raises LakeError."""
-    s3 = client(endpoint_url)
+    s3 = client(place)
     by_bucket: dict[str, list[str]] = {}
     for name, key in objects:
         by_bucket.setdefault(name, []).append(key)
     for name, keys in by_bucket.items():
         for start in range(0, len(keys), DELETED_AT_ONCE):
-            with _told_clearly(endpoint_url, name):
+            with _told_clearly(place, name):
                 _delete(s3, name, keys[start : start + DELETED_AT_ONCE])
 
 
 def _delete(s3: Any, name: str, keys: list[str]) -> None:
-    """An answer of 200 may say of single keys that they were not removed. Raises LakeError, and what boto3 raises."""
+    """An answer of 200 may say of single keys that they were not removed. Raises LakeError, what botocore raises."""
     answer = s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
     if failed := answer.get("Errors"):
         first = failed[0]
@@ -142,13 +127,13 @@ def _delete(s3: Any, name: str, keys: list[str]) -> None:
         )
 
 
-def unfinished(endpoint_url: str | None) -> list[str]:
+def unfinished(place: Place) -> list[str]:
     """`bucket/key` of every upload in parts that was begun in the six buckets and never ended. Raises LakeError."""
-    s3 = client(endpoint_url)
+    store, s3 = _store(place), client(place)
     found = []
     for name in BUCKETS.values():
-        if _exists(s3, name, endpoint_url):
-            with _told_clearly(endpoint_url, name):
+        if _exists(store, name):
+            with _told_clearly(place, name):
                 found += [f"{name}/{upload['Key']}" for upload in _uploads(s3, name)]
     return sorted(found)
 
@@ -165,15 +150,15 @@ def _abort_uploads(s3: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def scratch(endpoint_url: str) -> Iterator[str]:
+def scratch(place: Place) -> Iterator[str]:
     """The name of a bucket that is there for the length of a block, and then gone with all in it. Raises LakeError."""
-    s3, name = client(endpoint_url), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
-    with _told_clearly(endpoint_url, name):
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
+    with _told_clearly(place, name):
+        _make(s3, name)
     try:
         yield name
     finally:
-        with _told_clearly(endpoint_url, name):
+        with _told_clearly(place, name):
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -185,41 +170,53 @@ def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:
         yield from page.get("Uploads", ())
 
 
-def first_object(endpoint_url: str | None) -> str | None:
+def first_object(place: Place) -> str | None:
     """`bucket/key` of some object in the six buckets, None when they are empty or missing. Raises LakeError."""
-    s3 = client(endpoint_url)
+    store = _store(place)
     for name in BUCKETS.values():
-        if _exists(s3, name, endpoint_url):
-            with _told_clearly(endpoint_url, name):
-                for item in s3.list_objects_v2(Bucket=name, MaxKeys=1).get("Contents", ()):
-                    return f"{name}/{item['Key']}"
+        if _exists(store, name) and (key := _first(store, name)) is not None:
+            return f"{name}/{key}"
     return None
 
 
-def _exists(s3: Any, name: str, endpoint_url: str | None) -> bool:
-    from botocore.exceptions import ClientError
+def _store(place: Place) -> S3ObjectStore:
+    with _told_clearly(place):
+        return S3ObjectStore(place, READ_TIMEOUT_S)
 
-    with _told_clearly(endpoint_url, name):
+
+def _exists(store: S3ObjectStore, name: str) -> bool:
+    """True where S3 itself lists the bucket: a web page answers HEAD with 200, too."""
+    with _told_clearly(store.settings, name):
         try:
-            s3.head_bucket(Bucket=name)
-        except ClientError as error:
-            if _code(error) not in ABSENT:
-                raise
+            store.first(name)
+        except NoBucket:
             return False
     return True
 
 
-def _create(s3: Any, name: str, endpoint_url: str | None) -> None:
-    with _told_clearly(endpoint_url, name):
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+def _first(store: S3ObjectStore, name: str) -> str | None:
+    with _told_clearly(store.settings, name):
+        return store.first(name)
+
+
+def _create(s3: Any, name: str, place: Place) -> None:
+    with _told_clearly(place, name):
+        _make(s3, name)
         tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
 
 
-def _is_ours(s3: Any, name: str, endpoint_url: str | None) -> bool:
+def _make(s3: Any, name: str) -> None:
+    """Create a bucket in the region of the client; S3 wants none named in its oldest."""
+    region = s3.meta.region_name
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=name, **where)
+
+
+def _is_ours(s3: Any, name: str, place: Place) -> bool:
     from botocore.exceptions import ClientError
 
-    with _told_clearly(endpoint_url, name):
+    with _told_clearly(place, name):
         try:
             tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
         except ClientError as error:
@@ -239,6 +236,10 @@ def _lifecycle(s3: Any, name: str) -> list[dict[str, Any]] | None:
     return rules
 
 
+def _status(error: Any) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -247,13 +248,13 @@ def _code(error: Any) -> str:
 def _handled() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    return BotoCoreError, ClientError, ValueError
+    return BotoCoreError, ClientError, ValueError, StoreError
 
 
 @contextlib.contextmanager
-def _told_clearly(endpoint_url: str | None, name: str | None = None) -> Iterator[None]:
-    """Turn what boto3 raises into a LakeError that names place and fix."""
-    where = endpoint_url or "AWS S3"
+def _told_clearly(place: Place, name: str | None = None) -> Iterator[None]:
+    """Turn what S3's clients raise into a LakeError that names place and fix."""
+    where = place.place if isinstance(place, Settings) else place or "AWS S3"
     what = f"bucket {name} at {where}" if name else where
     try:
         yield
@@ -262,17 +263,30 @@ def _told_clearly(endpoint_url: str | None, name: str | None = None) -> Iterator
 
 
 def _explain(error: Exception, where: str, what: str) -> str:
-    from botocore import exceptions
+    from botocore import exceptions, parsers
 
     match error:
+        case SettingsError():
+            return str(error)  # `where` may hold the password for which it was refused
+        case Refused(denied=True):
+            return f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
+        case Unavailable():
+            return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
+        case StoreError():
+            return f"{what[0].upper()}{what[1:]} cannot be used: {error}"
+        case exceptions.ClientError() if 300 <= _status(error) < 400 and _code(error) not in TAKEN:
+            return (
+                f"{where} redirects (HTTP {_status(error)}); windfleet follows no redirect: name the right endpoint, "
+                "and the buckets' region with AWS_REGION."
+            )
         case exceptions.ClientError() if _code(error) in DENIED:
             return f"Access to {what} is denied ({_code(error)}): check the AWS credentials and their rights."
-        case exceptions.ClientError() if _code(error) in {"301", "PermanentRedirect", "BucketAlreadyExists"}:
-            return f"The name of {what} is taken, by another account or in another region than {REGION}."
+        case exceptions.ClientError() if _code(error) in TAKEN:
+            return f"The name of {what} is taken, by another account or in another region than that of AWS_REGION."
         case exceptions.ClientError():
             return f"S3 refused an operation on {what}: {error}"
-        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
-            return f"No AWS credentials for {where}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ({error})"
+        case parsers.ResponseParserError():
+            return f"{where} {NOT_S3}: is the endpoint right? ({str(error)[:200]})"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case _:

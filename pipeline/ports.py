@@ -38,7 +38,9 @@ class Unavailable(StoreError):
 
 
 class Refused(StoreError):
-    pass
+    """`denied`: for the credentials, or what they may do."""
+
+    denied = False
 
 
 class NoBucket(Refused):

@@ -70,18 +70,19 @@ class Retrying:
         self._now_ns = now_ns
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
-        return self._run("put", bucket, key, len(body), lambda: self._store.create(bucket, key, body))
+        return self.run("put", bucket, key, len(body), lambda: self._store.create(bucket, key, body))
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        return self._run("put", bucket, key, len(body), lambda: self._store.replace(bucket, key, body, etag))
+        return self.run("put", bucket, key, len(body), lambda: self._store.replace(bucket, key, body, etag))
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
-        return self._run("get", bucket, key, 0, lambda: self._store.get(bucket, key))
+        return self.run("get", bucket, key, 0, lambda: self._store.get(bucket, key))
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        return self._run("list", bucket, folder + name_prefix, 0, lambda: self._store.list(bucket, folder, name_prefix))
+        return self.run("list", bucket, folder + name_prefix, 0, lambda: self._store.list(bucket, folder, name_prefix))
 
-    def _run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
+    def run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
+        """The result of any operation, tried again like the four above."""
         intended = self._now_ns()
         for attempt in range(1, self._attempts + 1):
             start = self._now_ns()

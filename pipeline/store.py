@@ -1,145 +1,170 @@
-"""S3 through obstore: the ObjectStore of every run against LocalStack or a real endpoint.
+"""S3 by its wire protocol: the ObjectStore of every run against LocalStack or a real endpoint.
 
-obstore and not boto3 on this path: it costs 0.2-0.45 CPU-ms a PUT instead of 1.5-2.4, and the client shares the cores
-with the server under test. One call is one attempt: the SDK's own retries are off (see `pipeline.retry`).
+One call is one attempt: retries are made above (`pipeline.retry`). An answer is believed only when it is S3's: a web
+page at the endpoint, a redirect, or a listing of something else is Refused and says so.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
-import obstore
-from obstore import exceptions as oberr
-from obstore.store import S3Store as Bucket
-
-from pipeline.lake import REGION, is_loopback
+from pipeline import listing
 from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused, StoreError, Unavailable
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig
+from pipeline.settings import Place, settings
+from pipeline.wire import Answer, Wire
 
 TIMEOUT_S = 20
-CONNECTIONS = 64
-LIST_PAGE = 1000
-REFUSALS = {"400", "401", "403", "404", "405", "411", "413"}
+REFUSALS = {400, 401, 403, 404, 405, 411, 413}
 PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}  # a 400, but of the way there: try again
+NOT_S3 = "answers, but not as S3 does"
+_SHOWN = 300
+Objects = list[tuple[str, int]]
 
 
 class S3ObjectStore:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
-    endpoint_url: None means AWS itself. Credentials come from the standard AWS variables; a loopback endpoint needs
-    none. timeout_s: how long one request may take. connections: kept open per bucket, for as many threads. Each PUT
-    carries its SHA-256, so that S3 refuses a body that was changed on its way (it costs nothing to speak of: the
-    signature needs the sum anyway).
+    place: settings, or an endpoint URL (None: AWS itself) for which they are read. timeout_s: how long one request may
+    take. Each PUT carries its SHA-256.
     """
 
-    def __init__(self, endpoint_url: str | None, timeout_s: float = TIMEOUT_S, connections: int = CONNECTIONS) -> None:
-        self._endpoint = endpoint_url
-        self._timeout_s = timeout_s
-        self._connections = connections
-        self._buckets: dict[str, Bucket] = {}
+    def __init__(self, place: Place, timeout_s: float = TIMEOUT_S) -> None:
+        """Raises SettingsError."""
+        self.settings = settings(place)
+        self._wire = Wire(self.settings, timeout_s)
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
-        with _translated(f"put {bucket}/{key}"):
-            return self._put(bucket, key, body, "create")
+        """See ObjectStore."""
+        return self._put(bucket, key, body, {"if-none-match": "*"}, AlreadyExists)
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        with _translated(f"put {bucket}/{key}"):
-            return self._put(bucket, key, body, {"e_tag": etag})
+        """See ObjectStore."""
+        try:
+            return self._put(bucket, key, body, {"if-match": etag}, Conflict)
+        except NotFound as error:
+            raise Conflict(str(error)) from error
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
-        with _translated(f"get {bucket}/{key}"):
-            answer = obstore.get(self._bucket(bucket), key)
-            body = bytes(answer.bytes())
-            if len(body) != answer.meta["size"]:
-                raise Unavailable(f"get {bucket}/{key}: {len(body)} of {answer.meta['size']} bytes came")
-            return body, _etag(answer.meta)
+        """See ObjectStore."""
+        operation = f"get {bucket}/{key}"
+        answer = self._ask(operation, "GET", bucket, key)
+        return answer.body, self._etag(operation, answer)
+
+    def pages(self, bucket: str, prefix: str = "", most: int | None = None) -> Iterator[Objects]:
+        """Key and size of every object, page by page. `most`: to a page. Raises StoreError."""
+        operation = f"list {bucket}/{prefix}"
+        query = {"list-type": "2", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
+        query |= {"max-keys": str(most)} if most is not None else {}
+        seen: set[str] = set()
+        while True:
+            answer = self._ask(operation, "GET", bucket, query=query)
+            try:
+                page = listing.page(answer.body, bucket)
+            except ValueError as error:
+                raise self._strange(operation, str(error)) from None
+            yield page.objects
+            if page.token is None:
+                return
+            if page.token in seen:
+                raise self._strange(operation, "a listing that goes in a circle")
+            seen.add(page.token)
+            query["continuation-token"] = page.token
+
+    def first(self, bucket: str) -> str | None:
+        """Some key of the bucket, None where it is empty. Raises NoBucket, and StoreError where this is no S3."""
+        objects = next(self.pages(bucket, most=1))
+        return objects[0][0] if objects else None
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
+        """See ObjectStore."""
         begin = folder + name_prefix
-        found: list[str] = []
-        with _translated(f"list {bucket}/{begin}"):
-            # object_store lists whole folders; starting at the name and stopping just behind it makes that cheap
-            for page in obstore.list(self._bucket(bucket), prefix=folder, offset=begin, chunk_size=LIST_PAGE):
-                keys = sorted(str(meta["path"]) for meta in page)
-                found += [key for key in keys if key.startswith(begin)]
-                if keys and keys[-1] > begin and not keys[-1].startswith(begin):
-                    break
-        return found
+        pages = self.pages(bucket, begin)
+        return sorted(key for page in pages for key, _ in page if key.startswith(begin))
 
-    def _put(self, bucket: str, key: str, body: bytes, mode: Any) -> str:
-        return _etag(obstore.put(self._bucket(bucket), key, body, mode=mode, use_multipart=False))
+    def _put(self, bucket: str, key: str, body: bytes, condition: dict[str, str], failed: type[StoreError]) -> str:
+        operation = f"put {bucket}/{key}"
+        return self._etag(operation, self._ask(operation, "PUT", bucket, key, None, condition, body, failed))
 
-    def _bucket(self, name: str) -> Bucket:
-        if name not in self._buckets:
-            self._buckets[name] = open_bucket(name, self._endpoint, self._timeout_s, self._connections)
-        return self._buckets[name]
+    def _ask(
+        self,
+        operation: str,
+        method: str,
+        bucket: str,
+        key: str = "",
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        failed: type[StoreError] = Conflict,
+    ) -> Answer:
+        """The answer to a request that succeeded. `failed`: what a precondition that failed means."""
+        try:
+            answer = self._wire.ask(method, bucket, key, query, headers, body)
+        except Unavailable as error:
+            raise Unavailable(f"{operation}: {error}") from error
+        if answer.status == 200:
+            return answer
+        raise self._error(operation, answer, failed)
+
+    def _error(self, operation: str, answer: Answer, failed: type[StoreError]) -> StoreError:
+        """What an answer that is no success means. Status and S3's code come first: the rest may be cut off."""
+        status, (code, message) = answer.status, _code(answer.body)
+        if 300 <= status < 400:
+            there = _where(answer.headers.get("location"))
+            return Refused(
+                f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects{there}; windfleet "
+                "follows no redirect: name the right endpoint, and the bucket's region with AWS_REGION"
+            )
+        text = f"{operation}: HTTP {status} {code or 'without an S3 code'}: {message}"[: len(operation) + _SHOWN]
+        if code == "NoSuchBucket":
+            return NoBucket(f"{operation}: the bucket does not exist")
+        if status == 412:
+            return failed(text)
+        if status == 409 and failed is AlreadyExists and code != "ConditionalRequestConflict":
+            return AlreadyExists(text)
+        if status == 404 and code is not None:
+            return NotFound(text)
+        if 200 < status < 300 or (status == 404 and code is None):
+            return self._strange(operation, f"HTTP {status} without an S3 error")
+        if status in (401, 403):
+            denied = Refused(text)
+            denied.denied = True
+            return denied
+        if status in REFUSALS and code not in PASSING:
+            return Refused(text)
+        return Unavailable(text)
+
+    def _etag(self, operation: str, answer: Answer) -> str:
+        if etag := answer.headers.get("etag"):
+            return etag
+        raise self._strange(operation, "no ETag, which conditional writes need")
+
+    def _strange(self, operation: str, found: str) -> Refused:
+        return Refused(f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?")
 
 
-def open_bucket(name: str, endpoint_url: str | None, timeout_s: float, connections: int = CONNECTIONS) -> Bucket:
-    """An obstore S3Store without retries of its own. Loopback endpoints work without credentials."""
-    options: dict[str, Any] = {
-        "region": REGION,
-        "virtual_hosted_style_request": False,
-        "checksum_algorithm": "SHA256",
-    }
-    client: ClientConfig = {
-        "timeout": f"{round(timeout_s * 1000)}ms",
-        "connect_timeout": "5s",
-        "pool_max_idle_per_host": str(connections),
-    }
-    if endpoint_url is not None:
-        options["endpoint"] = endpoint_url
-        client["allow_http"] = endpoint_url.startswith("http://")
-        if is_loopback(endpoint_url):
-            options["access_key_id"] = os.environ.get("AWS_ACCESS_KEY_ID", "test")
-            options["secret_access_key"] = os.environ.get("AWS_SECRET_ACCESS_KEY", "test")
-    return Bucket(name, client_options=client, retry_config={"max_retries": 0}, **options)
-
-
-def _etag(meta: Any) -> str:
-    etag = meta["e_tag"]
-    if not etag:
-        raise Refused("the store gave no ETag; conditional writes need one")
-    return str(etag)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _code(body: bytes) -> tuple[str | None, str]:
+    """S3's code (None where the body is no error of S3) and message."""
     try:
-        yield
-    except (StoreError, oberr.BaseError, OSError) as error:
-        raise _translate(error, what) from error
+        root = ElementTree.fromstring(body)
+    except (ElementTree.ParseError, LookupError, ValueError):
+        return None, _printable(body[:_SHOWN].decode(errors="replace"))
+    if root.tag.rpartition("}")[2] != "Error":
+        return None, f"<{root.tag.rpartition('}')[2]}>"
+    found = {child.tag.rpartition("}")[2]: child.text or "" for child in root}
+    return _printable(found.get("Code", ""))[:64] or None, _printable(found.get("Message", ""))
 
 
-def _translate(error: Exception, what: str) -> StoreError:
-    """Any error of obstore or of the wire as one of ours."""
-    if isinstance(error, StoreError):
-        return error
-    answer = " ".join(str(error).partition("Debug source")[0].split())
-    text = f"{what}: {answer[:300]}"
-    if "<Code>NoSuchBucket</Code>" in answer:  # whatever obstore makes of the 404: it depends on the verb
-        return NoBucket(f"{what}: the bucket does not exist")
-    if isinstance(error, oberr.AlreadyExistsError):
-        return AlreadyExists(text)
-    if isinstance(error, oberr.PreconditionError):
-        return Conflict(text)
-    if isinstance(error, oberr.NotFoundError | FileNotFoundError):
-        return NotFound(text)
-    said = re.search(r"status code: (\d{3})", answer)
-    permanent = (
-        oberr.PermissionDeniedError,
-        oberr.UnauthenticatedError,
-        oberr.InvalidPathError,
-        oberr.NotSupportedError,
-        oberr.UnknownConfigurationKeyError,
-    )
-    code = re.search(r"<Code>(\w+)</Code>", answer)
-    if isinstance(error, permanent) or (said and said[1] in REFUSALS and not (code and code[1] in PASSING)):
-        return Refused(text)
-    return Unavailable(text)
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+
+
+def _where(location: str | None) -> str:
+    """The host that a redirect names, without what could be a secret."""
+    try:
+        parts = urlsplit(location or "")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    return f" to {host}" + (f":{port}" if port else "") if host else ""

@@ -176,11 +176,12 @@ def _port(text: str) -> int:
 
 
 def _url(text: str) -> str:
-    from sim.run.target import NOT_A_URL, is_url
+    from pipeline.endpoint import parse
 
-    if not is_url(text):
-        raise argparse.ArgumentTypeError(f"{text!r} {NOT_A_URL}")
-    return text
+    try:
+        return parse(text).url
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _version() -> str:

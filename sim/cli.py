@@ -214,11 +214,12 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
+    from pipeline.settings import settings
     from sim.run import localstack
 
     if args.action == "up":
         server = localstack.up(args.port)
-        lake.ensure(server.endpoint_url)
+        lake.ensure(settings(server.endpoint_url, own=True))
         print(f"up: {server.endpoint_url} (pid {server.pid}), six buckets in {lake.REGION}")
         print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
     elif args.action == "down":

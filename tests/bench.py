@@ -35,6 +35,7 @@ from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.nodefile import NodeWriter
 from sim.run.localstack import EmbeddedLocalStack
+from sim.run.opener import s3_lake
 from sim.run.target import Target, ceiling
 
 ROUNDS = 3
@@ -140,7 +141,7 @@ def main() -> None:
             for path in nodes.glob("*/*"):
                 if path.with_suffix(".db") not in paths:
                     path.unlink()
-            reader = check.LakeReader.s3(url)
+            reader = s3_lake(url)
             tell("oracle: judge the lake", *best(lambda: check.judge(nodes, reader, None, 1)))
             most = ceiling(Target(url, server))
     console = Console()

@@ -222,9 +222,9 @@ def quick(*arguments: object, plant: str = "", **env: str) -> Done:
 
 
 @contextmanager
-def kept(*arguments: object) -> Iterator[Done]:
+def kept(*arguments: object, **env: str) -> Iterator[Done]:
     """The quick command, run to its end, and what it leaves up looked after until the block ends."""
-    with closing(start(*arguments)) as started:
+    with closing(start(*arguments, **env)) as started:
         yield Done(started, leaves_nothing=False)
 
 

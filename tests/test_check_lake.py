@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from sim.check.lake import BUCKETS, REGION, LakeError, LakeReader, ObjectRef, _store
+from sim.check.lake import BUCKETS, LakeError, LakeReader, ObjectRef
+from sim.run.opener import s3_lake
 
 METADATA, INGESTION = "expanso-databricks-metadata", "expanso-databricks-ingestion"
 LAKE = {
@@ -55,7 +56,9 @@ class Bucketless(BaseHTTPRequestHandler):
             assert parse_qs(urlsplit(self.path).query)["list-type"] == ["2"]
             stamp = "<LastModified>2024-01-15T00:00:00.000Z</LastModified><ETag>&quot;x&quot;</ETag>"
             entries = (f"<Contents><Key>{k}</Key><Size>{len(d)}</Size>{stamp}</Contents>" for k, d in held.items())
-            self.answer(200, f"<ListBucketResult>{''.join(entries)}</ListBucketResult>".encode())
+            self.answer(
+                200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(entries)}</ListBucketResult>".encode()
+            )
 
     def answer(self, status: int, content: bytes) -> None:
         self.send_response(status)
@@ -74,7 +77,6 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Bucketless, "seen", ([], []))
-    _store.cache_clear()  # a port may come again
     with ThreadingHTTPServer(("127.0.0.1", 0), Bucketless) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -88,34 +90,34 @@ def test_a_folder_is_listed_and_read(folder: LakeReader) -> None:
 
 
 def test_an_s3_is_listed_and_read(endpoint: str) -> None:
-    lake = LakeReader.s3(endpoint)
+    lake = s3_lake(endpoint)
     assert lake.objects() == REFS
     assert list(lake.read([*REFS[::-1], GONE])) == [LAKE[ref.name] for ref in REFS[::-1]] + [None]
     assert set(Bucketless.seen[0]) == {"127.0.0.1"}
-    assert {(who.split("/")[0], who.split("/")[2]) for who in Bucketless.seen[1]} == {("test", REGION)}
+    assert {(who.split("/")[0], who.split("/")[2]) for who in Bucketless.seen[1]} == {("test", "us-west-2")}
 
 
 def test_on_loopback_too_the_keys_of_the_environment_sign(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    assert LakeReader.s3(endpoint).objects() == REFS
+    assert s3_lake(endpoint).objects() == REFS
     assert {who.split("/")[0] for who in Bucketless.seen[1]} == {"mine"}
 
 
 def test_an_s3_that_refuses_is_not_one_that_is_empty(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake = LakeReader.s3(endpoint)
+    lake = s3_lake(endpoint)
     monkeypatch.setattr(Bucketless, "forbidden", (METADATA, REFS[0].key))
     with pytest.raises(LakeError, match=rf"{endpoint}: cannot list bucket {METADATA}: .*(403|denied|Forbidden)"):
         lake.objects()
     with pytest.raises(LakeError, match=rf"{endpoint}: cannot read {REFS[0].name}: .*(403|denied|Forbidden)"):
         list(lake.read(REFS))
     with pytest.raises(LakeError, match="cannot list bucket"):
-        LakeReader.s3("http://127.0.0.1:9").objects()
+        s3_lake("http://127.0.0.1:9").objects()
 
 
 def test_without_any_bucket_it_is_no_lake(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "LAKE", {})
-    for lake in (LakeReader.folder(tmp_path), LakeReader.s3(endpoint)):
+    for lake in (LakeReader.folder(tmp_path), s3_lake(endpoint)):
         with pytest.raises(LakeError, match=rf"{lake.location}: holds none of the buckets expanso-databricks-\*"):
             lake.objects()
     (tmp_path / BUCKETS[0]).mkdir()

@@ -20,6 +20,7 @@ from pipeline.ports import SystemClock
 from sim.check import LakeReader, judge
 from sim.check.nodes import NodeFile, read_rows
 from sim.run.folder import FolderStore, make
+from sim.run.opener import s3_lake
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_nothing_to_judge_is_unknown(made, tmp_path):
     for nodes, reader, place in (
         (tmp_path / "none", lake, "none"),
         (made / "nodes", LakeReader.folder(tmp_path / "none"), "none"),
-        (made / "nodes", LakeReader.s3("http://127.0.0.1:9"), "http://127.0.0.1:9"),
+        (made / "nodes", s3_lake("http://127.0.0.1:9"), "http://127.0.0.1:9"),
     ):
         verdict = judge(nodes, reader, None, 1)
         assert verdict.status == "unknown"
@@ -201,7 +202,7 @@ def test_the_oracle_reads_the_lake_on_s3(clean_lake, made):
             )
         put(stores[bucket], key, content)
     here = judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1)
-    there = judge(made / "nodes", LakeReader.s3(clean_lake), None, 2)
+    there = judge(made / "nodes", s3_lake(clean_lake), None, 2)
     assert here == there
     assert there.status == "pass"
     assert json.dumps(there.completeness)  # plain types only

@@ -28,6 +28,7 @@ from sim.demo.command import command, overrides
 from sim.demo.readme import labels
 from sim.model.orders import WEAR
 from sim.model.weather import Air, Weather
+from sim.run.opener import s3_lake
 from sim.scenario import load
 
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
@@ -193,7 +194,7 @@ def test_upload_fills_the_buckets_of_an_endpoint(
     small = ["--farms", "E", "--turbines", "1", "--days", "1", "--layout", "farm", "--set", "data_faults=[]"]
     assert main(["demo", "--to", clean_lake, *small]) == 0
     here = LakeReader.folder(tmp_path / "demo" / themes.DEFAULT / "lake")
-    there = LakeReader.s3(clean_lake)
+    there = s3_lake(clean_lake)
     assert there.objects() == here.objects()
     assert list(there.read(there.objects())) == list(here.read(here.objects()))
 

@@ -19,9 +19,9 @@ PIPELINE = (
     {"records"},
     {
         *("config", "ports", "partition", "encode", "rescue", "database", "source", "generations", "checkpoint"),
-        *("lake", "terminal"),
+        *("sums", "terminal", "endpoint", "settings"),
     },
-    {"batch", "manifest", "retry", "store"},
+    {"batch", "manifest", "retry", "signature", "wire", "listing", "store", "sdk", "lake"},
     {"stages"},
     {"history", "commit"},
     {"process"},
@@ -71,7 +71,7 @@ SIM: dict[str, set[str]] = {
         "pipeline",
     },
     "demo": {"check", "fleet", "measure", "model", "private", "report", "run", "scenario", "units", "pipeline"},
-    "arguments": {"demo", "run", "units"},
+    "arguments": {"demo", "run", "units", "pipeline.endpoint"},
     "cli": {
         "arguments",
         "demo",

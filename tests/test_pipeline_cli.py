@@ -200,7 +200,7 @@ def test_the_endpoint_comes_from_the_environment_too(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(SystemExit, match="2"):
         main(["--db", str(node), "--until", UNTIL])
-    assert "'nonsense' is not an endpoint URL" in capsys.readouterr().err
+    assert "AWS_ENDPOINT_URL: 'nonsense' is not a URL" in capsys.readouterr().err
 
 
 def test_a_job_placed_anew_writes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

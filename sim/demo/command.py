@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.endpoint import parse
 from sim.demo import themes
 from sim.demo.dataset import Dataset
 from sim.demo.make import DemoError, DemoOptions, make
@@ -26,17 +27,25 @@ FOLDER = Path("demo")
 def run(args: argparse.Namespace, console: Console) -> Dataset:
     """Make what the arguments ask for. Raises what `dataset.make` raises, and ScenarioError."""
     theme = themes.theme(args.theme)
-    if args.to is not None and "://" in args.to and not target.is_url(args.to):
-        raise DemoError(f"--to {args.to}: neither a folder nor an endpoint: it {target.NOT_A_URL}", INVALID)
+    endpoint_url = _endpoint(args.to)
     scenario = _loaded(theme, args)
-    to_store = args.to is not None and target.is_url(args.to)
-    out = Path(args.to) if args.to and not to_store else FOLDER / theme.name
-    upload = target.Options(args.to, None, False, args.empty_lake, args.allow_remote) if to_store else None
+    out = Path(args.to) if args.to and endpoint_url is None else FOLDER / theme.name
+    upload = target.Options(endpoint_url, None, False, args.empty_lake, args.allow_remote) if endpoint_url else None
     options = DemoOptions(
         out, args.workers, args.overwrite, args.nodes, args.layout, upload, args.inspect, command(args)
     )
     told = themes.without_story(theme, bool(scenario.events)) if _own_events(args) else theme
     return make(scenario, told, options, console)
+
+
+def _endpoint(to: str | None) -> str | None:
+    """The endpoint URL that `--to` names, None for a folder. Raises DemoError."""
+    if to is None or "://" not in to:
+        return None
+    try:
+        return parse(to).url
+    except ValueError as error:
+        raise DemoError(f"--to is neither a folder nor an endpoint: {error}", INVALID) from error
 
 
 def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:

@@ -130,7 +130,7 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:
     """A copy of the lake in the S3 that was named, object for object. Raises DemoError when it cannot be whole."""
     with target.opened(options) as opened:
-        store = Retrying(S3ObjectStore(opened.endpoint_url))
+        store = Retrying(S3ObjectStore(opened.store))
         reader = target.Target(folder=made.folder / "lake").lake
         refs = reader.objects()
         try:

@@ -13,6 +13,7 @@ from typing import Final
 
 from pipeline import lake
 from pipeline.lake import LakeError
+from pipeline.settings import SettingsError, settings
 from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import arrivals, journal
 from sim.load.arrivals import Nodes
@@ -44,9 +45,13 @@ class ByHand:
             raise Refused("name a scenario with a load section: --scenario scenarios/load-ramp.yaml")
         if not host:
             raise Refused("name the store: --host http://127.0.0.1:4566 (one is started by: windfleet store up)")
-        if not lake.is_loopback(host):
-            raise Refused(f"{host} is not on this machine; by hand, load goes to loopback only")
-        self._host, self._workers = host, workers
+        try:
+            self._host = settings(host).place
+        except SettingsError as error:
+            raise Refused(f"--host: {error}") from error
+        if not lake.is_loopback(self._host):
+            raise Refused(f"{self._host} is not on this machine; by hand, load goes to loopback only")
+        self._workers = workers
         self._folder = Path(tempfile.mkdtemp(prefix="windfleet-locust-"))
         self._runs = 0
         self._last: Path | None = None

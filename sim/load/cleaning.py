@@ -16,6 +16,7 @@ from typing import Final
 from pipeline import lake
 from pipeline.lake import LakeError
 from pipeline.ports import AlreadyExists, ObjectStore
+from pipeline.settings import Place
 from sim.load.errors import EngineError
 
 AGAIN_S: Final = (0.5, 1.0, 2.0)
@@ -57,11 +58,11 @@ def noted(folder: Path) -> set[Key]:
     return {(bucket, key) for bucket, _, key in (note.partition("\t") for note, n in times.items() if n > 0)}
 
 
-def remove(endpoint_url: str, keys: set[Key]) -> None:
+def remove(store: Place, keys: set[Key]) -> None:
     """Remove these objects, also from a store that is in trouble for a moment. Raises EngineError."""
     for wait_s in (*AGAIN_S, None):
         try:
-            lake.remove(endpoint_url, keys)
+            lake.remove(store, keys)
             return
         except LakeError as error:
             if wait_s is None:

@@ -33,6 +33,8 @@ from pipeline import lake
 from pipeline.commit import ContentConflict
 from pipeline.lake import LakeError
 from pipeline.ports import StoreError
+from pipeline.settings import Settings as StoreSettings
+from pipeline.settings import settings as settings_of
 from pipeline.store import TIMEOUT_S, S3ObjectStore
 from sim.load import journal
 from sim.load.arrivals import Mix
@@ -68,6 +70,7 @@ class Settings:
     progress: told of the phase and how far it is, several times a second; preparing: of batches made.
     again: the target is a null store.
     disposable: the store ends with the test, and need not be left as it was found.
+    own: the server is one that windfleet started.
     """
 
     endpoint_url: str
@@ -87,6 +90,12 @@ class Settings:
     preparing: Callable[[int], None] = lambda made: None
     again: bool = False
     disposable: bool = False
+    own: bool = False
+
+    @property
+    def store(self) -> StoreSettings:
+        """How to reach the store. Raises SettingsError."""
+        return settings_of(self.endpoint_url, self.own)
 
 
 class Engine:
@@ -121,7 +130,7 @@ class Engine:
         """Remove what a server wrote after its phase was over."""
         if self._late and not self.settings.disposable:
             with contextlib.suppress(LakeError):  # it was removed once; a store that is gone holds nothing
-                lake.remove(self.settings.endpoint_url, self._late)
+                lake.remove(self.settings.store, self._late)
 
     def _prepare(self, phase: Phase) -> None:
         """Batches enough for the phase, without a clock running."""
@@ -180,6 +189,7 @@ class Engine:
             mix=s.mix,
             arrivals=phase.arrivals,
             again=s.again,
+            own=s.own,
         )
 
     def _attend(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
@@ -217,7 +227,7 @@ class Engine:
             watch.feed(follower.news())
             s.progress(phase, watch)
             s.require_alive()
-            if watch.failed_in_a_row >= GONE_AFTER:
+            if watch.failed_in_a_row >= GONE_AFTER and s.store.proxy is None:
                 require_there(s.endpoint_url)
             if why := watch.broken(plan.now_ns()) or self._beyond(watch, plan.now_ns()):
                 return why
@@ -243,7 +253,7 @@ class Engine:
         nodes = self._seeded()
         if not nodes:
             return
-        store = Noting(S3ObjectStore(self.settings.endpoint_url, self.settings.timeout_s), folder, "seed")
+        store = Noting(S3ObjectStore(self.settings.store, self.settings.timeout_s), folder, "seed")
         prepared = Prepared(self._batches.folder)
         try:
             with ThreadPoolExecutor(SEED_THREADS) as pool:
@@ -260,7 +270,7 @@ class Engine:
         if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
             self._late |= keys
             time.sleep(SETTLE_S)
-        remove(self.settings.endpoint_url, keys)
+        remove(self.settings.store, keys)
         shutil.rmtree(folder)
 
 

@@ -60,6 +60,7 @@ def calibrate(settings: Settings, batches: Batches) -> Generator:
             require_alive=lambda: None,
             progress=lambda phase, watch: None,
             again=True,
+            own=True,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)
         record = Engine(there, batches).run(phase)

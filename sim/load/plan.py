@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.settings import Settings, settings
 from sim.load.arrivals import Mix
 from sim.load.phase import Arrivals
 
@@ -42,7 +43,7 @@ class ClientPlan:
 
     offset_ns: of the common clock (`journal.wall_offset_ns`). seeded: nodes whose first batch is in the lake. drain_s:
     how long what is under way may take behind the phase's end. again: the store forgets, and the same batches are
-    flushed over and over (`sim.load.nullstore`).
+    flushed over and over (`sim.load.nullstore`). own: the server is one that windfleet started.
     """
 
     name: str
@@ -61,6 +62,12 @@ class ClientPlan:
     mix: Mix
     arrivals: Arrivals | None
     again: bool = False
+    own: bool = False
+
+    @property
+    def store(self) -> Settings:
+        """How to reach the store: credentials are never written to a plan. Raises SettingsError."""
+        return settings(self.endpoint_url, self.own)
 
     def now_ns(self) -> int:
         """The common clock, ns since 1970."""

@@ -1,8 +1,9 @@
 """One phase in one client process: users (greenlets) that make requests at their intended times, all of it noted.
 
 A dispatcher waits for each arrival's intended time and puts it in line; a free user takes it, and does it on a thread
-of its own: obstore blocks, and would hold up every other greenlet of the process, so gevent's threadpool is as large as
-the users. `start` and `end` are taken on that thread, right around the work. In a closed phase users help themselves.
+of its own: a commit computes and would hold up every other greenlet of the process, so gevent's threadpool is as large
+as the users. `start` and `end` are taken on that thread, right around the work. In a closed phase users help
+themselves.
 
 The session is over when all arrivals are done, or `drain_s` behind the phase's end; what is under way then is
 `abandoned`. Only for the locust subprocess: imports gevent.
@@ -47,7 +48,7 @@ class Session:
         """Raises OSError, StoreError, ValueError."""
         self.plan = plan.read(folder)
         self._folder, self._worker, self._tell = folder, worker, tell
-        store = S3ObjectStore(self.plan.endpoint_url, self.plan.timeout_s, self.plan.users)
+        store = S3ObjectStore(self.plan.store, self.plan.timeout_s)
         noting = Noting(store, folder, str(worker))
         log = OperationLog(folder, worker)
         recorded = Retrying(noting, log.append, attempts=1, now_ns=self.plan.now_ns)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline import lake
+from pipeline.settings import Settings
 from sim.check import Finding, Verdict
 
 KEPT = 20
 
 
-def held(verdict: Verdict, endpoint_url: str) -> Verdict:
+def held(verdict: Verdict, store: Settings) -> Verdict:
     """The verdict, with `objects.unfinished`; it fails when there is one. Raises pipeline.lake.LakeError."""
-    uploads = lake.unfinished(endpoint_url)
+    uploads = lake.unfinished(store)
     figures = verdict.figures | {"objects.unfinished": len(uploads)}
     if not uploads:
         return replace(verdict, figures=figures)

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.lake import LakeError
+from pipeline.settings import Settings
 from pipeline.store import TIMEOUT_S
 from pipeline.terminal import cause
 from sim import check
@@ -141,7 +142,7 @@ def _run_shards(
             data_faults=scenario.data_faults,
             events=scenario.events,
             run_dir=options.out,
-            endpoint_url=store.endpoint_url if proxy is None else proxy.endpoint_url,
+            store=_reached(store, proxy),
             lake_dir=store.folder,
             compact=options.compact,
             faults=scenario.faults,
@@ -161,6 +162,13 @@ def _run_shards(
     )
 
 
+def _reached(store: Target, proxy: FaultProxy | None) -> Settings | None:
+    """How workers reach the store; None for a folder."""
+    if store.folder is not None:
+        return None
+    return store.store if proxy is None else store.store.behind(proxy.endpoint_url)
+
+
 def _judge(options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
     """The independent verdict on what lies in the store."""
     reader = store.lake
@@ -169,18 +177,18 @@ def _judge(options: RunOptions, record: Record, store: Target, progress: RunProg
         progress.advance(reader.save(options.out / "lake"))
         reader = LakeReader.folder(options.out / "lake")
     begun = time.perf_counter()
-    record.verdict = judge(options.out, reader, options.workers, progress, store.endpoint_url)
+    record.verdict = judge(options.out, reader, options.workers, progress, None if store.folder else store.store)
     record.verify_s = time.perf_counter() - begun
     record.node_bytes = sum(file.stat().st_size for file in (options.out / "nodes").glob("*/*.db"))
 
 
 def judge(
-    run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress, endpoint_url: str = ""
+    run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress, store: Settings | None = None
 ) -> check.Verdict:
     """The oracle over a run's node files and a lake, with progress. Raises check.LakeError.
 
     The oracle knows the node files that are there, and objects; that the files are all there is asked here, of the
-    run's scenario, and whether unfinished uploads are left behind, of the endpoint if there is one.
+    run's scenario, and whether unfinished uploads are left behind, of the S3 if there is one.
     """
     seen = 0
 
@@ -197,7 +205,7 @@ def judge(
     except ScenarioError as error:
         progress.log(f"could not check for missing node files: {error}")
     try:
-        return debris.held(verdict, endpoint_url) if endpoint_url and verdict.figures else verdict
+        return debris.held(verdict, store) if store is not None and verdict.figures else verdict
     except LakeError as error:
         progress.log(f"could not check for unfinished uploads: {error}")
         return verdict

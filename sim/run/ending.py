@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.lake import LakeError
+from pipeline.settings import SettingsError
 from pipeline.terminal import OutputError, cause, one_line
 from sim import check
 from sim.chaos.campaign import WorkerLost
@@ -41,6 +42,7 @@ SURROUNDINGS: Final = (
     TargetError
     | StoreGone
     | LakeError
+    | SettingsError
     | check.LakeError
     | WorkerDied
     | WorkerLost

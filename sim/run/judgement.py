@@ -33,7 +33,7 @@ from sim.run.task import ShardResult, commits_table
 from sim.scenario import Scenario
 
 T = TypeVar("T")
-PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "obstore", "faker")
+PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "boto3", "faker")
 
 
 @dataclass

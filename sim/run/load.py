@@ -153,6 +153,7 @@ class _Test:
             server_pid=server_at(store.endpoint_url) if store.server is None else store.server.pid,
             awaited=folder if self._options.awaited else None,
             disposable=store.server is not None and not self._options.store.keep,
+            own=store.server is not None,
             require_alive=store.require_alive,
             progress=told.of_phase,
             preparing=told.of_batches,

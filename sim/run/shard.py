@@ -155,7 +155,7 @@ class _Shard:
 
     def _flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[simpy.Process]:
         begun = time.perf_counter()
-        if self._plan.proxied:
+        if self._plan.proxied and self._plan.store is not None:
             self._tell_time()
         delivered: list[Delivered] = []
         last = ""
@@ -243,8 +243,9 @@ class _Shard:
         return arrivals
 
     def _tell_time(self) -> None:
+        assert self._plan.store is not None
         try:
-            tell_time(self._plan.endpoint_url or "", self._plan.farm.farm_id, self._env.now)
+            tell_time(self._plan.store.server.url, self._plan.farm.farm_id, self._env.now)
         except OSError as error:
             raise StoreGone(f"the fault proxy is gone: {error}") from error
 
@@ -283,7 +284,7 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
     recorder = Recorder(plan.run_dir, plan.farm.farm_id)
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
-    bare = FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.endpoint_url, plan.timeout_s)
+    bare = FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     store = Retrying(bare, recorder.append, sleep=sleep)
     shard = _Shard(plan, store, tell, stopped, fired, sleep)
     try:

@@ -7,15 +7,14 @@ and never on a remote store.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pipeline import lake, ports
+from pipeline import lake, ports, settings
 from pipeline.retry import Retrying
+from pipeline.settings import Settings, SettingsError
 from pipeline.store import S3ObjectStore
 from sim.chaos.faults import KINDS, Fault
 from sim.chaos.proxy import FaultProxy, address
@@ -23,12 +22,12 @@ from sim.check import LakeReader
 from sim.measure.ceiling import measure
 from sim.run import folder
 from sim.run.localstack import EmbeddedLocalStack, TargetError
+from sim.run.opener import s3_lake
 
 CEILING_S = 1.0
 CEILING_ROUNDS = 2
 CEILING_BYTES = 16_384  # about the mean of what a batch writes: three row-level objects and three small ones
 CEILING_THREADS = 8
-NOT_A_URL = "is not a URL; write for example http://127.0.0.1:4566"
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,14 @@ class Target:
     folder: Path | None = None
 
     @property
+    def store(self) -> Settings:
+        """How to reach the endpoint; a server of ours takes nothing from the environment. Raises SettingsError."""
+        return settings.settings(self.endpoint_url, own=self.server is not None)
+
+    @property
     def lake(self) -> LakeReader:
         """What lies in it."""
-        return LakeReader.s3(self.endpoint_url) if self.folder is None else LakeReader.folder(self.folder)
+        return s3_lake(self.store) if self.folder is None else LakeReader.folder(self.folder)
 
     def require_alive(self) -> None:
         """Raises TargetError when the embedded server has died. Costs microseconds."""
@@ -68,30 +72,25 @@ class Target:
         return self.endpoint_url if self.server is None else f"embedded LocalStack, {self.endpoint_url}"
 
 
-def is_url(text: str) -> bool:
-    """Whether it names a server by http or https."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
 def endpoint_of_environment() -> str | None:
     """The endpoint that the standard AWS variables name, if they do. Raises TargetError for one that is no URL."""
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
-        if named := os.environ.get(name):
-            if not is_url(named):
-                raise TargetError(f"{name}: {named!r} {NOT_A_URL}")
-            return named
-    return None
+    try:
+        return settings.endpoint_of_environment()
+    except SettingsError as error:
+        raise TargetError(str(error)) from error
 
 
 def endpoint_of(options: Options) -> str | None:
     """The endpoint named on the command line or by the environment; None for the embedded store. Raises TargetError."""
     named = options.endpoint_url or endpoint_of_environment()
-    if named and not lake.is_loopback(named) and not options.allow_remote:
-        raise TargetError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
+    if named is None:
+        return None
+    try:
+        if not settings.parsed(named).loopback and not options.allow_remote:
+            raise TargetError(f"{named} is not on this machine; windfleet sends load there only with --allow-remote")
+        settings.settings(named)
+    except SettingsError as error:
+        raise TargetError(str(error)) from error
     return named
 
 
@@ -175,11 +174,10 @@ def embedded(options: Options) -> Iterator[Target]:
 
 
 def _prepared(target: Target, options: Options) -> Target:
-    url = target.endpoint_url
     if options.empty_lake:
-        lake.empty(url)
-    lake.ensure(url)
-    _refuse_held(url, lake.first_object(url))
+        lake.empty(target.store)
+    lake.ensure(target.store)
+    _refuse_held(target.endpoint_url, lake.first_object(target.store))
     return target
 
 
@@ -191,9 +189,9 @@ def ceiling(target: Target) -> float | None:
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None
-    store = Retrying(S3ObjectStore(target.endpoint_url))
+    store = Retrying(S3ObjectStore(target.store))
     rounds: list[float] = []
-    with lake.scratch(target.endpoint_url) as bucket:
+    with lake.scratch(target.store) as bucket:
 
         def put(key: str, body: bytes) -> None:
             store.create(bucket, f"{len(rounds)}/{key}", body)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.settings import Settings
 from pipeline.store import TIMEOUT_S
 from sim.chaos.faults import Fault
 from sim.fleet.farm import Farm
@@ -36,11 +37,11 @@ class ShardPlan:
     uplink: Uplink
     data_faults: tuple[DataFault, ...]
     run_dir: Path
-    endpoint_url: str | None
-    lake_dir: Path | None = None  # in place of the endpoint: the lake as files
+    store: Settings | None = None
+    lake_dir: Path | None = None  # in place of the store: the lake as files
     compact: bool = False  # one object per farm, stage and hour
     faults: tuple[Fault, ...] = ()
-    proxied: bool = False  # the endpoint is a fault proxy, which wants to be told the time
+    proxied: bool = False  # the store is a fault proxy, which wants to be told the time
     timeout_s: float = TIMEOUT_S
     events: tuple[Event, ...] = ()
     resume_rows: int = 0  # made by a worker that was killed: its place is taken there, a node does not lose its rows

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.settings import settings
 from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.report.result import ResultError, load
@@ -16,6 +17,7 @@ from sim.run import localstack, target
 from sim.run.driver import judge
 from sim.run.exits import ENVIRONMENT, LAKE_WRONG, PASS, UNKNOWN
 from sim.run.localstack import TargetError
+from sim.run.opener import s3_lake, settings_of
 
 FINDINGS_SHOWN = 20
 _CODES = {"pass": PASS, "fail": LAKE_WRONG, "unknown": UNKNOWN}
@@ -31,13 +33,13 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
             raise TargetError(f"{folder}: no such folder")
         return LakeReader.folder(folder)
     if endpoint_url is not None:
-        return LakeReader.s3(endpoint_url)
+        return s3_lake(endpoint_url)
     if (run_dir / "lake").is_dir():
         return LakeReader.folder(run_dir / "lake")
     if (named := target.endpoint_of_environment()) is not None:
-        return LakeReader.s3(named)
+        return s3_lake(named)
     if (server := localstack.status()) is not None:
-        return LakeReader.s3(server.endpoint_url)
+        return s3_lake(settings(server.endpoint_url, own=True))
     raise TargetError(
         f"{run_dir}: holds no lake/, and no LocalStack is up (it forgets everything when it stops). Run the scenario "
         "with --save-lake or --keep, or name the lake with --lake DIR or --endpoint-url URL"
@@ -47,7 +49,7 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
 def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
     """Judge and tell; the exit code. Changes nothing in the run directory."""
     with RunProgress(console) as progress:
-        verdict = judge(run_dir, lake, workers, progress, lake.location if lake.kind == "s3" else "")
+        verdict = judge(run_dir, lake, workers, progress, settings_of(lake))
     _tell(verdict, console)
     _compare(run_dir, verdict, console)
     if verdict.status == "unknown" and verdict.errors and not verdict.figures:

@@ -64,7 +64,7 @@ def wired_runs(
             drawn = bout(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:
                 yield _run(load, drawn, store, workers, Path(folder))
-            lake.empty(store.endpoint_url)
+            lake.empty(store.store)
 
 
 def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Path) -> Wired:
@@ -85,7 +85,7 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     except StoreGone as error:
         store.require_alive()
         found.broken.append(Broken("stuck", str(error)))
-    verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.endpoint_url)
+    verdict = debris.held(check.judge(run_dir / "nodes", store.lake, run_dir / "truth", 1), store.store)
     found.struck = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
     if not record.foreign:  # else rows are missing as they must

@@ -1,0 +1,59 @@
+"""One page of ListObjectsV2, believed only when it is one.
+
+A web page, an error inside a 200, the listing of another bucket, a page cut off half way, and a page that promises a
+next one without naming it raise ValueError. An empty bucket must never be read out of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+_ROOT = "ListBucketResult"
+
+
+@dataclass(frozen=True)
+class Page:
+    """`objects`: key and size in bytes. `token`: of the next page, None on the last."""
+
+    objects: list[tuple[str, int]]
+    token: str | None
+
+
+def page(body: bytes, bucket: str) -> Page:
+    """Read the answer to ListObjectsV2 of a bucket. Raises ValueError that says what is wrong."""
+    try:
+        root = ElementTree.fromstring(body)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
+        raise ValueError(f"a listing that is no XML ({_first(body)}: {error})") from None
+    namespace = root.tag[: root.tag.find("}") + 1]
+    if root.tag != namespace + _ROOT:
+        raise ValueError(f"<{root.tag.rpartition('}')[2][:40]}> in place of <{_ROOT}>")
+
+    def text(name: str, parent: ElementTree.Element = root) -> str | None:
+        return parent.findtext(namespace + name)
+
+    if (name := text("Name")) is not None and name != bucket:
+        raise ValueError(f"the listing of another bucket, {name[:63]!r}")
+    more = text("IsTruncated")
+    if more not in ("true", "false"):
+        raise ValueError(f"a listing that does not say whether it is complete (IsTruncated: {more!r})")
+    encoded = text("EncodingType") == "url"
+    objects = []
+    for item in root.iterfind(namespace + "Contents"):
+        key, size = text("Key", item), text("Size", item)
+        if not key or size is None or not (size.isascii() and size.isdigit()):
+            raise ValueError("a listing with an object without key or size")
+        objects.append((unquote_plus(key) if encoded else key, int(size)))
+    count = text("KeyCount")
+    if count is not None and count.strip() != str(len(objects)):
+        raise ValueError(f"a listing of {len(objects)} objects that says {count[:20]!r}")
+    token = text("NextContinuationToken")
+    if more == "true" and not token:
+        raise ValueError("a listing that is cut off: it names no next page")
+    return Page(objects, token if more == "true" else None)
+
+
+def _first(body: bytes) -> str:
+    return f"{len(body)} bytes, beginning {body[:40]!r}" if body else "an empty body"

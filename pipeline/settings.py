@@ -1,0 +1,212 @@
+"""Everything that a client of S3 needs to know, read once from the environment into one immutable value.
+
+What a user may set, the same for every command and every client:
+
+    endpoint        AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; `--endpoint-url` outranks both
+    region          AWS_REGION, else AWS_DEFAULT_REGION, else that of `buckets.json`
+    credentials     AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY and, if wanted, AWS_SESSION_TOKEN
+    profile         AWS_PROFILE, where no key is set; keys are read from AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE
+                    (`~/.aws/credentials`, `~/.aws/config`). A remote endpoint takes the profile `default` by itself.
+    CA bundle       AWS_CA_BUNDLE, for https
+    proxies         HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in both cases, for an endpoint that is not on this
+                    machine
+
+A store on this machine needs no credentials (test/test) and never has a proxy. A store that windfleet itself started
+(`own`) takes nothing from the environment.
+
+Not covered, on purpose: roles, SSO, credential processes, container and instance metadata. Nobody is asked for
+credentials over the network.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline import endpoint
+from pipeline.endpoint import Endpoint
+from pipeline.ports import Refused
+
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+DEFAULT_REGION: str = json.loads(Path(__file__).with_name("buckets.json").read_text(encoding="utf-8"))["region"]
+KEY, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
+_FILES = (
+    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", ""),
+    ("AWS_CONFIG_FILE", "~/.aws/config", "profile "),
+)
+_FIX = f"set {KEY} and {SECRET}, or AWS_PROFILE for a profile that holds keys"
+
+
+class SettingsError(Refused):
+    """The environment does not say how to reach a store; the text names the variable and the fix, and no secret."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Keys that sign requests. Not shown by repr."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One S3. `named`: the endpoint as given, None for AWS itself. `proxy`: of HTTP, only before a remote one.
+
+    `own`: a server that windfleet started; no variable of the user is meant for it.
+    """
+
+    server: Endpoint
+    region: str
+    credentials: Credentials
+    named: str | None = None
+    ca_bundle: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    own: bool = False
+
+    @property
+    def place(self) -> str:
+        """The endpoint as messages name it."""
+        return self.named or "AWS S3"
+
+    def behind(self, url: str) -> Settings:
+        """The same S3 reached through a server of this machine that passes requests on. Raises SettingsError."""
+        return replace(self, server=parsed(url), named=url, proxy=None)
+
+
+Place = Settings | str | None
+"""Settings, or the endpoint URL that they are to be read for; None: AWS itself."""
+TEST = Credentials("test", "test")
+
+
+def settings(place: Place, own: bool = False) -> Settings:
+    """Read what the environment says of a place. Raises SettingsError."""
+    if isinstance(place, Settings):
+        return place
+    environment = {} if own else {name: value for name, value in os.environ.items() if value}
+    region = _region(environment)
+    named = None if place is None else parsed(place)
+    server = named or endpoint.parse(f"https://s3.{region}.amazonaws.com")
+    return Settings(
+        server=server,
+        region=region,
+        credentials=TEST if own else _credentials(environment, server),
+        named=None if named is None else named.url,
+        ca_bundle=_ca_bundle(environment) if server.scheme == "https" else None,
+        proxy=None if server.loopback else _proxy(server),
+        own=own,
+    )
+
+
+def parsed(url: str) -> Endpoint:
+    """The endpoint of a URL. Raises SettingsError."""
+    try:
+        return endpoint.parse(url)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def endpoint_of_environment() -> str | None:
+    """The endpoint URL that the AWS variables name, None where they do not. Raises SettingsError."""
+    for name in ENDPOINTS:
+        if named := os.environ.get(name):
+            try:
+                return endpoint.parse(named).url
+            except ValueError as error:
+                raise SettingsError(f"{name}: {error}") from None
+    return None
+
+
+def _region(environment: Mapping[str, str]) -> str:
+    for name in REGIONS:
+        if region := environment.get(name):
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", region, re.ASCII) or len(region) > 63:
+                raise SettingsError(f"{name}: {region!r} is not a region; write for example {DEFAULT_REGION}")
+            return region
+    return DEFAULT_REGION
+
+
+def _ca_bundle(environment: Mapping[str, str]) -> str | None:
+    path = environment.get("AWS_CA_BUNDLE")
+    if path is not None and not os.path.isfile(path):
+        raise SettingsError(f"AWS_CA_BUNDLE: {path!r} is not a file; name a file of PEM certificates, or unset it")
+    return path
+
+
+def _proxy(server: Endpoint) -> str | None:
+    """The proxy that the user's variables put before a remote server."""
+    found = urllib.request.getproxies_environment()
+    if urllib.request.proxy_bypass(f"{server.host}:{server.port}"):
+        return None
+    proxy = found.get(server.scheme) or found.get("all")
+    if proxy is None:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"the proxy variables name no http://HOST:PORT for {server.url}: mend or unset them")
+    return proxy
+
+
+def _credentials(environment: Mapping[str, str], server: Endpoint) -> Credentials:
+    key, secret = environment.get(KEY), environment.get(SECRET)
+    if key and secret:
+        return Credentials(key, secret, environment.get(TOKEN))
+    if key or secret:
+        there, absent = (KEY, SECRET) if key else (SECRET, KEY)
+        raise SettingsError(f"{there} is set without {absent}: set both, or none")
+    if profile := environment.get("AWS_PROFILE"):
+        return _of_profile(environment, profile)
+    if server.loopback:
+        return TEST
+    try:
+        return _of_profile(environment, "default")
+    except SettingsError as error:
+        raise SettingsError(f"no credentials for {server.url}: {_FIX} ({error})") from None
+
+
+def _of_profile(environment: Mapping[str, str], profile: str) -> Credentials:
+    known = False
+    files = []
+    for variable, usual, prefix in _FILES:
+        path = Path(environment.get(variable) or usual).expanduser()
+        files.append(str(path))
+        sections = _sections(path)
+        name = profile if profile == "default" and profile in sections else prefix + profile
+        if name not in sections:
+            continue
+        known, section = True, sections[name]
+        key, secret = section.get("aws_access_key_id"), section.get("aws_secret_access_key")
+        if key and secret:
+            return Credentials(key, secret, section.get("aws_session_token") or None)
+    if not known:
+        raise SettingsError(f"profile {profile!r} is in neither {' nor '.join(files)}")
+    raise SettingsError(
+        f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; windfleet reads keys only. For a "
+        f"role or SSO: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
+    )
+
+
+def _sections(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """The sections of an AWS file, none of one that is not there. The text of an error shows no line of the file."""
+    reader = configparser.RawConfigParser(default_section="", strict=False)
+    try:
+        reader.read_string(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise SettingsError(f"{path} cannot be read as an AWS file ({type(error).__name__})") from None
+    return {name: reader[name] for name in reader.sections()}
