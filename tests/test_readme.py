@@ -1,6 +1,6 @@
-"""The README against the program: its example, commands, options, scenarios and figures are those that there are.
+"""The README against the program: its commands, options, scenarios and figures are those that there are.
 
-Not covered: what the words say; how long things take.
+Not covered: its blocks and command lines (test_readme_runs.py); what the words say; how long things take.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from sim.arguments import parse
-from sim.scenario import load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CALLS = sorted(set(re.findall(r"windfleet ([a-z]+)", "\n".join(re.findall(r"`[^`\n]+`|^windfleet .*", README, re.M)))))
 ROWS = dict(re.findall(r"^\| `windfleet ([a-z]+)[^|]*?` \| (.*) \|$", README.replace(r"\|", "/"), re.M))
-TREE = re.search(r"## Architecture\n.*?```\n(.*?)```", README, re.S)
+TREE = re.search(r"## Architecture\n.*?```text\n(.*?)```", README, re.S)
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -25,13 +24,6 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
         parse([command, "--help"])
     assert end.value.code == 0, f"there is no command {command}"
     return capsys.readouterr().out
-
-
-def test_the_example_scenario_is_valid(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
-    path = tmp_path / "example.yaml"
-    path.write_text(example)
-    assert load(path).faults
 
 
 @pytest.mark.parametrize("command", CALLS)
