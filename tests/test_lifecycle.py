@@ -44,7 +44,7 @@ def by_size(low: int | None, high: int | None = None) -> dict[str, Any]:
 
 
 def moved(configuration: dict[str, Any], *sizes: int, key: str = "x/1") -> list[float]:
-    """How many objects of one bucket each transition takes."""
+    """The number of objects that each transition takes."""
     return [found.taken for found in outlook({"b": of_size(*sizes, key=key)}, {"b": [configuration]}).moved]
 
 

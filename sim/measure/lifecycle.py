@@ -34,7 +34,9 @@ OLD_VERSIONS: Final = "old versions"
 UPLOADS: Final = "unfinished uploads"
 YEAR_DAYS: Final = 365
 SPANS_DAYS: Final = (YEAR_DAYS, 5 * YEAR_DAYS)
-"""How long a day's objects are kept in what `outlook` prices."""
+"""The spans over which `outlook` prices a day's objects."""
+
+_NAMES: Final = tuple(CLASSES)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -100,7 +102,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Removed:
-    """What rules remove after so many days, `what` being CURRENT, OLD_VERSIONS or UPLOADS."""
+    """One kind of removal after so many days, `what` being CURRENT, OLD_VERSIONS or UPLOADS."""
 
     what: str
     days: int
@@ -136,7 +138,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the rules of all buckets make of a day of a load."""
+    """The effect of all buckets' rules on a day of a load."""
 
     stored: tuple[Stored, ...]
     moved: tuple[Moved, ...]
@@ -212,17 +214,19 @@ def bill(
     held: Objects, of_bucket: Sequence[Rule], days: int, default: str = ALL_128K, reads_per_year: float = 0.0
 ) -> Bill:
     """Keep the objects of one bucket for `days` under its rules. Each is read so often, evenly over its time."""
-    klass = np.full(len(held.sizes), STANDARD, dtype=object)
+    klass = np.full(len(held.sizes), _NAMES.index(STANDARD), np.int8)
     since = np.zeros(len(held.sizes))
     alive = np.ones(len(held.sizes), bool)
     total = Bill()
 
     def leave(which: Bools, day: int) -> Bill:
-        """What the stays cost that end now. At the end of the span nothing is deleted: no stay is early there."""
+        """Price the stays that end now. The end of the span deletes nothing: no stay is early there."""
         found = Bill()
-        for name in set(klass[which].tolist()):
-            mask = which & (klass == name)
-            found += _stays(name, held.sizes[mask], held.per_day[mask], day - since[mask], day < days, reads_per_year)
+        for number in np.unique(klass[which]).tolist():
+            mask = which & (klass == number)
+            found += _stays(
+                _NAMES[number], held.sizes[mask], held.per_day[mask], day - since[mask], day < days, reads_per_year
+            )
         return found
 
     for day, target, matches in _events(of_bucket, held, default):
@@ -233,9 +237,9 @@ def bill(
             total += leave(mask, day)
             alive &= ~mask
             continue
-        mask &= np.isin(klass.astype(str), [name for name, down in GOES_TO.items() if target in down])
+        mask &= np.isin(klass, [n for n, name in enumerate(_NAMES) if target in GOES_TO[name]])
         total += leave(mask, day) + Bill(moves=float(held.per_day[mask].sum()) * CLASSES[target].move_usd)
-        klass[mask], since[mask] = target, day
+        klass[mask], since[mask] = _NAMES.index(target), day
     return total + leave(alive, days)
 
 
@@ -247,7 +251,7 @@ def _events(of_bucket: Sequence[Rule], held: Objects, default: str) -> list[tupl
             found.append((day, target, _fits(rule, held, smallest(rule, target, default))))
         if rule.expire_days is not None:  # an expiration knows no default minimum
             found.append((rule.expire_days, None, _fits(rule, held, 0 if rule.above is None else rule.above + 1)))
-    coldest_first = [None, *reversed(CLASSES)]
+    coldest_first = [None, *reversed(_NAMES)]
     return sorted(found, key=lambda event: (event[0], coldest_first.index(event[1])))
 
 
@@ -280,7 +284,7 @@ def _stays(name: str, sizes: Ints, per_day: Floats, stayed: Floats, ended: bool,
 
 
 def outlook(held: Mapping[str, Objects], configurations: Mapping[str, Iterable[Mapping[str, Any]]]) -> Outlook:
-    """What lifecycle configurations make of a day's objects, both by bucket. Raises ValueError."""
+    """Apply lifecycle configurations to a day's objects, both by bucket. Raises ValueError."""
     by_bucket = {bucket: rules(entries) for bucket, entries in configurations.items()}
     moved = [
         _moved(bucket, rule, days, target, held[bucket])

@@ -101,7 +101,7 @@ def _bound(size: int) -> str:
 
 
 def removals(outlook: Outlook) -> list[str]:
-    """What the rules remove, one line each, behind a line that says when no current object is among it."""
+    """The removals, one line each, behind a line that says when no current object is among them."""
     expiring = any(removed.what == CURRENT for removed in outlook.removed)
     lines = [] if expiring else ["no object of the lake expires"]
     for removed in outlook.removed:
@@ -112,7 +112,7 @@ def removals(outlook: Outlook) -> list[str]:
 
 
 def prices(outlook: Outlook) -> list[str]:
-    """What keeping a day's objects costs, a line for each span, beside the same all in Standard."""
+    """The price of keeping a day's objects, a line for each span, beside the same all in Standard."""
     return [
         f"a day's data kept {_years(kept.days)} {numbers.figure(kept.by_rules.total, 'USD')}{_parts(kept.by_rules)}, "
         f"without policies {numbers.figure(kept.in_standard.total, 'USD')}"

@@ -208,7 +208,7 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
 
 
 def _print_policies(console: Console, outlook: Outlook) -> None:
-    """What the lifecycle policies make of a day of the load: transitions by bucket, then removals and prices."""
+    """Print what the lifecycle policies do with a day of the load: transitions, removals, prices."""
     table = _table("bucket", ">objects a day", ">mean size", "moved by lifecycle policies")
     table.columns[-1].no_wrap = False
     for row in policies.summary(outlook):

@@ -135,7 +135,7 @@ def _unfired(record: Record) -> list[tuple[str, Planned]]:
 
 
 def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:
-    """What the lifecycle policies make of a day of these objects; None of a run that was ended early."""
+    """The effect of the lifecycle policies on a day of these objects; None of a run that was ended early."""
     if record.operations is None or record.stopped_by is not None:
         return None
     return lifecycle.outlook(lifecycle.uploaded(record.operations, scenario.clock.duration_s), LIFECYCLE)
