@@ -2,7 +2,8 @@
 
 The standard library's client and not an SDK: SDKs read dozens of variables and files by themselves, follow redirects
 and take proxies, each of which sends data where nobody named it. Here a request goes to the server of the settings, or
-to their proxy, and nowhere else: a redirect is an answer like any other. It costs 0.18 CPU-ms a PUT, as obstore does.
+to their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18
+CPU-ms (obstore 0.15, boto3 1.5 to 2.4).
 
 Safe to share between threads: each thread has a connection of its own.
 """

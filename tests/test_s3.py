@@ -277,6 +277,7 @@ NO_S3 = {
     "no-next": page("a", more="true"),
     "count": page("a", inside="<KeyCount>2</KeyCount>"),
     "no-size": page().replace(b"</ListB", b"<Contents><Key>a</Key></Contents></ListB"),
+    "other-root": XML + b"<Page><IsTruncated>false</IsTruncated></Page>",
     "circle": page("a", more="true", inside="<NextContinuationToken>t</NextContinuationToken>"),
 }
 
