@@ -83,7 +83,7 @@ class Batch:
 
 
 def _recorded(raw: pa.Table, begins: Bools) -> tuple[Ints, Bools]:
-    """When each row was recorded, us, and which rows have a time at all: any integer is one.
+    """The time each row was recorded, us, and the mask of rows that have one: any integer is a time.
 
     A row that does not say so goes with the row before; there is no time in front of the first of its file (`begins`
     marks each file's first row).

@@ -138,7 +138,7 @@ class NodeConfig:
 
 
 def _name_problem(name: str) -> str | None:
-    """Why objects and files cannot bear this name so that every reader finds them; None if they can."""
+    """The reason that some reader would not find objects or files of this name; None if all do."""
     if not name or not name.isprintable():
         return "must be printable text, and not empty"
     if "/" in name or "\\" in name:

@@ -26,7 +26,7 @@ LOCK_WAIT_S = 5.0
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-"""Primary codes of a file in WAL mode whose -shm cannot be made; of READONLY all but READONLY_ROLLBACK."""
+"""Primary codes of a file in WAL mode whose -shm cannot be made, where no hot journal lies beside it."""
 _LONGEST_PATH = 504  # 512, less the ending of a journal
 _FIX = (
     "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
@@ -63,8 +63,7 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
     try:
         _touch(way, wait_s)
     except sqlite3.Error as error:
-        hot = error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
-        if hot or error.sqlite_errorcode & 0xFF not in _NO_SHM or _has_log(path):
+        if error.sqlite_errorcode & 0xFF not in _NO_SHM or _has_log(path):
             raise reason(path, error) from error
         way = uri(path, "mode=ro&immutable=1")
         try:
@@ -112,7 +111,7 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
 
 
 def id_problem(nulls: int, others: int, repeated: int) -> str | None:
-    """What is wrong with a table's ids, and the fix; None if they are integers, none missing, none twice."""
+    """The fault in a table's ids, and the fix; None if they are integers, none missing, none twice."""
     found = [
         f"{count:,} row{'s' * (count > 1)} {text}"
         for count, text in ((nulls, "without an id"), (others, "with an id that is no integer"))
@@ -136,7 +135,7 @@ DEFINITION = (
 
 @lru_cache(1024)
 def numbers_rows(definition: bytes) -> bool:
-    """Whether a table so defined has the rowid as its id: then SQLite keeps ids as the pipeline needs them.
+    """Recognise a table whose id is the rowid: SQLite itself keeps such ids as the pipeline needs them.
 
     Not so for a view, WITHOUT ROWID, `id INTEGER` or `id TEXT PRIMARY KEY`: SQLite lets such ids be null, text, or
     repeated, and their rows have to be looked at.
@@ -159,7 +158,7 @@ def _touch(way: str, wait_s: float) -> None:
 
 
 def _has_log(path: Path) -> bool:
-    """Whether a journal of either kind lies beside the file that is not empty, or cannot be looked at.
+    """Detect a journal of either kind beside the file that is not empty, or cannot be looked at.
 
     Beside the file itself, which `path` may be a symbolic link to.
     """
@@ -175,6 +174,6 @@ def _has_log(path: Path) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or replaced."""
+    """Inode, size and time of change, of which a write or a replacement changes some."""
     found = os.stat(path)
     return found.st_ino, found.st_size, found.st_mtime_ns

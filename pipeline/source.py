@@ -100,7 +100,7 @@ def _read(path: Path, connection: adbc.Connection, after_id: int, limit: int, an
 
 
 def _is_quiet(path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None) -> bool:
-    """Whether there is nothing but the row that the lake knows: what most polls find, and cheap to ask.
+    """Detect that there is nothing but the row that the lake knows, as most polls find; cheap.
 
     Raises SourceError if a row's id is missing, no integer, or another row's: such rows would go unread.
     """

@@ -41,7 +41,7 @@ def integers(column: pa.ChunkedArray | pa.Array) -> Ints:
 
 
 def nulls(column: pa.ChunkedArray | pa.Array) -> Bools:
-    """Which cells are null, shape (rows,)."""
+    """Mask of the null cells, shape (rows,)."""
     return np.asarray(one(column).is_null()) if column.null_count else np.zeros(len(column), dtype=bool)
 
 
