@@ -49,8 +49,8 @@ _COMMIT = ("tests/test_pipeline_commit.py", "tests/test_pipeline_batch.py", "tes
 _NODE = ("tests/test_pipeline_node.py", _COMMIT[1], _COMMIT[0], "tests/test_replaced_database.py", _COMMIT[2])
 _ORACLE = ("tests/test_mutants.py", "tests/test_check_runs.py")
 _ALONE = (
-    *("canon", "checkpoints", "compare", "compare_windows", "findings", "keys", "lake", "manifests", "nodes"),
-    *("objects", "owners", "rules", "share", "truth", "verdict", "windows"),
+    *("canon", "checkpoints", "compare", "compare_windows", "document", "findings", "keys", "lake", "manifests"),
+    *("nodes", "objects", "owners", "rules", "share", "truth", "verdict", "windows"),
 )
 _PRIVACY = ("tests/test_privacy_forms.py", "tests/test_privacy.py", *_ORACLE)
 TESTS = {
@@ -62,9 +62,12 @@ TESTS = {
     "pipeline/partition.py": ("tests/test_partition.py", "tests/test_pipeline_lake.py", *_COMMIT),
     **{f"sim/check/{name}.py": (f"tests/test_check_{name}.py", *_ORACLE) for name in _ALONE},
     "sim/check/databases.py": ("tests/test_node_databases.py", *_ORACLE),
+    "sim/check/decode.py": ("tests/test_check_objects.py", "tests/test_check_fuzz.py", *_ORACLE),
+    "sim/check/order.py": _ORACLE,
+    "sim/check/watched.py": ("tests/test_check_privacy.py", *_PRIVACY),
     "sim/check/detection.py": ("tests/test_check_detection.py", "tests/test_detection.py", *_ORACLE),
     "sim/check/expect.py": (*(f"tests/test_check_{name}.py" for name in ("expect", "rules", "compare")), *_ORACLE),
-    "sim/check/document.py": ("tests/test_check_checkpoints.py", *_ORACLE),
+    "sim/check/document.py": ("tests/test_check_manifests.py", "tests/test_check_checkpoints.py", *_ORACLE),
     **{
         f"sim/check/{name}.py": ("tests/test_check_windows.py", "tests/test_check_compare_windows.py", *_ORACLE)
         for name in ("emission", "revisions")

@@ -9,6 +9,7 @@ import pytest
 from check_world import SECOND, START, Memory, Row, expected, good, parquet, stage_rows, window_rows
 
 from pipeline.records import AGGREGATED, ENRICHED, INGESTION, REJECTED, RESCUED
+from sim.check import decode
 from sim.check.keys import BatchKey
 from sim.check.lake import ObjectRef
 from sim.check.objects import DataObject, read_stage
@@ -147,6 +148,24 @@ def test_rows_that_cannot_be_told_apart_are_none(stage: str, columns: dict[str, 
     item, rows = read(stage, written(table(AGGREGATED if stage == "aggregated" else INGESTION, **columns)))
     assert item.problem == f"its rows cannot be told apart: {problem}"
     assert (item.rows, len(rows)) == (0, 0)
+
+
+def test_columns_twice_or_required_are_problems_of_the_schema() -> None:
+    rows = table()
+    double = pa.table([*rows.columns, rows.column("status")], names=[*rows.column_names, "status"])
+    item, found = read("ingestion", written(double))
+    assert (item.schema_problem, item.problem, item.rows) == ("has twice status", "", 3)
+    assert found.column("status").to_pylist() == [None] * 3
+    strict = pa.schema([f.with_nullable(f.name != "id") for f in INGESTION])
+    item, found = read("ingestion", written(rows.cast(strict)))
+    assert (item.schema_problem, item.rows) == ("not nullable: id", 3)
+
+
+def test_an_object_too_large_to_be_read_is_not_fetched() -> None:
+    refs = [ObjectRef(BUCKET, A, decode.MOST_BYTES + 1), ObjectRef(BUCKET, B, 0)]
+    found = read_stage(Memory({f"{BUCKET}/{B}": parquet([good(1)], INGESTION)}), "ingestion", refs, [])
+    assert found.objects[0].problem == f"{decode.MOST_BYTES + 1} bytes: too large to be read"
+    assert (found.objects[0].rows, found.objects[1].rows) == (0, 1)
 
 
 def test_windows_without_another_column_can_be_told_apart() -> None:

@@ -90,6 +90,7 @@ class Privacy:
             keys |= {form: f"{KEY} {how}" for form, how in key_forms(key).items()}
             names |= dict.fromkeys(key_letters(key), f"{KEY} in pieces")
         self._keys = list(keys)
+        self._letters = sorted({letters for node in nodes for letters in key_letters(node.privacy_key)})
         people |= keys
         for node in nodes:
             for field in PERSONAL:
@@ -160,8 +161,15 @@ class Privacy:
         if stage in PROTECTED or stage in KEYLESS:
             refs = [item.ref for item in lake.objects]
             for field in lake.table.schema:
-                if stage in PROTECTED or not _is_number(field.type):
-                    self._column(field.name, one(lake.table.column(field.name)), refs, lake.object)
+                column = one(lake.table.column(field.name))
+                if stage in PROTECTED or (not _is_number(field.type) and self._mentions_key(column)):
+                    self._column(field.name, column, refs, lake.object)
+
+    def _mentions_key(self, column: pa.Array) -> bool:
+        texts = column.dictionary if pa.types.is_dictionary(column.type) else column.drop_null().unique()
+        whole = "\0".join(texts.to_pylist()).encode()
+        letters = squeezed(whole)
+        return any(key in whole for key in self._keys) or any(key in letters for key in self._letters)
 
     def strange(self, ref: ObjectRef, content: bytes | None) -> None:
         """Searches an object whose columns are not its stage's, or that is of no stage, with all that it has."""

@@ -8,8 +8,8 @@ these guests.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -60,7 +60,8 @@ class Share:
 
 @dataclass
 class ShareVerdict:
-    """What one share comes to. `hashes`: `<bucket>/<key>` -> sha256. `visitors`: share -> objects that it must see."""
+    """The verdict on one share. `hashes`: `<bucket>/<key>` -> sha256. `visitors`: share -> objects that it must see.
+    `at`: what was judged last."""
 
     number: int
     farm: str
@@ -82,6 +83,7 @@ class ShareVerdict:
     leaks: int = 0
     detection: Score | None = None
     errors: list[str] = field(default_factory=list)
+    at: str = field(default="", compare=False)
 
 
 def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -> ShareVerdict:
@@ -94,7 +96,7 @@ def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -
     except LakeError as error:
         out.errors.append(str(error))
     except Exception as error:
-        out.errors.append(_bug(share, error))
+        out.errors.append(_bug(", ".join(filter(None, (_of(share), out.at))), error))
     return out
 
 
@@ -111,15 +113,25 @@ def _judge_files(reader: LakeReader, share: Share, share_of: Mapping[str, int], 
     _judge(reader, share, share_of, nodes, tables, out)
 
 
-def _bug(share: Share, error: Exception) -> str:
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Whatever is raised here names the place."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(place)
+        raise
+
+
+def _of(share: Share) -> str:
+    turbines = [file.turbine for file in share.files]
+    return f"farm {share.farm}, turbines {turbines[0]} to {turbines[-1]}" if turbines else "objects of no turbine"
+
+
+def _bug(of: str, error: Exception) -> str:
     """An error that nothing here foresees: its kind, its place in the code, and whose verdict it costs."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rpartition('sim/')[2]}:{frame.lineno} {frame.name}"
-    of = (
-        f"farm {share.farm}, turbines {share.files[0].turbine} to {share.files[-1].turbine}"
-        if share.files
-        else "strays"
-    )
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
     why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
     return f"{of}{notes}: could not be judged to the end; a bug in windfleet, please report it: {why} (at {place})"
@@ -137,7 +149,10 @@ def search_strange(
     privacy = Privacy(nodes)
     try:
         for ref, content in zip(refs, fetch(reader, refs), strict=True):
-            privacy.strange(ref, content)
+            try:
+                privacy.strange(ref, content)
+            except Exception as error:
+                out.errors.append(_bug(ref.name, error))
     except LakeError as error:
         out.errors.append(str(error))
     out.leaks = privacy.report("", out.findings)
@@ -183,13 +198,15 @@ def _judge_lake(
     present = {}
     quarantine: tuple[StageRows, Ints] | None = None
     for stage in ALL_STAGES:
+        out.at = f"stage {stage}"
         lake = read_stage(
             privacy.watch(reader, stage), stage, share.objects.get(stage, []), share.guests.get(stage, [])
         )
         privacy.rows(stage, lake)
         if stage in (*PROTECTED, *KEYLESS) and (odd := [item.ref for item in lake.objects if item.schema_problem]):
             for ref, content in zip(odd, fetch(reader, odd), strict=True):
-                privacy.strange(ref, content)
+                with _at(ref.name):
+                    privacy.strange(ref, content)
         whose = owners(lake, expected, share.number, share_of, neighbour)
         objects |= _note(stage, lake, whose, expected, share_of, blamed, out)
         if stage == "quarantine":
@@ -214,6 +231,7 @@ def _judge_lake(
         return
     split = present["validated"].astype(int) + present["quarantine"]
     out.unbalanced = int((present["ingestion"].astype(int) != split).sum())
+    out.at = "manifests and checkpoints"
     judged = {node.turbine for node in nodes}
     manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
     watched = privacy.watch(reader, "metadata")
