@@ -73,7 +73,7 @@ def test_the_lock_is_no_link_into_somebody_elses_file(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "dear"
 
 
-LOAD = "load={users: 1, sweep: {users: [1], for: 3s}}"
+LOAD = "load={schedule: [{kind: constant, rate: 8/s, for: 20s}]}"
 
 
 @pytest.fixture
@@ -99,7 +99,18 @@ def test_no_command_writes_where_another_is_at_work(
         words = {
             "demo": ["--to", str(out), "--farms", "E", "--turbines", "1", *more],
             "report": [str(out)],
-            "load": [str(scenario), "--out", str(out), "--set", LOAD, *more],
+            "load": [
+                str(scenario),
+                "--out",
+                str(out),
+                "--set",
+                LOAD,
+                "--set",
+                "expect=[]",
+                "--set",
+                "data_faults=[]",
+                *more,
+            ],
         }.get(command, [str(scenario), "--out", str(out), *more])
         assert main([command, *words]) == 3
         said = capsys.readouterr().err

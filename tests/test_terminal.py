@@ -1,4 +1,4 @@
-"""What goes out to a terminal harms none, and what cannot go out is the environment's fault, whatever the command is."""
+"""What goes out to a terminal harms none, and what cannot go out is the environment's fault, in any command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import runs
 
 from pipeline.terminal import Outlet, OutputError, one_line, safe
-from sim.cli import _Console
+from sim.cli import _Console, main
 from sim.report.page import environment
 from sim.run.ending import ending
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
@@ -127,10 +127,8 @@ def test_aliases_do_not_nest_without_end(tmp_path: Path, links: int) -> None:
 
 @pytest.mark.parametrize("option", ["--out", "--set"])
 def test_arguments_that_no_file_can_have(option: str, capsys: pytest.CaptureFixture[Any]) -> None:
-    from sim.arguments import parse as arguments
-
     for value in ("a\0b", *(["caf\udce9"] if option == "--out" else [])):
         with pytest.raises(SystemExit) as ended:
-            arguments(["run", "x.yaml", option, value])
+            main(["run", "x.yaml", option, value])
         assert ended.value.code == 2
         assert ("NUL" in capsys.readouterr().err) == ("\0" in value)
