@@ -67,7 +67,6 @@ TESTS = {
     "sim/check/watched.py": ("tests/test_check_privacy.py", *_PRIVACY),
     "sim/check/detection.py": ("tests/test_check_detection.py", "tests/test_detection.py", *_ORACLE),
     "sim/check/expect.py": (*(f"tests/test_check_{name}.py" for name in ("expect", "rules", "compare")), *_ORACLE),
-    "sim/check/document.py": ("tests/test_check_manifests.py", "tests/test_check_checkpoints.py", *_ORACLE),
     **{
         f"sim/check/{name}.py": ("tests/test_check_windows.py", "tests/test_check_compare_windows.py", *_ORACLE)
         for name in ("emission", "revisions")
