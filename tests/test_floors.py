@@ -17,7 +17,7 @@ MOST_LINES = 400
 
 PIPELINE = (
     {"records"},
-    {"config", "ports", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake"},
+    {"config", "ports", "sums", "partition", "encode", "rescue", "source", "generations", "checkpoint", "lake"},
     {"batch", "manifest", "retry", "store"},
     {"stages"},
     {"history", "commit"},
