@@ -554,7 +554,7 @@ def test_seeded_bugs_of_windows_are_found(
     assert WINDOW_BUGS[plant] in names, names
 
 
-def test_the_watermark_is_no_recording_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seeded_watermark_by_recording_time_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A seeded bug as well, which shows where most rows come late."""
     late = "data_faults=[{kind: row.late, rate: 9000 per turbine-day, delay: 9m}]"
     watermark_by_recording_time(monkeypatch)

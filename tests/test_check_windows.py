@@ -70,10 +70,12 @@ def test_a_revision_holds_the_rows_up_to_its_batch() -> None:
             min(then),
             max(then),
         )
-    assert found.anomalies[of_first].tolist() == [0, 1, 1]
-    assert [kinds(mask) for mask in found.kinds[of_first].tolist()] == [[], ["vibration"], ["vibration"]]
-    promised = found.efficiency[of_first]
-    assert promised[1] < promised[0] < promised[2] + 1
+    low = ["vibration", "underperformance"]  # with the late row that takes power, less than half is produced
+    assert [kinds(mask) for mask in found.kinds[of_first].tolist()] == [[], low, ["vibration"]]
+    assert found.anomalies[of_first].tolist() == [0, 1 + 7, 1]
+    first, second, third = found.efficiency[of_first].tolist()
+    assert second < third < 1
+    assert second < first < 1
 
 
 def test_no_rows_make_no_windows() -> None:
