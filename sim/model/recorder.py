@@ -4,7 +4,7 @@ A node stores a row a moment after its sample (20 to 180 ms, a constant of the n
 storing, from 1. A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn time
 later; a doubled row is stored again at once, or `delay` later; a missing one never, and leaves no hole in the ids. A
 wrong clock moves the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it
-stores) and nothing else: order and ids follow true time. A poisoned row is stored like any other, with one cell replaced.
+stores) and nothing else: order and ids follow true time. A poisoned row is stored like any other, one cell replaced.
 When a node's file is replaced, ids go on in another generation; a channel that is gone reads nothing (`layout`).
 Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
 """

@@ -53,14 +53,19 @@ class Planned:
         """The odds that it strikes nothing, in words; empty where there are none."""
         if self.certain:
             return ""
-        return self.odds if self.never is None else f"{self.odds}: a chance of {100 * self.never:.2g} % that it is so"
+        return self.odds if self.never is None else f"{self.odds}: a chance of {percent(self.never)} that it is so"
 
     @property
     def warning(self) -> str:
         """The same before a run, where it is worth a word."""
         if self.never is None:
             return self.odds
-        return f"a chance of {100 * self.never:.2g} % to strike nothing" if self.never >= WORTH_A_WORD else ""
+        return f"a chance of {percent(self.never)} to strike nothing" if self.never >= WORTH_A_WORD else ""
+
+
+def percent(chance_of: float) -> str:
+    """A chance in 0..1: whole percents, or two digits of a small one."""
+    return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
 
 
 def planned(scenario: Scenario) -> dict[str, Planned]:

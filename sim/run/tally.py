@@ -20,7 +20,7 @@ from sim.chaos.schedule import Line
 from sim.report import campaign as report
 from sim.report.campaign import CampaignResult, Failure, Figure
 from sim.run.exits import LAKE_WRONG, PASS, UNKNOWN
-from sim.run.planned import CERTAIN
+from sim.run.planned import CERTAIN, percent
 from sim.run.wired import Wired
 
 FAILURES_KEPT: Final = 200
@@ -236,7 +236,7 @@ def _name(cell: Cell) -> str:
 def _odds(never: float | None) -> str:
     if never is None:
         return "whether a node makes such a call depends on what else befalls it"
-    return f"a chance of {100 * never:.2g} %"
+    return f"a chance of {percent(never)}"
 
 
 def _median(values: Sequence[float]) -> float | None:
