@@ -6,6 +6,7 @@ page at the endpoint, a redirect, or a listing of something else is Refused and 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ from xml.etree import ElementTree
 from pipeline import listing
 from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused, StoreError, Unavailable
 from pipeline.settings import Place, settings
-from pipeline.wire import Answer, Wire
+from pipeline.wire import Answer, Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
@@ -27,13 +28,13 @@ class S3ObjectStore:
     """See `pipeline.ports.ObjectStore`. Safe to share between threads.
 
     place: settings, or an endpoint URL (None: AWS itself) for which they are read. timeout_s: how long one request may
-    take. Each PUT carries its SHA-256.
+    take. dial: see `Wire`. Each PUT carries its SHA-256.
     """
 
-    def __init__(self, place: Place, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, place: Place, timeout_s: float = TIMEOUT_S, dial: Dial = socket.create_connection) -> None:
         """Raises SettingsError."""
         self.settings = settings(place)
-        self._wire = Wire(self.settings, timeout_s)
+        self._wire = Wire(self.settings, timeout_s, dial)
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         """See ObjectStore."""

@@ -18,7 +18,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
@@ -32,6 +32,8 @@ LARGEST_BODY = 1 << 30
 _READ = 1 << 18
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _SAFE = "/-_.~"  # S3 wants every other byte of a key encoded
+Dial = Callable[[tuple[str, int], float], socket.socket]
+"""Open a TCP connection to (host, port) within so many seconds. Raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,15 @@ class Answer:
 
 
 class Wire:
-    """Requests to the S3 of the settings. `timeout_s`: how long one may take from its first byte to its last."""
+    """Requests to the S3 of the settings.
 
-    def __init__(self, settings: Settings, timeout_s: float) -> None:
+    timeout_s: how long one may take from its first byte to its last. dial: opens connections without TLS.
+    """
+
+    def __init__(self, settings: Settings, timeout_s: float, dial: Dial = socket.create_connection) -> None:
         """Raises SettingsError."""
         self.settings = settings
-        self._timeout_s = timeout_s
+        self._timeout_s, self._dial = timeout_s, dial
         self._mine = threading.local()
         self._context = tls(settings) if settings.server.scheme == "https" else None
 
@@ -126,12 +131,14 @@ class Wire:
         host, port = (server.host, server.port) if via is None else (via.hostname or "", via.port or 80)
         connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
         if self._context is None:
-            connection = http.client.HTTPConnection(host, port, timeout=connect_s)
+            connection = http.client.HTTPConnection(host, port)
+            connection.sock = self._dial((host, port), connect_s)
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             connection = http.client.HTTPSConnection(host, port, timeout=connect_s, context=self._context)
             if proxy is not None:
                 connection.set_tunnel(server.host, server.port, _proxy_login(proxy))
-        connection.connect()
+            connection.connect()
         connection.sock.settimeout(self._timeout_s)
         return connection
 
@@ -176,9 +183,18 @@ def _encoded(query: Mapping[str, str]) -> str:
 
 def _was_closed(sock: socket.socket) -> bool:
     """True where an idle connection holds anything to read: its end, or bytes that nobody asked for."""
-    waiting = select.poll()
-    waiting.register(sock, select.POLLIN)
-    return bool(waiting.poll(0))
+    if isinstance(sock, ssl.SSLSocket):  # it cannot be peeked at
+        waiting = select.poll()
+        waiting.register(sock, select.POLLIN)
+        return bool(waiting.poll(0))
+    sock.settimeout(0)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _whole(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float) -> bytes:

@@ -12,11 +12,13 @@ The session is over when all arrivals are done, or `drain_s` behind the phase's 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import gevent
+import gevent.monkey
 from gevent.event import Event
 from gevent.queue import Queue
 
@@ -48,7 +50,7 @@ class Session:
         """Raises OSError, StoreError, ValueError."""
         self.plan = plan.read(folder)
         self._folder, self._worker, self._tell = folder, worker, tell
-        store = S3ObjectStore(self.plan.store, self.plan.timeout_s)
+        store = S3ObjectStore(self.plan.store, self.plan.timeout_s, _dial)
         noting = Noting(store, folder, str(worker))
         log = OperationLog(folder, worker)
         recorded = Retrying(noting, log.append, attempts=1, now_ns=self.plan.now_ns)
@@ -150,3 +152,18 @@ class Session:
             job.number, job.kind, job.node, intended, start, end, done.outcome, done.size, done.objects, done.rows
         )
         return intended, end, done
+
+
+def _dial(address: tuple[str, int], timeout_s: float) -> socket.socket:
+    """Connect by the operating system's own socket: gevent's would run an event loop in every thread of the pool."""
+    own: type[socket.socket] = gevent.monkey.get_original("socket", "socket")
+    resolve = gevent.monkey.get_original("socket", "getaddrinfo")
+    family, kind, protocol, _, place = resolve(*address, type=socket.SOCK_STREAM)[0]
+    sock = own(family, kind, protocol)
+    sock.settimeout(timeout_s)
+    try:
+        sock.connect(place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
