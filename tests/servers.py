@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+TLS = Path(__file__).with_name("tls")
+"""A certificate of 127.0.0.1 with its key, for tests alone: nothing trusts it by itself."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Served:
 
 
 @contextmanager
-def served(*replies: Reply) -> Iterator[Served]:
+def served(*replies: Reply, tls: bool = False) -> Iterator[Served]:
     """A server on a free port that gives the replies in turn, and the last of them for ever."""
     left = list(replies)
 
@@ -59,7 +64,11 @@ def served(*replies: Reply) -> Iterator[Served]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        found = Served(f"http://127.0.0.1:{server.server_port}")
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(TLS / "server.pem")
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        found = Served(f"http{'s' * tls}://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield found

@@ -25,7 +25,7 @@ from pipeline.store import S3ObjectStore
 from sim.check import LakeError
 from sim.run.opener import s3_lake
 from tests.hostile import PROXIES, hostile
-from tests.servers import Reply, Served, query, served
+from tests.servers import TLS, Reply, Served, query, served
 
 BUCKET = "expanso-databricks-ingestion"
 KEY = "ingestion/year=2024/month=01/day=15/hour=00/A-001-1-2.parquet"
@@ -394,3 +394,17 @@ def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.M
         with pytest.raises(StoreError):
             S3ObjectStore("https://s3.example.invalid").create(BUCKET, KEY, b"x")
         assert proxy.requests[-1][:2] == ("CONNECT", "s3.example.invalid:443")
+
+
+def test_a_certificate_is_trusted_by_the_users_bundle_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Reply(200, page("a"), (("ETag", '"e"'),))
+    with served(found, found, Reply(200, XML + b"<DeleteResult/>"), tls=True) as there:
+        for ask in verbs(there.url):
+            with pytest.raises((StoreError, SettingsError, lake.LakeError), match=r"(?i)certificate"):
+                ask()
+        assert there.requests == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(TLS / "authority.pem"))
+        assert S3ObjectStore(there.url).first("b") == "a"
+        assert S3ObjectStore(there.url).create("b", "k", b"x") == '"e"'
+        lake.remove(there.url, [("b", "k")])
+        assert [verb for verb, _, _ in there.requests] == ["GET", "PUT", "POST"]
