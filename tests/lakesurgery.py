@@ -242,7 +242,7 @@ def window_to(name: str, row: int, to: str, **cells: object) -> Callable[[Object
         window = write(read(lake[name]).slice(row, 1))
         for column, value in cells.items():
             window = edit(window, column, 0, value(cell(window, column, 0)) if callable(value) else value)
-        return sealed(lake, {to: write(pa.concat_tables([read(lake[to]), read(window)]))})
+        return sealed(lake, {to: write(pa.concat_tables([read(lake[to]), read(window)]).sort_by("window_start"))})
 
     return change
 

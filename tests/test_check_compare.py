@@ -227,7 +227,7 @@ CASES = [
     # altered
     altered(f"timestamp is 2024-01-15 00:00:21+00:00, the node has {AT_20}", timestamp=AT_20 + SECOND),
     altered(f"recorded_at is None, the node has {AT_20}", recorded_at=None),
-    altered(f"timestamp is {-(2**63)} us, the node has {AT_20}", timestamp=-(2**63)),
+    altered(f"timestamp is {-(2**63)}, the node has {AT_20}", timestamp=-(2**63)),
     altered("turbine_id is A-003, it must be A-001", turbine_id="A-003"),
     altered("turbine_id is None, it must be A-001", turbine_id=None),
     altered("farm_id is B, it must be A", farm_id="B"),

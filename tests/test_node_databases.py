@@ -38,10 +38,10 @@ def node_of(folder: Path, turbine: str = "A-001") -> EdgeNode:
     return EdgeNode(config(turbine, flush_every_s=60), path)
 
 
-def deliver(folder: Path, nodes: Iterable[EdgeNode]) -> list[Delivered | Failed]:
+def deliver(folder: Path, nodes: Iterable[EdgeNode], until_us: int | None = 2**63) -> list[Delivered | Failed]:
     if not (folder / "lake").exists():
         make(folder / "lake")
-    return list(run(list(nodes), FolderStore(folder / "lake"), FixedClock(), Inline(), 2**63, lock_wait_s=0.0))
+    return list(run(list(nodes), FolderStore(folder / "lake"), FixedClock(), Inline(), until_us, lock_wait_s=0.0))
 
 
 def judged(folder: Path) -> Verdict:
@@ -141,7 +141,7 @@ GOOD_IDS = {
 def test_a_table_of_another_make_is_delivered(tmp_path: Path, kind: str) -> None:
     node = node_of(tmp_path)
     write(node.database, [good(i) for i in (1, 2, 3)], GOOD_IDS[kind])
-    assert all(isinstance(result, Delivered) for result in deliver(tmp_path, [node]))
+    assert all(isinstance(result, Delivered) for result in deliver(tmp_path, [node], None))
     write(node.database, [good(i) for i in (7, 8)], GOOD_IDS[kind])
     deliver(tmp_path, [node])
     verdict = judged(tmp_path)

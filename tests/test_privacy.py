@@ -41,7 +41,7 @@ TECHNICIAN = "Ingrid Sørensen <ingrid@crew.example>, 020 7946 0018"
 LATITUDE, LONGITUDE = 41.123457, -75.987654
 KEY = "8f1c0a5be9d27364a1b2c3d4e5f60718293a4b5c6d7e8f900f1e2d3c4b5a6978"
 FOLLOW_UPS = {"altered", "object.schema", "object.foreign", "object.unreadable", "manifest.disagrees", "window.wrong"}
-FOLLOW_UPS |= {"checkpoint.unreadable", "manifest.unreadable"}
+FOLLOW_UPS |= {"checkpoint.unreadable", "checkpoint.disagrees", "manifest.unreadable"}
 
 
 def personal(turbine: str) -> dict[str, Any]:

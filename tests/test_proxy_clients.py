@@ -531,9 +531,9 @@ def test_a_scenario_means_as_many_of_them_as_nodes_make(tmp_path: Path) -> None:
 
     def meant(**words: tuple[str, ...]) -> int:
         fault = Fault("store.error", **words)  # type: ignore[arg-type]
-        return planned(scenario.model_copy(update={"faults": (fault,)}))["store.error"]
+        return planned(scenario.model_copy(update={"faults": (fault,)}))["store.error"].times
 
-    puts, manifests, gets = meant(calls=("PUT",)), planned(scenario)["store.error"], meant(calls=("GetObject",))
+    puts, manifests, gets = meant(calls=("PUT",)), planned(scenario)["store.error"].times, meant(calls=("GetObject",))
     assert puts > manifests > gets > 1
     assert meant(calls=("GET",), buckets=("checkpoints",)) == gets == meant(at=("recover",))
     assert meant(calls=("PUT", "GET")) == puts + gets

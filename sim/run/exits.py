@@ -20,7 +20,7 @@ MEANINGS: Final = {
     ENVIRONMENT: "environment (no S3, port taken, disk full)",
     THRESHOLD: "a threshold failed",
     LAKE_WRONG: "the lake is wrong",
-    UNKNOWN: "verdict unknown (or a planned fault never fired)",
+    UNKNOWN: "verdict unknown (or a fault that was certain to fire never did)",
     GENERATOR: "the load generator was the limit",
     INTERRUPTED: "interrupted",
 }
