@@ -127,7 +127,7 @@ def test_personal_text_in_every_bucket(judged, lake, form):
     verdict = judged(
         {
             ENRICHED: edit(lake[ENRICHED], "operator_ref", 3, text),
-            AGGREGATED: edit(lake[AGGREGATED], "farm_id", 3, text),
+            AGGREGATED: edit(lake[AGGREGATED], "farm_id", 1, text),
             MANIFEST: rejson(lake[MANIFEST], note=text),
             CHECKPOINT: rejson(lake[CHECKPOINT], note=text),
         }

@@ -97,9 +97,10 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> Planned:
     calls = _calls(scenario, fault, whole, len(turbines))
     times = len(farms) if KINDS[fault.kind].windowed else max(1, round(fault.share * calls))
     times = times if fault.count is None else fault.count
-    if (
-        fault.keys or calls < 1 or fault.kind == "store.truncated-get"
-    ):  # a checkpoint that is not there yet has no body to cut
+    if fault.keys:
+        return Planned(1, None, "keys are patterns: how many there are is known when they are made")
+    absent = fault.kind == "store.truncated-get"  # a checkpoint that is not there yet has no body to cut
+    if calls < 1 or absent:
         return Planned(times, None, _UNSURE)
     if calls - _taken(scenario, number, whole) < 1:
         return Planned(times, None, "another fault may take every call that it could strike")
