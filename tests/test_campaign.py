@@ -195,6 +195,8 @@ def test_a_campaign_that_ends_early_keeps_what_it_found(
 ) -> None:
     monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
     monkeypatch.setattr(chaos, "spelled", lambda world: [])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
 
     def dies(*args: object) -> object:
         yield wired(cell("worker.kill"))
@@ -244,6 +246,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     """Every fortieth of the enumeration and four at random, over two processes: too few for a verdict."""
     scenario, everything = scenario_file(tmp_path), chaos.enumerated
     monkeypatch.setattr(chaos, "enumerated", lambda clean: everything(clean)[-1::-40])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
     arguments = [
         "campaign",
         str(scenario),
@@ -262,7 +266,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert document["verdict"] == "unknown"
     assert document["oracle"] == "pass"
     assert document["broken"] == {}
-    assert document["figures"]["runs.repeated"]["value"] == 1
+    assert document["figures"]["runs.repeated"]["value"] == 2
     assert document["digest"] in said
     assert "never fired: " in said
     assert "</html>" in (tmp_path / "out" / "campaign.html").read_text()
@@ -287,6 +291,8 @@ def test_runs_that_differ_or_are_not_what_they_say(
     ]
     monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
     monkeypatch.setattr(chaos, "spelled", lambda world: [])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
 
     def pretend(second: Outcome, first: Outcome) -> dict[str, int]:
         def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:

@@ -139,7 +139,9 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
 
 def test_the_wire_of_another_machine_is_not_broken(tmp_path: Path) -> None:
     path = runs.scenario(tmp_path, runs.SCENARIO + "faults: [{kind: store.error}]\n")
-    done = runs.quick("run", path, "--out", tmp_path / "run", "--endpoint-url", "http://192.0.2.1:9", "--allow-remote")
+    there = ("--endpoint-url", "http://192.0.2.1:9", "--allow-remote")
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    done = runs.quick("run", path, "--out", tmp_path / "run", *there, **keys)
     assert done.code == 3
     assert done.said_once("http://192.0.2.1:9", "only plain HTTP on this machine", "--set 'faults=[]'")
     assert not (tmp_path / "run").exists()

@@ -356,8 +356,8 @@ def test_faults_of_delivery_are_told_with_what_they_are() -> None:
     faults = (DeliveryFault("store.reset", 3, 0), DeliveryFault("node.crash", 2, 4))
     text = html.render(dataclasses.replace(passed(), faults=faults), None)
     page = " ".join(_Page(text).text.split())
-    assert "store.reset the connection is reset before any effect 3 0" in page
-    assert "node.crash the node's process dies before or after the effect of a call 2 4" in page
+    assert "store.reset the connection is reset before any effect 3 calls 0 calls" in page
+    assert "node.crash the node's process dies before or after the effect of a call 2 calls 4 calls" in page
     assert text.count('<td class="n bad">') == 1  # what never fired
 
 

@@ -135,7 +135,7 @@ def _struck(record: Record, verdict: check.Verdict, clean: Clean, store: target.
     for place in sorted(objects.keys() | want.keys()):
         if place[0] in DATA and node_of(place) not in turbines and objects.get(place) != want.get(place):
             yield Broken("lake.differs", "/".join(place))
-    for place in record.foreign:
+    for place in record.foreign if verdict.status != "unknown" else ():
         if verdict.status == "pass" or not any(found.key.endswith(place[1]) for found in verdict.findings):
             yield Broken("oracle", f"says nothing of {'/'.join(place)}")
     if others := [f for f in verdict.findings if not {f.turbine, node_of(_place(f.key))} & turbines]:
