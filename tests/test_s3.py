@@ -303,6 +303,37 @@ def test_a_web_page_is_no_object_and_no_missing_one() -> None:
                     call()
 
 
+def test_a_body_where_s3_sends_none_is_no_success_of_a_put() -> None:
+    """S3 answers a PUT with an ETag and no body; a portal in the way may well send an ETag of its own."""
+    for body in (NO_S3["page"], b"{}", b"<Error><Code>InternalError</Code></Error>"):
+        with served(Reply(200, body, (("ETag", '"e"'),))) as server:
+            store = S3ObjectStore(server.url)
+            for call in (
+                lambda s=store: s.create(BUCKET, KEY, b"x"),
+                lambda s=store: s.replace(BUCKET, KEY, b"x", "e"),
+            ):
+                with pytest.raises(Refused, match=r"answers, but not as S3 does \(a PUT answered with"):
+                    call()
+
+
+def test_a_web_page_with_an_etag_is_no_object_unless_s3_says_so() -> None:
+    page_of = (("ETag", '"e"'), ("Content-Type", "text/html; charset=utf-8"))
+    with served(Reply(200, NO_S3["page"], page_of)) as server:
+        with pytest.raises(Refused, match=r"not as S3 does \(a web page\)"):
+            S3ObjectStore(server.url).get(BUCKET, KEY)
+    with served(Reply(200, NO_S3["page"], (*page_of, ("x-amz-request-id", "1")))) as server:
+        assert S3ObjectStore(server.url).get(BUCKET, KEY) == (NO_S3["page"], '"e"')
+
+
+def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
+    listed = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    body = Reply(200, b"abc", (("ETag", '"e"'),))
+    with served(Reply(200, page(KEY)), *[Reply(200, listed)] * 5, body) as server:
+        reader = s3_lake(server.url)
+        with pytest.raises(LakeError, match=r"3 bytes came, and 1 were listed; is something .* writing"):
+            list(reader.read(reader.objects()))
+
+
 def test_the_listing_is_asked_page_by_page_and_keys_come_as_they_are() -> None:
     inside = "<EncodingType>url</EncodingType><NextContinuationToken>n+=</NextContinuationToken>"
     first = page("a%3D1", more="true", inside=inside)
