@@ -72,8 +72,10 @@ def ensure(place: Place) -> list[str]:
         if not _exists(store, name):
             _create(s3, name, place)
             created.append(name)
-        if _is_ours(s3, name, place) and _lifecycle(s3, name) != LIFECYCLE[stage]:
+        if _is_ours(s3, name, place):
             with _told_clearly(place, name):
+                if _lifecycle(s3, name) == LIFECYCLE[stage]:
+                    continue
                 s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE[stage]})
     return created
 
@@ -218,7 +220,7 @@ def _is_ours(s3: Any, name: str, place: Place) -> bool:
 
     with _told_clearly(place, name):
         try:
-            tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
+            tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=name).get("TagSet", ())}
         except ClientError as error:
             if _code(error) not in DENIED | {"NoSuchTagSet"}:
                 raise
@@ -230,7 +232,7 @@ def _lifecycle(s3: Any, name: str) -> list[dict[str, Any]] | None:
     from botocore.exceptions import ClientError
 
     try:
-        rules: list[dict[str, Any]] = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+        rules: list[dict[str, Any]] = s3.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", [])
     except ClientError:
         return None  # none there, or not readable: the attempt to put it tells which
     return rules
@@ -247,8 +249,9 @@ def _code(error: Any) -> str:
 @functools.cache
 def _handled() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
-    return BotoCoreError, ClientError, ValueError, StoreError
+    return BotoCoreError, ClientError, ResponseParserError, ValueError, StoreError
 
 
 @contextlib.contextmanager

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, ConfigValueStore, ConstantProvider
+from botocore.parsers import ResponseParserError
 from botocore.plugin import PluginContext, reset_plugin_context, set_plugin_context
 from botocore.session import Session
 
@@ -23,6 +25,16 @@ _CONSTANTS = {
     "credentials_file": os.devnull,
     "ignore_configured_endpoint_urls": True,
 }
+
+
+_ROOTS = {
+    "GetBucketTagging": "Tagging",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "ListObjectsV2": "ListBucketResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "DeleteObjects": "DeleteResult",
+}
+"""What answers these operations where S3 does. botocore reads an empty answer out of anything else."""
 
 
 @lru_cache(maxsize=8)
@@ -42,7 +54,7 @@ def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: floa
     session.register_component("config_store", _constants())
     plugins = set_plugin_context(PluginContext(plugins="DISABLED"))
     try:
-        return session.create_client(
+        client = session.create_client(
             "s3",
             endpoint_url=server.url,
             config=config,
@@ -51,8 +63,23 @@ def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: floa
             aws_secret_access_key=settings.credentials.secret,
             aws_session_token=settings.credentials.token,
         )
+        client.meta.events.register("before-parse.s3", _require_root)
+        return client
     finally:
         reset_plugin_context(plugins)
+
+
+def _require_root(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Raise ResponseParserError where a success is none of S3's."""
+    wanted = _ROOTS.get(operation_model.name)
+    if wanted is None or response_dict["status_code"] != 200:
+        return
+    try:
+        found = ElementTree.fromstring(response_dict["body"]).tag.rpartition("}")[2]
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ResponseParserError(f"{operation_model.name}: {error}") from None
+    if found not in (wanted, "Error"):  # botocore itself makes an error of an Error inside a 200
+        raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> in place of <{wanted}>")
 
 
 def _constants() -> ConfigValueStore:

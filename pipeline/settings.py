@@ -164,7 +164,7 @@ def _proxy(server: Endpoint) -> str | None:
 def _credentials(environment: Mapping[str, str], server: Endpoint) -> Credentials:
     key, secret = environment.get(KEY), environment.get(SECRET)
     if key and secret:
-        return Credentials(key, secret, environment.get(TOKEN))
+        return _usable({KEY: key, SECRET: secret, TOKEN: environment.get(TOKEN)}, "")
     if key or secret:
         there, absent = (KEY, SECRET) if key else (SECRET, KEY)
         raise SettingsError(f"{there} is set without {absent}: set both, or none")
@@ -182,22 +182,39 @@ def _of_profile(environment: Mapping[str, str], profile: str) -> Credentials:
     known = False
     files = []
     for variable, usual, prefix in _FILES:
-        path = Path(environment.get(variable) or usual).expanduser()
+        path = _path(variable, environment.get(variable) or usual)
         files.append(str(path))
         sections = _sections(path)
         name = profile if profile == "default" and profile in sections else prefix + profile
         if name not in sections:
             continue
         known, section = True, sections[name]
-        key, secret = section.get("aws_access_key_id"), section.get("aws_secret_access_key")
-        if key and secret:
-            return Credentials(key, secret, section.get("aws_session_token") or None)
+        found = {field: section.get(field) or None for field in (KEY.lower(), SECRET.lower(), TOKEN.lower())}
+        if found[KEY.lower()] and found[SECRET.lower()]:
+            return _usable(found, f" of profile {profile!r} in {path}")
     if not known:
         raise SettingsError(f"profile {profile!r} is in neither {' nor '.join(files)}")
     raise SettingsError(
         f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; windfleet reads keys only. For a "
         f"role or SSO: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
     )
+
+
+def _usable(found: Mapping[str, str | None], place: str) -> Credentials:
+    """Key, secret and token, in this order. Raises SettingsError where one cannot be sent; its text shows none."""
+    for name, value in found.items():
+        sent = name.upper() != SECRET  # in a header; the secret only signs
+        if value is not None and not (value.isprintable() and (value.isascii() or not sent)):
+            raise SettingsError(f"{name}{place} holds a character that no such value has; set it again, without it")
+    key, secret, token = found.values()
+    return Credentials(key or "", secret or "", token)
+
+
+def _path(variable: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{variable}: {text!r}: no such home directory; give the whole path") from None
 
 
 def _sections(path: Path) -> Mapping[str, Mapping[str, str]]:

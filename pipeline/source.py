@@ -121,13 +121,6 @@ def _read_through(path: Path) -> None:
             pass
 
 
-def _check_numbering(path: Path, connection: adbc.Connection) -> None:
-    """Raise SourceError if a row's id is missing, no integer, or another row's: such rows would go unread."""
-    definitions = _answer(connection, database.DEFINITION)
-    if definitions and not database.numbers_rows(definitions[0][0]):
-        _check_numbers(path, _answer(connection, database.COUNT_IDS)[0])
-
-
 def _check_numbers(path: Path, counts: Sequence[int]) -> None:
     if problem := database.id_problem(*counts):
         raise SourceError(f"{shown(path)}: {problem}")
@@ -237,10 +230,14 @@ def _garbled(connection: adbc.Connection, found: pa.ChunkedArray, name: str, fir
     if found.type != pa.binary() and (found.type != pa.string() or _is_utf8(found)):
         return []  # no text, or none that is garbled
     name = rescue.quoted(name)
-    cells = f"{TABLE}.id AS id, CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) END AS cell"
+    cells = f"{TABLE}.id AS id, CASE typeof({name}) WHEN 'text' THEN {name} END AS cell"
     table = _query(connection, cells, first_id, limit)
-    pairs = zip(table.column("id").to_pylist(), table.column("cell").to_pylist(), strict=True)
-    return [number for number, cell in pairs if isinstance(cell, bytes) and not _decodes(cell)]
+    texts = table.column("cell")
+    if texts.type != pa.string():
+        return []
+    # not CAST(... AS BLOB) in SQL: that gives the bytes of the file's own encoding, which may be UTF-16
+    pairs = zip(table.column("id").to_pylist(), texts.cast(pa.binary()).to_pylist(), strict=True)
+    return [number for number, cell in pairs if cell is not None and not _decodes(cell)]
 
 
 def _decodes(cell: bytes) -> bool:

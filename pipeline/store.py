@@ -51,6 +51,8 @@ class S3ObjectStore:
         """See ObjectStore."""
         operation = f"get {bucket}/{key}"
         answer = self._ask(operation, "GET", bucket, key)
+        if _is_web_page(answer):
+            raise self._strange(operation, "a web page")
         return answer.body, self._etag(operation, answer)
 
     def pages(self, bucket: str, prefix: str = "", most: int | None = None) -> Iterator[Objects]:
@@ -86,7 +88,10 @@ class S3ObjectStore:
 
     def _put(self, bucket: str, key: str, body: bytes, condition: dict[str, str], failed: type[StoreError]) -> str:
         operation = f"put {bucket}/{key}"
-        return self._etag(operation, self._ask(operation, "PUT", bucket, key, None, condition, body, failed))
+        answer = self._ask(operation, "PUT", bucket, key, None, condition, body, failed)
+        if answer.body:
+            raise self._strange(operation, f"a PUT answered with {answer.body[:40]!r}")
+        return self._etag(operation, answer)
 
     def _ask(
         self,
@@ -143,6 +148,12 @@ class S3ObjectStore:
 
     def _strange(self, operation: str, found: str) -> Refused:
         return Refused(f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?")
+
+
+def _is_web_page(answer: Answer) -> bool:
+    """Recognise a page of some portal in the way. A page that lies in S3 comes with S3's own headers."""
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    return is_page and not any(name.startswith("x-amz-") for name in answer.headers)
 
 
 def _code(body: bytes) -> tuple[str | None, str]:

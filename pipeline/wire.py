@@ -152,8 +152,10 @@ class Wire:
 def tls(settings: Settings) -> ssl.SSLContext:
     """A TLS context that trusts the settings' CA bundle and nothing else. Raises SettingsError."""
     path = ca_bundle(settings)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context would write keys to SSLKEYLOGFILE
     try:
-        return ssl.create_default_context(cafile=path)
+        context.load_verify_locations(path)
+        return context
     except OSError as error:  # an SSLError is one
         raise SettingsError(f"AWS_CA_BUNDLE: {path!r} holds no PEM certificates that can be read: {error}") from None
 

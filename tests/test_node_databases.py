@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ from pipeline_world import FixedClock, config, good, write
 
 from pipeline import database, generations, source
 from pipeline.node import Delivered, EdgeNode, Failed, run
-from pipeline.records import NODE_COLUMNS, NODE_DDL, TABLE
+from pipeline.records import NODE_COLUMNS, NODE_DDL, RESCUED, TABLE
 from sim.chaos.inline import Inline
 from sim.check import LakeReader, Verdict, databases, judge
 from sim.check.nodes import NodeError, NodeFile, read_rows
@@ -423,3 +424,28 @@ def test_the_verdict_of_a_node_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     verdict = judged(tmp_path)
     assert (verdict.status, verdict.counts) == ("unknown", {"node.unreadable": 1})
     assert all(text.isprintable() for finding in verdict.findings for text in (finding.turbine, finding.detail))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+@pytest.mark.parametrize("column", ["status", "temperature", "extra"])
+def test_text_is_text_in_every_encoding_of_a_file(tmp_path: Path, encoding: str, column: str) -> None:
+    """Beside a blob a text beyond ASCII is no garbled one; half of a surrogate pair is."""
+    node = node_of(tmp_path)
+    execute(node.database, f"PRAGMA encoding='{encoding}'", NODE_DDL)
+    write(node.database, [good(i) for i in range(1, 6)])
+    half = {"UTF-8": "eda080", "UTF-16le": "00d8", "UTF-16be": "d800"}[encoding]
+    execute(
+        node.database,
+        f"ALTER TABLE {TABLE} ADD COLUMN extra",
+        *(
+            f"UPDATE {TABLE} SET {column} = {cell} WHERE id = {i}"
+            for i, cell in enumerate(("'\u00dc'", "x'ff'", f"CAST(x'{half}' AS TEXT)"), 1)
+        ),
+    )
+    assert all(isinstance(result, Delivered) for result in deliver(tmp_path, [node]))
+    rows = source.read(node.database, 0, 10).to_pylist()
+    text = rows[0]["status"] if column == "status" else json.loads(rows[0][RESCUED])[column]
+    assert text == "\u00dc"
+    assert [json.loads(row[RESCUED])[column] for row in rows[1:3]] == ["FF", half.upper()]
+    verdict = judged(tmp_path)
+    assert (verdict.status, verdict.counts, verdict.errors) == ("pass", {}, [])

@@ -30,6 +30,8 @@ from tests.servers import TLS, Reply, Served, query, served
 BUCKET = "expanso-databricks-ingestion"
 KEY = "ingestion/year=2024/month=01/day=15/hour=00/A-001-1-2.parquet"
 XML = b"<?xml version='1.0'?>"
+PUT = Reply(200, b"", (("ETag", '"e"'),))
+BOTH = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +176,16 @@ def test_a_profile_gives_the_keys_where_none_are_set(monkeypatch: pytest.MonkeyP
         ({}, None, "no credentials for https://s3.us-west-2.amazonaws.com: set AWS_ACCESS_KEY_ID"),
         ({"AWS_ACCESS_KEY_ID": "k"}, "http://127.0.0.1:1", "set without AWS_SECRET_ACCESS_KEY"),
         ({"AWS_SECRET_ACCESS_KEY": "hunter2"}, "http://127.0.0.1:1", "set without AWS_ACCESS_KEY_ID"),
+        (BOTH | {"AWS_ACCESS_KEY_ID": "k\r\nX: hunter2"}, "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID holds a character"),
+        (BOTH | {"AWS_ACCESS_KEY_ID": "k\u20ac"}, "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID holds a character"),
+        (BOTH | {"AWS_SECRET_ACCESS_KEY": "hunter2\udce9"}, "http://127.0.0.1:1", "AWS_SECRET_ACCESS_KEY holds a char"),
+        (BOTH | {"AWS_SECRET_ACCESS_KEY": "hunter2\n"}, "http://127.0.0.1:1", "AWS_SECRET_ACCESS_KEY holds a char"),
+        (BOTH | {"AWS_SESSION_TOKEN": "hunter2\nx"}, "http://127.0.0.1:1", "AWS_SESSION_TOKEN holds a character"),
+        (
+            {"AWS_PROFILE": "p", "AWS_SHARED_CREDENTIALS_FILE": "~nobody-there/x"},
+            "http://127.0.0.1:1",
+            "AWS_SHARED_CREDENTIALS_FILE: '~nobody-there/x': no such home",
+        ),
         ({"AWS_REGION": "evil.example/"}, None, "AWS_REGION: 'evil.example/' is not a region"),
         ({"AWS_CA_BUNDLE": "/none.pem"}, "https://127.0.0.1", "AWS_CA_BUNDLE: '/none.pem' is not a file"),
         ({"AWS_CA_BUNDLE": "/dev/null"}, "https://127.0.0.1", "AWS_CA_BUNDLE"),
@@ -185,7 +197,7 @@ def test_what_is_set_wrongly_is_named(
     variables: dict[str, str], place: str | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "http://10.0.0.1":
-        variables = variables | {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+        variables = variables | BOTH
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=why) as refused:
@@ -194,6 +206,27 @@ def test_what_is_set_wrongly_is_named(
     if place != "":
         with pytest.raises(lake.LakeError, match=why):
             lake.client(place)
+
+
+def test_a_credentials_file_with_odd_keys_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("[p]\naws_access_key_id=k\naws_secret_access_key=hunter2\n  hunter2\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_PROFILE", "p")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    with pytest.raises(SettingsError, match=r"aws_secret_access_key of profile 'p' in .*keys holds") as refused:
+        settings("http://127.0.0.1:1")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_tls_keys_are_logged_for_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSLKEYLOGFILE is Python's and curl's; what reads the file can read the traffic, credentials too."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(TLS / "authority.pem"))
+    with served(Reply(200, page("a")), tls=True) as server:
+        assert S3ObjectStore(server.url).first(BUCKET) == "a"
+    assert not (tmp_path / "keys").exists()
 
 
 def test_secrets_are_not_shown_and_travel_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +336,49 @@ def test_a_web_page_is_no_object_and_no_missing_one() -> None:
                     call()
 
 
+def test_a_body_where_s3_sends_none_is_no_success_of_a_put() -> None:
+    """S3 answers a PUT with an ETag and no body; a portal in the way may well send an ETag of its own."""
+    for body in (NO_S3["page"], b"{}", b"<Error><Code>InternalError</Code></Error>"):
+        with served(Reply(200, body, (("ETag", '"e"'),))) as server:
+            store = S3ObjectStore(server.url)
+            for call in (
+                lambda s=store: s.create(BUCKET, KEY, b"x"),
+                lambda s=store: s.replace(BUCKET, KEY, b"x", "e"),
+            ):
+                with pytest.raises(Refused, match=r"answers, but not as S3 does \(a PUT answered with"):
+                    call()
+
+
+def test_a_web_page_with_an_etag_is_no_object_unless_s3_says_so() -> None:
+    page_of = (("ETag", '"e"'), ("Content-Type", "text/html; charset=utf-8"))
+    refused = pytest.raises(Refused, match=r"not as S3 does \(a web page\)")
+    with served(Reply(200, NO_S3["page"], page_of)) as server, refused:
+        S3ObjectStore(server.url).get(BUCKET, KEY)
+    with served(Reply(200, NO_S3["page"], (*page_of, ("x-amz-request-id", "1")))) as server:
+        assert S3ObjectStore(server.url).get(BUCKET, KEY) == (NO_S3["page"], '"e"')
+
+
+def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
+    listed = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    body = Reply(200, b"abc", (("ETag", '"e"'),))
+    with served(Reply(200, page(KEY)), *[Reply(200, listed)] * 5, body) as server:
+        reader = s3_lake(server.url)
+        with pytest.raises(LakeError, match=r"3 bytes came, and 1 were listed; is something .* writing"):
+            list(reader.read(reader.objects()))
+
+
+@pytest.mark.parametrize("body", [page("a"), b"", b"<a/>", b"<html><body>It works</body></html>"])
+def test_what_does_not_answer_a_question_about_a_bucket_is_no_s3(body: bytes) -> None:
+    tagged = b"<Tagging><TagSet><Tag><Key>%s</Key><Value>%s</Value></Tag></TagSet></Tagging>"
+    ours = Reply(200, tagged % next((k.encode(), v.encode()) for k, v in lake.TAGS.items()))
+    for before, ask in (([], lake.ensure), ([ours], lake.ensure), ([], lake.unfinished)):
+        replies = (Reply(200, page()), *before, Reply(200, body))
+        with served(*replies) as server, pytest.raises(lake.LakeError, match="answers, but not as S3 does"):
+            ask(server.url)
+    with served(Reply(200, body)) as server, pytest.raises(lake.LakeError, match="answers, but not as S3 does"):
+        lake.remove(server.url, [("b", "k")])
+
+
 def test_the_listing_is_asked_page_by_page_and_keys_come_as_they_are() -> None:
     inside = "<EncodingType>url</EncodingType><NextContinuationToken>n+=</NextContinuationToken>"
     first = page("a%3D1", more="true", inside=inside)
@@ -363,7 +439,7 @@ def harm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Served]:
 
 
 def test_no_variable_or_file_redirects_or_reshapes_a_request(harm: Served) -> None:
-    with served(Reply(200, page(), (("ETag", '"e"'),))) as server:
+    with served(PUT, PUT, Reply(200, page(), (("ETag", '"e"'),))) as server:
         for call in verbs(server.url):
             call()
         s3 = s3_client(settings(server.url), 5, 5)
@@ -383,7 +459,7 @@ def test_no_variable_or_file_redirects_or_reshapes_a_request(harm: Served) -> No
 def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    with served(Reply(200, page(), (("ETag", '"e"'),))) as proxy:
+    with served(PUT, Reply(200, page())) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("http://", "http://me:pass@"))
         S3ObjectStore("http://s3.example.invalid:9000").create(BUCKET, KEY, b"x")
         s3_client(settings("http://s3.example.invalid:9000"), 5, 5).list_objects_v2(Bucket=BUCKET)
@@ -397,8 +473,7 @@ def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.M
 
 
 def test_a_certificate_is_trusted_by_the_users_bundle_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Reply(200, page("a"), (("ETag", '"e"'),))
-    with served(found, found, Reply(200, XML + b"<DeleteResult/>"), tls=True) as there:
+    with served(Reply(200, page("a")), PUT, Reply(200, XML + b"<DeleteResult/>"), tls=True) as there:
         for ask in verbs(there.url):
             with pytest.raises((StoreError, SettingsError, lake.LakeError), match=r"(?i)certificate"):
                 ask()

@@ -116,7 +116,13 @@ class LakeReader:
 
     def _fetch(self, ref: ObjectRef) -> bytes | None:
         assert self.opener is not None
-        return _opened(self.opener).body(ref.bucket, ref.key)
+        body = _opened(self.opener).body(ref.bucket, ref.key)
+        if body is not None and len(body) != ref.size:
+            raise LakeError(
+                f"{self.location}: {ref.name}: {len(body):,} bytes came, and {ref.size:,} were listed; "
+                "is something still writing to the lake, or in the way to it?"
+            )
+        return body
 
     def _list_folder(self, bucket: str) -> list[ObjectRef] | None:
         root = Path(self.location) / bucket

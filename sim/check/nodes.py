@@ -261,11 +261,13 @@ def _fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
 
 
 def _cells(uri: str, name: str) -> list[Any]:
-    """One column cell by cell, by id. Text that is not UTF-8 comes as bytes, as blobs do."""
+    """One column cell by cell, by id. Text that is not UTF-8 comes as bytes, as blobs do: those of the file, which may
+    be UTF-16."""
     quoted = '"' + name.replace('"', '""') + '"'
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.text_factory = _text
-        return [cell for (cell,) in connection.execute(f"SELECT {quoted} FROM {TABLE} ORDER BY {TABLE}.id")]
+        sql = f"SELECT {quoted}, CAST({quoted} AS BLOB) FROM {TABLE} ORDER BY {TABLE}.id"
+        return [raw if isinstance(cell, bytes) else cell for cell, raw in connection.execute(sql)]
 
 
 def _text(raw: bytes) -> str | bytes:
