@@ -238,7 +238,7 @@ from sim.check import decode, objects
 content = Path(sys.argv[1]).read_bytes()
 schema = objects._encoded("aggregated")
 footer = int.from_bytes(content[-8:-4], "little")
-for at in range(len(content) - 8 - footer, len(content) - 8, 3):
+for at in range(len(content) - 8 - footer, len(content) - 8, 11):
     harmed = bytearray(content)
     harmed[at] ^= 1 << at % 8
     for read in (lambda data: decode.known(data, schema, ["turbine_id", "farm_id"]), decode.odd):
@@ -272,6 +272,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(judged: Judge, nodes:
     judged({})
     top = tmp_path / "lake" / "expanso-databricks-enriched" / "enriched"
     (top / "circle.parquet").symlink_to("circle.parquet")
+    (top / "folder.parquet").symlink_to("..")
     (top / "x.parquet").mkdir()
     (top / "x.parquet" / "a\nb").write_bytes(b"x")
     (top / "-").write_bytes(b"")
@@ -280,7 +281,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(judged: Judge, nodes:
     os.mkfifo(tmp_path / "lake" / INGESTED)  # as good as one that may not be read, for root too
     verdict = judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
     assert (verdict.errors, verdict.status) == ([], "fail")
-    assert verdict.counts == {"object.foreign": 4, "object.unreadable": 1, "manifest.disagrees": 1}
+    assert verdict.counts == {"object.foreign": 5, "object.unreadable": 1, "manifest.disagrees": 1}
     assert any(found.key.endswith("/\\udcff\\udcfe.parquet") for found in verdict.findings)
     assert verdict.digest == ""
 
