@@ -59,7 +59,11 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
         (RIGHT | {"last_id": 8}, "ahead", "last_id is 8, the node's last row is 7"),
         (RIGHT | {"schema_version": 2}, "disagrees", "schema_version is 2, must be 1"),
         (RIGHT | {"turbine_id": "A-002"}, "disagrees", 'turbine_id is "A-002", must be "A-001"'),
-        (RIGHT | {"batches": 1, "node_id": "n"}, "disagrees", 'batches is 1, must be 2; node_id is "n", must be "n-A-001"'),
+        (
+            RIGHT | {"batches": 1, "node_id": "n"},
+            "disagrees",
+            'batches is 1, must be 2; node_id is "n", must be "n-A-001"',
+        ),
         (RIGHT | {"batches": "2"}, "disagrees", 'batches is "2", must be 2'),
         (RIGHT | {"batches": 2.0}, "disagrees", "batches is 2.0, must be 2"),
         (RIGHT | {"schema_version": True}, "disagrees", "schema_version is true, must be 1"),
