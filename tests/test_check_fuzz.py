@@ -8,6 +8,8 @@ from __future__ import annotations
 import decimal
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pytest
 from check_world import Memory, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lakesurgery import ENRICHED, INGESTED, Objects, read, write
+from lakesurgery import AGGREGATED, ENRICHED, INGESTED, Objects, read, write
 
 from sim.check import LakeReader, Verdict, decode, judge, share
 from sim.check.lake import ObjectRef
@@ -229,6 +231,31 @@ def test_tables_of_any_types_are_read_or_refused(columns: list[tuple[str, pa.Dat
     assert privacy._unsearched == {}
 
 
+FLIPS = """
+import sys
+from pathlib import Path
+from sim.check import decode, objects
+content = Path(sys.argv[1]).read_bytes()
+schema = objects._encoded("aggregated")
+footer = int.from_bytes(content[-8:-4], "little")
+for at in range(len(content) - 8 - footer, len(content) - 8, 11):
+    harmed = bytearray(content)
+    harmed[at] ^= 1 << at % 8
+    for read in (lambda data: decode.known(data, schema, ["turbine_id", "farm_id"]), decode.odd):
+        try:
+            read(bytes(harmed))
+        except decode.Unreadable:
+            pass
+"""
+
+
+def test_no_bit_of_a_footer_ends_the_process(lake: Objects, tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(lake[AGGREGATED])
+    command = [sys.executable, "-c", FLIPS, str(tmp_path / "x.parquet")]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_declared_sizes_are_bounded_before_anything_is_decoded() -> None:
     rows = write(pa.table({"id": pa.DictionaryArray.from_arrays(pa.array([0] * (1 << 21), pa.int32()), pa.array([7]))}))
     with pytest.raises(decode.Unreadable, match="declares 2097152 rows"):
@@ -245,6 +272,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(judged: Judge, nodes:
     judged({})
     top = tmp_path / "lake" / "expanso-databricks-enriched" / "enriched"
     (top / "circle.parquet").symlink_to("circle.parquet")
+    (top / "folder.parquet").symlink_to("..")
     (top / "x.parquet").mkdir()
     (top / "x.parquet" / "a\nb").write_bytes(b"x")
     (top / "-").write_bytes(b"")
@@ -253,7 +281,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(judged: Judge, nodes:
     os.mkfifo(tmp_path / "lake" / INGESTED)  # as good as one that may not be read, for root too
     verdict = judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
     assert (verdict.errors, verdict.status) == ([], "fail")
-    assert verdict.counts == {"object.foreign": 4, "object.unreadable": 1, "manifest.disagrees": 1}
+    assert verdict.counts == {"object.foreign": 5, "object.unreadable": 1, "manifest.disagrees": 1}
     assert any(found.key.endswith("/\\udcff\\udcfe.parquet") for found in verdict.findings)
     assert verdict.digest == ""
 

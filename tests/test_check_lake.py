@@ -154,3 +154,16 @@ def test_a_lake_that_changes_while_it_is_saved_is_not_saved(
     monkeypatch.setattr(LakeReader, "objects", lambda _: [*REFS, GONE])
     with pytest.raises(LakeError, match=f"{GONE.name}: was listed but is gone"):
         folder.save(tmp_path / "copy")
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(folder: LakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path).endswith("hour=00"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)  # root may list any
+    with pytest.raises(LakeError, match="hour=00: cannot be listed: Permission denied"):
+        folder.objects()

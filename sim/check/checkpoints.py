@@ -8,6 +8,7 @@ node's). Fields are compared as JSON: `true` and `1.0` are not 1.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from pipeline.records import CHANNELS, RULES, SCHEMA_VERSION
 from sim.check.canon import NULL, Floats
-from sim.check.document import parse
+from sim.check.document import parse, same
 from sim.check.expect import SECOND_US, Expectation
 from sim.check.findings import Finding, Findings
 from sim.check.keys import bucket_of, read_checkpoint_key
@@ -112,22 +113,16 @@ def _problem(content: bytes | None, right: dict[str, Any]) -> list[tuple[str, st
 def _differences(path: str, found: Any, right: Any) -> list[str]:
     """Every field that differs, by its path, with what is there and what must be."""
     if isinstance(found, dict) and isinstance(right, dict):
-        out = [f"{path}{name} is missing, must be {right[name]}" for name in right.keys() - found.keys()]
+        out = [f"{path}{name} is missing, must be {_short(right[name])}" for name in right.keys() - found.keys()]
         out += [f"{path}{name} is there, and must not be" for name in found.keys() - right.keys()]
         for name in right.keys() & found.keys():
             out += _differences(f"{path}{name}.", found[name], right[name])
         return sorted(out)
-    if _same(found, right):
+    if same(found, right):
         return []
     return [f"{path.removesuffix('.')} is {_short(found)}, must be {_short(right)}"]
 
 
-def _same(found: Any, right: Any) -> bool:
-    if isinstance(found, list) and isinstance(right, list):
-        return len(found) == len(right) and all(map(_same, found, right))
-    return type(found) is type(right) and bool(found == right)
-
-
 def _short(value: Any) -> str:
-    text = str(value)
+    text = json.dumps(value)
     return text if len(text) <= 100 else text[:97] + "..."

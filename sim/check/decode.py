@@ -42,6 +42,7 @@ def known(content: bytes, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.
             return None
         for at, field in enumerate(schema):
             if pa.types.is_list(field.type):
+                file.scan_contents([field.name])
                 _require_few_values(file.metadata, [at])
         return file.read(use_threads=False)
 
@@ -52,6 +53,7 @@ def odd(content: bytes, names: Collection[str] | None = None) -> tuple[pa.Table,
         file = pq.ParquetFile(pa.BufferReader(content))
         _require_bounded(file.metadata)
         schema = file.schema_arrow
+        file.scan_contents()
         leaves = [file.schema.column(i) for i in range(len(file.schema))]
         _require_few_values(file.metadata, range(len(leaves)))
         texts = {leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"}
@@ -115,6 +117,9 @@ def _require_bounded(metadata: pq.FileMetaData) -> int:
 
 
 def _require_few_values(metadata: pq.FileMetaData, leaves: Collection[int]) -> None:
+    """Of a file that was scanned: pyarrow ends the process at a chunk whose description contradicts its column, unless
+    it meets it while it reads.
+    """
     for leaf in leaves:
         chunks = [metadata.row_group(i).column(leaf) for i in range(metadata.num_row_groups)]
         values = sum(chunk.num_values for chunk in chunks)

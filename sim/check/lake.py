@@ -129,10 +129,12 @@ class LakeReader:
         if not root.is_dir():
             return None
         refs = []
-        for directory, _, names in os.walk(root):
+        for directory, folders, names in os.walk(root, onerror=_unlisted):
             prefix = Path(directory).relative_to(root)
+            linked = [name for name in folders if os.path.islink(os.path.join(directory, name))]  # not walked into
             refs += [
-                ObjectRef(bucket, (prefix / name).as_posix(), _size(os.path.join(directory, name))) for name in names
+                ObjectRef(bucket, (prefix / name).as_posix(), _size(os.path.join(directory, name)))
+                for name in (*names, *linked)
             ]
         return refs
 
@@ -142,6 +144,10 @@ class LakeReader:
             return path.read_bytes() if path.is_file() else None  # a pipe would never end
         except OSError:  # of one file; it costs no other object its verdict
             return None
+
+
+def _unlisted(error: OSError) -> None:
+    raise LakeError(f"{error.filename}: cannot be listed: {error.strerror or error}") from error
 
 
 def _size(path: str) -> int:
