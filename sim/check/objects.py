@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -101,6 +102,12 @@ def _encoded(stage: str) -> pa.Schema:
     )
 
 
+@cache
+def _names(stage: str) -> tuple[str, ...]:
+    """The columns of repeated strings; asked once per object, and a schema is slow to walk."""
+    return tuple(field.name for field in STAGE_SCHEMAS[stage] if _is_name(field))
+
+
 def _is_name(field: pa.Field) -> bool:
     return bool(pa.types.is_string(field.type)) and field.name != RESCUED
 
@@ -112,8 +119,7 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
         return schema.empty_table()
     item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
     try:
-        names = [field.name for field in STAGE_SCHEMAS[stage] if _is_name(field)]
-        table = decode.known(content, schema, names)
+        table = decode.known(content, schema, _names(stage))
         return _adapted(item, content, stage, schema) if table is None else table
     except decode.Unreadable as error:
         item.problem = _unreadable(item.size, str(error))
