@@ -58,7 +58,8 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
     A read that failed goes through here once more; a read that succeeds needs none of it.
     """
     if not os.path.isfile(path):
-        raise SourceError(f"{shown(path)}: no such file")
+        why = "is no regular file; name a SQLite database" if os.path.lexists(path) else "no such file"
+        raise SourceError(f"{shown(path)}: {why}")
     before, way = _stamp(path), uri(path)
     try:
         _touch(way, wait_s)
