@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from chaos_world import tiny
-from window_bugs import WINDOW_BUGS, watermark_by_recording_time
+from window_bugs import WINDOW_BUGS, watermark_by_recording_time, watermark_of_the_batch_alone
 
 from pipeline import batch, manifest, node, partition, process, source
 from pipeline import commit as protocol
@@ -554,12 +554,26 @@ def test_seeded_bugs_of_windows_are_found(
     assert WINDOW_BUGS[plant] in names, names
 
 
-def test_the_seeded_watermark_by_recording_time_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A seeded bug as well, which shows where most rows come late."""
-    late = "data_faults=[{kind: row.late, rate: 9000 per turbine-day, delay: 9m}]"
-    watermark_by_recording_time(monkeypatch)
-    runs, names, _ = until_found(make_world(load(CAMPAIGN, [late]), tmp_path / "world"), tmp_path / "lake", 1)
-    assert (runs, "window.early" in names) == (1, True)
+@pytest.mark.parametrize(
+    ("plant", "fault", "finding"),
+    [
+        (watermark_by_recording_time, "{kind: row.late, rate: 9000 per turbine-day, delay: 9m}", "window.early"),
+        (
+            watermark_of_the_batch_alone,
+            "{kind: sensor.dropout, rate: 300 per turbine-day, duration: 6m}",
+            "window.missing",
+        ),
+    ],
+)
+def test_seeded_bugs_that_need_data_of_their_own_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Patch, fault: str, finding: str
+) -> None:
+    """They show where most rows come late, and where the last batch is rejected whole."""
+    varied = make_world(load(CAMPAIGN, [f"data_faults=[{fault}]"]), tmp_path / "world")
+    assert until_found(varied, tmp_path / "right", 0) == (0, set(), None)
+    plant(monkeypatch)
+    runs, names, _ = until_found(varied, tmp_path / "lake", 1)
+    assert (runs, finding in names) == (1, True)
 
 
 def test_a_failing_schedule_shrinks_to_what_matters(

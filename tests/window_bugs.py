@@ -202,12 +202,24 @@ def late_rows_left_out_until_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate, "_advance", patient)
 
 
+def last_window_taken_for_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late row's window that was the last to be made begins anew: its earlier rows are not read back."""
+    advance = aggregate._advance
+
+    def forgetful(config: Any, state: Any, fresh: Any, newest_us: Any, past: Any, final: bool) -> Any:
+        last = (state.closed_until_us or 0) - config.window_s * 1_000_000
+        others = replace(past, sums={at: sums for at, sums in past.sums.items() if at != last})
+        return advance(config, state, fresh, newest_us, others, final)
+
+    monkeypatch.setattr(aggregate, "_advance", forgetful)
+
+
 WINDOW_BUGS: dict[Patch, str] = {
+    last_window_taken_for_open: "window.stale-revision",
     lateness_ignored: "window.early",
     lateness_tenfold: "window.late",
     watermark_by_the_oldest_row: "window.late",
     watermark_by_rejected_rows_too: "window.early",
-    watermark_of_the_batch_alone: "window.missing",
     earlier_revisions_hold_anything: "window.wrong",
     windows_made_again_by_the_next_batch: "window.needless-revision",
     windows_invented: "window.invented-revision",

@@ -65,6 +65,8 @@ class Planned:
 
 def percent(chance_of: float) -> str:
     """A chance in 0..1: whole percents, or two digits of a small one."""
+    if 0.99 < chance_of < 1:
+        return "more than 99 %"
     return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
 
 

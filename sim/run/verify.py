@@ -74,6 +74,8 @@ def _tell(verdict: Verdict, console: Console) -> None:
         rows = f" {finding.rows:,} rows" if finding.rows else ""
         where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
         say(f"{finding.kind}:{rows} {where} {finding.detail}")
+    if (more := sum(verdict.counts.values()) - FINDINGS_SHOWN) > 0:
+        say(f"and {more:,} more findings, counted above by kind")
     say(f"lake digest: {verdict.digest or 'not determined'}")
 
 
