@@ -45,8 +45,8 @@ def deliver(folder: Path, nodes: Iterable[EdgeNode], until_us: int | None = 2**6
     return list(run(list(nodes), FolderStore(folder / "lake"), FixedClock(), Inline(), until_us, lock_wait_s=0.0))
 
 
-def judged(folder: Path) -> Verdict:
-    return judge(folder / "nodes", LakeReader.folder(folder / "lake"), None, 1)
+def judged(folder: Path, by_hand: bool = False) -> Verdict:
+    return judge(folder / "nodes", LakeReader.folder(folder / "lake"), None, 1, by_hand=by_hand)
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -147,6 +147,17 @@ def test_a_table_of_another_make_is_delivered(tmp_path: Path, kind: str) -> None
     deliver(tmp_path, [node])
     verdict = judged(tmp_path)
     assert (verdict.status, verdict.counts, verdict.figures["rows.ingested"]) == ("pass", {}, 5)
+
+
+def test_a_node_that_was_drained_before_is_right_unless_a_run_drove_it(tmp_path: Path) -> None:
+    node = node_of(tmp_path)
+    for ids in ((1, 2, 3), (7, 8), (13, 14, 15)):
+        write(node.database, [good(i) for i in ids])
+        assert all(isinstance(result, Delivered) for result in deliver(tmp_path, [node]))
+    verdict = judged(tmp_path, by_hand=True)
+    assert (verdict.status, verdict.counts, verdict.figures["rows.ingested"]) == ("pass", {}, 8)
+    verdict = judged(tmp_path)
+    assert (verdict.status, set(verdict.counts)) == ("fail", {"window.early"})
 
 
 @pytest.mark.parametrize("ids", [[1, 2, 3], [1, 2, 2], [1, None, 3]])

@@ -5,7 +5,7 @@
 It shares nothing with the pipeline but `pipeline.records`, which holds constants. Where the pipeline goes batch by
 batch with state carried in checkpoints, the oracle takes whole histories of many turbines at once. It reads every
 object once, compares bit for bit, and gives each defect one name (`verdict.findings`). It does not judge how fast
-anything was, nor how the pipeline's own state in a checkpoint is made, nor earlier revisions of a window.
+anything was.
 """
 
 from sim.check.findings import Finding

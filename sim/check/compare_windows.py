@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.check.canon import FOREIGN, Bools, Ints, Places, integers, shown
+from sim.check.emission import drains
 from sim.check.expect import HOUR_US, Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.objects import StageRows
@@ -82,6 +83,13 @@ def compare_windows(
     for i in strange.tolist():
         report.add("window.unexpected", i, "no valid row of the node falls into this window")
     return len(bad) + unknown.shape[1], int((revised[last] > 0).sum()), report.blamed
+
+
+def earlier_drains(expected: Expectation, lake: StageRows, whose: Owners) -> Bools:
+    """The batches that the lake shows to be those of drains, shape (batches,)."""
+    rows = np.flatnonzero(whose.owner >= 0)
+    start = integers(lake.table.column("window_start"))[rows]
+    return drains(expected, _batches(expected, lake, whose.owner[rows], rows, start), start)
 
 
 def _batches(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Ints:

@@ -2,8 +2,9 @@
 
 The watermark of a batch is the newest event time of a valid row up to its end, less the allowed lateness, rounded down
 to a whole window. It only rises. A batch makes each window that it is the first to pass, and each one passed earlier in
-which it has valid rows. The last batch of a node passes every window: it is the drain's. A drain before the last is not
-provided for: its batches do not follow from the rows alone, and its windows count as made too early.
+which it has valid rows. The last batch of a node passes every window: it is the drain's. So does that of an earlier
+drain, of which the rows say nothing: a node that is driven by hand may have some, and the lake shows them (`drains`).
+A run drains once; whatever looks like an earlier drain there counts as made too early.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.check.canon import NULL, Ints
+from sim.check.canon import NULL, Bools, Ints
 from sim.check.expect import SECOND_US, Expectation
 
 _ALL: Final = int(np.iinfo(np.int64).max)
@@ -32,8 +33,8 @@ class Progress:
     closed: Ints
 
 
-def progress(expected: Expectation) -> Progress:
-    """Recomputes the watermark after every batch of all nodes."""
+def progress(expected: Expectation, drained: Bools | None = None) -> Progress:
+    """Recomputes the watermark after every batch of all nodes. `drained`: (batches,), those of earlier drains."""
     batches = expected.batches
     if len(batches.start) == 0:
         return Progress(batches.start, batches.start)
@@ -52,6 +53,11 @@ def progress(expected: Expectation) -> Progress:
     some = newest != NULL
     closed = np.full(len(newest), NULL)
     closed[some] = (newest[some] - lateness[some]) // length[some] * length[some]
+    if drained is not None:
+        at = np.flatnonzero(drained & some)
+        closed[at] = newest[at] // length[at] * length[at] + length[at]
+        for first, end in pairwise(bounds.tolist()):
+            closed[first:end] = np.maximum.accumulate(closed[first:end])
     last = bounds[1:][np.diff(bounds) > 0] - 1
     closed[last] = np.where(some[last], _ALL, NULL)
     return Progress(newest, closed)
@@ -62,9 +68,23 @@ def node_bounds(expected: Expectation) -> Ints:
     return np.searchsorted(expected.batches.owner, np.arange(len(expected.nodes) + 1))
 
 
-def closing_batch(expected: Expectation, owner: Ints, end: Ints) -> Ints:
+def drains(expected: Expectation, batch: Ints, start: Ints) -> Bools:
+    """Which batches made the window of the newest row so far, as a drain alone does; shape (batches,).
+
+    batch, start: of windows in the lake, (windows,). A watermark never passes the window that it is in.
+    """
+    newest, found = progress(expected).newest, np.zeros(len(expected.batches.start), dtype=bool)
+    length = np.array([node.window_s * SECOND_US for node in expected.nodes], dtype=np.int64)
+    in_place = batch >= 0
+    batch, start = batch[in_place], start[in_place]
+    length = length[expected.batches.owner[batch]]
+    found[batch[(newest[batch] != NULL) & (start == newest[batch] // length * length)]] = True
+    return found
+
+
+def closing_batch(expected: Expectation, owner: Ints, end: Ints, drained: Bools | None = None) -> Ints:
     """Index of the first batch that passes each window's end, shape (windows,); `owner` ascends."""
-    closed, bounds = progress(expected).closed, node_bounds(expected)
+    closed, bounds = progress(expected, drained).closed, node_bounds(expected)
     mine = np.searchsorted(owner, np.arange(len(expected.nodes) + 1))
     out = np.empty(len(owner), dtype=np.int64)
     for i in range(len(expected.nodes)):

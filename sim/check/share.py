@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from sim.check.canon import Ints
 from sim.check.checkpoints import check_checkpoints
 from sim.check.compare import compare_rows
-from sim.check.compare_windows import compare_windows
+from sim.check.compare_windows import compare_windows, earlier_drains
 from sim.check.databases import shown
 from sim.check.detection import Score, score
 from sim.check.expect import Expectation, expect, late
@@ -45,7 +45,7 @@ _SHOWN: Final = 300
 class Share:
     """The work: `objects` by stage (also `metadata` and `checkpoints`), `guests` by stage, `truth` of these
     turbines, and the same with times (`events`), None if detection cannot be scored. `fleet`: the files of all
-    turbines, also of other shares, whose rows may have come here.
+    turbines, also of other shares, whose rows may have come here. `by_hand`: its nodes may have been drained before.
     """
 
     number: int
@@ -56,6 +56,7 @@ class Share:
     truth: pa.Table
     events: pa.Table | None = None
     fleet: Mapping[str, NodeFile] = field(default_factory=dict)
+    by_hand: bool = False
 
 
 @dataclass
@@ -220,7 +221,8 @@ def _judge_lake(
             present[stage] = verdict.present
             blamed |= verdict.blamed
         else:
-            windows = expect_windows(expected)
+            drained = earlier_drains(expected, lake, whose) if share.by_hand else None
+            windows = expect_windows(expected, drained)
             out.windows = len(windows.first)
             wrong, revised, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
             out.windows_wrong, out.windows_revised = wrong, revised

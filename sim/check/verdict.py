@@ -73,10 +73,16 @@ class Verdict:
 
 
 def judge(
-    run_nodes: Path, lake: LakeReader, truth: Path | None, workers: int, progress: Progress | None = None
+    run_nodes: Path,
+    lake: LakeReader,
+    truth: Path | None,
+    workers: int,
+    progress: Progress | None = None,
+    by_hand: bool = False,
 ) -> Verdict:
     """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`; `truth` is a folder of ground truth or None.
 
+    by_hand: no run drove the nodes, so that they may have been drained more than once.
     Never raises for what is wrong with the run: that is in the verdict.
     """
     files = discover(run_nodes)
@@ -96,6 +102,7 @@ def judge(
     shares, share_of = _shares(files)
     foreign = _deal(refs, shares, share_of)
     for share in list(shares.values()):
+        shares[share.number] = share = replace(share, by_hand=by_hand)
         if faults is not None:
             names = pa.array([file.turbine for file in share.files], pa.string())
             mine = faults.filter(pc.is_in(faults.column("turbine_id"), value_set=names))

@@ -54,8 +54,8 @@ class Windows:
         return self.start // HOUR_US
 
 
-def expect_windows(expected: Expectation) -> Windows:
-    """Recomputes every revision of every window from the node's valid rows."""
+def expect_windows(expected: Expectation, drained: Bools | None = None) -> Windows:
+    """Recomputes every revision of every window from the node's valid rows. `drained`: see `emission.progress`."""
     length = np.array([node.window_s * SECOND_US for node in expected.nodes], dtype=np.int64)
     rows = np.flatnonzero(expected.rule < 0)
     owner = expected.owner[rows]
@@ -66,7 +66,7 @@ def expect_windows(expected: Expectation) -> Windows:
     new_window = np.ones(len(rows), dtype=bool)
     new_window[1:] = (owner[1:] != owner[:-1]) | (start[1:] != start[:-1])
     opens = np.flatnonzero(new_window)
-    closing = closing_batch(expected, owner[opens], start[opens] + length[owner[opens]])
+    closing = closing_batch(expected, owner[opens], start[opens] + length[owner[opens]], drained)
     batch = np.maximum(expected.batch[rows], closing[np.cumsum(new_window) - 1])
     begins = new_window.copy()
     begins[1:] |= batch[1:] != batch[:-1]

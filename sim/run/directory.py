@@ -79,7 +79,7 @@ def _require_ours(path: Path, named_by: str) -> None:
     """Refuse what is there and no run's. Raises DirectoryError, and OSError where one cannot look."""
     if not path.exists() or (path.is_dir() and all(child.name == LOCK_FILE for child in path.iterdir())):
         return
-    if not path.is_dir() or not _is_run(path):
+    if not path.is_dir() or not is_run(path):
         raise DirectoryError(f"{path}: exists and is not a windfleet run; choose another directory with {named_by}")
 
 
@@ -112,7 +112,8 @@ def _require_space(path: Path, need_bytes: int, named_by: str) -> None:
         )
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """True for a directory that a run made."""
     try:
         with (path / SCENARIO_FILE).open("rb") as file:
             return file.read(len(MARK)) == MARK.encode()

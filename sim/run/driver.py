@@ -199,7 +199,8 @@ def judge(
         progress.advance(done - seen)
         seen = done
 
-    verdict = check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell)
+    by_hand = not directory.is_run(run_dir)
+    verdict = check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell, by_hand)
     try:
         verdict = rollcall.held(verdict, run_dir)
     except ScenarioError as error:
