@@ -360,7 +360,8 @@ def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
     said = json.loads((tmp_path / "out" / "campaign.json").read_text())
     assert (said["oracle"], said["broken"], said["errors"], said["failures"]) == ("pass", {}, [], [])
     assert all(said["figures"][name]["value"] == 0 for name in ("runs.failed", "wired.failed", "rows.lost"))
-    assert (said["figures"]["runs"]["value"], said["figures"]["wired.runs"]["value"]) == (916, 12)
+    assert said["figures"]["runs"]["value"] >= 916  # 500 at random, and each call struck in each way
+    assert said["figures"]["wired.runs"]["value"] == 12
     states = {world: Counter[str]() for world in (IN_PROCESS, WIRED)}
     for each in said["matrix"]:
         states[each["world"]][each["state"]] += 1
