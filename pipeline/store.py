@@ -20,6 +20,8 @@ TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
 PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}  # a 400, but of the way there: try again
 NOT_S3 = "answers, but not as S3 does"
+MOST_PAGES = 100_000
+"""Of one listing: a hundred million keys. A server that always promises another page is no S3."""
 _SHOWN = 300
 Objects = list[tuple[str, int]]
 
@@ -61,7 +63,7 @@ class S3ObjectStore:
         query = {"list-type": "2", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
         query |= {"max-keys": str(most)} if most is not None else {}
         seen: set[str] = set()
-        while True:
+        for _ in range(MOST_PAGES):
             answer = self._ask(operation, "GET", bucket, query=query)
             try:
                 page = listing.page(answer.body, bucket)
@@ -74,6 +76,7 @@ class S3ObjectStore:
                 raise self._strange(operation, "a listing that goes in a circle")
             seen.add(page.token)
             query["continuation-token"] = page.token
+        raise self._strange(operation, f"a listing of more than {MOST_PAGES:,} pages")
 
     def first(self, bucket: str) -> str | None:
         """Some key of the bucket, None where it is empty. Raises NoBucket, and StoreError where this is no S3."""

@@ -16,7 +16,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from pipeline import endpoint, lake
+from pipeline import endpoint, lake, store
 from pipeline.ports import Refused, StoreError, Unavailable
 from pipeline.sdk import s3_client
 from pipeline.settings import Credentials, SettingsError, endpoint_of_environment, settings
@@ -483,3 +483,12 @@ def test_a_certificate_is_trusted_by_the_users_bundle_and_no_other(monkeypatch: 
         assert S3ObjectStore(there.url).create("b", "k", b"x") == '"e"'
         lake.remove(there.url, [("b", "k")])
         assert [verb for verb, _, _ in there.requests] == ["GET", "PUT", "POST"]
+
+
+def test_a_listing_that_never_ends_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_PAGES", 3)
+    more = [f"<NextContinuationToken>{token}</NextContinuationToken>" for token in "abcde"]
+    with served(*(Reply(200, page(inside=token, more="true")) for token in more)) as there:
+        with pytest.raises(Refused, match="a listing of more than 3 pages"):
+            list(S3ObjectStore(there.url).pages(BUCKET))
+        assert len(there.requests) == 3
