@@ -47,7 +47,7 @@ check: install ## lint, format, types, import floors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_floors.py
+	$(BIN)/python -m pytest -q tests/house/test_floors.py
 
 bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/python -m tests.bench

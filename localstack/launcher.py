@@ -33,9 +33,26 @@ EXIT_PORT_TAKEN = 98
 INDEX = pathlib.Path(sys.prefix, "share", "service-index")
 
 # method of the S3 provider: first version in which its paging is right (None: no version yet)
-PAGING_RIGHT_SINCE = {"list_objects_v2": (4, 14), "list_objects": None, "list_object_versions": None}
-QUOTED_FIELDS = ("Prefix", "Delimiter", "StartAfter", "Marker", "NextMarker", "KeyMarker", "NextKeyMarker")
-QUOTED_ITEMS = {"Contents": "Key", "Versions": "Key", "DeleteMarkers": "Key", "CommonPrefixes": "Prefix"}
+PAGING_RIGHT_SINCE = {
+    "list_objects_v2": (4, 14),
+    "list_objects": None,
+    "list_object_versions": None,
+}
+QUOTED_FIELDS = (
+    "Prefix",
+    "Delimiter",
+    "StartAfter",
+    "Marker",
+    "NextMarker",
+    "KeyMarker",
+    "NextKeyMarker",
+)
+QUOTED_ITEMS = {
+    "Contents": "Key",
+    "Versions": "Key",
+    "DeleteMarkers": "Key",
+    "CommonPrefixes": "Prefix",
+}
 
 
 def quote_response(response):
@@ -71,7 +88,9 @@ def patch_paging(provider, version):
 def patch_tokens(module):
     """Read continuation tokens as what they were written; `module` is the provider's, older ones have other tokens."""
     if hasattr(module, "decode_continuation_token"):
-        module.decode_continuation_token = lambda value: base64.b64decode(value or "", altchars=b"._").decode()
+        module.decode_continuation_token = lambda value: base64.b64decode(
+            value or "", altchars=b"._"
+        ).decode()
 
 
 def port_taken(failure):
@@ -119,8 +138,12 @@ def end_with_parent(directory):
 
 def main():
     parser = argparse.ArgumentParser(description="Start LocalStack for windfleet.")
-    parser.add_argument("--with-parent", metavar="DIR", help="end, and remove DIR, when our parent is gone")
-    parser.add_argument("--prepare", action="store_true", help="build the index of service specs and exit")
+    parser.add_argument(
+        "--with-parent", metavar="DIR", help="end, and remove DIR, when our parent is gone"
+    )
+    parser.add_argument(
+        "--prepare", action="store_true", help="build the index of service specs and exit"
+    )
     arguments = parser.parse_args()
     if arguments.with_parent:
         threading.Thread(target=end_with_parent, args=(arguments.with_parent,), daemon=True).start()

@@ -27,6 +27,7 @@ from pipeline import database, generations, lake, source, terminal
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
+from pipeline.database import SourceError
 from pipeline.endpoint import parse
 from pipeline.history import HistoryError
 from pipeline.node import Delivered, EdgeNode, run
@@ -49,7 +50,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.create_buckets:
             lake.ensure(args.endpoint_url)
         return _deliver(EdgeNode(config, args.db), args.endpoint_url, args.until)
-    except (source.SourceError, ConfigError) as error:
+    except (SourceError, ConfigError) as error:
         return _say(2, error)
     except (StoreError, lake.LakeError) as error:
         return _say(3, error)
@@ -73,7 +74,11 @@ def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> 
         results = run([node], Retrying(store), SystemClock(), pool, until_us)
         for result in results:
             if isinstance(result, Delivered):
-                rows, batches, objects = rows + len(result.event_us), batches + 1, objects + result.objects
+                rows, batches, objects = (
+                    rows + len(result.event_us),
+                    batches + 1,
+                    objects + result.objects,
+                )
                 rejected.update(result.rejected)
             elif isinstance(result.error, ContentConflict | CheckpointError | HistoryError):
                 return _say(5, result.error)
@@ -92,7 +97,11 @@ def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> 
 def _told(rejected: Counter[str]) -> str:
     if not rejected:
         return ""
-    return f"; {rejected.total():,} rows in quarantine (" + ", ".join(f"{k} {n:,}" for k, n in rejected.items()) + ")"
+    return (
+        f"; {rejected.total():,} rows in quarantine ("
+        + ", ".join(f"{k} {n:,}" for k, n in rejected.items())
+        + ")"
+    )
 
 
 def _config(db: Path, path: Path | None) -> NodeConfig:
@@ -110,19 +119,32 @@ def _turbine(db: Path) -> str | None:
         return None  # stands for a file that is lost
     with database.opened(db) as connection:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
-        row = connection.execute(f"SELECT turbine_id FROM {TABLE} WHERE typeof(turbine_id) = 'text' LIMIT 1").fetchone()
+        row = connection.execute(
+            f"SELECT turbine_id FROM {TABLE} WHERE typeof(turbine_id) = 'text' LIMIT 1"
+        ).fetchone()
     return str(row[0]) if row else None
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Deliver one edge node's rows to the lake.")
-    parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="the node's SQLite database")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="node configuration (default: FILE.json beside it)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description="Deliver one edge node's rows to the lake."
+    )
+    parser.add_argument(
+        "--db", type=Path, required=True, metavar="FILE", help="the node's SQLite database"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="node configuration (default: FILE.json beside it)",
+    )
     which = "S3 endpoint (default: AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else AWS)"
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
     before = "deliver rows recorded before this time (ISO 8601 with zone; default: up to the last closed batch)"
     parser.add_argument("--until", type=_time_us, metavar="TIME", help=before)
-    parser.add_argument("--create-buckets", action="store_true", help="make the six buckets that are missing")
+    parser.add_argument(
+        "--create-buckets", action="store_true", help="make the six buckets that are missing"
+    )
     args = parser.parse_args(argv)
     try:
         args.endpoint_url = args.endpoint_url or endpoint_of_environment()
@@ -158,5 +180,7 @@ def _say(code: int, error: object) -> int:
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a turbine's name in a locale that lacks its letters
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a turbine's name in a locale that lacks its letters
     sys.exit(main())

@@ -61,7 +61,9 @@ def nulls(table: pa.Table, column: str) -> Bools:
     return np.asarray(array.is_null())
 
 
-def floats(table: pa.Table, columns: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def floats(
+    table: pa.Table, columns: Sequence[str]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Float columns as an array of shape (columns, rows), nulls as NaN."""
     out = np.empty((len(columns), table.num_rows))
     for i, column in enumerate(columns):
@@ -112,8 +114,14 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     begins = _begins(raw)
     recorded, timed = _recorded(raw, begins)
     if until_us is not None:
-        raw = raw.slice(0, int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0)))
-        recorded, timed, begins = recorded[: raw.num_rows], timed[: raw.num_rows], begins[: raw.num_rows]
+        raw = raw.slice(
+            0, int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0))
+        )
+        recorded, timed, begins = (
+            recorded[: raw.num_rows],
+            timed[: raw.num_rows],
+            begins[: raw.num_rows],
+        )
     if len(recorded) == 0:
         return []
     slot = recorded // (flush_every_s * 1_000_000)
@@ -124,4 +132,7 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     ends = np.concatenate((starts[1:], [len(slot)]))
     all_seen = until_us is not None and len(slot) < READ_ROWS
     closed = len(starts) if all_seen else len(starts) - 1
-    return [Batch(raw.slice(starts[i], ends[i] - starts[i]), final=all_seen and i == closed - 1) for i in range(closed)]
+    return [
+        Batch(raw.slice(starts[i], ends[i] - starts[i]), final=all_seen and i == closed - 1)
+        for i in range(closed)
+    ]

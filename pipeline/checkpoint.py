@@ -67,7 +67,9 @@ class Checkpoint:
             _only(raw)
             version, turbine, node_id = raw["schema_version"], raw["turbine_id"], raw["node_id"]
             if type(version) is not int or version != SCHEMA_VERSION or turbine != turbine_id:
-                raise CheckpointError(f"it is of schema {_short(version)} and turbine {_short(turbine)}")
+                raise CheckpointError(
+                    f"it is of schema {_short(version)} and turbine {_short(turbine)}"
+                )
             if not isinstance(node_id, str):
                 raise ValueError(f"node_id is {_short(node_id)}, and must be text")
             state = cls(
@@ -75,8 +77,13 @@ class Checkpoint:
                 batches=_integer(raw["batches"], "batches", 0, _INT64),
                 max_event_us=_time(raw["max_event_us"], "max_event_us"),
                 closed_until_us=_optional(raw["closed_until_us"], "closed_until_us"),
-                runs={name: _run(name, series) for name, series in _mapping(raw["runs"], "runs").items()},
-                open_windows=dict(_window(*item) for item in _mapping(raw["open_windows"], "open_windows").items()),
+                runs={
+                    name: _run(name, series)
+                    for name, series in _mapping(raw["runs"], "runs").items()
+                },
+                open_windows=dict(
+                    _window(*item) for item in _mapping(raw["open_windows"], "open_windows").items()
+                ),
                 anchor_us=_optional(raw.get("anchor_us"), "anchor_us"),
             )
             _check_together(state, max(window_s * 1_000_000, DAY_US))
@@ -150,7 +157,10 @@ def _time(value: Any, place: str) -> int | None:
 
 def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
     if type(value) not in (int, float) or not low <= value <= _GREATEST:
-        raise ValueError(f"{place} is {_short(value)}, and must be a finite number" + " of 0 or more" * (low == 0))
+        raise ValueError(
+            f"{place} is {_short(value)}, and must be a finite number"
+            + " of 0 or more" * (low == 0)
+        )
     return float(value)
 
 
@@ -159,7 +169,9 @@ def _run(name: str, series: Any) -> Run:
     if name not in _STUCK:
         raise ValueError(f"{place}: no channel that can be stuck is called that")
     if not isinstance(series, list) or len(series) != 3:
-        raise ValueError(f"{place} is {_short(series)}, and must be [value, rows, time of the first]")
+        raise ValueError(
+            f"{place} is {_short(series)}, and must be [value, rows, time of the first]"
+        )
     value = _number(series[0], f"{place}[0]")
     if not _STUCK[name].low <= value <= _STUCK[name].high:
         raise ValueError(f"{place}[0] is {value}, which no valid row reads")
@@ -174,7 +186,9 @@ def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
     if not isinstance(sums, list) or len(sums) != COLUMNS:
         raise ValueError(f"{place} is {_short(sums)}, and must be {COLUMNS} numbers")
     squares = range(COLUMNS)[SQUARES]
-    numbers = tuple(_number(n, f"{place}[{i}]", 0 if i in squares else -_GREATEST) for i, n in enumerate(sums))
+    numbers = tuple(
+        _number(n, f"{place}[{i}]", 0 if i in squares else -_GREATEST) for i, n in enumerate(sums)
+    )
     if numbers[0] < 1 or numbers[0] % 1:
         raise ValueError(f"{place}[0] is {numbers[0]}, and must be a number of rows")
     if any(low > high for low, high in zip(numbers[MIN], numbers[MAX], strict=True)):
@@ -190,11 +204,17 @@ def _check_together(state: Checkpoint, ahead_us: int) -> None:
     """
     newest = state.max_event_us
     if state.batches > state.last_id:
-        raise ValueError(f"batches is {state.batches}, more than there are ids up to last_id {state.last_id}")
+        raise ValueError(
+            f"batches is {state.batches}, more than there are ids up to last_id {state.last_id}"
+        )
     if newest is None and (state.closed_until_us is not None or state.runs or state.open_windows):
         raise ValueError("max_event_us is null, while other fields know of valid rows")
-    if newest is not None and (state.closed_until_us is None or state.closed_until_us > newest + ahead_us):
-        raise ValueError(f"closed_until_us is {state.closed_until_us}, while max_event_us is {newest}")
+    if newest is not None and (
+        state.closed_until_us is None or state.closed_until_us > newest + ahead_us
+    ):
+        raise ValueError(
+            f"closed_until_us is {state.closed_until_us}, while max_event_us is {newest}"
+        )
     if any(start > (newest or 0) for start in state.open_windows):
         raise ValueError(f"open_windows holds a window after max_event_us {newest}")
 

@@ -68,11 +68,15 @@ def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
     """
     for item in work.objects:
         _create(store, item.bucket, item.key, item.body, same=lambda ours, theirs: ours == theirs)
-    _create(store, partition.bucket("metadata"), work.manifest_key, work.manifest, same=manifest.equal)
+    _create(
+        store, partition.bucket("metadata"), work.manifest_key, work.manifest, same=manifest.equal
+    )
     return _advance(store, work, position)
 
 
-def _create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Callable[[bytes, bytes], bool]) -> None:
+def _create(
+    store: ObjectStore, bucket: str, key: str, body: bytes, same: Callable[[bytes, bytes], bool]
+) -> None:
     for _ in range(CONFIRMATIONS):
         try:
             store.create(bucket, key, body)
@@ -83,7 +87,9 @@ def _create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Callab
             except NotFound:
                 continue
             if not same(body, found):
-                raise ContentConflict(f"{bucket}/{key} exists with other content than this node would write") from None
+                raise ContentConflict(
+                    f"{bucket}/{key} exists with other content than this node would write"
+                ) from None
             return
     raise Unavailable(f"put {bucket}/{key}: neither created nor there, {CONFIRMATIONS} times")
 
@@ -94,7 +100,11 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
     etag = position.etag
     for _ in range(CONFIRMATIONS):
         try:
-            written = store.create(bucket, key, body) if etag is None else store.replace(bucket, key, body, etag)
+            written = (
+                store.create(bucket, key, body)
+                if etag is None
+                else store.replace(bucket, key, body, etag)
+            )
             return Position(work.state, written)
         except (AlreadyExists, Conflict):
             found = recover(store, work.config)
@@ -102,10 +112,14 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
                 return found  # another writer that is ahead or level; or ours, with its answer lost
             if found.etag is not None and found.state != position.state:
                 at = found.state.last_id
-                raise ContentConflict(f"{bucket}/{key} is at id {at}: not what this node's rows give") from None
+                raise ContentConflict(
+                    f"{bucket}/{key} is at id {at}: not what this node's rows give"
+                ) from None
             etag = found.etag
     raise Unavailable(f"put {bucket}/{key}: changed under us {CONFIRMATIONS} times")
 
 
 def _checkpoint_place(config: NodeConfig) -> tuple[str, str]:
-    return partition.bucket("checkpoints"), partition.checkpoint_key(config.farm_id, config.turbine_id)
+    return partition.bucket("checkpoints"), partition.checkpoint_key(
+        config.farm_id, config.turbine_id
+    )

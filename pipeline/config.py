@@ -48,7 +48,13 @@ class Asset:
 
 
 _ASSET_NUMBERS = ("rated_power", "rated_rpm", "hub_height", "latitude", "longitude")
-_ASSET_TEXTS = ("turbine_type", "serial_number", "installation_date", "operator_contact", "technician")
+_ASSET_TEXTS = (
+    "turbine_type",
+    "serial_number",
+    "installation_date",
+    "operator_contact",
+    "technician",
+)
 
 
 @dataclass(frozen=True)
@@ -92,18 +98,24 @@ class NodeConfig:
     def load(cls, path: Path) -> NodeConfig:
         """Read a node's JSON file. Raises ConfigError, naming the file and what does not fit."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a byte order mark in front
+            raw = json.loads(
+                path.read_text(encoding="utf-8-sig")
+            )  # editors on Windows put a byte order mark in front
             if not isinstance(raw, dict) or not isinstance(raw.get("asset", {}), dict):
                 raise ValueError("it must be a JSON object, and so must its asset")
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
             config = cls(**raw, asset=Asset(**asset, power_curve=curve))
             config._check()
-            json.dumps(dataclasses.asdict(config), ensure_ascii=False).encode()  # no half of a surrogate pair
+            json.dumps(
+                dataclasses.asdict(config), ensure_ascii=False
+            ).encode()  # no half of a surrogate pair
             return config
         except OSError as error:
             why = error.strerror or str(error)
-            raise ConfigError(f"{shown(path)}: cannot read the node's configuration: {why}") from error
+            raise ConfigError(
+                f"{shown(path)}: cannot read the node's configuration: {why}"
+            ) from error
         except UnicodeDecodeError as error:
             text = f"not UTF-8 at byte {error.start}; save it as UTF-8"
             raise ConfigError(f"{shown(path)}: not a node configuration: {text}") from error
@@ -115,7 +127,9 @@ class NodeConfig:
         for name in ("job_id", "execution_id", "node_id", "privacy_key"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be text")
-        if not isinstance(self.labels, dict) or any(not isinstance(v, str) for v in self.labels.values()):
+        if not isinstance(self.labels, dict) or any(
+            not isinstance(v, str) for v in self.labels.values()
+        ):
             raise ValueError(f"labels is {self.labels!r}, and must map names to text")
         for known in dataclasses.fields(self.asset):
             value = getattr(self.asset, known.name)
@@ -126,7 +140,9 @@ class NodeConfig:
         for name in ("turbine_id", "farm_id"):
             value = getattr(self, name)
             if problem := _name_problem(value) if isinstance(value, str) else "must be text":
-                raise ValueError(f"{name} is {value!r}, and names objects: it {problem}; give it another name")
+                raise ValueError(
+                    f"{name} is {value!r}, and names objects: it {problem}; give it another name"
+                )
         for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:

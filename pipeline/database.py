@@ -28,9 +28,7 @@ _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Primary codes of a file in WAL mode whose -shm cannot be made, where no hot journal lies beside it."""
 _LONGEST_PATH = 504  # 512, less the ending of a journal
-_FIX = (
-    "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
-)
+_FIX = "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
 
 
 class SourceError(Exception):
@@ -58,7 +56,11 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
     A read that failed goes through here once more; a read that succeeds needs none of it.
     """
     if not os.path.isfile(path):
-        why = "is no regular file; name a SQLite database" if os.path.lexists(path) else "no such file"
+        why = (
+            "is no regular file; name a SQLite database"
+            if os.path.lexists(path)
+            else "no such file"
+        )
         raise SourceError(f"{shown(path)}: {why}")
     before, way = _stamp(path), uri(path)
     try:
@@ -73,7 +75,9 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
             raise reason(path, error) from error
     yield way
     if way != uri(path) and (_has_log(path) or _stamp(path) != before):
-        raise SourceBusy(f"{shown(path)}: changed while it was read without a write-ahead log; try again")
+        raise SourceBusy(
+            f"{shown(path)}: changed while it was read without a write-ahead log; try again"
+        )
 
 
 @contextmanager
@@ -98,12 +102,16 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
     if code & 0xFF in _LOCKED:
         return SourceBusy(f"{name}: another process holds the database locked; try again")
     if code & 0xFF in _EXHAUSTED:
-        return SourceBusy(f"{name}: cannot be read now: {error} (is the node's disk full?); try again")
+        return SourceBusy(
+            f"{name}: cannot be read now: {error} (is the node's disk full?); try again"
+        )
     if code & 0xFF in _NO_SHM:
         if not os.access(path, os.R_OK):
             return SourceError(f"{name}: this user may not read the file; permit it")
         if len(os.fsencode(os.path.abspath(path))) > _LONGEST_PATH:
-            return SourceError(f"{name}: SQLite opens no path of more than {_LONGEST_PATH} bytes; move the file")
+            return SourceError(
+                f"{name}: SQLite opens no path of more than {_LONGEST_PATH} bytes; move the file"
+            )
         return SourceBusy(
             f"{name}: is in WAL mode, and SQLite cannot make or read {shown(path.name)}-shm beside it; permit this "
             f"user to write in the folder {shown(path.absolute().parent)}, and try again"
@@ -128,9 +136,7 @@ COUNT_IDS = (
     f"count({TABLE}.id) - count(DISTINCT {TABLE}.id) FROM {TABLE}"
 )
 """The three numbers of `id_problem`: one scan of the table."""
-DEFINITION = (
-    f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE AND type IN ('table', 'view'))"
-)
+DEFINITION = f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE AND type IN ('table', 'view'))"
 """SQL of the table's own SQL, as bytes."""
 
 
@@ -146,7 +152,9 @@ def numbers_rows(definition: bytes) -> bool:
     with closing(sqlite3.connect(":memory:")) as empty:
         try:
             empty.execute(definition.decode())
-            keys = [row[1].lower() for row in empty.execute(f"PRAGMA table_xinfo({TABLE})") if row[5]]
+            keys = [
+                row[1].lower() for row in empty.execute(f"PRAGMA table_xinfo({TABLE})") if row[5]
+            ]
             indexed = any(row[3] == "pk" for row in empty.execute(f"PRAGMA index_list({TABLE})"))
         except (sqlite3.Error, UnicodeDecodeError):
             return False  # SQLite of another version, or a function of the node's own

@@ -14,7 +14,9 @@ def parquet(table: pa.Table) -> bytes:
     """One Parquet file of one row group. Raises pyarrow.ArrowException when a type has no Parquet form."""
     sink = pa.BufferOutputStream()
     strings = [
-        field.name for field in table.schema if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)
+        field.name
+        for field in table.schema
+        if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)
     ]
     with pq.ParquetWriter(
         sink,

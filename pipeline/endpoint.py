@@ -17,7 +17,9 @@ from dataclasses import dataclass
 EXAMPLE = "write for example http://127.0.0.1:4566"
 PORTS = {"http": 80, "https": 443}
 _SECRET = {"@": "a user name or password", "?": "a query", "#": "a fragment"}
-_URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::([0-9]{1,5}))?/?", re.IGNORECASE | re.ASCII)
+_URL = re.compile(
+    r"(https?)://(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::([0-9]{1,5}))?/?", re.IGNORECASE | re.ASCII
+)
 _LABEL = re.compile(r"(?!-)[0-9a-z-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _SHOWN = 120
@@ -61,7 +63,9 @@ def parse(text: str) -> Endpoint:
         raise ValueError(f"{shown} is not a URL; {EXAMPLE}")
     found = _URL.fullmatch(text)
     if found is None:
-        raise ValueError(f"{shown} is not an endpoint URL of scheme, host and port alone; {EXAMPLE}")
+        raise ValueError(
+            f"{shown} is not an endpoint URL of scheme, host and port alone; {EXAMPLE}"
+        )
     scheme, host = found[1].lower(), found[2].lower().strip("[]")
     if not _is_host(host, bracketed=found[2].startswith("[")):
         raise ValueError(f"{shown} does not name a host in its plain spelling; {EXAMPLE}")

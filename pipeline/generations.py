@@ -28,13 +28,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import source
-from pipeline.database import LOCK_WAIT_S, shown
+from pipeline.database import LOCK_WAIT_S, SourceBusy, SourceError, shown
 from pipeline.records import GENERATION_IDS, RETIRED_NAME
-from pipeline.source import RAW, SourceBusy, SourceError, SourceReplaced
+from pipeline.source import RAW, SourceReplaced
 
 
 def read(
-    database: Path, after_id: int, limit: int, anchor_us: int | None = None, lock_wait_s: float = LOCK_WAIT_S
+    database: Path,
+    after_id: int,
+    limit: int,
+    anchor_us: int | None = None,
+    lock_wait_s: float = LOCK_WAIT_S,
 ) -> pa.Table:
     """Rows behind `after_id` (an id of the lake, 0 for none) in order, `limit` at most, as a RAW table of one chunk.
 
@@ -51,7 +55,11 @@ def read(
             if size is None:
                 table = _current(database, generation, after, limit - rows, anchor_us, lock_wait_s)
             else:  # an empty file stands for one that is lost
-                table = source.read(retired, after, limit - rows, anchor_us, lock_wait_s) if size else RAW.empty_table()
+                table = (
+                    source.read(retired, after, limit - rows, anchor_us, lock_wait_s)
+                    if size
+                    else RAW.empty_table()
+                )
         except SourceError:
             if size is None and _size(retired) is not None:
                 continue
@@ -73,11 +81,20 @@ def retired_file(database: Path, generation: int) -> Path:
 
 def retired_files(database: Path) -> list[Path]:
     """All of them, in no order."""
-    return list(database.parent.glob(glob.escape(database.stem) + RETIRED_NAME.format(stem="", generation="*")))
+    return list(
+        database.parent.glob(
+            glob.escape(database.stem) + RETIRED_NAME.format(stem="", generation="*")
+        )
+    )
 
 
 def _current(
-    database: Path, generation: int, after: int, limit: int, anchor_us: int | None, lock_wait_s: float
+    database: Path,
+    generation: int,
+    after: int,
+    limit: int,
+    anchor_us: int | None,
+    lock_wait_s: float,
 ) -> pa.Table:
     """Rows of the file that the node writes now."""
     if after == 0:
@@ -89,7 +106,9 @@ def _current(
                 f"empty if it is lost"
             )
         if generation and not _size(database):
-            raise SourceBusy(f"{shown(database)}: no such file yet beside the node's retired ones; try again")
+            raise SourceBusy(
+                f"{shown(database)}: no such file yet beside the node's retired ones; try again"
+            )
     try:
         return source.read(database, after, limit, anchor_us, lock_wait_s)
     except SourceReplaced as error:

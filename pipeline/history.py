@@ -45,10 +45,14 @@ def read(store: ObjectStore, config: NodeConfig, state: Checkpoint, batch: Batch
         return None
     window_us = config.window_s * 1_000_000
     windows = np.unique(late // window_us) * window_us
-    hours = np.unique(np.concatenate([np.arange(w // HOUR_US, -(-(w + window_us) // HOUR_US)) for w in windows]))
+    hours = np.unique(
+        np.concatenate([np.arange(w // HOUR_US, -(-(w + window_us) // HOUR_US)) for w in windows])
+    )
     before_id = batch.id_range[0]
     rows = _objects(store, config, "validated", hours, before_id, VALIDATED)
-    revisions = _objects(store, config, "aggregated", np.unique(windows // HOUR_US), before_id, AGGREGATED)
+    revisions = _objects(
+        store, config, "aggregated", np.unique(windows // HOUR_US), before_id, AGGREGATED
+    )
     rows = rows.sort_by("id")
     times = ints(rows, "timestamp")
     in_windows = rows.filter(pa.array(np.isin(times // window_us * window_us, windows)))
@@ -68,13 +72,22 @@ def _late(batch: Batch, state: Checkpoint) -> Ints:
     if state.max_event_us is None:
         return np.empty(0, dtype=np.int64)
     times = ints(batch.rows, "timestamp")
-    sane = ~nulls(batch.rows, "timestamp") & (times >= records.TIME_MIN_US) & (times < records.TIME_MAX_US)
+    sane = (
+        ~nulls(batch.rows, "timestamp")
+        & (times >= records.TIME_MIN_US)
+        & (times < records.TIME_MAX_US)
+    )
     sane &= times + records.STALE_AFTER_US >= ints(batch.rows, "recorded_at")
     return times[sane & ((times <= state.max_event_us) | (times < (state.closed_until_us or 0)))]
 
 
 def _objects(
-    store: ObjectStore, config: NodeConfig, stage: str, hours: Ints, before_id: int, schema: pa.Schema
+    store: ObjectStore,
+    config: NodeConfig,
+    stage: str,
+    hours: Ints,
+    before_id: int,
+    schema: pa.Schema,
 ) -> pa.Table:
     """The node's objects of a stage in some hours, of batches in front of `before_id`, as one table."""
     bucket = partition.bucket(stage)
@@ -85,7 +98,11 @@ def _objects(
             if ids is not None and ids[1] < before_id:
                 body, _ = store.get(bucket, key)
                 try:
-                    tables.append(pq.ParquetFile(pa.BufferReader(body)).read(use_threads=False).cast(schema))
+                    tables.append(
+                        pq.ParquetFile(pa.BufferReader(body)).read(use_threads=False).cast(schema)
+                    )
                 except (pa.ArrowException, ValueError, OSError) as error:
-                    raise HistoryError(f"{bucket}/{key} is damaged: {str(error).splitlines()[0]}") from error
+                    raise HistoryError(
+                        f"{bucket}/{key} is damaged: {str(error).splitlines()[0]}"
+                    ) from error
     return pa.concat_tables(tables)

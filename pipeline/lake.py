@@ -19,17 +19,28 @@ from pipeline.ports import NoBucket, Refused, StoreError, Unavailable
 from pipeline.settings import DEFAULT_REGION, Place, Settings, SettingsError, parsed, settings
 from pipeline.store import NOT_S3, S3ObjectStore
 
-_DATA: dict[str, Any] = json.loads(pathlib.Path(__file__).with_name("buckets.json").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = json.loads(
+    pathlib.Path(__file__).with_name("buckets.json").read_text(encoding="utf-8")
+)
 
 REGION = DEFAULT_REGION
 TAGS: dict[str, str] = _DATA["tags"]
 BUCKETS: dict[str, str] = {stage: entry["name"] for stage, entry in _DATA["buckets"].items()}
-LIFECYCLE: dict[str, list[dict[str, Any]]] = {stage: entry["lifecycle"] for stage, entry in _DATA["buckets"].items()}
+LIFECYCLE: dict[str, list[dict[str, Any]]] = {
+    stage: entry["lifecycle"] for stage, entry in _DATA["buckets"].items()
+}
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 DELETED_AT_ONCE = 1000  # S3 takes no more
-DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
+DENIED = {
+    "AccessDenied",
+    "403",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "AllAccessDisabled",
+}
 TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 
@@ -43,7 +54,9 @@ def client(place: Place) -> Any:
 
     Nothing of the environment or of `~/.aws` reaches it but what `pipeline.settings` read. Raises LakeError.
     """
-    from pipeline.sdk import s3_client  # brings botocore, slow to import: only when buckets are touched
+    from pipeline.sdk import (
+        s3_client,
+    )  # brings botocore, slow to import: only when buckets are touched
 
     with _told_clearly(place):
         return s3_client(settings(place), CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
@@ -76,7 +89,9 @@ def ensure(place: Place) -> list[str]:
             with _told_clearly(place, name):
                 if _lifecycle(s3, name) == LIFECYCLE[stage]:
                     continue
-                s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE[stage]})
+                s3.put_bucket_lifecycle_configuration(
+                    Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE[stage]}
+                )
     return created
 
 
@@ -94,7 +109,9 @@ def empty(place: Place) -> int:
         if _is_ours(s3, name, place):
             ours.append(name)
         elif _first(store, name) is not None:
-            raise LakeError(f"Bucket {name} was not made by windfleet, so it is not emptied: empty it yourself.")
+            raise LakeError(
+                f"Bucket {name} was not made by windfleet, so it is not emptied: empty it yourself."
+            )
     removed = 0
     for name in ours:
         with _told_clearly(place, name):
@@ -120,7 +137,9 @@ def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
 
 def _delete(s3: Any, name: str, keys: list[str]) -> None:
     """An answer of 200 may say of single keys that they were not removed. Raises LakeError, what botocore raises."""
-    answer = s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+    answer = s3.delete_objects(
+        Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    )
     if failed := answer.get("Errors"):
         first = failed[0]
         raise LakeError(
@@ -147,7 +166,9 @@ def _abort_uploads(s3: Any, name: str) -> None:
         for upload in _uploads(s3, name):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     except ClientError as error:
-        if _code(error) not in DENIED | UNKNOWN:  # a store without them, or a user who may not list them
+        if (
+            _code(error) not in DENIED | UNKNOWN
+        ):  # a store without them, or a user who may not list them
             raise
 
 
@@ -211,7 +232,11 @@ def _create(s3: Any, name: str, place: Place) -> None:
 def _make(s3: Any, name: str) -> None:
     """Create a bucket in the region of the client; S3 wants none named in its oldest."""
     region = s3.meta.region_name
-    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    where = (
+        {}
+        if region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    )
     s3.create_bucket(Bucket=name, **where)
 
 
@@ -220,7 +245,10 @@ def _is_ours(s3: Any, name: str, place: Place) -> bool:
 
     with _told_clearly(place, name):
         try:
-            tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=name).get("TagSet", ())}
+            tags = {
+                tag["Key"]: tag["Value"]
+                for tag in s3.get_bucket_tagging(Bucket=name).get("TagSet", ())
+            }
         except ClientError as error:
             if _code(error) not in DENIED | {"NoSuchTagSet"}:
                 raise
@@ -232,7 +260,9 @@ def _lifecycle(s3: Any, name: str) -> list[dict[str, Any]] | None:
     from botocore.exceptions import ClientError
 
     try:
-        rules: list[dict[str, Any]] = s3.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", [])
+        rules: list[dict[str, Any]] = s3.get_bucket_lifecycle_configuration(Bucket=name).get(
+            "Rules", []
+        )
     except ClientError:
         return None  # none there, or not readable: the attempt to put it tells which
     return rules
@@ -272,7 +302,9 @@ def _explain(error: Exception, where: str, what: str) -> str:
         case SettingsError():
             return str(error)  # `where` may hold the password for which it was refused
         case Refused(denied=True):
-            return f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
+            return (
+                f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
+            )
         case Unavailable():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case StoreError():

@@ -25,7 +25,11 @@ def page(body: bytes, bucket: str) -> Page:
     """Read the answer to ListObjectsV2 of a bucket. Raises ValueError that says what is wrong."""
     try:
         root = ElementTree.fromstring(body)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
+    except (
+        ElementTree.ParseError,
+        LookupError,
+        ValueError,
+    ) as error:  # LookupError: an unknown encoding
         raise ValueError(f"a listing that is no XML ({_first(body)}: {error})") from None
     namespace = root.tag[: root.tag.find("}") + 1]
     if root.tag != namespace + _ROOT:
@@ -38,7 +42,9 @@ def page(body: bytes, bucket: str) -> Page:
         raise ValueError(f"the listing of another bucket, {name[:63]!r}")
     more = text("IsTruncated")
     if more not in ("true", "false"):
-        raise ValueError(f"a listing that does not say whether it is complete (IsTruncated: {more!r})")
+        raise ValueError(
+            f"a listing that does not say whether it is complete (IsTruncated: {more!r})"
+        )
     encoded = text("EncodingType") == "url"
     objects = []
     for item in root.iterfind(namespace + "Contents"):

@@ -61,7 +61,11 @@ class Source:
 
 
 def document(
-    config: NodeConfig, source: Source, rejected: dict[str, int], objects: Sequence[DataObject], now_us: int
+    config: NodeConfig,
+    source: Source,
+    rejected: dict[str, int],
+    objects: Sequence[DataObject],
+    now_us: int,
 ) -> bytes:
     """The manifest as JSON bytes."""
     return json.dumps(

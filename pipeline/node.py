@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import generations, source
+from pipeline import generations
 from pipeline.batch import READ_ROWS, Batch, cut, ints
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position, commit, recover
 from pipeline.config import NodeConfig
-from pipeline.database import LOCK_WAIT_S, shown
+from pipeline.database import LOCK_WAIT_S, SourceBusy, SourceError, shown
 from pipeline.history import HistoryError
 from pipeline.history import read as read_history
 from pipeline.partition import Ints
@@ -30,7 +30,7 @@ from pipeline.process import Work, process
 CHUNK_ROWS = 120_000
 """Rows that go through the stages in one call; bounds the memory of a flush, not its result."""
 
-NodeError = (StoreError, ContentConflict, CheckpointError, HistoryError, source.SourceError)
+NodeError = (StoreError, ContentConflict, CheckpointError, HistoryError, SourceError)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -68,7 +68,9 @@ class Failed:
     error: Exception
 
 
-Publish = Callable[[Sequence[tuple[EdgeNode, Work]], ObjectStore, Clock, Executor], Iterator[Delivered | Failed]]
+Publish = Callable[
+    [Sequence[tuple[EdgeNode, Work]], ObjectStore, Clock, Executor], Iterator[Delivered | Failed]
+]
 
 
 def run(
@@ -101,8 +103,10 @@ def run(
             node = waiting.pop(0)
             try:
                 state = _state(node)
-                raw = generations.read(node.database, state.last_id, READ_ROWS, state.anchor_us, lock_wait_s)
-            except source.SourceError as error:
+                raw = generations.read(
+                    node.database, state.last_id, READ_ROWS, state.anchor_us, lock_wait_s
+                )
+            except SourceError as error:
                 yield _fail(node, error)
                 continue
             batches = cut(raw, node.config.flush_every_s, until_us)
@@ -119,19 +123,32 @@ def run(
 
 
 def _deliver(
-    chunk: Sequence[tuple[EdgeNode, list[Batch]]], store: ObjectStore, clock: Clock, pool: Executor, publish: Publish
+    chunk: Sequence[tuple[EdgeNode, list[Batch]]],
+    store: ObjectStore,
+    clock: Clock,
+    pool: Executor,
+    publish: Publish,
 ) -> Iterator[Delivered | Failed]:
     """Rounds of one batch per node, until no node of the chunk has any left."""
     queues = [(node, iter(batches)) for node, batches in chunk]
     while queues:
-        todo = [(node, batch) for node, batches in queues if (batch := _next(node, batches)) is not None]
+        todo = [
+            (node, batch) for node, batches in queues if (batch := _next(node, batches)) is not None
+        ]
         works: list[tuple[EdgeNode, Work]] = []
         broken: set[int] = set()
-        for (node, batch), history in _each(pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])):
+        for (node, batch), history in _each(
+            pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])
+        ):
             if isinstance(history, Exception):
                 yield _fail(node, history)
             else:
-                works.append((node, Work(node.config, shown(node.database.name), batch, _state(node), history)))
+                works.append(
+                    (
+                        node,
+                        Work(node.config, shown(node.database.name), batch, _state(node), history),
+                    )
+                )
         if works:
             for result in publish(works, store, clock, pool):
                 if isinstance(result, Failed):
@@ -151,7 +168,9 @@ def _commit_all(
 ) -> Iterator[Delivered | Failed]:
     """Encode one node after the other, and commit behind that in the pool."""
     futures: dict[Future[Position], tuple[EdgeNode, Work, Commit]] = {}
-    for (node, work), todo in zip(works, process([w for _, w in works], clock.now_us()), strict=True):
+    for (node, work), todo in zip(
+        works, process([w for _, w in works], clock.now_us()), strict=True
+    ):
         assert node.position is not None
         futures[pool.submit(commit, store, todo, node.position)] = (node, work, todo)
     for future in as_completed(futures):
@@ -163,10 +182,14 @@ def _commit_all(
             continue
         size = sum(len(item.body) for item in todo.objects) + len(todo.manifest)
         event_us = ints(work.batch.rows, "timestamp")
-        yield Delivered(node, *work.batch.id_range, size, len(todo.objects), event_us, todo.rejected)
+        yield Delivered(
+            node, *work.batch.id_range, size, len(todo.objects), event_us, todo.rejected
+        )
 
 
-def _each(pool: Executor, items: Sequence[T], ask: Callable[[T], R]) -> Iterator[tuple[T, R | Exception]]:
+def _each(
+    pool: Executor, items: Sequence[T], ask: Callable[[T], R]
+) -> Iterator[tuple[T, R | Exception]]:
     """Each item with what `ask` says of it, or with the NodeError that it raised."""
 
     def safe(item: T) -> R | Exception:
@@ -179,7 +202,7 @@ def _each(pool: Executor, items: Sequence[T], ask: Callable[[T], R]) -> Iterator
 
 
 def _fail(node: EdgeNode, error: Exception) -> Failed:
-    if not isinstance(error, StoreError | source.SourceBusy):
+    if not isinstance(error, StoreError | SourceBusy):
         node.stopped = error
     return Failed(node, error)
 

@@ -52,7 +52,9 @@ class _Sorted:
         self.table, self._timestamp, self._hour = table, timestamp, hour
         self._null, self._id = nulls(table, "timestamp"), ints(table, "id")
         cuts = np.flatnonzero((hour[1:] != hour[:-1]) | (group[1:] != group[:-1])) + 1
-        self._starts = np.concatenate(([0], cuts, [len(hour)])) if len(hour) else np.zeros(1, dtype=np.int64)
+        self._starts = (
+            np.concatenate(([0], cuts, [len(hour)])) if len(hour) else np.zeros(1, dtype=np.int64)
+        )
         self._bounds = np.searchsorted(self._starts, groups.offsets)
 
     def parts(self, group: int) -> Iterator[tuple[int, slice]]:
@@ -105,13 +107,19 @@ def transform(works: Sequence[Work]) -> Staged:
     """The stages over the batches of many nodes at once."""
     configs = [work.config for work in works]
     states = [work.state for work in works]
-    groups = Groups(configs, np.concatenate(([0], np.cumsum([work.batch.rows.num_rows for work in works]))))
-    ingested = ingest(pa.concat_tables([work.batch.rows for work in works]).combine_chunks(), groups)
+    groups = Groups(
+        configs, np.concatenate(([0], np.cumsum([work.batch.rows.num_rows for work in works])))
+    )
+    ingested = ingest(
+        pa.concat_tables([work.batch.rows for work in works]).combine_chunks(), groups
+    )
     histories = {i: work.history for i, work in enumerate(works) if work.history is not None}
     rule, runs = validate(ingested, groups, states, {i: h.timestamps for i, h in histories.items()})
     valid, rejected = _split(ingested, rule, rule < 0)
     past: Mapping[int, Past] = {i: h.past for i, h in histories.items()}
-    windows = aggregate(valid, groups.select(rule < 0), states, past, [work.batch.final for work in works])
+    windows = aggregate(
+        valid, groups.select(rule < 0), states, past, [work.batch.final for work in works]
+    )
     after = [_state(work, w, r) for work, w, r in zip(works, windows, runs, strict=True)]
     return Staged(works, groups, ingested, valid, rejected, rule, windows, after)
 
@@ -125,7 +133,10 @@ def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
         "quarantine": _Sorted(staged.rejected, staged.groups.select(~staged.sound)),
     }
     for i, work in enumerate(works):
-        objects = (*_row_objects(i, work, by_stage), *_window_objects(work, staged.windows[i].emitted))
+        objects = (
+            *_row_objects(i, work, by_stage),
+            *_window_objects(work, staged.windows[i].emitted),
+        )
         yield _commit(staged, i, objects, now_us)
 
 
@@ -135,13 +146,18 @@ def _split(ingested: pa.Table, rule: Rules, sound: Bools) -> tuple[pa.Table, pa.
         return ingested.select(VALIDATED.names), REJECTED.empty_table()
     names = pa.array(RULES).take(pa.array(rule[~sound]))
     rejected = ingested.filter(pa.array(~sound)).append_column("rule", names)
-    return ingested.select(VALIDATED.names).filter(pa.array(sound)).combine_chunks(), rejected.combine_chunks()
+    return ingested.select(VALIDATED.names).filter(
+        pa.array(sound)
+    ).combine_chunks(), rejected.combine_chunks()
 
 
 def event_hours(table: pa.Table) -> Ints:
     """The hour since 1970 that each row belongs to: of its event, or of its recording where the event has no time."""
     return partition.hours(
-        ints(table, "timestamp"), nulls(table, "timestamp"), ints(table, "recorded_at"), nulls(table, "recorded_at")
+        ints(table, "timestamp"),
+        nulls(table, "timestamp"),
+        ints(table, "recorded_at"),
+        nulls(table, "recorded_at"),
     )
 
 
@@ -164,7 +180,9 @@ def _window_objects(work: Work, emitted: pa.Table) -> Iterator[DataObject]:
         key = partition.data_key("aggregated", at, work.config.turbine_id, *work.batch.id_range)
         bounds = int(start[rows[0]]), int(start[rows[-1]])
         body = encode.parquet(table)
-        yield DataObject("aggregated", partition.bucket("aggregated"), key, body, len(rows), *bounds, None, None)
+        yield DataObject(
+            "aggregated", partition.bucket("aggregated"), key, body, len(rows), *bounds, None, None
+        )
 
 
 def _state(work: Work, windows: Windows, runs: dict[str, Run]) -> Checkpoint:

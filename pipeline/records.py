@@ -52,16 +52,16 @@ STATES: Final = ("running", "standby", "curtailed", "stopped", "fault", "mainten
 
 # --- the node's database ---------------------------------------------------------------------------------------------
 
-_NOW_US: Final = (
-    "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
-)
+_NOW_US: Final = "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
 NODE_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", *CHANNEL_NAMES, "status")
 NODE_DDL: Final = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (\n"
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
     f"  timestamp INTEGER DEFAULT {_NOW_US},\n"
     f"  recorded_at INTEGER DEFAULT {_NOW_US},\n"
-    "  turbine_id TEXT,\n" + "".join(f"  {name} REAL,\n" for name in CHANNEL_NAMES) + "  status TEXT\n)"
+    "  turbine_id TEXT,\n"
+    + "".join(f"  {name} REAL,\n" for name in CHANNEL_NAMES)
+    + "  status TEXT\n)"
 )
 
 GENERATION_IDS: Final = 10**12
@@ -106,7 +106,12 @@ ENRICHMENT: Final = (
     "job_id", "execution_id", "node_id", "region", "os_arch", "node_version",
     "turbine_type", "serial_number", "installation_date", "operator_ref", "technician_ref",
 )  # fmt: skip
-ENRICHMENT_NUMBERS: Final = ("rated_power", "hub_height", "latitude_coarse", "longitude_coarse")  # MW, m, deg, deg
+ENRICHMENT_NUMBERS: Final = (
+    "rated_power",
+    "hub_height",
+    "latitude_coarse",
+    "longitude_coarse",
+)  # MW, m, deg, deg
 ENRICHED: Final = pa.schema(
     [
         *_ROW_FIELDS,
@@ -124,7 +129,11 @@ AGGREGATED: Final = pa.schema(
         pa.field("date", pa.date32()),
         pa.field("window_start", _TIME),
         pa.field("window_end", _TIME),
-        *(pa.field(m + suffix, pa.float64()) for m in MEASURES for suffix in ("", "_min", "_max", "_std")),
+        *(
+            pa.field(m + suffix, pa.float64())
+            for m in MEASURES
+            for suffix in ("", "_min", "_max", "_std")
+        ),
         pa.field("efficiency", pa.float64()),
         pa.field("rows", pa.int64()),
         pa.field("anomaly_count", pa.int64()),
@@ -132,7 +141,12 @@ AGGREGATED: Final = pa.schema(
         pa.field("revision", pa.int32()),
     ]
 )
-SCHEMAS: Final = {"ingestion": INGESTION, "validated": VALIDATED, "enriched": ENRICHED, "aggregated": AGGREGATED}
+SCHEMAS: Final = {
+    "ingestion": INGESTION,
+    "validated": VALIDATED,
+    "enriched": ENRICHED,
+    "aggregated": AGGREGATED,
+}
 
 # --- the rules of validation, in the order in which they are asked; the first that a row breaks quarantines it --------
 

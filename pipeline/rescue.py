@@ -18,7 +18,10 @@ _PAIRS = 50  # names that one json_object takes: SQLite may allow a call no more
 
 
 def selection(
-    columns: Mapping[str, pa.DataType], misfits: Sequence[str], unknown: Sequence[str], garbled: Mapping[str, str]
+    columns: Mapping[str, pa.DataType],
+    misfits: Sequence[str],
+    unknown: Sequence[str],
+    garbled: Mapping[str, str],
 ) -> str:
     """The list for `columns` (of this schema, and in the file), with `_rescued_data` behind them.
 
@@ -44,7 +47,9 @@ def selection(
         return f"{key}, CASE WHEN {alien(name)} THEN {kept} END"
 
     fitting = {name: f"CASE WHEN {alien(name)} THEN NULL ELSE {name} END" for name in misfits}
-    typed = [f"{fitting.get(name, name)} AS {name}" for name in columns]  # AS: the file may spell it in capitals
+    typed = [
+        f"{fitting.get(name, name)} AS {name}" for name in columns
+    ]  # AS: the file may spell it in capitals
     names = sorted([*misfits, *unknown])
     rescued = "'{}'"
     for first in range(0, len(names), _PAIRS):  # a patch drops nulls

@@ -13,7 +13,15 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError, Unavailable
+from pipeline.ports import (
+    AlreadyExists,
+    Conflict,
+    NotFound,
+    ObjectStore,
+    Refused,
+    StoreError,
+    Unavailable,
+)
 
 T = TypeVar("T")
 
@@ -70,16 +78,26 @@ class Retrying:
         self._now_ns = now_ns
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
-        return self.run("put", bucket, key, len(body), lambda: self._store.create(bucket, key, body))
+        return self.run(
+            "put", bucket, key, len(body), lambda: self._store.create(bucket, key, body)
+        )
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        return self.run("put", bucket, key, len(body), lambda: self._store.replace(bucket, key, body, etag))
+        return self.run(
+            "put", bucket, key, len(body), lambda: self._store.replace(bucket, key, body, etag)
+        )
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
         return self.run("get", bucket, key, 0, lambda: self._store.get(bucket, key))
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        return self.run("list", bucket, folder + name_prefix, 0, lambda: self._store.list(bucket, folder, name_prefix))
+        return self.run(
+            "list",
+            bucket,
+            folder + name_prefix,
+            0,
+            lambda: self._store.list(bucket, folder, name_prefix),
+        )
 
     def run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
         """The result of any operation, tried again like the four above."""
@@ -90,7 +108,9 @@ class Retrying:
             def note(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
                 if self._record is not None:
                     end = self._now_ns()
-                    self._record(Operation(intended, start, end, kind, bucket, key, size, outcome, attempt))
+                    self._record(
+                        Operation(intended, start, end, kind, bucket, key, size, outcome, attempt)
+                    )
 
             try:
                 result = call()

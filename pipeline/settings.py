@@ -36,7 +36,9 @@ from pipeline.ports import Refused
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-DEFAULT_REGION: str = json.loads(Path(__file__).with_name("buckets.json").read_text(encoding="utf-8"))["region"]
+DEFAULT_REGION: str = json.loads(
+    Path(__file__).with_name("buckets.json").read_text(encoding="utf-8")
+)["region"]
 KEY, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 _FILES = (
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", ""),
@@ -130,7 +132,9 @@ def _region(environment: Mapping[str, str]) -> str:
     for name in REGIONS:
         if region := environment.get(name):
             if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", region, re.ASCII) or len(region) > 63:
-                raise SettingsError(f"{name}: {region!r} is not a region; write for example {DEFAULT_REGION}")
+                raise SettingsError(
+                    f"{name}: {region!r} is not a region; write for example {DEFAULT_REGION}"
+                )
             return region
     return DEFAULT_REGION
 
@@ -138,7 +142,9 @@ def _region(environment: Mapping[str, str]) -> str:
 def _ca_bundle(environment: Mapping[str, str]) -> str | None:
     path = environment.get("AWS_CA_BUNDLE")
     if path is not None and not os.path.isfile(path):
-        raise SettingsError(f"AWS_CA_BUNDLE: {path!r} is not a file; name a file of PEM certificates, or unset it")
+        raise SettingsError(
+            f"AWS_CA_BUNDLE: {path!r} is not a file; name a file of PEM certificates, or unset it"
+        )
     return path
 
 
@@ -157,7 +163,9 @@ def _proxy(server: Endpoint) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        raise SettingsError(f"the proxy variables name no http://HOST:PORT for {server.url}: mend or unset them")
+        raise SettingsError(
+            f"the proxy variables name no http://HOST:PORT for {server.url}: mend or unset them"
+        )
     return proxy
 
 
@@ -189,7 +197,10 @@ def _of_profile(environment: Mapping[str, str], profile: str) -> Credentials:
         if name not in sections:
             continue
         known, section = True, sections[name]
-        found = {field: section.get(field) or None for field in (KEY.lower(), SECRET.lower(), TOKEN.lower())}
+        found = {
+            field: section.get(field) or None
+            for field in (KEY.lower(), SECRET.lower(), TOKEN.lower())
+        }
         if found[KEY.lower()] and found[SECRET.lower()]:
             return _usable(found, f" of profile {profile!r} in {path}")
     if not known:
@@ -205,7 +216,9 @@ def _usable(found: Mapping[str, str | None], place: str) -> Credentials:
     for name, value in found.items():
         sent = name.upper() != SECRET  # in a header; the secret only signs
         if value is not None and not (value.isprintable() and (value.isascii() or not sent)):
-            raise SettingsError(f"{name}{place} holds a character that no such value has; set it again, without it")
+            raise SettingsError(
+                f"{name}{place} holds a character that no such value has; set it again, without it"
+            )
     key, secret, token = found.values()
     return Credentials(key or "", secret or "", token)
 
@@ -214,7 +227,9 @@ def _path(variable: str, text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise SettingsError(f"{variable}: {text!r}: no such home directory; give the whole path") from None
+        raise SettingsError(
+            f"{variable}: {text!r}: no such home directory; give the whole path"
+        ) from None
 
 
 def _sections(path: Path) -> Mapping[str, Mapping[str, str]]:
@@ -225,5 +240,7 @@ def _sections(path: Path) -> Mapping[str, Mapping[str, str]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise SettingsError(f"{path} cannot be read as an AWS file ({type(error).__name__})") from None
+        raise SettingsError(
+            f"{path} cannot be read as an AWS file ({type(error).__name__})"
+        ) from None
     return {name: reader[name] for name in reader.sections()}

@@ -27,10 +27,15 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
 from pipeline import database, rescue
-from pipeline.database import LOCK_WAIT_S, shown
-from pipeline.database import SourceBusy as SourceBusy
-from pipeline.database import SourceError as SourceError
-from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, REQUIRED_COLUMNS, RESCUED, TABLE
+from pipeline.database import LOCK_WAIT_S, SourceError, shown
+from pipeline.records import (
+    CHANNEL_NAMES,
+    GENERATION_IDS,
+    NODE_COLUMNS,
+    REQUIRED_COLUMNS,
+    RESCUED,
+    TABLE,
+)
 
 _INTEGERS = ("id", "timestamp", "recorded_at")
 _STORED: dict[str, pa.DataType] = {
@@ -39,7 +44,9 @@ _STORED: dict[str, pa.DataType] = {
     **dict.fromkeys(CHANNEL_NAMES, pa.float64()),
     "status": pa.string(),
 }
-RAW = pa.schema([*(pa.field(name, type_) for name, type_ in _STORED.items()), pa.field(RESCUED, pa.string())])
+RAW = pa.schema(
+    [*(pa.field(name, type_) for name, type_ in _STORED.items()), pa.field(RESCUED, pa.string())]
+)
 """What a read returns: times as integers (microseconds), `_rescued_data` behind the node's own columns."""
 _AS_THEY_ARE = {name: name for name in NODE_COLUMNS}
 _LOWEST = -(2**63)
@@ -53,8 +60,12 @@ class SourceReplaced(SourceError):
 def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
     """Raise SourceError unless `path` is a SQLite file whose sensor table has the columns and ids it must have."""
     with database.opened(path, lock_wait_s) as connection:
-        hidden = 1  # a virtual table's; 2 and 3 are generated columns, which are read like any other
-        found = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({TABLE})") if row[6] != hidden]
+        hidden = (
+            1  # a virtual table's; 2 and 3 are generated columns, which are read like any other
+        )
+        found = [
+            row[1] for row in connection.execute(f"PRAGMA table_xinfo({TABLE})") if row[6] != hidden
+        ]
         if not found:
             raise SourceError(f"{shown(path)}: has no table {TABLE}")
         _check_columns(path, _known(found))
@@ -64,7 +75,11 @@ def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
 
 
 def read(
-    path: Path, after_id: int, limit: int, anchor_us: int | None = None, lock_wait_s: float = LOCK_WAIT_S
+    path: Path,
+    after_id: int,
+    limit: int,
+    anchor_us: int | None = None,
+    lock_wait_s: float = LOCK_WAIT_S,
 ) -> pa.Table:
     """Rows with id > after_id (0: from the start) in id order, `limit` at most, as a RAW table of one chunk.
 
@@ -86,7 +101,9 @@ def read(
             raise SourceError(f"{shown(path)}: cannot read: {error}") from error
 
 
-def _read(path: Path, connection: adbc.Connection, after_id: int, limit: int, anchor_us: int | None) -> pa.Table:
+def _read(
+    path: Path, connection: adbc.Connection, after_id: int, limit: int, anchor_us: int | None
+) -> pa.Table:
     """The rows of one moment: a connection is one transaction. Raises SourceError, and one of _FAILURES."""
     if _is_quiet(path, connection, after_id, anchor_us):
         return RAW.empty_table()
@@ -99,7 +116,9 @@ def _read(path: Path, connection: adbc.Connection, after_id: int, limit: int, an
     return table
 
 
-def _is_quiet(path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None) -> bool:
+def _is_quiet(
+    path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None
+) -> bool:
     """Detect that there is nothing but the row that the lake knows, as most polls find; cheap.
 
     Raises SourceError if a row's id is missing, no integer, or another row's: such rows would go unread.
@@ -133,12 +152,18 @@ def _answer(connection: adbc.Connection, sql: str) -> list[Any]:
         return [column[0].as_py() for column in cursor.fetch_arrow_table().columns]
 
 
-def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int) -> pa.Table:
+def _typed(
+    path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int
+) -> pa.Table:
     """The rows of `table` (all columns from `first_id` on, `limit` at most) as RAW."""
     known = _AS_THEY_ARE if table.column_names == list(NODE_COLUMNS) else _known(table.column_names)
     _check_columns(path, known)
     misfits = [column for column, name in known.items() if not _fits(table.column(name), column)]
-    unknown = [n for n in table.column_names if n not in known.values() and table.column(n).null_count < len(table)]
+    unknown = [
+        n
+        for n in table.column_names
+        if n not in known.values() and table.column(n).null_count < len(table)
+    ]
     if misfits or unknown:
         garbled = {}
         for column in (*misfits, *unknown):
@@ -146,28 +171,40 @@ def _typed(path: Path, connection: adbc.Connection, table: pa.Table, first_id: i
             if ids := _garbled(connection, table.column(name), name, first_id, limit):
                 garbled[column] = json.dumps(ids)
         places = {column: f"?{1 + i}" for i, column in enumerate(garbled)}
-        columns = rescue.selection({column: _STORED[column] for column in known}, misfits, unknown, places)
+        columns = rescue.selection(
+            {column: _STORED[column] for column in known}, misfits, unknown, places
+        )
         table = _query(connection, columns, first_id, limit, *garbled.values())
         known = {name: name for name in (*known, RESCUED)}
     if known is _AS_THEY_ARE:
         table = table.append_column(RESCUED, pa.nulls(len(table), pa.string()))
     else:
         nothing = pa.nulls(len(table))
-        table = pa.table({name: table.column(known[name]) if name in known else nothing for name in RAW.names})
-    return table.cast(RAW, safe=False).combine_chunks()  # a number too large for its float is rounded, as SQLite does
+        table = pa.table(
+            {name: table.column(known[name]) if name in known else nothing for name in RAW.names}
+        )
+    return table.cast(
+        RAW, safe=False
+    ).combine_chunks()  # a number too large for its float is rounded, as SQLite does
 
 
-def _behind(path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None) -> pa.Table:
+def _behind(
+    path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None
+) -> pa.Table:
     """The table without its first row `after_id`, which must be the row that the lake knows."""
     another = f"{shown(path)}: is another file than the one whose rows are in the lake"
     if len(table) and table.column("id")[0].as_py() == after_id:
         at = table.column("recorded_at")[0].as_py()
         if anchor_us is not None and at != anchor_us:
-            raise SourceReplaced(f"{another}: its row {after_id} was recorded at {at} us, not at {anchor_us}")
+            raise SourceReplaced(
+                f"{another}: its row {after_id} was recorded at {at} us, not at {anchor_us}"
+            )
         return table.slice(1)
     highest = _answer(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
     if highest is not None and highest < after_id:
-        raise SourceReplaced(f"{another}: it ends at id {highest}, and the lake has rows up to {after_id}")
+        raise SourceReplaced(
+            f"{another}: it ends at id {highest}, and the lake has rows up to {after_id}"
+        )
     return table
 
 
@@ -198,7 +235,9 @@ def _known(names: Sequence[str]) -> dict[str, str]:
     return {column: found[column.encode()] for column in NODE_COLUMNS if column.encode() in found}
 
 
-def _query(connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str) -> pa.Table:
+def _query(
+    connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str
+) -> pa.Table:
     with connection.cursor() as cursor:
         # types are inferred from the first batch of rows: make that all rows
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(limit)})
@@ -214,7 +253,9 @@ def _fits(found: pa.ChunkedArray, name: str) -> bool:
     wanted = _STORED[name]
     if found.type == wanted:
         return wanted != pa.string() or _is_utf8(found)
-    return bool(found.null_count == len(found) or (wanted == pa.float64() and found.type == pa.int64()))
+    return bool(
+        found.null_count == len(found) or (wanted == pa.float64() and found.type == pa.int64())
+    )
 
 
 def _is_utf8(texts: pa.ChunkedArray) -> bool:
@@ -225,7 +266,9 @@ def _is_utf8(texts: pa.ChunkedArray) -> bool:
     return True
 
 
-def _garbled(connection: adbc.Connection, found: pa.ChunkedArray, name: str, first_id: int, limit: int) -> list[int]:
+def _garbled(
+    connection: adbc.Connection, found: pa.ChunkedArray, name: str, first_id: int, limit: int
+) -> list[int]:
     """Ids of the rows whose text in this column is not UTF-8."""
     if found.type != pa.binary() and (found.type != pa.string() or _is_utf8(found)):
         return []  # no text, or none that is garbled

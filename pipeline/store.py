@@ -12,13 +12,25 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from pipeline import listing
-from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused, StoreError, Unavailable
+from pipeline.ports import (
+    AlreadyExists,
+    Conflict,
+    NoBucket,
+    NotFound,
+    Refused,
+    StoreError,
+    Unavailable,
+)
 from pipeline.settings import Place, settings
 from pipeline.wire import Answer, Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
-PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}  # a 400, but of the way there: try again
+PASSING = {
+    "RequestTimeout",
+    "BadDigest",
+    "XAmzContentSHA256Mismatch",
+}  # a 400, but of the way there: try again
 NOT_S3 = "answers, but not as S3 does"
 MOST_PAGES = 100_000
 """Of one listing: a hundred million keys. A server that always promises another page is no S3."""
@@ -33,7 +45,9 @@ class S3ObjectStore:
     take. dial: see `Wire`. Each PUT carries its SHA-256.
     """
 
-    def __init__(self, place: Place, timeout_s: float = TIMEOUT_S, dial: Dial = socket.create_connection) -> None:
+    def __init__(
+        self, place: Place, timeout_s: float = TIMEOUT_S, dial: Dial = socket.create_connection
+    ) -> None:
         """Raises SettingsError."""
         self.settings = settings(place)
         self._wire = Wire(self.settings, timeout_s, dial)
@@ -89,7 +103,14 @@ class S3ObjectStore:
         pages = self.pages(bucket, begin)
         return sorted(key for page in pages for key, _ in page if key.startswith(begin))
 
-    def _put(self, bucket: str, key: str, body: bytes, condition: dict[str, str], failed: type[StoreError]) -> str:
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        condition: dict[str, str],
+        failed: type[StoreError],
+    ) -> str:
         operation = f"put {bucket}/{key}"
         answer = self._ask(operation, "PUT", bucket, key, None, condition, body, failed)
         if answer.body:
@@ -125,7 +146,9 @@ class S3ObjectStore:
                 f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects{there}; windfleet "
                 "follows no redirect: name the right endpoint, and the bucket's region with AWS_REGION"
             )
-        text = f"{operation}: HTTP {status} {code or 'without an S3 code'}: {message}"[: len(operation) + _SHOWN]
+        text = f"{operation}: HTTP {status} {code or 'without an S3 code'}: {message}"[
+            : len(operation) + _SHOWN
+        ]
         if code == "NoSuchBucket":
             return NoBucket(f"{operation}: the bucket does not exist")
         if status == 412:
@@ -150,7 +173,9 @@ class S3ObjectStore:
         raise self._strange(operation, "no ETag, which conditional writes need")
 
     def _strange(self, operation: str, found: str) -> Refused:
-        return Refused(f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?")
+        return Refused(
+            f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?"
+        )
 
 
 def _is_web_page(answer: Answer) -> bool:

@@ -55,7 +55,9 @@ class Outlet:
     def __init__(self, stream: TextIO, clean: bool = True, needed: bool = True) -> None:
         self.stream, self._clean, self._needed = stream, clean, needed
         with suppress(AttributeError, OSError, ValueError):
-            cast(Any, stream).reconfigure(errors="backslashreplace")  # what the locale's encoding does not have
+            cast(Any, stream).reconfigure(
+                errors="backslashreplace"
+            )  # what the locale's encoding does not have
 
     def write(self, text: str) -> int:
         self._do(lambda: self.stream.write(safe(text) if self._clean else text))
@@ -95,7 +97,9 @@ def hush(stream: TextIO) -> None:
 
 def unwrapped(stream: TextIO) -> TextIO:
     """The stream for a writer that makes its texts safe by itself, and has escape sequences of its own."""
-    return cast(TextIO, Outlet(stream.stream, clean=False)) if isinstance(stream, Outlet) else stream
+    return (
+        cast(TextIO, Outlet(stream.stream, clean=False)) if isinstance(stream, Outlet) else stream
+    )
 
 
 def guarded(program: str, command: Callable[[], int]) -> int:
@@ -145,7 +149,9 @@ def _closed() -> Callable[[str], int] | None:
     def refuse(program: str) -> int:
         left = sys.stderr if 2 not in closed else sys.stdout if 1 not in closed else None
         if left is not None:
-            Outlet(left, needed=False).write(f"{program}: {missing} is closed; send it to a file or to {os.devnull}\n")
+            Outlet(left, needed=False).write(
+                f"{program}: {missing} is closed; send it to a file or to {os.devnull}\n"
+            )
         return CANNOT_WRITE
 
     return refuse

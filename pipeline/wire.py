@@ -51,7 +51,9 @@ class Wire:
     timeout_s: how long one may take from its first byte to its last. dial: opens connections without TLS.
     """
 
-    def __init__(self, settings: Settings, timeout_s: float, dial: Dial = socket.create_connection) -> None:
+    def __init__(
+        self, settings: Settings, timeout_s: float, dial: Dial = socket.create_connection
+    ) -> None:
         """Raises SettingsError."""
         self.settings = settings
         self._timeout_s, self._dial = timeout_s, dial
@@ -91,7 +93,9 @@ class Wire:
             ) from error
         except TimeoutError as error:
             self._drop()
-            raise Unavailable(f"no answer from {server.url} within {self._timeout_s:g} s") from error
+            raise Unavailable(
+                f"no answer from {server.url} within {self._timeout_s:g} s"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self._drop()
             reason = str(error) or type(error).__name__
@@ -100,11 +104,16 @@ class Wire:
             self._drop()
             raise
 
-    def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
         until = time.monotonic() + self._timeout_s
         connection = self._connection()
         if self.settings.proxy is not None and self._context is None:
-            target, headers = self.settings.server.url + target, {**headers, **_proxy_login(self.settings.proxy)}
+            target, headers = (
+                self.settings.server.url + target,
+                {**headers, **_proxy_login(self.settings.proxy)},
+            )
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
@@ -113,11 +122,17 @@ class Wire:
         content = _whole(response, connection, until)
         if response.will_close:
             self._drop()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+        return Answer(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, content
+        )
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        if connection is not None and connection.sock is not None and not _was_closed(connection.sock):
+        if (
+            connection is not None
+            and connection.sock is not None
+            and not _was_closed(connection.sock)
+        ):
             connection.sock.settimeout(self._timeout_s)
             return connection
         self._drop()
@@ -128,14 +143,18 @@ class Wire:
         """A connection to the server, or to the proxy that the settings put before it."""
         server, proxy = self.settings.server, self.settings.proxy
         via = urlsplit(proxy) if proxy is not None else None
-        host, port = (server.host, server.port) if via is None else (via.hostname or "", via.port or 80)
+        host, port = (
+            (server.host, server.port) if via is None else (via.hostname or "", via.port or 80)
+        )
         connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
         if self._context is None:
             connection = http.client.HTTPConnection(host, port)
             connection.sock = self._dial((host, port), connect_s)
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
-            connection = http.client.HTTPSConnection(host, port, timeout=connect_s, context=self._context)
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=connect_s, context=self._context
+            )
             if proxy is not None:
                 connection.set_tunnel(server.host, server.port, _proxy_login(proxy))
             connection.connect()
@@ -152,12 +171,16 @@ class Wire:
 def tls(settings: Settings) -> ssl.SSLContext:
     """A TLS context that trusts the settings' CA bundle and nothing else. Raises SettingsError."""
     path = ca_bundle(settings)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context would write keys to SSLKEYLOGFILE
+    context = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_CLIENT
+    )  # create_default_context would write keys to SSLKEYLOGFILE
     try:
         context.load_verify_locations(path)
         return context
     except OSError as error:  # an SSLError is one
-        raise SettingsError(f"AWS_CA_BUNDLE: {path!r} holds no PEM certificates that can be read: {error}") from None
+        raise SettingsError(
+            f"AWS_CA_BUNDLE: {path!r} holds no PEM certificates that can be read: {error}"
+        ) from None
 
 
 def ca_bundle(settings: Settings) -> str:
@@ -179,7 +202,9 @@ def _proxy_login(proxy: str) -> dict[str, str]:
 
 
 def _encoded(query: Mapping[str, str]) -> str:
-    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query.items())
+    pairs = sorted(
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query.items()
+    )
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
@@ -199,7 +224,9 @@ def _was_closed(sock: socket.socket) -> bool:
     return True
 
 
-def _whole(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float) -> bytes:
+def _whole(
+    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float
+) -> bytes:
     """The whole body, or an exception: one that ends early must not pass for a shorter one."""
     if response.length is None and not response.chunked:
         raise http.client.HTTPException("an answer without a length")

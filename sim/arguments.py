@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.demo.arguments import arguments as demo_arguments
-from sim.run.exits import MEANINGS
+from sim.errors import MEANINGS
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -25,9 +25,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(f"argument --{option}: {place} is not UTF-8; choose a name that is")
     if args.command == "load":
         if args.worker == bool(args.scenario) or (args.worker and not args.out):
-            parser.error("load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join")
+            parser.error(
+                "load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join"
+            )
         if args.expect_workers and not args.master:
-            parser.error("--expect-workers goes with --master; --processes N forks so many client processes")
+            parser.error(
+                "--expect-workers goes with --master; --processes N forks so many client processes"
+            )
     return args
 
 
@@ -42,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        return commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+        )
 
     run = command("run", "simulate, drive the pipeline, judge, report")
     _scenario_arguments(run)
@@ -54,28 +60,48 @@ def _parser() -> argparse.ArgumentParser:
     load = command("load", "find the highest rate the store sustains, and what limits it")
     _scenario_arguments(load, nargs="?")
     _directory_arguments(load)
-    load.add_argument("--processes", type=_positive, metavar="N", help="client processes (default: load.processes)")
-    load.add_argument("--master", action="store_true", help="wait for client processes started with --worker")
+    load.add_argument(
+        "--processes",
+        type=_positive,
+        metavar="N",
+        help="client processes (default: load.processes)",
+    )
+    load.add_argument(
+        "--master", action="store_true", help="wait for client processes started with --worker"
+    )
     expected = "with --master: how many to wait for (default: 1)"
     load.add_argument("--expect-workers", type=_positive, metavar="N", help=expected)
-    load.add_argument("--worker", action="store_true", help="be a client process of the master running in --out DIR")
+    load.add_argument(
+        "--worker",
+        action="store_true",
+        help="be a client process of the master running in --out DIR",
+    )
     _store_arguments(load)
 
     verify = command("verify", "judge a run's lake against its node files again")
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
     lake = verify.add_mutually_exclusive_group()
-    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)")
+    lake.add_argument(
+        "--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
+    )
     holds = "S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left running)"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
 
-    campaign = command("campaign", "inject faults at every store call, then at random, then into whole runs")
+    campaign = command(
+        "campaign", "inject faults at every store call, then at random, then into whole runs"
+    )
     _scenario_arguments(campaign)
-    campaign.add_argument("--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)")
+    campaign.add_argument(
+        "--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)"
+    )
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
     campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
     campaign.add_argument(
-        "--seed", type=_count, metavar="N", help="draws the random and the whole runs (default: the scenario's)"
+        "--seed",
+        type=_count,
+        metavar="N",
+        help="draws the random and the whole runs (default: the scenario's)",
     )
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
@@ -86,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     demo_arguments(demo)
     _workers_argument(demo)
 
-    _scenario_arguments(command("plan", "estimate rows, bytes, objects, time and cost; run nothing"))
+    _scenario_arguments(
+        command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
+    )
     _scenario_arguments(command("check", "validate a scenario"))
 
     report = command("report", "rebuild the report from the raw record")
@@ -101,27 +129,51 @@ def _parser() -> argparse.ArgumentParser:
 
     store = command("store", "start, stop or inspect the embedded LocalStack")
     store.add_argument("action", choices=("up", "down", "status"))
-    store.add_argument("--port", type=_port, default=4566, help="port for `up` (default: %(default)s)")
+    store.add_argument(
+        "--port", type=_port, default=4566, help="port for `up` (default: %(default)s)"
+    )
     return parser
 
 
 def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    parser.add_argument("scenario", type=Path, nargs=nargs, metavar="SCENARIO", help="scenario YAML")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override a value; repeatable")
+    parser.add_argument(
+        "scenario", type=Path, nargs=nargs, metavar="SCENARIO", help="scenario YAML"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="override a value; repeatable",
+    )
 
 
 def _directory_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in that directory")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier run in that directory"
+    )
 
 
 def _store_arguments(parser: argparse.ArgumentParser) -> None:
     which = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
-    parser.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
-    parser.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, if windfleet made them")
-    parser.add_argument("--port", type=_port, help="port of the embedded LocalStack (default: a free one)")
-    parser.add_argument("--keep", action="store_true", help="leave the embedded LocalStack running afterwards")
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
+    )
+    parser.add_argument(
+        "--empty-lake",
+        action="store_true",
+        help="first empty the six buckets, if windfleet made them",
+    )
+    parser.add_argument(
+        "--port", type=_port, help="port of the embedded LocalStack (default: a free one)"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the embedded LocalStack running afterwards"
+    )
 
 
 def _workers_argument(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +208,9 @@ def _count(text: str) -> int:
 
 def _directories(text: str) -> list[Path]:
     if not all(parts := text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name in it; separate run directories by single commas")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has an empty name in it; separate run directories by single commas"
+        )
     return [Path(part) for part in parts]
 
 

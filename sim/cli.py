@@ -1,6 +1,6 @@
 """The command `windfleet`: arguments in (`sim.arguments`), exit code out. Everything else is in the rooms below.
 
-Exit codes are in `sim.run.exits`. Whatever is the user's to mend is one message on stderr, never a traceback.
+Exit codes are in `sim.errors`. Whatever is the user's to mend is one message on stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from rich.segment import Segment
 
 from pipeline.terminal import OutputError, guarded, hush, safe, unwrapped
 from sim.arguments import parse
-from sim.run.exits import INTERRUPTED, INVALID, PASS
+from sim.errors import (
+    INTERRUPTED,
+    PASS,
+    THRESHOLD,
+    UNKNOWN,
+    DirectoryError,
+    ScenarioError,
+    ending,
+)
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -34,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     args = parse(arguments)
-    overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]  # it finds this run's directory
+    overwrite = (
+        [] if getattr(args, "overwrite", True) else ["--overwrite"]
+    )  # it finds this run's directory
     args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
     for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
         signal.signal(number, _interrupt)
@@ -45,7 +55,9 @@ def _main(arguments: list[str]) -> int:
     except (BrokenPipeError, OutputError):
         raise
     except Exception as error:
-        return _fail(*_told(error))
+        code, text = ending(error)
+        # An editor finds file:line:col at the start of a line only.
+        return _fail(text if isinstance(error, ScenarioError) else f"{PROGRAM}: {text}", code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -69,7 +81,9 @@ class _Console(Console):
     def __init__(self) -> None:
         super().__init__(file=unwrapped(sys.stdout), markup=False, emoji=False)
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=safe(segment.text))
 
@@ -82,31 +96,10 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """What is said of an error that reached the top, and its documented code. Imports: only then are they needed."""
-    from sim.chaos.schedule import ScheduleError
-    from sim.demo.make import DemoError
-    from sim.load.errors import PlanError
-    from sim.report.result import ResultError
-    from sim.run.directory import DirectoryError
-    from sim.run.ending import ending
-    from sim.scenario import ScenarioError
-
-    if isinstance(error, ScenarioError):
-        return str(error), INVALID  # an editor finds file:line:col at the start of a line only
-    if isinstance(error, ResultError | ScheduleError | PlanError):
-        code, text = INVALID, str(error)
-    elif isinstance(error, DemoError | DirectoryError):
-        code, text = error.code, str(error)
-    else:
-        code, text = ending(error)
-    return f"{PROGRAM}: {text}", code
-
-
 def _run(args: argparse.Namespace) -> int:
     from sim.run.driver import RunOptions, run
-    from sim.run.target import Options
     from sim.scenario import load
+    from sim.store.target import Options
 
     scenario = load(args.scenario, args.set)
     store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
@@ -116,9 +109,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace) -> int:
-    from sim.run.load import LoadOptions, join, load_test
-    from sim.run.target import Options
+    from sim.load.command import LoadOptions, join, load_test
     from sim.scenario import load
+    from sim.store.target import Options
 
     if args.worker:
         return join(args.out, _Console())
@@ -131,16 +124,17 @@ def _load(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sim.run.directory import DirectoryError
-    from sim.run.verify import find_lake, verify
+    from sim.verify.command import find_lake, verify
 
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: holds no nodes/; is this a run directory?")
-    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console())
+    return verify(
+        args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console()
+    )
 
 
 def _campaign(args: argparse.Namespace) -> int:
-    from sim.run.campaign import CampaignOptions, run_campaign
+    from sim.campaign.command import CampaignOptions, run_campaign
     from sim.scenario import load
 
     scenario = load(args.scenario, args.set)
@@ -196,7 +190,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from sim.report.write import rebuild
-    from sim.run.directory import alone
+    from sim.run_directory import alone
 
     with alone(args.run) if args.run.is_dir() else nullcontext():
         print(f"report: {rebuild(args.run)}")
@@ -205,7 +199,6 @@ def _report(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from sim.report.compare import print_compared, runs
-    from sim.run.exits import THRESHOLD, UNKNOWN
 
     compared = runs(args.base, args.new, args.limit)
     print_compared(_Console(), compared, args.limit)
@@ -215,7 +208,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from pipeline.settings import settings
-    from sim.run import localstack
+    from sim.store import localstack
 
     if args.action == "up":
         server = localstack.up(args.port)
@@ -227,7 +220,11 @@ def _store(args: argparse.Namespace) -> int:
         print(f"down: {gone.endpoint_url} (pid {gone.pid})" if gone else "no store was up")
     else:
         there = localstack.status()
-        print(f"up: {there.endpoint_url} (pid {there.pid}), since {there.started}" if there else "down")
+        print(
+            f"up: {there.endpoint_url} (pid {there.pid}), since {there.started}"
+            if there
+            else "down"
+        )
     return PASS
 
 

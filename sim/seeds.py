@@ -22,7 +22,9 @@ import numpy as np
 def _digest(seed: int, path: tuple[str | int, ...]) -> bytes:
     """128 bits of (seed, path); parts are length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
     parts = [f"{'i' if isinstance(part, int) else 's'}{part}".encode() for part in (seed, *path)]
-    return hashlib.blake2b(b"".join(len(p).to_bytes(4, "big") + p for p in parts), digest_size=16).digest()
+    return hashlib.blake2b(
+        b"".join(len(p).to_bytes(4, "big") + p for p in parts), digest_size=16
+    ).digest()
 
 
 def rng(seed: int, *path: str | int) -> np.random.Generator:

@@ -91,9 +91,14 @@ def parse_duration(text: str) -> int:
     if not re.match(DURATION_PATTERN, text):
         units = set(re.findall(r"[A-Za-zµ]+", text)) - set(_DURATION_US)
         if re.fullmatch(rf"(?:{_STEP}\s*[A-Za-zµ]+\s*)+", text) and units:
-            raise ValueError(f"'{text}' has the unknown unit '{min(units)}'; the units are d, h, m, s, ms and us")
+            raise ValueError(
+                f"'{text}' has the unknown unit '{min(units)}'; the units are d, h, m, s, ms and us"
+            )
         raise ValueError(f"'{text}' is not a length of time; {example}")
-    total = sum(Fraction(n) * _DURATION_US[unit] for n, unit in re.findall(rf"({_STEP})(us|ms|s|m|h|d)", text))
+    total = sum(
+        Fraction(n) * _DURATION_US[unit]
+        for n, unit in re.findall(rf"({_STEP})(us|ms|s|m|h|d)", text)
+    )
     if total != int(total):
         raise ValueError(f"'{text}' is finer than a microsecond")
     if total >= 36_525 * DAY_S * SECOND_US:
@@ -128,7 +133,9 @@ class Rate(NamedTuple):
 
 def parse_rate(text: str) -> Rate:
     """How often: `3/1000 per turbine-day`, `2 per turbine-year`, `1 per farm-month`; a month has 30 days."""
-    example = "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
+    example = (
+        "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
+    )
     if text.startswith("-"):
         raise ValueError(f"'{text}' is negative; a rate counts from 0")
     if not re.match(RATE_PATTERN, text):
@@ -171,8 +178,14 @@ def parse_share(text: str) -> float:
 def parse_bit_rate(text: str) -> float:
     """Bit per second: `10 Mbit/s`, `256 kbit/s`."""
     if not (match := re.fullmatch(rf"({_STEP})\s*(\w+)/s", text)) or match[2] not in _BIT:
-        hint = " (bytes are written MB/s; an uplink is measured in bits)" if re.search(r"[kMG]?B/s$", text) else ""
-        raise ValueError(f"'{text}' is not a bit rate{hint}; write for example 10 Mbit/s or 256 kbit/s")
+        hint = (
+            " (bytes are written MB/s; an uplink is measured in bits)"
+            if re.search(r"[kMG]?B/s$", text)
+            else ""
+        )
+        raise ValueError(
+            f"'{text}' is not a bit rate{hint}; write for example 10 Mbit/s or 256 kbit/s"
+        )
     return float(parse_number(match[1]) * _BIT[match[2]])
 
 

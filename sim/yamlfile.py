@@ -113,12 +113,23 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return None, [Problem(file, 0, 0, f"cannot be read: {cause(error)}")]
     if len(raw) > MAX_BYTES:
-        return None, [Problem(file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, which no file of this kind is")]
+        return None, [
+            Problem(
+                file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, which no file of this kind is"
+            )
+        ]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, col = _line_col(raw[: error.start].decode("utf-8", "replace"))
-        return None, [Problem(file, line, col, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")]
+        return None, [
+            Problem(
+                file,
+                line,
+                col,
+                f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8",
+            )
+        ]
     return parse_text(text, Place(file, 1, 1))
 
 
@@ -127,7 +138,9 @@ def parse_text(text: str, origin: Place) -> tuple[Node | None, list[Problem]]:
     problems: list[Problem] = []
 
     def place(mark: Any) -> Place:
-        return Place(origin.file, mark.line + 1, mark.column + 1) if origin.line and mark else origin
+        return (
+            Place(origin.file, mark.line + 1, mark.column + 1) if origin.line and mark else origin
+        )
 
     try:
         loader = _Loader(text)
@@ -135,7 +148,11 @@ def parse_text(text: str, origin: Place) -> tuple[Node | None, list[Problem]]:
     except ReaderError as error:
         line, col = _line_col(text[: error.position])
         at = Place(origin.file, line, col) if origin.line else origin
-        return None, [Problem.at(at, f"control character U+{_code(error.character):04X} is not allowed; remove it")]
+        return None, [
+            Problem.at(
+                at, f"control character U+{_code(error.character):04X} is not allowed; remove it"
+            )
+        ]
     except yaml.MarkedYAMLError as error:
         return None, [Problem.at(place(error.problem_mark or error.context_mark), _explain(error))]
     except RecursionError:
@@ -158,7 +175,9 @@ class _Builder:
     def build(self, node: Any, above: frozenset[int]) -> Node | None:
         self.count += 1
         if self.count == MAX_NODES:
-            self.complain(node.start_mark, f"more than {MAX_NODES:,} values; do the aliases multiply?")
+            self.complain(
+                node.start_mark, f"more than {MAX_NODES:,} values; do the aliases multiply?"
+            )
         if self.count >= MAX_NODES:
             return None
         if id(node) in above:
@@ -168,10 +187,15 @@ class _Builder:
             self.complain(node.start_mark, f"nested more than {MAX_DEPTH} deep")
             return None
         if node.tag not in _PLAIN_TAGS:
-            self.complain(node.start_mark, f"tag '{node.tag.replace(_YAML, '!!')}' is not used here; remove it")
+            self.complain(
+                node.start_mark,
+                f"tag '{node.tag.replace(_YAML, '!!')}' is not used here; remove it",
+            )
         at = self.place(node.start_mark)
         if isinstance(node, yaml.ScalarNode):
-            return Scalar(at, node.value, empty=node.value in ("", "~", "null") and node.style is None)
+            return Scalar(
+                at, node.value, empty=node.value in ("", "~", "null") and node.style is None
+            )
         above = above | {id(node)}
         if isinstance(node, yaml.SequenceNode):
             items = (self.build(item, above) for item in node.value)
@@ -183,14 +207,19 @@ class _Builder:
 
     def entry(self, mapping: Mapping, key: Any, value: Any, above: frozenset[int]) -> None:
         if not isinstance(key, yaml.ScalarNode):
-            return self.complain(key.start_mark, "a key must be a plain word; is a ':' or a quote missing?")
+            return self.complain(
+                key.start_mark, "a key must be a plain word; is a ':' or a quote missing?"
+            )
         if key.value == "<<":
-            return self.complain(key.start_mark, "merge keys ('<<') are not used here; write the keys out")
+            return self.complain(
+                key.start_mark, "merge keys ('<<') are not used here; write the keys out"
+            )
         if key.value in mapping.keys:
             first = mapping.keys[key.value]
             where = f"line {first.line}" if first.line else "it"
             return self.complain(
-                key.start_mark, f"duplicate key '{key.value}'; it is already set on {where}, remove one of the two"
+                key.start_mark,
+                f"duplicate key '{key.value}'; it is already set on {where}, remove one of the two",
             )
         built = self.build(value, above)
         mapping.keys[key.value] = self.place(key.start_mark)

@@ -33,10 +33,10 @@ from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
-from sim.model.nodefile import NodeWriter
-from sim.run.localstack import EmbeddedLocalStack
-from sim.run.opener import s3_lake
-from sim.run.target import Target, ceiling
+from sim.model.recording.nodefile import NodeWriter
+from sim.store.localstack import EmbeddedLocalStack
+from sim.store.s3_lake import s3_lake
+from sim.store.target import Target, ceiling
 
 ROUNDS = 3
 START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
@@ -76,7 +76,9 @@ def deliver(paths: list[Path], configs: list, store: ObjectStore, nodes_per_call
     rows = 0
     with ThreadPoolExecutor(4) as pool:
         for first in range(0, len(nodes), nodes_per_call):
-            for result in run(nodes[first : first + nodes_per_call], store, SystemClock(), pool, EVERYTHING_US):
+            for result in run(
+                nodes[first : first + nodes_per_call], store, SystemClock(), pool, EVERYTHING_US
+            ):
                 assert isinstance(result, Delivered), result
                 rows += len(result.event_us)
     return rows
@@ -87,11 +89,19 @@ def main() -> None:
     parser.add_argument("--turbines", type=int, default=100)
     parser.add_argument("--rows", type=int, default=600, help="per turbine, one a second")
     args = parser.parse_args()
-    table = Table("part", "CPU us/row", "wall us/row", "rows/s", title=f"{args.turbines} nodes x {args.rows} rows")
+    table = Table(
+        "part",
+        "CPU us/row",
+        "wall us/row",
+        "rows/s",
+        title=f"{args.turbines} nodes x {args.rows} rows",
+    )
     rows = 0
 
     def tell(part: str, cpu: float, wall: float) -> None:
-        table.add_row(part, f"{cpu / rows * 1e6:.2f}", f"{wall / rows * 1e6:.2f}", f"{rows / wall:,.0f}")
+        table.add_row(
+            part, f"{cpu / rows * 1e6:.2f}", f"{wall / rows * 1e6:.2f}", f"{rows / wall:,.0f}"
+        )
 
     numbers = np.random.default_rng(1).random(1_000_000)
     fixed_cpu, _ = best(lambda: np.sort(numbers))
@@ -122,8 +132,14 @@ def main() -> None:
         rows = args.turbines * args.rows
         tell("pipeline: read SQLite", *best(lambda: [read(path, 0, READ_ROWS) for path in paths]))
         null = NullStore()
-        tell("pipeline: all, null store, 1 node a call", *best(lambda: deliver(paths, configs, null, 1)))
-        tell("pipeline: all, null store, together", *best(lambda: deliver(paths, configs, null, len(paths))))
+        tell(
+            "pipeline: all, null store, 1 node a call",
+            *best(lambda: deliver(paths, configs, null, 1)),
+        )
+        tell(
+            "pipeline: all, null store, together",
+            *best(lambda: deliver(paths, configs, null, len(paths))),
+        )
         with EmbeddedLocalStack() as server:
             url = server.endpoint_url
             lake.ensure(url)
@@ -146,7 +162,9 @@ def main() -> None:
             most = ceiling(Target(url, server))
     console = Console()
     console.print(table)
-    console.print(f"fixed work: {fixed_cpu * 1000:.1f} ms CPU; LocalStack's PUT ceiling: {most:,.0f}/s")
+    console.print(
+        f"fixed work: {fixed_cpu * 1000:.1f} ms CPU; LocalStack's PUT ceiling: {most:,.0f}/s"
+    )
 
 
 if __name__ == "__main__":

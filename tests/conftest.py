@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline import lake
-from sim.run.localstack import EmbeddedLocalStack
+from sim.store.localstack import EmbeddedLocalStack
 
 # Tests talk to loopback alone, whatever the shell they are started from is set up for.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 
 from pipeline import lake
+from sim import run_directory
 from sim.cli import main
-from sim.run import directory
+from sim.errors import DirectoryError
+from tests.support import runs
 
-SMALLER = tuple(f"--set={it}" for it in ("clock.duration=1m", "fleet.farms=[G]", "data_faults=[]", "expect=[]"))
+SMALLER = tuple(
+    f"--set={it}" for it in ("clock.duration=1m", "fleet.farms=[G]", "data_faults=[]", "expect=[]")
+)
 
 
 @pytest.fixture
@@ -75,15 +78,27 @@ def test_version_and_help() -> None:
         (["run", "x.yaml", "--worker", "2"], ["--worker"]),
         (["run", "x.yaml", "--workers", "0"], ["--workers", "'0'", "1 or more"]),
         (["store", "sideways"], ["sideways", "down"]),
-        *((["run", "x.yaml", "--port", port], ["--port", port, "1 to 65535"]) for port in ("0", "65536", "99999999")),
+        *(
+            (["run", "x.yaml", "--port", port], ["--port", port, "1 to 65535"])
+            for port in ("0", "65536", "99999999")
+        ),
         (["store", "up", "--port", "99999999"], ["--port", "99999999", "1 to 65535"]),
         *(
-            ([*command, "--endpoint-url", url], ["--endpoint-url", f"{url!r} is not a URL", "http://127.0.0.1:4566"])
+            (
+                [*command, "--endpoint-url", url],
+                ["--endpoint-url", f"{url!r} is not a URL", "http://127.0.0.1:4566"],
+            )
             for command in (["run", "x.yaml"], ["verify", "x"])
             for url in ("nonsense", "127.0.0.1:4566", "http://", "ftp://127.0.0.1")
         ),
-        (["run", "x.yaml", "--endpoint-url", "http://127.0.0.1:99999"], ["--endpoint-url", "99999 is not a port"]),
-        (["verify", "x", "--lake", "y", "--endpoint-url", "http://127.0.0.1:1"], ["--endpoint-url", "not allowed"]),
+        (
+            ["run", "x.yaml", "--endpoint-url", "http://127.0.0.1:99999"],
+            ["--endpoint-url", "99999 is not a port"],
+        ),
+        (
+            ["verify", "x", "--lake", "y", "--endpoint-url", "http://127.0.0.1:1"],
+            ["--endpoint-url", "not allowed"],
+        ),
     ],
 )
 def test_arguments_that_make_no_sense_are_2(
@@ -102,7 +117,11 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
     done = runs.quick(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
     assert done.code == 2
     assert done.said_once("seed", "window", "rows.lost"), done.err
-    lines = [f"{path}:{n + 1}:" for n, line in enumerate(text.splitlines()) if re.search("sede|rpm|losst", line)]
+    lines = [
+        f"{path}:{n + 1}:"
+        for n, line in enumerate(text.splitlines())
+        if re.search("sede|rpm|losst", line)
+    ]
     assert len(lines) == 3
     assert all(re.search(re.escape(line) + r"\d+: ", done.err) for line in lines), done.err
     assert not (tmp_path / "run").exists()
@@ -182,7 +201,9 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     assert (run / "notes.txt").read_text() == "mine"
 
 
-def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny: Path, nothing_listens: str) -> None:
+def test_a_run_that_came_to_nothing_stands_in_nobodys_way(
+    localstack: str, tiny: Path, nothing_listens: str
+) -> None:
     run = tiny.parent / "run"
     arguments = ["run", tiny, "--out", run, "--empty-lake", *SMALLER]
     assert runs.quick(*arguments, "--endpoint-url", nothing_listens).code == 3
@@ -193,19 +214,21 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(localstack: str, tiny:
 
 
 def begin(*arguments: Any) -> None:
-    with directory.made(*arguments):
+    with run_directory.made(*arguments):
         pass
 
 
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
-def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path, name: str) -> None:
-    (tmp_path / directory.SCENARIO_FILE).write_text(directory.MARK + "name: x")
+def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / run_directory.SCENARIO_FILE).write_text(run_directory.MARK + "name: x")
     (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
     (tmp_path / "campaign.html").touch()
-    with pytest.raises(directory.DirectoryError, match="--overwrite"):
+    with pytest.raises(DirectoryError, match="--overwrite"):
         begin(tmp_path, False, "name: y", 1)
     begin(tmp_path, True, "name: y", 1)
-    assert [path.name for path in tmp_path.iterdir()] == [directory.SCENARIO_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [run_directory.SCENARIO_FILE]
 
 
 @pytest.mark.parametrize(
@@ -218,11 +241,17 @@ def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(tmp_path: Path
     ],
 )
 def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
-    here: Callable[..., tuple[int, str, str]], tiny: Path, monkeypatch: pytest.MonkeyPatch, typed: str, said: str
+    here: Callable[..., tuple[int, str, str]],
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    said: str,
 ) -> None:
     monkeypatch.setattr(sys, "argv", [typed])
     replays: list[str] = []
-    monkeypatch.setattr("sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0)
+    monkeypatch.setattr(
+        "sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0
+    )
     for more in ([], ["--overwrite"]):
         assert here("run", tiny, "--set", "expect=[]", *more)[0] == 0
     assert replays == [f"{said} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
@@ -243,13 +272,17 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(tmp_path: Path, overwrite: bool) -> None:
+def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(
+    tmp_path: Path, overwrite: bool
+) -> None:
     """Its name is the one that a run gives to what it resolved; the file must not be lost to `--out` its own folder."""
-    (tmp_path / directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
+    (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
     (tmp_path / "truth").mkdir()
-    with pytest.raises(directory.DirectoryError, match="not a windfleet run"):
+    with pytest.raises(DirectoryError, match="not a windfleet run"):
         begin(tmp_path, overwrite, "name: y", 1)
-    assert (tmp_path / directory.SCENARIO_FILE).read_text() == "name: mine  # and what I thought of it"
+    assert (
+        tmp_path / run_directory.SCENARIO_FILE
+    ).read_text() == "name: mine  # and what I thought of it"
     assert (tmp_path / "truth").is_dir()
 
 
@@ -262,14 +295,14 @@ def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "result.json").touch()
     (tmp_path / "notes.txt").touch()  # the user's own
     begin(tmp_path, True, "name: y", 1)
-    assert {path.name for path in tmp_path.iterdir()} == {directory.SCENARIO_FILE, "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {run_directory.SCENARIO_FILE, "notes.txt"}
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(directory.DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
+    with pytest.raises(DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
         begin(tmp_path / "run", False, "name: x", 10**18)
-    assert raised.value.code == 3
-    assert not (tmp_path / "run" / directory.SCENARIO_FILE).exists()
+    assert raised.value.exit_code == 3
+    assert not (tmp_path / "run" / run_directory.SCENARIO_FILE).exists()
 
 
 def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
@@ -320,7 +353,10 @@ def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     code, out, err = here("run", tiny, "--out", tiny.parent / "run")
     assert (code, out) == (3, "")
-    assert err == "windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; write for example http://127.0.0.1:4566\n"
+    assert (
+        err
+        == "windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; write for example http://127.0.0.1:4566\n"
+    )
 
 
 @pytest.fixture
@@ -331,7 +367,8 @@ def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
     s3.delete_bucket_tagging(Bucket=bucket)
     yield s3, bucket
     s3.put_bucket_tagging(
-        Bucket=bucket, Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in lake.TAGS.items()]}
+        Bucket=bucket,
+        Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in lake.TAGS.items()]},
     )
     s3.delete_object(Bucket=bucket, Key="theirs/data.bin")
 
@@ -353,24 +390,37 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
 ) -> None:
     s3, bucket = foreign_bucket
     s3.put_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet", Body=b"rows")
-    done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake")
+    done = runs.quick(
+        "run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake"
+    )
     assert done.code == 3
     assert f"Bucket {bucket} was not made by windfleet" in done.text
     assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
     # and before it knew, nothing of ours was removed either
-    assert s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read() == b"rows"
+    assert (
+        s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read()
+        == b"rows"
+    )
 
 
-def test_verify_finds_the_lake_or_says_what_to_do(localstack: str, tmp_path: Path, nothing_listens: str) -> None:
+def test_verify_finds_the_lake_or_says_what_to_do(
+    localstack: str, tmp_path: Path, nothing_listens: str
+) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     (run / "lake").rename(tmp_path / "elsewhere")
     without = runs.quick("verify", run)
     assert without.code == 3
-    assert without.said_once(str(run), "--save-lake", "--keep", "--lake DIR", "--endpoint-url URL"), without.err
+    assert without.said_once(
+        str(run), "--save-lake", "--keep", "--lake DIR", "--endpoint-url URL"
+    ), without.err
     named = runs.quick("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
     assert named.code == 0, named.text
     assert "the same figures as in result.json" in named.out
-    for options in (["--lake", tmp_path / "none"], ["--lake", run / "nodes"], ["--endpoint-url", nothing_listens]):
+    for options in (
+        ["--lake", tmp_path / "none"],
+        ["--lake", run / "nodes"],
+        ["--endpoint-url", nothing_listens],
+    ):
         done = runs.quick("verify", run, *options)
         assert done.code == 3, done.text
         assert "Traceback" not in done.text
@@ -392,7 +442,10 @@ def test_verify_takes_the_endpoint_of_the_environment_after_a_saved_lake(
 def lose_farm(run: Path, farm: str) -> None:
     """As if it had never been: node files, ground truth, objects."""
     shutil.rmtree(run / "nodes" / farm)
-    for path in [*(run / "truth").glob(f"*-{farm}.parquet"), *(run / "lake").rglob(f"{farm}-[0-9]*")]:
+    for path in [
+        *(run / "truth").glob(f"*-{farm}.parquet"),
+        *(run / "lake").rglob(f"{farm}-[0-9]*"),
+    ]:
         path.unlink()
 
 
@@ -402,16 +455,21 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
     done = runs.quick("verify", run, "--workers", 1)
     assert done.code == 6, done.text
     assert done.out.count("error: ") == 1
-    assert f"error: {run / 'nodes'}: 4 turbines of the scenario have no node file; first B-001\n" in done.out
+    assert (
+        f"error: {run / 'nodes'}: 4 turbines of the scenario have no node file; first B-001\n"
+        in done.out
+    )
 
     next((run / "lake").rglob("A-001-*.parquet")).unlink()
     done = runs.quick("verify", run, "--workers", 1)
     assert (done.code, done.out.count("first B-001")) == (5, 1), done.text
 
-    (run / directory.SCENARIO_FILE).unlink()
+    (run / run_directory.SCENARIO_FILE).unlink()
     done = runs.quick("verify", run, "--workers", 1)
     assert done.code == 5, done.text
-    assert re.search(r"^could not check for missing node files: .*scenario\.yaml", done.out, re.MULTILINE)
+    assert re.search(
+        r"^could not check for missing node files: .*scenario\.yaml", done.out, re.MULTILINE
+    )
 
 
 def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
@@ -454,7 +512,9 @@ def test_store_up_status_down(tiny: Path) -> None:
             assert runs.quick("store", "up", "--port", port).code == 0
             other = runs.quick("store", "up", "--port", port + 1)
             assert other.code == 3
-            assert other.said_once(f"already running on port {port}", "windfleet store down"), other.err
+            assert other.said_once(f"already running on port {port}", "windfleet store down"), (
+                other.err
+            )
         finally:
             down = runs.quick("store", "down")
         assert (down.code, down.err) == (0, "")
@@ -469,9 +529,13 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
     with runs.kept("run", tiny, "--out", run, "--keep", *SMALLER) as done:
         try:
             assert done.code == 0, done.text
-            (url,) = re.findall(r"the store is still running at (\S+); stop it with: windfleet store down", done.out)
+            (url,) = re.findall(
+                r"the store is still running at (\S+); stop it with: windfleet store down", done.out
+            )
             assert lake.first_object(url)
-            judged = runs.quick("verify", run)  # without a saved lake it looks in the store that is up
+            judged = runs.quick(
+                "verify", run
+            )  # without a saved lake it looks in the store that is up
             assert judged.code == 0, judged.text
             assert "the same figures as in result.json" in judged.out
         finally:
@@ -485,7 +549,17 @@ def test_a_reader_that_goes_away_stops_nothing(tiny: Path, localstack: str) -> N
         done = runs.quick(command, tiny, plant=gone)
         assert (done.code, done.err) == (0, "")
     run = tiny.parent / "run"
-    done = runs.quick("run", tiny, "--out", run, "--endpoint-url", localstack, "--empty-lake", *SMALLER, plant=gone)
+    done = runs.quick(
+        "run",
+        tiny,
+        "--out",
+        run,
+        "--endpoint-url",
+        localstack,
+        "--empty-lake",
+        *SMALLER,
+        plant=gone,
+    )
     assert (done.code, done.err, done.left) == (0, "", [])
     assert runs.result(run)["verdict"] == "pass"
     assert (run / "report.html").exists()

@@ -7,7 +7,6 @@ import os
 import stat
 from pathlib import Path
 
-import lakesecrets
 import pytest
 
 from sim import private
@@ -17,6 +16,7 @@ from sim.fleet.nodes import node_configs
 from sim.load.batches import Batches, Cadence
 from sim.model import NodeWriter
 from sim.scenario import load
+from tests.support import lakesecrets
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,9 @@ def test_node_configurations_and_batches_are_the_owner_s(tmp_path: Path) -> None
     with NodeWriter(tmp_path / "nodes", farm, node_configs(farm, 7)):
         pass
     few = dataclasses.replace(fleet, farms=(farm,))
-    with Batches(tmp_path / ".load", few, 7, Cadence(1_705_276_800_000_000, 1_000_000, 60, 600, 300), 1e9):
+    with Batches(
+        tmp_path / ".load", few, 7, Cadence(1_705_276_800_000_000, 1_000_000, 60, 600, 300), 1e9
+    ):
         pass
     secrets = lakesecrets.of_nodes(tmp_path)
     assert len(secrets) >= 2 * 2 + 2

@@ -35,7 +35,11 @@ def test_pinned_so_that_old_seeds_keep_their_meaning():
     assert str(seeds.uuid(7, "node", "A-001")) == "80ac3476-5bd2-410d-92b4-b8e23bb019e0"
     assert seeds.number(7, "asset", "A-001") == 3562660101661801884
     assert seeds.hexkey(7, "node", "privacy") == "0df40e9fe19e6c7be13cb3f5c85252e6"
-    assert seeds.rng(7, "wind", "A", 0).integers(1_000_000, size=3).tolist() == [851283, 88256, 364990]
+    assert seeds.rng(7, "wind", "A", 0).integers(1_000_000, size=3).tolist() == [
+        851283,
+        88256,
+        364990,
+    ]
 
 
 def test_kinds_of_secrets_differ_for_one_path():

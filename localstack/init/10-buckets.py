@@ -11,7 +11,9 @@ import pathlib
 import boto3
 
 data = json.loads(
-    pathlib.Path(os.environ.get("BUCKETS_JSON", "/etc/windfleet/buckets.json")).read_text(encoding="utf-8")
+    pathlib.Path(os.environ.get("BUCKETS_JSON", "/etc/windfleet/buckets.json")).read_text(
+        encoding="utf-8"
+    )
 )
 s3 = boto3.client(
     "s3",
@@ -24,10 +26,14 @@ tags = [{"Key": key, "Value": value} for key, value in data["tags"].items()]
 for entry in data["buckets"].values():
     name = entry["name"]
     try:
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": data["region"]})
+        s3.create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": data["region"]}
+        )
     except s3.exceptions.BucketAlreadyOwnedByYou:
         print(f"windfleet: bucket {name} is there already")
         continue
     s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": entry["lifecycle"]})
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=name, LifecycleConfiguration={"Rules": entry["lifecycle"]}
+    )
     print(f"windfleet: made bucket {name}")

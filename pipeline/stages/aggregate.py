@@ -55,13 +55,29 @@ def aggregate(
     """
     group, start, sums = window_sums(validated, groups)
     times = ints(validated, "timestamp")
-    newest = np.maximum.reduceat(times, groups.offsets[:-1][np.diff(groups.offsets) > 0]) if len(times) else times
-    newest_of = dict(zip(np.flatnonzero(np.diff(groups.offsets)).tolist(), newest.tolist(), strict=True))
+    newest = (
+        np.maximum.reduceat(times, groups.offsets[:-1][np.diff(groups.offsets) > 0])
+        if len(times)
+        else times
+    )
+    newest_of = dict(
+        zip(np.flatnonzero(np.diff(groups.offsets)).tolist(), newest.tolist(), strict=True)
+    )
     bounds = np.searchsorted(group, np.arange(len(groups.configs) + 1))
     out = []
     for i, config in enumerate(groups.configs):
-        fresh = dict(zip(start[bounds[i] : bounds[i + 1]].tolist(), sums[bounds[i] : bounds[i + 1]], strict=True))
-        out.append(_advance(config, before[i], fresh, newest_of.get(i), past.get(i, Past({}, {})), final[i]))
+        fresh = dict(
+            zip(
+                start[bounds[i] : bounds[i + 1]].tolist(),
+                sums[bounds[i] : bounds[i + 1]],
+                strict=True,
+            )
+        )
+        out.append(
+            _advance(
+                config, before[i], fresh, newest_of.get(i), past.get(i, Past({}, {})), final[i]
+            )
+        )
     return out
 
 
@@ -76,7 +92,11 @@ def _advance(
     """One node: adds fresh sums to what is known of each window, and decides which windows to emit."""
     window_us = config.window_s * 1_000_000
     known = {at: np.array(sums) for at, sums in state.open_windows.items()}
-    late = [at for at in fresh if state.closed_until_us is not None and at + window_us <= state.closed_until_us]
+    late = [
+        at
+        for at in fresh
+        if state.closed_until_us is not None and at + window_us <= state.closed_until_us
+    ]
     known.update({at: past.sums[at] for at in late if at in past.sums})
     for at, sums in fresh.items():
         known[at] = merge(known[at], sums) if at in known else sums
@@ -106,7 +126,9 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
         group, start = group[order], start[order]
     if len(start) == 0:
         return group, start, np.empty((0, COLUMNS))
-    at = np.concatenate(([0], np.flatnonzero((start[1:] != start[:-1]) | (group[1:] != group[:-1])) + 1))
+    at = np.concatenate(
+        ([0], np.flatnonzero((start[1:] != start[:-1]) | (group[1:] != group[:-1])) + 1)
+    )
     rows = np.diff(np.append(at, len(start)))
     values = floats(validated, MEASURES)
     added = _added(validated, groups)
@@ -127,7 +149,14 @@ def _added(validated: pa.Table, groups: Groups) -> Floats:
     """What each row adds to the plain sums, shape (len(ADDED), rows)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
-        ("wind_speed", "power_output", "rotor_rpm", "vibration_level", "generator_temperature", "gearbox_temperature"),
+        (
+            "wind_speed",
+            "power_output",
+            "rotor_rpm",
+            "vibration_level",
+            "generator_temperature",
+            "gearbox_temperature",
+        ),
     )
     promise = _promise(wind, groups)
     rated = np.array([c.asset.rated_power or np.inf for c in groups.configs])[groups.of_row]
@@ -166,7 +195,9 @@ def _promise(wind: Floats, groups: Groups) -> Floats:
     return out
 
 
-def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions: list[int]) -> pa.Table:
+def _table(
+    config: NodeConfig, starts: list[int], sums: list[Floats], revisions: list[int]
+) -> pa.Table:
     """AGGREGATED rows of one node, ordered by window."""
     if not starts:
         return AGGREGATED.empty_table()
@@ -174,7 +205,9 @@ def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions:
     n = s[:, 0]
     extra = dict(zip(ADDED, s[:, PLAIN].T, strict=True))
     under = extra["judged_power"] < records.UNDERPERFORMANCE * extra["judged_promise"]
-    counts = np.stack([*(extra[kind] for kind in ANOMALIES[:4]), np.where(under, extra["judged_rows"], 0.0)])
+    counts = np.stack(
+        [*(extra[kind] for kind in ANOMALIES[:4]), np.where(under, extra["judged_rows"], 0.0)]
+    )
     start = np.array(starts)
     time = pa.timestamp("us", tz="UTC")
     columns: dict[str, object] = {
@@ -184,11 +217,17 @@ def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions:
         "window_start": pa.array(start, time),
         "window_end": pa.array(start + config.window_s * 1_000_000, time),
         "efficiency": pa.array(
-            [a / b if b > 0 else None for a, b in zip(extra["produced"], extra["promised"], strict=True)], pa.float64()
+            [
+                a / b if b > 0 else None
+                for a, b in zip(extra["produced"], extra["promised"], strict=True)
+            ],
+            pa.float64(),
         ),
         "rows": n.astype(np.int64),
         "anomaly_count": counts.sum(axis=0).astype(np.int64),
-        "anomaly_kinds": [[k for k, c in zip(ANOMALIES, window, strict=True) if c > 0] for window in counts.T],
+        "anomaly_kinds": [
+            [k for k, c in zip(ANOMALIES, window, strict=True) if c > 0] for window in counts.T
+        ],
         "revision": pa.array(revisions, pa.int32()),
     }
     for i, measure in enumerate(MEASURES):
@@ -196,4 +235,6 @@ def _table(config: NodeConfig, starts: list[int], sums: list[Floats], revisions:
         columns[measure + "_min"] = s[:, MIN][:, i]
         columns[measure + "_max"] = s[:, MAX][:, i]
         columns[measure + "_std"] = np.sqrt(s[:, SQUARES][:, i] / n)
-    return pa.Table.from_pydict({name: columns[name] for name in AGGREGATED.names}, schema=AGGREGATED)
+    return pa.Table.from_pydict(
+        {name: columns[name] for name in AGGREGATED.names}, schema=AGGREGATED
+    )

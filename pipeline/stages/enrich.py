@@ -23,7 +23,12 @@ def pseudonym(value: str | None, key_hex: str) -> str | None:
     """`p-` and the first 64 bits of HMAC-SHA256(key, value) in hex."""
     if not value or not key_hex:
         return None
-    return "p-" + hmac.new(bytes.fromhex(key_hex), value.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_HEX]
+    return (
+        "p-"
+        + hmac.new(bytes.fromhex(key_hex), value.encode(), hashlib.sha256).hexdigest()[
+            :PSEUDONYM_HEX
+        ]
+    )
 
 
 def facts(config: NodeConfig) -> dict[str, str | float | None]:
@@ -43,8 +48,12 @@ def facts(config: NodeConfig) -> dict[str, str | float | None]:
         "technician_ref": pseudonym(asset.technician, config.privacy_key),
         "rated_power": asset.rated_power,
         "hub_height": asset.hub_height,
-        "latitude_coarse": None if asset.latitude is None else round(asset.latitude, COORDINATE_DECIMALS),
-        "longitude_coarse": None if asset.longitude is None else round(asset.longitude, COORDINATE_DECIMALS),
+        "latitude_coarse": None
+        if asset.latitude is None
+        else round(asset.latitude, COORDINATE_DECIMALS),
+        "longitude_coarse": None
+        if asset.longitude is None
+        else round(asset.longitude, COORDINATE_DECIMALS),
     }
     return values
 
@@ -52,7 +61,9 @@ def facts(config: NodeConfig) -> dict[str, str | float | None]:
 def enrich(validated: pa.Table, config: NodeConfig) -> pa.Table:
     """VALIDATED rows of one node -> ENRICHED rows. The new columns are dictionaries of one value: they cost nothing."""
     values = facts(config)
-    same = pa.Array.from_buffers(pa.int8(), validated.num_rows, [None, pa.py_buffer(bytes(validated.num_rows))])
+    same = pa.Array.from_buffers(
+        pa.int8(), validated.num_rows, [None, pa.py_buffer(bytes(validated.num_rows))]
+    )
     arrays = [validated.column(name) for name in VALIDATED.names]
     for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS):
         value = pa.array([values[name]], ENRICHED.field(name).type)

@@ -13,7 +13,8 @@ def ingest(raw: pa.Table, groups: Groups) -> pa.Table:
     farms = pa.array([config.farm_id for config in groups.configs])
     farm_of_row = farms.take(pa.array(groups.of_row))
     arrays = [
-        farm_of_row if field.name == "farm_id" else _typed(raw.column(field.name), field.type) for field in INGESTION
+        farm_of_row if field.name == "farm_id" else _typed(raw.column(field.name), field.type)
+        for field in INGESTION
     ]
     return pa.Table.from_arrays(arrays, schema=INGESTION)
 

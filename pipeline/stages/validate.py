@@ -25,7 +25,9 @@ Rules = npt.NDArray[np.int8]
 _LOW = np.array([[c.low] for c in CHANNELS])
 _HIGH = np.array([[c.high] for c in CHANNELS])
 _STUCK = [i for i, c in enumerate(CHANNELS) if c.stuck]
-_WIND, _ROTOR, _POWER = (CHANNEL_NAMES.index(n) for n in ("wind_speed", "rotor_rpm", "power_output"))
+_WIND, _ROTOR, _POWER = (
+    CHANNEL_NAMES.index(n) for n in ("wind_speed", "rotor_rpm", "power_output")
+)
 _KNOWN_KEY = rf'[{{,]"({"|".join(records.NODE_COLUMNS)})":'
 
 
@@ -60,7 +62,9 @@ def validate(
     return verdicts.rule, runs
 
 
-def _check_alone(table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts) -> None:
+def _check_alone(
+    table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts
+) -> None:
     """The rules that look at one row at a time."""
     recorded = ints(table, "recorded_at")
     out.reject(_misfit(table), "type")
@@ -78,7 +82,9 @@ def _check_alone(table: pa.Table, groups: Groups, values: npt.NDArray[np.float64
     outside: Bools = np.logical_or.reduce((values < _LOW) | (values > _HIGH))
     out.reject(outside, "range")
 
-    rated = np.array([config.asset.rated_power or np.inf for config in groups.configs])[groups.of_row]
+    rated = np.array([config.asset.rated_power or np.inf for config in groups.configs])[
+        groups.of_row
+    ]
     power = values[_POWER]
     generating = power > records.POWER_FLOOR * rated
     out.reject(generating & (values[_ROTOR] < records.ROTOR_STANDSTILL_RPM), "power.rotor")
@@ -103,7 +109,11 @@ def _true(array: pa.ChunkedArray) -> Bools:
 
 
 def _check_stuck(
-    values: npt.NDArray[np.float64], t: Ints, groups: Groups, before: Sequence[Checkpoint], out: _Verdicts
+    values: npt.NDArray[np.float64],
+    t: Ints,
+    groups: Groups,
+    before: Sequence[Checkpoint],
+    out: _Verdicts,
 ) -> list[dict[str, Run]]:
     """Applies the rule `stuck` and gives each group's last series per channel; a rejected row ends them all."""
     sound = out.sound
@@ -113,7 +123,9 @@ def _check_stuck(
     goes_on, goes_out = np.ones((2, len(before)), dtype=bool)
     goes_on[filled] = sound[groups.offsets[filled]]
     goes_out[filled] = sound[groups.offsets[filled + 1] - 1]
-    runs: list[dict[str, Run]] = [dict(state.runs) if goes else {} for state, goes in zip(before, goes_on, strict=True)]
+    runs: list[dict[str, Run]] = [
+        dict(state.runs) if goes else {} for state, goes in zip(before, goes_on, strict=True)
+    ]
     filled = np.flatnonzero(np.diff(kept.offsets))
     first, last = kept.offsets[filled], kept.offsets[filled + 1] - 1
     time = t[rows]
@@ -126,13 +138,19 @@ def _check_stuck(
         begins[first] = True
         start = np.maximum.accumulate(np.where(begins, position, 0))
         count, since = position - start + 1, time[start]
-        for group, at in zip(filled, first, strict=True):  # a series may go on from the batch before
+        for group, at in zip(
+            filled, first, strict=True
+        ):  # a series may go on from the batch before
             carried = runs[group].get(name)
             if carried is not None and carried[0] == value[at]:
-                same = slice(at, at + np.searchsorted(start[at : kept.offsets[group + 1]], at, side="right"))
+                same = slice(
+                    at, at + np.searchsorted(start[at : kept.offsets[group + 1]], at, side="right")
+                )
                 count[same] += carried[1]
                 since[same] = carried[2]
-        stuck = (value != 0) & (count >= records.STUCK_ROWS) & (time - since >= records.STUCK_AFTER_US)
+        stuck = (
+            (value != 0) & (count >= records.STUCK_ROWS) & (time - since >= records.STUCK_AFTER_US)
+        )
         out.reject(_scatter(stuck, rows, len(t)), "stuck")
         for group, v, n, s in zip(
             filled, value[last].tolist(), count[last].tolist(), since[last].tolist(), strict=True
@@ -142,7 +160,11 @@ def _check_stuck(
 
 
 def _check_duplicates(
-    t: Ints, groups: Groups, before: Sequence[Checkpoint], history: Mapping[int, Ints], out: _Verdicts
+    t: Ints,
+    groups: Groups,
+    before: Sequence[Checkpoint],
+    history: Mapping[int, Ints],
+    out: _Verdicts,
 ) -> None:
     """Applies the rule `duplicate`. Only groups that are not strictly newer, row by row, are looked at closely."""
     rows = np.flatnonzero(out.sound)

@@ -5,7 +5,7 @@ repeated although its threads and processes race. Every call heals: one fault st
 at most STRIKES times, whatever its share, so that a run with faults ends. `store.error` comes in bursts of two tries of
 a call. Windows are virtual time, which is the farm's and is told by who knows it.
 
-All worlds decide here: at the seam (`schedule`), on the wire (`proxy`) and in a run's own processes (`sim.run.chaos`).
+All worlds decide here: at the seam (`schedule`), on the wire (`proxy`) and in a run's own processes (`sim.chaos.shard`).
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
 
 def _is_called(fault: Fault, call: Call) -> bool:
     """Whether a fault calls for requests like this one, whoever makes it."""
-    return call.method in methods(KINDS[fault.kind]) and (call.method in fault.calls or call.operation in fault.calls)
+    return call.method in methods(KINDS[fault.kind]) and (
+        call.method in fault.calls or call.operation in fault.calls
+    )
 
 
 def _is_at(fault: Fault, call: Call) -> bool:

@@ -35,6 +35,10 @@ SPELLS: Final = (OFFLINE, *OF_FILES)
 """Kinds in which a share of the nodes is for a while."""
 
 
+class Crash(BaseException):
+    """The process is gone: no code of the pipeline may catch it. Who drives nodes drops them all and starts anew."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of fault. `worlds`: `seam` (the store's interface, any store), `wire` (the loopback proxy, real S3
@@ -61,29 +65,89 @@ class Kind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind(CRASH, ("seam",), POINTS, False, "the node's process dies before or after the effect of a call"),
+        Kind(
+            CRASH,
+            ("seam",),
+            POINTS,
+            False,
+            "the node's process dies before or after the effect of a call",
+        ),
         Kind(OFFLINE, ("process",), (), True, "the node is off, and comes back with a backlog"),
         Kind(BUSY, ("process",), (), True, "another process holds the node's file locked"),
-        Kind(WAL, ("process",), (), True, "the file's writer was killed: the newest rows are only in its log"),
-        Kind(JOURNAL, ("process",), (), True, "the writer was killed in a transaction: a hot rollback journal is left"),
-        Kind(DISK_FULL, ("process",), (), True, "the same on a full disk, where not even a reader's -shm can be made"),
+        Kind(
+            WAL,
+            ("process",),
+            (),
+            True,
+            "the file's writer was killed: the newest rows are only in its log",
+        ),
+        Kind(
+            JOURNAL,
+            ("process",),
+            (),
+            True,
+            "the writer was killed in a transaction: a hot rollback journal is left",
+        ),
+        Kind(
+            DISK_FULL,
+            ("process",),
+            (),
+            True,
+            "the same on a full disk, where not even a reader's -shm can be made",
+        ),
         Kind(SECOND_WRITER, ("process",), (), False, "another process delivers for the same node"),
         Kind(UPLINK, ("process",), (), True, "nothing of the farm reaches the store"),
         Kind(KILL, ("process",), (), False, "SIGKILL of the process that drives a farm"),
         Kind("store.error", ("seam", "wire"), POINTS, False, "503 before any effect, in bursts"),
         Kind("store.reset", ("wire",), POINTS, False, "the connection is reset before any effect"),
-        Kind("store.ack-lost", ("seam", "wire"), WRITES, False, "the effect is there, the answer is lost"),
+        Kind(
+            "store.ack-lost",
+            ("seam", "wire"),
+            WRITES,
+            False,
+            "the effect is there, the answer is lost",
+        ),
         Kind("store.error-after", ("wire",), WRITES, False, "500 although the effect is there"),
-        Kind("store.late-commit", ("seam", "wire"), WRITES, False, "the client gives up; the store commits later"),
+        Kind(
+            "store.late-commit",
+            ("seam", "wire"),
+            WRITES,
+            False,
+            "the client gives up; the store commits later",
+        ),
         Kind("store.slow", ("wire",), POINTS, False, "an answer takes long"),
         Kind("store.hang", ("wire",), POINTS, False, "an answer never comes"),
         Kind("store.outage", ("seam", "wire"), POINTS, True, "the store answers nobody"),
-        Kind("store.truncated-get", ("seam", "wire"), ("recover", "history"), False, "a body ends too early"),
+        Kind(
+            "store.truncated-get",
+            ("seam", "wire"),
+            ("recover", "history"),
+            False,
+            "a body ends too early",
+        ),
         Kind("store.corrupted-put", ("wire",), WRITES, False, "a body is changed on its way"),
         Kind("store.conflict", ("seam", "wire"), WRITES, False, "409 without any effect"),
-        Kind("store.precondition", ("seam", "wire"), WRITES, False, "412 although nothing stands in the way"),
-        Kind("bucket.refuses", ("seam", "wire"), WRITES, True, "one bucket takes no writes while others do"),
-        Kind(FOREIGN, ("seam", "wire"), WRITES, False, "somebody else's bytes are there first: the node must stop"),
+        Kind(
+            "store.precondition",
+            ("seam", "wire"),
+            WRITES,
+            False,
+            "412 although nothing stands in the way",
+        ),
+        Kind(
+            "bucket.refuses",
+            ("seam", "wire"),
+            WRITES,
+            True,
+            "one bucket takes no writes while others do",
+        ),
+        Kind(
+            FOREIGN,
+            ("seam", "wire"),
+            WRITES,
+            False,
+            "somebody else's bytes are there first: the node must stop",
+        ),
     )
 }
 

@@ -44,7 +44,9 @@ def foreign(place: Place, ours: bytes, how: float) -> Foreign:
     begun = place[0] != CHECKPOINTS
     first_id = ids[0] if begun else json.loads(ours)["last_id"] + 1
     sorts = (TEXT, ours[: len(ours) // 2], _changed(ours))
-    body = sorts[int(how * (3 if begun else 2))]  # a checkpoint with a figure changed could be one that is ahead
+    body = sorts[
+        int(how * (3 if begun else 2))
+    ]  # a checkpoint with a figure changed could be one that is ahead
     return Foreign(turbine, body, first_id, begun)
 
 
@@ -72,7 +74,10 @@ def judge(
         elif place[0] == CHECKPOINTS:
             reached = _last_id(objects.get(place))
             if reached != (due := _due(clean, stop)):
-                yield "foreign.beyond" if reached > due else "checkpoint.differs", f"{name} says {reached}"
+                yield (
+                    "foreign.beyond" if reached > due else "checkpoint.differs",
+                    f"{name} says {reached}",
+                )
         else:
             kind = _wrong(place, objects.get(place), clean.get(place), stop)
             if kind is not None:
@@ -86,7 +91,11 @@ def _wrong(place: Place, found: bytes | None, want: bytes | None, stop: Foreign)
         return "lake.debris" if is_data else "debris"
     first_id = _ids(place)[0]
     if found is None:
-        return ("lake.missing" if is_data else "manifest.differs") if first_id < stop.first_id else None
+        return (
+            ("lake.missing" if is_data else "manifest.differs")
+            if first_id < stop.first_id
+            else None
+        )
     if found != want and (is_data or not manifest.equal(found, want)):
         return "lake.altered" if is_data else "manifest.differs"
     allowed = first_id < stop.first_id or (first_id == stop.first_id and is_data and stop.begun)
@@ -95,7 +104,9 @@ def _wrong(place: Place, found: bytes | None, want: bytes | None, stop: Foreign)
 
 def _due(clean: Mapping[Place, bytes], stop: Foreign) -> int:
     """The last id that the node's checkpoint must hold: of the batch in front of the foreign bytes, 0 if none is."""
-    batches = (_ids(place) for place in clean if place[0] == METADATA and node_of(place) == stop.turbine)
+    batches = (
+        _ids(place) for place in clean if place[0] == METADATA and node_of(place) == stop.turbine
+    )
     return max((last_id for _, last_id in batches if last_id < stop.first_id), default=0)
 
 

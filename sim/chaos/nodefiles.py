@@ -49,15 +49,22 @@ class Holder:
 
     def __init__(self) -> None:
         command = [sys.executable, "-I", "-S", "-c", _HOLD]
-        pipe, nobody = subprocess.PIPE, subprocess.DEVNULL  # whom it would tell may have been killed
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nobody, text=True, encoding="ascii")
+        pipe, nobody = (
+            subprocess.PIPE,
+            subprocess.DEVNULL,
+        )  # whom it would tell may have been killed
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=nobody, text=True, encoding="ascii"
+        )
 
     def hold(self, database: Path) -> None:
         """Raises OSError."""
         tell, hear = self._process.stdin, self._process.stdout
         assert tell is not None
         assert hear is not None
-        tell.write(f"{json.dumps(str(database))}\n")  # a name may hold anything, also bytes that are not UTF-8
+        tell.write(
+            f"{json.dumps(str(database))}\n"
+        )  # a name may hold anything, also bytes that are not UTF-8
         tell.flush()
         if hear.readline() != "held\n":
             raise OSError(f"{database}: could not be locked by another process")
@@ -69,7 +76,10 @@ class Holder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -110,7 +120,9 @@ def interrupted(copy: Path) -> None:
     file, work = str(copy), f"{copy}.work"
     shutil.copyfile(copy, work)
     with contextlib.closing(sqlite3.connect(work, isolation_level=None)) as writer:
-        writer.execute("PRAGMA cache_size = 2")  # pages: the others go to the file before the transaction ends
+        writer.execute(
+            "PRAGMA cache_size = 2"
+        )  # pages: the others go to the file before the transaction ends
         writer.execute("BEGIN")
         writer.execute(f"UPDATE {TABLE} SET status = NULL")
         writer.executemany(f"INSERT INTO {TABLE} (turbine_id) VALUES (?)", [("x" * 2000,)] * 20)

@@ -13,7 +13,11 @@ from sim.chaos.faults import FOREIGN, WRITES, Kind
 
 METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _WRITE_METHODS: Final = ("PUT", "POST", "DELETE")
-_WITH_BODY: Final = {"store.corrupted-put": ("PUT", "POST"), "store.truncated-get": ("GET",), FOREIGN: ("PUT",)}
+_WITH_BODY: Final = {
+    "store.corrupted-put": ("PUT", "POST"),
+    "store.truncated-get": ("GET",),
+    FOREIGN: ("PUT",),
+}
 
 
 class _Shape(NamedTuple):
@@ -50,10 +54,44 @@ _SHAPES: Final = {
 _NAMES: Final = {shape: name for name, shape in _SHAPES.items()}
 _SUBRESOURCES: Final = frozenset(
     {
-        *("accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering"),
-        *("inventory", "legal-hold", "lifecycle", "list-type", "location", "logging", "metrics", "notification"),
-        *("object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject"),
-        *("replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent"),
+        *(
+            "accelerate",
+            "acl",
+            "analytics",
+            "attributes",
+            "cors",
+            "delete",
+            "encryption",
+            "intelligent-tiering",
+        ),
+        *(
+            "inventory",
+            "legal-hold",
+            "lifecycle",
+            "list-type",
+            "location",
+            "logging",
+            "metrics",
+            "notification",
+        ),
+        *(
+            "object-lock",
+            "ownershipControls",
+            "policy",
+            "policyStatus",
+            "publicAccessBlock",
+            "renameObject",
+        ),
+        *(
+            "replication",
+            "requestPayment",
+            "restore",
+            "retention",
+            "select",
+            "session",
+            "tagging",
+            "torrent",
+        ),
         *("uploadId", "uploads", "versioning", "versions", "website"),
     }
 )

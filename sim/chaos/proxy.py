@@ -73,7 +73,11 @@ _ANSWERS: Final = {
     "store.corrupted-put": (400, "BadDigest"),
     "bucket.refuses": (403, "AccessDenied"),
 }
-_MISTAKES: Final = {413: "EntityTooLarge", 431: "RequestHeaderSectionTooLarge", 501: "NotImplemented"}
+_MISTAKES: Final = {
+    413: "EntityTooLarge",
+    431: "RequestHeaderSectionTooLarge",
+    501: "NotImplemented",
+}
 
 
 def address(url: str) -> tuple[str, int]:
@@ -120,7 +124,9 @@ class FaultProxy:
         self._upstream = address(upstream_url)
         self.foreign: dict[Place, Foreign] = {}
         """Every object that somebody else has put under a key of ours."""
-        if strangers := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds]:
+        if strangers := [
+            fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds
+        ]:
             raise ValueError(f"{strangers[0]} is not a fault of the wire")
         self._chooser = Chooser(seed, faults)
         self._now_s: dict[str, float] = {}
@@ -147,7 +153,10 @@ class FaultProxy:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with contextlib.suppress(RuntimeError):  # its loop ended before
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -204,18 +213,24 @@ class FaultProxy:
         strike = self._chooser.choose(call, self._now_of(call))
         if strike is None:
             return await _pass_on(request, client, upstream)
-        return await _INJECTIONS[strike.fault.kind](self, _Exchange(request, call, strike, client, upstream))
+        return await _INJECTIONS[strike.fault.kind](
+            self, _Exchange(request, call, strike, client, upstream)
+        )
 
     def _set_time(self, request: Message) -> bytes:
         farm, _, now_s = request.target.removeprefix(_CONTROL).partition("/")
         try:
             self._now_s[unquote(farm)] = float(now_s)
         except ValueError:
-            return _error(400, "InvalidRequest", f"{now_s!r} is not a time in seconds", request.method)
+            return _error(
+                400, "InvalidRequest", f"{now_s!r} is not a time in seconds", request.method
+            )
         return b"HTTP/1.1 204 No Content\r\n\r\n"
 
     def _now_of(self, call: Call) -> float:
-        return self._now_s.get(call.farm, 0.0) if call.farm else max(self._now_s.values(), default=0.0)
+        return (
+            self._now_s.get(call.farm, 0.0) if call.farm else max(self._now_s.values(), default=0.0)
+        )
 
     # before the effect
 
@@ -248,7 +263,11 @@ class FaultProxy:
         other = S3ObjectStore("http://{}:{}".format(*self._upstream))
 
         def write(body: bytes) -> str:
-            return other.create(*place, body) if etag is None else other.replace(*place, body, etag.decode())
+            return (
+                other.create(*place, body)
+                if etag is None
+                else other.replace(*place, body, etag.decode())
+            )
 
         try:
             theirs = foreign(place, this.request.body, this.strike.how)
@@ -297,7 +316,9 @@ class FaultProxy:
     async def _be_late(self, this: _Exchange) -> bool:
         """Give no answer, and commit when the client has gone."""
         await self._hang(this)
-        late = asyncio.ensure_future(self._commit_late(this.request, _between(LATE_S, this.strike.how)))
+        late = asyncio.ensure_future(
+            self._commit_late(this.request, _between(LATE_S, this.strike.how))
+        )
         self._late.add(late)
         late.add_done_callback(self._late.discard)
         return False
@@ -334,7 +355,9 @@ async def _next(client: Connection) -> Message | None:
     try:
         return await client.request()
     except WireError as error:
-        client.writer.write(_error(error.status, _MISTAKES.get(error.status, "InvalidRequest"), str(error), ""))
+        client.writer.write(
+            _error(error.status, _MISTAKES.get(error.status, "InvalidRequest"), str(error), "")
+        )
         await client.writer.drain()
         client.writer.write_eof()
         with contextlib.suppress(TimeoutError):
@@ -352,7 +375,10 @@ async def _pass_on(request: Message, client: Connection, upstream: Upstream) -> 
 def _has_sum(request: Message) -> bool:
     """Whether S3 would notice that the body was changed."""
     return (
-        any(name.startswith((b"x-amz-checksum-", b"x-amz-trailer", b"content-md5")) for name in request.headers)
+        any(
+            name.startswith((b"x-amz-checksum-", b"x-amz-trailer", b"content-md5"))
+            for name in request.headers
+        )
         or len(request.headers.get(b"x-amz-content-sha256", b"")) == _SHA256_HEX
     )
 
@@ -379,7 +405,9 @@ def tell_time(endpoint_url: str, farm: str, now_s: float) -> None:
     url = urlsplit(endpoint_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=START_WITHIN_S)
     try:
-        connection.request("POST", f"{_CONTROL}{quote(farm, safe='')}/{now_s:.6f}", headers={"Content-Length": "0"})
+        connection.request(
+            "POST", f"{_CONTROL}{quote(farm, safe='')}/{now_s:.6f}", headers={"Content-Length": "0"}
+        )
         connection.getresponse().read()
     except http.client.HTTPException as error:
         raise OSError(f"the fault proxy at {endpoint_url} gave no answer: {error}") from error

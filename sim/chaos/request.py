@@ -34,4 +34,6 @@ def call_of(request: Message) -> Call:
         verb = " ".join([operation or request.method, *query.get("partNumber", [])])
         return Call(OTHER, verb, name, key, "", "", request.method, operation)
     turbine = turbine_of(name, key)
-    return Call(point, verb, name, key, turbine, turbine.rpartition("-")[0], request.method, operation)
+    return Call(
+        point, verb, name, key, turbine, turbine.rpartition("-")[0], request.method, operation
+    )

@@ -19,9 +19,13 @@ class Upstream:
         if self._store is not None and self._store.reader.at_eof():
             self.close()
         if self._store is None:
-            self._store = Connection(*await asyncio.open_connection(self._host, self._port, limit=READ_BYTES))
+            self._store = Connection(
+                *await asyncio.open_connection(self._host, self._port, limit=READ_BYTES)
+            )
         store = self._store
-        store.writer.write(request.raw)  # not drained: a store may refuse a body before it has read all of it
+        store.writer.write(
+            request.raw
+        )  # not drained: a store may refuse a body before it has read all of it
         answer = await store.answer(request.method)
         if answer.last or store.rest or store.writer.transport.get_write_buffer_size():
             self.close()

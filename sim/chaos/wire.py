@@ -76,7 +76,9 @@ class Message:
         if b"transfer-encoding" not in self.headers:
             return self.body
         chunk = b"%x\r\n%s\r\n" % (len(self.body), self.body) if self.body else b""
-        return b"".join([chunk, b"0\r\n", *(b"%s: %s\r\n" % trailer for trailer in self.trailers), b"\r\n"])
+        return b"".join(
+            [chunk, b"0\r\n", *(b"%s: %s\r\n" % trailer for trailer in self.trailers), b"\r\n"]
+        )
 
     @property
     def raw(self) -> bytes:

@@ -9,7 +9,7 @@ anything was.
 """
 
 from sim.check.findings import Finding
-from sim.check.lake import LakeError, LakeReader
+from sim.check.read.lake import LakeError, LakeReader
 from sim.check.verdict import Verdict, judge
 
 __all__ = ["Finding", "LakeError", "LakeReader", "Verdict", "judge"]

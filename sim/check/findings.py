@@ -48,8 +48,14 @@ class Findings:
         if self.held[finding.kind] < KEPT:
             self.held[finding.kind] += 1
             key, farm, turbine = map(written, (finding.key, finding.farm, finding.turbine))
-            detail = finding.detail if len(finding.detail) <= _LONGEST else f"{finding.detail[:_LONGEST]} ..."
-            written_down = dataclasses.replace(finding, key=key, farm=farm, turbine=turbine, detail=written(detail))
+            detail = (
+                finding.detail
+                if len(finding.detail) <= _LONGEST
+                else f"{finding.detail[:_LONGEST]} ..."
+            )
+            written_down = dataclasses.replace(
+                finding, key=key, farm=farm, turbine=turbine, detail=written(detail)
+            )
             self.kept.append(written_down)
 
     def merge(self, other: Findings) -> None:

@@ -18,25 +18,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.check.canon import Ints
-from sim.check.checkpoints import check_checkpoints
-from sim.check.compare import compare_rows
-from sim.check.compare_windows import compare_windows, earlier_drains
-from sim.check.databases import shown
-from sim.check.detection import Score, score
-from sim.check.expect import Expectation, expect, late
+from sim.check.compare.checkpoints import check_checkpoints
+from sim.check.compare.manifests import check_manifests
+from sim.check.compare.order import check_order
+from sim.check.compare.owners import Neighbours, Owners, owners
+from sim.check.compare.rows import compare_rows
+from sim.check.compare.windows import compare_windows, earlier_drains
+from sim.check.completeness import Tally
+from sim.check.detection.score import Score, score
+from sim.check.detection.truth import caught
+from sim.check.expected.rows import Expectation, expect, late
+from sim.check.expected.windows import expect_windows
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
-from sim.check.lake import LakeError, LakeReader, ObjectRef
-from sim.check.manifests import check_manifests
-from sim.check.nodes import Node, NodeError, NodeFile, read_config, read_rows
-from sim.check.objects import DataObject, StageRows, fetch, read_stage
-from sim.check.order import check_order
-from sim.check.owners import Neighbours, Owners, owners
-from sim.check.privacy import KEYLESS, PROTECTED, Privacy
-from sim.check.tally import Tally
-from sim.check.truth import caught
-from sim.check.windows import expect_windows
+from sim.check.privacy.scan import KEYLESS, PROTECTED, Privacy
+from sim.check.read.columns import Ints
+from sim.check.read.databases import NodeError, shown
+from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
+from sim.check.read.lake import LakeError, LakeReader, ObjectRef
+from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
+from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
 
 _SHOWN: Final = 300
 
@@ -101,13 +101,17 @@ def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -
     return out
 
 
-def _judge_files(reader: LakeReader, share: Share, share_of: Mapping[str, int], out: ShareVerdict) -> None:
+def _judge_files(
+    reader: LakeReader, share: Share, share_of: Mapping[str, int], out: ShareVerdict
+) -> None:
     nodes, tables = [], []
     for file in share.files:
         try:
             node, table = _read(file)
         except NodeError as error:
-            out.findings.add(Finding("node.unreadable", "", file.farm, file.turbine, "", "", 0, str(error)))
+            out.findings.add(
+                Finding("node.unreadable", "", file.farm, file.turbine, "", "", 0, str(error))
+            )
         else:
             nodes.append(node)
             tables.append(table)
@@ -126,7 +130,11 @@ def _at(place: str) -> Iterator[None]:
 
 def _of(share: Share) -> str:
     turbines = [file.turbine for file in share.files]
-    return f"farm {share.farm}, turbines {turbines[0]} to {turbines[-1]}" if turbines else "objects of no turbine"
+    return (
+        f"farm {share.farm}, turbines {turbines[0]} to {turbines[-1]}"
+        if turbines
+        else "objects of no turbine"
+    )
 
 
 def _bug(of: str, error: Exception) -> str:
@@ -163,7 +171,9 @@ def search_strange(
 def _read(file: NodeFile) -> tuple[Node, pa.Table]:
     node = read_config(file)
     if node.turbine != file.turbine:
-        raise NodeError(f"{shown(file.config)}: is the configuration of {node.turbine}, not of {file.turbine}")
+        raise NodeError(
+            f"{shown(file.config)}: is the configuration of {node.turbine}, not of {file.turbine}"
+        )
     return node, read_rows(file)
 
 
@@ -201,10 +211,15 @@ def _judge_lake(
     for stage in ALL_STAGES:
         out.at = f"stage {stage}"
         lake = read_stage(
-            privacy.watch(reader, stage), stage, share.objects.get(stage, []), share.guests.get(stage, [])
+            privacy.watch(reader, stage),
+            stage,
+            share.objects.get(stage, []),
+            share.guests.get(stage, []),
         )
         privacy.rows(stage, lake)
-        if stage in (*PROTECTED, *KEYLESS) and (odd := [item.ref for item in lake.objects if item.schema_problem]):
+        if stage in (*PROTECTED, *KEYLESS) and (
+            odd := [item.ref for item in lake.objects if item.schema_problem]
+        ):
             for ref, content in zip(odd, fetch(reader, odd), strict=True):
                 with _at(ref.name):
                     privacy.strange(ref, content)
@@ -224,7 +239,9 @@ def _judge_lake(
             drained = earlier_drains(expected, lake, whose) if share.by_hand else None
             windows = expect_windows(expected, drained)
             out.windows = len(windows.first)
-            wrong, revised, names = compare_windows(expected, windows, lake, whose, out.tally, out.findings)
+            wrong, revised, names = compare_windows(
+                expected, windows, lake, whose, out.tally, out.findings
+            )
             out.windows_wrong, out.windows_revised = wrong, revised
             if share.events is not None and quarantine is not None:
                 out.detection = score(share.events, nodes, lake, whose.owner, *quarantine)
@@ -237,7 +254,9 @@ def _judge_lake(
     judged = {node.turbine for node in nodes}
     manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
     watched = privacy.watch(reader, "metadata")
-    out.manifest_mismatches = check_manifests(watched, manifests, expected, objects, blamed, out.findings)
+    out.manifest_mismatches = check_manifests(
+        watched, manifests, expected, objects, blamed, out.findings
+    )
     checkpoints = share.objects.get("checkpoints", [])
     out.checkpoint_mismatches = check_checkpoints(watched, checkpoints, expected, out.findings)
 
@@ -295,22 +314,41 @@ def _note(
             if stray[i] or item.rows == 0 or misplaced:
                 out.tally.add(stage, "unexpected", np.full(stray[i], place.hour if place else 0))
                 why = item.problem or why_foreign(item.ref.bucket, item.ref.key)
-                out.findings.add(Finding("object.foreign", stage, "", "", "", name, int(stray[i]), why))
-        elif place.turbine in judged:  # of a turbine whose node file is unreadable nothing can be said
+                out.findings.add(
+                    Finding("object.foreign", stage, "", "", "", name, int(stray[i]), why)
+                )
+        elif (
+            place.turbine in judged
+        ):  # of a turbine whose node file is unreadable nothing can be said
             own[name] = item
             hour = hour_text(place.hour)
             if item.problem:
                 rows = _rows_of(expected, stage, place)
                 out.findings.add(
-                    Finding("object.unreadable", stage, out.farm, place.turbine, hour, name, rows, item.problem)
+                    Finding(
+                        "object.unreadable",
+                        stage,
+                        out.farm,
+                        place.turbine,
+                        hour,
+                        name,
+                        rows,
+                        item.problem,
+                    )
                 )
             elif item.schema_problem:
                 why = item.schema_problem
-                out.findings.add(Finding("object.schema", stage, out.farm, place.turbine, hour, name, item.rows, why))
+                out.findings.add(
+                    Finding(
+                        "object.schema", stage, out.farm, place.turbine, hour, name, item.rows, why
+                    )
+                )
             elif item.rows == 0:
                 why = "it holds no rows; no such object is ever made"
                 blamed.add(name)
-                out.findings.add(Finding("object.unexpected", stage, out.farm, place.turbine, hour, name, 0, why))
+                out.findings.add(
+                    Finding("object.unexpected", stage, out.farm, place.turbine, hour, name, 0, why)
+                )
     return own
 
 

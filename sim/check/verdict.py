@@ -21,9 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import RULES
-from sim.check.detection import Score, read_events
+from sim.check.completeness import FATES, there
+from sim.check.detection.score import Score, read_events
+from sim.check.detection.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
 from sim.check.findings import Finding, Findings, hour_text, written
-from sim.check.keys import (
+from sim.check.privacy.scan import KEYLESS, PROTECTED
+from sim.check.read.keys import (
     ALL_STAGES,
     ROW_STAGES,
     bucket_of,
@@ -32,12 +35,9 @@ from sim.check.keys import (
     read_checkpoint_key,
     why_foreign,
 )
-from sim.check.lake import LakeError, LakeReader, ObjectRef
-from sim.check.nodes import NodeFile, discover
-from sim.check.privacy import KEYLESS, PROTECTED
+from sim.check.read.lake import LakeError, LakeReader, ObjectRef
+from sim.check.read.nodes import NodeFile, discover
 from sim.check.share import Share, ShareVerdict, judge_share, search_strange
-from sim.check.tally import FATES, there
-from sim.check.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
 
 SHARE_TURBINES: Final = 64
 SHARE_BYTES: Final = 96 * 1024 * 1024  # of node databases: some 700,000 rows
@@ -53,7 +53,7 @@ Progress = Callable[[int, int], None]
 class Verdict:
     """What the oracle says. `figures` are counts by their stable names; `findings` at most 200, `counts` has all kinds.
 
-    `detection` is per kind of fault (see sim.check.detection), empty without ground truth.
+    `detection` is per kind of fault (see sim.check.detection.score), empty without ground truth.
 
     `digest` is empty when not every data object could be read. `completeness` is per farm, stage and hour.
     """
@@ -106,11 +106,19 @@ def judge(
         if faults is not None:
             names = pa.array([file.turbine for file in share.files], pa.string())
             mine = faults.filter(pc.is_in(faults.column("turbine_id"), value_set=names))
-            its = None if events is None else events.filter(pc.is_in(events.column("turbine_id"), value_set=names))
+            its = (
+                None
+                if events is None
+                else events.filter(pc.is_in(events.column("turbine_id"), value_set=names))
+            )
             shares[share.number] = replace(share, truth=mine, events=its)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
-    strange = [ref for ref in [*foreign, *_strays(shares)] if ref.bucket in map(bucket_of, (*PROTECTED, *KEYLESS))]
+    strange = [
+        ref
+        for ref in [*foreign, *_strays(shares)]
+        if ref.bucket in map(bucket_of, (*PROTECTED, *KEYLESS))
+    ]
     if strange:
         parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
@@ -131,11 +139,17 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
     size = 0
     for file in files:
         current = shares.get(len(shares) - 1)
-        weight = sum(path.stat().st_size for path in (file.database, *file.retired) if path.exists())
-        full = current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
+        weight = sum(
+            path.stat().st_size for path in (file.database, *file.retired) if path.exists()
+        )
+        full = (
+            current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
+        )
         if current is None or full or current.farm != file.farm:
             size = 0
-            current = shares[len(shares)] = Share(len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet)
+            current = shares[len(shares)] = Share(
+                len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet
+            )
         size += weight
         current.files.append(file)
         share_of[file.turbine] = current.number
@@ -143,7 +157,9 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
     return shares, share_of
 
 
-def _deal(refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, int]) -> list[ObjectRef]:
+def _deal(
+    refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, int]
+) -> list[ObjectRef]:
     """Gives every object to its share; returns manifests and checkpoints that have none."""
     foreign = []
     for ref in refs:
@@ -182,7 +198,9 @@ def _guests(parts: dict[int, ShareVerdict], shares: dict[int, Share]) -> list[Sh
     return [replace(shares[number], guests=objects) for number, objects in guests.items()]
 
 
-def _run(lake: LakeReader, shares: Sequence[Share], share_of: dict[str, int], workers: int) -> Iterator[ShareVerdict]:
+def _run(
+    lake: LakeReader, shares: Sequence[Share], share_of: dict[str, int], workers: int
+) -> Iterator[ShareVerdict]:
     """Judges shares, in this process for one worker, else in spawned ones; in whatever order they finish."""
     if workers <= 1 or len(shares) <= 1:
         for share in shares:
@@ -190,13 +208,17 @@ def _run(lake: LakeReader, shares: Sequence[Share], share_of: dict[str, int], wo
         return
     context = multiprocessing.get_context("spawn")
     broken: list[Share] = []
-    pool = ProcessPoolExecutor(min(workers, len(shares)), mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(
+        min(workers, len(shares)), mp_context=context, initializer=_leave_interrupts_to_parent
+    )
     try:
         futures = {pool.submit(judge_share, lake, share, share_of): share for share in shares}
         for future in as_completed(futures):
             try:
                 yield future.result()
-            except BrokenProcessPool:  # a worker that dies takes the others' work along: that is done again
+            except (
+                BrokenProcessPool
+            ):  # a worker that dies takes the others' work along: that is done again
                 broken.append(futures[future])
     finally:
         pool.shutdown(cancel_futures=True)
@@ -221,11 +243,15 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectRef], errors: list[str]) -> Verdict:
+def _sum(
+    parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectRef], errors: list[str]
+) -> Verdict:
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
-        findings.add(Finding("object.foreign", stage, key=ref.name, detail=why_foreign(ref.bucket, ref.key)))
+        findings.add(
+            Finding("object.foreign", stage, key=ref.name, detail=why_foreign(ref.bucket, ref.key))
+        )
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)
     errors = errors + sorted({written(error) for part in parts for error in part.errors})
@@ -245,7 +271,10 @@ def _sum(parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectR
         "rows.validated": rows["validated"],
         "rows.quarantined": rows["quarantine"],
         "rows.enriched": rows["enriched"],
-        **{f"rows.{fate}": sum(part.tally.total(fate, ROW_STAGES) for part in parts) for fate in FATES[1:]},
+        **{
+            f"rows.{fate}": sum(part.tally.total(fate, ROW_STAGES) for part in parts)
+            for fate in FATES[1:]
+        },
         "rows.unbalanced": sum(part.unbalanced for part in parts),
         "windows.expected": sum(part.windows for part in parts),
         "windows.wrong": sum(part.windows_wrong for part in parts),
@@ -292,7 +321,9 @@ def _status(findings: Findings, figures: dict[str, float], errors: list[str]) ->
 
 def _digest(hashes: dict[str, str]) -> str:
     lines = sorted(f"{name} {sha256}\n" for name, sha256 in hashes.items())
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()  # a file's name is bytes
+    return hashlib.sha256(
+        "".join(lines).encode("utf-8", "surrogateescape")
+    ).hexdigest()  # a file's name is bytes
 
 
 def _completeness(parts: list[ShareVerdict]) -> list[dict[str, str | int]]:

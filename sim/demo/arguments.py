@@ -10,21 +10,58 @@ from sim.demo import themes
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     parser.add_argument(
-        "--theme", choices=themes.names(), default=themes.DEFAULT, help="the story (default: %(default)s)"
+        "--theme",
+        choices=themes.names(),
+        default=themes.DEFAULT,
+        help="the story (default: %(default)s)",
     )
-    parser.add_argument("--to", metavar="DIR|URL", help="a folder (default: demo/THEME), or an S3 endpoint to fill too")
-    parser.add_argument("--farms", metavar="A,B", help="only these farms")
-    parser.add_argument("--turbines", metavar="N", help="number of turbines, shared over the farms (whole fleet: 1500)")
-    parser.add_argument("--days", metavar="N", help="length in days")
-    parser.add_argument("--start", metavar="INSTANT", help="time of the first sample, for example 2024-07-01T00:00:00Z")
-    parser.add_argument("--sample-every", metavar="STEP", help="time between samples, for example 1s, 1m or 10m")
-    parser.add_argument("--seed", metavar="N", help="seed; another one makes another fleet and weather")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="override a value; repeatable")
     parser.add_argument(
-        "--layout", choices=("turbine", "farm"), help="one object per hour and turbine or farm (default: by size)"
+        "--to",
+        metavar="DIR|URL",
+        help="a folder (default: demo/THEME), or an S3 endpoint to fill too",
+    )
+    parser.add_argument("--farms", metavar="A,B", help="only these farms")
+    parser.add_argument(
+        "--turbines",
+        metavar="N",
+        help="number of turbines, shared over the farms (whole fleet: 1500)",
+    )
+    parser.add_argument("--days", metavar="N", help="length in days")
+    parser.add_argument(
+        "--start",
+        metavar="INSTANT",
+        help="time of the first sample, for example 2024-07-01T00:00:00Z",
+    )
+    parser.add_argument(
+        "--sample-every", metavar="STEP", help="time between samples, for example 1s, 1m or 10m"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", help="seed; another one makes another fleet and weather"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="override a value; repeatable",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=("turbine", "farm"),
+        help="one object per hour and turbine or farm (default: by size)",
     )
     parser.add_argument("--nodes", action="store_true", help="keep the edge nodes' databases")
-    parser.add_argument("--inspect", action="store_true", help="draw the realism page, realism.html")
-    parser.add_argument("--allow-remote", action="store_true", help="allow an endpoint that is not on this machine")
-    parser.add_argument("--empty-lake", action="store_true", help="first empty the six buckets, if windfleet made them")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier data set in that folder")
+    parser.add_argument(
+        "--inspect", action="store_true", help="draw the realism page, realism.html"
+    )
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
+    )
+    parser.add_argument(
+        "--empty-lake",
+        action="store_true",
+        help="first empty the six buckets, if windfleet made them",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier data set in that folder"
+    )

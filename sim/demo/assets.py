@@ -17,7 +17,14 @@ from sim.fleet import assets
 from sim.scenario import Scenario
 
 _PLAIN = (
-    *("turbine_type", "rated_power", "rated_rpm", "hub_height", "serial_number", "installation_date"),
+    *(
+        "turbine_type",
+        "rated_power",
+        "rated_rpm",
+        "hub_height",
+        "serial_number",
+        "installation_date",
+    ),
     *("operator_contact", "technician", "latitude", "longitude"),
 )
 
@@ -43,6 +50,8 @@ def register(scenario: Scenario) -> pa.Table:
             **{name: getattr(asset, name) for name in _PLAIN},
         }
         for farm in scenario.fleet.farms
-        for turbine_id, asset in zip(farm.turbine_ids, assets.register(farm, scenario.seed), strict=True)
+        for turbine_id, asset in zip(
+            farm.turbine_ids, assets.register(farm, scenario.seed), strict=True
+        )
     ]
     return pa.Table.from_pylist(rows)

@@ -14,12 +14,12 @@ from rich.console import Console
 from pipeline.endpoint import parse
 from sim.demo import themes
 from sim.demo.dataset import Dataset
-from sim.demo.make import DemoError, DemoOptions, make
+from sim.demo.make import DemoOptions, make
 from sim.demo.themes import Theme
+from sim.errors import INVALID, DemoError, ScenarioError
 from sim.model.events import Event
-from sim.run import target
-from sim.run.exits import INVALID
-from sim.scenario import Scenario, ScenarioError, load
+from sim.scenario import Scenario, load
+from sim.store import target
 
 FOLDER = Path("demo")
 
@@ -30,9 +30,20 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
     endpoint_url = _endpoint(args.to)
     scenario = _loaded(theme, args)
     out = Path(args.to) if args.to and endpoint_url is None else FOLDER / theme.name
-    upload = target.Options(endpoint_url, None, False, args.empty_lake, args.allow_remote) if endpoint_url else None
+    upload = (
+        target.Options(endpoint_url, None, False, args.empty_lake, args.allow_remote)
+        if endpoint_url
+        else None
+    )
     options = DemoOptions(
-        out, args.workers, args.overwrite, args.nodes, args.layout, upload, args.inspect, command(args)
+        out,
+        args.workers,
+        args.overwrite,
+        args.nodes,
+        args.layout,
+        upload,
+        args.inspect,
+        command(args),
     )
     told = themes.without_story(theme, bool(scenario.events)) if _own_events(args) else theme
     return make(scenario, told, options, console)
@@ -52,12 +63,16 @@ def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
     """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
     given = overrides(args)
     if not _own_events(args):
-        given.append((f"theme {theme.name}", f"events={_events(theme, load(theme.scenario).events, args)}"))
+        given.append(
+            (f"theme {theme.name}", f"events={_events(theme, load(theme.scenario).events, args)}")
+        )
     try:
         return load(theme.scenario, [setting for _, setting in given])
     except ScenarioError as error:  # tells of overrides; the user wrote arguments
         told = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
-        raise ScenarioError([replace(p, file=told.get(p.file, p.file)) for p in error.problems]) from error
+        raise ScenarioError(
+            [replace(p, file=told.get(p.file, p.file)) for p in error.problems]
+        ) from error
 
 
 def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> str:
@@ -66,12 +81,18 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
     begins = max((event.from_s for event in events), default=0.0) / 86_400
     if args.days is not None and args.days.isdecimal() and int(args.days) <= begins:
         most = f"begins after {begins:.1f} days; give it {math.ceil(begins) + 1} days or more"
-        raise DemoError(f"--days {args.days}: the story of theme {theme.name} {most}, or {without}", INVALID)
+        raise DemoError(
+            f"--days {args.days}: the story of theme {theme.name} {most}, or {without}", INVALID
+        )
     farms = args.farms.replace(" ", "").split(",") if args.farms is not None else None
     kept = []
     for event in events:
         here = [farm for farm in event.farms if farms is None or farm in farms]
-        turbines = [turbine for turbine in event.turbines if farms is None or turbine.rpartition("-")[0] in farms]
+        turbines = [
+            turbine
+            for turbine in event.turbines
+            if farms is None or turbine.rpartition("-")[0] in farms
+        ]
         if (event.farms and not here) or (event.turbines and not turbines):
             continue
         parts = [f"kind: {event.kind}", f"from: {event.from_s:.0f}s", f"for: {event.for_s:.0f}s"]
@@ -83,7 +104,9 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
     if events and not kept:
         places = sorted({place for event in events for place in (*event.farms, *event.turbines)})
         happens = f"theme {theme.name} happens at {', '.join(places)}"
-        raise DemoError(f"--farms {args.farms}: {happens}; name one of these farms, or {without}", INVALID)
+        raise DemoError(
+            f"--farms {args.farms}: {happens}; name one of these farms, or {without}", INVALID
+        )
     return f"[{', '.join(kept)}]"
 
 
@@ -103,7 +126,9 @@ def overrides(args: argparse.Namespace) -> list[tuple[str, str]]:
         "--seed": ("seed", args.seed, args.seed),
     }
     named = [
-        (f"{name} {given}", f"{path}={value}") for name, (path, given, value) in settings.items() if given is not None
+        (f"{name} {given}", f"{path}={value}")
+        for name, (path, given, value) in settings.items()
+        if given is not None
     ]
     return [*named, *((f"--set {number}", setting) for number, setting in enumerate(args.set, 1))]
 

@@ -24,31 +24,23 @@ from rich.console import Console
 from pipeline.ports import AlreadyExists, ObjectStore, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
+from sim import run_directory
 from sim.demo import assets, pictures, readings, readme, realism
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.themes import Theme
+from sim.errors import LAKE_WRONG, DemoError, NodeFileError, StoreGone, WorkerDied
 from sim.measure.operations import OPERATIONS_FILE
-from sim.model.nodefile import NodeFileError
 from sim.report.terminal import RunProgress
-from sim.run import directory, driver, target
-from sim.run.exits import ENVIRONMENT, LAKE_WRONG
+from sim.run import driver
 from sim.run.judgement import Record
-from sim.run.task import StoreGone
-from sim.run.workers import WorkerDied
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
+from sim.store import target
+from sim.verify.judge import judge
 
 MOST_OBJECTS: Final = 30_000
 """More small files than that help nobody: they take minutes to make and to read, and a disk block each."""
 _COMPACT_SHARE: Final = 0.02  # of the objects and their overhead that are left in the farm layout
-
-
-class DemoError(Exception):
-    """A data set cannot be made; the text names the place and the fix, `code` is the exit code."""
-
-    def __init__(self, text: str, code: int = ENVIRONMENT) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -70,26 +62,36 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     """Make the data set. Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt; what there is
     of it by then stays."""
     planned = plan(scenario)
-    layout = options.layout or ("turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm")
+    layout = options.layout or (
+        "turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm"
+    )
     lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
         target.require_empty(options.upload)  # before minutes are spent on what has nowhere to go
     need_bytes = round(planned.node_bytes + lake_bytes)
-    with directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
+    with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
         return _filled(scenario, theme, layout, options, console)
 
 
-def _filled(scenario: Scenario, theme: Theme, layout: Layout, options: DemoOptions, console: Console) -> Dataset:
+def _filled(
+    scenario: Scenario, theme: Theme, layout: Layout, options: DemoOptions, console: Console
+) -> Dataset:
     pictures.remove(options.out)  # of an earlier data set
     (options.out / realism.FILE).unlink(missing_ok=True)
     begun = time.perf_counter()
-    made = Dataset(scenario, theme, options.out, layout, Record(workers=options.workers), options.command)
+    made = Dataset(
+        scenario, theme, options.out, layout, Record(workers=options.workers), options.command
+    )
     try:
         with RunProgress(console) as progress:
             _drive(made, progress)
             progress.phase("drawing", None, "")
             assets.write(scenario, options.out)
-            whole = {turbine.rpartition("-")[0] for event in scenario.events for turbine in event.turbines}
+            whole = {
+                turbine.rpartition("-")[0]
+                for event in scenario.events
+                for turbine in event.turbines
+            }
             farms = readings.read(scenario, options.out / "nodes", sorted(whole))
             made.pictures = pictures.draw(made, farms)
             if options.inspect:
@@ -111,20 +113,33 @@ def _filled(scenario: Scenario, theme: Theme, layout: Layout, options: DemoOptio
 def _drive(made: Dataset, progress: RunProgress) -> None:
     """Simulate, deliver into the folder, and have the oracle judge it where it can."""
     store = target.Options(folder=made.folder / "lake")
-    options = driver.RunOptions(made.folder, made.record.workers, store, compact=made.layout == "farm")
+    options = driver.RunOptions(
+        made.folder, made.record.workers, store, compact=made.layout == "farm"
+    )
     with target.opened(store) as opened:
         scenario = made.scenario
-        progress.phase("simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows")
+        progress.phase(
+            "simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows"
+        )
         driver.drive(scenario, options, made.record, opened, progress.advance)
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))
         if made.layout == "turbine":
-            verdict = driver.judge(made.folder, opened.lake, made.record.workers, progress)
+            verdict = judge(
+                made.folder,
+                opened.lake,
+                workers=made.record.workers,
+                farms=scenario.fleet.farms,
+                progress=progress.follow("judging the lake", "objects"),
+                log=progress.log,
+            )
             made.record.verdict = verdict
             if verdict.status != "pass":
                 found = "; ".join(f"{count} x {kind}" for kind, count in verdict.counts.items())
-                raise DemoError(f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG)
+                raise DemoError(
+                    f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG
+                )
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:
@@ -136,12 +151,16 @@ def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> No
         try:
             for ref, body in zip(refs, reader.read(refs), strict=True):
                 if body is None:
-                    raise DemoError(f"{opened.endpoint_url}: the copy is not whole: {ref.name} is gone")
+                    raise DemoError(
+                        f"{opened.endpoint_url}: the copy is not whole: {ref.name} is gone"
+                    )
                 _copy(store, ref.bucket, ref.key, body)
                 progress.advance(1)
         except StoreError as error:
             fix = f"{made.folder} is, and its README says how to copy it"
-            raise DemoError(f"{opened.endpoint_url}: the copy is not whole: {error}; {fix}") from error
+            raise DemoError(
+                f"{opened.endpoint_url}: the copy is not whole: {error}; {fix}"
+            ) from error
 
 
 def _copy(store: ObjectStore, bucket: str, key: str, body: bytes) -> None:

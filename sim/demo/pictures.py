@@ -32,7 +32,11 @@ FOCUS: Final = ("vibration_level", "gearbox_temperature", "generator_temperature
 def draw(made: Dataset, farms: Sequence[FarmReadings]) -> list[str]:
     """The pictures' names, in the order to be shown. Raises OSError."""
     drawn = {"fleet.png": fleet(made, farms)}
-    story = {farm for event in made.scenario.events for farm in _farms_of(event, made.scenario.fleet.farms)}
+    story = {
+        farm
+        for event in made.scenario.events
+        for farm in _farms_of(event, made.scenario.fleet.farms)
+    }
     for readings in farms:
         if readings.farm.farm_id in sorted(story)[:2]:
             drawn[f"farm-{readings.farm.farm_id}.png"] = raster(readings)
@@ -66,7 +70,9 @@ def fleet(made: Dataset, farms: Sequence[FarmReadings]) -> Figure:
         for axes, readings in zip(rows, farms, strict=True):
             time = _dates(readings)
             with np.errstate(invalid="ignore"):
-                axes.fill_between(time, 100 * _mean(readings.load), color=GREEN, alpha=0.35, linewidth=0)
+                axes.fill_between(
+                    time, 100 * _mean(readings.load), color=GREEN, alpha=0.35, linewidth=0
+                )
             axes.set_ylim(-2, 108)
             axes.set_ylabel("% of rated", fontsize=8)
             wind = axes.twinx()
@@ -76,7 +82,9 @@ def fleet(made: Dataset, farms: Sequence[FarmReadings]) -> Figure:
             wind.set_ylabel("wind m/s", fontsize=8, color=BLUE)
             wind.grid(visible=False)
             farm = readings.farm
-            axes.set_title(f"{farm.farm_id}  {farm.name}, {farm.turbines} x {farm.turbine_type.name}")
+            axes.set_title(
+                f"{farm.farm_id}  {farm.name}, {farm.turbines} x {farm.turbine_type.name}"
+            )
             _shade(axes, made, farm)
             axes.set_xlim(mdates.date2num(time[0]), mdates.date2num(time[-1]))
         _date_axis(rows[-1])
@@ -89,8 +97,15 @@ def raster(readings: FarmReadings) -> Figure:
         figure = Figure(figsize=(11, 4.6), dpi=PIXELS, layout="constrained")
         axes = figure.subplots()
         time = _dates(readings)
-        extent: Any = (mdates.date2num(time[0]), mdates.date2num(time[-1]), len(readings.turbines) + 0.5, 0.5)
-        shown = axes.imshow(100 * readings.load, aspect="auto", extent=extent, cmap="viridis", vmin=0, vmax=100)
+        extent: Any = (
+            mdates.date2num(time[0]),
+            mdates.date2num(time[-1]),
+            len(readings.turbines) + 0.5,
+            0.5,
+        )
+        shown = axes.imshow(
+            100 * readings.load, aspect="auto", extent=extent, cmap="viridis", vmin=0, vmax=100
+        )
         shown.set_interpolation("nearest")
         axes.grid(visible=False)
         axes.set_title(f"Farm {readings.farm.farm_id}, {readings.farm.name}: every turbine's power")
@@ -113,7 +128,15 @@ def focus(readings: FarmReadings, turbine: str) -> Figure:
             values = readings.channels[name]
             with np.errstate(invalid="ignore"):
                 low, high = np.nanquantile(values, (0.25, 0.75), axis=0)
-            axes.fill_between(time, low, high, color="#9aa7b4", alpha=0.6, linewidth=0, label="middle half of the farm")
+            axes.fill_between(
+                time,
+                low,
+                high,
+                color="#9aa7b4",
+                alpha=0.6,
+                linewidth=0,
+                label="middle half of the farm",
+            )
             axes.plot(time, values[place], color=VERMILLION, linewidth=0.9, label=turbine)
             axes.set_title(name)
         rows[0].legend(loc="upper left", frameon=False, ncols=2)
@@ -130,8 +153,12 @@ def _shade(axes: Axes, made: Dataset, farm: Farm) -> None:
     start = made.scenario.clock.start_us / 1e6
     for event in made.scenario.events:
         if farm.farm_id in _farms_of(event, made.scenario.fleet.farms):
-            span = (datetime.fromtimestamp(start + event.from_s + s, UTC) for s in (0.0, event.for_s))
-            axes.axvspan(*(mdates.date2num(at) for at in span), color=VERMILLION, alpha=0.10, linewidth=0)
+            span = (
+                datetime.fromtimestamp(start + event.from_s + s, UTC) for s in (0.0, event.for_s)
+            )
+            axes.axvspan(
+                *(mdates.date2num(at) for at in span), color=VERMILLION, alpha=0.10, linewidth=0
+            )
 
 
 def _dates(readings: FarmReadings) -> Any:

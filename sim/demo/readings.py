@@ -51,7 +51,10 @@ def read(scenario: Scenario, nodes: Path, whole: Sequence[str] = ()) -> list[Far
     """All farms, those in `whole` with every turbine. Raises pipeline.source.SourceError."""
     cells = scenario.fleet.turbines * scenario.clock.samples
     every = max(1, -(-cells // MOST_CELLS))
-    return [_farm(scenario, farm, nodes, 1 if farm.farm_id in whole else every) for farm in scenario.fleet.farms]
+    return [
+        _farm(scenario, farm, nodes, 1 if farm.farm_id in whole else every)
+        for farm in scenario.fleet.farms
+    ]
 
 
 def _farm(scenario: Scenario, farm: Farm, nodes: Path, every: int) -> FarmReadings:

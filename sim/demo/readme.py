@@ -32,7 +32,11 @@ def _facts(made: Dataset) -> dict[str, object]:
     scenario, lake = made.scenario, made.folder / "lake"
     buckets = {}
     for name in BUCKET_NAMES:
-        sizes = [path.stat().st_size for path in (lake / (BUCKET_PREFIX + name)).rglob("*") if path.is_file()]
+        sizes = [
+            path.stat().st_size
+            for path in (lake / (BUCKET_PREFIX + name)).rglob("*")
+            if path.is_file()
+        ]
         buckets[BUCKET_PREFIX + name] = (len(sizes), sum(sizes))
     clock = scenario.clock
     return {

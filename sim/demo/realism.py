@@ -42,7 +42,10 @@ CHARTS: Final[tuple[tuple[Callable[[Sequence[FarmReadings]], Figure], str], ...]
 def write(made: Dataset, farms: Sequence[FarmReadings]) -> None:
     """The page, in the data set's folder. Raises OSError."""
     with charts.style():
-        drawn = [(title, " ".join((chart.__doc__ or "").split()), _png(chart(farms))) for chart, title in CHARTS]
+        drawn = [
+            (title, " ".join((chart.__doc__ or "").split()), _png(chart(farms)))
+            for chart, title in CHARTS
+        ]
     page = Environment(
         loader=PackageLoader("sim.demo", "templates"),
         undefined=StrictUndefined,
@@ -51,7 +54,11 @@ def write(made: Dataset, farms: Sequence[FarmReadings]) -> None:
         lstrip_blocks=True,
     ).get_template("realism.html.j2")
     text = page.render(
-        theme=made.theme, fleet=made.fleet, seed=made.scenario.seed, charts=drawn, farms=[key_figures(f) for f in farms]
+        theme=made.theme,
+        fleet=made.fleet,
+        seed=made.scenario.seed,
+        charts=drawn,
+        farms=[key_figures(f) for f in farms],
     )
     (made.folder / FILE).write_text(text, encoding="utf-8")
 

@@ -39,7 +39,9 @@ def style() -> AbstractContextManager[None]:
 
 
 def _figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(SIZE[0] * (1 if columns == 1 else 1.35), SIZE[1]), dpi=PIXELS, layout="constrained")
+    figure = Figure(
+        figsize=(SIZE[0] * (1 if columns == 1 else 1.35), SIZE[1]), dpi=PIXELS, layout="constrained"
+    )
     return figure, list(np.atleast_1d(figure.subplots(1, columns, sharey=True)))
 
 
@@ -53,7 +55,11 @@ def _largest(farms: Sequence[FarmReadings]) -> FarmReadings:
 
 
 def _step_s(readings: FarmReadings) -> float:
-    return float(readings.times_us[1] - readings.times_us[0]) / 1e6 if len(readings.times_us) > 1 else 1.0
+    return (
+        float(readings.times_us[1] - readings.times_us[0]) / 1e6
+        if len(readings.times_us) > 1
+        else 1.0
+    )
 
 
 def _all(farms: Sequence[FarmReadings], channel: str) -> Floats:
@@ -88,7 +94,9 @@ def power_curve(farms: Sequence[FarmReadings]) -> Figure:
         middle, mean, deviation = statistics.binned(wind, power, SPEEDS)
         axes.errorbar(middle, mean, deviation, fmt="o", ms=2.5, lw=0.8, color=INK, label="bins")
         curve = np.array(kind.power_curve).T
-        axes.plot(curve[0], curve[1] / kind.rated_power, color=VERMILLION, lw=1.4, label="published")
+        axes.plot(
+            curve[0], curve[1] / kind.rated_power, color=VERMILLION, lw=1.4, label="published"
+        )
         axes.set_title(kind.name)
         axes.set_xlabel("wind speed, m/s")
     panels[0].set_ylabel("power / rated")
@@ -99,7 +107,9 @@ def power_curve(farms: Sequence[FarmReadings]) -> Figure:
 def wind_rose(farms: Sequence[FarmReadings]) -> Figure:
     """Share of the time by where the wind comes from, and how strong it is."""
     readings = _largest(farms)
-    share = statistics.rose(readings.channels["wind_speed"], readings.channels["wind_direction"], CLASSES)
+    share = statistics.rose(
+        readings.channels["wind_speed"], readings.channels["wind_direction"], CLASSES
+    )
     figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.6), dpi=PIXELS, layout="constrained")
     axes = figure.add_subplot(projection="polar")
     angle = 2 * np.pi * np.arange(len(share)) / len(share)
@@ -111,7 +121,14 @@ def wind_rose(farms: Sequence[FarmReadings]) -> Figure:
             else f"> {CLASSES[band]:.0f} m/s"
         )
         axes.bar(
-            angle, 100 * share[:, band], width=0.36, bottom=base, color=tone, edgecolor="white", lw=0.4, label=name
+            angle,
+            100 * share[:, band],
+            width=0.36,
+            bottom=base,
+            color=tone,
+            edgecolor="white",
+            lw=0.4,
+            label=name,
         )
         base += 100 * share[:, band]
     axes.set_theta_zero_location("N")  # type: ignore[attr-defined]
@@ -132,7 +149,13 @@ def speeds(farms: Sequence[FarmReadings]) -> Figure:
     everything = _all(farms, "wind_speed")
     k, scale = statistics.weibull(everything)
     x = SPEEDS[1:] / scale
-    axes.plot(SPEEDS[1:], k / scale * x ** (k - 1) * np.exp(-(x**k)), color=INK, lw=1.8, label=f"Weibull, k {k:.2f}")
+    axes.plot(
+        SPEEDS[1:],
+        k / scale * x ** (k - 1) * np.exp(-(x**k)),
+        color=INK,
+        lw=1.8,
+        label=f"Weibull, k {k:.2f}",
+    )
     axes.set_xlabel("wind speed, m/s")
     axes.set_ylabel("density")
     axes.legend(frameon=False, ncols=2, fontsize=8)
@@ -148,9 +171,21 @@ def spectrum(farms: Sequence[FarmReadings]) -> Figure:
         step = _step_s(readings)
         one = statistics.spectrum(readings.channels["wind_speed"][0], step)
         axes.loglog(*one, color=BLUE, lw=1.4, label=readings.farm.turbine_ids[readings.turbines[0]])
-        axes.loglog(*statistics.spectrum(_farm_mean(readings), step), color=GREEN, lw=1.4, label="mean of the farm")
+        axes.loglog(
+            *statistics.spectrum(_farm_mean(readings), step),
+            color=GREEN,
+            lw=1.4,
+            label="mean of the farm",
+        )
         at = len(one[0]) // 2
-        axes.loglog(one[0], one[1][at] * (one[0] / one[0][at]) ** (-2 / 3), color=INK, lw=0.8, ls="--", label="-2/3")
+        axes.loglog(
+            one[0],
+            one[1][at] * (one[0] / one[0][at]) ** (-2 / 3),
+            color=INK,
+            lw=0.8,
+            ls="--",
+            label="-2/3",
+        )
         for name, period in (("day", 86_400.0), ("hour", HOUR_S), ("minute", 60.0)):
             if one[0][0] < 1 / period < one[0][-1]:
                 axes.axvline(1 / period, color="#c3ccd6", lw=0.8)
@@ -196,21 +231,33 @@ def distance(farms: Sequence[FarmReadings]) -> Figure:
     places = readings.farm.positions[list(readings.turbines)]
     if len(places) > 1 and wind.shape[1] > 3:
         far, found = statistics.pair_correlation(wind, places)
-        axes.semilogx(far / 1000, found, ".", ms=2.5, color=BLUE, alpha=0.35, label="wind, turbine to turbine")
+        axes.semilogx(
+            far / 1000, found, ".", ms=2.5, color=BLUE, alpha=0.35, label="wind, turbine to turbine"
+        )
         far, found = statistics.pair_correlation(np.diff(wind, axis=1), places)
         axes.semilogx(
-            far / 1000, found, ".", ms=2.5, color=GREEN, alpha=0.35, label="its change a sample, the same pairs"
+            far / 1000,
+            found,
+            ".",
+            ms=2.5,
+            color=GREEN,
+            alpha=0.35,
+            label="its change a sample, the same pairs",
         )
     means = {r.farm.farm_id: _farm_mean(r) for r in farms}
     pairs = [
         (
             _kilometres(a, b),
-            np.corrcoef(statistics.bridged(means[a.farm.farm_id]), statistics.bridged(means[b.farm.farm_id]))[0, 1],
+            np.corrcoef(
+                statistics.bridged(means[a.farm.farm_id]), statistics.bridged(means[b.farm.farm_id])
+            )[0, 1],
         )
         for a, b in combinations(farms, 2)
     ]
     if pairs:
-        axes.semilogx(*zip(*pairs, strict=True), "D", ms=5, color=VERMILLION, label="wind, farm to farm")
+        axes.semilogx(
+            *zip(*pairs, strict=True), "D", ms=5, color=VERMILLION, label="wind, farm to farm"
+        )
     axes.axhline(0, color=INK, lw=0.6)
     axes.set_ylim(-0.5, 1.05)
     axes.set_xlabel("distance, km")
@@ -221,8 +268,13 @@ def distance(farms: Sequence[FarmReadings]) -> Figure:
 
 def _kilometres(a: FarmReadings, b: FarmReadings) -> float:
     """Great-circle distance of two farms."""
-    lat, lon = np.radians([a.farm.latitude, b.farm.latitude]), np.radians([a.farm.longitude, b.farm.longitude])
-    cosine = np.sin(lat[0]) * np.sin(lat[1]) + np.cos(lat[0]) * np.cos(lat[1]) * np.cos(lon[0] - lon[1])
+    lat, lon = (
+        np.radians([a.farm.latitude, b.farm.latitude]),
+        np.radians([a.farm.longitude, b.farm.longitude]),
+    )
+    cosine = np.sin(lat[0]) * np.sin(lat[1]) + np.cos(lat[0]) * np.cos(lat[1]) * np.cos(
+        lon[0] - lon[1]
+    )
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))) * METRES_PER_DEGREE / 1000)
 
 
@@ -259,7 +311,10 @@ def temperatures(farms: Sequence[FarmReadings]) -> Figure:
         for name, tone in names.items():
             values = _all(group, name)
             middle, mean, _ = statistics.binned(load, values, edges)
-            bands = [np.nanquantile(values[(load >= m - 0.025) & (load < m + 0.025)], (0.1, 0.9)) for m in middle]
+            bands = [
+                np.nanquantile(values[(load >= m - 0.025) & (load < m + 0.025)], (0.1, 0.9))
+                for m in middle
+            ]
             axes.plot(middle, mean, color=tone, lw=1.5, label=name.replace("_", " "))
             if bands:
                 axes.fill_between(middle, *np.array(bands).T, color=tone, alpha=0.15, lw=0)
@@ -285,13 +340,20 @@ def wakes(farms: Sequence[FarmReadings]) -> Figure:
     if at.any():
         mean = np.nanmean(wind[:, at], axis=1)
         east, north = readings.farm.positions[list(readings.turbines)].T / 1000
-        shown = axes.scatter(east, north, c=100 * mean / np.nanmean(mean), cmap="RdYlBu", s=42, edgecolor=INK, lw=0.3)
+        shown = axes.scatter(
+            east, north, c=100 * mean / np.nanmean(mean), cmap="RdYlBu", s=42, edgecolor=INK, lw=0.3
+        )
         figure.colorbar(shown, ax=axes, label="% of the farm's mean wind", pad=0.01)
         away = np.radians(toward)
         arrow: Any = {"arrowstyle": "->", "color": INK, "lw": 1.8, "alpha": 0.35}
         reach = 0.42 * np.sin(away), 0.42 * np.cos(away)
-        ends: Any = {"xy": (0.5 - reach[0], 0.5 - reach[1]), "xytext": (0.5 + reach[0], 0.5 + reach[1])}
-        axes.annotate("", **ends, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow)
+        ends: Any = {
+            "xy": (0.5 - reach[0], 0.5 - reach[1]),
+            "xytext": (0.5 + reach[0], 0.5 + reach[1]),
+        }
+        axes.annotate(
+            "", **ends, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow
+        )
         said = f"Farm {readings.farm.farm_id}, wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s"
         figure.suptitle(said, fontsize=10, fontweight="bold")
     axes.set_aspect("equal")

@@ -74,13 +74,19 @@ def pair_correlation(series: Floats, positions: Floats) -> tuple[Floats, Floats]
     """(distance m, correlation) of 4,000 pairs of rows at most; `series` (places, samples), `positions` (places,
     2) in metres. Pairs are taken evenly from all."""
     first, second = np.triu_indices(len(series), 1)
-    take = np.linspace(0, len(first) - 1, min(_PAIRS, len(first))).astype(int) if len(first) else np.zeros(0, dtype=int)
+    take = (
+        np.linspace(0, len(first) - 1, min(_PAIRS, len(first))).astype(int)
+        if len(first)
+        else np.zeros(0, dtype=int)
+    )
     first, second = first[take], second[take]
     whole = np.array([bridged(row) for row in series])
     centred = whole - whole.mean(axis=1, keepdims=True)
     scale = np.sqrt((centred**2).mean(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.array([(centred[i] * centred[j]).mean() for i, j in zip(first, second, strict=True)])
+        found = np.array(
+            [(centred[i] * centred[j]).mean() for i, j in zip(first, second, strict=True)]
+        )
         found /= scale[first] * scale[second]
     return np.hypot(*(positions[first] - positions[second]).T), found
 

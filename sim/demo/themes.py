@@ -35,10 +35,14 @@ def names() -> list[str]:
 def without_story(theme: Theme, events: bool) -> Theme:
     """A theme of whose story only the scenario is left. `events`: others were put in its place."""
     happens = (
-        "what was made to happen is in `scenario.yaml`, under `events`" if events else "nothing was made to happen"
+        "what was made to happen is in `scenario.yaml`, under `events`"
+        if events
+        else "nothing was made to happen"
     )
     return replace(
-        theme, title="Wind farms and their weather", story=f"Theme {theme.name} without its story: {happens}."
+        theme,
+        title="Wind farms and their weather",
+        story=f"Theme {theme.name} without its story: {happens}.",
     )
 
 

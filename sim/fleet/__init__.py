@@ -1,7 +1,8 @@
 """The fleet as data: farms, turbine types, layouts, and the asset register. See `loader` for the YAML."""
 
+from sim.errors import FleetError
 from sim.fleet.farm import Farm, Fleet
-from sim.fleet.loader import FleetError, load_fleet
+from sim.fleet.loader import load_fleet
 from sim.fleet.turbine import TurbineType
 
 __all__ = ["Farm", "Fleet", "FleetError", "TurbineType", "load_fleet"]

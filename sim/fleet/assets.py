@@ -29,7 +29,9 @@ def _faker(locale: str) -> Faker:
 def _person(fake: Faker) -> str:
     """A name with mail address and telephone, as a register would keep it."""
     name = f"{fake.first_name()} {fake.last_name()}"
-    mail = "".join(c for c in name.lower().replace(" ", ".") if c.isascii() and (c.isalpha() or c == "."))
+    mail = "".join(
+        c for c in name.lower().replace(" ", ".") if c.isascii() and (c.isalpha() or c == ".")
+    )
     return f"{name} <{mail}@{fake.domain_word()}.example>, {fake.phone_number()}"
 
 

@@ -37,7 +37,9 @@ class Climate:
     windiest_month: float
     diurnal_wind: float  # amplitude over the day, share of the mean
     windiest_hour: float
-    diurnal_turbulence: float  # how far convection by day and calm air by night move turbulence, share
+    diurnal_turbulence: (
+        float  # how far convection by day and calm air by night move turbulence, share
+    )
     fronts: float  # 0 none .. 1 as in the North Atlantic's storm track
     altitude: float  # m, of the hub
     mean_temperature: float  # degC at hub height
@@ -96,7 +98,9 @@ def usual(latitude: float) -> Climate:
     """What a farm has that names no climate: temperatures fall from equator to pole, seasons grow."""
     away = abs(latitude)
     base = preset("monsoon" if away < TROPIC else "coast")
-    return replace(base, mean_temperature=29.0 - 0.36 * away, seasonal_temperature=0.5 + 0.12 * away)
+    return replace(
+        base, mean_temperature=29.0 - 0.36 * away, seasonal_temperature=0.5 + 0.12 * away
+    )
 
 
 def load_climate(node: Node | None, latitude: float, problems: list[Problem]) -> Climate | None:
@@ -106,7 +110,9 @@ def load_climate(node: Node | None, latitude: float, problems: list[Problem]) ->
     if isinstance(node, Scalar):
         return _named(node, problems)
     if not isinstance(node, Mapping):
-        problems.append(Problem.at(node.place, "climate must be a name or a mapping ('base: name' and figures)"))
+        problems.append(
+            Problem.at(node.place, "climate must be a name or a mapping ('base: name' and figures)")
+        )
         return None
     before = len(problems)
     given = Fields(node, "climate", problems)

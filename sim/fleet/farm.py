@@ -40,7 +40,9 @@ class Farm:
         """Exact (latitude, longitude) of one turbine, degrees, to about 10 cm."""
         east, north = self.positions[index]
         across = METRES_PER_DEGREE * math.cos(math.radians(self.latitude))
-        return round(self.latitude + north / METRES_PER_DEGREE, 6), round(self.longitude + east / across, 6)
+        return round(self.latitude + north / METRES_PER_DEGREE, 6), round(
+            self.longitude + east / across, 6
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,9 @@ class Fields:
             return None
         return value.text.strip()
 
-    def number(self, key: str, low: float, high: float, default: float | None = None) -> float | None:
+    def number(
+        self, key: str, low: float, high: float, default: float | None = None
+    ) -> float | None:
         """A finite number in [low, high]; required unless there is a default."""
         value = self.get(key, required=default is None)
         if value is None:
@@ -101,7 +103,9 @@ class Fields:
         """Note every key that nobody asked for."""
         for key, place in self.node.keys.items():
             if key not in self._asked:
-                self.complain(f"unknown key '{key}' in {self.what}{suggestion(key, self._asked)}", place)
+                self.complain(
+                    f"unknown key '{key}' in {self.what}{suggestion(key, self._asked)}", place
+                )
 
 
 def number(node: Node, name: str, low: float, high: float, problems: list[Problem]) -> float | None:
@@ -115,16 +119,24 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
         problems.append(Problem.at(node.place, f"{name} must be a number{got}"))
         return None
     if not low <= parsed <= high:
-        problems.append(Problem.at(node.place, f"{name} is {parsed:g}; it must be {low:g} to {high:g}"))
+        problems.append(
+            Problem.at(node.place, f"{name} is {parsed:g}; it must be {low:g} to {high:g}")
+        )
         return None
     return parsed
 
 
-def read(path: Path, what: str, problems: list[Problem], named: Place | None = None) -> Fields | None:
+def read(
+    path: Path, what: str, problems: list[Problem], named: Place | None = None
+) -> Fields | None:
     """The mapping at the top of a YAML file; None after noting why not. `named`: where another file names this one; a
     file that cannot be read is told there."""
     tree, found = parse(path)
-    problems.extend(found if named is None else [p if p.line else Problem.at(named, f"{what}: {p}") for p in found])
+    problems.extend(
+        found
+        if named is None
+        else [p if p.line else Problem.at(named, f"{what}: {p}") for p in found]
+    )
     if isinstance(tree, Mapping):
         return Fields(tree, what, problems)
     if not found:

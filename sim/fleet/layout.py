@@ -44,7 +44,9 @@ class Layout:
         return max(0.0, grid - 2 * math.sqrt(2) * self.jitter)
 
 
-def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str) -> npt.NDArray[np.float64]:
+def positions(
+    layout: Layout, turbines: int, rotor_diameter: float, farm_id: str
+) -> npt.NDArray[np.float64]:
     """(turbines, 2) metres east and north: the places as written, or round the farm's middle, row by row."""
     if layout.places:
         return np.array(layout.places[:turbines])
@@ -52,7 +54,9 @@ def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str
     row, column = np.divmod(np.arange(turbines), columns)
     shift = 0.5 * (row % 2) if layout.pattern == "staggered" else 0.0
     grid = np.stack([(column + shift) * layout.across, -row * layout.along], axis=1)
-    grid += seeds.rng(LAYOUT_SEED, "layout", farm_id).uniform(-layout.jitter, layout.jitter, grid.shape)
+    grid += seeds.rng(LAYOUT_SEED, "layout", farm_id).uniform(
+        -layout.jitter, layout.jitter, grid.shape
+    )
     grid -= grid.mean(axis=0)
     turn = math.radians(layout.facing)
     east = grid[:, 0] * math.cos(turn) + grid[:, 1] * math.sin(turn)
@@ -70,7 +74,9 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
         places = _places(fields, farm_id, rotor_diameter)
         for key in ("pattern", "across", "along", "facing", "jitter"):
             if fields.has(key):
-                fields.complain(f"{key} means nothing beside positions; remove one of them", fields.place(key))
+                fields.complain(
+                    f"{key} means nothing beside positions; remove one of them", fields.place(key)
+                )
         fields.close()
         return Layout(places=places)
     layout = Layout(
@@ -89,13 +95,17 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
     return layout
 
 
-def _places(fields: Fields, farm_id: str, rotor_diameter: float | None) -> tuple[tuple[float, float], ...]:
+def _places(
+    fields: Fields, farm_id: str, rotor_diameter: float | None
+) -> tuple[tuple[float, float], ...]:
     """The points of `positions`, each complaint where the point stands."""
     places, at = [], []
     before = len(fields.problems)
     for item in fields.items("positions"):
         if not isinstance(item, Sequence) or len(item.items) != 2:
-            fields.problems.append(Problem.at(item.place, "a position must be [metres east, metres north]"))
+            fields.problems.append(
+                Problem.at(item.place, "a position must be [metres east, metres north]")
+            )
             continue
         east, north = (
             number(node, name, -FARTHEST_M, FARTHEST_M, fields.problems)
@@ -106,19 +116,26 @@ def _places(fields: Fields, farm_id: str, rotor_diameter: float | None) -> tuple
             at.append(item.place)
     if len(fields.problems) == before:
         if not places:
-            fields.complain("positions lists no turbine; add '- [east, north]' points", fields.place("positions"))
+            fields.complain(
+                "positions lists no turbine; add '- [east, north]' points",
+                fields.place("positions"),
+            )
         elif rotor_diameter is not None:
             fields.problems.extend(_too_close(np.array(places), at, farm_id, rotor_diameter))
     return tuple(places)
 
 
-def _too_close(points: npt.NDArray[np.float64], at: list[Place], farm_id: str, rotor_diameter: float) -> list[Problem]:
+def _too_close(
+    points: npt.NDArray[np.float64], at: list[Place], farm_id: str, rotor_diameter: float
+) -> list[Problem]:
     """One problem for each turbine nearer than CLEARANCE to one listed before it."""
     least = CLEARANCE * rotor_diameter
     order = np.argsort(points[:, 0], kind="stable")
     east, north = points[order].T
     found: dict[int, tuple[int, float]] = {}
-    for shift in range(1, len(points)):  # neighbours in order of east, as long as any is near enough
+    for shift in range(
+        1, len(points)
+    ):  # neighbours in order of east, as long as any is near enough
         step = east[shift:] - east[:-shift]
         if not (step < least).any():
             break

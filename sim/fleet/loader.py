@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.errors import FleetError
 from sim.fleet import layout as layouts
 from sim.fleet.climate import Climate, load_climate
 from sim.fleet.farm import Farm, Fleet
@@ -35,14 +36,6 @@ from sim.yamlfile import Mapping, Node, Place, Problem, suggestion
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT = "full"
 MAX_TURBINES = 100_000
-
-
-class FleetError(ValueError):
-    """A fleet that cannot be used; `problems` holds every reason, the text lists them one a line."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = sorted(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 @dataclass(frozen=True)
@@ -95,13 +88,19 @@ def _find(name: str, base: Path, at: Place, problems: list[Problem]) -> Path | N
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return base / name
     problems.append(
-        Problem.at(at, f"unknown fleet '{name}'{suggestion(name, presets())} (a file's name ends in .yaml)")
+        Problem.at(
+            at, f"unknown fleet '{name}'{suggestion(name, presets())} (a file's name ends in .yaml)"
+        )
     )
     return None
 
 
 def _fleet(
-    path: Path, above: tuple[Path, ...], first: dict[str, Place], problems: list[Problem], named: Place | None = None
+    path: Path,
+    above: tuple[Path, ...],
+    first: dict[str, Place],
+    problems: list[Problem],
+    named: Place | None = None,
 ) -> tuple[str, list[_Site], int | None] | None:
     """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read.
 
@@ -120,7 +119,10 @@ def _fleet(
         parent = _find(extends, path.parent, at, problems)
         if parent is not None and parent.resolve() in {p.resolve() for p in (*above, path)}:
             fields.complain(f"extends '{extends}' leads back to this file", at)
-        elif parent is not None and (found := _fleet(parent, (*above, path), first, problems, at)) is not None:
+        elif (
+            parent is not None
+            and (found := _fleet(parent, (*above, path), first, problems, at)) is not None
+        ):
             _, sites, scale_to = found
     if fields.has("scale_to"):
         scale_to = fields.whole("scale_to", 1, MAX_TURBINES)
@@ -140,12 +142,18 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
         fields.complain("fleet has no farms; add one under 'farms:'", fields.place("farms"))
     elif total > MAX_TURBINES and scale_to is None:
         fields.complain(f"fleet has {total:,} turbines; at most {MAX_TURBINES:,} are supported")
-    elif scale_to not in (None, total) and (fixed := [site.farm_id for site in sites if site.layout.places]):
+    elif scale_to not in (None, total) and (
+        fixed := [site.farm_id for site in sites if site.layout.places]
+    ):
         message = f"scale_to {scale_to} would change the number of turbines, but farm {fixed[0]} lists their positions"
         fields.complain(message, fields.place("scale_to"))
-    elif scale_to is not None and 0 in (counts := largest_remainder([s.turbines for s in sites], scale_to)):
+    elif scale_to is not None and 0 in (
+        counts := largest_remainder([s.turbines for s in sites], scale_to)
+    ):
         empty = sites[counts.index(0)].farm_id
-        fields.complain(f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to"))
+        fields.complain(
+            f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to")
+        )
 
 
 def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Problem]) -> _Site | None:
@@ -158,17 +166,27 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     if farm_id is not None:
         fields.what = f"farm {farm_id}"
         if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
-            fields.complain(f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id"))
+            fields.complain(
+                f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id")
+            )
         if farm_id in first:
-            fields.complain(f"duplicate farm id '{farm_id}'; it is already used at {first[farm_id]}", node.place)
+            fields.complain(
+                f"duplicate farm id '{farm_id}'; it is already used at {first[farm_id]}", node.place
+            )
         first.setdefault(farm_id, node.place)
     name, region = fields.text("name", required=False) or f"Farm {farm_id}", fields.text("region")
     time_zone = fields.text("time_zone")
     if time_zone is not None and time_zone not in zoneinfo.available_timezones():
         known = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
         hint = suggestion(time_zone, known) if "known" not in suggestion(time_zone, known) else ""
-        fields.complain(f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}", fields.place("time_zone"))
-    latitude, longitude = fields.number("latitude", -70.0, 70.0), fields.number("longitude", -180.0, 180.0)
+        fields.complain(
+            f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}",
+            fields.place("time_zone"),
+        )
+    latitude, longitude = (
+        fields.number("latitude", -70.0, 70.0),
+        fields.number("longitude", -180.0, 180.0),
+    )
     type_name = fields.text("turbine_type")
     kind = None
     if type_name is not None:
@@ -188,14 +206,23 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     fields.close()
     if len(problems) > before:
         return None
-    assert farm_id is not None and region is not None and time_zone is not None  # noqa: PT018
-    assert kind is not None and turbines is not None and latitude is not None and longitude is not None  # noqa: PT018
+    assert farm_id is not None
+    assert region is not None
+    assert time_zone is not None
+    assert kind is not None
+    assert turbines is not None
+    assert latitude is not None
+    assert longitude is not None
     assert climate is not None
-    return _Site(farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout, climate)
+    return _Site(
+        farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout, climate
+    )
 
 
 def _farm(site: _Site, turbines: int) -> Farm:
-    places = layouts.positions(site.layout, turbines, site.turbine_type.rotor_diameter, site.farm_id)
+    places = layouts.positions(
+        site.layout, turbines, site.turbine_type.rotor_diameter, site.farm_id
+    )
     places.setflags(write=False)
     return Farm(
         site.farm_id,

@@ -16,7 +16,11 @@ RELEASES = (("v1.7.0", 0.75), ("v1.6.4", 0.2), ("v1.5.2", 0.05))
 
 
 def node_configs(
-    farm: Farm, seed: int, flush_every_s: int = 900, window_s: int = 600, allowed_lateness_s: int = 300
+    farm: Farm,
+    seed: int,
+    flush_every_s: int = 900,
+    window_s: int = 600,
+    allowed_lateness_s: int = 300,
 ) -> list[NodeConfig]:
     """One configuration per turbine, in the order of `farm.turbine_ids`; times in whole seconds."""
     job_id = f"j-{seeds.uuid(seed, 'node', 'job')}"

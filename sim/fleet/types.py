@@ -29,7 +29,9 @@ def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> Turb
     return read_type(FOLDER / f"{name}.yaml", problems)
 
 
-def read_type(path: Path, problems: list[Problem], named: Place | None = None) -> TurbineType | None:
+def read_type(
+    path: Path, problems: list[Problem], named: Place | None = None
+) -> TurbineType | None:
     """One turbine type file, which a fleet names at `named`."""
     before = len(problems)
     fields = read(path, "turbine type", problems, named)
@@ -48,12 +50,20 @@ def read_type(path: Path, problems: list[Problem], named: Place | None = None) -
     }
     figures = {key: fields.number(key, low, high) for key, (low, high) in limits.items()}
     curve = _curve(fields.items("power_curve"), "power_curve", "power MW", 20.0, problems)
-    thrust = _curve(fields.items("thrust_curve"), "thrust_curve", "thrust coefficient", 1.1, problems)
+    thrust = _curve(
+        fields.items("thrust_curve"), "thrust_curve", "thrust coefficient", 1.1, problems
+    )
     fields.close()
     if len(problems) > before or name is None or manufacturer is None:
         return None
     figures = {key: value for key, value in figures.items() if value is not None}
-    kind = TurbineType(name=name, manufacturer=manufacturer, power_curve=curve, thrust_curve=thrust, **figures)  # type: ignore[arg-type]
+    kind = TurbineType(
+        name=name,
+        manufacturer=manufacturer,
+        power_curve=curve,
+        thrust_curve=thrust,
+        **figures,  # type: ignore[arg-type]
+    )
     for wrong in _contradictions(kind):
         fields.complain(wrong)
     return kind if len(problems) == before else None
@@ -65,7 +75,9 @@ def _curve(
     points: list[tuple[float, float]] = []
     for item in items:
         if not isinstance(item, Items) or len(item.items) != 2:
-            problems.append(Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {what}]"))
+            problems.append(
+                Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {what}]")
+            )
             continue
         wind = number(item.items[0], "wind speed", 0.0, 60.0, problems)
         value = number(item.items[1], what, 0.0, most, problems)
@@ -88,7 +100,10 @@ def _contradictions(kind: TurbineType) -> list[str]:
         found.append("power_curve needs at least two points")
     elif max(p for _, p in kind.power_curve) > kind.rated_power * 1.01:
         found.append("power_curve exceeds rated_power")
-    elif any(kind.power_curve[0][0] > v or kind.power_curve[-1][0] < v for v in (kind.rated_wind, kind.cut_out)):
+    elif any(
+        kind.power_curve[0][0] > v or kind.power_curve[-1][0] < v
+        for v in (kind.rated_wind, kind.cut_out)
+    ):
         found.append("power_curve must reach from cut_in to cut_out")
     elif any(low[1] > high[1] for low, high in pairwise(kind.power_curve)):
         found.append("power_curve must not fall")

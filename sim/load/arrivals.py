@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.load.phase import Arrivals
-from sim.load.schedule import REQUEST_KINDS, Entry, RequestKind
+from sim.load_schedule import REQUEST_KINDS, Entry, RequestKind
 from sim.seeds import rng
 
 JITTER: Final = 0.02
@@ -49,7 +49,9 @@ def of(entry: Entry, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
     return Arrivals(intended, _kinds(len(intended), name, mix, seed), node.astype(np.int32))
 
 
-def constant(rate_per_s: float, for_s: float, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
+def constant(
+    rate_per_s: float, for_s: float, name: str, mix: Mix, nodes: Nodes, seed: int
+) -> Arrivals:
     """What a search wants: one rate, held."""
     return of(Entry("constant", for_s, rate_per_s=rate_per_s), name, mix, nodes, seed)
 
@@ -58,7 +60,9 @@ def joined(parts: Sequence[tuple[Arrivals, float]]) -> Arrivals:
     """One after the other; each comes with its duration in seconds."""
     starts = np.concatenate(([0.0], np.cumsum([duration_s for _, duration_s in parts])))
     return Arrivals(
-        np.concatenate([part.intended_s + start for (part, _), start in zip(parts, starts, strict=False)]),
+        np.concatenate(
+            [part.intended_s + start for (part, _), start in zip(parts, starts, strict=False)]
+        ),
         np.concatenate([part.kind for part, _ in parts]),
         np.concatenate([part.node for part, _ in parts]),
     )
@@ -120,15 +124,28 @@ def _poisson(entry: Entry, name: str, seed: int) -> Floats:
     return times[times < entry.for_s]
 
 
-_TIMES: Final = {"constant": _even, "soak": _even, "ramp": _even, "step": _even, "spike": _even, "poisson": _poisson}
+_TIMES: Final = {
+    "constant": _even,
+    "soak": _even,
+    "ramp": _even,
+    "step": _even,
+    "spike": _even,
+    "poisson": _poisson,
+}
 
 
-def _fleet(entry: Entry, name: str, nodes: Nodes, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _fleet(
+    entry: Entry, name: str, nodes: Nodes, seed: int
+) -> tuple[Floats, npt.NDArray[np.int64]]:
     """(times, nodes), in order of time; of one node at one time in the order of its batches."""
     period_s = nodes.flush_every_s / entry.speed
-    phase = rng(seed, "load", "flush-phase").random(nodes.count) * period_s  # a node's own, in every phase the same
+    phase = (
+        rng(seed, "load", "flush-phase").random(nodes.count) * period_s
+    )  # a node's own, in every phase the same
     turns = math.ceil(entry.for_s / period_s)
-    late = np.stack([rng(seed, "load", name, "jitter", turn).random(nodes.count) for turn in range(turns)])
+    late = np.stack(
+        [rng(seed, "load", name, "jitter", turn).random(nodes.count) for turn in range(turns)]
+    )
     times = phase + np.arange(turns)[:, None] * period_s + late * JITTER * period_s
     backlog = _backlog(entry, nodes)
     times = np.concatenate((np.zeros((backlog, nodes.count)), times)).ravel()

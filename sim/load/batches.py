@@ -36,12 +36,12 @@ from pipeline.config import NodeConfig
 from pipeline.node import CHUNK_ROWS
 from pipeline.process import Work, process
 from sim import private
+from sim.errors import PlanError
 from sim.fleet import Fleet
 from sim.fleet.nodes import node_configs
-from sim.load.errors import PlanError
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
-from sim.model.nodefile import NodeWriter
+from sim.model.recording.nodefile import NodeWriter
 
 MOST_BATCHES: Final = 100_000
 """Of one node; only so that virtual time has an end."""
@@ -72,13 +72,17 @@ class Cadence:
                 "choose rows x clock.sample_every accordingly"
             )
         if self.rows > MAX_BATCH_ROWS:
-            raise PlanError(f"load.batch_rows: {self.rows:,} is more than the {MAX_BATCH_ROWS:,} a batch may have")
+            raise PlanError(
+                f"load.batch_rows: {self.rows:,} is more than the {MAX_BATCH_ROWS:,} a batch may have"
+            )
 
 
 class _Farm:
     """The simulation of one farm, which can always go on."""
 
-    def __init__(self, folder: Path, farm: Any, configs: list[NodeConfig], clock: SimClock, seed: int) -> None:
+    def __init__(
+        self, folder: Path, farm: Any, configs: list[NodeConfig], clock: SimClock, seed: int
+    ) -> None:
         self._env, self._clock, self._made = simpy.Environment(), clock, 0
         self._model = FarmModel(farm, clock, seed)
         self._model.start(self._env)
@@ -95,20 +99,26 @@ class _Farm:
 class Batches:
     """Makes batches for the nodes of a fleet, in the order of its turbines. A context manager: files are closed."""
 
-    def __init__(self, folder: Path, fleet: Fleet, seed: int, cadence: Cadence, limit_bytes: float) -> None:
+    def __init__(
+        self, folder: Path, fleet: Fleet, seed: int, cadence: Cadence, limit_bytes: float
+    ) -> None:
         """Raises PlanError, OSError."""
         cadence.require_sound()
         self.folder, self.cadence, self._limit_bytes = folder, cadence, limit_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         every_us = cadence.flush_every_s * 1_000_000
-        start_us = -(-cadence.start_us // every_us) * every_us  # batches are cut where the time is a multiple of it
+        start_us = (
+            -(-cadence.start_us // every_us) * every_us
+        )  # batches are cut where the time is a multiple of it
         clock = SimClock(start_us, cadence.sample_us, cadence.rows * MOST_BATCHES)
         self._start_us, self._every_us = start_us, every_us
         self._farms: list[_Farm] = []
         self.configs: list[NodeConfig] = []
         self.databases: list[Path] = []
         for farm in fleet.farms:
-            configs = node_configs(farm, seed, cadence.flush_every_s, cadence.window_s, cadence.allowed_lateness_s)
+            configs = node_configs(
+                farm, seed, cadence.flush_every_s, cadence.window_s, cadence.allowed_lateness_s
+            )
             self._farms.append(_Farm(folder / "nodes", farm, configs, clock, seed))
             self.configs += configs
             self.databases += self._farms[-1].writer.paths
@@ -133,7 +143,9 @@ class Batches:
             self._round()
             told(len(self.configs))
         self._data.flush()
-        ends = np.stack(self._ends) if self._ends else np.zeros((0, len(self.configs)), dtype=np.int64)
+        ends = (
+            np.stack(self._ends) if self._ends else np.zeros((0, len(self.configs)), dtype=np.int64)
+        )
         np.savez(self.folder / _INDEX, ends=ends)
 
     def simulate(self, batches: int) -> None:
@@ -161,7 +173,9 @@ class Batches:
         group = max(1, CHUNK_ROWS // self.cadence.rows)
         for first in range(0, len(self.configs), group):
             nodes = range(first, min(first + group, len(self.configs)))
-            for node, work in zip(nodes, process([self._work(node) for node in nodes], now_us), strict=True):
+            for node, work in zip(
+                nodes, process([self._work(node) for node in nodes], now_us), strict=True
+            ):
                 self._states[node] = work.state
                 parts = (work.objects, work.manifest_key, work.manifest, work.rejected, work.state)
                 pickle.dump(parts, self._data, protocol=5)
@@ -170,7 +184,13 @@ class Batches:
 
     def _work(self, node: int) -> Work:
         config, database, state = self.configs[node], self.databases[node], self._states[node]
-        return Work(config, database.name, next_batch(config, database, state, self.cadence.rows), state, None)
+        return Work(
+            config,
+            database.name,
+            next_batch(config, database, state, self.cadence.rows),
+            state,
+            None,
+        )
 
     def close(self) -> None:
         """Finish the files; batches that are ready stay readable."""
@@ -182,7 +202,10 @@ class Batches:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with contextlib.suppress(OSError) if error else contextlib.nullcontext():
             self.close()
@@ -201,7 +224,9 @@ class Prepared:
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError, ValueError."""
-        nodes: tuple[int, list[NodeConfig], list[Path]] = pickle.loads((folder / _NODES).read_bytes())
+        nodes: tuple[int, list[NodeConfig], list[Path]] = pickle.loads(
+            (folder / _NODES).read_bytes()
+        )
         self.rows, self.configs, self.databases = nodes
         with np.load(folder / _INDEX) as index:
             ends: Ints = index["ends"]

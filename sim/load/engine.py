@@ -5,7 +5,7 @@
         record = engine.run(phase)
 
 For each phase: batches enough, first batches in the lake where the mix has reads, a folder with the plan, Locust
-(`sim.load.crew`) on `sim.load.locustfile`; then watch: follow the journals, sample resources each second, evaluate
+(`sim.load.locust_processes`) on `sim.load.locustfile`; then watch: follow the journals, sample resources each second, evaluate
 `stop_when`, keep the caps, notice a worker or a target that dies. However a phase ends, its record so far is in
 `records`, no process is left, and what it wrote is removed from the lake (once more at `close`, for what a server
 that stood still may have done later).
@@ -36,18 +36,18 @@ from pipeline.ports import StoreError
 from pipeline.settings import Settings as StoreSettings
 from pipeline.settings import settings as settings_of
 from pipeline.store import TIMEOUT_S, S3ObjectStore
-from sim.load import journal
+from sim.errors import EngineError, PlanError, TargetGone
 from sim.load.arrivals import Mix
 from sim.load.batches import Batches, Prepared
-from sim.load.cleaning import Key, Noting, noted, remove
-from sim.load.client import SEEDED, seed
-from sim.load.crew import START_WITHIN_S, Crew
-from sim.load.errors import EngineError, PlanError, TargetGone
+from sim.load.client import journal
+from sim.load.client.plan import ClientPlan, ran_out_path, read_started
+from sim.load.client.request import SEEDED, seed
+from sim.load.client.written_keys import Key, Noting, noted, remove
+from sim.load.locust_processes import START_WITHIN_S, Crew
 from sim.load.phase import DRAIN_S, Phase, PhaseRecord
-from sim.load.plan import ClientPlan, ran_out_path, read_started
+from sim.load.progress import Watch
 from sim.load.sampler import Sampler, port_of
-from sim.load.schedule import FILES_PER_USER, FILES_SPARE, Limits
-from sim.load.watch import Watch
+from sim.load_schedule import FILES_PER_USER, FILES_SPARE, Limits
 
 POLL_S: Final = 0.25
 GONE_AFTER: Final = 10
@@ -124,12 +124,16 @@ class Engine:
             self.records.pop()
             self._more *= 2 * max(1.0, _rate_per_s(record) / self._closed_per_s(phase))
         rate = self._closed_per_s(phase)
-        raise EngineError(f"{phase.name}: {rate:.0f} flushes a second are more than can be prepared")
+        raise EngineError(
+            f"{phase.name}: {rate:.0f} flushes a second are more than can be prepared"
+        )
 
     def close(self) -> None:
         """Remove what a server wrote after its phase was over."""
         if self._late and not self.settings.disposable:
-            with contextlib.suppress(LakeError):  # it was removed once; a store that is gone holds nothing
+            with contextlib.suppress(
+                LakeError
+            ):  # it was removed once; a store that is gone holds nothing
                 lake.remove(self.settings.store, self._late)
 
     def _prepare(self, phase: Phase) -> None:
@@ -151,7 +155,11 @@ class Engine:
         return self._more * min(PER_USER_S * (phase.users or 1), CLOSED_S)
 
     def _seeded(self) -> int:
-        return min(SEEDED, len(self._batches.configs)) if any(kind != "flush" for kind, _ in self.settings.mix) else 0
+        return (
+            min(SEEDED, len(self._batches.configs))
+            if any(kind != "flush" for kind, _ in self.settings.mix)
+            else 0
+        )
 
     def _run(self, phase: Phase) -> tuple[PhaseRecord, bool]:
         """One try at the phase: its record, and whether it ran out of batches."""
@@ -164,7 +172,9 @@ class Engine:
             found = self._attend(phase, plan, folder)
         except BaseException as error:
             if not isinstance(error, TargetGone):
-                with contextlib.suppress(EngineError):  # what went wrong first is what the user must read
+                with contextlib.suppress(
+                    EngineError
+                ):  # what went wrong first is what the user must read
                     self._clean(folder, ended=True)
             raise
         self._clean(folder)
@@ -204,14 +214,20 @@ class Engine:
             try:
                 stopped = self._watch(phase, plan, folder, crew)
             except BaseException as error:
-                stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+                stopped = (
+                    "interrupted"
+                    if isinstance(error, KeyboardInterrupt)
+                    else str(error) or type(error).__name__
+                )
                 raise
             finally:
                 lost, ended_ns = 0 if stopped else len(crew.lost()), plan.now_ns()
                 crew.end()
                 resources = sampler.table()
                 if stopped:  # how long it takes to end the clients is no part of the phase
-                    resources = resources.filter(pc.less_equal(resources["time"].cast(pa.int64()), ended_ns))
+                    resources = resources.filter(
+                        pc.less_equal(resources["time"].cast(pa.int64()), ended_ns)
+                    )
                 record = _record(phase, plan, folder, resources, stopped, lost)
                 self.records.append(record)
                 self._sent += pc.sum(record.requests["bytes"]).as_py() or 0
@@ -259,7 +275,9 @@ class Engine:
             with ThreadPoolExecutor(SEED_THREADS) as pool:
                 list(pool.map(lambda node: seed(store, prepared, [node]), range(nodes)))
         except (StoreError, ContentConflict) as error:
-            raise EngineError(f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}") from error
+            raise EngineError(
+                f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}"
+            ) from error
 
     def _clean(self, folder: Path, ended: bool = False) -> None:
         """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises EngineError."""
@@ -267,7 +285,10 @@ class Engine:
             shutil.rmtree(folder)
             return
         keys = noted(folder)
-        if self.records and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py():
+        if (
+            self.records
+            and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py()
+        ):
             self._late |= keys
             time.sleep(SETTLE_S)
         remove(self.settings.store, keys)
@@ -279,18 +300,27 @@ def _wait_for_start(plan: ClientPlan, folder: Path, crew: Crew) -> int:
     while (started_ns := read_started(folder)) is None:
         if not crew.running() or time.monotonic() > give_up:
             there = len(list(folder.glob("client-*.pid")))
-            raise EngineError(f"Locust did not start ({there} of {plan.workers} clients are there).{crew.log_tail()}")
+            raise EngineError(
+                f"Locust did not start ({there} of {plan.workers} clients are there).{crew.log_tail()}"
+            )
         time.sleep(POLL_S / 5)
     return started_ns
 
 
 def _record(
-    phase: Phase, plan: ClientPlan, folder: Path, resources: pa.Table, stopped: str | None, lost: int
+    phase: Phase,
+    plan: ClientPlan,
+    folder: Path,
+    resources: pa.Table,
+    stopped: str | None,
+    lost: int,
 ) -> PhaseRecord:
     started_ns = read_started(folder) or plan.now_ns()
     rows = {worker: journal.read(folder, worker) for worker in range(plan.workers)}
     requests = journal.requests(phase, started_ns, rows)
-    return PhaseRecord(phase, requests, _operations(plan, folder), resources, started_ns, stopped, lost)
+    return PhaseRecord(
+        phase, requests, _operations(plan, folder), resources, started_ns, stopped, lost
+    )
 
 
 def _rate_per_s(record: PhaseRecord) -> float:
@@ -308,7 +338,9 @@ def require_there(endpoint_url: str) -> None:
     """Raises TargetGone when nobody takes connections at the endpoint."""
     parts = urlsplit(endpoint_url)
     try:
-        socket.create_connection((parts.hostname or "", port_of(endpoint_url)), timeout=CONNECT_S).close()
+        socket.create_connection(
+            (parts.hostname or "", port_of(endpoint_url)), timeout=CONNECT_S
+        ).close()
     except TimeoutError:
         return  # slow is not gone
     except OSError as error:

@@ -27,8 +27,8 @@ import locust
 from locust import User, task
 from locust.runners import MasterRunner, WorkerRunner
 
-from sim.load import plan
-from sim.load.session import LEAD_NS, Session
+from sim.load.client import plan
+from sim.load.client.session import LEAD_NS, Session
 
 START, DONE = "windfleet-start", "windfleet-done"
 ORPHAN_POLL_S: Final = 1.0
@@ -51,8 +51,15 @@ class Process:
     """This process's part: a client with a session, the master that tells when to start, or both in one."""
 
     def __init__(self, environment: Any, runner: Any) -> None:
-        self._environment, self._runner, self._options = environment, runner, environment.parsed_options
-        self._is_client, self._leads = not isinstance(runner, MasterRunner), not isinstance(runner, WorkerRunner)
+        self._environment, self._runner, self._options = (
+            environment,
+            runner,
+            environment.parsed_options,
+        )
+        self._is_client, self._leads = (
+            not isinstance(runner, MasterRunner),
+            not isinstance(runner, WorkerRunner),
+        )
         self.session: Session | None = None
         self._byhand: Any = None
         self._done: set[int] = set()
@@ -69,7 +76,7 @@ class Process:
             gevent.spawn(self._end_with_parent, os.getppid())
 
     def _be_by_hand(self) -> None:
-        from sim.load.byhand import ByHand, Refused  # brings boto3
+        from sim.load.by_hand import ByHand, Refused  # brings boto3
 
         workers = self._options.expect_workers if self._options.master else 1
         try:
@@ -151,8 +158,15 @@ class Process:
 
 
 def _arguments(parser: Any) -> None:
-    parser.add_argument("--scenario", default="", help="scenario YAML with a load section", include_in_web_ui=False)
-    parser.add_argument("--plan", default="", help="set by windfleet load: a phase's folder", include_in_web_ui=False)
+    parser.add_argument(
+        "--scenario", default="", help="scenario YAML with a load section", include_in_web_ui=False
+    )
+    parser.add_argument(
+        "--plan",
+        default="",
+        help="set by windfleet load: a phase's folder",
+        include_in_web_ui=False,
+    )
     parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
 
 

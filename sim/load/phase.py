@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sim.load.schedule import REQUEST_KINDS
+from sim.load_schedule import REQUEST_KINDS
 from sim.measure.thresholds import Expectation
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -36,12 +36,18 @@ REQUESTS: Final = pa.schema(
         pa.field("intended_start", _TIME),
         pa.field("start", _TIME),  # null: never made
         pa.field("end", _TIME),  # null: never made, or under way when the phase was ended
-        pa.field("bytes", pa.int64()),  # sent by a flush (at most, when it failed), received by a read
-        pa.field("objects", pa.int32()),  # created by a flush (manifest and checkpoint included); listed or read
+        pa.field(
+            "bytes", pa.int64()
+        ),  # sent by a flush (at most, when it failed), received by a read
+        pa.field(
+            "objects", pa.int32()
+        ),  # created by a flush (manifest and checkpoint included); listed or read
         pa.field("rows", pa.int64()),  # of the batch, or decoded by a scan
         pa.field("outcome", pa.string()),  # one of OUTCOMES
         pa.field("worker", pa.string()),  # "client-0", ...; null when never made
-        pa.field("number", pa.int64()),  # index in the schedule; of a closed phase by worker, in order of start
+        pa.field(
+            "number", pa.int64()
+        ),  # index in the schedule; of a closed phase by worker, in order of start
     ]
 )
 """One row per request; of an open phase exactly one per arrival, made or not. Sorted by intended start."""
@@ -64,8 +70,12 @@ started and are not `ok`, `load.not_made` the others."""
 RESOURCES: Final = pa.schema(
     [
         pa.field("time", _TIME),
-        pa.field("process", pa.string()),  # "client-0", ..., "master", "server"; of the machine "idle", "others"
-        pa.field("cpu_s", pa.float64()),  # user and system, cumulative, children included for the server
+        pa.field(
+            "process", pa.string()
+        ),  # "client-0", ..., "master", "server"; of the machine "idle", "others"
+        pa.field(
+            "cpu_s", pa.float64()
+        ),  # user and system, cumulative, children included for the server
         pa.field("rss_bytes", pa.int64()),
         pa.field("threads", pa.int32()),
         pa.field("connections", pa.int32()),  # established TCP connections to the target's port

@@ -38,7 +38,14 @@ def server_at(endpoint_url: str) -> int | None:
     except (psutil.AccessDenied, OSError):
         return None
     port = port_of(endpoint_url)
-    return next((c.pid for c in listening if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid), None)
+    return next(
+        (
+            c.pid
+            for c in listening
+            if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid
+        ),
+        None,
+    )
 
 
 class Sampler:
@@ -47,7 +54,9 @@ class Sampler:
     `processes` says each time which pids there are, by name; `now_ns` is the clock of the phase, ns since 1970.
     """
 
-    def __init__(self, processes: Callable[[], Mapping[str, int]], port: int, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, processes: Callable[[], Mapping[str, int]], port: int, now_ns: Callable[[], int]
+    ) -> None:
         self._processes, self._port, self._now_ns = processes, port, now_ns
         self._rows: list[tuple[int, str, float, int, int, int]] = []
         self._stop = threading.Event()
@@ -65,7 +74,11 @@ class Sampler:
         """RESOURCES so far."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(RESOURCES)
         return pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, RESOURCES, strict=True)], schema=RESOURCES
+            [
+                pa.array(column, field.type)
+                for column, field in zip(columns, RESOURCES, strict=True)
+            ],
+            schema=RESOURCES,
         )
 
     def _run(self) -> None:
@@ -77,7 +90,9 @@ class Sampler:
                     ours_s += used[0]
             machine = psutil.cpu_times()
             busy_s = sum(getattr(machine, of, 0.0) for of in _BUSY)
-            self._rows.append((now_ns, IDLE, machine.idle + getattr(machine, "iowait", 0.0), 0, 0, 0))
+            self._rows.append(
+                (now_ns, IDLE, machine.idle + getattr(machine, "iowait", 0.0), 0, 0, 0)
+            )
             self._rows.append((now_ns, OTHERS, busy_s - ours_s, 0, 0, 0))
             self._stop.wait(PERIOD_S)
 
@@ -86,7 +101,10 @@ def _usage(pid: int, with_children: bool, port: int) -> tuple[float, int, int, i
     """(cpu_s, rss_bytes, threads, connections); None when the process is gone."""
     try:
         process = psutil.Process(pid)
-        found = [_of(one, port) for one in (process, *(process.children(recursive=True) if with_children else ()))]
+        found = [
+            _of(one, port)
+            for one in (process, *(process.children(recursive=True) if with_children else ()))
+        ]
     except psutil.Error:
         return None
     cpu_s, rss, threads, connections = (sum(column) for column in zip(*found, strict=True))
@@ -96,7 +114,12 @@ def _usage(pid: int, with_children: bool, port: int) -> tuple[float, int, int, i
 def _of(process: psutil.Process, port: int) -> tuple[float, int, int, int]:
     with process.oneshot():
         times, rss, threads = process.cpu_times(), process.memory_info().rss, process.num_threads()
-    return times.user + times.system, rss, threads, sum(1 for c in _established(process) if port in _ports(c))
+    return (
+        times.user + times.system,
+        rss,
+        threads,
+        sum(1 for c in _established(process) if port in _ports(c)),
+    )
 
 
 def _established(process: psutil.Process) -> Iterable[Any]:

@@ -37,10 +37,14 @@ OTHERS: Final = "others"
 _MEDIAN: Final = re.compile(r"service\.\w+\.p50")
 _NO_IDLE: Final = 0.2  # cores
 _MUCH: Final = 0.3  # cores, used by others
-_IDLE_STORE: Final = 0.1  # cores; a store that uses less has nothing to do, whatever the machine is busy with
+_IDLE_STORE: Final = (
+    0.1  # cores; a store that uses less has nothing to do, whatever the machine is busy with
+)
 _LATE_S: Final = 0.05
 _STOOD_S: Final = 1.0
-_STOOD_TIMES: Final = 3  # the median service time: slow requests that end together are no standstill
+_STOOD_TIMES: Final = (
+    3  # the median service time: slow requests that end together are no standstill
+)
 
 What = Literal["nothing", "server", "generator", "standstill", "concurrency", "machine", "unknown"]
 Floats = npt.NDArray[np.float64]
@@ -74,7 +78,9 @@ def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, Usage]:
             continue
         at, cpu_s = _ns(mine["time"]), mine["cpu_s"].to_numpy()
         span_s = max((at[-1] - at[0]) / 1e9, 1e-9)
-        rss, connections = (pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "connections"))
+        rss, connections = (
+            pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "connections")
+        )
         found[process] = Usage(max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, connections)
     return found
 
@@ -115,13 +121,19 @@ def disturbed(found: Mapping[str, float]) -> bool:
 
 def standstill(found: Mapping[str, float]) -> float:
     """Seconds for which nothing ended though requests were under way, far longer than they take; else 0."""
-    typical_s = max((value for name, value in found.items() if _MEDIAN.fullmatch(name)), default=0.0)
+    typical_s = max(
+        (value for name, value in found.items() if _MEDIAN.fullmatch(name)), default=0.0
+    )
     stood_s = found.get("load.standstill", 0.0)
     return stood_s if stood_s > max(_STOOD_S, _STOOD_TIMES * typical_s) else 0.0
 
 
 def name(
-    found: Mapping[str, float], kept_up: bool, users: int, generator_per_s: float | None, stood_s: float = 0.0
+    found: Mapping[str, float],
+    kept_up: bool,
+    users: int,
+    generator_per_s: float | None,
+    stood_s: float = 0.0,
 ) -> Limit:
     """What limits a span of load with these figures (rate, lateness, cores), made by at most so many users.
 
@@ -139,13 +151,16 @@ def name(
     seen = f"{seen} of a core" if seen else "no process was sampled"
     if server is not None and BUSY <= server <= _ONE_CORE:
         client_too = f"; client {_percent(client)}" if client is not None else ""
-        return Limit("server", f"The store: its one core is busy {_percent(min(server, 1.0))}{client_too}.")
-    if client is not None and client >= BUSY:
-        return Limit("generator", f"The load generator: {seen}. Add processes, or take the figures as its own limit.")
-    if generator_per_s and achieved >= BUSY * generator_per_s:
-        text = (
-            f"The load generator: it makes {generator_per_s:,.0f} requests/s before a null store, {achieved:,.0f} here."
+        return Limit(
+            "server", f"The store: its one core is busy {_percent(min(server, 1.0))}{client_too}."
         )
+    if client is not None and client >= BUSY:
+        return Limit(
+            "generator",
+            f"The load generator: {seen}. Add processes, or take the figures as its own limit.",
+        )
+    if generator_per_s and achieved >= BUSY * generator_per_s:
+        text = f"The load generator: it makes {generator_per_s:,.0f} requests/s before a null store, {achieved:,.0f} here."
         return Limit("generator", text)
     if kept_up:
         return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
@@ -166,5 +181,7 @@ def _percent(share: float | None) -> str:
 
 
 def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    values: npt.NDArray[np.int64] = (
+        column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    )
     return values

@@ -17,14 +17,18 @@ from typing import Final
 _WARM_UP_SHARE: Final = 0.25
 
 
-def measure(put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float) -> float:
+def measure(
+    put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float
+) -> float:
     """Call `put(key, body)` from `threads` threads for `seconds` seconds, never the same key twice; PUTs per second.
 
     `put` raises when the store did not take the object; the first such error ends the measurement and is raised here:
     a ceiling over failed requests would be none. Raises ValueError when a size, thread count or time is not positive.
     """
     if size_bytes <= 0 or threads <= 0 or seconds <= 0:
-        raise ValueError(f"size, threads and seconds must be positive, got {size_bytes}, {threads}, {seconds}")
+        raise ValueError(
+            f"size, threads and seconds must be positive, got {size_bytes}, {threads}, {seconds}"
+        )
     body = b"\x5a" * size_bytes
     failed = threading.Event()
     counted_from = time.monotonic() + seconds * _WARM_UP_SHARE

@@ -119,27 +119,43 @@ def t_quantile(doubt: float, freedom: float) -> float:
         y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
         y = math.expm1(a * y * y)
     else:
-        tail = 1 / (((freedom + 6) / (freedom * y) - 0.089 * d - 0.822) * (freedom + 2) * 3) + 0.5 / (freedom + 4)
+        tail = 1 / (
+            ((freedom + 6) / (freedom * y) - 0.089 * d - 0.822) * (freedom + 2) * 3
+        ) + 0.5 / (freedom + 4)
         y = (tail * y - 1) * (freedom + 1) / (freedom + 2) + 1 / y
     return math.sqrt(freedom * y)
 
 
 def _one(quantity: Quantity, limit: float, doubt: float) -> Comparison:
     for side in (quantity.base, quantity.new):
-        sound = side.ndim == 2 and len(side) > 0 and side.shape[1] == quantity.base.shape[1] >= BLOCKS
+        sound = (
+            side.ndim == 2 and len(side) > 0 and side.shape[1] == quantity.base.shape[1] >= BLOCKS
+        )
         if not sound or not np.all(side > 0):
-            raise ValueError(f"{quantity.name}: values must be (runs, {BLOCKS} spans or more) and more than 0")
+            raise ValueError(
+                f"{quantity.name}: values must be (runs, {BLOCKS} spans or more) and more than 0"
+            )
     sign = -1.0 if quantity.larger_is_better else 1.0
     base, new = np.log(quantity.base), np.log(quantity.new)
     apart = sign * (new.mean(axis=0) - base.mean(axis=0))
     middle = float(apart.mean())
     width = t_quantile(doubt, len(apart) - 1) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
     if (freedom := len(base) + len(new) - 2) >= REPEATS:
-        spread = sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (base, new)) / freedom
+        spread = (
+            sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (base, new))
+            / freedom
+        )
         between = math.sqrt(spread * (1 / len(base) + 1 / len(new)))
         width = max(width, t_quantile(doubt, freedom) * between)
     low, high = math.exp(middle - width), math.exp(middle + width)
     means = (float(quantity.base.mean()), float(quantity.new.mean()))
     return Comparison(
-        quantity.name, quantity.unit, *means, math.exp(middle), low, high, verdict(low, high, limit), quantity.counts
+        quantity.name,
+        quantity.unit,
+        *means,
+        math.exp(middle),
+        low,
+        high,
+        verdict(low, high, limit),
+        quantity.counts,
     )

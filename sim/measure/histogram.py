@@ -48,7 +48,9 @@ class Histogram:
             return
         low, high = float(array.min()), float(array.max())
         if not (low >= 0.0 and high < HIGHEST):  # a NaN makes both comparisons false
-            raise ValueError(f"a histogram takes values from 0 to below 2^{_EXPONENT_MAX}, got {low} to {high}")
+            raise ValueError(
+                f"a histogram takes values from 0 to below 2^{_EXPONENT_MAX}, got {low} to {high}"
+            )
         self._counts += np.bincount(_bucket_of(array), minlength=_BUCKETS)
         self._min, self._max = min(self._min, low), max(self._max, high)
 
@@ -71,7 +73,9 @@ class Histogram:
             return self._max
         rank = max(1, int(np.ceil(q * count)))
         index = int(np.searchsorted(np.cumsum(self._counts), rank))
-        return float(min(max(_midpoint(index), self._min), self._max)) if q > 0.0 else float(self._min)
+        return (
+            float(min(max(_midpoint(index), self._min), self._max)) if q > 0.0 else float(self._min)
+        )
 
 
 def _bucket_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

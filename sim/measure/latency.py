@@ -52,7 +52,9 @@ def by_kind(operations: pa.Table) -> list[Latency]:
 
 def _of_kind(kind: str, operations: pa.Table) -> Latency:
     answered = operations.filter(pc.not_equal(operations["outcome"], UNANSWERED))
-    intended, start, end = (_nanoseconds(answered, name) for name in ("intended_start", "start", "end"))
+    intended, start, end = (
+        _nanoseconds(answered, name) for name in ("intended_start", "start", "end")
+    )
     return Latency(
         kind=kind,
         answered=answered.num_rows,
@@ -73,5 +75,7 @@ def percentiles(milliseconds: npt.NDArray[np.float64]) -> Percentiles | None:
 
 
 def _nanoseconds(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    values: npt.NDArray[np.int64] = (
+        table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    )
     return values

@@ -124,7 +124,9 @@ class Bill:
         return self.storage + self.moves + self.early + self.monitoring + self.reads
 
     def __add__(self, other: Bill) -> Bill:
-        return Bill(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return Bill(
+            *(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,17 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     bounds = entry.get("Filter", {})
     bounds = bounds.get("And", bounds)
     if unknown := set(bounds) - {"Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}:
-        raise ValueError(f"lifecycle rule {entry['ID']}: a filter by {', '.join(sorted(unknown))} is not modelled")
-    moves = tuple(sorted((move["Days"], move["StorageClass"]) for move in entry.get("Transitions", ())))
+        raise ValueError(
+            f"lifecycle rule {entry['ID']}: a filter by {', '.join(sorted(unknown))} is not modelled"
+        )
+    moves = tuple(
+        sorted((move["Days"], move["StorageClass"]) for move in entry.get("Transitions", ()))
+    )
     for days, target in moves:
         if days < CLASSES[target].least_age_days:
-            raise ValueError(f"lifecycle rule {entry['ID']}: S3 takes no object to {target} after {days} days")
+            raise ValueError(
+                f"lifecycle rule {entry['ID']}: S3 takes no object to {target} after {days} days"
+            )
     return Rule(
         name=entry["ID"],
         prefix=bounds.get("Prefix", ""),
@@ -172,7 +180,9 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         moves=moves,
         expire_days=entry.get("Expiration", {}).get("Days"),
         old_version_days=entry.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
-        abort_upload_days=entry.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
+        abort_upload_days=entry.get("AbortIncompleteMultipartUpload", {}).get(
+            "DaysAfterInitiation"
+        ),
     )
 
 
@@ -206,12 +216,18 @@ def uploaded(operations: pa.Table, span_s: float) -> dict[str, Objects]:
             continue
         of_bucket = puts.filter(pc.equal(puts["bucket"], name))
         sizes = of_bucket["bytes"].to_numpy()
-        found[bucket] = Objects(of_bucket["key"].combine_chunks(), sizes, np.full(len(sizes), DAY_S / span_s))
+        found[bucket] = Objects(
+            of_bucket["key"].combine_chunks(), sizes, np.full(len(sizes), DAY_S / span_s)
+        )
     return dict(sorted(found.items()))
 
 
 def bill(
-    held: Objects, of_bucket: Sequence[Rule], days: int, default: str = ALL_128K, reads_per_year: float = 0.0
+    held: Objects,
+    of_bucket: Sequence[Rule],
+    days: int,
+    default: str = ALL_128K,
+    reads_per_year: float = 0.0,
 ) -> Bill:
     """Keep the objects of one bucket for `days` under its rules. Each is read so often, evenly over its time."""
     klass = np.full(len(held.sizes), _NAMES.index(STANDARD), np.int8)
@@ -225,7 +241,12 @@ def bill(
         for number in np.unique(klass[which]).tolist():
             mask = which & (klass == number)
             found += _stays(
-                _NAMES[number], held.sizes[mask], held.per_day[mask], day - since[mask], day < days, reads_per_year
+                _NAMES[number],
+                held.sizes[mask],
+                held.per_day[mask],
+                day - since[mask],
+                day < days,
+                reads_per_year,
             )
         return found
 
@@ -238,24 +259,36 @@ def bill(
             alive &= ~mask
             continue
         mask &= np.isin(klass, [n for n, name in enumerate(_NAMES) if target in GOES_TO[name]])
-        total += leave(mask, day) + Bill(moves=float(held.per_day[mask].sum()) * CLASSES[target].move_usd)
+        total += leave(mask, day) + Bill(
+            moves=float(held.per_day[mask].sum()) * CLASSES[target].move_usd
+        )
         klass[mask], since[mask] = _NAMES.index(target), day
     return total + leave(alive, days)
 
 
-def _events(of_bucket: Sequence[Rule], held: Objects, default: str) -> list[tuple[int, str | None, Bools]]:
+def _events(
+    of_bucket: Sequence[Rule], held: Objects, default: str
+) -> list[tuple[int, str | None, Bools]]:
     """(age in days, class to move to or None to expire, the objects concerned), in the order in which S3 acts."""
     found: list[tuple[int, str | None, Bools]] = []
     for rule in of_bucket:
         for day, target in rule.moves:
             found.append((day, target, _fits(rule, held, smallest(rule, target, default))))
         if rule.expire_days is not None:  # an expiration knows no default minimum
-            found.append((rule.expire_days, None, _fits(rule, held, 0 if rule.above is None else rule.above + 1)))
+            found.append(
+                (
+                    rule.expire_days,
+                    None,
+                    _fits(rule, held, 0 if rule.above is None else rule.above + 1),
+                )
+            )
     coldest_first = [None, *reversed(_NAMES)]
     return sorted(found, key=lambda event: (event[0], coldest_first.index(event[1])))
 
 
-def _stays(name: str, sizes: Ints, per_day: Floats, stayed: Floats, ended: bool, reads_per_year: float) -> Bill:
+def _stays(
+    name: str, sizes: Ints, per_day: Floats, stayed: Floats, ended: bool, reads_per_year: float
+) -> Bill:
     """Stays of `stayed` days in one class; `ended`: they are left, so that a least stay is billed to its end."""
     of = CLASSES[name]
 
@@ -283,7 +316,9 @@ def _stays(name: str, sizes: Ints, per_day: Floats, stayed: Floats, ended: bool,
     )
 
 
-def outlook(held: Mapping[str, Objects], configurations: Mapping[str, Iterable[Mapping[str, Any]]]) -> Outlook:
+def outlook(
+    held: Mapping[str, Objects], configurations: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> Outlook:
     """Apply lifecycle configurations to a day's objects, both by bucket. Raises ValueError."""
     by_bucket = {bucket: rules(entries) for bucket, entries in configurations.items()}
     moved = [
@@ -296,7 +331,13 @@ def outlook(held: Mapping[str, Objects], configurations: Mapping[str, Iterable[M
     kept = [
         Kept(
             days,
-            sum((bill(objects, by_bucket.get(bucket, ()), days) for bucket, objects in held.items()), Bill()),
+            sum(
+                (
+                    bill(objects, by_bucket.get(bucket, ()), days)
+                    for bucket, objects in held.items()
+                ),
+                Bill(),
+            ),
             sum((bill(objects, (), days) for objects in held.values()), Bill()),
         )
         for days in SPANS_DAYS

@@ -93,7 +93,11 @@ class Part:
     @property
     def ended_inside(self) -> Bools:
         """Successful requests that ended inside."""
-        return self.requests.ok & (self.requests.end_s >= self.from_s) & (self.requests.end_s < self.to_s)
+        return (
+            self.requests.ok
+            & (self.requests.end_s >= self.from_s)
+            & (self.requests.end_s < self.to_s)
+        )
 
     @property
     def length_s(self) -> float:
@@ -105,7 +109,9 @@ def read(table: pa.Table, started_ns: int, watched_s: float = 0.0) -> Requests:
 
     `watched_s`: until when the phase waited at least: before a store that stands still, nothing may happen for long.
     """
-    intended, start, end = (_seconds(table[name], started_ns) for name in ("intended_start", "start", "end"))
+    intended, start, end = (
+        _seconds(table[name], started_ns) for name in ("intended_start", "start", "end")
+    )
     happened = np.concatenate((start, end))
     last = float(np.nanmax(happened)) if np.any(~np.isnan(happened)) else 0.0
     kind = np.asarray(table["kind"].to_pylist(), dtype=np.str_)
@@ -116,7 +122,9 @@ def read(table: pa.Table, started_ns: int, watched_s: float = 0.0) -> Requests:
 
 def _seconds(column: pa.ChunkedArray, started_ns: int) -> Floats:
     ns = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
-    values: Floats = pc.divide(pc.subtract(ns, started_ns).cast(pa.float64()), 1e9).fill_null(np.nan).to_numpy()
+    values: Floats = (
+        pc.divide(pc.subtract(ns, started_ns).cast(pa.float64()), 1e9).fill_null(np.nan).to_numpy()
+    )
     return values
 
 
@@ -125,27 +133,38 @@ def figures(parts: Sequence[Part]) -> dict[str, float]:
     inside = [part.intended_inside for part in parts]
     length_s = sum(part.length_s for part in parts)
     ended = [part.ended_inside for part in parts]
-    made = sum(int((i & ~np.isnan(part.requests.end_s)).sum()) for part, i in zip(parts, inside, strict=True))
-    failed = sum(
-        int((i & ~p.requests.ok & ~np.isnan(p.requests.start_s)).sum()) for p, i in zip(parts, inside, strict=True)
+    made = sum(
+        int((i & ~np.isnan(part.requests.end_s)).sum())
+        for part, i in zip(parts, inside, strict=True)
     )
-    begun = sum(int((i & ~np.isnan(p.requests.start_s)).sum()) for p, i in zip(parts, inside, strict=True))
+    failed = sum(
+        int((i & ~p.requests.ok & ~np.isnan(p.requests.start_s)).sum())
+        for p, i in zip(parts, inside, strict=True)
+    )
+    begun = sum(
+        int((i & ~np.isnan(p.requests.start_s)).sum()) for p, i in zip(parts, inside, strict=True)
+    )
     found = {
         "load.requests": float(made),
         "load.errors": float(failed),
         "load.not_made": float(sum(int(i.sum()) for i in inside) - begun),
         "load.offered_per_s": sum(int(i.sum()) for i in inside) / length_s,
         "load.achieved_per_s": sum(int(e.sum()) for e in ended) / length_s,
-        "load.rows_per_s": sum(_flushed(part, e) for part, e in zip(parts, ended, strict=True)) / length_s,
+        "load.rows_per_s": sum(_flushed(part, e) for part, e in zip(parts, ended, strict=True))
+        / length_s,
         "load.backlog.max": max((_backlog_max(part) for part in parts), default=0.0),
         "load.standstill": max((standstill_s(part) for part in parts), default=0.0),
-        "load.backlog.end": float(sum(backlog(p.requests, np.array([p.to_s]))[0] for p in parts[-1:])),
+        "load.backlog.end": float(
+            sum(backlog(p.requests, np.array([p.to_s]))[0] for p in parts[-1:])
+        ),
     }
     if begun:
         found["errors.share"] = failed / begun
     pairs = list(zip(parts, inside, strict=True))
     late = _histogram(p.requests.start_s[i] - p.requests.intended_s[i] for p, i in pairs)
-    found |= {f"load.late.{rank}": value for rank, value in _ranks(late).items() if rank in ("p50", "p99")}
+    found |= {
+        f"load.late.{rank}": value for rank, value in _ranks(late).items() if rank in ("p50", "p99")
+    }
     for kind in KINDS:
         of_kind = [(p.requests, i & (p.requests.kind == kind)) for p, i in pairs]
         for what in ("latency", "service"):
@@ -156,14 +175,18 @@ def figures(parts: Sequence[Part]) -> dict[str, float]:
 
 def samples(parts: Sequence[Part], kind: str | None = None) -> int:
     """How many latencies the percentiles of a kind (of all kinds when None) are made of."""
-    return sum(int((p.intended_inside & ((kind is None) | (p.requests.kind == kind))).sum()) for p in parts)
+    return sum(
+        int((p.intended_inside & ((kind is None) | (p.requests.kind == kind))).sum()) for p in parts
+    )
 
 
 def drift(part: Part) -> float | None:
     """Median latency in the last quarter of a phase over that in the first; None where one of them is empty."""
     inside, at = part.intended_inside, part.requests.intended_s
     edges = part.from_s + (part.to_s - part.from_s) * np.array([0.25, 0.75])
-    first, last = (part.requests.latency_s[inside & side] for side in (at < edges[0], at >= edges[1]))
+    first, last = (
+        part.requests.latency_s[inside & side] for side in (at < edges[0], at >= edges[1])
+    )
     if not first.size or not last.size or np.median(first) <= 0:
         return None
     return float(np.median(last) / np.median(first))

@@ -39,7 +39,9 @@ def detect(series: npt.ArrayLike) -> Steady:
     """Judge a series (n,). Raises ValueError when it is shorter than WINDOWS_MIN."""
     values = np.asarray(series, dtype=np.float64)
     if len(values) < WINDOWS_MIN:
-        raise ValueError(f"a steady state is sought in {WINDOWS_MIN} windows or more, got {len(values)}")
+        raise ValueError(
+            f"a steady state is sought in {WINDOWS_MIN} windows or more, got {len(values)}"
+        )
     count = len(values) // BATCH
     batches = values[: count * BATCH].reshape(count, BATCH).mean(axis=1)
     begin = int(np.argmin(_scores(batches)[: count // 2 + 1])) * BATCH

@@ -30,9 +30,7 @@ OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 _FORM: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([=!<>~]+)\s*(.*?)\s*")
 _VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d+)?)\s*(.*)")
-THRESHOLD_PATTERN: Final = (
-    rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*(?:%|[A-Za-z/]*)\s*$"
-)
+THRESHOLD_PATTERN: Final = rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*(?:%|[A-Za-z/]*)\s*$"
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,17 @@ def parse(text: str) -> Expectation:
     """Read one threshold. Raises ValueError with one message that names the fix."""
     match = _FORM.fullmatch(text)
     if match is None or not match[3]:
-        raise ValueError(f"'{text}' is not an expectation; write 'figure op value', for example rows.lost == 0")
+        raise ValueError(
+            f"'{text}' is not an expectation; write 'figure op value', for example rows.lost == 0"
+        )
     figure, op, value = match.groups()
     if figure not in FIGURES:
         raise ValueError(f"unknown figure '{figure}'{suggestion(figure, FIGURES)}")
     if op not in OPERATORS:
         hint = "; did you mean '=='?" if op == "=" else ""
-        raise ValueError(f"'{op}' is not a comparison{hint or '; use one of ' + ' '.join(OPERATORS)}")
+        raise ValueError(
+            f"'{op}' is not a comparison{hint or '; use one of ' + ' '.join(OPERATORS)}"
+        )
     unit = FIGURES[figure].unit
     return Expectation(" ".join(text.split()), figure, op, _value(figure, unit, value), unit)
 
@@ -93,16 +95,22 @@ def _value(figure: str, unit: str, text: str) -> float:
     try:
         number = float(parse_number(match[1] if match else text))
     except ValueError:
-        raise ValueError(f"{figure} needs a number from 0 to 1e99 in {unit}, not '{text}'") from None
+        raise ValueError(
+            f"{figure} needs a number from 0 to 1e99 in {unit}, not '{text}'"
+        ) from None
     given = match[2] if match else ""
     if unit == "bytes":
         if given not in BYTES:
-            raise ValueError(f"{figure} is in bytes: '{text}' needs one of the units {', '.join(BYTES)}")
+            raise ValueError(
+                f"{figure} is in bytes: '{text}' needs one of the units {', '.join(BYTES)}"
+            )
         return number * BYTES[given]
     if unit == "USD" and given == "":
         raise ValueError(f"{figure} is in US dollars: write {text} USD")
     if given == "%" and unit == "":
         return number / 100
     if given not in ("", unit):
-        raise ValueError(f"{figure} is in {unit}, not in '{given}'; write {match[1] if match else text} {unit}")
+        raise ValueError(
+            f"{figure} is in {unit}, not in '{given}'; write {match[1] if match else text} {unit}"
+        )
     return number

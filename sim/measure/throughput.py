@@ -42,7 +42,9 @@ def _events(
     operations: pa.Table, commits: pa.Table
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], int, int]:
     """Ends of accepted PUTs (ns), ends of commits (ns), rows per commit, first start and last end (ns)."""
-    accepted = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
+    accepted = operations.filter(
+        pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
+    )
     puts, starts, ends = _ns(accepted["end"]), _ns(operations["start"]), _ns(operations["end"])
     commit_ends = _ns(commits["end"])
     last = max(int(ends.max()), int(commit_ends.max()) if commit_ends.size else 0)
@@ -64,7 +66,9 @@ def series(operations: pa.Table, commits: pa.Table) -> Series | None:
     count = max(1, round(span_s / step_s))
     bucket_s = span_s / count
 
-    def rate(at: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None) -> tuple[float, ...]:
+    def rate(
+        at: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None
+    ) -> tuple[float, ...]:
         index = np.clip(((at - first) / 1e9 / bucket_s).astype(np.int64), 0, count - 1)
         sums = np.bincount(index, weights=weights, minlength=count)
         return tuple(round(float(v), 3) for v in sums / bucket_s)
@@ -82,5 +86,7 @@ def mean_rates(operations: pa.Table, commits: pa.Table) -> Rates | None:
 
 
 def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    values: npt.NDArray[np.int64] = (
+        column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    )
     return values

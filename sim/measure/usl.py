@@ -33,7 +33,9 @@ Floats = npt.NDArray[np.float64]
 POINTS_MIN: Final = 4
 SAMPLES: Final = 1_000
 _ROUNDS: Final = 60
-_PATIENCE: Final = 4  # rounds without progress in any row: damping is raised in them, and may yet help
+_PATIENCE: Final = (
+    4  # rounds without progress in any row: damping is raised in them, and may yet help
+)
 _SMALL: Final = 1e-7
 _ZERO: Final = 1e-9  # a parameter below has hit its bound
 _CONFIDENCE: Final = 0.95
@@ -82,7 +84,9 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
     """
     n, x, se = (np.asarray(values, dtype=np.float64) for values in (users, throughput, error))
     if len(np.unique(n)) < POINTS_MIN or len(n) != len(x):
-        raise ValueError(f"a fit of three parameters needs at least {POINTS_MIN} levels, got {len(np.unique(n))}")
+        raise ValueError(
+            f"a fit of three parameters needs at least {POINTS_MIN} levels, got {len(np.unique(n))}"
+        )
     if not (np.all(x > 0) and np.all(n >= 1)):
         raise ValueError("every level must have a user and a throughput of more than 0")
     best, samples = _with_samples(n, x, se, seed, coherent=True)
@@ -96,7 +100,9 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
     elif beta.low <= _ZERO:
         limited, samples = _with_samples(n, x, se, seed, coherent=False)
         if np.quantile(samples[:, 1], (1 - _CONFIDENCE) / 2) > _ZERO:
-            asymptote = _interval(limited[0, 0] / limited[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO))
+            asymptote = _interval(
+                limited[0, 0] / limited[0, 1], samples[:, 0] / np.maximum(samples[:, 1], _ZERO)
+            )
     r2 = 1 - float(np.sum((x - curve) ** 2) / max(np.sum((x - x.mean()) ** 2), 1e-300))
     return Fit(lambda_, alpha, beta, peak_users, peak_per_s, asymptote, r2, sound)
 
@@ -114,7 +120,9 @@ def _model(n: Floats, params: Floats) -> Floats:
     return curve
 
 
-def _with_samples(n: Floats, x: Floats, se: Floats, seed: int, coherent: bool) -> tuple[Floats, Floats]:
+def _with_samples(
+    n: Floats, x: Floats, se: Floats, seed: int, coherent: bool
+) -> tuple[Floats, Floats]:
     """The best parameters (1, 3), and those of SAMPLES draws around their curve (SAMPLES, 3)."""
     best = _solve(n, x[None, :], _start(n, x), coherent)
     curve = _model(n, best)[0]
@@ -150,18 +158,26 @@ def _solve(n: Floats, x: Floats, start: Floats, coherent: bool) -> Floats:
 
     Not `coherent`: beta stays 0.
     """
-    params: Floats = np.repeat(start * np.array([1.0, 1.0, float(coherent)]), len(x) // len(start), axis=0)
+    params: Floats = np.repeat(
+        start * np.array([1.0, 1.0, float(coherent)]), len(x) // len(start), axis=0
+    )
     damping = np.full(len(x), 1e-3)
     cost, stalled = _cost(n, x, params), 0
     for _ in range(_ROUNDS):
         curve = _model(n, params)
         below = n / curve * params[:, :1]  # the denominator
-        jacobian = np.stack((curve / params[:, :1], -curve * (n - 1) / below, -curve * n * (n - 1) / below), axis=2)
+        jacobian = np.stack(
+            (curve / params[:, :1], -curve * (n - 1) / below, -curve * n * (n - 1) / below), axis=2
+        )
         jacobian = jacobian / x[:, :, None]
         left = (x - curve) / x
         gradient = np.einsum("bnp,bn->bp", jacobian, left)
-        stuck = ((params[:, 1:] <= _LOW) & (gradient[:, 1:] < 0)) | ((params[:, 1:] >= _HIGH) & (gradient[:, 1:] > 0))
-        free = np.concatenate((np.ones((len(x), 1)), ~stuck), axis=1) * np.array([1.0, 1.0, float(coherent)])
+        stuck = ((params[:, 1:] <= _LOW) & (gradient[:, 1:] < 0)) | (
+            (params[:, 1:] >= _HIGH) & (gradient[:, 1:] > 0)
+        )
+        free = np.concatenate((np.ones((len(x), 1)), ~stuck), axis=1) * np.array(
+            [1.0, 1.0, float(coherent)]
+        )
         jacobian = jacobian * free[:, None, :]
         normal = np.einsum("bnp,bnq->bpq", jacobian, jacobian)
         scale = np.einsum("bpp->bp", normal)
@@ -188,7 +204,9 @@ _HIGH: Final = np.array([1.0, 1.0])
 
 def _start(n: Floats, x: Floats) -> Floats:
     """Gunther's quadratic: N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns (1, 3)."""
-    columns = np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1) * (x / n)[:, None]  # relative residuals again
+    columns = (
+        np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1) * (x / n)[:, None]
+    )  # relative residuals again
     inverse, alpha, beta = np.linalg.lstsq(columns, np.ones_like(x), rcond=None)[0]
     if inverse <= 0:
         return np.array([[float((x / n).max()), 0.0, 0.0]])

@@ -1,9 +1,10 @@
 """What turbines do and what their sensors read; see `farm` (the model of one farm) and `nodefile` (its databases)."""
 
-from sim.model.block import Block
+from sim.errors import NodeFileError
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults import DataFault
-from sim.model.nodefile import NodeFileError, NodeWriter
+from sim.model.recording.block import Block
+from sim.model.recording.nodefile import NodeWriter
 
 __all__ = ["Block", "DataFault", "FarmModel", "NodeFileError", "NodeWriter", "SimClock"]

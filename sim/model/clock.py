@@ -17,7 +17,9 @@ import numpy.typing as npt
 INNER_LONGEST_US: Final = 30_000_000
 """Rotor, pitch and control move in seconds to a minute; longer steps would skip what they do."""
 INNER_SHORTEST_US: Final = 1_000_000  # of a sampling step that has to be cut
-PAGE_STEPS: Final = 600  # inner steps; part of the data's definition: another number is another fleet
+PAGE_STEPS: Final = (
+    600  # inner steps; part of the data's definition: another number is another fleet
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class SimClock:
         if self.sample_us < 1 or self.samples < 1:
             raise ValueError(f"a clock needs a positive step and at least one sample, not {self}")
         if self.inner_us < min(self.sample_us, INNER_SHORTEST_US):
-            raise ValueError(f"a sampling step of {self.sample_us} us cannot be cut into steps of 1 to 30 s")
+            raise ValueError(
+                f"a sampling step of {self.sample_us} us cannot be cut into steps of 1 to 30 s"
+            )
 
     @cached_property
     def inner_us(self) -> int:
@@ -85,7 +89,9 @@ class SimClock:
         return self.start_us + np.arange(first, last, dtype=np.int64) * self.sample_us
 
 
-def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) -> npt.NDArray[np.int64]:
+def flush_samples(
+    start_us: int, sample_us: int, samples: int, every_us: int
+) -> npt.NDArray[np.int64]:
     """How many samples there are at each flush, ascending: up to the first at or behind each multiple of `every_us`.
 
     That row closes a batch (`pipeline.batch`). What would come with the last sample is left to the drain.

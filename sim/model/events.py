@@ -1,7 +1,7 @@
 """What happens on purpose in a run: a storm, icing, a calm, a component that fails, a grid outage. Data, no behaviour.
 
-A scenario's `events` add to what weather and chance bring anyway. The weather reads `weather.*` (`sim.model.weather`),
-operations read the rest (`sim.model.operations`). Each is a function of the scenario alone.
+A scenario's `events` add to what weather and chance bring anyway. The weather reads `weather.*` (`sim.model.wind.weather`),
+operations read the rest (`sim.model.maintenance.operations`). Each is a function of the scenario alone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,24 @@ class Kind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("weather.storm", (15.0, 50.0, 27.0, "m/s"), "wind rises to a peak of `size` at hub height, veering"),
+        Kind(
+            "weather.storm",
+            (15.0, 50.0, 27.0, "m/s"),
+            "wind rises to a peak of `size` at hub height, veering",
+        ),
         Kind("weather.calm", (0.0, 10.0, 3.0, "m/s"), "high pressure: wind falls to about `size`"),
-        Kind("weather.icing", (-15.0, 0.0, -4.0, "degC"), "freezing fog: air at about `size`, saturated"),
+        Kind(
+            "weather.icing",
+            (-15.0, 0.0, -4.0, "degC"),
+            "freezing fog: air at about `size`, saturated",
+        ),
         Kind("machine.failure", None, "a component wears out and fails at the end of the event"),
         Kind("grid.outage", None, "the farm is off the grid"),
-        Kind("grid.curtailment", (0.0, 0.95, 0.4, "of rated"), "the operator limits the farm to `size`"),
+        Kind(
+            "grid.curtailment",
+            (0.0, 0.95, 0.4, "of rated"),
+            "the operator limits the farm to `size`",
+        ),
     )
 }
 

@@ -23,21 +23,21 @@ import simpy
 
 from pipeline.records import CHANNEL_NAMES, STATES
 from sim.fleet.farm import Farm
-from sim.model.block import Block
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults import DataFault, inject, schedule, truth
-from sim.model.noise import Array
-from sim.model.operations import Operations
-from sim.model.orders import WEAR
-from sim.model.recorder import Recorder
-from sim.model.sample import longest, means, steps
-from sim.model.sensor import Noise, Sensors
-from sim.model.spells import Spells
-from sim.model.thermal import Thermal
-from sim.model.turbine import Turbines
-from sim.model.vibration import Vibration
-from sim.model.wind import Wind, WindPage
+from sim.model.first_order import Array
+from sim.model.machine.sample import longest, means, steps
+from sim.model.machine.sensor import Noise, Sensors
+from sim.model.machine.thermal import Thermal
+from sim.model.machine.turbine import Turbines
+from sim.model.machine.vibration import Vibration
+from sim.model.maintenance.operations import Operations
+from sim.model.maintenance.orders import WEAR
+from sim.model.recording.block import Block
+from sim.model.recording.intervals import Spells
+from sim.model.recording.recorder import Recorder
+from sim.model.wind.wind import Wind, WindPage
 
 States = npt.NDArray[np.int8]
 
@@ -87,7 +87,9 @@ class FarmModel:
     def block(self, first: int, last: int) -> Block:
         """Samples first..last-1, following on the block before; the environment has reached clock.seconds(last-1)."""
         if first != self._next or not first < last <= self.clock.samples:
-            raise ValueError(f"block({first}, {last}) does not follow on sample {self._next} of {self.clock.samples}")
+            raise ValueError(
+                f"block({first}, {last}) does not follow on sample {self._next} of {self.clock.samples}"
+            )
         self._next = last
         values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))
         status = np.empty((self.farm.turbines, last - first), dtype=np.int8)
@@ -162,7 +164,9 @@ class FarmModel:
             status[:, part] = state.T
             iced[:, part] = 0 if ice is None else (ice > ICED).T
 
-    def _machines(self, low: int, high: int, page: WindPage) -> tuple[dict[str, Array], States, Array | None]:
+    def _machines(
+        self, low: int, high: int, page: WindPage
+    ) -> tuple[dict[str, Array], States, Array | None]:
         """What is true in the samples low..high-1 of one page: channels, states, and ice on blades."""
         k = self.clock.inner[0]
         first, before = low * k, low // self.clock.page * self.clock.page * k

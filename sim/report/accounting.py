@@ -58,9 +58,17 @@ def _stage_row(stage: str, cells: list[Cell], held: int | None, nothing: bool = 
     if not cells and not nothing:
         return StageRow(stage, None, held, dict.fromkeys(WRONGS), percent(0, 0))
     expected = sum(cell.expected for cell in cells)
-    wrong: dict[str, int | None] = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
+    wrong: dict[str, int | None] = {
+        kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS
+    }
     lost = wrong["lost"] or 0
-    return StageRow(stage, expected, sum(cell.actual for cell in cells), wrong, percent(expected - lost, expected))
+    return StageRow(
+        stage,
+        expected,
+        sum(cell.actual for cell in cells),
+        wrong,
+        percent(expected - lost, expected),
+    )
 
 
 def _ordered(stages: Iterable[str]) -> list[str]:
@@ -124,13 +132,20 @@ def _tile(cells: list[Cell]) -> Tile:
     wrong = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
     if expected == 0 and not any(wrong.values()):
         return Tile("none", "", "nothing expected", 0)
-    stages = [_stage_row(stage, [c for c in cells if c.stage == stage], None) for stage in {c.stage for c in cells}]
+    stages = [
+        _stage_row(stage, [c for c in cells if c.stage == stage], None)
+        for stage in {c.stage for c in cells}
+    ]
     worst = min((s for s in stages if s.expected), key=_share_found, default=None)
     share = worst.complete.removesuffix(" %") if worst else "–"
     state = "lost" if wrong["lost"] else "wrong" if any(wrong.values()) else "complete"
     faults = [f"{count(value)} {kind}" for kind, value in wrong.items() if value]
     lost_in = sorted(s.stage for s in stages if not s.flawless and s.expected is not None)
-    detail = f"{', '.join(faults)} in {', '.join(_ordered(lost_in))}" if faults else f"all {count(expected)} present"
+    detail = (
+        f"{', '.join(faults)} in {', '.join(_ordered(lost_in))}"
+        if faults
+        else f"all {count(expected)} present"
+    )
     return Tile(state, share, detail, expected)
 
 

@@ -110,7 +110,10 @@ def render(result: CampaignResult) -> str:
         .render(
             result=result,
             points=[*points, ""],
-            rows={world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world)) for world in worlds},
+            rows={
+                world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world))
+                for world in worlds
+            },
             cells={(cell.world, cell.fault, cell.point): cell for cell in result.matrix},
             failures=result.failures[:FAILURES_SHOWN],
         )
@@ -127,7 +130,9 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
     console.print(headline(result.verdict, result.sentence), soft_wrap=True)
     say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for name, entry in result.figures.items():
-        say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} {entry.text}")
+        say(
+            f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} {entry.text}"
+        )
     for error in result.errors:
         say(error, "red")
     say("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
@@ -138,13 +143,21 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
     if red := [cell for cell in result.matrix if cell.state == "fail"]:
         say("struck in failing runs: " + _names(red), "red")
     if result.broken:
-        say("broken: " + ", ".join(f"{name} in {count:,} runs" for name, count in result.broken.items()), "red")
+        say(
+            "broken: "
+            + ", ".join(f"{name} in {count:,} runs" for name, count in result.broken.items()),
+            "red",
+        )
     for failure in result.failures[:FAILURES_SHOWN]:
         say(f"{', '.join(failure.invariants)}: {failure.detail}", "red")
         say(f"  replay: {failure.replay}")
     if len(result.failures) > FAILURES_SHOWN:
-        say(f"and {len(result.failures) - FAILURES_SHOWN:,} more failing runs, all in {folder / JSON_FILE}")
-    say(f"lake digest without faults: {result.digest}, judged by the oracle: {result.oracle}", "dim")
+        say(
+            f"and {len(result.failures) - FAILURES_SHOWN:,} more failing runs, all in {folder / JSON_FILE}"
+        )
+    say(
+        f"lake digest without faults: {result.digest}, judged by the oracle: {result.oracle}", "dim"
+    )
     say(f"report: {folder / HTML_FILE}", "bold")
     say(f"replay: {result.replay}", "dim")
 

@@ -79,7 +79,9 @@ def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, tit
     axes.stairs(rates, edges, color=colour, linewidth=1.6)
     axes.set_title(title)
     axes.set_xlim(0, edges[-1])
-    axes.set_ylim(bottom=0, top=1.12 * max(*rates, 1e-9) if len(rates) > 1 else 1.12 * max(rates[0], 1e-9))
+    axes.set_ylim(
+        bottom=0, top=1.12 * max(*rates, 1e-9) if len(rates) > 1 else 1.12 * max(rates[0], 1e-9)
+    )
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="x", visible=False)
@@ -93,16 +95,35 @@ def latency(latencies: Sequence[Latency]) -> str | None:
     with style("latency"):
         figure = Figure(figsize=(10.6, 0.75 + 0.42 * len(shown)), layout="constrained")
         axes = figure.subplots()
-        marks = (("p50", "o", BLUE), ("p95", "s", GREEN), ("p99", "D", VERMILLION), ("max", "|", INK))
+        marks = (
+            ("p50", "o", BLUE),
+            ("p95", "s", GREEN),
+            ("p99", "D", VERMILLION),
+            ("max", "|", INK),
+        )
         for place, (_, response) in enumerate(shown):
-            axes.plot([max(response.p50, 1e-3), max(response.max, 1e-3)], [place, place], color="#b8c4d0", linewidth=2)
+            axes.plot(
+                [max(response.p50, 1e-3), max(response.max, 1e-3)],
+                [place, place],
+                color="#b8c4d0",
+                linewidth=2,
+            )
             for name, shape, colour in marks:
                 label = name if place == 0 else None
-                axes.plot(max(getattr(response, name), 1e-3), place, shape, color=colour, markersize=8, label=label)
+                axes.plot(
+                    max(getattr(response, name), 1e-3),
+                    place,
+                    shape,
+                    color=colour,
+                    markersize=8,
+                    label=label,
+                )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: duration(value / 1000) if value >= 1000 else f"{value:g} ms")
+            FuncFormatter(
+                lambda value, _: duration(value / 1000) if value >= 1000 else f"{value:g} ms"
+            )
         )
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", size=0)
@@ -110,7 +131,9 @@ def latency(latencies: Sequence[Latency]) -> str | None:
         axes.set_ylim(len(shown) - 0.45, -0.55)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        figure.legend(loc="outside upper right", ncols=4, frameon=False, borderpad=0, handletextpad=0.1)
+        figure.legend(
+            loc="outside upper right", ncols=4, frameon=False, borderpad=0, handletextpad=0.1
+        )
         return svg(figure, "latency")
 
 
@@ -128,4 +151,9 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", text)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    return re.sub(r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
+    return re.sub(
+        r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>',
+        r'<svg viewBox="\1" aria-hidden="true">',
+        text,
+        count=1,
+    )

@@ -26,13 +26,14 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
+from sim.errors import ResultError
 from sim.measure import bottleneck, compare, requests
 from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
 from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.requests import KINDS, Part
 from sim.report import numbers
-from sim.report.result import Result, ResultError, load
+from sim.report.result import Result, load
 from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
@@ -64,7 +65,9 @@ def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
     quantities = _of_loads(sides) if first.load is not None else _of_runs(sides)
     comparisons = compare.compare(quantities, limit) if quantities else []
     comparisons += _searches(sides, limit)
-    base_disturbed, new_disturbed = (any(_disturbed(result) for _, result in side) for side in sides)
+    base_disturbed, new_disturbed = (
+        any(_disturbed(result) for _, result in side) for side in sides
+    )
     comparisons = [_undisturbed(one, base_disturbed, new_disturbed) for one in comparisons]
     return Compared(tuple(comparisons), compare.overall(comparisons), tuple(_notes(sides, every)))
 
@@ -114,7 +117,9 @@ def _phases(result: Result) -> dict[str, PhaseSummary]:
 
 
 def _part(table: pa.Table, phase: PhaseSummary) -> Part:
-    made = requests.read(table.filter(pc.equal(table["phase"], phase.name)), phase.started_ns, phase.given_up_s)
+    made = requests.read(
+        table.filter(pc.equal(table["phase"], phase.name)), phase.started_ns, phase.given_up_s
+    )
     return Part(made, phase.warm_up_s, phase.to_s)
 
 
@@ -133,7 +138,10 @@ def _latencies(name: str, kind: str, parts: Sequence[Sequence[Part]]) -> list[Qu
     """Median and 95th percentile; nothing where a span has too few requests of that kind."""
     found = []
     for rank, counts in (("p50", True), ("p95", False)):
-        sides = [[r for part in side if (r := _ranks(part, kind, requests.RANKS[rank])) is not None] for side in parts]
+        sides = [
+            [r for part in side if (r := _ranks(part, kind, requests.RANKS[rank])) is not None]
+            for side in parts
+        ]
         if [len(side) for side in sides] == [len(side) for side in parts]:
             base, new = _both(sides)
             found.append(Quantity(f"{name}: latency.{kind}.{rank}", "s", False, base, new, counts))
@@ -164,14 +172,17 @@ def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
     """Rows and objects a second, and PUT latency, span by span of the time that each run took."""
     found = []
     for key, unit in (("rows_per_s", "rows/s"), ("objects_per_s", "objects/s")):
-        series = [[getattr(r.throughput, key) if r.throughput else () for _, r in side] for side in sides]
+        series = [
+            [getattr(r.throughput, key) if r.throughput else () for _, r in side] for side in sides
+        ]
         if all(len(one) >= BLOCKS for side in series for one in side):
             base, new = _both([[compare.blocks(one) for one in side] for side in series])
             if (base > 0).all() and (new > 0).all():
                 found.append(Quantity(f"throughput.{key}", unit, True, base, new))
     for rank, counts in (("p50", True), ("p95", False)):
         puts = [
-            [p for path, _ in side if (p := _put_latency(path, requests.RANKS[rank])) is not None] for side in sides
+            [p for path, _ in side if (p := _put_latency(path, requests.RANKS[rank])) is not None]
+            for side in sides
         ]
         if [len(side) for side in puts] == [len(side) for side in sides]:
             base, new = _both(puts)
@@ -181,10 +192,14 @@ def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
 
 def _put_latency(path: Path, rank: float) -> Floats | None:
     operations = _raw(path / OPERATIONS_FILE)
-    puts = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
+    puts = operations.filter(
+        pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
+    )
     if puts.num_rows == 0:
         return None
-    start, intended, end = (puts[name].cast(pa.int64()).to_numpy() / 1e9 for name in ("start", "intended_start", "end"))
+    start, intended, end = (
+        puts[name].cast(pa.int64()).to_numpy() / 1e9 for name in ("start", "intended_start", "end")
+    )
     edges = np.linspace(start.min(), start.max(), BLOCKS + 1)
     return _by_span(start, end - intended, edges, rank)
 
@@ -200,7 +215,8 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     if not all(found) or not any(map(any, rates)):
         return []
     (low, high), (new_low, new_high) = (
-        (min(side), max(map(_failed, searches))) for side, searches in zip(rates, found, strict=True)
+        (min(side), max(map(_failed, searches)))
+        for side, searches in zip(rates, found, strict=True)
     )
     base, new = (float(np.mean(side)) for side in rates)
     worst = high / new_low if new_low and math.isfinite(high) else math.inf
@@ -208,17 +224,27 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     judged = compare.verdict(best, worst, limit)
     slowdown = base / new if new else math.inf
     silent = not all(map(all, rates))
-    return [Comparison("load.sustainable_per_s", "requests/s", base, new, slowdown, best, worst, judged, silent)]
+    return [
+        Comparison(
+            "load.sustainable_per_s", "requests/s", base, new, slowdown, best, worst, judged, silent
+        )
+    ]
 
 
 def _failed(search: SearchFound) -> float:
     """The lowest rate above the answer that a search saw fail; of a try without a verdict nothing is known."""
-    rates = (step.rate for step in search.steps if step.verdict == "fail" and step.rate > (search.sustainable or 0.0))
+    rates = (
+        step.rate
+        for step in search.steps
+        if step.verdict == "fail" and step.rate > (search.sustainable or 0.0)
+    )
     return min(rates, default=math.inf)
 
 
 def _disturbed(result: Result) -> bool:
-    return any(bottleneck.disturbed(phase.figures) for phase in (result.load.phases if result.load else ()))
+    return any(
+        bottleneck.disturbed(phase.figures) for phase in (result.load.phases if result.load else ())
+    )
 
 
 def _undisturbed(one: Comparison, base: bool, new: bool) -> Comparison:
@@ -232,7 +258,9 @@ def _raw(path: Path) -> pa.Table:
         with path.open("rb") as file:  # pyarrow may take a path for a URI
             return pq.read_table(file)
     except FileNotFoundError as error:
-        raise ResultError(f"{path}: is missing; the run recorded nothing, or the file was removed") from error
+        raise ResultError(
+            f"{path}: is missing; the run recorded nothing, or the file was removed"
+        ) from error
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: cannot be read: {error}") from error
 
@@ -252,14 +280,20 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
         for path, result in side:
             for phase in result.load.phases if result.load else ():
                 if phase.kind in ("open", "closed") and phase.stopped_early:
-                    notes.append(f"{path}: phase {phase.name} was stopped early: {phase.stopped_early}")
+                    notes.append(
+                        f"{path}: phase {phase.name} was stopped early: {phase.stopped_early}"
+                    )
             if result.load and (lost := sum(phase.lost_workers for phase in result.load.phases)):
                 notes.append(f"{path}: {lost} load generator{'s' * (lost > 1)} died on the way")
     if len({result.environment.get("machine") for result in every}) > 1:
         notes.append("the runs were made on different machines")
     if len({result.load.plan for result in every if result.load}) > 1:
         notes.append("the plans of the load tests differ")
-    notes += [f"a run's own verdict is {result.verdict}" for result in every if result.verdict == "unknown"][:1]
+    notes += [
+        f"a run's own verdict is {result.verdict}"
+        for result in every
+        if result.verdict == "unknown"
+    ][:1]
     return notes
 
 
@@ -270,17 +304,23 @@ _SAID: Final = {"regression": "REGRESSION", "none": "NO REGRESSION", "unknown": 
 def print_compared(console: Console, compared: Compared, limit: float) -> None:
     """The verdict, a line per quantity, and what to bear in mind."""
     allowed = f"limit: {100 * limit:g} % slower"
-    console.print(Text(f"{_SAID[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim"))
+    console.print(
+        Text(f"{_SAID[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim")
+    )
     widest = max((len(one.name) for one in compared.comparisons), default=0)
     for one in compared.comparisons:
         aside = "" if one.counts or one.verdict == "regression" else "*"
         values = f"{numbers.figure(one.base, one.unit)} -> {numbers.figure(one.new, one.unit)}"
         times = f"{one.slowdown:.3f} times slower ({one.low:.3f} to {one.high:.3f})"
-        line = Text(f"  {one.name:<{widest}}  {values}, {times}  ") + Text(one.verdict + aside, _STYLE[one.verdict])
+        line = Text(f"  {one.name:<{widest}}  {values}, {times}  ") + Text(
+            one.verdict + aside, _STYLE[one.verdict]
+        )
         console.print(line, soft_wrap=True)
     if not all(one.counts for one in compared.comparisons):
         console.print(Text("* known too roughly to count, but for a regression", "dim"))
     if not compared.comparisons:
-        console.print(Text("nothing could be compared: the runs are too short, or hold no record", "yellow"))
+        console.print(
+            Text("nothing could be compared: the runs are too short, or hold no record", "yellow")
+        )
     for note in compared.notes:
         console.print(Text(f"note: {note}", "dim"), soft_wrap=True)

@@ -15,7 +15,6 @@ from sim.chaos.faults import KINDS
 from sim.measure import latency
 from sim.measure.figures import FIGURES
 from sim.report import accounting, charts, numbers, page, policies
-from sim.report.meanings import EXIT
 from sim.report.result import WRONGS, Result
 
 FINDINGS_SHOWN: Final = 200
@@ -30,8 +29,13 @@ HEADLINES: Final = (
     ("memory.peak", "Peak memory"),
     ("cost.per_day", "S3 cost per day"),
 )
-_OTHER_WRONGS: Final = (("windows.wrong", "windows wrong"), ("manifest.mismatches", "manifests wrong"))
-TWO_FAULTS: Final = "A row under two faults counts under both, so the sum may exceed the rows in quarantine."
+_OTHER_WRONGS: Final = (
+    ("windows.wrong", "windows wrong"),
+    ("manifest.mismatches", "manifests wrong"),
+)
+TWO_FAULTS: Final = (
+    "A row under two faults counts under both, so the sum may exceed the rows in quarantine."
+)
 
 
 def sentence(result: Result) -> str:
@@ -40,16 +44,26 @@ def sentence(result: Result) -> str:
     if result.verdict == "pass":
         return f"Every one of {numbers.count(rows)} rows is where it must be, once and unchanged."
     wrong = [
-        f"{numbers.count(n)} row{'s' * (n != 1)} {kind}" for kind in WRONGS if (n := result.figure(f"rows.{kind}"))
+        f"{numbers.count(n)} row{'s' * (n != 1)} {kind}"
+        for kind in WRONGS
+        if (n := result.figure(f"rows.{kind}"))
     ]
-    wrong += [f"{numbers.count(n)} {what}" for name, what in _OTHER_WRONGS if (n := result.figure(name))]
+    wrong += [
+        f"{numbers.count(n)} {what}" for name, what in _OTHER_WRONGS if (n := result.figure(name))
+    ]
     failed = [outcome.text for outcome in result.expectations if outcome.passed is False]
     said = [f"Found: {', '.join(wrong)}." if wrong else ""]
-    said.append(f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else "")
+    said.append(
+        f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else ""
+    )
     text = " ".join(part for part in said if part)
     if text:
         return text
-    return "No row of the lake was judged." if not result.completeness else "No row was found to be wrong."
+    return (
+        "No row of the lake was judged."
+        if not result.completeness
+        else "No row was found to be wrong."
+    )
 
 
 def render(result: Result, operations: pa.Table | None) -> str:
@@ -63,14 +77,19 @@ def render(result: Result, operations: pa.Table | None) -> str:
         .render(
             result=result,
             sentence=sentence(result),
-            exit_meaning=EXIT.get(result.exit_code, ""),
-            headlines=[(label, result.figures[name]) for name, label in HEADLINES if result.figure(name) is not None],
+            headlines=[
+                (label, result.figures[name])
+                for name, label in HEADLINES
+                if result.figure(name) is not None
+            ],
             stages=accounting.by_stage(result),
             wrongs=WRONGS,
             two_faults=TWO_FAULTS,
             bands=accounting.foremost(bands, BANDS_SHOWN),
             bands_hidden=max(len(bands) - BANDS_SHOWN, 0),
-            throughput_svg=charts.throughput(result.throughput, ceiling) if result.throughput else None,
+            throughput_svg=charts.throughput(result.throughput, ceiling)
+            if result.throughput
+            else None,
             latencies=latencies,
             latency_svg=charts.latency(latencies),
             freshness=_freshness(result),

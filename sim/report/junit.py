@@ -17,7 +17,9 @@ from sim.report.numbers import count
 from sim.report.result import WRONGS, Cell, Result
 
 _HOURS_LISTED: Final = 50
-_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no legal XML 1.0 characters
+_FORBIDDEN: Final = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # no legal XML 1.0 characters
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,20 @@ def render(result: Result) -> str:
         "completeness": _completeness(result.completeness),
     }
     root = ET.Element(
-        "testsuites", _attributes(f"windfleet {result.scenario}", [c for s in suites.values() for c in s])
+        "testsuites",
+        _attributes(f"windfleet {result.scenario}", [c for s in suites.values() for c in s]),
     )
     for name, cases in suites.items():
         suite = ET.SubElement(root, "testsuite", _attributes(f"{result.scenario}.{name}", cases))
         for case in cases:
             classname = f"windfleet.{result.scenario}.{case.suite}"
-            element = ET.SubElement(suite, "testcase", {"classname": _clean(classname), "name": _clean(case.name)})
+            element = ET.SubElement(
+                suite, "testcase", {"classname": _clean(classname), "name": _clean(case.name)}
+            )
             if case.tag is not None:
-                detail = ET.SubElement(element, case.tag, {"message": _clean(case.message), "type": case.suite})
+                detail = ET.SubElement(
+                    element, case.tag, {"message": _clean(case.message), "type": case.suite}
+                )
                 detail.text = _clean(case.text)
     ET.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
@@ -53,25 +60,38 @@ def render(result: Result) -> str:
 
 def _verdict(result: Result) -> _Case:
     name = f"{result.scenario}, seed {result.seed}"
-    text = "\n".join([*result.errors, f"{len(result.findings)} findings", f"replay: {result.run.replay}"])
+    text = "\n".join(
+        [*result.errors, f"{len(result.findings)} findings", f"replay: {result.run.replay}"]
+    )
     if result.verdict == "pass":
         return _Case("verdict", name)
     tag = "failure" if result.verdict == "fail" else "error"
-    return _Case("verdict", name, tag, f"verdict {result.verdict}, exit code {result.exit_code}", text)
+    return _Case(
+        "verdict", name, tag, f"verdict {result.verdict}, exit code {result.exit_code}", text
+    )
 
 
 def _expectation(result: Result, outcome: Outcome) -> _Case:
     if outcome.passed:
         return _Case("expectations", outcome.text)
     if outcome.passed is None or outcome.value is None:
-        return _Case("expectations", outcome.text, "error", "the figure could not be determined", outcome.text)
+        return _Case(
+            "expectations",
+            outcome.text,
+            "error",
+            "the figure could not be determined",
+            outcome.text,
+        )
     message = f"the figure is {result.told(outcome)}"
     return _Case("expectations", outcome.text, "failure", message, f"{outcome.text}: {message}")
 
 
 def _completeness(cells: tuple[Cell, ...]) -> list[_Case]:
     order = sorted(cells, key=lambda c: (c.farm, c.stage, c.hour))
-    return [_farm_stage(f, s, list(group)) for (f, s), group in groupby(order, key=lambda c: (c.farm, c.stage))]
+    return [
+        _farm_stage(f, s, list(group))
+        for (f, s), group in groupby(order, key=lambda c: (c.farm, c.stage))
+    ]
 
 
 def _farm_stage(farm: str, stage: str, cells: list[Cell]) -> _Case:
@@ -80,7 +100,9 @@ def _farm_stage(farm: str, stage: str, cells: list[Cell]) -> _Case:
     if not wrong:
         return _Case("completeness", name)
     sums = {kind: sum(getattr(cell, kind) for cell in wrong) for kind in WRONGS}
-    lines = [f"{c.hour}: {_kinds({k: getattr(c, k) for k in WRONGS})}" for c in wrong[:_HOURS_LISTED]]
+    lines = [
+        f"{c.hour}: {_kinds({k: getattr(c, k) for k in WRONGS})}" for c in wrong[:_HOURS_LISTED]
+    ]
     if len(wrong) > _HOURS_LISTED:
         lines.append(f"and {len(wrong) - _HOURS_LISTED} more hours")
     return _Case("completeness", name, "failure", _kinds(sums), "\n".join(lines))

@@ -45,7 +45,15 @@ def duration(seconds: float | None) -> str:
         return NOTHING
     if seconds < 1:
         ms = seconds * 1000
-        return "0 ms" if ms == 0 else f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2f} ms"
+        return (
+            "0 ms"
+            if ms == 0
+            else f"{ms:.0f} ms"
+            if ms >= 100
+            else f"{ms:.1f} ms"
+            if ms >= 10
+            else f"{ms:.2f} ms"
+        )
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     whole = round(seconds)

@@ -5,10 +5,22 @@ Strict: a name that a page was not given is an error, not a gap in the page.
 
 from __future__ import annotations
 
+from typing import Final
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.terminal import safe
+from sim.errors import MEANINGS, PASS, UNKNOWN
 from sim.report import numbers
+
+_NAMES: Final = {"pass": "Pass", "fail": "Fail", "unknown": "Verdict unknown"}
+
+
+def heading(verdict: str, exit_code: int) -> str:
+    """Return the verdict, and the meaning of the exit code where that says more."""
+    if exit_code in (PASS, UNKNOWN):
+        return _NAMES[verdict]
+    return f"{_NAMES[verdict]}: {MEANINGS[exit_code]}"
 
 
 def environment() -> Environment:
@@ -17,7 +29,9 @@ def environment() -> Environment:
         loader=PackageLoader("sim.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: safe(value) if type(value) is str else value,  # markup of ours is of another type
+        finalize=lambda value: (
+            safe(value) if type(value) is str else value
+        ),  # markup of ours is of another type
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -28,5 +42,5 @@ def environment() -> Environment:
         size=numbers.size,
         moment=numbers.moment,
     )
-    made.globals.update(split=numbers.split, figure=numbers.figure)
+    made.globals.update(heading=heading, split=numbers.split, figure=numbers.figure)
     return made

@@ -31,7 +31,11 @@ class Row:
 
 def rows(outlook: Outlook) -> list[Row]:
     """Every transition, in the order of the rules, and the buckets that have none behind them."""
-    still = [stored for stored in outlook.stored if stored.bucket not in {moved.bucket for moved in outlook.moved}]
+    still = [
+        stored
+        for stored in outlook.stored
+        if stored.bucket not in {moved.bucket for moved in outlook.moved}
+    ]
     return [_row(moved) for moved in outlook.moved] + [_still(stored) for stored in still]
 
 
@@ -45,7 +49,9 @@ def _row(moved: Moved) -> Row:
         takes=_sizes(moved),
         objects=numbers.count(moved.objects),
         mean=_mean(moved.bytes, moved.objects),
-        moved=f"{numbers.count(moved.taken)}, {numbers.size(moved.taken_bytes)}" if moved.taken else "none",
+        moved=f"{numbers.count(moved.taken)}, {numbers.size(moved.taken_bytes)}"
+        if moved.taken
+        else "none",
         stays="" if moved.taken == moved.objects else stays,
     )
 
@@ -67,7 +73,12 @@ def _still(stored: Stored) -> Row:
 def summary(outlook: Outlook) -> list[tuple[str, str, str, str]]:
     """For each bucket: its name, objects a day, their mean size, and which of them the rules move."""
     return [
-        (stored.bucket, numbers.count(stored.objects), _mean(stored.bytes, stored.objects), _moves(outlook, stored))
+        (
+            stored.bucket,
+            numbers.count(stored.objects),
+            _mean(stored.bytes, stored.objects),
+            _moves(outlook, stored),
+        )
         for stored in outlook.stored
     ]
 
@@ -126,6 +137,10 @@ def _years(days: int) -> str:
 
 
 def _parts(bill: Bill) -> str:
-    named = (("transitions", bill.moves), ("early ends", bill.early), ("monitoring", bill.monitoring))
+    named = (
+        ("transitions", bill.moves),
+        ("early ends", bill.early),
+        ("monitoring", bill.monitoring),
+    )
     parts = [f"{name} {numbers.figure(usd, 'USD')}" for name, usd in named if usd]
     return f" (of it {', '.join(parts)})" if parts else ""

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.terminal import cause
 from sim.chaos.faults import KINDS
+from sim.errors import MEANINGS, ResultError
 from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
@@ -28,8 +29,6 @@ SCHEMA_VERSION: Final = 1
 RESULT_FILE: Final = "result.json"
 WRONGS: Final = ("lost", "duplicated", "misplaced", "altered", "unexpected")
 """The ways in which rows can be wrong, as counted per stage, farm and hour."""
-
-EXIT_CODES: Final = (*range(8), 130)
 
 Verdict = Literal["pass", "fail", "unknown"]
 Kind = Literal["counted", "measured", "modelled"]
@@ -43,13 +42,9 @@ def _hour(text: str) -> str:
 
 
 def _exit_code(code: int) -> int:
-    if code not in EXIT_CODES:
+    if code not in MEANINGS:
         raise ValueError(f"{code} is not an exit code of windfleet")
     return code
-
-
-class ResultError(ValueError):
-    """result.json cannot be read or does not fit; the text names the file and the field."""
 
 
 class _Record:
@@ -214,7 +209,10 @@ class Result(_Record):
     def to_json(self) -> str:
         """Deterministic JSON. Raises ValueError on a NaN, an infinity or a value of the wrong type."""
         checked = dataclasses.asdict(_ADAPTER.validate_python(dataclasses.asdict(self)))
-        return json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+        return (
+            json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+            + "\n"
+        )
 
 
 MOST_BYTES: Final = 100_000_000
@@ -232,12 +230,16 @@ def load(path: Path) -> Result:
             raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
         raw: Any = json.loads(body.decode("utf-8"))
     except OSError as error:
-        raise ResultError(f"{file}: cannot read the result: {cause(error)}; is this a run directory?") from error
+        raise ResultError(
+            f"{file}: cannot read the result: {cause(error)}; is this a run directory?"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{file}: not a result: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
-        raise ResultError(f"{file}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}")
+        raise ResultError(
+            f"{file}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}"
+        )
     try:
         return _ADAPTER.validate_python(raw)
     except ValidationError as error:

@@ -14,7 +14,15 @@ from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -51,7 +59,9 @@ class RunProgress:
         """`clock`: seconds, monotonic."""
         self._console = console
         self._clock = clock
-        self._live = _live(console) if console.is_terminal and not console.is_dumb_terminal else None
+        self._live = (
+            _live(console) if console.is_terminal and not console.is_dumb_terminal else None
+        )
         self._task: TaskID | None = None
         self._name = ""
         self._unit = ""
@@ -65,7 +75,10 @@ class RunProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -78,6 +91,18 @@ class RunProgress:
             self._task = self._live.add_task(self._name, total=total, unit=unit)
         else:
             self._print(f"{self._name} ...")
+
+    def follow(self, name: str, unit: str) -> Callable[[int, int], None]:
+        """Return a function of (done, total) that begins the phase at its first call."""
+        before: list[int] = []
+
+        def update(done: int, total: int) -> None:
+            if not before:
+                self.phase(name, total, unit)
+            self.advance(done - (before[-1] if before else 0))
+            before[:] = [done]
+
+        return update
 
     def advance(self, amount: int) -> None:
         """`amount` more of the phase's unit is done."""
@@ -116,7 +141,11 @@ class RunProgress:
         rate = f"{_rate(self._done, took_s)} {self._unit}/s"
         if not self._total:
             return f"{self._done:,} {self._unit}, {rate}"
-        left = f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left" if self._done else ""
+        left = (
+            f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left"
+            if self._done
+            else ""
+        )
         share = 100 * self._done // self._total
         return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
 
@@ -137,7 +166,12 @@ class _Rate(ProgressColumn):
 
 
 def _live(console: Console) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), _Rate())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=28),
+        _Rate(),
+    )
     return Progress(*columns, console=console, speed_estimate_period=20.0, transient=True)
 
 
@@ -145,13 +179,17 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     """Verdict, rows by stage, key figures, what failed, and where the report is."""
     console.print()
     console.print(headline(result.verdict, _plain(sentence(result))), soft_wrap=True)
-    console.print(Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim"))
+    console.print(
+        Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+    )
     for error in result.errors:
         console.print(Text(f"error: {_plain(error)}", "red"), soft_wrap=True)
     stages = accounting.by_stage(result)
     if stages:
         console.print(_stages(result, stages))
-    shown = [(name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None]
+    shown = [
+        (name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None
+    ]
     if shown:
         table = _table("figure", ">value", "kind")
         for name, figure in shown:
@@ -165,14 +203,22 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     for note in result.notes:
         console.print(Text(f"note: {_plain(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
-        if not outcome.passed and result.lake is not None:  # without a lake that was judged the errors say it all
-            value = f"is {result.told(outcome)}" if outcome.value is not None else "could not be determined"
+        if (
+            not outcome.passed and result.lake is not None
+        ):  # without a lake that was judged the errors say it all
+            value = (
+                f"is {result.told(outcome)}"
+                if outcome.value is not None
+                else "could not be determined"
+            )
             label, style = ("not met", "red") if outcome.passed is False else ("unknown", "yellow")
             console.print(Text(f"{label}: {outcome.text} ({value})", style))
     _print_findings(console, result)
     report = run_dir / HTML_FILE
     console.print(Text(f"report: {report}", "bold"), soft_wrap=True)
-    console.print(Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True)
+    console.print(
+        Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True
+    )
     console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
 
 
@@ -183,7 +229,9 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
     """
     table = _table("bucket", ">objects", ">size, about", ">PUT requests")
     for stage, objects in plan.objects.items():
-        table.add_row(stage, f"{objects:,}", numbers.size(plan.lake_bytes[stage]), f"{plan.writes[stage]:,}")
+        table.add_row(
+            stage, f"{objects:,}", numbers.size(plan.lake_bytes[stage]), f"{plan.writes[stage]:,}"
+        )
     totals = (plan.objects, plan.lake_bytes, plan.writes)
     objects, size, writes = (sum(by_stage.values()) for by_stage in totals)
     table.add_section()
@@ -201,7 +249,10 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
     lines |= {"data faults": f"{faults} (expected)"} if faults else {}
     odds = [f" ({risk})" if risk else "" for risk in risks] or [""] * len(plan.delivery)
     faults_of = zip(plan.delivery, odds, strict=True)
-    delivery = [("faults" * (i == 0), _planned_fault(fault) + risk) for i, (fault, risk) in enumerate(faults_of)]
+    delivery = [
+        ("faults" * (i == 0), _planned_fault(fault) + risk)
+        for i, (fault, risk) in enumerate(faults_of)
+    ]
     for name, text in [*lines.items(), *delivery]:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
     _print_policies(console, plan.outlook)
@@ -226,12 +277,18 @@ def _many(count: int, noun: str) -> str:
 
 def _planned_fault(fault: Fault) -> str:
     """A fault of delivery as a scenario asks for it: its kind, how much of it, when and where."""
-    begin, end = (format_duration(round(s * 1e6)) for s in (fault.from_s, fault.from_s + fault.for_s))
+    begin, end = (
+        format_duration(round(s * 1e6)) for s in (fault.from_s, fault.from_s + fault.for_s)
+    )
     kind = KINDS[fault.kind]
     parts = (
         fault.kind,
-        f"{100 * fault.share:.3g} % of {'calls' if kind.points else 'nodes'}" if fault.share < 1 else "",
-        f"{fault.count} {'times' if fault.kind == KILL else 'at most'}" if fault.count is not None else "",
+        f"{100 * fault.share:.3g} % of {'calls' if kind.points else 'nodes'}"
+        if fault.share < 1
+        else "",
+        f"{fault.count} {'times' if fault.kind == KILL else 'at most'}"
+        if fault.count is not None
+        else "",
         f"{begin} to {end}" if kind.windowed else "",
         f"at {' '.join(fault.at)}" if fault.at else "",
         f"of {' '.join(fault.calls)}" if fault.calls else "",
@@ -248,7 +305,9 @@ def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
     table.add_row("generated", numbers.count(result.figure("rows.generated")))
     for stage in stages:
         kinds = ", ".join(f"{value:,} {kind}" for kind, value in stage.wrong.items() if value)
-        judged = Text("none", "green") if stage.expected is not None else Text("not judged", "yellow")
+        judged = (
+            Text("none", "green") if stage.expected is not None else Text("not judged", "yellow")
+        )
         name = f"{stage.stage} (windows)" if stage.unit == "windows" else stage.stage
         wrong = Text(kinds, "bold red") if kinds else judged
         table.add_row(name, numbers.count(stage.expected), numbers.count(stage.actual), wrong)
@@ -258,15 +317,25 @@ def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
 def _truth(result: Result) -> Table:
     scored = any(fault.detectable is not None for fault in result.truth)
     middle = (">found", ">delay") if scored else (">quarantined",)
-    table = _table("fault in the data", ">injected", ">rows", *middle, "quarantined" if scored else "by rule")
+    table = _table(
+        "fault in the data", ">injected", ">rows", *middle, "quarantined" if scored else "by rule"
+    )
     table.columns[-1].no_wrap = False
     for fault in result.truth:
-        rules = ", ".join(f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items())
+        rules = ", ".join(
+            f"{rule} {numbers.count(rows)}" for rule, rows in fault.quarantined_by_rule.items()
+        )
         cells = [numbers.count(sum(fault.quarantined_by_rule.values()))]
         if scored:
-            found = f"{numbers.count(fault.found)} of {fault.detectable:,}" if fault.detectable else numbers.NOTHING
+            found = (
+                f"{numbers.count(fault.found)} of {fault.detectable:,}"
+                if fault.detectable
+                else numbers.NOTHING
+            )
             cells = [found, numbers.duration(fault.delay_s)]
-        table.add_row(fault.kind, numbers.count(fault.injected), numbers.count(fault.rows), *cells, rules)
+        table.add_row(
+            fault.kind, numbers.count(fault.injected), numbers.count(fault.rows), *cells, rules
+        )
     return table
 
 
@@ -282,19 +351,37 @@ def _delivery(result: Result) -> Table:
 
 def _print_findings(console: Console, result: Result) -> None:
     for finding in result.findings[:_FINDINGS_SHOWN]:
-        where = " ".join(part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part)
-        rows = f" ({finding.rows:,} row{'s' * (finding.rows != 1)})" if finding.rows is not None else ""
+        where = " ".join(
+            part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part
+        )
+        rows = (
+            f" ({finding.rows:,} row{'s' * (finding.rows != 1)})"
+            if finding.rows is not None
+            else ""
+        )
         text = Text(f"{finding.kind}", "bold red")
-        console.print(text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"), soft_wrap=True)
+        console.print(
+            text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"),
+            soft_wrap=True,
+        )
     if len(result.findings) > _FINDINGS_SHOWN:
-        console.print(Text(f"and {len(result.findings) - _FINDINGS_SHOWN:,} more findings, all in the report", "dim"))
+        console.print(
+            Text(
+                f"and {len(result.findings) - _FINDINGS_SHOWN:,} more findings, all in the report",
+                "dim",
+            )
+        )
 
 
 def _table(*columns: str) -> Table:
     """A `>` before a column's name aligns it right."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", no_wrap=True)
+        table.add_column(
+            name.removeprefix(">"),
+            justify="right" if name.startswith(">") else "left",
+            no_wrap=True,
+        )
     return table
 
 

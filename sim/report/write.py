@@ -17,9 +17,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
-from sim.report import html, junit, load
-from sim.report.result import RESULT_FILE, Result, ResultError
+from sim.report import html, junit
+from sim.report.load import page as load
+from sim.report.result import RESULT_FILE, Result
 from sim.report.result import load as load_result
 
 JUNIT_FILE: Final = "junit.xml"
@@ -35,7 +37,11 @@ def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> Non
 
 
 def write_load(
-    result: Result, run_dir: Path, requests: pa.Table, resources: pa.Table, operations: pa.Table | None
+    result: Result,
+    run_dir: Path,
+    requests: pa.Table,
+    resources: pa.Table,
+    operations: pa.Table | None,
 ) -> None:
     """The same of a load test. Tables have the columns of requests.parquet, resources.parquet, operations.parquet."""
     write_text(run_dir / RESULT_FILE, result.to_json())
@@ -45,12 +51,17 @@ def write_load(
 def rebuild(run_dir: Path) -> Path:
     """Make junit.xml and report.html again; returns the path of the latter. Raises ResultError."""
     result = load_result(run_dir)
-    operations = _read(run_dir / OPERATIONS_FILE, _TIMES | _TEXTS) if (run_dir / OPERATIONS_FILE).exists() else None
+    operations = (
+        _read(run_dir / OPERATIONS_FILE, _TIMES | _TEXTS)
+        if (run_dir / OPERATIONS_FILE).exists()
+        else None
+    )
     if result.load is None:
         _derive(result, run_dir, operations)
     else:
         requests = _read(
-            run_dir / REQUESTS_FILE, {"intended_start": _TIME, "kind": _TEXT, "outcome": _TEXT, "phase": _TEXT}
+            run_dir / REQUESTS_FILE,
+            {"intended_start": _TIME, "kind": _TEXT, "outcome": _TEXT, "phase": _TEXT},
         )
         resources = _read(run_dir / RESOURCES_FILE, {"time": _TIME, "process": _TEXT})
         _derive_load(result, run_dir, requests, resources, operations)
@@ -74,10 +85,14 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
                 raise ValueError(f"no column '{name}'")
             column = table.column(name)
             if column.null_count or not any(kind(column.type) for kind in kinds):
-                raise ValueError(f"column '{name}' is {column.type} with {column.null_count} empty values")
+                raise ValueError(
+                    f"column '{name}' is {column.type} with {column.null_count} empty values"
+                )
         return table
     except FileNotFoundError as error:  # pyarrow's says nothing but the path
-        raise ResultError(f"{path}: is missing; the run recorded nothing, or the file was removed") from error
+        raise ResultError(
+            f"{path}: is missing; the run recorded nothing, or the file was removed"
+        ) from error
     except (OSError, ValueError) as error:  # pyarrow's too
         hint = "; remove it to report without latencies" if path.name == OPERATIONS_FILE else ""
         raise ResultError(f"{path}: {error}{hint}") from error
@@ -89,7 +104,11 @@ def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
 
 
 def _derive_load(
-    result: Result, run_dir: Path, requests: pa.Table, resources: pa.Table, operations: pa.Table | None
+    result: Result,
+    run_dir: Path,
+    requests: pa.Table,
+    resources: pa.Table,
+    operations: pa.Table | None,
 ) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     write_text(run_dir / HTML_FILE, load.render(result, requests, resources, operations))
@@ -99,7 +118,9 @@ def write_text(path: Path, text: str) -> None:
     """A file that appears whole or not at all. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
             file.write(text)
         Path(name).chmod(0o644)
         Path(name).replace(path)

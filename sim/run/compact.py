@@ -55,7 +55,11 @@ class Compacted:
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
         """One key, of an id range in front of any batch, if the farm has anything in the folder."""
         farm = name_prefix.partition("-")[0]
-        return [f"{folder}{name_prefix}0-0.parquet"] if self._store.list(bucket, folder, farm + MARK) else []
+        return (
+            [f"{folder}{name_prefix}0-0.parquet"]
+            if self._store.list(bucket, folder, farm + MARK)
+            else []
+        )
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
         if not key.endswith("-0-0.parquet"):
@@ -86,8 +90,12 @@ def publish(
             store.create(item.bucket, item.key, item.body)
         hour = clock.now_us() // partition.HOUR_US
         manifest = partition.hour_folder("metadata", hour) + name + ".json"
-        store.create(partition.bucket("metadata"), manifest, _manifest(staged, farm, objects, clock.now_us()))
-        positions = list(pool.map(lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True)))
+        store.create(
+            partition.bucket("metadata"), manifest, _manifest(staged, farm, objects, clock.now_us())
+        )
+        positions = list(
+            pool.map(lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True))
+        )
     except StoreError as error:
         yield from (Failed(node, error) for node, _ in works)
         return
@@ -96,16 +104,23 @@ def publish(
         node.position = position
         count = len(objects) // len(works) + (i < len(objects) % len(works))
         event_us = ints(work.batch.rows, "timestamp")
-        yield Delivered(node, *work.batch.id_range, share, count, event_us, staged.rejected_by_rule(i))
+        yield Delivered(
+            node, *work.batch.id_range, share, count, event_us, staged.rejected_by_rule(i)
+        )
 
 
 def _advance(store: ObjectStore, pair: tuple[EdgeNode, Work], state: Any) -> Position:
     node, work = pair
     assert node.position is not None
-    place = partition.bucket("checkpoints"), partition.checkpoint_key(work.config.farm_id, work.config.turbine_id)
+    place = (
+        partition.bucket("checkpoints"),
+        partition.checkpoint_key(work.config.farm_id, work.config.turbine_id),
+    )
     body = state.to_json(work.config.turbine_id, work.config.node_id)
     etag = node.position.etag
-    return Position(state, store.create(*place, body) if etag is None else store.replace(*place, body, etag))
+    return Position(
+        state, store.create(*place, body) if etag is None else store.replace(*place, body, etag)
+    )
 
 
 def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
@@ -128,7 +143,14 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
             rows = table.slice(low, high - low)
             key = f"{partition.hour_folder(stage, int(hour[low]))}{name}.parquet"
             yield DataObject(
-                stage, partition.bucket(stage), key, encode.parquet(rows), rows.num_rows, *_bounds(rows), None, None
+                stage,
+                partition.bucket(stage),
+                key,
+                encode.parquet(rows),
+                rows.num_rows,
+                *_bounds(rows),
+                None,
+                None,
             )
 
 
@@ -137,7 +159,9 @@ def _window_hours(table: pa.Table) -> partition.Ints:
 
 
 def _bounds(rows: pa.Table) -> tuple[int | None, int | None]:
-    time = rows.column("timestamp" if "timestamp" in rows.column_names else "window_start").cast(pa.int64())
+    time = rows.column("timestamp" if "timestamp" in rows.column_names else "window_start").cast(
+        pa.int64()
+    )
     bounds = pc.min_max(time)
     return bounds["min"].as_py(), bounds["max"].as_py()
 
@@ -148,7 +172,9 @@ def _enriched(staged: Staged) -> pa.Table:
     owner = pa.array(staged.groups.select(staged.sound).of_row)
     arrays = [staged.valid.column(column) for column in VALIDATED.names]
     for column in (*ENRICHMENT, *ENRICHMENT_NUMBERS):
-        arrays.append(pa.array([fact[column] for fact in known], ENRICHED.field(column).type).take(owner))
+        arrays.append(
+            pa.array([fact[column] for fact in known], ENRICHED.field(column).type).take(owner)
+        )
     return pa.Table.from_arrays(arrays, names=ENRICHED.names)
 
 

@@ -14,27 +14,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.lake import LakeError
 from pipeline.settings import Settings
 from pipeline.store import TIMEOUT_S
 from pipeline.terminal import cause
-from sim import check
+from sim import run_directory
 from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
-from sim.check.lake import LakeReader
+from sim.check.read.lake import LakeReader
+from sim.errors import ENVIRONMENT, INTERRUPTED, DirectoryError, ending
 from sim.measure.memory import MemoryPeak
 from sim.model.clock import SimClock
 from sim.report.terminal import RunProgress, print_summary
 from sim.report.write import write_all
-from sim.run import debris, directory, judgement, operations, rollcall, target
-from sim.run.ending import ending
-from sim.run.exits import ENVIRONMENT, INTERRUPTED
+from sim.run import judgement, operations
 from sim.run.judgement import Record
 from sim.run.planned import kills, planned
-from sim.run.target import Target
 from sim.run.task import ShardPlan
 from sim.run.workers import run_all
-from sim.scenario import Scenario, ScenarioError
+from sim.scenario import Scenario
 from sim.scenario.plan import plan
+from sim.store import target
+from sim.store.target import Target
+from sim.verify.judge import judge
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,19 @@ class RunOptions:
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     """Run, judge, report; the exit code. Raises DirectoryError or TargetError where no report can be made."""
-    target.require_breakable(options.store, scenario.faults)  # refuses what is not allowed before anything is made
+    target.require_breakable(
+        options.store, scenario.faults
+    )  # refuses what is not allowed before anything is made
     size = plan(scenario)
     need = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
-    with directory.made(options.out, options.overwrite, scenario.text, need):
+    with run_directory.made(options.out, options.overwrite, scenario.text, need):
         return _reported(scenario, options, console)
 
 
 def _reported(scenario: Scenario, options: RunOptions, console: Console) -> int:
-    record = Record(started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers)
+    record = Record(
+        started=datetime.now(UTC).isoformat(timespec="seconds"), workers=options.workers
+    )
     begun = time.perf_counter()
     try:
         with RunProgress(console) as progress:
@@ -80,25 +84,37 @@ def _run(scenario: Scenario, options: RunOptions, record: Record, progress: RunP
         record.store = str(store)
         try:
             _measure_ceiling(record, store, progress)
-            progress.phase("simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows")
+            progress.phase(
+                "simulating and delivering",
+                scenario.fleet.turbines * scenario.clock.samples,
+                "rows",
+            )
             drive(scenario, options, record, store, progress.advance)
             _measure_ceiling(record, store, progress)
-            _judge(options, record, store, progress)
+            _judge(scenario, options, record, store, progress)
         finally:
             record.memory_peak_bytes = memory.peak_bytes
     if options.store.keep:
-        progress.log(f"the store is still running at {store.endpoint_url}; stop it with: windfleet store down")
+        progress.log(
+            f"the store is still running at {store.endpoint_url}; stop it with: windfleet store down"
+        )
 
 
 def _measure_ceiling(record: Record, store: Target, progress: RunProgress) -> None:
     """Before and after the load, the better counts: on a shared machine one measurement may meet a bad moment."""
     progress.phase("measuring the store's ceiling", None, "")
     found = target.ceiling(store)
-    record.ceiling_per_s = max((c for c in (record.ceiling_per_s, found) if c is not None), default=None)
+    record.ceiling_per_s = max(
+        (c for c in (record.ceiling_per_s, found) if c is not None), default=None
+    )
 
 
 def drive(
-    scenario: Scenario, options: RunOptions, record: Record, store: Target, advance: Callable[[int], None]
+    scenario: Scenario,
+    options: RunOptions,
+    record: Record,
+    store: Target,
+    advance: Callable[[int], None],
 ) -> None:
     """Simulate and deliver; what came of it goes into `record`. Raises what `sim.run.workers.run_all` raises.
 
@@ -116,10 +132,14 @@ def drive(
                 record.foreign = proxy.foreign
         if proxy is not None:
             proxy.settle()
-    undelivered = {turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()}
+    undelivered = {
+        turbine: why for shard in record.shards for turbine, why in shard.undelivered.items()
+    }
     if undelivered:
         turbine, why = next(iter(undelivered.items()))
-        record.errors.append(f"{len(undelivered)} nodes could not deliver everything; {turbine}: {why}")
+        record.errors.append(
+            f"{len(undelivered)} nodes could not deliver everything; {turbine}: {why}"
+        )
 
 
 def _run_shards(
@@ -169,7 +189,9 @@ def _reached(store: Target, proxy: FaultProxy | None) -> Settings | None:
     return store.store if proxy is None else store.store.behind(proxy.endpoint_url)
 
 
-def _judge(options: RunOptions, record: Record, store: Target, progress: RunProgress) -> None:
+def _judge(
+    scenario: Scenario, options: RunOptions, record: Record, store: Target, progress: RunProgress
+) -> None:
     """The independent verdict on what lies in the store."""
     reader = store.lake
     if options.save_lake:
@@ -177,39 +199,17 @@ def _judge(options: RunOptions, record: Record, store: Target, progress: RunProg
         progress.advance(reader.save(options.out / "lake"))
         reader = LakeReader.folder(options.out / "lake")
     begun = time.perf_counter()
-    record.verdict = judge(options.out, reader, options.workers, progress, None if store.folder else store.store)
+    record.verdict = judge(
+        options.out,
+        reader,
+        workers=options.workers,
+        farms=scenario.fleet.farms,
+        store=None if store.folder else store.store,
+        progress=progress.follow("judging the lake", "objects"),
+        log=progress.log,
+    )
     record.verify_s = time.perf_counter() - begun
     record.node_bytes = sum(file.stat().st_size for file in (options.out / "nodes").glob("*/*.db"))
-
-
-def judge(
-    run_dir: Path, reader: LakeReader, workers: int, progress: RunProgress, store: Settings | None = None
-) -> check.Verdict:
-    """The oracle over a run's node files and a lake, with progress. Raises check.LakeError.
-
-    The oracle knows the node files that are there, and objects; that the files are all there is asked here, of the
-    run's scenario, and whether unfinished uploads are left behind, of the S3 if there is one.
-    """
-    seen = 0
-
-    def tell(done: int, total: int) -> None:
-        nonlocal seen
-        if seen == 0:
-            progress.phase("judging the lake", total, "objects")
-        progress.advance(done - seen)
-        seen = done
-
-    by_hand = not directory.is_run(run_dir)
-    verdict = check.judge(run_dir / "nodes", reader, run_dir / "truth", workers, tell, by_hand)
-    try:
-        verdict = rollcall.held(verdict, run_dir)
-    except ScenarioError as error:
-        progress.log(f"could not check for missing node files: {error}")
-    try:
-        return debris.held(verdict, store) if store is not None and verdict.figures else verdict
-    except LakeError as error:
-        progress.log(f"could not check for unfinished uploads: {error}")
-        return verdict
 
 
 def _report(scenario: Scenario, options: RunOptions, record: Record, console: Console) -> int:
@@ -217,8 +217,10 @@ def _report(scenario: Scenario, options: RunOptions, record: Record, console: Co
     try:
         write_all(result, options.out, record.operations)
     except OSError as error:
-        said = "; ".join([*record.errors, f"{options.out}: cannot write the report: {cause(error)}"])
-        raise directory.DirectoryError(
+        said = "; ".join(
+            [*record.errors, f"{options.out}: cannot write the report: {cause(error)}"]
+        )
+        raise DirectoryError(
             f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error
     print_summary(console, result, options.out)

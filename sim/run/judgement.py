@@ -23,11 +23,11 @@ from sim.chaos.call import Place
 from sim.chaos.faults import Struck
 from sim.chaos.foreign import Foreign
 from sim.check.verdict import Verdict
+from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
 from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
-from sim.run.exits import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.run.planned import Planned
 from sim.run.task import ShardResult, commits_table
 from sim.scenario import Scenario
@@ -65,7 +65,9 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
     """The run as one object. Nothing in here waits, reads or writes."""
     outlook = _outlook(scenario, record)
     values = _figures(scenario, record, outlook)
-    outcomes = thresholds.evaluate(scenario.expect, {name: v for name, v in values.items() if v is not None})
+    outcomes = thresholds.evaluate(
+        scenario.expect, {name: v for name, v in values.items() if v is not None}
+    )
     verdict, code = decide(record, outcomes)
     clock = scenario.clock
     oracle = record.verdict
@@ -88,21 +90,32 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         figures={name: _figure(name, value) for name, value in values.items() if value is not None},
         lake=None if oracle is None else lake_of(oracle),
         expectations=tuple(outcomes),
-        faults=tuple(Fault(kind, plan.times, record.struck.fired[kind]) for kind, plan in record.planned.items()),
+        faults=tuple(
+            Fault(kind, plan.times, record.struck.fired[kind])
+            for kind, plan in record.planned.items()
+        ),
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
-        completeness=() if oracle is None else tuple(_typed(Cell, cell) for cell in oracle.completeness),
-        findings=() if oracle is None else tuple(Finding(**vars(finding)) for finding in oracle.findings),
+        completeness=()
+        if oracle is None
+        else tuple(_typed(Cell, cell) for cell in oracle.completeness),
+        findings=()
+        if oracle is None
+        else tuple(Finding(**vars(finding)) for finding in oracle.findings),
         throughput=None
         if record.operations is None
         else throughput.series(record.operations, commits_table(record.shards)),
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
         outlook=outlook,
-        errors=tuple(record.errors) + _never_fired(record) + (() if oracle is None else tuple(oracle.errors)),
+        errors=tuple(record.errors)
+        + _never_fired(record)
+        + (() if oracle is None else tuple(oracle.errors)),
         notes=_by_chance(record),
     )
 
 
-def decide(record: Record, outcomes: Sequence[thresholds.Outcome]) -> tuple[Literal["pass", "fail", "unknown"], int]:
+def decide(
+    record: Record, outcomes: Sequence[thresholds.Outcome]
+) -> tuple[Literal["pass", "fail", "unknown"], int]:
     """Verdict and exit code."""
     if record.stopped_by is not None:
         return "unknown", record.stopped_by
@@ -112,19 +125,27 @@ def decide(record: Record, outcomes: Sequence[thresholds.Outcome]) -> tuple[Lite
         return "fail", LAKE_WRONG
     if any(outcome.passed is False for outcome in outcomes):
         return "fail", THRESHOLD
-    if record.verdict.status != "pass" or _never_fired(record) or any(outcome.passed is None for outcome in outcomes):
+    if (
+        record.verdict.status != "pass"
+        or _never_fired(record)
+        or any(outcome.passed is None for outcome in outcomes)
+    ):
         return "unknown", UNKNOWN
     return "pass", PASS
 
 
 def _never_fired(record: Record) -> tuple[str, ...]:
     """Faults that were certain to strike and did not, one line each."""
-    return tuple(f"{kind} was planned and never fired" for kind, plan in _unfired(record) if plan.certain)
+    return tuple(
+        f"{kind} was planned and never fired" for kind, plan in _unfired(record) if plan.certain
+    )
 
 
 def _by_chance(record: Record) -> tuple[str, ...]:
     """Faults that struck nothing, as it may happen, one line each with the odds."""
-    return tuple(f"{kind} struck nothing; {plan.risk}" for kind, plan in _unfired(record) if not plan.certain)
+    return tuple(
+        f"{kind} struck nothing; {plan.risk}" for kind, plan in _unfired(record) if not plan.certain
+    )
 
 
 def _unfired(record: Record) -> list[tuple[str, Planned]]:
@@ -138,10 +159,14 @@ def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:
     """The effect of the lifecycle policies on a day of these objects; None of a run that was ended early."""
     if record.operations is None or record.stopped_by is not None:
         return None
-    return lifecycle.outlook(lifecycle.uploaded(record.operations, scenario.clock.duration_s), LIFECYCLE)
+    return lifecycle.outlook(
+        lifecycle.uploaded(record.operations, scenario.clock.duration_s), LIFECYCLE
+    )
 
 
-def _figures(scenario: Scenario, record: Record, outlook: lifecycle.Outlook | None) -> dict[str, float | None]:
+def _figures(
+    scenario: Scenario, record: Record, outlook: lifecycle.Outlook | None
+) -> dict[str, float | None]:
     """Every figure that this run produced, by name; None or absent: not determined."""
     shards = record.shards
     figures: dict[str, float | None] = {
@@ -152,7 +177,10 @@ def _figures(scenario: Scenario, record: Record, outlook: lifecycle.Outlook | No
         "time.total": record.total_s,
     }
     if shards:
-        simulate_s, pipeline_s = sum(s.simulate_s for s in shards), sum(s.pipeline_s for s in shards)
+        simulate_s, pipeline_s = (
+            sum(s.simulate_s for s in shards),
+            sum(s.pipeline_s for s in shards),
+        )
         delivered = sum(rows for s in shards for _, rows in s.commits)
         figures |= {
             "faults.injected": sum(s.faults for s in shards),
@@ -174,7 +202,9 @@ def _figures(scenario: Scenario, record: Record, outlook: lifecycle.Outlook | No
         generated = record.verdict.figures.get("rows.generated")
         if record.verify_s and generated:
             figures["verify.rows_per_s"] = generated / record.verify_s
-    return {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
+    return {
+        name: value for name, value in figures.items() if value is not None and math.isfinite(value)
+    }
 
 
 def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
@@ -186,7 +216,9 @@ def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
 
 def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[str, float | None]:
     """What the raw operations say of the store. Latency from the intended start, in seconds."""
-    written = operations.filter(pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok")))
+    written = operations.filter(
+        pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
+    )
     failed = pc.is_in(operations["outcome"], value_set=pa.array(["unavailable", "refused"]))
     figures: dict[str, float | None] = {
         "objects.written": written.num_rows,
@@ -196,7 +228,10 @@ def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[
     }
     rates = throughput.mean_rates(operations, commits_table(shards))
     if rates is not None:
-        figures |= {"throughput.rows_per_s": rates.rows_per_s, "throughput.objects_per_s": rates.objects_per_s}
+        figures |= {
+            "throughput.rows_per_s": rates.rows_per_s,
+            "throughput.objects_per_s": rates.objects_per_s,
+        }
     for kind in latency.by_kind(operations):
         if kind.kind == "put" and kind.response is not None:
             response = kind.response
@@ -209,12 +244,16 @@ def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[
 
 def _figure(name: str, value: float) -> Figure:
     known = FIGURES[name]
-    return Figure(int(value) if known.kind == "counted" else round(float(value), 6), known.unit, known.kind)
+    return Figure(
+        int(value) if known.kind == "counted" else round(float(value), 6), known.unit, known.kind
+    )
 
 
 def lake_of(oracle: Verdict) -> Lake:
     """What the oracle found in the buckets."""
-    return Lake(oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule))
+    return Lake(
+        oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule)
+    )
 
 
 def _shard(shard: ShardResult) -> Shard:

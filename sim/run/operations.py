@@ -27,7 +27,8 @@ PARTS: Final = ".operations"
 PENDING_BYTES: Final = 16 * 1024 * 1024
 _PARSE: Final = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False)
 _CONVERT: Final = csv.ConvertOptions(
-    column_types={f.name: pa.int64() if pa.types.is_timestamp(f.type) else f.type for f in SCHEMA}, null_values=[]
+    column_types={f.name: pa.int64() if pa.types.is_timestamp(f.type) else f.type for f in SCHEMA},
+    null_values=[],
 )
 
 
@@ -40,7 +41,9 @@ class Recorder:
         self._lock = threading.Lock()
         folder = run_dir / PARTS
         folder.mkdir(exist_ok=True)
-        path = folder / f"{worker}-{time.time_ns()}.tsv"  # a worker that was killed left one of the same name before
+        path = (
+            folder / f"{worker}-{time.time_ns()}.tsv"
+        )  # a worker that was killed left one of the same name before
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
     def append(self, operation: Operation) -> None:

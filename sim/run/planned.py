@@ -53,14 +53,22 @@ class Planned:
         """The odds that it strikes nothing, in words; empty where there are none."""
         if self.certain:
             return ""
-        return self.odds if self.never is None else f"{self.odds}: a chance of {percent(self.never)} that it is so"
+        return (
+            self.odds
+            if self.never is None
+            else f"{self.odds}: a chance of {percent(self.never)} that it is so"
+        )
 
     @property
     def warning(self) -> str:
         """The same before a run, where it is worth a word."""
         if self.never is None:
             return self.odds
-        return f"a chance of {percent(self.never)} to strike nothing" if self.never >= WORTH_A_WORD else ""
+        return (
+            f"a chance of {percent(self.never)} to strike nothing"
+            if self.never >= WORTH_A_WORD
+            else ""
+        )
 
 
 def percent(chance_of: float) -> str:
@@ -101,7 +109,9 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> Planned:
     times = times if fault.count is None else fault.count
     if fault.keys:
         return Planned(1, None, "keys are patterns: how many there are is known when they are made")
-    absent = fault.kind == "store.truncated-get"  # a checkpoint that is not there yet has no body to cut
+    absent = (
+        fault.kind == "store.truncated-get"
+    )  # a checkpoint that is not there yet has no body to cut
     if calls < 1 or absent:
         return Planned(times, None, _UNSURE)
     if calls - _taken(scenario, number, whole) < 1:
@@ -116,7 +126,9 @@ def _taken(scenario: Scenario, number: int, whole: Plan) -> float:
         if not _points(other) & _points(fault) or other.kind == CRASH:  # what crashed asks again
             continue
         if KINDS[other.kind].windowed:  # before and after it calls go through
-            meets = KINDS[fault.kind].windowed and max(other.from_s, fault.from_s) < min(_end_s(other), _end_s(fault))
+            meets = KINDS[fault.kind].windowed and max(other.from_s, fault.from_s) < min(
+                _end_s(other), _end_s(fault)
+            )
             taken += whole.rows if meets else 0
         else:
             calls = other.share * _calls(scenario, other, whole, whole.turbines)
@@ -143,7 +155,10 @@ def _calls(scenario: Scenario, fault: Fault, whole: Plan, turbines: int) -> floa
         samples = flush_samples(clock.start_us, clock.sample_us, clock.samples, every_us)
         times_s = [(int(sample) - 1) * clock.sample_us / 1e6 for sample in samples]
         met = [fault.from_s <= time_s < fault.from_s + fault.for_s for time_s in times_s]
-        writes, reads = writes * sum(met) // (len(met) + 1), reads if met and met[0] else 0  # the last batch is drained
+        writes, reads = (
+            writes * sum(met) // (len(met) + 1),
+            reads if met and met[0] else 0,
+        )  # the last batch is drained
     return (writes + reads) * turbines / whole.turbines
 
 
@@ -157,9 +172,15 @@ def _at_points(fault: Fault, whole: Plan) -> tuple[float, float]:
 
 def _called(fault: Fault, whole: Plan) -> tuple[float, float]:
     """Writes and reads of all nodes that a fault calls for, whatever their point."""
-    writes = sum(count for bucket, count in whole.writes.items() if not fault.buckets or bucket in fault.buckets)
+    writes = sum(
+        count
+        for bucket, count in whole.writes.items()
+        if not fault.buckets or bucket in fault.buckets
+    )
     reads = whole.reads if not fault.buckets or "checkpoints" in fault.buckets else 0
-    return writes * bool({"PUT", "PutObject"} & {*fault.calls}), reads * bool({"GET", "GetObject"} & {*fault.calls})
+    return writes * bool({"PUT", "PutObject"} & {*fault.calls}), reads * bool(
+        {"GET", "GetObject"} & {*fault.calls}
+    )
 
 
 def kills(scenario: Scenario) -> dict[str, list[int]]:
@@ -171,7 +192,9 @@ def kills(scenario: Scenario) -> dict[str, list[int]]:
             farm = farms[int(chance(scenario.seed, "chaos", number, "kill", turn) * len(farms))]
             low, high = KILL_SPAN
             at = low + (high - low) * chance(scenario.seed, "chaos", number, "kill", turn, "at")
-            found.setdefault(farm.farm_id, []).append(round(at * len(farm.turbine_ids) * scenario.clock.samples))
+            found.setdefault(farm.farm_id, []).append(
+                round(at * len(farm.turbine_ids) * scenario.clock.samples)
+            )
     return found
 
 

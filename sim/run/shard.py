@@ -9,7 +9,7 @@ A flush comes just after the first sample behind a boundary, because that row is
 DRAIN_ATTEMPTS at the end. GIVE_UP_AFTER nodes in a row that cannot reach it end the shard: then it is gone, unless a
 fault wants it so.
 
-Faults of delivery (`sim.run.chaos`): a crash takes every node's memory, and the flush begins again with new ones; what
+Faults of delivery (`sim.chaos.shard`): a crash takes every node's memory, and the flush begins again with new ones; what
 was delivered but not yet reported when it struck is in the lake, but not in this shard's figures.
 """
 
@@ -32,19 +32,19 @@ from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
-from sim.chaos.faults import SECOND_WRITER, Cell, cell
-from sim.chaos.faulty import Crash
+from sim.chaos.faults import SECOND_WRITER, Cell, Crash, cell
 from sim.chaos.proxy import tell_time
+from sim.chaos.shard import NodeFiles, ShardFaults
+from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
-from sim.model.nodefile import NodeWriter
-from sim.run.chaos import NodeFiles, ShardFaults
+from sim.model.recording.nodefile import NodeWriter
 from sim.run.compact import Compacted, publish
-from sim.run.folder import FolderStore
 from sim.run.operations import Recorder
-from sim.run.task import ShardPlan, ShardResult, StoreGone
+from sim.run.task import ShardPlan, ShardResult
 from sim.run.uplink import FarmUplink
+from sim.store.folder import FolderStore
 
 COMMIT_THREADS = 4
 SECOND_THREADS = 2
@@ -80,19 +80,35 @@ class _Shard:
         fired: Fired,
         sleep: Callable[[float], None],
     ) -> None:
-        self._plan, self._store, self._tell, self._stopped, self._fired = plan, store, tell, stopped, fired
+        self._plan, self._store, self._tell, self._stopped, self._fired = (
+            plan,
+            store,
+            tell,
+            stopped,
+            fired,
+        )
         self._sleep = sleep
         self._env = simpy.Environment()
         self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
         settings = plan.pipeline
         self._configs = node_configs(
-            plan.farm, plan.seed, settings.flush_every_s, settings.window_s, settings.allowed_lateness_s
+            plan.farm,
+            plan.seed,
+            settings.flush_every_s,
+            settings.window_s,
+            settings.allowed_lateness_s,
         )
         self._folder = plan.run_dir / "nodes"
-        shutil.rmtree(self._folder / plan.farm.farm_id, ignore_errors=True)  # of a worker that was killed
-        self._faults = ShardFaults(plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired)
+        shutil.rmtree(
+            self._folder / plan.farm.farm_id, ignore_errors=True
+        )  # of a worker that was killed
+        self._faults = ShardFaults(
+            plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired
+        )
         self._publish = publish if plan.compact else None
-        self._out_of_reach = 0  # nodes in a row, over as many flushes as it takes: a farm may have one node only
+        self._out_of_reach = (
+            0  # nodes in a row, over as many flushes as it takes: a farm may have one node only
+        )
         self._begin_life()
         second = set(self._faults.second_writers([config.turbine_id for config in self._configs]))
         self._second = [node for node in self._fresh() if node.config.turbine_id in second]
@@ -100,7 +116,10 @@ class _Shard:
             self._env, plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
         )
         self.result = ShardResult(
-            plan.farm.farm_id, plan.farm.region, len(self._nodes), freshness_s=self._uplink.freshness_s
+            plan.farm.farm_id,
+            plan.farm.region,
+            len(self._nodes),
+            freshness_s=self._uplink.freshness_s,
         )
 
     def _fresh(self) -> list[EdgeNode]:
@@ -110,7 +129,9 @@ class _Shard:
     def _begin_life(self) -> None:
         """A process that knows nothing: new nodes, and the store as they see it."""
         self._nodes = self._fresh()
-        self._seen = self._faults.life(Compacted(self._store) if self._plan.compact else self._store)
+        self._seen = self._faults.life(
+            Compacted(self._store) if self._plan.compact else self._store
+        )
 
     def run(self) -> None:
         self._check_stop()
@@ -124,7 +145,9 @@ class _Shard:
             finally:
                 self._write_truth()
 
-    def _live(self, writer: NodeWriter, pool: ThreadPoolExecutor) -> Generator[simpy.Event, Any, None]:
+    def _live(
+        self, writer: NodeWriter, pool: ThreadPoolExecutor
+    ) -> Generator[simpy.Event, Any, None]:
         """The farm's life as one SimPy process; ends when the last batch has arrived."""
         clock = self._plan.clock
         made = 0
@@ -168,22 +191,34 @@ class _Shard:
                     self._begin_life()
                     last = str(crash)
             else:
-                self.result.undelivered |= {node.config.turbine_id: f"crashed at {last}" for node in self._nodes}
+                self.result.undelivered |= {
+                    node.config.turbine_id: f"crashed at {last}" for node in self._nodes
+                }
         self.result.pipeline_s += time.perf_counter() - begun
-        delivered.sort(key=lambda d: (d.node.config.turbine_id, d.first_id))  # the order of wall time is not ours
+        delivered.sort(
+            key=lambda d: (d.node.config.turbine_id, d.first_id)
+        )  # the order of wall time is not ours
         return [self._uplink.send(d.bytes, d.event_us) for d in delivered]
 
     def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
         paths = [node.database for node in self._fresh()]
-        return self._faults.files(paths, self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}")
+        return self._faults.files(
+            paths, self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}"
+        )
 
     def _deliver(
-        self, pool: ThreadPoolExecutor, until_us: int | None, files: NodeFiles, delivered: list[Delivered]
+        self,
+        pool: ThreadPoolExecutor,
+        until_us: int | None,
+        files: NodeFiles,
+        delivered: list[Delivered],
     ) -> None:
         """One life's try at it. Raises Crash, StoreGone, Stopped."""
         lasts = self._faults.keeps_out()
         nodes = files.give(self._switched_on())
-        results = run(nodes, self._seen, self, pool, until_us, self._publish, lock_wait_s=0.0)  # locks last in our time
+        results = run(
+            nodes, self._seen, self, pool, until_us, self._publish, lock_wait_s=0.0
+        )  # locks last in our time
         with contextlib.closing(results):
             for result in results:
                 self._check_stop()
@@ -237,7 +272,10 @@ class _Shard:
             arrivals += self._flush(pool, _EVERYTHING_US)
             stopped = [node for node in (*self._nodes, *self._second) if node.stopped]
             self.result.undelivered |= {n.config.turbine_id: str(n.stopped) for n in stopped}
-            if all(turbine in {n.config.turbine_id for n in stopped} for turbine in self.result.undelivered):
+            if all(
+                turbine in {n.config.turbine_id for n in stopped}
+                for turbine in self.result.undelivered
+            ):
                 break
             self._sleep(DRAIN_WAIT_S * 2**attempt)
         return arrivals
@@ -270,13 +308,22 @@ class _Shard:
         faults = self._model.truth()
         self.result.faults = faults.num_rows
         model, farm = self._model, self._plan.farm.farm_id
-        tables = {"faults": faults, "states": model.states(), "operations": model.orders(), "wear": model.wear()}
+        tables = {
+            "faults": faults,
+            "states": model.states(),
+            "operations": model.orders(),
+            "wear": model.wear(),
+        }
         for name, table in tables.items():
-            with (folder / f"{name}-{farm}.parquet").open("wb") as file:  # pyarrow may take a path for a URI
+            with (folder / f"{name}-{farm}.parquet").open(
+                "wb"
+            ) as file:  # pyarrow may take a path for a URI
                 pq.write_table(table, file)
 
 
-def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired) -> ShardResult:
+def run_shard(
+    plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: Fired
+) -> ShardResult:
     """Run one farm, or as much of it as there is time for. Raises NodeFileError, OSError.
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are written in any case.
@@ -284,7 +331,9 @@ def run_shard(plan: ShardPlan, tell: Tell, stopped: Callable[[], bool], fired: F
     recorder = Recorder(plan.run_dir, plan.farm.farm_id)
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
-    bare = FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
+    bare = (
+        FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
+    )
     store = Retrying(bare, recorder.append, sleep=sleep)
     shard = _Shard(plan, store, tell, stopped, fired, sleep)
     try:

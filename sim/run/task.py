@@ -22,10 +22,6 @@ from sim.model.faults import DataFault
 from sim.scenario.scenario import PipelineSettings, Uplink
 
 
-class StoreGone(Exception):
-    """The store stopped answering; the text is the last error."""
-
-
 @dataclass(frozen=True)
 class ShardPlan:
     """All that a worker process needs. Picklable."""
@@ -75,4 +71,6 @@ def commits_table(results: Sequence[ShardResult]) -> pa.Table:
     """`end` (timestamp ns UTC) and `rows` of every batch of every shard."""
     commits = [commit for result in results for commit in result.commits]
     ends, rows = zip(*commits, strict=True) if commits else ((), ())
-    return pa.table({"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())})
+    return pa.table(
+        {"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())}
+    )

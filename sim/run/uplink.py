@@ -22,7 +22,9 @@ class FarmUplink:
     """`freshness_s`: seconds from event to arrival, of every row that was sent
     and has a sane event time. Bandwidth bit/s, latency s."""
 
-    def __init__(self, env: simpy.Environment, start_us: int, bandwidth_bit_per_s: float, latency_s: float) -> None:
+    def __init__(
+        self, env: simpy.Environment, start_us: int, bandwidth_bit_per_s: float, latency_s: float
+    ) -> None:
         self._env = env
         self._start_us = start_us
         self._bandwidth = bandwidth_bit_per_s
@@ -41,4 +43,6 @@ class FarmUplink:
         yield self._env.timeout(self._latency_s)
         arrived_us = self._start_us + self._env.now * 1e6
         sane = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]  # nonsense has no age
-        self.freshness_s.record_many(np.maximum(arrived_us - sane, 0.0) / 1e6)  # nor has a clock that is ahead
+        self.freshness_s.record_many(
+            np.maximum(arrived_us - sane, 0.0) / 1e6
+        )  # nor has a clock that is ahead

@@ -27,9 +27,10 @@ from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, Cell, Struck, cell
-from sim.chaos.offspring import obey_parent
+from sim.errors import StoreGone, WorkerDied
 from sim.run.shard import run_shard
-from sim.run.task import ShardPlan, ShardResult, StoreGone
+from sim.run.task import ShardPlan, ShardResult
+from sim.worker import obey_parent
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -40,13 +41,13 @@ POLL_S = 0.2
 KILL_POLL_S = 0.005  # while there is a worker to be killed: the moment is told in rows, and passes
 
 
-class WorkerDied(Exception):
-    """A worker process ended without a result: killed, or out of memory."""
-
-
-Message = tuple[Literal["pid"], int] | tuple[Literal["rows"], int, int] | tuple[Literal["fault"], Cell]
+Message = (
+    tuple[Literal["pid"], int] | tuple[Literal["rows"], int, int] | tuple[Literal["fault"], Cell]
+)
 """From a worker: its id as a shard begins; rows simulated and delivered; the way of a fault that struck."""
-_shared: dict[str, Any] = {}  # set in a worker when it starts: the queue and the event cannot travel with a task
+_shared: dict[
+    str, Any
+] = {}  # set in a worker when it starts: the queue and the event cannot travel with a task
 
 
 def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
@@ -131,10 +132,14 @@ def run_all(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([run_shard.__module__])
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the server inherits: it, too, leaves Ctrl-C to us
+    heard = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # which the server inherits: it, too, leaves Ctrl-C to us
     forkserver.ensure_running()
     signal.signal(signal.SIGINT, heard)
-    waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))  # the largest is taken first, from the end
+    waiting = sorted(
+        plans, key=lambda plan: len(plan.farm.turbine_ids)
+    )  # the largest is taken first, from the end
     left = {farm: list(rows) for farm, rows in kills.items()}
     crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
     busy: list[_Worker] = []
@@ -143,7 +148,11 @@ def run_all(
             for worker in [worker for worker in crew if worker not in busy][: len(waiting)]:
                 worker.begin(waiting.pop())
                 busy.append(worker)
-            poll_s = KILL_POLL_S if any(left.get(worker.plan.farm.farm_id) for worker in busy) else POLL_S
+            poll_s = (
+                KILL_POLL_S
+                if any(left.get(worker.plan.farm.farm_id) for worker in busy)
+                else POLL_S
+            )
             wait([worker.future for worker in busy], poll_s, FIRST_COMPLETED)
             for worker in list(busy):
                 if any(news := worker.listen(struck)):
@@ -171,7 +180,11 @@ def run_all(
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
         _end(crew)
-        done = [worker.future for worker in busy if worker.future.done() and not worker.future.cancelled()]
+        done = [
+            worker.future
+            for worker in busy
+            if worker.future.done() and not worker.future.cancelled()
+        ]
         results += [future.result() for future in done if future.exception() is None]
 
 

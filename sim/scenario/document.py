@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from sim.scenario.load_document import LoadChoice
+from sim.scenario.load_section.document import LoadChoice
 from sim.scenario.values import (
     SCHEMA_VERSION,
     BitRate,
@@ -50,7 +50,10 @@ class FleetChoice(Section):
         examples=["full", "as-drawn"],
     )
     farms: tuple[Word, ...] | None = Field(
-        default=None, min_length=1, description="Only these farms; all when absent.", examples=[["A", "B"]]
+        default=None,
+        min_length=1,
+        description="Only these farms; all when absent.",
+        examples=[["A", "B"]],
     )
     turbines: Turbines | None = Field(
         default=None,
@@ -67,13 +70,21 @@ class FleetChoice(Section):
 class ClockChoice(Section):
     """The virtual time the run covers: a start, and either a duration or an end."""
 
-    start: Instant = Field(description="First sample, with its time zone.", examples=["2024-01-15T00:00:00Z"])
-    duration: LongDuration | None = Field(default=None, description="How long the fleet runs.", examples=["1h", "10m"])
+    start: Instant = Field(
+        description="First sample, with its time zone.", examples=["2024-01-15T00:00:00Z"]
+    )
+    duration: LongDuration | None = Field(
+        default=None, description="How long the fleet runs.", examples=["1h", "10m"]
+    )
     end: Instant | None = Field(
-        default=None, description="In place of duration: the time before which the last sample lies."
+        default=None,
+        description="In place of duration: the time before which the last sample lies.",
     )
     sample_every: LongDuration = Field(
-        default="1s", validate_default=True, description="One row per turbine each.", examples=["1s", "500ms"]
+        default="1s",
+        validate_default=True,
+        description="One row per turbine each.",
+        examples=["1s", "500ms"],
     )
 
 
@@ -81,13 +92,20 @@ class PipelineChoice(Section):
     """How each edge node's pipeline cuts and closes its data. Whole seconds."""
 
     flush_every: LongDuration = Field(
-        default="15m", validate_default=True, description="A node commits one batch each.", examples=["15m"]
+        default="15m",
+        validate_default=True,
+        description="A node commits one batch each.",
+        examples=["15m"],
     )
     window: LongDuration = Field(
-        default="10m", validate_default=True, description="Length of an aggregation window; must divide a day."
+        default="10m",
+        validate_default=True,
+        description="Length of an aggregation window; must divide a day.",
     )
     allowed_lateness: Duration = Field(
-        default="5m", validate_default=True, description="How long a window waits for late rows before it is emitted."
+        default="5m",
+        validate_default=True,
+        description="How long a window waits for late rows before it is emitted.",
     )
 
 
@@ -95,9 +113,14 @@ class UplinkChoice(Section):
     """The line from a farm to the store, shared by its nodes. It is modelled: it shapes freshness, not wall time."""
 
     bandwidth: BitRate = Field(
-        default="10 Mbit/s", validate_default=True, description="Per farm.", examples=["10 Mbit/s", "256 kbit/s"]
+        default="10 Mbit/s",
+        validate_default=True,
+        description="Per farm.",
+        examples=["10 Mbit/s", "256 kbit/s"],
     )
-    latency: Duration = Field(default="50ms", validate_default=True, description="Per request.", examples=["50ms"])
+    latency: Duration = Field(
+        default="50ms", validate_default=True, description="Per request.", examples=["50ms"]
+    )
 
 
 class DataFaultChoice(Section):
@@ -131,19 +154,27 @@ class DataFaultChoice(Section):
     share: Share | None = Field(
         default=None, description="For clock.dst: of the nodes; all when absent.", examples=["10%"]
     )
-    farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
+    farms: tuple[Word, ...] | None = Field(
+        default=None, min_length=1, description="Only these farms; all when absent."
+    )
 
 
 class EventChoice(Section):
     """Something that happens on purpose: to the weather, a machine or the grid."""
 
     kind: EventKind = Field(description="What happens.", examples=["weather.storm"])
-    begin: Duration = Field(alias="from", description="From when on, counted from the run's start.", examples=["2h"])
+    begin: Duration = Field(
+        alias="from", description="From when on, counted from the run's start.", examples=["2h"]
+    )
     length: LongDuration = Field(
-        alias="for", description="How long; machine.failure: how long wear shows before it fails.", examples=["6h"]
+        alias="for",
+        description="How long; machine.failure: how long wear shows before it fails.",
+        examples=["6h"],
     )
     farms: tuple[Word, ...] | None = Field(
-        default=None, min_length=1, description="Only these farms; all when absent. Not for machine.failure."
+        default=None,
+        min_length=1,
+        description="Only these farms; all when absent. Not for machine.failure.",
     )
     turbines: tuple[Word, ...] | None = Field(
         default=None, min_length=1, description="machine.failure: whose.", examples=[["A-001"]]
@@ -171,13 +202,22 @@ class FaultChoice(Section):
         examples=[["before-manifest", "after-data"]],
     )
     share: Share | None = Field(
-        default=None, description="Of the calls, or of the nodes; all when absent.", examples=["5/100", "5%"]
+        default=None,
+        description="Of the calls, or of the nodes; all when absent.",
+        examples=["5/100", "5%"],
     )
     begin: Duration | None = Field(
-        default=None, alias="from", description="From when on, counted from the run's start.", examples=["20m"]
+        default=None,
+        alias="from",
+        description="From when on, counted from the run's start.",
+        examples=["20m"],
     )
-    length: LongDuration | None = Field(default=None, alias="for", description="How long.", examples=["3m"])
-    farms: tuple[Word, ...] | None = Field(default=None, min_length=1, description="Only these farms; all when absent.")
+    length: LongDuration | None = Field(
+        default=None, alias="for", description="How long.", examples=["3m"]
+    )
+    farms: tuple[Word, ...] | None = Field(
+        default=None, min_length=1, description="Only these farms; all when absent."
+    )
     buckets: tuple[BucketName, ...] | None = Field(
         default=None,
         min_length=1,
@@ -199,21 +239,30 @@ class FaultChoice(Section):
         examples=[["*/A-001-*.parquet"]],
     )
     count: Often | None = Field(
-        default=None, description="At most so many times; worker.kill: exactly (1 when absent).", examples=[2]
+        default=None,
+        description="At most so many times; worker.kill: exactly (1 when absent).",
+        examples=[2],
     )
 
 
 class Document(Section):
     """A windfleet scenario."""
 
-    schema_version: Version = Field(description="Version of this format.", examples=[SCHEMA_VERSION])
+    schema_version: Version = Field(
+        description="Version of this format.", examples=[SCHEMA_VERSION]
+    )
     extends: Word | None = Field(
         default=None,
         description="Another scenario, from this file; mappings are merged with it, all else is replaced.",
         examples=["quickstart.yaml"],
     )
     name: Name = Field(description="Names the run and its folder.", examples=["fleet-hour"])
-    seed: Seed = Field(default="7", validate_default=True, description="All randomness comes from it.", examples=[7])
+    seed: Seed = Field(
+        default="7",
+        validate_default=True,
+        description="All randomness comes from it.",
+        examples=[7],
+    )
     fleet: FleetChoice = Field(default_factory=FleetChoice)
     clock: ClockChoice
     pipeline: PipelineChoice = Field(default_factory=PipelineChoice)
@@ -227,7 +276,11 @@ class Document(Section):
     faults: tuple[FaultChoice, ...] = Field(
         default=(), description="Faults of delivery: the lake must be the same as without them."
     )
-    load: LoadChoice | None = Field(default=None, description="A load test, for `windfleet load`; none when absent.")
+    load: LoadChoice | None = Field(
+        default=None, description="A load test, for `windfleet load`; none when absent."
+    )
     expect: tuple[Threshold, ...] = Field(
-        default=(), description="What must hold, as 'figure op value'.", examples=[["rows.lost == 0"]]
+        default=(),
+        description="What must hold, as 'figure op value'.",
+        examples=[["rows.lost == 0"]],
     )

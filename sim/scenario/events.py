@@ -43,9 +43,14 @@ def _one(data: dict[str, Any], event: dict[str, Any], kind: Kind, i: int) -> Fou
     for key, has in takes(kind).items():
         if key in event and not has:
             hint = "; name its turbines" if key == "farms" else "; remove the key"
-            yield Finding(("events", i, key), f"events[{i}].{key}: {kind.name} has no {key}{hint}", key=True)
+            yield Finding(
+                ("events", i, key), f"events[{i}].{key}: {kind.name} has no {key}{hint}", key=True
+            )
         elif has and key in NEEDS and key not in event:
-            yield Finding(("events", i), f"missing key '{key}' in events[{i}]; add for example '{key}: {NEEDS[key]}'")
+            yield Finding(
+                ("events", i),
+                f"missing key '{key}' in events[{i}]; add for example '{key}: {NEEDS[key]}'",
+            )
     size = read(data, ("events", i, "size"), parse_signed)
     if kind.size is not None and size is not None:
         least, most, _, unit = kind.size
@@ -62,7 +67,11 @@ def check_turbines(data: dict[str, Any], farms: Sequence[Farm]) -> Found:
             ids = ids or [each for farm in farms for each in farm.turbine_ids]
             if isinstance(turbine, str) and turbine and turbine not in ids:
                 near = nearest(turbine, ids)
-                hint = f"; did you mean '{near}'?" if near else f"; its turbines are {ids[0]} to {ids[-1]}"
+                hint = (
+                    f"; did you mean '{near}'?"
+                    if near
+                    else f"; its turbines are {ids[0]} to {ids[-1]}"
+                )
                 message = f"turbine '{turbine}' takes no part in this run{hint}"
                 yield Finding(("events", i, "turbines", j), message)
 

@@ -12,8 +12,14 @@ from sim.yamlfile import suggestion
 def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple[int, str]]]:
     """The fleet with only these farms, in its own order, and (index, message) of each unknown name."""
     known = [farm.farm_id for farm in fleet.farms]
-    wrong = [(i, f"unknown farm '{w}'{suggestion(w, known)}") for i, w in enumerate(wanted) if w not in known]
-    return replace(fleet, farms=tuple(farm for farm in fleet.farms if farm.farm_id in wanted)), wrong
+    wrong = [
+        (i, f"unknown farm '{w}'{suggestion(w, known)}")
+        for i, w in enumerate(wanted)
+        if w not in known
+    ]
+    return replace(
+        fleet, farms=tuple(farm for farm in fleet.farms if farm.farm_id in wanted)
+    ), wrong
 
 
 def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
@@ -26,5 +32,9 @@ def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
             f"{wanted:,} is more than the {fleet.turbines:,} there are; write a fleet file for a larger fleet"
         )
     counts = largest_remainder([farm.turbines for farm in fleet.farms], wanted)
-    cut = (replace(farm, positions=farm.positions[:n]) for farm, n in zip(fleet.farms, counts, strict=True) if n)
+    cut = (
+        replace(farm, positions=farm.positions[:n])
+        for farm, n in zip(fleet.farms, counts, strict=True)
+        if n
+    )
     return replace(fleet, farms=tuple(cut))

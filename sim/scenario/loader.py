@@ -18,11 +18,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from sim import yamlfile
-from sim.fleet import Fleet, FleetError, load_fleet
-from sim.scenario import datafaults, delivery, events, fleets, load_rules, rules, sources, text
+from sim.errors import FleetError, ScenarioError
+from sim.fleet import Fleet, load_fleet
+from sim.scenario import data_faults as datafaults
+from sim.scenario import delivery_faults, events, fleets, rules, sources, text
 from sim.scenario.document import Document
-from sim.scenario.load import resolve
-from sim.scenario.scenario import Clock, PipelineSettings, Scenario, ScenarioError, Uplink
+from sim.scenario.load_section import rules as load_rules
+from sim.scenario.load_section.resolve import resolve
+from sim.scenario.scenario import Clock, PipelineSettings, Scenario, Uplink
 from sim.scenario.wording import empty, fields, model_of, name, place, translate
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
 from sim.yamlfile import Mapping, Problem
@@ -40,18 +43,24 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     _fill(Document, data)
     unwritten = list(empty(tree))
     for at in unwritten:
-        problems.append(Problem.at(place(tree, at), f"{name(at)} has no value; write one or remove it"))
+        problems.append(
+            Problem.at(place(tree, at), f"{name(at)} has no value; write one or remove it")
+        )
     document = None
     try:
         document = Document.model_validate(data)
     except ValidationError as error:
-        wrongs = (translate(tree, one) for one in error.errors(include_url=False) if one["loc"] not in unwritten)
+        wrongs = (
+            translate(tree, one)
+            for one in error.errors(include_url=False)
+            if one["loc"] not in unwritten
+        )
         problems += [wrong for wrong in wrongs if wrong is not None]
     found = (
         *rules.check(data),
         *events.check(data),
         *datafaults.check(data),
-        *delivery.check(data),
+        *delivery_faults.check(data),
         *load_rules.check(data),
     )
     problems += [Problem.at(place(tree, at, key), message) for at, message, key in found]
@@ -78,7 +87,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
         events=tuple(events.event(choice) for choice in document.events),
         data_faults=tuple(datafaults.fault(choice) for choice in document.data_faults),
-        faults=tuple(delivery.fault(choice) for choice in document.faults),
+        faults=tuple(delivery_faults.fault(choice) for choice in document.faults),
         load=resolve(document.load),
         expect=document.expect,
         text=text.write(data),
@@ -101,22 +110,30 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
     farms, turbines = choice.get("farms"), choice.get("turbines")
     if isinstance(farms, list) and all(isinstance(farm, str) for farm in farms):
         fleet, wrong = fleets.some_farms(fleet, tuple(farms))
-        problems += [Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong]
+        problems += [
+            Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong
+        ]
     resolved = not problems
     if resolved:
         farm_ids = [farm.farm_id for farm in fleet.farms]
-        found: rules.Found = chain(rules.check_farms(data, farm_ids), datafaults.check_calendar(data, fleet.farms))
+        found: rules.Found = chain(
+            rules.check_farms(data, farm_ids), datafaults.check_calendar(data, fleet.farms)
+        )
         problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and fleet.farms:
         try:
             fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
         except ValueError as error:
-            problems.append(Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}"))
+            problems.append(
+                Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}")
+            )
     sizes = (*rules.check_size(data, fleet.turbines), *load_rules.check_fleet(data, fleet.turbines))
     named = events.check_turbines(data, fleet.farms) if resolved else ()
     problems += [Problem.at(place(tree, one.path), one.message) for one in (*sizes, *named)]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
-        choice["preset"] = str((base / preset).resolve())  # the resolved text is kept in another folder
+        choice["preset"] = str(
+            (base / preset).resolve()
+        )  # the resolved text is kept in another folder
     return fleet, problems
 
 

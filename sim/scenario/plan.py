@@ -30,7 +30,12 @@ HOUR_US: Final = 3_600 * SECOND_US
 LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
 REQUESTS_PER_S: Final = 350.0  # of one store: the embedded LocalStack takes 350 to 430 PUT/s
 
-_OBJECT_BYTES: Final = {"ingestion": 4_300, "validated": 4_300, "enriched": 8_000, "aggregated": 5_850}
+_OBJECT_BYTES: Final = {
+    "ingestion": 4_300,
+    "validated": 4_300,
+    "enriched": 8_000,
+    "aggregated": 5_850,
+}
 _ROW_BYTES: Final = {"ingestion": 47.0, "validated": 47.0, "enriched": 47.0, "aggregated": 180.0}
 _MANIFEST_BYTES: Final = 2_150
 _CHECKPOINT_BYTES: Final = 600
@@ -67,9 +72,17 @@ def plan(scenario: Scenario) -> Plan:
     pairs = int(np.minimum(last // HOUR_US - first // HOUR_US + 1, rows).sum())
     windows, aggregated = _aggregated(first, last, scenario.pipeline)
     per_node = {"ingestion": pairs, "validated": pairs, "enriched": pairs, "aggregated": aggregated}
-    held = {"ingestion": clock.samples, "validated": clock.samples, "enriched": clock.samples, "aggregated": windows}
+    held = {
+        "ingestion": clock.samples,
+        "validated": clock.samples,
+        "enriched": clock.samples,
+        "aggregated": windows,
+    }
     objects = {stage: turbines * per_node[stage] for stage in STAGES}
-    size = {s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + held[s] * _ROW_BYTES[s])) for s in STAGES}
+    size = {
+        s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + held[s] * _ROW_BYTES[s]))
+        for s in STAGES
+    }
     manifests = turbines * len(rows)
     objects |= {"metadata": manifests, "checkpoints": turbines}
     size |= {"metadata": manifests * _MANIFEST_BYTES, "checkpoints": turbines * _CHECKPOINT_BYTES}
@@ -104,14 +117,20 @@ def plan(scenario: Scenario) -> Plan:
 def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One node's batches in order: time of the first row, of the last row (us since 1970), and number of rows."""
     flush_us = settings.flush_every_s * SECOND_US
-    cuts = np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us  # strictly inside
+    cuts = (
+        np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us
+    )  # strictly inside
     edges = np.concatenate(([0], -(-(cuts - clock.start_us) // clock.sample_us), [clock.samples]))
     edges = np.unique(edges)  # a flush shorter than a sample leaves some without rows
     parts = -(-np.diff(edges) // MAX_BATCH_ROWS)
     part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
     begin = np.repeat(edges[:-1], parts) + part * MAX_BATCH_ROWS
     end = np.minimum(begin + MAX_BATCH_ROWS, np.repeat(edges[1:], parts))
-    return clock.start_us + begin * clock.sample_us, clock.start_us + (end - 1) * clock.sample_us, end - begin
+    return (
+        clock.start_us + begin * clock.sample_us,
+        clock.start_us + (end - 1) * clock.sample_us,
+        end - begin,
+    )
 
 
 def _a_day(
@@ -125,7 +144,10 @@ def _a_day(
     rows, often = np.unique(np.diff(np.unique(samples)), return_counts=True)
     found = {}
     for stage in (*STAGES, "metadata"):
-        sizes, per_day = np.array([size[stage] // max(objects[stage], 1)]), np.array([objects[stage] * share])
+        sizes, per_day = (
+            np.array([size[stage] // max(objects[stage], 1)]),
+            np.array([objects[stage] * share]),
+        )
         if stage != "aggregated" and stage in STAGES:
             sizes = (_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]).astype(np.int64)
             per_day = often * scenario.fleet.turbines * share
@@ -135,7 +157,10 @@ def _a_day(
 
 def batch_bytes(rows: int) -> float:
     """What one batch of so many rows writes, about: its objects, manifest and checkpoint, within one hour."""
-    objects = sum(_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage] for stage in ("ingestion", "validated", "enriched"))
+    objects = sum(
+        _OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]
+        for stage in ("ingestion", "validated", "enriched")
+    )
     return objects + _OBJECT_BYTES["aggregated"] + _MANIFEST_BYTES + _CHECKPOINT_BYTES
 
 

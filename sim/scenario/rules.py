@@ -31,8 +31,12 @@ Found = Iterator[Finding]
 MAX_BATCHES: Final = 10_000_000  # of one node: a plan keeps them in arrays
 MAX_ROWS: Final = 10**12
 
-_FIRST: Final = datetime.fromtimestamp(TIME_MIN_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
-_LAST: Final = datetime.fromtimestamp(TIME_MAX_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
+_FIRST: Final = (
+    datetime.fromtimestamp(TIME_MIN_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
+)
+_LAST: Final = (
+    datetime.fromtimestamp(TIME_MAX_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
+)
 
 
 def check(data: dict[str, Any]) -> Found:
@@ -69,17 +73,30 @@ def _span(data: dict[str, Any]) -> Found:
     if not isinstance(clock, dict):
         return
     if "duration" in clock and "end" in clock:
-        yield Finding(("clock", "end"), "clock has both 'duration' and 'end'; keep one of them", key=True)
+        yield Finding(
+            ("clock", "end"), "clock has both 'duration' and 'end'; keep one of them", key=True
+        )
         return
     if "duration" not in clock and "end" not in clock:
-        yield Finding(("clock",), "missing key 'duration' in clock; add for example 'duration: 1h', or an 'end'")
-    start, end = read(data, ("clock", "start"), parse_instant), read(data, ("clock", "end"), parse_instant)
+        yield Finding(
+            ("clock",),
+            "missing key 'duration' in clock; add for example 'duration: 1h', or an 'end'",
+        )
+    start, end = (
+        read(data, ("clock", "start"), parse_instant),
+        read(data, ("clock", "end"), parse_instant),
+    )
     length = read(data, ("clock", "duration"), parse_duration)
     if start is not None and end is not None:
         if end < start:
-            yield Finding(("clock", "end"), f"clock.end: {clock['end']} is before the start, {clock['start']}")
+            yield Finding(
+                ("clock", "end"), f"clock.end: {clock['end']} is before the start, {clock['start']}"
+            )
         elif end == start:
-            yield Finding(("clock", "end"), f"clock.end: {clock['end']} is the start itself; nothing would run")
+            yield Finding(
+                ("clock", "end"),
+                f"clock.end: {clock['end']} is the start itself; nothing would run",
+            )
     if start is not None and not TIME_MIN_US <= instant_us(start) < TIME_MAX_US:
         message = f"clock.start: {clock['start']} is outside {_FIRST} to {_LAST}; every row would be quarantined"
         yield Finding(("clock", "start"), message)
@@ -88,7 +105,8 @@ def _span(data: dict[str, Any]) -> Found:
         if stop_us > TIME_MAX_US:
             key = "end" if end else "duration"
             yield Finding(
-                ("clock", key), f"clock.{key}: the run goes on after {_LAST}, where every row would be quarantined"
+                ("clock", key),
+                f"clock.{key}: the run goes on after {_LAST}, where every row would be quarantined",
             )
 
 
@@ -102,7 +120,9 @@ def _steps(data: dict[str, Any]) -> Found:
         "pipeline.window": window,
     }
     lengths = {name: us for name, us in spans.items() if us}
-    if sample and (uneven := [f"{name} ({format_duration(us)})" for name, us in lengths.items() if us % sample]):
+    if sample and (
+        uneven := [f"{name} ({format_duration(us)})" for name, us in lengths.items() if us % sample]
+    ):
         instead = format_duration(_divisor(gcd(*lengths.values()), sample))
         message = f"clock.sample_every: {format_duration(sample)} does not divide {', '.join(uneven)}; use {instead}"
         yield Finding(("clock", "sample_every"), message)
@@ -118,7 +138,8 @@ def _whole_seconds(data: dict[str, Any]) -> Found:
         us = read(data, ("pipeline", key), parse_duration)
         if us and us % SECOND_US:
             yield Finding(
-                ("pipeline", key), f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it"
+                ("pipeline", key),
+                f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it",
             )
 
 
@@ -134,7 +155,10 @@ def _batches(data: dict[str, Any]) -> Found:
 
 def duration_us(data: dict[str, Any]) -> int | None:
     """How long the run is, however it is said; None when that cannot be read."""
-    start, end = read(data, ("clock", "start"), parse_instant), read(data, ("clock", "end"), parse_instant)
+    start, end = (
+        read(data, ("clock", "start"), parse_instant),
+        read(data, ("clock", "end"), parse_instant),
+    )
     if start is not None and end is not None:
         return max(0, instant_us(end) - instant_us(start))
     return read(data, ("clock", "duration"), parse_duration)
@@ -153,7 +177,11 @@ def read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | Non
         if isinstance(node, dict):
             node = node.get(step)
         else:
-            node = node[step] if isinstance(node, list) and isinstance(step, int) and step < len(node) else None
+            node = (
+                node[step]
+                if isinstance(node, list) and isinstance(step, int) and step < len(node)
+                else None
+            )
     try:
         return parse(node) if isinstance(node, str) else None
     except ValueError:

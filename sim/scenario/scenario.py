@@ -9,20 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from sim.chaos.faults import Fault
 from sim.fleet import Fleet
-from sim.load.schedule import Load
+from sim.load_schedule import Load
 from sim.measure.thresholds import Expectation
 from sim.model.events import Event
 from sim.model.faults import DataFault
 from sim.units import SECOND_US, instant_us
-from sim.yamlfile import Problem
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot run. `problems` holds everything that is wrong with it, `str()` prints one a line."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from pydantic_core import core_schema
 from pipeline.records import BUCKET_NAMES
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.chaos.faults import Kind
-from sim.load.schedule import KINDS as SCHEDULES
-from sim.load.schedule import ScheduleKind
+from sim.load_schedule import KINDS as SCHEDULES
+from sim.load_schedule import ScheduleKind
 from sim.model.events import KINDS as EVENTS
 from sim.model.faults import KINDS
-from sim.scenario import delivery, events
+from sim.scenario import delivery_faults, events
 from sim.scenario.document import Document
-from sim.scenario.load_rules import SETTINGS
+from sim.scenario.load_section.rules import SETTINGS
 
 SCHEMA_FILE: Final = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
 
@@ -55,9 +55,15 @@ def make() -> dict[str, Any]:
         "default": "full",
         "anyOf": [fleet["properties"]["preset"], {"$ref": "#/$defs/FleetChoice"}],
     }
-    whole = {"required": schema.pop("required"), "properties": {"clock": {"required": clock.pop("required")}}}
+    whole = {
+        "required": schema.pop("required"),
+        "properties": {"clock": {"required": clock.pop("required")}},
+    }
     whole["properties"]["clock"]["anyOf"] = [{"required": ["duration"]}, {"required": ["end"]}]
-    schema["if"], schema["then"] = {"not": {"required": ["extends"]}}, whole  # the rest may be inherited
+    schema["if"], schema["then"] = (
+        {"not": {"required": ["extends"]}},
+        whole,
+    )  # the rest may be inherited
     clock["not"] = {"required": ["duration", "end"]}
     fault["allOf"] = [_kind(name) for name in KINDS]
     parts["EventChoice"]["allOf"] = [_event(name) for name in EVENTS]
@@ -79,7 +85,10 @@ def _kind(name: str) -> dict[str, Any]:
     if kind.channels:
         then["channels"] = {"items": {"enum": list(kind.channels)}}
     must = ["rate"] if kind.takes["rate"] else []
-    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then, "required": must}}
+    return {
+        "if": {"properties": {"kind": {"const": name}}},
+        "then": {"properties": then, "required": must},
+    }
 
 
 def _event(name: str) -> dict[str, Any]:
@@ -90,16 +99,21 @@ def _event(name: str) -> dict[str, Any]:
         least, most, _, unit = kind.size
         then["size"] = {"minimum": least, "maximum": most, "description": unit}
     must = [key for key in events.NEEDS if key not in then]
-    return {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": then, "required": must}}
+    return {
+        "if": {"properties": {"kind": {"const": name}}},
+        "then": {"properties": then, "required": must},
+    }
 
 
 def _delivery(kind: Kind) -> dict[str, Any]:
     """What a delivery fault of one kind may say, and must."""
-    settings: dict[str, Any] = {key: False for key, has in delivery.takes(kind).items() if not has}
+    settings: dict[str, Any] = {
+        key: False for key, has in delivery_faults.takes(kind).items() if not has
+    }
     if "at" not in settings:
-        settings["at"] = {"items": {"enum": list(delivery.places(kind))}}
+        settings["at"] = {"items": {"enum": list(delivery_faults.places(kind))}}
     if "calls" not in settings:
-        settings["calls"] = {"items": {"enum": list(delivery.calls(kind))}}
+        settings["calls"] = {"items": {"enum": list(delivery_faults.calls(kind))}}
     must = ["from", "for"] if kind.windowed else []
     must += ["buckets"] if kind.name == "bucket.refuses" else []
     then = {"properties": settings, "required": must, "not": {"required": ["at", "calls"]}}
@@ -108,7 +122,9 @@ def _delivery(kind: Kind) -> dict[str, Any]:
 
 def _entry(kind: ScheduleKind) -> dict[str, Any]:
     """What a schedule entry of one kind may say, and must."""
-    settings: dict[str, Any] = {key: False for key in SETTINGS if key not in (*kind.needs, *kind.may)}
+    settings: dict[str, Any] = {
+        key: False for key in SETTINGS if key not in (*kind.needs, *kind.may)
+    }
     then = {"properties": settings, "required": list(kind.needs)}
     return {"if": {"properties": {"kind": {"const": kind.name}}}, "then": then}
 

@@ -27,7 +27,10 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
     if tree is None:
         return None, problems
     if not isinstance(tree, Mapping):
-        return None, [*problems, Problem.at(tree.place, "a scenario is a mapping of keys to values, such as 'seed: 7'")]
+        return None, [
+            *problems,
+            Problem.at(tree.place, "a scenario is a mapping of keys to values, such as 'seed: 7'"),
+        ]
     parent = tree.entries.get("extends")
     if not isinstance(parent, Scalar) or not parent.text:
         return tree, problems  # absent or malformed; the schema judges the latter
@@ -37,12 +40,22 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
         circle = " -> ".join(str(step) for step in (*chain, other))
         return None, [*problems, Problem.at(parent.place, f"extends: goes in a circle: {circle}")]
     if len(chain) > MOST_PARENTS:
-        return None, [*problems, Problem.at(parent.place, f"extends: more than {MOST_PARENTS} files extend each other")]
+        return None, [
+            *problems,
+            Problem.at(parent.place, f"extends: more than {MOST_PARENTS} files extend each other"),
+        ]
     if "\0" in parent.text or not other.is_file():
-        names = sorted(file.name for file in other.parent.glob("*.yaml")) if other.parent.is_dir() else []
+        names = (
+            sorted(file.name for file in other.parent.glob("*.yaml"))
+            if other.parent.is_dir()
+            else []
+        )
         hint = yamlfile.nearest(other.name, names)
         also = f"; did you mean '{hint}'?" if hint else "; the path counts from this file's folder"
-        return None, [*problems, Problem.at(parent.place, f"extends: there is no file {other}{also}")]
+        return None, [
+            *problems,
+            Problem.at(parent.place, f"extends: there is no file {other}{also}"),
+        ]
     inherited, more = read(other, chain)
     return (merge(inherited, tree) if inherited is not None else None), [*problems, *more]
 
@@ -100,17 +113,23 @@ def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) ->
                 return f"{here} is not a list, so {here}[{step}] does not exist"
             if step >= len(node.items):
                 size = len(node.items)
-                return (
-                    f"{here}[{step}] does not exist; {here} has {size} {'entry' if size == 1 else 'entries'}, from [0]"
-                )
+                return f"{here}[{step}] does not exist; {here} has {size} {'entry' if size == 1 else 'entries'}, from [0]"
             if last:
                 node.items[step] = value
             else:
                 node = node.items[step]
         else:
             if not isinstance(node, Mapping):
-                what = "a list; name an entry" if isinstance(node, Sequence) else "a single value; set it as a whole"
-                form = f"{here}[0].{step}=..." if isinstance(node, Sequence) else f"{here}={{{step}: ...}}"
+                what = (
+                    "a list; name an entry"
+                    if isinstance(node, Sequence)
+                    else "a single value; set it as a whole"
+                )
+                form = (
+                    f"{here}[0].{step}=..."
+                    if isinstance(node, Sequence)
+                    else f"{here}={{{step}: ...}}"
+                )
                 return f"{here} is {what}, for example {form}"
             if last:
                 node.entries[step], node.keys[step] = value, place
@@ -120,7 +139,9 @@ def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) ->
                 below = node.entries.get(step)
                 if below is None:
                     below, node.keys[step] = Mapping(place), place
-                elif step == "fleet" and i == 0 and isinstance(below, Scalar):  # `fleet: full` is short for a mapping
+                elif (
+                    step == "fleet" and i == 0 and isinstance(below, Scalar)
+                ):  # `fleet: full` is short for a mapping
                     below = Mapping(below.place, {"preset": below}, {"preset": below.place})
                 node.entries[step] = below
                 node = below

@@ -25,7 +25,9 @@ class _Dumper(Emitter, Serializer, SafeRepresenter, BaseResolver):
 
 def write(data: dict[str, Any]) -> str:
     """The scenario as YAML, in the order of the schema."""
-    ordered = {name: data[name] for name in Document.model_fields if name in data and name != "extends"}
+    ordered = {
+        name: data[name] for name in Document.model_fields if name in data and name != "extends"
+    }
     stream = io.StringIO()
     dumper = _Dumper(stream)
     dumper.open()

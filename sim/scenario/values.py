@@ -16,12 +16,12 @@ from pipeline.records import CHANNEL_NAMES
 from sim import units
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.chaos.operations import CALL_NAMES
-from sim.load.schedule import KINDS as SCHEDULES
+from sim.load_schedule import KINDS as SCHEDULES
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
-from sim.model.components import COMPONENT_NAMES
 from sim.model.events import KINDS as EVENTS
 from sim.model.faults import KINDS
+from sim.model.machine.components import COMPONENT_NAMES
 from sim.units import (
     BIT_RATE_PATTERN,
     COUNT_PATTERN,
@@ -89,7 +89,9 @@ def _turbines(text: str) -> int:
 
 def _version(text: str) -> int:
     if text != str(SCHEMA_VERSION):
-        raise ValueError(f"'{text}' is not known to this version of windfleet; write {SCHEMA_VERSION}")
+        raise ValueError(
+            f"'{text}' is not known to this version of windfleet; write {SCHEMA_VERSION}"
+        )
     return SCHEMA_VERSION
 
 
@@ -98,7 +100,9 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 def _name(text: str) -> str:
     if not re.match(_NAME, text):
-        raise ValueError(f"'{text}' cannot name a folder; use up to 64 letters, digits, '.', '_' and '-'")
+        raise ValueError(
+            f"'{text}' cannot name a folder; use up to 64 letters, digits, '.', '_' and '-'"
+        )
     return text
 
 
@@ -113,7 +117,9 @@ _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 
 def _bucket(text: str) -> str:
     if not re.match(_BUCKET, text):
-        raise ValueError(f"'{text}' cannot name a bucket; S3 takes 3 to 63 of a-z, 0-9, '.' and '-'")
+        raise ValueError(
+            f"'{text}' cannot name a bucket; S3 takes 3 to 63 of a-z, 0-9, '.' and '-'"
+        )
     return text
 
 
@@ -158,11 +164,15 @@ def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _count_schema(**limits: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": COUNT_PATTERN}]})
+    return WithJsonSchema(
+        {"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": COUNT_PATTERN}]}
+    )
 
 
 def _number_schema(**limits: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": NUMBER_PATTERN}]})
+    return WithJsonSchema(
+        {"anyOf": [{"type": "number", **limits}, {"type": "string", "pattern": NUMBER_PATTERN}]}
+    )
 
 
 def _kinds_schema(texts: Mapping[str, str]) -> WithJsonSchema:
@@ -174,8 +184,12 @@ def _text_schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
-Duration = Annotated[int, _text(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
-LongDuration = Annotated[int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
+Duration = Annotated[
+    int, _text(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
+]
+LongDuration = Annotated[
+    int, _text(_positive), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
+]
 Instant = Annotated[datetime, _text(parse_instant), _text_schema(INSTANT_PATTERN)]
 Offset = Annotated[int, _text(parse_offset), _text_schema(OFFSET_PATTERN)]
 Rate = Annotated[units.Rate, _text(parse_rate), _text_schema(RATE_PATTERN)]
@@ -185,7 +199,9 @@ Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]
 Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSION})]
 Name = Annotated[str, _text(_name), _text_schema(_NAME)]
 Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
-Channel = Annotated[str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})]
+Channel = Annotated[
+    str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})
+]
 FaultKind = Annotated[
     str,
     _text(_one_of("kind of data fault", tuple(KINDS))),
@@ -197,16 +213,22 @@ EventKind = Annotated[
     _kinds_schema({name: kind.text for name, kind in EVENTS.items()}),
 ]
 ComponentName = Annotated[
-    str, _text(_one_of("component", COMPONENT_NAMES)), WithJsonSchema({"enum": list(COMPONENT_NAMES)})
+    str,
+    _text(_one_of("component", COMPONENT_NAMES)),
+    WithJsonSchema({"enum": list(COMPONENT_NAMES)}),
 ]
 Signed = Annotated[
     float,
     _text(parse_signed),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": SIGNED_PATTERN}]}),
 ]
-DeliveryKind = Annotated[str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY.items()})]
+DeliveryKind = Annotated[
+    str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY.items()})
+]
 BucketName = Annotated[str, _text(_bucket), _text_schema(_BUCKET)]
-CallName = Annotated[str, _text(_one_of("call", CALL_NAMES)), WithJsonSchema({"enum": list(CALL_NAMES)})]
+CallName = Annotated[
+    str, _text(_one_of("call", CALL_NAMES)), WithJsonSchema({"enum": list(CALL_NAMES)})
+]
 Share = Annotated[
     float,
     _text(parse_share),
@@ -229,7 +251,9 @@ Weight = Annotated[float, _text(_weight), _number_schema(minimum=0)]
 Factor = Annotated[float, _text(_factor), _number_schema(exclusiveMinimum=0)]
 Flag = Annotated[bool, _text(_flag), WithJsonSchema({"type": "boolean"})]
 ScheduleKindName = Annotated[
-    str, _text(_one_of("kind of schedule", tuple(SCHEDULES))), WithJsonSchema({"enum": list(SCHEDULES)})
+    str,
+    _text(_one_of("kind of schedule", tuple(SCHEDULES))),
+    WithJsonSchema({"enum": list(SCHEDULES)}),
 ]
 
 

@@ -13,7 +13,10 @@ from sim.scenario.document import Document
 from sim.yamlfile import Node, Place, Problem, Scalar, suggestion
 
 Path = tuple[str | int, ...]
-_SHAPES: Final = {"model_type": "a mapping of keys to values", "tuple_type": "a list, such as [a, b]"}
+_SHAPES: Final = {
+    "model_type": "a mapping of keys to values",
+    "tuple_type": "a list, such as [a, b]",
+}
 
 
 def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | None:
@@ -23,7 +26,9 @@ def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | Non
     inside = f"in {name(above)}" if above else "at the top level"
     if kind == "extra_forbidden":
         hint = suggestion(str(loc[-1]), fields(_model_at(above)))
-        other = next((section for section, model in _sections() if str(loc[-1]) in fields(model)), None)
+        other = next(
+            (section for section, model in _sections() if str(loc[-1]) in fields(model)), None
+        )
         if other is not None and "did you mean" not in hint:
             hint = f"; it belongs in {other}"
         return Problem.at(place(tree, loc, key=True), f"unknown key '{loc[-1]}' {inside}{hint}")
@@ -36,8 +41,12 @@ def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | Non
     if kind == "too_short":
         if error["input"]:
             return None  # entries are there, but wrong in themselves
-        return Problem.at(place(tree, loc), f"{name(loc)}: is empty; name at least one, or remove the key for all")
-    return Problem.at(place(tree, loc), f"{name(loc)}: {error['msg'].removeprefix('Value error, ')}")
+        return Problem.at(
+            place(tree, loc), f"{name(loc)}: is empty; name at least one, or remove the key for all"
+        )
+    return Problem.at(
+        place(tree, loc), f"{name(loc)}: {error['msg'].removeprefix('Value error, ')}"
+    )
 
 
 def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -86,7 +95,9 @@ def place(tree: Node, path: Path, key: bool = False) -> Place:
             if key and depth == len(path):
                 return node.keys[step]
             node = node.entries[step]
-        elif isinstance(node, yamlfile.Sequence) and isinstance(step, int) and step < len(node.items):
+        elif (
+            isinstance(node, yamlfile.Sequence) and isinstance(step, int) and step < len(node.items)
+        ):
             node = node.items[step]
         else:
             break
@@ -95,4 +106,6 @@ def place(tree: Node, path: Path, key: bool = False) -> Place:
 
 def name(path: Path) -> str:
     """A path as a user writes it: `data_faults[0].rate`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in path
+    ).removeprefix(".")

@@ -5,7 +5,7 @@ They are part of the data: the lake must show them (in quarantine, or as revised
     catalogue   every kind: what it strikes, how long by default, which settings it takes
     poison      what may stand in a cell in place of a reading
     schedule    when each turbine is struck: a function of (seed, fault's place in the scenario, turbine or farm)
-    inject      sensor faults change values; `sim.model.recorder` carries out those of rows and clocks
+    inject      sensor faults change values; `sim.model.recording.recorder` carries out those of rows and clocks
     truth       what was really altered, row by row, as a table
 
 Does not cover faults of delivery (`sim.chaos`), which the lake must not show.

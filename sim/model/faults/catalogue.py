@@ -1,7 +1,7 @@
 """The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
 
-A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recorder` (row, clock),
-`sim.model.layout` (file); what it can make the pipeline say is `sim.check.detection.signals`.
+A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
+`sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.score.signals`.
 """
 
 from __future__ import annotations
@@ -47,27 +47,45 @@ class Kind:
 
 
 KINDS: Final = {
-    "sensor.stuck": Kind("repeats the value it had", "sensor", 300.0, 20, tuple(c.name for c in CHANNELS if c.stuck)),
+    "sensor.stuck": Kind(
+        "repeats the value it had", "sensor", 300.0, 20, tuple(c.name for c in CHANNELS if c.stuck)
+    ),
     "sensor.dropout": Kind("gives nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
     "sensor.spike": Kind("jumps for one to three samples", "sensor", 0.0, 1, CHANNEL_NAMES),
     "sensor.drift": Kind("moves away steadily", "sensor", 1800.0, 30, CHANNEL_NAMES),
     "sensor.bias": Kind("is off by a constant", "sensor", 3600.0, 30, CHANNEL_NAMES),
-    "sensor.sentinel": Kind("reads a value that means 'no reading'", "sensor", 300.0, 1, CHANNEL_NAMES),
+    "sensor.sentinel": Kind(
+        "reads a value that means 'no reading'", "sensor", 300.0, 1, CHANNEL_NAMES
+    ),
     "sensor.unit": Kind("reads in another unit", "sensor", 6 * 3600.0, 30, CHANNEL_NAMES),
     "row.late": Kind("rows are stored `delay` after their time", "row", 60.0, 3, delay_s=480.0),
-    "row.duplicate": Kind("rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0),
+    "row.duplicate": Kind(
+        "rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0
+    ),
     "row.missing": Kind("samples are never stored", "row", 600.0, 1),
     "row.poisoned": Kind("one cell of a row holds nonsense", "row", 0.0, 1, CHANNEL_NAMES),
     "row.extreme": Kind("one cell of a row is at the edge of what it can hold", "row", 0.0, 1),
-    "row.out-of-order": Kind("rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0),
+    "row.out-of-order": Kind(
+        "rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0
+    ),
     "clock.skew": Kind("the node's clock is off", "clock", 3600.0, 1, by_s=(1.0, 600.0)),
     "clock.step": Kind(
-        "the node's clock jumps, and is set right afterwards", "clock", 1800.0, 1, by_s=(3600.0, 3600.0)
+        "the node's clock jumps, and is set right afterwards",
+        "clock",
+        1800.0,
+        1,
+        by_s=(3600.0, 3600.0),
     ),
-    "clock.dst": Kind("the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True),
-    "node.replaced": Kind("the node's database gives way to a fresh one, whose ids start again", "file", None),
+    "clock.dst": Kind(
+        "the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True
+    ),
+    "node.replaced": Kind(
+        "the node's database gives way to a fresh one, whose ids start again", "file", None
+    ),
     "schema.added": Kind("the node begins to store a channel more", "file", None),
-    "schema.dropped": Kind("the node stores a channel no longer, in a fresh database", "file", None, 1, CHANNEL_NAMES),
+    "schema.dropped": Kind(
+        "the node stores a channel no longer, in a fresh database", "file", None, 1, CHANNEL_NAMES
+    ),
 }
 NEW_CHANNELS: Final = ("blade_load", "hub_humidity")
 """What `schema.added` draws from."""
@@ -101,6 +119,10 @@ class DataFault:
                 takes = ", ".join(allowed) if allowed else "no channels"
                 raise ValueError(f"{self.kind} does not take channel '{channel}'; it takes {takes}")
         takes_it = KINDS[self.kind].takes
-        for name, said in (("duration", self.duration_s), ("delay", self.delay_s), ("by", self.by_s)):
+        for name, said in (
+            ("duration", self.duration_s),
+            ("delay", self.delay_s),
+            ("by", self.by_s),
+        ):
             if said is not None and not takes_it[name]:
                 raise ValueError(f"{self.kind} takes no {name}")

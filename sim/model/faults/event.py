@@ -30,7 +30,9 @@ class Event:
     channel: str | None
     first: int
     last: int
-    size: float = 0.0  # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
+    size: float = (
+        0.0  # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
+    )
     full: int = 0  # drift: samples the whole fault would take, were the run long enough
     delay_us: int = 0
     order_us: npt.NDArray[np.int64] | None = None  # out of order: delay of each sample
@@ -51,7 +53,9 @@ class Event:
     def recorded(self, ids: npt.NDArray[np.int64]) -> None:
         """Note rows that carry this fault; ids ascending."""
         if len(ids):
-            self.first_id = int(ids[0]) if self.first_id is None else min(self.first_id, int(ids[0]))
+            self.first_id = (
+                int(ids[0]) if self.first_id is None else min(self.first_id, int(ids[0]))
+            )
             self.last_id = int(ids[-1]) if self.last_id is None else max(self.last_id, int(ids[-1]))
             self.rows += len(ids)
 
@@ -70,7 +74,9 @@ class Event:
         if self.by_us:
             notes.append(f"clock off by {self.by_us / 1e6:+.12g} s")
         if self.delay_us:
-            notes.append(f"{'up to ' if self.order_us is not None else ''}{self.delay_us / 1e6:g} s late")
+            notes.append(
+                f"{'up to ' if self.order_us is not None else ''}{self.delay_us / 1e6:g} s late"
+            )
         if self.unrecorded:
             notes.append(f"{self.unrecorded} rows not recorded before the end of the run")
         return ", ".join(notes) or None

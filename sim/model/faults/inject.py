@@ -8,10 +8,12 @@ import numpy as np
 
 from pipeline.records import CHANNEL_NAMES
 from sim.model.faults.event import Event
-from sim.model.noise import Array
-from sim.model.sensor import SENSORS, steps
+from sim.model.first_order import Array
+from sim.model.machine.sensor import SENSORS, steps
 
-UNIT_DECIMALS = 4  # of a reading in another unit: fine enough that a healthy sensor does not repeat itself
+UNIT_DECIMALS = (
+    4  # of a reading in another unit: fine enough that a healthy sensor does not repeat itself
+)
 
 
 def inject(events: Sequence[Event], values: Array, first: int, step_s: float) -> None:
@@ -19,10 +21,17 @@ def inject(events: Sequence[Event], values: Array, first: int, step_s: float) ->
     at sample `first`."""
     last = first + values.shape[2]
     for event in events:
-        if event.channel is None or event.strikes != "sensor" or event.first >= last or event.last <= first:
+        if (
+            event.channel is None
+            or event.strikes != "sensor"
+            or event.first >= last
+            or event.last <= first
+        ):
             continue
         low, high = max(event.first, first), min(event.last, last)
-        cells = values[CHANNEL_NAMES.index(event.channel), event.turbine, low - first : high - first]
+        cells = values[
+            CHANNEL_NAMES.index(event.channel), event.turbine, low - first : high - first
+        ]
         before = cells.copy()
         cells[:] = _reading(event, steps(SENSORS[event.channel], step_s), before, low)
         changed = (cells != before) & ~(np.isnan(cells) & np.isnan(before))
@@ -39,6 +48,12 @@ def _reading(event: Event, resolved: int, before: Array, low: int) -> Array:
             event.held = float(before[0])
         return np.full(len(before), event.held)
     if event.unit is not None:
-        return np.asarray(np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0)
-    share = (np.arange(low, low + len(before)) - event.first + 1) / event.full if event.kind == "sensor.drift" else 1.0
+        return np.asarray(
+            np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0
+        )
+    share = (
+        (np.arange(low, low + len(before)) - event.first + 1) / event.full
+        if event.kind == "sensor.drift"
+        else 1.0
+    )
     return np.asarray(np.rint((before + event.size * share) * resolved) / resolved + 0.0)

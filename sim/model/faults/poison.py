@@ -67,7 +67,12 @@ EXTREMES: Final = (
     Poison("a year of five digits", "timestamp", "time.range", _always(253_402_300_800_000_000)),
     Poison("a day behind", "timestamp", "", lambda t: t - _DAY_US),
     Poison("the largest integer", "timestamp", "time.range", _always(2**63 - 1)),
-    Poison("the day from which satellites count", "timestamp", "time.range", _always(315_964_800_000_000)),
+    Poison(
+        "the day from which satellites count",
+        "timestamp",
+        "time.range",
+        _always(315_964_800_000_000),
+    ),
     Poison("two months behind", "timestamp", "time.stale", lambda t: t - 62 * _DAY_US),
     Poison("an empty state", "status", "state", _always("")),
     Poison("the smallest number above zero", "vibration_level", "", _always(5e-324)),

@@ -23,11 +23,15 @@ from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.event import Event, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
-from sim.model.noise import Array
-from sim.model.sensor import SENSORS
+from sim.model.first_order import Array
+from sim.model.machine.sensor import SENSORS
 
 SPIKE_SAMPLES: Final = 3
-SIZE: Final = {"sensor.spike": (0.25, 0.75), "sensor.drift": (0.02, 0.1), "sensor.bias": (0.02, 0.1)}
+SIZE: Final = {
+    "sensor.spike": (0.25, 0.75),
+    "sensor.drift": (0.02, 0.1),
+    "sensor.bias": (0.02, 0.1),
+}
 """Of the channel's span."""
 SPAN: Final = {c.name: c.high - c.low for c in CHANNELS}
 SENTINELS: Final = (-273.2, 999.9, 9999.0, -999.0, 0.0)
@@ -63,12 +67,18 @@ def schedule(farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]
             for number in range(draw.poisson(fault.rate_per_day * clock.days)):
                 five = draw.random(5)
                 for turbine, turbine_id in enumerate(farm.turbine_ids):
-                    events.append(_event(fault, turbine, clock, five, (seed, place, turbine_id, number)))
+                    events.append(
+                        _event(fault, turbine, clock, five, (seed, place, turbine_id, number))
+                    )
         else:
             for turbine, turbine_id in enumerate(farm.turbine_ids):
                 draw = seeds.rng(seed, "data-fault", place, turbine_id)
                 for number in range(draw.poisson(fault.rate_per_day * clock.days)):
-                    events.append(_event(fault, turbine, clock, draw.random(5), (seed, place, turbine_id, number)))
+                    events.append(
+                        _event(
+                            fault, turbine, clock, draw.random(5), (seed, place, turbine_id, number)
+                        )
+                    )
     return sorted(events, key=lambda event: event.first)
 
 
@@ -86,7 +96,9 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
     zone = ZoneInfo(time_zone)
 
     def offset(time_us: int) -> timedelta:
-        return (_EPOCH + timedelta(microseconds=time_us)).astimezone(zone).utcoffset() or timedelta()
+        return (_EPOCH + timedelta(microseconds=time_us)).astimezone(
+            zone
+        ).utcoffset() or timedelta()
 
     edges = [*range(start_us - 1, end_us - 1, _DAY_US), end_us - 1]
     found = []
@@ -100,15 +112,26 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
     return found
 
 
-def _by_calendar(farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault) -> Iterator[Event]:
+def _by_calendar(
+    farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault
+) -> Iterator[Event]:
     samples = _samples(fault, clock, 0.0)
     for when, change_us in clock_changes(farm.time_zone, clock.start_us, clock.end_us):
         first = -(-(when - clock.start_us) // clock.sample_us)
         for turbine, turbine_id in enumerate(farm.turbine_ids):
-            struck = fault.share == 1.0 or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
+            struck = (
+                fault.share == 1.0
+                or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
+            )
             if struck and first < clock.samples:
                 yield Event(
-                    fault.kind, turbine, None, first, min(first + samples, clock.samples), full=samples, by_us=change_us
+                    fault.kind,
+                    turbine,
+                    None,
+                    first,
+                    min(first + samples, clock.samples),
+                    full=samples,
+                    by_us=change_us,
                 )
 
 
@@ -122,7 +145,9 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
     return max(kind.least, round((kind.duration_s or 0.0) / clock.step_s))
 
 
-def _event(fault: DataFault, turbine: int, clock: SimClock, five: Array, path: tuple[int, int, str, int]) -> Event:
+def _event(
+    fault: DataFault, turbine: int, clock: SimClock, five: Array, path: tuple[int, int, str, int]
+) -> Event:
     """`five` draws make one occurrence; what needs more numbers has them from a stream of its own, named by `path`."""
     kind = KINDS[fault.kind]
     channels = fault.channels or kind.channels
@@ -130,7 +155,9 @@ def _event(fault: DataFault, turbine: int, clock: SimClock, five: Array, path: t
     first = int(start * clock.samples)
     channel = channels[int(which * len(channels))] if channels else None
     samples = _samples(fault, clock, length)
-    event = Event(fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples)
+    event = Event(
+        fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples
+    )
     if kind.strikes == "file":  # there is no way back
         event.last = clock.samples
         if fault.kind == "schema.added":

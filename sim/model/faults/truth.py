@@ -45,4 +45,6 @@ def truth(events: Sequence[Event], turbine_ids: Sequence[str], clock: SimClock) 
         "detail": [event.detail for event in events],
         "offset_us": [event.by_us if event.strikes == "clock" else None for event in events],
     }
-    return pa.table({name: pa.array(column, TRUTH.field(name).type) for name, column in columns.items()}, TRUTH)
+    return pa.table(
+        {name: pa.array(column, TRUTH.field(name).type) for name, column in columns.items()}, TRUTH
+    )

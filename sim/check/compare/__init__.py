@@ -1,0 +1,1 @@
+"""Comparisons of the lake with what it must hold."""

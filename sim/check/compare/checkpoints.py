@@ -1,0 +1,155 @@
+"""Checkpoints after the drain: each node has one, it is the node's, and all that it holds follows from the node's rows.
+
+`checkpoint.missing`, `.unreadable`, `.behind`, `.ahead` (its cursor is beyond the node's last row, so rows to come
+would be skipped), `.disagrees` (any other field: identity, number of batches, newest event, how far windows are made,
+running series, windows still open, when the last row was recorded) and `.unexpected` (under a farm that is not the
+node's). Fields are compared as JSON: `true` and `1.0` are not 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.records import CHANNELS, RULES, SCHEMA_VERSION
+from sim.check.expected.rows import SECOND_US, Expectation
+from sim.check.findings import Finding, Findings
+from sim.check.read.columns import NULL, Floats
+from sim.check.read.json_document import parse, same
+from sim.check.read.keys import bucket_of, read_checkpoint_key
+from sim.check.read.lake import ObjectRef, Reads
+
+STAGE: Final = "checkpoints"
+_ENDS_SERIES: Final = RULES.index(
+    "stuck"
+)  # a row that breaks a rule before this one ends every series
+
+
+def check_checkpoints(
+    reader: Reads, refs: Sequence[ObjectRef], expected: Expectation, findings: Findings
+) -> int:
+    """The number of nodes whose checkpoint is not what it must be, and of checkpoints too many. Raises LakeError."""
+    before = findings.counts.total()
+    found = {
+        read_checkpoint_key(ref.key): content
+        for ref, content in zip(refs, reader.read(refs), strict=True)
+    }
+    bounds = np.searchsorted(expected.owner, np.arange(len(expected.nodes) + 1)).tolist()
+    batches = np.bincount(expected.batches.owner, minlength=len(expected.nodes)).tolist()
+    for i, node in enumerate(expected.nodes):
+        right = _state(expected, i, slice(bounds[i], bounds[i + 1]), batches[i])
+        key = f"{bucket_of(STAGE)}/checkpoints/{node.farm}/{node.turbine}.json"
+        for kind, detail in _problem(found.get((node.farm, node.turbine)), right):
+            findings.add(
+                Finding(f"checkpoint.{kind}", STAGE, node.farm, node.turbine, "", key, 0, detail)
+            )
+    farms = {node.turbine: node.farm for node in expected.nodes}
+    for ref in refs:
+        farm, turbine = read_checkpoint_key(ref.key) or ("", "")
+        if turbine in farms and farm != farms[turbine]:
+            detail = f"the node's farm is {farms[turbine]}, not {farm}"
+            findings.add(
+                Finding(
+                    "checkpoint.unexpected", STAGE, farms[turbine], turbine, "", ref.name, 0, detail
+                )
+            )
+    return findings.counts.total() - before
+
+
+def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict[str, Any]:
+    """What the checkpoint of a node holds once all of its rows are delivered and its windows made."""
+    node = expected.nodes[owner]
+    time = expected.cells["timestamp"][rows]
+    untimed = expected.null["recorded_at"][rows]
+    newest = time[expected.rule[rows] < 0].max(initial=NULL).item()
+    window_us = node.window_s * SECOND_US
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "turbine_id": node.turbine,
+        "node_id": node.ids["node_id"],
+        "last_id": int(expected.id[rows.stop - 1]) if len(time) else 0,
+        "anchor_us": int(expected.cells["recorded_at"][rows.stop - 1])
+        if len(time) and not untimed[-1]
+        else None,
+        "batches": batches,
+        "max_event_us": None if newest == NULL else newest,
+        "closed_until_us": None if newest == NULL else newest // window_us * window_us + window_us,
+        "runs": _series(expected, rows),
+        "open_windows": {},
+    }
+
+
+def _series(expected: Expectation, rows: slice) -> dict[str, list[float | int]]:
+    """Of each channel that can be stuck the series of equal readings at the end: value, rows, time of the first."""
+    rule = expected.rule[rows]
+    broken = np.flatnonzero((rule >= 0) & (rule < _ENDS_SERIES))
+    sound = slice(rows.start + int(broken[-1]) + 1 if len(broken) else rows.start, rows.stop)
+    if sound.start == sound.stop:
+        return {}
+    out: dict[str, list[float | int]] = {}
+    for channel in CHANNELS:
+        if channel.stuck:
+            values = expected.readings.channels[channel.name][sound]
+            count = _equal_at_the_end(values)
+            out[channel.name] = [
+                float(values[-1]),
+                count,
+                int(expected.cells["timestamp"][sound.stop - count]),
+            ]
+    return out
+
+
+def _equal_at_the_end(values: Floats) -> int:
+    """How many values at the end are equal; looks no further back than it must."""
+    size = 16
+    while True:
+        others = np.flatnonzero(values[-size:] != values[-1])
+        if len(others) or size >= len(values):
+            return min(size, len(values)) - (int(others[-1]) + 1 if len(others) else 0)
+        size *= 4
+
+
+def _problem(content: bytes | None, right: dict[str, Any]) -> list[tuple[str, str]]:
+    """At most one (kind, detail). A node without rows needs no checkpoint."""
+    last = right["last_id"]
+    if content is None:
+        return [("missing", f"the node has rows up to id {last}")] if last else []
+    document, problem = parse(content)
+    if problem:
+        return [("unreadable", problem)]
+    cursor = document.get("last_id") if isinstance(document, dict) else None
+    if type(cursor) is not int:
+        return [("unreadable", "not a JSON object with a last_id")]
+    if cursor != last:
+        return [
+            (
+                "ahead" if cursor > last else "behind",
+                f"last_id is {cursor}, the node's last row is {last}",
+            )
+        ]
+    wrong = _differences("", document, right)
+    return [("disagrees", "; ".join(wrong))] if wrong else []
+
+
+def _differences(path: str, found: Any, right: Any) -> list[str]:
+    """Every field that differs, by its path, with what is there and what must be."""
+    if isinstance(found, dict) and isinstance(right, dict):
+        out = [
+            f"{path}{name} is missing, must be {_short(right[name])}"
+            for name in right.keys() - found.keys()
+        ]
+        out += [f"{path}{name} is there, and must not be" for name in found.keys() - right.keys()]
+        for name in right.keys() & found.keys():
+            out += _differences(f"{path}{name}.", found[name], right[name])
+        return sorted(out)
+    if same(found, right):
+        return []
+    return [f"{path.removesuffix('.')} is {_short(found)}, must be {_short(right)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 100 else text[:97] + "..."

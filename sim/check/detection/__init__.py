@@ -1,0 +1,1 @@
+"""The score of the pipeline's anomaly detection against the injected faults."""

@@ -1,0 +1,1 @@
+"""What the lake must hold, computed from the node files alone."""

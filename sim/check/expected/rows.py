@@ -1,0 +1,226 @@
+"""What the lake must hold, from the node files alone: whole histories of many turbines at once, no batch and no state.
+
+Written from the definitions in `pipeline.records` and the README, not from the pipeline. Rows are sorted by owner (the
+index of the node in the share) and id; every per-row array below has shape (rows,).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.records import (
+    CHANNEL_NAMES,
+    ENRICHMENT,
+    ENRICHMENT_NUMBERS,
+    GENERATION_IDS,
+    RESCUED,
+    RULES,
+)
+from sim.check.expected.rules import Readings, broken_rules
+from sim.check.read.columns import (
+    Bools,
+    Floats,
+    Ints,
+    Places,
+    codes,
+    float_bits,
+    integers,
+    nulls,
+    one,
+)
+from sim.check.read.nodes import NODE_ROWS, Node
+
+TIMES: Final = ("timestamp", "recorded_at")
+HOUR_US: Final = 3_600_000_000
+SECOND_US: Final = 1_000_000
+MAX_BATCH_ROWS: Final = 100_000
+_YEAR_1_US: Final = int(np.datetime64("0001-01-01", "us").astype(np.int64))
+_YEAR_10000_US: Final = int(np.datetime64("10000-01-01", "us").astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of all nodes, in order; `owner`, `first` and `last` id, `start` and `end` row, `hour` of the
+    manifest.
+    """
+
+    owner: Ints
+    first: Ints
+    last: Ints
+    start: Ints
+    end: Ints
+    hour: Ints
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """`cells` holds the comparable form (see `canon`) of every ingested column, `null` which times are null; `rule` is
+    -1 for a valid row."""
+
+    nodes: list[Node]
+    owner: Ints
+    id: Ints
+    cells: dict[str, Ints]
+    null: dict[str, Bools]
+    vocabularies: dict[str, pa.Array]
+    readings: Readings
+    rule: Ints
+    hour: Ints
+    batch: Ints
+    batches: Batches
+    places: Places
+
+    def belongs(self, stage: str) -> Bools:
+        """Which rows the stage must hold."""
+        if stage == "ingestion":
+            return np.ones(len(self.id), dtype=bool)
+        return self.rule >= 0 if stage == "quarantine" else self.rule < 0
+
+
+def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
+    """nodes[i] owns the rows of tables[i] (schema `nodes.NODE_ROWS`, in id order)."""
+    table = pa.concat_tables([NODE_ROWS.empty_table(), *tables]).combine_chunks()
+    owner = np.repeat(np.arange(len(nodes), dtype=np.int64), [len(t) for t in tables])
+    number = integers(table.column("id"))
+    vocabularies = {
+        "turbine_id": _vocabulary(table.column("turbine_id"), [node.turbine for node in nodes]),
+        "farm_id": pa.array(sorted({node.farm for node in nodes}), pa.string()),
+        "status": _vocabulary(table.column("status"), []),
+        RESCUED: _vocabulary(table.column(RESCUED), []),
+        "rule": pa.array(RULES, pa.string()),
+    }
+    cells = {name: integers(table.column(name)) for name in ("id", *TIMES)}
+    null = {name: nulls(table.column(name)) for name in TIMES}
+    cells |= {name: float_bits(table.column(name)) for name in CHANNEL_NAMES}
+    cells |= {
+        name: codes(table.column(name), vocabularies[name])
+        for name in ("turbine_id", "status", RESCUED)
+    }
+    cells["farm_id"] = codes(
+        pa.array([node.farm for node in nodes], pa.string()), vocabularies["farm_id"]
+    )[owner]
+    readings = Readings(
+        owner=owner,
+        timestamp=cells["timestamp"],
+        recorded_at=cells["recorded_at"],
+        time_null=null["timestamp"] | null["recorded_at"],
+        channels={
+            name: one(table.column(name)).to_numpy(zero_copy_only=False) for name in CHANNEL_NAMES
+        },
+        own_turbine=cells["turbine_id"]
+        == codes(pa.array([n.turbine for n in nodes], pa.string()), vocabularies["turbine_id"])[
+            owner
+        ],
+        turbine_null=cells["turbine_id"] < 0,
+        status=one(table.column("status")),
+        misfit=np.asarray(one(table.column("misfit"))),
+        rated_power=asset_numbers(nodes, "rated_power")[owner],
+    )
+    rule = broken_rules(readings)
+    cells["rule"] = rule
+    batch, batches = _batches(owner, number, cells["recorded_at"], null["recorded_at"], nodes)
+    hour = _hours(
+        (cells["recorded_at"], null["recorded_at"]), (cells["timestamp"], null["timestamp"])
+    )
+    return Expectation(
+        nodes,
+        owner,
+        number,
+        cells,
+        null,
+        vocabularies,
+        readings,
+        rule,
+        hour,
+        batch,
+        batches,
+        Places(owner, number),
+    )
+
+
+def enrichment(node: Node) -> dict[str, str | float | None]:
+    """The values that every enriched row of a node carries, from the node's configuration."""
+    asset, labels = node.asset, node.labels
+    values: dict[str, str | float | None] = {
+        **node.ids,
+        "region": labels.get("region"),
+        "os_arch": labels.get("os_arch"),
+        "node_version": labels.get("version"),
+        "operator_ref": _pseudonym(node.privacy_key, asset.get("operator_contact")),
+        "technician_ref": _pseudonym(node.privacy_key, asset.get("technician")),
+    }
+    for name in ("latitude", "longitude"):
+        exact = asset.get(name)
+        values[name + "_coarse"] = None if exact is None else round(float(exact), 1)
+    values |= {
+        name: asset.get(name) for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS) if name not in values
+    }
+    return values
+
+
+def asset_numbers(nodes: list[Node], name: str) -> Floats:
+    """One number of each node's asset record, shape (nodes,), NaN where it is not known."""
+    return np.array([float(node.asset.get(name) or np.nan) for node in nodes])
+
+
+def late(expected: Expectation) -> int:
+    """Valid rows whose event time is older than that of an earlier valid row of the same node."""
+    valid = np.flatnonzero(expected.rule < 0)
+    time = expected.cells["timestamp"][valid]
+    others = np.searchsorted(expected.owner[valid], np.arange(1, len(expected.nodes)))
+    return sum(int((np.maximum.accumulate(part) > part).sum()) for part in np.split(time, others))
+
+
+def _pseudonym(key: str, value: str | None) -> str | None:
+    if not key or not value:
+        return None
+    return "p-" + hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def _vocabulary(column: pa.ChunkedArray, more: list[str]) -> pa.Array:
+    return pa.concat_arrays([one(column.drop_null()), pa.array(more, pa.string())]).unique()
+
+
+def _hours(*times: tuple[Ints, Bools]) -> Ints:
+    """Hour since 1970 of the last of a row's times (each with its nulls) that has a year from 0001 to 9999, else 0."""
+    placed = np.zeros(len(times[0][0]), dtype=np.int64)
+    for time, null in times:
+        dated = ~null & (time >= _YEAR_1_US) & (time < _YEAR_10000_US)
+        placed[dated] = time[dated] // HOUR_US
+    return placed
+
+
+def _batches(
+    owner: Ints, number: Ints, recorded_at: Ints, untimed: Bools, nodes: list[Node]
+) -> tuple[Ints, Batches]:
+    """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes, or the file.
+
+    A row without a recording time goes with the row before it; a batch has at most `MAX_BATCH_ROWS`.
+    """
+    flush_us = np.array([node.flush_every_s * SECOND_US for node in nodes], dtype=np.int64)
+    generation = number // GENERATION_IDS
+    new_file = np.ones(len(owner), dtype=bool)
+    new_file[1:] = (owner[1:] != owner[:-1]) | (generation[1:] != generation[:-1])
+    timed = np.flatnonzero(~untimed)
+    slot = recorded_at[timed] // flush_us[owner[timed]]
+    cut = new_file.copy()
+    cut[timed[1:][slot[1:] != slot[:-1]]] = True
+    first_timed = np.unique(np.cumsum(new_file)[timed], return_index=True)[1]
+    cut[timed[first_timed]] = (
+        True  # rows before a file's first recording time are a batch of their own
+    )
+    place = np.arange(len(cut))
+    place -= np.maximum.accumulate(np.where(cut, place, 0))
+    cut |= place % MAX_BATCH_ROWS == 0
+    starts = np.flatnonzero(cut)
+    ends = np.append(starts[1:], len(owner))[: len(starts)]
+    hour = _hours((recorded_at[starts], untimed[starts]))
+    return np.cumsum(cut) - 1, Batches(
+        owner[starts], number[starts], number[ends - 1], starts, ends, hour
+    )

@@ -1,0 +1,1 @@
+"""The search for personal values, exact places and keys in the lake."""

@@ -1,0 +1,176 @@
+"""Exact coordinates in numbers and in texts: whether one spells out where a turbine stands, nearer than may be known.
+
+A coordinate may leave with one decimal. Found are, with either sign:
+  numbers   with 3 to 6 decimals, rounded or cut, and in single precision; with 2 where no reading is
+  integers  of 1e-5, 1e-6 or 1e-7 degrees
+  texts     decimal fractions of 3 decimals or more, also in single precision; degrees, minutes and perhaps seconds;
+            geohashes of 6 letters or more; and latitude with longitude, both with 2 decimals or as integers, where one
+            alone may be chance
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from sim.check.privacy.decoding import unescaped
+from sim.check.read.columns import Floats
+
+ROUNDED: Final = (3, 4, 5, 6)
+_LOOSE: Final = 2
+_SCALES: Final = (5, 6, 7)
+_SINGLE: Final = 5  # decimals that a mean of quantised readings may have by chance
+_DECIMALS: Final = re.compile(rb"\.(\d{3,17})(?!\d|\.\d)")
+_WHOLE: Final = re.compile(
+    rb"([\[,]\s{0,4}-?)?(?<![\d.])(?<!\d:)(\d{1,3})$"
+)  # behind a colon: seconds of a time
+_NUMBER: Final = re.compile(rb"(?<![\w.])-?(\d{1,3}\.\d\d|\d{4,10})(?!\w|\.\d)")
+_LIST: Final = re.compile(rb"\[[^\[\]]*\]")
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"')
+_DEGREES: Final = re.compile(
+    rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2}(?:\.\d+)?)\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)?",
+    re.IGNORECASE,
+)
+_MINUTES: Final = re.compile(rb"'|\xe2\x80\xb2|[mM]\d")  # all that is seldom in a text
+_GEOHASH: Final = re.compile(
+    rb"(?<![0-9a-z-])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z-])"
+)  # no part of a UUID
+_GEOHASH_LETTERS: Final = "0123456789bcdefghjkmnpqrstuvwxyz"
+
+
+class Places:
+    """The coordinates of some nodes. `at`: (latitude, longitude) of each, None for one that is coarse already."""
+
+    def __init__(self, at: Iterable[tuple[float | None, float | None]]) -> None:
+        self.fields: dict[float, str] = {}
+        self._geohashes: set[bytes] = set()
+        self._partners: dict[bytes, set[bytes]] = {}
+        for latitude, longitude in at:
+            for field, value in (("latitude", latitude), ("longitude", longitude)):
+                if value is not None:
+                    self.fields.setdefault(value, field)
+            if latitude is not None and longitude is not None:
+                self._geohashes.add(geohash(latitude, longitude, 6))
+                for ours, theirs in zip(_loosely(latitude), _loosely(longitude), strict=True):
+                    for form in ours:
+                        self._partners.setdefault(form, set()).update(theirs)
+        self.exact = {value: field for value, field in self.fields.items() if singular(value)}
+        self.near = self._around(ROUNDED)
+        self.loose = self._around((_LOOSE, *ROUNDED))
+        self.integers = {
+            sign * near: field
+            for value, field in self.fields.items()
+            for scale in _SCALES
+            for near in (round(value * 10**scale), int(value * 10**scale))
+            for sign in (1, -1)
+        }
+        order = sorted((abs(value), field) for value, field in self.fields.items())
+        self._sizes = np.array([size for size, _ in order])
+        self._named = [field for _, field in order]
+
+    def told(self, text: bytes, lists: bool) -> Iterator[str]:
+        """Fields whose coordinate a text spells out; of numbers in a list (if `lists`, in JSON) only all of it."""
+        if self.fields:
+            yield from self._decimals(text, lists)
+            yield from self._sexagesimal(text)
+
+    def hints(self) -> set[bytes]:
+        """A text with none of these has no business with `hinted`, which takes longer."""
+        return self._geohashes | self._partners.keys()
+
+    def hinted(self, text: bytes, lists: bool) -> Iterator[str]:
+        """The same for geohashes, and for numbers of which one alone may be chance."""
+        if any(word[:6] in self._geohashes for word in _GEOHASH.findall(text)):
+            yield "latitude"
+        if any(
+            map(
+                self._paired,
+                [_LIST.sub(b"", text), *_STRING.findall(unescaped(text))] if lists else [text],
+            )
+        ):
+            yield "latitude"
+
+    def _paired(self, text: bytes) -> bool:
+        """Whether a latitude stands with its longitude, in forms of which one alone may be chance."""
+        numbers = set(_NUMBER.findall(text))
+        return any(self._partners[first] & numbers for first in numbers & self._partners.keys())
+
+    def _around(self, decimals: tuple[int, ...]) -> Mapping[float, str]:
+        return {
+            near: field
+            for value, field in self.fields.items()
+            for near in _neighbours(value, decimals)
+        }
+
+    def _decimals(self, text: bytes, lists: bool) -> Iterator[str]:
+        for match in _DECIMALS.finditer(text):
+            whole = _WHOLE.search(text[max(match.start() - 9, 0) : match.start()])
+            if whole is None:
+                continue
+            value, decimals = float(whole[2] + match[0]), len(match[1])
+            exactly = lists and whole[1]
+            for apart, size, field in self._nearest(value):
+                near = (
+                    apart < 10.0 ** -min(decimals, 6) * (1 - 1e-6)
+                    or abs(float(np.float32(size)) - value) < 1e-9
+                )
+                if (apart == 0 and singular(size)) if exactly else near:
+                    yield field
+
+    def _sexagesimal(self, text: bytes) -> Iterator[str]:
+        for match in _DEGREES.finditer(text) if _MINUTES.search(text) else ():
+            value = int(match[1]) + float(match[2]) / 60 + float(match[3] or 0) / 3600
+            finest = 3600 if match[3] or b"." in match[2] else 60
+            yield from (field for apart, _, field in self._nearest(value) if apart < 1 / finest)
+
+    def _nearest(self, value: float) -> Iterator[tuple[float, float, str]]:
+        at = int(np.searchsorted(self._sizes, value))
+        for i in range(max(at - 1, 0), min(at + 1, len(self._sizes))):
+            yield abs(float(self._sizes[i]) - value), float(self._sizes[i]), self._named[i]
+
+
+def singular(value: float) -> bool:
+    """Whether a coordinate has more decimals than a mean of readings has by chance."""
+    return round(value, _SINGLE) != value
+
+
+def geohash(latitude: float, longitude: float, letters: int) -> bytes:
+    """The public code of a place: bits of longitude and latitude in turn, five a letter."""
+    spans = [[-180.0, 180.0], [-90.0, 90.0]]
+    bits = 0
+    for i in range(5 * letters):
+        span, value = spans[i % 2], (longitude, latitude)[i % 2]
+        middle = sum(span) / 2
+        bits = bits * 2 + (value >= middle)
+        span[value < middle] = middle
+    return "".join(_GEOHASH_LETTERS[bits >> 5 * i & 31] for i in reversed(range(letters))).encode()
+
+
+def _loosely(value: float) -> Iterator[set[bytes]]:
+    """A coordinate as the kinds of numbers of which one alone may be chance: with 2 decimals, and as integers."""
+    size = abs(value)
+    yield {
+        b"%.2f" % near
+        for near in (round(size, _LOOSE), int(size * 100) / 100)
+        if round(near, 1) != near
+    }
+    for scale in _SCALES:
+        yield {b"%d" % near for near in (round(size * 10**scale), int(size * 10**scale))}
+
+
+def _neighbours(value: float, decimals: tuple[int, ...]) -> Iterator[float]:
+    """The coordinate as a number in every exactness above what may leave, with either sign and in single precision."""
+    scaled = [10.0**d for d in decimals]
+    cut: Floats = np.array([np.trunc(value * s) / s for s in scaled])
+    for near in (
+        value,
+        float(np.float32(value)),
+        *(round(value, d) for d in decimals),
+        *cut.tolist(),
+    ):
+        if round(near, 1) != near:
+            yield near
+            yield -near

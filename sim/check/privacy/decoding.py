@@ -1,0 +1,113 @@
+"""What is written inside bytes: texts that were compressed, encoded or escaped, taken out again, also one in another.
+
+Taken out: gzip, zlib, bzip2, xz and zstandard; base64 (also URL-safe), base32 and hexadecimal, each word by itself;
+percent-encoding, escapes of JSON and of HTML over the whole. Not taken out: encryption, archives of several files,
+base64 broken over lines, and what would be longer than MOST_BYTES.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import pyarrow as pa
+
+DEPTH: Final = 3
+MOST_BYTES: Final = 1 << 24
+_DIGESTS: Final = (16, 20, 32, 64)
+_PACKED: Final = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_XZ: Final = b"\xfd7zXZ\x00"
+_MAGIC: Final = (*_PACKED, *_ZLIB, _XZ)
+_HEX: Final = re.compile(rb"[0-9a-fA-F]{12,}")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
+_BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")
+_BASE32_ENDS: Final = (0, 0, 2, 2, 4, 5, 5, 7)
+_ESCAPED: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
+_PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
+_ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
+
+
+def layers(content: bytes, depth: int = DEPTH) -> list[bytes]:
+    """Every text that stands in `content` in another form; not `content` itself. Empty nearly always but for digests,
+    which are hexadecimal words."""
+    found = []
+    for inner in _unpacked(content) if depth else ():
+        found.append(inner)
+        if _is_more(inner):
+            found += layers(inner, depth - 1)
+    return found
+
+
+def _is_more(inner: bytes) -> bool:
+    """Whether something may be written inside. The bytes of a digest are no text, and say nothing."""
+    if len(inner) not in _DIGESTS:
+        return True
+    try:
+        inner.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def unescaped(content: bytes) -> bytes:
+    """JSON's \\u1234 as the letters they stand for."""
+    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)).encode("utf-8", "ignore"), content)
+
+
+def _unpacked(content: bytes) -> Iterator[bytes]:
+    yield from _inflated(content)
+    for word in _HEX.findall(content):
+        yield bytes.fromhex(word[: len(word) // 2 * 2].decode())
+    for word in _BASE64.findall(content):
+        if not (
+            word.islower() or word.isupper() or word.isdigit()
+        ):  # what text becomes has letters of both cases
+            yield base64.urlsafe_b64decode(
+                word.translate(_TO_URL)[: len(word) // 4 * 4] + _tail(word)
+            )
+    for word in _BASE32.findall(content):
+        yield base64.b32decode(word[: len(word) // 8 * 8] + _tail_of_base32(word))
+    if _PERCENT.search(content):
+        yield unquote_to_bytes(content)
+    if _ESCAPED.search(content):
+        yield unescaped(content)
+    if _ENTITY.search(content):
+        yield html.unescape(content.decode("utf-8", "replace")).encode()
+
+
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+
+def _tail(word: bytes) -> bytes:
+    """Last letters of a word of base64, padded (too much does no harm); of a single one, which says nothing, none."""
+    rest = word.translate(_TO_URL)[len(word) // 4 * 4 :]
+    return rest + b"==" if len(rest) > 1 else b""
+
+
+def _tail_of_base32(word: bytes) -> bytes:
+    """Last letters of a word of base32, as many as make whole bytes, padded."""
+    rest = word[len(word) // 8 * 8 :]
+    used = _BASE32_ENDS[len(rest)]
+    return rest[:used] + b"=" * (8 - used) if used else b""
+
+
+def _inflated(content: bytes) -> Iterator[bytes]:
+    if not content.startswith(_MAGIC):
+        return
+    try:
+        if content.startswith(_ZLIB):
+            yield zlib.decompressobj().decompress(content, MOST_BYTES)
+        elif content.startswith(_XZ):
+            yield lzma.LZMADecompressor().decompress(content, MOST_BYTES)
+        else:
+            name = next(name for magic, name in _PACKED.items() if content.startswith(magic))
+            yield pa.input_stream(pa.BufferReader(content), compression=name).read(MOST_BYTES)
+    except (zlib.error, lzma.LZMAError, pa.ArrowException, OSError, EOFError):
+        return

@@ -1,0 +1,190 @@
+"""Many byte patterns looked for at once: the forms in which a secret text could have been written down.
+
+A text is looked for as UTF-8 (as it is, in lower and upper case), UTF-16, base64 (also URL-safe, at any alignment),
+hexadecimal, percent-encoded and JSON-escaped, and as the start of its plain MD5, SHA-1 and SHA-256: a digest without a
+key hides nothing that can be guessed. A name or address is looked for without regard to case, accents and whatever is
+between its letters, too: `squeezed` takes all that from the content, and `bare` from the name. Compressed forms and one
+form in another are for `sim.check.privacy.decoding` to open.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+import numpy as np
+
+from sim.check.read.columns import Ints
+
+SHORTEST: Final = 6
+"""Bytes; what is shorter turns up by chance."""
+SHORTEST_NEEDLE: Final = 4
+_SHORTEST_KEY: Final = 8  # bytes
+_DIGEST_HEX: Final = 16
+_SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
+
+
+@lru_cache(maxsize=4096)
+def spellings(text: str) -> tuple[tuple[str, bytes], ...]:
+    """(how it is written, bytes) of every form of the text, plain ones first."""
+    raw = text.encode()
+    forms = [
+        ("in the clear", raw),
+        ("in the clear", text.lower().encode()),
+        ("in the clear", text.upper().encode()),
+        *coded(text),
+        *(
+            (
+                "as a digest without a key",
+                getattr(hashlib, name)(raw).hexdigest()[:_DIGEST_HEX].encode(),
+            )
+            for name in ("md5", "sha1", "sha256")
+        ),
+    ]
+    return tuple((how, form) for how, form in forms if len(form) >= SHORTEST)
+
+
+@lru_cache(maxsize=4096)
+def coded(text: str) -> tuple[tuple[str, bytes], ...]:
+    """The forms that need decoding."""
+    raw = text.encode()
+    forms = [
+        ("in UTF-16", text.encode("utf-16-le")[:-1]),
+        ("in UTF-16", text.encode("utf-16-be")[1:]),
+        ("in Latin-1", text.encode("latin-1", "ignore")),
+        ("in UTF-16", json.dumps("\0".join(text))[1:-1].encode()),  # as a JSON string
+        ("in hexadecimal", raw.hex().encode()),
+        ("in hexadecimal", raw.hex().upper().encode()),
+        ("percent-encoded", quote(text, safe="").encode()),
+        ("percent-encoded", quote(text, safe="").lower().encode()),
+        ("percent-encoded", quote_plus(text).encode()),
+        ("JSON-escaped", json.dumps(text)[1:-1].encode()),
+    ]
+    forms += [("in base64", inner) for inner in _base64(raw)]
+    return tuple((how, form) for how, form in forms if form != raw and len(form) >= SHORTEST)
+
+
+def key_forms(key: str) -> dict[bytes, str]:
+    """The forms of a secret key given in hexadecimal, and how each is written. None of one that chance would meet.
+
+    A digest of a key is none of them: unlike one of a name, it cannot be guessed back.
+    """
+    raw = _raw(key)
+    if len(raw) < _SHORTEST_KEY:
+        return {
+            f'"{form}"'.encode(): "in the clear" for form in (key, key.lower(), key.upper()) if key
+        }
+    forms = {form.encode(): "in the clear" for form in (key, key.lower(), key.upper())}
+    forms |= {form: how for text in (key.lower(), key.upper()) for how, form in coded(text)}
+    forms |= dict.fromkeys(_base64(raw), "in base64")
+    forms |= {str(int.from_bytes(raw)).encode(): "as a number"}
+    if len(set(raw)) >= _SHORTEST_KEY // 2:
+        forms[raw] = "as bytes"
+    return forms
+
+
+def key_letters(key: str) -> set[bytes]:
+    """A key as `squeezed` leaves it: its hexadecimal digits, or its bytes as a list of numbers, however parted."""
+    raw = _raw(key)
+    lists = (
+        "".join(map(str, raw)),
+        "".join(f"0x{byte:x}" for byte in raw),
+        "".join(f"0x{byte:02x}" for byte in raw),
+    )
+    return {form.encode() for form in (key.lower(), *lists)} if len(raw) >= _SHORTEST_KEY else set()
+
+
+def _raw(key: str) -> bytes:
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return b""
+
+
+def _base64(raw: bytes) -> list[bytes]:
+    """What base64 makes of the bytes whatever stands before and after them: the letters that they alone decide."""
+    inner = []
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + raw)
+        inner.append(coded[-(-8 * before // 6) : 8 * (before + len(raw)) // 6])
+    return inner + [form.translate(bytes.maketrans(b"+/", b"-_")) for form in inner]
+
+
+def squeezed(content: bytes) -> bytes:
+    """Its letters and digits alone, small, letters with accents without them; what is no UTF-8 is read in two ways."""
+    if content.isascii():
+        return content.translate(_SMALL, _BETWEEN)
+    content = content.replace(b"\0", b"")
+    texts = {content.decode("utf-8", "ignore")}
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        texts.add(content.decode("latin-1"))
+    plain = [_plain(text, _LETTERS).encode("ascii", "ignore") for text in sorted(texts)]
+    return b"\0".join(text.translate(_SMALL, _BETWEEN) for text in plain)
+
+
+def bare(text: str) -> set[bytes]:
+    """A name as `squeezed` leaves it, however its accents were written: forwards, and last word first."""
+    words = text.split()
+    ways = [
+        _plain(" ".join(order), letters).encode("ascii", "ignore").translate(_SMALL, _BETWEEN)
+        for order in (words, [*words[-1:], *words[:-1]])
+        for letters in (_LETTERS, _DIGRAPHS, {})
+    ]
+    return set(ways)
+
+
+def _plain(text: str, letters: Mapping[int, str]) -> str:
+    return unicodedata.normalize("NFKD", text.lower().translate(letters))
+
+
+_LETTERS: Final = str.maketrans(
+    dict(zip("øłđðþıœæß", ("o", "l", "d", "d", "th", "i", "oe", "ae", "ss"), strict=True))
+)
+_DIGRAPHS: Final = _LETTERS | str.maketrans({"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"})
+_SMALL: Final = bytes(range(256)).lower()
+_BETWEEN: Final = bytes(b for b in range(256) if not (b < 128 and chr(b).isalnum()))
+
+
+class Finder:
+    """Finds any of the needles in bytes, in one pass over them whatever their number. Needles have 4 bytes or more."""
+
+    def __init__(self, needles: Mapping[bytes, str]) -> None:
+        """`needles`: bytes -> what to say when they are found."""
+        self._said = dict(needles)
+        self._by_head: dict[int, list[bytes]] = defaultdict(list)
+        for needle in needles:
+            self._by_head[int.from_bytes(needle[:4], "little")].append(needle)
+        heads = np.array(sorted(self._by_head), dtype=np.uint32)
+        self._heads = heads
+        self._table = np.zeros(1 << 16, dtype=bool)
+        self._table[(heads * _SPREAD) >> np.uint32(16)] = True
+
+    def find(self, content: bytes) -> list[tuple[int, str]]:
+        """(offset, what was found) in order of the offsets' remainders; empty nearly always."""
+        found = []
+        for shift in range(min(4, len(content) - 3)):
+            words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
+            at = np.flatnonzero(self._table[(words * _SPREAD) >> np.uint32(16)])
+            place = np.minimum(np.searchsorted(self._heads, words[at]), len(self._heads) - 1)
+            at = at[self._heads[place] == words[at]]
+            for offset in _offsets(at, shift):
+                head = int.from_bytes(content[offset : offset + 4], "little")
+                found += [
+                    (offset, self._said[n])
+                    for n in self._by_head[head]
+                    if content.startswith(n, offset)
+                ]
+        return found
+
+
+def _offsets(at: Ints, shift: int) -> list[int]:
+    return [int(offset) for offset in at * 4 + shift]

@@ -1,0 +1,1 @@
+"""Readers of the lake and of the node files."""

@@ -1,0 +1,119 @@
+"""Columns as whole numbers, so that two tables can be compared cell by cell with `==`, bit for bit.
+
+Floats become their bit patterns (every NaN one pattern, null another), times and integers themselves with null as the
+smallest int64 (a node's times may be that very number: where they are meant, `nulls` counts, too), strings their place
+in a shared vocabulary (null -1, a string the vocabulary lacks -2).
+Also `Places`, the lookup of (owner, number) pairs that rows and windows are matched by.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+NULL: Final = int(np.iinfo(np.int64).min)
+NAN_BITS: Final = 0x7FF8_0000_0000_0000
+NULL_BITS: Final = 0x7FF8_0000_0000_DEAD  # a NaN that no arithmetic makes
+ABSENT: Final = -1
+FOREIGN: Final = -2
+
+
+def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column as a single array."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def integers(column: pa.ChunkedArray | pa.Array) -> Ints:
+    """Integers and times as int64, shape (rows,), null as `NULL`."""
+    array = one(column)
+    if not pa.types.is_int64(array.type):
+        array = (
+            array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array.cast(pa.int64())
+        )
+    return np.asarray(array.fill_null(NULL) if array.null_count else array)
+
+
+def nulls(column: pa.ChunkedArray | pa.Array) -> Bools:
+    """Mask of the null cells, shape (rows,)."""
+    return (
+        np.asarray(one(column).is_null())
+        if column.null_count
+        else np.zeros(len(column), dtype=bool)
+    )
+
+
+def float_bits(column: pa.ChunkedArray | pa.Array) -> Ints:
+    """Bit patterns of float64 values, shape (rows,)."""
+    array = one(column)
+    values = np.asarray(array)  # null reads as NaN
+    bits = values.view(np.int64)
+    nan = np.isnan(values)
+    if nan.any():
+        bits = np.where(nan, NAN_BITS, bits)
+        bits[np.asarray(array.is_null())] = NULL_BITS
+    return bits
+
+
+def codes(column: pa.ChunkedArray | pa.Array, vocabulary: pa.Array) -> Ints:
+    """Place of each string in the vocabulary, shape (rows,), `ABSENT` for null, `FOREIGN` where it is not in it."""
+    array = one(column)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    place = np.asarray(pc.index_in(array.dictionary, vocabulary).fill_null(FOREIGN), dtype=np.int64)
+    place = np.append(place, ABSENT)  # null indices point at the end
+    indices = array.indices.fill_null(len(place) - 1) if array.null_count else array.indices
+    return place[np.asarray(indices, dtype=np.int64)]
+
+
+def plain_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """JSON texts with sorted names and canonical numbers, so that equal documents are equal strings. Few are not
+    null.
+    """
+    array = one(column)
+    if array.null_count == len(array):
+        return pa.nulls(len(array), pa.string())
+    return pa.array(
+        [None if text is None else _plain(text) for text in array.to_pylist()], pa.string()
+    )
+
+
+def _plain(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)
+    except (ValueError, RecursionError):
+        return text
+
+
+def shown(cell: pa.Scalar) -> str:
+    """A cell for a person to read; a time beyond the years of a calendar as its number."""
+    try:
+        return str(cell.as_py())
+    except (ValueError, OverflowError):
+        return str(cell.value)
+
+
+class Places:
+    """Finds the place of (owner, number) pairs among those given, which must be sorted by both and distinct."""
+
+    def __init__(self, owner: Ints, number: Ints) -> None:
+        self._numbers = np.unique(number)
+        self._pairs = owner * len(self._numbers) + np.searchsorted(self._numbers, number)
+
+    def find(self, owner: Ints, number: Ints) -> Ints:
+        """The place of each pair, shape (pairs,), -1 where there is none (or the owner is negative)."""
+        if len(self._pairs) == 0:
+            return np.full(len(owner), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self._numbers, number), len(self._numbers) - 1)
+        known = (self._numbers[at] == number) & (owner >= 0)
+        pair = np.where(known, owner * len(self._numbers) + at, self._pairs[0])
+        place = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
+        return np.where(known & (self._pairs[place] == pair), place, -1)

@@ -1,0 +1,102 @@
+"""JSON documents of the lake, read strictly: no reader may take from one what another reader would not.
+
+Refused: bytes that are not UTF-8, a byte order mark, names that stand twice in one object, NaN and Infinity, numbers
+that no 64-bit integer or float holds, half a surrogate pair, and what is longer or nested deeper than any document of
+the pipeline.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import re
+from typing import Any, Final
+
+import numpy as np
+
+MOST_BYTES: Final = 1 << 25
+DEPTH: Final = 16
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_LONGEST_INTEGER: Final = 20  # letters of -2^63
+_SHOWN: Final = 60
+
+
+def parse(content: bytes | None) -> tuple[Any, str]:
+    """(value, problem). The problem is empty for a document that every reader takes alike; else the value is None."""
+    if content is None:
+        return None, "it was listed but could not be read"
+    if len(content) > MOST_BYTES:
+        return None, f"{len(content)} bytes, more than {MOST_BYTES}"
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None, "it begins with a byte order mark"
+    if _depth(content) > DEPTH:
+        return None, f"nested deeper than {DEPTH} levels"
+    try:
+        text = content.decode()
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_constant,
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return None, "it holds half a surrogate pair"
+    except UnicodeDecodeError as error:
+        return None, f"not UTF-8 at byte {error.start}"
+    except ValueError as error:
+        return None, f"not JSON: {error}"
+    return value, ""
+
+
+def same(found: Any, right: Any) -> bool:
+    """Equality of values and of types, at every level: `true`, `1` and `1.0` are three values."""
+    if type(found) is not type(right):
+        return False
+    if isinstance(right, dict):
+        return found.keys() == right.keys() and all(
+            same(found[name], value) for name, value in right.items()
+        )
+    if isinstance(right, list):
+        return len(found) == len(right) and all(map(same, found, right))
+    return bool(found == right)
+
+
+def _depth(content: bytes) -> int:
+    """Levels of lists and objects, never less than there are."""
+    opening = content.count(b"[") + content.count(b"{")
+    if opening <= DEPTH:
+        return opening
+    letters = np.frombuffer(_STRING.sub(b"", content), np.uint8)
+    step = np.isin(letters, (91, 123)).astype(np.int64) - np.isin(letters, (93, 125))
+    return int(np.cumsum(step).max(initial=0))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"the name {ascii(twice)[:_SHOWN]} stands twice in one object")
+    return out
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER or not -(2**63) <= (value := int(text)) < 2**63:
+        raise ValueError(f"an integer of {len(text)} letters, more than 64 bits hold")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:_SHOWN]} is more than a float holds")
+    return value
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")

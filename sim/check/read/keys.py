@@ -1,0 +1,95 @@
+"""The forms a key in the lake may have, written and read here for the oracle alone.
+
+Data      `<stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.parquet`
+          `_quarantine/year=...` in the validated bucket, for the rows that validation rejected
+Manifest  `metadata/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.json`
+Checkpoint `checkpoints/<farm>/<turbine>.json`
+
+A key counts as known only if writing what was read from it gives the same key again (no `hour=7`, no `-01-`).
+Hours are whole hours since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.records import BUCKET_PREFIX, QUARANTINE, STAGES
+
+ROW_STAGES: Final = ("ingestion", "validated", "quarantine", "enriched")
+ALL_STAGES: Final = (*ROW_STAGES, "aggregated")
+
+_BATCH = re.compile(
+    r"(?P<top>_?[a-z]+)/year=(?P<year>\d{4})/month=(?P<month>\d\d)/day=(?P<day>\d\d)"
+    r"/hour=(?P<hour>\d\d)/(?P<turbine>[^/]+)-(?P<first>\d{1,18})-(?P<last>\d{1,18})\.(?P<kind>parquet|json)",
+    re.ASCII,
+)
+_FORMER_QUARANTINE: Final = f"validated/{QUARANTINE}/"
+_CHECKPOINT = re.compile(r"checkpoints/(?P<farm>[^/]+)/(?P<turbine>[^/]+)\.json")
+
+
+@dataclass(frozen=True)
+class BatchKey:
+    """What a data or manifest key says: the stage (or `metadata`), the hour, the turbine and the batch's id range."""
+
+    stage: str
+    hour: int
+    turbine: str
+    first: int
+    last: int
+
+    def text(self) -> str:
+        day, hour = divmod(self.hour, 24)
+        year, month, day_of_month = str(np.datetime64(day, "D")).split("-")
+        top = QUARANTINE if self.stage == "quarantine" else self.stage
+        ending = "json" if self.stage == "metadata" else "parquet"
+        place = f"{top}/year={year}/month={month}/day={day_of_month}/hour={hour:02d}"
+        return f"{place}/{self.turbine}-{self.first}-{self.last}.{ending}"
+
+
+def bucket_of(stage: str) -> str:
+    """The bucket that holds a stage (`quarantine` lives in validated), `checkpoints` or `metadata`."""
+    return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
+
+
+def read_batch_key(bucket: str, key: str) -> BatchKey | None:
+    """The data or manifest key, or None if it has no known form or lies in the wrong bucket."""
+    match = _BATCH.fullmatch(key)
+    if match is None:
+        return None
+    stage = "quarantine" if match["top"] == QUARANTINE else match["top"]
+    if stage not in (*STAGES, "quarantine", "metadata") or bucket != bucket_of(stage):
+        return None
+    try:
+        date = np.datetime64(
+            f"{match['year']}-{match['month']}-{match['day']}T{match['hour']}", "h"
+        )
+    except ValueError:
+        return None
+    parsed = BatchKey(
+        stage, int(date.astype(np.int64)), match["turbine"], int(match["first"]), int(match["last"])
+    )
+    return parsed if parsed.text() == key else None
+
+
+def holds_rejected(bucket: str, key: str) -> bool:
+    """True of any key in the folder of rejected rows, also of the one that they had up to pipeline version 2."""
+    return bucket == bucket_of("quarantine") and key.startswith(
+        (f"{QUARANTINE}/", _FORMER_QUARANTINE)
+    )
+
+
+def why_foreign(bucket: str, key: str) -> str:
+    """The reason why a key that is no turbine's has no place in the lake."""
+    if holds_rejected(bucket, key) and key.startswith(_FORMER_QUARANTINE):
+        return f"rejected rows belong in {QUARANTINE}/, not below validated/: written by pipeline version 2 or earlier?"
+    return "of no known form, or of a turbine that the fleet does not have"
+
+
+def read_checkpoint_key(key: str) -> tuple[str, str] | None:
+    """(farm, turbine) of a checkpoint's key, or None."""
+    match = _CHECKPOINT.fullmatch(key)
+    return (match["farm"], match["turbine"]) if match else None

@@ -1,0 +1,205 @@
+"""Data objects of one stage, fetched once each: their sha256 and footer facts, and all their rows as one table.
+
+An object that `sim.check.read.parquet` refuses, or that lacks what identifies a row, is noted with its `problem` and
+contributes no rows; one whose columns or types are not the stage's contributes what can be cast, and says so in
+`schema_problem`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.records import REJECTED, RESCUED, SCHEMAS
+from sim.check.read import parquet
+from sim.check.read.columns import Ints, integers, nulls
+from sim.check.read.keys import BatchKey, read_batch_key
+from sim.check.read.lake import ObjectRef, Reads
+
+STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
+_IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
+_NO_CONTENT: Final = "it was listed but could not be read"
+
+
+@dataclass
+class DataObject:
+    """What is known of one object. Event times in us; `None` where there are no rows or the column is all null."""
+
+    ref: ObjectRef
+    place: BatchKey | None
+    guest: bool
+    sha256: str = ""
+    size: int = 0
+    rows: int = 0
+    min_event_us: int | None = None
+    max_event_us: int | None = None
+    first_id: int | None = None
+    last_id: int | None = None
+    problem: str = ""
+    schema_problem: str = ""
+
+
+@dataclass(frozen=True)
+class StageRows:
+    """All readable rows of a stage: `table` has the stage's schema (strings dictionary-encoded), `object` (rows,) says
+    which of `objects` each row is from."""
+
+    objects: list[DataObject]
+    table: pa.Table
+    object: Ints
+
+
+def read_stage(
+    reader: Reads, stage: str, home: Sequence[ObjectRef], guests: Sequence[ObjectRef]
+) -> StageRows:
+    """Reads the objects of one stage. `guests` are objects whose keys belong elsewhere. Raises LakeError."""
+    refs = [*home, *guests]
+    objects = [
+        DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home))
+        for i, ref in enumerate(refs)
+    ]
+    schema = _encoded(stage)
+    tables = [
+        _open(item, content, stage, schema)
+        for item, content in zip(objects, fetch(reader, refs), strict=True)
+    ]
+    whole = pa.concat_tables([schema.empty_table(), *tables])
+    if parquet.problem(whole):
+        tables = [_sound(item, table) for item, table in zip(objects, tables, strict=True)]
+        whole = pa.concat_tables([schema.empty_table(), *tables])
+    whole = whole.unify_dictionaries().combine_chunks()
+    for item, table in zip(objects, tables, strict=True):
+        item.rows = len(table)
+    of_row = np.repeat(np.arange(len(objects), dtype=np.int64), [len(t) for t in tables])
+    _note_ranges(objects, whole, stage)
+    return StageRows(objects, whole, of_row)
+
+
+def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
+    """The content of each object, None for one that is gone or too large to be read. Raises LakeError."""
+    contents = iter(reader.read([ref for ref in refs if ref.size <= parquet.MOST_BYTES]))
+    for ref in refs:
+        yield next(contents) if ref.size <= parquet.MOST_BYTES else None
+    next(contents, None)  # a reader may have something to do behind the last one
+
+
+def _sound(item: DataObject, table: pa.Table) -> pa.Table:
+    """The table, empty if it holds what no reader may touch."""
+    if why := parquet.problem(table):
+        item.problem = _unreadable(item.size, why)
+        return table.schema.empty_table()
+    return table
+
+
+def _unreadable(size: int, why: str) -> str:
+    return f"not a readable Parquet file of {size} bytes: {why}"
+
+
+def _encoded(stage: str) -> pa.Schema:
+    """The stage's schema with repeated strings as dictionaries, which is how they are read."""
+    return pa.schema(
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if _is_name(field) else field
+        for field in STAGE_SCHEMAS[stage]
+    )
+
+
+@cache
+def _names(stage: str) -> tuple[str, ...]:
+    """The columns of repeated strings; asked once per object, and a schema is slow to walk."""
+    return tuple(field.name for field in STAGE_SCHEMAS[stage] if _is_name(field))
+
+
+def _is_name(field: pa.Field) -> bool:
+    return bool(pa.types.is_string(field.type)) and field.name != RESCUED
+
+
+def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema) -> pa.Table:
+    if content is None:
+        large = item.ref.size > parquet.MOST_BYTES
+        item.problem = f"{item.ref.size} bytes: too large to be read" if large else _NO_CONTENT
+        return schema.empty_table()
+    item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
+    try:
+        table = parquet.known(content, schema, _names(stage))
+        return _adapted(item, content, stage, schema) if table is None else table
+    except parquet.Unreadable as error:
+        item.problem = _unreadable(item.size, str(error))
+        return schema.empty_table()
+
+
+def _adapted(item: DataObject, content: bytes, stage: str, schema: pa.Schema) -> pa.Table:
+    """The rows of a file of another schema in the stage's, as far as that is possible. Raises parquet.Unreadable."""
+    table, found = parquet.odd(content, schema.names)
+    item.schema_problem = _schema_problem(found, STAGE_SCHEMAS[stage])
+    columns = []
+    for field in schema:
+        try:
+            column = parquet.plain(table.column(field.name), field.type)
+        except (pa.ArrowException, KeyError):  # of another kind; not there, or there twice
+            column = None
+        if column is None and field.name in _IDENTITY.get(stage, ("id",)):
+            item.problem = f"its rows cannot be told apart: {item.schema_problem}"
+            return schema.empty_table()
+        columns.append(pa.nulls(len(table), field.type) if column is None else column)
+    return pa.table(columns, schema=schema)
+
+
+def _schema_problem(found: pa.Schema, right: pa.Schema) -> str:
+    """What a file's columns are otherwise than the stage's; empty where they are the same."""
+    count = Counter(found.names)
+    types = {field.name: field.type for field in found}
+    texts = [
+        ("lacks ", [name for name in right.names if name not in count]),
+        ("has besides ", [name for name in count if name not in right.names]),
+        ("has twice ", [name for name in count if count[name] > 1]),
+        (
+            "not nullable: ",
+            [field.name for field in found if field.name in right.names and not field.nullable],
+        ),
+        (
+            "type: ",
+            [
+                f"{f.name} is {types[f.name]}"
+                for f in right
+                if f.name in types and not _is(types[f.name], f.type)
+            ],
+        ),
+    ]
+    differing = "; ".join(lead + ", ".join(names) for lead, names in texts if names)
+    return differing or ("" if found.names == right.names else "order of columns")
+
+
+def _is(found: pa.DataType, right: pa.DataType) -> bool:
+    return bool(found == right or (pa.types.is_dictionary(found) and found.value_type == right))
+
+
+def _note_ranges(objects: list[DataObject], table: pa.Table, stage: str) -> None:
+    """First and last id, first and last event time of every object (of aggregated: first and last window start)."""
+    filled = [item for item in objects if item.rows]
+    if not filled:
+        return
+    starts = np.concatenate(([0], np.cumsum([item.rows for item in filled])[:-1]))
+    column = table.column("window_start" if stage == "aggregated" else "timestamp")
+    time, null, limits = integers(column), nulls(column), np.iinfo(np.int64)
+    low = np.minimum.reduceat(np.where(null, limits.max, time), starts)
+    high = np.maximum.reduceat(np.where(null, limits.min, time), starts)
+    timed = np.logical_or.reduceat(~null, starts)
+    for item, earliest, latest, known in zip(
+        filled, low.tolist(), high.tolist(), timed.tolist(), strict=True
+    ):
+        if known:
+            item.min_event_us, item.max_event_us = earliest, latest
+    if stage != "aggregated":
+        number = integers(table.column("id"))
+        bounds = zip(
+            np.minimum.reduceat(number, starts), np.maximum.reduceat(number, starts), strict=True
+        )
+        for item, (first, last) in zip(filled, bounds, strict=True):
+            item.first_id, item.last_id = int(first), int(last)

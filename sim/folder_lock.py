@@ -1,0 +1,66 @@
+"""The owner of a folder: one process at a time, which holds a lock on a file there for as long as it lives.
+
+The kernel lets go of the lock when the process ends, by SIGKILL too, so a file that is left behind stops nobody. Child
+processes do not inherit it. On NFS the lock holds between machines only where the server's lock service runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+LOCK_FILE: Final = ".windfleet.lock"
+
+
+class Occupied(Exception):
+    """Another process owns the folder; the text says which and since when."""
+
+
+@contextmanager
+def owned(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Own `folder`, an existing one. `wait` for its owner. Raises Occupied, and OSError where no lock can be."""
+    path = folder / LOCK_FILE
+    file = _locked(path, wait)
+    try:
+        os.ftruncate(file, 0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.pwrite(
+            file, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0
+        )
+        yield
+    finally:
+        with suppress(OSError):
+            if _is(path, file):
+                path.unlink()  # while it is held: whoever has opened it sees that it is gone, and makes another
+        os.close(file)
+
+
+def _locked(path: Path, wait: bool) -> int:
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _is(path, file):
+                return file
+        except BlockingIOError:
+            owner = os.pread(file, 1000, 0).decode(errors="replace")
+            os.close(file)
+            raise Occupied(owner or "a process that has just begun") from None
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _is(path: Path, file: int) -> bool:
+    """True while the path still leads to the open file."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,209 @@
+"""The course of a load test: the phases of its plan one after the other over an engine, and what is known so far.
+
+    course = Course(load, seed, nodes)
+    course.run(engine, left_s)             schedule, then sweep, then search; raises what the engine raises
+    course.test(), course.figures()        at any time, of what there is
+
+A phase that was stopped early (a broken `stop_when`, a limit) ends the schedule: what would follow it was meant for a
+store that still stood. The sweep and the search come all the same: each of their phases begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sim.load import arrivals
+from sim.load.analysis import figures, sweep
+from sim.load.analysis.search import Searcher
+from sim.load.arrivals import Nodes
+from sim.load.calibration import late_by_itself
+from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
+from sim.load_schedule import Entry, Load
+from sim.measure import bottleneck
+from sim.measure.bottleneck import Limit
+from sim.measure.loadtest import LoadTest, PhaseKind, SearchFound, SweepFound
+from sim.units import SECOND_US, format_duration
+
+GUESS: Final = 0.6
+"""Of the sweep's best level: where the search begins when there was a sweep. An open loop breaks before that level."""
+
+
+@dataclass
+class Course:
+    """`generator_per_s`: of the generator before a null store, None when it was not measured. For people: `left_out`,
+    what of the plan was not done, and other `notes`."""
+
+    load: Load
+    seed: int
+    nodes: Nodes
+    generator_per_s: float | None = None
+    records: list[tuple[PhaseRecord, PhaseKind]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    searched: SearchFound | None = None
+
+    def run(self, engine: Engine, left_s: Callable[[], float]) -> None:
+        """Run all phases. `left_s`: how much time is left."""
+
+        def keep(record: PhaseRecord, kind: PhaseKind) -> None:
+            self.records.append((record, kind))
+
+        for number, entry in enumerate(self.load.schedule, 1):
+            record = engine.run(self._phase(number, entry))
+            keep(record, "open")
+            if record.stopped_early:
+                left = len(self.load.schedule) - number
+                if left:
+                    many = (
+                        "phase of the schedule was" if left == 1 else "phases of the schedule were"
+                    )
+                    self.left_out.append(f"{left} more {many} not run.")
+                break
+        if self.load.sweep is not None:
+            levels = self.load.sweep
+            sweep.run(
+                engine,
+                levels,
+                self.load.warm_up_s,
+                self.load.stop_when,
+                left_s,
+                lambda r: keep(r, "closed"),
+            )
+            if (run := len(self._of("closed"))) < len(levels.users):
+                self.left_out.append(f"The sweep ended after {run} of {len(levels.users)} levels.")
+        if self.load.search is not None:
+            searcher = Searcher(
+                engine,
+                self.load.search,
+                self.load.warm_up_s,
+                self.load.users,
+                self.load.stop_when,
+                self._constant,
+                left_s,
+                lambda record: late_by_itself([record], self.load.users, self.load.processes),
+                lambda record, hold: keep(record, "hold" if hold else "step"),
+            )
+            best = (
+                max((level.throughput for level in found.levels), default=0.0)
+                if (found := self.sweep())
+                else 0.0
+            )
+            self.searched = searcher.run(GUESS * best or None)
+
+    def sweep(self) -> SweepFound | None:
+        """The sweep so far; None where there was none."""
+        levels = self._of("closed")
+        return sweep.analyse(levels, self.seed) if levels else None
+
+    def test(self) -> LoadTest:
+        """What was found so far."""
+        phases = tuple(figures.summary(record, kind) for record, kind in self.records)
+        return LoadTest(
+            plan=tuple(told(self.load)),
+            phases=phases,
+            sweep=self.sweep(),
+            search=self.searched,
+            limit=self.limit(),
+            generator_per_s=self.generator_per_s,
+            notes=(*self.left_out, *self.notes),
+            complete=not self.left_out,
+        )
+
+    def figures(self) -> dict[str, float]:
+        """All figures so far."""
+        held = (
+            self._of("hold")[-1:] if self.searched and self.searched.sustainable is not None else []
+        )
+        return figures.of_test(self.test(), self._of("open"), held[0] if held else None)
+
+    def limit(self) -> Limit | None:
+        """What the limit was where the load was highest; None before the first request."""
+        spans = [
+            span
+            for record, kind in self.records
+            for span in figures.spans(record, kind == "closed")
+        ]
+        if not any(found["load.offered_per_s"] for found, _ in spans):
+            return None
+        kept = all(
+            _kept_up(record, self.load.users) for record, kind in self.records if kind != "closed"
+        )
+        if not kept and (lost := sum(record.lost_workers for record, _ in self.records)):
+            return Limit(
+                "unknown",
+                f"Not known: {lost} of the load generator's processes died, and their requests with them.",
+            )
+        stood_s = max(bottleneck.standstill(figures.of([record])) for record, _ in self.records)
+        return figures.limit(spans, kept, self.load.users, self.generator_per_s, stood_s)
+
+    def _of(self, kind: PhaseKind) -> list[PhaseRecord]:
+        return [record for record, its in self.records if its == kind]
+
+    def _phase(self, number: int, entry: Entry) -> Phase:
+        name = f"{number}-{entry.kind}"
+        warm_up_s = (
+            0.0 if entry.kind == "herd" else self.load.warm_up_s
+        )  # the herd is what is to be seen
+        made = arrivals.of(entry, name, self.load.mix, self.nodes, self.seed)
+        return Phase(name, made, None, entry.for_s, warm_up_s, self.load.stop_when)
+
+    def _constant(self, rate_per_s: float, for_s: float, name: str) -> Arrivals:
+        return arrivals.constant(rate_per_s, for_s, name, self.load.mix, self.nodes, self.seed)
+
+
+def _kept_up(record: PhaseRecord, users: int) -> bool:
+    """Whether what a phase offered was achieved, and never more waited than could be under way."""
+    found = figures.of([record])
+    return (
+        bottleneck.kept_up(found, figures.part(record).length_s)
+        and found["load.backlog.max"] <= users
+    )
+
+
+def told(load: Load) -> list[str]:
+    """The plan in lines, for people."""
+    lines = [f"mix: {', '.join(f'{kind} {weight:g}' for kind, weight in load.mix)}"]
+    lines += [
+        f"{number}-{entry.kind}: {_entry(entry)}" for number, entry in enumerate(load.schedule, 1)
+    ]
+    if (levels := load.sweep) is not None:
+        lines.append(
+            f"sweep: {', '.join(map(str, levels.users))} users, {_length(levels.for_s)} each"
+        )
+    if (search := load.search) is not None:
+        slo = " and ".join(one.text for one in search.slo)
+        rates = (
+            f"{search.from_per_s:g} to {search.to_per_s:g} requests/s, within {search.within:.0%}"
+        )
+        lines.append(f"search: {rates}, held for {_length(search.hold_s)}, SLO {slo}")
+    processes = f"{load.processes} process{'es' * (load.processes > 1)}"
+    lines.append(f"at most {load.users} requests under way, {processes}")
+    herds = [entry.kind == "herd" for entry in load.schedule]
+    if load.sweep or load.search or not all(herds):
+        lines.append(
+            f"{_length(load.warm_up_s)} of warm-up left out{', but of a herd' if any(herds) else ''}"
+        )
+    if load.stop_when:
+        lines.append(f"stop when {' or '.join(one.text for one in load.stop_when)}")
+    return lines
+
+
+def _entry(entry: Entry) -> str:
+    length = _length(entry.for_s)
+    if entry.kind == "ramp":
+        return f"{entry.from_per_s:g} to {entry.to_per_s:g} requests/s in {length}"
+    if entry.kind == "step":
+        return f"{', '.join(f'{rate:g}' for rate in entry.rates_per_s)} requests/s in {length}"
+    if entry.kind == "spike":
+        peak = f"{entry.peak_per_s:g} for {_length(entry.lasts_s)} after {_length(entry.at_s)}"
+        return f"{entry.rate_per_s:g} requests/s, {peak}, {length} in all"
+    if entry.kind in ("fleet", "herd"):
+        outage = f" after an outage of {_length(entry.outage_s)}" if entry.outage_s else ""
+        return f"every node at its own flush phase{outage}, speed {entry.speed:g}, for {length}"
+    return f"{entry.rate_per_s:g} requests/s for {length}"
+
+
+def _length(seconds: float) -> str:
+    return format_duration(round(seconds * SECOND_US))

@@ -1,0 +1,1 @@
+"""Turbines and their sensors."""

@@ -1,0 +1,82 @@
+"""The supervisor of each machine: when it starts, when it stops; and how its rotor gets there.
+
+A machine starts when a minute's average wind is above cut-in and stops when it falls below (with hysteresis between).
+In a storm it stops when the ten-minute average passes cut-out, or a gust passes GUST times cut-out, and starts again
+when the average has come down by RESTART_BELOW. Starting, the rotor spins up and is synchronised at its slowest
+producing speed; stopping for lack of wind or too much, power is ramped down first; a fault opens the breaker at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array, blend
+
+Mask = npt.NDArray[np.bool_]
+
+MINUTE_S: Final = 60.0
+TEN_MINUTES_S: Final = 300.0  # first-order memory whose average is as old as a ten-minute mean
+START_ABOVE: Final = 0.3  # m/s over cut-in
+STOP_BELOW: Final = 0.7  # m/s under cut-in
+RESTART_BELOW: Final = 3.0  # m/s under cut-out
+GUST: Final = 1.35  # of cut-out
+GUST_SIGMAS: Final = 1.5
+SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0
+CONNECT: Final = 0.92  # of the way from idling: the generator is on the grid
+OFF_GRID: Final = 0.3  # ramped down to nothing
+FEATHER_DEG, WAIT_DEG = (
+    (84.0, 92.0),
+    (45.0, 75.0),
+)  # where blades stand in a stop and in wait for wind: a farm's setting
+
+
+class Controller:
+    """The supervisors of one farm."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
+        kind, n = farm.turbine_type, farm.turbines
+        stops = seeds.rng(seed, "controller", farm.farm_id, "blades")
+        self.feather_deg, self.wait_deg = (
+            round(float(stops.uniform(*deg)), 2) for deg in (FEATHER_DEG, WAIT_DEG)
+        )
+        setting = seeds.rng(seed, "controller", farm.farm_id).normal(0.0, 0.12, (2, n))
+        self._cut_in, self._cut_out = kind.cut_in + setting[0], kind.cut_out + 2.0 * setting[1]
+        self._keep_up, self._keep_down = (
+            1.0 - blend(step_s, SPIN_UP_S),
+            1.0 - blend(step_s, SPIN_DOWN_S),
+        )
+        self.keep_blades = 1.0 - blend(step_s, BLADES_S)
+        self._up: Mask | None = None
+
+    def operating(self, minute: Array, ten_minutes: Array, gust: Array, available: Mask) -> Mask:
+        """Which machines are to run, (steps, turbines), from averages of the wind and the gusts in it (m/s)."""
+        start = (minute > self._cut_in + START_ABOVE) & (
+            ten_minutes < self._cut_out - RESTART_BELOW
+        )
+        stop = (
+            (minute < self._cut_in - STOP_BELOW)
+            | (ten_minutes > self._cut_out)
+            | (gust > GUST * self._cut_out)
+        )
+        stop |= ~available
+        start &= ~stop
+        if self._up is None:
+            self._up = ~stop[0] & (minute[0] > self._cut_in)
+        up = np.where(start, np.int8(1), np.where(stop, np.int8(0), np.int8(-1)))  # -1: as before
+        up[0] = np.where(up[0] < 0, self._up, up[0])
+        unclear = up < 0
+        if unclear.any():
+            step = np.arange(len(up), dtype=np.int32)[:, None]
+            known = np.maximum.accumulate(np.where(unclear, 0, step), axis=0)
+            up = np.take_along_axis(up, known, axis=0)
+        self._up = up[-1].astype(bool)
+        return up.astype(bool)
+
+    def spinning(self, up: Mask) -> Array:
+        """What is left after one step of the way the rotor still has to go."""
+        return np.where(up, self._keep_up, self._keep_down)

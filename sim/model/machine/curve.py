@@ -1,0 +1,144 @@
+"""What a machine of a type does at a steady wind, tabulated: power, rotor speed, pitch, and how fast its rotor
+follows.
+
+Tables are read at the nearest of fine steps, which costs a tenth of an interpolation. Where a time step is so long
+that the wind swings within it, power is the curve's mean over that scatter: the curve smoothed with a Gaussian whose
+deviation is what disc and rotor leave of it (`left_of_scatter`), so that steps of 1 s and of 30 s give the same
+energy.
+
+Region 2: the rotor keeps the optimal tip-speed ratio and turns as fast as its inertia lets it. With K w^2 as
+generator torque, a deviation decays with J w / (3 Q) (linearised about the optimum, where dCp/d(lambda) = 0; e.g.
+Burton et al., Wind Energy Handbook, 2nd ed., section 8.3). J comes from the inertia constant of the NREL 5 MW, J w^2
+/ (2 P) = 7 s (TP-500-38060: 43.8e6 kg m2 with the generator's). Pitch above rated wind is that report's schedule
+(table 7-1) over the wind's ratio to rated wind; a limited machine uses it from the wind that gives the limit.
+
+Does not cover: stall, blades that bend, peak shaving.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fleet.turbine import TurbineType
+from sim.model.first_order import Array
+
+INERTIA_CONSTANT_S: Final = 7.0
+DISC: Final = (
+    0.65  # share of the diameter over the wind: the time over which the disc averages a gust
+)
+ABOVE_RATED_S: Final = 4.0  # pitch control
+PLATEAU_S: Final = 1.5  # torque control, where rotor speed is held
+SLOWEST_S: Final = 12.0
+DRAIN: Final = -0.004  # of rated power, just before a becalmed machine goes off the grid
+HIGHEST: Final = 50.0  # m/s, end of the tables
+SCATTER_STEP: Final = 0.125  # m/s
+SCATTERS: Final = 24
+LENGTH_SCALE_M: Final = 340.2  # Kaimal spectrum, IEC 61400-1 annex C
+STEP_S: Final = 2.0  # longer steps have scatter within them
+PITCH_SCHEDULE: Final = (  # wind over rated wind, deg
+    (1.0, 0.0), (1.053, 3.83), (1.140, 6.60), (1.228, 8.70), (1.316, 10.45), (1.404, 12.06), (1.491, 13.54),
+    (1.579, 14.92), (1.667, 16.23), (1.754, 17.47), (1.842, 18.70), (1.930, 19.94), (2.018, 21.18), (2.105, 22.35),
+    (2.193, 23.47), (3.0, 32.0),
+)  # fmt: skip
+PITCH_STEPS: Final = 2000  # per unit of the ratio
+
+Index = npt.NDArray[np.intp]
+
+
+class Curve:
+    """The tables of one type for time steps of `step_s`."""
+
+    def __init__(self, kind: TurbineType, step_s: float) -> None:
+        self.kind = kind
+        self.scattered = step_s > STEP_S
+        self._steps = 64 if self.scattered else 256  # per m/s
+        speed = np.arange(int(HIGHEST * self._steps) + 1) / self._steps
+        wind, power = (np.array(column) for column in zip(*kind.power_curve, strict=True))
+        steady = _steady(speed, wind, power / kind.rated_power)
+        self._load = _smoothed(steady, self._steps) if self.scattered else steady
+        self.tip = kind.rated_rpm / (0.95 * kind.rated_wind)
+        """1/min per m/s: optimal tip speed ratio, rated rotor speed being reached a little before rated power."""
+        self.inertia_s = _inertia(kind, speed, steady, self.tip)
+        self._keep = np.exp(-step_s / self.inertia_s)
+        schedule = np.array(PITCH_SCHEDULE).T
+        self._pitch = np.interp(np.arange(3 * PITCH_STEPS) / PITCH_STEPS, schedule[0], schedule[1])
+        self._rising = np.flatnonzero(np.diff(steady) > 0)
+        self._steady, self._speed = steady, speed
+        self.disc_s = DISC * kind.rotor_diameter / kind.rated_wind
+        self.scatter_left = left_of_scatter(step_s, (self.disc_s, 4.0), kind.rated_wind)
+
+    def index(self, wind: Array) -> Index:
+        """Where a wind (m/s, 0 or more) stands in the tables."""
+        return (wind * self._steps).astype(np.intp)
+
+    def load(self, at: Index, sigma: Array | None) -> Array:
+        """Power over rated power; `sigma` (m/s): scatter of the wind within the step, of tables made for long
+        steps."""
+        if not self.scattered or sigma is None:
+            return self._load.take(at, mode="clip")
+        row = (sigma * (self.scatter_left / SCATTER_STEP)).astype(np.intp)
+        np.minimum(row, SCATTERS - 1, out=row)
+        row *= self._steady.size
+        row += np.minimum(at, self._steady.size - 1)
+        return self._load.take(row, mode="clip")
+
+    def keep(self, at: Index) -> Array:
+        """What is left of a deviation of the rotor's speed after one step."""
+        return self._keep.take(at, mode="clip")
+
+    def pitch(self, ratio: Array) -> Array:
+        """Blade pitch (deg) at a wind so many times that at which pitching begins."""
+        pitch: Array = self._pitch.take((ratio * PITCH_STEPS).astype(np.intp), mode="clip")
+        return pitch
+
+    def wind_at(self, load: Array) -> Array:
+        """The wind (m/s) that gives a share of rated power."""
+        wind: Array = np.interp(
+            load, self._steady[self._rising], self._speed[self._rising], right=self.kind.rated_wind
+        )
+        return wind
+
+
+def _steady(speed: Array, wind: Array, load: Array) -> Array:
+    """The published curve; below cut-in wind it falls on to DRAIN, beyond its end it stays (the controller stops)."""
+    slope = (load[1] - load[0]) / (wind[1] - wind[0])
+    below = np.maximum(load[0] + (speed - wind[0]) * max(slope, 0.05), DRAIN)
+    return np.where(speed < wind[0], below, np.interp(speed, wind, load))
+
+
+def _smoothed(steady: Array, steps: int) -> Array:
+    """The mean of the curve over a Gaussian scatter of row * SCATTER_STEP (m/s), flattened (SCATTERS, speeds)."""
+    rows = [steady]
+    for row in range(1, SCATTERS):
+        half = int(4 * row * SCATTER_STEP * steps)
+        weight = np.exp(-0.5 * (np.arange(-half, half + 1) / (row * SCATTER_STEP * steps)) ** 2)
+        padded = np.concatenate([np.full(half, steady[0]), steady, np.full(half, steady[-1])])
+        rows.append(np.convolve(padded, weight / weight.sum(), mode="valid"))
+    return np.concatenate(rows)
+
+
+def _inertia(kind: TurbineType, speed: Array, steady: Array, tip: float) -> Array:
+    """Time constant (s) with which power follows the wind."""
+    share = np.clip(speed * tip, kind.rotor_rpm_min, kind.rated_rpm) / kind.rated_rpm
+    free = 2.0 * INERTIA_CONSTANT_S * share**2 / (3.0 * np.maximum(steady, 0.01))
+    held = (speed * tip <= kind.rotor_rpm_min) | (speed * tip >= kind.rated_rpm)
+    time = np.where(held, PLATEAU_S, np.minimum(free, SLOWEST_S))
+    time = np.where(speed >= kind.rated_wind, ABOVE_RATED_S, time)
+    around = np.ones(129) / 129  # regions shade into each other
+    padded = np.concatenate([np.full(64, time[0]), time, np.full(64, time[-1])])
+    return np.convolve(padded, around, mode="valid")
+
+
+def left_of_scatter(step_s: float, memories_s: tuple[float, ...], wind: float) -> float:
+    """The share of the wind's standard deviation within a step that first-order memories let through, with the Kaimal
+    spectrum, f / (1 + 6 f L / U)^(5/3), the step's own average taken away."""
+    f = np.geomspace(1e-4, 10.0, 4000)
+    within = 1.0 - np.sinc(f * step_s) ** 2
+    spectrum = within / (1.0 + 6.0 * f * LENGTH_SCALE_M / wind) ** (5.0 / 3.0)
+    passed = np.prod(
+        [1.0 / (1.0 + (2.0 * np.pi * f * memory) ** 2) for memory in memories_s], axis=0
+    )
+    return float(np.sqrt(np.trapezoid(spectrum * passed, f) / np.trapezoid(spectrum, f)))

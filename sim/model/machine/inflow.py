@@ -1,0 +1,80 @@
+"""Between the wind of the site and the power of a machine: what a rotor makes of it, and what its anemometer says.
+
+A power curve from a nacelle anemometer scatters with memory. The wind at hub height stands for the disc's with an
+error that shear, veer and slopes change over minutes to hours (a machine's own, and one that the farm shares); blades
+soil over weeks and rain washes them, machines differ. The anemometer behind the rotor reads some per cent low in
+operation (IEC 61400-12-2, nacelle transfer function), its calibration drifts, and its surroundings bias it for
+minutes.
+
+The wind that counts is scaled with (rho / 1.225)^(1/3), the density correction of IEC 61400-12-1 for machines with
+active power control. A stable night (low turbulence) has more shear, and the disc then gets less than hub height says
+(Wharton and Lundquist 2012, Environ. Res. Lett. 7: some per cent of power at equal wind).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array, blend
+from sim.model.ticks import Draws, Slow
+
+TICK_S: Final = 240.0
+DAY: Final = 86_400.0
+OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
+SHARED: Final = (0.009, 7200.0)
+MACHINES: Final = 0.006  # standing differences
+SOILING: Final = (0.004, 12 * DAY, 40 * DAY)  # most, shortest and longest time between washings
+BEHIND_ROTOR: Final = 0.97  # nacelle transfer function, in operation
+CALIBRATION: Final = 0.012
+DRIFT: Final = (0.006, 20 * DAY)
+SURROUNDINGS: Final = (0.011, 600.0)
+STANDARD_DENSITY: Final = 1.225  # kg/m3
+
+
+class Inflow:
+    """The factors of one farm's machines. `seconds` is the run's start since 1970, `step_s` an inner step."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float, seconds: float) -> None:
+        n = farm.turbines
+        self._n, self._start_s = n, seconds
+        every = max(1, round(TICK_S / step_s))
+        self._tick_s = every * step_s
+        draw = seeds.rng(seed, "inflow", farm.farm_id)
+        self._machine = draw.normal(0.995, MACHINES, n).clip(0.975, 1.01)
+        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(0.96, 1.04)
+        self._washed = draw.uniform(SOILING[1], SOILING[2], n)
+        self._phase = draw.uniform(0.0, 1.0, n)
+        sizes, memories = zip(OWN, SURROUNDINGS, DRIFT, SHARED, strict=True)
+        repeats = (n, n, n, 1)
+        self._size = np.repeat(sizes, repeats)
+        self._keep = np.repeat([1.0 - blend(self._tick_s, memory) for memory in memories], repeats)
+        self._kick = self._size * np.sqrt(1.0 - self._keep**2)
+        self._draws = Draws(seed, ("inflow", farm.farm_id, "ticks"), 3 * n + 1)
+        self._state = draw.standard_normal(3 * n + 1) * self._size
+        self._slow = Slow(every, self._factors(0.0), self._tick)
+
+    def read(self, first: int, count: int) -> tuple[Array, Array]:
+        """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines), for the next steps."""
+        both = self._slow.read(first, count)
+        return both[:, : self._n], both[:, self._n :]
+
+    def _tick(self, tick: int) -> Array:
+        self._state = self._keep * self._state + self._kick * self._draws.normal(tick)
+        return self._factors(tick * self._tick_s)
+
+    def _factors(self, after_s: float) -> Array:
+        n = self._n
+        since = np.mod((self._start_s + after_s) / self._washed + self._phase, 1.0)
+        rotor = self._machine * (1.0 + self._state[:n] + self._state[3 * n]) - SOILING[0] * since
+        reading = self._calibration * (1.0 + self._state[n : 2 * n] + self._state[2 * n : 3 * n])
+        return np.concatenate([rotor, reading])
+
+
+def corrected(density: Array, turbulence: Array) -> Array:
+    """What density (kg/m3) and stability (turbulence intensity) make of the wind: a factor."""
+    stable: Array = 0.25 * (turbulence - 0.10)
+    return np.cbrt(density / STANDARD_DENSITY) * (1.0 + stable.clip(-0.015, 0.01))

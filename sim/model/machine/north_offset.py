@@ -1,0 +1,50 @@
+"""Where a machine believes north to be: nacelle positions, and so reported wind directions, are off by some degrees.
+
+The position sensor is set to north by eye at commissioning and again whenever it is exchanged or loses count, so the
+error of an archive is constant for months and then another (A. Clerc et al. find and correct such steps at every
+machine of the open Hill of Towie data with their package wind-up; B. M. Doekemeijer et al., FLASC, call it northing
+calibration). The machine itself follows its vane and does not care.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array
+
+DAY: Final = 86_400.0
+SET_EVERY_S: Final = (250 * DAY, 1200 * DAY)
+OFF_DEG: Final = 3.5
+KNOWN: Final = 64  # settings of a machine, one after the other; then again from the first
+
+
+class North:
+    """The errors of one farm's machines. `start_s`: the run's start since 1970, `step_s`: an inner step."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
+        draw = seeds.rng(seed, "north", farm.farm_id)
+        self._every = draw.uniform(*SET_EVERY_S, farm.turbines)
+        self._phase = draw.uniform(0.0, 1.0, farm.turbines)
+        self._off = draw.normal(0.0, OFF_DEG, (KNOWN, farm.turbines))
+        self._machine = np.arange(farm.turbines)
+        self._start_s, self._step_s = start_s, step_s
+
+    def read(self, first: int, count: int) -> Array:
+        """Degrees to add at the steps first..first+count-1, (1, turbines) where none is set anew, else (count,
+        turbines)."""
+        ends = self._setting(np.array([first, first + count - 1]))
+        which = (
+            ends[:1]
+            if (ends[0] == ends[1]).all()
+            else self._setting(np.arange(first, first + count))
+        )
+        off: Array = self._off[which, self._machine]
+        return off
+
+    def _setting(self, step: np.ndarray) -> np.ndarray:
+        seconds = self._start_s + step[:, None] * self._step_s
+        return np.floor(seconds / self._every + self._phase).astype(np.intp) % KNOWN

@@ -1,0 +1,45 @@
+"""From inner steps to samples: k steps a sample. With k = 1 a sample is its step, and nothing is copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import STATES
+from sim.model.first_order import Array
+from sim.model.wind.weather import Air
+from sim.model.wind.wind import WindPage
+
+STOOD = 0.4
+"""Share of a sample. A status that says running promises the power curve (`records`: underperformance)."""
+
+
+def means(values: Array, k: int) -> Array:
+    """(samples, ...) means of (steps, ...)."""
+    if k == 1:
+        return values
+    result: Array = values.reshape(-1, k, *values.shape[1:]).mean(axis=1)
+    return result
+
+
+def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
+    """(samples, turbines): the state in which each was longest; of several, the last of STATES. A machine that stood
+    for STOOD of the (steps, turbines) or more does not count as running, whatever it stood for."""
+    if k == 1:
+        return status
+    of_sample = status.reshape(-1, k, status.shape[1])
+    counts = np.stack([(of_sample == state).sum(axis=1) for state in reversed(range(len(STATES)))])
+    producing = [len(STATES) - 1 - STATES.index(state) for state in ("running", "curtailed")]
+    counts[producing] *= counts[producing].sum(axis=0) > (1.0 - STOOD) * k
+    return np.asarray(len(STATES) - 1 - counts.argmax(axis=0), dtype=np.int8)
+
+
+def steps(page: WindPage, first: int, last: int) -> WindPage:
+    """The steps first..last-1 of a page."""
+    at = slice(first, last)
+    air = Air(**{name: values[at] for name, values in vars(page.air).items()})
+    return replace(
+        page, speed=page.speed[at], direction=page.direction[at], sigma=page.sigma[at], air=air
+    )

@@ -1,0 +1,134 @@
+"""From what is true to what a sensor says: noise, limits, resolution. One table of figures for all channels.
+
+Noise is that of a sample of one second; it is white, so a mean over a longer step has less, and loggers keep it with
+more digits: ten-minute archives have two or three decimals of every channel, and repeat a value now and then. The noise
+of every channel that could be taken for stuck (`pipeline.records`) is half a step of its resolution and more for
+samples of a second, where temperatures come in tenths and toggle between neighbours, and several for means over up to
+some minutes, so that a healthy sensor does not repeat a value for a minute. An encoder of pitch has none: blades at
+rest give the same number for hours. A rotor sensor counts pulses: below its threshold it reads exactly 0, as cups do in
+a calm. An anemometer's noise is mostly the turbulence behind the blades, and grows with the wind.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import CHANNEL_NAMES
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.first_order import Array
+from sim.model.machine.turbine import CEILING
+
+Noise = npt.NDArray[np.float32]
+
+ROTOR_THRESHOLD_RPM = 0.3
+WIND_THRESHOLD = 0.35  # m/s
+RAW_S, ARCHIVED_S = (
+    2.0,
+    300.0,
+)  # shorter samples are told as read, longer ones as archives have them
+RESTS = 0.001  # channels of less noise may repeat themselves for hours
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Standard deviation of the noise over one second, absolute and as a share of the reading; steps per unit of one
+    reading, and of a mean over minutes."""
+
+    noise: float
+    relative: float
+    steps: int
+    archived: int
+
+
+SENSORS = {
+    "wind_speed": Sensor(0.06, 0.008, 100, 100),
+    "wind_direction": Sensor(1.5, 0.0, 10, 100),
+    "rotor_rpm": Sensor(0.05, 0.0, 100, 1000),
+    "blade_pitch": Sensor(0.0, 0.0, 100, 100),
+    "power_output": Sensor(0.0001, 0.003, 1000, 100_000),  # noise: share of rated power
+    "temperature": Sensor(0.05, 0.0, 10, 1000),
+    "ambient_temperature": Sensor(0.05, 0.0, 10, 100),
+    "generator_temperature": Sensor(0.06, 0.0, 10, 1000),
+    "gearbox_temperature": Sensor(0.05, 0.0, 10, 1000),
+    "vibration_level": Sensor(0.02, 0.06, 1000, 1000),
+}
+
+
+class Sensors:
+    """The sensors of one farm. Noise comes in pages of samples; each channel's has a generator of its own, so that
+    another channel more or less changes nothing."""
+
+    def __init__(self, farm: Farm, clock: SimClock, seed: int) -> None:
+        self.farm, self.clock, self.seed = farm, clock, seed
+        self.rated_power = farm.turbine_type.rated_power
+        self._quieter = 1.0 / math.sqrt(max(1.0, clock.step_s))
+        self._steps = {name: steps(sensor, clock.step_s) for name, sensor in SENSORS.items()}
+
+    def noise(self, page: int) -> Noise:
+        """Noise of a page, (channels, samples, turbines): mean 0, variance 1, nearly normal."""
+        found = np.zeros(
+            (len(CHANNEL_NAMES), self.clock.page, self.farm.turbines), dtype=np.float32
+        )
+        for channel, name in zip(found, CHANNEL_NAMES, strict=True):
+            if SENSORS[name].noise == 0.0:
+                continue
+            channel[:] = bell(
+                seeds.rng(self.seed, "sensor", self.farm.farm_id, name, page), channel.size
+            ).reshape(channel.shape)
+        return found
+
+    def read(self, name: str, true: Array, noise: Noise) -> Array:
+        """What one channel's sensors say of the true values; both (samples, turbines)."""
+        sensor = SENSORS[name]
+        scale = self.rated_power if name == "power_output" else 1.0
+        size: Array | float = sensor.noise * scale * self._quieter
+        if sensor.relative:
+            size += np.abs(true) * (sensor.relative * self._quieter)
+        reading: Array = (
+            true.copy() if sensor.noise == 0.0 else np.multiply(noise, size, dtype=np.float64)
+        )
+        if sensor.noise > 0.0:
+            reading += true
+        if name == "rotor_rpm":
+            reading *= true >= ROTOR_THRESHOLD_RPM
+        elif name == "wind_speed":
+            reading *= reading >= WIND_THRESHOLD
+        elif name == "vibration_level":
+            np.abs(reading, out=reading)
+        elif name == "power_output":
+            np.minimum(reading, CEILING * self.rated_power, out=reading)
+        resolved = self._steps[name]
+        reading *= resolved
+        np.rint(reading, out=reading)
+        if name == "wind_direction":
+            np.mod(reading, 360.0 * resolved, out=reading)
+        reading /= resolved
+        reading += 0.0  # no negative zeros
+        return reading
+
+
+def bell(draw: np.random.Generator, count: int) -> Noise:
+    """Numbers of mean 0 and variance 1, sums of four uniform ones (within 3.5): a third of the cost of normal ones."""
+    parts = draw.bit_generator.random_raw(count).view(np.uint16).reshape(4, count)
+    total = parts[0].astype(np.float32)
+    for part in parts[1:]:
+        total += part
+    total -= np.float32(2.0 * 65_535.0)
+    total *= np.float32(math.sqrt(3.0) / 65_536.0)
+    result: Noise = total
+    return result
+
+
+def steps(sensor: Sensor, step_s: float) -> int:
+    """Steps per unit that samples of so many seconds are told in."""
+    if step_s < RAW_S:
+        return sensor.steps
+    if step_s >= ARCHIVED_S or sensor.noise < RESTS:
+        return sensor.archived
+    return int(10 ** math.ceil(math.log10(2.0 * math.sqrt(step_s) / sensor.noise)))

@@ -1,0 +1,223 @@
+"""Temperatures: nacelle air, generator winding, gearbox oil. Heat in by losses, heat out by cooling that switches.
+
+Each body is one heat capacity (lumped, e.g. Incropera, Fundamentals of Heat and Mass Transfer, ch. 5):
+C dT/dt = Q - sum of G (T - sink), integrated exactly over a tick in which Q, G and sinks stand still. Q and G are told
+in kelvin: Q is the rise over the sink that the losses would make at G = 1. Winding and oil stand in the nacelle's air
+and warm it; their coolers stand outside, and are shut when there is little to cool. So tons of steel stay warm: a
+winding for hours, the oil for half a day after the rotor has stopped, and at any load they are far above ambient.
+Thermostats, coolers and sensors differ from machine to machine.
+
+- Winding: copper losses with load and its square, iron and excitation with speed. Its cooling circuit opens by
+  thermostat and runs while the rotor turns; a second stage starts at 74 degC, stops at 62.
+- Oil: gear friction with speed and load. A thermostat lets it past the cooler below 54 degC and all through it from
+  62 on; two fans with hysteresis above. A heater keeps a resting machine's oil from freezing stiff. What is read is
+  the oil at the bearing: it shows the friction of worn bearings and teeth by itself. Direct-drive machines report
+  their main bearing as gearbox.
+- Nacelle: what the two give off and the drives' own losses, through walls; fans run under load, else from 31 degC
+  on until 17, so that a machine of little load goes up and down in hours and one of full load is hardly warmer than
+  the air; louvres close before it freezes.
+
+Levels and memories are those of published SCADA sets of 2 MW machines (La Haute Borne, Kelmarsh, Penmanshiel): oil 55
+degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a lull; winding 55 to 65 below 80 % load, 80 at full;
+a nacelle 10 K above ambient at rest; and such that a healthy machine stays under the alarms of `pipeline.records` in a
+40 degC summer. A worn generator, gearbox, main bearing or cooling system runs hotter.
+
+Does not cover: sun on the nacelle, water and converter temperatures, derating.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array, blend
+from sim.model.machine.wear import Wear
+from sim.model.ticks import Draws, Slow
+
+Mask = npt.NDArray[np.bool_]
+
+TICK_S: Final = 240.0
+SETTLED_TICKS: Final = (
+    120  # before the run: what the machine did until then is taken to be what it does first
+)
+
+NACELLE, WINDING, OIL = range(3)  # rows of what follows
+CAPACITY_S: Final = np.array(
+    [[2400.0], [2600.0], [3600.0]]
+)  # heat capacities: time constants at G = 1
+WARM_K: Final = np.array([[10.0], [30.0], [40.0]])  # above ambient, before what came before the run
+HEAT: Final = np.array(
+    [[8.0, 0.0, 0.0], [18.0, 54.0, 26.0], [14.0, 0.0, 34.0]]
+)  # K: with load, its square, speed
+ALWAYS: Final = np.array([[6.0], [1.0], [0.0]])  # K
+SEEN: Final = [
+    NACELLE,
+    WINDING,
+    OIL,
+    OIL,
+    OIL,
+]  # what fans, second stage, the oil's fans and heater go by
+SIGN: Final = np.array([[1.0], [1.0], [1.0], [1.0], [-1.0]])  # a heater goes on below
+ON: Final = np.array([[31.0], [74.0], [68.0], [74.0], [-18.0]])  # degC
+OFF: Final = np.array([[17.0], [62.0], [62.0], [66.0], [-25.0]])
+MORE: Final = np.array(
+    [[3.0], [0.4], [0.35]]
+)  # conductance of the nacelle's fans, second stage, each of the oil's
+CLOSED, OPEN = (
+    np.array([[52.0], [54.0]]),
+    np.array([[70.0], [62.0]]),
+)  # thermostats of winding and oil, degC
+COOLER: Final = np.array([[0.9], [0.85]])  # conductance of their coolers, thermostat open
+FORCED: Final = 0.45  # load from which on the nacelle's fans run
+FROST: Final = (6.0, 12.0)  # degC: louvres, closed and open
+HULL: Final = 0.6  # conductance of the nacelle's walls
+WALLS: Final = np.array([[0.15], [0.1]])  # of winding and oil to the nacelle
+WARMED: Final = np.array([[0.14, 0.14]])  # what that warms the nacelle's air by, per kelvin
+TURNING: Final = 3.0  # the winding's circuit runs in full from a third of rated speed on
+HEATER_K: Final = 10.0
+WORN_WINDING: Final = 0.8  # more heat at wear 1
+WORN_BEARING_K: Final = 30.0  # friction at the gearbox's own bearings, under load
+WORN_MAIN_BEARING_K: Final = 10.0
+WORN_COOLING: Final = 0.45
+FRICTION_S: Final = 900.0  # until a bearing's friction has warmed it
+SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # by which thermostats and switches differ
+SENSORS_K: Final = np.array(
+    [[0.5], [0.8], [0.7], [0.45]]
+)  # by which sensors of nacelle, winding, oil and ambient do
+MICROCLIMATE: Final = np.array(
+    [[0.3], [0.04]]
+)  # K: moving differences of ambient sensors, by sun, wind side, eddies
+MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their memories
+LIVELY: Final = (
+    0.9,
+    28_800.0,
+)  # how much eddies are stronger or weaker at times (std of the logarithm), memory s
+
+
+class Thermal:
+    """The temperatures of one farm with the heat they carry from call to call."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
+        n = farm.turbines
+        self._n, self._rated_rpm = n, farm.turbine_type.rated_rpm
+        self.every = max(1, round(TICK_S / step_s))
+        self._tick_s = self.every * step_s
+        draw = seeds.rng(seed, "thermal", farm.farm_id)
+        self._scatter = draw.normal(1.0, 0.05, (3, n)).clip(0.88, 1.12)
+        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-2.5, 2.5) * SENSORS_K
+        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-2.0, 2.0) * SET_K
+        self._keep = np.exp(-self._tick_s / MICROCLIMATE_S)
+        self._kick = MICROCLIMATE * np.sqrt(1.0 - self._keep**2)
+        self._moving = MICROCLIMATE * draw.standard_normal((2, n))
+        self._lively, self._lively_keep = (
+            float(draw.standard_normal()),
+            math.exp(-self._tick_s / LIVELY[1]),
+        )
+        self._draws = Draws(seed, ("thermal", farm.farm_id, "ticks"), 2 * n + 1)
+        self._bodies = np.zeros((3, n))  # degC
+        self._friction = np.zeros(n)  # K, of worn bearings
+        self._on = np.zeros((len(SEEN), n), dtype=bool)
+        self._warming = blend(self._tick_s, FRICTION_S)
+        self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
+        self._slow: Slow | None = None
+
+    def advance(
+        self, first: int, air: Array, load: Array, rotor_rpm: Array, wear: Wear, reads: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """(nacelle, winding, gearbox, ambient) degC, (reads, turbines), at the steps numbered `reads` (float) of
+        those from `first` on; `air` (steps,) degC, `load` and `rotor_rpm` (steps, turbines)."""
+        n, count = self._n, len(load)
+        if self._slow is None:
+            self._slow = self._settle(float(air[0]), load[0], rotor_rpm[0] / self._rated_rpm, wear)
+        self._heat = np.concatenate(
+            [load, load * load, rotor_rpm * (1.0 / self._rated_rpm)], axis=1
+        )
+        self._now = first, air, wear
+        points = self._slow.read(first, count, reads)
+        begun = (
+            first + count - 1
+        ) // self.every * self.every - first  # where the stretch began that goes on
+        self._sums = self._sum(begun, count)
+        points += np.interp(reads, np.arange(first, first + count), air)[:, None]
+        return points[:, :n], points[:, n : 2 * n], points[:, 2 * n : 3 * n], points[:, 3 * n :]
+
+    def _sum(self, begun: int, end: int) -> Array:
+        """(1, columns): what the machines did from step `begun` of this call to `end`; some of it may be in `_sums`.
+        Row by row, so that cuts change no bit."""
+        rows = self._heat[max(begun, 0) : end]
+        return np.add.reduce(
+            np.concatenate([self._sums, rows]) if begun < 0 else rows, axis=0, keepdims=True
+        )
+
+    def _tick(self, tick: int) -> Array:
+        """The bodies at the end of the stretch before, above ambient."""
+        first, air, wear = self._now
+        at = tick * self.every - first
+        if tick:
+            did = self._sum(at - self.every, at)[0] / self.every
+            self._move(float(air[at]), did.reshape(3, -1), wear)
+        drawn = self._draws.normal(tick)
+        keep = self._lively_keep
+        self._lively = keep * self._lively + math.sqrt(1.0 - keep**2) * float(drawn[-1])
+        kick = self._kick * drawn[:-1].reshape(2, -1)
+        kick[1] *= math.exp(LIVELY[0] * self._lively - LIVELY[0] ** 2)
+        self._moving = self._moving * self._keep + kick
+        return self._points(float(air[at]))
+
+    def _points(self, air: float) -> Array:
+        points = np.concatenate([self._bodies - air, self._moving.sum(axis=0, keepdims=True)])
+        points[OIL] += self._friction
+        points += self._off
+        return points.ravel()
+
+    def _move(self, air: float, did: Array, wear: Wear) -> None:
+        """One tick; `did` (3, turbines): the means over it of load, its square, and speed as a share of rated speed."""
+        felt = self._bodies - self._set
+        seen = felt[SEEN] * SIGN
+        self._on |= seen > ON
+        self._on &= seen >= OFF
+        self._on[0] |= did[0] > FORCED
+        nacelle, drive = self._bodies[NACELLE], self._bodies[1:]
+        cooler = (felt[1:] - CLOSED) * (1.0 / (OPEN - CLOSED))
+        np.minimum(np.maximum(cooler, 0.0, out=cooler), 1.0, out=cooler)
+        cooler *= COOLER
+        cooler[0] *= np.minimum(TURNING * did[2], 1.0)
+        cooler[0] += MORE[1] * self._on[1]
+        cooler[1] += MORE[2] * self._on[2]
+        cooler[1] += MORE[2] * self._on[3]
+        cooler *= 1.0 - WORN_COOLING * wear.cooling
+        heat = np.einsum("bq,qn->bn", HEAT, did)
+        heat += ALWAYS
+        heat *= self._scatter
+        heat[WINDING] *= 1.0 + WORN_WINDING * wear.generator
+        heat[OIL] += HEATER_K * self._on[4]
+        heat[NACELLE] += np.einsum("ob,bn->n", WARMED, drive - nacelle)
+        heat[1:] += WALLS * (nacelle - air)
+        conductance = np.empty_like(heat)
+        louvres = np.minimum(
+            np.maximum((nacelle - FROST[0]) * (1.0 / (FROST[1] - FROST[0])), 0.0), 1.0
+        )
+        conductance[NACELLE] = HULL + MORE[0] * self._on[0] * louvres
+        conductance[1:] = cooler + WALLS
+        # exact while heat and conductance stand still, so stable for any tick
+        heat /= conductance
+        heat += air
+        conductance *= -self._tick_s / CAPACITY_S
+        self._bodies -= heat
+        self._bodies *= np.exp(conductance, out=conductance)
+        self._bodies += heat
+        worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
+        self._friction += (worn * (0.3 * did[2] + 0.7 * did[0]) - self._friction) * self._warming
+
+    def _settle(self, air: float, load: Array, speed: Array, wear: Wear) -> Slow:
+        """The state before the run."""
+        self._bodies += air + WARM_K
+        did = np.stack([load, load * load, speed])
+        for _ in range(SETTLED_TICKS):
+            self._move(air, did, wear)
+        return Slow(self.every, self._points(air), self._tick)

@@ -1,0 +1,123 @@
+"""Drive-train vibration, mm/s RMS over the sample, from rotor speed, load, turbulence and what is worn.
+
+Parts that do not know of each other add in squares:
+
+- gear mesh and everything broadband, growing with speed and load, more in turbulent air, each machine its own;
+- 1P: imbalance with the square of speed; of the rotor, of ice that shed unevenly, of a blade whose pitch is off;
+- 3P: blades passing the tower excite its first bending mode, which type designers put just below the slowest
+  producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11): crossed in every run-up, felt
+  on the plateau;
+- worn bearings and teeth, with speed and load.
+
+The tower sways in the wind, whatever the rotor does. What shakes a machine otherwise (sea, shear, temperature of the
+mounts, gusts that strike it askew) changes its level by some per cent over minutes and hours, so that power and speed
+explain most of a ten-minute level, but not all. How much of the level comes with load, how much with speed, is each
+machine's own.
+
+Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
+boundary, the alarm of `pipeline.records`, some days before they fail.
+
+Does not cover: spectra, accelerations, directions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array, blend
+from sim.model.machine.wear import Wear
+from sim.model.ticks import Draws, Slow
+
+AT_REST: Final = 0.16
+SWAY: Final = (
+    0.1  # at 10 m/s in turbulence of a tenth: the tower in the wind, whatever the rotor does
+)
+SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
+TURBULENT: Final = 1.5  # per unit of turbulence intensity over 0.1
+TOWER: Final = 0.12  # 3P at rated speed, without resonance
+RESONANCE: Final = 0.92  # of the slowest producing speed: where 3P meets the tower's mode
+DAMPING: Final = 0.07
+IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
+ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
+MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
+GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
+UNREST: Final = np.array([[0.045], [0.06]])  # shares
+UNREST_S: Final = (2400.0, 400.0)  # their memories
+BUILD: Final = (0.12, 0.12)  # std of a machine's level, and of its load's part
+TICK_S: Final = 240.0
+STEPS: Final = 500  # of the resonance table, per unit of rated speed
+
+
+class Vibration:
+    """The vibration of one farm."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
+        kind = farm.turbine_type
+        self._per_rpm = 1.0 / kind.rated_rpm
+        draw = seeds.rng(seed, "vibration", farm.farm_id)
+        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(0.75, 1.3)
+        every = max(1, round(TICK_S / step_s))
+        self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
+        self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
+        self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
+        self._slow = Slow(every, self._unrest.sum(axis=0), self._tick)
+        self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
+        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(0.7, 1.3)
+        ratio = np.arange(int(1.3 * STEPS)) / (
+            STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm
+        )
+        self._tower = (TOWER**2) / ((1.0 - ratio**2) ** 2 + (2.0 * DAMPING * ratio) ** 2)
+
+    def _tick(self, tick: int) -> Array:
+        kick = UNREST * np.sqrt(1.0 - self._keep**2)
+        self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick).reshape(
+            self._unrest.shape
+        )
+        level: Array = self._unrest.sum(axis=0)
+        return level
+
+    def unrest(self, first: int, count: int, reads: Array) -> Array:
+        """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
+        first..first+count-1."""
+        return self._slow.read(first, count, reads)
+
+    def level(
+        self,
+        rotor_rpm: Array,
+        load: Array,
+        wind: Array,
+        turbulence: Array,
+        unrest: Array,
+        wear: Wear,
+        ice: Array | None,
+    ) -> Array:
+        """(samples, turbines), without sensor noise. `wind` m/s; `turbulence` (samples,) intensity; `ice`: how
+        much lies unevenly."""
+        speed = rotor_rpm * self._per_rpm
+        level = self._load * load
+        level += SPEED * speed
+        level *= self._build
+        level *= (1.0 + TURBULENT * (turbulence - 0.1))[:, None]
+        level *= level
+        imbalance = self._imbalance + ROTOR_WEAR * wear.rotor + PITCH_WEAR * wear.pitch
+        lopsided = speed * imbalance if ice is None else speed * (imbalance + ICE * ice)
+        lopsided *= lopsided
+        level += lopsided
+        level += self._tower.take((speed * STEPS).astype(np.intp), mode="clip")
+        level += (MAIN_BEARING * wear.main_bearing) ** 2 + (GENERATOR * wear.generator) ** 2
+        teeth = load * (GEARBOX[1] * wear.gearbox)
+        teeth += GEARBOX[0] * wear.gearbox
+        teeth *= teeth
+        level += teeth
+        np.sqrt(level, out=level)
+        level *= speed
+        sway = wind * wind
+        sway *= (0.1 * SWAY * turbulence)[:, None]
+        level += sway
+        level *= 1.0 + unrest
+        level += AT_REST
+        return level

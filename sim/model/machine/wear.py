@@ -1,0 +1,95 @@
+"""Damage that can be seen before it stops a machine: how far each component of each turbine has gone, 0 (sound) to 1.
+
+Damage that announces itself begins a warning time before the failure and grows with the square of the time since
+(slowly at first, as the P-F curve of condition monitoring has it: J. Moubray, "Reliability-centred Maintenance", 2nd
+ed. 1997, ch. 7). At the failure it is 1, and stays there until the repair. What a component does with its wear is the
+business of `vibration`, `thermal` and `turbine`.
+
+Wear is constant over a page of samples, so that it does not depend on how a run is cut into blocks: it is that of the
+page's first moment, and 0 where the component is repaired before the page ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.model.machine.components import COMPONENT_NAMES
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Wear:
+    """(turbines,) arrays, 0..1, of the components whose damage can be seen."""
+
+    main_bearing: Array
+    gearbox: Array
+    generator: Array
+    pitch: Array
+    yaw: Array
+    rotor: Array
+    cooling: Array
+    converter: Array
+    transformer: Array
+
+
+WORN = tuple(COMPONENT_NAMES.index(field.name) for field in fields(Wear))
+
+
+@dataclass
+class Damage:
+    """One component of one turbine on its way to a failure; seconds since 1970."""
+
+    turbine: int
+    component: int
+    from_s: float
+    fails_s: float
+    repaired_s: float = np.inf
+
+
+class Damages:
+    """All damage of a farm that can be seen, past and to come."""
+
+    def __init__(self, turbines: int) -> None:
+        self._turbines = turbines
+        self.log: list[Damage] = []
+        self._repaired: dict[tuple[int, int], float] = {}
+        self._columns: tuple[Array, ...] | None = None
+
+    def begin(self, turbine: int, component: int, from_s: float, fails_s: float) -> None:
+        """Note damage that leads to a failure."""
+        self.log.append(Damage(turbine, component, from_s, fails_s))
+        self._columns = None
+
+    def repair(self, turbine: int, component: int, now_s: float) -> None:
+        """The component is as new; damage that leads to a later failure begins again."""
+        self._repaired[turbine, component] = now_s
+        for damage in [d for d in self.log if (d.turbine, d.component) == (turbine, component)]:
+            if damage.from_s < now_s < damage.repaired_s:
+                damage.repaired_s = now_s
+                if damage.fails_s > now_s:
+                    self.log.append(Damage(turbine, component, now_s, damage.fails_s))
+                self._columns = None
+
+    def repaired_since(self, turbine: int, component: int, since_s: float) -> bool:
+        """Whether the component was repaired after a time."""
+        return self._repaired.get((turbine, component), -np.inf) > since_s
+
+    def at(self, start_s: float, end_s: float) -> Wear:
+        """Wear over a page from `start_s` to `end_s`."""
+        out = np.zeros((len(COMPONENT_NAMES), self._turbines))
+        if self.log:
+            if self._columns is None:
+                self._columns = tuple(
+                    np.array([tuple(vars(damage).values()) for damage in self.log]).T
+                )
+            turbine, component, begin, fails, repaired = self._columns
+            on = np.flatnonzero((begin < start_s) & (repaired >= end_s))
+            gone = (
+                np.minimum((start_s - begin[on]) / np.maximum(fails[on] - begin[on], 1.0), 1.0) ** 2
+            )
+            np.maximum.at(out, (component[on].astype(np.int64), turbine[on].astype(np.int64)), gone)
+        return Wear(*out[list(WORN)])

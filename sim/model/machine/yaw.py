@@ -1,0 +1,127 @@
+"""Yaw: the nacelle follows the wind, late and in steps, and unwinds its cables when they are twisted.
+
+A slow vane average beyond the dead band starts the drive; it runs at its own slow speed until the nacelle faces the
+average again. A yaw error takes power: the rotor sees a wind smaller by cos^(2/3), so that power falls with about
+cos^2 (measured: exponents of 1.8 to 2.1; Liew, Urban and Andersen 2020, Wind Energ. Sci. 5). Machines stand a few
+degrees askew for good; a worn yaw system has a wider dead band, a slower drive and an error that grows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.first_order import Array
+from sim.model.ticks import Slow
+
+Mask = npt.NDArray[np.bool_]
+
+TICK_S: Final = 10.0
+SLOWER_S: Final = 60.0  # of steps that are longer than a tick
+VANE_MEMORY_S: Final = 40.0
+DEAD_BAND_DEG: Final = (6.0, 10.0)
+DRIVE_DEG_S: Final = 0.3
+MISALIGNED_DEG: Final = 2.5
+WORN_DEG: Final = 40.0  # misalignment of a yaw system that is about to fail
+TWIST_DEG: Final = 900.0  # two and a half turns
+TWIST_EVERY: Final = 16  # ticks
+EXPONENT: Final = 2.0 / 3.0  # of the cosine, on wind
+
+
+class Yaw:
+    """The yaw systems of one farm."""
+
+    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
+        n = farm.turbines
+        draw = seeds.rng(seed, "yaw", farm.farm_id)
+        self.every = max(1, round((TICK_S if step_s <= TICK_S else SLOWER_S) / step_s))
+        self._tick_s = self.every * step_s
+        self._band = draw.uniform(*DEAD_BAND_DEG, n)
+        self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
+        self._wound = draw.uniform(-0.6, 0.6, n) * TWIST_DEG  # cable twist less nacelle position
+        self._offset = draw.uniform(-0.7, 0.7, n)
+        self._busy: Array | None = None  # ticks of unwinding to come
+        self._moving = np.zeros(n, dtype=bool)
+        self._held: Mask | None = None
+        self._unwinding: dict[int, Mask] = {}
+        self._nacelle: Array = np.zeros(n)
+        self._slow: Slow | None = None
+
+    def advance(
+        self, first: int, vane: Array, available: Mask, worn: Array
+    ) -> tuple[Array, Array, Mask | None]:
+        """(nacelle position deg, yaw error deg, which machines unwind or None), (steps, turbines), from step `first`
+        on.
+
+        `vane`: the wind's slow average, deg, not wrapped; `worn` (turbines,) 0..1. Machines not `available` stay."""
+        if self._slow is None:
+            self._nacelle = vane[0] + self._offset * self._band
+            self._wound -= self._nacelle
+            self._seen = vane[0].copy()
+            self._slow = Slow(self.every, self._nacelle, self._tick)
+        self._now, self._unwinding = (first, vane, available), {}
+        self._worn_band = self._band * (1.0 + worn)
+        self._reach = DRIVE_DEG_S * self._tick_s * (1.0 - 0.5 * worn)
+        nacelle = self._slow.read(first, len(vane))
+        self._seen = vane[-1].copy()
+        error = vane - nacelle
+        error += self._askew + np.copysign(WORN_DEG, self._askew) * worn
+        return nacelle, error, self._unwound(first, len(vane))
+
+    def _tick(self, tick: int) -> Array:
+        """Where the nacelles will be at the end of the stretch that begins."""
+        first, vane, available = self._now
+        at = tick * self.every - first
+        error = (vane[at - 1] if at else self._seen) - self._nacelle
+        size = np.abs(error)
+        self._moving |= size > self._worn_band
+        self._moving &= available[at]
+        if tick % TWIST_EVERY == 0 or self._busy is not None:
+            self._unwind(tick)
+        error = np.maximum(np.minimum(error, self._reach), -self._reach)
+        error *= self._moving
+        self._nacelle = self._nacelle + error
+        self._moving &= size > self._reach
+        return self._nacelle
+
+    def _unwind(self, tick: int) -> None:
+        """Begin to unwind, or go on; a machine that unwinds does not follow the wind."""
+        twist = self._nacelle + self._wound
+        back = np.rint(twist / 360.0) * 360.0 * (np.abs(twist) > TWIST_DEG)
+        self._wound -= back
+        busy = np.ceil(np.abs(back) / (DRIVE_DEG_S * self._tick_s))
+        if self._busy is not None:
+            busy += self._busy
+        self._busy = None
+        if busy.any():
+            self._unwinding[tick] = busy > 0
+            self._moving &= busy == 0
+            self._busy = np.maximum(busy - 1.0, 0.0)
+            if not self._busy.any():
+                self._busy = None
+
+    def _unwound(self, first: int, count: int) -> Mask | None:
+        """Which machines unwind, by step."""
+        tick = first // self.every
+        if first % self.every and self._held is not None:
+            self._unwinding[tick] = self._held
+        self._held = self._unwinding.get((first + count - 1) // self.every)
+        if not self._unwinding:
+            return None
+        mask = np.zeros((count, len(self._band)), dtype=bool)
+        for tick, busy in self._unwinding.items():
+            mask[max(tick * self.every - first, 0) : (tick + 1) * self.every - first] = busy
+        return mask
+
+
+def loss(error: Array) -> Array:
+    """What a yaw error (deg) leaves of the wind: cos^(2/3), by its series."""
+    square = error * error
+    square *= -0.5 * EXPONENT * math.radians(1.0) ** 2
+    square += 1.0
+    return np.maximum(square, 0.3, out=square)

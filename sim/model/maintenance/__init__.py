@@ -1,0 +1,1 @@
+"""Failures, crews, work orders and grid outages."""

@@ -1,0 +1,99 @@
+"""When what breaks: the failures of a farm, drawn ahead as whole arrays, a calendar month at a time.
+
+All failure modes of all turbines of a farm are one Poisson process, the sum of theirs: how many fall in a month is one
+draw, when, where and what are arrays. A month is a function of (seed, farm, month) alone, so runs with other starts,
+lengths or steps see the same failures. With each failure come the random numbers of all that follows from it (how long
+the repair takes, whether parts are at hand), so that what happens to one shifts nothing for another.
+
+A few machines are chronically bad: rates of a turbine are multiplied by its frailty, gamma distributed with mean 1:
+V. Slimacek, B. Lindqvist, "Reliability of wind turbines modeled by a Poisson process with covariates, unobserved
+heterogeneity and seasonality", Wind Energy 19 (2016) 1991-2002.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from sim import seeds
+from sim.model.machine.components import COMPONENTS, MINOR, MINOR_SYMPTOM, RESET, SEVERITIES, rates
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+HOUR, DAY, YEAR = 3600.0, 86_400.0, 365.25 * 86_400.0
+FRAILTY_SHAPE = 2.0
+WARNING_SPREAD = 0.4  # of the logarithm
+LONGEST_WARNING_S = 120 * DAY
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Failures in order of time, arrays of shape (failures,): when (seconds since 1970), which turbine, component and
+    severity (indices), how long before it wear begins (s; 0: without warning); `normal` and `uniform` (failures, 4) are
+    the random numbers of what follows."""
+
+    at_s: Array
+    turbine: Ints
+    component: Ints
+    severity: Ints
+    warning_s: Array
+    normal: Array
+    uniform: Array
+
+    def __len__(self) -> int:
+        return len(self.at_s)
+
+
+def month_s(month: int) -> float:
+    """When a month begins, seconds since 1970; months are numbered from year 0."""
+    return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()
+
+
+def month_of(seconds: float) -> int:
+    """The month in which a time falls."""
+    date = datetime.fromtimestamp(seconds, UTC)
+    return date.year * 12 + date.month - 1
+
+
+def frailty(seed: int, farm_id: str, turbines: int) -> Array:
+    """(turbines,) by how much more often than others each turbine fails."""
+    return seeds.rng(seed, "frailty", farm_id).gamma(FRAILTY_SHAPE, 1.0 / FRAILTY_SHAPE, turbines)
+
+
+def month(seed: int, farm_id: str, offshore: bool, weights: Array, number: int) -> Failures:
+    """The failures of a farm's turbines (of frailty `weights`) in one month."""
+    draw = seeds.rng(seed, "failure", farm_id, number // 12, number % 12 + 1)
+    start, end = month_s(number), month_s(number + 1)
+    rate = np.array(rates(offshore))
+    count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / YEAR))
+    at = np.sort(draw.uniform(start, end, count))
+    turbine = draw.choice(len(weights), count, p=weights / weights.sum())
+    component, severity = np.divmod(
+        draw.choice(rate.size, count, p=rate.ravel() / rate.sum()), len(SEVERITIES)
+    )
+    normal, uniform = draw.standard_normal((count, 4)), draw.random((count, 4))
+    symptom, days = np.array([(part.symptom, part.warning_days) for part in COMPONENTS]).T
+    share = (
+        symptom[component] * np.where(severity == MINOR, MINOR_SYMPTOM, 1.0) * (severity != RESET)
+    )
+    spread = np.exp(WARNING_SPREAD * np.clip(normal[:, 0], -2.5, 2.5))
+    warning = np.minimum(days[component] * DAY * spread, LONGEST_WARNING_S) * (
+        uniform[:, 0] < share
+    )
+    return Failures(at, turbine, component, severity, warning, normal, uniform)
+
+
+def together(parts: list[Failures]) -> Failures:
+    """Several months as one."""
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Failures(*(np.concatenate(column) for column in columns))
+
+
+def lognormal(median: float, spread: float, normal: float) -> float:
+    """A positive number whose logarithm is normal: repair and waiting times are, in every archive."""
+    return median * math.exp(spread * normal)

@@ -1,0 +1,357 @@
+"""What people and chance do to a farm's machines: failures, resets, crews, service, grid outages, curtailment (SimPy).
+
+    operations = Operations(farm, clock, seed, events)
+    operations.start(env)
+    while ...: env.run(until=clock.seconds(last - 1)); down, limit = operations.states(first, last)
+
+Failures are drawn ahead (`failures`), processes live only as long as somebody works on them. A failure is reset from
+afar, tried again, and in the end left to a crew; or a crew repairs it, when parts are there, a crew is free, people
+work and the wind lets them (`maintenance`, `crews`). Replacements need a crane or vessel. Service comes once a year in
+the season of little wind. The grid takes a whole farm away, and its operator limits it (`grid`).
+
+Operations have an environment of their own, in seconds since 1970: a farm's year is the same, to the last bit,
+whichever run looks at it. They begin WARM_UP_MONTHS before the month of the run's start, so that the machines that are
+down then, the parts that are on their way and the wear that shows are there at the first sample (two runs with other
+starts differ by what waited longer than that for its crew). A process of the run's environment keeps them ahead of it
+by a day, or a page of samples.
+
+Does not cover: stock of spare parts, crews shared between farms, waves, condition-based repair before a failure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import simpy
+
+from pipeline.records import STATES
+from sim import seeds
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.events import Event
+from sim.model.machine.components import (
+    COMPONENT_NAMES,
+    COMPONENTS,
+    MAJOR,
+    MINOR,
+    REPLACEMENT,
+    RESET,
+    SEVERITIES,
+)
+from sim.model.machine.wear import Damages, Wear
+from sim.model.maintenance import crews, failures, grid
+from sim.model.maintenance.crews import HOUR
+from sim.model.maintenance.failures import DAY, lognormal, month_of, month_s
+from sim.model.maintenance.orders import orders_table, wear_table
+from sim.model.maintenance.repairs import FAULT, Maintenance
+from sim.model.maintenance.season import offshore, service_season
+from sim.model.wind.weather import Weather
+
+Array = npt.NDArray[np.float64]
+Process = Generator[simpy.Event, None, None]
+
+STOPPED = STATES.index("stopped")
+WARM_UP_MONTHS: Final = 3
+BEYOND_S: Final = 14 * DAY  # the calendar goes on behind the run's end
+
+RESET_S: Final = (
+    480.0,
+    1.2,
+)  # median, spread of the logarithm: until the machine, or somebody afar, has reset it
+RESET_WORKS: Final = 0.8
+TRIPS_AGAIN_S: Final = 600.0  # mean
+RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
+PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
+PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY, 0.6), (4.0 * DAY, 0.8), (16.0 * DAY, 0.6))
+PARTS_LONGEST_S: Final = 75 * DAY
+LIFT_ONSHORE: Final = 0.5  # hours of a replacement against those offshore
+REPAIR_SPREAD: Final = 0.5
+SERVICE_H: Final = {False: 12.0, True: 24.0}  # crew hours a year
+RESTART_S: Final = 360.0  # mean delay after the grid is back
+
+
+class Operations:
+    """The operations of one farm over one run. `wind(first, count)`: hourly wind at hub height (m/s), by the hour since
+    1970; the farm's weather when absent. `maintenance`: who works on what, from the warm-up on."""
+
+    def __init__(
+        self,
+        farm: Farm,
+        clock: SimClock,
+        seed: int,
+        events: Sequence[Event] = (),
+        wind: Callable[[int, int], Array] | None = None,
+    ) -> None:
+        self.farm, self.clock = farm, clock
+        self._seed, self._offshore = seed, offshore(farm)
+        self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
+        self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
+        self._ahead_s = max(DAY, clock.page * clock.step_s)
+        first = month_of(self._start_s) - WARM_UP_MONTHS
+        self._months = range(first, month_of(self._end_s + failures.LONGEST_WARNING_S) + 1)
+        planned = range(first, month_of(self._end_s + 2 * self._ahead_s + BEYOND_S) + 1)
+        edges = [int(month_s(number) // HOUR) for number in (*planned, planned[-1] + 1)]
+        wind = wind or Weather(farm, seed, events, clock.start_us).hourly
+        self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
+        self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
+        self._world = simpy.Environment(initial_time=month_s(first))
+        self.maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
+        self._timeline = self.maintenance.timeline
+        self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
+        self._damages = Damages(farm.turbines)
+
+    def start(self, env: simpy.Environment) -> None:
+        """Run up to the run's start and keep ahead of `env` from then on; its time is seconds since the start."""
+        weights = failures.frailty(self._seed, self.farm.farm_id, self.farm.turbines)
+        args = self._seed, self.farm.farm_id, self._offshore, weights
+        drawn = failures.together([failures.month(*args, number) for number in self._months])
+        for i in np.flatnonzero(drawn.warning_s).tolist():
+            at = float(drawn.at_s[i])
+            turbine, component = int(drawn.turbine[i]), int(drawn.component[i])
+            self._damages.begin(turbine, component, at - float(drawn.warning_s[i]), at)
+        self._world.process(self._failures(drawn))
+        self._world.process(self._services())
+        self._world.process(self._stops())
+        self._world.process(self._outages())
+        self._world.process(self._curtailments())
+        for event in self._events:
+            self._begin_event(event)
+        self._world.run(until=self._start_s + self._ahead_s)
+        env.process(self._keep_ahead(env))
+
+    def states(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Array]:
+        """(down: 0 or a state's index, limit: share of rated power), (inner steps, turbines) each, of the samples
+        first..last-1.
+
+        A change counts from the first inner step that ends after it. Samples must be asked for once and in order.
+        """
+        down, farm_limit = self._timeline.read(first, last)
+        limit = np.repeat(farm_limit[:, None], self.farm.turbines, axis=1)
+        if len(self._quiet):
+            hour = (
+                self.clock.inner_times_us(first, last) // 3_600_000_000 - self._calendar.first_hour
+            )
+            night = np.flatnonzero(grid.at_night(self._calendar.hour_of_day[hour]))
+            cells = np.ix_(night, self._quiet)
+            limit[cells] = np.minimum(limit[cells], self._quiet_to)
+        return down, limit
+
+    def wear(self, first: int, last: int) -> Wear:
+        """Wear of the samples first..last-1, which lie in one page: that of the page."""
+        page = self.clock.page
+        start = first - first % page
+        if not start <= first < last <= start + page:
+            raise ValueError(f"samples {first} to {last - 1} do not lie in one page of {page}")
+        step_s = self.clock.step_s
+        return self._damages.at(
+            self._start_s + start * step_s, self._start_s + (start + page) * step_s
+        )
+
+    def log(self) -> pa.Table:
+        """Every work order that was open in the run, schema `orders.ORDERS`."""
+        return orders_table(self.farm, self.maintenance.orders, self._start_s, self._end_s)
+
+    def wear_log(self) -> pa.Table:
+        """Every time in the run in which wear showed, schema `orders.WEAR`."""
+        return wear_table(self.farm, self._damages.log, self.clock)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _keep_ahead(self, env: simpy.Environment) -> Process:
+        """Whoever has reached a sample may ask for all of its page."""
+        while env.now < self._end_s - self._start_s:
+            yield env.timeout(self._ahead_s)
+            self._world.run(until=self._start_s + env.now + self._ahead_s)
+
+    def _until(self, seconds: float) -> simpy.Event:
+        return self._world.timeout(max(0.0, seconds - self._world.now))
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
+    def _failures(self, drawn: failures.Failures) -> Process:
+        site = self.maintenance
+        what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
+        chance = zip(
+            drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True
+        )
+        for at, where, (warning, normal, uniform) in zip(
+            drawn.at_s.tolist(), what, chance, strict=True
+        ):
+            yield self._until(at)
+            turbine, component, severity = where
+            rests = site.held(turbine) or self._timeline.off_grid(turbine)
+            forgotten = (
+                at < self._start_s - DAY and min(uniform[1:]) < RESET_WORKS
+            )  # long before the run, no crew came
+            if severity == RESET and not rests and not forgotten:
+                self._world.process(self._trip(turbine, component, normal, uniform))
+            elif severity > MINOR or (severity == MINOR and (warning or not site.held(turbine))):
+                self._world.process(self._break(turbine, component, severity, normal, uniform))
+
+    def _trip(
+        self, turbine: int, component: int, normal: list[float], uniform: list[float]
+    ) -> Process:
+        """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
+        site = self.maintenance
+        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
+        site.hold(turbine)
+        for luck, length in zip(uniform[1:], normal[1:], strict=True):
+            site.set(turbine, FAULT)
+            yield self._world.timeout(lognormal(*RESET_S, length))
+            site.set(turbine, 0)
+            if luck < RESET_WORKS:
+                break
+            yield self._world.timeout(-TRIPS_AGAIN_S * math.log((1.0 - luck) / (1.0 - RESET_WORKS)))
+        else:
+            site.set(turbine, FAULT)
+            hours = COMPONENTS[component].hours[RESET] * lognormal(1.0, REPAIR_SPREAD, normal[0])
+            yield from site.work(order, _task(component, RESET), hours, uniform[0])
+        site.close(order)
+        site.release(turbine)
+
+    def _break(
+        self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]
+    ) -> Process:
+        """A failure that crews have to repair. A machine that is down already breaks once it is back."""
+        site, at = self.maintenance, self._world.now
+        while site.held(turbine):
+            yield site.free(turbine)
+            if self._damages.repaired_since(turbine, component, at):
+                return
+        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
+        runs = severity == MINOR and uniform[3] < RUNS_ON
+        if not runs:
+            site.hold(turbine)
+            site.set(turbine, FAULT)
+        if uniform[1] >= PARTS_AT_HAND[severity]:
+            order.parts_s = min(lognormal(*PARTS_S[severity], normal[1]), PARTS_LONGEST_S)
+            yield self._world.timeout(order.parts_s)
+        hours = COMPONENTS[component].hours[severity] * lognormal(1.0, REPAIR_SPREAD, normal[2])
+        if severity == REPLACEMENT and not self._offshore:
+            hours *= LIFT_ONSHORE
+        yield from site.work(order, _task(component, severity), hours, uniform[2], runs)
+        site.close(order)
+        self._damages.repair(turbine, component, self._world.now)
+        if not runs:
+            site.release(turbine)
+
+    # --- service ------------------------------------------------------------------------------------------------------
+
+    def _services(self) -> Process:
+        """Once a year for each machine, in the season of little wind."""
+        begin, length = service_season(self.farm)
+        for year in range(self._months[0] // 12 - 1, self._months[-1] // 12 + 1):
+            draw = seeds.rng(self._seed, "service", self.farm.farm_id, year)
+            order = draw.permutation(self.farm.turbines).tolist()
+            effort = np.exp(0.25 * draw.standard_normal(self.farm.turbines)).tolist()
+            start = month_s(12 * year) + begin
+            for place, turbine in enumerate(order):
+                due = start + (place + 0.5) / self.farm.turbines * length
+                if due >= self._world.now:
+                    yield self._until(due)
+                    self._world.process(
+                        self._serve(turbine, SERVICE_H[self._offshore] * effort[turbine])
+                    )
+
+    def _serve(self, turbine: int, hours: float) -> Process:
+        order = self.maintenance.order(turbine, "service", "service")
+        yield from self.maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
+        self.maintenance.close(order)
+
+    # --- the grid, and other people -----------------------------------------------------------------------------------
+
+    def _stops(self) -> Process:
+        for number in self._months:
+            args = self._seed, self.farm.farm_id, self.farm.turbines, self._offshore, number
+            for at, turbine, length in grid.stops(*args):
+                yield self._until(at)
+                if self._calendar.at_work(at) and not self.maintenance.held(turbine):
+                    self._world.process(self._stop(turbine, length))
+
+    def _stop(self, turbine: int, length: float) -> Process:
+        site = self.maintenance
+        order = site.order(turbine, "operator", "stop")
+        site.hold(turbine)
+        site.set(turbine, STOPPED)
+        yield self._world.timeout(length)
+        site.close(order)
+        site.release(turbine)
+
+    def _outages(self) -> Process:
+        for number in self._months:
+            for place, (at, length) in enumerate(
+                grid.outages(self._seed, self.farm.farm_id, number)
+            ):
+                yield self._until(at)
+                self._world.process(self._outage(length, f"{number}-{place}"))
+
+    def _outage(self, length: float, name: str) -> Process:
+        """The whole farm; machines come back one by one."""
+        if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
+            return
+        order = self.maintenance.order(None, "grid", "outage")
+        for turbine in range(self.farm.turbines):
+            self._timeline.set_grid(self._world.now, turbine, STOPPED)
+        yield self._world.timeout(length)
+        self.maintenance.close(order)
+        delays = seeds.rng(self._seed, "restart", self.farm.farm_id, name).exponential(
+            RESTART_S, self.farm.turbines
+        )
+        back = self._world.now + delays
+        for turbine in np.argsort(back).tolist():
+            yield self._until(float(back[turbine]))
+            self._timeline.set_grid(self._world.now, turbine, 0)
+
+    def _curtailments(self) -> Process:
+        for number in self._months:
+            for asked in grid.curtailments(self._seed, self.farm.farm_id, number):
+                yield self._until(asked.at_s)
+                hour = int(asked.at_s // HOUR) - self._calendar.first_hour
+                if hour < len(self._wind) and asked.rank < grid.curtailed(self._wind[hour]):
+                    self._world.process(self._curtail(asked.steps))
+
+    def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
+        order = self.maintenance.order(None, "grid", "curtailment")
+        for length, share in steps:
+            self._timeline.limit(self._world.now, share)
+            yield self._world.timeout(length)
+            self._timeline.lift(self._world.now, share)
+        self.maintenance.close(order)
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _begin_event(self, event: Event) -> None:
+        at = self._start_s + event.from_s
+        if event.kind == "machine.failure" and event.component is not None:
+            component = COMPONENT_NAMES.index(event.component)
+            ids = self.farm.turbine_ids
+            for turbine in (ids.index(name) for name in event.turbines if name in ids):
+                self._damages.begin(turbine, component, at, at + event.for_s)
+                self._world.process(self._fail_on_purpose(turbine, component, at + event.for_s))
+        elif event.kind == "grid.outage":
+            self._world.process(self._later(at, self._outage(event.for_s, f"event-{event.from_s}")))
+        elif event.kind == "grid.curtailment":
+            self._world.process(self._later(at, self._curtail([(event.for_s, event.strength)])))
+
+    def _fail_on_purpose(self, turbine: int, component: int, at: float) -> Process:
+        yield self._until(at)
+        draw = seeds.rng(self._seed, "failure on purpose", self.farm.farm_id, turbine, component)
+        yield from self._break(
+            turbine, component, MAJOR, draw.standard_normal(4).tolist(), draw.random(4).tolist()
+        )
+
+    def _later(self, at: float, process: Process) -> Process:
+        yield self._until(at)
+        yield from process
+
+
+def _task(component: int, severity: int) -> str:
+    if severity == REPLACEMENT:
+        return crews.LIFT
+    return crews.OUTSIDE if COMPONENTS[component].outside else crews.NACELLE

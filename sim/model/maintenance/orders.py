@@ -1,0 +1,120 @@
+"""The truth of operations: work orders, and the times in which wear shows. Files of `truth/`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.machine.components import COMPONENT_NAMES
+from sim.model.machine.wear import Damage
+
+_TIME = pa.timestamp("us", tz="UTC")
+ORDERS = pa.schema(
+    [
+        pa.field("farm_id", pa.string()),
+        pa.field("turbine_id", pa.string()),
+        pa.field("cause", pa.string()),
+        pa.field("work", pa.string()),
+        pa.field("failed_at", _TIME),
+        pa.field("parts_s", pa.float64()),
+        pa.field("crew_at", _TIME),
+        pa.field("visits", pa.int64()),
+        pa.field("crew_s", pa.float64()),
+        pa.field("returned_at", _TIME),
+    ]
+)
+"""One row per work order. `turbine_id` is null when it concerns the whole farm; `cause` a component, service, operator
+or grid; `work` reset, minor, major, replacement, service, stop, outage or curtailment; `parts_s` how long parts took to
+come; `crew_at` when a crew first began to work, `crew_s` how long crews worked in all; `returned_at` when the machine
+was back. What lies behind the run's end is null."""
+WEAR = pa.schema(
+    [
+        pa.field("turbine_id", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("channel", pa.string()),
+        pa.field("from", _TIME),
+        pa.field("to", _TIME),
+        pa.field("rows", pa.int64()),
+        pa.field("fails_at", _TIME),
+    ]
+)
+"""One row per component that wears out (`kind`: machine.<component>), from its first damage to its repair, or to the
+end of the run; `rows`: samples of the run in that time; `fails_at` may lie behind the end. `channel` is null."""
+
+
+@dataclass
+class Order:
+    """One work order; seconds since 1970. `visits`: (from, to) of each spell of work."""
+
+    turbine: int | None
+    cause: str
+    work: str
+    failed_s: float
+    parts_s: float = 0.0
+    visits: list[tuple[float, float]] = field(default_factory=list)
+    returned_s: float | None = None
+
+
+def orders_table(farm: Farm, orders: Sequence[Order], start_s: float, end_s: float) -> pa.Table:
+    """The orders that were open between two times, in order of time."""
+    ids = farm.turbine_ids
+    rows = []
+    for order in orders:
+        if order.failed_s >= end_s or (
+            order.returned_s is not None and order.returned_s <= start_s
+        ):
+            continue
+        visits = [(begin, min(end, end_s)) for begin, end in order.visits if begin < end_s]
+        back = order.returned_s
+        rows.append(
+            {
+                "farm_id": farm.farm_id,
+                "turbine_id": None if order.turbine is None else ids[order.turbine],
+                "cause": order.cause,
+                "work": order.work,
+                "failed_at": _us(order.failed_s),
+                "parts_s": order.parts_s,
+                "crew_at": _us(visits[0][0]) if visits else None,
+                "visits": len(visits),
+                "crew_s": sum(end - begin for begin, end in visits),
+                "returned_at": _us(back) if back is not None and back < end_s else None,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=ORDERS)
+
+
+def wear_table(farm: Farm, damages: Sequence[Damage], clock: SimClock) -> pa.Table:
+    """The damage that shows in a run, by turbine and time."""
+    ids = farm.turbine_ids
+    rows = []
+    for damage in sorted(damages, key=lambda d: (d.turbine, d.from_s, d.component)):
+        begin, end = (
+            _us(damage.from_s),
+            min(_us(min(damage.repaired_s, clock.end_us / 1e6)), clock.end_us),
+        )
+        first, last = (
+            -(-(max(time, clock.start_us) - clock.start_us) // clock.sample_us)
+            for time in (begin, end)
+        )
+        if begin < clock.end_us and last > first:
+            rows.append(
+                {
+                    "turbine_id": ids[damage.turbine],
+                    "kind": f"machine.{COMPONENT_NAMES[damage.component]}",
+                    "channel": None,
+                    "from": begin,
+                    "to": end,
+                    "rows": last - first,
+                    "fails_at": _us(damage.fails_s),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=WEAR)
+
+
+def _us(seconds: float) -> int:
+    return int(np.rint(seconds * 1e6))

@@ -1,0 +1,1 @@
+"""Samples as rows in the nodes' SQLite files."""

@@ -1,0 +1,111 @@
+"""What a node's software changes of its file while it runs: a fresh file, a new channel, a channel that is gone.
+
+    node.replaced    from a moment on the rows go to a fresh file, which numbers them from 1; the old one is kept beside
+    schema.added     ALTER TABLE: a channel more, with values from then on, null in the rows before
+    schema.dropped   new firmware: a fresh file without the channel. Dropping the column in place would rewrite rows
+                     that are not delivered yet, which no node does
+
+Each takes effect between two rows in the order of storing, and lasts to the end of the run. Ids here are those of the
+lake (`pipeline.records.GENERATION_IDS`); `nodefile` carries the changes out. A channel that is added or dropped twice
+alters nothing the second time.
+
+New channels are functions of a row's own readings, coarse but of the right size:
+    blade_load     kN m   bending moment of a blade's root: with the dynamic pressure of the wind and the chord's part
+                          that faces it, 25 * v^2 * cos(pitch)
+    hub_humidity   %      air of OUTSIDE_HUMIDITY % outside, warmed to the nacelle's temperature (Magnus formula)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import CHANNEL_NAMES, GENERATION_IDS
+from sim.model.clock import SimClock
+from sim.model.faults import Event
+from sim.model.first_order import Array
+from sim.model.recording.block import FileChange
+
+Ints = npt.NDArray[np.int64]
+OUTSIDE_HUMIDITY: Final = 75.0
+_WIND, _PITCH, _NACELLE, _AIR = (
+    CHANNEL_NAMES.index(name)
+    for name in ("wind_speed", "blade_pitch", "temperature", "ambient_temperature")
+)
+
+
+class Layouts:
+    """The files and columns of a farm's nodes so far. Blocks must come in order.
+
+    `gone`: (turbine, channel) -> since when (true time, us) the node has no such column.
+    """
+
+    def __init__(self, clock: SimClock, events: Sequence[Event]) -> None:
+        self._clock = clock
+        self._waiting = [event for event in events if event.strikes == "file"]
+        self._begun: list[tuple[Event, int]] = []  # with the first id that carries it
+        self.gone: dict[tuple[int, str], int] = {}
+
+    def apply(
+        self, ids: Ints, stored: Ints, values: Array, offsets: Ints
+    ) -> tuple[list[FileChange], dict[str, Array]]:
+        """What changes within a block, and its new channels (rows,), NaN where there is none.
+
+        ids, stored (true time, us): (rows,); values: (channels, rows). Ids and values are changed in place.
+        """
+        changes: list[FileChange] = []
+        for event in list(self._waiting):
+            own = slice(int(offsets[event.turbine]), int(offsets[event.turbine + 1]))
+            row = own.start + int(np.searchsorted(stored[own], self._clock.time_us(event.first)))
+            if row == own.stop:
+                continue  # no row yet from then on
+            self._waiting.remove(event)
+            if self._again(event):
+                continue
+            if event.kind != "schema.added":
+                generation = int(ids[row]) // GENERATION_IDS + 1
+                ids[row : own.stop] += generation * GENERATION_IDS + 1 - int(ids[row])
+            if event.kind == "schema.dropped":
+                self.gone[event.turbine, str(event.channel)] = self._clock.time_us(event.first)
+            self._begun.append((event, int(ids[row])))
+            changes.append(FileChange(event.turbine, row, event.kind, event.channel))
+        extra: dict[str, Array] = {}
+        gone: list[tuple[int, slice]] = []
+        for event, first_id in self._begun:
+            low, high = (int(at) for at in offsets[event.turbine : event.turbine + 2])
+            rows = slice(low + int(np.searchsorted(ids[low:high], first_id)), high)
+            event.recorded(ids[rows])
+            if event.kind == "schema.dropped":
+                gone.append((CHANNEL_NAMES.index(str(event.channel)), rows))
+            elif event.kind == "schema.added":
+                column = extra.setdefault(str(event.channel), np.full(len(ids), np.nan))
+                column[rows] = _reading(str(event.channel), values[:, rows])
+        for channel, rows in gone:  # the sensors themselves are still there for others to go by
+            values[channel, rows] = np.nan
+        return changes, extra
+
+    def _again(self, event: Event) -> bool:
+        """Whether the node's file has, or lacks, the channel already."""
+        return event.channel is not None and any(
+            (old.turbine, old.kind, old.channel) == (event.turbine, event.kind, event.channel)
+            for old, _ in self._begun
+        )
+
+
+def _reading(channel: str, values: Array) -> Array:
+    """A new channel's readings from those of the same rows, shape (rows,), one decimal."""
+    if channel == "blade_load":
+        return np.asarray(
+            np.round(25.0 * values[_WIND] ** 2 * np.cos(np.radians(values[_PITCH])), 1)
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        share = _saturation(values[_AIR]) / _saturation(values[_NACELLE])
+    return np.asarray(np.round(np.clip(OUTSIDE_HUMIDITY * share, 0.0, 100.0), 1), dtype=np.float64)
+
+
+def _saturation(celsius: Array) -> Array:
+    """Pressure of saturated vapour over water, hPa: Magnus formula with the constants of WMO No. 8."""
+    return np.asarray(6.112 * np.exp(17.62 * celsius / (243.12 + celsius)))

@@ -1,0 +1,279 @@
+"""The nodes' SQLite files: one per turbine, written block by block, readable by the pipeline all the while (WAL).
+
+Fast because a new file is a copy of a template's bytes, handles stay open between blocks (at most `handles`; the least
+recently used is closed beyond that), and one INSERT carries ROWS_PER_INSERT rows. PRAGMA synchronous is OFF: it decides
+what a power cut does to a real disk; simulated nodes lose power in virtual time only, and a run that dies is repeated.
+
+A node may set its file aside and begin a fresh one, and its table may gain or lose a channel (`layout` says when); the
+old file is kept as `pipeline.records.RETIRED_NAME`, finished.
+
+`close` folds the WAL in and leaves plain files, without -wal or -shm, that read-only readers leave as they are. Beside
+each database lies the node's configuration (JSON).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pipeline.config import NodeConfig
+from pipeline.records import (
+    CHANNEL_NAMES,
+    GENERATION_IDS,
+    NODE_COLUMNS,
+    NODE_DDL,
+    RETIRED_NAME,
+    STATES,
+    TABLE,
+)
+from sim import private
+from sim.errors import NodeFileError
+from sim.fleet.farm import Farm
+from sim.model.recording.block import Block, FileChange
+
+HANDLES = 512
+FILES_PER_HANDLE = 3  # database, -wal, -shm
+ROWS_PER_INSERT = 20
+
+
+class NodeWriter:
+    """Writes the node files of one farm into directory/<farm id>/. A context manager."""
+
+    def __init__(
+        self, directory: Path, farm: Farm, configs: Sequence[NodeConfig], handles: int = HANDLES
+    ) -> None:
+        self.folder = directory / farm.farm_id
+        self.paths = [self.folder / f"{turbine_id}.db" for turbine_id in farm.turbine_ids]
+        self._handles = min(handles, _files_allowed(handles * FILES_PER_HANDLE) // FILES_PER_HANDLE)
+        self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
+        self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in farm.turbine_ids]
+        self._turbine_ids = farm.turbine_ids
+        self._unfinished = set(range(farm.turbines))
+        self._retired: dict[int, int] = {}  # how many files of a turbine
+        self._altered: dict[
+            int, list[str]
+        ] = {}  # by what a fresh file of a turbine becomes like its last
+        self._columns: dict[int, tuple[str, ...]] = {}  # of turbines whose table is not that of all
+        with _naming(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._template = _template(self.folder / ".template.db")
+        for path, config in zip(self.paths, configs, strict=True):
+            with _naming(path):
+                path.write_bytes(self._template)
+                private.write(path.with_suffix(".json"), f"{config.to_json()}\n".encode())
+
+    def write(self, block: Block) -> None:
+        """Append a block and change files where it says so; a transaction per node and file. Raises NodeFileError."""
+        lists = _lists(block)
+        changes: dict[int, list[FileChange]] = {}
+        for change in block.changes:
+            changes.setdefault(change.turbine, []).append(change)
+        offsets = block.offsets.tolist()
+        for turbine, (low, high) in enumerate(pairwise(offsets)):
+            for change in changes.get(turbine, ()):
+                self._append(turbine, lists, low, change.row, block.cells)
+                low = change.row
+                self._change(change)
+            self._append(turbine, lists, low, high, block.cells)
+
+    def replace(self, turbine: int) -> None:
+        """Set the node's file aside, its log folded in, and begin a fresh one. Raises NodeFileError."""
+        path, number = self.paths[turbine], self._retired.get(turbine, 0)
+        with _naming(path):
+            with contextlib.closing(self._connection(turbine)) as connection:
+                del self._open[turbine]
+                connection.execute("PRAGMA busy_timeout = 1000")
+                # a log that is left would be taken for the fresh file's
+                connection.execute("PRAGMA journal_mode = DELETE")
+            path.rename(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=number)))
+            path.write_bytes(self._template)
+            self._retired[turbine] = number + 1
+            for statement in self._altered.get(turbine, ()):
+                self._connection(turbine).execute(statement)
+
+    def add_channel(self, turbine: int, name: str) -> None:
+        """From now on the node's file has this column. Raises NodeFileError."""
+        statement = f'ALTER TABLE {TABLE} ADD COLUMN "{name}" REAL'
+        with _naming(self.paths[turbine]):
+            self._connection(turbine).execute(statement)
+        self._altered.setdefault(turbine, []).append(statement)
+        self._columns[turbine] = (*self._columns.get(turbine, NODE_COLUMNS), name)
+
+    def drop_channel(self, turbine: int, name: str) -> None:
+        """From now on the node has this column no more: in a fresh file, so that no stored row is touched. Raises
+        NodeFileError."""
+        self._altered.setdefault(turbine, []).append(f'ALTER TABLE {TABLE} DROP COLUMN "{name}"')
+        self._columns[turbine] = tuple(
+            c for c in self._columns.get(turbine, NODE_COLUMNS) if c != name
+        )
+        self.replace(turbine)
+
+    def _change(self, change: FileChange) -> None:
+        if change.kind == "node.replaced":
+            self.replace(change.turbine)
+        else:
+            assert change.channel is not None
+            (self.add_channel if change.kind == "schema.added" else self.drop_channel)(
+                change.turbine, change.channel
+            )
+
+    def _append(
+        self,
+        turbine: int,
+        lists: Mapping[str, list[Any]],
+        low: int,
+        high: int,
+        cells: Mapping[tuple[int, str], object],
+    ) -> None:
+        """Rows low..high-1 of a block, and then the cells that hold something else. Raises NodeFileError."""
+        if low == high:
+            return
+        names = self._columns.get(turbine, NODE_COLUMNS)
+        columns = [lists[name] for name in names if name != "turbine_id"]
+        width = len(columns)
+        flat: list[Any] = [None] * ((high - low) * width)
+        for position, column in enumerate(columns):
+            flat[position::width] = column[low:high]
+        stride = ROWS_PER_INSERT * width
+        whole = len(flat) - len(flat) % stride
+        turbine_id = self._turbine_ids[turbine]
+        statement = (
+            self._whole[turbine]
+            if names is NODE_COLUMNS
+            else _insert(turbine_id, ROWS_PER_INSERT, names)
+        )
+        with _naming(self.paths[turbine]):
+            execute = self._connection(turbine).execute
+            execute("BEGIN")
+            for start in range(0, whole, stride):
+                execute(statement, flat[start : start + stride])
+            if whole < len(flat):
+                execute(_insert(turbine_id, (len(flat) - whole) // width, names), flat[whole:])
+            for row, name in cells:
+                if low <= row < high:
+                    value, number = cells[row, name], lists["id"][row]
+                    execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, number))
+            execute("COMMIT")
+
+    def _connection(self, turbine: int) -> sqlite3.Connection:
+        connection = self._open.get(turbine)
+        if connection is not None:
+            self._open.move_to_end(turbine)
+            return connection
+        while len(self._open) >= self._handles:
+            oldest, connection = self._open.popitem(last=False)
+            with _naming(self.paths[oldest]):
+                connection.close()
+        connection = sqlite3.connect(self.paths[turbine], isolation_level=None)
+        self._open[turbine] = connection
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def close(self) -> None:
+        """Finish every file: what is half written is rolled back, the WAL folded in and given up. Safe to call again.
+
+        Raises the first NodeFileError, after finishing the others. A file that somebody still reads stays in WAL mode.
+        """
+        first: NodeFileError | None = None
+        while self._unfinished:
+            turbine = self._unfinished.pop()
+            try:
+                with (
+                    _naming(self.paths[turbine]),
+                    contextlib.closing(self._connection(turbine)) as connection,
+                ):
+                    del self._open[turbine]
+                    _finish(connection)
+            except NodeFileError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def __enter__(self) -> NodeWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            with contextlib.suppress(
+                NodeFileError
+            ):  # what went wrong first is what the user must read
+                self.close()
+
+
+def _insert(turbine_id: str, rows: int, names: Sequence[str] = NODE_COLUMNS) -> str:
+    """An INSERT of so many rows; the turbine's id is part of the text, one value less to bind per row."""
+    row = ", ".join(f"'{turbine_id}'" if name == "turbine_id" else "?" for name in names)
+    return f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES {', '.join([f'({row})'] * rows)}"
+
+
+def _lists(block: Block) -> dict[str, list[Any]]:
+    """The table's columns but for turbine_id, as Python values; ids as in the file. SQLite stores NaN as NULL."""
+    columns = block.columns
+    lists = {"id": (columns["id"] % GENERATION_IDS).tolist()}
+    lists |= {name: columns[name].tolist() for name in ("timestamp", "recorded_at", *CHANNEL_NAMES)}
+    lists |= {name: column.tolist() for name, column in block.extra.items()}
+    lists["status"] = [STATES[index] for index in columns["status"].tolist()]
+    return lists
+
+
+def _template(path: Path) -> bytes:
+    """The bytes of an empty node database in WAL mode: copying them is forty times faster than making one."""
+    path.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(NODE_DDL)
+        connection.commit()
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+def _files_allowed(wanted: int) -> int:
+    """How many files this process may use for node databases; raises the soft limit as far as the hard one allows."""
+    spare = 256  # for everything else: sockets, libraries, the pipeline's own readers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted + spare:
+        soft = wanted + spare if hard == resource.RLIM_INFINITY else min(wanted + spare, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(
+        FILES_PER_HANDLE, wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - spare)
+    )
+
+
+def _finish(connection: sqlite3.Connection) -> None:
+    """From WAL to a plain file: a read-only reader of a WAL file leaves a -wal and a -shm behind."""
+    if connection.in_transaction:
+        connection.rollback()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_BUSY":
+            raise
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of SQLite and the file system as NodeFileError that name the file."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, NodeFileError):
+            raise
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NodeFileError(f"{path}: cannot write the node's database: {why}") from error

@@ -1,0 +1,65 @@
+"""What changes slowly is computed at ticks, some inner steps apart, and read as straight lines between them.
+
+Tick j stands at the first inner step of the j-th stretch of `every` steps, counted from the run's start, so the ticks
+do not depend on how the run is cut. During a stretch the value moves from that of tick j - 1 to that of tick j:
+nothing is known before it has happened, and a slow value comes at most a stretch late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sim import seeds
+from sim.model.first_order import Array
+
+
+class Slow:
+    """A series of (columns,) points, made one after another by `make(tick)`; `first` is the point before tick 0."""
+
+    def __init__(self, every: int, first: Array, make: Callable[[int], Array]) -> None:
+        self.every = every
+        self._make = make
+        self._last = -1  # the newest tick made
+        self._points = [first, first]
+
+    def read(self, first: int, count: int, at: Array | None = None) -> Array:
+        """(count, columns) at the inner steps first..first+count-1, or (len(at), columns) at those of them, fractions
+        of a step allowed, that `at` numbers. Steps must be asked for in order."""
+        low, high = first // self.every, (first + count - 1) // self.every
+        while self._last < high:
+            self._last += 1
+            self._points.append(self._make(self._last))
+        base = self._last - len(self._points) + 1  # the tick of the first point kept
+        points = np.stack(self._points[low - 1 - base :])
+        del self._points[: low - 1 - base]
+        if self.every == 1 and at is None:
+            return points[1 : count + 1]
+        step = np.arange(first, first + count) if at is None else at
+        stretch, into = np.divmod(step, self.every)
+        place = stretch.astype(np.intp) - low
+        out: Array = (points[1:] - points[:-1])[place]
+        out *= ((into + 1.0) / self.every)[:, None]
+        out += points[:-1][place]
+        return out
+
+
+class Draws:
+    """Random numbers for ticks: those of a tick are a function of (seed, path, tick)."""
+
+    TICKS = 64  # drawn at once
+
+    def __init__(self, seed: int, path: tuple[str | int, ...], columns: int) -> None:
+        self._seed, self._path, self._columns = seed, path, columns
+        self._page = -1
+        self._drawn = np.empty(0)
+
+    def normal(self, tick: int) -> Array:
+        """(columns,) standard normal."""
+        if tick // self.TICKS != self._page:
+            self._page = tick // self.TICKS
+            draw = seeds.rng(self._seed, *self._path, self._page)
+            self._drawn = draw.standard_normal((self.TICKS, self._columns))
+        drawn: Array = self._drawn[tick % self.TICKS]
+        return drawn

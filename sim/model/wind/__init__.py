@@ -1,0 +1,1 @@
+"""Wind at every turbine: weather, turbulence, wakes."""

@@ -1,0 +1,101 @@
+"""Turbulence at every turbine, seconds to minutes: Gaussian, with a Kaimal spectrum, averaged exactly over the step.
+
+The spectrum of IEC 61400-1 (ed. 3, eq. B.14 and table B.1: longitudinal scale 8.1 * 42 m above 60 m) is met by a sum of
+first-order (Ornstein-Uhlenbeck) processes with lengths a factor apart and variances as length**(2/3), which between the
+longest and the shortest falls as f**(-5/3). Memory is length over wind speed, so gusts are shorter in strong wind.
+The mean of such a process over a step h is an ARMA(1, 1) process with known coefficients (`averaged`), so samples of
+1 s and of 30 s tell of the same turbulence; the variance that a step averages away is handed on. Processes that forget
+themselves within a step share one white noise. Turbines are independent: what neighbours share is slower and `wind`'s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim import seeds
+from sim.model.first_order import Array
+
+LENGTHS_M = (190.0, 38.0, 7.6)
+USUAL = 8.0  # m/s, to judge what a step resolves
+FORGOTTEN = 4.0  # step over memory from which a process is white
+SLOWEST = 0.5  # m/s, for memories
+
+
+def averaged(step: Array) -> tuple[Array, Array, Array, Array]:
+    """Of the mean over steps of a unit Ornstein-Uhlenbeck process, `step` = h / memory: (variance, phi, theta, s) with
+    m[t] = phi m[t-1] + s (e[t] + theta e[t-1]). From its autocovariance: variance 2 (a - 1 + e^-a) / a^2, at lag 1
+    (1 - e^-a)^2 / a^2, then falling by e^-a a step."""
+    small = step < 1e-3
+    a = np.maximum(step, 1e-3)
+    keep = np.exp(-a)
+    variance = np.where(small, 1.0 - step / 3.0, 2.0 * (a - 1.0 + keep) / a**2)
+    phi = np.exp(-step)
+    lag1 = np.where(small, variance * phi, (1.0 - keep) ** 2 / a**2)
+    r0 = (1.0 + phi**2) * variance - 2.0 * phi * lag1
+    rho = np.clip((lag1 - phi * variance) / r0, 0.0, 0.4999)
+    theta = np.where(
+        rho > 1e-6, (1.0 - np.sqrt(1.0 - 4.0 * rho**2)) / np.maximum(2.0 * rho, 1e-9), rho
+    )
+    return variance, phi, theta, np.sqrt(r0 / (1.0 + theta**2))
+
+
+class Turbulence:
+    """Unit turbulence of `count` points, steps of `h` s; pages in order, each with generators of its own."""
+
+    def __init__(
+        self,
+        count: int,
+        h: float,
+        seed: int,
+        *path: str | int,
+        lengths_m: tuple[float, ...] = LENGTHS_M,
+    ) -> None:
+        self.count, self.h, self.seed, self.path = count, h, seed, path
+        lengths = np.array(lengths_m)
+        shares = lengths ** (2 / 3) / (lengths ** (2 / 3)).sum()
+        whole = h * USUAL / lengths < FORGOTTEN
+        self._kinds = list(zip(lengths[whole].tolist(), shares[whole].tolist(), strict=True))
+        self._white = list(zip(lengths[~whole].tolist(), shares[~whole].tolist(), strict=True))
+        self._carry = [
+            seeds.rng(seed, *path, "start", kind).standard_normal((2, count))
+            for kind in range(len(self._kinds))
+        ]
+
+    def page(self, index: int, wind: Array) -> tuple[Array, Array]:
+        """(unit turbulence averaged over each step (steps, count), variance within the step (steps,)) for the mean wind
+        (steps,) m/s."""
+        steps = len(wind)
+        rate = self.h * np.maximum(wind, SLOWEST)
+        total = np.zeros((steps, self.count))
+        within = np.zeros(steps)
+        spare = np.empty_like(total)
+        for kind, (length, share) in enumerate(self._kinds):
+            variance, phi, theta, scale = averaged(rate / length)
+            part = self._draw(index, kind, steps)
+            before, state = self._carry[kind]
+            after = part[-1].copy()
+            np.multiply(part[:-1], theta[1:, None], out=spare[1:])
+            np.multiply(before, theta[0], out=spare[0])
+            part += spare
+            part *= (scale * np.sqrt(share))[:, None]
+            carried = np.empty_like(state)
+            for row, keep in zip(part, phi.tolist(), strict=True):
+                np.multiply(state, keep, out=carried)
+                row += carried
+                state = row
+            self._carry[kind] = np.stack([after, state])
+            total += part
+            within += (1.0 - variance) * share
+        if self._white:
+            kept = np.zeros(steps)
+            for length, share in self._white:
+                kept += averaged(rate / length)[0] * share
+                within += share
+            within -= kept
+            part = self._draw(index, len(self._kinds), steps)
+            part *= np.sqrt(kept)[:, None]
+            total += part
+        return total, within
+
+    def _draw(self, index: int, kind: int, steps: int) -> Array:
+        return seeds.rng(self.seed, *self.path, index, kind).standard_normal((steps, self.count))

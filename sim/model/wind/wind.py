@@ -1,0 +1,273 @@
+"""Wind at every turbine of a farm, inner step by inner step: weather, what crosses the farm, wakes, turbulence.
+
+    u_i = U(t - d_i / U) * (1 + m(x_i, t)) * wake_i(direction, U) + sigma_i * turbulence_i
+
+U is the weather's wind, which reaches turbine i with the delay of its distance d_i downwind. m are the changes of 10
+min to 3 h: octaves of frozen patterns over the sphere (`octaves`) that the wind of their hour carries along, so
+turbines agree on slow changes the more the nearer they stand, later downwind, and hardly on fast ones; std of the
+climate's `mesoscale`, spectrum as f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and
+turbulence offshore). All this is a function of absolute time, tabulated on a grid of GRID_S. Then each turbine has
+turbulence of its own (`turbulence`) and local direction; its std is the ambient intensity's with what wakes add, in
+squares. Wakes (`wake`) turn with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in
+stable, calmer air.
+
+Both come in spells: their strength is log-normal, for the farm over hours and days (ACTIVITY: showers, convection,
+stable layers), more so across the wind than along it, and for each machine over a minute or two (SPELLS:
+intermittency). That is why tails of measured ramps from 10 min to hours are far heavier than normal ones (DeMarco and
+Basu 2018, Wind Energy 21), as are those of increments within seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ.
+Res. Risk Assess. 21), and why days differ.
+
+Pages hold clock.page samples; times of values are the middles of inner steps.
+Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.events import Event
+from sim.model.first_order import Array
+from sim.model.wind.octaves import Octave, Place, bspline, knots, series
+from sim.model.wind.turbulence import Turbulence
+from sim.model.wind.wake import Wakes
+from sim.model.wind.weather import SHORTEST_S, Air, Weather, usual_turbulence
+
+GRID_S = 60.0  # of what crosses the farm
+OCTAVES = 5  # periods of 10 to 160 min
+FEATURES = 2  # of each of the four patterns that meet at any time
+COMPONENTS = ("along", "across")
+CARRIED = 6.0  # m/s; a pattern of period T reaches CARRIED T / 4.4, coherence of about exp(-7 f d / U) (Davenport 1961)
+LAG_D = 7.0  # rotor diameters that a change of direction needs to reach the wake of the row before
+LATERAL_M = (40.0,)  # length of lateral turbulence, one process: a vane's
+LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
+STABLE = (
+    0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
+)
+FLOOR = 0.1  # m/s
+LIMIT_SIGMA = 3.3
+LULL = 0.35  # of the mean: no eddy takes more from it
+ACTIVITY = (
+    3,
+    5,
+    7,
+)  # octaves of 80 min: showers, plumes; of 5 and 21 h: afternoons and days of them, and calm ones
+ACTIVE = (0.55, 0.7, 0.2)  # std of the logarithm of changes along and across, and of turbulence
+LIVELIEST = 1.7  # no air is livelier, in those
+ACROSS = 1.3  # changes across the wind over those along it
+SPELLS = (600.0, 0.3)  # length m, std of the logarithm
+MOST = 1.7  # times usual turbulence
+
+
+@dataclass(frozen=True)
+class WindPage:
+    """Of each inner step of a page, (steps, turbines): mean `speed` m/s at the rotor, `direction` deg (not wrapped),
+    `sigma` m/s, the wind's std within the step; and `air`, arrays (steps,), the farm's."""
+
+    speed: Array
+    direction: Array
+    sigma: Array
+    air: Air
+
+
+class Wind:
+    """The wind of one farm; pages must be asked for in order (they carry turbulence on)."""
+
+    def __init__(
+        self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event] = ()
+    ) -> None:
+        self.farm, self.clock, self.seed = farm, clock, seed
+        self.weather = Weather(farm, seed, events, clock.start_us)
+        self.wakes = Wakes(farm, seed)
+        self._place = Place.at(farm.latitude, farm.longitude)
+        self._octaves = [_octave(i) for i in range(OCTAVES)]
+        energy = np.array([octave.period_s ** (2 / 3) for octave in self._octaves])
+        self._amplitude = np.sqrt(energy / energy.sum())
+        h = clock.inner[1]
+        self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
+        self._across = Turbulence(
+            farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M
+        )
+        self._spells = Turbulence(
+            farm.turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=SPELLS[:1]
+        )
+
+    def page(self, index: int) -> WindPage:
+        """Inner steps of the samples index * clock.page .. (index + 1) * clock.page - 1."""
+        first = index * self.clock.page
+        h = self.clock.inner[1]
+        middles = self.clock.inner_times_us(first, first + self.clock.page) - round(h * 5e5)
+        air = self.weather.at(middles)
+        low = int(np.floor(middles[0] / (GRID_S * 1e6)))
+        high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
+        grid: Array = np.arange(low, high, dtype=np.float64) * GRID_S
+        mean, bearing, added = self._slow(grid)
+        cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
+        part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
+        mean, bearing, added = (_between(values, cell, part) for values in (mean, bearing, added))
+        unit, within = self._along.page(index, air.speed)
+        np.clip(unit, -LIMIT_SIGMA, LIMIT_SIGMA, out=unit)
+        sigma = added  # free and wake turbulence, m/s
+        sigma *= self._gusty(index, air.speed)
+        speed = unit
+        speed *= sigma
+        speed += mean
+        np.maximum(speed, LULL * mean, out=speed)
+        swing, hidden = self._across.page(index, air.speed)
+        sigma *= LATERAL
+        swing *= sigma
+        speed *= speed  # of both components, as cups and rotors feel it: so that calms are not quite still
+        speed += swing * swing
+        speed += sigma * sigma * hidden[:, None]
+        np.sqrt(speed, out=speed)
+        np.maximum(speed, FLOOR, out=speed)
+        swing /= np.maximum(mean, 1.5)
+        np.arctan(swing, out=swing)
+        bearing += np.degrees(swing, out=swing)
+        sigma *= (np.sqrt(within) / LATERAL)[:, None]
+        return WindPage(speed, bearing, sigma, air)
+
+    def _gusty(self, index: int, wind: Array) -> Array:
+        """How much stronger turbulence is at each turbine than usual, (steps, turbines), mean square 1."""
+        spells, within = self._spells.page(index, wind)
+        spells *= SPELLS[1]
+        spells -= (SPELLS[1] ** 2 * (1.0 - within))[:, None]
+        np.exp(spells, out=spells)
+        return np.minimum(spells, MOST, out=spells)
+
+    def _activity(self, seconds: Array) -> Array:
+        """Normal, of variance 1 but limited: how lively the farm's air is, (times,)."""
+        name = ("activity",)
+        parts = [
+            series(self.seed, "mesoscale", _octave(i), name, self._place, seconds, (0, 0))
+            for i in ACTIVITY
+        ]
+        total: Array = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
+        return np.minimum(total, LIVELIEST, out=total)
+
+    def _slow(self, seconds: Array) -> tuple[Array, Array, Array]:
+        """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
+        times = np.round(seconds * 1e6).astype(np.int64)
+        air = self.weather.at(times)
+        speed = np.maximum(air.speed, 1.0)
+        radians = np.radians(air.direction)
+        east, north = self.farm.positions.T
+        behind = -(
+            np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north
+        )  # m downwind of the middle
+        behind /= speed[:, None]
+        mean, bearing = self.weather.wind(seconds[:, None] - np.clip(behind, -1500.0, 1500.0))
+        lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, 600.0)
+        _, felt = self.weather.wind(seconds - lag)
+        factor, added = self.wakes.at(felt, air.speed)
+        intensity = air.turbulence[:, None]
+        usual = usual_turbulence(self.farm.climate, air.speed)
+        along, across = self._crossing(seconds)
+        unrest = (
+            self.farm.climate.mesoscale
+            * (0.6 + 4.0 / np.maximum(air.speed, 2.0))
+            * (air.turbulence / usual)
+        )
+        activity = self._activity(seconds)
+        lively = [np.exp(size * activity - size**2) for size in ACTIVE]
+        intensity = intensity * lively[2][:, None]
+        along *= (unrest * lively[0])[:, None]
+        np.clip(along, -0.5, 0.5, out=along)
+        along += 1.0
+        across *= np.degrees(ACROSS * unrest * lively[1])[:, None]
+        bearing += across
+        depth = 1.0 + STABLE * np.clip(1.0 - air.turbulence / usual, -1.0, 1.0)
+        factor -= 1.0
+        factor *= depth[:, None]
+        factor += 1.0
+        mean *= along
+        spread = np.hypot(intensity, added)
+        spread *= mean  # turbulence is the free wind's: wakes slow the mean, not the gusts
+        mean *= factor
+        return mean, bearing, spread
+
+    def _crossing(self, seconds: Array) -> tuple[Array, Array]:
+        """Changes of 10 min to 3 h along and across the wind at each turbine, unit variance, (times, turbines)."""
+        east, north = self.farm.positions.T
+        along = np.zeros((len(seconds), self.farm.turbines))
+        across = np.zeros_like(along)
+        for octave, amplitude in zip(self._octaves, self._amplitude, strict=True):
+            spacing, steps = octave.spacing_s, round(octave.spacing_s / GRID_S)
+            first = math.floor(seconds[0] / spacing)  # the knot at or before the first time
+            spans = math.floor(seconds[-1] / spacing) - first + 1
+            found = knots(
+                self.seed,
+                "mesoscale",
+                octave,
+                COMPONENTS,
+                self._place,
+                first - 1,
+                first + spans + 2,
+                FEATURES,
+            )
+            carrier, heading = self.weather.wind(np.arange(first - 1, first + spans + 2) * spacing)
+            heading = np.radians(heading)
+            turn = carrier[:, None] * (
+                found.east * np.sin(heading)[:, None] + found.north * np.cos(heading)[:, None]
+            )
+            phase = (
+                found.phase[..., None]
+                + found.east[..., None] * east
+                + found.north[..., None] * north
+            )
+            shape = _windows(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
+            x = np.arange(steps) / steps
+            since = (
+                x - np.arange(-1, 3)[:, None]
+            ) * spacing  # (4, steps) s after each of the four knots
+            swept = np.lib.stride_tricks.sliding_window_view(turn, 4, axis=0)[
+                :spans
+            ]  # (spans, features, 4)
+            angle = (
+                swept.transpose(0, 2, 1)[:, :, None] * since[:, :, None]
+            )  # (spans, 4, steps, features)
+            weight = (bspline(x) * amplitude).T[:, :, None]
+            cosine, sine = np.cos(angle) * weight, np.sin(angle) * weight
+            skip = round((seconds[0] - first * spacing) / GRID_S)
+            for target, column in ((along, 0), (across, 1)):
+                strength = np.lib.stride_tricks.sliding_window_view(
+                    found.strength[..., column], 4, axis=0
+                )[:spans]
+                strength = strength.transpose(0, 2, 1)[:, :, None]  # (spans, 4, 1, 2 * features)
+                even, odd = strength[..., :FEATURES], strength[..., FEATURES:]
+                wave = np.concatenate(
+                    [even * cosine + odd * sine, odd * cosine - even * sine], axis=-1
+                )
+                wave = wave.transpose(0, 2, 1, 3).reshape(spans, steps, -1)
+                field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
+                target += field[skip : skip + len(seconds)]
+        return along, across
+
+
+def _octave(number: int) -> Octave:
+    period_s = SHORTEST_S * 2.0**number
+    return Octave(number, period_s, CARRIED * period_s / (math.sqrt(2.0) * math.pi))
+
+
+def _between(values: Array, cell: np.ndarray, part: Array) -> Array:
+    """Linear interpolation of rows: values[cell] + part * (values[cell + 1] - values[cell])."""
+    result: Array = values[cell + 1]
+    result -= values[cell]
+    result *= part
+    result += values[cell]
+    return result
+
+
+def _windows(basis: Array, spans: int) -> Array:
+    """(spans, 4 * basis per knot, turbines): of each span the four knots it lies among; a view."""
+    basis = np.ascontiguousarray(basis)
+    each, turbines = basis.shape[1:]
+    shape, (knot, _, column) = (spans, 4 * each, turbines), basis.strides
+    return np.lib.stride_tricks.as_strided(
+        basis, shape, (knot, basis.strides[1], column), writeable=False
+    )

@@ -1,0 +1,1 @@
+"""The report of a load test: page, charts and terminal summary."""

@@ -1,0 +1,114 @@
+"""What a load test says on the terminal when it is over: the verdict, what limits it, phases, what was not met."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from sim.measure.loadtest import PhaseSummary
+from sim.report import numbers
+from sim.report.headline import headline
+from sim.report.load.page import sentence
+from sim.report.result import Result
+from sim.report.write import HTML_FILE
+
+_KEY_FIGURES: Final = (
+    "load.achieved_per_s",
+    "latency.flush.p50",
+    "latency.flush.p95",
+    "latency.flush.p99",
+    "load.late.p99",
+    "load.backlog.max",
+    "load.sustainable_per_s",
+    "load.peak_per_s",
+    "load.saturation_users",
+    "load.generator_per_s",
+    "cpu.server_per_operation",
+)
+
+
+def print_load(console: Console, result: Result, run_dir: Path) -> None:
+    """The summary. `result.load` must be there."""
+    test = result.load
+    assert test is not None
+
+    def say(text: str, style: str = "default") -> None:
+        console.print(Text(text, style), soft_wrap=True)
+
+    console.print()
+    console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
+    say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+    for error in result.errors:
+        say(f"error: {error}", "red")
+    for note in test.notes:
+        say(f"note: {note}", "dim")
+    if test.sweep is not None:
+        say(f"sweep: {test.sweep.said}")
+    if test.phases:
+        for number, line in enumerate(_phases(test.phases)):
+            say(f"  {line}", "default" if number else "dim")
+    known = [
+        (name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None
+    ]
+    for name, entry in known:
+        say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>18}")
+    for outcome in result.expectations:
+        if not outcome.passed:
+            value = (
+                f"is {result.told(outcome)}" if outcome.value is not None else "was not measured"
+            )
+            label, style = ("not met", "red") if outcome.passed is False else ("unknown", "yellow")
+            say(f"{label}: {outcome.text} ({value})", style)
+    report = run_dir / HTML_FILE
+    say(f"report: {report}", "bold")
+    say(f"open it with any browser: {report.resolve().as_uri()}", "dim")
+    say(f"replay: {result.run.replay}", "dim")
+
+
+def _phases(phases: tuple[PhaseSummary, ...]) -> list[str]:
+    """A line per phase under a heading, in columns."""
+    lines = [
+        (
+            "phase",
+            "asked/s",
+            "done/s",
+            "errors",
+            "late p99",
+            "backlog",
+            "flush p95",
+            "store",
+            "client",
+        )
+    ]
+    for phase in phases:
+        found = phase.figures
+        lines.append(
+            (
+                phase.name + (" (stopped)" if phase.stopped_early else ""),
+                numbers.decimal(found.get("load.offered_per_s"))
+                if phase.users is None
+                else f"{phase.users} users",
+                numbers.decimal(found.get("load.achieved_per_s")),
+                numbers.count(found.get("load.errors", 0.0) + found.get("load.not_made", 0.0)),
+                numbers.duration(found.get("load.late.p99")),
+                numbers.count(found.get("load.backlog.max")),
+                numbers.duration(found.get("latency.flush.p95")),
+                _share(found.get("cpu.server")),
+                _share(found.get("cpu.client")),
+            )
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+
+
+def _share(cores: float | None) -> str:
+    return numbers.NOTHING if cores is None else f"{100 * cores:.0f} %"

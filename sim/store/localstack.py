@@ -1,0 +1,330 @@
+"""The embedded LocalStack: a real S3 server on loopback, started for a run and gone after it.
+
+It lives in an environment of its own (`.localstack/venv`, made by `make localstack`) and is started through
+`localstack/launcher.py`. "Ready" means: our own process listens, its health report calls S3 running, and a PUT was read
+back. Two ways to have one:
+
+- `with EmbeddedLocalStack() as store: store.endpoint_url` serves until the block ends, or until this process dies.
+- `up()` / `status()` / `down()`: one detached server per checkout, remembered in `.localstack/server.json`.
+
+LocalStack keeps everything in memory: a server that stops has lost its buckets. Not covered: Docker (see
+`localstack/docker-compose.yml`) and any S3 elsewhere.
+"""
+
+import contextlib
+import datetime
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from sim.errors import TargetError
+from sim.folder_lock import owned
+from sim.store.readiness import listens, s3_works
+from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+HOME = REPOSITORY / ".localstack"
+PYTHON = HOME / "venv" / "bin" / "python"
+LAUNCHER = REPOSITORY / "localstack" / "launcher.py"
+DEFAULT_PORT = 4566
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 5.0
+PORT_ATTEMPTS = 5
+EXIT_PORT_TAKEN = 98  # as in localstack/launcher.py
+LOG_TAIL_LINES = 15
+DIRECTORY_PREFIX = "windfleet-localstack-"
+
+
+class _PortTakenError(TargetError):
+    """Somebody else listens on the port."""
+
+
+class EmbeddedLocalStack:
+    """One LocalStack process and its directory. Not thread-safe; use one instance per server."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._directory: pathlib.Path | None = None
+        self._port = 0
+        self._detached = False
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the server answers, as `http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id. Raises TargetError when it was not started."""
+        return self._running().pid
+
+    def require_alive(self) -> None:
+        """Raises TargetError, with the end of the server's log, when the server has died."""
+        if (code := self._running().poll()) is not None:
+            raise TargetError(
+                f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code}).{self._log_tail()}"
+            )
+
+    def cpu_seconds(self) -> float:
+        """CPU time (user and system, s) the server has used so far. Raises TargetError when it has died."""
+        self.require_alive()
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def start(self, port: int | None = None, detach: bool = False) -> str:
+        """Start, wait until S3 really works, and return the endpoint URL.
+
+        `port=None` takes a free one. A detached server outlives this process; `down()` ends it.
+        Raises TargetError: not installed, port taken, not ready in 60 s, died while starting.
+        """
+        with _turn() if detach else contextlib.nullcontext():
+            return self._started(port, detach)
+
+    def _started(self, port: int | None, detach: bool) -> str:
+        if self._process is not None:
+            raise TargetError("This EmbeddedLocalStack has already been started.")
+        if not PYTHON.exists():
+            raise TargetError("The LocalStack environment is not installed. Run: make localstack")
+        if detach and (other := status()):
+            raise TargetError(
+                f"A LocalStack is already running at {other.endpoint_url}. Stop it with: windfleet store down"
+            )
+        self._detached = detach
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            try:
+                self._start_on(_free_port() if port is None else _checked_port(port))
+                break
+            except _PortTakenError:
+                if port is not None or attempt == PORT_ATTEMPTS:
+                    raise
+        if detach:
+            self._remember()
+        return self.endpoint_url
+
+    def stop(self) -> None:
+        """End the server and remove its directory. Does nothing when it is not running."""
+        process, directory = self._process, self._directory
+        self._process = self._directory = None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+        if self._detached and process is not None:
+            remove_state(HOME, process.pid)
+
+    def __enter__(self) -> Self:
+        if self._process is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start_on(self, port: int) -> None:
+        self._port = port
+        self._directory = pathlib.Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        lease = [] if self._detached else ["--with-parent", str(self._directory)]
+        try:
+            with (self._directory / "server.log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [
+                        PYTHON,
+                        "-I",
+                        "-W",
+                        "ignore",
+                        LAUNCHER,
+                        *lease,
+                    ],  # its dependencies warn about each other
+                    env=_environment(port, self._directory),
+                    cwd=self._directory,
+                    stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for us; we stop the server when the record is safe
+                )
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self) -> None:
+        process = self._running()
+        give_up = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < give_up:
+            if (code := process.poll()) is not None:
+                if code == EXIT_PORT_TAKEN:
+                    raise _PortTakenError(_taken(self._port))
+                raise TargetError(
+                    f"LocalStack exited while starting (exit code {code}).{self._log_tail()}"
+                )
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
+                if listens(process.pid, self._port) and s3_works(self._port):
+                    return
+            time.sleep(0.03)
+        raise TargetError(
+            f"LocalStack was not ready within {READY_WITHIN_S:.0f} s.{self._log_tail()}"
+        )
+
+    def _remember(self) -> None:
+        assert self._directory is not None
+        process = psutil.Process(self.pid)
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        server = Server(
+            self.endpoint_url,
+            self._port,
+            self.pid,
+            process.create_time(),
+            started,
+            str(self._directory),
+        )
+        write_state(HOME, server)
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise TargetError("This EmbeddedLocalStack is not started.")
+        return self._process
+
+    def _log_tail(self) -> str:
+        if self._directory is None:
+            return ""
+        with contextlib.suppress(OSError):
+            lines = (
+                (self._directory / "server.log")
+                .read_text(encoding="utf-8", errors="replace")
+                .strip()
+                .splitlines()
+            )
+            if lines:
+                return "\nThe end of its log:\n" + "\n".join(
+                    "  " + line for line in lines[-LOG_TAIL_LINES:]
+                )
+        return ""
+
+
+def up(port: int = DEFAULT_PORT) -> Server:
+    """Start the detached server, or return the one that is up. Raises TargetError (see `EmbeddedLocalStack.start`)."""
+    with _turn():
+        if server := status():
+            if server.port != port:
+                raise TargetError(
+                    f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
+                )
+            return server
+        EmbeddedLocalStack()._started(port, detach=True)
+        server = status()
+    if server is None:
+        raise TargetError(
+            "LocalStack stopped right after it was ready. Try again: windfleet store up"
+        )
+    return server
+
+
+def status() -> Server | None:
+    """The detached server of this checkout, None when there is none. A record of a dead one is removed."""
+    server = read_state(HOME)
+    if server is not None and not is_alive(server):
+        _forget(server)
+        return None
+    return server
+
+
+def down() -> Server | None:
+    """End the detached server and return what it was, None when there was none. Ends no process but that one."""
+    with _turn():
+        server = status()
+        if server is None:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(server.pid)
+            process.terminate()
+            try:
+                process.wait(STOP_WITHIN_S)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_WITHIN_S)
+        _forget(server)
+        return server
+
+
+def _turn() -> contextlib.AbstractContextManager[None]:
+    """One after the other: two that start the detached server at once would leave one that nobody remembers."""
+    return owned(HOME, wait=True) if HOME.is_dir() else contextlib.nullcontext()
+
+
+def _forget(server: Server) -> None:
+    if pathlib.Path(server.directory).name.startswith(
+        DIRECTORY_PREFIX
+    ):  # the record is a file anybody may have edited
+        shutil.rmtree(server.directory, ignore_errors=True)
+    remove_state(HOME, server.pid)
+
+
+def _environment(port: int, directory: pathlib.Path) -> dict[str, str]:
+    """Nothing of ours but the way to find programs: LocalStack reads dozens of variables."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LANG", "LC_ALL", "TMPDIR")
+        if name in os.environ
+    }
+    return kept | {
+        "HOME": str(directory),
+        "SERVICES": "s3",
+        "EAGER_SERVICE_LOADING": "1",
+        "STRICT_SERVICE_LOADING": "1",
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "DNS_ADDRESS": "0",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DISABLE_EVENTS": "1",
+        "LS_LOG": "warning",
+        "OVERRIDE_IN_DOCKER": "0",
+        "FILESYSTEM_ROOT": str(directory),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _checked_port(port: int) -> int:
+    if not 0 < port < 65536:
+        raise TargetError(f"{port} is not a port: give one from 1 to 65535.")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except PermissionError as error:
+            raise TargetError(
+                f"Port {port} is reserved for the system: give one from 1024 up."
+            ) from error
+        except OSError as error:
+            raise _PortTakenError(_taken(port)) from error
+    return port
+
+
+def _taken(port: int) -> str:
+    return f"Port {port} on 127.0.0.1 is taken by another program: stop it, or give another port."

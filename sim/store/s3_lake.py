@@ -1,0 +1,71 @@
+"""The lake in an S3, opened for the oracle by the client that everybody uses.
+
+Reads are tried again like the pipeline's. An endpoint that is no S3 is a LakeError, never an empty lake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+
+from pipeline.ports import NoBucket, NotFound, StoreError
+from pipeline.retry import Retrying
+from pipeline.settings import Place, Settings, SettingsError, settings
+from pipeline.store import S3ObjectStore
+from sim.check import LakeError, LakeReader
+
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class S3Opener:
+    """See `sim.check.read.lake.Opener`. The credentials are not shown by repr."""
+
+    settings: Settings
+
+    def __call__(self) -> _S3:
+        """Raises LakeError."""
+        try:
+            return _S3(S3ObjectStore(self.settings, TIMEOUT_S))
+        except SettingsError as error:
+            raise LakeError(str(error)) from error
+
+
+def s3_lake(place: Place) -> LakeReader:
+    """The lake in the S3 of a place. Raises LakeError."""
+    try:
+        found = settings(place)
+    except SettingsError as error:
+        raise LakeError(str(error)) from error
+    return LakeReader.s3(found.place, S3Opener(found))
+
+
+def settings_of(lake: LakeReader) -> Settings | None:
+    """The S3 of a reader, None for a folder."""
+    return lake.opener.settings if isinstance(lake.opener, S3Opener) else None
+
+
+class _S3:
+    """See `sim.check.read.lake.Buckets`."""
+
+    def __init__(self, store: S3ObjectStore) -> None:
+        self._store, self._tries = store, Retrying(store)
+        self._place = store.settings.place
+
+    def listing(self, bucket: str) -> list[tuple[str, int]] | None:
+        try:
+            return self._tries.run(
+                "list", bucket, "", 0, lambda: list(chain.from_iterable(self._store.pages(bucket)))
+            )
+        except NoBucket:
+            return None
+        except StoreError as error:
+            raise LakeError(f"{self._place}: cannot list bucket {bucket}: {error}") from error
+
+    def body(self, bucket: str, key: str) -> bytes | None:
+        try:
+            return self._tries.get(bucket, key)[0]
+        except (NoBucket, NotFound):
+            return None
+        except StoreError as error:
+            raise LakeError(f"{self._place}: cannot read {bucket}/{key}: {error}") from error

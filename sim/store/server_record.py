@@ -1,0 +1,62 @@
+"""The record of the detached LocalStack of this checkout: `.localstack/server.json`.
+
+A pid alone proves nothing, for pids are used again; a server is the recorded one only when pid and start time agree.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import psutil
+
+FILE = "server.json"
+START_TIME_TOLERANCE_S = (
+    2.0  # psutil derives the start time from the boot time, which moves with the clock
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A detached LocalStack: where it answers, which process it is, and where its files and log are."""
+
+    endpoint_url: str
+    port: int
+    pid: int
+    create_time: float  # s since the epoch, as psutil tells it
+    started: str  # ISO 8601, UTC
+    directory: str
+
+
+def read_state(home: pathlib.Path) -> Server | None:
+    """The recorded server, alive or not; None when nothing (readable) is recorded."""
+    try:
+        return Server(**json.loads((home / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_state(home: pathlib.Path, server: Server) -> None:
+    """Record `server`, whole or not at all."""
+    draft = home / f"{FILE}.{os.getpid()}"
+    draft.write_text(json.dumps(dataclasses.asdict(server), indent=2) + "\n", encoding="utf-8")
+    draft.replace(home / FILE)
+
+
+def remove_state(home: pathlib.Path, pid: int) -> None:
+    """Forget the server `pid`; a record of another one stays."""
+    server = read_state(home)
+    if server is not None and server.pid == pid:
+        (home / FILE).unlink(missing_ok=True)
+
+
+def is_alive(server: Server) -> bool:
+    """Whether the recorded process, and not a later one with its pid, still runs."""
+    try:
+        process = psutil.Process(server.pid)
+        return (
+            abs(process.create_time() - server.create_time) < START_TIME_TOLERANCE_S
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,221 @@
+"""The store that a run drives: the embedded LocalStack, any S3 that was named, or a folder; and how fast it takes PUTs.
+
+Safety: only loopback endpoints without `allow_remote`; a lake that holds objects is refused, and is emptied only on
+request and only where windfleet made the buckets; the ceiling is measured in a scratch bucket that is removed again,
+and never on a remote store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import lake, ports, settings
+from pipeline.retry import Retrying
+from pipeline.settings import Settings, SettingsError
+from pipeline.store import S3ObjectStore
+from sim.chaos.faults import KINDS, Fault
+from sim.chaos.proxy import FaultProxy, address
+from sim.check import LakeReader
+from sim.errors import TargetError
+from sim.measure.ceiling import measure
+from sim.store import folder
+from sim.store.localstack import EmbeddedLocalStack
+from sim.store.s3_lake import s3_lake
+
+CEILING_S = 1.0
+CEILING_ROUNDS = 2
+CEILING_BYTES = (
+    16_384  # about the mean of what a batch writes: three row-level objects and three small ones
+)
+CEILING_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user said about the store. `port`: of the embedded one. `folder`: the lake as files, no S3 at all."""
+
+    endpoint_url: str | None = None
+    port: int | None = None
+    keep: bool = False
+    empty_lake: bool = False
+    allow_remote: bool = False
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A store that answers, with the six buckets in it: an endpoint (`server`: when it is the embedded one) or a
+    folder (then there is no endpoint)."""
+
+    endpoint_url: str = ""
+    server: EmbeddedLocalStack | None = None
+    folder: Path | None = None
+
+    @property
+    def store(self) -> Settings:
+        """How to reach the endpoint; a server of ours takes nothing from the environment. Raises SettingsError."""
+        return settings.settings(self.endpoint_url, own=self.server is not None)
+
+    @property
+    def lake(self) -> LakeReader:
+        """What lies in it."""
+        return s3_lake(self.store) if self.folder is None else LakeReader.folder(self.folder)
+
+    def require_alive(self) -> None:
+        """Raises TargetError when the embedded server has died. Costs microseconds."""
+        if self.server is not None:
+            self.server.require_alive()
+
+    def __str__(self) -> str:
+        if self.folder is not None:
+            return "a folder of files"
+        return (
+            self.endpoint_url
+            if self.server is None
+            else f"embedded LocalStack, {self.endpoint_url}"
+        )
+
+
+def endpoint_of_environment() -> str | None:
+    """The endpoint that the standard AWS variables name, if they do. Raises TargetError for one that is no URL."""
+    try:
+        return settings.endpoint_of_environment()
+    except SettingsError as error:
+        raise TargetError(str(error)) from error
+
+
+def endpoint_of(options: Options) -> str | None:
+    """The endpoint named on the command line or by the environment; None for the embedded store. Raises TargetError."""
+    named = options.endpoint_url or endpoint_of_environment()
+    if named is None:
+        return None
+    try:
+        if not settings.parsed(named).loopback and not options.allow_remote:
+            raise TargetError(
+                f"{named} is not on this machine; windfleet sends load there only with --allow-remote"
+            )
+        settings.settings(named)
+    except SettingsError as error:
+        raise TargetError(str(error)) from error
+    return named
+
+
+def require_empty(options: Options) -> None:
+    """Raises TargetError or LakeError unless an endpoint that is named answers, and holds nothing in the six buckets or
+    may be emptied; for those who have much to do before they open it. Changes nothing."""
+    endpoint_url = endpoint_of(options)
+    if endpoint_url is not None:
+        held = lake.first_object(endpoint_url)
+        if not options.empty_lake:
+            _refuse_held(endpoint_url, held)
+
+
+def _refuse_held(endpoint_url: str, held: str | None) -> None:
+    if held is not None:
+        raise TargetError(
+            f"the lake at {endpoint_url} already holds objects ({held}); a run needs it empty: "
+            "--empty-lake empties the buckets that windfleet made"
+        )
+
+
+def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
+    """Raises TargetError when faults of the wire are wanted before a store where they must not or cannot be."""
+    if options.folder is not None:
+        if _of_the_wire(faults):
+            raise TargetError(
+                "faults of the wire need an S3 server, not a folder; run without: --set 'faults=[]'"
+            )
+        return
+    endpoint_url = endpoint_of(options)
+    if _of_the_wire(faults) and endpoint_url is not None:
+        try:
+            address(endpoint_url)
+        except ValueError as error:
+            raise TargetError(f"{error}; run without faults: --set 'faults=[]'") from error
+
+
+@contextmanager
+def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
+    """The fault proxy before a target, None when no fault needs one. Raises TargetError."""
+    wire = _of_the_wire(faults)
+    if not wire:
+        yield None
+        return
+    try:
+        with FaultProxy(target.endpoint_url, seed, wire) as proxy:
+            yield proxy
+    except (ValueError, TimeoutError) as error:
+        raise TargetError(
+            f"the fault proxy: {error or 'a late commit was not made in time'}"
+        ) from error
+
+
+def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
+    return [
+        (number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].worlds
+    ]
+
+
+@contextmanager
+def opened(options: Options) -> Iterator[Target]:
+    """A target for the length of a block. Raises TargetError, LakeError or OSError before anything was changed."""
+    if options.folder is not None:
+        folder.make(options.folder)
+        yield Target(folder=options.folder)
+        return
+    endpoint_url = endpoint_of(options)
+    if endpoint_url is not None:
+        yield _prepared(Target(endpoint_url), options)
+        return
+    with embedded(options) as target:
+        yield target
+
+
+@contextmanager
+def embedded(options: Options) -> Iterator[Target]:
+    """The embedded LocalStack, whatever endpoint the environment names. Raises TargetError, LakeError."""
+    server = EmbeddedLocalStack()
+    server.start(options.port, detach=options.keep)
+    kept = False
+    try:
+        yield _prepared(Target(server.endpoint_url, server), options)
+        kept = options.keep
+    finally:
+        if not kept:
+            server.stop()
+
+
+def _prepared(target: Target, options: Options) -> Target:
+    if options.empty_lake:
+        lake.empty(target.store)
+    lake.ensure(target.store)
+    _refuse_held(target.endpoint_url, lake.first_object(target.store))
+    return target
+
+
+def ceiling(target: Target) -> float | None:
+    """PUTs per second that the store takes from this machine at its best; None for a store that is not on it.
+
+    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round. Raises TargetError,
+    LakeError.
+    """
+    if target.folder is not None or not lake.is_loopback(target.endpoint_url):
+        return None
+    store = Retrying(S3ObjectStore(target.store))
+    rounds: list[float] = []
+    with lake.scratch(target.store) as bucket:
+
+        def put(key: str, body: bytes) -> None:
+            store.create(bucket, f"{len(rounds)}/{key}", body)
+
+        try:
+            for _ in range(CEILING_ROUNDS):
+                rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
+        except ports.StoreError as error:
+            raise TargetError(
+                f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}"
+            ) from error
+    return max(rounds)

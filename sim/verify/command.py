@@ -1,0 +1,133 @@
+"""`windfleet verify DIR`: the oracle on its own, over a run's node files and its lake, saved or still in a store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.settings import settings
+from pipeline.terminal import one_line
+from sim.check import Finding, LakeReader, Verdict
+from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
+from sim.fleet.farm import Farm
+from sim.report.result import load
+from sim.report.terminal import RunProgress
+from sim.run_directory import SCENARIO_FILE, is_run
+from sim.scenario import load as load_scenario
+from sim.store import localstack, target
+from sim.store.s3_lake import s3_lake, settings_of
+from sim.verify.judge import judge
+
+FINDINGS_SHOWN = 20
+
+
+def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
+    """The lake that was named; else the run's saved copy; else the S3 of the environment; else the detached LocalStack.
+
+    Raises TargetError, also where there is none.
+    """
+    if folder is not None:
+        if not folder.is_dir():
+            raise TargetError(f"{folder}: no such folder")
+        return LakeReader.folder(folder)
+    if endpoint_url is not None:
+        return s3_lake(endpoint_url)
+    if (run_dir / "lake").is_dir():
+        return LakeReader.folder(run_dir / "lake")
+    if (named := target.endpoint_of_environment()) is not None:
+        return s3_lake(named)
+    if (server := localstack.status()) is not None:
+        return s3_lake(settings(server.endpoint_url, own=True))
+    raise TargetError(
+        f"{run_dir}: holds no lake/, and no LocalStack is up (it forgets everything when it stops). Run the scenario "
+        "with --save-lake or --keep, or name the lake with --lake DIR or --endpoint-url URL"
+    )
+
+
+def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
+    """Judge and tell; the exit code. Changes nothing in the run directory."""
+    with RunProgress(console) as progress:
+        verdict = judge(
+            run_dir,
+            lake,
+            workers=workers,
+            farms=_farms(run_dir, progress),
+            store=settings_of(lake),
+            by_hand=not is_run(run_dir),
+            progress=progress.follow("judging the lake", "objects"),
+            log=progress.log,
+        )
+    _tell(verdict, console)
+    _compare(run_dir, verdict, console)
+    if verdict.status == "unknown" and verdict.errors and not verdict.figures:
+        return ENVIRONMENT
+    return EXIT_CODE_OF[verdict.status]
+
+
+def _farms(run_dir: Path, progress: RunProgress) -> Sequence[Farm]:
+    """Return the farms of the run's scenario, none where it cannot be read."""
+    try:
+        return load_scenario(run_dir / SCENARIO_FILE).fleet.farms
+    except ScenarioError as error:
+        progress.log(f"could not check for missing node files: {error}")
+        return ()
+
+
+def _tell(verdict: Verdict, console: Console) -> None:
+    """Status, figures, findings: plain lines, so that they can be searched."""
+
+    def say(text: str) -> None:
+        console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+
+    say(verdict.status.upper())
+    for error in verdict.errors:
+        say(f"error: {error}")
+    for name, value in verdict.figures.items():
+        say(f"{name:<24}{value:>14,}")
+    for kind, count in verdict.counts.items():
+        say(f"found {count:,} x {kind}")
+    for finding in _sample(verdict.findings):
+        rows = f" {finding.rows:,} rows" if finding.rows else ""
+        where = " ".join(
+            part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part
+        )
+        say(f"{finding.kind}:{rows} {where} {finding.detail}")
+    if (more := sum(verdict.counts.values()) - FINDINGS_SHOWN) > 0:
+        say(f"and {more:,} more findings, counted above by kind")
+    say(f"lake digest: {verdict.digest or 'not determined'}")
+
+
+def _sample(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings to show: the kinds take turns, so that a frequent one hides no other."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for place, finding in enumerate(findings):
+        ranked.append((seen[finding.kind], place))
+        seen[finding.kind] += 1
+    return [
+        findings[place] for place in sorted(place for _, place in sorted(ranked)[:FINDINGS_SHOWN])
+    ]
+
+
+def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
+    """Say whether this is what the run itself had found."""
+    try:
+        before = load(run_dir)
+    except ResultError:
+        return
+    if before.lake is None or not before.lake.digest:
+        return
+    differing = [
+        name for name, value in verdict.figures.items() if before.figure(name) not in (None, value)
+    ]
+    if before.lake.digest != verdict.digest:
+        differing.append("lake digest")
+    text = (
+        f"differs from result.json in: {', '.join(differing)}"
+        if differing
+        else "the same figures as in result.json"
+    )
+    console.print(text, highlight=False, soft_wrap=True)

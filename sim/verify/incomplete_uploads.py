@@ -1,0 +1,39 @@
+"""Incomplete multipart uploads in the lake's buckets.
+
+Amazon S3 stores and bills their parts, and no listing of objects shows them. The pipeline makes no
+multipart upload, so each one in its buckets is a defect.
+
+Not covered: objects that do not belong in the lake (`object.foreign`, `object.unexpected` of the oracle).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline import lake
+from pipeline.settings import Settings
+from sim.check import Finding, Verdict
+
+KEPT: Final = 20
+"""Findings kept; `counts` has the number of all."""
+
+
+def check(store: Settings) -> Verdict:
+    """Return `fail` when there is an upload, else `pass`; `objects.unfinished` counts them.
+
+    Raises pipeline.lake.LakeError.
+    """
+    uploads = lake.unfinished(store)
+    figures: dict[str, float] = {"objects.unfinished": len(uploads)}
+    if not uploads:
+        return Verdict("pass", figures)
+    findings = [
+        Finding(
+            "upload.unfinished",
+            place.split("/")[1],
+            key=place,
+            detail="multipart upload that was never completed: abort it",
+        )
+        for place in uploads[:KEPT]
+    ]
+    return Verdict("fail", figures, findings=findings, counts={"upload.unfinished": len(uploads)})

@@ -1,0 +1,70 @@
+"""The verdict on a run: three checks, merged. `run`, `verify`, `demo` and `campaign` all use it.
+
+| check                | sees                                                    | module                     |
+|----------------------|---------------------------------------------------------|----------------------------|
+| the oracle           | node files and objects of the lake                      | `sim.check`                |
+| missing node files   | turbines of the scenario whose node file is not there   | `sim.verify.missing_nodes` |
+| incomplete uploads   | multipart uploads, which no listing of objects shows    | `sim.verify.incomplete_uploads` |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pipeline.lake import LakeError
+from pipeline.settings import Settings
+from sim import check
+from sim.check import LakeReader, Verdict
+from sim.check.verdict import Progress
+from sim.fleet.farm import Farm
+from sim.verify import incomplete_uploads, missing_nodes
+
+RANK: Final = ("pass", "unknown", "fail")
+"""Statuses from the weakest up: the strongest of several wins."""
+
+
+def judge(
+    run_dir: Path,
+    lake: LakeReader,
+    *,
+    workers: int = 1,
+    farms: Sequence[Farm] = (),
+    store: Settings | None = None,
+    by_hand: bool = False,
+    progress: Progress | None = None,
+    log: Callable[[str], None] = lambda text: None,
+) -> Verdict:
+    """Judge a lake against the node files of a run directory.
+
+    farms: each of their turbines must have a node file; none where the fleet is not known.
+    store: the S3 of the lake, None for a folder.
+    by_hand: no run drove the nodes, so that they may have been drained more than once.
+    log: called with each check that could not be made and that changes no verdict.
+    """
+    verdict = check.judge(run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand)
+    parts = [verdict, missing_nodes.check(run_dir / "nodes", farms)]
+    if store is not None and verdict.figures:
+        try:
+            parts.append(incomplete_uploads.check(store))
+        except LakeError as error:
+            log(f"could not check for incomplete multipart uploads: {error}")
+    return merge(parts)
+
+
+def merge(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the first verdict with the others' status, figures, findings, counts and errors added."""
+    counts: Counter[str] = Counter()
+    for each in verdicts:
+        counts.update(each.counts)
+    return replace(
+        verdicts[0],
+        status=max((each.status for each in verdicts), key=RANK.index),
+        figures={name: value for each in verdicts for name, value in each.figures.items()},
+        findings=[finding for each in verdicts for finding in each.findings],
+        counts=dict(sorted(counts.items())),
+        errors=[error for each in verdicts for error in each.errors],
+    )

@@ -1,0 +1,490 @@
+"""`windfleet campaign` from the command line: verdict, exit code, report, replay."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sim import cli
+from sim.campaign import command as campaign
+from sim.campaign import plan as chaos
+from sim.campaign.invariants import Broken, Fates
+from sim.campaign.live_faults import bout
+from sim.campaign.live_runs import Wired
+from sim.campaign.outcome import Outcome
+from sim.campaign.scenario_world import make_world
+from sim.campaign.schedule import Fired, Line, Strike
+from sim.campaign.summary import IN_PROCESS, WIRED, Tally
+from sim.campaign.world import run_clean, run_once
+from sim.chaos.faults import Cell as Cell_
+from sim.chaos.faults import Struck, cell
+from sim.errors import TargetError
+from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
+from sim.scenario import load
+from tests.campaign.test_world import state_saved_although_a_bucket_refused
+from tests.support.chaos_world import scenario_file
+
+
+def summed(
+    outcomes: list[Outcome],
+    oracle: str = "pass",
+    everything_fired: bool = True,
+    wired: tuple[Wired, ...] = (),
+) -> CampaignResult:
+    tally = Tally("windfleet campaign tiny.yaml --seed 7", "windfleet run tiny.yaml", single=1)
+    for outcome in outcomes:
+        tally.add(Line((Strike("store.error", 5),)), outcome)
+    for run in wired:
+        tally.add_wired(run)
+    if everything_fired:
+        tally.matrix.struck.update(chaos.planned_cells())
+    result = CampaignResult("tiny", 7, "windfleet campaign tiny.yaml", oracle=oracle)
+    tally.sum_up(result)
+    result.verdict = campaign._VERDICTS.get(result.exit_code, "unknown")
+    return result
+
+
+def struck(**fields: object) -> Outcome:
+    outcome = Outcome(
+        "attempts=1",
+        [Fired("store.error", False, 5, "data")],
+        calls=10,
+        attempts=3,
+        objects=5,
+        puts=6,
+    )
+    return replace(outcome, **fields)  # type: ignore[arg-type]
+
+
+def told(result: CampaignResult) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, result, Path("out"))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_all_right() -> None:
+    result = summed([struck(), struck(recovery_s=[300.0, 900.0]), struck(recovery_s=[600.0])])
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    figures = {name: figure.value for name, figure in result.figures.items()}
+    assert figures["failure.bound"] == 1.5  # two random runs
+    assert (figures["recovery.p50"], figures["recovery.max"]) == (600.0, 900.0)
+    assert (figures["runs"], figures["store.calls"], figures["faults.fired"]) == (3, 30, 3)
+    assert figures["writes.per_object"] == pytest.approx(18 / 15)
+    assert result.kinds == {"store.error": 3}
+
+
+def test_a_broken_invariant_is_a_failure_and_names_what_repeats_it() -> None:
+    fates = Fates(lost=4, duplicated=2, misplaced=1)
+    result = summed([struck(), struck(broken=[Broken("lake.missing", "some key")], fates=fates)])
+    assert (result.verdict, result.exit_code) == ("fail", 5)
+    assert result.broken == {"lake.missing": 1}
+    assert [result.figures[f"rows.{fate}"].value for fate in fates._fields] == [4, 2, 1]
+    assert result.figures["failure.bound"].value is None
+    (failure,) = result.failures
+    assert (
+        failure.replay
+        == "windfleet campaign tiny.yaml --seed 7 --replay 'attempts=1 down=0 seed=0 store.error#5'"
+    )
+    found = next(c for c in result.matrix if (c.fault, c.point) == ("store.error", "data"))
+    assert (found.runs, found.failed, found.state) == (3, 1, "fail")
+    assert failure.replay in told(result)
+    page = render(result)
+    assert '<td class="cell fail">✗ 1 of 3</td>' in page
+    assert "some key" in page
+
+
+def test_what_never_fired_is_unknown() -> None:
+    result = summed([struck()], everything_fired=False)
+    assert (result.verdict, result.exit_code) == ("unknown", 6)
+    assert "never fired: node.crash before at recover" in told(result)
+    assert '<td class="cell unknown">? 0</td>' in render(result)
+    assert summed([struck()], oracle="unknown").exit_code == 6
+    assert summed([struck()], oracle="fail").exit_code == 5
+
+
+SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
+
+
+def wired(*ways: Cell_, broken: list[Broken] | None = None) -> Wired:
+    return Wired(
+        SETTINGS, dict.fromkeys(ways, 0.0), Struck(Counter(ways)), broken or [], Fates(), 100
+    )
+
+
+def test_whole_runs_have_a_matrix_of_their_own() -> None:
+    run = wired(cell("worker.kill"), cell("store.hang", "data"))
+    result = summed([struck()], wired=(run, run))
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    assert (
+        "each of 3 runs with faults, 2 of them on localstack with 2 workers killed,"
+        in result.sentence.lower()
+    )
+    figures = {name: figure.value for name, figure in result.figures.items()}
+    assert (figures["wired.runs"], figures["wired.killed"], figures["wired.requests"]) == (
+        2,
+        2,
+        200,
+    )
+    assert [c for c in result.matrix if c.world == WIRED] == [
+        Cell(WIRED, "worker.kill", "", 2, 0),
+        Cell(WIRED, "store.hang", "data", 2, 0),
+    ]
+    assert result.kinds == {"store.error": 1, "store.hang": 2, "worker.kill": 2}
+    assert WIRED[1:] in render(result)
+
+
+def test_what_chance_did_not_bring_is_a_note_with_its_odds() -> None:
+    run = wired(cell("worker.kill"))
+    run.meant = {
+        **run.meant,
+        cell("store.hang", "recover"): 0.5,
+        cell("store.slow", "history"): None,
+    }
+    result = summed([struck()], wired=(run, run))
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    assert [note.partition(":")[0] for note in result.notes] == [
+        "store.slow at history struck in no run on LocalStack",
+        "store.hang at recover struck in no run on LocalStack",
+    ]
+    assert result.notes[1].endswith(": a chance of 25 %")
+    assert result.notes[1] in told(result)
+    assert '<td class="cell chance">– 0</td>' in render(result)
+
+
+@pytest.mark.parametrize("flush_every", ["10m", "30m"])
+def test_a_scenario_with_one_flush(tmp_path: Path, flush_every: str) -> None:
+    """Nodes flush in the drain alone: every cell that such a run has is struck, in both worlds."""
+    path = tmp_path / "one.yaml"
+    path.write_text(ONE_FLUSH.replace("10m,", f"{flush_every},"))
+    world = make_world(load(path), tmp_path / "world")
+    clean = run_clean(world)
+    assert world.flush_s == ()
+    met: set[Cell_] = set()
+    for line in (
+        *chaos.enumerated(clean)[::3],
+        *chaos.spelled(world),
+        *chaos.sampled(world, clean),
+    ):
+        outcome = run_once(world, clean, line)
+        assert (outcome.broken, bool(outcome.fired)) == ([], not chaos.beyond(line, clean)), line
+        met |= chaos.cells_of(outcome)
+    once = {
+        way
+        for way in chaos.certain(world, clean)
+        if way[0].partition(" ")[0] not in chaos.ENUMERATED
+    }
+    assert met >= once
+    assert {point for _, point in chaos.certain(world, clean)} == {
+        "",
+        "recover",
+        "data",
+        "manifest",
+        "checkpoint",
+    }
+    for index in range(20):
+        assert load(path, [f"faults={bout(7, index, ['A'], (), 600.0).faults}"]).faults
+
+
+ONE_FLUSH = """
+schema_version: 1
+name: one
+seed: 7
+fleet: {preset: full, farms: [A], turbines: 1}
+clock: {start: 2024-01-15T00:00:00Z, duration: 10m, sample_every: 10s}
+pipeline: {flush_every: 10m, window: 5m, allowed_lateness: 2m}
+"""
+
+
+def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
+    result = summed(
+        [struck()],
+        wired=(wired(cell("worker.kill"), broken=[Broken("lake.differs", "digest 12")]),),
+    )
+    assert (result.verdict, result.exit_code, result.broken) == ("fail", 5, {"lake.differs": 1})
+    (failure,) = result.failures
+    assert (
+        failure.replay
+        == "windfleet run tiny.yaml --set=seed=8 '--set=faults=[{kind: worker.kill, count: 1}]'"
+    )
+    assert Cell(WIRED, "worker.kill", "", 1, 1) in result.matrix
+    assert failure.replay in told(result)
+
+
+def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
+    run = wired(cell("worker.kill"))
+    run.meant = {**run.meant, cell("store.hang", "recover"): 0.0}
+    result = summed([struck()], wired=(run,))
+    assert (result.verdict, result.exit_code) == ("unknown", 6)
+    assert "never fired: store.hang at recover" in told(result)
+    run = wired(cell("worker.kill"))
+    run.unknown = ["workers were done before they could be killed: 1"]
+    result = summed([struck()], wired=(run,))
+    assert (result.exit_code, "could be killed: 1" in result.sentence) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (TargetError("LocalStack died"), 3),
+        (ZeroDivisionError("oops"), 1),
+    ],
+)
+def test_a_campaign_that_ends_early_keeps_what_it_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
+    monkeypatch.setattr(chaos, "spelled", lambda world: [])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
+
+    def dies(*args: object) -> object:
+        yield wired(cell("worker.kill"))
+        raise error
+
+    monkeypatch.setattr(campaign, "wired_runs", dies)
+    out = tmp_path / "out"
+    arguments = [
+        "campaign",
+        str(scenario_file(tmp_path)),
+        "--runs",
+        "2",
+        "--wired",
+        "9",
+        "--out",
+        str(out),
+    ]
+    assert cli.main([*arguments, "--workers", "1"]) == code
+    document = json.loads((out / "campaign.json").read_text())
+    assert (document["verdict"], document["exit_code"]) == ("unknown", code)
+    assert document["figures"]["runs"]["value"] == 3
+    assert document["figures"]["wired.runs"]["value"] == 1
+    assert "3 runs in process and 1 on LocalStack were made" in document["errors"][0]
+    assert document["errors"][0] in " ".join(capsys.readouterr().out.split())
+    assert document["errors"][0] in (out / "campaign.html").read_text()
+
+
+def test_every_cell_of_the_catalogue_is_planned() -> None:
+    cells = chaos.planned_cells()
+    assert len(cells) == len(set(cells))
+    assert {row for row, _ in cells} == {
+        *(
+            "node.crash before",
+            "node.crash after",
+            "node.offline",
+            "node.busy",
+            "node.wal",
+            "node.journal",
+            "node.disk-full",
+            "node.second-writer",
+            "farm.uplink",
+        ),
+        *(
+            "store.error",
+            "store.ack-lost",
+            "store.late-commit",
+            "store.outage",
+            "store.truncated-get",
+        ),
+        *("store.conflict", "store.precondition", "bucket.refuses", "store.foreign-object"),
+    }
+    assert Cell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
+
+
+def test_names_from_a_schedule_cannot_break_the_page() -> None:
+    result = CampaignResult(
+        "<b>", 7, "x", failures=[Failure("<i>", ("lake.missing",), "<u>", "<s>")]
+    )
+    assert not {"<b>", "<i>", "<u>", "<s>"} & set(render(result).replace("<title>", "").split())
+    assert "&lt;u&gt;" in render(result)
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every fortieth of the enumeration and four at random, over two processes: too few for a verdict."""
+    scenario, everything = scenario_file(tmp_path), chaos.enumerated
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: everything(clean)[-1::-40])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
+    arguments = [
+        "campaign",
+        str(scenario),
+        "--runs",
+        "4",
+        "--wired",
+        "0",
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert cli.main(arguments) == 6
+    said = capsys.readouterr().out
+    document = json.loads((tmp_path / "out" / "campaign.json").read_text())
+    assert document["verdict"] == "unknown"
+    assert document["oracle"] == "pass"
+    assert document["broken"] == {}
+    assert document["figures"]["runs.repeated"]["value"] == 2
+    assert document["digest"] in said
+    assert "never fired: " in said
+    assert "</html>" in (tmp_path / "out" / "campaign.html").read_text()
+    assert cli.main(arguments) == 2  # the directory holds a run
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_runs_that_differ_or_are_not_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second time with other calls; a fault that did not fire where the enumeration says so."""
+    arguments = [
+        "campaign",
+        str(scenario_file(tmp_path)),
+        "--runs",
+        "60",
+        "--wired",
+        "0",
+        "--overwrite",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    monkeypatch.setattr(chaos, "enumerated", lambda clean: [Line((Strike("node.crash", 1),))])
+    monkeypatch.setattr(chaos, "spelled", lambda world: [])
+    monkeypatch.setattr(chaos, "sampled", lambda world, clean: [])
+    monkeypatch.setattr(chaos, "foreign_in_each_bucket", lambda clean: [])
+
+    def pretend(second: Outcome, first: Outcome) -> dict[str, int]:
+        def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:
+            twice = len(chaos.again(lines[:61]))
+            return [
+                (i, first if i == 0 else second if i >= 61 else struck()) for i in range(61 + twice)
+            ]
+
+        monkeypatch.setattr(chaos, "run_lines", run_lines)
+        code = cli.main(arguments)
+        capsys.readouterr()
+        broken: dict[str, int] = json.loads((tmp_path / "out" / "campaign.json").read_text())[
+            "broken"
+        ]
+        assert code == (5 if broken else 6)
+        return broken
+
+    assert pretend(struck(), struck()) == {}
+    assert pretend(struck(trace="other"), struck()) == {"not.deterministic": 3}
+    assert pretend(struck(digest="other"), struck()) == {"not.deterministic": 3}
+    assert pretend(struck(), struck(fired=[])) == {"not.enumerated": 1}
+
+
+@pytest.mark.parametrize("kind", ["worker.kill", "store.slow"])
+def test_a_fault_that_cannot_strike_in_process_is_no_failure_of_the_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    assert (
+        cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", f"node.crash#2 {kind}#3"])
+        == 2
+    )
+    assert f"windfleet: {kind} strikes whole runs on LocalStack only" in capsys.readouterr().err
+
+
+def test_an_empty_line_is_a_schedule_without_faults_and_no_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        cli.main(
+            [
+                "campaign",
+                str(scenario_file(tmp_path)),
+                "--runs",
+                "1",
+                "--wired",
+                "0",
+                "--replay",
+                "",
+            ]
+        )
+        == 6
+    )
+    assert capsys.readouterr().out.startswith("nothing fired")
+
+
+@pytest.mark.parametrize(
+    ("fault", "place"), [("farm.uplink[0+900]=Z", "Z"), ("bucket.refuses[0+900]=nope", "nope")]
+)
+def test_a_replay_of_a_place_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, place: str
+) -> None:
+    assert cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", fault]) == 2
+    assert f"no such place {place}; places are A, aggregated" in capsys.readouterr().err
+
+
+def test_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["campaign", str(scenario_file(tmp_path)), "--replay"]
+    assert cli.main([*command, "node.crash#7 store.ack-lost#30"]) == 0
+    assert "PASS" in capsys.readouterr().out
+    assert cli.main([*command, "node.crash#99999"]) == 6
+    assert cli.main([*command, "node.crush#9"]) == 2
+    assert "node.crush#9" in capsys.readouterr().err
+    state_saved_although_a_bucket_refused(monkeypatch)
+    assert (
+        cli.main([*command, "node.crash#7 bucket.refuses[300+300]=enriched store.ack-lost#30"]) == 5
+    )
+    said = capsys.readouterr().out
+    assert "broken: manifest.ahead" in said
+    smallest = said.rpartition("--replay ")[2].strip().strip("'")
+    assert len(smallest.split()) == 4  # three settings, one fault
+    assert cli.main([*command, smallest]) == 5
+
+
+def _single_runs(tmp_path: Path) -> int:
+    """Runs with one fault each: every call struck in every way, spells, samples, and foreign bytes for the oracle."""
+    world = make_world(load(scenario_file(tmp_path)), tmp_path / "world")
+    clean = run_clean(world)
+    once = (chaos.enumerated(clean), chaos.spelled(world), chaos.sampled(world, clean))
+    return sum(map(len, (*once, chaos.foreign_in_each_bucket(clean))))
+
+
+@pytest.mark.campaign
+def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
+    """Its dozen whole runs make few calls: chance leaves some cells of their matrix grey, and the verdict open."""
+    arguments = [
+        "campaign",
+        str(scenario_file(tmp_path)),
+        "--runs",
+        "500",
+        "--wired",
+        "12",
+        "--workers",
+        "2",
+    ]
+    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) in (0, 6)
+    said = json.loads((tmp_path / "out" / "campaign.json").read_text())
+    assert (said["oracle"], said["broken"], said["errors"], said["failures"]) == (
+        "pass",
+        {},
+        [],
+        [],
+    )
+    assert all(
+        said["figures"][name]["value"] == 0 for name in ("runs.failed", "wired.failed", "rows.lost")
+    )
+    assert said["figures"]["runs"]["value"] == 500 + _single_runs(tmp_path)
+    assert said["figures"]["wired.runs"]["value"] == 12
+    states = {world: Counter[str]() for world in (IN_PROCESS, WIRED)}
+    for each in said["matrix"]:
+        states[each["world"]][each["state"]] += 1
+    assert set(states[IN_PROCESS]) == {"pass"}
+    assert states[WIRED]["pass"] > 0.8 * states[WIRED].total()

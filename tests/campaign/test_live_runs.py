@@ -1,0 +1,115 @@
+"""Whole runs of a campaign: what is drawn for them, and that one on LocalStack is judged as it should be.
+
+Not covered here: sixty of them, which is what `windfleet campaign` makes (`make test-all` makes twelve).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sim.campaign import live_runs
+from sim.campaign.live_faults import KINDS_EACH, Bout, bout
+from sim.campaign.outcome import Clean
+from sim.campaign.scenario_world import make_world
+from sim.chaos.faults import KILL, KINDS, cells
+from sim.check import Verdict
+from sim.errors import TargetError
+from sim.scenario import Scenario, load
+from sim.store import target
+from tests.support.chaos_world import scenario_file
+from tests.support.paths import SCENARIOS
+
+CAMPAIGN = SCENARIOS / "campaign.yaml"
+FLUSHES_S = (300.0, 600.0, 900.0, 1200.0)
+
+
+def drawn(index: int, seed: int = 7) -> Bout:
+    return bout(seed, index, ["A", "E"], FLUSHES_S, 1500.0)
+
+
+def test_the_kinds_and_their_points_take_turns() -> None:
+    turns = len(KINDS) - 1
+    first = [
+        kind for i in range(turns // KINDS_EACH + 1) for kind in _kinds(drawn(i)) if kind != KILL
+    ]
+    assert sorted(first[:turns]) == sorted(set(KINDS) - {KILL})
+    assert {way for i in range(66) for way in drawn(i).meant} == set(cells(KINDS))
+
+
+def test_a_bout_follows_from_seed_and_number() -> None:
+    assert drawn(3) == drawn(3)
+    assert len({drawn(i).faults for i in range(20)}) == 20
+    assert drawn(3).faults != drawn(3, seed=8).faults
+    assert len({drawn(i).seed for i in range(60)}) == 60
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_every_bout_is_a_scenario(seed: int) -> None:
+    """Nothing is drawn that a scenario could not say, or that no node would ever meet."""
+    for i in range(60):
+        scenario = load(
+            CAMPAIGN, [f"seed={drawn(i, seed).seed}", f"faults={drawn(i, seed).faults}"]
+        )
+        assert [fault.kind for fault in scenario.faults] == _kinds(drawn(i, seed))
+
+
+def _kinds(bout: Bout) -> list[str]:
+    return [part.partition(",")[0].partition("}")[0] for part in bout.faults.split("kind: ")[1:]]
+
+
+def test_a_whole_run_is_held_against_the_other_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice on one store: as it is, and against a lake that it is not."""
+    path = scenario_file(tmp_path)
+    scenario = load(path)
+    flush_s = make_world(scenario, tmp_path / "world").flush_s
+    honest, asked = live_runs.run_clean, []
+
+    def clean(world: object) -> Clean:
+        asked.append(world)
+        found = honest(world)  # type: ignore[arg-type]
+        if len(asked) == 2:
+            found.outcome.digest = "another"
+        return found
+
+    monkeypatch.setattr(live_runs, "run_clean", clean)
+
+    def again(more: Sequence[str]) -> Scenario:
+        return load(path, more)
+
+    good, bad = live_runs.wired_runs(scenario, again, flush_s, 2, 7, 1)
+    assert good.broken == []
+    assert good.struck.fired[KILL] >= 1
+    assert good.requests > 50
+    assert good.settings[0] == "seed=8"
+    assert [name for name, _ in bad.broken] == ["lake.differs"]
+
+
+def test_a_store_that_dies_or_a_lake_that_cannot_be_read_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scenario_file(tmp_path)
+    scenario = load(path)
+    monkeypatch.setenv(
+        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
+    )  # nobody listens, and it is nobody's business
+    monkeypatch.setattr(
+        live_runs.check, "judge", lambda *_: Verdict(errors=["the lake could not be listed"])
+    )
+    runs = live_runs.wired_runs(scenario, lambda more: load(path, more), (300.0, 600.0), 2, 7, 1)
+    unread = next(runs)
+    assert (unread.broken, unread.unknown) == (
+        [],
+        ["the oracle could not judge: the lake could not be listed"],
+    )
+
+    def dead(self: target.Target) -> None:
+        raise TargetError("LocalStack died")
+
+    monkeypatch.setattr(live_runs.target.Target, "require_alive", dead)
+    with pytest.raises(TargetError, match="LocalStack died"):
+        next(runs)

@@ -1,0 +1,798 @@
+"""The in-process world: whatever strikes, the lake is that of the run without faults; and pipeline bugs are found.
+
+BUGS are the mistakes that a pipeline like this one is known for, planted one at a time; the campaign must find each.
+The number of runs it took is printed (`pytest -s`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import batch, manifest, node, partition, process, source
+from pipeline import commit as protocol
+from pipeline.batch import Batch, ints
+from pipeline.checkpoint import Checkpoint, CheckpointError
+from pipeline.commit import Commit, ContentConflict, Position
+from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
+from pipeline.records import BUCKET_NAMES
+from sim import check
+from sim.campaign.invariants import WatchedStore, fates, judge
+from sim.campaign.outcome import Clean
+from sim.campaign.plan import beyond, cells_of, drawn, enumerated, spelled
+from sim.campaign.scenario_world import dump, make_world
+from sim.campaign.schedule import Line, Strike, parse
+from sim.campaign.shrink import shrink
+from sim.campaign.world import Unclean, World, _quiet_until, _Run, run_clean, run_kept, run_once
+from sim.chaos.call import CHECKPOINTS, METADATA, node_of
+from sim.chaos.faults import FOREIGN
+from sim.scenario import load
+from tests.support.chaos_world import tiny
+from tests.support.paths import SCENARIOS
+from tests.support.window_bugs import (
+    WINDOW_BUGS,
+    watermark_by_recording_time,
+    watermark_of_the_batch_alone,
+)
+
+CAMPAIGN = SCENARIOS / "campaign.yaml"
+
+BUCKETS_HIT = [partition.bucket(name) for name in BUCKET_NAMES]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return tiny(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.fixture(scope="module")
+def clean(world: World) -> Clean:
+    return run_clean(world)
+
+
+def test_the_run_without_faults_is_right(world: World, clean: Clean, tmp_path: Path) -> None:
+    dump(clean.store, tmp_path)
+    verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
+    assert verdict.status == "pass"
+    assert verdict.digest == clean.outcome.digest == clean.store.digest()
+    assert verdict.figures["rows.late"] > 0
+    assert {verb for verb, _ in clean.log} == {"create", "replace", "get", "list"}, (
+        "nothing reads the past"
+    )
+    assert clean.outcome.puts == clean.outcome.objects + clean.outcome.committed
+
+
+def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
+    for farm, configs in world.nodes:
+        for config in configs:
+            ids = [
+                source.read(world.database(i, config), 0, 10_000).column("id").to_pylist()
+                for i in range(4)
+            ]
+            assert [len(i) for i in ids] == sorted({len(i) for i in ids}), farm
+            assert all(i == list(range(1, len(i) + 1)) for i in ids)
+            for i, flush_s in enumerate(world.flush_s):
+                recorded = ints(source.read(world.database(i, config), 0, 10_000), "recorded_at")
+                assert recorded.max() - world.start_us < (flush_s + 1) * 1e6
+
+
+def test_every_call_struck_alone(world: World, clean: Clean) -> None:
+    """Each seventh call, in turn of the seven ways; `windfleet campaign` takes them all."""
+    lines = enumerated(clean)
+    for line in [*lines[::7], *(line for line in lines if beyond(line, clean))]:
+        outcome = run_once(world, clean, line)
+        assert bool(outcome.fired) != beyond(line, clean), line
+        assert outcome.broken == [], line
+        assert outcome.digest == clean.outcome.digest or FOREIGN in {
+            fired.kind for fired in outcome.fired
+        }
+
+
+def test_random_bad_luck(world: World, clean: Clean) -> None:
+    for index in range(30):
+        line = drawn(world, len(clean.log), 1, index)
+        assert parse(str(line)) == line
+        outcome = run_once(world, clean, line)
+        assert outcome.broken == [], line
+        assert outcome.digest == clean.outcome.digest or FOREIGN in {
+            fired.kind for fired in outcome.fired
+        }
+
+
+def test_a_run_is_a_function_of_world_and_line(world: World, clean: Clean) -> None:
+    line = parse("seed=3 store.error%0.2 node.second-writer#20 node.crash#30 store.late-commit#33")
+    first, second = run_once(world, clean, line), run_once(world, clean, line)
+    assert first == second
+    assert len(cells_of(first)) >= 4
+    assert run_once(world, clean, replace(line, seed=4)).trace != first.trace
+
+
+def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None:
+    assert run_once(world, clean, parse("store.outage[0+700]")).recovery_s == [600.0]
+    assert run_once(world, clean, parse("node.crash#3 down=1")).recovery_s == [300.0 * 2]
+    assert run_once(world, clean, parse("node.crash#3")).recovery_s == []
+    outcome = run_once(world, clean, parse("node.crash/after#20"))
+    assert (outcome.recovered, outcome.acknowledged) in (
+        (0, outcome.committed),
+        (1, outcome.committed - 1),
+    )
+
+
+def test_what_never_ends_is_stuck(
+    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sim.campaign import world as module
+
+    monkeypatch.setattr(
+        module.Schedule,
+        "healed",
+        property(lambda self: False, lambda self, value: None),
+        raising=False,
+    )
+    outcome = run_once(world, clean, parse("store.outage[0+1e9]".replace("1e9", "999999999")))
+    assert {b.invariant for b in outcome.broken} >= {"stuck", "lake.missing"}
+    assert outcome.fates.lost > 0
+
+
+def test_a_pipeline_that_breaks_is_told(
+    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that nobody foresaw, now and then: the process starts anew, and the run is no pass."""
+    real, tries = node.commit, iter(range(10**6))
+
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        if next(tries) == 3:
+            raise KeyError("an accident")
+        return real(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+    outcome = run_once(world, clean, Line())
+    assert outcome.broken == [("raised", "KeyError: 'an accident'")]
+    assert outcome.digest == clean.outcome.digest
+
+
+def test_a_backlog_longer_than_one_read(
+    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that was off from the first row on has all of them to deliver, a batch at a time."""
+    manifests = [
+        json.loads(body) for (bucket, _), body in clean.store.objects.items() if bucket == METADATA
+    ]
+    for module in (node, batch):
+        monkeypatch.setattr(
+            module, "READ_ROWS", max(each["source"]["record_count"] for each in manifests) + 1
+        )
+    for line in (
+        "node.offline[0+1100]",
+        "seed=3 node.offline[0+1100]%0.5 store.error%0.2 node.crash%0.05",
+    ):
+        outcome = run_once(world, clean, parse(line))
+        assert {fired.kind for fired in outcome.fired} >= {"node.offline"}
+        assert (outcome.broken, outcome.digest) == ([], clean.outcome.digest)
+
+
+# --- seeded bugs of the pipeline: each must be found
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def checkpoint_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        after = protocol._advance(store, work, position)
+        for item in work.objects:
+            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        return after
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def manifest_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        for item in work.objects:
+            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+        return protocol._advance(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def random_object_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(range(10**9))
+    key = partition.data_key
+
+    def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
+        return key(stage, hour, turbine_id, first_id, last_id).replace(
+            ".parquet", f"-{next(names)}.parquet"
+        )
+
+    monkeypatch.setattr(partition, "data_key", data_key)
+
+
+def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(raw: Any, flush_every_s: int, until_us: int | None) -> list[Batch]:
+        return [Batch(raw, final=until_us is not None)] if raw.num_rows else []
+
+    monkeypatch.setattr(node, "cut", cut)
+
+
+def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only on the way back from a crash, as a shortcut of recovery would: nothing to be seen without faults."""
+    fresh, hours = [False], process.event_hours
+    recover = protocol.recover
+
+    def recovering(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        fresh[0] = position.etag is not None
+        return position
+
+    def last(table: Any) -> Any:
+        hour = hours(table)
+        return np.full_like(hour, hour[-1]) if fresh[0] and len(hour) else hour
+
+    monkeypatch.setattr(node, "recover", recovering)
+    monkeypatch.setattr(process, "event_hours", last)
+
+
+def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """412 is taken for success, while the content depends on when the attempt was made."""
+    encode, tries = process.encode.parquet, iter(range(10**9))
+
+    def parquet(table: Any) -> bytes:
+        return bytes(encode(table.replace_schema_metadata({"attempt": str(next(tries))})))
+
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            store.create(bucket, key, body)
+        except AlreadyExists:
+            return
+
+    monkeypatch.setattr(process.encode, "parquet", parquet)
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
+    read = source.read
+
+    def by_time(
+        path: Path, after_id: int, limit: int, anchor_us: int | None, lock_wait_s: float
+    ) -> Any:
+        table = read(path, 0, limit)
+        before = ints(table, "timestamp")[ints(table, "id") <= after_id]
+        newest = before.max() if len(before) else -1
+        return table.filter((ints(table, "id") > after_id) & (ints(table, "timestamp") > newest))
+
+    monkeypatch.setattr(source, "read", by_time)
+
+
+def off_by_one_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    recover = protocol.recover
+
+    def one_less(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        if position.etag is None:
+            return position
+        return replace(position, state=replace(position.state, last_id=position.state.last_id + 1))
+
+    monkeypatch.setattr(node, "recover", one_less)
+
+
+def state_saved_although_a_bucket_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
+        for item in work.objects:
+            try:
+                protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
+            except StoreError:
+                if item.stage != "enriched":
+                    raise
+        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
+        return protocol._advance(store, work, position)
+
+    monkeypatch.setattr(node, "commit", commit)
+
+
+def checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No If-Match: whatever is there is replaced by what this writer thinks."""
+
+    def advance(store: ObjectStore, work: Commit, position: Position) -> Position:
+        place = protocol._checkpoint_place(work.config)
+        body = work.state.to_json(work.config.turbine_id, work.config.node_id)
+        while True:
+            try:
+                etag = protocol.recover(store, work.config).etag
+                done = (
+                    store.create(*place, body)
+                    if etag is None
+                    else store.replace(*place, body, etag)
+                )
+            except (AlreadyExists, Conflict):
+                continue
+            return Position(work.state, done)
+
+    monkeypatch.setattr(protocol, "_advance", advance)
+
+
+def lost_answer_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            original(store, bucket, key, body, same)
+        except protocol.Unavailable:
+            if bucket == METADATA:
+                return
+            raise
+
+    original = protocol._create
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def conflict_on_every_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            store.create(bucket, key, body)
+        except AlreadyExists as error:
+            raise ContentConflict(f"{bucket}/{key}") from error
+
+    monkeypatch.setattr(protocol, "_create", create)
+
+
+def compared_by(same: Callable[[bytes, bytes], bool]) -> Patch:
+    """What is there already is compared by less than its content."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        def create(
+            store: ObjectStore,
+            bucket: str,
+            key: str,
+            body: bytes,
+            same_content: Any = None,
+            **_: Any,
+        ) -> None:
+            try:
+                store.create(bucket, key, body)
+            except AlreadyExists as error:
+                if not same(body, store.get(bucket, key)[0]):
+                    raise ContentConflict(f"{bucket}/{key}") from error
+
+        monkeypatch.setattr(protocol, "_create", create)
+
+    return plant
+
+
+def exists_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """412 is taken for success, and nothing is compared; the bytes are right."""
+    compared_by(lambda ours, theirs: True)(monkeypatch)
+
+
+def only_lengths_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared_by(lambda ours, theirs: len(ours) == len(theirs))(monkeypatch)
+
+
+def only_first_bytes_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared_by(lambda ours, theirs: ours[:64] == theirs[:64])(monkeypatch)
+
+
+def only_length_and_both_ends_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared_by(lambda a, b: (len(a), a[:64], a[-64:]) == (len(b), b[:64], b[-64:]))(monkeypatch)
+
+
+def foreign_manifest_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "equal", lambda ours, theirs: True)
+
+
+def foreign_bytes_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = protocol._create
+
+    def forceful(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
+        try:
+            create(store, bucket, key, body, same)
+        except ContentConflict:
+            store.replace(bucket, key, body, store.get(bucket, key)[1])
+
+    monkeypatch.setattr(protocol, "_create", forceful)
+
+
+def foreign_checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that cannot be read is taken for none, and replaced."""
+    recover = protocol.recover
+
+    def careless(store: ObjectStore, config: Any) -> Position:
+        try:
+            return recover(store, config)
+        except CheckpointError:
+            return Position(Checkpoint(), store.get(*protocol._checkpoint_place(config))[1])
+
+    monkeypatch.setattr(protocol, "recover", careless)
+    monkeypatch.setattr(node, "recover", careless)
+
+
+def batch_in_conflict_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node says that it met a conflict, and goes on with the next batch."""
+    commit = protocol.commit
+
+    def skipping(store: ObjectStore, work: Commit, position: Position) -> Position:
+        try:
+            return commit(store, work, position)
+        except ContentConflict:
+            protocol._advance(store, work, position)
+            raise
+
+    monkeypatch.setattr(node, "commit", skipping)
+
+
+def conflict_goes_on_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conflict is taken for a store that is busy: the node never stops for it, it only comes too late for ever."""
+    commit = protocol.commit
+
+    def patient(store: ObjectStore, work: Commit, position: Position) -> Position:
+        try:
+            return commit(store, work, position)
+        except ContentConflict as error:
+            raise protocol.Unavailable(str(error)) from error
+
+    monkeypatch.setattr(node, "commit", patient)
+
+
+def conflict_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = protocol.commit
+
+    def vague(store: ObjectStore, work: Commit, position: Position) -> Position:
+        try:
+            return commit(store, work, position)
+        except ContentConflict as error:
+            raise ContentConflict("the lake holds something else") from error
+
+    monkeypatch.setattr(node, "commit", vague)
+
+
+def open_windows_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    recover = protocol.recover
+
+    def forgetful(store: ObjectStore, config: Any) -> Position:
+        position = recover(store, config)
+        return replace(position, state=replace(position.state, open_windows={}))
+
+    monkeypatch.setattr(node, "recover", forgetful)
+
+
+@dataclass(frozen=True)
+class Bug:
+    plant: Patch
+    names: frozenset[str]
+
+
+def bug(plant: Patch, *names: str) -> Any:
+    return pytest.param(Bug(plant, frozenset(names)), id=plant.__name__)
+
+
+BUGS = [
+    bug(checkpoint_before_data, "clean"),
+    bug(manifest_before_data, "clean"),
+    bug(random_object_names, "oracle"),
+    bug(batch_of_whatever_was_read, "oracle"),
+    bug(partition_by_the_batchs_last_row, "lake.missing", "stopped"),
+    bug(exists_trusted_and_bytes_that_vary, "manifest.ahead"),
+    bug(cursor_on_the_timestamp, "clean"),
+    bug(
+        off_by_one_after_a_restart, "stopped"
+    ),  # the row at the cursor is not the one that the checkpoint tells of
+    bug(state_saved_although_a_bucket_refused, "manifest.ahead"),
+    bug(checkpoint_written_over, "checkpoint.regressed"),
+    bug(lost_answer_taken_for_done, "checkpoint.ahead"),
+    bug(conflict_on_every_exists, "stopped"),
+    bug(open_windows_forgotten, "lake.missing", "stopped"),
+    bug(exists_trusted, "foreign.unnoticed"),
+    bug(only_lengths_compared, "foreign.unnoticed"),
+    bug(only_first_bytes_compared, "foreign.unnoticed"),
+    bug(only_length_and_both_ends_compared, "foreign.unnoticed"),
+    bug(foreign_bytes_written_over, "foreign.overwritten"),
+    bug(batch_in_conflict_skipped, "checkpoint.ahead"),
+    bug(conflict_goes_on_next_time, "foreign.unnoticed"),
+    bug(conflict_without_a_key, "stopped"),
+]
+
+
+def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str], Line | None]:
+    """How many runs a campaign takes until one breaks; the fault-free run and its verdict are the first."""
+    try:
+        clean = run_clean(world)
+    except Unclean:
+        return 1, {"clean"}, None
+    dump(clean.store, tmp_path)
+    verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
+    if verdict.status != "pass":
+        return 1, {"oracle", *verdict.counts}, None
+    single = enumerated(clean)
+    order = (
+        np.random.default_rng(1).permutation(len(single)).tolist()
+    )  # a campaign takes all: which first is luck
+    at_random: Iterator[Line] = (drawn(world, len(clean.log), 1, i) for i in range(most))
+    mixed = chain.from_iterable(zip((single[i] for i in order), at_random, strict=False))
+    for runs, line in enumerate(islice(mixed, most), 2):
+        outcome = run_once(world, clean, line)
+        if outcome.broken:
+            return runs, {name for name, _ in outcome.broken}, line
+    return most, set(), None
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_seeded_bugs_are_found(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: Bug
+) -> None:
+    bug.plant(monkeypatch)
+    runs, names, line = until_found(world, tmp_path, 150)
+    print(f"\n{bug.plant.__name__}: found by run {runs}, {', '.join(sorted(names))}; {line or ''}")
+    assert names & bug.names, names
+
+
+@pytest.mark.parametrize(
+    ("plant", "bucket", "name"),
+    [
+        (foreign_checkpoint_written_over, CHECKPOINTS, "foreign.overwritten"),
+        (foreign_manifest_trusted, METADATA, "checkpoint.ahead"),
+    ],
+)
+def test_bugs_that_few_calls_show(
+    world: World,
+    clean: Clean,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Patch,
+    bucket: str,
+    name: str,
+) -> None:
+    """One call in fifty shows them; a campaign takes all calls, here it is the first of the kind."""
+    first = next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
+    line = Line((Strike(FOREIGN, first),))
+    assert run_once(world, clean, line).broken == []
+    plant(monkeypatch)
+    assert name in {broken.invariant for broken in run_once(world, clean, line).broken}
+
+
+def test_foreign_bytes_stop_their_node_and_nobody_else(
+    world: World, clean: Clean, tmp_path: Path
+) -> None:
+    """At an object of each bucket in turn: the oracle fails that lake, and names the key."""
+    struck = [
+        next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
+        for bucket in BUCKETS_HIT
+    ]
+    for number in (*struck, struck[0] + 40):
+        line = Line((Strike(FOREIGN, number),))
+        outcome, store = run_kept(world, clean, line)
+        assert outcome.broken == [], line
+        assert [fired.kind for fired in outcome.fired] == [FOREIGN]
+        (((bucket, key), met),) = store.planted.items()
+        assert store.objects[bucket, key] == met.body != clean.store.objects[bucket, key]
+        others = {place for place in clean.store.objects if node_of(place) != met.turbine}
+        assert others
+        assert all(
+            store.objects[place] == clean.store.objects[place]
+            for place in others
+            if place[0] != METADATA
+        )
+        dump(store, tmp_path / str(number))
+        verdict = check.judge(world.final, check.LakeReader.folder(tmp_path / str(number)), None, 1)
+        assert verdict.status == "fail"
+        assert any(finding.key.endswith(key) for finding in verdict.findings), (
+            key,
+            verdict.findings,
+        )
+
+
+def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clean) -> None:
+    """The twin of foreign bytes: somebody else puts just what the node would, at every create."""
+    real = WatchedStore.create
+
+    class Twice(WatchedStore):
+        def create(self, bucket: str, key: str, body: bytes) -> str:
+            real(self, bucket, key, body)
+            return real(self, bucket, key, body)
+
+    state = _Run(world, Line())
+    state.store.__class__ = Twice
+    assert state.all_flushes()
+    assert (state.broken, state.store.broken) == ([], [])
+    assert state.store.lake_digest() == clean.outcome.digest
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The scenario that `windfleet campaign` is for: its windows end within a flush, and rows come late."""
+    return make_world(load(CAMPAIGN), tmp_path_factory.mktemp("varied"))
+
+
+def test_the_run_without_window_bugs_is_right(varied: World, tmp_path: Path) -> None:
+    assert until_found(varied, tmp_path, 0) == (0, set(), None)
+
+
+@pytest.mark.parametrize("plant", WINDOW_BUGS, ids=lambda plant: plant.__name__)
+def test_seeded_bugs_of_windows_are_found(
+    varied: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Patch
+) -> None:
+    plant(monkeypatch)
+    runs, names, line = until_found(varied, tmp_path, 1)
+    print(f"\n{plant.__name__}: found by run {runs}, {', '.join(sorted(names))}; {line or ''}")
+    assert WINDOW_BUGS[plant] in names, names
+
+
+@pytest.mark.parametrize(
+    ("plant", "fault", "finding"),
+    [
+        (
+            watermark_by_recording_time,
+            "{kind: row.late, rate: 9000 per turbine-day, delay: 9m}",
+            "window.early",
+        ),
+        (
+            watermark_of_the_batch_alone,
+            "{kind: sensor.dropout, rate: 300 per turbine-day, duration: 6m}",
+            "window.missing",
+        ),
+    ],
+)
+def test_seeded_bugs_that_need_data_of_their_own_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Patch, fault: str, finding: str
+) -> None:
+    """They show where most rows come late, and where the last batch is rejected whole."""
+    varied = make_world(load(CAMPAIGN, [f"data_faults=[{fault}]"]), tmp_path / "world")
+    assert until_found(varied, tmp_path / "right", 0) == (0, set(), None)
+    plant(monkeypatch)
+    runs, names, _ = until_found(varied, tmp_path / "lake", 1)
+    assert (runs, finding in names) == (1, True)
+
+
+def test_a_failing_schedule_shrinks_to_what_matters(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_saved_although_a_bucket_refused(monkeypatch)
+    clean = run_clean(world)
+    line = parse(
+        "seed=2 node.crash#9 bucket.refuses[300+600]=enriched store.error%0.05 store.ack-lost#50"
+    )
+    failing = run_once(world, clean, line)
+    assert failing.broken
+    smallest, outcome = shrink(world, clean, failing, line)
+    assert outcome.broken
+    assert len(smallest.items) == 1
+    assert run_once(world, clean, parse(str(smallest))).broken
+
+
+def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
+    def manifest_of(**cells: Any) -> bytes:
+        entry = {"bucket": "expanso-databricks-ingestion", "key": "a", "bytes": 1, "sha256": "x"}
+        return json.dumps(
+            {
+                "turbine_id": "A-001",
+                "source": {"first_id": 1, "last_id": 5},
+                "objects": [entry],
+                **cells,
+            }
+        ).encode()
+
+    def checkpoint(last_id: int, batches: int) -> bytes:
+        return json.dumps({"turbine_id": "A-001", "last_id": last_id, "batches": batches}).encode()
+
+    store = WatchedStore()
+    etag = store.create(CHECKPOINTS, "c", checkpoint(5, 1))
+    store.create(METADATA, "m1", manifest_of())
+    store.create(METADATA, "m2", manifest_of())
+    store.replace(CHECKPOINTS, "c", checkpoint(4, 1), etag)
+    store.replace(METADATA, "m2", manifest_of(), store.get(METADATA, "m2")[1])
+    assert [name for name, _ in store.broken] == [
+        "checkpoint.ahead",
+        "manifest.ahead",
+        "manifest.ahead",
+        "manifest.shared",
+        "checkpoint.regressed",
+        "data.overwritten",
+        "manifest.ahead",
+        "manifest.shared",
+    ]
+
+
+def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
+    """A store that holds what the fault-free run left, and the commits that made it."""
+    store = WatchedStore()
+    for (bucket, key), body in sorted(
+        clean.store.objects.items(), key=lambda item: item[0][0] in (METADATA, CHECKPOINTS)
+    ):
+        if bucket != CHECKPOINTS:
+            store.create(bucket, key, body)
+    for (bucket, key), body in clean.store.objects.items():
+        if bucket == CHECKPOINTS:
+            store.create(bucket, key, body)
+    return store, Counter({key: 1 for bucket, key in store.objects if bucket == METADATA})
+
+
+def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) -> None:
+    places = sorted(clean.store.objects)
+    data = next(place for place in places if place[0].endswith("ingestion"))
+    meta = next(place for place in places if place[0] == METADATA)
+    state = next(place for place in places if place[0] == CHECKPOINTS)
+
+    def broken_by(change: Callable[[WatchedStore], Any]) -> set[str]:
+        store, commits = copy_of(clean)
+        change(store)
+        return {name for name, _ in judge(store, clean.store, commits, 1)}
+
+    def later(store: WatchedStore) -> None:
+        store.objects[meta] = store.objects[meta].replace(
+            b'"upload_timestamp":"2024', b'"upload_timestamp":"2025'
+        )
+
+    assert broken_by(lambda store: None) == set()
+    assert broken_by(later) == set()
+    assert broken_by(lambda store: store.objects.pop(data)) == {"lake.missing"}
+    assert broken_by(lambda store: store.objects.update({data: b"x"})) == {"lake.altered"}
+    assert broken_by(lambda store: store.create(data[0], "more", b"x")) == {
+        "lake.debris",
+        "data.unnamed",
+    }
+    assert broken_by(lambda store: store.objects.update({(CHECKPOINTS, "more"): b"x"})) == {
+        "debris"
+    }
+    assert broken_by(lambda store: store.objects.pop(meta)) == {"manifest.differs"}
+    assert broken_by(lambda store: store.objects.update({meta: b"{}"})) == {"manifest.differs"}
+    assert broken_by(lambda store: store.objects.pop(state)) == {"checkpoint.differs"}
+    assert broken_by(lambda store: store.puts.update({data: 3})) == {"writes.unbounded"}
+    assert broken_by(lambda store: store.puts.update({data: 2})) == set()
+
+
+def test_rows_lost_doubled_and_misplaced_are_counted(clean: Clean) -> None:
+    bucket, key = next(
+        place for place in sorted(clean.store.objects) if place[0].endswith("ingestion")
+    )
+    body = clean.store.objects[bucket, key]
+    rows = pq.read_table(io.BytesIO(body)).num_rows
+    store, _ = copy_of(clean)
+    assert fates(store, clean.store) == (0, 0, 0)
+    store.objects[bucket, key.replace(".parquet", "x.parquet")] = body
+    assert fates(store, clean.store) == (0, rows, 0)
+    del store.objects[bucket, key]
+    assert fates(store, clean.store) == (0, 0, 0)
+    moved = key.replace("hour=00", "hour=05")
+    store.objects[bucket, moved] = store.objects.pop((bucket, key.replace(".parquet", "x.parquet")))
+    assert fates(store, clean.store) == (0, 0, rows)
+    del store.objects[bucket, moved]
+    assert fates(store, clean.store) == (rows, 0, 0)
+
+
+def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
+    """Each of them asks the lake again where it stands, the ones that were not struck too."""
+
+    def recoveries(text: str) -> int:
+        state = _Run(world, parse(text))
+        assert state.all_flushes()
+        return sum(" get expanso-databricks-checkpoints/" in entry for entry in state.calls())
+
+    nodes = len(world.nodes[0][1])
+    assert recoveries("") == nodes
+    assert recoveries("node.crash#20") == 2 * nodes
+
+
+def test_beginning_where_something_can_strike_is_beginning_at_the_start(
+    world: World, clean: Clean
+) -> None:
+    single, begun = enumerated(clean), Counter[int]()
+    lines = [
+        *single[::60],
+        *spelled(world),
+        *(drawn(world, len(clean.log), 2, i) for i in range(15)),
+    ]
+    for line in lines:
+        whole = run_once(world, replace(clean, starts=[]), line)
+        assert run_once(world, clean, line) == whole, line
+        start = _quiet_until(world, clean, line)
+        begun[start.flush if start else 0] += 1
+    assert min(begun.values()) > 0
+    assert set(begun) == set(range(len(world.flush_s)))

@@ -1,0 +1,96 @@
+"""The comparable forms: equal where lake and node say the same, bit for bit, and nowhere else; the lookup of pairs."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sim.check.read.columns import (
+    ABSENT,
+    FOREIGN,
+    NAN_BITS,
+    NULL,
+    NULL_BITS,
+    Places,
+    codes,
+    float_bits,
+    integers,
+    nulls,
+    plain_json,
+)
+
+
+@pytest.mark.parametrize("column", [pa.array, lambda *given: pa.chunked_array([pa.array(*given)])])
+def test_integers_and_times_keep_their_value_and_null_is_none_of_them(column) -> None:
+    for kind in (pa.int64(), pa.int32(), pa.timestamp("us", tz="UTC")):
+        assert integers(column([3, None, -1], kind)).tolist() == [3, NULL, -1]
+        assert integers(column([3, -1], kind)).tolist() == [3, -1]
+        assert nulls(column([3, None, -1], kind)).tolist() == [False, True, False]
+    assert nulls(column([NULL, 0, None], pa.int64())).tolist() == [False, False, True]
+    assert nulls(column([NULL, 0], pa.int64())).tolist() == [False, False]
+
+
+def test_floats_are_their_bits_and_every_nan_is_one() -> None:
+    (odd,) = struct.unpack("<d", struct.pack("<q", NAN_BITS + 7))
+    values = [1.5, 0.0, -0.0, math.nextafter(1.5, 9), math.inf]
+    bits = [struct.unpack("<q", struct.pack("<d", value))[0] for value in values]
+    assert float_bits(pa.array(values)).tolist() == bits
+    assert float_bits(pa.array([*values, odd, -math.nan])).tolist() == [*bits, NAN_BITS, NAN_BITS]
+    assert float_bits(pa.array([*values, odd, None])).tolist() == [*bits, NAN_BITS, NULL_BITS]
+    assert float_bits(pa.array([1.5, None])).tolist() == [bits[0], NULL_BITS]
+    assert NAN_BITS != NULL_BITS
+    assert {
+        math.isnan(struct.unpack("<d", struct.pack("<q", one))[0]) for one in (NAN_BITS, NULL_BITS)
+    } == {True}
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_text_is_its_place_in_the_vocabulary(encoded) -> None:
+    vocabulary = pa.array(["b", "a"])
+    for texts, places in (
+        (["a", "b", "c", None, "a"], [1, 0, FOREIGN, ABSENT, 1]),
+        (["a", "b", "c"], [1, 0, FOREIGN]),
+        ([None], [ABSENT]),
+        ([], []),
+    ):
+        column = pa.array(texts, pa.string())
+        assert (
+            codes(column.dictionary_encode() if encoded else column, vocabulary).tolist() == places
+        )
+    assert len({ABSENT, FOREIGN, 0, 1}) == 4
+
+
+def test_documents_that_say_the_same_are_the_same_text() -> None:
+    texts = ['{"b": 1.50, "a": "x"}', '{"a":"x","b":1.5}', '{"a":"x","b":1}', None, "no JSON"]
+    same, again, other, nothing, odd = plain_json(pa.array(texts)).to_pylist()
+    assert same == again != other
+    assert (nothing, odd) == (None, "no JSON")
+    deep = "[" * 100_000
+    assert plain_json(pa.array([deep])).to_pylist() == [deep]
+    assert plain_json(pa.array([None, None], pa.string())).to_pylist() == [None, None]
+    assert plain_json(pa.array([None, None], pa.string())).type == pa.string()
+
+
+def test_a_pair_is_found_where_it_is_and_no_other() -> None:
+    pairs = [(0, 7), (0, 9), (1, 3), (1, 7), (3, 3), (3, 12)]
+    places = Places(*(np.array(part) for part in zip(*pairs, strict=True)))
+    asked = [(owner, number) for owner in range(-1, 5) for number in range(15)]
+    found = places.find(*(np.array(part) for part in zip(*asked, strict=True)))
+    assert dict(zip(asked, found.tolist(), strict=True)) == {
+        pair: pairs.index(pair) if pair in pairs else -1 for pair in asked
+    }
+
+
+def test_among_none_or_one_pair() -> None:
+    one = np.array([0])
+    assert Places(one[:0], one[:0]).find(one, one).tolist() == [-1]
+    assert Places(one, one).find(np.array([0, 0, 1, -1]), np.array([0, 1, 0, 0])).tolist() == [
+        0,
+        -1,
+        -1,
+        -1,
+    ]

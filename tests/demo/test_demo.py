@@ -1,0 +1,452 @@
+"""`windfleet demo`: what is in the folder, that both layouts hold the same rows, and what a theme's story rests on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from pipeline import lake
+from pipeline.records import BUCKET_PREFIX, STAGES
+from pipeline.store import S3ObjectStore
+from sim.check import LakeReader
+from sim.cli import main
+from sim.demo import readings, realism, realism_charts, statistics, themes
+from sim.demo.arguments import arguments
+from sim.demo.command import command, overrides
+from sim.demo.readme import labels
+from sim.model.maintenance.orders import WEAR
+from sim.model.wind.weather import Air, Weather
+from sim.scenario import load
+from sim.store.s3_lake import s3_lake
+from tests.support import lakesecrets
+
+SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
+FAULTS = (
+    "data_faults=[{kind: row.late, rate: 20 per turbine-day, duration: 30m, delay: 3h},"
+    " {kind: row.duplicate, rate: 10 per turbine-day}, {kind: sensor.dropout, rate: 10 per turbine-day},"
+    " {kind: row.poisoned, rate: 10 per turbine-day}]"
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same small data set in both layouts; flushed every six hours, so that late rows look back."""
+    folder = tmp_path_factory.mktemp("demo")
+    out = {}
+    for layout in ("turbine", "farm"):
+        out[layout] = folder / layout
+        words = ["demo", "--to", str(out[layout]), "--layout", layout, "--set", FAULTS]
+        assert (
+            main([*words, "--set", "pipeline.flush_every=6h", "--nodes", "--inspect", *SMALL]) == 0
+        )
+    return out
+
+
+def database(folder: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the views that the folder's README makes."""
+    (views,) = re.findall(r"```sql\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    connection = duckdb.connect(config={"file_search_path": str(folder)})
+    connection.execute(views)
+    return connection
+
+
+def rows(folder: Path, stage: str, top: str = "") -> pa.Table:
+    """Everything a stage holds, in an order that does not depend on objects."""
+    root = folder / "lake" / (BUCKET_PREFIX + stage) / (top or stage)
+    files = sorted(root.rglob("*.parquet"))
+    table = pa.concat_tables([pq.read_table(io.BytesIO(file.read_bytes())) for file in files])
+    keys = (
+        ["turbine_id", "window_start", "revision"]
+        if stage == "aggregated"
+        else ["turbine_id", "id"]
+    )
+    return table.sort_by([(key, "ascending") for key in keys])
+
+
+def test_nobody_else_may_read_who_works_where(made: dict[str, Path]) -> None:
+    for folder in made.values():
+        secrets = lakesecrets.of_nodes(folder / "nodes")
+        assert secrets
+        assert lakesecrets.open_to_others(folder, secrets) == []
+
+
+@pytest.mark.parametrize("layout", ["turbine", "farm"])
+def test_the_views_of_the_readme_hold_the_lake_with_each_windows_last_revision(
+    made: dict[str, Path], layout: str
+) -> None:
+    duck = database(made[layout])
+    for view, stage, top in (
+        *((s, s, "") for s in STAGES[:3]),
+        ("quarantine", "validated", "_quarantine"),
+    ):
+        assert duck.sql(f"SELECT count(*) FROM {view}").fetchall() == [
+            (rows(made[layout], stage, top).num_rows,)
+        ]
+    windows = rows(made[layout], "aggregated")
+    last = windows.group_by(["turbine_id", "window_start"]).aggregate([("revision", "max")])
+    assert last.num_rows < windows.num_rows
+    assert duck.sql("SELECT count(*), sum(revision) FROM aggregated").fetchall() == [
+        (last.num_rows, pc.sum(last.column("revision_max")).as_py())
+    ]
+    assert duck.sql("SELECT count(*) > 0 FROM labels WHERE kind = 'row.late'").fetchall() == [
+        (True,)
+    ]
+
+
+def test_one_turbine_without_a_row_in_quarantine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--to",
+        str(tmp_path / "one"),
+        "--set",
+        "data_faults=[]",
+        "--set",
+        "events=[]",
+        "--set",
+        "seed=9",
+    ]
+    assert (
+        main(
+            [
+                "demo",
+                *words,
+                "--farms",
+                "E",
+                "--turbines",
+                "1",
+                "--days",
+                "1",
+                "--sample-every",
+                "1h",
+            ]
+        )
+        == 0
+    )
+    assert "24 rows of 1 turbine of 1 farm in " in capsys.readouterr().out
+    readme = (tmp_path / "one" / "README.md").read_text()
+    assert "Simulated by windfleet: 1 turbine of 1 farm\n" in readme
+    assert readme.startswith(
+        "# Wind farms and their weather\n\nTheme storm without its story: nothing was made to happen."
+    )
+    assert "No row broke a rule" in readme
+    assert database(tmp_path / "one").sql("SELECT count(*) FROM aggregated").fetchall() == [(24,)]
+
+
+@pytest.mark.parametrize("theme", themes.names())
+def test_the_queries_of_a_story_run(made: dict[str, Path], theme: str) -> None:
+    queries = re.findall(r"`(SELECT [^`]*)`", themes.theme(theme).story)
+    assert queries
+    for query in queries:
+        assert database(made["turbine"]).sql(query).columns
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_both_layouts_hold_the_same_rows(made: dict[str, Path], stage: str) -> None:
+    one, many = rows(made["farm"], stage), rows(made["turbine"], stage)
+    assert one.num_rows > 100
+    assert one.combine_chunks().equals(many.cast(one.schema).combine_chunks())
+
+
+def test_quarantine_is_the_same_in_both_layouts(made: dict[str, Path]) -> None:
+    one, many = (rows(made[layout], "validated", "_quarantine") for layout in ("farm", "turbine"))
+    assert one.num_rows > 20
+    assert one.equals(many.cast(one.schema))
+
+
+def test_late_rows_made_revisions(made: dict[str, Path]) -> None:
+    """Otherwise the comparison above says nothing of a node's look at its own past."""
+    assert max(rows(made["farm"], "aggregated").column("revision").to_pylist()) > 0
+
+
+def test_the_compacted_layout_is_smaller_and_in_the_same_partitions(made: dict[str, Path]) -> None:
+    folders, objects = {}, {}
+    for layout in ("turbine", "farm"):
+        refs = [
+            ref
+            for ref in LakeReader.folder(made[layout] / "lake").objects()
+            if ref.key.endswith(".parquet")
+        ]
+        folders[layout] = {(ref.bucket, ref.key.rpartition("/")[0]) for ref in refs}
+        objects[layout] = len(refs)
+    assert folders["farm"] == folders["turbine"]
+    assert (
+        objects["farm"] < objects["turbine"]
+    )  # by little: two turbines a farm, and many late rows
+
+
+def test_a_folder_of_objects_is_a_dataset_that_others_can_read(made: dict[str, Path]) -> None:
+    root = made["farm"] / "lake" / (BUCKET_PREFIX + "enriched") / "enriched"
+    table = ds.dataset(root, partitioning="hive").to_table(
+        columns=["turbine_id", "hour", "region", "operator_ref"]
+    )
+    assert set(table.column("hour").to_pylist()) == set(range(24))
+    assert set(table.column("region").to_pylist()) == {"eu-west-1"}
+
+
+def test_what_lies_in_the_folder(made: dict[str, Path]) -> None:
+    folder = made["turbine"]
+    readme = (folder / "README.md").read_text()
+    assert "pass. Digest `" in readme
+    for kind, count, files in labels(folder / "truth"):
+        assert f"| {kind} | {count:,} | `{files}` |" in readme
+    for name in ("fleet.png", "farm-E.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+        assert f"({name})" in readme
+    assert len(list(folder.glob("nodes/*/*.db"))) == 4
+    assets = pq.read_table(folder / "assets.parquet")
+    assert assets.column("turbine_id").to_pylist() == ["E-001", "E-002", "F-001", "F-002"]
+    injected = {kind for kind, _, files in labels(folder / "truth") if files.startswith("faults")}
+    assert {"row.late", "row.duplicate", "sensor.dropout", "row.poisoned"} <= injected
+    assert "data:image/png" in (folder / "realism.html").read_text()
+    assert "compacted layout" in (made["farm"] / "README.md").read_text()
+
+
+def test_wear_is_a_label_as_faults_are(tmp_path: Path) -> None:
+    worn = [
+        {"turbine_id": "E-007", "kind": kind}
+        for kind in ("machine.ice", "machine.main_bearing", "machine.ice")
+    ]
+    pq.write_table(pa.Table.from_pylist(worn, schema=WEAR), tmp_path / "wear-E.parquet")
+    assert labels(tmp_path) == [
+        ("machine.ice", 2, "wear-*.parquet"),
+        ("machine.main_bearing", 1, "wear-*.parquet"),
+    ]
+
+
+def test_the_oracle_judges_it_again(made: dict[str, Path]) -> None:
+    assert main(["verify", str(made["turbine"])]) == 0
+
+
+def test_the_same_command_makes_the_same_bytes(made: dict[str, Path], tmp_path: Path) -> None:
+    words = ["demo", "--to", str(tmp_path / "again"), "--layout", "turbine", "--set", FAULTS]
+    assert main([*words, "--set", "pipeline.flush_every=6h", *SMALL[:-1], "1"]) == 0
+    assert not (tmp_path / "again" / "nodes").exists()
+
+    def digest(folder: Path) -> dict[str, str]:
+        files = [
+            *folder.glob("lake/*/[eiva]*/**/*.parquet"),
+            *folder.glob("*.png"),
+            *folder.glob("assets.*"),
+        ]
+        return {
+            str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
+        }
+
+    assert digest(tmp_path / "again") == digest(made["turbine"])
+
+
+def test_upload_fills_the_buckets_of_an_endpoint(
+    clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = [
+        "--farms",
+        "E",
+        "--turbines",
+        "1",
+        "--days",
+        "1",
+        "--layout",
+        "farm",
+        "--set",
+        "data_faults=[]",
+    ]
+    assert main(["demo", "--to", clean_lake, *small]) == 0
+    here = LakeReader.folder(tmp_path / "demo" / themes.DEFAULT / "lake")
+    there = s3_lake(clean_lake)
+    assert there.objects() == here.objects()
+    assert list(there.read(there.objects())) == list(here.read(here.objects()))
+
+
+@pytest.mark.parametrize("name", themes.names())
+def test_every_theme_is_a_scenario_with_a_story(name: str) -> None:
+    theme = themes.theme(name)
+    scenario = load(theme.scenario)
+    assert scenario.name == f"demo-{name}"
+    assert theme.title
+    assert "How to find it" in theme.story
+    for event in scenario.events:  # what the story names is in it
+        for word in (*event.turbines, *(f"**{farm}**" for farm in event.farms)):
+            assert word in theme.story
+
+
+def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:
+    """The air at each of the farms at hours of a theme."""
+    scenario = load(themes.theme(theme).scenario)
+    times = scenario.clock.start_us + np.rint(hours * 3.6e9).astype(np.int64)
+    return [
+        Weather(farm, scenario.seed, scenario.events, scenario.clock.start_us).at(times)
+        for farm in scenario.fleet.farms
+        if farm.farm_id in farms
+    ]
+
+
+def test_the_wind_blows_while_ice_takes_the_power() -> None:
+    """The seed's weather must leave something to take, at every farm that the story names, and thaw in the end."""
+    for air in weather("icing", "CD", np.arange(20.0, 56.0, 0.5)):
+        assert air.speed.min() > 6.0
+    for air in weather("icing", "CD", np.arange(64.0, 95.0, 0.5)):
+        assert air.temperature.mean() > 1.0
+        assert air.speed.mean() > 6.0
+
+
+def test_the_storm_passes_cut_out_where_the_story_says_and_nowhere_else() -> None:
+    for air in weather("storm", "EF", np.arange(0.0, 96.0, 0.5)):
+        assert air.speed.max() > 26.0
+        assert air.speed[-48:].max() < 25.0
+    for air in weather("storm", "ABCDGH", np.arange(0.0, 96.0, 0.5)):
+        assert air.speed.max() < 20.0
+
+
+def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    args = parser.parse_args(
+        ["--theme", "icing", "--days", "2", "--farms", "C", "--set", "seed=5", "--to", "x"]
+    )
+    wanted = [
+        ("--farms C", "fleet.farms=[C]"),
+        ("--days 2", "clock.duration=2d"),
+        ("--set 1", "seed=5"),
+    ]
+    assert overrides(args) == wanted
+    assert command(args) == "windfleet demo --theme icing --farms C --days 2 --set=seed=5"
+
+
+def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "Z"]) == 2
+    assert "name one of these farms" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "E,Z"]) == 2
+    assert "'Z'" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--days", "nine"]) == 2
+    assert "--days nine: clock.duration" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "A"]) == 2
+    assert "happens at E, F; name one of these farms" in capsys.readouterr().err
+    assert (
+        main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--days", "3"])
+        == 2
+    )
+    assert "give it 11 days or more" in capsys.readouterr().err
+    assert (
+        main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--turbines", "4"])
+        == 2
+    )
+    assert "theme bearing-failure: turbine 'E-007' takes no part" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--set", "seed=3", "--days", "0.5"]) == 2
+    assert (
+        "theme storm: events[0].from: begins at 18h, and the run ends at 12h"
+        in capsys.readouterr().err
+    )
+    assert main(["demo", "--to", "http://192.0.2.1:9000"]) == 3
+    assert "--allow-remote" in capsys.readouterr().err
+    for place in ("http://", "s3://my-bucket/here"):
+        assert main(["demo", "--to", place]) == 2
+        assert "write for example http://127.0.0.1:4566" in capsys.readouterr().err
+    for days in ("²", ""):
+        assert main(["demo", "--to", str(tmp_path / "a"), "--days", days]) == 2
+        assert "clock.duration" in capsys.readouterr().err
+    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", ""]) == 2
+    assert capsys.readouterr().err.startswith("windfleet: --farms : theme storm happens at E, F")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
+    assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2
+    assert (
+        "is not a windfleet run; choose another directory with --to DIR" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_store_that_cannot_take_the_copy_is_told_before_anything_is_made(
+    tmp_path: Path,
+    localstack: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--to", "http://127.0.0.1:9"]) == 3
+    assert "No S3 answers" in capsys.readouterr().err
+    lake.ensure(localstack)
+    lake.empty(localstack)
+    S3ObjectStore(localstack).create("expanso-databricks-validated", "validated/theirs", b"dear")
+    try:
+        assert main(["demo", "--to", localstack]) == 3
+        assert (
+            "already holds objects (expanso-databricks-validated/validated/theirs)"
+            in capsys.readouterr().err
+        )
+    finally:
+        lake.remove(localstack, [("expanso-databricks-validated", "validated/theirs")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_title_of_the_realism_page_is_cut(made: dict[str, Path]) -> None:
+    folder = made["turbine"]
+    farms = readings.read(load(folder / "scenario.yaml"), folder / "nodes")
+    with realism_charts.style():
+        for chart, name in realism.CHARTS:
+            figure = chart(farms)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            for axes in figure.axes:
+                ends = [title.get_window_extent() for title in (axes.title, axes._left_title)]  # type: ignore[attr-defined]
+                assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 for end in ends), name
+
+
+def test_weibull_of_a_weibull() -> None:
+    k, scale = statistics.weibull(9.0 * np.random.default_rng(1).weibull(2.1, 200_000))
+    assert (k, scale) == (pytest.approx(2.1, rel=0.02), pytest.approx(9.0, rel=0.01))
+
+
+def test_spectrum_has_its_variance_and_its_slope() -> None:
+    white = np.random.default_rng(2).standard_normal(1 << 16)
+    frequency, energy = statistics.spectrum(white, 2.0)
+    density = energy / frequency
+    assert np.median(density) == pytest.approx(2 * 2.0, rel=0.1)  # one-sided: 2 variance step
+    frequency, energy = statistics.spectrum(np.cumsum(white), 2.0)
+    inner = (frequency > 1e-3) & (frequency < 3e-2)
+    slope = np.polyfit(np.log(frequency[inner]), np.log(energy[inner]), 1)[0]
+    assert slope == pytest.approx(-1.0, abs=0.15)  # f S of a random walk
+
+
+def test_autocorrelation_of_a_known_memory_with_a_gap() -> None:
+    draw = np.random.default_rng(3).standard_normal(100_000)
+    series = np.zeros_like(draw)
+    for i in range(1, len(draw)):
+        series[i] = 0.9 * series[i - 1] + draw[i]
+    series[500:520] = np.nan
+    found = statistics.autocorrelation(series, 20)
+    assert found[0] == 1.0
+    assert found[10] == pytest.approx(0.9**10, abs=0.03)
+
+
+def test_rose_bins_and_pairs() -> None:
+    share = statistics.rose(
+        np.array([5.0, 5.0, 9.0]), np.array([359.0, 1.0, 90.0]), np.array([0.0, 6.0, 60.0]), 4
+    )
+    assert share[0, 0] == pytest.approx(2 / 3)
+    assert share[1, 1] == pytest.approx(1 / 3)
+    middle, mean, deviation = statistics.binned(
+        np.array([1.1, 1.2, 1.3, 5.0]), np.array([2.0, 4.0, 6.0, 9.0]), np.array([1.0, 2.0, 6.0])
+    )
+    assert (middle.tolist(), mean.tolist()) == ([1.5], [4.0])
+    assert deviation[0] == pytest.approx(np.std([2, 4, 6]))
+    series = np.random.default_rng(4).standard_normal((3, 1000))
+    series[1] = series[0]
+    far, found = statistics.pair_correlation(series, np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 9.0]]))
+    assert far.tolist() == pytest.approx([5.0, 9.0, np.hypot(3, 5)])
+    assert found[0] == pytest.approx(1.0)
+    assert abs(found[1]) < 0.1

@@ -1,0 +1,248 @@
+"""Every block and command of the README, and of the hints in `localstack/docker-compose.yml`: run, shortened or parsed.
+
+COMMANDS says for each line what is done with it; a line that is not there fails. Runs happen in a folder that holds
+links to the tree, in place of a checkout, and on a LocalStack of the tests. What is shortened runs with the same
+arguments and some more behind them: fewer turbines or days.
+
+Not covered: `docker` and `pip` themselves, `make` beyond its recipes, and how long things take.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+
+from sim.arguments import parse
+from sim.scenario import load
+from sim.scenario.plan import plan
+from tests.support import runs
+from tests.support.paths import ROOT
+
+PROGRAMS = ("windfleet", "make", "python", "pip", "docker", "locust", "pytest")
+PLACEHOLDER = re.compile(r"\b[A-Z]+\b(?!=)")
+PORT = "http://127.0.0.1:4566"
+FEW = (
+    "--set",
+    "fleet.turbines=8",
+    "--set",
+    "expect=[rows.lost == 0, windows.wrong == 0, freshness.p99 <= 15m]",
+)
+PATIENCE_S = 600.0
+DAY = ("--days", "1", "--turbines", "8")
+
+
+@dataclass(frozen=True)
+class Way:
+    """`parsed`: by the program's own parser, scenario included. `short`: run too, with `more` behind its arguments.
+    `long`: the same, in `make test-all` only."""
+
+    how: Literal["parsed", "short", "long"]
+    more: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "make demo": Way("short", FEW),  # the recipe's windfleet, on the tests' LocalStack
+    "make test": Way("parsed"),
+    "make demo PYTHON=python3.13": Way("parsed"),
+    "make install localstack": Way("parsed"),
+    "make bench": Way("parsed"),
+    "make check": Way("parsed"),
+    "make test-all": Way("parsed"),
+    "make lock": Way("parsed"),
+    "windfleet demo": Way("short", DAY),
+    "windfleet demo --theme bearing-failure --inspect": Way(
+        "long", (*DAY, "--set", "events=[]")
+    ),  # the story begins on day 10
+    "windfleet demo --turbines 1500 --days 31 --to july": Way("long", DAY),
+    f"windfleet demo --to {PORT}": Way("long", (*DAY, "--empty-lake")),
+    "windfleet load scenarios/load-knee.yaml": Way(
+        "parsed"
+    ),  # a load test for real: test_load_command.py
+    f"locust -f sim/load/locustfile.py --host {PORT} --scenario scenarios/load-ramp.yaml": Way(
+        "parsed"
+    ),  # ditto
+    "docker compose -f localstack/docker-compose.yml up -d": Way("parsed"),
+    f"windfleet run scenarios/quickstart.yaml --endpoint-url {PORT}": Way(
+        "long", (*FEW, "--empty-lake")
+    ),
+    "pip install ./pipeline": Way("parsed"),
+    "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
+    "python -m tests.mutation": Way("parsed"),
+}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def commands() -> Iterator[str]:
+    """Every command line: of shell blocks all, elsewhere whatever begins with a program and is no mere form of use."""
+    for block in blocks("sh"):
+        yield from (line.partition("#")[0].strip() for line in block.splitlines() if line.strip())
+    prose = re.sub(r"^```.*?^```$", "", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+    spans = [" ".join(span.replace("\\|", "|").split()) for span in re.findall(r"`([^`]+)`", prose)]
+    hints = (ROOT / "localstack" / "docker-compose.yml").read_text()
+    spans += re.findall(rf"^# .*?((?:{'|'.join(PROGRAMS)}) .*)$", hints, re.M)
+    for span in spans:
+        named_only = re.fullmatch(r"windfleet( [a-z]+)?", span) is not None
+        if (
+            span.split()[0] in PROGRAMS
+            and not named_only
+            and not PLACEHOLDER.search(span)
+            and "|" not in span
+        ):
+            yield span
+
+
+FOUND = sorted(set(commands()))
+
+
+def run_of(how: str) -> list[str]:
+    return [line for line in FOUND if line in COMMANDS and COMMANDS[line].how == how]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the tree in it, to run in: what a run writes is not in ours."""
+    for name in ("scenarios", "sim", "pipeline", "localstack", "Makefile"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(line: str) -> list[str]:
+    """The arguments of `windfleet` in a command line; of `make` those in its recipe."""
+    if line.startswith("make "):
+        recipe = subprocess.run(
+            ["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True
+        )
+        (line,) = re.findall(r"\S*/(windfleet run .*)", recipe.stdout)
+    return shlex.split(line)[1:]
+
+
+def test_every_line_is_in_the_list_and_the_list_in_the_readme() -> None:
+    assert sorted(COMMANDS) == FOUND, "say in COMMANDS what is done with a command of the README"
+    fences = re.findall(r"^```(\w*)\n.*?^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert set(fences) <= {"sh", "yaml", "text"}, "a block needs a language: sh, yaml or text"
+
+
+@pytest.mark.parametrize("line", FOUND)
+def test_every_line_is_what_its_program_takes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    program, *rest = shlex.split(line)
+    match program:
+        case "windfleet":
+            args = parse(rest)
+            assert getattr(args, "scenario", None) is None or load(args.scenario)
+        case "make":
+            rest = [
+                f"PYTHON={sys.executable}" if word.startswith("PYTHON=") else word for word in rest
+            ]
+            subprocess.run(["make", "-n", *rest], check=True, capture_output=True)
+        case "python":
+            assert rest[0] == "-m"
+            assert importlib.util.find_spec(rest[1]) is not None
+        case "pip":
+            assert (ROOT / rest[-1] / "pyproject.toml").is_file()
+        case "docker":
+            assert yaml.safe_load(Path(rest[rest.index("-f") + 1]).read_text())["services"]
+        case "locust":
+            assert Path(rest[rest.index("-f") + 1]).is_file()
+            assert load(Path(rest[rest.index("--scenario") + 1])).load is not None
+        case "pytest":
+            argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", *rest]
+            assert "::" in subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("line", run_of("short"))
+def test_short_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
+    run(line, clean_lake)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("line", run_of("long"))
+def test_long_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
+    run(line, clean_lake)
+
+
+def run(line: str, endpoint: str) -> None:
+    arguments = [
+        endpoint if word == PORT else word for word in (*words(line), *COMMANDS[line].more)
+    ]
+    if arguments[0] == "run" and "--endpoint-url" not in arguments:
+        arguments += ["--endpoint-url", endpoint]
+    finish(*arguments)
+
+
+def finish(*arguments: str) -> None:
+    """Run `windfleet` to its end: it must pass."""
+    with closing(runs.start(*arguments)) as started:
+        assert started.wait(PATIENCE_S) == 0, started.text
+
+
+# scenarios
+
+(EXAMPLE,) = blocks("yaml")
+
+
+@pytest.mark.parametrize("fleet", ["", "fleet=full", "fleet=as-drawn"])
+def test_the_example_is_valid_and_can_be_planned(fleet: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(EXAMPLE)
+    assert plan(load(path, [fleet] if fleet else [])).rows > 100_000
+    for command in ("check", "plan"):
+        parse([command, str(path), *(("--set", fleet) if fleet else ())])
+
+
+def example(folder: Path, endpoint: str, *sets: str) -> None:
+    """Run the README's example with some values set: it must pass."""
+    (folder / "mine.yaml").write_text(EXAMPLE)
+    more = [word for each in sets for word in ("--set", each)]
+    finish("run", "mine.yaml", "--endpoint-url", endpoint, *more)
+    result = runs.result(folder / "runs" / "my-run-7")
+    assert [outcome["passed"] for outcome in result["expectations"]] == [True] * len(
+        re.findall("[<=]= ", EXAMPLE)
+    )
+    assert all(fault["fired"] for fault in result["faults"])
+
+
+def test_the_example_passes_when_it_is_made_small(checkout: Path, clean_lake: str) -> None:
+    example(
+        checkout, clean_lake, "fleet.turbines=6", "fleet.farms=[E, F]", "clock.sample_every=10s"
+    )
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("sets", [(), ("clock.sample_every=60s",), ("fleet.turbines=2",)], ids=str)
+def test_the_example_passes_as_it_stands_and_at_other_sizes(
+    sets: tuple[str, ...], checkout: Path, clean_lake: str
+) -> None:
+    example(checkout, clean_lake, *sets)
+
+
+def test_what_the_base_scenario_shows_in_comments_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "scenarios" / "_base.yaml").read_text()
+    head, opened, tail = text.partition("\nevents: []")
+    tail = re.sub(
+        r"^( *)# (?=load:|  |[a-z_]+:|- )", r"\1", (opened + tail).replace(": []", ":"), flags=re.M
+    )
+    path = tmp_path / "everything.yaml"
+    path.write_text(head + tail)
+    scenario = load(
+        path, ["clock.start=2024-03-10T00:00:00Z", "clock.duration=1d"]
+    )  # a day in which clocks change
+    assert all(
+        (scenario.events, scenario.data_faults, scenario.faults, scenario.load, scenario.expect)
+    )

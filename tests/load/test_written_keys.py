@@ -1,0 +1,70 @@
+"""What a load test removes at its end: all that it may have written, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import lake
+from pipeline.lake import LakeError
+from pipeline.ports import AlreadyExists, Unavailable
+from sim.campaign.memory_store import MemoryStore
+from sim.errors import EngineError
+from sim.load.client import written_keys
+from sim.load.client.written_keys import Noting, noted
+
+BUCKET = "expanso-databricks-ingestion"
+
+
+class AckLost(MemoryStore):
+    """The object is there, and nobody is told."""
+
+    def create(self, bucket: str, key: str, body: bytes) -> str:
+        super().create(bucket, key, body)
+        raise Unavailable("the answer is lost")
+
+
+def test_what_somebody_else_wrote_is_not_removed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    noting = Noting(store, tmp_path, "0")
+    store.create(BUCKET, "theirs", b"dear")
+    with pytest.raises(AlreadyExists):
+        noting.create(BUCKET, "theirs", b"ours")
+    noting.create(BUCKET, "ours", b"ours")
+    assert noted(tmp_path) == {(BUCKET, "ours")}
+
+
+def test_what_a_lost_answer_may_have_made_is_removed_although_it_then_exists(
+    tmp_path: Path,
+) -> None:
+    store = AckLost()
+    noting = Noting(store, tmp_path, "0")
+    with pytest.raises(Unavailable):
+        noting.create(BUCKET, "key", b"ours")
+    for _ in range(2):
+        with pytest.raises(AlreadyExists):
+            Noting(store, tmp_path, "1").create(BUCKET, "key", b"ours")
+    assert noted(tmp_path) == {(BUCKET, "key")}
+
+
+@pytest.mark.parametrize(("failures", "removed"), [(0, True), (3, True), (4, False)])
+def test_a_store_in_trouble_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, failures: int, removed: bool
+) -> None:
+    calls = []
+
+    def remove(endpoint_url: str, keys: set[written_keys.Key]) -> None:
+        calls.append(keys)
+        if len(calls) <= failures:
+            raise LakeError("503 Slow Down")
+
+    monkeypatch.setattr(lake, "remove", remove)
+    monkeypatch.setattr(written_keys, "AGAIN_S", (0.0, 0.0, 0.0))
+    keys = {(BUCKET, "ours")}
+    if removed:
+        written_keys.remove("http://127.0.0.1:9", keys)
+    else:
+        with pytest.raises(EngineError, match="1 objects of the load test are left: 503 Slow Down"):
+            written_keys.remove("http://127.0.0.1:9", keys)
+    assert calls == [keys] * min(failures + 1, 4)

@@ -1,0 +1,241 @@
+"""Node files hold exactly what the blocks say, read while written, are clean when closed, and fail with their name."""
+
+import contextlib
+import dataclasses
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import simpy
+
+from pipeline.config import NodeConfig
+from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, STATES, TABLE
+from sim.errors import NodeFileError
+from sim.fleet import load_fleet
+from sim.fleet.nodes import node_configs
+from sim.model import DataFault, FarmModel, NodeWriter, SimClock
+from sim.model.recording.nodefile import _insert, _lists
+
+CLOCK = SimClock(1_705_276_800_000_000, 1_000_000, 900)
+FAULTS = (
+    DataFault("sensor.dropout", 300.0),
+    DataFault("row.late", 300.0, duration_s=20, delay_s=100),
+    DataFault("row.duplicate", 300.0),
+)
+
+
+def farm(turbines=6, farm_id="D"):
+    whole = next(each for each in load_fleet().farms if each.farm_id == farm_id)
+    return dataclasses.replace(whole, positions=whole.positions[:turbines])
+
+
+def write(directory, which, cuts=(), handles=512, clock=CLOCK):
+    """Run a farm into node files; the blocks."""
+    env, model, blocks = simpy.Environment(), FarmModel(which, clock, 7, FAULTS), []
+    model.start(env)
+    with NodeWriter(directory, which, node_configs(which, 7), handles=handles) as writer:
+        for first, last in pairwise((0, *cuts, clock.samples)):
+            env.run(until=clock.seconds(last))
+            blocks.append(model.block(first, last))
+            writer.write(blocks[-1])
+    return blocks
+
+
+def rows(path):
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute(
+            f"SELECT {', '.join(NODE_COLUMNS)} FROM {TABLE} ORDER BY id"
+        ).fetchall()
+
+
+def digests(directory):
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_file_holds_what_the_blocks_say(tmp_path):
+    which = farm()
+    blocks = write(tmp_path, which, cuts=(1, 13, 600))
+    nulls = 0
+    for turbine, turbine_id in enumerate(which.turbine_ids):
+        stored = rows(tmp_path / "D" / f"{turbine_id}.db")
+        column = {
+            name: np.concatenate(
+                [
+                    each.columns[name][each.offsets[turbine] : each.offsets[turbine + 1]]
+                    for each in blocks
+                ]
+            )
+            for name in blocks[0].columns
+        }
+        assert len(stored) == len(column["id"])
+        for name, values in zip(NODE_COLUMNS, zip(*stored, strict=True), strict=True):
+            if name == "turbine_id":
+                assert set(values) == {turbine_id}
+            elif name == "status":
+                assert list(values) == [STATES[index] for index in column["status"]]
+            elif name in CHANNEL_NAMES:
+                nulls += values.count(None)
+                assert np.array_equal(np.array(values, dtype=float), column[name], equal_nan=True)
+                assert {type(value) for value in values} <= {float, type(None)}
+            else:
+                assert list(values) == column[name].tolist()
+    assert nulls > 100
+
+
+def test_the_configuration_lies_beside_the_database(tmp_path):
+    which = farm(2)
+    write(tmp_path, which)
+    for config in node_configs(which, 7):
+        assert NodeConfig.load(tmp_path / "D" / f"{config.turbine_id}.json") == config
+
+
+def test_nothing_but_the_two_files_remains(tmp_path):
+    which = farm(3)
+    write(tmp_path, which, cuts=(300,))
+    assert sorted(path.name for path in (tmp_path / "D").iterdir()) == sorted(
+        f"{turbine_id}.{kind}" for turbine_id in which.turbine_ids for kind in ("db", "json")
+    )
+
+
+def test_finished_files_are_plain_and_reading_leaves_nothing_behind(tmp_path):
+    write(tmp_path, farm(3), cuts=(300,), handles=1)
+    before = digests(tmp_path)
+    for path in (tmp_path / "D").glob("*.db"):
+        assert rows(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert digests(tmp_path) == before
+
+
+def test_a_file_somebody_still_reads_is_complete_all_the_same(tmp_path):
+    which = farm(1)
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    path = tmp_path / "D" / "D-001.db"
+    writer = NodeWriter(tmp_path, which, node_configs(which, 7))
+    writer.write(model.block(0, 1))
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        assert reader.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (1,)
+        writer.close()
+    writer.close()
+    assert len(rows(path)) == 1
+
+
+@pytest.mark.parametrize("cuts", [(60, 120, 601), tuple(range(100, 900, 100)), (899,)])
+def test_same_seed_same_bytes_however_cut(tmp_path, cuts):
+    write(tmp_path / "one", farm())
+    write(tmp_path / "other", farm(), cuts=cuts)
+    assert digests(tmp_path / "one") == digests(tmp_path / "other")
+
+
+def test_few_handles_are_enough_and_make_the_same_rows(tmp_path):
+    which = farm()
+    write(tmp_path / "many", which, cuts=(200, 400, 600))
+    write(tmp_path / "few", which, cuts=(200, 400, 600), handles=2)
+    for turbine_id in which.turbine_ids:
+        assert rows(tmp_path / "many/D" / f"{turbine_id}.db") == rows(
+            tmp_path / "few/D" / f"{turbine_id}.db"
+        )
+
+
+def test_handles_are_bounded(tmp_path):
+    which = farm(6)
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    with NodeWriter(tmp_path, which, node_configs(which, 7), handles=2) as writer:
+        writer.write(model.block(0, 1))
+        assert len(list((tmp_path / "D").glob("*-wal"))) == 2
+
+
+def test_readers_see_each_block_while_the_writer_goes_on(tmp_path):
+    which = farm(1)
+    env, model = simpy.Environment(), FarmModel(which, CLOCK, 7)
+    model.start(env)
+    path = tmp_path / "D" / "D-001.db"
+    with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+        assert rows(path) == []
+        for first, last in ((0, 250), (250, 333)):
+            env.run(until=last)
+            writer.write(model.block(first, last))
+            assert [row[0] for row in rows(path)] == list(range(1, last + 1))
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_is_not_sqlite_is_named(tmp_path):
+    which = farm(2)
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    writer = NodeWriter(tmp_path, which, node_configs(which, 7))
+    (tmp_path / "D" / "D-002.db").write_bytes(b"not a database at all " * 300)
+    with pytest.raises(
+        NodeFileError, match=r"D-002\.db: cannot write the node's database: file is not a database"
+    ):
+        writer.write(model.block(0, 10))
+    with pytest.raises(NodeFileError, match=r"D-002\.db"):
+        writer.close()
+    assert len(rows(tmp_path / "D" / "D-001.db")) == 10
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "D").write_text("in the way")
+    with pytest.raises(NodeFileError, match=r"/D: cannot write the node's database: File exists"):
+        NodeWriter(tmp_path, farm(1), node_configs(farm(1), 7))
+
+
+def interrupted(directory, which):
+    """Write a sample, then stop in the middle of the next block: one node whole, the other half."""
+    model = FarmModel(which, CLOCK, 7)
+    model.start(simpy.Environment())
+    with NodeWriter(directory, which, node_configs(which, 7)) as writer:
+        writer.write(model.block(0, 1))
+        lists = _lists(model.block(1, 60))
+        writer._append(0, lists, 0, 59, {})
+        half = writer._connection(1)
+        half.execute("BEGIN")
+        columns = [lists[name][:20] for name in NODE_COLUMNS if name != "turbine_id"]
+        half.execute(
+            _insert("D-002", 20), [value for row in zip(*columns, strict=True) for value in row]
+        )
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path, farm(2))
+    assert len(rows(tmp_path / "D" / "D-001.db")) == 60
+    assert len(rows(tmp_path / "D" / "D-002.db")) == 1
+    assert not list((tmp_path / "D").glob("*-wal"))
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from test_node_writer import farm, write
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # no file may grow beyond this: stands for a full disk
+from sim.errors import NodeFileError
+try:
+    write(Path(sys.argv[1]), farm(2), cuts=range(100, 900, 100))
+except NodeFileError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_message_that_names_the_file(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    assert f"{tmp_path}/D/D-00" in done.stdout
+    assert "full" in done.stdout or "disk I/O" in done.stdout

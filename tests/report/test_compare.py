@@ -1,0 +1,235 @@
+"""Comparing runs: a planted slowdown is found, equal runs are not accused, and what is too noisy is left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim import cli
+from sim.load.arrivals import Nodes
+from sim.load.phases import Course
+from sim.load.result import Circumstances, result
+from sim.measure.compare import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
+from sim.report.result import RESULT_FILE
+from sim.report.write import REQUESTS_FILE
+from sim.scenario import load
+from sim.scenario.scenario import Scenario
+from tests.support.load_world import QueueEngine, recorded
+
+SCENARIO = """
+schema_version: 1
+name: {name}
+seed: 7
+fleet: {{preset: full, turbines: 50}}
+clock: {{start: 2024-01-15T00:00:00Z, duration: 10m}}
+pipeline: {{flush_every: 1m}}
+load:
+  warm_up: 1s
+  schedule: [{schedule}]
+  sweep: {{users: [1, 2, 4, 8], for: 6s}}
+"""
+SEARCH = """
+schema_version: 1
+name: search
+seed: 7
+fleet: {preset: full, turbines: 50}
+clock: {start: 2024-01-15T00:00:00Z, duration: 10m}
+pipeline: {flush_every: 1m}
+load:
+  warm_up: 2s
+  search: {slo: [latency.flush.p95 <= 500ms], from: 20/s, to: 120/s, within: 10%, for: 12s, hold: 24s}
+  limits: {time: 2h}
+"""
+RAMP = "{kind: ramp, from: 10/s, to: 30/s, for: 31s}"
+
+
+def scenario(folder: Path, name: str = "steady", schedule: str = RAMP) -> Scenario:
+    path = folder / f"{name}.yaml"
+    path.write_text(SCENARIO.format(name=name, schedule=schedule))
+    return load(path)
+
+
+def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
+    """A run directory as `windfleet load` leaves it, on a store of arithmetic."""
+    folder.mkdir()
+    assert of.load is not None
+    course = Course(of.load, of.seed, Nodes(of.fleet.turbines, of.pipeline.flush_every_s))
+    recorded(folder, course, engine)
+    (folder / RESULT_FILE).write_text(
+        result(of, course, Circumstances("windfleet load x.yaml")).to_json()
+    )
+    return folder
+
+
+def quantities(
+    seed: int, slower: float, runs: int = 1, spread: float = 0.0, noise: float = 0.08
+) -> list[Quantity]:
+    """Three quantities with noise from span to span and from run to run; the new side `slower` times worse."""
+    random = np.random.default_rng(seed)
+
+    def side(times: float) -> np.ndarray:
+        between = spread * random.standard_normal((runs, 1))
+        return np.asarray(times * np.exp(between + noise * random.standard_normal((runs, BLOCKS))))
+
+    return [
+        Quantity("rate", "requests/s", True, side(50.0), side(50.0 / slower)),
+        Quantity("p50", "s", False, side(0.1), side(0.1 * slower)),
+        Quantity("p95", "s", False, side(0.3), side(0.3 * slower), counts=False),
+    ]
+
+
+def verdicts(slower: float, seeds: int = 400, **changed: float) -> dict[str, float]:
+    found = [overall(compare(quantities(seed, slower, **changed))) for seed in range(seeds)]  # type: ignore[arg-type]
+    return {verdict: found.count(verdict) / seeds for verdict in ("regression", "none", "unknown")}
+
+
+def test_equal_runs_are_hardly_ever_accused() -> None:
+    for changed in ({}, {"noise": 0.3}, {"runs": 3, "spread": 0.05}):
+        assert verdicts(1.0, **changed)["regression"] <= 0.05
+
+
+def test_at_the_limit_itself_one_in_twenty_is_accused_at_most() -> None:
+    assert verdicts(1 + LIMIT)["regression"] <= 0.05
+    assert verdicts(1 + LIMIT, runs=3, spread=0.05)["regression"] <= 0.05
+
+
+def test_equal_runs_with_little_noise_are_cleared() -> None:
+    assert verdicts(1.0, noise=0.03)["none"] > 0.95
+
+
+def test_a_planted_slowdown_is_found() -> None:
+    assert verdicts(1.3)["regression"] > 0.9
+    assert verdicts(1.3, runs=3, spread=0.03)["regression"] > 0.9
+
+
+def test_noise_leaves_the_verdict_open() -> None:
+    found = verdicts(1.0, noise=0.5)
+    assert found["unknown"] > 0.9
+
+
+def test_a_quicker_run_is_no_regression() -> None:
+    assert verdicts(0.7)["none"] > 0.99
+
+
+def test_repeats_count_the_spread_between_runs() -> None:
+    """Runs that differ among themselves by 20 % say nothing about a tenth, however smooth each one is."""
+    found = verdicts(1.3, runs=2, spread=0.2, noise=0.01)
+    assert found["regression"] < 0.15
+
+
+def test_a_trend_that_both_sides_share_cancels() -> None:
+    ramp = np.linspace(1, 20, BLOCKS)[None, :]
+    both = Quantity("rate", "requests/s", True, ramp, ramp * 1.001)
+    assert compare([both])[0].verdict == "none"
+
+
+def test_what_does_not_count_cannot_leave_a_verdict_open() -> None:
+    wild = np.exp(np.random.default_rng(1).standard_normal((1, BLOCKS)))
+    calm = np.ones((1, BLOCKS))
+    sides = [
+        Quantity("rate", "", True, calm, calm),
+        Quantity("p95", "s", False, wild, wild[:, ::-1], counts=False),
+    ]
+    assert overall(compare(sides)) == "none"
+    assert overall([]) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("doubt", "freedom", "value"),
+    [
+        (0.05, 1, 12.7062),
+        (0.05, 2, 4.30265),
+        (0.05, 4, 2.77645),
+        (0.01, 9, 3.24984),
+        (0.05, 30, 2.04227),
+    ],
+)
+def test_students_t_is_that_of_the_tables(doubt: float, freedom: float, value: float) -> None:
+    assert t_quantile(doubt, freedom) == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [np.zeros((1, BLOCKS)), np.ones((1, 3)), np.ones((0, BLOCKS))])
+def test_values_without_logarithm_or_spans_are_refused(side: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="more than 0"):
+        compare([Quantity("rate", "", True, np.ones((1, BLOCKS)), side)])
+
+
+def test_load_runs_are_compared_from_their_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = scenario(tmp_path)
+    base = made(tmp_path / "a", of, QueueEngine(capacity_per_s=60, think_s=0.02, seed=1))
+    same = made(tmp_path / "b", of, QueueEngine(capacity_per_s=60, think_s=0.02, seed=2))
+    slow = made(
+        tmp_path / "c", of, QueueEngine(capacity_per_s=60 / 1.3, think_s=0.02 * 1.3, seed=3)
+    )
+    assert cli.main(["compare", str(base), str(same), "--limit", "15%"]) == 0
+    assert "NO REGRESSION" in capsys.readouterr().out
+    assert cli.main(["compare", str(base), str(slow)]) == 4
+    said = capsys.readouterr().out
+    assert "REGRESSION" in said
+    assert "sweep: rate" in said
+    assert "run once only" in said
+    assert cli.main(["compare", str(slow), str(base)]) in (
+        0,
+        6,
+    )  # the other way round it is an improvement
+    assert cli.main(["compare", f"{base},{same}", str(slow)]) in (
+        4,
+        6,
+    )  # a second base shows the spread
+
+
+def test_a_search_that_finds_no_rate_any_more_is_a_regression(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text(SEARCH)
+    of = load(path)
+    good, broken, worse = (
+        made(tmp_path / name, of, QueueEngine(capacity_per_s=capacity, think_s=0.02))
+        for name, capacity in (("a", 70.0), ("b", 15.0), ("c", 12.0))
+    )
+    assert cli.main(["compare", str(good), str(broken)]) == 4
+    assert "-> 0 requests/s, inf times slower" in capsys.readouterr().out
+    assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
+    assert (
+        cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
+    )  # one run of two has none
+    assert cli.main(["compare", str(broken), str(good)]) == 0
+
+
+def test_what_cannot_be_compared_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = scenario(tmp_path)
+    base = made(tmp_path / "a", of, QueueEngine())
+    other = made(tmp_path / "b", scenario(tmp_path, name="other"), QueueEngine())
+    faster = made(
+        tmp_path / "c", scenario(tmp_path, schedule=RAMP.replace("30/s", "40/s")), QueueEngine()
+    )
+    assert cli.main(["compare", str(base), str(other)]) == 2
+    assert "is a run of other, and" in capsys.readouterr().err
+    assert cli.main(["compare", str(base), str(faster)]) == 2
+    assert "phase 1-ramp asked for 620 requests in one run and for 775" in capsys.readouterr().err
+    assert cli.main(["compare", str(base), str(tmp_path / "nowhere")]) == 2
+    assert "is this a run directory?" in capsys.readouterr().err
+    (base / REQUESTS_FILE).write_bytes(b"no parquet")
+    assert cli.main(["compare", str(base), str(faster)]) == 2
+    assert "requests.parquet: cannot be read" in capsys.readouterr().err
+    (base / REQUESTS_FILE).unlink()
+    assert cli.main(["compare", str(base), str(faster)]) == 2
+    assert "requests.parquet: is missing; the run recorded nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["a,", "b"], "single commas"), (["a", "b", "--limit", "2"], "more than all")],
+)
+def test_bad_arguments(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["compare", *arguments])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err

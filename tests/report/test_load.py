@@ -1,0 +1,240 @@
+"""The report of a load test: what it says, that it is one offline file, and that the raw record makes it again."""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from sim import cli
+from sim.load.arrivals import Nodes
+from sim.load.phase import REQUESTS, RESOURCES
+from sim.load.phases import Course
+from sim.load.result import Circumstances, result
+from sim.measure.bottleneck import Limit
+from sim.measure.operations import OPERATIONS_FILE
+from sim.measure.operations import SCHEMA as OPERATIONS
+from sim.report import result as results
+from sim.report.load.charts import lanes
+from sim.report.load.page import counting, kinds, render, sentence
+from sim.report.load.terminal import print_load
+from sim.report.result import RESULT_FILE, Result
+from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
+from sim.scenario import load
+from tests.support.load_world import QueueEngine, recorded
+
+SCENARIO = """
+schema_version: 1
+name: sample
+seed: 7
+fleet: {preset: full, turbines: 50}
+clock: {start: 2024-01-15T00:00:00Z, duration: 10m}
+pipeline: {flush_every: 1m}
+load:
+  warm_up: 1s
+  mix: {flush: 8, get_manifest: 2}
+  schedule: [{kind: ramp, from: 5/s, to: 40/s, for: 20s}, {kind: poisson, rate: 15/s, for: 10s}]
+  sweep: {users: [1, 2, 4, 8], for: 6s}
+  search: {slo: latency.flush.p95 <= 400ms, from: 5/s, to: 100/s, within: 10%, for: 8s, hold: 12s}
+expect:
+  - errors.share <= 1%
+  - latency.flush.p95 <= 10ms
+  - latency.scan_partition.p95 <= 1s
+"""
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a test on a store of arithmetic that takes 30 requests/s, one in fifty badly."""
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "sample.yaml").write_text(SCENARIO)
+    scenario = load(folder / "sample.yaml")
+    assert scenario.load is not None
+    course = Course(scenario.load, scenario.seed, Nodes(50, 60.0), generator_per_s=400.0)
+    tables = recorded(folder, course, QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005))
+    around = Circumstances(
+        "windfleet load sample.yaml", "arithmetic", "2026-11-24T03:00:00+00:00", 140.0
+    )
+    write_load(result(scenario, course, around), folder, *tables)
+    return folder
+
+
+def page(run_dir: Path) -> str:
+    return (run_dir / HTML_FILE).read_text()
+
+
+def read(run_dir: Path) -> Result:
+    return results.load(run_dir)
+
+
+def test_every_part_is_there(run_dir: Path) -> None:
+    html = page(run_dir)
+    sections = "limit expectations search sweep schedule heat percentiles operations processes plan figures environment"
+    for name in sections.split():
+        assert f'<section id="{name}">' in html, name
+    for chart in ("schedule", "heat", "percentiles", "processes", "sweep", "search"):
+        assert f'id="{chart}-' in html, chart
+    assert "No data" not in html
+
+
+def test_it_is_one_file_that_asks_nobody(run_dir: Path) -> None:
+    html = page(run_dir)
+    assert "<script" not in html
+    assert not re.search(r'(src|href)="(?!#|data:)', html)
+    assert not re.search(r"https?://", html)
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_it_says_what_was_found(run_dir: Path) -> None:
+    html, found = page(run_dir), read(run_dir)
+    assert found.verdict == "fail"
+    assert found.exit_code == 4
+    assert found.load is not None
+    assert found.load.search is not None
+    assert found.load.search.said in html
+    assert "The store: its one core is busy" in html
+    assert "SLO" in html
+    assert html.count('<span class="tag fail">✗ not met</span>') == 1
+    assert html.count('<span class="tag unknown">? unknown</span>') == 1
+    for step in found.load.search.steps:
+        assert f'<th scope="row">{step.phase}</th>' in html
+    for phase in found.load.phases:
+        assert phase.name in html
+
+
+def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) -> None:
+    tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
+    found = read(run_dir)
+    assert found.load is not None
+    assert found.load.search is not None
+    assert "Over the open phases, warm-up left out." in page(run_dir)
+    searched = replace(found.load, phases=tuple(p for p in found.load.phases if p.kind != "open"))
+    hold = [phase for phase in searched.phases if phase.kind == "hold"][-1]
+    shown, said = counting(searched, lanes(searched.phases, *tables))
+    assert said == f"of {hold.name}, which confirmed the rate"
+    row = next(row for row in kinds(shown) if row.kind == "flush")
+    assert row.latency["p95"] == pytest.approx(hold.figures["latency.flush.p95"])
+    nothing = replace(searched, search=replace(found.load.search, sustainable=None))
+    assert counting(nothing, shown) == (shown, "over all phases")
+
+
+def test_a_disturbed_test_says_so_first_of_all(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.load is not None
+    assert "in the way" not in sentence(found)
+    first, *rest = found.load.phases
+    busy = replace(first, figures=first.figures | {"cpu.idle": 0.1, "cpu.others": 0.7})
+    said = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
+    assert f"in the way in 1 of {1 + len(rest)} phases: repeat on a quiet one." in said
+
+
+def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.to_json() == (run_dir / RESULT_FILE).read_text()
+
+
+def test_windfleet_report_makes_it_again_byte_for_byte(run_dir: Path) -> None:
+    before = page(run_dir), (run_dir / JUNIT_FILE).read_text()
+    (run_dir / HTML_FILE).unlink()
+    (run_dir / JUNIT_FILE).unlink()
+    assert cli.main(["report", str(run_dir)]) == 0
+    assert (page(run_dir), (run_dir / JUNIT_FILE).read_text()) == before
+
+
+def test_a_damaged_record_is_told_by_file(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (RESULT_FILE, RESOURCES_FILE, REQUESTS_FILE):
+        (tmp_path / name).write_bytes((run_dir / name).read_bytes())
+    table = pq.read_table(run_dir / REQUESTS_FILE)
+    pq.write_table(table.drop_columns(["outcome"]), tmp_path / REQUESTS_FILE)
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "requests.parquet: no column 'outcome'" in capsys.readouterr().err
+    (tmp_path / REQUESTS_FILE).write_bytes(b"no parquet")
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "requests.parquet" in capsys.readouterr().err
+
+
+def test_without_operations_the_page_says_so(run_dir: Path) -> None:
+    tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
+    assert "No data: no operation was recorded." in render(read(run_dir), *tables, None)
+
+
+def test_a_test_that_came_to_nothing_still_has_a_page(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.load is not None
+    empty = replace(
+        found, load=replace(found.load, phases=(), sweep=None, search=None, limit=None), figures={}
+    )
+    html = render(empty, REQUESTS.empty_table(), RESOURCES.empty_table(), OPERATIONS.empty_table())
+    assert "No phase of the load test came to an end." in html
+    assert "No data: no phase was run." in html
+
+
+def test_words_from_outside_are_no_markup(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.load is not None
+    evil = replace(
+        found, errors=("<b>no</b>",), load=replace(found.load, limit=Limit("unknown", "<i>x</i>"))
+    )
+    html = render(
+        evil,
+        *(
+            pq.read_table(run_dir / name)
+            for name in (REQUESTS_FILE, RESOURCES_FILE, OPERATIONS_FILE)
+        ),
+    )
+    assert "<b>no</b>" not in html
+    assert "<i>x</i>" not in html
+
+
+def test_an_early_stop_and_a_lost_worker_are_told(run_dir: Path) -> None:
+    found = read(run_dir)
+    assert found.load is not None
+    first, *rest = found.load.phases
+    stopped = replace(
+        first, stopped_early="errors.share > 5% (it was 0.31).\nAnd its log", lost_workers=1
+    )
+    told = replace(found, load=replace(found.load, phases=(stopped, *rest)))
+    assert "Phase 1-ramp was stopped early: errors.share > 5% (it was 0.31)." in sentence(told)
+    assert "1 load generator died on the way." in sentence(told)
+    html = render(
+        told,
+        *(
+            pq.read_table(run_dir / name)
+            for name in (REQUESTS_FILE, RESOURCES_FILE, OPERATIONS_FILE)
+        ),
+    )
+    assert "stopped early: errors.share &gt; 5%" in html
+    assert "1 generator died" in html
+
+
+def test_junit_has_a_case_per_expectation(run_dir: Path) -> None:
+    root = ET.fromstring((run_dir / JUNIT_FILE).read_text())
+    cases = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
+    assert cases["errors.share <= 1%"] == []
+    assert cases["latency.flush.p95 <= 10ms"] == ["failure"]
+    assert cases["latency.scan_partition.p95 <= 1s"] == ["error"]
+
+
+def test_the_terminal_says_the_same(run_dir: Path) -> None:
+    out = io.StringIO()
+    print_load(Console(file=out, width=80), read(run_dir), run_dir)
+    said = out.getvalue()
+    assert said.lstrip().startswith("FAIL  ")
+    for part in (
+        "1-ramp",
+        "sweep-8",
+        "load.sustainable_per_s",
+        "not met: latency.flush.p95 <= 10ms",
+        "report: ",
+    ):
+        assert part in said, part
+    assert "unknown: latency.scan_partition.p95 <= 1s (was not measured)" in said

@@ -1,0 +1,510 @@
+"""sim.report: one result, told as JSON, JUnit, HTML and on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from sim.chaos.faults import Fault
+from sim.errors import ResultError
+from sim.measure.lifecycle import Removed
+from sim.report import accounting, html, junit, numbers, policies
+from sim.report.result import Fault as DeliveryFault
+from sim.report.result import Injected, Result, load
+from sim.report.terminal import RunProgress, print_plan, print_summary
+from sim.report.write import rebuild, write_all
+from sim.scenario.plan import Plan
+from tests.support.report_samples import OUTLOOK, failed, operations, passed, unknown
+
+SAMPLES = [passed(), failed(), unknown()]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> None:
+    write_all(result, tmp_path, None)
+    assert load(tmp_path) == result
+    assert load(tmp_path).to_json() == result.to_json()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["junit.xml", "report.html", "result.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda raw: raw.update(seed="seven"), "seed"),
+        (lambda raw: raw.update(verdict="maybe"), "verdict"),
+        (lambda raw: raw.update(sed=7), "sed"),
+        (lambda raw: raw["completeness"][0].pop("lost"), "completeness.0.lost"),
+        (lambda raw: raw.update(schema_version=2), "schema_version is 2"),
+        (lambda raw: raw.update(exit_code=42), "exit_code"),
+        (lambda raw: raw["completeness"][0].update(hour="banana"), "completeness.0.hour"),
+        (lambda raw: raw["completeness"][0].update(hour="20240115"), "completeness.0.hour"),
+        (
+            lambda raw: raw["throughput"].update(bucket_s=0, rows_per_s=[], objects_per_s=[]),
+            "throughput.bucket_s",
+        ),
+        (lambda raw: raw["throughput"].update(bucket_s=1, rows_per_s=[]), "throughput.rows_per_s"),
+        (
+            lambda raw: raw["throughput"].update(bucket_s=1, objects_per_s=[]),
+            "throughput.objects_per_s",
+        ),
+    ],
+)
+def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_path: Path) -> None:
+    raw = json.loads(passed().to_json())
+    change(raw)
+    (tmp_path / "result.json").write_text(json.dumps(raw))
+    with pytest.raises(ResultError, match=re.escape(said)) as caught:
+        load(tmp_path)
+    assert str(tmp_path / "result.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_file_that_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ResultError, match=r"result\.json"):
+        load(tmp_path)
+
+
+def test_a_directory_without_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="run directory"):
+        load(tmp_path / "nowhere")
+
+
+def test_nan_never_reaches_the_json() -> None:
+    with pytest.raises(ValueError):
+        dataclasses.replace(
+            passed(), run=dataclasses.replace(passed().run, wall_s=float("nan"))
+        ).to_json()
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_rebuilt_reports_are_byte_identical(result: Result, tmp_path: Path) -> None:
+    table = operations()
+    write_all(result, tmp_path, table)
+    pq.write_table(table, tmp_path / "operations.parquet")
+    before = {name: (tmp_path / name).read_bytes() for name in ("report.html", "junit.xml")}
+    (tmp_path / "report.html").unlink()
+    assert rebuild(tmp_path) == tmp_path / "report.html"
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_a_failed_write_leaves_the_old_report_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(passed(), tmp_path, None)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_all(failed(), tmp_path, None)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
+    write_all(passed(), tmp_path, None)
+    (tmp_path / "operations.parquet").write_text("no parquet")
+    with pytest.raises(ResultError, match=r"operations\.parquet"):
+        rebuild(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda table: table.drop_columns(["outcome"]), "no column 'outcome'"),
+        (
+            lambda table: table.set_column(2, "end", pa.array(["x"] * table.num_rows)),
+            "column 'end' is string",
+        ),
+        (
+            lambda table: table.set_column(3, "kind", pa.array([7] * table.num_rows)),
+            "column 'kind' is int64",
+        ),
+    ],
+)
+def test_a_table_that_is_none_of_operations_is_named_by_column(
+    spoil, said: str, tmp_path: Path
+) -> None:
+    write_all(passed(), tmp_path, None)
+    pq.write_table(spoil(operations()), tmp_path / "operations.parquet")
+    with pytest.raises(ResultError, match=rf"operations\.parquet: {said}"):
+        rebuild(tmp_path)
+
+
+class _Page(HTMLParser):
+    """Tags, ids, references, text; every non-void element must be closed in order."""
+
+    VOID = frozenset({"meta", "br", "path", "circle", "use", "rect", "line", "link", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"script", "link", "img", "iframe", "object"}
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"href", "src", "xlink:href", "srcset", "action"}:
+                self.references.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.text += data + " "
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_the_page_is_whole_and_loads_nothing(result: Result) -> None:
+    text = html.render(result, operations())
+    page = _Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert all(reference.startswith("#") for reference in page.references)
+    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(page.ids)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+
+
+def test_the_failing_page_says_what_is_wrong_and_escapes_it() -> None:
+    text = html.render(failed(), operations())
+    page = " ".join(_Page(text).text.split())
+    assert "Fail: the lake is wrong" in page
+    assert "Found: 4,500 rows lost, 900 rows duplicated, 900 rows misplaced, 1 row altered." in page
+    assert "--set seed=20240115" in page
+    assert "129,600,000" in page
+    assert "modelled, virtual time" in page
+    assert "measured PUT ceiling of the store: 412/s" in page
+    assert "<b>no</b>" not in text
+    for section in (
+        "rows",
+        "completeness",
+        "throughput",
+        "latency",
+        "freshness",
+        "truth",
+        "shards",
+        "figures",
+    ):
+        assert f'<section id="{section}">' in text
+
+
+def test_a_page_without_data_says_so_in_words_and_never_passes() -> None:
+    text = html.render(unknown(), None)
+    assert "Verdict unknown" in text
+    assert text.count("No data: ") == 7
+    assert "<figure" not in text
+    assert "stopped answering" in text
+
+
+@pytest.mark.parametrize(("hours", "titles"), [(1, 1), (24, 1), (48, 2), (24 * 40, 2)])
+def test_the_map_stays_readable_at_any_length(hours: int, titles: int) -> None:
+    bands = accounting.bands(failed(hours).completeness)
+    assert len(bands) == titles
+    assert all(len(band.columns) <= 31 and len(band.rows) == 8 for band in bands)
+    assert sum(
+        tile.state == "lost" for band in bands for _, tiles in band.rows for tile in tiles
+    ) == min(2, hours - 1)
+
+
+def test_the_map_is_bounded_and_keeps_the_worst() -> None:
+    cells = failed(1).completeness[:1]
+    stray = [
+        dataclasses.replace(cells[0], hour=f"{year}-01-01T00:00:00+00:00")
+        for year in range(1990, 2040)
+    ]
+    stray[45] = dataclasses.replace(stray[45], lost=1)
+    result = dataclasses.replace(failed(1), completeness=tuple(stray))
+    text = html.render(result, None)
+    assert text.count('<table class="map') == html.BANDS_SHOWN
+    assert "<h3>2035-01</h3>" in text
+    assert "19 more spans of time" in text
+
+
+def test_map_tiles_never_round_a_loss_away() -> None:
+    tiles = dict(accounting.bands(failed().completeness)[0].rows)
+    assert (tiles["A"][3].state, tiles["A"][3].share) == ("lost", "99.37")
+    assert (tiles["D"][7].state, tiles["D"][7].share) == ("lost", "0")
+    assert (tiles["H"][0].state, tiles["H"][0].detail) == ("wrong", "1 altered in enriched")
+    assert (tiles["B"][0].state, tiles["B"][0].share) == ("complete", "100")
+    assert numbers.percent(9_999_999, 10_000_000) == "99.99 %"
+    assert numbers.percent(1, 10_000_000) == "0.01 %"
+
+
+def test_stage_rows_add_up() -> None:
+    rows = {row.stage: row for row in accounting.by_stage(failed())}
+    assert list(rows) == ["ingestion", "quarantine", "validated", "enriched", "aggregated"]
+    assert rows["ingestion"].expected == 129_600_000
+    assert rows["ingestion"].wrong == {
+        "lost": 3600,
+        "duplicated": 900,
+        "misplaced": 0,
+        "altered": 0,
+        "unexpected": 0,
+    }
+    assert not rows["enriched"].flawless
+    assert rows["quarantine"].flawless
+
+
+def _without_quarantine(digest: str) -> Result:
+    result = passed()
+    assert result.lake is not None
+    cells = tuple(cell for cell in result.completeness if cell.stage != "quarantine")
+    rows = result.lake.rows_by_stage | {"quarantine": 0}
+    return dataclasses.replace(
+        result,
+        completeness=cells,
+        lake=dataclasses.replace(result.lake, rows_by_stage=rows, digest=digest),
+    )
+
+
+def test_a_stage_that_rightly_holds_nothing_was_judged(tmp_path: Path) -> None:
+    result = _without_quarantine("9f2c")
+    console, stream = _piped()
+    print_summary(console, result, tmp_path)
+    assert re.search(r"quarantine +0 +0 +none", stream.getvalue())
+    assert '<th scope="row">quarantine</th><td class="n">0</td><td class="n">0</td>' in html.render(
+        result, None
+    )
+
+
+def test_a_stage_that_was_not_read_was_not_judged(tmp_path: Path) -> None:
+    console, stream = _piped()
+    print_summary(console, _without_quarantine(""), tmp_path)
+    assert re.search(r"quarantine +– +0 +not judged", stream.getvalue())
+
+
+def test_rows_under_two_faults_are_explained_where_they_are_counted(tmp_path: Path) -> None:
+    note = "A row under two faults counts under both"
+    console, stream = _piped()
+    print_summary(console, passed(), tmp_path)
+    assert note in stream.getvalue()
+    assert note in html.render(passed(), None)
+
+
+def test_many_rules_wrap_and_squeeze_no_other_column(tmp_path: Path) -> None:
+    rules = {"null": 2, "range": 5, "power.rated": 10, "stuck": 76, "duplicate": 121}
+    fault = Injected("sensor.dropout", 11, 214, rules, detectable=11, found=11, delay_s=70.0)
+    console, stream = _piped()
+    print_summary(console, dataclasses.replace(passed(), truth=(fault,)), tmp_path)
+    assert "…" not in stream.getvalue()
+    assert re.search(r"sensor\.dropout +11 +214 +11 of 11 +1 min 10 s +null 2", stream.getvalue())
+    assert "duplicate 121" in " ".join(stream.getvalue().split())
+
+
+def test_junit_counts_failures_and_errors() -> None:
+    root = ET.fromstring(junit.render(failed()))
+    assert root.tag == "testsuites"
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("46", "9", "1")
+    suites = {suite.get("name"): suite for suite in root}
+    assert set(suites) == {"fleet-day.verdict", "fleet-day.expectations", "fleet-day.completeness"}
+    for suite in suites.values():
+        cases = suite.findall("testcase")
+        assert suite.get("tests") == str(len(cases))
+        assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+        assert all(case.get("classname") and case.get("name") for case in cases)
+    lost = suites["fleet-day.completeness"].find("testcase[@name='farm A, ingestion']/failure")
+    assert lost is not None
+    assert lost.get("message") == "3,600 lost"
+    assert lost.text == "2024-01-15T03:00:00+00:00: 3,600 lost"
+
+
+def test_junit_of_an_unknown_verdict_is_an_error_and_of_a_pass_is_clean() -> None:
+    root = ET.fromstring(junit.render(unknown()))
+    assert (root.get("failures"), root.get("errors")) == ("0", "2")
+    root = ET.fromstring(junit.render(passed()))
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+
+
+def test_junit_survives_characters_that_xml_forbids() -> None:
+    root = ET.fromstring(
+        junit.render(dataclasses.replace(unknown(), errors=("a\x1b[31m\x00 & <b>",)))
+    )
+    assert "&" in "".join(root.itertext())
+
+
+def _piped(width: int = 80) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(file=stream, width=width, force_terminal=False, color_system=None), stream
+
+
+def test_piped_progress_is_plain_lines_every_few_seconds() -> None:
+    console, stream = _piped()
+    now = [0.0]
+    with RunProgress(console, clock=lambda: now[0]) as progress:
+        progress.phase("starting store", None, "tries")
+        now[0] += 3.0
+        progress.phase("simulating + pipeline", 900_000, "rows")
+        for _ in range(60):
+            now[0] += 0.5
+            progress.advance(15_000)
+        progress.log("a \x1b[31m[bold]line\r")
+    lines = stream.getvalue().splitlines()
+    assert not CONTROL.search(stream.getvalue())
+    assert lines[1] == "starting store: done in 3 s"
+    assert (
+        lines[3]
+        == "simulating + pipeline: 150,000 of 900,000 rows (16 %), 30,000 rows/s, 25 s left"
+    )
+    assert len([line for line in lines if " of 900,000" in line]) == 6
+    assert lines[-2] == "a  [31m[bold]line "
+    assert lines[-1] == "simulating + pipeline: done in 30 s, 900,000 rows, 30,000 rows/s"
+
+
+def test_progress_on_a_terminal_is_live_and_cleans_up() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True)
+    with RunProgress(console) as progress:
+        progress.phase("verifying", 10, "rows")
+        progress.advance(10)
+    assert "\x1b[?25l" in stream.getvalue()
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+    assert "verifying: done in" in stream.getvalue()
+
+
+@pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
+def test_the_piped_summary_is_plain_and_names_verdict_and_report(
+    result: Result, tmp_path: Path
+) -> None:
+    console, stream = _piped()
+    print_summary(console, result, tmp_path)
+    text = stream.getvalue()
+    assert not CONTROL.search(text)
+    assert text.lstrip().startswith(result.verdict.upper())
+    assert str(tmp_path / "report.html") in text
+    assert (tmp_path / "report.html").as_uri() in text
+    assert "…" not in text
+
+
+def test_faults_of_delivery_are_told_with_what_they_are() -> None:
+    faults = (DeliveryFault("store.reset", 3, 0), DeliveryFault("node.crash", 2, 4))
+    text = html.render(dataclasses.replace(passed(), faults=faults), None)
+    page = " ".join(_Page(text).text.split())
+    assert "store.reset the connection is reset before any effect 3 calls 0 calls" in page
+    assert (
+        "node.crash the node's process dies before or after the effect of a call 2 calls 4 calls"
+        in page
+    )
+    assert text.count('<td class="n bad">') == 1  # what never fired
+
+
+def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
+    console, stream = _piped()
+    print_summary(console, failed(), tmp_path)
+    text = stream.getvalue()
+    assert "not met: rows.lost == 0 (is 4,500 rows)" in text
+    assert "unknown: verify.rows_per_s >= 100000 (could not be determined)" in text
+    assert "3,600 lost, 900 duplicated" in text
+    assert "A-017-10801-11700.parquet object is missing" in text
+    assert "and 2 more findings" in text
+    assert "freshness.p99" in text
+    assert "modelled" in text
+
+
+def test_the_report_tells_each_transition_and_why_the_rest_stays() -> None:
+    page = " ".join(_Page(html.render(passed(), None)).text.split())
+    assert (
+        "ingestion small 365 days GLACIER 128 KiB up 144,000 45.5 KiB none S3 moves none below 128 KB"
+        in page
+    )
+    assert "enriched large 90 days STANDARD_IA 1 MiB to 1 GiB 24 2.0 MiB 24, 48.0 MiB" in page
+    assert "metadata – – – – 24 2.0 KiB none no rule moves it" in page
+    assert "Removed: no object of the lake expires; old versions after 7 days" in page
+    assert "a day's data kept 5 years 7.00 USD, without policies 9.00 USD" in page
+    without = dataclasses.replace(passed(), outlook=None)
+    assert "Lifecycle policies" not in html.render(without, None)
+    expiring = dataclasses.replace(OUTLOOK, removed=(Removed("current objects", 1, ("a", "b")),))
+    assert policies.removals(expiring) == ["current objects after 1 day: a, b"]
+
+
+def test_the_plan_shows_totals_estimates_and_cost() -> None:
+    console, stream = _piped()
+    stages = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
+    plan = Plan(
+        turbines=1500,
+        farms=8,
+        rows=900_000,
+        windows=1500,
+        batches=3000,
+        objects=dict.fromkeys(stages, 1500),
+        lake_bytes=dict.fromkeys(stages, 3 << 20),
+        node_bytes=1 << 27,
+        writes=dict.fromkeys(stages, 3000),
+        reads=1500,
+        verify_requests=9012,
+        store_s=81.5,
+        faults={"sensor.stuck": 0.031},
+        cost_per_day=12.3456,
+        outlook=OUTLOOK,
+        delivery=(Fault("store.outage", share=0.125, from_s=60.0, for_s=30.0, farms=("A", "B")),),
+    )
+    print_plan(console, plan)
+    text = stream.getvalue()
+    assert not CONTROL.search(text)
+    assert "…" not in text
+    assert re.search(r"all +9,000 +18\.0 MiB +18,000", text)
+    for said in (
+        "1,500 turbines in 8 farms",
+        "900,000 in 3,000 batches",
+        "1 min 22 s at 350",
+        "12.35 USD a day",
+        "128.0 MiB",
+    ):
+        assert said in text
+    assert "sensor.stuck 0.031 (expected)" in text
+    assert re.search(r"ingestion +144,000 +45\.5 KiB +none: rules take 128 KiB up", text)
+    assert re.search(
+        r"enriched +24 +2\.0 MiB +24 \(48\.0 MiB\) after 90 days to\s+STANDARD_IA", text
+    )
+    assert re.search(r"metadata +24 +2\.0 KiB +none: no rule moves them", text)
+    assert "no object of the lake expires" in text
+    assert "old versions after 7 days, in a bucket that keeps versions: checkpoints" in text
+    assert (
+        "a day's data kept a year 6.00 USD (of it transitions 1.50 USD), without policies 9.00 USD"
+        in text
+    )
+    assert "store.outage, 12.5 % of calls, 1m to 1m30s, farm A B" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "rows", "–"),
+        (1_234_567, "rows", "1,234,567 rows"),
+        (0.00531, "s", "5.31 ms"),
+        (75.2, "s", "1 min 15 s"),
+        (90_000, "s", "1 d 1 h"),
+        (3_000_000_000, "bytes", "2.8 GiB"),
+        (0.004, "USD", "0.004 USD"),
+        (14873.2, "rows/s", "14,873 rows/s"),
+        (0.000012, "", "0.000012"),
+    ],
+)
+def test_figures_in_words(value: float | None, unit: str, text: str) -> None:
+    assert numbers.figure(value, unit) == text

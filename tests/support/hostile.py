@@ -1,0 +1,79 @@
+"""An environment that means harm: every variable and file that S3's libraries and proxies know names a listener."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import botocore
+import obstore
+
+from tests.support.servers import Reply, Served, served
+
+PROXIES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "PROXY_URL",
+)
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+USERS = (
+    *(
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_REGION",
+    ),
+    *("AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+)
+"""What the README says a user may set, endpoints apart: it is honoured, so it is not nonsense here."""
+SWITCHES = {
+    "AWS_CSM_ENABLED": "true",
+    "AWS_SKIP_SIGNATURE": "true",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+    "AWS_UNSIGNED_PAYLOAD": "true",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+    "AWS_USE_DUALSTACK_ENDPOINT": "true",
+    "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms",
+    "AWS_SESSION_NAME": "hunter2",
+    "AWS_SDK_UA_APP_ID": "hunter2",
+    "BOTOCORE_EXPERIMENTAL__PLUGINS": "x=nonsense",
+}
+"""What does harm only with a value of its own kind; all others get the listener's URL, which no number or switch is."""
+LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
+def known() -> set[str]:
+    """Every AWS_ name in the text of botocore, and in what obstore documents of object_store."""
+    names = {"AWS_ALLOW_HTTP", "AWS_PROXY_URL", "AWS_TOKEN", "AWS_ENDPOINT"}
+    sources = [
+        *Path(botocore.__file__).parent.glob("*.py"),
+        *Path(obstore.__file__).parent.rglob("*.pyi"),
+    ]
+    for path in sources:
+        names |= set(re.findall(r"\bAWS_[A-Z0-9_]*[A-Z0-9]\b", path.read_text(encoding="utf-8")))
+    return names
+
+
+@contextmanager
+def hostile(home: Path, endpoints: bool = True) -> Iterator[tuple[Served, dict[str, str]]]:
+    """The listener, and the environment. `endpoints`: those name it, too."""
+    with served(Reply(200, LISTING)) as listener:
+        names = (
+            (known() | set(PROXIES) | set(ENDPOINTS))
+            - set(USERS)
+            - (set() if endpoints else set(ENDPOINTS))
+        )
+        (home / ".aws").mkdir(parents=True)
+        config = f"[default]\nendpoint_url = {listener.url}\nservices = all\nca_bundle = /none\nregion = nonsense\n"
+        config += f"s3 =\n  addressing_style = virtual\n[services all]\ns3 =\n  endpoint_url = {listener.url}\n"
+        (home / ".aws" / "config").write_text(config)
+        keys = "[default]\naws_access_key_id = theirs\naws_secret_access_key = theirs\n"
+        (home / ".aws" / "credentials").write_text(keys)
+        yield listener, dict.fromkeys(names, listener.url) | SWITCHES | {"HOME": str(home)}

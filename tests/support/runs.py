@@ -1,0 +1,298 @@
+"""Whole runs for the end-to-end tests: a tiny scenario, the command `windfleet` as a process, and what it leaves.
+
+The command runs in a process of its own with a folder of its own for temporary files. That folder is its mark, too:
+every process of the run, workers and LocalStack included, inherits it, so `left` finds whatever has not ended.
+
+`quick` runs the same `main`, with the store's ceiling measured for moments only, with the detached LocalStack
+remembered elsewhere (a developer's own is not touched), and after the lines of `plant`, which break something in the
+parent process alone. `command` is the program as it is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+import sim.fleet
+
+TURBINES = {"A": 3, "B": 4, "G": 2}
+CLOCK = "{start: 2024-01-15T00:58:00Z, duration: 4m, sample_every: 1s}"
+SCENARIO = f"""\
+schema_version: 1
+name: tiny
+seed: 7
+fleet: {{preset: fleet.yaml}}
+clock: {CLOCK}
+pipeline: {{flush_every: 1m, window: 1m, allowed_lateness: 10s}}
+data_faults:
+  - {{kind: sensor.stuck, rate: 400 per turbine-day, channels: [temperature, wind_speed], duration: 100s}}
+  - {{kind: sensor.dropout, rate: 400 per turbine-day, duration: 5s}}
+  - {{kind: sensor.spike, rate: 400 per turbine-day, duration: 5s}}
+  - {{kind: row.late, rate: 400 per turbine-day, delay: 70s}}
+  - {{kind: row.duplicate, rate: 400 per turbine-day}}
+expect:
+  - rows.generated >= 1000
+  - rows.late >= 1
+  - rows.quarantined >= 1
+  - rows.lost == 0
+  - windows.wrong == 0
+  - freshness.p99 <= 20m
+"""
+_QUICK = """\
+import pathlib, sys
+import sim.store.localstack, sim.store.target
+sim.store.target.CEILING_S = 0.04
+sim.store.localstack.HOME = pathlib.Path({home!r})
+{plant}
+from sim.cli import main
+sys.exit(main())
+"""
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def scenario(folder: Path, text: str = SCENARIO) -> Path:
+    """Write the scenario, and beside it the fleet that it names: three of the farms as drawn, with few turbines."""
+    drawn = yaml.safe_load(
+        (Path(sim.fleet.__file__).parent / "presets" / "as-drawn.yaml").read_text()
+    )
+    farms = [
+        farm | {"turbines": TURBINES[farm["id"]]}
+        for farm in drawn["farms"]
+        if farm["id"] in TURBINES
+    ]
+    (folder / "fleet.yaml").write_text(yaml.safe_dump({"name": "three", "farms": farms}))
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+class Command:
+    """A started command. `text` is what it printed so far on both streams."""
+
+    def __init__(
+        self, program: Sequence[str], arguments: Sequence[object], env: dict[str, str]
+    ) -> None:
+        self.temporary = Path(tempfile.mkdtemp(prefix="wf-"))
+        self._streams = [tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")]  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [*program, *(str(argument) for argument in arguments)],
+            env=os.environ | {"TMPDIR": str(self.temporary)} | env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._streams[0],
+            stderr=self._streams[1],
+            start_new_session=True,
+        )
+
+    def _read(self, stream: int) -> str:
+        size = os.fstat(self._streams[stream].fileno()).st_size
+        return os.pread(self._streams[stream].fileno(), size, 0).decode()
+
+    @property
+    def out(self) -> str:
+        return self._read(0)
+
+    @property
+    def err(self) -> str:
+        return self._read(1)
+
+    @property
+    def text(self) -> str:
+        return f"{self.out}\n{self.err}"
+
+    def wait(self, within_s: float = 120.0) -> int:
+        try:
+            return self.process.wait(within_s)
+        finally:
+            if self.process.poll() is None:
+                self.kill_all()
+
+    def processes(self) -> list[psutil.Process]:
+        """What lives of this command and its children, zombies left out."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mark = process.environ().get("TMPDIR")
+                if mark == str(self.temporary) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes that live."""
+        servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
+        return [
+            p for p in servers.values() if p.ppid() in servers
+        ]  # the first is whom they are forked from
+
+    def server(self) -> psutil.Process:
+        """Its embedded LocalStack."""
+        (found,) = [p for p in self.processes() if "launcher.py" in " ".join(_command_line(p))]
+        return found
+
+    def left(self) -> list[str]:
+        """Processes and temporary files that should be gone."""
+        files = [str(path) for path in self.temporary.iterdir()]
+        return [" ".join(_command_line(p)) for p in self.processes()] + files
+
+    def kill_all(self) -> None:
+        """End whatever is left, for a test that failed must not disturb the next."""
+        for process in self.processes():
+            process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        self.kill_all()
+        for stream in self._streams:
+            stream.close()
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def start(*arguments: object, plant: str = "", **env: str) -> Command:
+    """Start the quick command."""
+    return Command(
+        [sys.executable, "-c", _QUICK.format(home=str(_home()), plant=plant)], arguments, env
+    )
+
+
+@functools.cache
+def _home() -> Path:
+    """Where the detached LocalStack of these tests is remembered."""
+    return _until_exit("wf-home-")
+
+
+def _until_exit(prefix: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+class Done:
+    """A command that has ended: exit code, both streams, and what it should not have left."""
+
+    def __init__(self, command: Command, leaves_nothing: bool = True) -> None:
+        self.command = command
+        self.code = command.wait()
+        if leaves_nothing:
+            wait_until(lambda: not command.left(), 5)
+        self.out, self.err, self.left = command.out, command.err, command.left()
+
+    @property
+    def text(self) -> str:
+        return f"{self.out}\n{self.err}"
+
+    def said_once(self, *words: str) -> bool:
+        """One clear message on stderr, or one line for each place in a scenario; no traceback, and nothing left."""
+        lines = self.err.splitlines()
+        placed = all(re.match(r"\S+:\d+:\d+: \S|--set \d+: \S", line) for line in lines)
+        clear = (
+            bool(lines)
+            and (self.err.startswith("windfleet: ") or placed)
+            and "Traceback" not in self.err
+        )
+        return clear and all(word in self.err for word in words) and not self.left
+
+    def figures(self) -> dict[str, int]:
+        """The figures that `verify` prints."""
+        found = re.findall(r"^([a-z]+\.[a-z_]+) +([\d,]+)$", self.out, re.MULTILINE)
+        return {name: int(value.replace(",", "")) for name, value in found}
+
+    def found(self) -> dict[str, int]:
+        """The kinds of findings that `verify` prints."""
+        return {
+            kind: int(n)
+            for n, kind in re.findall(r"^found (\d+) x ([\w.]+)$", self.out, re.MULTILINE)
+        }
+
+
+def command(*arguments: object, **env: str) -> Done:
+    """The installed program, run to its end."""
+    with closing(
+        Command([str(Path(sys.executable).with_name("windfleet"))], arguments, env)
+    ) as started:
+        return Done(started)
+
+
+def quick(*arguments: object, plant: str = "", **env: str) -> Done:
+    """The quick command, run to its end."""
+    with closing(start(*arguments, plant=plant, **env)) as started:
+        return Done(started)
+
+
+@contextmanager
+def kept(*arguments: object, **env: str) -> Iterator[Done]:
+    """The quick command, run to its end, and what it leaves up looked after until the block ends."""
+    with closing(start(*arguments, **env)) as started:
+        yield Done(started, leaves_nothing=False)
+
+
+@functools.cache
+def saved(endpoint_url: str) -> tuple[Path, Path]:
+    """(run directory, scenario) of one good run on a LocalStack with its lake saved: read it, or work on a `copy`."""
+    folder = _until_exit("wf-saved-")
+    path = scenario(folder)
+    done = quick(
+        *(
+            "run",
+            path,
+            "--out",
+            folder / "run",
+            "--endpoint-url",
+            endpoint_url,
+            "--empty-lake",
+            "--save-lake",
+        ),
+        *("--workers", 2),
+    )
+    assert done.code == 0, done.text
+    return folder / "run", path
+
+
+def copy(run: Path, to: Path) -> Path:
+    """A copy of a run to be spoiled."""
+    shutil.copytree(run, to)
+    return to
+
+
+def result(run: Path) -> dict[str, Any]:
+    """A run's result.json."""
+    document: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return document
+
+
+def control_characters(text: str) -> list[str]:
+    """Those a log should not have: all but the newline."""
+    return _CONTROL.findall(text)
+
+
+def wait_until(condition: Callable[[], object], within_s: float) -> bool:
+    """Whether the condition came true in time."""
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,249 @@
+"""Bugs of windows, to be planted in the pipeline: made too early or too late, again, or of other rows.
+
+The run without faults carries such a bug as well, and every other lake agrees with it: only the oracle's verdict on
+that run can find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pipeline import process
+from pipeline.batch import ints
+from pipeline.stages import aggregate
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def lateness_of(times: float) -> Patch:
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        advance = aggregate._advance
+
+        def hurried(config: Any, *rest: Any) -> Any:
+            return advance(
+                replace(config, allowed_lateness_s=int(config.allowed_lateness_s * times)), *rest
+            )
+
+        monkeypatch.setattr(aggregate, "_advance", hurried)
+
+    return plant
+
+
+lateness_ignored, lateness_tenfold = lateness_of(0), lateness_of(10)
+lateness_ignored.__name__, lateness_tenfold.__name__ = "lateness_ignored", "lateness_tenfold"
+
+
+def watermark(newest: Callable[[Any, Any], dict[int, int]]) -> Patch:
+    """The watermark follows another time of each node's batch, by its place in the groups."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        whole, advance = aggregate.aggregate, aggregate._advance
+
+        def noting(validated: Any, groups: Any, *rest: Any) -> Any:
+            times = newest(validated, groups)
+            places = iter(range(len(groups.configs)))
+
+            def by_other(config: Any, state: Any, fresh: Any, newest_us: Any, *more: Any) -> Any:
+                at = times.get(next(places))
+                right = advance(config, state, fresh, newest_us, *more)
+                return replace(
+                    advance(config, state, fresh, at, *more), max_event_us=right.max_event_us
+                )
+
+            with monkeypatch.context() as patch:
+                patch.setattr(aggregate, "_advance", by_other)
+                return whole(validated, groups, *rest)
+
+        monkeypatch.setattr(process, "aggregate", noting)
+
+    return plant
+
+
+def _each_batch(column: str, pick: Callable[[Any], Any]) -> Callable[[Any, Any], dict[int, int]]:
+    def of(validated: Any, groups: Any) -> dict[int, int]:
+        times = ints(validated, column)
+        parts = [times[a:b] for a, b in pairwise(groups.offsets)]
+        return {i: int(pick(part)) for i, part in enumerate(parts) if len(part)}
+
+    return of
+
+
+def watermark_by_the_oldest_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    watermark(_each_batch("timestamp", np.min))(monkeypatch)
+
+
+def watermark_by_recording_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    watermark(_each_batch("recorded_at", np.max))(monkeypatch)
+
+
+def watermark_by_rejected_rows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, transform = aggregate._advance, process.transform
+
+    def noting(works: Any) -> Any:
+        newest = iter([int(max(ints(work.batch.rows, "timestamp"))) for work in works])
+
+        def advance(config: Any, state: Any, fresh: Any, newest_us: Any, *more: Any) -> Any:
+            seen = next(newest)
+            return whole(config, state, fresh, max(seen, newest_us or seen), *more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(aggregate, "_advance", advance)
+            return transform(works)
+
+    monkeypatch.setattr(process, "transform", noting)
+
+
+def watermark_of_the_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of late rows takes it back."""
+    advance = aggregate._advance
+
+    def forgetful(config: Any, state: Any, fresh: Any, newest_us: Any, *more: Any) -> Any:
+        out = advance(config, replace(state, max_event_us=None), fresh, newest_us, *more)
+        newest = max((t for t in (state.max_event_us, newest_us) if t is not None), default=None)
+        return replace(out, max_event_us=newest)
+
+    monkeypatch.setattr(aggregate, "_advance", forgetful)
+
+
+def emitting(change: Callable[[Any, Any, Any], Any]) -> Patch:
+    """`change` takes the node's state, the sums of fresh rows and what is right, and gives what is emitted instead."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        advance = aggregate._advance
+
+        def advancing(config: Any, state: Any, fresh: Any, *more: Any) -> Any:
+            right = advance(config, state, fresh, *more)
+            return replace(right, emitted=change(state, right, more[-1]))
+
+        monkeypatch.setattr(aggregate, "_advance", advancing)
+
+    return plant
+
+
+def _cells(table: Any, mask: Any, **values: Any) -> Any:
+    """The table with some columns changed where `mask` holds."""
+    for name, value in values.items():
+        index = table.schema.get_field_index(name)
+        changed = pc.if_else(pa.array(mask), value(table.column(name)), table.column(name))
+        table = table.set_column(
+            index, table.schema.field(index), changed.cast(table.schema.field(index).type)
+        )
+    return table
+
+
+def earlier_revisions_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first revision of a window that is made before the drain is of other rows; the later ones are right."""
+
+    def change(state: Any, right: Any, final: bool) -> Any:
+        early = (
+            np.zeros(right.emitted.num_rows, dtype=bool)
+            if final
+            else ints(right.emitted, "revision") == 0
+        )
+        return _cells(right.emitted, early, wind_speed=lambda values: pc.add(values, 1.0))
+
+    plain = emitting(change)
+    plain(monkeypatch)
+
+
+def windows_made_again_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needless revisions: what the batch before made is made again, with the next number."""
+    last: dict[str, Any] = {}
+
+    def change(state: Any, right: Any, final: bool) -> Any:
+        if right.emitted.num_rows == 0:
+            return right.emitted
+        turbine = right.emitted.column("turbine_id")[0].as_py()
+        before = last.get(turbine) if state.batches else None
+        last[turbine] = right.emitted
+        if before is None:
+            return right.emitted
+        again = before.filter(
+            ~np.isin(ints(before, "window_start"), ints(right.emitted, "window_start"))
+        )
+        every = np.ones(again.num_rows, dtype=bool)
+        again = _cells(again, every, revision=lambda numbers: pc.add(numbers, 1))
+        return pa.concat_tables([again, right.emitted]).sort_by("window_start").combine_chunks()
+
+    emitting(change)(monkeypatch)
+
+
+def windows_invented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drain makes one more revision of a window: of rows that nobody recorded."""
+
+    def change(state: Any, right: Any, final: bool) -> Any:
+        first = right.emitted.slice(0, 1)
+        if not final or not first.num_rows:
+            return right.emitted
+        more = _cells(first, [True], revision=lambda n: pc.add(n, 1), rows=lambda n: pc.add(n, 1))
+        return pa.concat_tables([first, more, right.emitted.slice(1)]).combine_chunks()
+
+    emitting(change)(monkeypatch)
+
+
+def every_batch_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = aggregate._advance
+    monkeypatch.setattr(aggregate, "_advance", lambda *of_node: advance(*of_node[:-1], True))
+
+
+def late_rows_left_out_until_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late row's window is not made again by its batch, but by the drain."""
+    waiting: dict[str, Any] = {}
+    advance = aggregate._advance
+
+    def patient(config: Any, state: Any, fresh: Any, newest_us: Any, past: Any, final: bool) -> Any:
+        right = advance(config, state, fresh, newest_us, past, final)
+        late = ints(right.emitted, "revision") > 0
+        kept = (
+            [waiting.pop(config.turbine_id)]
+            if state.batches and config.turbine_id in waiting
+            else []
+        )
+        if final:
+            starts = ints(right.emitted, "window_start")
+            kept = [each.filter(~np.isin(ints(each, "window_start"), starts)) for each in kept]
+            whole = (
+                pa.concat_tables([*kept, right.emitted]).sort_by("window_start").combine_chunks()
+            )
+            return replace(right, emitted=whole)
+        waiting[config.turbine_id] = pa.concat_tables([*kept, right.emitted.filter(late)])
+        return replace(right, emitted=right.emitted.filter(~late))
+
+    monkeypatch.setattr(aggregate, "_advance", patient)
+
+
+def last_window_taken_for_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late row's window that was the last to be made begins anew: its earlier rows are not read back."""
+    advance = aggregate._advance
+
+    def forgetful(
+        config: Any, state: Any, fresh: Any, newest_us: Any, past: Any, final: bool
+    ) -> Any:
+        last = (state.closed_until_us or 0) - config.window_s * 1_000_000
+        others = replace(past, sums={at: sums for at, sums in past.sums.items() if at != last})
+        return advance(config, state, fresh, newest_us, others, final)
+
+    monkeypatch.setattr(aggregate, "_advance", forgetful)
+
+
+WINDOW_BUGS: dict[Patch, str] = {
+    last_window_taken_for_open: "window.stale-revision",
+    lateness_ignored: "window.early",
+    lateness_tenfold: "window.late",
+    watermark_by_the_oldest_row: "window.late",
+    watermark_by_rejected_rows_too: "window.early",
+    earlier_revisions_hold_anything: "window.wrong",
+    windows_made_again_by_the_next_batch: "window.needless-revision",
+    windows_invented: "window.invented-revision",
+    every_batch_drains: "window.early",
+    late_rows_left_out_until_the_drain: "window.late",
+}
+"""Each with the finding that names it."""
