@@ -12,11 +12,17 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 SECOND_US: Final = 1_000_000
-DAY_S: Final = 86_400
+HOUR_US: Final = 3_600 * SECOND_US
+DAY_US: Final = 86_400 * SECOND_US
+MINUTE_S: Final = 60.0
+HOUR_S: Final = 3_600.0
+DAY_S: Final = 86_400.0
+YEAR_S: Final = 365.2425 * DAY_S
+"""Mean year of the Gregorian calendar."""
 
 _DURATION_US: Final = {
-    "d": DAY_S * SECOND_US,
-    "h": 3_600 * SECOND_US,
+    "d": DAY_US,
+    "h": HOUR_US,
     "m": 60 * SECOND_US,
     "s": SECOND_US,
     "ms": 1_000,
@@ -49,7 +55,7 @@ _PER_DAY: Final = {
     "day": Fraction(1),
     "week": Fraction(1, 7),
     "month": Fraction(1, 30),
-    "year": Fraction(100, 36525),
+    "year": Fraction(10_000, 3_652_425),
 }
 _PER: Final = {"s": 1, "min": 60, "h": 3_600}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
@@ -101,7 +107,7 @@ def parse_duration(text: str) -> int:
     )
     if total != int(total):
         raise ValueError(f"'{text}' is finer than a microsecond")
-    if total >= 36_525 * DAY_S * SECOND_US:
+    if total >= 36_525 * DAY_US:
         raise ValueError(f"'{text}' is longer than a century")
     return int(total)
 

@@ -17,8 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sim.arrays import Floats
 from sim.demo.dataset import Dataset
-from sim.demo.readings import FarmReadings, Floats
+from sim.demo.readings import FarmReadings
 from sim.demo.realism_charts import style
 from sim.fleet.farm import Farm
 from sim.model.events import Event

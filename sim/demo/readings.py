@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from pipeline import generations
 from pipeline.records import CHANNEL_NAMES, CHANNELS, STATES
+from sim.arrays import Floats, Ints
 from sim.fleet.farm import Farm
 from sim.scenario import Scenario
 
-Floats = npt.NDArray[np.float64]
 MOST_CELLS: Final = 4_000_000  # turbines x samples: 350 MB as float64 with all channels
 
 
@@ -30,7 +30,7 @@ class FarmReadings:
 
     farm: Farm
     turbines: Sequence[int]
-    times_us: npt.NDArray[np.int64]
+    times_us: Ints
     channels: dict[str, Floats]
     status: npt.NDArray[np.int8]
 

@@ -18,10 +18,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from pipeline.records import STATES
+from sim.arrays import Floats
 from sim.demo import statistics
-from sim.demo.readings import FarmReadings, Floats
+from sim.demo.readings import FarmReadings
 from sim.fleet.farm import METRES_PER_DEGREE
 from sim.report.charts import BLUE, GREEN, INK, STYLE, VERMILLION
+from sim.units import DAY_S, HOUR_S, MINUTE_S
 
 SIZE: Final = (7.2, 4.4)
 PIXELS: Final = 100
@@ -29,7 +31,6 @@ SPEEDS: Final = np.arange(0.0, 30.5, 0.5)
 CLASSES: Final = np.array([0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 60.0])
 TONES: Final = ("#dfe9f2", "#b3cde3", "#7fb2d8", "#4a90c4", "#1f6aa5", "#0b3c66")
 STATE_TONES: Final = (GREEN, "#b8c4d0", "#F0E442", "#E69F00", VERMILLION, "#CC79A7")
-HOUR_S: Final = 3600.0
 
 
 def style() -> AbstractContextManager[None]:
@@ -186,7 +187,7 @@ def spectrum(farms: Sequence[FarmReadings]) -> Figure:
             ls="--",
             label="-2/3",
         )
-        for name, period in (("day", 86_400.0), ("hour", HOUR_S), ("minute", 60.0)):
+        for name, period in (("day", DAY_S), ("hour", HOUR_S), ("minute", MINUTE_S)):
             if one[0][0] < 1 / period < one[0][-1]:
                 axes.axvline(1 / period, color="#c3ccd6", lw=0.8)
                 axes.annotate(

@@ -9,9 +9,8 @@ import math
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from sim.arrays import Floats
 
 _BANDS: Final = 40
 _PAIRS: Final = 4000

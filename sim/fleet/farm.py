@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from sim.arrays import Floats
 from sim.fleet.climate import Climate
 from sim.fleet.turbine import TurbineType
 
@@ -25,7 +23,7 @@ class Farm:
     latitude: float
     longitude: float
     turbine_type: TurbineType
-    positions: npt.NDArray[np.float64]
+    positions: Floats
     climate: Climate
 
     @property

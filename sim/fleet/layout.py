@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.fields import Fields, number
 from sim.yamlfile import Place, Problem, Sequence
 
@@ -44,9 +44,7 @@ class Layout:
         return max(0.0, grid - 2 * math.sqrt(2) * self.jitter)
 
 
-def positions(
-    layout: Layout, turbines: int, rotor_diameter: float, farm_id: str
-) -> npt.NDArray[np.float64]:
+def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str) -> Floats:
     """(turbines, 2) metres east and north: the places as written, or round the farm's middle, row by row."""
     if layout.places:
         return np.array(layout.places[:turbines])
@@ -126,7 +124,7 @@ def _places(
 
 
 def _too_close(
-    points: npt.NDArray[np.float64], at: list[Place], farm_id: str, rotor_diameter: float
+    points: Floats, at: list[Place], farm_id: str, rotor_diameter: float
 ) -> list[Problem]:
     """One problem for each turbine nearer than CLEARANCE to one listed before it."""
     least = CLEARANCE * rotor_diameter

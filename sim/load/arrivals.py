@@ -21,13 +21,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Floats, Ints
 from sim.load.phase import Arrivals
 from sim.load_schedule import REQUEST_KINDS, Entry, RequestKind
 from sim.seeds import rng
 
 JITTER: Final = 0.02
 """Of a flush interval: how much later than its own phase a node may flush."""
-Floats = npt.NDArray[np.float64]
 Mix = Sequence[tuple[RequestKind, float]]
 
 
@@ -134,9 +134,7 @@ _TIMES: Final = {
 }
 
 
-def _fleet(
-    entry: Entry, name: str, nodes: Nodes, seed: int
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _fleet(entry: Entry, name: str, nodes: Nodes, seed: int) -> tuple[Floats, Ints]:
     """(times, nodes), in order of time; of one node at one time in the order of its batches."""
     period_s = nodes.flush_every_s / entry.speed
     phase = (

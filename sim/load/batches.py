@@ -25,7 +25,6 @@ from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import simpy
 
 from pipeline import source
@@ -36,6 +35,7 @@ from pipeline.config import NodeConfig
 from pipeline.node import CHUNK_ROWS
 from pipeline.process import Work, process
 from sim import private
+from sim.arrays import Ints
 from sim.errors import PlanError
 from sim.fleet import Fleet
 from sim.fleet.nodes import node_configs
@@ -46,7 +46,6 @@ from sim.model.recording.nodefile import NodeWriter
 MOST_BATCHES: Final = 100_000
 """Of one node; only so that virtual time has an end."""
 _DATA, _INDEX, _NODES = "batches.bin", "batches.npz", "nodes.pickle"
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.arrays import Floats, Ints
 from sim.load.arrivals import Nodes, peak_per_s
 from sim.load.batches import Batches
 from sim.load.engine import Engine, Settings
@@ -38,7 +38,6 @@ OWN_LATE_S: Final = 0.05
 OWN_SHARE: Final = 0.1
 """A herd's first moment costs any generator half a second; what takes half a minute then is not told wrongly by it."""
 FEWEST: Final = 20
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _latency_s(requests: pa.Table) -> Floats:
     return (_ns(ended["end"]) - _ns(ended["intended_start"])) / 1e9
 
 
-def _node_free_ns(mine: pa.Table, end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _node_free_ns(mine: pa.Table, end: Ints) -> Ints:
     """When the node's flush before had ended; 0 where there is none."""
     node, flush = np.asarray(mine["node"]), np.asarray(pc.equal(mine["kind"], "flush"))
     free = np.zeros(len(node), dtype=np.int64)
@@ -163,6 +162,6 @@ def _cpu_s(record: PhaseRecord) -> float:
     return float(pc.sum(pc.subtract(used["cpu_s_max"], used["cpu_s_min"])).as_py() or 0.0)
 
 
-def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy()
+def _ns(column: pa.ChunkedArray) -> Ints:
+    values: Ints = column.cast(pa.int64()).fill_null(0).to_numpy()
     return values

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sim.arrays import Floats, Ints
 from sim.load_schedule import REQUEST_KINDS
 from sim.measure.thresholds import Expectation
 
@@ -88,18 +89,18 @@ RESOURCES: Final = pa.schema(
 class Arrivals:
     """Requests in order of their intended start. `kind`: index in REQUEST_KINDS; `node`: of the plan's nodes."""
 
-    intended_s: npt.NDArray[np.float64]  # shape (m,), from the phase's start, ascending
+    intended_s: Floats  # shape (m,), from the phase's start, ascending
     kind: npt.NDArray[np.int8]  # shape (m,)
     node: npt.NDArray[np.int32]  # shape (m,)
 
     def __len__(self) -> int:
         return len(self.intended_s)
 
-    def share(self, worker: int, workers: int) -> npt.NDArray[np.int64]:
+    def share(self, worker: int, workers: int) -> Ints:
         """Indices of the arrivals that one of so many workers makes, ascending."""
         return np.flatnonzero(self.node % workers == worker)
 
-    def flushes(self, nodes: int) -> npt.NDArray[np.int64]:
+    def flushes(self, nodes: int) -> Ints:
         """How many batches each node must have, shape (nodes,)."""
         flush = self.node[self.kind == REQUEST_KINDS.index("flush")]
         return np.bincount(flush, minlength=nodes)

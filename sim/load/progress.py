@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Floats
 from sim.load.client.journal import ABANDONED, ROW, Rows, intended_ns
 from sim.load.phase import WINDOW_S, Phase
 from sim.load_schedule import REQUEST_KINDS
@@ -106,7 +106,7 @@ class Watch:
         return rows
 
 
-def _ranks(name: str, values: npt.NDArray[np.float64]) -> Iterable[tuple[str, float]]:
+def _ranks(name: str, values: Floats) -> Iterable[tuple[str, float]]:
     return (
         {f"{name}.{rank}": float(np.quantile(values, q)) for rank, q in _RANKS.items()}.items()
         if len(values)

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from sim.arrays import Floats, Ints
 
 BUSY: Final = 0.85
 _ONE_CORE: Final = 1.3  # what runs outside the lock comes on top
@@ -47,7 +48,6 @@ _STOOD_TIMES: Final = (
 )
 
 What = Literal["nothing", "server", "generator", "standstill", "concurrency", "machine", "unknown"]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,6 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
-def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = (
-        column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
-    )
+def _ns(column: pa.ChunkedArray) -> Ints:
+    values: Ints = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
     return values

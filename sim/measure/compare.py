@@ -27,13 +27,14 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Floats
+
 BLOCKS: Final = 10
 LIMIT: Final = 0.10
 DOUBT: Final = 0.05
 REPEATS: Final = 2
 """Degrees of freedom from which on a spread between runs is estimated; with one, the interval would have no end."""
 Verdict = Literal["regression", "none", "unknown"]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 
 from sim.measure.latency import UNANSWERED
 from sim.measure.storage import CLASSES, GB, MONTH_DAYS, STANDARD
+from sim.units import DAY_S
 
 USD_PER_WRITE: Final = 0.005 / 1000  # PUT, COPY, POST, LIST
 USD_PER_READ: Final = CLASSES[STANDARD].read_usd  # GET, SELECT and all others; DELETE is free
 USD_PER_GB_MONTH: Final = CLASSES[STANDARD].tiers[0][1]
 KEPT_DAYS: Final = 30
-DAY_S: Final = 86_400.0
 _WRITES: Final = ("put", "list")
 _READS: Final = ("get", "head")
 REPLACED: Final = "checkpoints"  # overwritten in place: these bytes do not add up

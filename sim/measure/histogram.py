@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Floats, Ints
+
 SUB_BUCKETS: Final = 1024
 _EXPONENT_MIN: Final = -20  # values below 2^-20 (about 1e-6) count as zero
 _EXPONENT_MAX: Final = 40  # values from 2^40 (about 1.1e12) on are refused
@@ -78,7 +80,7 @@ class Histogram:
         )
 
 
-def _bucket_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _bucket_of(values: Floats) -> Ints:
     mantissa, exponent = np.frexp(values)  # value = mantissa * 2^exponent, mantissa in [0.5, 1)
     octave = exponent.astype(np.int64) - 1 - _EXPONENT_MIN
     part = ((mantissa * 2.0 - 1.0) * SUB_BUCKETS).astype(np.int64)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.arrays import Floats, Ints
 from sim.measure.histogram import Histogram
 
 UNANSWERED: Final = "unavailable"
@@ -64,7 +64,7 @@ def _of_kind(kind: str, operations: pa.Table) -> Latency:
     )
 
 
-def percentiles(milliseconds: npt.NDArray[np.float64]) -> Percentiles | None:
+def percentiles(milliseconds: Floats) -> Percentiles | None:
     """None when there is nothing to rank. A clock that stepped back counts as 0."""
     if milliseconds.size == 0:
         return None
@@ -74,8 +74,6 @@ def percentiles(milliseconds: npt.NDArray[np.float64]) -> Percentiles | None:
     return Percentiles(p50, p95, p99, histogram.max)
 
 
-def _nanoseconds(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = (
-        table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
-    )
+def _nanoseconds(table: pa.Table, name: str) -> Ints:
+    values: Ints = table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
     return values

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import BUCKET_PREFIX
-from sim.measure.cost import DAY_S, REPLACED
+from sim.arrays import Bools, Floats, Ints
+from sim.measure.cost import REPLACED
 from sim.measure.storage import ARCHIVES, CLASSES, GB, GOES_TO, MONTH_DAYS, SMALL, STANDARD
+from sim.units import DAY_S
 
 ALL_128K: Final = "all_storage_classes_128K"
 VARIES: Final = "varies_by_storage_class"
@@ -37,10 +38,6 @@ SPANS_DAYS: Final = (YEAR_DAYS, 5 * YEAR_DAYS)
 """The spans over which `outlook` prices a day's objects."""
 
 _NAMES: Final = tuple(CLASSES)
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.arrays import Bools, Floats, Ints
 from sim.measure.histogram import Histogram
 
 RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
@@ -31,10 +32,6 @@ KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "
 """Their order is the number of a kind in arrays."""
 RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 OK: Final = "ok"
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

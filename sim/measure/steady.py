@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from sim.arrays import Floats
+
 BATCH: Final = 5
 SPANS: Final = 10
 WINDOWS_MIN: Final = 2 * SPANS

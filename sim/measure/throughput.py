@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
+
+from sim.arrays import Floats, Ints
 
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _BUCKETS_MAX: Final = 120
@@ -38,9 +39,7 @@ class Rates:
     objects_per_s: float
 
 
-def _events(
-    operations: pa.Table, commits: pa.Table
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], int, int]:
+def _events(operations: pa.Table, commits: pa.Table) -> tuple[Ints, Ints, Floats, int, int]:
     """Ends of accepted PUTs (ns), ends of commits (ns), rows per commit, first start and last end (ns)."""
     accepted = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
@@ -66,9 +65,7 @@ def series(operations: pa.Table, commits: pa.Table) -> Series | None:
     count = max(1, round(span_s / step_s))
     bucket_s = span_s / count
 
-    def rate(
-        at: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None
-    ) -> tuple[float, ...]:
+    def rate(at: Ints, weights: Floats | None) -> tuple[float, ...]:
         index = np.clip(((at - first) / 1e9 / bucket_s).astype(np.int64), 0, count - 1)
         sums = np.bincount(index, weights=weights, minlength=count)
         return tuple(round(float(v), 3) for v in sums / bucket_s)
@@ -85,8 +82,6 @@ def mean_rates(operations: pa.Table, commits: pa.Table) -> Rates | None:
     return Rates(span_s, float(rows.sum()) / span_s, puts.size / span_s)
 
 
-def _ns(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = (
-        column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
-    )
+def _ns(column: pa.ChunkedArray) -> Ints:
+    values: Ints = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
     return values

@@ -27,9 +27,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Floats
 from sim.seeds import rng
 
-Floats = npt.NDArray[np.float64]
 POINTS_MIN: Final = 4
 SAMPLES: Final = 1_000
 _ROUNDS: Final = 60

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+
+from sim.arrays import Ints
 
 INNER_LONGEST_US: Final = 30_000_000
 """Rotor, pitch and control move in seconds to a minute; longer steps would skip what they do."""
@@ -57,7 +58,7 @@ class SimClock:
         """Samples of a page: randomness comes by pages of up to PAGE_STEPS inner steps."""
         return max(1, PAGE_STEPS // self.inner[0])
 
-    def inner_times_us(self, first: int, last: int) -> npt.NDArray[np.int64]:
+    def inner_times_us(self, first: int, last: int) -> Ints:
         """UTC microseconds at which the inner steps of the samples first..last-1 end."""
         k = self.inner[0]
         steps = np.arange(first * k, last * k, dtype=np.int64)
@@ -84,14 +85,12 @@ class SimClock:
         """Seconds from the start to a sample: the time of the SimPy environment."""
         return sample * self.sample_us / 1e6
 
-    def times_us(self, first: int, last: int) -> npt.NDArray[np.int64]:
+    def times_us(self, first: int, last: int) -> Ints:
         """UTC microseconds of the samples first..last-1."""
         return self.start_us + np.arange(first, last, dtype=np.int64) * self.sample_us
 
 
-def flush_samples(
-    start_us: int, sample_us: int, samples: int, every_us: int
-) -> npt.NDArray[np.int64]:
+def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) -> Ints:
     """How many samples there are at each flush, ascending: up to the first at or behind each multiple of `every_us`.
 
     That row closes a batch (`pipeline.batch`). What would come with the last sample is left to the drain.

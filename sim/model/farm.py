@@ -22,11 +22,11 @@ import pyarrow as pa
 import simpy
 
 from pipeline.records import CHANNEL_NAMES, STATES
+from sim.arrays import Floats, Indices
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults import DataFault, inject, schedule, truth
-from sim.model.first_order import Array
 from sim.model.machine.sample import longest, means, steps
 from sim.model.machine.sensor import Noise, Sensors
 from sim.model.machine.thermal import Thermal
@@ -144,10 +144,10 @@ class FarmModel:
         )
         return pa.concat_tables([self._operations.wear_log(), ice])
 
-    def _ids(self, turbine: npt.NDArray[np.intp]) -> pa.Array:
+    def _ids(self, turbine: Indices) -> pa.Array:
         return pa.array(np.array(self.farm.turbine_ids)[turbine], pa.string())
 
-    def _samples(self, start: int, stop: int, values: Array, status: States, iced: States) -> None:
+    def _samples(self, start: int, stop: int, values: Floats, status: States, iced: States) -> None:
         """Fill (channels, turbines, samples), (turbines, samples) and, 0 or 1, the same, for samples of one page."""
         page, k = self.clock.page, self.clock.inner[0]
         index = start // page
@@ -166,7 +166,7 @@ class FarmModel:
 
     def _machines(
         self, low: int, high: int, page: WindPage
-    ) -> tuple[dict[str, Array], States, Array | None]:
+    ) -> tuple[dict[str, Floats], States, Floats | None]:
         """What is true in the samples low..high-1 of one page: channels, states, and ice on blades."""
         k = self.clock.inner[0]
         first, before = low * k, low // self.clock.page * self.clock.page * k

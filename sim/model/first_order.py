@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from sim.arrays import Floats
 
 
 def blend(step_s: float, memory_s: float) -> float:
@@ -18,7 +17,7 @@ def blend(step_s: float, memory_s: float) -> float:
     return -math.expm1(-step_s / memory_s)
 
 
-def autoregress(white: Array, state: Array, keep: Array) -> Array:
+def autoregress(white: Floats, state: Floats, keep: Floats) -> Floats:
     """AR(1) in place: x[t] = keep * x[t-1] + white[t]; `white` (steps, columns) becomes x. Returns the last x.
 
     `keep` is (columns,), or (steps, columns) when the memory changes."""
@@ -30,7 +29,7 @@ def autoregress(white: Array, state: Array, keep: Array) -> Array:
     return state.copy()
 
 
-def lag(target: Array, state: Array, move: Array) -> Array:
+def lag(target: Floats, state: Floats, move: Floats) -> Floats:
     """First-order lag in place: x[t] = x[t-1] + move * (target[t] - x[t-1]); `target` becomes x. Returns the last x."""
     target *= move
     return autoregress(target, state, 1.0 - move)

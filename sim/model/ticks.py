@@ -12,19 +12,19 @@ from collections.abc import Callable
 import numpy as np
 
 from sim import seeds
-from sim.model.first_order import Array
+from sim.arrays import Floats
 
 
 class Slow:
     """A series of (columns,) points, made one after another by `make(tick)`; `first` is the point before tick 0."""
 
-    def __init__(self, every: int, first: Array, make: Callable[[int], Array]) -> None:
+    def __init__(self, every: int, first: Floats, make: Callable[[int], Floats]) -> None:
         self.every = every
         self._make = make
         self._last = -1  # the newest tick made
         self._points = [first, first]
 
-    def read(self, first: int, count: int, at: Array | None = None) -> Array:
+    def read(self, first: int, count: int, at: Floats | None = None) -> Floats:
         """(count, columns) at the inner steps first..first+count-1, or (len(at), columns) at those of them, fractions
         of a step allowed, that `at` numbers. Steps must be asked for in order."""
         low, high = first // self.every, (first + count - 1) // self.every
@@ -39,7 +39,7 @@ class Slow:
         step = np.arange(first, first + count) if at is None else at
         stretch, into = np.divmod(step, self.every)
         place = stretch.astype(np.intp) - low
-        out: Array = (points[1:] - points[:-1])[place]
+        out: Floats = (points[1:] - points[:-1])[place]
         out *= ((into + 1.0) / self.every)[:, None]
         out += points[:-1][place]
         return out
@@ -55,11 +55,11 @@ class Draws:
         self._page = -1
         self._drawn = np.empty(0)
 
-    def normal(self, tick: int) -> Array:
+    def normal(self, tick: int) -> Floats:
         """(columns,) standard normal."""
         if tick // self.TICKS != self._page:
             self._page = tick // self.TICKS
             draw = seeds.rng(self._seed, *self._path, self._page)
             self._drawn = draw.standard_normal((self.TICKS, self._columns))
-        drawn: Array = self._drawn[tick % self.TICKS]
+        drawn: Floats = self._drawn[tick % self.TICKS]
         return drawn

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
+from sim.arrays import Floats
 from sim.errors import ResultError
 from sim.measure import bottleneck, compare, requests
 from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
@@ -40,7 +40,6 @@ SAMPLES_MIN: Final = 10
 """Requests in a span below which its percentiles say nothing."""
 SAME: Final = 0.02
 """Two schedules of the same phase may differ by this share of their requests: a Poisson process of another seed."""
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sim.model.faults import KINDS, DataFault, clock_changes
 from sim.scenario.document import DataFaultChoice
 from sim.scenario.rules import Finding, Found, duration_us, listed, read
 from sim.units import (
-    DAY_S,
+    DAY_US,
     SECOND_US,
     format_duration,
     instant_us,
@@ -24,7 +24,7 @@ from sim.units import (
 )
 
 RATE_EXAMPLE: Final = "add for example 'rate: 3/1000 per turbine-day'"
-MOST_BY_US: Final = DAY_S * SECOND_US
+MOST_BY_US: Final = DAY_US
 
 
 def check(data: dict[str, Any]) -> Found:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from sim.arrays import Ints
 from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
 from sim.chaos.operations import CALL_NAMES, method_of, methods
 from sim.model.clock import flush_samples
@@ -148,7 +148,7 @@ def _never_met(
     yield Finding(("faults", i, "from"), f"{where}, {how}")
 
 
-def _flushes_us(data: dict[str, Any]) -> npt.NDArray[np.int64] | None:
+def _flushes_us(data: dict[str, Any]) -> Ints | None:
     """When nodes flush, in us from the start; None where that cannot be told from what can be read."""
     start, length_us = read(data, ("clock", "start"), parse_instant), duration_us(data)
     sample_us = read(data, ("clock", "sample_every"), parse_duration)

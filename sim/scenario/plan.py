@@ -24,9 +24,8 @@ from sim.chaos.faults import Fault
 from sim.measure import cost, lifecycle
 from sim.model.faults import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
-from sim.units import SECOND_US
+from sim.units import DAY_S, HOUR_US, SECOND_US
 
-HOUR_US: Final = 3_600 * SECOND_US
 LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
 REQUESTS_PER_S: Final = 350.0  # of one store: the embedded LocalStack takes 350 to 430 PUT/s
 
@@ -137,7 +136,7 @@ def _a_day(
     scenario: Scenario, first: np.ndarray, objects: dict[str, int], size: dict[str, int]
 ) -> dict[str, lifecycle.Objects]:
     """The objects of a day of this load: of the row stages each batch's and hour's, of others the mean one."""
-    clock, share = scenario.clock, cost.DAY_S / scenario.clock.duration_s
+    clock, share = scenario.clock, DAY_S / scenario.clock.duration_s
     hours = np.arange(clock.start_us // HOUR_US + 1, -(-clock.end_us // HOUR_US)) * HOUR_US
     begins = np.union1d(first, hours)  # an object begins with its batch, and with every hour in it
     samples = -(-(np.append(begins, clock.end_us) - clock.start_us) // clock.sample_us)

@@ -11,7 +11,7 @@ from math import gcd
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.records import TIME_MAX_US, TIME_MIN_US
-from sim.units import DAY_S, SECOND_US, format_duration, instant_us, parse_duration, parse_instant
+from sim.units import DAY_US, SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
 
 Path = tuple[str | int, ...]
@@ -126,7 +126,7 @@ def _steps(data: dict[str, Any]) -> Found:
         instead = format_duration(_divisor(gcd(*lengths.values()), sample))
         message = f"clock.sample_every: {format_duration(sample)} does not divide {', '.join(uneven)}; use {instead}"
         yield Finding(("clock", "sample_every"), message)
-    day = DAY_S * SECOND_US
+    day = DAY_US
     if window and day % window:
         instead = format_duration(_divisor(day, window))
         message = f"pipeline.window: {format_duration(window)} does not divide a day; use {instead}"

@@ -10,8 +10,8 @@ from collections import deque
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Ints
 from sim.load.arrivals import Mix
 from sim.load.phase import Arrivals
 from sim.load_schedule import REQUEST_KINDS
@@ -32,9 +32,7 @@ class Job(NamedTuple):
 class OpenDesk:
     """The arrivals of one worker."""
 
-    def __init__(
-        self, arrivals: Arrivals, intended_ns: npt.NDArray[np.int64], worker: int, workers: int
-    ) -> None:
+    def __init__(self, arrivals: Arrivals, intended_ns: Ints, worker: int, workers: int) -> None:
         mine = arrivals.share(worker, workers)
         kinds, nodes = arrivals.kind[mine].tolist(), arrivals.node[mine].tolist()
         times = intended_ns[mine].tolist()

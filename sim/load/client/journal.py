@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.retry import Operation
+from sim.arrays import Ints
 from sim.load.phase import OUTCOMES, REQUESTS, Arrivals, Phase
 from sim.load_schedule import REQUEST_KINDS
 from sim.measure.operations import SCHEMA as OPERATIONS
@@ -160,12 +161,12 @@ def requests(phase: Phase, started_ns: int, by_worker: Mapping[int, Rows]) -> pa
     )
 
 
-def intended_ns(arrivals: Arrivals, started_ns: int) -> npt.NDArray[np.int64]:
+def intended_ns(arrivals: Arrivals, started_ns: int) -> Ints:
     """Intended starts as ns since 1970, shape (m,)."""
     return started_ns + np.round(arrivals.intended_s * 1e9).astype(np.int64)
 
 
-def _never(arrivals: Arrivals, numbers: npt.NDArray[np.int64], started_ns: int) -> Rows:
+def _never(arrivals: Arrivals, numbers: Ints, started_ns: int) -> Rows:
     rows = np.zeros(len(numbers), dtype=ROW)
     rows["number"], rows["outcome"] = numbers, NOT_MADE
     rows["kind"], rows["node"] = arrivals.kind[numbers], arrivals.node[numbers]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Bools, Ints
 from sim.model.faults.catalogue import KINDS, Struck
 from sim.model.faults.poison import Poison
 
@@ -35,12 +35,12 @@ class Event:
     )
     full: int = 0  # drift: samples the whole fault would take, were the run long enough
     delay_us: int = 0
-    order_us: npt.NDArray[np.int64] | None = None  # out of order: delay of each sample
+    order_us: Ints | None = None  # out of order: delay of each sample
     by_us: int = 0  # clock: how far stamps are off
     held: float | None = None  # stuck, sentinel: the value
     unit: Unit | None = None
     poison: Poison | None = None
-    altered: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    altered: Bools = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     first_id: int | None = None
     last_id: int | None = None
     rows: int = 0
@@ -50,7 +50,7 @@ class Event:
     def strikes(self) -> Struck:
         return KINDS[self.kind].strikes
 
-    def recorded(self, ids: npt.NDArray[np.int64]) -> None:
+    def recorded(self, ids: Ints) -> None:
         """Note rows that carry this fault; ids ascending."""
         if len(ids):
             self.first_id = (

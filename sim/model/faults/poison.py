@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from sim.units import DAY_US
+
 CHANNEL: Final = "channel"
 """In place of a column: whichever channel the fault took."""
-_DAY_US: Final = 86_400_000_000
-_YEAR_US: Final = 366 * _DAY_US
+_YEAR_US: Final = 366 * DAY_US
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ EXTREMES: Final = (
     Poison("the first year", "timestamp", "time.range", _always(-62_135_596_800_000_000)),
     Poison("recorded before 1970", "recorded_at", "time.future", _always(-1)),
     Poison("a year of five digits", "timestamp", "time.range", _always(253_402_300_800_000_000)),
-    Poison("a day behind", "timestamp", "", lambda t: t - _DAY_US),
+    Poison("a day behind", "timestamp", "", lambda t: t - DAY_US),
     Poison("the largest integer", "timestamp", "time.range", _always(2**63 - 1)),
     Poison(
         "the day from which satellites count",
@@ -73,7 +74,7 @@ EXTREMES: Final = (
         "time.range",
         _always(315_964_800_000_000),
     ),
-    Poison("two months behind", "timestamp", "time.stale", lambda t: t - 62 * _DAY_US),
+    Poison("two months behind", "timestamp", "time.stale", lambda t: t - 62 * DAY_US),
     Poison("an empty state", "status", "state", _always("")),
     Poison("the smallest number above zero", "vibration_level", "", _always(5e-324)),
 )

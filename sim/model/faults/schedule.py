@@ -18,13 +18,14 @@ import numpy as np
 
 from pipeline.records import CHANNELS
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.event import Event, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
-from sim.model.first_order import Array
 from sim.model.machine.sensor import SENSORS
+from sim.units import DAY_US
 
 SPIKE_SAMPLES: Final = 3
 SIZE: Final = {
@@ -51,7 +52,6 @@ UNITS: Final = {
 EXTREMES_APART: Final = 5
 """Between the first extremes of neighbouring turbines."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_US: Final = 86_400_000_000
 
 
 def schedule(farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]) -> list[Event]:
@@ -88,7 +88,7 @@ def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
         return 0.0
     if KINDS[fault.kind].by_calendar:
         return len(clock_changes(farm.time_zone, start_us, end_us)) * fault.share * farm.turbines
-    return fault.rate_per_day * (end_us - start_us) / _DAY_US * farm.turbines
+    return fault.rate_per_day * (end_us - start_us) / DAY_US * farm.turbines
 
 
 def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int, int]]:
@@ -100,7 +100,7 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
             zone
         ).utcoffset() or timedelta()
 
-    edges = [*range(start_us - 1, end_us - 1, _DAY_US), end_us - 1]
+    edges = [*range(start_us - 1, end_us - 1, DAY_US), end_us - 1]
     found = []
     for low, high in pairwise(edges):
         change = offset(high) - offset(low)
@@ -146,7 +146,7 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
 
 
 def _event(
-    fault: DataFault, turbine: int, clock: SimClock, five: Array, path: tuple[int, int, str, int]
+    fault: DataFault, turbine: int, clock: SimClock, five: Floats, path: tuple[int, int, str, int]
 ) -> Event:
     """`five` draws make one occurrence; what needs more numbers has them from a stream of its own, named by `path`."""
     kind = KINDS[fault.kind]

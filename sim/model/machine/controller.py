@@ -11,15 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array, blend
+from sim.model.first_order import blend
 
-Mask = npt.NDArray[np.bool_]
-
-MINUTE_S: Final = 60.0
 TEN_MINUTES_S: Final = 300.0  # first-order memory whose average is as old as a ten-minute mean
 START_ABOVE: Final = 0.3  # m/s over cut-in
 STOP_BELOW: Final = 0.7  # m/s under cut-in
@@ -51,9 +48,11 @@ class Controller:
             1.0 - blend(step_s, SPIN_DOWN_S),
         )
         self.keep_blades = 1.0 - blend(step_s, BLADES_S)
-        self._up: Mask | None = None
+        self._up: Bools | None = None
 
-    def operating(self, minute: Array, ten_minutes: Array, gust: Array, available: Mask) -> Mask:
+    def operating(
+        self, minute: Floats, ten_minutes: Floats, gust: Floats, available: Bools
+    ) -> Bools:
         """Which machines are to run, (steps, turbines), from averages of the wind and the gusts in it (m/s)."""
         start = (minute > self._cut_in + START_ABOVE) & (
             ten_minutes < self._cut_out - RESTART_BELOW
@@ -77,6 +76,6 @@ class Controller:
         self._up = up[-1].astype(bool)
         return up.astype(bool)
 
-    def spinning(self, up: Mask) -> Array:
+    def spinning(self, up: Bools) -> Floats:
         """What is left after one step of the way the rotor still has to go."""
         return np.where(up, self._keep_up, self._keep_down)

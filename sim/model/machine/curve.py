@@ -20,10 +20,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Floats, Indices
 from sim.fleet.turbine import TurbineType
-from sim.model.first_order import Array
 
 INERTIA_CONSTANT_S: Final = 7.0
 DISC: Final = (
@@ -44,8 +43,6 @@ PITCH_SCHEDULE: Final = (  # wind over rated wind, deg
     (2.193, 23.47), (3.0, 32.0),
 )  # fmt: skip
 PITCH_STEPS: Final = 2000  # per unit of the ratio
-
-Index = npt.NDArray[np.intp]
 
 
 class Curve:
@@ -70,11 +67,11 @@ class Curve:
         self.disc_s = DISC * kind.rotor_diameter / kind.rated_wind
         self.scatter_left = left_of_scatter(step_s, (self.disc_s, 4.0), kind.rated_wind)
 
-    def index(self, wind: Array) -> Index:
+    def index(self, wind: Floats) -> Indices:
         """Where a wind (m/s, 0 or more) stands in the tables."""
         return (wind * self._steps).astype(np.intp)
 
-    def load(self, at: Index, sigma: Array | None) -> Array:
+    def load(self, at: Indices, sigma: Floats | None) -> Floats:
         """Power over rated power; `sigma` (m/s): scatter of the wind within the step, of tables made for long
         steps."""
         if not self.scattered or sigma is None:
@@ -85,31 +82,31 @@ class Curve:
         row += np.minimum(at, self._steady.size - 1)
         return self._load.take(row, mode="clip")
 
-    def keep(self, at: Index) -> Array:
+    def keep(self, at: Indices) -> Floats:
         """What is left of a deviation of the rotor's speed after one step."""
         return self._keep.take(at, mode="clip")
 
-    def pitch(self, ratio: Array) -> Array:
+    def pitch(self, ratio: Floats) -> Floats:
         """Blade pitch (deg) at a wind so many times that at which pitching begins."""
-        pitch: Array = self._pitch.take((ratio * PITCH_STEPS).astype(np.intp), mode="clip")
+        pitch: Floats = self._pitch.take((ratio * PITCH_STEPS).astype(np.intp), mode="clip")
         return pitch
 
-    def wind_at(self, load: Array) -> Array:
+    def wind_at(self, load: Floats) -> Floats:
         """The wind (m/s) that gives a share of rated power."""
-        wind: Array = np.interp(
+        wind: Floats = np.interp(
             load, self._steady[self._rising], self._speed[self._rising], right=self.kind.rated_wind
         )
         return wind
 
 
-def _steady(speed: Array, wind: Array, load: Array) -> Array:
+def _steady(speed: Floats, wind: Floats, load: Floats) -> Floats:
     """The published curve; below cut-in wind it falls on to DRAIN, beyond its end it stays (the controller stops)."""
     slope = (load[1] - load[0]) / (wind[1] - wind[0])
     below = np.maximum(load[0] + (speed - wind[0]) * max(slope, 0.05), DRAIN)
     return np.where(speed < wind[0], below, np.interp(speed, wind, load))
 
 
-def _smoothed(steady: Array, steps: int) -> Array:
+def _smoothed(steady: Floats, steps: int) -> Floats:
     """The mean of the curve over a Gaussian scatter of row * SCATTER_STEP (m/s), flattened (SCATTERS, speeds)."""
     rows = [steady]
     for row in range(1, SCATTERS):
@@ -120,7 +117,7 @@ def _smoothed(steady: Array, steps: int) -> Array:
     return np.concatenate(rows)
 
 
-def _inertia(kind: TurbineType, speed: Array, steady: Array, tip: float) -> Array:
+def _inertia(kind: TurbineType, speed: Floats, steady: Floats, tip: float) -> Floats:
     """Time constant (s) with which power follows the wind."""
     share = np.clip(speed * tip, kind.rotor_rpm_min, kind.rated_rpm) / kind.rated_rpm
     free = 2.0 * INERTIA_CONSTANT_S * share**2 / (3.0 * np.maximum(steady, 0.01))

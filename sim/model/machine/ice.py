@@ -17,17 +17,17 @@ from typing import Final
 import numpy as np
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array
 from sim.model.machine.inflow import TICK_S
 from sim.model.ticks import Slow
+from sim.units import HOUR_S
 
-HOUR: Final = 3600.0
 WET: Final = 0.95  # relative humidity from which on there is cloud or fog at times
-GROWN_S: Final = 8 * HOUR  # in saturated air at the best temperature
+GROWN_S: Final = 8 * HOUR_S  # in saturated air at the best temperature
 BEST_DEGC: Final = -3.0
-MELTED_S: Final = 0.7 * HOUR  # per degree above freezing
-SUBLIMATED_S: Final = 60 * HOUR
+MELTED_S: Final = 0.7 * HOUR_S  # per degree above freezing
+SUBLIMATED_S: Final = 60 * HOUR_S
 
 
 class Ice:
@@ -42,9 +42,9 @@ class Ice:
         self._tick_s = self.every * step_s
         self._mass = np.zeros(farm.turbines)
         self._slow: Slow | None = None
-        self._air: tuple[int, Array, Array] | None = None
+        self._air: tuple[int, Floats, Floats] | None = None
 
-    def read(self, first: int, temperature: Array, humidity: Array) -> Array | None:
+    def read(self, first: int, temperature: Floats, humidity: Floats) -> Floats | None:
         """Ice (steps, turbines), 0..1, from step `first` on; None when there is none. `temperature` (degC) and
         relative `humidity` of the air, (steps,)."""
         if self._slow is None:
@@ -53,7 +53,7 @@ class Ice:
         ice = self._slow.read(first, len(temperature))
         return ice if ice.any() else None
 
-    def _tick(self, tick: int) -> Array:
+    def _tick(self, tick: int) -> Floats:
         assert self._air is not None
         first, temperature, humidity = self._air
         at = tick * self.every - first
@@ -76,6 +76,6 @@ def rates(temperature: float, humidity: float) -> tuple[float, float]:
     return water / GROWN_S / (1.0 + ((temperature - BEST_DEGC) / 6.0) ** 2), lose
 
 
-def loss(ice: Array) -> Array:
+def loss(ice: Floats) -> Floats:
     """What ice leaves of the rotor's wind: at 0.5 a third of the power is gone, at 1 nine tenths."""
     return 1.0 - ice * (0.1 + 0.42 * ice)

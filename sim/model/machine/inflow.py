@@ -18,19 +18,20 @@ from typing import Final
 import numpy as np
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array, blend
+from sim.model.first_order import blend
 from sim.model.ticks import Draws, Slow
+from sim.units import DAY_S
 
 TICK_S: Final = 240.0
-DAY: Final = 86_400.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
 SHARED: Final = (0.009, 7200.0)
 MACHINES: Final = 0.006  # standing differences
-SOILING: Final = (0.004, 12 * DAY, 40 * DAY)  # most, shortest and longest time between washings
+SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)  # most, shortest and longest time between washings
 BEHIND_ROTOR: Final = 0.97  # nacelle transfer function, in operation
 CALIBRATION: Final = 0.012
-DRIFT: Final = (0.006, 20 * DAY)
+DRIFT: Final = (0.006, 20 * DAY_S)
 SURROUNDINGS: Final = (0.011, 600.0)
 STANDARD_DENSITY: Final = 1.225  # kg/m3
 
@@ -57,16 +58,16 @@ class Inflow:
         self._state = draw.standard_normal(3 * n + 1) * self._size
         self._slow = Slow(every, self._factors(0.0), self._tick)
 
-    def read(self, first: int, count: int) -> tuple[Array, Array]:
+    def read(self, first: int, count: int) -> tuple[Floats, Floats]:
         """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines), for the next steps."""
         both = self._slow.read(first, count)
         return both[:, : self._n], both[:, self._n :]
 
-    def _tick(self, tick: int) -> Array:
+    def _tick(self, tick: int) -> Floats:
         self._state = self._keep * self._state + self._kick * self._draws.normal(tick)
         return self._factors(tick * self._tick_s)
 
-    def _factors(self, after_s: float) -> Array:
+    def _factors(self, after_s: float) -> Floats:
         n = self._n
         since = np.mod((self._start_s + after_s) / self._washed + self._phase, 1.0)
         rotor = self._machine * (1.0 + self._state[:n] + self._state[3 * n]) - SOILING[0] * since
@@ -74,7 +75,7 @@ class Inflow:
         return np.concatenate([rotor, reading])
 
 
-def corrected(density: Array, turbulence: Array) -> Array:
+def corrected(density: Floats, turbulence: Floats) -> Floats:
     """What density (kg/m3) and stability (turbulence intensity) make of the wind: a factor."""
-    stable: Array = 0.25 * (turbulence - 0.10)
+    stable: Floats = 0.25 * (turbulence - 0.10)
     return np.cbrt(density / STANDARD_DENSITY) * (1.0 + stable.clip(-0.015, 0.01))

@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array
+from sim.units import DAY_S
 
-DAY: Final = 86_400.0
-SET_EVERY_S: Final = (250 * DAY, 1200 * DAY)
+SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)
 OFF_DEG: Final = 3.5
 KNOWN: Final = 64  # settings of a machine, one after the other; then again from the first
 
@@ -33,7 +33,7 @@ class North:
         self._machine = np.arange(farm.turbines)
         self._start_s, self._step_s = start_s, step_s
 
-    def read(self, first: int, count: int) -> Array:
+    def read(self, first: int, count: int) -> Floats:
         """Degrees to add at the steps first..first+count-1, (1, turbines) where none is set anew, else (count,
         turbines)."""
         ends = self._setting(np.array([first, first + count - 1]))
@@ -42,7 +42,7 @@ class North:
             if (ends[0] == ends[1]).all()
             else self._setting(np.arange(first, first + count))
         )
-        off: Array = self._off[which, self._machine]
+        off: Floats = self._off[which, self._machine]
         return off
 
     def _setting(self, step: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.records import STATES
-from sim.model.first_order import Array
+from sim.arrays import Floats
 from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
 
@@ -16,11 +16,11 @@ STOOD = 0.4
 """Share of a sample. A status that says running promises the power curve (`records`: underperformance)."""
 
 
-def means(values: Array, k: int) -> Array:
+def means(values: Floats, k: int) -> Floats:
     """(samples, ...) means of (steps, ...)."""
     if k == 1:
         return values
-    result: Array = values.reshape(-1, k, *values.shape[1:]).mean(axis=1)
+    result: Floats = values.reshape(-1, k, *values.shape[1:]).mean(axis=1)
     return result
 
 

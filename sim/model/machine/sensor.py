@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from pipeline.records import CHANNEL_NAMES
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
-from sim.model.first_order import Array
 from sim.model.machine.turbine import CEILING
 
 Noise = npt.NDArray[np.float32]
@@ -83,14 +83,14 @@ class Sensors:
             ).reshape(channel.shape)
         return found
 
-    def read(self, name: str, true: Array, noise: Noise) -> Array:
+    def read(self, name: str, true: Floats, noise: Noise) -> Floats:
         """What one channel's sensors say of the true values; both (samples, turbines)."""
         sensor = SENSORS[name]
         scale = self.rated_power if name == "power_output" else 1.0
-        size: Array | float = sensor.noise * scale * self._quieter
+        size: Floats | float = sensor.noise * scale * self._quieter
         if sensor.relative:
             size += np.abs(true) * (sensor.relative * self._quieter)
-        reading: Array = (
+        reading: Floats = (
             true.copy() if sensor.noise == 0.0 else np.multiply(noise, size, dtype=np.float64)
         )
         if sensor.noise > 0.0:

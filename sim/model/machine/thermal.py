@@ -31,15 +31,13 @@ import math
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array, blend
+from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, Slow
-
-Mask = npt.NDArray[np.bool_]
 
 TICK_S: Final = 240.0
 SETTLED_TICKS: Final = (
@@ -127,8 +125,8 @@ class Thermal:
         self._slow: Slow | None = None
 
     def advance(
-        self, first: int, air: Array, load: Array, rotor_rpm: Array, wear: Wear, reads: Array
-    ) -> tuple[Array, Array, Array, Array]:
+        self, first: int, air: Floats, load: Floats, rotor_rpm: Floats, wear: Wear, reads: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         """(nacelle, winding, gearbox, ambient) degC, (reads, turbines), at the steps numbered `reads` (float) of
         those from `first` on; `air` (steps,) degC, `load` and `rotor_rpm` (steps, turbines)."""
         n, count = self._n, len(load)
@@ -146,7 +144,7 @@ class Thermal:
         points += np.interp(reads, np.arange(first, first + count), air)[:, None]
         return points[:, :n], points[:, n : 2 * n], points[:, 2 * n : 3 * n], points[:, 3 * n :]
 
-    def _sum(self, begun: int, end: int) -> Array:
+    def _sum(self, begun: int, end: int) -> Floats:
         """(1, columns): what the machines did from step `begun` of this call to `end`; some of it may be in `_sums`.
         Row by row, so that cuts change no bit."""
         rows = self._heat[max(begun, 0) : end]
@@ -154,7 +152,7 @@ class Thermal:
             np.concatenate([self._sums, rows]) if begun < 0 else rows, axis=0, keepdims=True
         )
 
-    def _tick(self, tick: int) -> Array:
+    def _tick(self, tick: int) -> Floats:
         """The bodies at the end of the stretch before, above ambient."""
         first, air, wear = self._now
         at = tick * self.every - first
@@ -169,13 +167,13 @@ class Thermal:
         self._moving = self._moving * self._keep + kick
         return self._points(float(air[at]))
 
-    def _points(self, air: float) -> Array:
+    def _points(self, air: float) -> Floats:
         points = np.concatenate([self._bodies - air, self._moving.sum(axis=0, keepdims=True)])
         points[OIL] += self._friction
         points += self._off
         return points.ravel()
 
-    def _move(self, air: float, did: Array, wear: Wear) -> None:
+    def _move(self, air: float, did: Floats, wear: Wear) -> None:
         """One tick; `did` (3, turbines): the means over it of load, its square, and speed as a share of rated speed."""
         felt = self._bodies - self._set
         seen = felt[SEEN] * SIGN
@@ -214,7 +212,7 @@ class Thermal:
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
         self._friction += (worn * (0.3 * did[2] + 0.7 * did[0]) - self._friction) * self._warming
 
-    def _settle(self, air: float, load: Array, speed: Array, wear: Wear) -> Slow:
+    def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> Slow:
         """The state before the run."""
         self._bodies += air + WARM_K
         did = np.stack([load, load * load, speed])

@@ -22,24 +22,18 @@ import numpy.typing as npt
 
 from pipeline.records import STATES
 from sim import seeds
+from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array, autoregress, blend
+from sim.model.first_order import autoregress, blend
 from sim.model.machine import ice as icing
 from sim.model.machine import inflow, yaw
-from sim.model.machine.controller import (
-    CONNECT,
-    GUST_SIGMAS,
-    MINUTE_S,
-    OFF_GRID,
-    TEN_MINUTES_S,
-    Controller,
-    Mask,
-)
+from sim.model.machine.controller import CONNECT, GUST_SIGMAS, OFF_GRID, TEN_MINUTES_S, Controller
 from sim.model.machine.curve import Curve
 from sim.model.machine.north_offset import North
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, Slow
 from sim.model.wind.wind import WindPage
+from sim.units import MINUTE_S
 
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
@@ -69,13 +63,13 @@ class Machine:
     """What the machines do, each (steps, turbines). Power in MW, `load` its share of rated power, 0..CEILING."""
 
     status: npt.NDArray[np.int8]
-    rotor_rpm: Array
-    pitch: Array  # deg
-    power: Array
-    load: Array
-    wind: Array  # m/s, as the nacelle's anemometer stands in it
-    direction: Array  # deg, nacelle position and vane
-    ice: Array | None  # 0..1
+    rotor_rpm: Floats
+    pitch: Floats  # deg
+    power: Floats
+    load: Floats
+    wind: Floats  # m/s, as the nacelle's anemometer stands in it
+    direction: Floats  # deg, nacelle position and vane
+    ice: Floats | None  # 0..1
 
 
 class Turbines:
@@ -102,14 +96,14 @@ class Turbines:
         averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
         self._move = np.repeat([blend(step_s, memory) for memory in averages], n)
         self._limit_move = blend(step_s, LIMIT_MEMORY_S)
-        self._averages: Array | None = None
+        self._averages: Floats | None = None
         self._lull = False  # somewhere, in the steps at hand
-        self._rotor: Array | None = None
+        self._rotor: Floats | None = None
         self._short = np.zeros(n)  # share of rated power withheld now
-        self._nacelle: Array | None = None  # position in the step before
+        self._nacelle: Floats | None = None  # position in the step before
 
     def advance(
-        self, first: int, wind: WindPage, down: npt.NDArray[np.int8], limit: Array, wear: Wear
+        self, first: int, wind: WindPage, down: npt.NDArray[np.int8], limit: Floats, wear: Wear
     ) -> Machine:
         """The steps from `first` on. `down` is 0 or the index of the state in which a machine stands still; `limit`
         the share of rated power that it may make; both (steps, turbines)."""
@@ -163,7 +157,7 @@ class Turbines:
         seen += self._north.read(first, count)
         return Machine(status, speed, pitch, power, load, read, seen, ice)
 
-    def _unanswered(self, felt: Array, caught: Array) -> Array:
+    def _unanswered(self, felt: Floats, caught: Floats) -> Floats:
         """What pitch or inertia has not answered of the wind felt, as a share of rated speed, (steps, turbines)."""
         gap = felt - caught
         gap *= OVERSPEED / self.kind.rated_wind
@@ -177,15 +171,15 @@ class Turbines:
 
     def _load(
         self,
-        caught: Array,
-        sigma: Array,
-        gap: Array,
-        rotor_factor: Array,
-        allowed: Array | float,
-        spun: Array,
-        on_grid: Mask,
-        leaving: Mask,
-    ) -> Array:
+        caught: Floats,
+        sigma: Floats,
+        gap: Floats,
+        rotor_factor: Floats,
+        allowed: Floats | float,
+        spun: Floats,
+        on_grid: Bools,
+        leaving: Bools,
+    ) -> Floats:
         """Power as a share of rated, (steps, turbines): on the grid, ramped up after connecting to it, and ramped down
         by those that are leaving it."""
         at = self.curve.index(caught)
@@ -202,7 +196,7 @@ class Turbines:
             load = np.where(leaving, np.minimum(np.maximum(ramp, 0.0), allowed), load)
         return load
 
-    def _direction(self, wind: WindPage, vane: Array, nacelle: Array) -> Array:
+    def _direction(self, wind: WindPage, vane: Floats, nacelle: Floats) -> Floats:
         """Of the wind, as nacelle position and vane tell it, deg, (steps, turbines)."""
         seen = wind.direction - nacelle
         if self._lull:
@@ -211,7 +205,7 @@ class Turbines:
         seen += nacelle
         return seen
 
-    def _average(self, wind: WindPage) -> tuple[Array, Array, Array, Array]:
+    def _average(self, wind: WindPage) -> tuple[Floats, Floats, Floats, Floats]:
         """(disc average, minute, ten minutes, vane), (steps, turbines): first-order averages of speed and
         direction."""
         n = self._n
@@ -236,7 +230,7 @@ class Turbines:
         self._averages = autoregress(columns, self._averages, keep)
         return columns[:, :n], columns[:, n : 2 * n], columns[:, 2 * n : 3 * n], columns[:, 3 * n :]
 
-    def _follow(self, felt: Array, up: Mask, available: Mask) -> tuple[Array, Array, Array]:
+    def _follow(self, felt: Floats, up: Bools, available: Bools) -> tuple[Floats, Floats, Floats]:
         """(wind the rotor has caught up with m/s, how far it has spun up 0..1, blades turned out deg), (steps,
         turbines)."""
         n, control = self._n, self._controller
@@ -256,7 +250,7 @@ class Turbines:
         self._rotor = autoregress(goal, self._rotor, keep)
         return goal[:, :n], goal[:, n : 2 * n], goal[:, 2 * n :]
 
-    def _allowed(self, limit: Array) -> Array | float:
+    def _allowed(self, limit: Floats) -> Floats | float:
         """The limit as it is carried out, (steps, turbines): steps are ramps of seconds. 1.0 when there is none."""
         short = 1.0 - limit
         if not short.any() and not self._short.any():
@@ -265,10 +259,10 @@ class Turbines:
         self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
         self._short[self._short < 1e-30] = 0.0  # changes no bit of what follows
         short[short < 1e-4] = 0.0
-        allowed: Array = 1.0 - short
+        allowed: Floats = 1.0 - short
         return allowed
 
-    def _consumption(self, first: int, wind: WindPage, nacelle: Array) -> Array:
+    def _consumption(self, first: int, wind: WindPage, nacelle: Floats) -> Floats:
         """What a machine off the grid draws, MW."""
         cold = np.clip((HEATED_BELOW_DEGC - wind.air.temperature) / 20.0, 0.0, 1.0)
         draw = self._pumps.read(first, len(nacelle)) + self._draw
@@ -278,12 +272,12 @@ class Turbines:
         draw *= self.kind.rated_power
         return draw
 
-    def _pump(self, tick: int) -> Array:
+    def _pump(self, tick: int) -> Floats:
         return np.where(self._pump_draws.normal(tick) > 1.0, PUMP_DRAW, 0.0)
 
     def _speed(
-        self, caught: Array, gap: Array, spun: Array, wind: Array, down: npt.NDArray[np.int8]
-    ) -> Array:
+        self, caught: Floats, gap: Floats, spun: Floats, wind: Floats, down: npt.NDArray[np.int8]
+    ) -> Floats:
         """Rotor speed, 1/min."""
         kind = self.kind
         speed = caught * self.curve.tip

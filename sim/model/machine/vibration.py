@@ -27,8 +27,9 @@ from typing import Final
 import numpy as np
 
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array, blend
+from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, Slow
 
@@ -72,29 +73,29 @@ class Vibration:
         )
         self._tower = (TOWER**2) / ((1.0 - ratio**2) ** 2 + (2.0 * DAMPING * ratio) ** 2)
 
-    def _tick(self, tick: int) -> Array:
+    def _tick(self, tick: int) -> Floats:
         kick = UNREST * np.sqrt(1.0 - self._keep**2)
         self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick).reshape(
             self._unrest.shape
         )
-        level: Array = self._unrest.sum(axis=0)
+        level: Floats = self._unrest.sum(axis=0)
         return level
 
-    def unrest(self, first: int, count: int, reads: Array) -> Array:
+    def unrest(self, first: int, count: int, reads: Floats) -> Floats:
         """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
         first..first+count-1."""
         return self._slow.read(first, count, reads)
 
     def level(
         self,
-        rotor_rpm: Array,
-        load: Array,
-        wind: Array,
-        turbulence: Array,
-        unrest: Array,
+        rotor_rpm: Floats,
+        load: Floats,
+        wind: Floats,
+        turbulence: Floats,
+        unrest: Floats,
         wear: Wear,
-        ice: Array | None,
-    ) -> Array:
+        ice: Floats | None,
+    ) -> Floats:
         """(samples, turbines), without sensor noise. `wind` m/s; `turbulence` (samples,) intensity; `ice`: how
         much lies unevenly."""
         speed = rotor_rpm * self._per_rpm

@@ -14,26 +14,24 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Floats
 from sim.model.machine.components import COMPONENT_NAMES
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Wear:
     """(turbines,) arrays, 0..1, of the components whose damage can be seen."""
 
-    main_bearing: Array
-    gearbox: Array
-    generator: Array
-    pitch: Array
-    yaw: Array
-    rotor: Array
-    cooling: Array
-    converter: Array
-    transformer: Array
+    main_bearing: Floats
+    gearbox: Floats
+    generator: Floats
+    pitch: Floats
+    yaw: Floats
+    rotor: Floats
+    cooling: Floats
+    converter: Floats
+    transformer: Floats
 
 
 WORN = tuple(COMPONENT_NAMES.index(field.name) for field in fields(Wear))
@@ -57,7 +55,7 @@ class Damages:
         self._turbines = turbines
         self.log: list[Damage] = []
         self._repaired: dict[tuple[int, int], float] = {}
-        self._columns: tuple[Array, ...] | None = None
+        self._columns: tuple[Floats, ...] | None = None
 
     def begin(self, turbine: int, component: int, from_s: float, fails_s: float) -> None:
         """Note damage that leads to a failure."""

@@ -12,14 +12,11 @@ import math
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array
 from sim.model.ticks import Slow
-
-Mask = npt.NDArray[np.bool_]
 
 TICK_S: Final = 10.0
 SLOWER_S: Final = 60.0  # of steps that are longer than a tick
@@ -45,16 +42,16 @@ class Yaw:
         self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
         self._wound = draw.uniform(-0.6, 0.6, n) * TWIST_DEG  # cable twist less nacelle position
         self._offset = draw.uniform(-0.7, 0.7, n)
-        self._busy: Array | None = None  # ticks of unwinding to come
+        self._busy: Floats | None = None  # ticks of unwinding to come
         self._moving = np.zeros(n, dtype=bool)
-        self._held: Mask | None = None
-        self._unwinding: dict[int, Mask] = {}
-        self._nacelle: Array = np.zeros(n)
+        self._held: Bools | None = None
+        self._unwinding: dict[int, Bools] = {}
+        self._nacelle: Floats = np.zeros(n)
         self._slow: Slow | None = None
 
     def advance(
-        self, first: int, vane: Array, available: Mask, worn: Array
-    ) -> tuple[Array, Array, Mask | None]:
+        self, first: int, vane: Floats, available: Bools, worn: Floats
+    ) -> tuple[Floats, Floats, Bools | None]:
         """(nacelle position deg, yaw error deg, which machines unwind or None), (steps, turbines), from step `first`
         on.
 
@@ -73,7 +70,7 @@ class Yaw:
         error += self._askew + np.copysign(WORN_DEG, self._askew) * worn
         return nacelle, error, self._unwound(first, len(vane))
 
-    def _tick(self, tick: int) -> Array:
+    def _tick(self, tick: int) -> Floats:
         """Where the nacelles will be at the end of the stretch that begins."""
         first, vane, available = self._now
         at = tick * self.every - first
@@ -105,7 +102,7 @@ class Yaw:
             if not self._busy.any():
                 self._busy = None
 
-    def _unwound(self, first: int, count: int) -> Mask | None:
+    def _unwound(self, first: int, count: int) -> Bools | None:
         """Which machines unwind, by step."""
         tick = first // self.every
         if first % self.every and self._held is not None:
@@ -119,7 +116,7 @@ class Yaw:
         return mask
 
 
-def loss(error: Array) -> Array:
+def loss(error: Floats) -> Floats:
     """What a yaw error (deg) leaves of the wind: cos^(2/3), by its series."""
     square = error * error
     square *= -0.5 * EXPONENT * math.radians(1.0) ** 2

@@ -22,10 +22,10 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-HOUR: Final = 3600.0
+from sim.arrays import Bools, Floats, Ints
+from sim.units import HOUR_S
+
 LEAST_H: Final = 3
 NACELLE, OUTSIDE, LIFT = "nacelle", "outside", "lift"
 LIMITS: Final = {
@@ -51,13 +51,12 @@ def cranes(turbines: int, offshore: bool) -> int:
     return math.ceil(turbines / TURBINES_PER_CRANE[offshore])
 
 
-def local_time(
-    time_zone: str, first_hour: int, hours: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def local_time(time_zone: str, first_hour: int, hours: int) -> tuple[Ints, Ints]:
     """(hour of the day 0..23, weekday 0..6) of each UTC hour; hours are numbered from 1970."""
     zone = zoneinfo.ZoneInfo(time_zone)
     local = [
-        datetime.fromtimestamp(hour * HOUR, zone) for hour in range(first_hour, first_hour + hours)
+        datetime.fromtimestamp(hour * HOUR_S, zone)
+        for hour in range(first_hour, first_hour + hours)
     ]
     return np.array([each.hour for each in local]), np.array([each.weekday() for each in local])
 
@@ -67,36 +66,37 @@ class Calendar:
     """What is allowed in which hour. `left` of a task: for how many hours on it can be done, (hours,)."""
 
     first_hour: int
-    hour_of_day: npt.NDArray[np.int64]
-    working: npt.NDArray[np.bool_]
-    left: dict[str, npt.NDArray[np.int64]]
-    starts: dict[str, npt.NDArray[np.int64]]
+    hour_of_day: Ints
+    working: Bools
+    left: dict[str, Ints]
+    starts: dict[str, Ints]
 
     def window(self, now_s: float, task: str) -> tuple[float, float] | None:
         """The first time from now on at which the task can be begun, and when it must have ended (seconds since 1970);
         None when the calendar ends before."""
-        hour = int(now_s // HOUR) - self.first_hour
+        hour = int(now_s // HOUR_S) - self.first_hour
         left = self.left[task]
         if (
             hour < len(left)
-            and (until := (self.first_hour + hour + left[hour]) * HOUR) - now_s >= LEAST_H * HOUR
+            and (until := (self.first_hour + hour + left[hour]) * HOUR_S) - now_s
+            >= LEAST_H * HOUR_S
         ):
             return now_s, float(until)
         place = int(np.searchsorted(self.starts[task], hour + 1))
         if place == len(self.starts[task]):
             return None
         start = int(self.starts[task][place])
-        return (self.first_hour + start) * HOUR, float(
-            (self.first_hour + start + left[start]) * HOUR
+        return (self.first_hour + start) * HOUR_S, float(
+            (self.first_hour + start + left[start]) * HOUR_S
         )
 
     def at_work(self, now_s: float) -> bool:
         """Whether crews are on duty."""
-        hour = int(now_s // HOUR) - self.first_hour
+        hour = int(now_s // HOUR_S) - self.first_hour
         return bool(hour < len(self.working) and self.working[hour])
 
 
-def calendar(time_zone: str, offshore: bool, first_hour: int, wind: Array) -> Calendar:
+def calendar(time_zone: str, offshore: bool, first_hour: int, wind: Floats) -> Calendar:
     """The calendar of a farm. `wind`: (hours,) hourly means at hub height, m/s."""
     hour, weekday = local_time(time_zone, first_hour, len(wind))
     begin, end = SHIFT[offshore]
@@ -111,7 +111,7 @@ def calendar(time_zone: str, offshore: bool, first_hour: int, wind: Array) -> Ca
     return Calendar(first_hour, hour, working, left, starts)
 
 
-def _run_lengths(good: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _run_lengths(good: Bools) -> Ints:
     """(hours,): how many good hours follow each other from each on, itself included."""
     places = np.arange(len(good))
     bad = np.where(good, len(good), places)

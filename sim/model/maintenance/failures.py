@@ -17,18 +17,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Floats, Ints
 from sim.model.machine.components import COMPONENTS, MINOR, MINOR_SYMPTOM, RESET, SEVERITIES, rates
+from sim.units import DAY_S, YEAR_S
 
-Array = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-HOUR, DAY, YEAR = 3600.0, 86_400.0, 365.25 * 86_400.0
 FRAILTY_SHAPE = 2.0
 WARNING_SPREAD = 0.4  # of the logarithm
-LONGEST_WARNING_S = 120 * DAY
+LONGEST_WARNING_S = 120 * DAY_S
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,13 @@ class Failures:
     severity (indices), how long before it wear begins (s; 0: without warning); `normal` and `uniform` (failures, 4) are
     the random numbers of what follows."""
 
-    at_s: Array
+    at_s: Floats
     turbine: Ints
     component: Ints
     severity: Ints
-    warning_s: Array
-    normal: Array
-    uniform: Array
+    warning_s: Floats
+    normal: Floats
+    uniform: Floats
 
     def __len__(self) -> int:
         return len(self.at_s)
@@ -60,17 +57,17 @@ def month_of(seconds: float) -> int:
     return date.year * 12 + date.month - 1
 
 
-def frailty(seed: int, farm_id: str, turbines: int) -> Array:
+def frailty(seed: int, farm_id: str, turbines: int) -> Floats:
     """(turbines,) by how much more often than others each turbine fails."""
     return seeds.rng(seed, "frailty", farm_id).gamma(FRAILTY_SHAPE, 1.0 / FRAILTY_SHAPE, turbines)
 
 
-def month(seed: int, farm_id: str, offshore: bool, weights: Array, number: int) -> Failures:
+def month(seed: int, farm_id: str, offshore: bool, weights: Floats, number: int) -> Failures:
     """The failures of a farm's turbines (of frailty `weights`) in one month."""
     draw = seeds.rng(seed, "failure", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
     rate = np.array(rates(offshore))
-    count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / YEAR))
+    count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.choice(len(weights), count, p=weights / weights.sum())
     component, severity = np.divmod(
@@ -82,7 +79,7 @@ def month(seed: int, farm_id: str, offshore: bool, weights: Array, number: int) 
         symptom[component] * np.where(severity == MINOR, MINOR_SYMPTOM, 1.0) * (severity != RESET)
     )
     spread = np.exp(WARNING_SPREAD * np.clip(normal[:, 0], -2.5, 2.5))
-    warning = np.minimum(days[component] * DAY * spread, LONGEST_WARNING_S) * (
+    warning = np.minimum(days[component] * DAY_S * spread, LONGEST_WARNING_S) * (
         uniform[:, 0] < share
     )
     return Failures(at, turbine, component, severity, warning, normal, uniform)

@@ -18,20 +18,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.maintenance.crews import DUTY
-from sim.model.maintenance.failures import DAY, HOUR, YEAR, month_s
-
-Array = npt.NDArray[np.float64]
+from sim.model.maintenance.failures import month_s
+from sim.units import DAY_S, HOUR_S, YEAR_S
 
 OUTAGES_A_YEAR: Final = 2.5
-OUTAGE_S: Final = (1.5 * HOUR, 1.3)  # median, spread of the logarithm
-LONGEST_OUTAGE_S: Final = 3 * DAY
+OUTAGE_S: Final = (1.5 * HOUR_S, 1.3)  # median, spread of the logarithm
+LONGEST_OUTAGE_S: Final = 3 * DAY_S
 CURTAILMENTS_A_YEAR: Final = 120.0  # asked for; not all in wind that needs it
-CURTAILMENT_S: Final = (1.6 * HOUR, 0.9)
+CURTAILMENT_S: Final = (1.6 * HOUR_S, 0.9)
 STEPS: Final = (0.6, 0.3, 0.0)  # of rated power
 STEP_SHARES: Final = (0.6, 0.3, 0.1)
 WIND_FREE: Final = (4.0, 13.0)  # m/s: below the first nobody is curtailed, above the second always
@@ -39,14 +38,14 @@ QUIET_SHARE: Final = 0.12
 QUIET_TO: Final = (0.7, 0.95)
 NIGHT: Final = (22, 6)  # local hours
 STOPS_A_YEAR: Final = 6.0  # a turbine
-STOP_S: Final = (0.7 * HOUR, 0.8)
+STOP_S: Final = (0.7 * HOUR_S, 0.8)
 
 
 def outages(seed: int, farm_id: str, number: int) -> list[tuple[float, float]]:
     """(from, how long) of each grid outage in a month."""
     draw = seeds.rng(seed, "grid", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(OUTAGES_A_YEAR * (end - start) / YEAR))
+    count = int(draw.poisson(OUTAGES_A_YEAR * (end - start) / YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     length = np.minimum(
         OUTAGE_S[0] * np.exp(OUTAGE_S[1] * draw.standard_normal(count)), LONGEST_OUTAGE_S
@@ -69,7 +68,7 @@ def curtailments(seed: int, farm_id: str, number: int) -> list[Curtailment]:
     heavy = float(seeds.rng(seed, "curtailed", farm_id).gamma(1.5, 1 / 1.5))
     draw = seeds.rng(seed, "curtailment", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(heavy * CURTAILMENTS_A_YEAR * (end - start) / YEAR))
+    count = int(draw.poisson(heavy * CURTAILMENTS_A_YEAR * (end - start) / YEAR_S))
     at = np.sort(draw.uniform(start, end, count)).tolist()
     length = CURTAILMENT_S[0] * np.exp(CURTAILMENT_S[1] * draw.standard_normal(count))
     share = np.array(STEPS)[draw.choice(len(STEPS), (2, count), p=STEP_SHARES)]
@@ -81,7 +80,7 @@ def curtailments(seed: int, farm_id: str, number: int) -> list[Curtailment]:
     ]
 
 
-def curtailed(wind: Array) -> Array:
+def curtailed(wind: Floats) -> Floats:
     """How likely a curtailment is to take place in a wind (m/s at hub height)."""
     return np.clip((wind - WIND_FREE[0]) / (WIND_FREE[1] - WIND_FREE[0]), 0.0, 1.0)
 
@@ -92,14 +91,14 @@ def stops(
     """(from, turbine, how long) of visitors' stops in a month; those in hours without duty do not take place."""
     draw = seeds.rng(seed, "stops", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(turbines * STOPS_A_YEAR / DUTY[offshore] * (end - start) / YEAR))
+    count = int(draw.poisson(turbines * STOPS_A_YEAR / DUTY[offshore] * (end - start) / YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.integers(turbines, size=count)
     length = STOP_S[0] * np.exp(STOP_S[1] * draw.standard_normal(count))
     return list(zip(at.tolist(), turbine.tolist(), length.tolist(), strict=True))
 
 
-def quiet(farm: Farm, seed: int, offshore: bool) -> tuple[npt.NDArray[np.int64], Array]:
+def quiet(farm: Farm, seed: int, offshore: bool) -> tuple[Ints, Floats]:
     """(turbines of the farm that are quiet at night, the share of rated power that each may give then)."""
     draw = seeds.rng(seed, "quiet", farm.farm_id)
     count = 0 if offshore else round(QUIET_SHARE * farm.turbines)
@@ -110,6 +109,6 @@ def quiet(farm: Farm, seed: int, offshore: bool) -> tuple[npt.NDArray[np.int64],
     return np.sort(nearest[:count]), draw.uniform(*QUIET_TO, count)
 
 
-def at_night(hour_of_day: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def at_night(hour_of_day: Ints) -> Bools:
     """Whether local hours of the day belong to the night."""
     return (hour_of_day >= NIGHT[0]) | (hour_of_day < NIGHT[1])

@@ -32,6 +32,7 @@ import simpy
 
 from pipeline.records import STATES
 from sim import seeds
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
@@ -46,19 +47,18 @@ from sim.model.machine.components import (
 )
 from sim.model.machine.wear import Damages, Wear
 from sim.model.maintenance import crews, failures, grid
-from sim.model.maintenance.crews import HOUR
-from sim.model.maintenance.failures import DAY, lognormal, month_of, month_s
+from sim.model.maintenance.failures import lognormal, month_of, month_s
 from sim.model.maintenance.orders import orders_table, wear_table
 from sim.model.maintenance.repairs import FAULT, Maintenance
 from sim.model.maintenance.season import offshore, service_season
 from sim.model.wind.weather import Weather
+from sim.units import DAY_S, HOUR_S
 
-Array = npt.NDArray[np.float64]
 Process = Generator[simpy.Event, None, None]
 
 STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
-BEYOND_S: Final = 14 * DAY  # the calendar goes on behind the run's end
+BEYOND_S: Final = 14 * DAY_S  # the calendar goes on behind the run's end
 
 RESET_S: Final = (
     480.0,
@@ -68,8 +68,8 @@ RESET_WORKS: Final = 0.8
 TRIPS_AGAIN_S: Final = 600.0  # mean
 RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
 PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
-PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY, 0.6), (4.0 * DAY, 0.8), (16.0 * DAY, 0.6))
-PARTS_LONGEST_S: Final = 75 * DAY
+PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY_S, 0.6), (4.0 * DAY_S, 0.8), (16.0 * DAY_S, 0.6))
+PARTS_LONGEST_S: Final = 75 * DAY_S
 LIFT_ONSHORE: Final = 0.5  # hours of a replacement against those offshore
 REPAIR_SPREAD: Final = 0.5
 SERVICE_H: Final = {False: 12.0, True: 24.0}  # crew hours a year
@@ -86,17 +86,17 @@ class Operations:
         clock: SimClock,
         seed: int,
         events: Sequence[Event] = (),
-        wind: Callable[[int, int], Array] | None = None,
+        wind: Callable[[int, int], Floats] | None = None,
     ) -> None:
         self.farm, self.clock = farm, clock
         self._seed, self._offshore = seed, offshore(farm)
         self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
         self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
-        self._ahead_s = max(DAY, clock.page * clock.step_s)
+        self._ahead_s = max(DAY_S, clock.page * clock.step_s)
         first = month_of(self._start_s) - WARM_UP_MONTHS
         self._months = range(first, month_of(self._end_s + failures.LONGEST_WARNING_S) + 1)
         planned = range(first, month_of(self._end_s + 2 * self._ahead_s + BEYOND_S) + 1)
-        edges = [int(month_s(number) // HOUR) for number in (*planned, planned[-1] + 1)]
+        edges = [int(month_s(number) // HOUR_S) for number in (*planned, planned[-1] + 1)]
         wind = wind or Weather(farm, seed, events, clock.start_us).hourly
         self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
         self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
@@ -125,7 +125,7 @@ class Operations:
         self._world.run(until=self._start_s + self._ahead_s)
         env.process(self._keep_ahead(env))
 
-    def states(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Array]:
+    def states(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
         """(down: 0 or a state's index, limit: share of rated power), (inner steps, turbines) each, of the samples
         first..last-1.
 
@@ -187,7 +187,7 @@ class Operations:
             turbine, component, severity = where
             rests = site.held(turbine) or self._timeline.off_grid(turbine)
             forgotten = (
-                at < self._start_s - DAY and min(uniform[1:]) < RESET_WORKS
+                at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
             )  # long before the run, no crew came
             if severity == RESET and not rests and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
@@ -312,7 +312,7 @@ class Operations:
         for number in self._months:
             for asked in grid.curtailments(self._seed, self.farm.farm_id, number):
                 yield self._until(asked.at_s)
-                hour = int(asked.at_s // HOUR) - self._calendar.first_hour
+                hour = int(asked.at_s // HOUR_S) - self._calendar.first_hour
                 if hour < len(self._wind) and asked.rank < grid.curtailed(self._wind[hour]):
                     self._world.process(self._curtail(asked.steps))
 

@@ -16,9 +16,10 @@ from pipeline.records import STATES
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.maintenance import crews
-from sim.model.maintenance.crews import HOUR, Calendar
+from sim.model.maintenance.crews import Calendar
 from sim.model.maintenance.orders import Order
 from sim.model.maintenance.timeline import Timeline
+from sim.units import HOUR_S
 
 Process = Generator[simpy.Event, None, None]
 FAULT, MAINTENANCE = STATES.index("fault"), STATES.index("maintenance")
@@ -82,11 +83,11 @@ class Maintenance:
     ) -> Process:
         """Crews come until `hours` of work are done. `way`: 0..1, from the nearest to the farthest turbine; `runs`: the
         machine does between visits, and is held here; else the caller holds it."""
-        turbine, left_s = order.turbine, hours * HOUR
+        turbine, left_s = order.turbine, hours * HOUR_S
         if turbine is None:
             raise ValueError(f"work order {order} names no turbine")
         pool = self._cranes if task == crews.LIFT else self._crews
-        travel_s = (self._travel_h[0] + way * (self._travel_h[1] - self._travel_h[0])) * HOUR
+        travel_s = (self._travel_h[0] + way * (self._travel_h[1] - self._travel_h[0])) * HOUR_S
         while left_s > 0:
             yield self._window(task)
             with pool.request(

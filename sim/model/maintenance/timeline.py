@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Floats
 from sim.model.clock import SimClock
-
-Array = npt.NDArray[np.float64]
 
 
 class Timeline:
@@ -50,7 +49,7 @@ class Timeline:
         self._limited.remove(share)
         self._limits.append((self._step(now_s), min(self._limited, default=1.0)))
 
-    def read(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Array]:
+    def read(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
         """(down (inner steps, turbines): 0 or a state's index; limit (inner steps,)) of the samples first..last-1.
 
         Samples must be asked for once and in order.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
+
+from sim.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Block:
     `changes`: of files, in order. `extra`: channels that some files have beside those of records, NaN is NULL."""
 
     columns: dict[str, npt.NDArray[Any]]
-    offsets: npt.NDArray[np.int64]
+    offsets: Ints
     cells: dict[tuple[int, str], object] = field(default_factory=dict)
     changes: list[FileChange] = field(default_factory=list)
-    extra: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    extra: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -21,15 +21,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS
+from sim.arrays import Floats, Ints
 from sim.model.clock import SimClock
 from sim.model.faults import Event
-from sim.model.first_order import Array
 from sim.model.recording.block import FileChange
 
-Ints = npt.NDArray[np.int64]
 OUTSIDE_HUMIDITY: Final = 75.0
 _WIND, _PITCH, _NACELLE, _AIR = (
     CHANNEL_NAMES.index(name)
@@ -50,8 +48,8 @@ class Layouts:
         self.gone: dict[tuple[int, str], int] = {}
 
     def apply(
-        self, ids: Ints, stored: Ints, values: Array, offsets: Ints
-    ) -> tuple[list[FileChange], dict[str, Array]]:
+        self, ids: Ints, stored: Ints, values: Floats, offsets: Ints
+    ) -> tuple[list[FileChange], dict[str, Floats]]:
         """What changes within a block, and its new channels (rows,), NaN where there is none.
 
         ids, stored (true time, us): (rows,); values: (channels, rows). Ids and values are changed in place.
@@ -72,7 +70,7 @@ class Layouts:
                 self.gone[event.turbine, str(event.channel)] = self._clock.time_us(event.first)
             self._begun.append((event, int(ids[row])))
             changes.append(FileChange(event.turbine, row, event.kind, event.channel))
-        extra: dict[str, Array] = {}
+        extra: dict[str, Floats] = {}
         gone: list[tuple[int, slice]] = []
         for event, first_id in self._begun:
             low, high = (int(at) for at in offsets[event.turbine : event.turbine + 2])
@@ -95,7 +93,7 @@ class Layouts:
         )
 
 
-def _reading(channel: str, values: Array) -> Array:
+def _reading(channel: str, values: Floats) -> Floats:
     """A new channel's readings from those of the same rows, shape (rows,), one decimal."""
     if channel == "blade_load":
         return np.asarray(
@@ -106,6 +104,6 @@ def _reading(channel: str, values: Array) -> Array:
     return np.asarray(np.round(np.clip(OUTSIDE_HUMIDITY * share, 0.0, 100.0), 1), dtype=np.float64)
 
 
-def _saturation(celsius: Array) -> Array:
+def _saturation(celsius: Floats) -> Floats:
     """Pressure of saturated vapour over water, hPa: Magnus formula with the constants of WMO No. 8."""
     return np.asarray(6.112 * np.exp(17.62 * celsius / (243.12 + celsius)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrays import Indices
 from sim.model.clock import SimClock
 
 
@@ -18,9 +19,7 @@ class Spells:
         self._clock = clock
         self._next = 0
         self._last: npt.NDArray[Any] | None = None
-        self._changes: list[
-            tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[Any]]
-        ] = []
+        self._changes: list[tuple[Indices, Indices, npt.NDArray[Any]]] = []
 
     def note(self, values: npt.NDArray[Any], first: int) -> None:
         """`values` (turbines, samples) of the samples from `first` on."""

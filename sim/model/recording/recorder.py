@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from pipeline.records import CHANNEL_NAMES
 from sim import seeds
+from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.faults import Event
-from sim.model.first_order import Array
 from sim.model.recording.block import Block
 from sim.model.recording.file_changes import Layouts
 
@@ -31,7 +31,6 @@ Rows = dict[str, npt.NDArray[Any]]
 faults of rows are about, also `stored` (true time), and in `MARKS` the index of the event that made the row so, -1 for
 none."""
 MARKS = ("moved", "copy", "gone", "poison")
-Ints = npt.NDArray[np.int64]
 
 
 class Recorder:
@@ -48,7 +47,7 @@ class Recorder:
         self._pending: Rows | None = None
         self._open = list(range(len(events)))
 
-    def record(self, values: Array, status: npt.NDArray[np.int8], first: int) -> Block:
+    def record(self, values: Floats, status: npt.NDArray[np.int8], first: int) -> Block:
         """`values` (channels, turbines, samples) and `status` (turbines, samples) from sample `first` on, as rows."""
         _, n, count = values.shape
         last = first + count
@@ -79,7 +78,7 @@ class Recorder:
             columns, offsets, self._poisoned(rows) if "poison" in rows else {}, changes, extra
         )
 
-    def _plain(self, values: Array, status: npt.NDArray[np.int8], first: int) -> Rows:
+    def _plain(self, values: Floats, status: npt.NDArray[np.int8], first: int) -> Rows:
         """Every sample as one row, stored in time."""
         _, n, count = values.shape
         times = self.clock.times_us(first, first + count)
@@ -219,7 +218,7 @@ _MARK = {
 }
 
 
-def _carries(index: int, event: Event, rows: Rows, own: Any) -> npt.NDArray[np.bool_]:
+def _carries(index: int, event: Event, rows: Rows, own: Any) -> Bools:
     """Which of a turbine's rows (`own`: slice or mask) were changed by the event."""
     mark = _MARK.get(event.kind)
     if mark is not None:
@@ -232,7 +231,7 @@ def _carries(index: int, event: Event, rows: Rows, own: Any) -> npt.NDArray[np.b
     return np.asarray(inside)
 
 
-def _take(rows: Rows, which: npt.NDArray[np.int64]) -> Rows:
+def _take(rows: Rows, which: Ints) -> Rows:
     return {name: column[..., which] for name, column in rows.items()}
 
 

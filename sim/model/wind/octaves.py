@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
-from sim.model.first_order import Array
+from sim.arrays import Floats, Ints
 
 EARTH_M = 6_371_000.0
 FEATURES = 4  # Fourier features of a pattern, unless said otherwise
@@ -58,9 +57,9 @@ class Octave:
 class Place:
     """A point of the sphere with its east and north, each (3,), unit vectors."""
 
-    up: Array
-    east: Array
-    north: Array
+    up: Floats
+    east: Floats
+    north: Floats
 
     @classmethod
     def at(cls, latitude: float, longitude: float) -> Place:
@@ -81,14 +80,14 @@ class Knots:
     there in rad, strengths (knots, 2 * features, components) of cosines, then sines."""
 
     first: int
-    east: Array
-    north: Array
-    phase: Array
-    strength: Array
+    east: Floats
+    north: Floats
+    phase: Floats
+    strength: Floats
 
 
 @lru_cache(maxsize=256)
-def _waves(seed: int, name: str, octave: int, block: int, features: int) -> tuple[Array, Array]:
+def _waves(seed: int, name: str, octave: int, block: int, features: int) -> tuple[Floats, Floats]:
     """(directions with lengths (KNOTS, features, 3) for a correlation length of 1, phases)."""
     draw = seeds.rng(seed, "octave", name, octave, block)
     vector = draw.standard_normal((KNOTS, features, 3))
@@ -130,13 +129,13 @@ def knots(
     return Knots(first, east, north, up + phase, strength)
 
 
-def bspline(x: Array) -> Array:
+def bspline(x: Floats) -> Floats:
     """Weights (..., 4) of the two knots before and two after, x in [0, 1) being the place between; squares sum to 1."""
     y = 1.0 - x
     weights = np.stack(
         [y**3, 4.0 - 6.0 * x**2 + 3.0 * x**3, 4.0 - 6.0 * y**2 + 3.0 * y**3, x**3], axis=-1
     )
-    norm: Array = weights / np.sqrt(np.square(weights).sum(axis=-1, keepdims=True))
+    norm: Floats = weights / np.sqrt(np.square(weights).sum(axis=-1, keepdims=True))
     return norm
 
 
@@ -146,9 +145,9 @@ def series(
     octave: Octave,
     components: tuple[str, ...],
     place: Place,
-    seconds: Array,
+    seconds: Floats,
     steering: tuple[float, float],
-) -> Array:
+) -> Floats:
     """The field at one place, (times, components), each of mean 0 and variance 1. `steering` m/s east and north."""
     spacing = octave.spacing_s
     before = np.floor(seconds / spacing).astype(np.int64)
@@ -159,7 +158,7 @@ def series(
     total = np.zeros((len(seconds), len(components)))
     for offset in range(4):
         knot = before - 1 + offset
-        row: npt.NDArray[np.int64] = knot - first
+        row: Ints = knot - first
         angle = found.phase[row] - turn[row] * (seconds - knot * spacing)[:, None]
         basis = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
         basis *= weights[:, offset, None]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim import seeds
-from sim.model.first_order import Array
+from sim.arrays import Floats
 
 LENGTHS_M = (190.0, 38.0, 7.6)
 USUAL = 8.0  # m/s, to judge what a step resolves
@@ -21,7 +21,7 @@ FORGOTTEN = 4.0  # step over memory from which a process is white
 SLOWEST = 0.5  # m/s, for memories
 
 
-def averaged(step: Array) -> tuple[Array, Array, Array, Array]:
+def averaged(step: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Of the mean over steps of a unit Ornstein-Uhlenbeck process, `step` = h / memory: (variance, phi, theta, s) with
     m[t] = phi m[t-1] + s (e[t] + theta e[t-1]). From its autocovariance: variance 2 (a - 1 + e^-a) / a^2, at lag 1
     (1 - e^-a)^2 / a^2, then falling by e^-a a step."""
@@ -61,7 +61,7 @@ class Turbulence:
             for kind in range(len(self._kinds))
         ]
 
-    def page(self, index: int, wind: Array) -> tuple[Array, Array]:
+    def page(self, index: int, wind: Floats) -> tuple[Floats, Floats]:
         """(unit turbulence averaged over each step (steps, count), variance within the step (steps,)) for the mean wind
         (steps,) m/s."""
         steps = len(wind)
@@ -97,5 +97,5 @@ class Turbulence:
             total += part
         return total, within
 
-    def _draw(self, index: int, kind: int, steps: int) -> Array:
+    def _draw(self, index: int, kind: int, steps: int) -> Floats:
         return seeds.rng(self.seed, *self.path, index, kind).standard_normal((steps, self.count))

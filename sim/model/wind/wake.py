@@ -16,11 +16,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from sim import seeds
+from sim.arrays import Floats, Ints
 from sim.fleet.farm import Farm
-from sim.model.first_order import Array
 
 STEP_DEG = 3.0
 SECTORS = round(360.0 / STEP_DEG)
@@ -51,7 +50,7 @@ class Wakes:
         thrust = np.array(self.kind.thrust_curve).T
         self._thrust = (thrust[0], np.minimum(thrust[1], 0.96))
 
-    def at(self, direction: Array, speed: Array) -> tuple[Array, Array]:
+    def at(self, direction: Floats, speed: Floats) -> tuple[Floats, Floats]:
         """(factor, added intensity), each (times, turbines), for wind from `direction` deg at `speed` m/s, (times,)."""
         sector = direction / STEP_DEG
         below = np.floor(sector)
@@ -78,11 +77,11 @@ class Wakes:
             found.append(total)
         return found[0], found[1]
 
-    def site(self, radians: float) -> Array:
+    def site(self, radians: float) -> Floats:
         """Speed-up of each turbine over the farm's mean wind for wind from `radians`, (turbines,)."""
         angles = np.arange(1, HARMONICS + 1) * radians
         terms = np.concatenate([[1.0], np.cos(angles), np.sin(angles)])
-        total: Array = 1.0 + np.einsum("h,hn->n", terms, self._site)
+        total: Floats = 1.0 + np.einsum("h,hn->n", terms, self._site)
         return total
 
     def _fill(self, sector: int) -> None:
@@ -112,9 +111,7 @@ class Wakes:
                 intensity = np.sqrt(ambient**2 + gain**2)
         self.factor[sector], self.added[sector] = speed / SPEEDS[:, None], gain
 
-    def _pairs(
-        self, radians: float
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array, Array]:
+    def _pairs(self, radians: float) -> tuple[Ints, Ints, Floats, Floats]:
         """Pairs (maker, taker) sorted by taker, with distance downwind and across in rotor diameters."""
         along = -(
             self.positions[:, 0] * math.sin(radians) + self.positions[:, 1] * math.cos(radians)
@@ -130,12 +127,12 @@ class Wakes:
 
     def _deficit(
         self,
-        thrust: Array,
-        intensity: Array,
-        maker: npt.NDArray[np.int64],
-        down: Array,
-        across: Array,
-    ) -> tuple[Array, Array]:
+        thrust: Floats,
+        intensity: Floats,
+        maker: Ints,
+        down: Floats,
+        across: Floats,
+    ) -> tuple[Floats, Floats]:
         """(share of the maker's wind lost by the taker, overlap 0..1), each (speeds, pairs)."""
         root = np.sqrt(1.0 - thrust)
         beta = 0.5 * (1.0 + root) / root

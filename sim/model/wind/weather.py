@@ -28,15 +28,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.arrays import Floats, Ints
 from sim.fleet.climate import Climate
 from sim.fleet.farm import Farm
 from sim.model.events import Event
-from sim.model.first_order import Array
 from sim.model.wind.octaves import Octave, Place, series
+from sim.units import DAY_S, HOUR_S, YEAR_S
 
-HOUR, DAY, YEAR = 3600.0, 86_400.0, 365.2425 * 86_400.0
 GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
 BORDER = 72  # grid point at which a chunk begins: noon, since runs begin at midnight and look back some hours
@@ -58,14 +57,14 @@ LIVELINESS, LIVELIEST = (
 FRONTAL = {8: 0.45, 9: 0.75, 10: 0.48}  # octaves of 1.8, 3.6 and 7.1 days make fronts
 WESTERLIES, TRADES = 11.0, -5.0  # m/s eastward, steering of mid latitudes and tropics
 SYNOPTIC_M = 600e3  # no pattern's correlation reaches farther
-LAGS_S = (6 * HOUR, 15 * HOUR, 27 * HOUR)  # that air has been on its way
+LAGS_S = (6 * HOUR_S, 15 * HOUR_S, 27 * HOUR_S)  # that air has been on its way
 GAS, GAS_VAPOUR, GRAVITY, KELVIN = 287.05, 461.5, 9.80665, 273.15
 
 
 def energy(period_s: float) -> float:
     """Relative variance of the octave of a period (spectrum times frequency), falling beyond the synoptic peak."""
     measured: float = (3e-4 * period_s ** (2 / 3) + 3e-11 * period_s**2) / (
-        1.0 + (period_s / (4.5 * DAY)) ** 2.6
+        1.0 + (period_s / (4.5 * DAY_S)) ** 2.6
     )
     return measured
 
@@ -74,13 +73,13 @@ def energy(period_s: float) -> float:
 class Air:
     """The air at a farm, arrays of one shape. `direction` is where wind comes from, not wrapped to 0..360."""
 
-    speed: Array  # m/s, free, hub height, farm mean; without what is faster than hours (`wind`)
-    direction: Array  # deg
-    temperature: Array  # degC
-    pressure: Array  # hPa
-    density: Array  # kg/m3
-    humidity: Array  # relative, 0..1
-    turbulence: Array  # intensity of the free wind, 0..1
+    speed: Floats  # m/s, free, hub height, farm mean; without what is faster than hours (`wind`)
+    direction: Floats  # deg
+    temperature: Floats  # degC
+    pressure: Floats  # hPa
+    density: Floats  # kg/m3
+    humidity: Floats  # relative, 0..1
+    turbulence: Floats  # intensity of the free wind, 0..1
 
 
 class Weather:
@@ -102,9 +101,9 @@ class Weather:
         self._south = farm.latitude < 0
         westerly = min(max((abs(farm.latitude) - 20.0) / 18.0, 0.0), 1.0)
         self._steering = TRADES + (WESTERLIES - TRADES) * westerly**2 * (3.0 - 2.0 * westerly)
-        self._chunks: dict[int, Array] = {}
+        self._chunks: dict[int, Floats] = {}
 
-    def at(self, times_us: npt.NDArray[np.int64]) -> Air:
+    def at(self, times_us: Ints) -> Air:
         """The air at UTC microseconds, (times,)."""
         seconds = times_us / 1e6
         speed, direction, temperature, pressure, humidity, turbulence = self._columns(seconds, 6)
@@ -121,19 +120,19 @@ class Weather:
         density = 100.0 * ((pressure - vapour) / GAS + vapour / GAS_VAPOUR) / kelvin
         return Air(speed, direction, temperature, pressure, density, humidity, turbulence)
 
-    def wind(self, seconds: Array) -> tuple[Array, Array]:
+    def wind(self, seconds: Floats) -> tuple[Floats, Floats]:
         """(speed m/s, direction deg) at UTC seconds, any shape."""
         speed, direction = self._columns(seconds, 2)
         return self._stir(seconds, speed, direction)
 
-    def hourly(self, first: int, hours: int) -> Array:
+    def hourly(self, first: int, hours: int) -> Floats:
         """Wind (m/s) at whole hours since 1970, (hours,): as `wind`, but from a grid of hours, at a sixth of the cost,
         with fronts a little blurred; for who looks months ahead."""
         points = np.arange(first, first + hours)
-        speed, direction = self._grid(points, HOUR)[:2]
-        return self._stir(np.asarray(points * HOUR, dtype=np.float64), speed, direction)[0]
+        speed, direction = self._grid(points, HOUR_S)[:2]
+        return self._stir(np.asarray(points * HOUR_S, dtype=np.float64), speed, direction)[0]
 
-    def _columns(self, seconds: Array, count: int) -> list[Array]:
+    def _columns(self, seconds: Floats, count: int) -> list[Floats]:
         """The first `count` columns of the table at UTC seconds, linear between grid points."""
         position = seconds / GRID_S
         below = np.floor(position)
@@ -143,7 +142,7 @@ class Weather:
         table = self._span(low, high)[:count]
         return [column[cell] + position * np.diff(column)[cell] for column in table]
 
-    def _stir(self, seconds: Array, speed: Array, direction: Array) -> tuple[Array, Array]:
+    def _stir(self, seconds: Floats, speed: Floats, direction: Floats) -> tuple[Floats, Floats]:
         """Storms and calms of the scenario; what passes at the time still shows in both."""
         for event in self._events:
             ramp, share = self._ramp(event, seconds)
@@ -159,13 +158,13 @@ class Weather:
                 speed = speed + ramp * np.minimum(rest - speed, 0.0)
         return speed, direction
 
-    def _ramp(self, event: Event, seconds: Array) -> tuple[Array, Array]:
+    def _ramp(self, event: Event, seconds: Floats) -> tuple[Floats, Floats]:
         """(0..1..0 over an event, smooth; share of it that has passed)."""
         share = (seconds - self._start_s - event.from_s) / event.for_s
         ramp = np.clip(np.minimum(share, 1.0 - share) / 0.35, 0.0, 1.0)
         return ramp**2 * (3.0 - 2.0 * ramp), share
 
-    def _span(self, low: int, high: int) -> Array:
+    def _span(self, low: int, high: int) -> Floats:
         """Grid points low..high-1 of the six columns, (6, points)."""
         chunks = range((low - BORDER) // CHUNK, (high - 1 - BORDER) // CHUNK + 1)
         for chunk in chunks:
@@ -177,7 +176,7 @@ class Weather:
         first = chunks[0] * CHUNK + BORDER
         return table[:, low - first : high - first]
 
-    def _joined(self, chunk: int) -> Array:
+    def _joined(self, chunk: int) -> Floats:
         """A chunk whose direction is not wrapped and goes on, by whole turns, from the chunk known beside it."""
         table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK) + BORDER)
         bearing = np.unwrap(table[1], period=360.0)
@@ -189,7 +188,7 @@ class Weather:
         table[1] = bearing + 360.0 * round(gap / 360.0)
         return table
 
-    def _fields(self, seconds: Array) -> dict[str, Array]:
+    def _fields(self, seconds: Floats) -> dict[str, Floats]:
         """Normal fields at the farm: `east`, `north` flow, `front`, `pressure`, `airmass`, `unrest`, `cloud`."""
         octaves = range(FIRST, LAST + 1)
         spectrum = {i: energy(SHORTEST_S * 2.0**i) for i in octaves}
@@ -223,7 +222,7 @@ class Weather:
                 )
         return total
 
-    def _grid(self, points: npt.NDArray[np.int64], step_s: float = GRID_S) -> Array:
+    def _grid(self, points: Ints, step_s: float = GRID_S) -> Floats:
         """The six columns at grid points, one after the other, direction wrapped."""
         lags = [round(lag / step_s) for lag in LAGS_S]
         climate, back = self.climate, lags[-1] + 1
@@ -290,30 +289,32 @@ class Weather:
             ]
         )
 
-    def _pressure(self, synoptic: Array, trough: Array, hour: Array, temperature: Array) -> Array:
+    def _pressure(
+        self, synoptic: Floats, trough: Floats, hour: Floats, temperature: Floats
+    ) -> Floats:
         """hPa at hub height: lows and highs grow with latitude; the tide is the tropics' (Haurwitz 1956)."""
         sine = math.sin(math.radians(abs(self.farm.latitude)))
         tide = 1.16 * (1.0 - sine**2) ** 1.5 * _wave(hour, 9.7, 12.0)
         sea = 1013.0 + (1.2 + 12.0 * sine**2) * synoptic - 4.0 * trough + tide
-        at_hub: Array = sea * np.exp(
+        at_hub: Floats = sea * np.exp(
             -GRAVITY * self.climate.altitude / (GAS * (temperature + KELVIN))
         )
         return at_hub
 
 
-def _wave(value: Array, peak: float, period: float) -> Array:
+def _wave(value: Floats, peak: float, period: float) -> Floats:
     """-1..1, highest at `peak`."""
-    wave: Array = np.cos((value - peak) * (2.0 * math.pi / period))
+    wave: Floats = np.cos((value - peak) * (2.0 * math.pi / period))
     return wave
 
 
-def calendar(seconds: Array, longitude: float, south: bool) -> tuple[Array, Array]:
+def calendar(seconds: Floats, longitude: float, south: bool) -> tuple[Floats, Floats]:
     """(month 1..13 of the northern year, hour of local solar time) at UTC seconds."""
-    year = np.mod(seconds / YEAR + (0.5 if south else 0.0), 1.0)
-    return 1.0 + 12.0 * year, np.mod(seconds / HOUR + longitude / 15.0, 24.0)
+    year = np.mod(seconds / YEAR_S + (0.5 if south else 0.0), 1.0)
+    return 1.0 + 12.0 * year, np.mod(seconds / HOUR_S + longitude / 15.0, 24.0)
 
 
-def flow(climate: Climate, east: Array, north: Array, month: Array) -> tuple[Array, Array]:
+def flow(climate: Climate, east: Floats, north: Floats, month: Floats) -> tuple[Floats, Floats]:
     """Where air goes: what passes and the season's mean flow, squeezed along the valley if there is one."""
     cool = 0.5 + 0.5 * np.tanh(2.5 * _wave(month, 1.5, 12.0))
     winter, summer = math.radians(climate.winter_direction), math.radians(climate.summer_direction)
@@ -323,21 +324,21 @@ def flow(climate: Climate, east: Array, north: Array, month: Array) -> tuple[Arr
     return east - across * math.cos(winter), north + across * math.sin(winter)
 
 
-def rhythm(climate: Climate, month: Array, hour: Array) -> Array:
+def rhythm(climate: Climate, month: Floats, hour: Floats) -> Floats:
     """Factor on the wind by season and hour, mean 1."""
     season = 1.0 + climate.seasonal_wind * _wave(month, climate.windiest_month, 12.0)
     return season * (1.0 + climate.diurnal_wind * _wave(hour, climate.windiest_hour, 24.0))
 
 
-def usual_turbulence(climate: Climate, speed: Array) -> Array:
+def usual_turbulence(climate: Climate, speed: Floats) -> Floats:
     """The site's mean intensity: the NTM's (IEC 61400-1 ed. 3), which grows without bound in a calm; measured does not
     below some metres a second."""
-    usual: Array = climate.iref * (0.75 + 3.8 / np.maximum(speed, 3.0))
+    usual: Floats = climate.iref * (0.75 + 3.8 / np.maximum(speed, 3.0))
     return usual
 
 
 @lru_cache(maxsize=64)
-def _ranks(climate: Climate) -> tuple[Array, Array]:
+def _ranks(climate: Climate) -> tuple[Floats, Floats]:
     """(lengths of the flow vector, speeds m/s): a year's ranks of the one in the climate's Weibull distribution."""
     month, hour, east, north = np.meshgrid(
         np.arange(1.5, 13.0, 1.0),

@@ -29,10 +29,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
-from sim.model.first_order import Array
 from sim.model.wind.octaves import Octave, Place, bspline, knots, series
 from sim.model.wind.turbulence import Turbulence
 from sim.model.wind.wake import Wakes
@@ -69,9 +69,9 @@ class WindPage:
     """Of each inner step of a page, (steps, turbines): mean `speed` m/s at the rotor, `direction` deg (not wrapped),
     `sigma` m/s, the wind's std within the step; and `air`, arrays (steps,), the farm's."""
 
-    speed: Array
-    direction: Array
-    sigma: Array
+    speed: Floats
+    direction: Floats
+    sigma: Floats
     air: Air
 
 
@@ -105,7 +105,7 @@ class Wind:
         air = self.weather.at(middles)
         low = int(np.floor(middles[0] / (GRID_S * 1e6)))
         high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
-        grid: Array = np.arange(low, high, dtype=np.float64) * GRID_S
+        grid: Floats = np.arange(low, high, dtype=np.float64) * GRID_S
         mean, bearing, added = self._slow(grid)
         cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
         part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
@@ -132,7 +132,7 @@ class Wind:
         sigma *= (np.sqrt(within) / LATERAL)[:, None]
         return WindPage(speed, bearing, sigma, air)
 
-    def _gusty(self, index: int, wind: Array) -> Array:
+    def _gusty(self, index: int, wind: Floats) -> Floats:
         """How much stronger turbulence is at each turbine than usual, (steps, turbines), mean square 1."""
         spells, within = self._spells.page(index, wind)
         spells *= SPELLS[1]
@@ -140,17 +140,17 @@ class Wind:
         np.exp(spells, out=spells)
         return np.minimum(spells, MOST, out=spells)
 
-    def _activity(self, seconds: Array) -> Array:
+    def _activity(self, seconds: Floats) -> Floats:
         """Normal, of variance 1 but limited: how lively the farm's air is, (times,)."""
         name = ("activity",)
         parts = [
             series(self.seed, "mesoscale", _octave(i), name, self._place, seconds, (0, 0))
             for i in ACTIVITY
         ]
-        total: Array = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
+        total: Floats = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
         return np.minimum(total, LIVELIEST, out=total)
 
-    def _slow(self, seconds: Array) -> tuple[Array, Array, Array]:
+    def _slow(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
         """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
         times = np.round(seconds * 1e6).astype(np.int64)
         air = self.weather.at(times)
@@ -191,7 +191,7 @@ class Wind:
         mean *= factor
         return mean, bearing, spread
 
-    def _crossing(self, seconds: Array) -> tuple[Array, Array]:
+    def _crossing(self, seconds: Floats) -> tuple[Floats, Floats]:
         """Changes of 10 min to 3 h along and across the wind at each turbine, unit variance, (times, turbines)."""
         east, north = self.farm.positions.T
         along = np.zeros((len(seconds), self.farm.turbines))
@@ -254,16 +254,16 @@ def _octave(number: int) -> Octave:
     return Octave(number, period_s, CARRIED * period_s / (math.sqrt(2.0) * math.pi))
 
 
-def _between(values: Array, cell: np.ndarray, part: Array) -> Array:
+def _between(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
     """Linear interpolation of rows: values[cell] + part * (values[cell + 1] - values[cell])."""
-    result: Array = values[cell + 1]
+    result: Floats = values[cell + 1]
     result -= values[cell]
     result *= part
     result += values[cell]
     return result
 
 
-def _windows(basis: Array, spans: int) -> Array:
+def _windows(basis: Floats, spans: int) -> Floats:
     """(spans, 4 * basis per knot, turbines): of each span the four knots it lies among; a view."""
     basis = np.ascontiguousarray(basis)
     each, turbines = basis.shape[1:]

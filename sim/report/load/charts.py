@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
@@ -21,6 +20,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from sim.arrays import Floats
 from sim.measure import bottleneck, requests
 from sim.measure.loadtest import PhaseSummary
 from sim.measure.requests import Part, Requests
@@ -39,7 +39,6 @@ _MACHINE: Final = {bottleneck.IDLE: ":", bottleneck.OTHERS: "--"}
 _WINDOWS: Final = 150
 _PER_DECADE: Final = 12
 WIDTH: Final = 10.6
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
