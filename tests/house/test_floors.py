@@ -42,7 +42,7 @@ PIPELINE = (
 """From the bottom up. A module imports from floors below; on floors 1 and 2 also from beside, but never in a circle."""
 
 SIM: tuple[set[str], ...] = (
-    {"check", "folder_lock", "private", "seeds", "units", "worker", "yamlfile"},
+    {"arrays", "check", "folder_lock", "private", "seeds", "units", "worker", "yamlfile"},
     {"errors"},
     {"chaos", "fleet", "measure"},
     {"load_schedule", "model"},
