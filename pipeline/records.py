@@ -106,12 +106,13 @@ ENRICHMENT: Final = (
     "job_id", "execution_id", "node_id", "region", "os_arch", "node_version",
     "turbine_type", "serial_number", "installation_date", "operator_ref", "technician_ref",
 )  # fmt: skip
-ENRICHMENT_NUMBERS: Final = (
-    "rated_power",
-    "hub_height",
-    "latitude_coarse",
-    "longitude_coarse",
-)  # MW, m, deg, deg
+ENRICHMENT_UNITS: Final = {
+    "rated_power": "MW",
+    "hub_height": "m",
+    "latitude_coarse": "deg",
+    "longitude_coarse": "deg",
+}
+ENRICHMENT_NUMBERS: Final = tuple(ENRICHMENT_UNITS)
 ENRICHED: Final = pa.schema(
     [
         *_ROW_FIELDS,
@@ -141,6 +142,25 @@ AGGREGATED: Final = pa.schema(
         pa.field("revision", pa.int32()),
     ]
 )
+_UNITS: Final = {
+    **{channel.name: channel.unit for channel in CHANNELS},
+    **ENRICHMENT_UNITS,
+    **{
+        measure + suffix: channel.unit
+        for measure in MEASURES
+        for channel in CHANNELS
+        if channel.name == measure
+        for suffix in ("_min", "_max", "_std")
+    },
+    "efficiency": "1",
+}
+
+
+def unit_of(column: str) -> str:
+    """Return the unit of a column of any stage, "" for one that has none."""
+    return _UNITS.get(column, "")
+
+
 SCHEMAS: Final = {
     "ingestion": INGESTION,
     "validated": VALIDATED,

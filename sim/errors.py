@@ -16,7 +16,8 @@ WindfleetError             code
 │   └── EngineError
 │       └── TargetGone
 ├── DirectoryError       2 or 3   each instance has its own
-└── DemoError         2, 3 or 5   each instance has its own
+├── DemoError         2, 3 or 5   each instance has its own
+└── QueryError        2, 3 or 5   each instance has its own
 
 Errors of `pipeline` and `sim.check`, which do not know this module, get their code in `ending`.
 """
@@ -144,6 +145,14 @@ class DemoError(WindfleetError):
     """A data set that cannot be made. The text names the place and the fix."""
 
     def __init__(self, text: str, exit_code: int = ENVIRONMENT) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class QueryError(WindfleetError):
+    """A query or a load of its tables that cannot be done. The text names the place and the fix."""
+
+    def __init__(self, text: str, exit_code: int = INVALID) -> None:
         super().__init__(text)
         self.exit_code = exit_code
 

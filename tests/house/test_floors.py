@@ -51,7 +51,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"run"},
-    {"campaign", "demo", "load"},
+    {"campaign", "demo", "load", "query"},
     {"arguments"},
     {"cli"},
 )

@@ -94,6 +94,10 @@ class LakeReader:
             key=lambda ref: (ref.bucket, ref.key),
         )
 
+    def bucket(self, name: str) -> list[ObjectRef] | None:
+        """Return the objects of one bucket, None where there is no such bucket. Raises LakeError."""
+        return self._list(name)
+
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
         """The content of each object in the order given, None for one that is gone. Raises LakeError."""
         fetch = self._read_file if self.opener is None else self._fetch

@@ -1,0 +1,106 @@
+"""An object's columns in the form of its table.
+
+| difference                  | `addNewColumns` | `rescue`            | `failOnNewColumns` | `none`  |
+|-----------------------------|-----------------|---------------------|--------------------|---------|
+| a column that is unknown    | added           | `_rescued_data`     | SchemaChange       | ignored |
+| a column that is missing    | null            | null                | null               | null    |
+| a value that does not fit   | null, and `_rescued_data` has it, in every mode               |||  |
+
+The modes are Auto Loader's `cloudFiles.schemaEvolutionMode`. Auto Loader stops the stream once before
+it adds a column; here the column is there at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.records import RESCUED
+
+MODES: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
+
+
+class SchemaChange(Exception):
+    """An unknown column in mode `failOnNewColumns`. The text names the columns."""
+
+
+def conform(table: pa.Table, schema: pa.Schema, mode: str) -> tuple[pa.Table, pa.Schema]:
+    """Return the rows in the form of `schema`, and the schema with the columns that were added.
+
+    Raises SchemaChange.
+    """
+    unknown = [name for name in table.column_names if name not in schema.names]
+    if unknown and mode == "failOnNewColumns":
+        raise SchemaChange(f"unknown columns {', '.join(unknown)}")
+    rescued: dict[str, pa.ChunkedArray] = {}
+    if mode == "addNewColumns":
+        for name in unknown:
+            schema = schema.append(pa.field(name, _plain(table.schema.field(name).type)))
+    elif mode == "rescue":
+        rescued = {name: table.column(name) for name in unknown}
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        fitting, misfits = _cast(table.column(field.name), field.type)
+        columns.append(fitting)
+        if misfits is not None:
+            rescued[field.name] = misfits
+    made = pa.table(columns, schema=schema)
+    return (_with_rescued(made, rescued) if rescued else made), schema
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _cast(
+    column: pa.ChunkedArray, kind: pa.DataType
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Return the column as `kind` with nulls for values that do not fit, and those values."""
+    if column.type == kind:
+        return column, None
+    plain = column.cast(_plain(column.type))
+    try:
+        return plain.cast(kind), None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass
+    values = [_value(each, kind) for each in plain.to_pylist()]
+    fitting = pa.chunked_array([pa.array(values, kind)])
+    return fitting, pc.if_else(fitting.is_null(), plain, pa.scalar(None, plain.type))
+
+
+def _value(value: Any, kind: pa.DataType) -> Any:
+    try:
+        return pa.scalar(value).cast(kind).as_py() if value is not None else None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _with_rescued(table: pa.Table, rescued: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """Merge the values of `rescued` into `_rescued_data`. Loops over the rows that have one only."""
+    some = None
+    for column in rescued.values():
+        there = column.is_valid()
+        some = there if some is None else pc.or_(some, there)
+    rows = pc.indices_nonzero(some).to_pylist()
+    texts = table.column(RESCUED).to_pylist()
+    values = {name: column.take(rows).to_pylist() for name, column in rescued.items()}
+    for i, row in enumerate(rows):
+        found = json.loads(texts[row]) if texts[row] else {}
+        found |= {name: each[i] for name, each in values.items() if each[i] is not None}
+        texts[row] = json.dumps(found, sort_keys=True, default=_json, ensure_ascii=False)
+    place = table.schema.get_field_index(RESCUED)
+    return table.set_column(place, table.schema.field(place), pa.array(texts, pa.string()))
+
+
+def _json(value: object) -> str:
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat()
+    return value.hex().upper() if isinstance(value, bytes) else str(value)

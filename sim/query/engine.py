@@ -1,0 +1,144 @@
+"""Databricks SQL on DuckDB.
+
+sqlglot translates each statement. Three things are put in before DuckDB sees it: the clock
+(`current_date()`, `current_timestamp()` and `now()` become one instant), free names that the user
+binds (`--set threshold_value=7.5`), and the Delta tables, read through Arrow.
+
+DuckDB may neither read files nor load extensions: SQL reaches the warehouse's tables and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from deltalake import DeltaTable
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from pipeline.catalog import statements
+from pipeline.catalog.tables import BY_NAME
+from sim.errors import QueryError
+from sim.query.warehouse import Warehouse
+
+_CLOCKS: Final = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime)
+_READS: Final = (exp.Query, exp.Describe, exp.Show)
+
+
+class Engine:
+    """A DuckDB connection over a warehouse. now: the clock of the SQL; variables: name -> literal."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        now: datetime | None = None,
+        variables: Mapping[str, str] = {},
+    ) -> None:
+        """Raises QueryError."""
+        self._now = (now or datetime.now(UTC)).astimezone(UTC)
+        self._variables = {name.lower(): _literal(text) for name, text in variables.items()}
+        self._connection = duckdb.connect(
+            config={
+                "enable_external_access": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            }
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._columns: dict[str, list[str]] = {}
+        for name in BY_NAME:
+            table = DeltaTable(str(warehouse.table(name)))
+            dataset = table.to_pyarrow_dataset()
+            self._columns[name] = list(dataset.schema.names)
+            self._connection.register(name, dataset)
+        for name in statements.VIEWS:
+            (made,) = sqlglot.parse(statements.view(name), read="databricks")
+            assert made is not None
+            self._connection.execute(self._prepared(made).sql("duckdb"))
+            found = self._connection.execute(f'DESCRIBE "{name}"').fetchall()
+            self._columns[name] = [row[0] for row in found]
+
+    def run(self, text: str) -> Iterator[pa.Table]:
+        """Yield the rows of each statement. Raises QueryError."""
+        for statement in _parsed(text):
+            prepared = self._prepared(statement).sql("duckdb")
+            try:
+                yield self._connection.execute(prepared).arrow().read_all()
+            except duckdb.Error as error:
+                raise QueryError(self._explained(str(error))) from error
+
+    def _prepared(self, statement: exp.Expression) -> exp.Expression:
+        """Return the statement with the clock and the user's names in it."""
+
+        def put(node: exp.Expression) -> exp.Expression:
+            if isinstance(node, exp.CurrentDate):
+                return exp.cast(exp.Literal.string(self._now.date().isoformat()), "date")
+            if isinstance(node, _CLOCKS) or (
+                isinstance(node, exp.Anonymous) and node.name.lower() == "now"
+            ):
+                return exp.cast(exp.Literal.string(self._now.isoformat()), "timestamptz")
+            if isinstance(node, exp.Column) and not node.table:
+                value = self._variables.get(node.name.lower())
+                if value is not None and not self._is_column(node.name):
+                    return value.copy()
+            return node
+
+        return statement.transform(put)
+
+    def _is_column(self, name: str) -> bool:
+        return any(name.lower() == each for columns in self._columns.values() for each in columns)
+
+    def _explained(self, text: str) -> str:
+        """Return DuckDB's message with the nearest name, and a table's columns."""
+        first = re.sub(r"\s*(LINE \d+:|Candidate bindings|Did you mean).*", "", text, flags=re.S)
+        names = re.findall(r'"([^"]+)"|name (\w+) ', text)
+        wanted = next((a or b for a, b in names), "").rpartition(".")[2]
+        known = [*self._columns, *(name for each in self._columns.values() for name in each)]
+        near = difflib.get_close_matches(wanted, known, 1)
+        parts = [" ".join(first.split())]
+        if near:
+            parts.append(f"nearest name: {near[0]}")
+        if "Binder Error" in text:
+            parts += [
+                f"{table} has {', '.join(columns)}"
+                for table, columns in self._columns.items()
+                if table in text or (near and near[0] in columns)
+            ][:1]
+            if not near:
+                parts.append(f"a free name needs --set {wanted}=VALUE" if wanted else "")
+        if "Table with name" in text:
+            parts.append(f"tables and views: {', '.join(self._columns)}")
+        return "; ".join(part for part in parts if part)
+
+
+def _parsed(text: str) -> list[exp.Expression]:
+    """Return the statements of a text. Raises QueryError."""
+    try:
+        found = [each for each in sqlglot.parse(text, read="databricks") if each is not None]
+    except SqlglotError as error:
+        details = getattr(error, "errors", None) or [{}]
+        first = details[0]
+        where = f"line {first['line']}, column {first['col']}: " if first.get("line") else ""
+        near = f" near {first['highlight']!r}" if first.get("highlight") else ""
+        raise QueryError(f"SQL: {where}{first.get('description', error)}{near}") from error
+    if not found:
+        raise QueryError("SQL: no statement")
+    for each in found:
+        if not isinstance(each, _READS):
+            raise QueryError(
+                f"SQL: {each.key.upper()} is not answered here; only SELECT, DESCRIBE and SHOW are"
+            )
+    return found
+
+
+def _literal(text: str) -> exp.Expression:
+    """Return a number or text as SQL."""
+    if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
+        return sqlglot.parse_one(text, read="databricks")
+    return exp.Literal.string(text)
