@@ -69,14 +69,14 @@ class Engine:
         for statement in _parsed(text):
             prepared = self._prepared(statement).sql("duckdb")
             try:
-                yield self._connection.execute(prepared).arrow().read_all()
+                yield self._connection.execute(prepared).to_arrow_table()
             except duckdb.Error as error:
                 raise QueryError(self._explained(str(error))) from error
 
-    def _prepared(self, statement: exp.Expression) -> exp.Expression:
+    def _prepared(self, statement: exp.Expr) -> exp.Expr:
         """Return the statement with the clock and the user's names in it."""
 
-        def put(node: exp.Expression) -> exp.Expression:
+        def put(node: exp.Expr) -> exp.Expr:
             if isinstance(node, exp.CurrentDate):
                 return exp.cast(exp.Literal.string(self._now.date().isoformat()), "date")
             if isinstance(node, _CLOCKS) or (
@@ -117,7 +117,7 @@ class Engine:
         return "; ".join(part for part in parts if part)
 
 
-def _parsed(text: str) -> list[exp.Expression]:
+def _parsed(text: str) -> list[exp.Expr]:
     """Return the statements of a text. Raises QueryError."""
     try:
         found = [each for each in sqlglot.parse(text, read="databricks") if each is not None]
@@ -137,7 +137,7 @@ def _parsed(text: str) -> list[exp.Expression]:
     return found
 
 
-def _literal(text: str) -> exp.Expression:
+def _literal(text: str) -> exp.Expr:
     """Return a number or text as SQL."""
     if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
         return sqlglot.parse_one(text, read="databricks")

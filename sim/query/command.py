@@ -1,0 +1,135 @@
+"""`windfleet query`: new objects of a lake into tables, then SQL over tables and views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from pipeline.settings import settings
+from pipeline.terminal import one_line
+from sim.check.read.lake import BUCKETS, LakeReader
+from sim.errors import ENVIRONMENT, PASS, QueryError, reason
+from sim.query.engine import Engine
+from sim.query.loader import Loaded, LoadOptions, load
+from sim.query.output import write
+from sim.query.warehouse import Warehouse
+from sim.store import localstack, target
+from sim.store.s3_lake import s3_lake
+
+FOLLOW_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """The arguments of `windfleet query`. `sql`: a statement, or the path of a file of them."""
+
+    sql: str
+    run: Path | None = None
+    lake: Path | None = None
+    endpoint_url: str | None = None
+    warehouse: Path | None = None
+    now: datetime | None = None
+    variables: Sequence[str] = ()
+    schema_evolution: str = "addNewColumns"
+    skip_bad: bool = False
+    form: str = "table"
+    out: Path | None = None
+    follow: bool = False
+
+
+def run(options: QueryOptions, console: Console, notes: Console) -> int:
+    """Load, answer, print; the exit code. Notes go to standard error. Raises QueryError."""
+    text = _sql(options.sql)
+    warehouse = _warehouse(options)
+    how = LoadOptions(options.schema_evolution, options.skip_bad)
+    while True:
+        loaded = load(warehouse, how)
+        _report(loaded, notes)
+        if loaded.objects or not options.follow:
+            variables = dict(_binding(each) for each in options.variables)
+            for rows in Engine(warehouse, options.now, variables).run(text):
+                try:
+                    write(rows, options.form, options.out, console)
+                except OSError as error:
+                    raise QueryError(f"{options.out}: {reason(error)}", ENVIRONMENT) from error
+        if not options.follow:
+            return PASS
+        time.sleep(FOLLOW_S)
+
+
+def _sql(text: str) -> str:
+    """Return the SQL, read from a file where the text names one. Raises QueryError."""
+    path = Path(text)
+    if "\n" in text or (path.suffix != ".sql" and " " in text.strip()):
+        return text
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{path}: is not UTF-8 (byte {error.start})") from error
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+def _binding(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise QueryError(f"--set {text}: write NAME=VALUE")
+    return name, value
+
+
+def _warehouse(options: QueryOptions) -> Warehouse:
+    """Return the lake that was named, or found, and the folder of its tables. Raises QueryError."""
+    folder = options.lake
+    if options.run is not None and folder is None and options.endpoint_url is None:
+        if not options.run.is_dir():
+            raise QueryError(f"{options.run}: no such folder")
+        inside = options.run / "lake"
+        folder = inside if inside.is_dir() else options.run
+    if folder is not None:
+        return _of_folder(folder, options)
+    endpoint_url = options.endpoint_url or target.endpoint_of_environment()
+    if endpoint_url is not None:
+        lake = s3_lake(endpoint_url)
+    elif (server := localstack.status()) is not None:
+        lake = s3_lake(settings(server.endpoint_url, own=True))
+    else:
+        raise QueryError(
+            "no lake: name a run directory (windfleet query SQL DIR), --lake DIR or --endpoint-url "
+            "URL; no LocalStack is up",
+            ENVIRONMENT,
+        )
+    name = lake.location.partition("://")[2].replace(":", "-").replace("/", "-")
+    return Warehouse(options.warehouse or Path("runs") / f"warehouse-{name}", lake)
+
+
+def _of_folder(folder: Path, options: QueryOptions) -> Warehouse:
+    if not folder.is_dir():
+        raise QueryError(f"{folder}: no such folder")
+    if not any((folder / bucket).is_dir() for bucket in BUCKETS):
+        raise QueryError(
+            f"{folder}: holds no lake (buckets {BUCKETS[0]}, ...); "
+            "run the scenario with --save-lake, or name the lake with --lake DIR"
+        )
+    beside = folder.parent if folder.name == "lake" else folder
+    return Warehouse(options.warehouse or beside / "warehouse", LakeReader.folder(folder))
+
+
+def _report(loaded: Loaded, notes: Console) -> None:
+    if loaded.objects:
+        notes.print(
+            f"loaded {loaded.objects:,} objects, {loaded.rows:,} rows",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for name in loaded.added:
+        notes.print(f"added column {one_line(name)}", highlight=False, soft_wrap=True)
+    for bad in loaded.bad[:5]:
+        notes.print(f"left out {one_line(bad)}", highlight=False, soft_wrap=True)
+    if len(loaded.bad) > 5:
+        notes.print(f"left out {len(loaded.bad) - 5:,} more objects", highlight=False)

@@ -1,0 +1,96 @@
+"""Rows of a query as table, CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.terminal import one_line
+
+FORMATS: Final = ("table", "csv", "json", "parquet")
+MOST_SHOWN: Final = 50
+"""Rows of a table on the terminal; the other formats give all."""
+
+
+def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None:
+    """Write rows to a file, or to standard output. Raises OSError."""
+    if form == "table" and out is None:
+        _print(rows, console)
+        return
+    body = _text(rows, console).encode() if form == "table" else _encoded(rows, form)
+    if out is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.flush()
+    else:
+        part = out.with_name(f".{out.name}.part")
+        part.write_bytes(body)
+        part.replace(out)
+
+
+def _encoded(rows: pa.Table, form: str) -> bytes:
+    sink = io.BytesIO()
+    if form == "parquet":
+        pq.write_table(rows, sink)
+    elif form == "csv":
+        csv.write_csv(_flat(rows), sink)
+    else:
+        lines = (json.dumps(row, default=_json, ensure_ascii=False) for row in rows.to_pylist())
+        sink.write("".join(f"{line}\n" for line in lines).encode())
+    return sink.getvalue()
+
+
+def _flat(rows: pa.Table) -> pa.Table:
+    """Return the rows with lists and structs as JSON, since CSV has none."""
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_nested(field.type):
+            texts = [json.dumps(value, default=_json) for value in rows.column(place).to_pylist()]
+            rows = rows.set_column(place, field.name, pa.array(texts, pa.string()))
+    return rows
+
+
+def _json(value: object) -> str:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value)
+
+
+def _text(rows: pa.Table, console: Console) -> str:
+    with console.capture() as captured:
+        _print(rows, console)
+    return captured.get()
+
+
+def _print(rows: pa.Table, console: Console) -> None:
+    table = Table(box=None, header_style="bold")
+    for field in rows.schema:
+        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+        table.add_column(one_line(field.name), justify="right" if number else "left")
+    for row in rows.slice(0, MOST_SHOWN).to_pylist():
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+    more = rows.num_rows - MOST_SHOWN
+    end = f"; {more:,} more with --format csv, json or parquet" if more > 0 else ""
+    console.print(f"{rows.num_rows:,} row{'s' * (rows.num_rows != 1)}{end}", highlight=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return one_line(str(value))
