@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
+from sim.query.arguments import arguments as query_arguments
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
     _workers_argument(campaign)
+
+    query = command(
+        "query", "load new objects of a lake into tables; answer SQL over tables and views"
+    )
+    query_arguments(query)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)

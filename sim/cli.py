@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -78,8 +78,8 @@ class _Console(Console):
 
     When the reader of a pipe goes away, rich would end the program; a run goes on to its verdict, unheard."""
 
-    def __init__(self) -> None:
-        super().__init__(file=unwrapped(sys.stdout), markup=False, emoji=False)
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(file=unwrapped(stream or sys.stdout), markup=False, emoji=False)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -155,6 +155,26 @@ def _campaign(args: argparse.Namespace) -> int:
         replay=args.line,
     )
     return run_campaign(scenario, options, _Console())
+
+
+def _query(args: argparse.Namespace) -> int:
+    from sim.query.command import QueryOptions, run
+
+    options = QueryOptions(
+        sql=args.sql,
+        run=args.run,
+        lake=args.lake,
+        endpoint_url=args.endpoint_url,
+        warehouse=args.warehouse,
+        now=args.now,
+        variables=args.set,
+        schema_evolution=args.schema_evolution,
+        skip_bad=args.skip_bad_objects,
+        form=args.format,
+        out=args.out,
+        follow=args.follow,
+    )
+    return run(options, _Console(), _Console(sys.stderr))
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -233,6 +253,7 @@ _COMMANDS: Final = {
     "load": _load,
     "verify": _verify,
     "campaign": _campaign,
+    "query": _query,
     "demo": _demo,
     "plan": _plan,
     "check": _check,

@@ -15,14 +15,12 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import RESCUED
-
-MODES: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
 
 
 class SchemaChange(Exception):

@@ -69,7 +69,7 @@ class Engine:
         for statement in _parsed(text):
             prepared = self._prepared(statement).sql("duckdb")
             try:
-                yield self._connection.execute(prepared).to_arrow_table()
+                yield self._connection.sql(prepared).to_arrow_table()
             except duckdb.Error as error:
                 raise QueryError(self._explained(str(error))) from error
 

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from pipeline.terminal import one_line
 
-FORMATS: Final = ("table", "csv", "json", "parquet")
 MOST_SHOWN: Final = 50
 """Rows of a table on the terminal; the other formats give all."""
 

@@ -1,0 +1,75 @@
+"""The arguments of `windfleet query`. Light: the command line is parsed with it whatever the command."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+MODES: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
+FORMATS: Final = ("table", "csv", "json", "parquet")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments to a parser."""
+    parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
+    lake = parser.add_mutually_exclusive_group()
+    lake.add_argument(
+        "run", type=Path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
+    )
+    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake: <bucket>/<key>")
+    lake.add_argument(
+        "--endpoint-url",
+        metavar="URL",
+        help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
+    )
+    parser.add_argument(
+        "--warehouse",
+        type=Path,
+        metavar="DIR",
+        help="folder of the Delta tables (default: warehouse beside the lake)",
+    )
+    parser.add_argument(
+        "--now",
+        type=_instant,
+        metavar="TIME",
+        help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="bind a free name of the SQL, such as threshold_value=7.5",
+    )
+    parser.add_argument(
+        "--schema-evolution",
+        choices=MODES,
+        default=MODES[0],
+        help="unknown columns of an object, as in Auto Loader (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--skip-bad-objects",
+        action="store_true",
+        help="leave out objects that cannot be read (default: refuse, exit code 5)",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="form of the rows (default: table)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows to a file")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="keep loading, and answer again after each load, until interrupted",
+    )
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time such as 2024-01-15T06:00:00Z"
+        ) from None
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
