@@ -71,7 +71,7 @@ class Engine:
             try:
                 yield self._connection.sql(prepared).to_arrow_table()
             except duckdb.Error as error:
-                raise QueryError(self._explained(str(error))) from error
+                raise QueryError(self._explained(str(error), statement)) from error
 
     def _prepared(self, statement: exp.Expr) -> exp.Expr:
         """Return the statement with the clock and the user's names in it."""
@@ -94,27 +94,23 @@ class Engine:
     def _is_column(self, name: str) -> bool:
         return any(name.lower() == each for columns in self._columns.values() for each in columns)
 
-    def _explained(self, text: str) -> str:
-        """Return DuckDB's message with the nearest name, and a table's columns."""
+    def _explained(self, text: str, statement: exp.Expr) -> str:
+        """Return DuckDB's message with the nearest name, and the columns of the statement's tables."""
         first = re.sub(r"\s*(LINE \d+:|Candidate bindings|Did you mean).*", "", text, flags=re.S)
-        names = re.findall(r'"([^"]+)"|name (\w+) ', text)
-        wanted = next((a or b for a, b in names), "").rpartition(".")[2]
-        known = [*self._columns, *(name for each in self._columns.values() for name in each)]
-        near = difflib.get_close_matches(wanted, known, 1)
+        found = re.search(r'column "([^"]+)"|with name (\S+)', text)
+        wanted = (found[1] or found[2]).rpartition(".")[2] if found else ""
+        there = {table.name for table in statement.find_all(exp.Table)} & self._columns.keys()
+        columns = [name for table in sorted(there) for name in self._columns[table]]
+        near = difflib.get_close_matches(wanted, [*self._columns, *columns], 1)
         parts = [" ".join(first.split())]
         if near:
             parts.append(f"nearest name: {near[0]}")
-        if "Binder Error" in text:
-            parts += [
-                f"{table} has {', '.join(columns)}"
-                for table, columns in self._columns.items()
-                if table in text or (near and near[0] in columns)
-            ][:1]
-            if not near:
-                parts.append(f"a free name needs --set {wanted}=VALUE" if wanted else "")
-        if "Table with name" in text:
+        if found and found[1]:
+            parts += [f"{name} has {', '.join(self._columns[name])}" for name in sorted(there)]
+            parts.append(f"to bind a free name: --set {wanted}=VALUE")
+        elif found:
             parts.append(f"tables and views: {', '.join(self._columns)}")
-        return "; ".join(part for part in parts if part)
+        return "; ".join(parts)
 
 
 def _parsed(text: str) -> list[exp.Expr]:

@@ -1,0 +1,158 @@
+"""Databricks SQL on DuckDB: the architecture's queries as written, the clock, free names, errors."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import statements
+from pipeline.catalog.tables import TABLES
+from sim.check.read.lake import LakeReader
+from sim.errors import QueryError
+from sim.query.engine import Engine
+from sim.query.loader import LoadOptions, load
+from sim.query.warehouse import Warehouse
+from tests.support import lakehouse
+
+NOW = datetime.datetime(2024, 1, 15, 0, 30, tzinfo=datetime.UTC)
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Two turbines with 20 and 5 rows, one a second from START on; every value is the row's number."""
+    folder = tmp_path_factory.mktemp("lakehouse")
+    lakehouse.add(folder / "lake", "A-001", 1, 20)
+    lakehouse.add(folder / "lake", "B-001", 1, 5)
+    made = Warehouse(folder / "warehouse", LakeReader.folder(folder / "lake"))
+    load(made, LoadOptions())
+    return made
+
+
+def answer(
+    where: Warehouse, sql: str, now: datetime.datetime = NOW, **variables: str
+) -> list[dict[str, object]]:
+    (rows,) = Engine(where, now, variables).run(sql)
+    return rows.to_pylist()
+
+
+def test_the_first_query_as_written(where: Warehouse) -> None:
+    found = answer(where, statements.query("turbine_performance"))
+    assert sorted(found, key=lambda row: str(row["turbine_id"])) == [
+        {"turbine_id": "A-001", "avg_power_mw": 10.5, "avg_efficiency": 10.5, "max_temp": 20.0},
+        {"turbine_id": "B-001", "avg_power_mw": 3.0, "avg_efficiency": 3.0, "max_temp": 5.0},
+    ]
+
+
+def test_the_first_query_sees_the_day_of_the_clock(where: Warehouse) -> None:
+    next_day = NOW + datetime.timedelta(days=1)
+    assert answer(where, statements.query("turbine_performance"), next_day) == []
+
+
+def test_the_second_query_as_written(where: Warehouse) -> None:
+    found = answer(where, statements.query("anomaly_detection"), threshold_value="17.5")
+    assert [row["vibration_level"] for row in found] == [20.0, 19.0, 18.0]
+    assert {row["alert_type"] for row in found} == {"High vibration detected"}
+    later = NOW + datetime.timedelta(hours=1)
+    assert answer(where, statements.query("anomaly_detection"), later, threshold_value="1") == []
+
+
+def test_the_third_query_as_written_counts_all_rows(where: Warehouse) -> None:
+    found = answer(where, statements.query("maintenance_planning"))
+    assert found == [
+        {
+            "turbine_id": "A-001",
+            "anomaly_count": 20,
+            "avg_vibration": 10.5,
+            "max_temperature": 20.0,
+        }
+    ]
+
+
+def test_the_third_query_corrected_counts_anomalies(where: Warehouse) -> None:
+    found = answer(where, statements.query("maintenance_planning_corrected"))
+    assert found == [
+        {
+            "turbine_id": "A-001",
+            "anomaly_count": sum(range(1, 21)),
+            "avg_vibration": 10.5,
+            "max_temperature": 20.0,
+        },
+        {
+            "turbine_id": "B-001",
+            "anomaly_count": 15,
+            "avg_vibration": 3.0,
+            "max_temperature": 5.0,
+        },
+    ]
+
+
+def test_a_threshold_may_be_a_text_and_never_hides_a_column(where: Warehouse) -> None:
+    assert answer(where, "SELECT word AS w", word="two words") == [{"w": "two words"}]
+    (found,) = answer(where, "SELECT MAX(id) AS id FROM wind_turbine_raw", id="7")
+    assert found == {"id": 20}
+
+
+def test_one_clock_in_every_form(where: Warehouse) -> None:
+    (found,) = answer(
+        where,
+        "SELECT current_date() AS d, current_timestamp() AS t, current_timestamp AS u, now() AS n",
+    )
+    assert found == {"d": NOW.date(), "t": NOW, "u": NOW, "n": NOW}
+
+
+def test_several_statements_give_several_answers(where: Warehouse) -> None:
+    found = [rows.to_pylist() for rows in Engine(where, NOW).run("SELECT 1 AS a; SELECT 2 AS a;")]
+    assert found == [[{"a": 1}], [{"a": 2}]]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
+def test_every_table_has_its_columns(where: Warehouse, table: object) -> None:
+    name = getattr(table, "name", "")
+    names = [row["column_name"] for row in answer(where, f"DESCRIBE {name}")]
+    assert names == list(getattr(table, "schema").names)  # noqa: B009
+
+
+@pytest.mark.parametrize("view", statements.VIEWS)
+def test_every_view_answers(where: Warehouse, view: str) -> None:
+    (found,) = answer(where, f"SELECT COUNT(*) AS n FROM {view}")
+    assert isinstance(found["n"], int)
+
+
+@pytest.mark.parametrize(
+    ("sql", "parts"),
+    [
+        ("selec 1", ["line 1, column 7"]),
+        ("SELECT turbin_id FROM wind_turbine_raw", ["turbin_id", "nearest name: turbine_id"]),
+        ("SELECT * FROM wind_turbin_raw", ["wind_turbin_raw", "nearest name: wind_turbine_raw"]),
+        ("SELECT foo FROM wind_turbine_raw", ["foo", "wind_turbine_raw has id, timestamp"]),
+        ("SELECT threshold", ["--set threshold=VALUE"]),
+        ("", ["no statement"]),
+        ("DROP TABLE wind_turbine_raw", ["DROP is not answered here"]),
+        ("INSERT INTO wind_turbine_raw VALUES (1)", ["INSERT is not answered here"]),
+        ("ATTACH 'x.db'", []),
+        ("COPY wind_turbine_raw TO 'x.csv'", ["is not answered here"]),
+        ("SET x = 1", ["is not answered here"]),
+        ("SELECT * FROM read_csv('/etc/passwd')", ["disabled"]),
+        ("SELECT * FROM '/etc/passwd'", []),
+        ("SELECT * FROM read_parquet('http://127.0.0.1:9/x.parquet')", []),
+        ("SELECT 1 +", ["line 1"]),
+        ("SELECT CAST('x' AS INT)", ["x"]),
+    ],
+)
+def test_an_error_names_the_place_and_the_fix(where: Warehouse, sql: str, parts: list[str]) -> None:
+    with pytest.raises(QueryError) as refused:
+        list(Engine(where, NOW).run(sql))
+    text = str(refused.value)
+    assert "\n" not in text
+    assert refused.value.exit_code == 2
+    assert [part for part in parts if part not in text] == [], text
+
+
+def test_sql_cannot_reach_beyond_the_tables(where: Warehouse, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    for sql in (f"SELECT * FROM '{secret}'", f"SELECT * FROM read_csv('{secret}')"):
+        with pytest.raises(QueryError):
+            list(Engine(where, NOW).run(sql))
