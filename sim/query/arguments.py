@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-MODES: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
 
@@ -44,15 +43,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="bind a free name of the SQL, such as threshold_value=7.5",
     )
     parser.add_argument(
-        "--schema-evolution",
-        choices=MODES,
-        default=MODES[0],
-        help="unknown columns of an object, as in Auto Loader (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--skip-bad-objects",
-        action="store_true",
-        help="leave out objects that cannot be read (default: refuse, exit code 5)",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of Auto Loader, such as schemaEvolutionMode=rescue or ignoreCorruptFiles=true; "
+        "all: windfleet catalog --ledger",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default=FORMATS[0], help="form of the rows (default: table)"

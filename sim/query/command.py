@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.catalog import ledger
 from pipeline.settings import settings
 from pipeline.terminal import one_line
 from sim.check.read.lake import BUCKETS, LakeReader
 from sim.errors import ENVIRONMENT, PASS, QueryError, reason
 from sim.query.engine import Engine
-from sim.query.loader import Loaded, LoadOptions, load
+from sim.query.loader import BATCH_BYTES, BATCH_OBJECTS, Loaded, LoadOptions, load
 from sim.query.output import write
 from sim.query.warehouse import Warehouse
 from sim.store import localstack, target
@@ -36,8 +38,7 @@ class QueryOptions:
     warehouse: Path | None = None
     now: datetime | None = None
     variables: Sequence[str] = ()
-    schema_evolution: str = "addNewColumns"
-    skip_bad: bool = False
+    options: Sequence[str] = ()
     form: str = "table"
     out: Path | None = None
     follow: bool = False
@@ -47,12 +48,12 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
     """Load, answer, print; the exit code. Notes go to standard error. Raises QueryError."""
     text = _sql(options.sql)
     warehouse = _warehouse(options)
-    how = LoadOptions(options.schema_evolution, options.skip_bad)
+    how = _load_options(options.options)
     while True:
         loaded = load(warehouse, how)
         _report(loaded, notes)
         if loaded.objects or not options.follow:
-            variables = dict(_binding(each) for each in options.variables)
+            variables = dict(_binding("--set", each) for each in options.variables)
             for rows in Engine(warehouse, options.now, variables).run(text):
                 try:
                     write(rows, options.form, options.out, console)
@@ -76,11 +77,30 @@ def _sql(text: str) -> str:
         raise QueryError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def _binding(text: str) -> tuple[str, str]:
+def _binding(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise QueryError(f"--set {text}: write NAME=VALUE")
+    if not equals or not name.replace(".", "").isidentifier():
+        raise QueryError(f"{option} {text}: write NAME=VALUE")
     return name, value
+
+
+def _load_options(texts: Sequence[str]) -> LoadOptions:
+    """Return the options of Auto Loader that were given. Raises QueryError."""
+    try:
+        found = ledger.accepted(dict(_binding("--option", text) for text in texts), _nearest)
+    except ledger.OptionError as error:
+        raise QueryError(f"--option {error}; windfleet catalog --ledger lists all") from error
+    return LoadOptions(
+        schema_evolution=found.get("schemaEvolutionMode", ledger.EVOLUTION[0]),
+        skip_bad=found.get("ignoreCorruptFiles") == "true",
+        batch_objects=int(found.get("maxFilesPerTrigger", BATCH_OBJECTS)),
+        batch_bytes=int(found.get("maxBytesPerTrigger", BATCH_BYTES)),
+    )
+
+
+def _nearest(name: str) -> str:
+    names = [option.name for option in ledger.OPTIONS]
+    return next(iter(difflib.get_close_matches(name, names, 1)), "")
 
 
 def _warehouse(options: QueryOptions) -> Warehouse:

@@ -42,10 +42,16 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """schema_evolution: one of `conform.MODES`. skip_bad: pass over objects that cannot be read."""
+    """Options of a load.
+
+    schema_evolution: one of `ledger.EVOLUTION`. skip_bad: pass over objects that cannot be read.
+    batch_objects, batch_bytes: bounds of one transaction.
+    """
 
     schema_evolution: str = "addNewColumns"
     skip_bad: bool = False
+    batch_objects: int = BATCH_OBJECTS
+    batch_bytes: int = BATCH_BYTES
 
 
 @dataclass
@@ -106,7 +112,7 @@ class _Load:
                 f"first {min(gone)}; remove the warehouse, or name another with --warehouse DIR"
             )
         new = [mine[key] for key in sorted(mine.keys() - self.log.known.keys())]
-        for refs in _batches(new):
+        for refs in _batches(new, self.options):
             self._step(f"log {self.table.name}")
             number = self.log.append(refs)
             self._commit(self._delta(), number, refs)
@@ -144,7 +150,7 @@ class _Load:
             except SchemaChange as error:
                 first = table.column(SOURCE_FILE)[0].as_py()
                 raise QueryError(
-                    f"{first}: {error}; --schema-evolution addNewColumns or rescue loads them",
+                    f"{first}: {error}; --option schemaEvolutionMode=addNewColumns or rescue loads them",
                     LAKE_WRONG,
                 ) from error
             added += [name for name in wider.names if name not in schema.names]
@@ -204,18 +210,18 @@ class _Load:
     def _bad(self, ref: ObjectRef, why: str) -> None:
         if not self.options.skip_bad:
             raise QueryError(
-                f"{ref.name}: cannot be loaded: {why}; --skip-bad-objects leaves such objects out",
+                f"{ref.name}: cannot be loaded: {why}; --option ignoreCorruptFiles=true leaves such objects out",
                 LAKE_WRONG,
             )
         self._loaded.bad.append(f"{ref.name}: {why}")
 
 
-def _batches(refs: Sequence[ObjectRef]) -> Iterator[list[ObjectRef]]:
+def _batches(refs: Sequence[ObjectRef], options: LoadOptions) -> Iterator[list[ObjectRef]]:
     """Cut a series of objects into batches within the bounds."""
     batch: list[ObjectRef] = []
     size = 0
     for ref in refs:
-        if batch and (len(batch) == BATCH_OBJECTS or size + ref.size > BATCH_BYTES):
+        if batch and (len(batch) == options.batch_objects or size + ref.size > options.batch_bytes):
             yield batch
             batch, size = [], 0
         batch.append(ref)

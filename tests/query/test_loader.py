@@ -23,7 +23,6 @@ from deltalake import DeltaTable
 from pipeline.catalog.tables import BY_NAME, SOURCE_FILE, TABLES
 from sim.check.read.lake import LakeReader
 from sim.errors import LAKE_WRONG, QueryError
-from sim.query import loader
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from tests.support import lakehouse
@@ -80,17 +79,15 @@ def test_a_key_that_a_listing_shows_late_is_loaded_then(tmp_path: Path) -> None:
     assert counts(where) == expected(("B-001", 6, 5), ("A-001", 1, 5))
 
 
-def steps(where: Warehouse) -> list[str]:
+def steps(where: Warehouse, options: LoadOptions) -> list[str]:
     seen: list[str] = []
-    load(where, LoadOptions(), TWO, seen.append)
+    load(where, options, TWO, seen.append)
     return seen
 
 
-def test_a_kill_at_every_step_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_at_every_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Each step of a load of several batches is struck once; the next load goes on."""
-    monkeypatch.setattr(loader, "BATCH_OBJECTS", 2)
+    options = LoadOptions(batch_objects=2)
     parts = [(f"A-00{i}", 1, i) for i in range(1, 6)]
 
     def world(name: str) -> Warehouse:
@@ -98,7 +95,7 @@ def test_a_kill_at_every_step_loses_and_doubles_nothing(
             lakehouse.add(tmp_path / name / "lake", *part, TWO)
         return warehouse(tmp_path / name)
 
-    there = steps(world("count"))
+    there = steps(world("count"), options)
     assert len(there) > 15
     for strike in range(len(there)):
         where = world(f"strike-{strike}")
@@ -109,17 +106,15 @@ def test_a_kill_at_every_step_loses_and_doubles_nothing(
                 raise Killed(name)
 
         with pytest.raises(Killed):
-            load(where, LoadOptions(), TWO, kill)
+            load(where, options, TWO, kill)
         load(where, LoadOptions(), TWO)
         for table in TWO:
             assert counts(where, table.name) == expected(*parts), (strike, there[strike])
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_kills_and_new_objects_lose_and_double_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr(loader, "BATCH_OBJECTS", 3)
+def test_random_kills_and_new_objects_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    options = LoadOptions(batch_objects=3)
     draw = random.Random(seed)
     where = warehouse(tmp_path)
     parts: list[tuple[str, int, int]] = []
@@ -135,25 +130,21 @@ def test_random_kills_and_new_objects_lose_and_double_nothing(
                 raise Killed(name)
 
         try:
-            load(where, LoadOptions(), TWO, perhaps if round_ < 11 else lambda name: None)
+            load(where, options, TWO, perhaps if round_ < 11 else lambda name: None)
         except Killed:
             continue
     for table in TWO:
         assert counts(where, table.name) == expected(*parts)
 
 
-def test_two_loaders_at_once_share_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "BATCH_OBJECTS", 2)
+def test_two_loaders_at_once_share_the_work(tmp_path: Path) -> None:
+    options = LoadOptions(batch_objects=2)
     parts = [(f"A-{i:03}", 1, 4) for i in range(12)]
     for part in parts:
         lakehouse.add(tmp_path / "lake", *part, TWO)
     loaded = []
     threads = [
-        threading.Thread(
-            target=lambda: loaded.append(load(warehouse(tmp_path), LoadOptions(), TWO))
-        )
+        threading.Thread(target=lambda: loaded.append(load(warehouse(tmp_path), options, TWO)))
         for _ in range(3)
     ]
     for thread in threads:
@@ -172,8 +163,8 @@ def test_a_loader_killed_five_times_loads_every_row_once(tmp_path: Path) -> None
     program = (
         "import sys\nfrom pathlib import Path\n"
         "from sim.query import loader\nfrom tests.query.test_loader import TWO, warehouse\n"
-        "loader.BATCH_OBJECTS = 5\n"
-        "loader.load(warehouse(Path(sys.argv[1])), loader.LoadOptions(), TWO)\n"
+        "options = loader.LoadOptions(batch_objects=5)\n"
+        "loader.load(warehouse(Path(sys.argv[1])), options, TWO)\n"
     )
     killed = 0
     for wait_s in (0.0, 0.05, 0.1, 0.2, 0.4):
@@ -318,3 +309,25 @@ def test_a_moved_run_keeps_its_warehouse(tmp_path: Path) -> None:
     load(warehouse(run), LoadOptions(), TWO)
     run.rename(tmp_path / "moved")
     assert load(warehouse(tmp_path / "moved"), LoadOptions(), TWO).objects == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "versions"),
+    [(LoadOptions(batch_objects=4), 3), (LoadOptions(batch_bytes=1), 10), (LoadOptions(), 1)],
+)
+def test_bounds_of_a_batch(tmp_path: Path, options: LoadOptions, versions: int) -> None:
+    """Ten objects in so many transactions; version 0 creates the table."""
+    for i in range(10):
+        lakehouse.add(tmp_path / "lake", f"A-{i:03}", 1, 2, TWO)
+    load(warehouse(tmp_path), options, TWO)
+    assert DeltaTable(str(warehouse(tmp_path).table("wind_turbine_raw"))).version() == versions
+    assert counts(warehouse(tmp_path)) == expected(*((f"A-{i:03}", 1, 2) for i in range(10)))
+
+
+def test_an_overwritten_key_is_not_loaded_again(tmp_path: Path) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    load(warehouse(tmp_path), LoadOptions(), TWO)
+    other = lakehouse.rows(RAW.source, "A-777", 1, 9)
+    pq.write_table(other, lakehouse.path_of(tmp_path / "lake", RAW, "A-001", 1, 2))
+    assert load(warehouse(tmp_path), LoadOptions(), TWO).objects == 0
+    assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
