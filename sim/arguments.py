@@ -114,6 +114,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     query_arguments(query)
 
+    catalog = command("catalog", "show the lakehouse's catalogue")
+    catalog.add_argument(
+        "--ledger",
+        action="store_true",
+        required=True,
+        help="options of Auto Loader and read_files, their effect here and on Spark, and the test of each",
+    )
+
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
     _workers_argument(demo)

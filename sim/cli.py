@@ -176,6 +176,13 @@ def _query(args: argparse.Namespace) -> int:
     return run(options, _Console(), _Console(sys.stderr))
 
 
+def _catalog(args: argparse.Namespace) -> int:
+    from sim.query.ledger import print_ledger
+
+    print_ledger(_Console())
+    return PASS
+
+
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
@@ -253,6 +260,7 @@ _COMMANDS: Final = {
     "verify": _verify,
     "campaign": _campaign,
     "query": _query,
+    "catalog": _catalog,
     "demo": _demo,
     "plan": _plan,
     "check": _check,
