@@ -2,7 +2,7 @@
 
 A run drives every farm's nodes at each flush time, as a process would. A crash takes all nodes of
 the farm with it, and they start again from the lake. After the last flush everything is drained,
-first with the faults on, then with all faults ended. This last drain must succeed by itself.
+first with the faults on, then after all faults have ended. The last drain must succeed.
 
 A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice. So up to the
 first flush in which a fault can fire it equals the run without faults. It begins there, from the

@@ -206,14 +206,14 @@ def broken_invariants(
         BrokenInvariant(*found)
         for found in foreign.broken_invariants(store.objects, clean.objects, store.planted)
     ]
-    struck = {found.turbine for found in store.planted.values()}
+    met_foreign = {found.turbine for found in store.planted.values()}
     broken += [
         BrokenInvariant(_debris(place), f"{place[0]}/{place[1]}")
         for place in store.objects.keys() - clean.objects.keys()
-        if node_of(place) not in struck
+        if node_of(place) not in met_foreign
     ]
     for place, body in clean.objects.items():
-        if node_of(place) in struck:
+        if node_of(place) in met_foreign:
             continue
         found, name = store.objects.get(place), f"{place[0]}/{place[1]}"
         if found == body:
@@ -227,7 +227,9 @@ def broken_invariants(
             BrokenInvariant("lake.missing" if found is None and place[0] in DATA else kind, name)
         )
     unnamed = [
-        place for place in store.hashes if place not in store.named and node_of(place) not in struck
+        place
+        for place in store.hashes
+        if place not in store.named and node_of(place) not in met_foreign
     ]
     broken += [BrokenInvariant("data.unnamed", key) for _, key in unnamed]
     for place, count in store.puts.items():

@@ -57,7 +57,7 @@ class LiveRun:
 
     settings: tuple[str, str]
     meant: Mapping[FaultPoint, float | None]
-    struck: InjectionCounts = field(default_factory=InjectionCounts)
+    injections: InjectionCounts = field(default_factory=InjectionCounts)
     broken: list[BrokenInvariant] = field(default_factory=list)
     wrong_rows: WrongRows = field(default_factory=WrongRows)
     requests: int = 0
@@ -116,7 +116,7 @@ def _run(
         store=store.store,
         log=found.unknown.append,
     )
-    found.struck = record.struck
+    found.injections = record.struck
     found.requests = 0 if record.operations is None else record.operations.num_rows
     if not record.foreign:  # with foreign bytes rows must be missing
         found.wrong_rows = WrongRows(

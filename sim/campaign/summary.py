@@ -41,13 +41,13 @@ class Matrix:
     meant: set[FaultPoint] = field(default_factory=set)
     certain: set[FaultPoint] = field(default_factory=set)
     never: dict[FaultPoint, float | None] = field(default_factory=dict)
-    struck: Counter[FaultPoint] = field(default_factory=Counter)
+    fired: Counter[FaultPoint] = field(default_factory=Counter)
     failed: Counter[FaultPoint] = field(default_factory=Counter)
 
     def add(self, points: Iterable[FaultPoint], failed: bool) -> None:
         """Add a run. points: those that its faults hit."""
         points = set(points)
-        self.struck.update(points)
+        self.fired.update(points)
         self.failed.update(points if failed else ())
 
     def add_meant(self, points: Mapping[FaultPoint, float | None]) -> None:
@@ -65,9 +65,9 @@ class Matrix:
     def cells(self, world: str) -> list[Cell]:
         """Return the cells of points that were meant or hit, in the order of the catalogue."""
         return [
-            Cell(world, *point, self.struck[point], self.failed[point], point in self.certain)
+            Cell(world, *point, self.fired[point], self.failed[point], point in self.certain)
             for point in fault_points(KINDS)
-            if point in self.meant or self.struck[point]
+            if point in self.meant or self.fired[point]
         ]
 
     def notes(self, world: str) -> list[str]:
@@ -76,7 +76,7 @@ class Matrix:
         return [
             f"{_name(point)} fired in no run {world}: {_odds(self.never.get(point))}"
             for point in fault_points(KINDS)
-            if point in missed and not self.struck[point]
+            if point in missed and not self.fired[point]
         ]
 
 
@@ -139,13 +139,13 @@ class Summary:
     def add_live(self, run: LiveRun) -> None:
         """Add a whole run."""
         self.live += 1
-        self.foreign += bool(run.struck.by_kind[FOREIGN])
+        self.foreign += bool(run.injections.by_kind[FOREIGN])
         self.requests += run.requests
         self.unknown += run.unknown
         self.wrong_rows.update(run.wrong_rows._asdict())
-        self.live_kinds.update(run.struck.by_kind)
+        self.live_kinds.update(run.injections.by_kind)
         self.live_matrix.add_meant(run.meant)
-        self.live_matrix.add(+run.struck.by_point, bool(run.broken))
+        self.live_matrix.add(+run.injections.by_point, bool(run.broken))
         if run.broken:
             self.live_failed += 1
             names = tuple(sorted({name for name, _ in run.broken}))

@@ -89,7 +89,7 @@ class Chooser:
     def __init__(self, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
         self._choices = [FaultChoice(seed, number, fault) for number, fault in faults]
         self._lock = threading.Lock()
-        self.struck = InjectionCounts()
+        self.injections = InjectionCounts()
 
     def choose(self, call: Call, now_s: float) -> Injection | None:
         """Return the first fault that hits this call, if any. It counts as fired."""
@@ -97,7 +97,7 @@ class Chooser:
             for choice in self._choices:
                 draw = choice.draw(call, now_s)
                 if draw is not None:
-                    self.struck.by_point[fault_point(choice.fault.kind, call.point)] += 1
+                    self.injections.by_point[fault_point(choice.fault.kind, call.point)] += 1
                     return Injection(choice, draw)
         return None
 
@@ -105,7 +105,7 @@ class Chooser:
         """Uncount an injection that changed nothing."""
         with self._lock:
             injection.choice.take_back(call)
-            self.struck.by_point[fault_point(injection.fault.kind, call.point)] -= 1
+            self.injections.by_point[fault_point(injection.fault.kind, call.point)] -= 1
 
 
 def applies(kind: str, point: Point, verb: str) -> bool:
@@ -146,7 +146,10 @@ def _point(at: str) -> str:
 
 
 def comes_after(fault: Fault, point: Point, draw: float) -> bool:
-    """Return True if a crash at a point comes after the effect: as in `at`, else every second."""
+    """Return True if a crash at a point comes after the call's effect.
+
+    `at` decides; if it leaves the side open, half of the crashes do.
+    """
     sides = {at.partition("-")[0] for at in fault.at if at in (f"before-{point}", f"after-{point}")}
     return sides == {"after"} or (len(sides) != 1 and draw < 0.5)
 

@@ -4,7 +4,7 @@
         store = S3ObjectStore(proxy.endpoint_url, timeout_s=CLIENT_TIMEOUT_S)
         ...
         proxy.settle()        every late commit has been made
-    proxy.struck              numbers of the faults that fired
+    proxy.injections          numbers of the faults that fired
 
 It runs in a thread of the run's own process, so it outlives every worker that is killed. It binds
 127.0.0.1 only. A request is read whole (`wire`) and classified (`request`). Then it is either
@@ -84,8 +84,8 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._port}"
 
     @property
-    def struck(self) -> InjectionCounts:
-        return self._chooser.struck
+    def injections(self) -> InjectionCounts:
+        return self._chooser.injections
 
     @property
     def foreign(self) -> dict[Place, ForeignObject]:

@@ -41,7 +41,7 @@ def summed(
     for run in live:
         summary.add_live(run)
     if everything_fired:
-        summary.matrix.struck.update(plan.planned_points())
+        summary.matrix.fired.update(plan.planned_points())
     result = CampaignResult("tiny", 7, "windfleet campaign tiny.yaml", oracle=oracle)
     summary.sum_up(result)
     result.verdict = command._VERDICTS.get(result.exit_code, "unknown")

@@ -83,7 +83,7 @@ def test_a_whole_run_is_held_against_the_other_world(
 
     good, bad = live_runs.make_live_runs(scenario, again, flush_s, 2, 7, 1)
     assert good.broken == []
-    assert good.struck.by_kind[KILL] >= 1
+    assert good.injections.by_kind[KILL] >= 1
     assert good.requests > 50
     assert good.settings[0] == "seed=8"
     assert [name for name, _ in bad.broken] == ["lake.differs"]

@@ -490,7 +490,7 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
         assert (
             s3.head_object(Bucket=name, Key="large")["ContentLength"] == 5 * MB
         )  # behind the effect
-        assert proxy.struck.by_kind == {
+        assert proxy.injections.by_kind == {
             "store.error": INJECTIONS_PER_CALL,
             "store.reset": 1,
             "bucket.refuses": 1,
