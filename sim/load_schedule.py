@@ -53,17 +53,17 @@ KINDS: Final = {
             "ramp",
             ("from", "to", "for"),
             (),
-            "the rate goes from one value to another in a straight line",
+            "the rate changes from one value to another at a constant slope",
         ),
         ScheduleKind("step", ("rates", "each"), (), "one constant rate after the other"),
         ScheduleKind(
             "spike",
             ("rate", "peak", "at", "lasts", "for"),
             (),
-            "a constant rate, and for a while the peak",
+            "a constant rate, with a peak for some time",
         ),
         ScheduleKind(
-            "soak", ("rate", "for"), (), "a constant rate for long: what grows or leaks shows"
+            "soak", ("rate", "for"), (), "a constant rate for a long time, to show growth and leaks"
         ),
         ScheduleKind(
             "fleet",
@@ -75,7 +75,7 @@ KINDS: Final = {
             "herd",
             ("outage", "for"),
             ("speed",),
-            "after an outage all nodes come at once, with backlog",
+            "after an outage all nodes come at once, with their backlog",
         ),
     )
 }
@@ -119,8 +119,8 @@ class Search:
     """A bisection for the highest constant rate that keeps every SLO.
 
     within: width of the bracket at which it stops, as a share of the rate.
-    each_s: shortest try of one rate. The first `Load.warm_up_s` of it are excluded. A high percentile
-    needs a longer try.
+    each_s: shortest try of one rate. The first `Load.warm_up_s` of it are excluded. A high
+    percentile needs a longer try.
     hold_s: length of the hold that confirms the rate.
     """
 

@@ -1,7 +1,7 @@
 """Delivery faults inside a shard's process: crashes, nodes that are off, node files, a farm's line.
 
     faults = ShardFaults(seed, farm, scenario.faults, now_s, fired)
-    store = faults.life(store)         the store as a new process reaches it; after a Crash, take another
+    store = faults.life(store)         the store as a new process reaches it; one per Crash
 
 A crash happens at a store call, before or after the call takes effect. It ends the whole process:
 
@@ -9,7 +9,8 @@ A crash happens at a store call, before or after the call takes effect. It ends 
 - The nodes forget all their state.
 - Calls that other threads have already sent may still take effect, as in reality.
 
-Not covered: faults on the wire (`sim.chaos.proxy`) and of whole worker processes (`sim.run.workers`).
+Not covered: faults on the wire (`sim.chaos.proxy`) and of whole worker processes
+(`sim.run.workers`).
 """
 
 from __future__ import annotations
@@ -88,11 +89,11 @@ class ShardFaults:
 
     @contextlib.contextmanager
     def files(self, originals: Sequence[Path], folder: Path) -> Iterator[NodeFiles]:
-        """Provide the nodes' files for one block, with their faults: copies in `folder`, or originals.
+        """Provide the nodes' files, with their faults, for the length of a block.
 
-        While a disk is full, all files are copies. Those of sound nodes have no WAL (it was
-        checkpointed). This process also writes the originals, whose -shm must stay out of the fault.
-        Raises OSError, sqlite3.Error.
+        They are copies in `folder`, or the originals. While a disk is full, all are copies, and
+        those of sound nodes were checkpointed and have no WAL. This process also writes the
+        originals, and the fault must not touch their -shm files. Raises OSError, sqlite3.Error.
         """
         kind_of = {path.stem: self._file_fault(path.stem) for path in originals}
         kinds = set(kind_of.values())
@@ -154,7 +155,7 @@ class NodeFiles:
         self._paths, self._kind_of, self._fired = paths, kind_of, fired
 
     def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
-        """Return the nodes, set to read these files. A file with rows in its WAL counts as injected."""
+        """Return the nodes, set to read these files. A WAL with rows counts as an injection."""
         for node in nodes:
             turbine = node.config.turbine_id
             node.database = self._paths[turbine]

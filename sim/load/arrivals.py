@@ -6,12 +6,12 @@
   that changes loses no arrival and doubles none.
 - Poisson arrivals have exponential distances.
 - `fleet`: each node flushes at its own phase plus a jitter, once per flush_every.
-- `herd`: the nodes kept their batches during an outage of the store. At 0 all of them come, each with
-  its backlog in order. After that they flush at their own phase.
+- `herd`: the nodes kept their batches during an outage of the store. At 0 all of them come, each
+  with its backlog in order. After that they flush at their own phase.
 - `speed` makes the fleet's time pass faster.
 
-Random numbers depend on the seed, the name of the phase and their purpose, and never on the number of
-workers.
+Random numbers depend on the seed, the name of the phase and their purpose, and never on the number
+of workers.
 
 Not covered: days and seasons; nodes that react to each other (`windfleet run` has retry storms).
 """

@@ -79,7 +79,7 @@ class Cadence:
             )
         if self.rows > MAX_BATCH_ROWS:
             raise PlanError(
-                f"load.batch_rows: {self.rows:,} is more than the {MAX_BATCH_ROWS:,} a batch may have"
+                f"load.batch_rows: {self.rows:,} is more than a batch may have ({MAX_BATCH_ROWS:,})"
             )
 
 
@@ -103,7 +103,7 @@ class _Farm:
 
 
 class Batches:
-    """The batches of a fleet's nodes, in the order of its turbines. Closes its files after `with`."""
+    """The batches of a fleet's nodes, in the order of its turbines. A `with` closes the files."""
 
     def __init__(
         self, folder: Path, fleet: Fleet, seed: int, cadence: Cadence, limit_bytes: float

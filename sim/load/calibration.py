@@ -7,9 +7,9 @@ There are two rules. Either one leads to exit code 7.
    not run.
 2. In a phase, requests started late although a user was free for them. Their lateness at the 99th
    percentile is more than OWN_LATE_S, and more than OWN_SHARE of the phase's latency, so that it
-   matters for the figures. A user was free if, at the intended start, fewer requests than users were
-   due and not ended, and the node had no flush under way. The generator caused that lateness itself.
-   If all users were busy, the target caused it.
+   matters for the figures. A user was free if, at the intended start, fewer requests than users
+   were due and not ended, and the node had no flush under way. The generator caused that lateness
+   itself. If all users were busy, the target caused it.
 
 A generator whose processes use all of their CPU time is named by `sim.measure.bottleneck`.
 """
@@ -39,7 +39,10 @@ TRIES: Final = 3
 OWN_LATE_S: Final = 0.05
 """Ten times the wait of a greenlet for its turn on a busy machine."""
 OWN_SHARE: Final = 0.1
-"""A herd's first moment delays any generator by half a second. Latencies of half a minute bear that."""
+"""A herd's first moment delays any generator by half a second.
+
+That is a small share of the latencies of a herd, which reach half a minute.
+"""
 FEWEST: Final = 20
 """Fewest requests with a free user for a verdict on their lateness."""
 

@@ -2,11 +2,11 @@
 
 They are one process, a master with workers that it forks, or a master that workers join.
 
-- They run in sessions of their own. Ctrl-C reaches windfleet only, which ends them when their record
-  is safe.
+- They run in sessions of their own. Ctrl-C reaches windfleet only, which ends them when their
+  record is safe.
 - A process whose parent has died ends itself.
 - Workers that join are started elsewhere on this machine with `windfleet load --worker` (`join`).
-  Each phase is a Locust run of its own. The workers find it in a file of the master's run directory.
+  Each phase is a Locust run of its own. Workers find it in a file of the master's run directory.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ JOIN_POLL_S: Final = 0.2
 _LOG: Final = "locust.log"
 _LOG_LINES: Final = 6
 CURRENT_PHASE: Final = "current-phase.json"
-"""In the folder of joining workers: the master's pid, the phase's folder (null: no more), its port."""
+"""File in the folder of joining workers: the master's pid, the phase's folder, its port.
+
+The phase's folder is null when no further phase comes.
+"""
 _QUIET: Final = ("--headless", "--only-summary", "--exit-code-on-error", "0")
 
 

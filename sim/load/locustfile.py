@@ -2,9 +2,10 @@
 
 `windfleet load` runs this file itself. By hand, with a store that is up (`windfleet store up`):
 
-    locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 --scenario scenarios/load-ramp.yaml
-    locust -f ... --scenario ... --headless -u 32 -r 32             the same without the web interface
-    locust -f ... --scenario ... --processes 4                      or --master here, --worker there
+    locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 \\
+        --scenario scenarios/load-ramp.yaml
+    locust -f ... --scenario ... --headless -u 32 -r 32        the same without the web interface
+    locust -f ... --scenario ... --processes 4                 or --master here, --worker there
 
 - The web interface listens on http://127.0.0.1:8089 only. It comes up when the batches are made.
 - A start there runs the scenario's whole open schedule once. Without an open schedule, every user

@@ -116,7 +116,8 @@ class _Connection(asyncio.Protocol):
             del self._received[: end + 4 + length]
             verb, target, _ = lines[0].split(" ", 2)
             status, more, answer = self._answer(verb, target, body)
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Length: {len(answer)}\r\n{more}\r\n"
+            more = f"Content-Length: {len(answer)}\r\n{more}"
+            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\n{more}\r\n"
             self._transport.write(head.encode() + answer)
 
     def _answer(self, verb: str, target: str, body: bytes) -> tuple[int, str, bytes]:
@@ -152,7 +153,8 @@ class _Connection(asyncio.Protocol):
         page = names[:LIST_PAGE]
         more = len(names) > len(page)
         items = "".join(
-            f"<Contents><Key>{escape(name)}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f"<Contents><Key>{escape(name)}</Key>"
+            "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
             f"<ETag>&quot;{self._objects[root + name][1]}&quot;</ETag>"
             f"<Size>{len(self._objects[root + name][0])}</Size></Contents>"
             for name in page

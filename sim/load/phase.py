@@ -1,6 +1,6 @@
 """A phase, which is a period of load with one schedule, and its raw record.
 
-    intended start ── late ──> start ── service time ──> end          latency = end - intended start
+    intended start ── late ──> start ── service time ──> end      latency = end - intended start
 
     record = engine.run(phase)            `Engine`; raises EngineError (environment, exit code 3)
 
@@ -10,8 +10,8 @@ This is the interface between the engine and the analysis.
   show that wait. A generator that waits with its users hides it (coordinated omission).
 - Users are only a cap on requests under way at once.
 - The backlog at a moment is the number of requests that are due and have not started.
-- A closed phase has no schedule. Each user makes one request after the other, and the intended start
-  is the start.
+- A closed phase has no schedule. Each user makes one request after the other, and the intended
+  start is the start.
 - Every phase starts on an empty lake, with each node at its first batch, so that phases compare.
 - The flushes of a node keep their order and never overlap. Worker w of W has the nodes n with
   n % W == w, so that a node's requests are the same for any number of workers.
@@ -118,7 +118,8 @@ class Arrivals:
 class Phase:
     """A phase to run: `arrivals` of an open one, or `users` of a closed one. The other is None.
 
-    duration_s: from the start to the last intended start. Requests under way may end later (DRAIN_S).
+    duration_s: from the start to the last intended start. Requests under way may end later
+    (DRAIN_S).
     warm_up_s: first part of the duration, recorded but excluded from figures.
     stop_when: conditions on figures of the last WINDOW_S. The phase ends early when one holds.
     """
@@ -132,7 +133,7 @@ class Phase:
 
 
 DRAIN_S: Final = 30.0
-"""Time after a phase's duration for requests that are due. The rest is `abandoned` or `not-made`."""
+"""Time after a phase's duration for requests that are due. Then they are given up."""
 WINDOW_S: Final = 10.0
 """Length of the window whose figures may end a phase."""
 
@@ -157,7 +158,7 @@ class PhaseRecord:
 
 
 class Engine(Protocol):
-    """Runs phases. `sim.load.engine.LocustEngine` is one; tests of the analysis have synthetic ones."""
+    """Runs phases, with Locust (`sim.load.engine`) or, in tests of the analysis, synthetically."""
 
     def run(self, phase: Phase) -> PhaseRecord:
         """Return the record of the phase. Raises EngineError."""

@@ -1,11 +1,11 @@
 """The course of a load test: the phases of its plan, one after the other, and the results so far.
 
     course = Course(load, seed, nodes)
-    course.run(engine, left_s)             schedule, then sweep, then search; raises the engine's errors
-    course.test(), course.figures()        at any time, from the records so far
+    course.run(engine, left_s)          schedule, sweep, search; raises the engine's errors
+    course.test(), course.figures()     at any time, from the records so far
 
-A phase that stopped early (a `stop_when`, a limit) ends the schedule: its later phases assume a store
-that kept up. The sweep and the search still run, because each of their phases starts afresh.
+A phase that stopped early (a `stop_when`, a limit) ends the schedule: its later phases assume a
+store that kept up. The sweep and the search still run, because each of their phases starts afresh.
 """
 
 from __future__ import annotations

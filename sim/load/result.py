@@ -29,7 +29,7 @@ from sim.scenario import Scenario
 
 Verdict = Literal["pass", "fail", "unknown"]
 _JUDGED: Final = ("open", "closed")
-"""Phases that must run to their end. The tries of a search may stop early: they look for the limit."""
+"""Phases that must run to their end. The tries of a search may stop early, to find the limit."""
 
 
 @dataclass

@@ -4,9 +4,11 @@ Each sample has CPU time, memory, threads and connections.
 
 - A process that has ended has no more samples.
 - The server is the sum over its tree of processes.
-- Connections are the established TCP connections to the target's port; for the server, at that port.
-- `idle` and `others` are no processes. They are the unused CPU time of this machine, and the CPU time
-  of all other processes. They distinguish a machine that is busy with other work from a slow store.
+- Connections are the established TCP connections to the target's port; for the server, at that
+  port.
+- `idle` and `others` are no processes. They are the unused CPU time of this machine, and the CPU
+  time of all other processes. They distinguish a machine that is busy with other work from a slow
+  store.
 """
 
 from __future__ import annotations

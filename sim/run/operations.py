@@ -1,8 +1,8 @@
 """The record of a run's store operations: on disk after each attempt, in Parquet at the end.
 
 Every shard appends to a file of its own, one write per operation. A worker that is killed with
-SIGKILL loses only the calls that had no answer yet. `merge` turns all files into operations.parquet.
-Every figure about the store comes from this table.
+SIGKILL loses only the calls that had no answer yet. `merge` turns all files into
+operations.parquet. Every figure about the store comes from this table.
 
 Lines that the disk refuses stay in memory, PENDING_BYTES at most. They go out with the next write
 that succeeds.

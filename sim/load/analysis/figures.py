@@ -1,8 +1,8 @@
 """The figures of one phase or of a whole load test, from its raw records. Pure functions.
 
 - Warm-up is left out.
-- The figures of a load test are those of its open schedule. Without a schedule, they are those of the
-  hold that confirmed the search.
+- The figures of a load test are those of its open schedule. Without a schedule, they are those of
+  the hold that confirmed the search.
 - The sweep and the search add their own figures (`load.peak_per_s`, `load.usl.*`,
   `load.sustainable_per_s`).
 - A figure that was not measured is absent. `sim.measure.figures` has names and meanings.
@@ -95,8 +95,8 @@ def of_test(
 def spans(record: PhaseRecord, closed: bool) -> list[tuple[dict[str, float], bool]]:
     """Return the figures of each quarter of a phase, with True if the phase is closed.
 
-    A closed or a short phase has fewer parts. A herd, or a rate that changes, is at its hardest only
-    for a part of the time.
+    A closed or a short phase has fewer parts. A herd, or a rate that changes, is at its hardest
+    only for a part of the time.
     """
     whole = part(record)
     end_s = max(whole.to_s, whole.requests.given_up_s)

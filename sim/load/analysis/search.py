@@ -1,21 +1,24 @@
-"""The search for the largest rate that a store sustains under an SLO, on open phases of constant rate.
+"""The search for the largest rate that a store sustains under an SLO.
 
-    bracket    from a guess (or the lowest rate) up by FACTOR until a rate fails, or down until one passes
-    bisect     at the geometric middle, until the bracket is within the wanted share
-    hold       the best rate that passed, for long; after a failure a step down, HOLDS times at most
+Each try is an open phase of constant rate.
+
+    bracket  from a guess (or the lowest rate), up by FACTOR to a failure or down to a pass
+    bisect   at the geometric middle, until the bracket is within the wanted share
+    hold     the best rate that passed, for long; after a failure a step down, HOLDS times at most
 
 A rate passes when every SLO holds, the offered rate was achieved (`bottleneck.kept_up`), and the
 backlog at the end is at most the number of users.
 
-- A try close to a limit decides nothing. It is repeated, up to TRIES in all, and the majority counts.
+- A try close to a limit decides nothing. It is repeated, up to TRIES in all, and the majority
+  counts.
 - A try is unknown if it has too few requests for its percentile, a lost worker, or a failure while
   the generator itself was late. It has no vote and is repeated.
-- A try lasts as long as its rarest percentile needs (SAMPLES requests beyond it), but at most STRETCH
-  times the wanted length.
+- A try lasts as long as its rarest percentile needs (SAMPLES requests beyond it), but at most
+  STRETCH times the wanted length.
 
 Just above a store's capacity the queue grows slowly, so a short try passes rates that are a few
-percent too high. The hold decides. Other work on the machine moves the true rate from one hour to the
-next, and no procedure can prevent that.
+percent too high. The hold decides. Other work on the machine moves the true rate from one hour to
+the next, and no procedure can prevent that.
 """
 
 from __future__ import annotations
@@ -179,7 +182,7 @@ class Searcher:
 def judge(
     record: PhaseRecord, rate: float, slo: Sequence[Expectation], users: int, hold: bool = False
 ) -> Step:
-    """Return one try with its verdict. A backlog at the end of more than `users` fails: it grows."""
+    """Return one try with its verdict. A final backlog of more than `users` fails: it grows."""
     found = of([record])
     offered, achieved = found["load.offered_per_s"], found["load.achieved_per_s"]
     value = found.get(slo[0].figure) if slo else None

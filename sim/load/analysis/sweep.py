@@ -1,10 +1,10 @@
 """A closed sweep over numbers of users, one level after the other, and a law fitted to all levels.
 
-- Each level is measured over its steady state. After the warm-up it is cut into WINDOWS equal windows,
-  and `sim.measure.steady` finds the first one that counts.
+- Each level is measured over its steady state. After the warm-up it is cut into WINDOWS equal
+  windows, and `sim.measure.steady` finds the first one that counts.
 - Little's law connects separate measurements: users N = throughput X times mean response time R,
-  without think time. A level that misses it by more than LITTLE_MAX was not steady, or its record is
-  wrong.
+  without think time. A level that misses it by more than LITTLE_MAX was not steady, or its record
+  is wrong.
 - The fit is `sim.measure.usl`.
 
 The sweep ends early when a level stopped early or lost a worker, or when time is up. Further levels

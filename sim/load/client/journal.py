@@ -86,7 +86,7 @@ def _appending(path: Path) -> int:
 
 
 def wall_offset_ns() -> int:
-    """Return the offset of the common clock from the monotonic clock. The parent calls this once."""
+    """Return the offset of the common clock to the monotonic clock. The parent calls this once."""
     return time.time_ns() - time.monotonic_ns()
 
 

@@ -55,7 +55,10 @@ _ERRORS: Final[dict[type[Exception], str]] = {
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a request, as in `phase.REQUESTS`. outcome: index in OUTCOMES; error: message."""
+    """The result of a request, as in `phase.REQUESTS`.
+
+    outcome: index in OUTCOMES. size: bytes. error: a message.
+    """
 
     outcome: int = 0
     size: int = 0

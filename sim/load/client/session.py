@@ -1,9 +1,9 @@
 """One phase in one client process: users (greenlets) that make requests at their intended times.
 
-In an open phase, a dispatcher waits for each arrival's intended time and queues its job. A free user
-takes the job and runs it on a thread: a commit computes, and would delay every other greenlet of the
-process. gevent's threadpool has as many threads as there are users. In a closed phase each user
-takes its next job itself. `start` and `end` are taken on the thread, right around the work.
+In an open phase, a dispatcher waits for each arrival's intended time and queues its job. A free
+user takes the job and runs it on a thread: a commit computes, and would delay every other greenlet
+of the process. gevent's threadpool has as many threads as there are users. In a closed phase each
+user takes its next job itself. `start` and `end` are taken on the thread, right around the work.
 
 The session is over when all arrivals are done, or `drain_s` after the phase's end. Requests under
 way then are `abandoned`. Only for Locust's processes: this module imports gevent.
