@@ -40,43 +40,28 @@ class ScheduleKind:
 
     name: str
     needs: tuple[str, ...]
-    may: tuple[str, ...]
-    text: str
+    may: tuple[str, ...] = ()
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        ScheduleKind("constant", ("rate", "for"), (), "equal distances"),
-        ScheduleKind("poisson", ("rate", "for"), (), "independent arrivals: exponential distances"),
-        ScheduleKind(
-            "ramp",
-            ("from", "to", "for"),
-            (),
-            "the rate changes from one value to another at a constant slope",
-        ),
-        ScheduleKind("step", ("rates", "each"), (), "one constant rate after the other"),
-        ScheduleKind(
-            "spike",
-            ("rate", "peak", "at", "lasts", "for"),
-            (),
-            "a constant rate, with a peak for some time",
-        ),
-        ScheduleKind(
-            "soak", ("rate", "for"), (), "a constant rate for a long time, to show growth and leaks"
-        ),
-        ScheduleKind(
-            "fleet",
-            ("for",),
-            ("speed",),
-            "every node at its own flush phase, with jitter, per flush_every",
-        ),
-        ScheduleKind(
-            "herd",
-            ("outage", "for"),
-            ("speed",),
-            "after an outage all nodes come at once, with their backlog",
-        ),
+        # Equal distances.
+        ScheduleKind("constant", ("rate", "for")),
+        # Independent arrivals, thus exponential distances.
+        ScheduleKind("poisson", ("rate", "for")),
+        # A rate that changes from one value to another at a constant slope.
+        ScheduleKind("ramp", ("from", "to", "for")),
+        # One constant rate after the other.
+        ScheduleKind("step", ("rates", "each")),
+        # A constant rate, with a peak for some time.
+        ScheduleKind("spike", ("rate", "peak", "at", "lasts", "for")),
+        # A constant rate for a long time, to show growth and leaks.
+        ScheduleKind("soak", ("rate", "for")),
+        # Every node at its own flush phase, with jitter, once per flush_every.
+        ScheduleKind("fleet", ("for",), ("speed",)),
+        # After an outage all nodes come at once, with their backlog.
+        ScheduleKind("herd", ("outage", "for"), ("speed",)),
     )
 }
 
