@@ -465,14 +465,14 @@ def test_a_calibration_that_was_disturbed_comes_again(
     made = iter(rates)
     calls: list[float] = []
 
-    def calibrate(settings: Settings, batches: Batches) -> calibration.Generator:
+    def calibrate(settings: EngineSettings, batches: Batches) -> calibration.Generator:
         calls.append(next(made))
         return calibration.Generator(calls[-1], cpu_s)
 
     monkeypatch.setattr(calibration, "calibrate", calibrate)
     entry = Entry("constant", 10.0, rate_per_s=100.0)
     load = Load(FLUSH, None, False, 64, 1, 0.0, (entry,), None, None, (), LIMITS)
-    found, why = calibration.judged(None, None, load, NODES)  # type: ignore[arg-type]
+    found, why = calibration.check_generator(None, None, load, NODES)  # type: ignore[arg-type]
     assert (len(calls), found.per_s, why is not None) == (tries, max(calls), slow)
 
 
