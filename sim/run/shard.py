@@ -222,7 +222,7 @@ class _Shard:
         with contextlib.closing(results):
             for result in results:
                 self._check_stop()
-                files.tell(result)
+                files.count(result)
                 if isinstance(result, Failed):
                     self.result.undelivered[result.node.config.turbine_id] = str(result.error)
                     gone = isinstance(result.error, Unavailable) and not lasts
