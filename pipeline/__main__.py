@@ -1,14 +1,21 @@
-"""Drive one real node by hand.
+"""Deliver one real node by hand.
 
-    python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until 2024-01-15T01:00:00Z
+    python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until TIME
 
-Delivers everything that the node recorded before TIME, closes its windows, and exits. Run it again and it goes on from
-its checkpoint. Files that the node's software has retired lie beside A-001.db (`generations`) and come first. TIME is
-part of what the lake will hold (the last batch ends there): a run that was interrupted is finished by the same command.
-Without --until only batches are delivered that a later row has closed; what they hold depends on the rows alone.
+Delivers every row that the node recorded before TIME (such as 2024-01-15T01:00:00Z), closes its
+windows, and exits. The next run continues from the checkpoint. Files that the node's software
+retired lie beside A-001.db (`generations`), and their rows come first.
 
-Exit codes: 0 done - 2 bad arguments, database or configuration - 3 the store does not answer or refuses - 5 the lake
-holds other content under this node's keys.
+The last batch ends at TIME, so TIME is part of the lake: repeat an interrupted run with the same
+command. Without --until, only batches that a later row has closed are delivered. Their content
+depends on the rows only.
+
+Exit codes:
+
+    0    done
+    2    bad arguments, database or configuration
+    3    the store does not answer or refuses
+    5    the lake holds other content under this node's keys
 """
 
 from __future__ import annotations
@@ -105,7 +112,10 @@ def _told(rejected: Counter[str]) -> str:
 
 
 def _config(db: Path, path: Path | None) -> NodeConfig:
-    """The node's configuration: the file named, the one beside the database, or one made from the rows' turbine."""
+    """Return the node's configuration: the named file, the file beside the database, or defaults.
+
+    Defaults are made from the turbine that the rows name, else from the database's file name.
+    """
     beside = db.with_suffix(".json")
     if path is not None or os.path.exists(beside):
         return NodeConfig.load(path or beside)
@@ -114,7 +124,7 @@ def _config(db: Path, path: Path | None) -> NodeConfig:
 
 
 def _turbine(db: Path) -> str | None:
-    """The turbine that a file's first rows name, None if none does."""
+    """Return the turbine that a file's first rows name, None if no row names one."""
     if not db.stat().st_size:
         return None  # stands for a file that is lost
     with database.opened(db) as connection:
@@ -172,7 +182,7 @@ def _time_us(text: str) -> int:
 
 
 def _say(code: int, error: object) -> int:
-    """Print what went wrong; no character of a name reaches the terminal as a command."""
+    """Print an error and return `code`. Unprintable characters are escaped."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
     print(f"error: {text}", file=sys.stderr)
     return code

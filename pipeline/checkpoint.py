@@ -1,9 +1,14 @@
-"""How far a node has come: one small JSON object per node, written by compare-and-set only.
+"""A node's progress: one small JSON object per node, written by compare-and-set only.
 
-`last_id` is the promise (every row up to it is durable and named by a manifest). The rest is what the next batch's
-stages need of the past, so that a node that starts again computes the very bytes it would have computed: the running
-series of each channel that can be stuck, the newest event time, and the partial sums of windows that are still open.
-It holds nothing that varies between attempts: two writers of one batch write the same bytes.
+`last_id` is the promise: every row up to it is durable and named by a manifest. The other fields
+are the state that the stages need for the next batch. With them a restarted node computes the same
+bytes:
+
+- the running series of each channel that can be stuck,
+- the newest event time,
+- the partial sums of open windows.
+
+Nothing in it varies between attempts: two writers of one batch write the same bytes.
 """
 
 from __future__ import annotations
@@ -18,22 +23,24 @@ from pipeline.records import CHANNELS, SCHEMA_VERSION, TIME_MAX_US, TIME_MIN_US
 from pipeline.sums import COLUMNS, MAX, MIN, SQUARES
 
 Run = tuple[float, int, int]
-"""A series of equal readings of one channel: the value, how many rows, the first row's timestamp in us."""
+"""A series of equal readings of one channel: value, number of rows, first row's timestamp in us."""
 
 
 class CheckpointError(ValueError):
-    """The object is not a checkpoint of this node and schema; the text says why."""
+    """An object that is not a checkpoint of this node and schema; the text says why."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State after a batch; the default is that of a node that has delivered nothing.
+    """State after a batch. The default is the state of a node that has delivered nothing.
 
-    max_event_us: newest event time of any validated row. closed_until_us: every window that ends at or before it has
-    been emitted. open_windows: window start in us -> its `sums`. anchor_us: when row
-    `last_id` was recorded, by which a file that was replaced unseen is told; None where the row does not say so in an
-    integer, and in checkpoints older than this field. Then nothing is compared. It is no part of equality: what an
-    older version of the pipeline wrote of the same batch is no conflict.
+    - max_event_us: newest event time of any valid row.
+    - closed_until_us: every window that ends at or before it was emitted.
+    - open_windows: window start in us -> its `sums`.
+    - anchor_us: recording time of row `last_id`, which detects a silently replaced file. None if
+      that row has no integer time, and in checkpoints older than this field; then nothing is
+      compared. The field is not part of equality: an older version's checkpoint of the same batch
+      is no conflict.
     """
 
     last_id: int = 0
@@ -61,7 +68,10 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, body: bytes, turbine_id: str, window_s: int = 0) -> Checkpoint:
-        """Raises CheckpointError, naming the field, when the object is something else, or another turbine's."""
+        """Parse a checkpoint. Raise CheckpointError, naming the field, for any other object.
+
+        Another turbine's checkpoint is an error too.
+        """
         try:
             raw = _parsed(body)
             _only(raw)
@@ -108,7 +118,10 @@ _STUCK = {channel.name: channel for channel in CHANNELS if channel.stuck}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """The JSON object in UTF-8 without a byte order mark, no key twice, every number finite. Raises ValueError."""
+    """Parse a JSON object in UTF-8 without a byte order mark.
+
+    Raises ValueError, also for a duplicate key and for a number that is not finite.
+    """
     raw = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
     return _mapping(raw, "it")
 
@@ -127,7 +140,7 @@ def _no_number(text: str) -> None:
 
 
 def _only(raw: dict[str, Any]) -> None:
-    """Raise ValueError unless the fields are `_FIELDS`, or those without what an older version did not write."""
+    """Raise ValueError unless the fields are `_FIELDS`. Those of `_LATER_FIELDS` may be missing."""
     if unknown := sorted(raw.keys() - _FIELDS):
         raise ValueError(f"unknown field {unknown[0]!r}")
     if missing := sorted(_FIELDS - raw.keys() - _LATER_FIELDS):
@@ -151,7 +164,7 @@ def _optional(value: Any, place: str) -> int | None:
 
 
 def _time(value: Any, place: str) -> int | None:
-    """An event time of a valid row."""
+    """Return the time of a valid row's event, or None. Raise ValueError for any other value."""
     return None if value is None else _integer(value, place, TIME_MIN_US, TIME_MAX_US - 1)
 
 
@@ -197,10 +210,10 @@ def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
 
 
 def _check_together(state: Checkpoint, ahead_us: int) -> None:
-    """Raise ValueError where fields cannot be true at the same time.
+    """Raise ValueError for fields that contradict each other.
 
-    ahead_us: how far a drain may close windows beyond the newest event; a day at least, as windows may have been
-    longer once.
+    ahead_us: the distance beyond the newest event up to which a drain may close windows. It is a
+    day at least, because windows may have been longer once.
     """
     newest = state.max_event_us
     if state.batches > state.last_id:

@@ -1,11 +1,12 @@
-"""The protocol that turns at-least-once attempts into an exactly-once effect. All of its ordering is in this file.
+"""The commit protocol: at-least-once attempts with an exactly-once effect.
 
     data objects  ->  manifest  ->  checkpoint
 
-A data object is created if absent. "Already there" is no success yet: it is read back and compared; equal means an
-earlier attempt (or another writer of the same batch) did our work, different is a conflict, and the node stops before
-it does harm. The manifest follows the same rule. The checkpoint is replaced by compare-and-set on the ETag that was
-read, so that a late or second writer can never take it back.
+All of its ordering is in this file. A data object is created if absent. "Already there" is not yet
+a success: the object is read back and compared. Equal content means that an earlier attempt, or
+another writer of the same batch, did this node's work. Different content is a conflict, and the
+node stops before it does harm. The manifest follows the same rule. The checkpoint is replaced by
+compare-and-set on the ETag that was read, so a late or second writer can never set it back.
 """
 
 from __future__ import annotations
@@ -20,16 +21,22 @@ from pipeline.manifest import DataObject
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Unavailable
 
 CONFIRMATIONS = 3
-"""How often "exists" followed by "is not there" (a racing writer that failed) is asked again."""
+"""Attempts when "exists" is followed by "not found", as after a racing writer that failed."""
 
 
 class ContentConflict(Exception):
-    """The lake holds something else under a key of ours; the text names the key. The node must stop."""
+    """An object of this node with other content than the node writes; the text names the key.
+
+    The node must stop.
+    """
 
 
 @dataclass(frozen=True)
 class Commit:
-    """All that one batch writes. `rejected`: rows in quarantine by rule; `state`: the checkpoint once it is durable."""
+    """All objects of one batch.
+
+    rejected: rule -> rows in quarantine. state: the checkpoint once the batch is durable.
+    """
 
     config: NodeConfig
     objects: tuple[DataObject, ...]
@@ -41,14 +48,17 @@ class Commit:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a node stands in the lake: its checkpoint and that object's ETag, None before the first batch."""
+    """A node's position in the lake.
+
+    state: its checkpoint. etag: of the checkpoint's object, None before the first batch.
+    """
 
     state: Checkpoint
     etag: str | None
 
 
 def recover(store: ObjectStore, config: NodeConfig) -> Position:
-    """Where the lake says this node stands. Raises StoreError, CheckpointError."""
+    """Read a node's position from the lake. Raise StoreError or CheckpointError."""
     bucket, key = _checkpoint_place(config)
     try:
         body, etag = store.get(bucket, key)
@@ -62,9 +72,10 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
-    """Make the batch durable; where the node stands then (further on, if another writer was faster).
+    """Make the batch durable, and return the node's position afterwards.
 
-    Raises ContentConflict, StoreError. After any error the same call, or the same batch after a restart, is safe.
+    The position is further on if another writer was faster. Raises ContentConflict, StoreError.
+    After any error it is safe to repeat the call, or to deliver the same batch after a restart.
     """
     for item in work.objects:
         _create(store, item.bucket, item.key, item.body, same=lambda ours, theirs: ours == theirs)

@@ -1,8 +1,9 @@
-"""Endpoint URLs: `http://HOST[:PORT]` or `https://HOST[:PORT]`, read by one parser for every command.
+"""Endpoint URLs, `http://HOST[:PORT]` or `https://HOST[:PORT]`, with one parser for every command.
 
-An endpoint stands in logs, reports, replay lines and process lists, so it carries no secret: user name, password, query
-and fragment are refused, and the refusal repeats none of them. A host has one spelling: libraries take `127.1`,
-`2130706433` and `localhost.` for this machine, and others do not, so these are refused.
+An endpoint appears in logs, reports, replay lines and process lists, so it carries no secret. User
+name, password, query and fragment are refused, and the refusal repeats none of them. A host has one
+spelling: some libraries read `127.1`, `2130706433` and `localhost.` as this machine and others do
+not, so these are refused.
 
 Not covered: names that DNS resolves to this machine. They count as remote.
 """
@@ -27,7 +28,7 @@ _SHOWN = 120
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One server: `scheme` http or https, `host` in lower case and without brackets, `port` 1 to 65535."""
+    """One server: `scheme` http or https, `host` in lower case, no brackets, `port` 1 to 65535."""
 
     scheme: str
     host: str
@@ -45,12 +46,12 @@ class Endpoint:
 
     @property
     def netloc(self) -> str:
-        """Host and port as a Host header has them."""
+        """Host and port in the form of a Host header."""
         return self.url.partition("://")[2]
 
 
 def parse(text: str) -> Endpoint:
-    """Read an endpoint URL. Raises ValueError, whose text shows no password."""
+    """Parse an endpoint URL. Raise ValueError, whose text shows no password."""
     for sign, meaning in _SECRET.items():
         if sign in text:
             raise ValueError(
@@ -77,7 +78,7 @@ def parse(text: str) -> Endpoint:
 
 
 def _is_host(host: str, bracketed: bool) -> bool:
-    """Accept a name, an IPv4 address of four decimal numbers, or an IPv6 address in brackets."""
+    """Return True for a name, a decimal IPv4 address or a bracketed IPv6 address."""
     try:
         if bracketed:
             return str(ipaddress.IPv6Address(host)) == host

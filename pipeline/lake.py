@@ -1,9 +1,10 @@
-"""The lake: six buckets, their region and their lifecycle, as `buckets.json` says, and nothing said twice.
+"""The lake: six buckets, their region and their lifecycle, as `buckets.json` defines them.
 
-`ensure` makes what is missing. It marks the buckets it makes with a tag, and only marked buckets ever have their
-lifecycle replaced or their objects removed: a bucket that somebody else made is used as it is.
+`ensure` creates missing buckets and tags them. Only tagged buckets ever have their lifecycle
+replaced or their objects removed. A bucket that somebody else created is used unchanged.
 
-Not covered: the objects inside (`pipeline.store`, `pipeline.commit`), bucket policies, encryption and versioning.
+Not covered: the objects inside (`pipeline.store`, `pipeline.commit`), bucket policies, encryption
+and versioning.
 """
 
 import contextlib
@@ -46,13 +47,17 @@ UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 
 
 class LakeError(Exception):
-    """The buckets cannot be reached, read or made; the message names the bucket or endpoint and the fix."""
+    """Buckets that cannot be reached, read or created.
+
+    The text names the bucket or endpoint, and the fix.
+    """
 
 
 def client(place: Place) -> Any:
-    """A botocore S3 client of the settings: path style, bounded waits, one attempt per call.
+    """Return a botocore S3 client of the settings: path style, bounded waits, one attempt per call.
 
-    Nothing of the environment or of `~/.aws` reaches it but what `pipeline.settings` read. Raises LakeError.
+    It uses only those values of the environment and of `~/.aws` that `pipeline.settings` has read.
+    Raises LakeError.
     """
     from pipeline.sdk import (
         s3_client,
@@ -63,21 +68,21 @@ def client(place: Place) -> Any:
 
 
 def is_loopback(endpoint_url: str) -> bool:
-    """True for an endpoint on this machine. Raises SettingsError for what is no endpoint."""
+    """Return True for an endpoint on this machine. Raise SettingsError for an invalid URL."""
     return parsed(endpoint_url).loopback
 
 
 def missing(place: Place) -> list[str]:
-    """Names of the buckets that are not there. Raises LakeError."""
+    """List the names of missing buckets. Raise LakeError."""
     store = _store(place)
     return [name for name in BUCKETS.values() if not _exists(store, name)]
 
 
 def ensure(place: Place) -> list[str]:
-    """Make every missing bucket, with region, tag and lifecycle; return the names of those made.
+    """Create every missing bucket with region, tag and lifecycle; return their names.
 
-    A bucket of ours whose lifecycle is not that of the data gets it again; any other bucket stays as it is.
-    Raises LakeError.
+    A tagged bucket whose lifecycle differs from `buckets.json` gets it again. Other buckets stay
+    unchanged. Raises LakeError.
     """
     store, s3 = _store(place), client(place)
     created = []
@@ -96,9 +101,9 @@ def ensure(place: Place) -> list[str]:
 
 
 def empty(place: Place) -> int:
-    """Remove every object of the buckets that windfleet made, and abort uploads; how many objects. Raises LakeError.
+    """Remove all objects and incomplete uploads of tagged buckets; return the number of objects.
 
-    Raises before anything is removed when one of the six buckets holds objects and is not ours.
+    Raises LakeError. If one of the six buckets holds objects and is not tagged, nothing is removed.
     """
     store, s3 = _store(place), client(place)
     pages = s3.get_paginator("list_objects_v2")
@@ -124,7 +129,7 @@ def empty(place: Place) -> int:
 
 
 def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
-    """Remove objects named by (bucket, key); one that is not there is no error. Raises LakeError."""
+    """Remove objects named by (bucket, key). A missing object is no error. Raise LakeError."""
     s3 = client(place)
     by_bucket: dict[str, list[str]] = {}
     for name, key in objects:
@@ -136,7 +141,11 @@ def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
 
 
 def _delete(s3: Any, name: str, keys: list[str]) -> None:
-    """An answer of 200 may say of single keys that they were not removed. Raises LakeError, what botocore raises."""
+    """Delete at most 1,000 objects of a bucket.
+
+    S3 may answer 200 and still list keys that it did not remove. Raises LakeError, and botocore's
+    errors.
+    """
     answer = s3.delete_objects(
         Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
     )
@@ -149,7 +158,7 @@ def _delete(s3: Any, name: str, keys: list[str]) -> None:
 
 
 def unfinished(place: Place) -> list[str]:
-    """`bucket/key` of every upload in parts that was begun in the six buckets and never ended. Raises LakeError."""
+    """List `bucket/key` of every incomplete multipart upload in the lake. Raise LakeError."""
     store, s3 = _store(place), client(place)
     found = []
     for name in BUCKETS.values():
@@ -174,7 +183,10 @@ def _abort_uploads(s3: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def scratch(place: Place) -> Iterator[str]:
-    """The name of a bucket that is there for the length of a block, and then gone with all in it. Raises LakeError."""
+    """Yield the name of a temporary bucket, which is removed with its objects after the block.
+
+    Raises LakeError.
+    """
     s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
     with _told_clearly(place, name):
         _make(s3, name)
@@ -194,7 +206,10 @@ def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:
 
 
 def first_object(place: Place) -> str | None:
-    """`bucket/key` of some object in the six buckets, None when they are empty or missing. Raises LakeError."""
+    """Return `bucket/key` of some object in the six buckets, None if they are empty or missing.
+
+    Raises LakeError.
+    """
     store = _store(place)
     for name in BUCKETS.values():
         if _exists(store, name) and (key := _first(store, name)) is not None:
@@ -208,7 +223,7 @@ def _store(place: Place) -> S3ObjectStore:
 
 
 def _exists(store: S3ObjectStore, name: str) -> bool:
-    """True where S3 itself lists the bucket: a web page answers HEAD with 200, too."""
+    """Return True if S3 lists the bucket. HEAD is no proof: a web page answers it with 200 too."""
     with _told_clearly(store.settings, name):
         try:
             store.first(name)
@@ -230,7 +245,7 @@ def _create(s3: Any, name: str, place: Place) -> None:
 
 
 def _make(s3: Any, name: str) -> None:
-    """Create a bucket in the region of the client; S3 wants none named in its oldest."""
+    """Create a bucket in the client's region. For S3's oldest region the request must name none."""
     region = s3.meta.region_name
     where = (
         {}
@@ -286,7 +301,7 @@ def _handled() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def _told_clearly(place: Place, name: str | None = None) -> Iterator[None]:
-    """Turn what S3's clients raise into a LakeError that names place and fix."""
+    """Turn errors of S3's clients into a LakeError that names bucket and endpoint."""
     where = place.place if isinstance(place, Settings) else place or "AWS S3"
     what = f"bucket {name} at {where}" if name else where
     try:

@@ -1,7 +1,12 @@
-"""One page of ListObjectsV2, believed only when it is one.
+"""One page of ListObjectsV2, parsed strictly: no other answer passes for an empty bucket.
 
-A web page, an error inside a 200, the listing of another bucket, a page cut off half way, and a page that promises a
-next one without naming it raise ValueError. An empty bucket must never be read out of them.
+Each of these raises ValueError:
+
+- a web page,
+- an error inside a 200,
+- the listing of another bucket,
+- a truncated page,
+- a page that promises a next one without naming it.
 """
 
 from __future__ import annotations
@@ -15,14 +20,14 @@ _ROOT = "ListBucketResult"
 
 @dataclass(frozen=True)
 class Page:
-    """`objects`: key and size in bytes. `token`: of the next page, None on the last."""
+    """One page. `objects`: key and size in bytes. `token`: of the next page, None on the last."""
 
     objects: list[tuple[str, int]]
     token: str | None
 
 
 def page(body: bytes, bucket: str) -> Page:
-    """Read the answer to ListObjectsV2 of a bucket. Raises ValueError that says what is wrong."""
+    """Parse the answer to ListObjectsV2 of a bucket. Raise ValueError, which names the defect."""
     try:
         root = ElementTree.fromstring(body)
     except (

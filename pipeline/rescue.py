@@ -1,8 +1,8 @@
-"""The SELECT list that reads misfit cells as null, and keeps them, and those of unknown columns, as JSON. Text only.
+"""The SELECT list that reads misfit cells as null and keeps them as JSON. Text only.
 
-Every cell is written from what it is alone, never from its neighbours, so that a row gives the same bytes whatever
-other rows are read with it. SQLite cannot tell text that is not UTF-8 from other text: the caller does, and says which
-ids.
+Cells of unknown columns are kept as well. The text of a cell depends on that cell only, never on
+its neighbours, so a row gives the same bytes whatever other rows are read with it. SQLite cannot
+tell text that is not UTF-8 from other text: the caller finds it, and passes the ids.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ def selection(
     unknown: Sequence[str],
     garbled: Mapping[str, str],
 ) -> str:
-    """The list for `columns` (of this schema, and in the file), with `_rescued_data` behind them.
+    """Return the SELECT list for `columns`, with `_rescued_data` last.
 
-    misfits: those of `columns` that hold another type than their own, or garbled text. unknown: columns to keep whole.
-    garbled: column -> the placeholder of a JSON array of the ids where its text is not UTF-8.
+    columns: of this schema, and in the file. misfits: those of `columns` that hold another type
+    than their own, or garbled text. unknown: columns to keep whole. garbled: column -> the
+    placeholder of a JSON array of the ids where its text is not UTF-8.
     """
 
     def is_garbled(name: str) -> str:
@@ -59,5 +60,8 @@ def selection(
 
 
 def quoted(name: str) -> str:
-    """A column's name as SQL, whatever it holds; only of columns that exist (SQLite takes others for a string)."""
+    """Return a column's name quoted for SQL, whatever characters it has.
+
+    Only for columns that exist: SQLite takes any other quoted name for a string.
+    """
     return '"' + name.replace('"', '""') + '"'

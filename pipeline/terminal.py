@@ -1,8 +1,8 @@
-"""The way out of a program to a terminal, a file or a pipe: text that can harm no terminal, and an end to full disks.
+"""Output to a terminal, a file or a pipe: harmless text, and a clear error for a full disk.
 
-Names, keys and error texts come from strangers. Whatever is printed goes through `safe`, at the streams, so that no
-caller can forget it. A stream that cannot be written ends the program with exit code 3; a pipe whose reader has gone
-away ends nothing.
+Names, keys and error texts come from strangers. All output goes through `safe` at the streams, so
+no caller can forget it. A stream that cannot be written ends the program with exit code 3. A pipe
+whose reader has gone away is no error.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ _HARMFUL: Final = re.compile(
 
 
 class OutputError(Exception):
-    """Standard output cannot be written; the text says why."""
+    """Standard output that cannot be written; the text says why."""
 
 
 def safe(text: str) -> str:
-    """The text with every harmful character written as an escape, such as `\\x1b`. Newlines and tabs stay."""
+    """Return the text with every harmful character as an escape, such as `\\x1b`.
+
+    Newlines and tabs stay.
+    """
     return _HARMFUL.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """`safe`, and newlines and tabs as escapes too: for a name inside a message."""
+    """Return `safe` text with newlines and tabs as escapes too: for a name inside a message."""
     return safe(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def cause(error: BaseException) -> str:
-    """What an error says of itself, in one line: the system's word for it where there is one."""
+    """Return an error's reason in one line: the operating system's text if there is one."""
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
@@ -49,8 +52,11 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class Outlet:
-    """A text stream through which only safe text goes. `clean` False: for a writer with escape sequences of its own,
-    which makes its texts safe by itself. `needed`: what cannot be written is an OutputError."""
+    """A text stream that lets only safe text through.
+
+    clean: False for a writer with escape sequences of its own, which makes its texts safe by
+    itself. needed: True if a failed write is an OutputError.
+    """
 
     def __init__(self, stream: TextIO, clean: bool = True, needed: bool = True) -> None:
         self.stream, self._clean, self._needed = stream, clean, needed
@@ -87,7 +93,7 @@ class Outlet:
 
 
 def hush(stream: TextIO) -> None:
-    """Let what is still to be written to the stream go nowhere, that Python's own flush at the end does not fail."""
+    """Discard the stream's pending output, so that Python's own flush at exit does not fail."""
     with suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
         with open(os.devnull, "wb") as nowhere:
@@ -96,14 +102,20 @@ def hush(stream: TextIO) -> None:
 
 
 def unwrapped(stream: TextIO) -> TextIO:
-    """The stream for a writer that makes its texts safe by itself, and has escape sequences of its own."""
+    """Return the stream for a writer that has escape sequences of its own.
+
+    Such a writer makes its texts safe by itself.
+    """
     return (
         cast(TextIO, Outlet(stream.stream, clean=False)) if isinstance(stream, Outlet) else stream
     )
 
 
 def guarded(program: str, command: Callable[[], int]) -> int:
-    """Run a program's command with both streams guarded; its exit code. Lets SystemExit through."""
+    """Run a program's command with both streams guarded, and return its exit code.
+
+    SystemExit passes through.
+    """
     if (closed := _closed()) is not None:
         return closed(program)
     out, err = sys.stdout, sys.stderr
@@ -134,7 +146,10 @@ def _run(program: str, command: Callable[[], int]) -> int:
 
 
 def _closed() -> Callable[[str], int] | None:
-    """What to do about a standard stream that is closed: files opened later would get its number, and its output."""
+    """Replace closed standard streams by the null device; return a refusal if one was for output.
+
+    Otherwise the next opened file would get the stream's number, and its output.
+    """
     closed = [number for number in (0, 1, 2) if not _is_open(number)]
     for number in closed:
         nowhere = os.open(os.devnull, os.O_RDWR)

@@ -1,7 +1,9 @@
-"""Makes the six buckets, tagged and with their lifecycle, when LocalStack in Docker is ready (a ready.d hook).
+"""Create the six buckets, with tags and lifecycle, once LocalStack in Docker is ready.
 
-Reads the same `buckets.json` as `pipeline/lake.py`; boto3 is inside the image. Safe to run again.
-By hand, against any LocalStack on port 4566: BUCKETS_JSON=pipeline/buckets.json python localstack/init/10-buckets.py
+A ready.d hook. It reads the same `buckets.json` as `pipeline/lake.py`; boto3 is inside the image.
+Safe to run again. By hand, against any LocalStack on port 4566:
+
+    BUCKETS_JSON=pipeline/buckets.json python localstack/init/10-buckets.py
 """
 
 import json

@@ -1,9 +1,13 @@
-"""A site's climate: the long-term figures that the weather of its years scatters about. Presets: YAML in `climates/`.
+"""A site's climate: the long-term figures around which the weather of single years varies.
 
-In a fleet: `climate: coast`, or a preset with figures of one's own: `climate: {base: coast, mean_wind: 8.2}`. A farm
-that says nothing gets `monsoon` between the tropics, else `coast`, both with the temperatures usual at its latitude.
-Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle of July); south of the equator they count from
-July. Hours are local solar time. Does not cover: climates that change, terrain maps, sea ice.
+In a fleet: `climate: coast`, or a preset with other figures: `climate: {base: coast, mean_wind:
+8.2}`. Presets are YAML files in `climates/`. A farm without a climate gets `monsoon` between the
+tropics, else `coast`, both with the usual temperatures of its latitude.
+
+Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle of July); south of the
+equator they count from July. Hours are local solar time.
+
+Not covered: climates that change, terrain maps, sea ice.
 """
 
 from __future__ import annotations
@@ -78,12 +82,12 @@ assert [*LIMITS] == [field.name for field in fields(Climate)][1:]
 
 
 def names() -> list[str]:
-    """The climates that come with windfleet, sorted."""
+    """List the climates that come with windfleet, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def preset(name: str) -> Climate:
-    """A climate of `climates/`; KeyError for one that is not there."""
+    """Return a climate of `climates/`. Raise KeyError for a name that is not there."""
     problems: list[Problem] = []
     found = read(FOLDER / f"{name}.yaml", "climate", problems) if name in names() else None
     if found is None:
@@ -95,7 +99,10 @@ def preset(name: str) -> Climate:
 
 
 def usual(latitude: float) -> Climate:
-    """What a farm has that names no climate: temperatures fall from equator to pole, seasons grow."""
+    """Return the climate of a farm that names none.
+
+    From equator to pole, temperatures fall and seasons grow.
+    """
     away = abs(latitude)
     base = preset("monsoon" if away < TROPIC else "coast")
     return replace(
@@ -104,7 +111,7 @@ def usual(latitude: float) -> Climate:
 
 
 def load_climate(node: Node | None, latitude: float, problems: list[Problem]) -> Climate | None:
-    """The value of a farm's `climate`; None after noting what is wrong."""
+    """Return the value of a farm's `climate`, None after noting its problems."""
     if node is None:
         return usual(latitude)
     if isinstance(node, Scalar):

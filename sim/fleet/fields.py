@@ -1,6 +1,7 @@
-"""Typed reading of a YAML mapping: each field checked on its own, every problem collected, nothing raised.
+"""Typed reading of a YAML mapping, field by field: problems are collected, nothing is raised.
 
-`yamlfile` gives texts with places; this gives them types. Used by `loader` for fleets and turbine types.
+`yamlfile` gives texts with places; this module gives them types. `loader` reads fleets and turbine
+types with it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence, parse,
 
 
 class Fields:
-    """One mapping under reading. Getters note a problem and return None or the default; `close` notes leftovers."""
+    """One mapping during reading.
+
+    Getters note a problem and return None or the default. `close` notes unknown keys.
+    """
 
     def __init__(self, node: Mapping, what: str, problems: list[Problem]) -> None:
         self.node, self.what, self.problems = node, what, problems
@@ -23,7 +27,7 @@ class Fields:
         self.problems.append(Problem.at(at or self.node.place, message))
 
     def place(self, key: str) -> Place:
-        """Where the value of `key` stands; the mapping's own place if it is not there."""
+        """Return the place of the value of `key`; the mapping's own place if there is none."""
         value = self.node.entries.get(key)
         return value.place if value is not None else self.node.keys.get(key, self.node.place)
 
@@ -51,7 +55,7 @@ class Fields:
     def number(
         self, key: str, low: float, high: float, default: float | None = None
     ) -> float | None:
-        """A finite number in [low, high]; required unless there is a default."""
+        """Return a finite number in [low, high]; required unless there is a default."""
         value = self.get(key, required=default is None)
         if value is None:
             return default
@@ -100,7 +104,7 @@ class Fields:
         return value.items
 
     def close(self) -> None:
-        """Note every key that nobody asked for."""
+        """Note every key that no getter asked for."""
         for key, place in self.node.keys.items():
             if key not in self._asked:
                 self.complain(
@@ -109,7 +113,7 @@ class Fields:
 
 
 def number(node: Node, name: str, low: float, high: float, problems: list[Problem]) -> float | None:
-    """One scalar as a finite number in [low, high]."""
+    """Return a scalar as a finite number in [low, high], None after noting its problem."""
     try:
         parsed = float(node.text) if isinstance(node, Scalar) else math.nan
     except ValueError:
@@ -129,8 +133,10 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
 def read(
     path: Path, what: str, problems: list[Problem], named: Place | None = None
 ) -> Fields | None:
-    """The mapping at the top of a YAML file; None after noting why not. `named`: where another file names this one; a
-    file that cannot be read is told there."""
+    """Return the mapping at the top of a YAML file, None after noting its problems.
+
+    named: the place where another file names this one. An unreadable file is reported there.
+    """
     tree, found = parse(path)
     problems.extend(
         found
