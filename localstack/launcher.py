@@ -35,7 +35,7 @@ from urllib.parse import quote
 EXIT_PORT_TAKEN = 98
 INDEX = pathlib.Path(sys.prefix, "share", "service-index")
 
-# method of the S3 provider: first version in which its paging is right (None: no version yet)
+# method of the S3 provider -> first version in which its paging is right (None: no version yet)
 PAGING_RIGHT_SINCE = {
     "list_objects_v2": (4, 14),
     "list_objects": None,
@@ -82,7 +82,10 @@ def paging_on_raw_keys(method):
 
 
 def patch_paging(provider, version):
-    """Wrap the listings of `provider` (a class) that are wrong in LocalStack `version` (a tuple)."""
+    """Wrap the listings of a provider class that are wrong in a LocalStack version.
+
+    version: (major, minor).
+    """
     for name, since in PAGING_RIGHT_SINCE.items():
         if since is None or version < since:
             setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
@@ -146,7 +149,7 @@ def end_with_parent(directory):
 def main():
     parser = argparse.ArgumentParser(description="Start LocalStack for windfleet.")
     parser.add_argument(
-        "--with-parent", metavar="DIR", help="end, and remove DIR, when our parent is gone"
+        "--with-parent", metavar="DIR", help="exit and remove DIR when our parent is gone"
     )
     parser.add_argument(
         "--prepare", action="store_true", help="build the index of service specs and exit"

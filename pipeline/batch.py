@@ -88,25 +88,25 @@ class Batch:
         return ids[0].as_py(), ids[-1].as_py()
 
 
-def _recorded(raw: pa.Table, begins: Bools) -> tuple[Ints, Bools]:
+def _recorded(raw: pa.Table, file_starts: Bools) -> tuple[Ints, Bools]:
     """Return each row's recording time in us, and the mask of rows that have one.
 
     Any integer is a time. A row without one takes the time of the row before it. Rows before the
-    first time in their file have none. `begins` marks the first row of each file.
+    first time in their file have none. `file_starts` marks the first row of each file.
     """
     recorded, null = ints(raw, "recorded_at"), nulls(raw, "recorded_at")
-    place = np.arange(len(recorded))
-    said = np.maximum.accumulate(np.where(null, -1, place))
-    timed = said >= np.maximum.accumulate(np.where(begins, place, 0))
-    return np.where(timed, recorded[said], 0), timed
+    row = np.arange(len(recorded))
+    latest = np.maximum.accumulate(np.where(null, -1, row))
+    timed = latest >= np.maximum.accumulate(np.where(file_starts, row, 0))
+    return np.where(timed, recorded[latest], 0), timed
 
 
-def _begins(raw: pa.Table) -> Bools:
+def _file_starts(raw: pa.Table) -> Bools:
     """Mark each row that is in another file than the row before it, shape (rows,)."""
     ids = ints(raw, "id")
-    begins = np.zeros(len(ids), dtype=bool)
-    begins[1:] = np.diff(ids // GENERATION_IDS) != 0
-    return begins
+    file_starts = np.zeros(len(ids), dtype=bool)
+    file_starts[1:] = np.diff(ids // GENERATION_IDS) != 0
+    return file_starts
 
 
 def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
@@ -117,21 +117,16 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     batch. Earlier rows belong to it whatever their time, so a clock that was ahead for a while
     hides nothing.
     """
-    begins = _begins(raw)
-    recorded, timed = _recorded(raw, begins)
+    file_starts = _file_starts(raw)
+    recorded, timed = _recorded(raw, file_starts)
     if until_us is not None:
-        raw = raw.slice(
-            0, int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0))
-        )
-        recorded, timed, begins = (
-            recorded[: raw.num_rows],
-            timed[: raw.num_rows],
-            begins[: raw.num_rows],
-        )
+        rows = int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0))
+        raw = raw.slice(0, rows)
+        recorded, timed, file_starts = recorded[:rows], timed[:rows], file_starts[:rows]
     if len(recorded) == 0:
         return []
     slot = recorded // (flush_every_s * 1_000_000)
-    parted = (slot[1:] != slot[:-1]) | (timed[1:] != timed[:-1]) | begins[1:]
+    parted = (slot[1:] != slot[:-1]) | (timed[1:] != timed[:-1]) | file_starts[1:]
     starts = np.concatenate(([0], np.flatnonzero(parted) + 1))
     if len(starts) == 1 and len(slot) == READ_ROWS:
         starts = np.array([0, MAX_BATCH_ROWS])

@@ -74,11 +74,11 @@ class Checkpoint:
         """
         try:
             raw = _parsed(body)
-            _only(raw)
+            _check_fields(raw)
             version, turbine, node_id = raw["schema_version"], raw["turbine_id"], raw["node_id"]
             if type(version) is not int or version != SCHEMA_VERSION or turbine != turbine_id:
                 raise CheckpointError(
-                    f"it is of schema {_short(version)} and turbine {_short(turbine)}"
+                    f"it has schema {_short(version)} and turbine {_short(turbine)}"
                 )
             if not isinstance(node_id, str):
                 raise ValueError(f"node_id is {_short(node_id)}, and must be text")
@@ -122,29 +122,29 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
     Raises ValueError, also for a duplicate key and for a number that is not finite.
     """
-    raw = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
-    return _mapping(raw, "it")
+    raw = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    return _mapping(raw, "the document")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name!r} stands twice")
+            raise ValueError(f"duplicate field {name!r}")
         found[name] = value
     return found
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
 
 
-def _only(raw: dict[str, Any]) -> None:
+def _check_fields(raw: dict[str, Any]) -> None:
     """Raise ValueError unless the fields are `_FIELDS`. Those of `_LATER_FIELDS` may be missing."""
     if unknown := sorted(raw.keys() - _FIELDS):
         raise ValueError(f"unknown field {unknown[0]!r}")
     if missing := sorted(_FIELDS - raw.keys() - _LATER_FIELDS):
-        raise ValueError(f"no field {missing[0]!r}")
+        raise ValueError(f"missing field {missing[0]!r}")
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:
@@ -180,14 +180,14 @@ def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
 def _run(name: str, series: Any) -> Run:
     place = f"runs.{name}"
     if name not in _STUCK:
-        raise ValueError(f"{place}: no channel that can be stuck is called that")
+        raise ValueError(f"{place}: not the name of a channel that can be stuck")
     if not isinstance(series, list) or len(series) != 3:
         raise ValueError(
             f"{place} is {_short(series)}, and must be [value, rows, time of the first]"
         )
     value = _number(series[0], f"{place}[0]")
     if not _STUCK[name].low <= value <= _STUCK[name].high:
-        raise ValueError(f"{place}[0] is {value}, which no valid row reads")
+        raise ValueError(f"{place}[0] is {value}, which no valid row has")
     first = _integer(series[2], f"{place}[2]", TIME_MIN_US, TIME_MAX_US - 1)
     return value, _integer(series[1], f"{place}[1]", 1, _INT64), first
 
@@ -218,15 +218,15 @@ def _check_together(state: Checkpoint, ahead_us: int) -> None:
     newest = state.max_event_us
     if state.batches > state.last_id:
         raise ValueError(
-            f"batches is {state.batches}, more than there are ids up to last_id {state.last_id}"
+            f"batches is {state.batches}, more than the ids up to last_id {state.last_id}"
         )
     if newest is None and (state.closed_until_us is not None or state.runs or state.open_windows):
-        raise ValueError("max_event_us is null, while other fields know of valid rows")
+        raise ValueError("max_event_us is null, but other fields depend on valid rows")
     if newest is not None and (
         state.closed_until_us is None or state.closed_until_us > newest + ahead_us
     ):
         raise ValueError(
-            f"closed_until_us is {state.closed_until_us}, while max_event_us is {newest}"
+            f"closed_until_us is {state.closed_until_us}, but max_event_us is {newest}"
         )
     if any(start > (newest or 0) for start in state.open_windows):
         raise ValueError(f"open_windows holds a window after max_event_us {newest}")

@@ -59,7 +59,7 @@ class Position:
 
 def recover(store: ObjectStore, config: NodeConfig) -> Position:
     """Read a node's position from the lake. Raise StoreError or CheckpointError."""
-    bucket, key = _checkpoint_place(config)
+    bucket, key = _checkpoint_address(config)
     try:
         body, etag = store.get(bucket, key)
     except NotFound:
@@ -67,8 +67,10 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     try:
         return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
     except CheckpointError as error:
-        fix = "put its last good version back, or remove it: the node then compares the lake from its first row"
-        raise CheckpointError(f"{bucket}/{key}: {error}; {fix}") from error
+        fix = "restore its last good version, or remove it: then the node compares"
+        raise CheckpointError(
+            f"{bucket}/{key}: {error}; {fix} its rows with the lake from the first on"
+        ) from error
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
@@ -102,11 +104,11 @@ def _create(
                     f"{bucket}/{key} exists with other content than this node would write"
                 ) from None
             return
-    raise Unavailable(f"put {bucket}/{key}: neither created nor there, {CONFIRMATIONS} times")
+    raise Unavailable(f"put {bucket}/{key}: it exists, then is not found, {CONFIRMATIONS} times")
 
 
 def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
-    bucket, key = _checkpoint_place(work.config)
+    bucket, key = _checkpoint_address(work.config)
     body = work.state.to_json(work.config.turbine_id, work.config.node_id)
     etag = position.etag
     for _ in range(CONFIRMATIONS):
@@ -120,17 +122,17 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
         except (AlreadyExists, Conflict):
             found = recover(store, work.config)
             if found.state.last_id > work.state.last_id or found.state == work.state:
-                return found  # another writer that is ahead or level; or ours, with its answer lost
+                return found  # another writer is as far or further; or our answer was lost
             if found.etag is not None and found.state != position.state:
                 at = found.state.last_id
                 raise ContentConflict(
-                    f"{bucket}/{key} is at id {at}: not what this node's rows give"
+                    f"{bucket}/{key} at id {at} does not follow from this node's rows"
                 ) from None
             etag = found.etag
-    raise Unavailable(f"put {bucket}/{key}: changed under us {CONFIRMATIONS} times")
+    raise Unavailable(f"put {bucket}/{key}: changed meanwhile, {CONFIRMATIONS} times")
 
 
-def _checkpoint_place(config: NodeConfig) -> tuple[str, str]:
+def _checkpoint_address(config: NodeConfig) -> tuple[str, str]:
     return partition.bucket("checkpoints"), partition.checkpoint_key(
         config.farm_id, config.turbine_id
     )

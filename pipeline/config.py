@@ -103,18 +103,16 @@ class NodeConfig:
     def load(cls, path: Path) -> NodeConfig:
         """Read a node's JSON file. Raise ConfigError, naming the file and the defect."""
         try:
-            raw = json.loads(
-                path.read_text(encoding="utf-8-sig")
-            )  # editors on Windows put a byte order mark in front
+            # utf-8-sig: editors on Windows begin a file with a byte order mark
+            raw = json.loads(path.read_text(encoding="utf-8-sig"))
             if not isinstance(raw, dict) or not isinstance(raw.get("asset", {}), dict):
-                raise ValueError("it must be a JSON object, and so must its asset")
+                raise ValueError("the document and its asset must be JSON objects")
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
             config = cls(**raw, asset=Asset(**asset, power_curve=curve))
             config._check()
-            json.dumps(
-                dataclasses.asdict(config), ensure_ascii=False
-            ).encode()  # no half of a surrogate pair
+            # fails for half a surrogate pair
+            json.dumps(dataclasses.asdict(config), ensure_ascii=False).encode()
             return config
         except OSError as error:
             why = error.strerror or str(error)
@@ -146,7 +144,7 @@ class NodeConfig:
             value = getattr(self, name)
             if problem := _name_problem(value) if isinstance(value, str) else "must be text":
                 raise ValueError(
-                    f"{name} is {value!r}, and names objects: it {problem}; give it another name"
+                    f"{name} is {value!r}, a part of object keys: it {problem}; choose another name"
                 )
         for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
             value = getattr(self, name)
@@ -163,13 +161,13 @@ def _name_problem(name: str) -> str | None:
     if not name or not name.isprintable():
         return "must be printable text, and not empty"
     if "/" in name or "\\" in name:
-        return "must be without a slash or backslash (DuckDB does not find an object with one)"
+        return "must have no slash or backslash (DuckDB does not find such objects)"
     if name[0] in "._":
-        return "must not begin with . or _ (Spark, Auto Loader and pyarrow pass such objects over)"
+        return "must not begin with . or _ (Spark, Auto Loader and pyarrow ignore such objects)"
     if len(name.encode()) > MAX_NAME_BYTES:
-        return f"must have {MAX_NAME_BYTES} bytes at most"
+        return f"must have at most {MAX_NAME_BYTES} bytes"
     if re.fullmatch(RETIRED_NAME.format(stem=".*", generation=r"\d+").removesuffix(".db"), name):
-        return "must not look like a retired file's"
+        return "must not look like the name of a retired file"
     return None
 
 

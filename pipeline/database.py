@@ -32,7 +32,10 @@ _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Primary codes of a WAL-mode file whose -shm cannot be created, if it has no hot journal."""
 _LONGEST_PATH = 504  # 512, less the ending of a journal
-_FIX = "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
+_FIX = (
+    "copy the rows into a table whose id is INTEGER PRIMARY KEY, "
+    "numbered in the order in which they were stored"
+)
 
 
 class SourceError(Exception):
@@ -67,25 +70,22 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
     is repeated under this URI; a read that succeeds does not need it.
     """
     if not os.path.isfile(path):
-        why = (
-            "is no regular file; name a SQLite database"
-            if os.path.lexists(path)
-            else "no such file"
-        )
-        raise SourceError(f"{shown(path)}: {why}")
-    before, way = _stamp(path), uri(path)
+        exists = os.path.lexists(path)
+        problem = "not a regular file; name a SQLite database" if exists else "no such file"
+        raise SourceError(f"{shown(path)}: {problem}")
+    before, file_uri = _stamp(path), uri(path)
     try:
-        _touch(way, wait_s)
+        _probe(file_uri, wait_s)
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF not in _NO_SHM or _has_log(path):
             raise reason(path, error) from error
-        way = uri(path, "mode=ro&immutable=1")
+        file_uri = uri(path, "mode=ro&immutable=1")
         try:
-            _touch(way, wait_s)
+            _probe(file_uri, wait_s)
         except sqlite3.Error:
             raise reason(path, error) from error
-    yield way
-    if way != uri(path) and (_has_log(path) or _stamp(path) != before):
+    yield file_uri
+    if file_uri != uri(path) and (_has_log(path) or _stamp(path) != before):
         raise SourceBusy(
             f"{shown(path)}: changed while it was read without a write-ahead log; try again"
         )
@@ -94,9 +94,9 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
 @contextmanager
 def opened(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[sqlite3.Connection]:
     """Open a read-only connection, whose errors leave the block as SourceError."""
-    with readable(path, wait_s) as way:
+    with readable(path, wait_s) as file_uri:
         try:
-            with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+            with closing(sqlite3.connect(file_uri, uri=True, timeout=wait_s)) as connection:
                 yield connection
         except sqlite3.Error as error:
             raise reason(path, error) from error
@@ -107,8 +107,9 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
     name, code = shown(path), getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:
         return SourceBusy(
-            f"{name}: its writer died within a transaction, and the journal {shown(path.name)}-journal has not been "
-            f"rolled back; the node's software does so when it opens the file: try again then"
+            f"{name}: its writer died within a transaction, and the journal "
+            f"{shown(path.name)}-journal has not been rolled back; "
+            "the node's software does so when it opens the file: try again after that"
         )
     if code & 0xFF in _LOCKED:
         return SourceBusy(f"{name}: another process holds the database locked; try again")
@@ -118,14 +119,14 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
         )
     if code & 0xFF in _NO_SHM:
         if not os.access(path, os.R_OK):
-            return SourceError(f"{name}: this user may not read the file; permit it")
+            return SourceError(f"{name}: this user may not read the file; change its permissions")
         if len(os.fsencode(os.path.abspath(path))) > _LONGEST_PATH:
             return SourceError(
-                f"{name}: SQLite opens no path of more than {_LONGEST_PATH} bytes; move the file"
+                f"{name}: SQLite opens only paths of at most {_LONGEST_PATH} bytes; move the file"
             )
         return SourceBusy(
-            f"{name}: is in WAL mode, and SQLite cannot make or read {shown(path.name)}-shm beside it; permit this "
-            f"user to write in the folder {shown(path.absolute().parent)}, and try again"
+            f"{name}: in WAL mode, and SQLite cannot create or read {shown(path.name)}-shm beside "
+            f"it; let this user write in the folder {shown(path.absolute().parent)}, and try again"
         )
     return SourceError(f"{name}: not a readable SQLite database ({error})")
 
@@ -137,20 +138,24 @@ def id_problem(nulls: int, others: int, repeated: int) -> str | None:
     """
     found = [
         f"{count:,} row{'s' * (count > 1)} {text}"
-        for count, text in ((nulls, "without an id"), (others, "with an id that is no integer"))
+        for count, text in ((nulls, "without an id"), (others, "with an id that is not an integer"))
         if count
     ]
     if repeated:
-        found.append(f"{repeated:,} row{'s' * (repeated > 1)} with an id that another row has")
+        found.append(f"{repeated:,} row{'s' * (repeated > 1)} with the id of another row")
     return f"table {TABLE} has {' and '.join(found)}; {_FIX}" if found else None
 
 
 COUNT_IDS = (
-    f"SELECT count(*) - count({TABLE}.id), count(CASE WHEN typeof({TABLE}.id) NOT IN ('integer', 'null') THEN 1 END), "
+    f"SELECT count(*) - count({TABLE}.id), "
+    f"count(CASE WHEN typeof({TABLE}.id) NOT IN ('integer', 'null') THEN 1 END), "
     f"count({TABLE}.id) - count(DISTINCT {TABLE}.id) FROM {TABLE}"
 )
 """SQL of the three arguments of `id_problem`, in one scan of the table."""
-DEFINITION = f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE AND type IN ('table', 'view'))"
+DEFINITION = (
+    f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE "
+    "AND type IN ('table', 'view'))"
+)
 """SQL expression for the table's own CREATE statement, as bytes."""
 
 
@@ -171,12 +176,12 @@ def numbers_rows(definition: bytes) -> bool:
             ]
             indexed = any(row[3] == "pk" for row in empty.execute(f"PRAGMA index_list({TABLE})"))
         except (sqlite3.Error, UnicodeDecodeError):
-            return False  # SQLite of another version, or a function of the node's own
+            return False  # another version of SQLite, or a function of the node's own
     return keys == ["id"] and not indexed
 
 
-def _touch(way: str, wait_s: float) -> None:
-    with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+def _probe(file_uri: str, wait_s: float) -> None:
+    with closing(sqlite3.connect(file_uri, uri=True, timeout=wait_s)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 

@@ -55,8 +55,9 @@ def parse(text: str) -> Endpoint:
     for sign, meaning in _SECRET.items():
         if sign in text:
             raise ValueError(
-                f"an endpoint URL must not carry {meaning} (a {sign!r} is in it): give scheme, host and port only, "
-                "and credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
+                f"an endpoint URL must not carry {meaning} (it has a {sign!r}): "
+                "give scheme, host and port only, and credentials by "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
             )
     shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
     scheme, separator, rest = text.partition("://")
@@ -64,9 +65,7 @@ def parse(text: str) -> Endpoint:
         raise ValueError(f"{shown} is not a URL; {EXAMPLE}")
     found = _URL.fullmatch(text)
     if found is None:
-        raise ValueError(
-            f"{shown} is not an endpoint URL of scheme, host and port alone; {EXAMPLE}"
-        )
+        raise ValueError(f"{shown} is not an endpoint URL of scheme, host and port only; {EXAMPLE}")
     scheme, host = found[1].lower(), found[2].lower().strip("[]")
     if not _is_host(host, bracketed=found[2].startswith("[")):
         raise ValueError(f"{shown} does not name a host in its plain spelling; {EXAMPLE}")

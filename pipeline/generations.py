@@ -59,7 +59,7 @@ def read(
         try:
             if size is None:
                 table = _current(database, generation, after, limit - rows, anchor_us, lock_wait_s)
-            else:  # an empty file stands for one that is lost
+            else:  # an empty file replaces a lost one
                 table = (
                     source.read(retired, after, limit - rows, anchor_us, lock_wait_s)
                     if size
@@ -70,7 +70,7 @@ def read(
                 continue
             raise
         if size is None and _size(retired) is not None:
-            continue  # retired while we read; this time it is known to be
+            continue  # retired during the read; now its retired name is known
         tables.append(_lifted(table, generation))
         rows += table.num_rows
         if size is None:
@@ -107,18 +107,18 @@ def _current(
         if _size(later) is not None:
             missing = retired_file(database, generation)
             raise SourceError(
-                f"{shown(later)}: is there, but {shown(missing.name)} before it is not; put it back, "
-                f"empty if it is lost"
+                f"{shown(later)} exists, but {shown(missing.name)} before it does not; "
+                "put it back, or an empty file if it is lost"
             )
         if generation and not _size(database):
             raise SourceBusy(
-                f"{shown(database)}: no such file yet beside the node's retired ones; try again"
+                f"{shown(database)}: no such file yet after the node's retired ones; try again"
             )
     try:
         return source.read(database, after, limit, anchor_us, lock_wait_s)
     except SourceReplaced as error:
         name = shown(retired_file(database, generation).name)
-        fix = f"put the old file, or an empty one if it is gone, beside it as {name}"
+        fix = f"put the old file, or an empty one if it is lost, beside it as {name}"
         raise SourceReplaced(f"{error}; {fix}") from None
 
 

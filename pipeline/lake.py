@@ -44,6 +44,8 @@ DENIED = {
 }
 TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
+_CHECK_CREDENTIALS = "check the AWS credentials and their rights."
+_CHECK_ENDPOINT = "is the endpoint right?"
 
 
 class LakeError(Exception):
@@ -59,11 +61,10 @@ def client(place: Place) -> Any:
     It uses only those values of the environment and of `~/.aws` that `pipeline.settings` has read.
     Raises LakeError.
     """
-    from pipeline.sdk import (
-        s3_client,
-    )  # brings botocore, slow to import: only when buckets are touched
+    # imports botocore, which is slow: only when buckets are used
+    from pipeline.sdk import s3_client
 
-    with _told_clearly(place):
+    with _lake_errors(place):
         return s3_client(settings(place), CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
 
@@ -91,7 +92,7 @@ def ensure(place: Place) -> list[str]:
             _create(s3, name, place)
             created.append(name)
         if _is_ours(s3, name, place):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 if _lifecycle(s3, name) == LIFECYCLE[stage]:
                     continue
                 s3.put_bucket_lifecycle_configuration(
@@ -119,7 +120,7 @@ def empty(place: Place) -> int:
             )
     removed = 0
     for name in ours:
-        with _told_clearly(place, name):
+        with _lake_errors(place, name):
             for page in pages.paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -136,7 +137,7 @@ def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
         by_bucket.setdefault(name, []).append(key)
     for name, keys in by_bucket.items():
         for start in range(0, len(keys), DELETED_AT_ONCE):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 _delete(s3, name, keys[start : start + DELETED_AT_ONCE])
 
 
@@ -152,18 +153,18 @@ def _delete(s3: Any, name: str, keys: list[str]) -> None:
     if failed := answer.get("Errors"):
         first = failed[0]
         raise LakeError(
-            f"{len(failed):,} of {len(keys):,} objects of bucket {name} were not removed, for example {first['Key']} "
-            f"({first.get('Code')}: {first.get('Message')})"
+            f"{len(failed):,} of {len(keys):,} objects of bucket {name} were not removed, "
+            f"for example {first['Key']} ({first.get('Code')}: {first.get('Message')})"
         )
 
 
-def unfinished(place: Place) -> list[str]:
+def incomplete_uploads(place: Place) -> list[str]:
     """List `bucket/key` of every incomplete multipart upload in the lake. Raise LakeError."""
     store, s3 = _store(place), client(place)
     found = []
     for name in BUCKETS.values():
         if _exists(store, name):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 found += [f"{name}/{upload['Key']}" for upload in _uploads(s3, name)]
     return sorted(found)
 
@@ -175,9 +176,8 @@ def _abort_uploads(s3: Any, name: str) -> None:
         for upload in _uploads(s3, name):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     except ClientError as error:
-        if (
-            _code(error) not in DENIED | UNKNOWN
-        ):  # a store without them, or a user who may not list them
+        # a store without uploads, or a user who may not list them, is no error
+        if _code(error) not in DENIED | UNKNOWN:
             raise
 
 
@@ -188,12 +188,12 @@ def scratch(place: Place) -> Iterator[str]:
     Raises LakeError.
     """
     s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         _make(s3, name)
     try:
         yield name
     finally:
-        with _told_clearly(place, name):
+        with _lake_errors(place, name):
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -218,13 +218,13 @@ def first_object(place: Place) -> str | None:
 
 
 def _store(place: Place) -> S3ObjectStore:
-    with _told_clearly(place):
+    with _lake_errors(place):
         return S3ObjectStore(place, READ_TIMEOUT_S)
 
 
 def _exists(store: S3ObjectStore, name: str) -> bool:
     """Return True if S3 lists the bucket. HEAD is no proof: a web page answers it with 200 too."""
-    with _told_clearly(store.settings, name):
+    with _lake_errors(store.settings, name):
         try:
             store.first(name)
         except NoBucket:
@@ -233,12 +233,12 @@ def _exists(store: S3ObjectStore, name: str) -> bool:
 
 
 def _first(store: S3ObjectStore, name: str) -> str | None:
-    with _told_clearly(store.settings, name):
+    with _lake_errors(store.settings, name):
         return store.first(name)
 
 
 def _create(s3: Any, name: str, place: Place) -> None:
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         _make(s3, name)
         tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
@@ -258,7 +258,7 @@ def _make(s3: Any, name: str) -> None:
 def _is_ours(s3: Any, name: str, place: Place) -> bool:
     from botocore.exceptions import ClientError
 
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         try:
             tags = {
                 tag["Key"]: tag["Value"]
@@ -267,7 +267,7 @@ def _is_ours(s3: Any, name: str, place: Place) -> bool:
         except ClientError as error:
             if _code(error) not in DENIED | {"NoSuchTagSet"}:
                 raise
-            return False  # untagged, or tags we may not read: not ours to change
+            return False  # no tags, or none that we may read: not ours to change
     return tags.items() >= TAGS.items()
 
 
@@ -279,7 +279,7 @@ def _lifecycle(s3: Any, name: str) -> list[dict[str, Any]] | None:
             "Rules", []
         )
     except ClientError:
-        return None  # none there, or not readable: the attempt to put it tells which
+        return None  # none, or not readable: then the attempt to put it fails
     return rules
 
 
@@ -300,43 +300,44 @@ def _handled() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def _told_clearly(place: Place, name: str | None = None) -> Iterator[None]:
+def _lake_errors(place: Place, name: str | None = None) -> Iterator[None]:
     """Turn errors of S3's clients into a LakeError that names bucket and endpoint."""
     where = place.place if isinstance(place, Settings) else place or "AWS S3"
-    what = f"bucket {name} at {where}" if name else where
+    subject = f"bucket {name} at {where}" if name else where
     try:
         yield
     except _handled() as error:
-        raise LakeError(_explain(error, where, what)) from error
+        raise LakeError(_explain(error, where, subject)) from error
 
 
-def _explain(error: Exception, where: str, what: str) -> str:
+def _explain(error: Exception, where: str, subject: str) -> str:
     from botocore import exceptions, parsers
 
     match error:
         case SettingsError():
             return str(error)  # `where` may hold the password for which it was refused
         case Refused(denied=True):
-            return (
-                f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
-            )
+            return f"Access to {subject} is denied: {_CHECK_CREDENTIALS} ({error})"
         case Unavailable():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case StoreError():
-            return f"{what[0].upper()}{what[1:]} cannot be used: {error}"
+            return f"{subject[0].upper()}{subject[1:]} cannot be used: {error}"
         case exceptions.ClientError() if 300 <= _status(error) < 400 and _code(error) not in TAKEN:
             return (
-                f"{where} redirects (HTTP {_status(error)}); windfleet follows no redirect: name the right endpoint, "
-                "and the buckets' region with AWS_REGION."
+                f"{where} redirects (HTTP {_status(error)}); windfleet follows no redirect: "
+                "name the right endpoint, and the buckets' region with AWS_REGION."
             )
         case exceptions.ClientError() if _code(error) in DENIED:
-            return f"Access to {what} is denied ({_code(error)}): check the AWS credentials and their rights."
+            return f"Access to {subject} is denied ({_code(error)}): {_CHECK_CREDENTIALS}"
         case exceptions.ClientError() if _code(error) in TAKEN:
-            return f"The name of {what} is taken, by another account or in another region than that of AWS_REGION."
+            return (
+                f"The name of {subject} is taken, by another account "
+                "or in another region than that of AWS_REGION."
+            )
         case exceptions.ClientError():
-            return f"S3 refused an operation on {what}: {error}"
+            return f"S3 refused an operation on {subject}: {error}"
         case parsers.ResponseParserError():
-            return f"{where} {NOT_S3}: is the endpoint right? ({str(error)[:200]})"
+            return f"{where} {NOT_S3}: {_CHECK_ENDPOINT} ({str(error)[:200]})"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case _:

@@ -41,7 +41,7 @@ class Work:
     history: History | None
 
 
-class _Sorted:
+class _RowsByHour:
     """A table of many nodes, sorted by node and hour, with the start of each (node, hour)."""
 
     def __init__(self, table: pa.Table, groups: Groups) -> None:
@@ -132,9 +132,9 @@ def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
     """Yield the commit of each work, in order. A node's objects are encoded only at its turn."""
     staged = transform(works)
     by_stage = {
-        "ingestion": _Sorted(staged.ingested, staged.groups),
-        "validated": _Sorted(staged.valid, staged.groups.select(staged.sound)),
-        "quarantine": _Sorted(staged.rejected, staged.groups.select(~staged.sound)),
+        "ingestion": _RowsByHour(staged.ingested, staged.groups),
+        "validated": _RowsByHour(staged.valid, staged.groups.select(staged.sound)),
+        "quarantine": _RowsByHour(staged.rejected, staged.groups.select(~staged.sound)),
     }
     for i, work in enumerate(works):
         objects = (
@@ -165,7 +165,9 @@ def event_hours(table: pa.Table) -> Ints:
     )
 
 
-def _row_objects(group: int, work: Work, by_stage: Mapping[str, _Sorted]) -> Iterator[DataObject]:
+def _row_objects(
+    group: int, work: Work, by_stage: Mapping[str, _RowsByHour]
+) -> Iterator[DataObject]:
     for stage, rows_of in by_stage.items():
         for hour, rows in rows_of.parts(group):
             table = rows_of.table.slice(rows.start, rows.stop - rows.start)

@@ -50,9 +50,12 @@ CHANNELS: Final = (
 CHANNEL_NAMES: Final = tuple(c.name for c in CHANNELS)
 STATES: Final = ("running", "standby", "curtailed", "stopped", "fault", "maintenance")
 
-# --- the node's database ---------------------------------------------------------------------------------------------
+# --- the node's database -------------------------------------------------------------------------
 
-_NOW_US: Final = "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
+_NOW_US: Final = (
+    "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + "
+    "CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
+)
 NODE_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", *CHANNEL_NAMES, "status")
 NODE_DDL: Final = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (\n"
@@ -82,7 +85,7 @@ A channel that a file lacks reads as null in every row. A column that is not in 
 in `_rescued_data`. Names are SQLite's: a-z and A-Z are the same.
 """
 
-# --- the stages ------------------------------------------------------------------------------------------------------
+# --- the stages ----------------------------------------------------------------------------------
 
 STAGES: Final = ("ingestion", "validated", "enriched", "aggregated")
 BUCKET_NAMES: Final = (*STAGES, "checkpoints", "metadata")
@@ -117,11 +120,11 @@ ENRICHMENT: Final = (
     "turbine_type", "serial_number", "installation_date", "operator_ref", "technician_ref",
 )  # fmt: skip
 ENRICHMENT_NUMBERS: Final = (
-    "rated_power",
-    "hub_height",
-    "latitude_coarse",
-    "longitude_coarse",
-)  # MW, m, deg, deg
+    "rated_power",  # MW
+    "hub_height",  # m
+    "latitude_coarse",  # deg
+    "longitude_coarse",  # deg
+)
 ENRICHED: Final = pa.schema(
     [
         *_ROW_FIELDS,
@@ -161,10 +164,10 @@ SCHEMAS: Final = {
     "aggregated": AGGREGATED,
 }
 
-# --- the rules of validation, in the order in which they are asked; the first that a row breaks quarantines it --------
+# --- validation ----------------------------------------------------------------------------------
 
 RULES: Final = (
-    "type",  # a cell's stored type does not fit its column (see RESCUED; a column more is no offence)
+    "type",  # a cell's stored type does not fit its column (see RESCUED; unknown columns may exist)
     "null",  # timestamp, recorded_at, turbine_id, a channel or status is null or NaN
     "identity",  # turbine_id is not the node's turbine
     "time.range",  # timestamp outside [TIME_MIN_US, TIME_MAX_US)
@@ -172,10 +175,10 @@ RULES: Final = (
     "time.stale",  # timestamp more than STALE_AFTER_US before recorded_at
     "state",  # status is none of STATES
     "range",  # a channel is outside its limits
-    "power.rotor",  # more than POWER_FLOOR of rated power while the rotor turns slower than ROTOR_STANDSTILL_RPM
+    "power.rotor",  # more than POWER_FLOOR of rated power below ROTOR_STANDSTILL_RPM
     "power.rated",  # power above RATED_CEILING times rated power
-    "power.wind",  # more than POWER_FLOOR of rated power at less than WIND_CALM
-    "stuck",  # a `stuck` channel holds one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US, this row included
+    "power.wind",  # more than POWER_FLOOR of rated power below WIND_CALM
+    "stuck",  # a `stuck` channel keeps a non-zero value for STUCK_ROWS rows and STUCK_AFTER_US
     "duplicate",  # an earlier row (lower id) that broke no rule above has the same timestamp
 )
 """Rules of validation, in the order of checking. The first rule that a row breaks quarantines it.
@@ -200,7 +203,7 @@ WIND_CALM: Final = 1.0  # m/s
 STUCK_ROWS: Final = 10
 STUCK_AFTER_US: Final = 60 * 1_000_000
 
-# --- anomalies, counted by the aggregated stage over validated rows ---------------------------------------------------
+# --- anomalies, counted by the aggregated stage over validated rows ------------------------------
 
 ANOMALIES: Final = ("vibration", "generator_heat", "gearbox_heat", "overspeed", "underperformance")
 """Kinds of anomaly that a window counts.

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.records import RESCUED
 
 _FITTING = {pa.int64(): "'integer'", pa.float64(): "'real', 'integer'", pa.string(): "'text'"}
-_PAIRS = 50  # names that one json_object takes: SQLite may allow a call no more than 127 arguments
+_PAIRS = 50  # names in one json_object: SQLite may limit a call to 127 arguments
 
 
 def selection(
@@ -41,20 +41,24 @@ def selection(
 
     def keep(name: str) -> str:
         cell = quoted(name)
-        number = f"json(replace(printf('%!.17g', {cell}), 'Inf', '9e999'))"  # json_object alone keeps 15 digits
+        # json_object by itself keeps 15 digits
+        number = f"json(replace(printf('%!.17g', {cell}), 'Inf', '9e999'))"
         as_hex = f"typeof({cell}) = 'blob'" + (f" OR {is_garbled(name)}" if name in garbled else "")
-        kept = f"CASE WHEN {as_hex} THEN hex({cell}) WHEN typeof({cell}) = 'real' THEN {number} ELSE {cell} END"
+        kept = (
+            f"CASE WHEN {as_hex} THEN hex({cell}) "
+            f"WHEN typeof({cell}) = 'real' THEN {number} ELSE {cell} END"
+        )
         key = "'" + name.replace("'", "''") + "'"
         return f"{key}, CASE WHEN {alien(name)} THEN {kept} END"
 
     fitting = {name: f"CASE WHEN {alien(name)} THEN NULL ELSE {name} END" for name in misfits}
-    typed = [
-        f"{fitting.get(name, name)} AS {name}" for name in columns
-    ]  # AS: the file may spell it in capitals
+    # AS: the file may have the name in capitals
+    typed = [f"{fitting.get(name, name)} AS {name}" for name in columns]
     names = sorted([*misfits, *unknown])
     rescued = "'{}'"
-    for first in range(0, len(names), _PAIRS):  # a patch drops nulls
-        rescued = f"json_patch({rescued}, json_object({', '.join(map(keep, names[first : first + _PAIRS]))}))"
+    for first in range(0, len(names), _PAIRS):
+        pairs = ", ".join(map(keep, names[first : first + _PAIRS]))
+        rescued = f"json_patch({rescued}, json_object({pairs}))"  # a patch drops nulls
     any_alien = " OR ".join(map(alien, names))
     return ", ".join(typed) + f", CASE WHEN {any_alien} THEN {rescued} END AS {RESCUED}"
 

@@ -105,7 +105,7 @@ class Retrying:
         for attempt in range(1, self._attempts + 1):
             start = self._now_ns()
 
-            def note(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
+            def record(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
                 if self._record is not None:
                     end = self._now_ns()
                     self._record(
@@ -115,11 +115,11 @@ class Retrying:
             try:
                 result = call()
             except StoreError as error:
-                note(_outcome(error), size)
+                record(_outcome(error), size)
                 if not isinstance(error, Unavailable) or attempt == self._attempts:
                     raise
                 self._sleep(BACKOFF_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
             else:
-                note("ok", size or (len(result[0]) if isinstance(result, tuple) else 0))
+                record("ok", size or (len(result[0]) if isinstance(result, tuple) else 0))
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")

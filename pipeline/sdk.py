@@ -86,8 +86,8 @@ def _require_root(operation_model: Any, response_dict: dict[str, Any], **_: Any)
         found = ElementTree.fromstring(response_dict["body"]).tag.rpartition("}")[2]
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ResponseParserError(f"{operation_model.name}: {error}") from None
-    if found not in (wanted, "Error"):  # botocore itself makes an error of an Error inside a 200
-        raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> in place of <{wanted}>")
+    if found not in (wanted, "Error"):  # botocore itself raises for an Error inside a 200
+        raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> instead of <{wanted}>")
 
 
 def _constants() -> ConfigValueStore:

@@ -169,7 +169,7 @@ def _proxy(server: Endpoint) -> str | None:
         usable = False
     if not usable:
         raise SettingsError(
-            f"the proxy variables name no http://HOST:PORT for {server.url}: mend or unset them"
+            f"the proxy variables name no http://HOST:PORT for {server.url}: correct or unset them"
         )
     return proxy
 
@@ -211,8 +211,9 @@ def _of_profile(environment: Mapping[str, str], profile: str) -> Credentials:
     if not known:
         raise SettingsError(f"profile {profile!r} is in neither {' nor '.join(files)}")
     raise SettingsError(
-        f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; windfleet reads keys only. For a "
-        f"role or SSO: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
+        f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; "
+        "windfleet reads keys only. For a role or SSO: "
+        f"eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
     )
 
 
@@ -225,7 +226,7 @@ def _usable(found: Mapping[str, str | None], place: str) -> Credentials:
         sent = name.upper() != SECRET  # in a header; the secret only signs
         if value is not None and not (value.isprintable() and (value.isascii() or not sent)):
             raise SettingsError(
-                f"{name}{place} holds a character that no such value has; set it again, without it"
+                f"{name}{place} has a character that such a value never has; set it again"
             )
     key, secret, token = found.values()
     return Credentials(key or "", secret or "", token)

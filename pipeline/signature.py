@@ -44,7 +44,8 @@ def signed(
     key = _key(credentials.secret, stamp[:8], region)
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     sent["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+        f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, "
+        f"SignedHeaders={';'.join(names)}, Signature={signature}"
     )
     return sent
 

@@ -70,9 +70,7 @@ def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
     Valid means that it has the columns and ids that the pipeline needs.
     """
     with database.opened(path, lock_wait_s) as connection:
-        hidden = (
-            1  # a virtual table's; 2 and 3 are generated columns, which are read like any other
-        )
+        hidden = 1  # of a virtual table; 2 and 3 are generated columns, read like any other
         found = [
             row[1] for row in connection.execute(f"PRAGMA table_xinfo({TABLE})") if row[6] != hidden
         ]
@@ -101,10 +99,10 @@ def read(
             return _read(path, connection, after_id, limit, anchor_us)
     except _FAILURES:
         check(path, lock_wait_s)
-    with database.readable(path, lock_wait_s) as way:
+    with database.readable(path, lock_wait_s) as file_uri:
         try:
-            with adbc.connect(way) as connection:
-                _answer(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
+            with adbc.connect(file_uri) as connection:
+                _first_row(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
                 return _read(path, connection, after_id, limit, anchor_us)
         except _FAILURES as error:
             _read_through(path)
@@ -123,7 +121,7 @@ def _read(
     first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
     table = _typed(path, connection, _query(connection, "*", first_id, wanted), first_id, wanted)
     if after_id:
-        table = _behind(path, connection, table, after_id, anchor_us).slice(0, limit)
+        table = _without_known_row(path, connection, table, after_id, anchor_us).slice(0, limit)
     if table.num_rows:
         _check_ids(path, table)
     return table
@@ -137,11 +135,14 @@ def _is_quiet(
     Raises SourceError for an id that is missing, repeated or no integer: such rows would go unread.
     """
     newer = f"EXISTS (SELECT 1 FROM {TABLE} WHERE {TABLE}.id > {after_id})"
-    recorded = f"(SELECT recorded_at FROM {TABLE} WHERE {TABLE}.id = {after_id} AND typeof(recorded_at) = 'integer')"
+    recorded = (
+        f"(SELECT recorded_at FROM {TABLE} WHERE {TABLE}.id = {after_id} "
+        "AND typeof(recorded_at) = 'integer')"
+    )
     seen = f", {newer}, {recorded}" if after_id and anchor_us is not None else ", 1, NULL"
-    definition, rows, recorded_us = _answer(connection, f"SELECT {database.DEFINITION}{seen}")
+    definition, rows, recorded_us = _first_row(connection, f"SELECT {database.DEFINITION}{seen}")
     if definition is not None and not database.numbers_rows(definition):
-        _check_numbers(path, _answer(connection, database.COUNT_IDS))
+        _check_numbers(path, _first_row(connection, database.COUNT_IDS))
     return not rows and recorded_us == anchor_us
 
 
@@ -158,7 +159,7 @@ def _check_numbers(path: Path, counts: Sequence[int]) -> None:
         raise SourceError(f"{shown(path)}: {problem}")
 
 
-def _answer(connection: adbc.Connection, sql: str) -> list[Any]:
+def _first_row(connection: adbc.Connection, sql: str) -> list[Any]:
     """Return the first row of a query's result."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
@@ -199,19 +200,18 @@ def _typed(
         table = pa.table(
             {name: table.column(known[name]) if name in known else nothing for name in RAW.names}
         )
-    return table.cast(
-        RAW, safe=False
-    ).combine_chunks()  # a number too large for its float is rounded, as SQLite does
+    # not safe: an integer too large for a float is rounded, as SQLite does
+    return table.cast(RAW, safe=False).combine_chunks()
 
 
-def _behind(
+def _without_known_row(
     path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None
 ) -> pa.Table:
     """Return the table without its first row `after_id`, which must be the row that the lake knows.
 
     Raises SourceReplaced.
     """
-    another = f"{shown(path)}: is another file than the one whose rows are in the lake"
+    another = f"{shown(path)}: another file than the one whose rows are in the lake"
     if len(table) and table.column("id")[0].as_py() == after_id:
         at = table.column("recorded_at")[0].as_py()
         if anchor_us is not None and at != anchor_us:
@@ -219,7 +219,7 @@ def _behind(
                 f"{another}: its row {after_id} was recorded at {at} us, not at {anchor_us}"
             )
         return table.slice(1)
-    highest = _answer(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
+    highest = _first_row(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
     if highest is not None and highest < after_id:
         raise SourceReplaced(
             f"{another}: it ends at id {highest}, and the lake has rows up to {after_id}"
@@ -231,12 +231,13 @@ def _check_ids(path: Path, table: pa.Table) -> None:
     first, last = table.column("id")[0].as_py(), table.column("id")[-1].as_py()
     if first < 1:
         raise SourceError(
-            f"{shown(path)}: has a row with id {first}; ids must be 1 and more. None of its rows are in the lake yet: "
-            f"number them anew, in the order of storing"
+            f"{shown(path)}: has a row with id {first}; ids must be 1 or more. None of its rows is "
+            "in the lake yet: number them again, in the order in which they were stored"
         )
     if last >= GENERATION_IDS:
         raise SourceError(
-            f"{shown(path)}: has a row with id {last}; ids must be less than {GENERATION_IDS:,}: start a fresh file"
+            f"{shown(path)}: has a row with id {last}; "
+            f"ids must be less than {GENERATION_IDS:,}: start a fresh file"
         )
 
 
@@ -244,7 +245,8 @@ def _check_columns(path: Path, known: dict[str, str]) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in known]
     if missing:
         raise SourceError(
-            f"{shown(path)}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            f"{shown(path)}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} "
+            f"{', '.join(missing)}"
         )
 
 
@@ -258,10 +260,13 @@ def _query(
     connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str
 ) -> pa.Table:
     with connection.cursor() as cursor:
-        # types are inferred from the first batch of rows: make that all rows
+        # types are inferred from the first batch of rows: one batch holds all rows
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(limit)})
-        # numbers stand in the text: to bind them costs more than the query
-        sql = f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} ORDER BY {TABLE}.id LIMIT {limit}"
+        # numbers are part of the text: binding them costs more than the query
+        sql = (
+            f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} "
+            f"ORDER BY {TABLE}.id LIMIT {limit}"
+        )
         cursor.execute(sql, more or None)
         table: pa.Table = cursor.fetch_arrow_table()
         return table
@@ -293,14 +298,14 @@ def _garbled(
 ) -> list[int]:
     """Return the ids of rows whose text in this column is not UTF-8."""
     if found.type != pa.binary() and (found.type != pa.string() or _is_utf8(found)):
-        return []  # no text, or none that is garbled
+        return []  # no text, or only valid text
     name = rescue.quoted(name)
     cells = f"{TABLE}.id AS id, CASE typeof({name}) WHEN 'text' THEN {name} END AS cell"
     table = _query(connection, cells, first_id, limit)
     texts = table.column("cell")
     if texts.type != pa.string():
         return []
-    # not CAST(... AS BLOB) in SQL: that gives the bytes of the file's own encoding, which may be UTF-16
+    # CAST(... AS BLOB) in SQL would give bytes in the file's own encoding, which may be UTF-16
     pairs = zip(table.column("id").to_pylist(), texts.cast(pa.binary()).to_pylist(), strict=True)
     return [number for number, cell in pairs if cell is not None and not _decodes(cell)]
 

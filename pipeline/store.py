@@ -27,11 +27,8 @@ from pipeline.wire import Answer, Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
-PASSING = {
-    "RequestTimeout",
-    "BadDigest",
-    "XAmzContentSHA256Mismatch",
-}  # a 400, but of the way there: try again
+# codes of a 400 that come from the transmission, not from the request: a retry may succeed
+PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}
 NOT_S3 = "answers, but not as S3 does"
 MOST_PAGES = 100_000
 """Most pages of one listing: a hundred million keys. A server that promises more is no S3."""
@@ -154,10 +151,11 @@ class S3ObjectStore:
         """
         status, (code, message) = answer.status, _code(answer.body)
         if 300 <= status < 400:
-            there = _where(answer.headers.get("location"))
+            there = _redirect_host(answer.headers.get("location"))
             return Refused(
-                f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects{there}; windfleet "
-                "follows no redirect: name the right endpoint, and the bucket's region with AWS_REGION"
+                f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects"
+                f"{there}; windfleet follows no redirect: name the right endpoint, "
+                "and the bucket's region with AWS_REGION"
             )
         text = f"{operation}: HTTP {status} {code or 'without an S3 code'}: {message}"[
             : len(operation) + _SHOWN
@@ -187,7 +185,8 @@ class S3ObjectStore:
 
     def _strange(self, operation: str, found: str) -> Refused:
         return Refused(
-            f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?"
+            f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): "
+            "is the endpoint right?"
         )
 
 
@@ -216,7 +215,7 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
-def _where(location: str | None) -> str:
+def _redirect_host(location: str | None) -> str:
     """Return the host of a redirect, without anything that could be a secret."""
     try:
         parts = urlsplit(location or "")

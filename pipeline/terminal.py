@@ -16,9 +16,12 @@ from typing import Any, Final, TextIO, cast
 
 CANNOT_WRITE: Final = 3
 _HARMFUL: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and newline: escape sequences, carriage returns
-    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"  # what turns text around, or breaks lines
-    "\ud800-\udfff]"  # bytes that are no UTF-8, as Python keeps them
+    # controls but tab and newline: escape sequences, carriage returns
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    # characters that reverse text or break lines
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+    # bytes that are not UTF-8, as surrogates
+    "\ud800-\udfff]"
 )
 
 
@@ -61,9 +64,8 @@ class Outlet:
     def __init__(self, stream: TextIO, clean: bool = True, needed: bool = True) -> None:
         self.stream, self._clean, self._needed = stream, clean, needed
         with suppress(AttributeError, OSError, ValueError):
-            cast(Any, stream).reconfigure(
-                errors="backslashreplace"
-            )  # what the locale's encoding does not have
+            # for characters that the locale's encoding lacks
+            cast(Any, stream).reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         self._do(lambda: self.stream.write(safe(text) if self._clean else text))
@@ -83,7 +85,7 @@ class Outlet:
             if self._needed:
                 raise
             hush(self.stream)
-        except (OSError, ValueError) as error:  # ValueError: it is closed
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
             hush(self.stream)
             if self._needed:
                 raise OutputError(f"standard output cannot be written: {cause(error)}") from None
@@ -136,11 +138,11 @@ def _run(program: str, command: Callable[[], int]) -> int:
             code = 0
             raise
         finally:
-            sys.stdout.flush()  # also of --help, which ends by SystemExit
+            sys.stdout.flush()  # also after --help, which raises SystemExit
     except BrokenPipeError:
         hush(sys.stdout)
     except OutputError as error:
-        print(f"{program}: {error}; free some space, or send it elsewhere", file=sys.stderr)
+        print(f"{program}: {error}; free some space, or redirect the output", file=sys.stderr)
         code = CANNOT_WRITE
     return 0 if code is None else code
 
@@ -165,7 +167,7 @@ def _closed() -> Callable[[str], int] | None:
         left = sys.stderr if 2 not in closed else sys.stdout if 1 not in closed else None
         if left is not None:
             Outlet(left, needed=False).write(
-                f"{program}: {missing} is closed; send it to a file or to {os.devnull}\n"
+                f"{program}: {missing} is closed; redirect it to a file or to {os.devnull}\n"
             )
         return CANNOT_WRITE
 

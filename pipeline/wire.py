@@ -80,7 +80,7 @@ class Wire:
         encoded = _encoded(query or {})
         digest = hashlib.sha256(body) if body else None
         sent = {"host": server.netloc, **(headers or {})}
-        if digest is not None:  # S3 refuses a body that was changed on its way
+        if digest is not None:  # S3 refuses a body that changed in transit
             sent["x-amz-checksum-sha256"] = base64.b64encode(digest.digest()).decode()
         body_sha256 = _NOTHING if digest is None else digest.hexdigest()
         s = self.settings
@@ -105,7 +105,7 @@ class Wire:
             self._drop()
             reason = str(error) or type(error).__name__
             raise Unavailable(f"no answer from {server.url} ({reason[:200]})") from error
-        except BaseException:  # interrupted half way: nobody may read the rest as another answer
+        except BaseException:  # interrupted: nobody may read the rest as another answer
             self._drop()
             raise
 
@@ -176,15 +176,14 @@ class Wire:
 def tls(settings: Settings) -> ssl.SSLContext:
     """Return a TLS context that trusts only the settings' CA bundle. Raise SettingsError."""
     path = ca_bundle(settings)
-    context = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_CLIENT
-    )  # create_default_context would write keys to SSLKEYLOGFILE
+    # create_default_context would write keys to SSLKEYLOGFILE
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(path)
         return context
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # SSLError is a subclass
         raise SettingsError(
-            f"AWS_CA_BUNDLE: {path!r} holds no PEM certificates that can be read: {error}"
+            f"AWS_CA_BUNDLE: {path!r} has no readable PEM certificates: {error}"
         ) from None
 
 
@@ -215,7 +214,7 @@ def _encoded(query: Mapping[str, str]) -> str:
 
 def _was_closed(sock: socket.socket) -> bool:
     """Return True if an idle connection holds anything to read: its end, or unrequested bytes."""
-    if isinstance(sock, ssl.SSLSocket):  # it cannot be peeked at
+    if isinstance(sock, ssl.SSLSocket):  # MSG_PEEK does not work on it
         waiting = select.poll()
         waiting.register(sock, select.POLLIN)
         return bool(waiting.poll(0))
@@ -250,6 +249,6 @@ def _whole(
         if connection.sock is not None:
             connection.sock.settimeout(left_s)
     if response.length:
-        raise http.client.HTTPException(f"{response.length:,} bytes of the answer did not come")
-    response.close()  # else the connection takes no other request
+        raise http.client.HTTPException(f"{response.length:,} bytes of the answer are missing")
+    response.close()  # otherwise the connection takes no other request
     return b"".join(parts)

@@ -41,7 +41,8 @@ def owned(folder: Path, wait: bool = False) -> Iterator[None]:
     finally:
         with suppress(OSError):
             if _is(path, file):
-                path.unlink()  # while it is held: whoever has opened it sees that it is gone, and makes another
+                # still locked: a process that has opened it sees that it is gone, and makes another
+                path.unlink()
         os.close(file)
 
 

@@ -1,4 +1,7 @@
-"""Files for their owner alone: node configurations, and whatever else holds people's names or keys."""
+"""Files that only their owner can read, for people's names and for keys.
+
+Node configurations are among them.
+"""
 
 from __future__ import annotations
 
@@ -20,5 +23,5 @@ def open_new(path: Path) -> IO[bytes]:
 
     Raises OSError.
     """
-    path.unlink(missing_ok=True)  # one that is open elsewhere keeps what it had
+    path.unlink(missing_ok=True)  # a process that has the old file open keeps its content
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb")

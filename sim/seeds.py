@@ -38,7 +38,7 @@ def rng(seed: int, *path: str | int) -> np.random.Generator:
 
 
 def number(seed: int, *path: str | int) -> int:
-    """A 64-bit number of (seed, path), to seed libraries that bring their own generator (Faker)."""
+    """Return a 64-bit number of (seed, path), a seed for other libraries' generators (Faker)."""
     return int.from_bytes(_digest(seed, (*path, "number"))[:8], "big")
 
 

@@ -62,7 +62,8 @@ _PER_DAY: Final = {
 _PER: Final = {"s": 1, "min": 60, "h": 3_600}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
 BYTES: Final = {
-    "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+    "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
 
 
@@ -118,7 +119,10 @@ def parse_duration(text: str) -> int:
 
 
 def parse_offset(text: str) -> int:
-    """A length of time that may be negative, in microseconds: `-1h`, `+90s`, `250ms`; not 0."""
+    """Parse a length of time other than 0, with a sign; return microseconds: `-1h`, `+90s`.
+
+    No sign means plus.
+    """
     us = parse_duration(text[1:] if text[:1] in ("-", "+") else text)
     if us == 0:
         raise ValueError(f"'{text}' is zero, which changes nothing; write for example -1h or 90s")
@@ -156,8 +160,8 @@ def parse_rate(text: str) -> Rate:
     if text.startswith("-"):
         raise ValueError(f"'{text}' is negative; a rate counts from 0")
     if not re.match(RATE_PATTERN, text):
-        if said := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
-            ratio, unit = said.groups()
+        if parts := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
+            ratio, unit = parts.groups()
             known = unit in {f"{of}-{name}" for of in ("turbine", "farm") for name in _PER_DAY}
             fault = (
                 f"'{ratio}' is not a plain number, ratio or percentage"

@@ -120,9 +120,7 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
         return None, [Problem(file, 0, 0, f"cannot be read: {cause(error)}")]
     if len(raw) > MAX_BYTES:
         return None, [
-            Problem(
-                file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, which no file of this kind is"
-            )
+            Problem(file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, the most that is read")
         ]
     try:
         text = raw.decode("utf-8-sig")

@@ -32,10 +32,10 @@ for entry in data["buckets"].values():
             Bucket=name, CreateBucketConfiguration={"LocationConstraint": data["region"]}
         )
     except s3.exceptions.BucketAlreadyOwnedByYou:
-        print(f"windfleet: bucket {name} is there already")
+        print(f"windfleet: bucket {name} exists already")
         continue
     s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
     s3.put_bucket_lifecycle_configuration(
         Bucket=name, LifecycleConfiguration={"Rules": entry["lifecycle"]}
     )
-    print(f"windfleet: made bucket {name}")
+    print(f"windfleet: created bucket {name}")

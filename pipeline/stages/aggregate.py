@@ -193,7 +193,7 @@ def _promise(wind: Floats, groups: Groups) -> Floats:
     out = np.zeros(len(wind))
     curves = [config.asset.power_curve for config in groups.configs]
     i = 0
-    while i < len(curves):  # one interpolation per series of nodes of one type: in a farm, one
+    while i < len(curves):  # one interpolation per series of nodes of one type: one for a farm
         j = i + 1
         while j < len(curves) and curves[j] == curves[i]:
             j += 1

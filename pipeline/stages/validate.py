@@ -80,7 +80,7 @@ def _check_alone(
     owner = pa.array([config.turbine_id for config in groups.configs]).take(pa.array(groups.of_row))
     out.reject(~_true(pc.equal(table.column("turbine_id"), owner)), "identity")
     out.reject((t < records.TIME_MIN_US) | (t >= records.TIME_MAX_US), "time.range")
-    # t is in range here, recorded_at may be anything: the sums must not overflow
+    # the sums must not overflow: t is in range here, recorded_at may have any value
     out.reject(t - records.FUTURE_TOLERANCE_US > recorded, "time.future")
     out.reject(t + records.STALE_AFTER_US < recorded, "time.stale")
     out.reject(~_true(pc.is_in(table.column("status"), pa.array(records.STATES))), "state")
@@ -147,9 +147,8 @@ def _check_stuck(
         begins[first] = True
         start = np.maximum.accumulate(np.where(begins, position, 0))
         count, since = position - start + 1, time[start]
-        for group, at in zip(
-            filled, first, strict=True
-        ):  # a series may go on from the batch before
+        # a series may continue from the batch before
+        for group, at in zip(filled, first, strict=True):
             carried = runs[group].get(name)
             if carried is not None and carried[0] == value[at]:
                 same = slice(

@@ -18,7 +18,9 @@ from sim.fleet.farm import Farm
 
 TECHNICIANS = 10
 OLDEST, NEWEST = dt.date(2012, 1, 1), dt.date(2023, 10, 31)
-LOCALES = {"us": "en_US", "eu": "en_IE", "ap": "id_ID"}  # by the first letters of the region
+LOCALES = {"us": "en_US", "eu": "en_IE", "ap": "id_ID"}
+"""First letters of the region -> locale of the people there."""
+SERIAL_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"  # without I, O and Q
 
 
 @cache
@@ -55,7 +57,7 @@ def register(farm: Farm, seed: int) -> list[Asset]:
                 rated_rpm=kind.rated_rpm,
                 hub_height=kind.hub_height,
                 power_curve=kind.power_curve,
-                serial_number=f"{maker}-{fake.bothify('??##-######', letters='ABCDEFGHJKLMNPRSTUVWXYZ')}",
+                serial_number=f"{maker}-{fake.bothify('??##-######', letters=SERIAL_LETTERS)}",
                 installation_date=fake.date_between(OLDEST, NEWEST).isoformat(),
                 operator_contact=operator,
                 technician=fake.random_element(team),

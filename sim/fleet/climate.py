@@ -31,26 +31,24 @@ class Climate:
     mean_wind: float  # m/s, of the year
     weibull_k: float  # shape of the year's distribution of wind speed
     iref: float  # turbulence intensity at 15 m/s (IEC 61400-1), mean of the site
-    mesoscale: float  # std of changes over minutes to 3 h at 10 m/s, share of the wind
-    terrain: float  # std of the turbines' speed-up over the farm's mean wind, share
-    winter_direction: float  # deg, where the mean flow of the cool season comes from
+    mesoscale: float  # std of changes over minutes to 3 h at 10 m/s, fraction of the wind
+    terrain: float  # std of the turbines' speed-up over the farm's mean wind, fraction
+    winter_direction: float  # deg, from which the mean flow of the cool season comes
     summer_direction: float  # deg
-    steadiness: float  # strength of the mean flow over the std of what passes
-    channelling: float  # 0..1, how much terrain damps flow across winter_direction
-    seasonal_wind: float  # amplitude over the year, share of the mean
+    steadiness: float  # strength of the mean flow over the std of passing weather
+    channelling: float  # 0..1, damping by terrain of flow across winter_direction
+    seasonal_wind: float  # amplitude over the year, fraction of the mean
     windiest_month: float
-    diurnal_wind: float  # amplitude over the day, share of the mean
+    diurnal_wind: float  # amplitude over the day, fraction of the mean
     windiest_hour: float
-    diurnal_turbulence: (
-        float  # how far convection by day and calm air by night move turbulence, share
-    )
+    diurnal_turbulence: float  # change by convection by day and calm air by night, fraction
     fronts: float  # 0 none .. 1 as in the North Atlantic's storm track
     altitude: float  # m, of the hub
     mean_temperature: float  # degC at hub height
     seasonal_temperature: float  # K, amplitude
     coldest_month: float
     diurnal_temperature: float  # K, amplitude
-    airmass_temperature: float  # K, std of what weather brings
+    airmass_temperature: float  # K, std over passing weather
     humidity: float  # relative, 0..1, mean
 
 

@@ -19,8 +19,8 @@ class Fields:
     Getters note a problem and return None or the default. `close` notes unknown keys.
     """
 
-    def __init__(self, node: Mapping, what: str, problems: list[Problem]) -> None:
-        self.node, self.what, self.problems = node, what, problems
+    def __init__(self, node: Mapping, subject: str, problems: list[Problem]) -> None:
+        self.node, self.subject, self.problems = node, subject, problems
         self._asked: list[str] = []
 
     def complain(self, message: str, at: Place | None = None) -> None:
@@ -40,7 +40,7 @@ class Fields:
         value = self.node.entries.get(key)
         missing = value is None or (isinstance(value, Scalar) and value.empty)
         if missing and (required or key in self.node.keys):
-            self.complain(f"{self.what} has no {key}; add '{key}: ...'", self.place(key))
+            self.complain(f"{self.subject} has no {key}; add '{key}: ...'", self.place(key))
         return None if missing else value
 
     def text(self, key: str, required: bool = True) -> str | None:
@@ -85,14 +85,14 @@ class Fields:
             self.complain(f"unknown {key} '{value}'{suggestion(value, names)}", self.place(key))
         return value if value in names else default
 
-    def mapping(self, key: str, what: str) -> Fields | None:
+    def mapping(self, key: str, subject: str) -> Fields | None:
         value = self.get(key, required=False)
         if value is None:
             return None
         if not isinstance(value, Mapping):
             self.complain(f"{key} must be a mapping ('name: value' lines)", value.place)
             return None
-        return Fields(value, what, self.problems)
+        return Fields(value, subject, self.problems)
 
     def items(self, key: str, required: bool = True) -> list[Node]:
         value = self.get(key, required)
@@ -108,7 +108,7 @@ class Fields:
         for key, place in self.node.keys.items():
             if key not in self._asked:
                 self.complain(
-                    f"unknown key '{key}' in {self.what}{suggestion(key, self._asked)}", place
+                    f"unknown key '{key}' in {self.subject}{suggestion(key, self._asked)}", place
                 )
 
 
@@ -131,7 +131,7 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
 
 
 def read(
-    path: Path, what: str, problems: list[Problem], named: Place | None = None
+    path: Path, subject: str, problems: list[Problem], named: Place | None = None
 ) -> Fields | None:
     """Return the mapping at the top of a YAML file, None after noting its problems.
 
@@ -141,11 +141,11 @@ def read(
     problems.extend(
         found
         if named is None
-        else [p if p.line else Problem.at(named, f"{what}: {p}") for p in found]
+        else [p if p.line else Problem.at(named, f"{subject}: {p}") for p in found]
     )
     if isinstance(tree, Mapping):
-        return Fields(tree, what, problems)
+        return Fields(tree, subject, problems)
     if not found:
         place = tree.place if tree is not None else Place(str(path))
-        problems.append(Problem.at(place, f"{what} must be a mapping ('name: value' lines)"))
+        problems.append(Problem.at(place, f"{subject} must be a mapping ('name: value' lines)"))
     return None

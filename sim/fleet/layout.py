@@ -25,6 +25,8 @@ LAYOUT_SEED = 2024
 CLEARANCE = 2.0  # rotor diameters; no two turbines stand closer
 PATTERNS = ("grid", "staggered")
 FARTHEST_M = 100_000.0  # east or north of the farm's coordinates
+ENOUGH_PROBLEMS = 20
+"""The search for turbines that are too close ends after this many."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
         for key in ("pattern", "across", "along", "facing", "jitter"):
             if fields.has(key):
                 fields.complain(
-                    f"{key} means nothing beside positions; remove one of them", fields.place(key)
+                    f"{key} has no meaning beside positions; remove one of them", fields.place(key)
                 )
         fields.close()
         return Layout(places=places)
@@ -99,8 +101,8 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
     fields.close()
     if layout.closest < CLEARANCE:
         fields.complain(
-            f"turbines could stand {layout.closest:.1f} rotor diameters apart; the least is {CLEARANCE:g}: "
-            "raise across or along, or lower jitter"
+            f"turbines could stand {layout.closest:.1f} rotor diameters apart; "
+            f"the least is {CLEARANCE:g}: raise across or along, or lower jitter"
         )
     return layout
 
@@ -143,9 +145,8 @@ def _too_close(
     order = np.argsort(points[:, 0], kind="stable")
     east, north = points[order].T
     found: dict[int, tuple[int, float]] = {}
-    for shift in range(
-        1, len(points)
-    ):  # neighbours in order of east, as long as any is near enough
+    # neighbours in order of east, as long as any is near enough
+    for shift in range(1, len(points)):
         step = east[shift:] - east[:-shift]
         if not (step < least).any():
             break
@@ -154,13 +155,14 @@ def _too_close(
             one, other = sorted((int(order[i]), int(order[i + shift])))
             if other not in found or found[other][0] > one:
                 found[other] = (one, float(apart[i]))
-        if len(found) > 20:  # told enough
+        if len(found) > ENOUGH_PROBLEMS:
             break
     return [
         Problem.at(
             at[other],
-            f"turbines {farm_id}-{one + 1:03d} ({at[one].line}:{at[one].col}) and {farm_id}-{other + 1:03d} stand "
-            f"{apart:.0f} m apart; the least is {CLEARANCE:g} rotor diameters, {least:.0f} m",
+            f"turbines {farm_id}-{one + 1:03d} ({at[one].line}:{at[one].col}) and "
+            f"{farm_id}-{other + 1:03d} stand {apart:.0f} m apart; "
+            f"the least is {CLEARANCE:g} rotor diameters, {least:.0f} m",
         )
         for other, (one, apart) in sorted(found.items())
     ]

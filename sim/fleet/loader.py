@@ -154,8 +154,11 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
     elif scale_to not in (None, total) and (
         fixed := [site.farm_id for site in sites if site.layout.places]
     ):
-        message = f"scale_to {scale_to} would change the number of turbines, but farm {fixed[0]} lists their positions"
-        fields.complain(message, fields.place("scale_to"))
+        fields.complain(
+            f"scale_to {scale_to} would change the number of turbines, "
+            f"but farm {fixed[0]} lists their positions",
+            fields.place("scale_to"),
+        )
     elif scale_to is not None and 0 in (
         counts := largest_remainder([s.turbines for s in sites], scale_to)
     ):
@@ -173,7 +176,7 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     fields = Fields(node, "farm", problems)
     farm_id = fields.text("id")
     if farm_id is not None:
-        fields.what = f"farm {farm_id}"
+        fields.subject = f"farm {farm_id}"
         if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
             fields.complain(
                 f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id")
@@ -208,7 +211,8 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
         turbines = len(layout.places)
     elif layout.places and turbines != len(layout.places):
         fields.complain(
-            f"turbines is {turbines}, but layout lists {len(layout.places)} positions; remove turbines",
+            f"turbines is {turbines}, but layout lists {len(layout.places)} positions; "
+            "remove turbines",
             fields.place("turbines"),
         )
     climate = load_climate(fields.get("climate", required=False), latitude or 0.0, problems)

@@ -73,17 +73,17 @@ def read_type(
 
 
 def _curve(
-    items: Sequence[Node], key: str, what: str, most: float, problems: list[Problem]
+    items: Sequence[Node], key: str, quantity: str, most: float, problems: list[Problem]
 ) -> tuple[tuple[float, float], ...]:
     points: list[tuple[float, float]] = []
     for item in items:
         if not isinstance(item, Items) or len(item.items) != 2:
             problems.append(
-                Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {what}]")
+                Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {quantity}]")
             )
             continue
         wind = number(item.items[0], "wind speed", 0.0, 60.0, problems)
-        value = number(item.items[1], what, 0.0, most, problems)
+        value = number(item.items[1], quantity, 0.0, most, problems)
         if wind is None or value is None:
             continue
         if points and wind <= points[-1][0]:
