@@ -6,8 +6,8 @@ boundaries depend on the data only: no clock, no retry and no other writer can m
 
 A batch is *closed* once a later row exists, in the same file or in the next. Only a drain closes
 the last batch: the caller asserts that nothing more was recorded before `until`. Retiring a file
-closes nothing. Otherwise every batch could be delivered before the drain, and none would be left to
-close the last windows with.
+closes nothing. Otherwise every batch could be delivered before the drain, which closes the last
+windows by its own last batch and would have none.
 
 Per-call overhead of Arrow and numpy dominates below some 3,600 rows. So the stages take `Groups`:
 one table that holds the batches of many nodes, one after the other, with the offset of each.
@@ -113,9 +113,9 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
     """Return the closed batches at the head of a RAW table of at most READ_ROWS rows.
 
     The table starts where a batch starts. until_us: None for a flush, which leaves the last batch
-    open. A drain ends at the last row that was recorded before `until_us`, and that row closes its
-    batch. Earlier rows belong to it whatever their time, so a clock that was ahead for a while
-    hides nothing.
+    open. A drain takes all rows up to the last one that was recorded before `until_us`, which
+    closes its batch. Rows before it are included whatever their time, so a clock that was ahead for
+    a while hides nothing.
     """
     file_starts = _file_starts(raw)
     recorded, timed = _recorded(raw, file_starts)

@@ -81,7 +81,7 @@ class Checkpoint:
                     f"it has schema {_short(version)} and turbine {_short(turbine)}"
                 )
             if not isinstance(node_id, str):
-                raise ValueError(f"node_id is {_short(node_id)}, and must be text")
+                raise ValueError(f"node_id is {_short(node_id)}; it must be text")
             state = cls(
                 last_id=_integer(raw["last_id"], "last_id", 0, _INT64),
                 batches=_integer(raw["batches"], "batches", 0, _INT64),
@@ -149,13 +149,13 @@ def _check_fields(raw: dict[str, Any]) -> None:
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{place} is {_short(value)}, and must be an object")
+        raise ValueError(f"{place} is {_short(value)}; it must be an object")
     return value
 
 
 def _integer(value: Any, place: str, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{place} is {_short(value)}, and must be an integer from {low} to {high}")
+        raise ValueError(f"{place} is {_short(value)}; it must be an integer from {low} to {high}")
     return value
 
 
@@ -171,8 +171,7 @@ def _time(value: Any, place: str) -> int | None:
 def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
     if type(value) not in (int, float) or not low <= value <= _GREATEST:
         raise ValueError(
-            f"{place} is {_short(value)}, and must be a finite number"
-            + " of 0 or more" * (low == 0)
+            f"{place} is {_short(value)}; it must be a finite number" + " of 0 or more" * (low == 0)
         )
     return float(value)
 
@@ -183,7 +182,7 @@ def _run(name: str, series: Any) -> Run:
         raise ValueError(f"{place}: not the name of a channel that can be stuck")
     if not isinstance(series, list) or len(series) != 3:
         raise ValueError(
-            f"{place} is {_short(series)}, and must be [value, rows, time of the first]"
+            f"{place} is {_short(series)}; it must be [value, rows, time of the first]"
         )
     value = _number(series[0], f"{place}[0]")
     if not _STUCK[name].low <= value <= _STUCK[name].high:
@@ -197,13 +196,13 @@ def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
     if not re.fullmatch("0|[1-9][0-9]{0,15}", start):
         raise ValueError(f"{_short(place)} is not the start of a window in microseconds")
     if not isinstance(sums, list) or len(sums) != COLUMNS:
-        raise ValueError(f"{place} is {_short(sums)}, and must be {COLUMNS} numbers")
+        raise ValueError(f"{place} is {_short(sums)}; it must be {COLUMNS} numbers")
     squares = range(COLUMNS)[SQUARES]
     numbers = tuple(
         _number(n, f"{place}[{i}]", 0 if i in squares else -_GREATEST) for i, n in enumerate(sums)
     )
     if numbers[0] < 1 or numbers[0] % 1:
-        raise ValueError(f"{place}[0] is {numbers[0]}, and must be a number of rows")
+        raise ValueError(f"{place}[0] is {numbers[0]}; it must be a number of rows")
     if any(low > high for low, high in zip(numbers[MIN], numbers[MAX], strict=True)):
         raise ValueError(f"{place}: a minimum is above its maximum")
     return int(start), numbers

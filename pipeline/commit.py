@@ -67,9 +67,9 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     try:
         return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
     except CheckpointError as error:
-        fix = "restore its last good version, or remove it: then the node compares"
         raise CheckpointError(
-            f"{bucket}/{key}: {error}; {fix} its rows with the lake from the first on"
+            f"{bucket}/{key}: {error}; restore its last good version, or remove it: "
+            "then the node compares the lake with its rows from the first on"
         ) from error
 
 

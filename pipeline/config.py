@@ -129,17 +129,17 @@ class NodeConfig:
         """Raise ValueError for a value that would fail later, far from its cause."""
         for name in ("job_id", "execution_id", "node_id", "privacy_key"):
             if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, and must be text")
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be text")
         if not isinstance(self.labels, dict) or any(
             not isinstance(v, str) for v in self.labels.values()
         ):
-            raise ValueError(f"labels is {self.labels!r}, and must map names to text")
+            raise ValueError(f"labels is {self.labels!r}; it must map names to text")
         for known in dataclasses.fields(self.asset):
             value = getattr(self.asset, known.name)
             if known.name in _ASSET_NUMBERS and not (value is None or _is_number(value)):
-                raise ValueError(f"asset.{known.name} is {value!r}, and must be a number")
+                raise ValueError(f"asset.{known.name} is {value!r}; it must be a number")
             if known.name in _ASSET_TEXTS and not (value is None or isinstance(value, str)):
-                raise ValueError(f"asset.{known.name} is {value!r}, and must be text")
+                raise ValueError(f"asset.{known.name} is {value!r}; it must be text")
         for name in ("turbine_id", "farm_id"):
             value = getattr(self, name)
             if problem := _name_problem(value) if isinstance(value, str) else "must be text":

@@ -3,7 +3,7 @@
 SQLite's result codes decide, never its texts. ADBC carries no codes: when a read through it fails,
 Python's sqlite3 opens the file to get the code. A reader waits LOCK_WAIT_S for a lock.
 
-A temporary state is SourceBusy:
+A temporary state raises SourceBusy:
 
 - A lock.
 - A full disk.

@@ -4,19 +4,20 @@
 
 A node's software that starts a fresh file keeps the old one beside it (`records.GENERATION_IDS` has
 the convention). Ids here are those of the lake: `generation * GENERATION_IDS + id in the file`. So
-the last delivered id names its file. A file is a retired one if its retired name exists, else it is
-the current one. After a retired file's last row come the rows of the next file. It follows:
+the last delivered id also gives the file to read next. It is a retired file if its retired name
+exists, else the current one. After a retired file's last row come the rows of the next file. It
+follows:
 
 - A read costs two file system lookups more than a read of one file.
 - Retired files may be deleted once a row of a later file is in the lake.
-- The time of reading changes nothing.
+- The rows do not depend on the time of the read.
 
 The switch may happen during a read. So the retired name is looked up again afterwards. If it has
 appeared, the rows that were read (of whichever file) are discarded and read again from the retired
 file.
 
-A file that was replaced while the old one was not kept stops the node, with the fix (`source`).
-People decide about its undelivered rows.
+If a file was replaced and the old one not kept, the node stops and reports the fix (`source`).
+People decide about the old file's undelivered rows.
 
 Not covered: a retired file that was removed before any of its rows were delivered, unless a later
 retired file exists.

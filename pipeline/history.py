@@ -1,7 +1,7 @@
 """Past rows and windows that late rows need, read from the lake: a node keeps no history itself.
 
 A row that is not newer than every earlier row may repeat one of them, or fall into a window that
-was already emitted. The node's own validated and aggregated objects of those hours answer both.
+was already emitted. So the node's own validated and aggregated objects of those hours are read.
 Objects of the current batch (left by an unfinished attempt) and of later batches are left out, by
 their id range.
 """

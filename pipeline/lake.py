@@ -45,7 +45,6 @@ DENIED = {
 TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
 _CHECK_CREDENTIALS = "check the AWS credentials and their rights."
-_CHECK_ENDPOINT = "is the endpoint right?"
 
 
 class LakeError(Exception):
@@ -337,7 +336,7 @@ def _explain(error: Exception, where: str, subject: str) -> str:
         case exceptions.ClientError():
             return f"S3 refused an operation on {subject}: {error}"
         case parsers.ResponseParserError():
-            return f"{where} {NOT_S3}: {_CHECK_ENDPOINT} ({str(error)[:200]})"
+            return f"{where} {NOT_S3}: is the endpoint right? ({str(error)[:200]})"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case _:

@@ -134,9 +134,9 @@ ENRICHED: Final = pa.schema(
 )
 
 MEASURES: Final = ("power_output", "temperature", "vibration_level", "wind_speed", "rotor_rpm")
-"""Channels whose mean (under the channel's own name), minimum, maximum and spread a window has.
+"""Channels that a window summarises.
 
-The columns end in `_min`, `_max` and `_std` (population).
+A window has the mean under the channel's own name, then `_min`, `_max` and population `_std`.
 """
 AGGREGATED: Final = pa.schema(
     [
@@ -178,7 +178,7 @@ RULES: Final = (
     "power.rotor",  # more than POWER_FLOOR of rated power below ROTOR_STANDSTILL_RPM
     "power.rated",  # power above RATED_CEILING times rated power
     "power.wind",  # more than POWER_FLOOR of rated power below WIND_CALM
-    "stuck",  # a `stuck` channel keeps a non-zero value for STUCK_ROWS rows and STUCK_AFTER_US
+    "stuck",  # a `stuck` channel keeps one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US
     "duplicate",  # an earlier row (lower id) that broke no rule above has the same timestamp
 )
 """Rules of validation, in the order of checking. The first rule that a row breaks quarantines it.

@@ -130,9 +130,10 @@ def _read(
 def _is_quiet(
     path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None
 ) -> bool:
-    """Return True if the file has no row but the one that the lake knows, as at most polls. Cheap.
+    """Return True if the file ends at the row that the lake knows, as in most polls. Cheap.
 
-    Raises SourceError for an id that is missing, repeated or no integer: such rows would go unread.
+    Raises SourceError for an id that is missing, repeated or not an integer: such rows would go
+    unread.
     """
     newer = f"EXISTS (SELECT 1 FROM {TABLE} WHERE {TABLE}.id > {after_id})"
     recorded = (

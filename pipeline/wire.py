@@ -1,10 +1,10 @@
 """HTTP to one S3: signed requests over kept-alive connections, one attempt each.
 
 Nothing comes from the environment. This is the standard library's client and not an SDK: SDKs read
-dozens of variables and files by themselves, follow redirects and take proxies. Each of these sends
-data to a place that nobody named. Here a request goes to the server of the settings, or to their
-proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms (obstore
-0.15, boto3 1.5 to 2.4).
+dozens of variables and files by themselves, follow redirects and take proxies. Each of these can
+send data to a place that nobody named. Here a request goes to the server of the settings, or to
+their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms
+(obstore 0.15, boto3 1.5 to 2.4).
 
 Safe to share between threads: each thread has a connection of its own.
 """

@@ -14,6 +14,7 @@ import pytest
 
 from pipeline import node as edge
 from pipeline import source
+from pipeline.database import SourceBusy
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import RETIRED_NAME, TABLE
 from sim.campaign.memory_store import MemoryStore
@@ -48,7 +49,7 @@ def flush(node: EdgeNode, store: MemoryStore) -> Delivered | Failed:
 def held_up(result: Delivered | Failed) -> bool:
     return (
         isinstance(result, Failed)
-        and isinstance(result.error, source.SourceBusy)
+        and isinstance(result.error, SourceBusy)
         and result.node.stopped is None
     )
 
@@ -147,7 +148,7 @@ def test_a_name_of_any_bytes_can_be_held(tmp_path: Path) -> None:
     database = write(tmp_path / "caf\udce9\n.db", [good(1)])
     with Holder() as holder:
         holder.hold(database)
-        with pytest.raises(source.SourceBusy):
+        with pytest.raises(SourceBusy):
             source.read(database, 0, 1, lock_wait_s=0.0)
 
 
