@@ -1,11 +1,11 @@
 """A site's climate: the long-term figures around which the weather of single years varies.
 
-In a fleet: `climate: coast`, or a preset with other figures: `climate: {base: coast, mean_wind:
-8.2}`. Presets are YAML files in `climates/`. A farm without a climate gets `monsoon` between the
-tropics, else `coast`, both with the usual temperatures of its latitude.
+    climate: coast                              a preset of `climates/`
+    climate: {base: coast, mean_wind: 8.2}      a preset with other figures
 
-Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle of July); south of the
-equator they count from July. Hours are local solar time.
+A farm without a climate gets `monsoon` between the tropics, else `coast`, both with the usual
+temperatures of its latitude. Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle
+of July); south of the equator they count from July. Hours are local solar time.
 
 Not covered: climates that change, terrain maps, sea ice.
 """
@@ -41,7 +41,7 @@ class Climate:
     windiest_month: float
     diurnal_wind: float  # amplitude over the day, fraction of the mean
     windiest_hour: float
-    diurnal_turbulence: float  # change by convection by day and calm air by night, fraction
+    diurnal_turbulence: float  # effect of convection by day and calm air by night, fraction
     fronts: float  # 0 none .. 1 as in the North Atlantic's storm track
     altitude: float  # m, of the hub
     mean_temperature: float  # degC at hub height

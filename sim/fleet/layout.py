@@ -1,7 +1,7 @@
 """Positions of a farm's turbines: a grid, staggered or plain, or a list.
 
-A grid faces the prevailing wind, with a little jitter. A list is in the fleet's file (`positions:
-[[east, north], ...]`, metres from the farm's coordinates).
+    layout: {pattern: grid, across: 5, along: 7}        faces the prevailing wind, a little jitter
+    layout: {positions: [[0, 0], [650, 0]]}             metres from the farm's coordinates
 
 A layout is part of the fleet, not of a run. Jitter comes from a fixed layout seed and the farm's
 id, so the same fleet has the same positions whatever the run's seed.

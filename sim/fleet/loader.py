@@ -9,10 +9,10 @@
          layout: {pattern: grid, across: 5, along: 7},
          climate: {base: coast, mean_wind: 8.2}}       # a name, a mapping, or nothing: by latitude
 
-A layout may list every turbine instead: `layout: {positions: [[0, 0], [650, 0], ...]}`, metres east
-and north of the farm's coordinates, turbine 001 first. Then `turbines` may be left out. Climates:
-see `climate`. Turbine types: see `types`. Farms listed beside `extends` are added to those of the
-parent. Farm ids are 1 to 8 letters or digits.
+A layout may list every turbine instead, as metres east and north of the farm's coordinates, turbine
+001 first: `layout: {positions: [[0, 0], [650, 0], ...]}`. Then `turbines` may be left out.
+Climates: see `climate`. Turbine types: see `types`. Farms listed beside `extends` are added to
+those of the parent. Farm ids are 1 to 8 letters or digits.
 """
 
 from __future__ import annotations

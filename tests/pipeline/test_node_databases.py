@@ -295,9 +295,7 @@ def test_a_hot_journal_is_waited_for_and_judged_as_rolled_back(tmp_path: Path, m
     die_writing(node.database, mode)
     before = contents(node.database.parent)
     assert len(before["A-001.db-journal"]) > 512
-    with pytest.raises(
-        SourceBusy, match=r"died within a transaction.*A-001\.db-journal.*again"
-    ):
+    with pytest.raises(SourceBusy, match=r"died within a transaction.*A-001\.db-journal.*again"):
         source.check(node.database)
     (result,) = deliver(tmp_path, [node])
     assert isinstance(result, Failed)
