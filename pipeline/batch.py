@@ -6,8 +6,8 @@ boundaries depend on the data only: no clock, no retry and no other writer can m
 
 A batch is *closed* once a later row exists, in the same file or in the next. Only a drain closes
 the last batch: the caller asserts that nothing more was recorded before `until`. Retiring a file
-closes nothing. Otherwise every batch could be delivered before the drain, which closes the last
-windows by its own last batch and would have none.
+closes nothing. Otherwise every batch could be delivered before the drain. But a drain closes the
+last windows with its last batch, so it needs one.
 
 Per-call overhead of Arrow and numpy dominates below some 3,600 rows. So the stages take `Groups`:
 one table that holds the batches of many nodes, one after the other, with the offset of each.
