@@ -23,7 +23,7 @@ def check(store: Settings) -> Verdict:
 
     Raises pipeline.lake.LakeError.
     """
-    uploads = lake.unfinished(store)
+    uploads = lake.incomplete_uploads(store)
     figures: dict[str, float] = {"objects.unfinished": len(uploads)}
     if not uploads:
         return Verdict("pass", figures)
