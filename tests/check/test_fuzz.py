@@ -253,7 +253,7 @@ def test_tables_of_any_types_are_read_or_refused(
     assert found.objects[0].problem or found.objects[0].schema_problem
     privacy = Privacy([node("A-001", privacy_key="ab" * 16)])
     privacy.strange(ref, content)
-    assert privacy._unsearched == {}
+    assert privacy.leaks.unsearched == {}
 
 
 FLIPS = """

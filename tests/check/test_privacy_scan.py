@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from sim.check.findings import Finding, Findings
-from sim.check.privacy import scan as module
+from sim.check.privacy.cells import fitting
 from sim.check.privacy.scan import Privacy
 from sim.check.read import watched
 from sim.check.read.keys import ALL_STAGES, BatchKey, bucket_of
@@ -72,7 +72,15 @@ def test_a_leak_is_told_by_object_and_field() -> None:
         ),
     ]
     assert reported(privacy) == [
-        Finding("privacy.leak", stage, "A", turbine, hour, each.name, 0, detail)
+        Finding(
+            "privacy.leak",
+            stage=stage,
+            farm="A",
+            turbine=turbine,
+            hour=hour,
+            key=each.name,
+            detail=detail,
+        )
         for stage, turbine, hour, each in where
         for detail in ("latitude as a number in its text", "technician in the clear in its bytes")
     ]
@@ -156,7 +164,7 @@ def test_of_several_finds_the_one_with_most_rows_is_told(order: int) -> None:
         ::order
     ]
     for name, values in columns:
-        privacy._column(name, pa.array(values), [ref("enriched", "k")], np.zeros(3, dtype=np.int64))
+        privacy.cells.search(name, pa.array(values), [ref("enriched", "k")], np.zeros(3, dtype=np.int64))
     (found,) = reported(privacy)
     assert (found.rows, found.detail) == (
         2,
@@ -307,7 +315,7 @@ PLACED = {"latitude": LATITUDE, "longitude": LONGITUDE}
 def numbers(values: pa.Array, name: str = "n") -> list[tuple[str, int]]:
     """(field, rows) of what a column of an object tells."""
     privacy = of(**PLACED)
-    privacy._column(name, values, [ref("enriched", "k")], np.zeros(len(values), dtype=np.int64))
+    privacy.cells.search(name, values, [ref("enriched", "k")], np.zeros(len(values), dtype=np.int64))
     return [(found.detail.split(" ", 1)[0], found.rows) for found in reported(privacy)]
 
 
@@ -355,9 +363,9 @@ def test_the_largest_and_the_smallest_number_of_a_type_are_looked_for_too() -> N
         (pa.uint32(), 4294967295),
         (pa.uint8(), 0),
     ):
-        assert module._fitting({edge: "x"}, kind) == [edge]
+        assert fitting({edge: "x"}, kind) == [edge]
         for beyond in (edge - 1, edge + 1):
-            fits = module._fitting({beyond: "x"}, kind)
+            fits = fitting({beyond: "x"}, kind)
             assert fits == (
                 [beyond] if 0 < abs(beyond) < abs(edge) or (edge == 0 and beyond == 1) else []
             )
@@ -382,8 +390,8 @@ def test_nested_and_odd_columns() -> None:
     privacy = of(**PLACED)
     refs = [ref("enriched", key) for key in "abc"]
     nested = pa.array([[1.0, LATITUDE], [2.0, 3.0], [LONGITUDE, 1.0]])
-    privacy._column("n", nested, refs, np.array([0, 1, 2]))
-    privacy._column("n", nested.cast(pa.list_(pa.float64(), 2)), refs, np.array([1, 2, 1]))
+    privacy.cells.search("n", nested, refs, np.array([0, 1, 2]))
+    privacy.cells.search("n", nested.cast(pa.list_(pa.float64(), 2)), refs, np.array([1, 2, 1]))
     assert [(found.key[-1], found.detail.split(" ", 1)[0]) for found in reported(privacy)] == [
         *(("a", "latitude"), ("b", "latitude"), ("b", "longitude"), ("c", "longitude"))
     ]
@@ -403,7 +411,7 @@ def test_nested_and_odd_columns() -> None:
 def test_every_type_of_text_is_read(kind: pa.DataType) -> None:
     privacy = of(technician=NAME)
     text = NAME.encode() if "binary" in str(kind) else NAME
-    privacy._column(
+    privacy.cells.search(
         "n", pa.array([None, text], kind), [ref("enriched", "k")], np.zeros(2, dtype=np.int64)
     )
     assert [found.rows for found in reported(privacy)] == [1]

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim.check import verdict
-from sim.check.completeness import Tally
-from sim.check.detection.score import EVENTS, Score
+from sim.check.completeness import Completeness
+from sim.check.detection.score import Score
+from sim.check.detection.truth import EVENTS
 from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
 from sim.check.read.lake import LakeError, ObjectRef
@@ -334,15 +335,15 @@ def part(number: int) -> ShareVerdict:
         stage: number * 3**i
         for i, stage in enumerate(("ingestion", "validated", "quarantine", "enriched"))
     }
-    tally = Tally()
+    completeness = Completeness()
     for i, fate in enumerate(
         ("expected", "lost", "duplicated", "misplaced", "altered", "unexpected")
     ):
         for stage, times in (("ingestion", 1), ("quarantine", 10), ("aggregated", 100)):
-            tally.cells.setdefault((stage, HOUR), {})[fate] = number * times * (i + 1)
+            completeness.rows.setdefault((stage, HOUR), {})[fate] = number * times * (i + 1)
     known = {
         "rows": rows,
-        "tally": tally,
+        "completeness": completeness,
         "by_rule": {"stuck": number, "odd": 2, "type": 0, "null": 1},
     }
     return ShareVerdict(number - 1, "AB"[number - 1], **numbers | known)
@@ -418,10 +419,10 @@ def test_completeness_adds_up_over_the_shares_of_a_farm(
     monkeypatch.setattr(verdict, "SHARE_TURBINES", 1)
     for name in ("A/A-1.db", "A/A-2.db"):
         world.node(name)
-    tally = Tally()
+    completeness = Completeness()
     for hour, fate, rows in ((HOUR, "expected", 5), (HOUR, "lost", 2), (HOUR + 1, "expected", 1)):
-        tally.add("ingestion", fate, np.full(rows, hour))
-    world.of = {i: lambda share: ShareVerdict(share.number, share.farm, tally) for i in (0, 1)}
+        completeness.add("ingestion", fate, np.full(rows, hour))
+    world.of = {i: lambda share: ShareVerdict(share.number, share.farm, completeness) for i in (0, 1)}
     (first, second) = world.judge().completeness
     assert (first["hour"], first["expected"], first["lost"], first["actual"]) == (
         "2024-01-15T00:00:00Z",
