@@ -159,7 +159,7 @@ def _bug(subject: str, error: Exception) -> str:
     return f"{subject}{notes}: {text}: {why}"
 
 
-def search_strange(
+def search_foreign(
     reader: LakeReader, number: int, refs: Sequence[ObjectRef], files: Sequence[NodeFile]
 ) -> ShareVerdict:
     """Search objects of no known turbine or form for the secrets of all nodes.
@@ -175,7 +175,7 @@ def search_strange(
     try:
         for ref, content in zip(refs, fetch(reader, refs), strict=True):
             try:
-                privacy.strange(ref, content)
+                privacy.search_object(ref, content)
             except Exception as error:
                 out.errors.append(_bug(ref.name, error))
     except LakeError as error:
@@ -269,12 +269,12 @@ def _read_searched(reader: LakeReader, share: Share, stage: str, privacy: Privac
     """Return the rows of one stage, after the privacy search in its bytes and its cells."""
     home, guests = share.objects.get(stage, []), share.guests.get(stage, [])
     lake = read_stage(privacy.watch(reader, stage), stage, home, guests)
-    privacy.rows(stage, lake)
+    privacy.search_rows(stage, lake)
     if stage in (*PROTECTED, *KEY_PROTECTED):
         odd = [item.ref for item in lake.objects if item.schema_problem]
         for ref, content in zip(odd, fetch(reader, odd) if odd else (), strict=True):
             with _noted(ref.name):
-                privacy.strange(ref, content)
+                privacy.search_object(ref, content)
     return lake
 
 
@@ -318,7 +318,7 @@ def _report_objects(
 ) -> dict[str, DataObject]:
     """Report objects that are foreign, unreadable or empty. Return those of judged turbines."""
     judged = {node.turbine for node in expected.nodes}
-    stray = np.bincount(lake.object[owners.nobody], minlength=len(lake.objects))
+    stray = np.bincount(lake.object[owners.unowned], minlength=len(lake.objects))
     for i, to in owners.visitors:
         if not lake.objects[i].guest:
             out.visitors.setdefault(to, []).append((stage, lake.objects[i].ref))

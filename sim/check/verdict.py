@@ -48,14 +48,14 @@ from sim.check.read.keys import (
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
-from sim.check.share import Share, ShareVerdict, judge_share, search_strange
+from sim.check.share import Share, ShareVerdict, judge_share, search_foreign
 
 SHARE_TURBINES: Final = 64
 SHARE_BYTES: Final = 96 * 1024 * 1024
 """Size of a share's node databases: some 700,000 rows."""
 _STRAYS: Final = -1
 """Number of the share of objects that belong to no turbine."""
-_STRANGE: Final = -2
+_FOREIGN: Final = -2
 """Number of the privacy search in objects of no turbine or form."""
 _UNJUDGED: Final = frozenset({"node.unreadable"})
 """Findings that make a verdict unknown; any other makes it fail."""
@@ -130,7 +130,7 @@ def judge(
         if ref.bucket in map(bucket_of, (*PROTECTED, *KEY_PROTECTED))
     ]
     if strange:
-        parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
+        parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
         parts[part.number] = part
         done += _load(shares[part.number])

@@ -252,7 +252,7 @@ def test_tables_of_any_types_are_read_or_refused(
     found = read_stage(Memory({ref.name: content}), "enriched", [ref], [])
     assert found.objects[0].problem or found.objects[0].schema_problem
     privacy = Privacy([node("A-001", privacy_key="ab" * 16)])
-    privacy.strange(ref, content)
+    privacy.search_object(ref, content)
     assert privacy.leaks.unsearched == {}
 
 

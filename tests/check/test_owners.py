@@ -43,7 +43,7 @@ def told(
         share,
         SHARE_OF,
     )
-    return found.owner.tolist(), found.nobody.tolist(), found.visitors
+    return found.owner.tolist(), found.unowned.tolist(), found.visitors
 
 
 def second(*numbers: int, **changes: object) -> list[Row]:
@@ -138,7 +138,7 @@ def test_a_single_row_of_another_share_is_that_share_s(
     }
     files = {f"ingestion/{HOUR_0}/{end}.parquet": each for end, each in objects.items()}
     here = find_owners(stage_rows("ingestion", files), expected, 0, SHARE_OF, neighbour)
-    assert (here.owner.tolist(), here.nobody.tolist(), here.visitors) == (
+    assert (here.owner.tolist(), here.unowned.tolist(), here.visitors) == (
         [0, -1, 0, 0, 1, 1],
         [],
         [(0, 1)],

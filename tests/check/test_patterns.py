@@ -37,7 +37,7 @@ def test_the_forms_of_a_text() -> None:
         ("in the clear", "BØ UHR".encode()),
         *coded(text),
         *(
-            ("as a digest without a key", digest(raw).hexdigest()[:16].encode())
+            ("as an unkeyed digest", digest(raw).hexdigest()[:16].encode())
             for digest in (hashlib.md5, hashlib.sha1, hashlib.sha256)
         ),
     )

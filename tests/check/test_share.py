@@ -19,7 +19,7 @@ from sim.check.findings import Finding
 from sim.check.read.keys import ROW_STAGES, holds_rejected, read_batch_key
 from sim.check.read.lake import LakeError, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
-from sim.check.share import Share, ShareVerdict, judge_share, search_strange
+from sim.check.share import Share, ShareVerdict, judge_share, search_foreign
 from tests.support import lakebuilder
 from tests.support.check_world import Memory, parquet
 from tests.support.lakebuilder import SPOILED
@@ -230,7 +230,7 @@ def test_a_lake_that_cannot_be_reached_is_an_error(lake: Lake, files: list[NodeF
     refs = [ObjectRef("expanso-databricks-metadata", "metadata/x", 0)]
     half, none = (
         judge_share(reader, share(1, files, lake), SHARE_OF),
-        search_strange(reader, 7, refs, files),
+        search_foreign(reader, 7, refs, files),
     )
     for verdict, counted in (
         (half, {"number": 1, "generated": lakebuilder.ROWS}),
@@ -248,7 +248,7 @@ def test_in_strange_objects_the_personal_values_of_all_nodes_are_looked_for(
     contents = [b'{"by": "person2@example.org"}', b'{"by": "nobody"}', None]
     refs = [ObjectRef("expanso-databricks-metadata", f"metadata/{i}", 0) for i in range(3)]
     memory: Any = Memory({ref.name: content for ref, content in zip(refs, contents, strict=True)})
-    verdict = search_strange(memory, 7, refs, torn)
+    verdict = search_foreign(memory, 7, refs, torn)
     assert (verdict.number, verdict.farm, verdict.leaks, verdict.findings.counts) == (
         7,
         "",

@@ -76,7 +76,7 @@ class World:
         self.strange: list[tuple[list[str], list[str]]] = []
         self.leaks = 0
         monkeypatch.setattr(verdict, "judge_share", self._share)
-        monkeypatch.setattr(verdict, "search_strange", self._search)
+        monkeypatch.setattr(verdict, "search_foreign", self._search)
 
     def _share(self, _: object, share: Share, share_of: dict[str, int]) -> ShareVerdict:
         self.shares.append(share)
@@ -187,10 +187,10 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
         "enriched": [data("enriched", "Z-1")],
         "aggregated": [data("aggregated", "Z-1")],
     }
-    why = "of no known form, or of a turbine that the fleet does not have"
+    why = "key of unknown form, or of a turbine that is not in the fleet"
     assert told.findings == sorted(
         (
-            Finding("object.foreign", each.bucket.split("-")[-1], key=each.name, detail=why)
+            Finding("object.foreign", stage=each.bucket.split("-")[-1], key=each.name, detail=why)
             for each in foreign
         ),
         key=lambda found: (found.stage, found.key),
@@ -252,7 +252,7 @@ def test_shares_see_the_objects_that_hold_their_rows(world: World) -> None:
 
 def test_nothing_to_judge(world: World) -> None:
     (world.folder / "nodes").mkdir()
-    why = f"{world.folder / 'nodes'}: no node files; nothing can be judged without them"
+    why = f"{world.folder / 'nodes'}: no node files; the lake cannot be judged"
     nothing = world.judge()
     assert nothing == Verdict(errors=[why])
     assert (nothing.status, nothing.objects, nothing.digest, nothing.figures) == (

@@ -43,7 +43,7 @@ from sim.check.read.objects import DataObject, fetch
 STAGE: Final = "metadata"
 _NO_TIMES: Final = {"min": None, "max": None}
 _UPLOADED: Final = "upload_timestamp"
-_CHECKED_APART: Final = {_UPLOADED, "destination", "objects"}
+_CHECKED_ELSEWHERE: Final = {_UPLOADED, "destination", "objects"}
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|\+00:00)", re.ASCII)
 _ENTRY: Final = frozenset(
     (
@@ -148,8 +148,8 @@ def _document(
         report.add("disagrees", batch, key, f"it is the manifest of {other}")
         return None
     if differing := [
-        *_differing(document, _header(report.expected, batch), _CHECKED_APART),
-        *_apart(document),
+        *_differing(document, _header(report.expected, batch), _CHECKED_ELSEWHERE),
+        *_other_problems(document),
     ]:
         report.add("disagrees", batch, key, "; ".join(differing))
     return document
@@ -336,17 +336,16 @@ def _facts(item: DataObject) -> dict[str, Any]:
 
 def _differing(found: Mapping[str, Any], right: Mapping[str, Any], known: Set[str]) -> list[str]:
     """List fields of `found` that differ from `right`, and names neither in `right` nor `known`."""
-    texts = [
+    wrong = [
         f"{name} is {_json(found[name]) if name in found else 'missing'}, must be {_json(value)}"
         for name, value in right.items()
         if name not in found or not same(found[name], value)
     ]
-    return texts + [
-        f"{_json(name)} must not be present" for name in found if name not in right and name not in known
-    ]
+    unknown = [name for name in found if name not in right and name not in known]
+    return wrong + [f"{_json(name)} must not be present" for name in unknown]
 
 
-def _apart(document: Mapping[str, Any]) -> list[str]:
+def _other_problems(document: Mapping[str, Any]) -> list[str]:
     """List problems of `destination` and of the time of upload."""
     texts = []
     keys = [entry.get("key") for entry in document["objects"]]

@@ -33,12 +33,12 @@ class Owners:
     """Owners of the rows of one stage.
 
     `owner`     (rows,): index of the node, -1 for rows that are not this share's
-    `nobody`    indices of the rows that belong to no turbine of the fleet
+    `unowned`   indices of the rows that belong to no turbine of the fleet
     `visitors`  (index of the object, number of the share that owns rows in it)
     """
 
     owner: Ints
-    nobody: Ints
+    unowned: Ints
     visitors: list[tuple[int, int]]
 
 

@@ -3,7 +3,7 @@
 Of each window the lake must have the revisions 0..k.
 
 `window.missing`
-`window.duplicated`      a revision stands twice
+`window.duplicated`      a revision exists twice
 `window.misplaced`       its key names another hour, another turbine or an unknown batch
 `window.revision-gap`    the numbers are not 0..k
 `window.stale-revision`  the latest revision omits rows

@@ -43,7 +43,7 @@ _LONGEST_QUOTE: Final = 200
 
 
 class Privacy:
-    """The search for some nodes' secrets. Feed it with `watch`, `rows` and `strange`."""
+    """The search for some nodes' secrets. Call `watch`, `search_rows` and `search_object`, then `report`."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.secrets, self.leaks = Secrets(nodes), Leaks()
@@ -53,12 +53,12 @@ class Privacy:
     def watch(self, reader: Reads, stage: str) -> Reads:
         """Return a reader that searches the bytes of every object read through it."""
         if stage in PROTECTED:
-            return Watched(self.stored, reader)
+            return Watched(self.search_bytes, reader)
         if stage in KEY_PROTECTED and self.secrets.has_keys:
             return Watched(self._stored_keys, reader)
         return reader
 
-    def rows(self, stage: str, lake: StageRows) -> None:
+    def search_rows(self, stage: str, lake: StageRows) -> None:
         """Search the cells of a stage's table."""
         if stage not in PROTECTED and stage not in KEY_PROTECTED:
             return
@@ -74,14 +74,14 @@ class Privacy:
             column.dictionary if encoded else column.drop_null().unique()
         )
 
-    def strange(self, ref: ObjectRef, content: bytes | None) -> None:
+    def search_object(self, ref: ObjectRef, content: bytes | None) -> None:
         """Search an object of no stage, or with other columns than its stage's."""
         key = ref.key.encode("utf-8", "surrogateescape")
         for _, hit in self.secrets.search([key], lists=False):
             self.leaks.add(ref, hit, "in its key")
         if content is None:
             return
-        self.stored([ref], [content])
+        self.search_bytes([ref], [content])
         try:
             table, _ = parquet.odd(content)
         except parquet.Unreadable:
@@ -102,7 +102,7 @@ class Privacy:
             if self.secrets.has_key(content):
                 self.leaks.add(ref, f"{KEY} in some form", "in its bytes")
 
-    def stored(self, refs: Sequence[ObjectRef], contents: Sequence[bytes]) -> None:
+    def search_bytes(self, refs: Sequence[ObjectRef], contents: Sequence[bytes]) -> None:
         """Search objects as they are stored."""
         pairs = list(zip(refs, contents, strict=True))
         self._parquet_files([pair for pair in pairs if pair[1][:4] == b"PAR1"])

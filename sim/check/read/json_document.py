@@ -91,7 +91,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text) > _LONGEST_INTEGER or not -(2**63) <= (value := int(text)) < 2**63:
-        raise ValueError(f"an integer of {len(text)} digits is too large for 64 bits")
+        raise ValueError(f"an integer of {len(text)} characters is too large for 64 bits")
     return value
 
 
@@ -103,4 +103,4 @@ def _float(text: str) -> float:
 
 
 def _constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"the constant {text}")
