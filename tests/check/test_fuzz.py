@@ -339,7 +339,7 @@ def test_a_bug_of_the_oracle_costs_one_share_and_is_not_hidden(
     verdict = judged({})
     (error,) = verdict.errors
     assert (
-        "farm B, turbines B-001 to B-001, stage validated: could not be judged to the end" in error
+        "farm B, turbines B-001 to B-001, stage validated: judged only in part" in error
     )
     assert "ZeroDivisionError: planted (at " in error
     assert error.endswith(" wrong)")

@@ -321,7 +321,7 @@ def test_a_value_of_another_type_is_another_value(value: object) -> None:
 
 def test_the_manifest_of_another_batch_says_nothing_more() -> None:
     for of, name in ((2, "A-002, ids 1-2"), (1, "A-001, ids 4-5")):
-        told = finding("disagrees", 0, KEYS[0], f"it is the manifest of {name}")
+        told = finding("disagrees", 0, KEYS[0], f"manifest of another batch: {name}")
         assert said(
             lambda documents, _, of=of: documents.update({KEYS[0]: documents[KEYS[of]]})
         ) == [told]

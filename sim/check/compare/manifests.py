@@ -145,7 +145,7 @@ def _document(
         report.add("unreadable", batch, key, problem)
         return None
     if other := _other_batch(document, *report.batch(batch)):
-        report.add("disagrees", batch, key, f"it is the manifest of {other}")
+        report.add("disagrees", batch, key, f"manifest of another batch: {other}")
         return None
     if differing := [
         *_differing(document, _header(report.expected, batch), _CHECKED_ELSEWHERE),
