@@ -43,7 +43,7 @@ _LONGEST_QUOTE: Final = 200
 
 
 class Privacy:
-    """The search for some nodes' secrets. Call `watch`, `search_rows` and `search_object`, then `report`."""
+    """Search for secrets. Call `watch`, `search_rows` and `search_object`, then `report`."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.secrets, self.leaks = Secrets(nodes), Leaks()
