@@ -30,7 +30,7 @@ def check(store: Settings) -> Verdict:
     findings = [
         Finding(
             "upload.unfinished",
-            place.split("/")[1],
+            stage=place.split("/")[1],
             key=place,
             detail="multipart upload that was never completed: abort it",
         )

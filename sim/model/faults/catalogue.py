@@ -1,7 +1,7 @@
 """The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
 
 A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
-`sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.score.signals`.
+`sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.signals`.
 """
 
 from __future__ import annotations
