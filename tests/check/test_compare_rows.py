@@ -88,7 +88,9 @@ def compared(
     stage: str, objects: Mapping[str, list[Row] | bytes], plan=PLAN
 ) -> tuple[RowVerdict, Findings, Completeness]:
     lake, findings, completeness = stage_rows(stage, objects), Findings(), Completeness()
-    verdict = compare_rows(stage, plan, lake, find_owners(lake, plan, 0, SHARE), completeness, findings)
+    verdict = compare_rows(
+        stage, plan, lake, find_owners(lake, plan, 0, SHARE), completeness, findings
+    )
     return verdict, findings, completeness
 
 
@@ -367,7 +369,9 @@ def test_what_is_said(case: Case) -> None:
     there = {fate: {} for fate in FATES[1:]} | case.counts
     at_23 = 0 in belongs
     there["expected"] = {HOUR: len(belongs) - at_23} | ({OLD_HOUR: 1} if at_23 else {})
-    assert completeness.rows.keys() == {(case.stage, hour) for hours in there.values() for hour in hours}
+    assert completeness.rows.keys() == {
+        (case.stage, hour) for hours in there.values() for hour in hours
+    }
     assert {
         fate: {hour: cell[fate] for (_, hour), cell in completeness.rows.items() if cell[fate]}
         for fate in FATES

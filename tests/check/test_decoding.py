@@ -78,14 +78,19 @@ def test_each_form(content: bytes, found: list[bytes]) -> None:
 def test_one_in_another_as_deep_as_is_asked_for() -> None:
     content = b"a%25252520b"
     inner = [b"a%252520b", b"a%2520b", b"a%20b", b"a b"]
-    assert [decoded_texts(content, depth) for depth in range(5)] == [inner[:depth] for depth in range(5)]
+    assert [decoded_texts(content, depth) for depth in range(5)] == [
+        inner[:depth] for depth in range(5)
+    ]
 
 
 @pytest.mark.parametrize("size", [16, 20, 32, 64])
 def test_the_bytes_of_a_digest_are_not_looked_into(size: int) -> None:
     digest = HEX.rjust(size, b"\xff")
     assert decoded_texts(digest.hex().encode()) == [digest]
-    assert decoded_texts(b"\xff".hex().encode() + digest.hex().encode()) == [b"\xff" + digest, b"Ingrid"]
+    assert decoded_texts(b"\xff".hex().encode() + digest.hex().encode()) == [
+        b"\xff" + digest,
+        b"Ingrid",
+    ]
     text = HEX.rjust(size)
     assert decoded_texts(text.hex().encode()) == [text, b"Ingrid"]
 

@@ -153,7 +153,9 @@ def test_cells_are_those_of_each_node() -> None:
         "A",
         "A",
     ]
-    assert plan.vocabularies["turbine_id"].take(pa.array(plan.columns["turbine_id"])).to_pylist() == [
+    assert plan.vocabularies["turbine_id"].take(
+        pa.array(plan.columns["turbine_id"])
+    ).to_pylist() == [
         "B-001",
         "A-002",
         "A-001",

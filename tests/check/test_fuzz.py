@@ -338,9 +338,7 @@ def test_a_bug_of_the_oracle_costs_one_share_and_is_not_hidden(
     monkeypatch.setattr(share, "compare_rows", wrong)
     verdict = judged({})
     (error,) = verdict.errors
-    assert (
-        "farm B, turbines B-001 to B-001, stage validated: judged only in part" in error
-    )
+    assert "farm B, turbines B-001 to B-001, stage validated: judged only in part" in error
     assert "ZeroDivisionError: planted (at " in error
     assert error.endswith(" wrong)")
     assert verdict.status == "unknown"

@@ -395,7 +395,10 @@ def test_times_of_a_source() -> None:
 @pytest.mark.parametrize("destination", [None, [], {}, {"data_path": []}])
 def test_keys_that_the_destination_does_not_have(destination: object) -> None:
     told = finding(
-        "disagrees", 0, KEYS[0], "destination must have only data_path, the keys of the objects in order"
+        "disagrees",
+        0,
+        KEYS[0],
+        "destination must have only data_path, the keys of the objects in order",
     )
     assert said(edited(0, destination=destination)) == [told]
     both = edited(0, destination=destination, farm_id="B")

@@ -147,7 +147,11 @@ def written(rows: pa.Table) -> bytes:
         (INGESTION, {"blade_pitch": None, "rotor_rpm": None}, "missing: rotor_rpm, blade_pitch"),
         (INGESTION, {"status": None}, "missing: status"),
         (ENRICHED, {"region": None, "node_id": None}, "missing: node_id, region"),
-        (ENRICHED, {"region": None, "note": pa.array([1] * 3)}, "missing: region; not in the schema: note"),
+        (
+            ENRICHED,
+            {"region": None, "note": pa.array([1] * 3)},
+            "missing: region; not in the schema: note",
+        ),
         (INGESTION, {"blade_pitch": pa.array([1] * 3)}, "type: blade_pitch is int64"),
         (
             INGESTION,

@@ -159,7 +159,9 @@ def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
 
 def told(text: str, lists: bool = False, places: Coordinates | None = None) -> list[str]:
     return list(
-        (places or Coordinates([(LATITUDE, LONGITUDE), (10.5123, -10.0)])).spelled_in(text.encode(), lists)
+        (places or Coordinates([(LATITUDE, LONGITUDE), (10.5123, -10.0)])).spelled_in(
+            text.encode(), lists
+        )
     )
 
 

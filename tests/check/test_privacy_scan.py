@@ -164,7 +164,9 @@ def test_of_several_finds_the_one_with_most_rows_is_told(order: int) -> None:
         ::order
     ]
     for name, values in columns:
-        privacy.cells.search(name, pa.array(values), [ref("enriched", "k")], np.zeros(3, dtype=np.int64))
+        privacy.cells.search(
+            name, pa.array(values), [ref("enriched", "k")], np.zeros(3, dtype=np.int64)
+        )
     (found,) = reported(privacy)
     assert (found.rows, found.detail) == (
         2,
@@ -306,7 +308,9 @@ def test_words_of_a_name_in_two_columns_of_one_object() -> None:
     assert found.detail == "technician as separate words in different values"
     alone = of(technician=NAME)
     alone.search_rows("enriched", enriched([{"status": "ingrid", "region": "Berg"}]))
-    assert [found.detail for found in reported(alone)] == ["technician as separate words in different values"]
+    assert [found.detail for found in reported(alone)] == [
+        "technician as separate words in different values"
+    ]
 
 
 PLACED = {"latitude": LATITUDE, "longitude": LONGITUDE}
@@ -315,7 +319,9 @@ PLACED = {"latitude": LATITUDE, "longitude": LONGITUDE}
 def numbers(values: pa.Array, name: str = "n") -> list[tuple[str, int]]:
     """(field, rows) of what a column of an object tells."""
     privacy = of(**PLACED)
-    privacy.cells.search(name, values, [ref("enriched", "k")], np.zeros(len(values), dtype=np.int64))
+    privacy.cells.search(
+        name, values, [ref("enriched", "k")], np.zeros(len(values), dtype=np.int64)
+    )
     return [(found.detail.split(" ", 1)[0], found.rows) for found in reported(privacy)]
 
 
@@ -505,7 +511,9 @@ def test_objects_of_no_known_form() -> None:
     for key in (f"metadata/{NAME}.json", "metadata/lat=41.1235", "metadata/x"):
         privacy.search_object(ref("metadata", key), None)
     table = pa.table({"a": [1, 2, 3], "b": [NAME, "x", NAME], "c": [LATITUDE, 0.0, 0.0]})
-    privacy.search_object(ref("metadata", "t"), write(table, compression="zstd", write_statistics=False))
+    privacy.search_object(
+        ref("metadata", "t"), write(table, compression="zstd", write_statistics=False)
+    )
     assert [
         (found.key.partition("/")[2], found.rows, found.detail) for found in reported(privacy)
     ] == [

@@ -351,7 +351,9 @@ def test_rejected_rows_where_an_earlier_pipeline_put_them_are_named_with_the_rea
     foreign = [one for one in found(moved) if one.kind == "object.foreign"]
     assert foreign == [Finding("object.foreign", stage="quarantine", key=former, detail=why)]
     assert moved.findings.counts["misplaced"] == 1
-    assert moved.completeness.total("misplaced", ROW_STAGES) == rows - 1  # one row names another turbine
+    assert (
+        moved.completeness.total("misplaced", ROW_STAGES) == rows - 1
+    )  # one row names another turbine
 
 
 def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(

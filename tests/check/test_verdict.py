@@ -422,7 +422,9 @@ def test_completeness_adds_up_over_the_shares_of_a_farm(
     completeness = Completeness()
     for hour, fate, rows in ((HOUR, "expected", 5), (HOUR, "lost", 2), (HOUR + 1, "expected", 1)):
         completeness.add("ingestion", fate, np.full(rows, hour))
-    world.of = {i: lambda share: ShareVerdict(share.number, share.farm, completeness) for i in (0, 1)}
+    world.of = {
+        i: lambda share: ShareVerdict(share.number, share.farm, completeness) for i in (0, 1)
+    }
     (first, second) = world.judge().completeness
     assert (first["hour"], first["expected"], first["lost"], first["actual"]) == (
         "2024-01-15T00:00:00Z",

@@ -410,9 +410,7 @@ def test_every_kind_is_known_to_detection() -> None:
     for name, kind in KINDS.items():
         for channel in kind.channels or (None,):
             told = signals(name, channel)
-            assert told is not None, (
-                f"{name}: add its signals to sim.check.detection.signals"
-            )
+            assert told is not None, f"{name}: add its signals to sim.check.detection.signals"
             assert bool(told) or name not in DATA_FAULTS
     assert {c.name for c in CHANNELS if c.stuck} == set(KINDS["sensor.stuck"].channels)
     assert "offset_us" in TRUTH.names
