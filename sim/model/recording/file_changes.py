@@ -24,6 +24,7 @@ import numpy as np
 
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS
 from sim.arrays import Floats, Ints
+from sim.model.air import vapour_pressure
 from sim.model.clock import SimClock
 from sim.model.faults import Event
 from sim.model.recording.block import FileChange
@@ -100,10 +101,5 @@ def _reading(channel: str, values: Floats) -> Floats:
             np.round(25.0 * values[_WIND] ** 2 * np.cos(np.radians(values[_PITCH])), 1)
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        share = _saturation(values[_AIR]) / _saturation(values[_NACELLE])
+        share = vapour_pressure(values[_AIR]) / vapour_pressure(values[_NACELLE])
     return np.asarray(np.round(np.clip(OUTSIDE_HUMIDITY * share, 0.0, 100.0), 1), dtype=np.float64)
-
-
-def _saturation(celsius: Floats) -> Floats:
-    """Pressure of saturated vapour over water, hPa: Magnus formula with the constants of WMO No. 8."""
-    return np.asarray(6.112 * np.exp(17.62 * celsius / (243.12 + celsius)))

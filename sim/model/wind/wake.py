@@ -20,6 +20,7 @@ import numpy as np
 from sim import seeds
 from sim.arrays import Floats, Ints
 from sim.fleet.farm import Farm
+from sim.model.air import normal_turbulence
 
 STEP_DEG = 3.0
 SECTORS = round(360.0 / STEP_DEG)
@@ -88,7 +89,7 @@ class Wakes:
         """One direction, all speeds."""
         radians = math.radians(sector * STEP_DEG)
         maker, taker, down, across = self._pairs(radians)
-        ambient = self.iref * (0.75 + 3.8 / SPEEDS)[:, None]
+        ambient = normal_turbulence(self.iref, SPEEDS)[:, None]
         site = self.site(radians)
         free = SPEEDS[:, None] * site
         speed, intensity = free.copy(), np.repeat(ambient, len(site), axis=1)

@@ -31,12 +31,14 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
+from sim.model.air import normal_turbulence
 from sim.model.clock import SimClock
 from sim.model.events import Event
+from sim.model.wind.fields import SHORTEST_S
 from sim.model.wind.octaves import Octave, Place, bspline, knots, series
 from sim.model.wind.turbulence import Turbulence
 from sim.model.wind.wake import Wakes
-from sim.model.wind.weather import SHORTEST_S, Air, Weather, usual_turbulence
+from sim.model.wind.weather import Air, Weather
 
 GRID_S = 60.0  # of what crosses the farm
 OCTAVES = 5  # periods of 10 to 160 min
@@ -166,7 +168,7 @@ class Wind:
         _, felt = self.weather.wind(seconds - lag)
         factor, added = self.wakes.at(felt, air.speed)
         intensity = air.turbulence[:, None]
-        usual = usual_turbulence(self.farm.climate, air.speed)
+        usual = normal_turbulence(self.farm.climate.iref, air.speed)
         along, across = self._crossing(seconds)
         unrest = (
             self.farm.climate.mesoscale
