@@ -35,7 +35,7 @@ from sim.model.machine.vibration import Vibration
 from sim.model.maintenance.operations import Operations
 from sim.model.maintenance.orders import WEAR
 from sim.model.recording.block import Block
-from sim.model.recording.intervals import Spells
+from sim.model.recording.intervals import Intervals
 from sim.model.recording.recorder import Recorder
 from sim.model.wind.wind import Wind, WindPage
 
@@ -78,7 +78,7 @@ class FarmModel:
         self._recorder = Recorder(farm, clock, seed, self._injected)
         self._page: tuple[int, WindPage, Noise] | None = None
         self._next = 0
-        self._states, self._iced = Spells(clock), Spells(clock)
+        self._states, self._iced = Intervals(clock), Intervals(clock)
 
     def start(self, env: simpy.Environment) -> None:
         """Register the farm's SimPy processes; `env.now` is seconds since the clock's start."""

@@ -15,7 +15,7 @@ from sim import seeds
 from sim.arrays import Floats
 
 
-class Slow:
+class SlowSeries:
     """A series of (columns,) points, made one after another by `make(tick)`; `first` is the point before tick 0."""
 
     def __init__(self, every: int, first: Floats, make: Callable[[int], Floats]) -> None:

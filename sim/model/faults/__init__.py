@@ -12,7 +12,7 @@ Does not cover faults of delivery (`sim.chaos`), which the lake must not show.
 """
 
 from sim.model.faults.catalogue import KINDS, DataFault, Kind
-from sim.model.faults.event import Event
+from sim.model.faults.occurrence import Occurrence
 from sim.model.faults.inject import inject
 from sim.model.faults.schedule import clock_changes, expected, schedule
 from sim.model.faults.truth import TRUTH, truth
@@ -21,7 +21,7 @@ __all__ = [
     "KINDS",
     "TRUTH",
     "DataFault",
-    "Event",
+    "Occurrence",
     "Kind",
     "clock_changes",
     "expected",

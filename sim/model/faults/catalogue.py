@@ -1,6 +1,6 @@
 """The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
 
-A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
+A kind is added here and given its behaviour where it target: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
 `sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.score.signals`.
 """
 
@@ -11,21 +11,21 @@ from typing import Final, Literal
 
 from pipeline.records import CHANNEL_NAMES, CHANNELS
 
-Struck = Literal["sensor", "row", "clock", "file"]
+Target = Literal["sensor", "row", "clock", "file"]
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of fault.
 
-    strikes: what it acts on. duration_s: how long one lasts by default, but no fewer samples than `least`; None: it is
+    target: what it acts on. duration_s: how long one lasts by default, but no fewer samples than `least`; None: it is
     a moment and takes no duration. channels: which it may take (none: it concerns whole rows). delay_s: by how much
     rows are stored later, None: takes no delay. by_s: bounds of the drawn size of a clock's error, None: takes no `by`.
     by_calendar: it strikes when the farm's clocks change, so it takes a `share` of the nodes in place of a rate.
     """
 
     text: str
-    strikes: Struck
+    target: Target
     duration_s: float | None
     least: int = 1
     channels: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.records import CHANNEL_NAMES
 from sim.arrays import Floats
-from sim.model.faults.event import Event
+from sim.model.faults.occurrence import Occurrence
 from sim.model.machine.sensor import SENSORS, steps
 
 UNIT_DECIMALS = (
@@ -16,14 +16,14 @@ UNIT_DECIMALS = (
 )
 
 
-def inject(events: Sequence[Event], values: Floats, first: int, step_s: float) -> None:
+def inject(events: Sequence[Occurrence], values: Floats, first: int, step_s: float) -> None:
     """Apply sensor faults in place, in order. `values` (channels, turbines, samples), a sample every `step_s`, begins
     at sample `first`."""
     last = first + values.shape[2]
     for event in events:
         if (
             event.channel is None
-            or event.strikes != "sensor"
+            or event.target != "sensor"
             or event.first >= last
             or event.last <= first
         ):
@@ -38,7 +38,7 @@ def inject(events: Sequence[Event], values: Floats, first: int, step_s: float) -
         event.altered[low - event.first : high - event.first] = changed
 
 
-def _reading(event: Event, resolved: int, before: Floats, low: int) -> Floats:
+def _reading(event: Occurrence, resolved: int, before: Floats, low: int) -> Floats:
     """What the sensor, which tells `resolved` steps a unit, says from sample `low` on in place of `before`,
     (samples,)."""
     if event.kind == "sensor.dropout":

@@ -22,7 +22,7 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
-from sim.model.faults.event import Event, Unit
+from sim.model.faults.occurrence import Occurrence, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
 from sim.model.machine.sensor import SENSORS
 from sim.units import DAY_US
@@ -54,9 +54,11 @@ EXTREMES_APART: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def schedule(farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]) -> list[Event]:
+def schedule(
+    farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]
+) -> list[Occurrence]:
     """Every occurrence in the run, in order of first sample."""
-    events: list[Event] = []
+    events: list[Occurrence] = []
     for place, fault in enumerate(faults):
         if fault.farms and farm.farm_id not in fault.farms:
             continue
@@ -114,7 +116,7 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
 
 def _by_calendar(
     farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault
-) -> Iterator[Event]:
+) -> Iterator[Occurrence]:
     samples = _samples(fault, clock, 0.0)
     for when, change_us in clock_changes(farm.time_zone, clock.start_us, clock.end_us):
         first = -(-(when - clock.start_us) // clock.sample_us)
@@ -124,7 +126,7 @@ def _by_calendar(
                 or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
             )
             if struck and first < clock.samples:
-                yield Event(
+                yield Occurrence(
                     fault.kind,
                     turbine,
                     None,
@@ -147,7 +149,7 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
 
 def _event(
     fault: DataFault, turbine: int, clock: SimClock, five: Floats, path: tuple[int, int, str, int]
-) -> Event:
+) -> Occurrence:
     """`five` draws make one occurrence; what needs more numbers has them from a stream of its own, named by `path`."""
     kind = KINDS[fault.kind]
     channels = fault.channels or kind.channels
@@ -155,15 +157,15 @@ def _event(
     first = int(start * clock.samples)
     channel = channels[int(which * len(channels))] if channels else None
     samples = _samples(fault, clock, length)
-    event = Event(
+    event = Occurrence(
         fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples
     )
-    if kind.strikes == "file":  # there is no way back
+    if kind.target == "file":  # there is no way back
         event.last = clock.samples
         if fault.kind == "schema.added":
             event.channel = NEW_CHANNELS[int(which * len(NEW_CHANNELS))]
     upwards = 1.0 if sign < 0.5 else -1.0
-    if kind.strikes == "sensor" and channel is not None:
+    if kind.target == "sensor" and channel is not None:
         event.altered = np.zeros(event.last - event.first, dtype=np.bool_)
         if fault.kind in SIZE:
             low, high = SIZE[fault.kind]

@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from sim.model.clock import SimClock
-from sim.model.faults.event import Event
+from sim.model.faults.occurrence import Occurrence
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 TRUTH: Final = pa.schema(
@@ -31,7 +31,7 @@ none of a sensor. first_id and last_id (inclusive) are null when no row of the d
 or, of `row.missing`, the number of samples that were not stored."""
 
 
-def truth(events: Sequence[Event], turbine_ids: Sequence[str], clock: SimClock) -> pa.Table:
+def truth(events: Sequence[Occurrence], turbine_ids: Sequence[str], clock: SimClock) -> pa.Table:
     """Schema TRUTH; final after the last block."""
     columns: dict[str, list[object]] = {
         "turbine_id": [turbine_ids[event.turbine] for event in events],
@@ -43,7 +43,7 @@ def truth(events: Sequence[Event], turbine_ids: Sequence[str], clock: SimClock) 
         "last_id": [event.last_id for event in events],
         "rows": [event.rows for event in events],
         "detail": [event.detail for event in events],
-        "offset_us": [event.by_us if event.strikes == "clock" else None for event in events],
+        "offset_us": [event.by_us if event.target == "clock" else None for event in events],
     }
     return pa.table(
         {name: pa.array(column, TRUTH.field(name).type) for name, column in columns.items()}, TRUTH

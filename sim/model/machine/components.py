@@ -103,8 +103,3 @@ COMPONENTS: Final = (
 COMPONENT_NAMES: Final = tuple(component.name for component in COMPONENTS)
 MINOR_SYMPTOM: Final = 0.25
 """How often minor repairs announce themselves, as a part of `symptom`."""
-
-
-def rates(offshore: bool) -> list[tuple[float, float, float, float]]:
-    """Events a turbine-year, by component and severity."""
-    return [component.offshore if offshore else component.onshore for component in COMPONENTS]

@@ -20,7 +20,7 @@ from sim import seeds
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.machine.inflow import TICK_S
-from sim.model.ticks import Slow
+from sim.model.ticks import SlowSeries
 from sim.units import HOUR_S
 
 WET: Final = 0.95  # relative humidity from which on there is cloud or fog at times
@@ -41,14 +41,14 @@ class Ice:
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
         self._mass = np.zeros(farm.turbines)
-        self._slow: Slow | None = None
+        self._slow: SlowSeries | None = None
         self._air: tuple[int, Floats, Floats] | None = None
 
     def read(self, first: int, temperature: Floats, humidity: Floats) -> Floats | None:
         """Ice (steps, turbines), 0..1, from step `first` on; None when there is none. `temperature` (degC) and
         relative `humidity` of the air, (steps,)."""
         if self._slow is None:
-            self._slow = Slow(self.every, self._mass, self._tick)
+            self._slow = SlowSeries(self.every, self._mass, self._tick)
         self._air = (first, temperature, humidity)
         ice = self._slow.read(first, len(temperature))
         return ice if ice.any() else None

@@ -21,7 +21,7 @@ from sim import seeds
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 from sim.units import DAY_S
 
 TICK_S: Final = 240.0
@@ -56,7 +56,7 @@ class Inflow:
         self._kick = self._size * np.sqrt(1.0 - self._keep**2)
         self._draws = Draws(seed, ("inflow", farm.farm_id, "ticks"), 3 * n + 1)
         self._state = draw.standard_normal(3 * n + 1) * self._size
-        self._slow = Slow(every, self._factors(0.0), self._tick)
+        self._slow = SlowSeries(every, self._factors(0.0), self._tick)
 
     def read(self, first: int, count: int) -> tuple[Floats, Floats]:
         """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines), for the next steps."""

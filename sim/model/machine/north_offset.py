@@ -22,7 +22,7 @@ OFF_DEG: Final = 3.5
 KNOWN: Final = 64  # settings of a machine, one after the other; then again from the first
 
 
-class North:
+class NorthOffset:
     """The errors of one farm's machines. `start_s`: the run's start since 1970, `step_s`: an inner step."""
 
     def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:

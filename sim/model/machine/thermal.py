@@ -37,7 +37,7 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 
 TICK_S: Final = 240.0
 SETTLED_TICKS: Final = (
@@ -122,7 +122,7 @@ class Thermal:
         self._on = np.zeros((len(SEEN), n), dtype=bool)
         self._warming = blend(self._tick_s, FRICTION_S)
         self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
-        self._slow: Slow | None = None
+        self._slow: SlowSeries | None = None
 
     def advance(
         self, first: int, air: Floats, load: Floats, rotor_rpm: Floats, wear: Wear, reads: Floats
@@ -212,10 +212,10 @@ class Thermal:
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
         self._friction += (worn * (0.3 * did[2] + 0.7 * did[0]) - self._friction) * self._warming
 
-    def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> Slow:
+    def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> SlowSeries:
         """The state before the run."""
         self._bodies += air + WARM_K
         did = np.stack([load, load * load, speed])
         for _ in range(SETTLED_TICKS):
             self._move(air, did, wear)
-        return Slow(self.every, self._points(air), self._tick)
+        return SlowSeries(self.every, self._points(air), self._tick)

@@ -29,9 +29,9 @@ from sim.model.machine import ice as icing
 from sim.model.machine import inflow, yaw
 from sim.model.machine.controller import CONNECT, GUST_SIGMAS, OFF_GRID, TEN_MINUTES_S, Controller
 from sim.model.machine.curve import Curve
-from sim.model.machine.north_offset import North
+from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 from sim.model.wind.wind import WindPage
 from sim.units import MINUTE_S
 
@@ -87,11 +87,11 @@ class Turbines:
         draw = seeds.rng(seed, "turbine", farm.farm_id)
         self.fine_pitch = draw.normal(0.0, 0.25, n).round(2)
         self._rated, self._rated_speed = draw.normal(1.0 - WANDER, 0.002, (2, n))
-        self._north = North(farm, seed, step_s, start_s)
+        self._north = NorthOffset(farm, seed, step_s, start_s)
         self._vane_gain = draw.uniform(0.75, 0.95, n)
         self._draw = draw.uniform(*STANDBY_DRAW, n)
         self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, 0.25, n)
-        self._pumps = Slow(self.ice.every, np.zeros(n), self._pump)
+        self._pumps = SlowSeries(self.ice.every, np.zeros(n), self._pump)
         self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), n)
         averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
         self._move = np.repeat([blend(step_s, memory) for memory in averages], n)

@@ -31,7 +31,7 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 
 AT_REST: Final = 0.16
 SWAY: Final = (
@@ -65,7 +65,7 @@ class Vibration:
         self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
         self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
         self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
-        self._slow = Slow(every, self._unrest.sum(axis=0), self._tick)
+        self._slow = SlowSeries(every, self._unrest.sum(axis=0), self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
         self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(0.7, 1.3)
         ratio = np.arange(int(1.3 * STEPS)) / (

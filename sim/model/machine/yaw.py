@@ -16,7 +16,7 @@ import numpy as np
 from sim import seeds
 from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
-from sim.model.ticks import Slow
+from sim.model.ticks import SlowSeries
 
 TICK_S: Final = 10.0
 SLOWER_S: Final = 60.0  # of steps that are longer than a tick
@@ -47,7 +47,7 @@ class Yaw:
         self._held: Bools | None = None
         self._unwinding: dict[int, Bools] = {}
         self._nacelle: Floats = np.zeros(n)
-        self._slow: Slow | None = None
+        self._slow: SlowSeries | None = None
 
     def advance(
         self, first: int, vane: Floats, available: Bools, worn: Floats
@@ -60,7 +60,7 @@ class Yaw:
             self._nacelle = vane[0] + self._offset * self._band
             self._wound -= self._nacelle
             self._seen = vane[0].copy()
-            self._slow = Slow(self.every, self._nacelle, self._tick)
+            self._slow = SlowSeries(self.every, self._nacelle, self._tick)
         self._now, self._unwinding = (first, vane, available), {}
         self._worn_band = self._band * (1.0 + worn)
         self._reach = DRIVE_DEG_S * self._tick_s * (1.0 - 0.5 * worn)

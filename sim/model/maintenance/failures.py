@@ -20,7 +20,8 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats, Ints
-from sim.model.machine.components import COMPONENTS, MINOR, MINOR_SYMPTOM, RESET, SEVERITIES, rates
+from sim.model.machine.components import COMPONENTS, MINOR, MINOR_SYMPTOM, RESET, SEVERITIES
+from sim.model.maintenance.site import Site
 from sim.units import DAY_S, YEAR_S
 
 FRAILTY_SHAPE = 2.0
@@ -62,11 +63,11 @@ def frailty(seed: int, farm_id: str, turbines: int) -> Floats:
     return seeds.rng(seed, "frailty", farm_id).gamma(FRAILTY_SHAPE, 1.0 / FRAILTY_SHAPE, turbines)
 
 
-def month(seed: int, farm_id: str, offshore: bool, weights: Floats, number: int) -> Failures:
+def month(seed: int, farm_id: str, site: Site, weights: Floats, number: int) -> Failures:
     """The failures of a farm's turbines (of frailty `weights`) in one month."""
     draw = seeds.rng(seed, "failure", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    rate = np.array(rates(offshore))
+    rate = np.array(site.failures_a_year)
     count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.choice(len(weights), count, p=weights / weights.sum())

@@ -49,8 +49,9 @@ from sim.model.machine.wear import Damages, Wear
 from sim.model.maintenance import crews, failures, grid
 from sim.model.maintenance.failures import lognormal, month_of, month_s
 from sim.model.maintenance.orders import orders_table, wear_table
-from sim.model.maintenance.repairs import FAULT, Maintenance
-from sim.model.maintenance.season import offshore, service_season
+from sim.model.maintenance.repairs import FAULT, Repairs
+from sim.model.maintenance.season import service_season
+from sim.model.maintenance.site import LIFT, NACELLE, OUTSIDE, site_of
 from sim.model.wind.weather import Weather
 from sim.units import DAY_S, HOUR_S
 
@@ -70,9 +71,8 @@ RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
 PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
 PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY_S, 0.6), (4.0 * DAY_S, 0.8), (16.0 * DAY_S, 0.6))
 PARTS_LONGEST_S: Final = 75 * DAY_S
-LIFT_ONSHORE: Final = 0.5  # hours of a replacement against those offshore
 REPAIR_SPREAD: Final = 0.5
-SERVICE_H: Final = {False: 12.0, True: 24.0}  # crew hours a year
+SERVICE_SPREAD: Final = 0.25  # of the logarithm of a machine's effort
 RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
@@ -89,7 +89,7 @@ class Operations:
         wind: Callable[[int, int], Floats] | None = None,
     ) -> None:
         self.farm, self.clock = farm, clock
-        self._seed, self._offshore = seed, offshore(farm)
+        self._seed, self._site = seed, site_of(farm)
         self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
         self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
         self._ahead_s = max(DAY_S, clock.page * clock.step_s)
@@ -99,17 +99,17 @@ class Operations:
         edges = [int(month_s(number) // HOUR_S) for number in (*planned, planned[-1] + 1)]
         wind = wind or Weather(farm, seed, events, clock.start_us).hourly
         self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
-        self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
+        self._calendar = crews.calendar(farm.time_zone, self._site, edges[0], self._wind)
         self._world = simpy.Environment(initial_time=month_s(first))
-        self.maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
-        self._timeline = self.maintenance.timeline
-        self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
+        self.repairs = Repairs(self._world, farm, clock, self._calendar, self._site)
+        self._timeline = self.repairs.timeline
+        self._quiet, self._quiet_to = grid.quiet(farm, seed, self._site)
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
         """Run up to the run's start and keep ahead of `env` from then on; its time is seconds since the start."""
         weights = failures.frailty(self._seed, self.farm.farm_id, self.farm.turbines)
-        args = self._seed, self.farm.farm_id, self._offshore, weights
+        args = self._seed, self.farm.farm_id, self._site, weights
         drawn = failures.together([failures.month(*args, number) for number in self._months])
         for i in np.flatnonzero(drawn.warning_s).tolist():
             at = float(drawn.at_s[i])
@@ -155,7 +155,7 @@ class Operations:
 
     def log(self) -> pa.Table:
         """Every work order that was open in the run, schema `orders.ORDERS`."""
-        return orders_table(self.farm, self.maintenance.orders, self._start_s, self._end_s)
+        return orders_table(self.farm, self.repairs.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
         """Every time in the run in which wear showed, schema `orders.WEAR`."""
@@ -175,7 +175,7 @@ class Operations:
     # --- failures -----------------------------------------------------------------------------------------------------
 
     def _failures(self, drawn: failures.Failures) -> Process:
-        site = self.maintenance
+        repairs = self.repairs
         what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
         chance = zip(
             drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True
@@ -185,61 +185,63 @@ class Operations:
         ):
             yield self._until(at)
             turbine, component, severity = where
-            rests = site.held(turbine) or self._timeline.off_grid(turbine)
+            rests = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
             forgotten = (
                 at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
             )  # long before the run, no crew came
             if severity == RESET and not rests and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
-            elif severity > MINOR or (severity == MINOR and (warning or not site.held(turbine))):
+            elif severity > MINOR or (
+                severity == MINOR and (warning or not repairs.occupied(turbine))
+            ):
                 self._world.process(self._break(turbine, component, severity, normal, uniform))
 
     def _trip(
         self, turbine: int, component: int, normal: list[float], uniform: list[float]
     ) -> Process:
         """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
-        site = self.maintenance
-        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
-        site.hold(turbine)
+        repairs = self.repairs
+        order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
+        repairs.occupy(turbine)
         for luck, length in zip(uniform[1:], normal[1:], strict=True):
-            site.set(turbine, FAULT)
+            repairs.set(turbine, FAULT)
             yield self._world.timeout(lognormal(*RESET_S, length))
-            site.set(turbine, 0)
+            repairs.set(turbine, 0)
             if luck < RESET_WORKS:
                 break
             yield self._world.timeout(-TRIPS_AGAIN_S * math.log((1.0 - luck) / (1.0 - RESET_WORKS)))
         else:
-            site.set(turbine, FAULT)
+            repairs.set(turbine, FAULT)
             hours = COMPONENTS[component].hours[RESET] * lognormal(1.0, REPAIR_SPREAD, normal[0])
-            yield from site.work(order, _task(component, RESET), hours, uniform[0])
-        site.close(order)
-        site.release(turbine)
+            yield from repairs.work(order, _task(component, RESET), hours, uniform[0])
+        repairs.close(order)
+        repairs.release(turbine)
 
     def _break(
         self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]
     ) -> Process:
         """A failure that crews have to repair. A machine that is down already breaks once it is back."""
-        site, at = self.maintenance, self._world.now
-        while site.held(turbine):
-            yield site.free(turbine)
+        repairs, at = self.repairs, self._world.now
+        while repairs.occupied(turbine):
+            yield repairs.freed(turbine)
             if self._damages.repaired_since(turbine, component, at):
                 return
-        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
+        order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
         runs = severity == MINOR and uniform[3] < RUNS_ON
         if not runs:
-            site.hold(turbine)
-            site.set(turbine, FAULT)
+            repairs.occupy(turbine)
+            repairs.set(turbine, FAULT)
         if uniform[1] >= PARTS_AT_HAND[severity]:
             order.parts_s = min(lognormal(*PARTS_S[severity], normal[1]), PARTS_LONGEST_S)
             yield self._world.timeout(order.parts_s)
         hours = COMPONENTS[component].hours[severity] * lognormal(1.0, REPAIR_SPREAD, normal[2])
-        if severity == REPLACEMENT and not self._offshore:
-            hours *= LIFT_ONSHORE
-        yield from site.work(order, _task(component, severity), hours, uniform[2], runs)
-        site.close(order)
+        if severity == REPLACEMENT:
+            hours *= self._site.lift_hours
+        yield from repairs.work(order, _task(component, severity), hours, uniform[2], runs)
+        repairs.close(order)
         self._damages.repair(turbine, component, self._world.now)
         if not runs:
-            site.release(turbine)
+            repairs.release(turbine)
 
     # --- service ------------------------------------------------------------------------------------------------------
 
@@ -249,39 +251,39 @@ class Operations:
         for year in range(self._months[0] // 12 - 1, self._months[-1] // 12 + 1):
             draw = seeds.rng(self._seed, "service", self.farm.farm_id, year)
             order = draw.permutation(self.farm.turbines).tolist()
-            effort = np.exp(0.25 * draw.standard_normal(self.farm.turbines)).tolist()
+            effort = np.exp(SERVICE_SPREAD * draw.standard_normal(self.farm.turbines)).tolist()
             start = month_s(12 * year) + begin
             for place, turbine in enumerate(order):
                 due = start + (place + 0.5) / self.farm.turbines * length
                 if due >= self._world.now:
                     yield self._until(due)
                     self._world.process(
-                        self._serve(turbine, SERVICE_H[self._offshore] * effort[turbine])
+                        self._serve(turbine, self._site.service_h * effort[turbine])
                     )
 
     def _serve(self, turbine: int, hours: float) -> Process:
-        order = self.maintenance.order(turbine, "service", "service")
-        yield from self.maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
-        self.maintenance.close(order)
+        order = self.repairs.order(turbine, "service", "service")
+        yield from self.repairs.work(order, NACELLE, hours, 0.5, runs=True)
+        self.repairs.close(order)
 
     # --- the grid, and other people -----------------------------------------------------------------------------------
 
     def _stops(self) -> Process:
         for number in self._months:
-            args = self._seed, self.farm.farm_id, self.farm.turbines, self._offshore, number
+            args = self._seed, self.farm.farm_id, self.farm.turbines, self._site, number
             for at, turbine, length in grid.stops(*args):
                 yield self._until(at)
-                if self._calendar.at_work(at) and not self.maintenance.held(turbine):
+                if self._calendar.at_work(at) and not self.repairs.occupied(turbine):
                     self._world.process(self._stop(turbine, length))
 
     def _stop(self, turbine: int, length: float) -> Process:
-        site = self.maintenance
-        order = site.order(turbine, "operator", "stop")
-        site.hold(turbine)
-        site.set(turbine, STOPPED)
+        repairs = self.repairs
+        order = repairs.order(turbine, "operator", "stop")
+        repairs.occupy(turbine)
+        repairs.set(turbine, STOPPED)
         yield self._world.timeout(length)
-        site.close(order)
-        site.release(turbine)
+        repairs.close(order)
+        repairs.release(turbine)
 
     def _outages(self) -> Process:
         for number in self._months:
@@ -295,11 +297,11 @@ class Operations:
         """The whole farm; machines come back one by one."""
         if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
             return
-        order = self.maintenance.order(None, "grid", "outage")
+        order = self.repairs.order(None, "grid", "outage")
         for turbine in range(self.farm.turbines):
             self._timeline.set_grid(self._world.now, turbine, STOPPED)
         yield self._world.timeout(length)
-        self.maintenance.close(order)
+        self.repairs.close(order)
         delays = seeds.rng(self._seed, "restart", self.farm.farm_id, name).exponential(
             RESTART_S, self.farm.turbines
         )
@@ -317,12 +319,12 @@ class Operations:
                     self._world.process(self._curtail(asked.steps))
 
     def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
-        order = self.maintenance.order(None, "grid", "curtailment")
+        order = self.repairs.order(None, "grid", "curtailment")
         for length, share in steps:
             self._timeline.limit(self._world.now, share)
             yield self._world.timeout(length)
             self._timeline.lift(self._world.now, share)
-        self.maintenance.close(order)
+        self.repairs.close(order)
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -353,5 +355,5 @@ class Operations:
 
 def _task(component: int, severity: int) -> str:
     if severity == REPLACEMENT:
-        return crews.LIFT
-    return crews.OUTSIDE if COMPONENTS[component].outside else crews.NACELLE
+        return LIFT
+    return OUTSIDE if COMPONENTS[component].outside else NACELLE

@@ -26,7 +26,7 @@ from pipeline.records import CHANNEL_NAMES, GENERATION_IDS
 from sim.arrays import Floats, Ints
 from sim.model.air import vapour_pressure
 from sim.model.clock import SimClock
-from sim.model.faults import Event
+from sim.model.faults import Occurrence
 from sim.model.recording.block import FileChange
 
 OUTSIDE_HUMIDITY: Final = 75.0
@@ -36,16 +36,16 @@ _WIND, _PITCH, _NACELLE, _AIR = (
 )
 
 
-class Layouts:
+class FileChanges:
     """The files and columns of a farm's nodes so far. Blocks must come in order.
 
     `gone`: (turbine, channel) -> since when (true time, us) the node has no such column.
     """
 
-    def __init__(self, clock: SimClock, events: Sequence[Event]) -> None:
+    def __init__(self, clock: SimClock, events: Sequence[Occurrence]) -> None:
         self._clock = clock
-        self._waiting = [event for event in events if event.strikes == "file"]
-        self._begun: list[tuple[Event, int]] = []  # with the first id that carries it
+        self._waiting = [event for event in events if event.target == "file"]
+        self._begun: list[tuple[Occurrence, int]] = []  # with the first id that carries it
         self.gone: dict[tuple[int, str], int] = {}
 
     def apply(
@@ -86,7 +86,7 @@ class Layouts:
             values[channel, rows] = np.nan
         return changes, extra
 
-    def _again(self, event: Event) -> bool:
+    def _again(self, event: Occurrence) -> bool:
         """Whether the node's file has, or lacks, the channel already."""
         return event.channel is not None and any(
             (old.turbine, old.kind, old.channel) == (event.turbine, event.kind, event.channel)

@@ -1,4 +1,4 @@
-"""Spells: how long something stayed as it was, turbine by turbine, noted as samples pass. The truth of states and
+"""Intervals: how long something stayed as it was, turbine by turbine, noted as samples pass. The truth of states and
 ice."""
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sim.arrays import Indices
 from sim.model.clock import SimClock
 
 
-class Spells:
-    """Spells of small integers. Samples must come once and in order."""
+class Intervals:
+    """Intervals of small integers. Samples must come once and in order."""
 
     def __init__(self, clock: SimClock) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Spells:
         self._last, self._next = values[:, -1].copy(), first + values.shape[1]
 
     def table(self) -> dict[str, npt.NDArray[Any]]:
-        """Spells [from, to) by turbine and time: columns turbine, value, from and to (us UTC), rows (samples)."""
+        """Intervals [from, to) by turbine and time: columns turbine, value, from and to (us UTC), rows (samples)."""
         turbine, sample, value = (
             np.concatenate(parts) for parts in zip(*self._changes, strict=True)
         )

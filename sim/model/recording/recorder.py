@@ -22,9 +22,9 @@ from sim import seeds
 from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
-from sim.model.faults import Event
+from sim.model.faults import Occurrence
 from sim.model.recording.block import Block
-from sim.model.recording.file_changes import Layouts
+from sim.model.recording.file_changes import FileChanges
 
 Rows = dict[str, npt.NDArray[Any]]
 """Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, status, and values (channels, rows). Where
@@ -36,14 +36,16 @@ MARKS = ("moved", "copy", "gone", "poison")
 class Recorder:
     """The recording side of a farm's nodes. Samples must come once and in order."""
 
-    def __init__(self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event]) -> None:
+    def __init__(
+        self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Occurrence]
+    ) -> None:
         self.clock, self.events = clock, events
         n = farm.turbines
         draw = seeds.rng(seed, "recorder", farm.farm_id)
         self._moment_us = np.minimum(draw.integers(20_000, 180_000, n), clock.sample_us // 5)
         self._copy_us = max(1, min(1000, clock.sample_us // 10))
         self._next_id = np.ones(n, dtype=np.int64)
-        self._layouts = Layouts(clock, events)
+        self._file_changes = FileChanges(clock, events)
         self._pending: Rows | None = None
         self._open = list(range(len(events)))
 
@@ -55,7 +57,7 @@ class Recorder:
         turning = [
             i
             for i in active
-            if self.events[i].last > first and self.events[i].strikes in ("row", "clock")
+            if self.events[i].last > first and self.events[i].target in ("row", "clock")
         ]
         rows = self._plain(values, status, first)
         sizes = np.full(n, count)
@@ -66,7 +68,7 @@ class Recorder:
         turbine = rows["turbine"]
         ids = np.arange(len(turbine), dtype=np.int64) + (self._next_id - offsets[:-1])[turbine]
         stored = rows.get("stored", rows["recorded_at"])
-        changes, extra = self._layouts.apply(ids, stored, rows["values"], offsets)
+        changes, extra = self._file_changes.apply(ids, stored, rows["values"], offsets)
         some = sizes > 0
         self._next_id[some] = ids[offsets[1:][some] - 1] + 1
         self._note(active, rows, ids, offsets, last)
@@ -115,7 +117,7 @@ class Recorder:
 
     def _clocks_off(self, turning: Sequence[int], n: int, first: int, count: int) -> Ints | None:
         """How far each node's clock is off at each sample of the block, us; None if all are right. Errors add up."""
-        wrong = [self.events[i] for i in turning if self.events[i].strikes == "clock"]
+        wrong = [self.events[i] for i in turning if self.events[i].target == "clock"]
         if not wrong:
             return None
         off = np.zeros((n, count), dtype=np.int64)
@@ -123,7 +125,7 @@ class Recorder:
             off[event.turbine, max(event.first - first, 0) : event.last - first] += event.by_us
         return off
 
-    def _at(self, event: Event, first: int, count: int) -> slice:
+    def _at(self, event: Occurrence, first: int, count: int) -> slice:
         """Where an event's samples lie among the plain rows of a block."""
         start = event.turbine * count - first
         return slice(start + max(event.first, first), start + min(event.last, first + count))
@@ -175,7 +177,7 @@ class Recorder:
             event = self.events[i]
             own = slice(offsets[event.turbine], offsets[event.turbine + 1])
             carries = _carries(i, event, rows, own)
-            since = self._layouts.gone.get((event.turbine, event.channel or ""))
+            since = self._file_changes.gone.get((event.turbine, event.channel or ""))
             if since is not None:  # no such column any more
                 carries &= rows.get("stored", rows["recorded_at"])[own] < since
             event.recorded(ids[own][carries])
@@ -198,7 +200,7 @@ class Recorder:
             event = self.events[rows["poison"][row]]
             assert event.poison is not None
             assert event.channel is not None
-            if rows["stored"][row] >= self._layouts.gone.get(
+            if rows["stored"][row] >= self._file_changes.gone.get(
                 (event.turbine, event.channel), _NEVER
             ):
                 continue
@@ -218,13 +220,13 @@ _MARK = {
 }
 
 
-def _carries(index: int, event: Event, rows: Rows, own: Any) -> Bools:
+def _carries(index: int, event: Occurrence, rows: Rows, own: Any) -> Bools:
     """Which of a turbine's rows (`own`: slice or mask) were changed by the event."""
     mark = _MARK.get(event.kind)
     if mark is not None:
         return np.asarray(rows[mark][own] == index)
     sample = rows["sample"][own] - event.first
-    if event.strikes == "clock":
+    if event.target == "clock":
         return np.asarray((sample >= 0) & (sample < event.last - event.first))
     inside = (sample >= 0) & (sample < len(event.altered))
     inside[inside] = event.altered[sample[inside]]

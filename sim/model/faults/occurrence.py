@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim.arrays import Bools, Ints
-from sim.model.faults.catalogue import KINDS, Struck
+from sim.model.faults.catalogue import KINDS, Target
 from sim.model.faults.poison import Poison
 
 
@@ -21,7 +21,7 @@ class Unit:
 
 
 @dataclass(eq=False)
-class Event:
+class Occurrence:
     """A turbine's samples first..last-1. `altered` marks the samples really changed (sensor faults); ids and rows are
     filled in as the rows are recorded (`row.missing`: the samples that were not)."""
 
@@ -47,8 +47,8 @@ class Event:
     unrecorded: int = 0
 
     @property
-    def strikes(self) -> Struck:
-        return KINDS[self.kind].strikes
+    def target(self) -> Target:
+        return KINDS[self.kind].target
 
     def recorded(self, ids: Ints) -> None:
         """Note rows that carry this fault; ids ascending."""
