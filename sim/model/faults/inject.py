@@ -11,9 +11,8 @@ from sim.arrays import Floats
 from sim.model.faults.occurrence import Occurrence
 from sim.model.machine.sensor import SENSORS, steps
 
-UNIT_DECIMALS = (
-    4  # of a reading in another unit: fine enough that a healthy sensor does not repeat itself
-)
+# of a reading in another unit: fine enough that a healthy sensor does not repeat itself
+UNIT_DECIMALS = 4
 
 
 def inject(events: Sequence[Occurrence], values: Floats, first: int, step_s: float) -> None:

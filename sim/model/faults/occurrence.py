@@ -30,9 +30,8 @@ class Occurrence:
     channel: str | None
     first: int
     last: int
-    size: float = (
-        0.0  # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
-    )
+    # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
+    size: float = 0.0
     full: int = 0  # drift: samples the whole fault would take, were the run long enough
     delay_us: int = 0
     order_us: Ints | None = None  # out of order: delay of each sample

@@ -1,23 +1,26 @@
-"""Drive-train vibration, mm/s RMS over the sample, from rotor speed, load, turbulence and what is worn.
+"""Drive-train vibration, mm/s RMS over the sample, from rotor speed, load, turbulence and wear.
 
-Parts that do not know of each other add in squares:
+Independent parts add in squares:
 
-- gear mesh and everything broadband, growing with speed and load, more in turbulent air, each machine its own;
-- 1P: imbalance with the square of speed; of the rotor, of ice that shed unevenly, of a blade whose pitch is off;
-- 3P: blades passing the tower excite its first bending mode, which type designers put just below the slowest
-  producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11): crossed in every run-up, felt
-  on the plateau;
-- worn bearings and teeth, with speed and load.
+- Gear mesh and everything broadband: grows with speed and load, more in turbulent air, each machine
+  its own.
+- 1P: imbalance with the square of speed, of the rotor, of ice that shed unevenly, of a blade whose
+  pitch is off.
+- 3P: blades passing the tower excite its first bending mode, which type designers put just below
+  the slowest producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11).
+  It is crossed in every run-up and felt on the plateau.
+- Worn bearings and teeth: with speed and load.
 
-The tower sways in the wind, whatever the rotor does. What shakes a machine otherwise (sea, shear, temperature of the
-mounts, gusts that strike it askew) changes its level by some per cent over minutes and hours, so that power and speed
-explain most of a ten-minute level, but not all. How much of the level comes with load, how much with speed, is each
-machine's own.
+The tower sways in the wind at any rotor speed. Other causes (sea, shear, temperature of the mounts,
+gusts that strike askew) change a machine's level by some per cent over minutes and hours. Power and
+speed therefore explain most of a ten-minute level, but not all. The parts of the level that come
+with load and with speed differ between machines.
 
-Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
-boundary, the alarm of `pipeline.records`, some days before they fail.
+Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s). Worn
+ones cross its C/D boundary, the alarm of `pipeline.records`, some days before they fail. Numbers
+without a source are ours.
 
-Does not cover: spectra, accelerations, directions.
+Not covered: spectra, accelerations, directions.
 """
 
 from __future__ import annotations
@@ -33,16 +36,15 @@ from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, SlowSeries
 
-AT_REST: Final = 0.16
-SWAY: Final = (
-    0.1  # at 10 m/s in turbulence of a tenth: the tower in the wind, whatever the rotor does
-)
+AT_REST: Final = 0.16  # mm/s
+# mm/s at 10 m/s in turbulence of a tenth: the tower in the wind, at any rotor speed
+SWAY: Final = 0.1
 SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
-TURBULENT: Final = 1.5  # per unit of turbulence intensity over 0.1
+TURBULENT, USUAL = 1.5, 0.1  # per unit of turbulence intensity over the usual one
 TOWER: Final = 0.12  # 3P at rated speed, without resonance
-RESONANCE: Final = 0.92  # of the slowest producing speed: where 3P meets the tower's mode
-DAMPING: Final = 0.07
-IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
+RESONANCE: Final = 0.92  # of the slowest producing speed, at which 3P meets the tower's mode
+DAMPING: Final = 0.07  # ratio, of the tower's mode
+IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors, mm/s at rated speed
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
@@ -82,8 +84,10 @@ class Vibration:
         return level
 
     def unrest(self, first: int, count: int, reads: Floats) -> Floats:
-        """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
-        first..first+count-1."""
+        """Relative change of the machines' level by other causes, (reads, turbines).
+
+        `reads`: step numbers among first..first+count-1.
+        """
         return self._slow.read(first, count, reads)
 
     def level(
@@ -96,13 +100,15 @@ class Vibration:
         wear: Wear,
         ice: Floats | None,
     ) -> Floats:
-        """(samples, turbines), without sensor noise. `wind` m/s; `turbulence` (samples,) intensity; `ice`: how
-        much lies unevenly."""
+        """Vibration level (samples, turbines), without sensor noise.
+
+        `wind` m/s; `turbulence` (samples,) intensity; `ice`: mass that lies unevenly.
+        """
         speed = rotor_rpm * self._per_rpm
         level = self._load * load
         level += SPEED * speed
         level *= self._build
-        level *= (1.0 + TURBULENT * (turbulence - 0.1))[:, None]
+        level *= (1.0 + TURBULENT * (turbulence - USUAL))[:, None]
         level *= level
         imbalance = self._imbalance + ROTOR_WEAR * wear.rotor + PITCH_WEAR * wear.pitch
         lopsided = speed * imbalance if ice is None else speed * (imbalance + ICE * ice)

@@ -61,10 +61,11 @@ STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
 BEYOND_S: Final = 14 * DAY_S  # the calendar goes on behind the run's end
 
+# median, spread of the logarithm: until the machine, or somebody afar, has reset it
 RESET_S: Final = (
     480.0,
     1.2,
-)  # median, spread of the logarithm: until the machine, or somebody afar, has reset it
+)
 RESET_WORKS: Final = 0.8
 TRIPS_AGAIN_S: Final = 600.0  # mean
 RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
