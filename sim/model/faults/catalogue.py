@@ -1,7 +1,8 @@
-"""The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
+"""The catalogue of data faults: one entry per kind, with the settings it takes. Data only.
 
-A kind is added here and given its behaviour where it target: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
-`sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.score.signals`.
+A new kind is added here and gets its behaviour at its target: `inject` (sensor),
+`sim.model.recording.recorder` (row, clock), `sim.model.recording.file_changes` (file). The effects
+that it can have on the pipeline are in `sim.check.detection.score.signals`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ Target = Literal["sensor", "row", "clock", "file"]
 class Kind:
     """One kind of fault.
 
-    target: what it acts on. duration_s: how long one lasts by default, but no fewer samples than `least`; None: it is
-    a moment and takes no duration. channels: which it may take (none: it concerns whole rows). delay_s: by how much
-    rows are stored later, None: takes no delay. by_s: bounds of the drawn size of a clock's error, None: takes no `by`.
-    by_calendar: it strikes when the farm's clocks change, so it takes a `share` of the nodes in place of a rate.
+    - target: the part of a node that it acts on.
+    - duration_s: default length, but no fewer samples than `least`; None: a moment, takes no
+      duration.
+    - channels: those it may take; empty: it concerns whole rows.
+    - delay_s: default delay of storing rows; None: takes no delay.
+    - by_s: bounds of the drawn error of a clock; None: takes no `by`.
+    - by_calendar: it comes when the farm's clocks change, so it takes a `share` of the nodes in
+      place of a rate.
     """
 
     text: str
@@ -35,7 +40,7 @@ class Kind:
 
     @property
     def takes(self) -> dict[str, bool]:
-        """Settings that not every kind has, and whether this one does."""
+        """Settings that only some kinds have, each with True if this kind has it."""
         return {
             "rate": not self.by_calendar,
             "share": self.by_calendar,
@@ -88,15 +93,20 @@ KINDS: Final = {
     ),
 }
 NEW_CHANNELS: Final = ("blade_load", "hub_humidity")
-"""What `schema.added` draws from."""
+"""Channels that `schema.added` draws from."""
 
 
 @dataclass(frozen=True)
 class DataFault:
-    """One fault of a scenario. Empty `channels` and `farms` mean all that apply; None means the kind's default.
+    """One fault of a scenario.
 
-    rate_per_day: begun per turbine and day; per farm and day if `whole_farm`, and then every turbine of the farm is
-    struck at the same time. share: of the nodes, for kinds that strike by the calendar. by_s: error of a clock, signed.
+    Empty `channels` and `farms` mean all that apply; None means the kind's default.
+
+    - rate_per_day: begun per turbine and day. With `whole_farm` per farm and day; it then comes to
+      every turbine of the farm at the same time.
+    - share: of the nodes, for kinds that follow the calendar.
+    - by_s: error of a clock, signed.
+
     Raises ValueError for settings that the kind does not have.
     """
 
@@ -119,10 +129,10 @@ class DataFault:
                 takes = ", ".join(allowed) if allowed else "no channels"
                 raise ValueError(f"{self.kind} does not take channel '{channel}'; it takes {takes}")
         takes_it = KINDS[self.kind].takes
-        for name, said in (
+        for name, setting in (
             ("duration", self.duration_s),
             ("delay", self.delay_s),
             ("by", self.by_s),
         ):
-            if said is not None and not takes_it[name]:
+            if setting is not None and not takes_it[name]:
                 raise ValueError(f"{self.kind} takes no {name}")

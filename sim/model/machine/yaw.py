@@ -1,4 +1,4 @@
-"""Yaw: the nacelle follows the wind late and in steps, and unwinds its cables when they are twisted.
+"""Yaw: the nacelle follows the wind late and in steps, and unwinds twisted cables.
 
 A slow vane average beyond the dead band starts the drive. It runs at its own slow speed until the
 nacelle faces the average again. A yaw error takes power: the rotor sees a wind smaller by

@@ -1,6 +1,7 @@
 """Influences from outside the farm: grid outages, curtailment, quiet nights, visitors' stops.
 
-Each is drawn as arrays, a calendar month at a time, as `failures` are. Times are seconds since 1970.
+Each is drawn as arrays, a calendar month at a time, as `failures` are. Times are seconds since
+1970.
 
 Sources
 - Outages of a farm's connection: some 2.5 a year, half of them over within 1.5 h, with the long

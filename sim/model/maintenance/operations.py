@@ -1,21 +1,27 @@
-"""What people and chance do to a farm's machines: failures, resets, crews, service, grid outages, curtailment (SimPy).
+"""Operations of a farm (SimPy): failures, resets, crews, service, grid outages, curtailment.
 
     operations = Operations(farm, clock, seed, events)
     operations.start(env)
     while ...: env.run(until=clock.seconds(last - 1)); down, limit = operations.states(first, last)
 
-Failures are drawn ahead (`failures`), processes live only as long as somebody works on them. A failure is reset from
-afar, tried again, and in the end left to a crew; or a crew repairs it, when parts are there, a crew is free, people
-work and the wind lets them (`maintenance`, `crews`). Replacements need a crane or vessel. Service comes once a year in
-the season of little wind. The grid takes a whole farm away, and its operator limits it (`grid`).
+Failures are drawn ahead (`failures`); processes live only while somebody works on them.
 
-Operations have an environment of their own, in seconds since 1970: a farm's year is the same, to the last bit,
-whichever run looks at it. They begin WARM_UP_MONTHS before the month of the run's start, so that the machines that are
-down then, the parts that are on their way and the wear that shows are there at the first sample (two runs with other
-starts differ by what waited longer than that for its crew). A process of the run's environment keeps them ahead of it
-by a day, or a page of samples.
+- A reset comes from afar and is tried again; in the end a crew looks at the machine.
+- A repair starts when parts are there, a crew is free and on duty, and the wind allows the task
+  (`repairs`, `crews`). Replacements need a crane or vessel.
+- Service comes once a year in the season of little wind.
+- The grid takes a whole farm away, and its operator limits it (`grid`).
 
-Does not cover: stock of spare parts, crews shared between farms, waves, condition-based repair before a failure.
+Operations have their own environment, in seconds since 1970: a farm's year is the same, to the last
+bit, for every run. They begin WARM_UP_MONTHS before the month of the run's start, so machines that
+are down, parts on their way and visible wear are there at the first sample. (Two runs with other
+starts differ by orders that waited longer than that for their crew.) A process of the run's
+environment keeps them ahead of it by a day, or a page of samples.
+
+Numbers without a source are ours.
+
+Not covered: stock of spare parts, crews shared between farms, waves, condition-based repair before
+a failure.
 """
 
 from __future__ import annotations
@@ -53,33 +59,38 @@ from sim.model.maintenance.repairs import FAULT, Repairs
 from sim.model.maintenance.season import service_season
 from sim.model.maintenance.site import LIFT, NACELLE, OUTSIDE, site_of
 from sim.model.wind.weather import Weather
-from sim.units import DAY_S, HOUR_S
+from sim.units import DAY_S, HOUR_S, HOUR_US
 
 Process = Generator[simpy.Event, None, None]
 
 STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
-BEYOND_S: Final = 14 * DAY_S  # the calendar goes on behind the run's end
+BEYOND_S: Final = 14 * DAY_S  # length of the calendar after the run's end
 
-# median, spread of the logarithm: until the machine, or somebody afar, has reset it
+# until a reset, by itself or from afar: median, spread of the logarithm
 RESET_S: Final = (
     480.0,
     1.2,
 )
-RESET_WORKS: Final = 0.8
+RESET_WORKS: Final = 0.8  # share of the resets
 TRIPS_AGAIN_S: Final = 600.0  # mean
-RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
-PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
+RUNS_ON: Final = 0.5  # share of minor failures with which the machine runs until a crew comes
+PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # share, by severity
+# wait for other parts, by severity: median, spread of the logarithm
 PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY_S, 0.6), (4.0 * DAY_S, 0.8), (16.0 * DAY_S, 0.6))
 PARTS_LONGEST_S: Final = 75 * DAY_S
-REPAIR_SPREAD: Final = 0.5
+REPAIR_SPREAD: Final = 0.5  # of the logarithm of repair hours
+SERVICE_WAY: Final = 0.5  # way to the turbine, 0..1
 SERVICE_SPREAD: Final = 0.25  # of the logarithm of a machine's effort
 RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
 class Operations:
-    """The operations of one farm over one run. `wind(first, count)`: hourly wind at hub height (m/s), by the hour since
-    1970; the farm's weather when absent. `maintenance`: who works on what, from the warm-up on."""
+    """The operations of one farm over one run.
+
+    `wind(first, count)`: hourly wind at hub height (m/s), by the hour since 1970; the farm's
+    weather when absent. `repairs`: work on the machines, from the warm-up on.
+    """
 
     def __init__(
         self,
@@ -108,7 +119,10 @@ class Operations:
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
-        """Run up to the run's start and keep ahead of `env` from then on; its time is seconds since the start."""
+        """Run up to the run's start, and keep ahead of `env` from then on.
+
+        The time of `env` is seconds since the start.
+        """
         weights = failures.frailty(self._seed, self.farm.farm_id, self.farm.turbines)
         args = self._seed, self.farm.farm_id, self._site, weights
         drawn = failures.together([failures.month(*args, number) for number in self._months])
@@ -127,24 +141,25 @@ class Operations:
         env.process(self._keep_ahead(env))
 
     def states(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
-        """(down: 0 or a state's index, limit: share of rated power), (inner steps, turbines) each, of the samples
-        first..last-1.
+        """(down, limit) of the samples first..last-1, (inner steps, turbines) each.
 
-        A change counts from the first inner step that ends after it. Samples must be asked for once and in order.
+        down: 0 or a state's index. limit: share of rated power. A change counts from the first
+        inner step that ends after it. Samples must be requested once and in order.
         """
         down, farm_limit = self._timeline.read(first, last)
         limit = np.repeat(farm_limit[:, None], self.farm.turbines, axis=1)
         if len(self._quiet):
-            hour = (
-                self.clock.inner_times_us(first, last) // 3_600_000_000 - self._calendar.first_hour
-            )
+            hour = self.clock.inner_times_us(first, last) // HOUR_US - self._calendar.first_hour
             night = np.flatnonzero(grid.at_night(self._calendar.hour_of_day[hour]))
-            cells = np.ix_(night, self._quiet)
-            limit[cells] = np.minimum(limit[cells], self._quiet_to)
+            limited = np.ix_(night, self._quiet)
+            limit[limited] = np.minimum(limit[limited], self._quiet_to)
         return down, limit
 
     def wear(self, first: int, last: int) -> Wear:
-        """Wear of the samples first..last-1, which lie in one page: that of the page."""
+        """Wear of the samples first..last-1, which lie in one page: that of the page.
+
+        Raises ValueError for samples of several pages.
+        """
         page = self.clock.page
         start = first - first % page
         if not start <= first < last <= start + page:
@@ -155,17 +170,17 @@ class Operations:
         )
 
     def log(self) -> pa.Table:
-        """Every work order that was open in the run, schema `orders.ORDERS`."""
+        """Work orders that were open in the run, schema `orders.ORDERS`."""
         return orders_table(self.farm, self.repairs.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
-        """Every time in the run in which wear showed, schema `orders.WEAR`."""
+        """Intervals of visible wear in the run, schema `orders.WEAR`."""
         return wear_table(self.farm, self._damages.log, self.clock)
 
-    # --- time ---------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def _keep_ahead(self, env: simpy.Environment) -> Process:
-        """Whoever has reached a sample may ask for all of its page."""
+        """Run ahead of `env`: at each sample all of its page may be requested."""
         while env.now < self._end_s - self._start_s:
             yield env.timeout(self._ahead_s)
             self._world.run(until=self._start_s + env.now + self._ahead_s)
@@ -173,24 +188,22 @@ class Operations:
     def _until(self, seconds: float) -> simpy.Event:
         return self._world.timeout(max(0.0, seconds - self._world.now))
 
-    # --- failures -----------------------------------------------------------------------------------------------------
+    # --- failures ---------------------------------------------------------------------------------
 
     def _failures(self, drawn: failures.Failures) -> Process:
         repairs = self.repairs
-        what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
+        failed = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
         chance = zip(
             drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True
         )
-        for at, where, (warning, normal, uniform) in zip(
-            drawn.at_s.tolist(), what, chance, strict=True
+        for at, (turbine, component, severity), (warning, normal, uniform) in zip(
+            drawn.at_s.tolist(), failed, chance, strict=True
         ):
             yield self._until(at)
-            turbine, component, severity = where
-            rests = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
-            forgotten = (
-                at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
-            )  # long before the run, no crew came
-            if severity == RESET and not rests and not forgotten:
+            down = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
+            # reset without a crew, long before the run: no trace is left
+            forgotten = at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
+            if severity == RESET and not down and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
             elif severity > MINOR or (
                 severity == MINOR and (warning or not repairs.occupied(turbine))
@@ -200,7 +213,10 @@ class Operations:
     def _trip(
         self, turbine: int, component: int, normal: list[float], uniform: list[float]
     ) -> Process:
-        """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
+        """Stop a machine and reset it from afar.
+
+        A crew looks at a machine that trips again and again.
+        """
         repairs = self.repairs
         order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
         repairs.occupy(turbine)
@@ -221,7 +237,10 @@ class Operations:
     def _break(
         self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]
     ) -> Process:
-        """A failure that crews have to repair. A machine that is down already breaks once it is back."""
+        """Break a component that crews have to repair.
+
+        A machine that is down already breaks once it is back.
+        """
         repairs, at = self.repairs, self._world.now
         while repairs.occupied(turbine):
             yield repairs.freed(turbine)
@@ -244,10 +263,10 @@ class Operations:
         if not runs:
             repairs.release(turbine)
 
-    # --- service ------------------------------------------------------------------------------------------------------
+    # --- service ----------------------------------------------------------------------------------
 
     def _services(self) -> Process:
-        """Once a year for each machine, in the season of little wind."""
+        """Send service to each machine once a year, in the season of little wind."""
         begin, length = service_season(self.farm)
         for year in range(self._months[0] // 12 - 1, self._months[-1] // 12 + 1):
             draw = seeds.rng(self._seed, "service", self.farm.farm_id, year)
@@ -264,10 +283,10 @@ class Operations:
 
     def _serve(self, turbine: int, hours: float) -> Process:
         order = self.repairs.order(turbine, "service", "service")
-        yield from self.repairs.work(order, NACELLE, hours, 0.5, runs=True)
+        yield from self.repairs.work(order, NACELLE, hours, SERVICE_WAY, runs=True)
         self.repairs.close(order)
 
-    # --- the grid, and other people -----------------------------------------------------------------------------------
+    # --- grid and visitors ------------------------------------------------------------------------
 
     def _stops(self) -> Process:
         for number in self._months:
@@ -295,7 +314,7 @@ class Operations:
                 self._world.process(self._outage(length, f"{number}-{place}"))
 
     def _outage(self, length: float, name: str) -> Process:
-        """The whole farm; machines come back one by one."""
+        """Take the whole farm off the grid; machines come back one by one."""
         if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
             return
         order = self.repairs.order(None, "grid", "outage")
@@ -313,11 +332,11 @@ class Operations:
 
     def _curtailments(self) -> Process:
         for number in self._months:
-            for asked in grid.curtailments(self._seed, self.farm.farm_id, number):
-                yield self._until(asked.at_s)
-                hour = int(asked.at_s // HOUR_S) - self._calendar.first_hour
-                if hour < len(self._wind) and asked.rank < grid.curtailed(self._wind[hour]):
-                    self._world.process(self._curtail(asked.steps))
+            for request in grid.curtailments(self._seed, self.farm.farm_id, number):
+                yield self._until(request.at_s)
+                hour = int(request.at_s // HOUR_S) - self._calendar.first_hour
+                if hour < len(self._wind) and request.rank < grid.curtailed(self._wind[hour]):
+                    self._world.process(self._curtail(request.steps))
 
     def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
         order = self.repairs.order(None, "grid", "curtailment")
@@ -327,7 +346,7 @@ class Operations:
             self._timeline.lift(self._world.now, share)
         self.repairs.close(order)
 
-    # --- events -------------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def _begin_event(self, event: Event) -> None:
         at = self._start_s + event.from_s
