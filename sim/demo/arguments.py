@@ -1,4 +1,7 @@
-"""The arguments of `windfleet demo`. Light: the command line is parsed with it whatever the command."""
+"""The arguments of `windfleet demo`.
+
+Imports little: the command line is parsed with it for every command.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from sim.demo import themes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
+    """Add the command's arguments to a parser."""
     parser.add_argument(
         "--theme",
         choices=themes.names(),
@@ -60,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--empty-lake",
         action="store_true",
-        help="first empty the six buckets, if windfleet made them",
+        help="first empty the six buckets, if windfleet created them",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier data set in that folder"

@@ -92,8 +92,8 @@ class FarmModel:
         """
         if first != self._next or not first < last <= self.clock.samples:
             raise ValueError(
-                f"block({first}, {last}) does not begin at sample {self._next} "
-                f"or ends beyond {self.clock.samples}"
+                f"block({first}, {last}) does not follow on "
+                f"sample {self._next} of {self.clock.samples}"
             )
         self._next = last
         values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))

@@ -284,7 +284,7 @@ class Turbines:
             return 1.0
         short *= self._limit_move
         self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
-        self._short[self._short < 1e-30] = 0.0  # changes no bit of what follows
+        self._short[self._short < 1e-30] = 0.0  # changes no later bit
         short[short < 1e-4] = 0.0
         allowed: Floats = 1.0 - short
         return allowed

@@ -81,7 +81,7 @@ TROUGH_HPA: Final = 4.0
 # Wind speed, sky and stratification.
 BEYOND_RANKS: Final = 2.0  # flow beyond the table adds 1/2 of the mean wind per standard deviation
 CLOUD_WEIGHT, HIGH_WEIGHT = 2.0, 1.0  # of cloud and pressure fields in the logistic of a clear sky
-OVERCAST, CLEAR = 0.4, 1.2  # factor on the day's course under cloud, and what a clear sky adds
+OVERCAST, CLEAR = 0.4, 1.2  # factor on the day's course under cloud, and its rise under a clear sky
 SUN_H: Final = 13.5  # local solar hour of most convection
 WARMEST_H: Final = 15.0  # local solar hour
 NEUTRAL_WIND: Final = 10.0  # m/s at which mixing halves the stratification
