@@ -196,8 +196,7 @@ def _occurrence(
         event.order_us = draw.integers(0, event.delay_us, event.last - event.first)
     if kind.by_s is not None:
         low, high = kind.by_s
-        drawn = (
-            low * (high / low) ** size * upwards
-        )  # log-uniform: as many of seconds as of minutes
+        # log-uniform: as many errors of seconds as of minutes
+        drawn = low * (high / low) ** size * upwards
         event.by_us = round((round(drawn, 3) if fault.by_s is None else fault.by_s) * 1e6)
     return event

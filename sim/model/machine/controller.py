@@ -26,15 +26,12 @@ STOP_BELOW: Final = 0.7  # m/s under cut-in
 RESTART_BELOW: Final = 3.0  # m/s under cut-out
 GUST: Final = 1.35  # of cut-out
 GUST_SIGMAS: Final = 1.5  # of the wind within a step
-SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0  # memories
+SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0  # time constants
 CUT_IN_SPREAD, CUT_OUT_FACTOR = 0.12, 2.0  # m/s between machines; cut-out differs by more
 CONNECT: Final = 0.92  # of the way from idling; the generator is on the grid from there on
 OFF_GRID: Final = 0.3  # of the way from idling; power is ramped down to 0 at it
 # position of the blades in a stop and while they wait for wind: a farm's setting
-FEATHER_DEG, WAIT_DEG = (
-    (84.0, 92.0),
-    (45.0, 75.0),
-)
+FEATHER_DEG, WAIT_DEG = (84.0, 92.0), (45.0, 75.0)
 
 
 class Controller:

@@ -32,10 +32,7 @@ Noise = npt.NDArray[np.float32]
 ROTOR_THRESHOLD_RPM = 0.3
 WIND_THRESHOLD = 0.35  # m/s
 # s: shorter samples keep the sensor's resolution, longer ones the archive's
-RAW_S, ARCHIVED_S = (
-    2.0,
-    300.0,
-)
+RAW_S, ARCHIVED_S = 2.0, 300.0
 RESTS = 0.001  # noise below which a channel may repeat itself for hours
 
 

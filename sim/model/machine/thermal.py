@@ -67,10 +67,7 @@ OFF: Final = np.array([[17.0], [62.0], [62.0], [66.0], [-25.0]])
 # conductance of the nacelle's fans, the second stage, each of the oil's fans
 MORE: Final = np.array([[3.0], [0.4], [0.35]])
 # thermostats of winding and oil, degC
-CLOSED, OPEN = (
-    np.array([[52.0], [54.0]]),
-    np.array([[70.0], [62.0]]),
-)
+CLOSED, OPEN = np.array([[52.0], [54.0]]), np.array([[70.0], [62.0]])
 COOLER: Final = np.array([[0.9], [0.85]])  # conductance of their coolers, thermostat open
 FORCED: Final = 0.45  # load above which the nacelle's fans run
 FROST: Final = (6.0, 12.0)  # degC: louvres, closed and open
@@ -91,12 +88,9 @@ SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # std of thermostats and switche
 SENSORS_K: Final = np.array([[0.5], [0.8], [0.7], [0.45]])
 # K: moving differences of ambient sensors, by sun, wind side, eddies
 MICROCLIMATE: Final = np.array([[0.3], [0.04]])
-MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their memories
+MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their time constants
 # strength of eddies: std of the logarithm, memory s
-LIVELY: Final = (
-    0.9,
-    28_800.0,
-)
+LIVELY: Final = (0.9, 28_800.0)
 
 
 class Thermal:

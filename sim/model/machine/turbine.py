@@ -50,10 +50,7 @@ OVERSPEED: Final = 0.35
 OVERSHOOT: Final = 0.5  # relative rise of power over that of rotor speed
 SWING: Final = 0.06  # upper bound of the rise: pitch answers large gusts faster
 # pitch holds the speed from 11.5/12 of rated wind, fully at 12.5/12
-HELD_FROM, HELD_WITHIN = (
-    11.5,
-    12.0,
-)
+HELD_FROM, HELD_WITHIN = 11.5, 12.0
 RAMPED: Final = 0.96  # of the way from idling: the generator has its full torque
 YAWS_FROM: Final = 2.2  # m/s, a minute's average
 VANE_TURNS: Final = 2.0  # m/s; in less wind a vane turns ever more slowly on its bearing

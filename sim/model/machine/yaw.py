@@ -47,9 +47,8 @@ class Yaw:
         self._tick_s = self.every * step_s
         self._band = draw.uniform(*DEAD_BAND_DEG, n)
         self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
-        self._wound = (
-            draw.uniform(-FIRST_TWIST, FIRST_TWIST, n) * TWIST_DEG
-        )  # cable twist less nacelle position
+        # cable twist less nacelle position, deg
+        self._wound = draw.uniform(-FIRST_TWIST, FIRST_TWIST, n) * TWIST_DEG
         self._offset = draw.uniform(-FIRST_OFFSET, FIRST_OFFSET, n)
         self._busy: Floats | None = None  # remaining ticks of unwinding
         self._moving = np.zeros(n, dtype=bool)

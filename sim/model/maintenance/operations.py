@@ -68,10 +68,7 @@ WARM_UP_MONTHS: Final = 3
 BEYOND_S: Final = 14 * DAY_S  # length of the calendar after the run's end
 
 # until a reset, by itself or from afar: median, spread of the logarithm
-RESET_S: Final = (
-    480.0,
-    1.2,
-)
+RESET_S: Final = (480.0, 1.2)
 RESET_WORKS: Final = 0.8  # share of the resets
 TRIPS_AGAIN_S: Final = 600.0  # mean
 RUNS_ON: Final = 0.5  # share of minor failures with which the machine runs until a crew comes

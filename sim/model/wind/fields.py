@@ -31,11 +31,11 @@ LIVELIEST: Final = 2.0  # upper bound of `spells`, in its standard deviations
 FRONTAL: Final = {8: 0.45, 9: 0.75, 10: 0.48}  # amplitudes of 1.8, 3.6 and 7.1 days
 WESTERLIES, TRADES = 11.0, -5.0  # m/s eastward: steering of mid latitudes and of the tropics
 TROPICS_DEG: Final = 20.0  # latitude below which the trades steer
-WESTERLIES_FROM_DEG: Final = 18.0  # further poleward, the westerlies do
+TRANSITION_DEG: Final = 18.0  # from there to the latitude at which the westerlies steer
 SYNOPTIC_M: Final = 600e3  # upper bound of a pattern's correlation length
 PERIOD_TO_LENGTH: Final = 4.44  # sqrt(2) pi: drift makes half of an octave's squared frequency
 INERTIAL, ENSTROPHY = 3e-4, 3e-11  # m2/s^(5/3) and m2/s^3 (Larsen et al. 2013)
-PEAK_S: Final = 4.5 * DAY_S
+PEAK_S: Final = 4.5 * DAY_S  # synoptic peak
 FALL: Final = 2.6  # exponent of the fall beyond the peak
 
 
@@ -49,7 +49,7 @@ def energy(period_s: float) -> float:
 
 def steering(latitude: float) -> float:
     """Eastward drift of weather patterns in m/s at a latitude in degrees."""
-    westerly = min(max((abs(latitude) - TROPICS_DEG) / WESTERLIES_FROM_DEG, 0.0), 1.0)
+    westerly = min(max((abs(latitude) - TROPICS_DEG) / TRANSITION_DEG, 0.0), 1.0)
     return TRADES + (WESTERLIES - TRADES) * westerly**2 * (3.0 - 2.0 * westerly)
 
 

@@ -76,7 +76,7 @@ AHEAD_HUMIDITY: Final = 0.08  # relative humidity that it adds
 AHEAD_TURBULENCE: Final = 0.12  # share of turbulence that it adds
 FRONT_VEER_DEG: Final = 28.0  # turn of the wind on either side of a front
 TROUGH_WIDTH: Final = 0.5
-TROUGH_HPA: Final = 4.0
+TROUGH_HPA: Final = 4.0  # depth
 
 # Wind speed, sky and stratification.
 BEYOND_RANKS: Final = 2.0  # flow beyond the table adds 1/2 of the mean wind per standard deviation
@@ -85,7 +85,7 @@ OVERCAST, CLEAR = 0.4, 1.2  # factor on the day's course under cloud, and its ri
 SUN_H: Final = 13.5  # local solar hour of most convection
 WARMEST_H: Final = 15.0  # local solar hour
 NEUTRAL_WIND: Final = 10.0  # m/s at which mixing halves the stratification
-DIURNAL_TURBULENCE: Final = 0.6  # share of a clear day's stratification at the climate's figure
+DIURNAL_TURBULENCE: Final = 0.6  # convection (sun times calm) that gives the climate's daily swing
 UNREST_TURBULENCE: Final = 0.2  # std of the logarithm of turbulence
 TURBULENCE: Final = (0.02, 0.6)  # bounds of the intensity
 
@@ -100,7 +100,7 @@ AIRMASS, ADVECTED, FRONT_COOLING = 0.75, 0.55, 0.45  # shares of the climate's a
 # Humidity, relative.
 HUMIDITY: Final = (0.15, 1.0)  # bounds
 HIGH_HUMIDITY: Final = -0.05  # per standard deviation of pressure
-UNREST_HUMIDITY: Final = 0.04
+UNREST_HUMIDITY: Final = 0.04  # per standard deviation of unrest
 DIURNAL_HUMIDITY: Final = 0.02  # less per degC of the climate's daily course
 
 # Pressure.
@@ -133,7 +133,7 @@ class _Front:
 
     strength: Floats  # of fronts in this climate and season
     ahead: Floats  # strip of strong wind before a front
-    behind: Floats  # -1 before the front, 1 after it
+    passed: Floats  # -1 before the front, 1 after it
     trough: Floats  # of pressure
 
 
@@ -262,7 +262,7 @@ class Weather:
         speed += np.maximum(reduced - ranks(climate)[0][-1], 0.0) * climate.mean_wind / BEYOND_RANKS
         direction = np.mod(
             np.degrees(np.arctan2(-east, -north))
-            + self._turn * FRONT_VEER_DEG * front.strength * front.behind,
+            + self._turn * FRONT_VEER_DEG * front.strength * front.passed,
             360.0,
         )
         clear = 1.0 / (
@@ -280,7 +280,7 @@ class Weather:
         airmass = (
             AIRMASS * field["airmass"][own]
             + self._turn * ADVECTED * warm
-            - FRONT_COOLING * front.strength * front.behind
+            - FRONT_COOLING * front.strength * front.passed
         )
         temperature = self._temperature(month, hour, sky, neutral, airmass)
         pressure = self._pressure(
@@ -314,10 +314,10 @@ class Weather:
         front = field[own]
         change = (field[2:] - field[:-2])[own.start - 1 :]
         rising = 1.0 / (1.0 + np.exp(-change / (2 * step_s * RISING_PER_S)))
-        behind = np.tanh(front / (RETURN_WIDTH - FRONT_SHARPER * rising))
+        passed = np.tanh(front / (RETURN_WIDTH - FRONT_SHARPER * rising))
         strength = self.climate.fronts * (1.0 + FRONT_SEASON * wave(month, MIDWINTER, MONTHS))
         ahead = strength * rising * np.exp(-(((front + AHEAD_AT) / AHEAD_WIDTH) ** 2))
-        return _Front(strength, ahead, behind, np.exp(-((front / TROUGH_WIDTH) ** 2)))
+        return _Front(strength, ahead, passed, np.exp(-((front / TROUGH_WIDTH) ** 2)))
 
     def _temperature(
         self, month: Floats, hour: Floats, sky: Floats, neutral: Floats, airmass: Floats

@@ -61,30 +61,20 @@ FLOOR = 0.1  # m/s
 LIMIT_SIGMA = 3.3
 LULL = 0.35  # of the mean: lower bound of the wind in an eddy
 # octaves of 80 min (showers, plumes) and of 5 and 21 h (lively and calm afternoons and days)
-ACTIVITY = (
-    3,
-    5,
-    7,
-)
+ACTIVITY = (3, 5, 7)
 ACTIVE = (0.55, 0.7, 0.2)  # std of the logarithm of changes along and across, and of turbulence
 LIVELIEST = 1.7  # upper bound of the activity, in standard deviations
 ACROSS = 1.3  # changes across the wind over those along it
 GUSTINESS = (600.0, 0.3)  # of each machine's turbulence: length m, std of the logarithm
 MOST = 1.7  # times usual turbulence
 LIMIT_CHANGE = 0.5  # of the wind: upper bound of a change along it
-# changes over the climate's figure: in strong wind, plus m/s over the wind
-UNREST, UNREST_CALM = (
-    0.6,
-    4.0,
-)
-UNREST_LEAST = 2.0  # m/s, lower bound of the wind in that
+# factor on the climate's `mesoscale`: UNREST + UNREST_CALM (m/s) over the wind
+UNREST, UNREST_CALM = 0.6, 4.0
+UNREST_LEAST = 2.0  # m/s, lower bound of the wind in that factor
 LONGEST_DELAY_S = 1500.0  # from the farm's middle to a turbine
 LONGEST_LAG_S = 600.0  # of wakes
-# m/s, lower bounds of the wind that carries and of the one that turns
-SLOWEST, SLOWEST_TURN = (
-    1.0,
-    1.5,
-)
+# m/s, lower bounds of the wind that carries patterns, and of the mean that gusts turn
+SLOWEST, SLOWEST_TURN = 1.0, 1.5
 
 
 @dataclass(frozen=True)
