@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from sim.arrays import Ints
+from sim.units import DAY_US
 
 INNER_LONGEST_US: Final = 30_000_000
 """Rotor, pitch and control move in seconds to a minute; longer steps would skip their motion."""
@@ -80,7 +81,7 @@ class SimClock:
 
     @property
     def days(self) -> float:
-        return self.samples * self.sample_us / 86_400e6
+        return self.samples * self.sample_us / DAY_US
 
     def time_us(self, sample: int) -> int:
         """UTC microseconds of a sample."""

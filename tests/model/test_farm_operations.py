@@ -209,7 +209,7 @@ def test_no_more_crews_work_at_once_than_there_are(at_sea):
     times = np.array([(begin, 1) for begin, _ in spells] + [(end, -1) for _, end in spells])
     order = np.lexsort((times[:, 1], times[:, 0]))
     busy = np.cumsum(times[order, 1])
-    assert 2 < busy.max() <= crews.crews(at_sea.farm.turbines, OFFSHORE)
+    assert 2 < busy.max() <= crews.crew_count(at_sea.farm.turbines, OFFSHORE)
 
 
 def test_a_calendar_whose_wind_is_too_strong_sends_nobody():

@@ -84,6 +84,6 @@ class Controller:
         self._up = up[-1].astype(bool)
         return up.astype(bool)
 
-    def spinning(self, up: Bools) -> Floats:
+    def keep_spin(self, up: Bools) -> Floats:
         """Share of the rotor's remaining way that is left after one step."""
         return np.where(up, self._keep_up, self._keep_down)

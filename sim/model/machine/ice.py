@@ -33,6 +33,10 @@ GROWTH_DEGC: Final = 6.0  # from the best temperature to half the growth
 MELTED_S: Final = 0.7 * HOUR_S  # per degree above freezing
 SUBLIMATED_S: Final = 60 * HOUR_S
 EXPOSURE: Final = 0.3  # std of the logarithm between machines
+EXPOSURE_BOUNDS: Final = (0.4, 2.0)
+UNEVEN: Final = (0.2, 1.0)  # bounds of the unevenness between machines
+TRACE: Final = 1e-3  # ice mass that counts as none when nothing grows
+LEAST_RATE: Final = 1e-12  # 1/s, keeps a division finite
 LOSS, LOSS_SQUARE = 0.1, 0.42  # of the rotor's wind, per ice and per squared ice
 
 
@@ -41,8 +45,8 @@ class Ice:
 
     def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         draw = seeds.rng(seed, "ice", farm.farm_id)
-        self._exposure = draw.lognormal(0.0, EXPOSURE, farm.turbines).clip(0.4, 2.0)
-        self.uneven = draw.uniform(0.2, 1.0, farm.turbines)
+        self._exposure = draw.lognormal(0.0, EXPOSURE, farm.turbines).clip(*EXPOSURE_BOUNDS)
+        self.uneven = draw.uniform(*UNEVEN, farm.turbines)
         """Unevenness of the ice on each rotor, 0..1."""
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
@@ -70,8 +74,8 @@ class Ice:
             target = grow * self._exposure
             total = target + lose
             left = np.exp(-total * self._tick_s)
-            self._mass = self._mass * left + (target / np.maximum(total, 1e-12)) * (1.0 - left)
-            self._mass[self._mass < 1e-3] *= grow > 0.0
+            self._mass = self._mass * left + (target / np.maximum(total, LEAST_RATE)) * (1.0 - left)
+            self._mass[self._mass < TRACE] *= grow > 0.0
         return self._mass
 
 
@@ -84,7 +88,7 @@ def rates(temperature: float, humidity: float) -> tuple[float, float]:
     return water / GROWN_S / (1.0 + ((temperature - BEST_DEGC) / GROWTH_DEGC) ** 2), lose
 
 
-def loss(ice: Floats) -> Floats:
+def wind_left(ice: Floats) -> Floats:
     """Share of the rotor's wind left by ice.
 
     At 0.5 a third of the power is gone, at 1 nine tenths.

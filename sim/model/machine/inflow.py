@@ -30,10 +30,12 @@ TICK_S: Final = 240.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
 SHARED: Final = (0.009, 7200.0)  # the same of the whole farm
 MACHINE, MACHINES = 0.995, 0.006  # mean and std of a machine's constant factor
+MACHINE_BOUNDS: Final = (0.975, 1.01)
 # largest loss, shortest and longest time between washings
 SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)
 BEHIND_ROTOR: Final = 0.97  # nacelle transfer function, in operation
 CALIBRATION: Final = 0.012  # std between anemometers
+CALIBRATION_BOUNDS: Final = (0.96, 1.04)
 DRIFT: Final = (0.006, 20 * DAY_S)  # of the calibration: std, memory s
 SURROUNDINGS: Final = (0.011, 600.0)  # bias of the reading: std, memory s
 STANDARD_DENSITY: Final = 1.225  # kg/m3
@@ -54,8 +56,8 @@ class Inflow:
         every = max(1, round(TICK_S / step_s))
         self._tick_s = every * step_s
         draw = seeds.rng(seed, "inflow", farm.farm_id)
-        self._machine = draw.normal(MACHINE, MACHINES, n).clip(0.975, 1.01)
-        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(0.96, 1.04)
+        self._machine = draw.normal(MACHINE, MACHINES, n).clip(*MACHINE_BOUNDS)
+        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(*CALIBRATION_BOUNDS)
         self._washed = draw.uniform(SOILING[1], SOILING[2], n)
         self._phase = draw.uniform(0.0, 1.0, n)
         sizes, memories = zip(OWN, SURROUNDINGS, DRIFT, SHARED, strict=True)
@@ -87,7 +89,7 @@ class Inflow:
         return np.concatenate([rotor, reading])
 
 
-def corrected(density: Floats, turbulence: Floats) -> Floats:
+def air_factor(density: Floats, turbulence: Floats) -> Floats:
     """Factor on the wind by `density` (kg/m3) and stability (`turbulence` intensity)."""
     stable: Floats = STABLE * (turbulence - NEUTRAL)
     return np.cbrt(density / STANDARD_DENSITY) * (1.0 + stable.clip(*STABLE_BOUNDS))

@@ -80,10 +80,12 @@ WORN_WINDING: Final = 0.8  # more heat at wear 1
 WORN_BEARING_K: Final = 30.0  # friction at the gearbox's own bearings, under load
 WORN_MAIN_BEARING_K: Final = 10.0
 WORN_COOLING: Final = 0.45  # less cooling at wear 1
-COOLING_SPREAD: Final = 0.05  # std of machines' heat
+HEAT_SPREAD: Final = 0.05  # std of machines' heat
+HEAT_BOUNDS: Final = (0.88, 1.12)
 FRICTION_S: Final = 900.0  # memory of a bearing that its friction warms
 FRICTION_SPEED, FRICTION_LOAD = 0.3, 0.7  # shares of that friction
 SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # std of thermostats and switches
+SET_SIGMAS, SENSOR_SIGMAS = 2.0, 2.5  # upper bounds of their deviations and of the sensors'
 # std of the sensors of nacelle, winding, oil and ambient
 SENSORS_K: Final = np.array([[0.5], [0.8], [0.7], [0.45]])
 # K: moving differences of ambient sensors, by sun, wind side, eddies
@@ -102,9 +104,9 @@ class Thermal:
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
         draw = seeds.rng(seed, "thermal", farm.farm_id)
-        self._scatter = draw.normal(1.0, COOLING_SPREAD, (3, n)).clip(0.88, 1.12)
-        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-2.5, 2.5) * SENSORS_K
-        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-2.0, 2.0) * SET_K
+        self._scatter = draw.normal(1.0, HEAT_SPREAD, (3, n)).clip(*HEAT_BOUNDS)
+        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-SENSOR_SIGMAS, SENSOR_SIGMAS) * SENSORS_K
+        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-SET_SIGMAS, SET_SIGMAS) * SET_K
         self._keep = np.exp(-self._tick_s / MICROCLIMATE_S)
         self._kick = MICROCLIMATE * np.sqrt(1.0 - self._keep**2)
         self._moving = MICROCLIMATE * draw.standard_normal((2, n))

@@ -137,12 +137,12 @@ class Turbines:
         read = wind.speed * reading_factor  # at one point, so without the disc's average
         gust = felt + GUST_SIGMAS * wind.sigma
         up = self._controller.operating(minute, ten_minutes, gust, available)
-        felt *= inflow.corrected(wind.air.density, wind.air.turbulence)[:, None]
+        felt *= inflow.air_factor(wind.air.density, wind.air.turbulence)[:, None]
         felt *= rotor_factor
-        felt *= yaw.loss(error)
+        felt *= yaw.wind_left(error)
         felt *= 1.0 - PITCH_LOSS * wear.pitch - ROTOR_LOSS * wear.rotor
         if ice is not None:
-            felt *= icing.loss(ice)
+            felt *= icing.wind_left(ice)
         caught, spun, blades = self._follow(felt, up, available)
 
         gap = self._unanswered(felt, caught)
@@ -263,7 +263,7 @@ class Turbines:
             up, 0.0, np.where(available, control.wait_deg, control.feather_deg)
         )
         keep[:, :n] = self.curve.keep(self.curve.index(felt))
-        keep[:, n : 2 * n] = control.spinning(up)
+        keep[:, n : 2 * n] = control.keep_spin(up)
         keep[:, 2 * n :] = control.keep_blades
         if self._rotor is None:
             self._rotor = goal[0].copy()

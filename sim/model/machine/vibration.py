@@ -39,6 +39,7 @@ from sim.model.ticks import Draws, SlowSeries
 AT_REST: Final = 0.16  # mm/s
 # mm/s at 10 m/s in turbulence of a tenth: the tower in the wind, at any rotor speed
 SWAY: Final = 0.1
+SWAY_SCALE: Final = 0.1  # 1 / (10 m/s)^2 over a turbulence of a tenth
 SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
 TURBULENT, USUAL = 1.5, 0.1  # per unit of turbulence intensity over the usual one
 TOWER: Final = 0.12  # mm/s, 3P at rated speed, without resonance
@@ -51,6 +52,8 @@ GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
 UNREST: Final = np.array([[0.045], [0.06]])  # std of slow and fast changes, share of the level
 UNREST_S: Final = (2400.0, 400.0)  # their time constants
 BUILD: Final = (0.12, 0.12)  # std of a machine's level, and of its load's part
+BUILD_BOUNDS: Final = (0.75, 1.3)
+LOAD_BOUNDS: Final = (0.7, 1.3)
 TICK_S: Final = 240.0
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
@@ -62,14 +65,14 @@ class Vibration:
         kind = farm.turbine_type
         self._per_rpm = 1.0 / kind.rated_rpm
         draw = seeds.rng(seed, "vibration", farm.farm_id)
-        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(0.75, 1.3)
+        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(*BUILD_BOUNDS)
         every = max(1, round(TICK_S / step_s))
         self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
         self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
         self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
         self._slow = SlowSeries(every, self._unrest.sum(axis=0), self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
-        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(0.7, 1.3)
+        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(*LOAD_BOUNDS)
         ratio = np.arange(int(1.3 * STEPS)) / (
             STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm
         )
@@ -123,7 +126,7 @@ class Vibration:
         np.sqrt(level, out=level)
         level *= speed
         sway = wind * wind
-        sway *= (0.1 * SWAY * turbulence)[:, None]
+        sway *= (SWAY_SCALE * SWAY * turbulence)[:, None]
         level += sway
         level *= 1.0 + unrest
         level += AT_REST

@@ -125,7 +125,7 @@ class Yaw:
         return mask
 
 
-def loss(error: Floats) -> Floats:
+def wind_left(error: Floats) -> Floats:
     """Share of the wind left by a yaw error (deg): cos^(2/3), by its series."""
     square = error * error
     square *= -0.5 * EXPONENT * math.radians(1.0) ** 2

@@ -22,12 +22,12 @@ from sim.units import HOUR_S
 LEAST_H: Final = 3
 
 
-def crews(turbines: int, site: Site) -> int:
+def crew_count(turbines: int, site: Site) -> int:
     """Number of crews of a farm."""
     return math.ceil(turbines / site.turbines_per_crew)
 
 
-def cranes(turbines: int, site: Site) -> int:
+def crane_count(turbines: int, site: Site) -> int:
     """Number of cranes, or jack-up vessels, that a farm can have at work."""
     return math.ceil(turbines / site.turbines_per_crane)
 

@@ -95,7 +95,7 @@ def month(seed: int, farm_id: str, site: Site, weights: Floats, number: int) -> 
     return Failures(at, turbine, component, severity, warning, normal, uniform)
 
 
-def together(parts: list[Failures]) -> Failures:
+def joined(parts: list[Failures]) -> Failures:
     """Several months as one."""
     columns = zip(*(vars(part).values() for part in parts), strict=True)
     return Failures(*(np.concatenate(column) for column in columns))

@@ -108,7 +108,7 @@ def stops(
     return list(zip(at.tolist(), turbine.tolist(), length.tolist(), strict=True))
 
 
-def quiet(farm: Farm, seed: int, site: Site) -> tuple[Ints, Floats]:
+def quiet_turbines(farm: Farm, seed: int, site: Site) -> tuple[Ints, Floats]:
     """(turbines in noise mode at night, share of rated power that each may give then)."""
     draw = seeds.rng(seed, "quiet", farm.farm_id)
     count = round(site.quiet_share * farm.turbines)

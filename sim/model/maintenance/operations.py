@@ -112,7 +112,7 @@ class Operations:
         self._world = simpy.Environment(initial_time=month_s(first))
         self.repairs = Repairs(self._world, farm, clock, self._calendar, self._site)
         self._timeline = self.repairs.timeline
-        self._quiet, self._quiet_to = grid.quiet(farm, seed, self._site)
+        self._quiet, self._quiet_to = grid.quiet_turbines(farm, seed, self._site)
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
@@ -122,7 +122,7 @@ class Operations:
         """
         weights = failures.frailty(self._seed, self.farm.farm_id, self.farm.turbines)
         args = self._seed, self.farm.farm_id, self._site, weights
-        drawn = failures.together([failures.month(*args, number) for number in self._months])
+        drawn = failures.joined([failures.month(*args, number) for number in self._months])
         for i in np.flatnonzero(drawn.warning_s).tolist():
             at = float(drawn.at_s[i])
             turbine, component = int(drawn.turbine[i]), int(drawn.component[i])

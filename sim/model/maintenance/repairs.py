@@ -47,8 +47,8 @@ class Repairs:
         self.orders: list[Order] = []
         self._world, self._calendar = world, calendar
         self._travel_h = site.travel_h
-        self._crews = simpy.PriorityResource(world, crews.crews(farm.turbines, site))
-        self._cranes = simpy.PriorityResource(world, crews.cranes(farm.turbines, site))
+        self._crews = simpy.PriorityResource(world, crews.crew_count(farm.turbines, site))
+        self._cranes = simpy.PriorityResource(world, crews.crane_count(farm.turbines, site))
         self._occupied: dict[int, simpy.Event] = {}  # by turbine: succeeds at its release
 
     def order(self, turbine: int | None, cause: str, work: str) -> Order:

@@ -65,7 +65,7 @@ class FileChanges:
             if row == own.stop:
                 continue  # not due in this block
             self._waiting.remove(event)
-            if self._again(event):
+            if self._repeated(event):
                 continue
             if event.kind != "schema.added":
                 generation = int(ids[row]) // GENERATION_IDS + 1
@@ -89,7 +89,7 @@ class FileChanges:
             values[channel, rows] = np.nan
         return changes, extra
 
-    def _again(self, event: Occurrence) -> bool:
+    def _repeated(self, event: Occurrence) -> bool:
         """Return True if the same change was made to the node's file before."""
         return event.channel is not None and any(
             (old.turbine, old.kind, old.channel) == (event.turbine, event.kind, event.channel)

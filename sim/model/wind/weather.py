@@ -286,28 +286,11 @@ class Weather:
         pressure = self._pressure(
             field["pressure"][own], front.strength * front.trough, hour, temperature
         )
-        humidity = climate.humidity + HIGH_HUMIDITY * field["pressure"][own]
-        humidity += UNREST_HUMIDITY * field["unrest"][own]
-        humidity -= (
-            DIURNAL_HUMIDITY * climate.diurnal_temperature * wave(hour, WARMEST_H, HOURS)
-            - AHEAD_HUMIDITY * front.ahead
-        )
+        unrest = field["unrest"][own]
+        humidity = self._humidity(field["pressure"][own], unrest, front.ahead, hour)
         sun = wave(hour, SUN_H, HOURS) * sky
-        turbulence = normal_turbulence(climate.iref, speed)
-        turbulence *= 1.0 + climate.diurnal_turbulence * sun * neutral / DIURNAL_TURBULENCE
-        turbulence *= np.exp(UNREST_TURBULENCE * field["unrest"][own]) * (
-            1.0 + AHEAD_TURBULENCE * front.ahead
-        )
-        return np.stack(
-            [
-                speed,
-                direction,
-                temperature,
-                pressure,
-                humidity.clip(*HUMIDITY),
-                turbulence.clip(*TURBULENCE),
-            ]
-        )
+        turbulence = self._turbulence(speed, sun, neutral, unrest, front.ahead)
+        return np.stack([speed, direction, temperature, pressure, humidity, turbulence])
 
     def _front(self, field: Floats, own: slice, month: Floats, step_s: float) -> _Front:
         """Fronts at the grid points `own` of a longer front field."""
@@ -337,6 +320,26 @@ class Weather:
             climate.mean_temperature - season + day + climate.airmass_temperature * airmass
         )
         return temperature
+
+    def _humidity(self, synoptic: Floats, unrest: Floats, ahead: Floats, hour: Floats) -> Floats:
+        """Relative humidity: the climate's, less in highs and by day, more before fronts."""
+        climate = self.climate
+        humidity = climate.humidity + HIGH_HUMIDITY * synoptic + UNREST_HUMIDITY * unrest
+        humidity -= (
+            DIURNAL_HUMIDITY * climate.diurnal_temperature * wave(hour, WARMEST_H, HOURS)
+            - AHEAD_HUMIDITY * ahead
+        )
+        return humidity.clip(*HUMIDITY)
+
+    def _turbulence(
+        self, speed: Floats, sun: Floats, neutral: Floats, unrest: Floats, ahead: Floats
+    ) -> Floats:
+        """Turbulence intensity: the NTM's, more by day, in unrest and before fronts."""
+        climate = self.climate
+        turbulence = normal_turbulence(climate.iref, speed)
+        turbulence *= 1.0 + climate.diurnal_turbulence * sun * neutral / DIURNAL_TURBULENCE
+        turbulence *= np.exp(UNREST_TURBULENCE * unrest) * (1.0 + AHEAD_TURBULENCE * ahead)
+        return turbulence.clip(*TURBULENCE)
 
     def _pressure(
         self, synoptic: Floats, trough: Floats, hour: Floats, temperature: Floats

@@ -122,14 +122,16 @@ class Wind:
         low = int(np.floor(middles[0] / (GRID_S * 1e6)))
         high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
         grid: Floats = np.arange(low, high, dtype=np.float64) * GRID_S
-        mean, bearing, added = self._slow(grid)
+        mean, bearing, added = self._tabulated(grid)
         cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
         part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
-        mean, bearing, added = (_between(values, cell, part) for values in (mean, bearing, added))
+        mean, bearing, added = (
+            _interpolated(values, cell, part) for values in (mean, bearing, added)
+        )
         unit, within = self._along.page(index, air.speed)
         np.clip(unit, -LIMIT_SIGMA, LIMIT_SIGMA, out=unit)
         sigma = added  # free and wake turbulence, m/s
-        sigma *= self._gusty(index, air.speed)
+        sigma *= self._gustiness(index, air.speed)
         speed = unit
         speed *= sigma
         speed += mean
@@ -148,7 +150,7 @@ class Wind:
         sigma *= (np.sqrt(within) / LATERAL)[:, None]
         return WindPage(speed, bearing, sigma, air)
 
-    def _gusty(self, index: int, wind: Floats) -> Floats:
+    def _gustiness(self, index: int, wind: Floats) -> Floats:
         """Strength of turbulence over its usual one, (steps, turbines), mean square 1."""
         gusts, within = self._gusts.page(index, wind)
         gusts *= GUSTINESS[1]
@@ -166,7 +168,7 @@ class Wind:
         total: Floats = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
         return np.minimum(total, LIVELIEST, out=total)
 
-    def _slow(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
+    def _tabulated(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
         """(mean wind m/s, direction deg, std of turbulence m/s) at grid times.
 
         Each is (times, turbines).
@@ -184,7 +186,7 @@ class Wind:
         factor, added = self.wakes.at(felt, air.speed)
         intensity = air.turbulence[:, None]
         usual = normal_turbulence(self.farm.climate.iref, air.speed)
-        along, across = self._crossing(seconds)
+        along, across = self._mesoscale(seconds)
         unrest = (
             self.farm.climate.mesoscale
             * (UNREST + UNREST_CALM / np.maximum(air.speed, UNREST_LEAST))
@@ -208,7 +210,7 @@ class Wind:
         mean *= factor
         return mean, bearing, spread
 
-    def _crossing(self, seconds: Floats) -> tuple[Floats, Floats]:
+    def _mesoscale(self, seconds: Floats) -> tuple[Floats, Floats]:
         """Changes of 10 min to 3 h, along and across the wind, at each turbine.
 
         Unit variance, (times, turbines) each.
@@ -240,7 +242,7 @@ class Wind:
                 + found.east[..., None] * east
                 + found.north[..., None] * north
             )
-            shape = _windows(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
+            shape = _knots_of_spans(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
             x = np.arange(steps) / steps
             # (4, steps): s after each of the four knots
             since = (x - np.arange(-1, 3)[:, None]) * spacing
@@ -271,7 +273,7 @@ def _octave(number: int) -> Octave:
     return Octave(number, period_s, CARRIED * period_s / (math.sqrt(2.0) * math.pi))
 
 
-def _between(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
+def _interpolated(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
     """Linear interpolation of rows: values[cell] + part * (values[cell + 1] - values[cell])."""
     result: Floats = values[cell + 1]
     result -= values[cell]
@@ -280,7 +282,7 @@ def _between(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
     return result
 
 
-def _windows(basis: Floats, spans: int) -> Floats:
+def _knots_of_spans(basis: Floats, spans: int) -> Floats:
     """View of each span's four knots, (spans, 4 * basis per knot, turbines)."""
     basis = np.ascontiguousarray(basis)
     each, turbines = basis.shape[1:]
