@@ -16,12 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--theme",
         choices=themes.names(),
         default=themes.DEFAULT,
-        help="the story (default: %(default)s)",
+        help="story (default: %(default)s)",
     )
     parser.add_argument(
         "--to",
         metavar="DIR|URL",
-        help="a folder (default: demo/THEME), or an S3 endpoint to fill too",
+        help="folder (default: demo/THEME), or S3 endpoint that gets a copy",
     )
     parser.add_argument("--farms", metavar="A,B", help="only these farms")
     parser.add_argument(
@@ -38,9 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample-every", metavar="STEP", help="time between samples, for example 1s, 1m or 10m"
     )
-    parser.add_argument(
-        "--seed", metavar="N", help="seed; another one makes another fleet and weather"
-    )
+    parser.add_argument("--seed", metavar="N", help="seed of fleet and weather")
     parser.add_argument(
         "--set",
         action="append",

@@ -55,7 +55,7 @@ KINDS: Final = {
     "sensor.stuck": Kind(
         "repeats the value it had", "sensor", 300.0, 20, tuple(c.name for c in CHANNELS if c.stuck)
     ),
-    "sensor.dropout": Kind("gives nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
+    "sensor.dropout": Kind("reads nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
     "sensor.spike": Kind("jumps for one to three samples", "sensor", 0.0, 1, CHANNEL_NAMES),
     "sensor.drift": Kind("moves away steadily", "sensor", 1800.0, 30, CHANNEL_NAMES),
     "sensor.bias": Kind("is off by a constant", "sensor", 3600.0, 30, CHANNEL_NAMES),
@@ -68,14 +68,14 @@ KINDS: Final = {
         "rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0
     ),
     "row.missing": Kind("samples are never stored", "row", 600.0, 1),
-    "row.poisoned": Kind("one cell of a row holds nonsense", "row", 0.0, 1, CHANNEL_NAMES),
-    "row.extreme": Kind("one cell of a row is at the edge of what it can hold", "row", 0.0, 1),
+    "row.poisoned": Kind("one cell of a row holds a wrong value", "row", 0.0, 1, CHANNEL_NAMES),
+    "row.extreme": Kind("one cell of a row holds an extreme value", "row", 0.0, 1),
     "row.out-of-order": Kind(
         "rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0
     ),
     "clock.skew": Kind("the node's clock is off", "clock", 3600.0, 1, by_s=(1.0, 600.0)),
     "clock.step": Kind(
-        "the node's clock jumps, and is set right afterwards",
+        "the node's clock jumps, and is corrected afterwards",
         "clock",
         1800.0,
         1,
@@ -85,11 +85,11 @@ KINDS: Final = {
         "the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True
     ),
     "node.replaced": Kind(
-        "the node's database gives way to a fresh one, whose ids start again", "file", None
+        "the node's database is replaced by a fresh one, whose ids start again", "file", None
     ),
-    "schema.added": Kind("the node begins to store a channel more", "file", None),
+    "schema.added": Kind("the node begins to store one more channel", "file", None),
     "schema.dropped": Kind(
-        "the node stores a channel no longer, in a fresh database", "file", None, 1, CHANNEL_NAMES
+        "the node drops a channel, in a fresh database", "file", None, 1, CHANNEL_NAMES
     ),
 }
 NEW_CHANNELS: Final = ("blade_load", "hub_humidity")

@@ -46,7 +46,7 @@ ROWS_PER_INSERT = 20
 
 
 class NodeWriter:
-    """Writes the node files of one farm into directory/<farm id>/. A context manager."""
+    """Writer of one farm's node files into directory/<farm id>/. A context manager."""
 
     def __init__(
         self, directory: Path, farm: Farm, configs: Sequence[NodeConfig], handles: int = HANDLES
