@@ -13,7 +13,7 @@ from sim.load_schedule import Load
 from sim.measure.figures import LOAD as FIGURES_OF_LOAD
 from sim.measure.thresholds import Expectation
 from sim.scenario import Scenario
-from sim.scenario.fleets import fewer_turbines
+from sim.scenario.fleet_selection import fewer_turbines
 
 FEWEST_NODES: Final = 64
 NODES_PER_USER: Final = 4

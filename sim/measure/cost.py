@@ -33,7 +33,7 @@ REPLACED: Final = "checkpoints"  # overwritten in place: these bytes do not add 
 
 
 @dataclass(frozen=True)
-class Usage:
+class StoreUsage:
     """Billed requests, and bytes that stay, over `span_s` seconds of fleet time."""
 
     writes: int
@@ -54,12 +54,12 @@ class Cost:
         return self.requests + self.storage
 
 
-def usage(operations: pa.Table, span_s: float) -> Usage:
+def usage(operations: pa.Table, span_s: float) -> StoreUsage:
     """Count the billed requests and kept bytes of a table of operations that served `span_s` seconds of fleet time."""
     billed = operations.filter(pc.not_equal(operations["outcome"], UNANSWERED))
     accepted = pc.and_(pc.equal(billed["kind"], "put"), pc.equal(billed["outcome"], "ok"))
     kept = billed.filter(pc.and_(accepted, pc.invert(pc.ends_with(billed["bucket"], REPLACED))))
-    return Usage(
+    return StoreUsage(
         writes=_count(billed, _WRITES),
         reads=_count(billed, _READS),
         bytes_kept=int(pc.sum(kept["bytes"]).as_py() or 0),
@@ -67,7 +67,7 @@ def usage(operations: pa.Table, span_s: float) -> Usage:
     )
 
 
-def per_day(used: Usage) -> Cost:
+def per_day(used: StoreUsage) -> Cost:
     """Scale to a day and price it. Raises ValueError when the span is not positive."""
     if used.span_s <= 0:
         raise ValueError(f"cost per day needs a positive span, got {used.span_s} s")

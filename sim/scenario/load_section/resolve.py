@@ -1,4 +1,4 @@
-"""The `load` section, resolved: from its texts' values to `sim.load_schedule.Load`, in seconds and per second."""
+"""The resolved `load` section: `sim.load_schedule.Load`, in seconds and per second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sim.units import SECOND_US
 
 
 def resolve(choice: LoadChoice | None) -> Load | None:
-    """None when the scenario has no such section."""
+    """Return the resolved section; None if the scenario has none."""
     if choice is None:
         return None
     weights = {kind: getattr(choice.mix, kind) or 0.0 for kind in REQUESTS} if choice.mix else {}
