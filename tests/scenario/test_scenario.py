@@ -369,7 +369,7 @@ def test_durations(text: str, us: int) -> None:
 
 def test_quantities() -> None:
     assert parse_rate("3/1000 per turbine-day") == (0.003, False)
-    assert parse_rate("365.2425 per turbine-year") == (1.0, False)
+    assert parse_rate("365.25 per turbine-year") == (1.0, False)
     assert parse_rate("60 per farm-month") == (2.0, True)
     assert parse_rate("5% per turbine-hour").per_day == pytest.approx(1.2)
     assert parse_bit_rate("10 Mbit/s") == 10e6
