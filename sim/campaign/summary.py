@@ -20,7 +20,7 @@ from sim.campaign.schedule import Line
 from sim.chaos.faults import FOREIGN, KILL, KINDS, Cell, cells
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
 from sim.report import campaign as report
-from sim.report.campaign import CampaignResult, Failure, Figure
+from sim.report.campaign import CampaignFigure, CampaignResult, Failure
 from sim.run.planned import CERTAIN, percent
 
 FAILURES_KEPT: Final = 200
@@ -54,11 +54,13 @@ class Matrix:
             if never is not None and never < CERTAIN:
                 self.certain.add(cell)
 
-    def cells(self, world: str) -> list[report.Cell]:
+    def cells(self, world: str) -> list[report.MatrixCell]:
         """In the order of the catalogue; what was neither meant nor struck is no cell."""
         there = [cell for cell in cells(KINDS) if cell in self.meant or self.struck[cell]]
         return [
-            report.Cell(world, *cell, self.struck[cell], self.failed[cell], cell in self.certain)
+            report.MatrixCell(
+                world, *cell, self.struck[cell], self.failed[cell], cell in self.certain
+            )
             for cell in there
         ]
 
@@ -208,9 +210,9 @@ class Tally:
             f"Each of {runs:,} runs with faults{real} left the very lake of the run without{but}.",
         )
 
-    def _figures(self) -> dict[str, Figure]:
-        def counted(value: float | None, text: str) -> Figure:
-            return Figure(value, "", "counted", text)
+    def _figures(self) -> dict[str, CampaignFigure]:
+        def counted(value: float | None, text: str) -> CampaignFigure:
+            return CampaignFigure(value, "", "counted", text)
 
         n, sums, broken = self.runs - self.single, self.figures, self.broken
         regressions = broken["checkpoint.regressed"] + broken["checkpoint.ahead"]
@@ -241,13 +243,13 @@ class Tally:
             "runs.stuck": counted(
                 broken["stuck"] + broken["stopped"], "did not drain after healing, or gave up"
             ),
-            "recovery.p50": Figure(
+            "recovery.p50": CampaignFigure(
                 _median(self.recovery_s),
                 "s",
                 "modelled",
                 "behind the run without faults, per spell",
             ),
-            "recovery.max": Figure(
+            "recovery.max": CampaignFigure(
                 max(self.recovery_s, default=None), "s", "modelled", "the longest such spell"
             ),
             "writes.per_object": counted(
@@ -257,8 +259,8 @@ class Tally:
             "failure.bound": counted(
                 3 / n if n and not broken else None, "95 % bound per random run, 3/n"
             ),
-            "time.runs": Figure(self.runs_s, "s", "measured", "wall time of these runs"),
-            "throughput.runs_per_s": Figure(
+            "time.runs": CampaignFigure(self.runs_s, "s", "measured", "wall time of these runs"),
+            "throughput.runs_per_s": CampaignFigure(
                 (self.runs + self.again) / max(self.runs_s, 1e-9),
                 "runs/s",
                 "measured",
@@ -280,7 +282,9 @@ class Tally:
                 "wired.requests": counted(
                     self.requests, "requests of the nodes, every try counted"
                 ),
-                "time.wired": Figure(self.wired_s, "s", "measured", "wall time of these runs"),
+                "time.wired": CampaignFigure(
+                    self.wired_s, "s", "measured", "wall time of these runs"
+                ),
             }
         return figures
 

@@ -37,7 +37,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.requests import KINDS, Part
 from sim.measure.slowdown import BLOCKS, Comparison, Quantity, Verdict
 from sim.report import numbers
-from sim.report.result import Result, load
+from sim.report.result import Result, read_result
 from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
@@ -63,7 +63,7 @@ def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
 
     Raises ResultError for a directory without a run, and for runs that cannot be compared.
     """
-    sides = [[(path, load(path)) for path in side] for side in (base, new)]
+    sides = [[(path, read_result(path)) for path in side] for side in (base, new)]
     every = [result for side in sides for _, result in side]
     first = every[0]
     for path, result in [pair for side in sides for pair in side]:

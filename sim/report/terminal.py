@@ -1,7 +1,9 @@
-"""What a run says on the terminal: progress while it runs, the summary at its end, and a plan.
+"""The terminal output of a run: progress, the summary at its end, and the plan before it.
 
-On a terminal: a live line with rate and time left. Piped: plain lines, one every few seconds at most, without any
-control character, so that a log stays readable. Not covered: prompts; nothing here reads input.
+On a terminal, progress is a live line with rate and time left. In a pipe it is plain lines, one
+every few seconds at most, without control characters, so that a log stays readable.
+
+Not covered: prompts; nothing here reads input.
 """
 
 from __future__ import annotations
@@ -53,10 +55,10 @@ _CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
 
 
 class RunProgress:
-    """A context manager over a run's phases. `advance` is cheap; call it as often as there is something to add."""
+    """A context manager for the progress of a run's phases. `advance` is cheap."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds, monotonic."""
+        """Prepare the display. `clock`: seconds, monotonic."""
         self._console = console
         self._clock = clock
         self._live = (
@@ -67,7 +69,7 @@ class RunProgress:
         self._unit = ""
         self._total: int | None = None
         self._done = 0
-        self._started = self._told = clock()
+        self._started = self._printed = clock()
 
     def __enter__(self) -> RunProgress:
         if self._live is not None:
@@ -83,10 +85,13 @@ class RunProgress:
         self.close()
 
     def phase(self, name: str, total: int | None, unit: str) -> None:
-        """Begin a phase, ending the one before. `total` None: how much there is to do is not known."""
+        """Begin a phase, and end the one before.
+
+        total: the amount of work; None if unknown.
+        """
         self._end_phase()
         self._name, self._total, self._unit, self._done = _plain(name), total, unit, 0
-        self._started = self._told = self._clock()
+        self._started = self._printed = self._clock()
         if self._live is not None:
             self._task = self._live.add_task(self._name, total=total, unit=unit)
         else:
@@ -105,20 +110,20 @@ class RunProgress:
         return update
 
     def advance(self, amount: int) -> None:
-        """`amount` more of the phase's unit is done."""
+        """Add to the work done, in the phase's unit."""
         self._done += amount
         if self._live is not None and self._task is not None:
             self._live.advance(self._task, amount)
-        elif self._clock() - self._told >= _PIPED_EVERY_S:
-            self._told = self._clock()
+        elif self._clock() - self._printed >= _PIPED_EVERY_S:
+            self._printed = self._clock()
             self._print(f"{self._name}: {self._state()}")
 
     def log(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
         self._print(_plain(text))
 
     def close(self) -> None:
-        """End the last phase and the live display; harmless when called twice."""
+        """End the last phase and the live display. A second call does nothing."""
         self._end_phase()
         if self._live is not None:
             self._live.stop()
@@ -176,7 +181,7 @@ def _live(console: Console) -> Progress:
 
 
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
-    """Verdict, rows by stage, key figures, what failed, and where the report is."""
+    """Print verdict, rows by stage, key figures, failures, and the path of the report."""
     console.print()
     console.print(headline(result.verdict, _plain(sentence(result))), soft_wrap=True)
     console.print(
@@ -203,11 +208,10 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     for note in result.notes:
         console.print(Text(f"note: {_plain(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
-        if (
-            not outcome.passed and result.lake is not None
-        ):  # without a lake that was judged the errors say it all
+        # without a judged lake, the errors are enough
+        if not outcome.passed and result.lake is not None:
             value = (
-                f"is {result.told(outcome)}"
+                f"is {result.value_text(outcome)}"
                 if outcome.value is not None
                 else "could not be determined"
             )
@@ -223,9 +227,9 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
 
 
 def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
-    """What a scenario amounts to: per bucket objects, bytes and PUTs; then rows, requests, time and cost.
+    """Print the plan of a scenario: objects, bytes and PUTs per bucket, then the totals.
 
-    risks: of each fault of delivery, the odds that it strikes nothing.
+    risks: for each fault of delivery, the odds that it is never injected.
     """
     table = _table("bucket", ">objects", ">size, about", ">PUT requests")
     for stage, objects in plan.objects.items():
@@ -241,9 +245,11 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
         "fleet": f"{_many(plan.turbines, 'turbine')} in {_many(plan.farms, 'farm')}",
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
         "node databases": f"{numbers.size(plan.node_bytes)} (about)",
-        "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
+        "other requests": f"{plan.reads:,} of the pipeline, "
+        f"{plan.verify_requests:,} of the verdict",
         "store time": f"{numbers.duration(plan.store_s)} at {REQUESTS_PER_S:,.0f} requests/s",
-        "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of {PRICES_AS_OF} (modelled)",
+        "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of "
+        f"{PRICES_AS_OF} (modelled)",
     }
     faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
     lines |= {"data faults": f"{faults} (expected)"} if faults else {}
@@ -259,7 +265,7 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
 
 
 def _print_policies(console: Console, outlook: Outlook) -> None:
-    """Print what the lifecycle policies do with a day of the load: transitions, removals, prices."""
+    """Print the effect of the lifecycle policies on a day of the load."""
     table = _table("bucket", ">objects a day", ">mean size", "moved by lifecycle policies")
     table.columns[-1].no_wrap = False
     for row in policies.summary(outlook):
@@ -276,7 +282,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _planned_fault(fault: Fault) -> str:
-    """A fault of delivery as a scenario asks for it: its kind, how much of it, when and where."""
+    """Return a fault of delivery in words: its kind, its share or number, its time and place."""
     begin, end = (
         format_duration(round(s * 1e6)) for s in (fault.from_s, fault.from_s + fault.for_s)
     )
@@ -340,12 +346,12 @@ def _truth(result: Result) -> Table:
 
 
 def _delivery(result: Result) -> Table:
-    table = _table("fault of delivery", ">planned on", ">struck")
+    table = _table("fault of delivery", ">planned", ">injected")
     red = {error.partition(" ")[0] for error in result.errors}
     for fault in result.faults:
-        planned, struck = fault.words
+        planned, injected = fault.words
         never = Text("never", "bold red" if fault.kind in red else "yellow")
-        table.add_row(fault.kind, planned, Text(struck) if fault.fired else never)
+        table.add_row(fault.kind, planned, Text(injected) if fault.fired else never)
     return table
 
 
@@ -374,7 +380,7 @@ def _print_findings(console: Console, result: Result) -> None:
 
 
 def _table(*columns: str) -> Table:
-    """A `>` before a column's name aligns it right."""
+    """Return a table. A `>` before the name of a column aligns it right."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
         table.add_column(
@@ -391,5 +397,5 @@ def _rate(done: int, seconds: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names from a lake may hold anything: control characters become spaces."""
+    """Replace control characters by spaces. Names from a lake may contain any character."""
     return text.translate(_CONTROL)

@@ -22,10 +22,9 @@ from sim.campaign.scenario_world import make_world
 from sim.campaign.schedule import Fired, Line, Strike
 from sim.campaign.summary import IN_PROCESS, WIRED, Tally
 from sim.campaign.world import run_clean, run_once
-from sim.chaos.faults import Cell as Cell_
-from sim.chaos.faults import Struck, cell
+from sim.chaos.faults import Cell, Struck, cell
 from sim.errors import TargetError
-from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
+from sim.report.campaign import CampaignResult, Failure, MatrixCell, print_summary, render
 from sim.scenario import load
 from tests.campaign.test_world import state_saved_although_a_bucket_refused
 from tests.support.chaos_world import scenario_file
@@ -112,7 +111,7 @@ def test_what_never_fired_is_unknown() -> None:
 SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
 
 
-def wired(*ways: Cell_, broken: list[Broken] | None = None) -> Wired:
+def wired(*ways: Cell, broken: list[Broken] | None = None) -> Wired:
     return Wired(
         SETTINGS, dict.fromkeys(ways, 0.0), Struck(Counter(ways)), broken or [], Fates(), 100
     )
@@ -133,8 +132,8 @@ def test_whole_runs_have_a_matrix_of_their_own() -> None:
         200,
     )
     assert [c for c in result.matrix if c.world == WIRED] == [
-        Cell(WIRED, "worker.kill", "", 2, 0),
-        Cell(WIRED, "store.hang", "data", 2, 0),
+        MatrixCell(WIRED, "worker.kill", "", 2, 0),
+        MatrixCell(WIRED, "store.hang", "data", 2, 0),
     ]
     assert result.kinds == {"store.error": 1, "store.hang": 2, "worker.kill": 2}
     assert WIRED[1:] in render(result)
@@ -166,7 +165,7 @@ def test_a_scenario_with_one_flush(tmp_path: Path, flush_every: str) -> None:
     world = make_world(load(path), tmp_path / "world")
     clean = run_clean(world)
     assert world.flush_s == ()
-    met: set[Cell_] = set()
+    met: set[Cell] = set()
     for line in (
         *chaos.enumerated(clean)[::3],
         *chaos.spelled(world),
@@ -213,7 +212,7 @@ def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
         failure.replay
         == "windfleet run tiny.yaml --set=seed=8 '--set=faults=[{kind: worker.kill, count: 1}]'"
     )
-    assert Cell(WIRED, "worker.kill", "", 1, 1) in result.matrix
+    assert MatrixCell(WIRED, "worker.kill", "", 1, 1) in result.matrix
     assert failure.replay in told(result)
 
 
@@ -299,7 +298,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
         ),
         *("store.conflict", "store.precondition", "bucket.refuses", "store.foreign-object"),
     }
-    assert Cell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
+    assert MatrixCell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
 
 
 def test_names_from_a_schedule_cannot_break_the_page() -> None:
