@@ -134,7 +134,7 @@ class UplinkChoice(Section):
 class DataFaultChoice(Section):
     """One kind of fault in the data. The lake must show it, or keep it in quarantine."""
 
-    kind: FaultKind = Field(description="What goes wrong.", examples=["sensor.stuck"])
+    kind: FaultKind = Field(description="Kind of fault.", examples=["sensor.stuck"])
     rate: Rate | None = Field(
         default=None,
         description="How often a fault begins, per turbine, or per farm (then on all its turbines "
@@ -156,7 +156,8 @@ class DataFaultChoice(Section):
     delay: LongDuration | None = Field(
         default=None,
         description="For row.late: how much later the node stores the row. "
-        "For row.out-of-order: the same, as a maximum.",
+        "For row.out-of-order: the same, as a maximum. "
+        "For row.duplicate: how long after the first row; at once when absent.",
         examples=["4m"],
     )
     by: Offset | None = Field(
@@ -178,7 +179,7 @@ class DataFaultChoice(Section):
 class EventChoice(Section):
     """A planned event: in the weather, at a machine or in the grid."""
 
-    kind: EventKind = Field(description="What happens.", examples=["weather.storm"])
+    kind: EventKind = Field(description="Kind of event.", examples=["weather.storm"])
     begin: Duration = Field(
         alias="from", description="Start, counted from the start of the run.", examples=["2h"]
     )
@@ -212,7 +213,7 @@ class EventChoice(Section):
 class FaultChoice(Section):
     """One fault of delivery. The lake must not show it."""
 
-    kind: DeliveryKind = Field(description="What goes wrong.", examples=["node.crash"])
+    kind: DeliveryKind = Field(description="Kind of fault.", examples=["node.crash"])
     at: tuple[Word, ...] | None = Field(
         default=None,
         min_length=1,
