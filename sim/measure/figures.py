@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.records import ANOMALIES, RULES
-from sim.measure.requests import KINDS as REQUESTS
+from sim.measure.requests import KINDS as REQUEST_KINDS
 
 Kind = Literal["counted", "modelled", "measured"]
 
@@ -98,14 +98,14 @@ LOAD: Final[dict[str, Figure]] = {
         f"latency.{kind}.{rank}": Figure(
             "s", "measured", f"{rank_name} time from the intended start to the end of a {kind}"
         )
-        for kind in REQUESTS
+        for kind in REQUEST_KINDS
         for rank, rank_name in _RANKS.items()
     },
     **{
         f"service.{kind}.{rank}": Figure(
             "s", "measured", f"{rank_name} time from the start to the end of a {kind}"
         )
-        for kind in REQUESTS
+        for kind in REQUEST_KINDS
         for rank, rank_name in _RANKS.items()
     },
     "load.peak_per_s": Figure(
@@ -360,7 +360,7 @@ LIVE: Final = (
     *(
         f"{quantity}.{kind}.{rank}"
         for quantity in ("latency", "service")
-        for kind in REQUESTS
+        for kind in REQUEST_KINDS
         for rank in _RANKS
     ),
 )

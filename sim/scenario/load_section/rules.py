@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sim.load_schedule import FILES_PER_USER, FILES_SPARE, KINDS, ScheduleKind
 from sim.measure.figures import LIVE
-from sim.measure.requests import KINDS as REQUESTS
+from sim.measure.requests import KINDS as REQUEST_KINDS
 from sim.measure.thresholds import Expectation, parse
 from sim.scenario.error_messages import name
 from sim.scenario.plan import batch_bytes
@@ -129,7 +129,7 @@ _BYTES: Final = ("load", "limits", "bytes")
 def _mix(load: dict[str, Any]) -> Found:
     mix = load.get("mix")
     if isinstance(mix, dict):
-        weights = [read(mix, (kind,), parse_number) for kind in REQUESTS if kind in mix]
+        weights = [read(mix, (kind,), parse_number) for kind in REQUEST_KINDS if kind in mix]
         if not any(weights) and None not in weights:
             yield Finding(
                 ("load", "mix"),
@@ -284,7 +284,7 @@ def _thresholds(load: dict[str, Any]) -> Found:
     operator.
     """
     mix = load.get("mix")
-    made = [kind for kind in REQUESTS if kind in mix] if isinstance(mix, dict) else ["flush"]
+    made = [kind for kind in REQUEST_KINDS if kind in mix] if isinstance(mix, dict) else ["flush"]
     search = load.get("search")
     slo = search.get("slo") if isinstance(search, dict) else None
     slos: list[tuple[Path, Any]] = [
@@ -312,7 +312,7 @@ def _thresholds(load: dict[str, Any]) -> Found:
             message = f"{subject} needs {' or '.join(operators)}, not {wanted.op}"
             yield Finding(path, f"{name(path)}: {message}")
         kind = wanted.figure.split(".")[1]
-        if kind in REQUESTS and kind not in made:
+        if kind in REQUEST_KINDS and kind not in made:
             yield Finding(
                 path,
                 f"{name(path)}: the load makes no {kind}; "
@@ -375,7 +375,7 @@ def _area(data: dict[str, Any], entry: dict[str, Any], at: Path) -> float:
 
 def _flush_share(data: dict[str, Any]) -> float:
     weights = {
-        kind: float(read(data, ("load", "mix", kind), parse_number) or 0) for kind in REQUESTS
+        kind: float(read(data, ("load", "mix", kind), parse_number) or 0) for kind in REQUEST_KINDS
     }
     return weights["flush"] / total if (total := sum(weights.values())) else 1.0
 
