@@ -9,7 +9,8 @@ Modules:
     campaign            campaign.json, campaign.html and summary of a campaign
     compare             comparison of two sets of runs
     junit               junit.xml
-    terminal            progress, summary and plan on the terminal
+    progress            progress of a run on the terminal
+    terminal            summary and plan on the terminal
     headline            first line of every summary
     accounting          rows by stage, and the map of completeness
     policies            lifecycle policies in words

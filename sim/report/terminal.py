@@ -1,30 +1,13 @@
-"""The terminal output of a run: progress, the summary at its end, and the plan before it.
-
-On a terminal, progress is a live line with rate and time left. In a pipe it is plain lines, one
-every few seconds at most, without control characters, so that a log stays readable.
-
-Not covered: prompts; nothing here reads input.
-"""
+"""The terminal output of a run: the summary at its end, and the plan before it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -34,12 +17,12 @@ from sim.measure.storage import PRICES_AS_OF
 from sim.report import accounting, numbers, policies
 from sim.report.headline import headline
 from sim.report.html import TWO_FAULTS, sentence
+from sim.report.progress import printable
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
 from sim.scenario.plan import REQUESTS_PER_S, Plan
 from sim.units import format_duration
 
-_PIPED_EVERY_S: Final = 5.0
 _FINDINGS_SHOWN: Final = 10
 _KEY_FIGURES: Final = (
     "throughput.rows_per_s",
@@ -51,144 +34,17 @@ _KEY_FIGURES: Final = (
     "cost.per_day",
     "time.total",
 )
-_CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
-
-
-class RunProgress:
-    """A context manager for the progress of a run's phases. `advance` is cheap."""
-
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare the display. `clock`: seconds, monotonic."""
-        self._console = console
-        self._clock = clock
-        self._live = (
-            _live(console) if console.is_terminal and not console.is_dumb_terminal else None
-        )
-        self._task: TaskID | None = None
-        self._name = ""
-        self._unit = ""
-        self._total: int | None = None
-        self._done = 0
-        self._started = self._printed = clock()
-
-    def __enter__(self) -> RunProgress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def phase(self, name: str, total: int | None, unit: str) -> None:
-        """Begin a phase, and end the one before.
-
-        total: the amount of work; None if unknown.
-        """
-        self._end_phase()
-        self._name, self._total, self._unit, self._done = _plain(name), total, unit, 0
-        self._started = self._printed = self._clock()
-        if self._live is not None:
-            self._task = self._live.add_task(self._name, total=total, unit=unit)
-        else:
-            self._print(f"{self._name} ...")
-
-    def follow(self, name: str, unit: str) -> Callable[[int, int], None]:
-        """Return a function of (done, total) that begins the phase at its first call."""
-        before: list[int] = []
-
-        def update(done: int, total: int) -> None:
-            if not before:
-                self.phase(name, total, unit)
-            self.advance(done - (before[-1] if before else 0))
-            before[:] = [done]
-
-        return update
-
-    def advance(self, amount: int) -> None:
-        """Add to the work done, in the phase's unit."""
-        self._done += amount
-        if self._live is not None and self._task is not None:
-            self._live.advance(self._task, amount)
-        elif self._clock() - self._printed >= _PIPED_EVERY_S:
-            self._printed = self._clock()
-            self._print(f"{self._name}: {self._state()}")
-
-    def log(self, text: str) -> None:
-        """Print one line that stays."""
-        self._print(_plain(text))
-
-    def close(self) -> None:
-        """End the last phase and the live display. A second call does nothing."""
-        self._end_phase()
-        if self._live is not None:
-            self._live.stop()
-
-    def _end_phase(self) -> None:
-        if not self._name:
-            return
-        took_s = self._clock() - self._started
-        text = f"{self._name}: done in {numbers.duration(took_s)}"
-        if self._done:
-            text += f", {self._done:,} {self._unit}, {_rate(self._done, took_s)} {self._unit}/s"
-        if self._live is not None and self._task is not None:
-            self._live.remove_task(self._task)
-            self._task = None
-        self._print(text)
-        self._name = ""
-
-    def _state(self) -> str:
-        took_s = self._clock() - self._started
-        rate = f"{_rate(self._done, took_s)} {self._unit}/s"
-        if not self._total:
-            return f"{self._done:,} {self._unit}, {rate}"
-        left = (
-            f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left"
-            if self._done
-            else ""
-        )
-        share = 100 * self._done // self._total
-        return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-class _Rate(ProgressColumn):
-    """Amount, rate and time left of a task."""
-
-    def render(self, task: Task) -> Text:
-        unit = task.fields["unit"]
-        amount = f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else "")
-        speed = task.speed or task.finished_speed
-        rate = f"  {speed:,.0f} {unit}/s" if speed else ""
-        left = f"  {numbers.duration(task.time_remaining)} left" if task.time_remaining else ""
-        return Text(f"{amount} {unit}{rate}{left}" if task.completed else "", style="cyan")
-
-
-def _live(console: Console) -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=28),
-        _Rate(),
-    )
-    return Progress(*columns, console=console, speed_estimate_period=20.0, transient=True)
 
 
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     """Print verdict, rows by stage, key figures, failures, and the path of the report."""
     console.print()
-    console.print(headline(result.verdict, _plain(sentence(result))), soft_wrap=True)
+    console.print(headline(result.verdict, printable(sentence(result))), soft_wrap=True)
     console.print(
         Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     )
     for error in result.errors:
-        console.print(Text(f"error: {_plain(error)}", "red"), soft_wrap=True)
+        console.print(Text(f"error: {printable(error)}", "red"), soft_wrap=True)
     stages = accounting.by_stage(result)
     if stages:
         console.print(_stages(result, stages))
@@ -206,7 +62,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     if result.faults:
         console.print(_delivery(result))
     for note in result.notes:
-        console.print(Text(f"note: {_plain(note)}", "yellow"), soft_wrap=True)
+        console.print(Text(f"note: {printable(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
         # without a judged lake, the errors are enough
         if not outcome.passed and result.lake is not None:
@@ -223,7 +79,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     console.print(
         Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True
     )
-    console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
+    console.print(Text(f"replay: {printable(result.run.replay)}", "dim"), soft_wrap=True)
 
 
 def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
@@ -367,7 +223,7 @@ def _print_findings(console: Console, result: Result) -> None:
         )
         text = Text(f"{finding.kind}", "bold red")
         console.print(
-            text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"),
+            text + Text(printable(f"{rows} {where} {finding.detail}").rstrip(), "default"),
             soft_wrap=True,
         )
     if len(result.findings) > _FINDINGS_SHOWN:
@@ -389,13 +245,3 @@ def _table(*columns: str) -> Table:
             no_wrap=True,
         )
     return table
-
-
-def _rate(done: int, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-
-
-def _plain(text: str) -> str:
-    """Replace control characters by spaces. Names from a lake may contain any character."""
-    return text.translate(_CONTROL)

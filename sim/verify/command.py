@@ -13,8 +13,8 @@ from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
 from sim.fleet.farm import Farm
+from sim.report.progress import RunProgress
 from sim.report.result import read_result
-from sim.report.terminal import RunProgress
 from sim.run_directory import SCENARIO_FILE, is_run
 from sim.scenario import load as load_scenario
 from sim.store import localstack, target

@@ -19,7 +19,8 @@ from botocore.validate import validate_parameters
 from pipeline.lake import LIFECYCLE
 from pipeline.retry import Operation
 from sim.measure import lifecycle, operations
-from sim.measure.lifecycle import Bill, Objects, Rule, bill, outlook, rules, smallest
+from sim.measure.lifecycle import Bill, Objects, bill, outlook
+from sim.measure.lifecycle_rules import VARIES, Rule, rules, smallest
 from sim.measure.storage import CLASSES, GB, GOES_TO, KB
 
 FIVE_YEARS = 5 * 365
@@ -71,8 +72,8 @@ def test_by_default_no_transition_takes_an_object_below_128_kb(target: str) -> N
 def test_a_bucket_that_varies_by_class_archives_small_objects_only(target: str) -> None:
     (rule,) = rules([entry((30, target))])
     archived = target in ("GLACIER", "DEEP_ARCHIVE")
-    assert smallest(rule, target, lifecycle.VARIES) == (0 if archived else 128 * KB)
-    kept = bill(of_size(1), [rule], 365, lifecycle.VARIES)
+    assert smallest(rule, target, VARIES) == (0 if archived else 128 * KB)
+    kept = bill(of_size(1), [rule], 365, VARIES)
     assert (kept.moves > 0) == archived
     assert bill(of_size(1), [rule], 365).moves == 0
 
