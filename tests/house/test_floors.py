@@ -42,7 +42,17 @@ PIPELINE = (
 """From the bottom up. A module imports from floors below; on floors 1 and 2 also from beside, but never in a circle."""
 
 SIM: tuple[set[str], ...] = (
-    {"arrays", "check", "folder_lock", "private", "seeds", "units", "worker", "yamlfile"},
+    {
+        "arrays",
+        "check",
+        "folder_lock",
+        "forwarding",
+        "private",
+        "seeds",
+        "units",
+        "worker",
+        "yamlfile",
+    },
     {"errors"},
     {"chaos", "fleet", "measure"},
     {"load_schedule", "model"},
@@ -70,7 +80,8 @@ OF_PIPELINE: dict[str, set[str]] = {
     "check": {"records"},
     "yamlfile": {"terminal"},
     "fleet": {"config", "records"},
-    "measure": {"records"},
+    "forwarding": {"ports"},
+    "measure": {"records", "retry"},
     "model": {"config", "records"},
     "report": {"terminal"},
     "scenario": {"batch", "lake", "records"},

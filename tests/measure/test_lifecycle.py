@@ -18,10 +18,11 @@ from botocore.validate import validate_parameters
 
 from pipeline.lake import LIFECYCLE
 from pipeline.retry import Operation
-from sim.measure import lifecycle, operations
+from sim.measure import lifecycle
 from sim.measure.lifecycle import Bill, Objects, bill, outlook
 from sim.measure.lifecycle_rules import VARIES, Rule, rules, smallest
 from sim.measure.storage import CLASSES, GB, GOES_TO, KB
+from tests.support import operations
 
 FIVE_YEARS = 5 * 365
 ARCHIVED = (33 * 0.00099 + 8 * 0.023) / KB**2  # USD a month for 1 KB in Deep Archive

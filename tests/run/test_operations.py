@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.retry import Operation
-from sim.chaos.nodefiles import disk_full
-from sim.measure.operations import SCHEMA, table
+from sim.chaos.file_faults import disk_full
+from sim.measure.operations import SCHEMA
 from sim.run.operations import PARTS, Recorder, merge
 from sim.run.shard import COMMIT_THREADS
 from tests.support import runs
+from tests.support.operations import table
 
 ONE = Operation(
     1, 2, 3, "put", "expanso-databricks-ingestion", 'i/year=2024/"A, 1"-1-2.parquet', 0, "ok", 1
