@@ -30,7 +30,7 @@ from sim.demo.dataset import Dataset, Layout
 from sim.demo.themes import Theme
 from sim.errors import LAKE_WRONG, DemoError, NodeFileError, StoreGone, WorkerDied
 from sim.measure.operations import OPERATIONS_FILE
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
 from sim.run import driver
 from sim.run.judgement import Record
 from sim.scenario import Scenario

@@ -58,7 +58,7 @@ from sim.measure.loadtest import PhaseKind
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report.load.terminal import print_load
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
 from sim.report.write import REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.scenario import Scenario
 from sim.store import target

@@ -10,7 +10,7 @@ from sim.load.arrivals import Nodes
 from sim.load.batches import Cadence
 from sim.load_schedule import Load
 from sim.scenario import Scenario
-from sim.scenario.fleets import fewer_turbines
+from sim.scenario.fleet_selection import fewer_turbines
 
 FEWEST_NODES: Final = 64
 NODES_PER_USER: Final = 4

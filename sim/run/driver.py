@@ -23,7 +23,8 @@ from sim.check.read.lake import LakeReader
 from sim.errors import ENVIRONMENT, INTERRUPTED, DirectoryError, ending
 from sim.measure.memory import MemoryPeak
 from sim.model.clock import SimClock
-from sim.report.terminal import RunProgress, print_summary
+from sim.report.progress import RunProgress
+from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import judgement, operations
 from sim.run.judgement import Record

@@ -27,7 +27,17 @@ from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
-from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
+from sim.report.result import (
+    Fault,
+    Figure,
+    Finding,
+    HourCompleteness,
+    Injected,
+    Lake,
+    Result,
+    Run,
+    Shard,
+)
 from sim.run.planned import Planned
 from sim.run.task import ShardResult, commits_table
 from sim.scenario import Scenario
@@ -97,7 +107,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
         completeness=()
         if oracle is None
-        else tuple(_typed(Cell, cell) for cell in oracle.completeness),
+        else tuple(_typed(HourCompleteness, cell) for cell in oracle.completeness),
         findings=()
         if oracle is None
         else tuple(Finding(**vars(finding)) for finding in oracle.findings),

@@ -13,8 +13,8 @@ from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
 from sim.fleet.farm import Farm
-from sim.report.result import load
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
+from sim.report.result import read_result
 from sim.run_directory import SCENARIO_FILE, is_run
 from sim.scenario import load as load_scenario
 from sim.store import localstack, target
@@ -115,7 +115,7 @@ def _sample(findings: Sequence[Finding]) -> list[Finding]:
 def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
     """Say whether this is what the run itself had found."""
     try:
-        before = load(run_dir)
+        before = read_result(run_dir)
     except ResultError:
         return
     if before.lake is None or not before.lake.digest:

@@ -367,12 +367,12 @@ BUSY = {
 def test_the_limit_is_named(
     changed: dict[str, float], kept_up: bool, generator: float | None, what: str
 ) -> None:
-    assert bottleneck.name(BUSY | changed, kept_up, 64, generator).what == what
+    assert bottleneck.find_limit(BUSY | changed, kept_up, 64, generator).what == what
 
 
 def test_the_stores_core_is_told_with_the_clients() -> None:
-    found = bottleneck.name(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
-    assert found.text == "The store: its one core is busy 98 %; client 31 %."
+    found = bottleneck.find_limit(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
+    assert found.text == "The store: its one core is 98 % busy; the busiest client is at 31 %."
 
 
 LOAD = Load(
@@ -441,7 +441,7 @@ def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
     limit = course.limit()
     assert limit is not None
     assert limit.text.startswith(
-        "The store, or the way to it, stood still: for 3.0 s nothing ended"
+        "The store, or the connection to it, stood still: for 3.0 s no request ended"
     )
     assert course.figures()["load.standstill"] == pytest.approx(3.0, abs=0.15)
     slow = bottleneck.standstill(

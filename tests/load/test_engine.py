@@ -44,7 +44,7 @@ from sim.load.sampler import server_at
 from sim.load.settings import EngineSettings
 from sim.load_schedule import REQUEST_KINDS, Entry, Limits, Load
 from sim.measure.thresholds import parse
-from sim.scenario.fleets import fewer_turbines
+from sim.scenario.fleet_selection import fewer_turbines
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support.pipeline_world import FixedClock
 

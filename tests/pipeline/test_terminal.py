@@ -14,7 +14,7 @@ import pytest
 from pipeline.terminal import Outlet, OutputError, one_line, safe
 from sim.cli import _Console, main
 from sim.errors import ending
-from sim.report.page import environment
+from sim.report.jinja_environment import environment
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
 from tests.support import runs
 

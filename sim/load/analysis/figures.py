@@ -125,7 +125,7 @@ def limit(
     hardest, closed = max(
         found, key=lambda s: (s[0].get("cpu.server", 0.0), s[0]["load.achieved_per_s"])
     )
-    return bottleneck.name(hardest, kept_up and not closed, users, generator_per_s, stood_s)
+    return bottleneck.find_limit(hardest, kept_up and not closed, users, generator_per_s, stood_s)
 
 
 def _of_sweep(sweep: SweepFound) -> dict[str, float]:
