@@ -24,8 +24,9 @@ from sim.cli import main
 from sim.errors import DirectoryError
 from tests.support import runs
 
-SMALLER = tuple(
-    f"--set={it}" for it in ("clock.duration=1m", "fleet.farms=[G]", "data_faults=[]", "expect=[]")
+SMALLER = (
+    *("--workers", 1),
+    *("--set=clock.duration=1m", "--set=fleet.farms=[G]", "--set=data_faults=[]", "--set=expect=[]"),
 )
 
 
@@ -114,7 +115,7 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
     text = runs.SCENARIO.replace("seed: 7", "sede: 7").replace("window: 1m", "window: 1 rpm")
     text = text.replace("rows.lost == 0", "rows.losst == 0")
     path = runs.scenario(tmp_path, text)
-    done = runs.quick(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
+    done = runs.inside(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
     assert done.code == 2
     assert done.said_once("seed", "window", "rows.lost"), done.err
     lines = [
@@ -151,7 +152,7 @@ def test_an_override_that_cannot_be_is_2(
 
 def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
-    done = runs.quick("run", path)
+    done = runs.inside("run", path)
     assert (done.code, done.err) == (2, f"{path}: cannot be read: No such file or directory\n")
 
 
@@ -167,10 +168,10 @@ def test_an_editor_finds_the_place_in_a_path_with_spaces(
 
 def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
     before = sorted(tiny.parent.iterdir())
-    checked = runs.quick("check", tiny)
+    checked = runs.inside("check", tiny)
     assert (checked.code, checked.err) == (0, "")
     assert checked.out == f"{tiny}: valid; 9 turbines, 240 rows each\n"
-    planned = runs.quick("plan", tiny)
+    planned = runs.inside("plan", tiny)
     assert (planned.code, planned.err) == (0, "")
     assert re.search(r"^fleet +9 turbines in 3 farms$", planned.out, re.MULTILINE)
     assert re.search(r"^rows +2,160 in ", planned.out, re.MULTILINE)
@@ -185,12 +186,12 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     (run / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     arguments = ["run", tiny, "--out", run, "--endpoint-url", localstack, "--empty-lake", *SMALLER]
-    refused = runs.quick(*arguments)
+    refused = runs.inside(*arguments)
     assert refused.code == 2
     assert refused.said_once(str(run), "--overwrite"), refused.err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
-    replaced = runs.quick(*arguments, "--overwrite")
+    replaced = runs.inside(*arguments, "--overwrite")
     assert replaced.code == 0, replaced.text
     assert {path.name for path in (run / "nodes").iterdir()} == {"G"}
     assert {path.name for path in (run / "truth").iterdir()} == {
@@ -206,9 +207,9 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(
 ) -> None:
     run = tiny.parent / "run"
     arguments = ["run", tiny, "--out", run, "--empty-lake", *SMALLER]
-    assert runs.quick(*arguments, "--endpoint-url", nothing_listens).code == 3
+    assert runs.inside(*arguments, "--endpoint-url", nothing_listens).code == 3
     assert runs.result(run)["exit_code"] == 3
-    done = runs.quick(*arguments, "--endpoint-url", localstack)
+    done = runs.inside(*arguments, "--endpoint-url", localstack)
     assert (done.code, done.err) == (0, "")
     assert runs.result(run)["exit_code"] == 0
 
@@ -264,7 +265,7 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
     file = tiny.parent / "file"
     file.write_text("dear")
     for place in (folder, file):
-        done = runs.quick("run", tiny, "--out", place, "--overwrite")
+        done = runs.inside("run", tiny, "--out", place, "--overwrite")
         assert done.code == 2
         assert done.said_once(str(place), "not a windfleet run", "--out"), done.err
     assert [path.name for path in folder.rglob("*")] == ["nodes", "letter.txt"]
@@ -312,7 +313,7 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         done = runs.quick(*run, "--port", taken)
         assert done.code == 3
         assert f"Port {taken} on 127.0.0.1 is taken" in done.text
-    silent = runs.quick(*run, "--endpoint-url", nothing_listens)
+    silent = runs.inside(*run, "--endpoint-url", nothing_listens)
     assert silent.code == 3
     assert nothing_listens in silent.text
     for each in (done, silent):
@@ -390,7 +391,7 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
 ) -> None:
     s3, bucket = foreign_bucket
     s3.put_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet", Body=b"rows")
-    done = runs.quick(
+    done = runs.inside(
         "run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake"
     )
     assert done.code == 3
@@ -408,12 +409,12 @@ def test_verify_finds_the_lake_or_says_what_to_do(
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     (run / "lake").rename(tmp_path / "elsewhere")
-    without = runs.quick("verify", run)
+    without = runs.inside("verify", run, "--workers", 1)
     assert without.code == 3
     assert without.said_once(
         str(run), "--save-lake", "--keep", "--lake DIR", "--endpoint-url URL"
     ), without.err
-    named = runs.quick("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
+    named = runs.inside("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
     assert named.code == 0, named.text
     assert "the same figures as in result.json" in named.out
     for options in (
@@ -421,7 +422,7 @@ def test_verify_finds_the_lake_or_says_what_to_do(
         ["--lake", run / "nodes"],
         ["--endpoint-url", nothing_listens],
     ):
-        done = runs.quick("verify", run, *options)
+        done = runs.inside("verify", run, "--workers", 1, *options)
         assert done.code == 3, done.text
         assert "Traceback" not in done.text
         assert str(options[1]) in done.text
@@ -432,9 +433,9 @@ def test_verify_takes_the_endpoint_of_the_environment_after_a_saved_lake(
     localstack: str, tmp_path: Path, nothing_listens: str, variable: str
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
-    assert runs.quick("verify", run, "--workers", 1, **{variable: nothing_listens}).code == 0
+    assert runs.inside("verify", run, "--workers", 1, **{variable: nothing_listens}).code == 0
     (run / "lake").rename(tmp_path / "elsewhere")
-    done = runs.quick("verify", run, **{variable: nothing_listens})
+    done = runs.inside("verify", run, "--workers", 1, **{variable: nothing_listens})
     assert done.code == 3
     assert nothing_listens in done.text
 
@@ -452,7 +453,7 @@ def lose_farm(run: Path, farm: str) -> None:
 def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_path: Path) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     lose_farm(run, "B")
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert done.code == 6, done.text
     assert done.out.count("error: ") == 1
     assert (
@@ -461,11 +462,11 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
     )
 
     next((run / "lake").rglob("A-001-*.parquet")).unlink()
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert (done.code, done.out.count("first B-001")) == (5, 1), done.text
 
     (run / run_directory.SCENARIO_FILE).unlink()
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert done.code == 5, done.text
     assert re.search(
         r"^could not check for missing node files: .*scenario\.yaml", done.out, re.MULTILINE
@@ -474,7 +475,7 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
 
 def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
     for command, words in (("verify", "nodes/"), ("report", "result.json")):
-        done = runs.quick(command, tmp_path)
+        done = runs.inside(command, tmp_path)
         assert done.code == 2
         assert done.said_once(str(tmp_path), words, "run directory"), done.err
 
@@ -485,14 +486,14 @@ def test_report_makes_the_same_bytes_again(localstack: str, tmp_path: Path) -> N
     before = {name: (run / name).read_bytes() for name in names}
     (run / "report.html").unlink()
     (run / "junit.xml").write_text("spoiled")
-    done = runs.quick("report", run)
+    done = runs.inside("report", run)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"report: {run / 'report.html'}\n"
     assert {name: (run / name).read_bytes() for name in names} == before
 
     result = json.loads(before["result.json"])
     (run / "result.json").write_text(json.dumps(result | {"verdict": "perhaps"}))
-    done = runs.quick("report", run)
+    done = runs.inside("report", run)
     assert done.code == 2
     assert done.said_once("result.json", "verdict"), done.err
 
@@ -502,26 +503,26 @@ def test_store_up_status_down(tiny: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    assert runs.quick("store", "status").out == "down\n"
+    assert runs.inside("store", "status").out == "down\n"
     with runs.kept("store", "up", "--port", port) as up:
         try:
             assert (up.code, up.err) == (0, "")
             assert f"export AWS_ENDPOINT_URL={url}" in up.out
             assert lake.missing(url) == []
-            assert runs.quick("store", "status").out.startswith(f"up: {url} (pid ")
-            assert runs.quick("store", "up", "--port", port).code == 0
-            other = runs.quick("store", "up", "--port", port + 1)
+            assert runs.inside("store", "status").out.startswith(f"up: {url} (pid ")
+            assert runs.inside("store", "up", "--port", port).code == 0
+            other = runs.inside("store", "up", "--port", port + 1)
             assert other.code == 3
             assert other.said_once(f"already running on port {port}", "windfleet store down"), (
                 other.err
             )
         finally:
-            down = runs.quick("store", "down")
+            down = runs.inside("store", "down")
         assert (down.code, down.err) == (0, "")
         assert down.out.startswith(f"down: {url} (pid ")
         assert runs.wait_until(lambda: not up.command.left(), 5), up.command.left()
-    assert runs.quick("store", "down").out == "no store was up\n"
-    assert runs.quick("store", "status").out == "down\n"
+    assert runs.inside("store", "down").out == "no store was up\n"
+    assert runs.inside("store", "status").out == "down\n"
 
 
 def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
@@ -533,13 +534,13 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
                 r"the store is still running at (\S+); stop it with: windfleet store down", done.out
             )
             assert lake.first_object(url)
-            judged = runs.quick(
-                "verify", run
+            judged = runs.inside(
+                "verify", run, "--workers", 1
             )  # without a saved lake it looks in the store that is up
             assert judged.code == 0, judged.text
             assert "the same figures as in result.json" in judged.out
         finally:
-            assert runs.quick("store", "down").code == 0
+            assert runs.inside("store", "down").code == 0
         assert runs.wait_until(lambda: not done.command.left(), 5), done.command.left()
 
 
