@@ -17,8 +17,10 @@ DAY_US: Final = 86_400 * SECOND_US
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3_600.0
 DAY_S: Final = 86_400.0
-YEAR_S: Final = 365.2425 * DAY_S
-"""Mean year of the Gregorian calendar."""
+JULIAN_YEAR_S: Final = 365.25 * DAY_S
+"""The year of rates: events per turbine-year."""
+GREGORIAN_YEAR_S: Final = 365.2425 * DAY_S
+"""The year of the seasons. A lake's bytes depend on both, so that neither can replace the other."""
 
 _DURATION_US: Final = {
     "d": DAY_US,
@@ -55,7 +57,7 @@ _PER_DAY: Final = {
     "day": Fraction(1),
     "week": Fraction(1, 7),
     "month": Fraction(1, 30),
-    "year": Fraction(10_000, 3_652_425),
+    "year": Fraction(100, 36525),
 }
 _PER: Final = {"s": 1, "min": 60, "h": 3_600}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}

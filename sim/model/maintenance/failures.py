@@ -21,7 +21,7 @@ import numpy as np
 from sim import seeds
 from sim.arrays import Floats, Ints
 from sim.model.machine.components import COMPONENTS, MINOR, MINOR_SYMPTOM, RESET, SEVERITIES, rates
-from sim.units import DAY_S, YEAR_S
+from sim.units import DAY_S, JULIAN_YEAR_S
 
 FRAILTY_SHAPE = 2.0
 WARNING_SPREAD = 0.4  # of the logarithm
@@ -67,7 +67,7 @@ def month(seed: int, farm_id: str, offshore: bool, weights: Floats, number: int)
     draw = seeds.rng(seed, "failure", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
     rate = np.array(rates(offshore))
-    count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / YEAR_S))
+    count = int(draw.poisson(rate.sum() * weights.sum() * (end - start) / JULIAN_YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.choice(len(weights), count, p=weights / weights.sum())
     component, severity = np.divmod(

@@ -24,7 +24,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.maintenance.crews import DUTY
 from sim.model.maintenance.failures import month_s
-from sim.units import DAY_S, HOUR_S, YEAR_S
+from sim.units import DAY_S, HOUR_S, JULIAN_YEAR_S
 
 OUTAGES_A_YEAR: Final = 2.5
 OUTAGE_S: Final = (1.5 * HOUR_S, 1.3)  # median, spread of the logarithm
@@ -45,7 +45,7 @@ def outages(seed: int, farm_id: str, number: int) -> list[tuple[float, float]]:
     """(from, how long) of each grid outage in a month."""
     draw = seeds.rng(seed, "grid", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(OUTAGES_A_YEAR * (end - start) / YEAR_S))
+    count = int(draw.poisson(OUTAGES_A_YEAR * (end - start) / JULIAN_YEAR_S))
     at = np.sort(draw.uniform(start, end, count))
     length = np.minimum(
         OUTAGE_S[0] * np.exp(OUTAGE_S[1] * draw.standard_normal(count)), LONGEST_OUTAGE_S
@@ -68,7 +68,7 @@ def curtailments(seed: int, farm_id: str, number: int) -> list[Curtailment]:
     heavy = float(seeds.rng(seed, "curtailed", farm_id).gamma(1.5, 1 / 1.5))
     draw = seeds.rng(seed, "curtailment", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(heavy * CURTAILMENTS_A_YEAR * (end - start) / YEAR_S))
+    count = int(draw.poisson(heavy * CURTAILMENTS_A_YEAR * (end - start) / JULIAN_YEAR_S))
     at = np.sort(draw.uniform(start, end, count)).tolist()
     length = CURTAILMENT_S[0] * np.exp(CURTAILMENT_S[1] * draw.standard_normal(count))
     share = np.array(STEPS)[draw.choice(len(STEPS), (2, count), p=STEP_SHARES)]
@@ -91,7 +91,9 @@ def stops(
     """(from, turbine, how long) of visitors' stops in a month; those in hours without duty do not take place."""
     draw = seeds.rng(seed, "stops", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)
-    count = int(draw.poisson(turbines * STOPS_A_YEAR / DUTY[offshore] * (end - start) / YEAR_S))
+    count = int(
+        draw.poisson(turbines * STOPS_A_YEAR / DUTY[offshore] * (end - start) / JULIAN_YEAR_S)
+    )
     at = np.sort(draw.uniform(start, end, count))
     turbine = draw.integers(turbines, size=count)
     length = STOP_S[0] * np.exp(STOP_S[1] * draw.standard_normal(count))

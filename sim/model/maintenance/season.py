@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.fleet.farm import Farm
-from sim.units import DAY_S, YEAR_S
+from sim.units import DAY_S, JULIAN_YEAR_S
 
 SERVICE_DAYS = 150
 SEA = 0.01
@@ -18,4 +18,4 @@ def offshore(farm: Farm) -> bool:
 def service_season(farm: Farm) -> tuple[float, float]:
     """(seconds from the year's beginning, length in seconds): about the middle of the calm half of the year."""
     calm = (farm.climate.windiest_month - 1.0) / 12.0 + (0.5 if farm.latitude >= 0 else 0.0)
-    return (calm * YEAR_S - SERVICE_DAYS / 2 * DAY_S) % YEAR_S, SERVICE_DAYS * DAY_S
+    return (calm * JULIAN_YEAR_S - SERVICE_DAYS / 2 * DAY_S) % JULIAN_YEAR_S, SERVICE_DAYS * DAY_S

@@ -34,7 +34,7 @@ from sim.fleet.climate import Climate
 from sim.fleet.farm import Farm
 from sim.model.events import Event
 from sim.model.wind.octaves import Octave, Place, series
-from sim.units import DAY_S, HOUR_S, YEAR_S
+from sim.units import DAY_S, GREGORIAN_YEAR_S, HOUR_S
 
 GRID_S = 600.0
 CHUNK = 432  # grid points computed at once: three days
@@ -310,7 +310,7 @@ def _wave(value: Floats, peak: float, period: float) -> Floats:
 
 def calendar(seconds: Floats, longitude: float, south: bool) -> tuple[Floats, Floats]:
     """(month 1..13 of the northern year, hour of local solar time) at UTC seconds."""
-    year = np.mod(seconds / YEAR_S + (0.5 if south else 0.0), 1.0)
+    year = np.mod(seconds / GREGORIAN_YEAR_S + (0.5 if south else 0.0), 1.0)
     return 1.0 + 12.0 * year, np.mod(seconds / HOUR_S + longitude / 15.0, 24.0)
 
 
