@@ -26,7 +26,12 @@ from tests.support import runs
 
 SMALLER = (
     *("--workers", 1),
-    *("--set=clock.duration=1m", "--set=fleet.farms=[G]", "--set=data_faults=[]", "--set=expect=[]"),
+    *(
+        "--set=clock.duration=1m",
+        "--set=fleet.farms=[G]",
+        "--set=data_faults=[]",
+        "--set=expect=[]",
+    ),
 )
 
 

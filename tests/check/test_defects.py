@@ -172,9 +172,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
     assert "Traceback" not in done.text
     assert wrong(done) == {}
     an_object(run, "ingestion", "B-001").unlink()
-    assert (
-        verified(run).code == 5
-    )  # what is known to be wrong outweighs what is not known
+    assert verified(run).code == 5  # what is known to be wrong outweighs what is not known
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,16 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
+    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
+
+
 @pytest.fixture
-def judged(tmp_path: Path, nodes: Path, lake: Objects) -> Judge:
+def judged(nodes: Path, kept: lakebuilder.Kept) -> Judge:
     def run(changes: Objects) -> Verdict:
-        lakebuilder.write_lake(tmp_path / "lake", lake | changes)
-        return judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
+        with kept.changed(changes) as folder:
+            return judge(nodes, LakeReader.folder(folder), None, 1)
 
     return run
 

@@ -15,7 +15,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,7 +37,6 @@ FEW = (
     "--set",
     "expect=[rows.lost == 0, windows.wrong == 0, freshness.p99 <= 15m]",
 )
-PATIENCE_S = 600.0
 DAY = ("--days", "1", "--turbines", "8")
 
 
@@ -168,28 +166,25 @@ def test_every_line_is_what_its_program_takes(line: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("line", run_of("short"))
 def test_short_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
-    run(line, clean_lake)
+    done = run(line, clean_lake)
+    assert done.code == 0, done.text
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("line", run_of("long"))
 def test_long_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
-    run(line, clean_lake)
+    done = run(line, clean_lake)
+    assert done.code == 0, done.text
 
 
-def run(line: str, endpoint: str) -> None:
+def run(line: str, endpoint: str) -> runs.Ended:
+    """Run a command line of the README as COMMANDS shortens it."""
     arguments = [
         endpoint if word == PORT else word for word in (*words(line), *COMMANDS[line].more)
     ]
     if arguments[0] == "run" and "--endpoint-url" not in arguments:
         arguments += ["--endpoint-url", endpoint]
-    finish(*arguments)
-
-
-def finish(*arguments: str) -> None:
-    """Run `windfleet` to its end: it must pass."""
-    with closing(runs.start(*arguments)) as started:
-        assert started.wait(PATIENCE_S) == 0, started.text
+    return runs.inside(*arguments)
 
 
 # scenarios
@@ -210,7 +205,8 @@ def example(folder: Path, endpoint: str, *sets: str) -> None:
     """Run the README's example with some values set: it must pass."""
     (folder / "mine.yaml").write_text(EXAMPLE)
     more = [word for each in sets for word in ("--set", each)]
-    finish("run", "mine.yaml", "--endpoint-url", endpoint, *more)
+    done = runs.inside("run", "mine.yaml", "--endpoint-url", endpoint, *more)
+    assert done.code == 0, done.text
     result = runs.result(folder / "runs" / "my-run-7")
     assert [outcome["passed"] for outcome in result["expectations"]] == [True] * len(
         re.findall("[<=]= ", EXAMPLE)

@@ -16,7 +16,7 @@ from sim.model import SimClock
 from sim.model.events import Event
 from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS, rates
 from sim.model.maintenance import crews, grid
-from sim.model.maintenance.failures import frailty, month, month_of
+from sim.model.maintenance.failures import YEAR, frailty, month, month_of
 from sim.model.maintenance.operations import RUNS_ON, Operations
 from sim.model.maintenance.season import offshore, service_season
 from sim.model.maintenance.timeline import Timeline

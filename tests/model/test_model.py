@@ -9,12 +9,10 @@ import simpy
 
 from pipeline import records
 from pipeline.records import CHANNEL_NAMES, STATES
-from sim.fleet import Farm, load_fleet
 from sim.model import DataFault, FarmModel, SimClock
 from sim.model.faults import KINDS
+from tests.support.simulated import FLEET, START_US, run, small
 
-START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
-FLEET = {farm.farm_id: farm for farm in load_fleet().farms}
 EVERY_KIND = tuple(
     DataFault(kind, 60.0, duration_s=duration, delay_s=delay)
     for kind, duration, delay in (
@@ -26,34 +24,6 @@ EVERY_KIND = tuple(
         ("row.duplicate", 20.0, None),
     )
 )
-
-
-def small(farm_id: str, turbines: int) -> Farm:
-    """The first turbines of a farm of the fleet."""
-    farm = FLEET[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
-
-
-def run(farm, clock, seed=7, faults=(), cuts=(), env=None):
-    """(model, columns of the whole run sorted by (turbine, id)), cut into blocks at the given samples."""
-    env = env or simpy.Environment()
-    model = FarmModel(farm, clock, seed, faults)
-    model.start(env)
-    parts = []
-    for first, last in pairwise((0, *cuts, clock.samples)):
-        if (until := clock.seconds(last - 1)) > env.now:
-            env.run(until=until)
-        block = model.block(first, last)
-        assert block.rows == len(block.columns["id"])
-        for turbine in range(farm.turbines):
-            assert (
-                block.columns["turbine"][block.offsets[turbine] : block.offsets[turbine + 1]]
-                == turbine
-            ).all()
-        parts.append(block.columns)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.lexsort((columns["id"], columns["turbine"]))
-    return model, {name: column[order] for name, column in columns.items()}
 
 
 def same(one, other):

@@ -32,7 +32,12 @@ LONG = runs.SCENARIO.replace("duration: 4m", "duration: 2h")
 TRUTH = ("faults", "operations", "states", "wear")
 SMALLER = (
     *("--workers", 1),
-    *("--set=clock.duration=1m", "--set=fleet.farms=[G]", "--set=data_faults=[]", "--set=expect=[]"),
+    *(
+        "--set=clock.duration=1m",
+        "--set=fleet.farms=[G]",
+        "--set=data_faults=[]",
+        "--set=expect=[]",
+    ),
 )
 UNDER_WAY = {"A": 3, "B": 4}  # the largest two of three farms: two workers begin with them
 WITHIN_S = 60  # issue 2: a run without its store ends within a minute

@@ -15,6 +15,8 @@ import math
 import sqlite3
 import statistics
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,35 @@ def write_lake(folder: Path, lake: dict[str, bytes]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+class Kept:
+    """A lake kept in a folder: `changed` spoils it for a while, without writing the rest again."""
+
+    def __init__(self, folder: Path, lake: dict[str, bytes]) -> None:
+        self.folder, self._lake = folder, lake
+        write_lake(folder, lake)
+
+    @contextmanager
+    def changed(self, changes: Mapping[str, bytes | None]) -> Iterator[Path]:
+        """Write the changed objects, remove those that are None, and undo it at the end."""
+        for name, content in changes.items():
+            self._put(name, content)
+        try:
+            yield self.folder
+        finally:
+            for name in changes:
+                self._put(name, self._lake.get(name))
+
+    def _put(self, name: str, content: bytes | None) -> None:
+        if content is not None:
+            write_lake(self.folder, {name: content})
+            return
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        while not any(path.parent.iterdir()):  # an object store has no empty folders
+            path = path.parent
+            path.rmdir()
 
 
 def parquet(rows: list[Row], schema: pa.Schema) -> bytes:

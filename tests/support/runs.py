@@ -201,7 +201,9 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 def start(*arguments: object, plant: str = "", **env: str) -> Command:
     """Start the quick command."""
-    return Command(_QUICK.format(home=str(_home()), calibrate_s=CALIBRATE_S, plant=plant), arguments, env)
+    return Command(
+        _QUICK.format(home=str(_home()), calibrate_s=CALIBRATE_S, plant=plant), arguments, env
+    )
 
 
 @functools.cache
