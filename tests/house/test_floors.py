@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.prose import nodes
 from tests.support.paths import ROOT
 
 TOP = {"pyproject.toml", "sim", "pipeline", "scenarios", "tests", "localstack", "README.md"}
@@ -83,9 +85,14 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     """Full names of the modules of ours that a file imports, wherever in it; `from a import b` may mean module a.b."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +108,7 @@ TEXT_CALLS = {"read_text", "write_text", "open", "fdopen"}
 
 def open_text(path: Path) -> Iterator[int]:
     """Lines of a file where text is read or written in whatever encoding the locale has."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if not isinstance(node, ast.Call) or any(
             keyword.arg == "encoding" for keyword in node.keywords
         ):

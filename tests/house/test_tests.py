@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.prose import nodes
 from tests.support.paths import ROOT
 
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -16,14 +17,9 @@ SUPPORT = sorted((ROOT / "tests" / "support").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@functools.cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def functions(path: Path) -> Iterator[Function]:
     """Yield functions and methods, the nested ones too."""
-    yield from (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+    yield from (node for node in nodes(path) if isinstance(node, Function))
 
 
 def calls(function: Function) -> set[str]:
@@ -58,7 +54,7 @@ def test_every_test_asserts_something(path: Path) -> None:
 
 def imported(path: Path) -> Iterator[str]:
     """Yield the modules of the tests that a file imports."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
