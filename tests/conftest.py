@@ -1,4 +1,4 @@
-"""Shared by all tests: a real LocalStack for each test worker, and the marker `slow` (tests/support/levels.py)."""
+"""Shared by all tests: a real LocalStack for each test worker, and the marker `slow`."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from pipeline import lake
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import levels
 
-# Tests talk to loopback alone, whatever the shell they are started from is set up for.
+# Tests talk to loopback only, whatever endpoint the shell is set up for.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[variable]
 
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def localstack() -> Iterator[str]:
-    """Start this worker's own server: tests that share it never run at the same time. Its endpoint URL."""
+    """Endpoint URL of this worker's own server. Tests that share it never run at the same time."""
     with EmbeddedLocalStack() as store:
         yield store.endpoint_url
 

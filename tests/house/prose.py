@@ -95,7 +95,7 @@ def functions(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def homonyms(root: Path = ROOT) -> list[str]:
-    """List classes whose name stands in two files of one package, as `folder: Name in a.py, b.py`."""
+    """List class names of two files of one package, as `folder: Name in a.py, b.py`."""
     found: dict[tuple[Path, str], set[str]] = defaultdict(set)
     for path in files(root):
         module = nodes(path)[0]

@@ -1,4 +1,4 @@
-"""The house: which room looks into which, what lies at the top, what no file says."""
+"""Rules of the tree: import floors, the top level, words that no file may hold."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PIPELINE = (
     {"node"},
     {"__main__"},
 )
-"""From the bottom up. A module imports from floors below; on floors 1 and 2 also from beside, but never in a circle."""
+"""From the bottom up. Modules import from below; on floors 1 and 2 also from beside."""
 
 SIM: tuple[set[str], ...] = (
     {"arrays", "check", "folder_lock", "private", "seeds", "units", "worker", "yamlfile"},
@@ -66,7 +66,7 @@ INNER: dict[str, tuple[set[str], ...]] = {
     "report": ({"load"},),
     "scenario": ({"load_section"},),
 }
-"""The same within a room, for its packages. Modules beside them lie above or below, without circles."""
+"""The same within a room, for its packages. Its modules lie above or below them."""
 
 OF_PIPELINE: dict[str, set[str]] = {
     "check": {"records"},
@@ -77,8 +77,7 @@ OF_PIPELINE: dict[str, set[str]] = {
     "report": {"terminal"},
     "scenario": {"batch", "lake", "records"},
 }
-"""All that these rooms may know of `pipeline`. An oracle that called the product's own partitioner
-could not find its bugs."""
+"""Modules of `pipeline` that these rooms may import: an oracle needs rules of its own."""
 
 
 def sources(package: str) -> list[Path]:
@@ -91,7 +90,7 @@ def imports(path: Path) -> tuple[str, ...]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Full names of the modules of ours that a file imports, wherever in it; `from a import b` may mean module a.b."""
+    """Yield full names of the modules that a file imports; `from a import b` may mean a.b."""
     for node in nodes(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -204,7 +203,7 @@ def test_every_room_with_packages_has_floors() -> None:
 
 
 def test_no_circles() -> None:
-    """Between modules, imports inside functions left out: Python would stumble over them only sometimes."""
+    """Between modules. Imports inside functions count, too."""
     graph: dict[str, set[str]] = {}
     known = {module(path): path for package in ("pipeline", "sim") for path in sources(package)}
     for name, path in known.items():

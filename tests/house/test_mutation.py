@@ -1,4 +1,4 @@
-"""The mutation tool itself: what it changes, and that a test that cannot fail lets a mutant survive."""
+"""The mutation tool itself: its changes, its lists, and the survival of an untested mutant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules for names and prose, so that the code reads as English. Figures: `python -m tests.house.prose`."""
+"""Rules for names and prose. Figures: `python -m tests.house.prose`."""
 
 from __future__ import annotations
 

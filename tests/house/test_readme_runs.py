@@ -1,8 +1,8 @@
-"""Every block and command of the README, and of the hints in `localstack/docker-compose.yml`: run, shortened or parsed.
+"""Every block and command of the README and of `localstack/docker-compose.yml`.
 
-COMMANDS says for each line what is done with it; a line that is not there fails. Runs happen in a folder that holds
-links to the tree, in place of a checkout, and on a LocalStack of the tests. What is shortened runs with the same
-arguments and some more behind them: fewer turbines or days.
+COMMANDS has a way for each line: parsed, or run. A line that is not there fails. Runs happen in a
+folder with links to the tree, in place of a checkout, and on a LocalStack of the tests. A
+shortened run has the same arguments and some more after them: fewer turbines or days.
 
 Not covered: `docker` and `pip` themselves, `make` beyond its recipes, and how long things take.
 """
@@ -42,8 +42,12 @@ DAY = ("--days", "1", "--turbines", "8")
 
 @dataclass(frozen=True)
 class Way:
-    """`parsed`: by the program's own parser, scenario included. `short`: run too, with `more` behind its arguments.
-    `long`: the same, in `make test-all` only."""
+    """Test of a line, from weak to strong.
+
+    - `parsed`: by the program's own parser, scenario included.
+    - `short`: run too, with `more` after its arguments.
+    - `long`: the same, in `make test-all` only.
+    """
 
     how: Literal["parsed", "short", "long"]
     more: tuple[str, ...] = ()
@@ -86,7 +90,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> Iterator[str]:
-    """Every command line: of shell blocks all, elsewhere whatever begins with a program and is no mere form of use."""
+    """Yield the lines of shell blocks, and elsewhere all that begins with a program."""
     for block in blocks("sh"):
         yield from (line.partition("#")[0].strip() for line in block.splitlines() if line.strip())
     prose = re.sub(r"^```.*?^```$", "", (ROOT / "README.md").read_text(), flags=re.M | re.S)
@@ -131,7 +135,7 @@ def words(line: str) -> list[str]:
 
 
 def test_every_line_is_in_the_list_and_the_list_in_the_readme() -> None:
-    assert sorted(COMMANDS) == FOUND, "say in COMMANDS what is done with a command of the README"
+    assert sorted(COMMANDS) == FOUND, "give each command of the README its way in COMMANDS"
     fences = re.findall(r"^```(\w*)\n.*?^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     assert set(fences) <= {"sh", "yaml", "text"}, "a block needs a language: sh, yaml or text"
 

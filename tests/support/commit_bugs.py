@@ -1,4 +1,4 @@
-"""Bugs of the commit path, to be planted in the pipeline one at a time; a campaign must find each."""
+"""Bugs of the commit path, to be planted one at a time; a campaign must find each."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only on the way back from a crash, as a shortcut of recovery would: nothing to be seen without faults."""
+    """Only after a crash, as a shortcut of recovery would: runs without faults do not show it."""
     fresh, hours = [False], process.event_hours
     recover = protocol.recover
 
@@ -97,7 +97,7 @@ def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
+    """A restarted node skips rows of known event times, as `WHERE timestamp > ?` does."""
     read = source.read
 
     def by_time(
@@ -182,7 +182,7 @@ def conflict_on_every_exists(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compared_by(same: Callable[[bytes, bytes], bool]) -> Patch:
-    """What is there already is compared by less than its content."""
+    """Existing objects are compared by less than their content."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
         def create(
@@ -266,7 +266,7 @@ def batch_in_conflict_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def conflict_goes_on_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conflict is taken for a store that is busy: the node never stops for it, it only comes too late for ever."""
+    """A conflict is taken for a busy store: the node retries for ever and never stops."""
     commit = protocol.commit
 
     def patient(store: ObjectStore, work: Commit, position: Position) -> Position:

@@ -1,7 +1,8 @@
-"""A small lake made by hand: node files, and what belongs in the six buckets, in plain Python and without the pipeline.
+"""A small lake made by hand in plain Python: node files and the objects of six buckets.
 
-Two farms, three turbines, two hours and a bit at one row every ten seconds. Nothing here decides by rule which rows are
-bad: `SPOILED` says it, row by row, so that the oracle's rules are judged against a list made by a person.
+Two farms, three turbines, two hours and a bit at one row every ten seconds. Nothing here decides
+by rule which rows are bad: `SPOILED` says it, row by row, so that the oracle's rules are judged
+against a list made by a person.
 """
 
 from __future__ import annotations
@@ -325,8 +326,10 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
 
 
 def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
-    """The revisions that each batch makes: of windows that the newest event has left behind by `LATENESS_US`, once,
-    and again for each later batch with a row in them. The last batch makes all that are left.
+    """Revisions that each batch makes.
+
+    A window has its first revision once the newest event is `LATENESS_US` later than its end, and
+    another for each later batch with a row in it. The last batch makes all remaining windows.
     """
     made: list[list[Row]] = []
     known: dict[int, list[Row]] = defaultdict(list)
@@ -350,7 +353,7 @@ def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
 
 
 def _checkpoint(turbine: str, rows: list[Row], batches: int) -> Row:
-    """The state after the last row, which is sound: the series that end with it, and no open window."""
+    """State after the last row, which is sound: the series that end there, no open window."""
     newest = max(row["timestamp"] for row in rows if row["rule"] is None)
     runs = {}
     for channel in records.CHANNELS:

@@ -1,8 +1,9 @@
-"""Find tests that start a server or a process, or simulate a whole world: `make test-fast` leaves them out.
+"""Find the tests that `make test-fast` leaves out: those of servers, processes, whole worlds.
 
-Nobody marks them by hand. A test is slow if its code, or that of a fixture it uses, names one of ROOTS, or a function
-or class of the tests whose code does. The search follows names through the tests' own modules and stops at the
-program's. Not covered: names that are made at run time (`getattr`, `request.getfixturevalue`).
+Nobody marks them by hand. A test is slow if its code, or that of a fixture it uses, names one of
+ROOTS, or a function or class of the tests whose code does. The search follows names through the
+tests' own modules and stops at the program's. Not covered: names that are made at run time
+(`getattr`, `request.getfixturevalue`).
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Processes that begin with the libraries already imported: a template process, forked once for each command.
+"""Processes that begin with the libraries imported: a template, forked for each command.
 
-A fresh Python takes a second of CPU time to import numpy, pyarrow, pydantic, matplotlib and botocore, and the tests
-start more than a hundred commands. So one process imports them, and nothing of windfleet, and waits. For each
-command it forks itself; the child leads its own session, with its own environment, streams and exit code, and runs
-its lines as `python -c` does. The module is the template's program: `python -m tests.support.prefork SOCKET`.
+A fresh Python takes a second of CPU time to import numpy, pyarrow, pydantic, matplotlib and
+botocore, and the tests start more than a hundred commands. So one process imports them, and
+nothing of windfleet, and waits. For each command it forks itself; the child leads its own session,
+with its own environment, streams and exit code, and runs its lines as `python -c` does. The module
+is the template's program: `python -m tests.support.prefork SOCKET`.
 
-Not the same as in a fresh process: the seed of hashes (all children share one), `/proc/PID/environ`, and the time
-that imports take. Tests about these start the installed program (`runs.command`).
+Not the same as in a fresh process: the seed of hashes (all children share one),
+`/proc/PID/environ`, and the time that imports take. Tests about these start the installed program
+(`runs.command`).
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""Whole runs for the end-to-end tests: a tiny scenario, the command `windfleet` as a process, and what it leaves.
+"""Commands for the end-to-end tests: a tiny scenario, a run of it, and its result.
 
 Three ways to run a command, the cheapest first:
 
-- `inside`: `main` in this process. For whatever a process boundary has no part in: refusals, texts, exit codes,
-  verdicts, and runs whose directory is looked at.
-- `quick`: `main` in a process forked from a template (prefork.py), after the lines of `plant`, which break something
-  in that process only. For signals, streams, limits, environments, and for what a run leaves in the system.
+- `inside`: `main` in this process. For whatever a process boundary has no part in: refusals,
+  texts, exit codes, verdicts, and runs whose directory is looked at.
+- `quick`: `main` in a process forked from a template (prefork.py), after the lines of `plant`,
+  which break something in that process only. For signals, streams, limits, environments, and for
+  what a run leaves in the system.
 - `command`: the installed program, from nothing.
 
-The first two measure the store's ceiling and the load generator for moments only, and remember the detached LocalStack elsewhere, so that a
-developer's own is not touched. A process of its own has its own folder for temporary files. That folder marks it:
-all processes of the run, workers and LocalStack included, inherit it, so `left` finds whatever has not ended.
+The first two measure the store's ceiling and the load generator for moments only, and remember the
+detached LocalStack elsewhere, so that a developer's own is not touched. A process of its own has
+its own folder for temporary files. That folder marks it: all processes of the run, workers and
+LocalStack included, inherit it, so `left` finds whatever has not ended.
 """
 
 from __future__ import annotations
@@ -53,7 +55,10 @@ fleet: {{preset: fleet.yaml}}
 clock: {CLOCK}
 pipeline: {{flush_every: 1m, window: 1m, allowed_lateness: 10s}}
 data_faults:
-  - {{kind: sensor.stuck, rate: 400 per turbine-day, channels: [temperature, wind_speed], duration: 100s}}
+  - kind: sensor.stuck
+    rate: 400 per turbine-day
+    channels: [temperature, wind_speed]
+    duration: 100s
   - {{kind: sensor.dropout, rate: 400 per turbine-day, duration: 5s}}
   - {{kind: sensor.spike, rate: 400 per turbine-day, duration: 5s}}
   - {{kind: row.late, rate: 400 per turbine-day, delay: 70s}}
@@ -83,7 +88,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def scenario(folder: Path, text: str = SCENARIO) -> Path:
-    """Write the scenario, and beside it the fleet that it names: three of the farms as drawn, with few turbines."""
+    """Write the scenario, and beside it its fleet: three of the farms as drawn, few turbines."""
     drawn = yaml.safe_load(
         (Path(sim.fleet.__file__).parent / "presets" / "as-drawn.yaml").read_text()
     )
@@ -149,7 +154,7 @@ class Command:
                 self.kill_all()
 
     def processes(self) -> list[psutil.Process]:
-        """What lives of this command and its children, zombies left out."""
+        """Living processes of this command, zombies left out."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -163,14 +168,14 @@ class Command:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes that live."""
+        """Living worker processes."""
         servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
         return [
             p for p in servers.values() if p.ppid() in servers
         ]  # the first is whom they are forked from
 
     def server(self) -> psutil.Process:
-        """Its embedded LocalStack."""
+        """Embedded LocalStack of the command."""
         (found,) = [p for p in self.processes() if "launcher.py" in " ".join(_command_line(p))]
         return found
 
@@ -208,7 +213,7 @@ def start(*arguments: object, plant: str = "", **env: str) -> Command:
 
 @functools.cache
 def _home() -> Path:
-    """Where the detached LocalStack of these tests is remembered."""
+    """Folder in which these tests remember the detached LocalStack."""
     return _until_exit("wf-home-")
 
 
@@ -229,7 +234,7 @@ class Ended:
         return f"{self.out}\n{self.err}"
 
     def said_once(self, *words: str) -> bool:
-        """One clear message on stderr, or one line for each place in a scenario; no traceback, and nothing left."""
+        """Return True for one message on stderr, or one line per place; nothing is left."""
         lines = self.err.splitlines()
         placed = all(re.match(r"\S+:\d+:\d+: \S|--set \d+: \S", line) for line in lines)
         clear = (
@@ -302,14 +307,14 @@ def quick(*arguments: object, plant: str = "", **env: str) -> Done:
 
 @contextmanager
 def kept(*arguments: object, **env: str) -> Iterator[Done]:
-    """The quick command, run to its end, and what it leaves up looked after until the block ends."""
+    """Run the quick command to its end. Leftovers stay until the block ends."""
     with closing(start(*arguments, **env)) as started:
         yield Done(started, leaves_nothing=False)
 
 
 @functools.cache
 def saved(endpoint_url: str) -> tuple[Path, Path]:
-    """(run directory, scenario) of one good run on a LocalStack with its lake saved: read it, or work on a `copy`."""
+    """Return (run directory, scenario) of one good run with a saved lake: read it, or `copy` it."""
     folder = _until_exit("wf-saved-")
     path = scenario(folder)
     done = inside(
@@ -338,7 +343,7 @@ def control_characters(text: str) -> list[str]:
 
 
 def wait_until(condition: Callable[[], object], within_s: float) -> bool:
-    """Whether the condition came true in time."""
+    """Return True as soon as the condition is true, False if it is not in time."""
     end = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end:

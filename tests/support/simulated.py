@@ -20,7 +20,7 @@ def small(farm_id: str, turbines: int) -> Farm:
 
 
 def run(farm, clock, seed=7, faults=(), cuts=(), env=None):
-    """Return (model, columns of the whole run sorted by (turbine, id)), cut into blocks at `cuts`."""
+    """Return (model, columns of the run sorted by (turbine, id)), made in blocks up to `cuts`."""
     env = env or simpy.Environment()
     model = FarmModel(farm, clock, seed, faults)
     model.start(env)
