@@ -16,31 +16,23 @@ from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
-ROOTS = frozenset(
-    {
-        # servers and processes
-        "subprocess",
-        "multiprocessing",
-        "concurrent.futures.process.ProcessPoolExecutor",
-        "sim.store.localstack.EmbeddedLocalStack",
-        "sim.run.driver.drive",
-        "sim.load.engine.Engine",
-        "sim.load.null_store.NullStore",
-        # whole worlds, simulated, driven and judged
-        "sim.campaign.plan",
-        "sim.campaign.scenario_world.make_world",
-        "sim.campaign.world.run_once",
-        "sim.demo.command",
-        "sim.demo.make",
-        "sim.model.farm.FarmModel",
-    }
+ROOTS = (
+    # servers and processes
+    *("subprocess", "multiprocessing", "concurrent.futures.process"),
+    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store", "sim.load.engine.Engine"),
+    *("sim.run.driver", "tests.mutation.Copy"),
+    # whole worlds, simulated, driven and judged
+    *("sim.campaign", "sim.check.verdict", "sim.demo", "sim.model.farm", "sim.model.wind"),
 )
+"""Modules, and names in modules. A module stands for all that it and the modules below it define."""
 
 
 def is_slow(item: pytest.Item) -> bool:
-    """Return True if a test or one of its fixtures reaches one of ROOTS."""
+    """Return True for a random search, and if a test or one of its fixtures reaches ROOTS."""
     if not isinstance(item, pytest.Function):
         return False
+    if getattr(item.function, "is_hypothesis_test", False):
+        return True
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(each.func for defs in fixtures for each in defs)]
     return any(_reaches(inspect.unwrap(each)) for each in functions if _ours(each))
@@ -56,7 +48,7 @@ def _reaches(function: FunctionType) -> bool:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        if _name(found) in ROOTS:
+        if any(f"{_name(found)}.".startswith(f"{root}.") for root in ROOTS):
             return True
         if _ours(found):
             todo += _named(found)
