@@ -145,7 +145,7 @@ def _campaign(args: argparse.Namespace) -> int:
     options = CampaignOptions(
         out=out,
         runs=args.runs,
-        wired=args.wired,
+        live=args.wired,
         seed=seed,
         workers=args.workers,
         overwrite=args.overwrite,

@@ -9,10 +9,8 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ import pytest
 
 from pipeline import lake
 from sim import run_directory
-from sim.cli import main
 from sim.errors import DirectoryError
 from tests.support import runs
 
@@ -46,23 +43,6 @@ def nothing_listens() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Runs a command in this process, for what ends before anything begins: exit code, output, errors."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # argparse
-            code = int(end.code or 0)
-        return (code, *capsys.readouterr())
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_version_and_help() -> None:
@@ -107,10 +87,9 @@ def test_version_and_help() -> None:
         ),
     ],
 )
-def test_arguments_that_make_no_sense_are_2(
-    here: Callable[..., tuple[int, str, str]], arguments: list[str], words: list[str]
-) -> None:
-    code, out, err = here(*arguments)
+def test_arguments_that_make_no_sense_are_2(arguments: list[str], words: list[str]) -> None:
+    done = runs.inside(*arguments)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert all(word in err for word in words), err
 
@@ -144,10 +123,9 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
         ("nosuch.key=1", ["nosuch"]),
     ],
 )
-def test_an_override_that_cannot_be_is_2(
-    here: Callable[..., tuple[int, str, str]], tiny: Path, change: str, words: list[str]
-) -> None:
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run", "--set", change)
+def test_an_override_that_cannot_be_is_2(tiny: Path, change: str, words: list[str]) -> None:
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run", "--set", change)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert err.startswith("--set 1: ")
     assert err.count("\n") == 1
@@ -161,12 +139,11 @@ def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
     assert (done.code, done.err) == (2, f"{path}: cannot be read: No such file or directory\n")
 
 
-def test_an_editor_finds_the_place_in_a_path_with_spaces(
-    here: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_an_editor_finds_the_place_in_a_path_with_spaces(tmp_path: Path) -> None:
     (tmp_path / "wind farm").mkdir()
     path = runs.scenario(tmp_path / "wind farm", runs.SCENARIO.replace("seed: 7", "sede: 7"))
-    code, out, err = here("check", path)
+    done = runs.inside("check", path)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert all(line.startswith(f"{path}:") for line in err.splitlines()), err
 
@@ -247,19 +224,18 @@ def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
     ],
 )
 def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
-    here: Callable[..., tuple[int, str, str]],
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     typed: str,
     said: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [typed])
     replays: list[str] = []
     monkeypatch.setattr(
         "sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0
     )
     for more in ([], ["--overwrite"]):
-        assert here("run", tiny, "--set", "expect=[]", *more)[0] == 0
+        done = runs.inside("run", tiny, "--set", "expect=[]", *more, program=typed)
+        assert done.code == 0
     assert replays == [f"{said} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
 
 
@@ -338,7 +314,6 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
     ],
 )
 def test_load_goes_to_other_machines_only_when_told(
-    here: Callable[..., tuple[int, str, str]],
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
@@ -346,7 +321,8 @@ def test_load_goes_to_other_machines_only_when_told(
 ) -> None:
     if variable:
         monkeypatch.setenv(variable, "http://192.0.2.1:9000")
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run", *options)
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run", *options)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (3, "")
     assert err.startswith("windfleet: http://1")
     assert "--allow-remote" in err
@@ -354,10 +330,11 @@ def test_load_goes_to_other_machines_only_when_told(
 
 
 def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
-    here: Callable[..., tuple[int, str, str]], tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run")
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run")
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (3, "")
     assert (
         err

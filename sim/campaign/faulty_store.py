@@ -107,7 +107,7 @@ class FaultyStore:
         call = Call(
             point, verb if verb in READS else "put", stage, key, turbine_of(stage, key), self._farm
         )
-        fired = self._plan.ask(call, self._now_s(), self._intruding)
+        fired = self._plan.choose(call, self._now_s(), self._intruding)
         self.log.append(
             f"{self._plan.calls} {verb} {bucket}/{key} {f'{fired.kind} {fired.after}' if fired else ''}"
         )
@@ -120,7 +120,7 @@ class FaultyStore:
         if fired.kind == FOREIGN:
             how = chance(self._plan.line.seed, "foreign", fired.number)
             if self._plant is None or ours is None or not self._plant(bucket, key, *ours, how):
-                self._plan.spare(fired, call)
+                self._plan.take_back(fired, call)
             return effect()
         if fired.after or fired.kind in _AFTER:
             with contextlib.suppress(StoreError):  # whatever the answer was, nobody hears it

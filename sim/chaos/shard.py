@@ -28,19 +28,25 @@ from sim.chaos.faults import (
     BUSY,
     CRASH,
     DISK_FULL,
+    FILE_FAULTS,
     JOURNAL,
-    OF_FILES,
+    NODE_INTERVALS,
     OFFLINE,
     SECOND_WRITER,
-    SPELLS,
     UPLINK,
     WAL,
-    Cell,
     Crash,
     Fault,
-    cell,
+    FaultPoint,
+    fault_point,
 )
-from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in, interrupted
+from sim.chaos.file_faults import (
+    LockHolder,
+    checkpoint_wal,
+    copy_with_wal,
+    disk_full,
+    interrupt_transaction,
+)
 
 T = TypeVar("T")
 _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
@@ -55,7 +61,7 @@ class ShardFaults:
         farm: str,
         faults: Sequence[Fault],
         now_s: Callable[[], float],
-        fired: Callable[[Cell], None],
+        fired: Callable[[FaultPoint], None],
     ) -> None:
         self._seed, self.farm, self.now_s, self._fired = seed, farm, now_s, fired
         self._faults = [
@@ -77,7 +83,7 @@ class ShardFaults:
         """Whether a node is off now. Each time that it is asked for in vain counts."""
         off = self._chosen(OFFLINE, turbine)
         if off:
-            self._fired(cell(OFFLINE))
+            self._fired(fault_point(OFFLINE))
         return off
 
     @contextlib.contextmanager
@@ -92,22 +98,22 @@ class ShardFaults:
         paths = {path.stem: path for path in originals}
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            holder = stack.enter_context(Holder()) if BUSY in kinds else None
+            holder = stack.enter_context(LockHolder()) if BUSY in kinds else None
             for turbine, kind in spells.items():
                 if kind is not None or DISK_FULL in kinds:
-                    paths[turbine] = copy_with_log(paths[turbine], folder)
+                    paths[turbine] = copy_with_wal(paths[turbine], folder)
                 if kind is None and DISK_FULL in kinds:
-                    fold_in(paths[turbine])
+                    checkpoint_wal(paths[turbine])
                 if kind == JOURNAL:
-                    interrupted(paths[turbine])
+                    interrupt_transaction(paths[turbine])
                 if holder is not None and kind == BUSY:
-                    holder.hold(paths[turbine])
+                    holder.lock(paths[turbine])
             if DISK_FULL in kinds:
                 stack.enter_context(disk_full())
             yield NodeFiles(paths, spells, self._fired)
 
     def _spell(self, turbine: str) -> str | None:
-        return next((kind for kind in OF_FILES if self._chosen(kind, turbine)), None)
+        return next((kind for kind in FILE_FAULTS if self._chosen(kind, turbine)), None)
 
     def second_writers(self, turbines: Sequence[str]) -> list[str]:
         """The nodes for which another process delivers, too."""
@@ -125,12 +131,12 @@ class ShardFaults:
             fault.kind in _KEEP_OUT and in_window(fault, self.now_s()) for _, fault in self._faults
         )
 
-    def fired(self, way: Cell) -> None:
+    def fired(self, way: FaultPoint) -> None:
         self._fired(way)
 
     def _chosen(self, kind: str, turbine: str) -> bool:
         return any(
-            fault.kind == kind and (kind not in SPELLS or in_window(fault, self.now_s()))
+            fault.kind == kind and (kind not in NODE_INTERVALS or in_window(fault, self.now_s()))
             for number, fault in self._faults
             if chosen(self._seed, number, fault, turbine)
         )
@@ -140,7 +146,10 @@ class NodeFiles:
     """Where nodes find their files in one flush, and what befell them. `paths`: by turbine."""
 
     def __init__(
-        self, paths: dict[str, Path], spells: dict[str, str | None], fired: Callable[[Cell], None]
+        self,
+        paths: dict[str, Path],
+        spells: dict[str, str | None],
+        fired: Callable[[FaultPoint], None],
     ) -> None:
         self._paths, self._spells, self._fired = paths, spells, fired
 
@@ -152,7 +161,7 @@ class NodeFiles:
                 self._spells[node.config.turbine_id] == WAL
                 and Path(f"{node.database}-wal").exists()
             ):
-                self._fired(cell(WAL))
+                self._fired(fault_point(WAL))
         return nodes
 
     def tell(self, result: Delivered | Failed) -> None:
@@ -164,7 +173,7 @@ class NodeFiles:
             and isinstance(result, Failed)
             and isinstance(result.error, SourceBusy)
         ):
-            self._fired(cell(kind))
+            self._fired(fault_point(kind))
 
 
 class _Life:
@@ -194,7 +203,7 @@ class _Life:
         if self._dead:
             raise Crash(what)
         if self._faults.cut_off():
-            self._faults.fired(cell(UPLINK))
+            self._faults.fired(fault_point(UPLINK))
             raise Unavailable(f"{what}: the farm's line is down")
         name = bucket.removeprefix(BUCKET_PREFIX)
         point = point_of(verb, name)
@@ -202,10 +211,10 @@ class _Life:
             return effect()
         turbine = turbine_of(name, key)
         call = Call(point, verb, name, key, turbine, self._faults.farm)
-        strike = self._crashes.choose(call, self._faults.now_s())
-        if strike is None:
+        injection = self._crashes.choose(call, self._faults.now_s())
+        if injection is None:
             return effect()
-        after = comes_after(strike.fault, point, strike.how)
+        after = comes_after(injection.fault, point, injection.draw)
         if after:
             try:
                 effect()
@@ -214,5 +223,5 @@ class _Life:
             except StoreError:
                 pass  # whatever the answer is, nobody hears it
         self._dead = True
-        self._faults.fired(cell(CRASH, point, after))
+        self._faults.fired(fault_point(CRASH, point, after))
         raise Crash(what)

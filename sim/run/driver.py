@@ -128,7 +128,7 @@ def drive(
         finally:
             record.operations = operations.merge(options.out)
             if proxy is not None:
-                record.struck.merge(proxy.struck)
+                record.struck.merge(proxy.injections)
                 record.foreign = proxy.foreign
         if proxy is not None:
             proxy.settle()

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from pipeline.lake import LIFECYCLE
 from sim.chaos.call import Place
-from sim.chaos.faults import Struck
-from sim.chaos.foreign import Foreign
+from sim.chaos.faults import InjectionCounts
+from sim.chaos.foreign import ForeignObject
 from sim.check.verdict import Verdict
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, latency, lifecycle, thresholds, throughput
@@ -53,9 +53,9 @@ class Record:
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
     planned: dict[str, Planned] = field(default_factory=dict)
-    struck: Struck = field(default_factory=Struck)
+    struck: InjectionCounts = field(default_factory=InjectionCounts)
     """Faults of delivery: how often each kind was meant to strike, and how often it did."""
-    foreign: dict[Place, Foreign] = field(default_factory=dict)
+    foreign: dict[Place, ForeignObject] = field(default_factory=dict)
     """What the fault proxy put under keys of ours."""
     stopped_by: int | None = None
     """The exit code of what ended the run before its verdict; None when it came to its end."""
@@ -91,7 +91,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         lake=None if oracle is None else lake_of(oracle),
         expectations=tuple(outcomes),
         faults=tuple(
-            Fault(kind, plan.times, record.struck.fired[kind])
+            Fault(kind, plan.times, record.struck.by_kind[kind])
             for kind, plan in record.planned.items()
         ),
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
@@ -152,7 +152,9 @@ def _unfired(record: Record) -> list[tuple[str, Planned]]:
     """What was planned and did not strike; a run that was ended early may have had no chance."""
     if record.stopped_by is not None:
         return []
-    return [(kind, plan) for kind, plan in record.planned.items() if not record.struck.fired[kind]]
+    return [
+        (kind, plan) for kind, plan in record.planned.items() if not record.struck.by_kind[kind]
+    ]
 
 
 def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:

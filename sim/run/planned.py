@@ -15,7 +15,7 @@ from typing import Final
 
 from sim.chaos.call import point_of
 from sim.chaos.choice import chance, chosen
-from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, UPLINK, Fault
+from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, UPLINK, Fault
 from sim.fleet.farm import Farm
 from sim.model.clock import flush_samples
 from sim.scenario import Scenario
@@ -98,7 +98,7 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> Planned:
     share = f"share {100 * fault.share:.3g} %"
     if fault.kind == KILL:
         return Planned(fault.count or 0, 0.0, "")
-    if fault.kind in (*SPELLS, SECOND_WRITER):
+    if fault.kind in (*NODE_INTERVALS, SECOND_WRITER):
         nodes = sum(chosen(scenario.seed, number, fault, turbine) for turbine in turbines)
         never = 0.0 if nodes else (1 - fault.share) ** len(turbines)
         return Planned(nodes, never, f"{share} of {len(turbines):,} nodes")

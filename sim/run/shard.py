@@ -32,8 +32,8 @@ from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore, Unavailable
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
-from sim.chaos.faults import SECOND_WRITER, Cell, Crash, cell
-from sim.chaos.proxy import tell_time
+from sim.chaos.faults import SECOND_WRITER, Crash, FaultPoint, fault_point
+from sim.chaos.proxy import report_time
 from sim.chaos.shard import NodeFiles, ShardFaults
 from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
@@ -66,7 +66,7 @@ class Stopped(Exception):
 
 Tell = Callable[[int, int], None]
 """Progress: rows simulated and rows delivered since the last call."""
-Fired = Callable[[Cell], None]
+Fired = Callable[[FaultPoint], None]
 """Told the way of each fault that struck."""
 
 
@@ -256,7 +256,7 @@ class _Shard:
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
                 for result in run(nodes, line, self, pool, until_us, lock_wait_s=0.0):
                     if isinstance(result, Delivered):
-                        self._fired(cell(SECOND_WRITER))
+                        self._fired(fault_point(SECOND_WRITER))
 
         thread = threading.Thread(target=write, name="second-writer")
         thread.start()
@@ -283,7 +283,7 @@ class _Shard:
     def _tell_time(self) -> None:
         assert self._plan.store is not None
         try:
-            tell_time(self._plan.store.server.url, self._plan.farm.farm_id, self._env.now)
+            report_time(self._plan.store.server.url, self._plan.farm.farm_id, self._env.now)
         except OSError as error:
             raise StoreGone(f"the fault proxy is gone: {error}") from error
 

@@ -26,7 +26,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
-from sim.chaos.faults import KILL, Cell, Struck, cell
+from sim.chaos.faults import KILL, FaultPoint, InjectionCounts, fault_point
 from sim.errors import StoreGone, WorkerDied
 from sim.run.shard import run_shard
 from sim.run.task import ShardPlan, ShardResult
@@ -42,7 +42,9 @@ KILL_POLL_S = 0.005  # while there is a worker to be killed: the moment is told 
 
 
 Message = (
-    tuple[Literal["pid"], int] | tuple[Literal["rows"], int, int] | tuple[Literal["fault"], Cell]
+    tuple[Literal["pid"], int]
+    | tuple[Literal["rows"], int, int]
+    | tuple[Literal["fault"], FaultPoint]
 )
 """From a worker: its id as a shard begins; rows simulated and delivered; the way of a fault that struck."""
 _shared: dict[
@@ -81,7 +83,7 @@ class _Worker:
         self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
         self.future: Future[ShardResult] = self.pool.submit(_work, plan)
 
-    def listen(self, struck: Struck) -> tuple[int, int]:
+    def listen(self, struck: InjectionCounts) -> tuple[int, int]:
         """Take in what the worker said; rows simulated and delivered since the last time."""
         made, delivered = self.made, self.delivered
         while not self._queue.empty():
@@ -91,7 +93,7 @@ class _Worker:
                 case ("rows", simulated, stored):
                     self.made, self.delivered = self.made + simulated, self.delivered + stored
                 case ("fault", way):
-                    struck.cells[way] += 1
+                    struck.by_point[way] += 1
         return self.made - made, self.delivered - delivered
 
     def kill(self) -> None:
@@ -120,7 +122,7 @@ def run_all(
     require_healthy: Callable[[], None],
     results: list[ShardResult],
     kills: Mapping[str, Sequence[int]],
-    struck: Struck,
+    struck: InjectionCounts,
 ) -> None:
     """Run every shard and append its result to `results` as it comes.
 
@@ -168,7 +170,7 @@ def run_all(
                     worker.pool.shutdown(wait=False)
                     crew[crew.index(worker)] = _Worker(context)
                 if worker.died_of_it():
-                    struck.cells[cell(KILL)] += 1
+                    struck.by_point[fault_point(KILL)] += 1
                     progress(-worker.made, -worker.delivered)
                     waiting.append(worker.again())
                     continue
@@ -197,7 +199,7 @@ def _end(crew: Sequence[_Worker]) -> None:
     give_up = time.monotonic() + STOP_WITHIN_S
     while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
         for worker in crew:
-            worker.listen(Struck())  # a full pipe would hold the workers up
+            worker.listen(InjectionCounts())  # a full pipe would hold the workers up
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
 from sim.arrays import Ints
-from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, Fault, Kind
+from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, Fault, Kind
 from sim.chaos.operations import CALL_NAMES, method_of, methods
 from sim.model.clock import flush_samples
 from sim.scenario.document import FaultChoice
@@ -27,7 +27,7 @@ def takes(kind: Kind) -> dict[str, bool]:
     """Setting -> whether the kind has it."""
     return {
         "at": bool(kind.points),
-        "share": bool(kind.points) or kind.name in (*SPELLS, SECOND_WRITER),
+        "share": bool(kind.points) or kind.name in (*NODE_INTERVALS, SECOND_WRITER),
         "from": kind.windowed,
         "for": kind.windowed,
         "buckets": bool(kind.points),

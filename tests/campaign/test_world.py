@@ -25,13 +25,21 @@ from pipeline.commit import Commit, Position
 from pipeline.ports import ObjectStore
 from pipeline.records import BUCKET_NAMES
 from sim import check
-from sim.campaign.invariants import WatchedStore, fates, judge
-from sim.campaign.outcome import Clean
-from sim.campaign.plan import beyond, cells_of, drawn, enumerated, spelled
-from sim.campaign.scenario_world import dump, make_world
-from sim.campaign.schedule import Line, Strike, parse
+from sim.campaign.in_process_run import (
+    CleanRunBroken,
+    InProcessRun,
+    latest_start,
+    run_clean,
+    run_once,
+    run_with_store,
+)
+from sim.campaign.invariants import WatchedStore, broken_invariants, wrong_rows
+from sim.campaign.memory_store import dump
+from sim.campaign.outcome import CleanRun
+from sim.campaign.plan import every_call, every_interval, is_past_end, points_of, random_line
+from sim.campaign.schedule import Line, PlannedInjection, parse
 from sim.campaign.shrink import shrink
-from sim.campaign.world import Unclean, World, _quiet_until, _Run, run_clean, run_kept, run_once
+from sim.campaign.world import World, make_world
 from sim.chaos.call import CHECKPOINTS, METADATA, node_of
 from sim.chaos.faults import FOREIGN
 from sim.scenario import load
@@ -80,11 +88,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def clean(world: World) -> Clean:
+def clean(world: World) -> CleanRun:
     return run_clean(world)
 
 
-def test_the_run_without_faults_is_right(world: World, clean: Clean, tmp_path: Path) -> None:
+def test_the_run_without_faults_is_right(world: World, clean: CleanRun, tmp_path: Path) -> None:
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
     assert verdict.status == "pass"
@@ -110,21 +118,21 @@ def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
                 assert recorded.max() - world.start_us < (flush_s + 1) * 1e6
 
 
-def test_every_call_struck_alone(world: World, clean: Clean) -> None:
+def test_every_call_struck_alone(world: World, clean: CleanRun) -> None:
     """Each seventh call, in turn of the seven ways; `windfleet campaign` takes them all."""
-    lines = enumerated(clean)
-    for line in [*lines[::7], *(line for line in lines if beyond(line, clean))]:
+    lines = every_call(clean)
+    for line in [*lines[::7], *(line for line in lines if is_past_end(line, clean))]:
         outcome = run_once(world, clean, line)
-        assert bool(outcome.fired) != beyond(line, clean), line
+        assert bool(outcome.fired) != is_past_end(line, clean), line
         assert outcome.broken == [], line
         assert outcome.digest == clean.outcome.digest or FOREIGN in {
             fired.kind for fired in outcome.fired
         }
 
 
-def test_random_bad_luck(world: World, clean: Clean) -> None:
+def test_random_bad_luck(world: World, clean: CleanRun) -> None:
     for index in range(30):
-        line = drawn(world, len(clean.log), 1, index)
+        line = random_line(world, len(clean.log), 1, index)
         assert parse(str(line)) == line
         outcome = run_once(world, clean, line)
         assert outcome.broken == [], line
@@ -133,15 +141,15 @@ def test_random_bad_luck(world: World, clean: Clean) -> None:
         }
 
 
-def test_a_run_is_a_function_of_world_and_line(world: World, clean: Clean) -> None:
+def test_a_run_is_a_function_of_world_and_line(world: World, clean: CleanRun) -> None:
     line = parse("seed=3 store.error%0.2 node.second-writer#20 node.crash#30 store.late-commit#33")
     first, second = run_once(world, clean, line), run_once(world, clean, line)
     assert first == second
-    assert len(cells_of(first)) >= 4
+    assert len(points_of(first)) >= 4
     assert run_once(world, clean, replace(line, seed=4)).trace != first.trace
 
 
-def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None:
+def test_recovery_is_counted_in_virtual_time(world: World, clean: CleanRun) -> None:
     assert run_once(world, clean, parse("store.outage[0+700]")).recovery_s == [600.0]
     assert run_once(world, clean, parse("node.crash#3 down=1")).recovery_s == [300.0 * 2]
     assert run_once(world, clean, parse("node.crash#3")).recovery_s == []
@@ -153,23 +161,23 @@ def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None
 
 
 def test_what_never_ends_is_stuck(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sim.campaign import world as module
+    from sim.campaign import in_process_run
 
     monkeypatch.setattr(
-        module.Schedule,
+        in_process_run.Schedule,
         "healed",
         property(lambda self: False, lambda self, value: None),
         raising=False,
     )
     outcome = run_once(world, clean, parse("store.outage[0+1e9]".replace("1e9", "999999999")))
     assert {b.invariant for b in outcome.broken} >= {"stuck", "lake.missing"}
-    assert outcome.fates.lost > 0
+    assert outcome.wrong_rows.lost > 0
 
 
 def test_a_pipeline_that_breaks_is_told(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception that nobody foresaw, now and then: the process starts anew, and the run is no pass."""
     real, tries = node.commit, iter(range(10**6))
@@ -186,7 +194,7 @@ def test_a_pipeline_that_breaks_is_told(
 
 
 def test_a_backlog_longer_than_one_read(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that was off from the first row on has all of them to deliver, a batch at a time."""
     manifests = [
@@ -249,17 +257,17 @@ def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str],
     """How many runs a campaign takes until one breaks; the fault-free run and its verdict are the first."""
     try:
         clean = run_clean(world)
-    except Unclean:
+    except CleanRunBroken:
         return 1, {"clean"}, None
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
     if verdict.status != "pass":
         return 1, {"oracle", *verdict.counts}, None
-    single = enumerated(clean)
+    single = every_call(clean)
     order = (
         np.random.default_rng(1).permutation(len(single)).tolist()
     )  # a campaign takes all: which first is luck
-    at_random: Iterator[Line] = (drawn(world, len(clean.log), 1, i) for i in range(most))
+    at_random: Iterator[Line] = (random_line(world, len(clean.log), 1, i) for i in range(most))
     mixed = chain.from_iterable(zip((single[i] for i in order), at_random, strict=False))
     for runs, line in enumerate(islice(mixed, most), 2):
         outcome = run_once(world, clean, line)
@@ -287,7 +295,7 @@ def test_seeded_bugs_are_found(
 )
 def test_bugs_that_few_calls_show(
     world: World,
-    clean: Clean,
+    clean: CleanRun,
     monkeypatch: pytest.MonkeyPatch,
     plant: Patch,
     bucket: str,
@@ -295,14 +303,14 @@ def test_bugs_that_few_calls_show(
 ) -> None:
     """One call in fifty shows them; a campaign takes all calls, here it is the first of the kind."""
     first = next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
-    line = Line((Strike(FOREIGN, first),))
+    line = Line((PlannedInjection(FOREIGN, first),))
     assert run_once(world, clean, line).broken == []
     plant(monkeypatch)
     assert name in {broken.invariant for broken in run_once(world, clean, line).broken}
 
 
 def test_foreign_bytes_stop_their_node_and_nobody_else(
-    world: World, clean: Clean, tmp_path: Path
+    world: World, clean: CleanRun, tmp_path: Path
 ) -> None:
     """At an object of each bucket in turn: the oracle fails that lake, and names the key."""
     struck = [
@@ -310,8 +318,8 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(
         for bucket in BUCKETS_HIT
     ]
     for number in (*struck, struck[0] + 40):
-        line = Line((Strike(FOREIGN, number),))
-        outcome, store = run_kept(world, clean, line)
+        line = Line((PlannedInjection(FOREIGN, number),))
+        outcome, store = run_with_store(world, clean, line)
         assert outcome.broken == [], line
         assert [fired.kind for fired in outcome.fired] == [FOREIGN]
         (((bucket, key), met),) = store.planted.items()
@@ -332,7 +340,7 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(
         )
 
 
-def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clean) -> None:
+def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: CleanRun) -> None:
     """The twin of foreign bytes: somebody else puts just what the node would, at every create."""
     real = WatchedStore.create
 
@@ -341,7 +349,7 @@ def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clea
             real(self, bucket, key, body)
             return real(self, bucket, key, body)
 
-    state = _Run(world, Line())
+    state = InProcessRun(world, Line())
     state.store.__class__ = Twice
     assert state.all_flushes()
     assert (state.broken, state.store.broken) == ([], [])
@@ -443,7 +451,7 @@ def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
     ]
 
 
-def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
+def copy_of(clean: CleanRun) -> tuple[WatchedStore, Counter[str]]:
     """A store that holds what the fault-free run left, and the commits that made it."""
     store = WatchedStore()
     for (bucket, key), body in sorted(
@@ -457,7 +465,7 @@ def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
     return store, Counter({key: 1 for bucket, key in store.objects if bucket == METADATA})
 
 
-def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) -> None:
+def test_the_finished_lake_is_held_against_the_one_without_faults(clean: CleanRun) -> None:
     places = sorted(clean.store.objects)
     data = next(place for place in places if place[0].endswith("ingestion"))
     meta = next(place for place in places if place[0] == METADATA)
@@ -466,7 +474,7 @@ def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) 
     def broken_by(change: Callable[[WatchedStore], Any]) -> set[str]:
         store, commits = copy_of(clean)
         change(store)
-        return {name for name, _ in judge(store, clean.store, commits, 1)}
+        return {name for name, _ in broken_invariants(store, clean.store, commits, 1)}
 
     def later(store: WatchedStore) -> None:
         store.objects[meta] = store.objects[meta].replace(
@@ -491,30 +499,30 @@ def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) 
     assert broken_by(lambda store: store.puts.update({data: 2})) == set()
 
 
-def test_rows_lost_doubled_and_misplaced_are_counted(clean: Clean) -> None:
+def test_rows_lost_doubled_and_misplaced_are_counted(clean: CleanRun) -> None:
     bucket, key = next(
         place for place in sorted(clean.store.objects) if place[0].endswith("ingestion")
     )
     body = clean.store.objects[bucket, key]
     rows = pq.read_table(io.BytesIO(body)).num_rows
     store, _ = copy_of(clean)
-    assert fates(store, clean.store) == (0, 0, 0)
+    assert wrong_rows(store, clean.store) == (0, 0, 0)
     store.objects[bucket, key.replace(".parquet", "x.parquet")] = body
-    assert fates(store, clean.store) == (0, rows, 0)
+    assert wrong_rows(store, clean.store) == (0, rows, 0)
     del store.objects[bucket, key]
-    assert fates(store, clean.store) == (0, 0, 0)
+    assert wrong_rows(store, clean.store) == (0, 0, 0)
     moved = key.replace("hour=00", "hour=05")
     store.objects[bucket, moved] = store.objects.pop((bucket, key.replace(".parquet", "x.parquet")))
-    assert fates(store, clean.store) == (0, 0, rows)
+    assert wrong_rows(store, clean.store) == (0, 0, rows)
     del store.objects[bucket, moved]
-    assert fates(store, clean.store) == (rows, 0, 0)
+    assert wrong_rows(store, clean.store) == (rows, 0, 0)
 
 
 def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
     """Each of them asks the lake again where it stands, the ones that were not struck too."""
 
     def recoveries(text: str) -> int:
-        state = _Run(world, parse(text))
+        state = InProcessRun(world, parse(text))
         assert state.all_flushes()
         return sum(" get expanso-databricks-checkpoints/" in entry for entry in state.calls())
 
@@ -524,18 +532,18 @@ def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
 
 
 def test_beginning_where_something_can_strike_is_beginning_at_the_start(
-    world: World, clean: Clean
+    world: World, clean: CleanRun
 ) -> None:
-    single, begun = enumerated(clean), Counter[int]()
+    single, begun = every_call(clean), Counter[int]()
     lines = [
         *single[::60],
-        *spelled(world),
-        *(drawn(world, len(clean.log), 2, i) for i in range(15)),
+        *every_interval(world),
+        *(random_line(world, len(clean.log), 2, i) for i in range(15)),
     ]
     for line in lines:
         whole = run_once(world, replace(clean, starts=[]), line)
         assert run_once(world, clean, line) == whole, line
-        start = _quiet_until(world, clean, line)
+        start = latest_start(world, clean, line)
         begun[start.flush if start else 0] += 1
     assert min(begun.values()) > 0
     assert set(begun) == set(range(len(world.flush_s)))

@@ -16,11 +16,12 @@ from sim.model import SimClock
 from sim.model.events import Event
 from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS, rates
 from sim.model.maintenance import crews, grid
-from sim.model.maintenance.failures import YEAR, frailty, month, month_of
+from sim.model.maintenance.failures import frailty, month, month_of
 from sim.model.maintenance.operations import RUNS_ON, Operations
 from sim.model.maintenance.season import offshore, service_season
 from sim.model.maintenance.timeline import Timeline
 from sim.model.wind.weather import Weather
+from sim.units import JULIAN_YEAR_S as YEAR
 
 JANUARY = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000

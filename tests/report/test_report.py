@@ -408,8 +408,7 @@ def test_faults_of_delivery_are_told_with_what_they_are() -> None:
     page = " ".join(_Page(text).text.split())
     assert "store.reset the connection is reset before any effect 3 calls 0 calls" in page
     assert (
-        "node.crash the node's process dies before or after the effect of a call 2 calls 4 calls"
-        in page
+        "node.crash a node's process dies before or after a call's effect 2 calls 4 calls" in page
     )
     assert text.count('<td class="n bad">') == 1  # what never fired
 

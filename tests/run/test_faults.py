@@ -152,7 +152,7 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
         assert judgement.decide(record, [])[0] == verdict
         assert bool(judgement._never_fired(record)) is (verdict == "unknown")
         assert bool(judgement._by_chance(record)) is (verdict == "pass")
-        record.struck.cells["node.crash before", "data"] = 1
+        record.struck.by_point["node.crash before", "data"] = 1
         assert judgement.decide(record, [])[0] == "pass"
         assert (judgement._never_fired(record), judgement._by_chance(record)) == ((), ())
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.retry import Operation
-from sim.chaos.nodefiles import disk_full
+from sim.chaos.file_faults import disk_full
 from sim.measure.operations import SCHEMA, table
 from sim.run.operations import PARTS, Recorder, merge
 from sim.run.shard import COMMIT_THREADS

@@ -22,9 +22,19 @@ ROOTS = (
     *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store", "sim.load.engine.Engine"),
     *("sim.run.driver", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
-    *("sim.campaign", "sim.check.verdict", "sim.demo", "sim.model.farm", "sim.model.wind"),
+    *(
+        "sim.cli.main",
+        "sim.campaign",
+        "sim.check.verdict",
+        "sim.demo",
+        "sim.model.farm",
+        "sim.model.maintenance",
+        "sim.model.wind",
+    ),
 )
-"""Modules, and names in modules. A module stands for all that it and the modules below it define."""
+"""Modules, and names in modules. A module stands for all that it and those below it define."""
+LIGHT = ("tests.support.runs.inside",)
+"""Not searched: refusals are quick, and a test of a run uses the fixture of a store."""
 
 
 def is_slow(item: pytest.Item) -> bool:
@@ -50,7 +60,7 @@ def _reaches(function: FunctionType) -> bool:
         seen.add(id(found))
         if any(f"{_name(found)}.".startswith(f"{root}.") for root in ROOTS):
             return True
-        if _ours(found):
+        if _ours(found) and _name(found) not in LIGHT:
             todo += _named(found)
     return False
 

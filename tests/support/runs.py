@@ -71,7 +71,7 @@ expect:
   - windows.wrong == 0
   - freshness.p99 <= 20m
 """
-CALIBRATE_S = 1.0
+CALIBRATE_S = 1.5
 _QUICK = """\
 import pathlib, sys
 import sim.store.localstack, sim.store.target
@@ -79,7 +79,7 @@ sim.store.target.CEILING_S = 0.04
 sim.store.localstack.HOME = pathlib.Path({home!r})
 if sys.argv[1:2] == ["load"]:
     import sim.load.calibration
-    sim.load.calibration.CALIBRATE_S = {calibrate_s}
+    sim.load.calibration.CALIBRATE_S, sim.load.calibration.WARM_UP_S = {calibrate_s}, 0.5
 {plant}
 from sim.cli import main
 sys.exit(main())
@@ -268,7 +268,7 @@ class Done(Ended):
         super().__init__(code, command.out, command.err, command.left())
 
 
-def inside(*arguments: object, **env: str) -> Ended:
+def inside(*arguments: object, program: str = "-c", **env: str) -> Ended:
     """Run `main` in this process to its end, with more environment variables."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     out, err = io.StringIO(), io.StringIO()
@@ -277,10 +277,11 @@ def inside(*arguments: object, **env: str) -> Ended:
             redirect_stdout(out),
             redirect_stderr(err),
             patch.dict(os.environ, env),
-            patch.object(sys, "argv", ["-c"]),
+            patch.object(sys, "argv", [program]),
             patch.object(sim.store.target, "CEILING_S", 0.04),
             patch.object(sim.store.localstack, "HOME", _home()),
             patch.object(sim.load.calibration, "CALIBRATE_S", CALIBRATE_S),
+            patch.object(sim.load.calibration, "WARM_UP_S", 0.5),
         ):
             code = main([str(argument) for argument in arguments])
     except SystemExit as end:  # argparse
