@@ -25,8 +25,8 @@ from sim.chaos.faults import FaultPoint, InjectionCounts, fault_point
 from sim.errors import TargetError
 from sim.report.campaign import CampaignResult, Failure, MatrixCell, print_summary, render
 from sim.scenario import load
-from tests.campaign.test_world import state_saved_although_a_bucket_refused
 from tests.support.chaos_world import scenario_file
+from tests.support.commit_bugs import state_saved_although_a_bucket_refused
 
 
 def summed(

@@ -743,16 +743,18 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
+    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
+
+
 @pytest.fixture
-def judged(tmp_path: Path, nodes: Path, lake: Objects) -> Callable[[Changes], Verdict]:
+def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[[Changes], Verdict]:
     """Judges the good lake with some objects changed (bytes), or removed (None)."""
 
     def run(changes: Changes) -> Verdict:
-        objects = {
-            name: content for name, content in {**lake, **changes}.items() if content is not None
-        }
-        lakebuilder.write_lake(tmp_path / "lake", objects)
-        return judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
+        with kept.changed(changes) as folder:
+            return judge(nodes, LakeReader.folder(folder), None, 1)
 
     return run
 

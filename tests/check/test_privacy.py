@@ -86,11 +86,16 @@ def lake() -> Objects:
     return lake
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
+    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
+
+
 @pytest.fixture
-def judged(tmp_path: Path, nodes: Path, lake: Objects) -> Callable[..., Verdict]:
+def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[..., Verdict]:
     def run(changes: Objects) -> Verdict:
-        lakebuilder.write_lake(tmp_path / "lake", {**lake, **changes})
-        return judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
+        with kept.changed(changes) as folder:
+            return judge(nodes, LakeReader.folder(folder), None, 1)
 
     return run
 

@@ -598,7 +598,8 @@ def test_an_interrupt_is_the_parent_s_business(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         begin()
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # would raise KeyboardInterrupt
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -87,9 +87,9 @@ def test_a_load_test_from_scenario_to_report(
     parquet = {"requests.parquet", "operations.parquet", "resources.parquet"}
     assert files == {"result.json", "report.html", "junit.xml", "scenario.yaml"} | parquet
     assert lake.first_object(clean_lake) is None
-    again = runs.quick("report", out)
+    again = runs.inside("report", out)
     assert again.code == 0
-    refused = runs.quick("load", scenario, "--out", out, "--endpoint-url", clean_lake)
+    refused = runs.inside("load", scenario, "--out", out, "--endpoint-url", clean_lake)
     assert refused.code == 2
     assert refused.said_once("--overwrite")
 
@@ -137,7 +137,7 @@ def test_bad_input_is_one_message(
     words: tuple[str],
 ) -> None:
     sets = [f"--set={one}" for one in change]
-    done = runs.quick("load", scenario, *sets, *arguments, "--out", tmp_path / "run")
+    done = runs.inside("load", scenario, *sets, *arguments, "--out", tmp_path / "run")
     assert done.code == code, done.text
     assert all(word in done.text for word in words), done.text
     assert "Traceback" not in done.text
@@ -146,7 +146,7 @@ def test_bad_input_is_one_message(
 
 def test_load_wants_a_scenario_or_a_master(tmp_path: Path) -> None:
     for arguments in ((), ("--worker",), ("some.yaml", "--worker", "--out", str(tmp_path))):
-        done = runs.quick("load", *arguments)
+        done = runs.inside("load", *arguments)
         assert done.code == 2
         assert "load takes a SCENARIO, or --worker" in done.err
 
@@ -159,7 +159,7 @@ def test_a_plan_that_the_generator_cannot_make_is_not_run(
         "--set=load.schedule=[{kind: constant, rate: 20000/s, for: 2s}]",
         "--set=load.limits.rate=30000/s",
     )
-    done = runs.quick("load", scenario, *wanted, "--out", out, "--endpoint-url", clean_lake)
+    done = runs.inside("load", scenario, *wanted, "--out", out, "--endpoint-url", clean_lake)
     assert done.code == 7, done.text
     assert "asks for 20,000 requests/s, and this generator makes" in done.text
     assert runs.result(out)["exit_code"] == 7

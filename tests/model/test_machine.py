@@ -29,7 +29,7 @@ from sim.model.ticks import SlowSeries
 from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
 from sim.seeds import rng
-from tests.model.test_model import run, small
+from tests.support.simulated import run, small
 
 N = 16
 FARMS = {farm.turbine_type.name: farm for farm in load_fleet().farms}

@@ -23,6 +23,7 @@ from pipeline.database import SourceBusy
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import GENERATION_IDS, RETIRED_NAME, TABLE
 from sim.campaign.memory_store import MemoryStore
+from tests.support.examples import examples
 from tests.support.pipeline_reference import batches, judge, messy, windows
 from tests.support.pipeline_world import (
     END,
@@ -83,7 +84,7 @@ class Writer:
         self.stored = max(self.stored, place)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     messy(),
     st.lists(st.integers(0, 60), max_size=4),

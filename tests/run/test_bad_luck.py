@@ -30,6 +30,15 @@ from tests.support import runs
 
 LONG = runs.SCENARIO.replace("duration: 4m", "duration: 2h")
 TRUTH = ("faults", "operations", "states", "wear")
+SMALLER = (
+    *("--workers", 1),
+    *(
+        "--set=clock.duration=1m",
+        "--set=fleet.farms=[G]",
+        "--set=data_faults=[]",
+        "--set=expect=[]",
+    ),
+)
 UNDER_WAY = {"A": 3, "B": 4}  # the largest two of three farms: two workers begin with them
 WITHIN_S = 60  # issue 2: a run without its store ends within a minute
 
@@ -113,9 +122,9 @@ def kept(run: Path) -> None:
     "to_all", [False, True], ids=["to the command alone", "to its process group"]
 )
 def test_an_interrupt_stops_everything_and_keeps_the_record(
-    start: Callable[..., runs.Command], tmp_path: Path, to_all: bool
+    start: Callable[..., runs.Command], localstack: str, tmp_path: Path, to_all: bool
 ) -> None:
-    command = start()
+    command = start(endpoint_url="" if to_all else localstack)
     if to_all:  # as a terminal does
         os.killpg(command.process.pid, signal.SIGINT)
     else:
@@ -128,14 +137,14 @@ def test_an_interrupt_stops_everything_and_keeps_the_record(
     "numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)]
 )
 def test_an_impatient_second_interrupt_changes_nothing(
-    start: Callable[..., runs.Command], tmp_path: Path, numbers: tuple[int, int]
+    start: Callable[..., runs.Command], localstack: str, tmp_path: Path, numbers: tuple[int, int]
 ) -> None:
     # the workers cannot answer while they are stopped, so that the second finds the first one's clean-up under way
-    command = start()
+    first, second = numbers
+    command = start(endpoint_url="" if second == signal.SIGTERM else localstack)
     workers = command.workers()
     for worker in workers:
         worker.suspend()
-    first, second = numbers
     command.process.send_signal(first)
     time.sleep(1)
     command.process.send_signal(second)
@@ -227,6 +236,7 @@ def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
             "--endpoint-url",
             localstack,
             "--empty-lake",
+            *SMALLER,
         ),
         plant=plant,
     )
@@ -247,6 +257,7 @@ def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(
         "--endpoint-url",
         localstack,
         "--empty-lake",
+        *SMALLER,
         "--out",
     )
     done = runs.quick(*arguments, tmp_path / "run", plant=plant)

@@ -51,21 +51,11 @@ faults:
 
 
 def run(
-    endpoint_url: str, path: Path, out: Path, *more: object
-) -> tuple[runs.Done, dict[str, Any]]:
-    done = runs.quick(
-        *(
-            "run",
-            path,
-            "--out",
-            out,
-            "--endpoint-url",
-            endpoint_url,
-            "--empty-lake",
-            "--workers",
-            2,
-            *more,
-        )
+    endpoint_url: str, path: Path, out: Path, *more: object, processes: bool = False
+) -> tuple[runs.Ended, dict[str, Any]]:
+    where = ("--out", out, "--endpoint-url", endpoint_url, "--empty-lake")
+    done = (runs.quick if processes else runs.inside)(
+        "run", path, *where, "--workers", 1 + processes, *more
     )
     return done, runs.result(out)
 
@@ -80,7 +70,7 @@ def test_a_run_with_faults_gives_the_lake_without_them(localstack: str, tmp_path
     )
     clean_done, clean = run(localstack, path, tmp_path / "clean", "--set", "faults=[]")
     assert clean_done.code == 0, clean_done.text
-    done, result = run(localstack, path, tmp_path / "run")
+    done, result = run(localstack, path, tmp_path / "run", processes=True)
     assert done.code == 0, done.text
     assert result["lake"]["digest"] == clean["lake"]["digest"]
     assert result["lake"]["rows_by_stage"] == clean["lake"]["rows_by_stage"]
@@ -171,7 +161,7 @@ def test_the_wire_of_another_machine_is_not_broken(tmp_path: Path) -> None:
     path = runs.scenario(tmp_path, runs.SCENARIO + "faults: [{kind: store.error}]\n")
     there = ("--endpoint-url", "http://192.0.2.1:9", "--allow-remote")
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
-    done = runs.quick("run", path, "--out", tmp_path / "run", *there, **keys)
+    done = runs.inside("run", path, "--out", tmp_path / "run", *there, **keys)
     assert done.code == 3
     assert done.said_once(
         "http://192.0.2.1:9", "only plain HTTP on this machine", "--set 'faults=[]'"

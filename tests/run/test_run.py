@@ -473,8 +473,8 @@ def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> dict[st
     arguments: dict[str, list[object]] = {
         "one": ["--workers", 1],
         "three": ["--workers", 3],
-        "seed": ["--set", "seed=8"],
-        "subset": ["--set", "fleet.farms=[A, G]", "--set", "expect=[]"],
+        "seed": ["--set", "seed=8", "--workers", 1],
+        "subset": ["--set", "fleet.farms=[A, G]", "--set", "expect=[]", "--workers", 1],
     }
     for name, more in arguments.items():
         # the endpoint once by the standard variable, else by the option
@@ -483,15 +483,9 @@ def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> dict[st
             if name != "one"
             else ([], {"AWS_ENDPOINT_URL": localstack})
         )
-        done = runs.quick(
-            "run",
-            scenario,
-            "--out",
-            folder / name,
-            "--empty-lake",
-            "--save-lake",
-            *options,
-            *more,
+        done = runs.inside(
+            *("run", scenario, "--out", folder / name, "--empty-lake", "--save-lake"),
+            *(*options, *more),
             **env,
         )
         assert (done.code, done.left) == (0, []), done.text
