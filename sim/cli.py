@@ -97,7 +97,7 @@ def _fail(text: str, code: int) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sim.run.driver import RunOptions, run
+    from sim.run.command import RunOptions, run
     from sim.scenario import load
     from sim.store.target import Options
 
@@ -169,12 +169,12 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from sim.report.terminal import print_plan
-    from sim.run.planned import each
+    from sim.run.planned_faults import each_fault
     from sim.scenario import load
     from sim.scenario.plan import plan
 
     scenario = load(args.scenario, args.set)
-    print_plan(_Console(), plan(scenario), [fault.warning for fault in each(scenario)])
+    print_plan(_Console(), plan(scenario), [fault.warning for fault in each_fault(scenario)])
     return PASS
 
 

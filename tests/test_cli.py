@@ -250,7 +250,8 @@ def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
     monkeypatch.setattr(sys, "argv", [typed])
     replays: list[str] = []
     monkeypatch.setattr(
-        "sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0
+        "sim.run.command.run",
+        lambda scenario, options, console: replays.append(options.replay) or 0,
     )
     for more in ([], ["--overwrite"]):
         assert here("run", tiny, "--set", "expect=[]", *more)[0] == 0

@@ -27,9 +27,9 @@ from sim.chaos import foreign
 from sim.chaos.call import DATA, Place, node_of
 from sim.chaos.faults import KILL, Cell, Struck
 from sim.errors import StoreGone
-from sim.run import driver
-from sim.run.judgement import Record
-from sim.run.planned import kills, planned
+from sim.run.delivery import deliver
+from sim.run.planned_faults import kills, planned_faults
+from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.store import target
 from sim.verify.judge import judge
@@ -74,7 +74,7 @@ def wired_runs(
 def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Path) -> Wired:
     settings = (f"seed={drawn.seed}", f"faults={drawn.faults}")
     scenario = load(settings)
-    odds = planned(scenario)
+    odds = planned_faults(scenario)
     found = Wired(settings, {way: odds[way[0].partition(" ")[0]].never for way in drawn.meant})
     try:
         clean = run_clean(make_world(scenario, folder / "world"))
@@ -85,13 +85,7 @@ def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Pa
     run_dir = folder / "run"
     (run_dir / "nodes").mkdir(parents=True)
     try:
-        driver.drive(
-            scenario,
-            driver.RunOptions(run_dir, workers, target.Options()),
-            record,
-            store,
-            lambda rows: None,
-        )
+        deliver(scenario, store, record, lambda rows: None, run_dir=run_dir, workers=workers)
     except StoreGone as error:
         store.require_alive()
         found.broken.append(Broken("stuck", str(error)))

@@ -7,7 +7,7 @@ A crash strikes at a store call, before or behind its effect, and the whole proc
 that life raises Crash too, whatever thread it comes from, and all that its nodes knew is forgotten. What was on its way
 in other threads may still take effect, as in reality.
 
-Not covered: faults of the wire (`sim.chaos.proxy`) and of whole processes (`sim.run.workers`).
+Not covered: faults of the wire (`sim.chaos.proxy`) and of whole processes (`sim.run.shards`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.check import Verdict
 from sim.measure.thresholds import Outcome
-from sim.run.judgement import Record, decide
+from sim.run.record import Record
+from sim.run.result import decide
 from tests.support import runs
 
 WRONG = (
@@ -199,16 +200,16 @@ def test_what_comes_first_when_more_than_one_thing_is_wrong(
 
 # Deletes one object of the ingestion stage after the nodes have delivered, before the lake is judged.
 SPOIL = """\
-import sim.run.driver as driver
+import sim.run.command as command
 from pipeline import lake
-judge = driver._judge
-def spoil(options, record, store, progress):
+judge_lake = command.judge_lake
+def spoil(scenario, store, record, progress, **options):
     s3 = lake.client(store.endpoint_url)
     bucket = lake.BUCKETS["ingestion"]
     key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
     s3.delete_object(Bucket=bucket, Key=key)
-    judge(options, record, store, progress)
-driver._judge = spoil
+    judge_lake(scenario, store, record, progress, **options)
+command.judge_lake = spoil
 """
 
 

@@ -215,8 +215,8 @@ def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
 ) -> None:
     """The disk is full when everything else is done: the report, some 50 kB, is what does not fit any more."""
     plant = (
-        "import resource, sim.run.judgement as j; r = j.result\n"
-        "j.result = lambda *a: (resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)), r(*a))[1]"
+        "import resource, sim.run.result as j; r = j.of_run\n"
+        "j.of_run = lambda *a: (resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)), r(*a))[1]"
     )
     done = runs.quick(
         *(

@@ -17,9 +17,9 @@ from sim.campaign.memory_store import MemoryStore
 from sim.chaos.faults import FOREIGN, KILL, KINDS, Crash, Fault
 from sim.chaos.shard import ShardFaults
 from sim.check.verdict import Verdict
-from sim.run import judgement
-from sim.run.judgement import Record
-from sim.run.planned import Planned, kills, planned
+from sim.run import result as run_result
+from sim.run.planned_faults import PlannedFaults, kills, planned_faults
+from sim.run.record import Record
 from sim.scenario import load
 from tests.support import runs
 from tests.support.paths import SCENARIOS
@@ -100,8 +100,8 @@ def test_a_share_that_draws_nobody_is_a_note_with_its_odds(localstack: str, tmp_
     assert result["faults"] == [{"fired": 0, "kind": "store.conflict", "planned": 1}]
     assert result["errors"] == []
     (note,) = result["notes"]
-    assert note.startswith("store.conflict struck nothing; share 1e-07 % of about ")
-    assert note.endswith("calls: a chance of more than 99 % that it is so")
+    assert note.startswith("store.conflict never fired; share 1e-07 % of about ")
+    assert note.endswith("calls: the chance of that was more than 99 %")
     assert f"note: {note}" in done.out
     assert note in (tmp_path / "run" / "report.html").read_text()
 
@@ -147,7 +147,7 @@ def test_the_chance_that_a_fault_strikes_nothing(
     tmp_path: Path, fault: str, kind: str, never: float | None
 ) -> None:
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + f"faults: [{fault}]\n"))
-    found = planned(scenario)[kind]
+    found = planned_faults(scenario)[kind]
     assert found.never == (never if never is None else pytest.approx(never))
     assert found.certain is (never == 0.0)
     assert bool(found.risk) is not found.certain
@@ -157,14 +157,14 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
     right = Verdict(status="pass")
     for never, verdict in ((0.0, "unknown"), (0.66, "pass"), (None, "pass")):
         record = Record(
-            verdict=right, planned={"node.crash": Planned(1, never, "share 10 % of 4 nodes")}
+            verdict=right, planned={"node.crash": PlannedFaults(1, never, "share 10 % of 4 nodes")}
         )
-        assert judgement.decide(record, [])[0] == verdict
-        assert bool(judgement._never_fired(record)) is (verdict == "unknown")
-        assert bool(judgement._by_chance(record)) is (verdict == "pass")
+        assert run_result.decide(record, [])[0] == verdict
+        assert bool(run_result._never_fired(record)) is (verdict == "unknown")
+        assert bool(run_result._by_chance(record)) is (verdict == "pass")
         record.struck.cells["node.crash before", "data"] = 1
-        assert judgement.decide(record, [])[0] == "pass"
-        assert (judgement._never_fired(record), judgement._by_chance(record)) == ((), ())
+        assert run_result.decide(record, [])[0] == "pass"
+        assert (run_result._never_fired(record), run_result._by_chance(record)) == ((), ())
 
 
 def test_the_wire_of_another_machine_is_not_broken(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_what_is_planned_follows_from_the_scenario(tmp_path: Path) -> None:
         "share: 8%", "share: 8%, farms: [A], at: [checkpoint]"
     )
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + faults))
-    meant = {kind: plan.times for kind, plan in planned(scenario).items()}
+    meant = {kind: plan.times for kind, plan in planned_faults(scenario).items()}
     assert set(meant) == {fault.kind for fault in scenario.faults}
     assert (
         meant[KILL],

@@ -1,15 +1,15 @@
-"""Shards over worker processes: largest farm first, progress on the way, and an orderly end whatever happens.
+"""Worker processes: all shards of a run, the largest farm first, with an orderly end.
 
-Each worker has a pool, a queue and an event of its own, so that one that is killed takes nothing with it: not the work
-of another, not a lock that others wait for. A worker that dies by itself ends the run; one that a fault of the scenario
-kills (a real SIGKILL from here) is replaced, and its shard runs again from the start: the simulation is the
-same again, its node files are written anew, and once they are as long as they were the lake goes on from the
-checkpoints.
-
-Workers are forked from a clean server process that has imported what they need, once (threads and sockets of this one
-would not survive a fork); it keeps the environment that it was started in. They ignore Ctrl-C, which reaches the whole
-process group: the parent alone decides, sets `stop`, and gives them STOP_WITHIN_S to write what they know before it
-ends them. A worker whose parent has died ends itself.
+- Each worker has a pool, a queue and an event of its own. A killed one takes no other's work with
+  it, and no lock that others wait for.
+- A worker that dies by itself ends the run. One that a fault kills (a real SIGKILL, sent from
+  here) is replaced, and its shard runs again from the start. The simulation is the same, so node
+  files become as they were. Delivery then goes on from the checkpoints.
+- Workers are forked from a clean server process, which imports their modules once: threads and
+  sockets of this process would not survive a fork. The server keeps the environment it began with.
+- Workers ignore Ctrl-C, which reaches the whole process group. The parent sets `stop`, and gives
+  them STOP_WITHIN_S to write what they have before it kills them.
+- A worker whose parent has died ends itself.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -28,8 +29,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, Cell, Struck, cell
 from sim.errors import StoreGone, WorkerDied
+from sim.run.record import ShardResult
 from sim.run.shard import run_shard
-from sim.run.task import ShardPlan, ShardResult
+from sim.run.shard_plan import ShardPlan
 from sim.worker import obey_parent
 
 if TYPE_CHECKING:
@@ -38,16 +40,16 @@ if TYPE_CHECKING:
 
 STOP_WITHIN_S = 20.0
 POLL_S = 0.2
-KILL_POLL_S = 0.005  # while there is a worker to be killed: the moment is told in rows, and passes
+KILL_POLL_S = 0.005
+"""Shorter while a worker is to be killed: the moment is given in rows, and passes."""
 
 
 Message = (
     tuple[Literal["pid"], int] | tuple[Literal["rows"], int, int] | tuple[Literal["fault"], Cell]
 )
-"""From a worker: its id as a shard begins; rows simulated and delivered; the way of a fault that struck."""
-_shared: dict[
-    str, Any
-] = {}  # set in a worker when it starts: the queue and the event cannot travel with a task
+"""From a worker: its process id, rows simulated and delivered, or the cell of an injected fault."""
+_shared: dict[str, Any] = {}
+"""A worker's queue and event, set when it starts: they cannot be sent with a task."""
 
 
 def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
@@ -67,7 +69,7 @@ def _work(plan: ShardPlan) -> ShardResult:
 
 
 class _Worker:
-    """One process and the shard it works on. `made`, `delivered`: rows of that shard so far."""
+    """One process and its present shard. made, delivered: rows of that shard so far."""
 
     def __init__(self, context: ForkServerContext) -> None:
         self._queue: SimpleQueue[Message] = context.SimpleQueue()
@@ -79,10 +81,11 @@ class _Worker:
 
     def begin(self, plan: ShardPlan) -> None:
         self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
-        self.future: Future[ShardResult] = self.pool.submit(_work, plan)
+        with _signals_wait():
+            self.future: Future[ShardResult] = self.pool.submit(_work, plan)
 
     def listen(self, struck: Struck) -> tuple[int, int]:
-        """Take in what the worker said; rows simulated and delivered since the last time."""
+        """Read the worker's messages. Return rows simulated and delivered since the last time."""
         made, delivered = self.made, self.delivered
         while not self._queue.empty():
             match self._queue.get():
@@ -95,25 +98,26 @@ class _Worker:
         return self.made - made, self.delivered - delivered
 
     def kill(self) -> None:
-        """SIGKILL, now."""
+        """Send SIGKILL now."""
         if self._pid is not None:
             os.kill(self._pid, signal.SIGKILL)
             self.killed = True
 
     def died_of_it(self) -> bool:
-        """Whether the shard is over because the worker was killed; it may have been done before."""
+        """Return True if the kill ended the shard, which may have been done before."""
         return self.killed and isinstance(self.future.exception(), BrokenProcessPool)
 
     def again(self) -> ShardPlan:
-        """The shard anew, which goes on behind the rows that were made."""
+        """Return the shard's plan, to be resumed after the rows that were made."""
         return replace(self.plan, resume_rows=max(self.plan.resume_rows, self.made))
 
-    def tell_to_stop(self) -> None:
-        if not self.killed:  # it may have held the event's lock
+    def request_stop(self) -> None:
+        # A killed worker may have held the event's lock.
+        if not self.killed:
             self._stop.set()
 
 
-def run_all(
+def run_shards(
     plans: Sequence[ShardPlan],
     workers: int,
     progress: Callable[[int, int], None],
@@ -122,25 +126,21 @@ def run_all(
     kills: Mapping[str, Sequence[int]],
     struck: Struck,
 ) -> None:
-    """Run every shard and append its result to `results` as it comes.
+    """Run every shard. Append its result to `results` as soon as it has one.
 
-    progress: called in this thread with rows simulated and delivered (negative when a shard begins again).
-    require_healthy: called now and then; what it raises ends the run. kills: farm to the numbers of rows made at which
-    its worker is killed. struck: counts the faults that shards tell of, and the kills. Raises what `require_healthy`
-    raises, StoreGone, what a shard raised, WorkerDied or KeyboardInterrupt; whatever it raises, no worker is left and
-    what the shards came to is in `results`.
+    progress: called in this thread with rows simulated and delivered. Both are negative when a
+        shard begins again.
+    require_healthy: called regularly. Its exception ends the run.
+    kills: farm -> numbers of rows made at which its worker is killed.
+    struck: counts injected faults of the shards, and kills.
+
+    Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
+    `require_healthy`. After any of them no worker is left, and `results` has all there is.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([run_shard.__module__])
-    heard = signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # which the server inherits: it, too, leaves Ctrl-C to us
-    forkserver.ensure_running()
-    signal.signal(signal.SIGINT, heard)
-    waiting = sorted(
-        plans, key=lambda plan: len(plan.farm.turbine_ids)
-    )  # the largest is taken first, from the end
-    left = {farm: list(rows) for farm, rows in kills.items()}
+    context = _context()
+    # The largest is last, and is taken first.
+    waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
+    due = {farm: list(rows) for farm, rows in kills.items()}
     crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
     busy: list[_Worker] = []
     try:
@@ -148,20 +148,14 @@ def run_all(
             for worker in [worker for worker in crew if worker not in busy][: len(waiting)]:
                 worker.begin(waiting.pop())
                 busy.append(worker)
-            poll_s = (
-                KILL_POLL_S
-                if any(left.get(worker.plan.farm.farm_id) for worker in busy)
-                else POLL_S
-            )
-            wait([worker.future for worker in busy], poll_s, FIRST_COMPLETED)
+            hurried = any(due.get(worker.plan.farm.farm_id) for worker in busy)
+            futures = [worker.future for worker in busy]
+            wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
             for worker in list(busy):
                 if any(news := worker.listen(struck)):
                     progress(*news)
                 if not worker.future.done():
-                    due = left.get(worker.plan.farm.farm_id)
-                    if due and worker.made >= due[0] and not worker.killed:
-                        due.pop(0)
-                        worker.kill()
+                    _kill_if_due(worker, due.get(worker.plan.farm.farm_id))
                     continue
                 busy.remove(worker)
                 if worker.killed:
@@ -173,31 +167,60 @@ def run_all(
                     waiting.append(worker.again())
                     continue
                 results.append(worker.future.result())
-                if results[-1].error is not None:
-                    raise StoreGone(results[-1].error)
+                if (error := results[-1].error) is not None:
+                    raise StoreGone(error)
             require_healthy()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
         _end(crew)
-        done = [
-            worker.future
-            for worker in busy
-            if worker.future.done() and not worker.future.cancelled()
-        ]
+        ended = [worker.future for worker in busy if worker.future.done()]
+        done = [future for future in ended if not future.cancelled()]
         results += [future.result() for future in done if future.exception() is None]
 
 
+def _context() -> ForkServerContext:
+    """Start the server process that workers are forked from. Like them it ignores Ctrl-C."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([run_shard.__module__])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return context
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until the block is done.
+
+    A process whose start is cut short prints a traceback: its task ends in the middle.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill_if_due(worker: _Worker, rows: list[int] | None) -> None:
+    if rows and worker.made >= rows[0] and not worker.killed:
+        rows.pop(0)
+        worker.kill()
+
+
 def _end(crew: Sequence[_Worker]) -> None:
-    """Let the workers finish writing, then make sure of it."""
+    """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
     processes = multiprocessing.active_children()
     for worker in crew:
-        worker.tell_to_stop()
+        worker.request_stop()
         worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S
     while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
+        # A full pipe would block the workers.
         for worker in crew:
-            worker.listen(Struck())  # a full pipe would hold the workers up
+            worker.listen(Struck())
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():
