@@ -1,6 +1,6 @@
-"""The command line of `windfleet`: commands, options and their help. What a command does is in `sim.cli`.
+"""Command line of `windfleet`: commands, options and their help. `sim.cli` runs them.
 
-Light, for it is read whatever the command is: what an option needs of the rooms below is imported where it is checked.
+Every command imports this module, so it is light. A check of an option imports its helper itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sim.errors import MEANINGS
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one command; `command` names it. Ends the program with exit code 2 where they make no sense."""
+    """Return the arguments of one command; `command` names it. Invalid ones exit with code 2."""
     parser = _parser()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument holds a NUL character; no file has such a name")
@@ -26,20 +26,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if args.command == "load":
         if args.worker == bool(args.scenario) or (args.worker and not args.out):
             parser.error(
-                "load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join"
+                "load takes a SCENARIO, or --worker with --out DIR, the directory of its master"
             )
         if args.expect_workers and not args.master:
             parser.error(
-                "--expect-workers goes with --master; --processes N forks so many client processes"
+                "--expect-workers goes with --master; --processes N starts N client processes"
             )
     return args
 
 
 def _parser() -> argparse.ArgumentParser:
+    codes = ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
     parser = argparse.ArgumentParser(
         prog="windfleet",
         description="Proves a wind-fleet data pipeline before the fleet exists.",
-        epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
+        epilog=f"Exit codes: {codes}.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=_version())
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     lake.add_argument(
         "--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
     )
-    holds = "S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left running)"
+    store = "the LocalStack of `store up` or --keep"
+    holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {store})"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
 

@@ -31,6 +31,7 @@ from sim.run.delivery import deliver
 from sim.run.planned_faults import kills, planned_faults
 from sim.run.record import Record
 from sim.scenario import Scenario
+from sim.scenario.plan import plan
 from sim.store import target
 from sim.verify.judge import judge
 
@@ -74,7 +75,7 @@ def wired_runs(
 def _run(load: Load, drawn: Bout, store: target.Target, workers: int, folder: Path) -> Wired:
     settings = (f"seed={drawn.seed}", f"faults={drawn.faults}")
     scenario = load(settings)
-    odds = planned_faults(scenario)
+    odds = planned_faults(scenario, plan(scenario))
     found = Wired(settings, {way: odds[way[0].partition(" ")[0]].never for way in drawn.meant})
     try:
         clean = run_clean(make_world(scenario, folder / "world"))

@@ -1,13 +1,14 @@
 """`windfleet run`: one scenario, from its file to its report.
 
-The path of a run, from top to bottom. Each line calls the line below it, or is the next step of
-its level. A module of this package imports only modules that stand below it here.
+The path of a run, from top to bottom. A line is the next step of its level; deeper lines are called
+by the line above them. A module imports only modules that stand below it here, and the three that
+hold data: `record`, `planned_faults` and `shard_plan`.
 
     level     function                            does
     scenario  sim.scenario.load                   reads and checks the file
     steps     command.run                         every level below, in this order
     plan      planned_faults.planned_faults       faults that are due, and their odds
-    lake      sim.store.target.opened             LocalStack, a named S3 or a folder, with six buckets
+    lake      sim.store.target.opened             LocalStack, a named S3 or a folder
     shards    delivery.deliver                    all farms; operations and faults into the record
                 shard_plan.shard_plans            one picklable task per farm
                 shards.run_shards                 worker processes

@@ -64,7 +64,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
             with target.opened(options.store) as store, _memory_peak(record):
                 record.store = str(store)
                 _measure_ceiling(store, record, progress)
-                record.planned = planned_faults(scenario)
+                record.planned = planned_faults(scenario, size)
                 rows = scenario.fleet.turbines * scenario.clock.samples
                 progress.phase("simulating and delivering", rows, "rows")
                 deliver(

@@ -1,13 +1,14 @@
 """Compact layout: one object per farm, stage and hour, as table maintenance leaves it.
 
-The pipeline's own layout is one object per turbine, stage and hour: 4.3 million objects of six rows
-for a month of 10-minute data of 1,500 turbines. The compact layout has 23,000. The rows are the
+The pipeline's own layout is one object per turbine, stage and hour: 4.3 million objects of six
+rows for a month of 10-minute data of 1,500 turbines. The compact layout has 23,000. Rows are the
 same, to the bit, and made by the same stages (`pipeline.process.transform`). Only the last step,
 objects, differs. Keys, in the contract's partitions:
 
-    <stage>/year=YYYY/month=MM/day=DD/hour=HH/<farm_id>-compact-<flush>-<first turbine>-<first id>.parquet
+    <stage>/year=YYYY/month=MM/day=DD/hour=HH/
+        <farm_id>-compact-<flush>-<first turbine>-<first id>.parquet
 
-Order as in `pipeline.commit`: data, then a manifest of the farm's flush, then each node's checkpoint.
+Order as in `pipeline.commit`: data, then a manifest of the farm's flush, then every checkpoint.
 
 Not covered: the oracle, which judges the pipeline's own layout only; a run that resumes after a
 crash.
@@ -58,7 +59,7 @@ class Compacted:
         self.create, self.replace = store.create, store.replace
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        """Return one key, of an id range before any batch, if the farm has objects in the folder."""
+        """Return one key, of an id range before any batch, if the farm has objects there."""
         farm = name_prefix.partition("-")[0]
         return (
             [f"{folder}{name_prefix}0-0.parquet"]

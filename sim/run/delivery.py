@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sim.run import operations
-from sim.run.planned_faults import kills
 from sim.run.record import Record
 from sim.run.shard_plan import shard_plans
 from sim.run.shards import run_shards
@@ -49,7 +48,6 @@ def deliver(
                 lambda _, delivered: advance(delivered),
                 store.require_alive,
                 record.shards,
-                kills(scenario),
                 record.struck,
             )
         finally:

@@ -1,8 +1,8 @@
 """The nodes of one farm: driven at every flush through the real pipeline into the real store.
 
-A store that fails is retried three times over: by the client per request, at the next flush per
-node, and at the end by the drains of `sim.run.shard`. GIVE_UP_AFTER nodes in a row that cannot reach
-it end the shard: the store is gone, unless a fault keeps nodes from it.
+A store that fails is tried again on three levels: by the client per request, at the next flush per
+node, and at the end by the drains of `sim.run.shard`. GIVE_UP_AFTER nodes in a row that cannot
+reach it end the shard: the store is gone, unless a fault keeps nodes from it.
 
 A crash (`sim.chaos.shard`) takes the memory of every node. The flush begins again with new nodes,
 which go on from their checkpoints.

@@ -23,7 +23,7 @@ from sim.chaos.faults import CRASH, KILL, KINDS, SECOND_WRITER, SPELLS, UPLINK, 
 from sim.fleet.farm import Farm
 from sim.model.clock import flush_samples
 from sim.scenario import Scenario
-from sim.scenario.plan import Plan, plan
+from sim.scenario.plan import Plan
 
 KILL_SPAN: Final = (0.1, 0.6)
 """Bounds of the share of its farm's rows that a worker has made when it is killed."""
@@ -77,27 +77,26 @@ class PlannedFaults:
 
 
 def percent(chance_of: float) -> str:
-    """Format a chance of 0..1: whole percents, or two digits of a small one."""
+    """Format a chance of 0..1: size percents, or two digits of a small one."""
     if 0.99 < chance_of < 1:
         return "more than 99 %"
     return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
 
 
-def planned_faults(scenario: Scenario) -> dict[str, PlannedFaults]:
-    """Return kind -> all planned faults of it."""
+def planned_faults(scenario: Scenario, size: Plan) -> dict[str, PlannedFaults]:
+    """Return kind -> all planned faults of it. size: the scenario's plan."""
     by_kind: dict[str, PlannedFaults] = {}
-    for fault, one in zip(scenario.faults, each_fault(scenario), strict=True):
+    for fault, one in zip(scenario.faults, each_fault(scenario, size), strict=True):
         by_kind[fault.kind] = by_kind[fault.kind] + one if fault.kind in by_kind else one
     return by_kind
 
 
-def each_fault(scenario: Scenario) -> list[PlannedFaults]:
+def each_fault(scenario: Scenario, size: Plan) -> list[PlannedFaults]:
     """Return the plan of each fault of the scenario, in order."""
-    whole = plan(scenario)
-    return [_one(scenario, number, fault, whole) for number, fault in enumerate(scenario.faults)]
+    return [_one(scenario, number, fault, size) for number, fault in enumerate(scenario.faults)]
 
 
-def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> PlannedFaults:
+def _one(scenario: Scenario, number: int, fault: Fault, size: Plan) -> PlannedFaults:
     farms = _farms(scenario.fleet.farms, fault)
     turbines = [turbine for farm in farms for turbine in farm.turbine_ids]
     share = f"share {100 * fault.share:.3g} %"
@@ -109,7 +108,7 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> PlannedF
         return PlannedFaults(nodes, never, f"{share} of {len(turbines):,} nodes")
     if fault.kind == UPLINK:
         return PlannedFaults(len(farms), 0.0, "")
-    calls = _calls(scenario, fault, whole, len(turbines))
+    calls = _calls(scenario, fault, size, len(turbines))
     times = len(farms) if KINDS[fault.kind].windowed else max(1, round(fault.share * calls))
     times = times if fault.count is None else fault.count
     if fault.keys:
@@ -118,12 +117,12 @@ def _one(scenario: Scenario, number: int, fault: Fault, whole: Plan) -> PlannedF
     absent = fault.kind == "store.truncated-get"
     if calls < 1 or absent:
         return PlannedFaults(times, None, _UNSURE)
-    if calls - _taken(scenario, number, whole) < 1:
+    if calls - _taken(scenario, number, size) < 1:
         return PlannedFaults(times, None, "other faults may take all of its calls")
     return PlannedFaults(times, (1 - fault.share) ** calls, f"{share} of about {calls:,.0f} calls")
 
 
-def _taken(scenario: Scenario, number: int, whole: Plan) -> float:
+def _taken(scenario: Scenario, number: int, size: Plan) -> float:
     """Return how many of a fault's calls earlier faults can take: of several, the first fires."""
     fault, taken = scenario.faults[number], 0.0
     for other in scenario.faults[:number]:
@@ -135,9 +134,9 @@ def _taken(scenario: Scenario, number: int, whole: Plan) -> float:
             meets = KINDS[fault.kind].windowed and max(other.from_s, fault.from_s) < min(
                 _end_s(other), _end_s(fault)
             )
-            taken += whole.rows if meets else 0
+            taken += size.rows if meets else 0
         else:
-            calls = other.share * _calls(scenario, other, whole, whole.turbines)
+            calls = other.share * _calls(scenario, other, size, size.turbines)
             taken += calls if other.count is None else min(other.count, calls)
     return taken
 
@@ -152,9 +151,9 @@ def _points(fault: Fault) -> set[str]:
     return named or set(KINDS[fault.kind].points)
 
 
-def _calls(scenario: Scenario, fault: Fault, whole: Plan, turbines: int) -> float:
-    """Return the calls of a run without faults that the fault may hit, reads of history left out."""
-    writes, reads = _called(fault, whole) if fault.calls else _at_points(fault, whole)
+def _calls(scenario: Scenario, fault: Fault, size: Plan, turbines: int) -> float:
+    """Return the calls that the fault may hit in a run without faults, without reads of history."""
+    writes, reads = _called(fault, size) if fault.calls else _at_points(fault, size)
     if KINDS[fault.kind].windowed:
         clock = scenario.clock
         every_us = scenario.pipeline.flush_every_s * 1_000_000
@@ -164,25 +163,25 @@ def _calls(scenario: Scenario, fault: Fault, whole: Plan, turbines: int) -> floa
         # The drain at the end is one more flush.
         writes = writes * sum(met) // (len(met) + 1)
         reads = reads if met and met[0] else 0
-    return (writes + reads) * turbines / whole.turbines
+    return (writes + reads) * turbines / size.turbines
 
 
-def _at_points(fault: Fault, whole: Plan) -> tuple[float, float]:
+def _at_points(fault: Fault, size: Plan) -> tuple[float, float]:
     """Return writes and reads of all nodes at the fault's points."""
     points = _points(fault)
-    buckets = fault.buckets or tuple(whole.writes)
-    writes = sum(whole.writes[bucket] for bucket in buckets if point_of("put", bucket) in points)
-    return writes, whole.reads if "recover" in points and "checkpoints" in buckets else 0
+    buckets = fault.buckets or tuple(size.writes)
+    writes = sum(size.writes[bucket] for bucket in buckets if point_of("put", bucket) in points)
+    return writes, size.reads if "recover" in points and "checkpoints" in buckets else 0
 
 
-def _called(fault: Fault, whole: Plan) -> tuple[float, float]:
+def _called(fault: Fault, size: Plan) -> tuple[float, float]:
     """Return writes and reads of all nodes of the fault's `calls`, at any point."""
     writes = sum(
         count
-        for bucket, count in whole.writes.items()
+        for bucket, count in size.writes.items()
         if not fault.buckets or bucket in fault.buckets
     )
-    reads = whole.reads if not fault.buckets or "checkpoints" in fault.buckets else 0
+    reads = size.reads if not fault.buckets or "checkpoints" in fault.buckets else 0
     return writes * bool({"PUT", "PutObject"} & {*fault.calls}), reads * bool(
         {"GET", "GetObject"} & {*fault.calls}
     )

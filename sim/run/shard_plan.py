@@ -13,6 +13,7 @@ from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults import DataFault
+from sim.run.planned_faults import kills
 from sim.scenario import Scenario
 from sim.scenario.scenario import PipelineSettings, Uplink
 from sim.store.target import Target
@@ -29,6 +30,7 @@ class ShardPlan:
     timeout_s: longest wait for an answer of the store.
     resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
         from there on.
+    kill_rows: numbers of rows made at which the worker is killed, in order.
     """
 
     farm: Farm
@@ -46,6 +48,7 @@ class ShardPlan:
     timeout_s: float = TIMEOUT_S
     events: tuple[Event, ...] = ()
     resume_rows: int = 0
+    kill_rows: tuple[int, ...] = ()
 
 
 def shard_plans(
@@ -53,6 +56,7 @@ def shard_plans(
 ) -> list[ShardPlan]:
     """Return one plan per farm. proxy: stands in front of the store, if not None."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
+    due = kills(scenario)
     return [
         ShardPlan(
             farm=farm,
@@ -69,13 +73,14 @@ def shard_plans(
             faults=scenario.faults,
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
+            kill_rows=tuple(due.get(farm.farm_id, ())),
         )
         for farm in scenario.fleet.farms
     ]
 
 
 def _client_settings(store: Target, proxy: FaultProxy | None) -> Settings | None:
-    """Return the settings that reach the store, through the proxy if there is one; None: a folder."""
+    """Return the settings that reach the store, or the proxy in front of it; None: a folder."""
     if store.folder is not None:
         return None
     return store.store if proxy is None else store.store.behind(proxy.endpoint_url)

@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -103,13 +103,19 @@ class _Worker:
             os.kill(self._pid, signal.SIGKILL)
             self.killed = True
 
+    def kill_if_due(self) -> None:
+        rows = self.plan.kill_rows
+        if rows and self.made >= rows[0] and not self.killed:
+            self.kill()
+
     def died_of_it(self) -> bool:
         """Return True if the kill ended the shard, which may have been done before."""
         return self.killed and isinstance(self.future.exception(), BrokenProcessPool)
 
     def again(self) -> ShardPlan:
         """Return the shard's plan, to be resumed after the rows that were made."""
-        return replace(self.plan, resume_rows=max(self.plan.resume_rows, self.made))
+        resume_rows = max(self.plan.resume_rows, self.made)
+        return replace(self.plan, resume_rows=resume_rows, kill_rows=self.plan.kill_rows[1:])
 
     def request_stop(self) -> None:
         # A killed worker may have held the event's lock.
@@ -123,7 +129,6 @@ def run_shards(
     progress: Callable[[int, int], None],
     require_healthy: Callable[[], None],
     results: list[ShardResult],
-    kills: Mapping[str, Sequence[int]],
     struck: Struck,
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
@@ -131,7 +136,6 @@ def run_shards(
     progress: called in this thread with rows simulated and delivered. Both are negative when a
         shard begins again.
     require_healthy: called regularly. Its exception ends the run.
-    kills: farm -> numbers of rows made at which its worker is killed.
     struck: counts injected faults of the shards, and kills.
 
     Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
@@ -140,7 +144,6 @@ def run_shards(
     context = _context()
     # The largest is last, and is taken first.
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
-    due = {farm: list(rows) for farm, rows in kills.items()}
     crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
     busy: list[_Worker] = []
     try:
@@ -148,14 +151,14 @@ def run_shards(
             for worker in [worker for worker in crew if worker not in busy][: len(waiting)]:
                 worker.begin(waiting.pop())
                 busy.append(worker)
-            hurried = any(due.get(worker.plan.farm.farm_id) for worker in busy)
+            hurried = any(worker.plan.kill_rows for worker in busy)
             futures = [worker.future for worker in busy]
             wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
             for worker in list(busy):
                 if any(news := worker.listen(struck)):
                     progress(*news)
                 if not worker.future.done():
-                    _kill_if_due(worker, due.get(worker.plan.farm.farm_id))
+                    worker.kill_if_due()
                     continue
                 busy.remove(worker)
                 if worker.killed:
@@ -202,12 +205,6 @@ def _signals_wait() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _kill_if_due(worker: _Worker, rows: list[int] | None) -> None:
-    if rows and worker.made >= rows[0] and not worker.killed:
-        rows.pop(0)
-        worker.kill()
 
 
 def _end(crew: Sequence[_Worker]) -> None:

@@ -91,7 +91,7 @@ class FolderStore:
 
     @contextmanager
     def _written(self, verb: str, bucket: str, key: str, body: bytes) -> Iterator[tuple[str, str]]:
-        """Write the body to a temporary file beside its place, for the block. Raises Unavailable."""
+        """Write the body to a temporary file beside its place. Raises Unavailable."""
         path = f"{self._root(verb, bucket, key)}/{key}"
         parent = path.rpartition("/")[0]
         partial = f"{path}.{os.getpid()}-{threading.get_native_id()}{PARTIAL}"

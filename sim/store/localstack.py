@@ -154,8 +154,8 @@ class EmbeddedLocalStack:
         lease = [] if self._detached else ["--with-parent", str(self._directory)]
         try:
             with (self._directory / "server.log").open("wb") as log:
-                # Its dependencies warn about each other: -W ignore. Ctrl-C is for this process, which
-                # stops the server when the record is safe: a session of its own.
+                # -W ignore: its dependencies warn about each other. A session of its own: Ctrl-C is
+                # for this process, which stops the server when the record is safe.
                 self._process = subprocess.Popen(
                     [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease],
                     env=_environment(port, self._directory),

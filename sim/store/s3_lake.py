@@ -20,7 +20,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class S3Opener:
-    """Opener of buckets in an S3, see `sim.check.read.lake.Opener`. Its repr shows no credentials."""
+    """Opener of an S3, see `sim.check.read.lake.Opener`. Its repr shows no credentials."""
 
     settings: Settings
 

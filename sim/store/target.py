@@ -136,10 +136,8 @@ def require_empty(options: Options) -> None:
 def _refuse_objects(endpoint_url: str, name: str | None) -> None:
     """Raise TargetError for a lake with objects. name: of one of them."""
     if name is not None:
-        raise TargetError(
-            f"the lake at {endpoint_url} already holds objects ({name}); a run needs it empty: "
-            "--empty-lake empties the buckets that windfleet made"
-        )
+        fix = "a run needs it empty: --empty-lake empties the buckets that windfleet made"
+        raise TargetError(f"the lake at {endpoint_url} already holds objects ({name}); {fix}")
 
 
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
@@ -160,7 +158,7 @@ def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
 
 @contextmanager
 def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
-    """Run the fault proxy in front of a target; None when no fault needs one. Raises TargetError."""
+    """Run the fault proxy in front of a target; None if no fault needs it. Raises TargetError."""
     wire = _of_the_wire(faults)
     if not wire:
         yield None
@@ -222,7 +220,7 @@ def _prepared(target: Target, options: Options) -> Target:
 def ceiling(target: Target) -> float | None:
     """Return the PUTs per second that the store takes from this machine; None for a remote store.
 
-    The best of CEILING_ROUNDS short rounds counts: other work of the machine can only lower a round.
+    The best of CEILING_ROUNDS short rounds counts: other work of the machine only lowers a round.
     Raises TargetError, LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):

@@ -21,6 +21,7 @@ from sim.run import result as run_result
 from sim.run.planned_faults import PlannedFaults, kills, planned_faults
 from sim.run.record import Record
 from sim.scenario import load
+from sim.scenario.plan import plan
 from tests.support import runs
 from tests.support.paths import SCENARIOS
 
@@ -147,7 +148,7 @@ def test_the_chance_that_a_fault_strikes_nothing(
     tmp_path: Path, fault: str, kind: str, never: float | None
 ) -> None:
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + f"faults: [{fault}]\n"))
-    found = planned_faults(scenario)[kind]
+    found = planned_faults(scenario, plan(scenario))[kind]
     assert found.never == (never if never is None else pytest.approx(never))
     assert found.certain is (never == 0.0)
     assert bool(found.risk) is not found.certain
@@ -283,7 +284,8 @@ def test_what_is_planned_follows_from_the_scenario(tmp_path: Path) -> None:
         "share: 8%", "share: 8%, farms: [A], at: [checkpoint]"
     )
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + faults))
-    meant = {kind: plan.times for kind, plan in planned_faults(scenario).items()}
+    planned = planned_faults(scenario, plan(scenario))
+    meant = {kind: faults.times for kind, faults in planned.items()}
     assert set(meant) == {fault.kind for fault in scenario.faults}
     assert (
         meant[KILL],
