@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     lake.add_argument(
         "--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
     )
-    store = "the LocalStack of `store up` or --keep"
-    holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {store})"
+    running = "the LocalStack of `store up` or --keep"
+    holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
 
