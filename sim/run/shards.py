@@ -198,13 +198,19 @@ def _context() -> ForkServerContext:
 def _signals_wait() -> Iterator[None]:
     """Delay Ctrl-C and SIGTERM until the block is done.
 
-    A process whose start is cut short prints a traceback: its task ends in the middle.
+    A process whose start is cut short prints a traceback: nobody waits for it, and its semaphores
+    are removed. A signal mask is not enough, since threads of libraries take the signal.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda taken, _: caught.append(taken)) for number in numbers]
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0])
 
 
 def _end(crew: Sequence[_Worker]) -> None:
