@@ -1,7 +1,7 @@
-"""Defects planted in the lake of a real run, each judged by `windfleet verify`: right name, right count, exit 5.
+"""Defects planted in the lake of a real run. `windfleet verify`: right name, right count, exit 5.
 
-test_mutants.py holds the whole catalogue against the oracle alone; here it is the command, on a lake that the
-real pipeline wrote. Also here: a lake that is still in the store, and what comes first when several things are wrong.
+test_mutants.py has the whole catalogue, for the oracle. These tests are of the command, on a lake
+that the real pipeline wrote; of a lake still in the store; and of the order of exit codes.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WRONG = (
 
 @pytest.fixture
 def run(localstack: str, tmp_path: Path) -> Path:
-    """A good run with its saved lake, to be spoiled."""
+    """Directory of a good run with its saved lake, to be damaged."""
     return runs.copy(runs.saved(localstack)[0], tmp_path / "run")
 
 
 def an_object(run: Path, stage: str, turbine: str = "B-002") -> Path:
-    """The largest object of a turbine in a stage, in the last hour there is: no quarantine, no single row."""
+    """Return a turbine's largest object of a stage, in the last hour, outside quarantine."""
     found = (run / "lake" / f"expanso-databricks-{stage}").glob(
         f"{stage}/year*/**/hour=01/{turbine}-*.parquet"
     )
@@ -54,7 +54,7 @@ def rows_of(path: Path) -> int:
 
 
 def wrong(done: runs.Done) -> dict[str, int]:
-    """The figures that must be 0, and are not."""
+    """Return the figures that must be 0 and are not."""
     figures = done.figures()
     return {name: figures[name] for name in WRONG if figures[name]}
 
@@ -126,7 +126,7 @@ def test_a_changed_value_is_an_altered_row(run: Path) -> None:
     pq.write_table(table.set_column(column, table.field(column), changed), victim)
     done = runs.quick("verify", run)
     assert done.code == 5, done.text
-    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 is another one, too
+    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 differs, too
     assert wrong(done) == {"rows.altered": 1, "manifest.mismatches": 1}
     assert "power_output" in done.out
 
@@ -198,7 +198,7 @@ def test_what_comes_first_when_more_than_one_thing_is_wrong(
     assert decide(record, outcomes) == decided
 
 
-# Deletes one object of the ingestion stage after the nodes have delivered, before the lake is judged.
+# Deletes one object of the ingestion stage after the delivery, before the verdict.
 SPOIL = """\
 import sim.run.command as command
 from pipeline import lake
@@ -215,7 +215,7 @@ command.judge_lake = spoil
 
 @pytest.fixture
 def judge(localstack: str, tmp_path: Path) -> Callable[..., runs.Done]:
-    """Runs the tiny scenario, with a threshold that cannot be met, on the shared LocalStack."""
+    """Run the tiny scenario on the shared LocalStack, with a threshold that cannot be met."""
 
     def run(plant: str) -> runs.Done:
         arguments = [
@@ -250,7 +250,7 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     judged = runs.quick("verify", tmp_path / "run", "--endpoint-url", localstack)
     assert (judged.code, judged.found()) == (5, {"upload.unfinished": 1}), judged.text
     assert (judged.figures()["objects.unfinished"], wrong(judged)) == (1, {})
-    assert "validated/half an upload in parts was begun and never ended" in judged.out
+    assert "validated/half multipart upload that was never completed" in judged.out
     s3.abort_multipart_upload(Bucket=bucket, Key="validated/half", UploadId=upload["UploadId"])
 
     key = s3.list_objects_v2(Bucket=bucket, Prefix="validated/year=")["Contents"][0]["Key"]

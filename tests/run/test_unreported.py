@@ -16,7 +16,7 @@ from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import shard_plans
 from sim.scenario import load
-from sim.store import folder as folder_store
+from sim.store.folder import make
 from sim.store.target import Target
 from sim.verify.judge import judge
 from tests.support import runs
@@ -31,7 +31,7 @@ def shards(path: Path, faults: str) -> tuple[list[ShardResult], Counter[str], st
     """Run every farm of the tiny scenario. Return results, fired faults and the lake's digest."""
     path.mkdir()
     scenario = load(runs.scenario(path, runs.SCENARIO.replace("expect:", faults + "expect:")))
-    folder_store.make(path / "lake")
+    make(path / "lake")
     store = Target(folder=path / "lake")
     fired: Counter[str] = Counter()
     (path / "nodes").mkdir()
