@@ -311,7 +311,8 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         assert f"Port {taken} on 127.0.0.1 is taken" in done.text
     silent = runs.quick(*run, "--endpoint-url", nothing_listens)
     assert silent.code == 3
-    assert nothing_listens in silent.text
+    assert f"opening the store {nothing_listens}: stopped after" in silent.out
+    assert "starting LocalStack: stopped after" in done.out
     for each in (done, silent):
         assert "Traceback" not in each.text
         assert each.left == []

@@ -85,6 +85,7 @@ def test_a_deleted_object_is_lost_rows(run: Path, stage: str) -> None:
     unbalanced = {"rows.unbalanced": rows} if stage == "ingestion" else {}
     assert wrong(done) == {"rows.lost": rows, "manifest.mismatches": 1} | unbalanced
     assert f"lost: {rows} rows {stage} B-002 " in done.out
+    assert done.out.index("\nfound ") < done.out.index("\nlost: ") < done.out.index("\nrows.")
     assert victim.name in done.out
     assert re.search(
         r"^differs from result.json in: .*rows\.lost.*, lake digest$", done.out, re.MULTILINE

@@ -24,6 +24,7 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import TargetError
+from sim.run.shards import _signals_wait
 from sim.store import target
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import runs
@@ -144,6 +145,22 @@ def test_an_impatient_second_interrupt_changes_nothing(
         worker.resume()
     assert "interrupted" in ended(command, tmp_path / "run", 130)
     kept(tmp_path / "run")
+
+
+def test_an_interrupt_waits_until_a_worker_is_started() -> None:
+    started: list[bool] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def start_slowly() -> None:
+        with _signals_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            started.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start_slowly()
+    assert started
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_store_dying_in_mid_run_is_3_and_reported_once(
