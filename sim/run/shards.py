@@ -125,7 +125,7 @@ class _Worker:
 
 def run_shards(
     plans: Sequence[ShardPlan],
-    workers: int,
+    processes: int,
     progress: Callable[[int, int], None],
     require_healthy: Callable[[], None],
     results: list[ShardResult],
@@ -133,6 +133,7 @@ def run_shards(
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
 
+    processes: most workers at a time.
     progress: called in this thread with rows simulated and delivered. Both are negative when a
         shard begins again.
     require_healthy: called regularly. Its exception ends the run.
@@ -144,11 +145,11 @@ def run_shards(
     context = _context()
     # The largest is last, and is taken first.
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
-    crew = [_Worker(context) for _ in range(min(workers, len(plans)))]
+    workers = [_Worker(context) for _ in range(min(processes, len(plans)))]
     busy: list[_Worker] = []
     try:
         while waiting or busy:
-            for worker in [worker for worker in crew if worker not in busy][: len(waiting)]:
+            for worker in [each for each in workers if each not in busy][: len(waiting)]:
                 worker.begin(waiting.pop())
                 busy.append(worker)
             hurried = any(worker.plan.kill_rows for worker in busy)
@@ -163,7 +164,7 @@ def run_shards(
                 busy.remove(worker)
                 if worker.killed:
                     worker.pool.shutdown(wait=False)
-                    crew[crew.index(worker)] = _Worker(context)
+                    workers[workers.index(worker)] = _Worker(context)
                 if worker.died_of_it():
                     struck.cells[cell(KILL)] += 1
                     progress(-worker.made, -worker.delivered)
@@ -176,7 +177,7 @@ def run_shards(
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
-        _end(crew)
+        _end(workers)
         ended = [worker.future for worker in busy if worker.future.done()]
         done = [future for future in ended if not future.cancelled()]
         results += [future.result() for future in done if future.exception() is None]
@@ -213,20 +214,20 @@ def _signals_wait() -> Iterator[None]:
         signal.raise_signal(caught[0])
 
 
-def _end(crew: Sequence[_Worker]) -> None:
+def _end(workers: Sequence[_Worker]) -> None:
     """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
     processes = multiprocessing.active_children()
-    for worker in crew:
+    for worker in workers:
         worker.request_stop()
         worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S
     while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
         # A full pipe would block the workers.
-        for worker in crew:
+        for worker in workers:
             worker.listen(Struck())
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():
             process.kill()
-    for worker in crew:
+    for worker in workers:
         worker.pool.shutdown(wait=True)
