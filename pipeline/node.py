@@ -122,7 +122,7 @@ def run(
             if raw.num_rows == READ_ROWS and batches and not batches[-1].final:
                 again.append(node)
         failed: set[int] = set()
-        for result in _deliver(chunk, store, clock, pool, publish or _commit_all):
+        for result in _deliver(chunk, store, clock, pool, publish or commit_all):
             if isinstance(result, Failed):
                 failed.add(id(result.node))
             yield result
@@ -173,7 +173,7 @@ def _next(node: EdgeNode, batches: Iterator[Batch]) -> Batch | None:
     return next((batch for batch in batches if batch.id_range[0] > _state(node).last_id), None)
 
 
-def _commit_all(
+def commit_all(
     works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
 ) -> Iterator[Delivered | Failed]:
     """Encode one node after the other, while the pool commits those already encoded."""

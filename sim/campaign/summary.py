@@ -21,7 +21,7 @@ from sim.campaign.schedule import Line
 from sim.chaos.faults import FOREIGN, KILL, KINDS, FaultPoint, fault_points
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
 from sim.report.campaign import CampaignFigure, CampaignResult, Failure, MatrixCell
-from sim.run.planned import CERTAIN, percent
+from sim.run.planned_faults import CERTAIN, percent
 
 FAILURES_KEPT: Final = 200
 IN_PROCESS: Final = "in process, on a store in memory"

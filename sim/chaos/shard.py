@@ -10,7 +10,7 @@ A crash happens at a store call, before or after the call takes effect. It ends 
 - Calls that other threads have already sent may still take effect, as in reality.
 
 Not covered: faults on the wire (`sim.chaos.proxy`) and of whole worker processes
-(`sim.run.workers`).
+(`sim.run.shards`).
 """
 
 from __future__ import annotations

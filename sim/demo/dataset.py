@@ -8,7 +8,7 @@ from typing import Literal
 
 from sim.check.verdict import Verdict
 from sim.demo.themes import Theme
-from sim.run.judgement import Record
+from sim.run.record import Record
 from sim.scenario import Scenario
 
 Layout = Literal["turbine", "farm"]

@@ -31,8 +31,8 @@ from sim.demo.themes import Theme
 from sim.errors import LAKE_WRONG, DemoError, NodeFileError, StoreGone, WorkerDied
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report.progress import RunProgress
-from sim.run import driver
-from sim.run.judgement import Record
+from sim.run.delivery import deliver
+from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
@@ -119,15 +119,20 @@ def _filled(
 def _drive(made: Dataset, progress: RunProgress) -> None:
     """Simulate, deliver into the folder, and let the oracle judge a layout that it can read."""
     store = target.Options(folder=made.folder / "lake")
-    options = driver.RunOptions(
-        made.folder, made.record.workers, store, compact=made.layout == "farm"
-    )
     with target.opened(store) as opened:
         scenario = made.scenario
         progress.phase(
             "simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows"
         )
-        driver.drive(scenario, options, made.record, opened, progress.advance)
+        deliver(
+            scenario,
+            opened,
+            made.record,
+            progress.advance,
+            run_dir=made.folder,
+            workers=made.record.workers,
+            compact=made.layout == "farm",
+        )
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))

@@ -11,12 +11,9 @@ The first of these that applies decides the exit code:
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
-
-import psutil
 
 from sim.errors import GENERATOR, PASS, THRESHOLD, UNKNOWN
 from sim.load.phases import Course
@@ -24,7 +21,7 @@ from sim.measure import thresholds
 from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
 from sim.report.result import Figure, Result, Run
-from sim.run.judgement import versions
+from sim.run.environment import machine, versions
 from sim.scenario import Scenario
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -66,8 +63,7 @@ def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
         ),
         versions=versions(),
         environment={
-            "machine": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, "
-            f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+            "machine": machine(),
             "store": around.store,
         },
         figures={name: _figure(name, value) for name, value in values.items()},

@@ -59,7 +59,7 @@ class RunProgress:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(failed=kind is not None)
 
     def phase(self, name: str, total: int | None, unit: str) -> None:
         """Begin a phase, and end the one before.
@@ -99,17 +99,18 @@ class RunProgress:
         """Print one line that stays."""
         self._print(printable(text))
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """End the last phase and the live display. A second call does nothing."""
-        self._end_phase()
+        self._end_phase(failed)
         if self._live is not None:
             self._live.stop()
 
-    def _end_phase(self) -> None:
+    def _end_phase(self, failed: bool = False) -> None:
         if not self._name:
             return
         took_s = self._clock() - self._started
-        text = f"{self._name}: done in {numbers.duration(took_s)}"
+        ended = "stopped after" if failed else "done in"
+        text = f"{self._name}: {ended} {numbers.duration(took_s)}"
         if self._done:
             text += f", {self._done:,} {self._unit}, {_rate(self._done, took_s)} {self._unit}/s"
         if self._live is not None and self._task is not None:

@@ -3,7 +3,8 @@
 Amazon S3 stores and bills their parts, and no listing of objects shows them. The pipeline makes no
 multipart upload, so each one in its buckets is a defect.
 
-Not covered: objects that do not belong in the lake (`object.foreign`, `object.unexpected` of the oracle).
+Not covered: objects that do not belong in the lake (the oracle's `object.foreign` and
+`object.unexpected`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipeline.settings import Settings
 from sim.check import Finding, Verdict
 
 KEPT: Final = 20
-"""Findings kept; `counts` has the number of all."""
+"""Most findings kept. `counts` has the number of all."""
 
 
 def check(store: Settings) -> Verdict:
