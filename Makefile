@@ -11,6 +11,7 @@ SERVER := .localstack/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # LocalStack 4.14.0 loads S3 on Python 3.13 only, 4.13.1 on 3.11 and 3.12 (with a paging patch, see localstack/launcher.py).
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
@@ -29,7 +30,7 @@ SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksu
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check bench install localstack lock clean
+.PHONY: help demo test test-fast test-all check bench install localstack lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,17 +38,20 @@ help: ## this list
 demo: install localstack ## the whole fleet for ten minutes of virtual time, through the pipeline into LocalStack, judged
 	@$(BIN)/windfleet run scenarios/quickstart.yaml --overwrite
 
-test: install localstack ## the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+test: install localstack ## all tests but the long campaigns
+	$(PYTEST)
 
-test-all: install localstack ## the tests and the long campaigns
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m ''
+test-fast: install ## the inner loop: tests without a server, a process or a whole simulated world
+	$(PYTEST) -m 'not campaign and not slow'
 
-check: install ## lint, format, types, import floors
+test-all: install localstack ## all tests, the long campaigns too
+	WINDFLEET_TESTS=all $(PYTEST) -m ''
+
+check: install ## lint, format, types, rules of the house (import floors, prose)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/house/test_floors.py
+	$(BIN)/python -m pytest -q tests/house/test_floors.py tests/house/test_prose.py tests/house/test_tests.py
 
 bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/python -m tests.bench

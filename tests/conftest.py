@@ -1,28 +1,35 @@
-"""What tests share: a real LocalStack, one for each test worker, started when first asked for, stopped at the end."""
+"""Shared by all tests: a real LocalStack for each test worker, and the marker `slow`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pipeline import lake
 from sim.store.localstack import EmbeddedLocalStack
+from tests.support import levels
 
-# Tests talk to loopback alone, whatever the shell they are started from is set up for.
+# Tests talk to loopback only, whatever endpoint the shell is set up for.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[variable]
 
 
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if levels.is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def localstack() -> Iterator[str]:
-    """Endpoint URL of this worker's own server: tests that share it never run at the same time."""
+    """Endpoint URL of this worker's own server. Tests that share it never run at the same time."""
     with EmbeddedLocalStack() as store:
         yield store.endpoint_url
 
 
 @pytest.fixture
 def clean_lake(localstack: str) -> str:
-    """Endpoint URL of a server whose six buckets are there, and empty."""
+    """Endpoint URL of a server whose six buckets exist and are empty."""
     lake.ensure(localstack)
     lake.empty(localstack)
     return localstack

@@ -1,6 +1,6 @@
-"""The command line: every refusal has its exit code and one clear message, and what is not ours is never touched.
+"""The command line: each refusal has an exit code and one message; the user's files stay untouched.
 
-Whole runs are looked at in test_run.py, their early ends in test_bad_luck.py, the judgement in test_defects.py.
+Not covered: whole runs (test_run.py), early ends (test_bad_luck.py), verdicts (test_defects.py).
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,17 @@ import pytest
 
 from pipeline import lake
 from sim import run_directory
-from sim.cli import main
 from sim.errors import DirectoryError
 from tests.support import runs
 
-SMALLER = tuple(
-    f"--set={it}" for it in ("clock.duration=1m", "fleet.farms=[G]", "data_faults=[]", "expect=[]")
+SMALLER = (
+    *("--workers", 1),
+    *(
+        "--set=clock.duration=1m",
+        "--set=fleet.farms=[G]",
+        "--set=data_faults=[]",
+        "--set=expect=[]",
+    ),
 )
 
 
@@ -36,27 +39,10 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nothing_listens() -> str:
-    """An endpoint on this machine where nobody answers."""
+    """An endpoint on this machine that does not answer."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Runs a command in this process, for what ends before anything begins: exit code, output, errors."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # argparse
-            code = int(end.code or 0)
-        return (code, *capsys.readouterr())
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_version_and_help() -> None:
@@ -101,10 +87,9 @@ def test_version_and_help() -> None:
         ),
     ],
 )
-def test_arguments_that_make_no_sense_are_2(
-    here: Callable[..., tuple[int, str, str]], arguments: list[str], words: list[str]
-) -> None:
-    code, out, err = here(*arguments)
+def test_arguments_that_make_no_sense_are_2(arguments: list[str], words: list[str]) -> None:
+    done = runs.inside(*arguments)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert all(word in err for word in words), err
 
@@ -114,7 +99,7 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
     text = runs.SCENARIO.replace("seed: 7", "sede: 7").replace("window: 1m", "window: 1 rpm")
     text = text.replace("rows.lost == 0", "rows.losst == 0")
     path = runs.scenario(tmp_path, text)
-    done = runs.quick(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
+    done = runs.inside(command, path, *(["--out", tmp_path / "run"] if command == "run" else []))
     assert done.code == 2
     assert done.said_once("seed", "window", "rows.lost"), done.err
     lines = [
@@ -138,10 +123,9 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
         ("nosuch.key=1", ["nosuch"]),
     ],
 )
-def test_an_override_that_cannot_be_is_2(
-    here: Callable[..., tuple[int, str, str]], tiny: Path, change: str, words: list[str]
-) -> None:
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run", "--set", change)
+def test_an_override_that_cannot_be_is_2(tiny: Path, change: str, words: list[str]) -> None:
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run", "--set", change)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert err.startswith("--set 1: ")
     assert err.count("\n") == 1
@@ -151,26 +135,25 @@ def test_an_override_that_cannot_be_is_2(
 
 def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
-    done = runs.quick("run", path)
+    done = runs.inside("run", path)
     assert (done.code, done.err) == (2, f"{path}: cannot be read: No such file or directory\n")
 
 
-def test_an_editor_finds_the_place_in_a_path_with_spaces(
-    here: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_an_editor_finds_the_place_in_a_path_with_spaces(tmp_path: Path) -> None:
     (tmp_path / "wind farm").mkdir()
     path = runs.scenario(tmp_path / "wind farm", runs.SCENARIO.replace("seed: 7", "sede: 7"))
-    code, out, err = here("check", path)
+    done = runs.inside("check", path)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
     assert all(line.startswith(f"{path}:") for line in err.splitlines()), err
 
 
 def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
     before = sorted(tiny.parent.iterdir())
-    checked = runs.quick("check", tiny)
+    checked = runs.inside("check", tiny)
     assert (checked.code, checked.err) == (0, "")
     assert checked.out == f"{tiny}: valid; 9 turbines, 240 rows each\n"
-    planned = runs.quick("plan", tiny)
+    planned = runs.inside("plan", tiny)
     assert (planned.code, planned.err) == (0, "")
     assert re.search(r"^fleet +9 turbines in 3 farms$", planned.out, re.MULTILINE)
     assert re.search(r"^rows +2,160 in ", planned.out, re.MULTILINE)
@@ -185,12 +168,12 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     (run / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     arguments = ["run", tiny, "--out", run, "--endpoint-url", localstack, "--empty-lake", *SMALLER]
-    refused = runs.quick(*arguments)
+    refused = runs.inside(*arguments)
     assert refused.code == 2
     assert refused.said_once(str(run), "--overwrite"), refused.err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
-    replaced = runs.quick(*arguments, "--overwrite")
+    replaced = runs.inside(*arguments, "--overwrite")
     assert replaced.code == 0, replaced.text
     assert {path.name for path in (run / "nodes").iterdir()} == {"G"}
     assert {path.name for path in (run / "truth").iterdir()} == {
@@ -206,9 +189,9 @@ def test_a_run_that_came_to_nothing_stands_in_nobodys_way(
 ) -> None:
     run = tiny.parent / "run"
     arguments = ["run", tiny, "--out", run, "--empty-lake", *SMALLER]
-    assert runs.quick(*arguments, "--endpoint-url", nothing_listens).code == 3
+    assert runs.inside(*arguments, "--endpoint-url", nothing_listens).code == 3
     assert runs.result(run)["exit_code"] == 3
-    done = runs.quick(*arguments, "--endpoint-url", localstack)
+    done = runs.inside(*arguments, "--endpoint-url", localstack)
     assert (done.code, done.err) == (0, "")
     assert runs.result(run)["exit_code"] == 0
 
@@ -219,9 +202,7 @@ def begin(*arguments: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
-def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
-    tmp_path: Path, name: str
-) -> None:
+def test_an_earlier_run_or_campaign_is_replaced_only_on_request(tmp_path: Path, name: str) -> None:
     (tmp_path / run_directory.SCENARIO_FILE).write_text(run_directory.MARK + "name: x")
     (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
     (tmp_path / "campaign.html").touch()
@@ -232,7 +213,7 @@ def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "shown"),
     [
         (".venv/bin/windfleet", ".venv/bin/windfleet"),
         ("my tools/windfleet", "'my tools/windfleet'"),
@@ -241,20 +222,20 @@ def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
     ],
 )
 def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
-    here: Callable[..., tuple[int, str, str]],
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     typed: str,
-    said: str,
+    shown: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [typed])
     replays: list[str] = []
     monkeypatch.setattr(
-        "sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0
+        "sim.run.command.run",
+        lambda scenario, options, console: replays.append(options.replay) or 0,
     )
     for more in ([], ["--overwrite"]):
-        assert here("run", tiny, "--set", "expect=[]", *more)[0] == 0
-    assert replays == [f"{said} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
+        done = runs.inside("run", tiny, "--set", "expect=[]", *more, program=typed)
+        assert done.code == 0
+    assert replays == [f"{shown} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
 
 
 def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
@@ -264,7 +245,7 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
     file = tiny.parent / "file"
     file.write_text("dear")
     for place in (folder, file):
-        done = runs.quick("run", tiny, "--out", place, "--overwrite")
+        done = runs.inside("run", tiny, "--out", place, "--overwrite")
         assert done.code == 2
         assert done.said_once(str(place), "not a windfleet run", "--out"), done.err
     assert [path.name for path in folder.rglob("*")] == ["nodes", "letter.txt"]
@@ -275,19 +256,17 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
 def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(
     tmp_path: Path, overwrite: bool
 ) -> None:
-    """Its name is the one that a run gives to what it resolved; the file must not be lost to `--out` its own folder."""
-    (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
+    """A scenario of the user's, named as a run names its own, survives `--out` of its folder."""
+    (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and my notes")
     (tmp_path / "truth").mkdir()
     with pytest.raises(DirectoryError, match="not a windfleet run"):
         begin(tmp_path, overwrite, "name: y", 1)
-    assert (
-        tmp_path / run_directory.SCENARIO_FILE
-    ).read_text() == "name: mine  # and what I thought of it"
+    assert (tmp_path / run_directory.SCENARIO_FILE).read_text() == "name: mine  # and my notes"
     assert (tmp_path / "truth").is_dir()
 
 
 def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
-    """Neither of one that was killed: its work in progress lies in folders with a dot."""
+    """A killed run leaves work in progress, in folders with a dot. It goes, too."""
     begin(tmp_path, False, "name: x", 1)
     for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
         (tmp_path / name).mkdir(parents=True)
@@ -298,7 +277,7 @@ def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {run_directory.SCENARIO_FILE, "notes.txt"}
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_any_write(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
         begin(tmp_path / "run", False, "name: x", 10**18)
     assert raised.value.exit_code == 3
@@ -312,9 +291,10 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         done = runs.quick(*run, "--port", taken)
         assert done.code == 3
         assert f"Port {taken} on 127.0.0.1 is taken" in done.text
-    silent = runs.quick(*run, "--endpoint-url", nothing_listens)
+    silent = runs.inside(*run, "--endpoint-url", nothing_listens)
     assert silent.code == 3
-    assert nothing_listens in silent.text
+    assert f"opening the store {nothing_listens}: stopped after" in silent.out
+    assert "starting LocalStack: stopped after" in done.out
     for each in (done, silent):
         assert "Traceback" not in each.text
         assert each.left == []
@@ -331,8 +311,7 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         ([], "AWS_ENDPOINT_URL_S3"),
     ],
 )
-def test_load_goes_to_other_machines_only_when_told(
-    here: Callable[..., tuple[int, str, str]],
+def test_load_goes_to_other_machines_only_on_request(
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
@@ -340,7 +319,8 @@ def test_load_goes_to_other_machines_only_when_told(
 ) -> None:
     if variable:
         monkeypatch.setenv(variable, "http://192.0.2.1:9000")
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run", *options)
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run", *options)
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (3, "")
     assert err.startswith("windfleet: http://1")
     assert "--allow-remote" in err
@@ -348,20 +328,19 @@ def test_load_goes_to_other_machines_only_when_told(
 
 
 def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
-    here: Callable[..., tuple[int, str, str]], tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    code, out, err = here("run", tiny, "--out", tiny.parent / "run")
+    done = runs.inside("run", tiny, "--out", tiny.parent / "run")
+    code, out, err = done.code, done.out, done.err
     assert (code, out) == (3, "")
-    assert (
-        err
-        == "windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; write for example http://127.0.0.1:4566\n"
-    )
+    fix = "write for example http://127.0.0.1:4566"
+    assert err == f"windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; {fix}\n"
 
 
 @pytest.fixture
 def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
-    """A client and the name of one of the six buckets that holds an object and does not bear windfleet's mark."""
+    """Client and name of one of the six buckets, with an object and without windfleet's mark."""
     s3, bucket = lake.client(clean_lake), lake.BUCKETS["enriched"]
     s3.put_object(Bucket=bucket, Key="theirs/data.bin", Body=b"precious")
     s3.delete_bucket_tagging(Bucket=bucket)
@@ -390,30 +369,30 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
 ) -> None:
     s3, bucket = foreign_bucket
     s3.put_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet", Body=b"rows")
-    done = runs.quick(
+    done = runs.inside(
         "run", tiny, "--out", tiny.parent / "run", "--endpoint-url", localstack, "--empty-lake"
     )
     assert done.code == 3
     assert f"Bucket {bucket} was not made by windfleet" in done.text
     assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
-    # and before it knew, nothing of ours was removed either
+    # Nothing was removed before it found that out.
     assert (
         s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read()
         == b"rows"
     )
 
 
-def test_verify_finds_the_lake_or_says_what_to_do(
+def test_verify_finds_the_lake_or_names_the_fix(
     localstack: str, tmp_path: Path, nothing_listens: str
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     (run / "lake").rename(tmp_path / "elsewhere")
-    without = runs.quick("verify", run)
+    without = runs.inside("verify", run, "--workers", 1)
     assert without.code == 3
     assert without.said_once(
         str(run), "--save-lake", "--keep", "--lake DIR", "--endpoint-url URL"
     ), without.err
-    named = runs.quick("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
+    named = runs.inside("verify", run, "--lake", tmp_path / "elsewhere", "--workers", 1)
     assert named.code == 0, named.text
     assert "the same figures as in result.json" in named.out
     for options in (
@@ -421,7 +400,7 @@ def test_verify_finds_the_lake_or_says_what_to_do(
         ["--lake", run / "nodes"],
         ["--endpoint-url", nothing_listens],
     ):
-        done = runs.quick("verify", run, *options)
+        done = runs.inside("verify", run, "--workers", 1, *options)
         assert done.code == 3, done.text
         assert "Traceback" not in done.text
         assert str(options[1]) in done.text
@@ -432,15 +411,15 @@ def test_verify_takes_the_endpoint_of_the_environment_after_a_saved_lake(
     localstack: str, tmp_path: Path, nothing_listens: str, variable: str
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
-    assert runs.quick("verify", run, "--workers", 1, **{variable: nothing_listens}).code == 0
+    assert runs.inside("verify", run, "--workers", 1, **{variable: nothing_listens}).code == 0
     (run / "lake").rename(tmp_path / "elsewhere")
-    done = runs.quick("verify", run, **{variable: nothing_listens})
+    done = runs.inside("verify", run, "--workers", 1, **{variable: nothing_listens})
     assert done.code == 3
     assert nothing_listens in done.text
 
 
 def lose_farm(run: Path, farm: str) -> None:
-    """As if it had never been: node files, ground truth, objects."""
+    """Remove a farm from a run: node files, ground truth, objects."""
     shutil.rmtree(run / "nodes" / farm)
     for path in [
         *(run / "truth").glob(f"*-{farm}.parquet"),
@@ -452,7 +431,7 @@ def lose_farm(run: Path, farm: str) -> None:
 def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_path: Path) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     lose_farm(run, "B")
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert done.code == 6, done.text
     assert done.out.count("error: ") == 1
     assert (
@@ -461,11 +440,11 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
     )
 
     next((run / "lake").rglob("A-001-*.parquet")).unlink()
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert (done.code, done.out.count("first B-001")) == (5, 1), done.text
 
     (run / run_directory.SCENARIO_FILE).unlink()
-    done = runs.quick("verify", run, "--workers", 1)
+    done = runs.inside("verify", run, "--workers", 1)
     assert done.code == 5, done.text
     assert re.search(
         r"^could not check for missing node files: .*scenario\.yaml", done.out, re.MULTILINE
@@ -474,7 +453,7 @@ def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_
 
 def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
     for command, words in (("verify", "nodes/"), ("report", "result.json")):
-        done = runs.quick(command, tmp_path)
+        done = runs.inside(command, tmp_path)
         assert done.code == 2
         assert done.said_once(str(tmp_path), words, "run directory"), done.err
 
@@ -485,14 +464,14 @@ def test_report_makes_the_same_bytes_again(localstack: str, tmp_path: Path) -> N
     before = {name: (run / name).read_bytes() for name in names}
     (run / "report.html").unlink()
     (run / "junit.xml").write_text("spoiled")
-    done = runs.quick("report", run)
+    done = runs.inside("report", run)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"report: {run / 'report.html'}\n"
     assert {name: (run / name).read_bytes() for name in names} == before
 
     result = json.loads(before["result.json"])
     (run / "result.json").write_text(json.dumps(result | {"verdict": "perhaps"}))
-    done = runs.quick("report", run)
+    done = runs.inside("report", run)
     assert done.code == 2
     assert done.said_once("result.json", "verdict"), done.err
 
@@ -502,26 +481,26 @@ def test_store_up_status_down(tiny: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    assert runs.quick("store", "status").out == "down\n"
+    assert runs.inside("store", "status").out == "down\n"
     with runs.kept("store", "up", "--port", port) as up:
         try:
             assert (up.code, up.err) == (0, "")
             assert f"export AWS_ENDPOINT_URL={url}" in up.out
             assert lake.missing(url) == []
-            assert runs.quick("store", "status").out.startswith(f"up: {url} (pid ")
-            assert runs.quick("store", "up", "--port", port).code == 0
-            other = runs.quick("store", "up", "--port", port + 1)
+            assert runs.inside("store", "status").out.startswith(f"up: {url} (pid ")
+            assert runs.inside("store", "up", "--port", port).code == 0
+            other = runs.inside("store", "up", "--port", port + 1)
             assert other.code == 3
             assert other.said_once(f"already running on port {port}", "windfleet store down"), (
                 other.err
             )
         finally:
-            down = runs.quick("store", "down")
+            down = runs.inside("store", "down")
         assert (down.code, down.err) == (0, "")
         assert down.out.startswith(f"down: {url} (pid ")
         assert runs.wait_until(lambda: not up.command.left(), 5), up.command.left()
-    assert runs.quick("store", "down").out == "no store was up\n"
-    assert runs.quick("store", "status").out == "down\n"
+    assert runs.inside("store", "down").out == "no store was up\n"
+    assert runs.inside("store", "status").out == "down\n"
 
 
 def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
@@ -533,13 +512,13 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
                 r"the store is still running at (\S+); stop it with: windfleet store down", done.out
             )
             assert lake.first_object(url)
-            judged = runs.quick(
-                "verify", run
+            judged = runs.inside(
+                "verify", run, "--workers", 1
             )  # without a saved lake it looks in the store that is up
             assert judged.code == 0, judged.text
             assert "the same figures as in result.json" in judged.out
         finally:
-            assert runs.quick("store", "down").code == 0
+            assert runs.inside("store", "down").code == 0
         assert runs.wait_until(lambda: not done.command.left(), 5), done.command.left()
 
 
@@ -565,8 +544,9 @@ def test_a_reader_that_goes_away_stops_nothing(tiny: Path, localstack: str) -> N
     assert (run / "report.html").exists()
 
 
-def test_an_error_of_windfleet_itself_is_1_and_says_how_to_see_more(tiny: Path) -> None:
-    plant = "import sim.scenario\ndef load(*_): raise ZeroDivisionError('oops')\nsim.scenario.load = load"
+def test_an_error_of_windfleet_itself_is_1_and_names_the_debug_variable(tiny: Path) -> None:
+    plant = "def load(*_): raise ZeroDivisionError('oops')\n"
+    plant += "import sim.scenario\nsim.scenario.load = load"
     done = runs.quick("check", tiny, plant=plant)
     assert done.code == 1
     assert done.said_once("ZeroDivisionError: oops", "WINDFLEET_DEBUG=1"), done.err

@@ -1,10 +1,13 @@
-"""`windfleet campaign`: node files, the run without faults and its verdict, then every fault, then one result.
+"""`windfleet campaign`: runs with every fault, in process and on a real store, and one result.
 
-The oracle judges the run without faults, once; every other run in process is held against that one
-(`sim.campaign.invariants`). Then "all runs equal, and the first is right" says that all are right. Where foreign bytes
-stopped a node, the lake is right up to there, and the oracle is shown some of those lakes. Whole runs on a real store
-follow (`sim.campaign.live_runs`). Exit code 5: an invariant broke. 6: a fault that was planned never fired, or the oracle
-could not tell. What ends it early (Ctrl-C, a store that dies) leaves a report of what was done.
+1. Make the node files, and the run without faults. The oracle judges that run, once.
+2. Compare every other run in process with it (`sim.campaign.invariants`). If all are equal to it
+   and it is right, all are right. Lakes with foreign bytes differ, so the oracle judges some of
+   those.
+3. Make whole runs on a real store (`sim.campaign.live_runs`).
+
+Exit code 5: an invariant broke. Exit code 6: a planned fault never fired, or the oracle could not
+judge. A campaign that ends early (Ctrl-C, a store that dies) reports the runs that were made.
 """
 
 from __future__ import annotations
@@ -20,32 +23,43 @@ from rich.console import Console
 
 from pipeline.records import BUCKET_NAMES
 from sim import check, run_directory
-from sim.campaign import plan as chaos
-from sim.campaign.invariants import Broken
-from sim.campaign.live_runs import Load, wired_runs
-from sim.campaign.outcome import Clean, Outcome
-from sim.campaign.scenario_world import dump, make_world
+from sim.campaign import plan
+from sim.campaign.in_process_run import CleanRunBroken, run_clean, run_once, run_with_store
+from sim.campaign.invariants import BrokenInvariant
+from sim.campaign.live_runs import Load, make_live_runs
+from sim.campaign.memory_store import MemoryStore, dump
+from sim.campaign.outcome import CleanRun, Outcome
+from sim.campaign.pool import run_lines, use_one_thread
 from sim.campaign.schedule import Line, parse
 from sim.campaign.shrink import shrink
-from sim.campaign.summary import Tally
-from sim.campaign.world import Unclean, World, run_clean, run_kept, run_once
+from sim.campaign.summary import Summary
+from sim.campaign.world import World, make_world
 from sim.chaos.faults import CRASH, Fault
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, ending
 from sim.report.campaign import CampaignResult, print_summary, write
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
 from sim.scenario import Scenario
 
 _VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail"}
+_CALLS_SHOWN: Final = 40
+_BROKEN_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
 class CampaignOptions:
-    """What the command line says. `seed` draws the random runs. `command` repeats the campaign, without --out;
-    `run_command` makes one whole run of its scenario; `load` reads that scenario with more settings."""
+    """Settings from the command line.
+
+    live         whole runs on a real store
+    seed         of the random runs
+    command      repeats the campaign, without --out
+    run_command  makes one whole run of its scenario
+    load         reads the scenario with more settings
+    replay       a schedule to run instead of the campaign
+    """
 
     out: Path
     runs: int
-    wired: int
+    live: int
     seed: int
     workers: int
     overwrite: bool
@@ -56,37 +70,41 @@ class CampaignOptions:
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
-    """One schedule again, shrunk when it fails; the exit code. `command`: up to --replay. Raises ScheduleError."""
+    """Run one schedule again, shrink it if it fails, and return the exit code.
 
-    def say(text: str) -> None:
+    command: up to --replay. Raises ScheduleError.
+    """
+
+    def write_line(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     line = parse(text)
     _require_possible(line, scenario)
-    chaos.quieten()
+    use_one_thread()
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         world = make_world(scenario, Path(folder))
         try:
             clean = run_clean(world)
-        except Unclean as error:
-            say(f"FAIL  without any fault: {error}")
+        except CleanRunBroken as error:
+            write_line(f"FAIL  without any fault: {error}")
             return LAKE_WRONG
         outcome = run_once(world, clean, line)
-        _tell(outcome, say)
+        _print_outcome(outcome, write_line)
         if not outcome.broken:
             return PASS if outcome.fired else UNKNOWN
         line, outcome = shrink(world, clean, outcome, line)
-        say("smallest schedule that still fails:")
-        _tell(outcome, say)
-        say(f"replay: {command} --replay '{line}'")
+        write_line("smallest schedule that still fails:")
+        _print_outcome(outcome, write_line)
+        write_line(f"replay: {command} --replay '{line}'")
     return LAKE_WRONG
 
 
 def _require_possible(line: Line, scenario: Scenario) -> None:
-    """Raises ScheduleError for a fault that cannot strike here, whatever happens."""
-    if elsewhere := [item.kind for item in line.items if item.kind not in chaos.HERE]:
+    """Raise ScheduleError for a fault that can never fire in this world."""
+    if others := [item.kind for item in line.items if item.kind not in plan.IN_PROCESS_KINDS]:
         raise ScheduleError(
-            f"{elsewhere[0]} strikes whole runs on LocalStack only; name it in `faults` of `windfleet run`"
+            f"{others[0]} fires only in whole runs on LocalStack; "
+            "name it in `faults` of `windfleet run`"
         )
     known = {*BUCKET_NAMES, *(farm.farm_id for farm in scenario.fleet.farms)}
     for fault in line.items:
@@ -96,156 +114,161 @@ def _require_possible(line: Line, scenario: Scenario) -> None:
             )
 
 
-def _tell(outcome: Outcome, say: Callable[[str], None]) -> None:
+def _print_outcome(outcome: Outcome, write_line: Callable[[str], None]) -> None:
     verdict = "FAIL" if outcome.broken else "PASS" if outcome.fired else "nothing fired"
-    say(f"{verdict}  {outcome.line}")
-    for fired in outcome.fired[:40]:
-        side = (
-            (" after its effect" if fired.after else " before its effect")
-            if fired.kind == CRASH
-            else ""
-        )
-        say(
-            f"  call {fired.number}: {fired.kind}{f' at {fired.point}' if fired.point else ''}{side}"
-        )
-    for name, detail in outcome.broken[:20]:
-        say(f"  broken: {name}: {detail}")
-    say(
-        f"  lost {outcome.fates.lost}, duplicated {outcome.fates.duplicated}, misplaced {outcome.fates.misplaced} rows"
-    )
+    write_line(f"{verdict}  {outcome.line}")
+    for fired in outcome.fired[:_CALLS_SHOWN]:
+        point = f" at {fired.point}" if fired.point else ""
+        side = f" {'after' if fired.after else 'before'} its effect" if fired.kind == CRASH else ""
+        write_line(f"  call {fired.number}: {fired.kind}{point}{side}")
+    for name, detail in outcome.broken[:_BROKEN_SHOWN]:
+        write_line(f"  broken: {name}: {detail}")
+    rows = outcome.wrong_rows
+    write_line(f"  lost {rows.lost}, duplicated {rows.duplicated}, misplaced {rows.misplaced} rows")
 
 
 def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    """Enumeration, random runs, whole runs on a real store; the exit code. Raises DirectoryError."""
+    """Make all runs of a campaign and return the exit code. Raises DirectoryError."""
     if options.replay is not None:
         return replay(scenario, options.replay, options.command, console)
     with run_directory.made(options.out, options.overwrite, scenario.text, 1_000_000):
-        return _reported(scenario, options, console)
+        return _run_and_report(scenario, options, console)
 
 
-def _reported(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    full = f"{options.command} --runs {options.runs} --wired {options.wired}"
+def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
+    full = f"{options.command} --runs {options.runs} --wired {options.live}"
     result = CampaignResult(scenario.name, options.seed, full)
     with (
         RunProgress(console) as progress,
         tempfile.TemporaryDirectory(prefix="windfleet-") as folder,
     ):
-        chaos.quieten()
+        use_one_thread()
         progress.phase("simulating", None, "")
         world = make_world(scenario, Path(folder))
         try:
             clean = run_clean(world)
-        except Unclean as error:
+        except CleanRunBroken as error:
             result.exit_code, result.broken = LAKE_WRONG, {"without any fault": 1}
             result.sentence = f"Even without any fault: {error}"
         else:
             progress.phase("judging the lake without faults", None, "")
             _judge_clean(world, clean, Path(folder) / "lake", result)
-            _run_both(scenario, world, clean, options, result, progress)
+            _run_both_worlds(scenario, world, clean, options, result, progress)
     result.verdict = _VERDICTS.get(result.exit_code, "unknown")
     write(result, options.out)
     print_summary(console, result, options.out)
     return result.exit_code
 
 
-def _judge_clean(world: World, clean: Clean, folder: Path, result: CampaignResult) -> None:
-    dump(clean.store, folder)
-    verdict = check.judge(world.final, check.LakeReader.folder(folder), None, 1)
+def _judge(world: World, store: MemoryStore, folder: Path) -> check.Verdict:
+    """Return the oracle's verdict on a store, written as files to `folder`."""
+    dump(store, folder)
+    return check.judge(world.final, check.LakeReader.folder(folder), None, 1)
+
+
+def _judge_clean(world: World, clean: CleanRun, folder: Path, result: CampaignResult) -> None:
+    verdict = _judge(world, clean.store, folder)
     agreed = verdict.digest == clean.outcome.digest
     result.oracle = verdict.status if agreed or verdict.status != "pass" else "fail"
     result.digest = clean.outcome.digest
 
 
-def _run_both(
+def _run_both_worlds(
     scenario: Scenario,
     world: World,
-    clean: Clean,
+    clean: CleanRun,
     options: CampaignOptions,
     result: CampaignResult,
     progress: RunProgress,
 ) -> None:
-    """Both worlds, as far as they come."""
-    tally = Tally(options.command, options.run_command)
+    """Make the runs in process and on the store, and write what was made into the result."""
+    summary = Summary(options.command, options.run_command)
     ended: tuple[int, str] | None = None
     try:
-        _run_in_process(world, clean, options, tally, progress)
-        _run_wired(scenario, world, options, tally, progress)
+        _run_in_process(world, clean, options, summary, progress)
+        _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
         ended = ending(error, Path(tempfile.gettempdir()))
-    tally.sum_up(result)
+    summary.sum_up(result)
     if ended is not None:
-        done = f"{tally.runs:,} runs in process and {tally.wired:,} on LocalStack were made"
+        done = f"{summary.runs:,} runs in process and {summary.live:,} on LocalStack were made"
         result.errors.append(f"{ended[1]}; {done}")
         if result.exit_code != LAKE_WRONG:
-            result.exit_code, result.sentence = (
-                ended[0],
-                f"Not finished: {ended[1]}; {done}, none failed.",
-            )
+            result.exit_code = ended[0]
+            result.sentence = f"Not finished: {ended[1]}; {done}, none failed."
 
 
 def _run_in_process(
-    world: World, clean: Clean, options: CampaignOptions, tally: Tally, progress: RunProgress
+    world: World, clean: CleanRun, options: CampaignOptions, summary: Summary, progress: RunProgress
 ) -> None:
-    single = [*chaos.enumerated(clean), *chaos.spelled(world), *chaos.sampled(world, clean)]
-    tally.matrix.certain = chaos.certain(world, clean)
+    single = [
+        *plan.every_call(clean),
+        *plan.every_interval(world),
+        *plan.every_other_kind(world, clean),
+    ]
+    summary.matrix.certain = plan.certain_points(clean)
+    calls = len(clean.log)
     lines = [
         *single,
-        *(chaos.drawn(world, len(clean.log), options.seed, i) for i in range(options.runs)),
+        *(plan.random_line(world, calls, options.seed, i) for i in range(options.runs)),
     ]
-    repeated = chaos.again(lines)
+    repeated = plan.repeated(lines)
     todo = lines + [lines[i] for i in repeated]
     progress.phase("runs with faults", len(todo), "runs")
     begun = time.perf_counter()
     traces: dict[int, tuple[str, str]] = {}
-    late: dict[int, Outcome] = {}
+    second_times: dict[int, Outcome] = {}
     try:
-        for index, outcome in chaos.run_lines(world, todo, options.workers, progress.advance):
+        for index, outcome in run_lines(world, todo, options.workers, progress.advance):
             if index >= len(lines):
-                late[repeated[index - len(lines)]] = outcome
+                second_times[repeated[index - len(lines)]] = outcome
                 continue
             traces[index] = (outcome.trace, outcome.digest)
             if index < len(single):
-                tally.single += 1
-                if chaos.beyond(lines[index], clean) == bool(outcome.fired):
-                    outcome.broken.append(chaos.not_all_enumerated(outcome))
-            tally.add(lines[index], outcome)
-        _judge_foreign(world, clean, tally)
+                summary.single += 1
+                if plan.is_past_end(lines[index], clean) == bool(outcome.fired):
+                    outcome.broken.append(plan.not_enumerated(outcome))
+            summary.add(lines[index], outcome)
+        _judge_foreign(world, clean, summary)
     finally:
-        for index in late.keys() & traces.keys():
-            tally.add_again(lines[index], traces[index], late[index])
-        tally.runs_s = time.perf_counter() - begun
+        for index in second_times.keys() & traces.keys():
+            summary.add_repeated(lines[index], traces[index], second_times[index])
+        summary.runs_s = time.perf_counter() - begun
 
 
-def _judge_foreign(world: World, clean: Clean, tally: Tally) -> None:
-    """Lakes with foreign bytes before the oracle: it must fail each, and name the key."""
-    for line in chaos.foreign_in_each_bucket(clean):
-        outcome, store = run_kept(world, clean, line)
+def _judge_foreign(world: World, clean: CleanRun, summary: Summary) -> None:
+    """Give lakes with foreign bytes to the oracle, which must fail each and name the key."""
+    for line in plan.foreign_in_each_bucket(clean):
+        outcome, store = run_with_store(world, clean, line)
         with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
-            dump(store, Path(folder))
-            verdict = check.judge(world.final, check.LakeReader.folder(Path(folder)), None, 1)
+            verdict = _judge(world, store, Path(folder))
         named = {found.key for found in verdict.findings}
         if verdict.status != "fail" or not named >= {"/".join(place) for place in store.planted}:
             outcome.broken.append(
-                Broken(
-                    "oracle", f"{verdict.status}, and no word of {outcome.line}'s foreign object"
+                BrokenInvariant(
+                    "oracle", f"{verdict.status}, without the foreign object of {outcome.line}"
                 )
             )
-        tally.single += 1
-        tally.add(line, outcome)
+        summary.single += 1
+        summary.add(line, outcome)
 
 
-def _run_wired(
-    scenario: Scenario, world: World, options: CampaignOptions, tally: Tally, progress: RunProgress
+def _run_live(
+    scenario: Scenario,
+    world: World,
+    options: CampaignOptions,
+    summary: Summary,
+    progress: RunProgress,
 ) -> None:
-    if not options.wired:
+    if not options.live:
         return
-    progress.phase("runs on LocalStack with killed workers", options.wired, "runs")
+    progress.phase("runs on LocalStack with killed workers", options.live, "runs")
     begun = time.perf_counter()
     try:
-        for run in wired_runs(
-            scenario, options.load, world.flush_s, options.wired, options.seed, options.workers
+        for run in make_live_runs(
+            scenario, options.load, world.flush_s, options.live, options.seed, options.workers
         ):
-            tally.add_wired(run)
+            summary.add_live(run)
             progress.advance(1)
     finally:
-        tally.wired_s = time.perf_counter() - begun
+        summary.live_s = time.perf_counter() - begun

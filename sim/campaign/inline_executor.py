@@ -1,4 +1,4 @@
-"""An executor that runs each call where it is submitted: the order of store calls is that of the program."""
+"""An executor that runs each call within `submit`, so that store calls keep the program's order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 
 
 class Inline(Executor):
-    """A BaseException, as `sim.campaign.faulty_store.Crash`, is not kept but ends the caller, as the end of a process does."""
+    """Calls run in the caller's thread.
+
+    A BaseException such as `sim.chaos.faults.Crash` is not kept in the future. It ends the caller,
+    as the end of a process would.
+    """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -1,23 +1,29 @@
-"""What must hold whatever happened, each with a name of its own; checked at every write, and after every run.
+"""Invariants of a campaign's runs, each with a name, checked at every write and after every run.
 
-While it runs (`WatchedStore`, at the moment of each effect):
-    data.overwritten     an object of data or a manifest was written over
-    manifest.ahead       a manifest names an object that is not there, or is not as it says (bytes, sha256)
-    manifest.shared      an object is named by two manifests
-    checkpoint.ahead     a checkpoint promises rows that no manifest with all its objects holds
-    checkpoint.regressed a checkpoint went back
-Afterwards (`judge`), against the run of the same nodes without faults:
-    lake.missing lake.debris lake.altered   keys and contents of data objects (so also the lake's digest)
-    manifest.differs checkpoint.differs     what they say, but for the time of upload
+At the moment of each write (`WatchedStore`):
+    data.overwritten      a data object or a manifest was overwritten
+    manifest.ahead        a manifest names an object that is missing or has other bytes or SHA-256
+    manifest.shared       two manifests name the same object
+    checkpoint.ahead      a checkpoint covers rows that no complete manifest holds
+    checkpoint.regressed  a checkpoint went back
+
+After the run (`broken_invariants`), against the run of the same nodes without faults:
+    lake.missing lake.debris lake.altered   keys and contents of data objects, so the digest, too
+    manifest.differs checkpoint.differs     their contents, except the time of upload
+    debris                                  a manifest or checkpoint too many
     data.unnamed                            a data object that no manifest names
-    writes.unbounded                        puts of one object beyond what its attempts explain
-    late                                    rows that only a killed writer's log held came later than without that
-    stuck stopped raised                    did not drain after healing; a node gave up for good; the pipeline broke
-    foreign.unnoticed                       foreign bytes lay under a key, and the node did not stop and name it
+    writes.unbounded                        more puts of one object than its attempts explain
 
-A node that met foreign bytes has invariants of its own (`foreign`) in place of equality; all other nodes have these.
+After the run (`sim.campaign.in_process_run`):
+    late               rows in a killed writer's WAL came later than without the fault
+    stuck              the nodes did not drain after all faults had ended
+    stopped            a node stopped for good
+    raised             the pipeline raised an unexpected exception
+    foreign.unnoticed  a node met foreign bytes, and did not stop and report the key
 
-Not covered: whether the run without faults is right. `sim.check` says that, once per scenario.
+A node that met foreign bytes has its own invariants (`sim.chaos.foreign`) instead of equality.
+
+Not covered: errors in the run without faults. `sim.check` judges that run, once per scenario.
 """
 
 from __future__ import annotations
@@ -38,18 +44,18 @@ from pipeline.records import BUCKET_PREFIX, GENERATION_IDS
 from sim.campaign.memory_store import MemoryStore, etag_of
 from sim.chaos import foreign
 from sim.chaos.call import CHECKPOINTS, DATA, METADATA, Place, node_of
-from sim.chaos.foreign import Foreign
+from sim.chaos.foreign import ForeignObject
 
 
-class Broken(NamedTuple):
-    """One invariant that did not hold: its name, and where."""
+class BrokenInvariant(NamedTuple):
+    """One invariant that did not hold: its name, and the place."""
 
     invariant: str
     detail: str
 
 
-class Fates(NamedTuple):
-    """Rows of the ingestion stage against the run without faults."""
+class WrongRows(NamedTuple):
+    """Numbers of wrong rows in the ingestion stage, against the run without faults."""
 
     lost: int = 0
     duplicated: int = 0
@@ -57,41 +63,38 @@ class Fates(NamedTuple):
 
 
 class WatchedStore(MemoryStore):
-    """A MemoryStore that judges every write as it takes effect. `broken` holds what it found, `puts` counts tries."""
+    """A MemoryStore that checks every write as it takes effect. puts: numbers of tries.
+
+    reached: last id of each turbine's checkpoint. named: for each data object, the manifest that
+    names it. planted: foreign bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.broken: list[Broken] = []
+        self.broken: list[BrokenInvariant] = []
         self.puts: Counter[Place] = Counter()
-        self.reached: dict[str, int] = {}  # turbine -> last id of its checkpoint
+        self.reached: dict[str, int] = {}
         self.hashes: dict[Place, str] = {}
-        self.named: dict[Place, str] = {}  # data object -> key of the manifest that names it
-        self.planted: dict[Place, Foreign] = {}
-        self._batches: dict[str, dict[int, int]] = defaultdict(
-            dict
-        )  # turbine -> first id -> last id
+        self.named: dict[Place, str] = {}
+        self.planted: dict[Place, ForeignObject] = {}
+        # turbine -> first id -> last id
+        self._batches: dict[str, dict[int, int]] = defaultdict(dict)
         self._durable: Counter[str] = Counter()
         self._states: dict[str, tuple[int, int]] = {}
 
     def copy(self) -> WatchedStore:
-        """A store that goes on from here by itself."""
+        """Return an independent store with the same state."""
         other = WatchedStore()
-        other.objects, other.calls, other.broken = (
-            dict(self.objects),
-            list(self.calls),
-            list(self.broken),
-        )
-        other.puts, other.reached, other.hashes = (
-            self.puts.copy(),
-            dict(self.reached),
-            dict(self.hashes),
-        )
-        other.named, other._durable, other._states = (
-            dict(self.named),
-            self._durable.copy(),
-            dict(self._states),
-        )
+        other.objects = dict(self.objects)
+        other.calls = list(self.calls)
+        other.broken = list(self.broken)
+        other.puts = self.puts.copy()
+        other.reached = dict(self.reached)
+        other.hashes = dict(self.hashes)
+        other.named = dict(self.named)
         other.planted = dict(self.planted)
+        other._durable = self._durable.copy()
+        other._states = dict(self._states)
         for turbine, batches in self._batches.items():
             other._batches[turbine] = dict(batches)
         return other
@@ -104,12 +107,15 @@ class WatchedStore(MemoryStore):
         self.puts[bucket, key] += 1
         return super().replace(bucket, key, body, etag)
 
-    def plant(self, bucket: str, key: str, ours: bytes, etag: str | None, how: float) -> bool:
-        """Put foreign bytes where `ours` is about to be written; False when the node would not write here any more."""
+    def plant(self, bucket: str, key: str, ours: bytes, etag: str | None, draw: float) -> bool:
+        """Store foreign bytes at a key before `ours` is written there.
+
+        Return False, and store nothing, if the node's own write would fail now.
+        """
         there = self.objects.get((bucket, key))
         if (None if there is None else etag_of(there)) != etag:
             return False
-        found = foreign.foreign((bucket, key), ours, how)
+        found = foreign.foreign_object((bucket, key), ours, draw)
         self.objects[bucket, key], self.planted[bucket, key] = found.body, found
         if (bucket, key) not in self.hashes and bucket in DATA:
             self.hashes[bucket, key] = hashlib.sha256(found.body).hexdigest()
@@ -120,15 +126,15 @@ class WatchedStore(MemoryStore):
             self._checkpoint(key, body)
         else:
             if (bucket, key) in self.objects:
-                self._say("data.overwritten", f"{bucket}/{key}")
+                self._report("data.overwritten", f"{bucket}/{key}")
             if bucket == METADATA:
                 self._manifest(key, body)
             else:
                 self.hashes[bucket, key] = hashlib.sha256(body).hexdigest()
         return super()._keep(bucket, key, body)
 
-    def _say(self, invariant: str, detail: str) -> None:
-        self.broken.append(Broken(invariant, detail))
+    def _report(self, invariant: str, detail: str) -> None:
+        self.broken.append(BrokenInvariant(invariant, detail))
 
     def _manifest(self, key: str, body: bytes) -> None:
         document = json.loads(body)
@@ -140,12 +146,12 @@ class WatchedStore(MemoryStore):
                 or len(found) != entry["bytes"]
                 or self.hashes[place] != entry["sha256"]
             ):
-                self._say(
+                self._report(
                     "manifest.ahead",
-                    f"{key} names {place[1]}, which is {'not there' if not found else 'else'}",
+                    f"{key} names {place[1]}, which {'has other bytes' if found else 'is missing'}",
                 )
             if self.named.setdefault(place, key) != key:
-                self._say(
+                self._report(
                     "manifest.shared", f"{place[1]} is named by {key} and by {self.named[place]}"
                 )
         turbine, source = document["turbine_id"], document["source"]
@@ -154,8 +160,10 @@ class WatchedStore(MemoryStore):
             self._durable[turbine] = last
 
     def _following(self, turbine: str) -> int:
-        """The first id of the batch behind those that are durable: the next id, or the first of a later file. (That the
-        rows of the file before were all delivered then is for the comparison with the run without faults to say.)"""
+        """Return the first id of the batch after the durable ones: the next id, or a later file's.
+
+        The comparison with the run without faults shows if rows of the earlier file are missing.
+        """
         durable, batches = self._durable[turbine], self._batches[turbine]
         if durable + 1 in batches:
             return durable + 1
@@ -170,39 +178,42 @@ class WatchedStore(MemoryStore):
         state = (document["last_id"], document["batches"])
         before = self._states.get(turbine, (0, 0))
         if state[0] < before[0] or state[1] < before[1]:
-            self._say("checkpoint.regressed", f"{key} from (id, batches) {before} to {state}")
+            self._report("checkpoint.regressed", f"{key} from (id, batches) {before} to {state}")
         if state[0] > self._durable[turbine]:
-            self._say(
-                "checkpoint.ahead", f"{key} says {state[0]}, durable is {self._durable[turbine]}"
+            self._report(
+                "checkpoint.ahead",
+                f"{key} has last_id {state[0]}, durable is {self._durable[turbine]}",
             )
         self._states[turbine] = state
         self.reached[turbine] = state[0]
 
     def lake_digest(self) -> str:
-        """The lake's digest, from the hashes taken at each write."""
+        """Return the lake's digest, from the hashes taken at each write."""
         lines = sorted(f"{bucket}/{key} {value}\n" for (bucket, key), value in self.hashes.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def judge(
+def broken_invariants(
     store: WatchedStore, clean: MemoryStore, commits: Counter[str], attempts: int
-) -> list[Broken]:
-    """Every invariant that the finished run broke, those seen on the way first.
+) -> list[BrokenInvariant]:
+    """Return every invariant that the finished run broke, those seen at a write first.
 
-    commits: how often each batch (by its manifest's key) was handed to the store. attempts: tries per request.
+    commits: for each batch, by its manifest's key, how often it was handed to the store. attempts:
+    tries per request.
     """
     broken = list(store.broken)
     broken += [
-        Broken(*found) for found in foreign.judge(store.objects, clean.objects, store.planted)
+        BrokenInvariant(*found)
+        for found in foreign.broken_invariants(store.objects, clean.objects, store.planted)
     ]
-    struck = {found.turbine for found in store.planted.values()}
+    met_foreign = {found.turbine for found in store.planted.values()}
     broken += [
-        Broken(_debris(place), f"{place[0]}/{place[1]}")
+        BrokenInvariant(_debris(place), f"{place[0]}/{place[1]}")
         for place in store.objects.keys() - clean.objects.keys()
-        if node_of(place) not in struck
+        if node_of(place) not in met_foreign
     ]
     for place, body in clean.objects.items():
-        if node_of(place) in struck:
+        if node_of(place) in met_foreign:
             continue
         found, name = store.objects.get(place), f"{place[0]}/{place[1]}"
         if found == body:
@@ -212,15 +223,21 @@ def judge(
         kind = {METADATA: "manifest.differs", CHECKPOINTS: "checkpoint.differs"}.get(
             place[0], "lake.altered"
         )
-        broken.append(Broken("lake.missing" if found is None and place[0] in DATA else kind, name))
+        broken.append(
+            BrokenInvariant("lake.missing" if found is None and place[0] in DATA else kind, name)
+        )
     unnamed = [
-        place for place in store.hashes if place not in store.named and node_of(place) not in struck
+        place
+        for place in store.hashes
+        if place not in store.named and node_of(place) not in met_foreign
     ]
-    broken += [Broken("data.unnamed", key) for _, key in unnamed]
+    broken += [BrokenInvariant("data.unnamed", key) for _, key in unnamed]
     for place, count in store.puts.items():
         most = attempts * CONFIRMATIONS * commits[store.named.get(place, place[1])]
         if (place in store.named or place[0] == METADATA) and count > most:
-            broken.append(Broken("writes.unbounded", f"{place[1]}: {count} puts, {most} at most"))
+            broken.append(
+                BrokenInvariant("writes.unbounded", f"{place[1]}: {count} puts, {most} at most")
+            )
     return sorted(set(broken), key=lambda b: broken.index(b))
 
 
@@ -228,19 +245,19 @@ def _debris(place: Place) -> str:
     return "lake.debris" if place[0] in DATA else "debris"
 
 
-def fates(store: MemoryStore, clean: MemoryStore) -> Fates:
-    """Rows of the ingestion stage that are lost, there more than once, or under another hour than they belong to."""
+def wrong_rows(store: MemoryStore, clean: MemoryStore) -> WrongRows:
+    """Count rows of the ingestion stage that are lost, duplicated, or under a wrong hour."""
     want, have = _rows(clean), _rows(store)
     lost = len(want.keys() - have.keys())
     duplicated = sum(len(folders) - 1 for folders in have.values())
     misplaced = sum(
         1 for row, folders in have.items() for f in set(folders) if f not in want.get(row, folders)
     )
-    return Fates(lost, duplicated, misplaced)
+    return WrongRows(lost, duplicated, misplaced)
 
 
 def _rows(store: MemoryStore) -> dict[tuple[str, int], list[str]]:
-    """(turbine, id) -> the hour folders that hold the row, one entry per copy."""
+    """Return, by (turbine, id), the hour folders that hold the row, one entry per copy."""
     rows: dict[tuple[str, int], list[str]] = defaultdict(list)
     for (bucket, key), body in store.objects.items():
         if bucket == BUCKET_PREFIX + "ingestion":

@@ -1,10 +1,12 @@
 """A strict object store in memory: the pipeline's S3, for campaigns and tests that need many runs.
 
-It refuses what S3 leaves vague: an unknown bucket, a key that is not one, a body that is not bytes, an empty object.
-`fault` is asked before and after the effect of each call, and may raise: before is an error that did nothing, after is
-an answer that was lost. Calls are counted and kept, so that a test can enumerate them.
+It refuses an unknown bucket, an invalid key, a body that is not bytes and an empty object.
 
-Not covered: latency, and calls at the same moment in two threads (each call is one step, under a lock).
+A hook `fault` is called before and after the effect of each call, and may raise. Before: an error
+without effect. After: a lost answer. Calls are numbered and kept, so that a test can enumerate
+them.
+
+Not covered: latency, and concurrent calls (each call is one step, under a lock).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pipeline.ports import AlreadyExists, Conflict, NoBucket, NotFound, Refused
@@ -19,7 +22,7 @@ from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, STAGES
 
 
 class Call(NamedTuple):
-    """One call: its number from 1, its verb (create | replace | get | list), and where."""
+    """One call. number: from 1. verb: create, replace, get or list."""
 
     number: int
     verb: str
@@ -28,14 +31,14 @@ class Call(NamedTuple):
 
 
 T = TypeVar("T")
-Fault = Callable[[Call, bool], None]
-"""fault(call, after): raise to make the call fail, before or after its effect."""
+FaultHook = Callable[[Call, bool], None]
+"""fault(call, after): raises to make the call fail, before or after its effect."""
 
 
 class MemoryStore:
-    """See `pipeline.ports.ObjectStore`. `objects` maps (bucket, key) to the body; `calls` holds every call made."""
+    """An ObjectStore (`pipeline.ports`). objects: by (bucket, key). calls: every call made."""
 
-    def __init__(self, fault: Fault | None = None) -> None:
+    def __init__(self, fault: FaultHook | None = None) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.calls: list[Call] = []
         self.fault = fault
@@ -78,7 +81,7 @@ class MemoryStore:
         )
 
     def digest(self) -> str:
-        """The lake's digest: of the sorted keys and the sha256 of every data object."""
+        """Return the lake's digest: of the sorted keys and the SHA-256 of every data object."""
         data = {BUCKET_PREFIX + stage for stage in STAGES}
         lines = sorted(
             f"{bucket}/{key} {hashlib.sha256(body).hexdigest()}\n"
@@ -97,7 +100,7 @@ class MemoryStore:
                 self.fault(call, False)
             try:
                 return effect()
-            finally:  # whatever the answer was, it may be lost
+            finally:  # any answer may be lost, an error too
                 if self.fault is not None:
                     self.fault(call, True)
 
@@ -111,5 +114,13 @@ class MemoryStore:
 
 
 def etag_of(body: bytes) -> str:
-    """S3's ETag of an object put at once."""
+    """Return S3's ETag of an object that was written in one part."""
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def dump(store: MemoryStore, folder: Path) -> None:
+    """Write the store's objects as files `folder/<bucket>/<key>`, for the oracle."""
+    for (bucket, key), body in store.objects.items():
+        path = folder / bucket / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)

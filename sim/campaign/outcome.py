@@ -1,4 +1,4 @@
-"""What one run of the in-process world came to, and the run without faults that it is held against."""
+"""The outcome of one in-process run, and the run without faults as the reference for all."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.commit import Position
-from sim.campaign.invariants import Broken, Fates, WatchedStore
-from sim.campaign.schedule import Fired
+from sim.campaign.invariants import BrokenInvariant, WatchedStore, WrongRows
+from sim.campaign.schedule import FiredFault
 
 
 @dataclass
 class Outcome:
-    """What one run came to. `recovery_s`: virtual seconds of each spell behind the run without faults.
+    """The outcome of one run.
 
-    attempts: batches handed to the store, every try counted. acknowledged: batches reported durable. recovered:
-    batches in the lake that no process was told about. `trace`: hash of every call and what struck it.
+    attempts      batches handed to the store, every try counted
+    acknowledged  batches reported as durable
+    recovered     batches in the lake that were not reported to any process
+    committed     batches in the lake
+    objects       data objects in the lake
+    puts          writes of data objects and manifests, every try counted
+    recovery_s    virtual seconds of each interval in which the lake lagged the run without faults
+    wrong_rows    only counted if the lake is wrong
+    trace         hash of every call and the fault that hit it
     """
 
     line: str
-    fired: list[Fired] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
+    fired: list[FiredFault] = field(default_factory=list)
+    broken: list[BrokenInvariant] = field(default_factory=list)
     calls: int = 0
     attempts: int = 0
     acknowledged: int = 0
@@ -29,14 +36,17 @@ class Outcome:
     objects: int = 0
     puts: int = 0
     recovery_s: list[float] = field(default_factory=list)
-    fates: Fates = field(default_factory=Fates)
+    wrong_rows: WrongRows = field(default_factory=WrongRows)
     digest: str = ""
     trace: str = ""
 
 
 @dataclass(frozen=True)
-class Start:
-    """The run without faults as it was before a flush. `nodes`, `logs`: by farm, every node's position, every call."""
+class FlushStart:
+    """The state of the run without faults before one flush.
+
+    levels: see `CleanRun`. positions: of every node, by farm. logs: every call, by farm.
+    """
 
     flush: int
     calls: int
@@ -44,16 +54,20 @@ class Start:
     commits: Counter[str]
     acknowledged: frozenset[tuple[str, int]]
     levels: tuple[dict[str, int], ...]
-    nodes: tuple[tuple[Position | None, ...], ...]
+    positions: tuple[tuple[Position | None, ...], ...]
     logs: tuple[tuple[str, ...], ...]
 
 
 @dataclass
-class Clean:
-    """The run without faults: the yardstick of all others. `levels`: what each node had delivered after each flush."""
+class CleanRun:
+    """The run without faults, the reference for all others.
+
+    levels: after each flush, the last id that each node had delivered. log: verb and bucket of
+    every call. starts: one per flush.
+    """
 
     store: WatchedStore
     levels: list[dict[str, int]]
     outcome: Outcome
-    log: list[tuple[str, str]]  # verb and bucket of every call
-    starts: list[Start] = field(default_factory=list)  # one per flush
+    log: list[tuple[str, str]]
+    starts: list[FlushStart] = field(default_factory=list)

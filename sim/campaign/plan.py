@@ -1,32 +1,30 @@
-"""Campaigns: every single fault at every store call, then bad luck at random, over worker processes.
+"""The plan of a campaign: the schedules of its in-process runs.
 
-Enumeration: for n = 1, 2, 3, ... the n-th call of the run crashes or fails, before and after its effect, tried once and
-(for errors) tried again at once; it ends with an n at which nothing fires, which is checked. Then every flush meets all
-nodes off, or their files locked, in their log, or on a full disk; and every other kind strikes once at each point that
-the run without faults has, so that no cell of the matrix is left to chance. Random runs draw one to
-eight faults from all kinds that this world has; half of the time the next strikes while the one before is being
-recovered from. Some runs are made a second time, in whatever process is free: they must be the same, call for call.
+every_call        For n = 1, 2, 3 ... a fault at the n-th call of the run: a crash or an error,
+                  before and after the call's effect, with one try and (errors) with an immediate
+                  retry. The last n lies past the end, where nothing may fire; this is checked.
+every_interval    At every flush all nodes are off, or their files are locked, in WAL, in a journal
+                  or on a full disk.
+every_other_kind  Every other kind once at each point that the run without faults has. So no cell
+                  of the matrix is left to chance.
+random_line       One to eight faults of all kinds of this world. Half of the time the next fires
+                  while the nodes still recover from the one before.
+repeated          Some runs are made twice, in any free process. Both must agree, call by call.
 
-Not covered: the wire and real processes (see `world`).
+Not covered: the wire and real processes (`sim.campaign.live_faults`).
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from typing import Any, Final
-
-import pyarrow as pa
+from collections.abc import Sequence
+from typing import Final
 
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
-from sim.campaign.invariants import Broken
-from sim.campaign.outcome import Clean, Outcome
-from sim.campaign.schedule import Line, Strike
-from sim.campaign.world import World, run_clean, run_once
+from sim.campaign.invariants import BrokenInvariant
+from sim.campaign.outcome import CleanRun, Outcome
+from sim.campaign.schedule import Line, PlannedInjection
+from sim.campaign.world import World
 from sim.chaos.call import READS, point_of
 from sim.chaos.choice import applies
 from sim.chaos.faults import (
@@ -34,50 +32,47 @@ from sim.chaos.faults import (
     FOREIGN,
     KILL,
     KINDS,
+    NODE_INTERVALS,
     POINTS,
-    SPELLS,
     UPLINK,
-    Cell,
     Fault,
+    FaultPoint,
     Point,
-    cell,
-    cells,
+    fault_point,
+    fault_points,
 )
-from sim.errors import WorkerLost
-from sim.worker import obey_parent
 
-CHUNK_RUNS: Final = 8
-AGAIN_EVERY: Final = 20
-"""One run in so many is made a second time."""
+REPEAT_EVERY: Final = 20
+"""One run in this many is made twice."""
 ATTEMPTS: Final = 4
 MOST_FAULTS: Final = 8
-HERE: Final = tuple(
+IN_PROCESS_KINDS: Final = tuple(
     n for n, kind in KINDS.items() if n != KILL and {"seam", "process"} & set(kind.worlds)
 )
-"""The kinds that can strike in this world."""
-_HEALING: Final = tuple(kind for kind in HERE if kind != FOREIGN)
+"""Kinds that can fire in process."""
+_HEALING: Final = tuple(kind for kind in IN_PROCESS_KINDS if kind != FOREIGN)
 FOREIGN_SHARE: Final = 0.12
-"""Of the random runs foreign bytes are in so many, beside the rest: a node that stops shows less of what befalls it."""
+"""Share of random runs with foreign bytes. More would hide other faults: the node stops there."""
 ENUMERATED: Final = (CRASH, "store.error", "store.ack-lost", FOREIGN)
 _BUCKET_OF: Final = {"data": "ingestion", "manifest": "metadata", "checkpoint": "checkpoints"}
-NOT_DETERMINISTIC: Final = Broken(
-    "not.deterministic", "made twice, the run gave other calls or another lake"
+NOT_DETERMINISTIC: Final = BrokenInvariant(
+    "not.deterministic", "the repeated run gave other calls or another lake"
 )
 BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata", "checkpoints")
 
 
-def planned_cells() -> list[Cell]:
-    """Every way in which a fault of this world can strike."""
-    return cells(HERE)
+def planned_points() -> list[FaultPoint]:
+    """Return every fault and point of this world."""
+    return fault_points(IN_PROCESS_KINDS)
 
 
-def cells_of(outcome: Outcome) -> set[Cell]:
-    """The cells of `planned_cells` in which the run was struck."""
-    return {cell(fired.kind, fired.point, fired.after) for fired in outcome.fired}
+def points_of(outcome: Outcome) -> set[FaultPoint]:
+    """Return the faults and points of `planned_points` that fired in a run."""
+    return {fault_point(fired.kind, fired.point, fired.after) for fired in outcome.fired}
 
 
-def enumerated(clean: Clean) -> list[Line]:
-    """Every call struck alone, in every way that applies to it; and per way one call behind the end, where none is."""
+def every_call(clean: CleanRun) -> list[Line]:
+    """Return one line per call and fault that applies to it, and per fault one past the end."""
     calls = _calls(clean)
     lines = []
     for kind, after, attempts in (
@@ -91,64 +86,69 @@ def enumerated(clean: Clean) -> list[Line]:
     ):
         numbers = [n for n, (point, verb) in enumerate(calls, 1) if applies(kind, point, verb)]
         lines += [
-            Line((Strike(kind, n, after),), attempts=attempts) for n in (*numbers, len(calls) + 1)
+            Line((PlannedInjection(kind, n, after),), attempts=attempts)
+            for n in (*numbers, len(calls) + 1)
         ]
     return lines
 
 
-def foreign_in_each_bucket(clean: Clean) -> list[Line]:
-    """Foreign bytes at two creates of each bucket, in front of a node's first batch and of a later one."""
+def foreign_in_each_bucket(clean: CleanRun) -> list[Line]:
+    """Return lines with foreign bytes at the first and the last create of each bucket."""
     numbers: list[int] = []
     for bucket in BUCKETS:
         found = [
             n for n, call in enumerate(clean.log, 1) if call == ("create", BUCKET_PREFIX + bucket)
         ]
         numbers += {found[0], found[-1]} if found else ()
-    return [Line((Strike(FOREIGN, n),)) for n in sorted(numbers)]
+    return [Line((PlannedInjection(FOREIGN, n),)) for n in sorted(numbers)]
 
 
-def spelled(world: World) -> list[Line]:
-    """Every kind of spell, of all nodes at each flush alone, and at the first drain."""
+def every_interval(world: World) -> list[Line]:
+    """Return one line per kind of NODE_INTERVALS and flush, for all nodes; and the first drain."""
     times_s = (*world.flush_s, world.drain_s)
-    return [Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in SPELLS for at_s in times_s]
+    return [
+        Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in NODE_INTERVALS for at_s in times_s
+    ]
 
 
-def sampled(world: World, clean: Clean) -> list[Line]:
-    """Every kind that is neither enumerated nor a spell, once at each of its points: at the first call of it that the
-    run without faults makes, or for as long as the run lasts."""
+def every_other_kind(world: World, clean: CleanRun) -> list[Line]:
+    """Return one line per remaining kind and point.
+
+    The fault fires at the first such call of the run without faults, or lasts for the whole run.
+    """
     lines = []
-    for kind in (name for name in HERE if name not in (*ENUMERATED, *SPELLS)):
+    for kind in (name for name in IN_PROCESS_KINDS if name not in (*ENUMERATED, *NODE_INTERVALS)):
         for at in KINDS[kind].points or ("",):
             calls = enumerate(_calls(clean), 1)
             numbers = [
                 n for n, (point, verb) in calls if at in ("", point) and applies(kind, point, verb)
             ]
             if numbers:
-                lines.append(Line((_sample(world, kind, at, numbers[0]),)))
+                lines.append(Line((_single_fault(world, kind, at, numbers[0]),)))
     return lines
 
 
-def _sample(world: World, kind: str, at: str, number: int) -> Strike | Fault:
+def _single_fault(world: World, kind: str, at: str, number: int) -> PlannedInjection | Fault:
     if not KINDS[kind].windowed:
-        return Strike(kind, number)
+        return PlannedInjection(kind, number)
     farms = (world.nodes[0][0],) if kind == UPLINK else ()
     buckets = (_BUCKET_OF[at],) if kind == "bucket.refuses" else ()
     return Fault(kind, (at,) if at else (), 1.0, 0.0, world.drain_s + 1.0, farms, buckets)
 
 
-def certain(world: World, clean: Clean) -> set[Cell]:
-    """The cells in which `enumerated`, `spelled` and `sampled` strike; the others are left to chance."""
-    found = {cell(kind) for kind in SPELLS}
+def certain_points(clean: CleanRun) -> set[FaultPoint]:
+    """Return the faults and points that the lines with a single fault are certain to hit."""
+    found = {fault_point(kind) for kind in NODE_INTERVALS}
     for point, verb in set(_calls(clean)):
-        for kind in (name for name in HERE if name not in SPELLS and applies(name, point, verb)):
-            found |= {
-                cell(kind, point, after) for after in ((False, True) if kind == CRASH else (False,))
-            }
+        for kind in IN_PROCESS_KINDS:
+            if kind not in NODE_INTERVALS and applies(kind, point, verb):
+                sides = (False, True) if kind == CRASH else (False,)
+                found |= {fault_point(kind, point, after) for after in sides}
     return found
 
 
-def _calls(clean: Clean) -> list[tuple[Point, str]]:
-    """Point and verb of every call of the run without faults, as faults see them."""
+def _calls(clean: CleanRun) -> list[tuple[Point, str]]:
+    """Return point and verb of every call of the run without faults, as faults see them."""
     found = []
     for verb, bucket in clean.log:
         point = point_of(verb, bucket.removeprefix(BUCKET_PREFIX))
@@ -157,33 +157,34 @@ def _calls(clean: Clean) -> list[tuple[Point, str]]:
     return found
 
 
-def beyond(line: Line, clean: Clean) -> bool:
-    """Whether this line of the enumeration lies behind the last call: then nothing may fire."""
-    return isinstance(line.items[0], Strike) and line.items[0].number > len(clean.log)
+def is_past_end(line: Line, clean: CleanRun) -> bool:
+    """Return True if a line of `every_call` lies past the last call, so that nothing may fire."""
+    item = line.items[0]
+    return isinstance(item, PlannedInjection) and item.number > len(clean.log)
 
 
-def not_all_enumerated(outcome: Outcome) -> Broken:
-    """The enumeration is not what it says: its line did not fire, or fired behind the end."""
-    return Broken(
+def not_enumerated(outcome: Outcome) -> BrokenInvariant:
+    """Return the breach of a line that did not fire at its call, or fired past the end."""
+    return BrokenInvariant(
         "not.enumerated",
-        "fired behind the last call" if outcome.fired else "did not fire at its call",
+        "fired past the last call" if outcome.fired else "did not fire at its call",
     )
 
 
-def drawn(world: World, calls: int, seed: int, index: int) -> Line:
-    """Random run number `index`: a function of (seed, index) and of the world's size."""
+def random_line(world: World, calls: int, seed: int, index: int) -> Line:
+    """Return the schedule of random run `index`: a function of (seed, index, size of the world)."""
     draw = seeds.rng(seed, "campaign", index)
     span_s = (len(world.flush_s) + 2) * world.flush_every_s
-    items: list[Strike | Fault] = []
+    items: list[PlannedInjection | Fault] = []
     number = 0
     for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
         kind = _HEALING[int(draw.integers(len(_HEALING)))]
         chance, near, begin, length, which, at = draw.random(6).tolist()
         if KINDS[kind].windowed:
-            share = round(0.3 + 0.7 * chance, 2) if kind in SPELLS else 1.0
+            share = round(0.3 + 0.7 * chance, 2) if kind in NODE_INTERVALS else 1.0
             farms = (world.nodes[int(which * len(world.nodes))][0],) if kind == UPLINK else ()
             buckets = (BUCKETS[int(which * len(BUCKETS))],) if kind == "bucket.refuses" else ()
-            # virtual time stands still during a flush, so an outage that begins in its middle is one of some points
+            # virtual time stands still within a flush: only points can put an outage in its middle
             points = (
                 (POINTS[int(at * 2 * len(POINTS))],)
                 if kind in ("store.outage", UPLINK) and at < 0.5
@@ -195,10 +196,10 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
             items.append(Fault(kind, share=round(0.01 + 0.15 * which, 3), count=12))
         else:
             number = number + int(length * 12) if number and near < 0.5 else 1 + int(begin * calls)
-            items.append(Strike(kind, number, kind == CRASH and which < 0.5))
+            items.append(PlannedInjection(kind, number, kind == CRASH and which < 0.5))
     draw_foreign = seeds.rng(seed, "campaign", index, "foreign")
     if draw_foreign.random() < FOREIGN_SHARE:
-        items.append(Strike(FOREIGN, 1 + int(draw_foreign.random() * calls)))
+        items.append(PlannedInjection(FOREIGN, 1 + int(draw_foreign.random() * calls)))
     attempts = ATTEMPTS if draw.random() < 0.5 else 1
     return Line(
         tuple(items),
@@ -208,53 +209,6 @@ def drawn(world: World, calls: int, seed: int, index: int) -> Line:
     )
 
 
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(world: World) -> None:
-    obey_parent()
-    quieten()
-    _worker.update(world=world, clean=run_clean(world))
-
-
-def quieten() -> None:
-    """One thread per process for Arrow: tables here are small, and processes share the cores."""
-    pa.set_cpu_count(1)
-
-
-def _work(lines: Sequence[Line]) -> list[Outcome]:
-    return [run_once(_worker["world"], _worker["clean"], line) for line in lines]
-
-
-def run_lines(
-    world: World, lines: Sequence[Line], workers: int, progress: Callable[[int], None]
-) -> Iterator[tuple[int, Outcome]]:
-    """(index, outcome) of each line, in whatever order they finish. `progress` is called with runs done.
-
-    Raises WorkerLost.
-    """
-    context = multiprocessing.get_context("spawn")
-    chunks = iter(
-        [range(i, min(i + CHUNK_RUNS, len(lines))) for i in range(0, len(lines), CHUNK_RUNS)]
-    )
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (world,))
-    pending: dict[Future[list[Outcome]], range] = {}
-    try:
-        while True:
-            for chunk in islice(chunks, 2 * workers - len(pending)):
-                pending[pool.submit(_work, [lines[i] for i in chunk])] = chunk
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                chunk = pending.pop(future)
-                progress(len(chunk))
-                yield from zip(chunk, future.result(), strict=True)
-    except BrokenProcessPool as error:
-        raise WorkerLost("a worker process died (out of memory?); use fewer --workers") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def again(lines: Sequence[Line]) -> list[int]:
-    """Indices of the lines that are run a second time."""
-    return list(range(AGAIN_EVERY // 2, len(lines), AGAIN_EVERY))
+def repeated(lines: Sequence[Line]) -> list[int]:
+    """Return the indices of the lines that are run twice."""
+    return list(range(REPEAT_EVERY // 2, len(lines), REPEAT_EVERY))

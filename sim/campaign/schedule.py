@@ -1,12 +1,18 @@
-"""Which store call is struck by which fault: one schedule is one run's bad luck, and one line of text repeats it.
+"""Schedules: the faults of one run as one line of text, and the calls of that run that they hit.
 
-    attempts=1 down=0 seed=7 node.crash/after#37 store.error%0.05@data store.outage[600+300] bucket.refuses[0+9]
+    attempts=1 down=0 seed=7 node.crash/after#37 store.error%0.05@data store.outage[600+300]
 
-`kind#n` strikes the first call from the n-th on that the kind applies to (calls are numbered from 1 through the whole
-run, faults count as calls). `kind%share` strikes each call with that chance, as `choice` decides it: by (seed, place in
-the line, the call) and never by time. `[from+for]` is a window of virtual seconds, `@` names points, `=` buckets (for
-farm.uplink: farms), `*n` is the most it may strike. `/after` is for node.crash: the effect is there. `attempts` is how
-often a request is tried, `down` for how many flushes a crashed process stays away.
+kind#n      the first call from the n-th on that the kind applies to; calls are numbered from 1
+            through the whole run, and a call with a fault counts, too
+kind%share  each call with that chance, a function of (seed, place in the line, call) and never of
+            time (`sim.chaos.choice`)
+[from+for]  a window, in virtual seconds
+@points     only at these points
+=names      only in these buckets (farm.uplink: only these farms)
+*n          at most n times
+/after      of node.crash: after the call's effect
+attempts    tries per request
+down        flushes that a crashed process stays away
 """
 
 from __future__ import annotations
@@ -17,14 +23,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sim.chaos.call import Call
-from sim.chaos.choice import Share, applies, chosen, comes_after, in_window
-from sim.chaos.faults import CRASH, KINDS, POINTS, SECOND_WRITER, SPELLS, UPLINK, Fault
+from sim.chaos.choice import FaultChoice, applies, chosen, comes_after, in_window
+from sim.chaos.faults import CRASH, KINDS, NODE_INTERVALS, POINTS, SECOND_WRITER, UPLINK, Fault
 from sim.errors import ScheduleError
 
 
 @dataclass(frozen=True)
-class Strike:
-    """One fault at the first call from `number` on that it applies to. `after` is for node.crash."""
+class PlannedInjection:
+    """One fault at the first call from `number` on that it applies to.
+
+    after: of node.crash, after the call's effect.
+    """
 
     kind: str
     number: int
@@ -32,8 +41,8 @@ class Strike:
 
 
 @dataclass(frozen=True)
-class Fired:
-    """A fault that struck call `number`, at a point of it ("" for a node that was off)."""
+class FiredFault:
+    """A fault that fired at call `number`. point: "" for a fault of a node or its file."""
 
     kind: str
     after: bool
@@ -43,9 +52,9 @@ class Fired:
 
 @dataclass(frozen=True)
 class Line:
-    """A whole schedule as data; `str()` and `parse` are each other's inverse."""
+    """A whole schedule as data. `str()` and `parse` are inverse to each other."""
 
-    items: tuple[Strike | Fault, ...] = ()
+    items: tuple[PlannedInjection | Fault, ...] = ()
     seed: int = 0
     attempts: int = 1
     down: int = 0
@@ -57,85 +66,99 @@ class Line:
 
 @dataclass
 class Schedule:
-    """A line at work: counts calls, says which is struck, and keeps what fired. Safe to share between threads.
+    """A line applied to a run: it counts calls, chooses faults and keeps those that fired.
 
-    `healed` ends all faults. A call is struck at most once; of several faults the first of the line.
+    healed: all faults have ended. A call gets at most one fault, the first of the line that hits.
+    Safe to share between threads.
     """
 
     line: Line
     calls: int = 0
     healed: bool = False
-    fired: list[Fired] = field(default_factory=list)
+    fired: list[FiredFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        if wired := [
+        if wire_only := [
             item.kind
             for item in self.line.items
             if isinstance(item, Fault) and (item.calls or item.keys)
         ]:
             raise ScheduleError(
-                f"{wired[0]}: calls and keys are told apart on the wire only; leave them out here"
+                f"{wire_only[0]}: calls and keys are known on the wire only; leave them out here"
             )
         self._spent: set[int] = set()
-        self._by: dict[int, int] = {}  # number of a struck call -> which item of the line struck it
-        self._shares = {
-            index: Share(self.line.seed, index, item)
+        self._item_of: dict[int, int] = {}  # number of a call -> index of the item that hit it
+        self._choices = {
+            index: FaultChoice(self.line.seed, index, item)
             for index, item in enumerate(self.line.items)
             if isinstance(item, Fault)
         }
 
-    def may_strike(self, calls: tuple[int, int], times_s: tuple[float, ...]) -> bool:
-        """Whether anything can strike at these times, or a call numbered from the first up to before the second."""
+    def may_fire(self, calls: tuple[int, int], times_s: tuple[float, ...]) -> bool:
+        """Return True if a fault can fire at these times, or at calls from the first number on.
+
+        calls: the first number and the one after the last.
+        """
         return any(
             calls[0] <= item.number < calls[1]
-            if isinstance(item, Strike)
+            if isinstance(item, PlannedInjection)
             else not KINDS[item.kind].windowed or any(in_window(item, time_s) for time_s in times_s)
             for item in self.line.items
         )
 
-    def ask(self, call: Call, now_s: float, nested: bool = False) -> Fired | None:
-        """Count the call; what strikes it, if anything. `nested`: it is a second writer's, which brings no third."""
+    def choose(self, call: Call, now_s: float, nested: bool = False) -> FiredFault | None:
+        """Count the call and return the fault that hits it, if any.
+
+        nested: the call is a second writer's, which brings no third.
+        """
         with self._lock:
             self.calls += 1
             if self.healed:
                 return None
             for index, item in enumerate(self.line.items):
-                if item.kind in SPELLS or (nested and item.kind == SECOND_WRITER):
+                if item.kind in NODE_INTERVALS or (nested and item.kind == SECOND_WRITER):
                     continue
-                after = self._hits(index, item, call, now_s)
+                after = self._hit(index, item, call, now_s)
                 if after is not None:
-                    found = Fired(item.kind, after and item.kind == CRASH, self.calls, call.point)
+                    found = FiredFault(
+                        item.kind, after and item.kind == CRASH, self.calls, call.point
+                    )
                     self.fired.append(found)
-                    self._by[self.calls] = index
+                    self._item_of[self.calls] = index
                     return found
         return None
 
-    def spare(self, fired: Fired, call: Call) -> None:
-        """Take a strike back: there was nothing to strike. A numbered one waits for the next call that it could."""
+    def take_back(self, fired: FiredFault, call: Call) -> None:
+        """Remove a fault that changed nothing. A numbered one waits for its next call."""
         with self._lock:
             self.fired.remove(fired)
-            index = self._by[fired.number]
+            index = self._item_of[fired.number]
             self._spent.discard(index)
-            if index in self._shares:
-                self._shares[index].spare(call)
+            if index in self._choices:
+                self._choices[index].take_back(call)
 
-    def spell(self, kinds: Sequence[str], turbine: str, now_s: float) -> str | None:
-        """The first of these kinds of spells in which a node is at this time. It counts as fired."""
+    def node_fault(self, kinds: Sequence[str], turbine: str, now_s: float) -> str | None:
+        """Return the first of these kinds that is on at a node now. It counts as fired.
+
+        kinds: of NODE_INTERVALS.
+        """
         for kind in kinds if not self.healed else ():
-            for share in self._shares.values():
-                if share.fault.kind != kind or not in_window(share.fault, now_s):
+            for choice in self._choices.values():
+                if choice.fault.kind != kind or not in_window(choice.fault, now_s):
                     continue
-                if chosen(self.line.seed, share.number, share.fault, turbine):
-                    self.fired.append(Fired(kind, False, self.calls, ""))
+                if chosen(self.line.seed, choice.number, choice.fault, turbine):
+                    self.fired.append(FiredFault(kind, False, self.calls, ""))
                     return kind
         return None
 
-    def _hits(self, index: int, item: Strike | Fault, call: Call, now_s: float) -> bool | None:
-        """None: not this call; else whether a crash comes behind its effect."""
+    def _hit(
+        self, index: int, item: PlannedInjection | Fault, call: Call, now_s: float
+    ) -> bool | None:
+        """Return None if the item misses this call, else True for a crash after its effect."""
         if isinstance(item, Fault):
-            how = self._shares[index].strikes(call, now_s)
-            return None if how is None else comes_after(item, call.point, how)
+            draw = self._choices[index].draw(call, now_s)
+            return None if draw is None else comes_after(item, call.point, draw)
         if (
             index in self._spent
             or self.calls < item.number
@@ -146,8 +169,8 @@ class Schedule:
         return item.after
 
 
-def _word(item: Strike | Fault) -> str:
-    if isinstance(item, Strike):
+def _word(item: PlannedInjection | Fault) -> str:
+    if isinstance(item, PlannedInjection):
         return f"{item.kind}{'/after' if item.after else ''}#{item.number}"
     window = f"[{item.from_s:.12g}+{item.for_s:.12g}]" if KINDS[item.kind].windowed else ""
     share = f"%{item.share!r}" if item.share != 1 or not window else ""
@@ -159,47 +182,55 @@ def _word(item: Strike | Fault) -> str:
 
 
 _WORD = re.compile(
-    r"(?P<kind>[a-z]+\.[a-z-]+)(?P<after>/after)?(?:#(?P<number>\d+))?(?:\[(?P<from>[\d.]+)\+(?P<for>[\d.]+)\])?"
-    r"(?:%(?P<share>[\d.e-]+))?(?:@(?P<at>[a-z,-]+))?(?:=(?P<names>[\w,]+))?(?:\*(?P<count>\d+))?"
+    r"(?P<kind>[a-z]+\.[a-z-]+)(?P<after>/after)?(?:#(?P<number>\d+))?"
+    r"(?:\[(?P<from>[\d.]+)\+(?P<for>[\d.]+)\])?(?:%(?P<share>[\d.e-]+))?"
+    r"(?:@(?P<at>[a-z,-]+))?(?:=(?P<names>[\w,]+))?(?:\*(?P<count>\d+))?"
 )
 _HEAD = re.compile(r"(attempts|down|seed)=(\d+)")
 
 
 def parse(text: str) -> Line:
-    """The schedule that a line of text says. Raises ScheduleError."""
+    """Return the schedule of a line of text. Raises ScheduleError."""
     head = {"attempts": 1, "down": 0, "seed": 0}
-    items: list[Strike | Fault] = []
+    items: list[PlannedInjection | Fault] = []
     for word in text.split():
         if setting := _HEAD.fullmatch(word):
             head[setting[1]] = int(setting[2])
         else:
             items.append(_item(word))
     if head["attempts"] < 1:
-        raise ScheduleError("attempts=0: a request is tried once at least")
+        raise ScheduleError("attempts=0: a request is tried at least once")
     return Line(tuple(items), head["seed"], head["attempts"], head["down"])
 
 
-def _item(word: str) -> Strike | Fault:
+def _item(word: str) -> PlannedInjection | Fault:
     found = _WORD.fullmatch(word)
     if found is None or found["kind"] not in KINDS:
         raise ScheduleError(f"{word!r} is not a fault of a schedule; kinds are {', '.join(KINDS)}")
-    kind = found["kind"]
-    if found["after"] and (kind != CRASH or not found["number"]):
+    if found["after"] and (found["kind"] != CRASH or not found["number"]):
         raise ScheduleError(
             f"{word!r}: /after is for {CRASH}#number; write @after-data for a share"
         )
-    if found["number"]:
-        if kind in SPELLS or any(found[name] for name in ("share", "from", "at", "names", "count")):
-            raise ScheduleError(
-                f"{word!r}: a numbered fault strikes one call, it has no window, share or place"
-            )
-        if int(found["number"]) < 1:
-            raise ScheduleError(f"{word!r}: calls are numbered from 1")
-        return Strike(kind, int(found["number"]), found["after"] is not None)
-    if KINDS[kind].windowed != (found["from"] is not None) or not (found["from"] or found["share"]):
+    return _numbered(word, found) if found["number"] else _fault(word, found)
+
+
+def _numbered(word: str, found: re.Match[str]) -> PlannedInjection:
+    others = ("share", "from", "at", "names", "count")
+    if found["kind"] in NODE_INTERVALS or any(found[name] for name in others):
         raise ScheduleError(
-            f"{word!r}: {kind} needs {'[from+for]' if KINDS[kind].windowed else '#number or %share'}"
+            f"{word!r}: a numbered fault hits one call, it has no window, share or place"
         )
+    if int(found["number"]) < 1:
+        raise ScheduleError(f"{word!r}: calls are numbered from 1")
+    return PlannedInjection(found["kind"], int(found["number"]), found["after"] is not None)
+
+
+def _fault(word: str, found: re.Match[str]) -> Fault:
+    kind = found["kind"]
+    windowed = KINDS[kind].windowed
+    if windowed != (found["from"] is not None) or not (found["from"] or found["share"]):
+        needs = "[from+for]" if windowed else "#number or %share"
+        raise ScheduleError(f"{word!r}: {kind} needs {needs}")
     at = tuple(found["at"].split(",")) if found["at"] else ()
     if unknown := [
         name for name in at if name.removeprefix("before-").removeprefix("after-") not in POINTS
@@ -213,7 +244,7 @@ def _item(word: str) -> Strike | Fault:
     except ValueError as error:
         raise ScheduleError(f"{word!r}: {str(error).rpartition(' ')[2]} is not a number") from error
     if not 0 < share <= 1:
-        raise ScheduleError(f"{word!r}: a share is more than 0, and 1 at most")
+        raise ScheduleError(f"{word!r}: a share is more than 0 and at most 1")
     return Fault(
         kind,
         at,
@@ -226,8 +257,12 @@ def _item(word: str) -> Strike | Fault:
     )
 
 
-def expanded(line: Line, fired: Sequence[Fired]) -> Line:
-    """The same bad luck with every share and window of calls spelled out as the strikes that fired."""
-    kept = [item for item in line.items if item.kind in SPELLS]
-    strikes = [Strike(f.kind, f.number, f.after) for f in fired if f.kind not in SPELLS]
-    return Line((*kept, *strikes), line.seed, line.attempts, line.down)
+def expanded(line: Line, fired: Sequence[FiredFault]) -> Line:
+    """Replace shares and windows of calls by the numbered faults that fired, in a new line."""
+    kept = [item for item in line.items if item.kind in NODE_INTERVALS]
+    numbered = [
+        PlannedInjection(fault.kind, fault.number, fault.after)
+        for fault in fired
+        if fault.kind not in NODE_INTERVALS
+    ]
+    return Line((*kept, *numbered), line.seed, line.attempts, line.down)

@@ -1,7 +1,10 @@
-"""From a failing schedule to the smallest that still fails: faults are dropped as long as any invariant breaks.
+"""Reduction of a failing schedule to the smallest that still fails.
 
-Shares and windows are spelled out first, as the strikes that fired, so that a run with forty faults ends as the one or
-two that matter. Every trial is a whole run; TRIALS bounds them. Not covered: moving a strike to an earlier call.
+Shares and windows are first replaced by the numbered faults that fired. So a run with forty faults
+ends as the one or two that matter. Then faults are dropped as long as any invariant breaks. Every
+trial is a whole run; TRIALS bounds them.
+
+Not covered: to move a fault to an earlier call.
 """
 
 from __future__ import annotations
@@ -9,19 +12,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from sim.campaign.outcome import Clean, Outcome
+from sim.campaign.in_process_run import run_once
+from sim.campaign.outcome import CleanRun, Outcome
 from sim.campaign.schedule import Line, expanded
-from sim.campaign.world import World, run_once
+from sim.campaign.world import World
 
 TRIALS: Final = 300
 
 
-def shrink(world: World, clean: Clean, failing: Outcome, line: Line) -> tuple[Line, Outcome]:
-    """The smallest failing line found, and how it ends. `failing` is the outcome of `line`."""
+def shrink(world: World, clean: CleanRun, failing: Outcome, line: Line) -> tuple[Line, Outcome]:
+    """Return the smallest failing line found, and its outcome. failing: the outcome of `line`."""
     trials = TRIALS
-    spelled = expanded(line, failing.fired)
-    if (found := run_once(world, clean, spelled)).broken:
-        line, failing = spelled, found
+    numbered = expanded(line, failing.fired)
+    if (found := run_once(world, clean, numbered)).broken:
+        line, failing = numbered, found
     size = max(1, len(line.items) // 2)
     while size and trials > 0:
         dropped = False

@@ -1,6 +1,7 @@
-"""All runs of a campaign summed up as they come, in both worlds; and the figures, matrix and verdict that follow.
+"""The sums over all runs of a campaign, and the figures, matrix and verdict that follow.
 
-A failure of any run is exit code 5. A planned way to strike that never fired, or an oracle that cannot tell, is 6.
+A failure of any run gives exit code 5. A planned fault that never fired, or an oracle that could
+not judge, gives 6.
 """
 
 from __future__ import annotations
@@ -8,76 +9,83 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sim.campaign import plan as chaos
-from sim.campaign.invariants import Fates
-from sim.campaign.live_runs import Wired
+from sim.campaign import plan
+from sim.campaign.invariants import WrongRows
+from sim.campaign.live_runs import LiveRun
 from sim.campaign.outcome import Outcome
 from sim.campaign.schedule import Line
-from sim.chaos.faults import FOREIGN, KILL, KINDS, Cell, cells
+from sim.chaos.faults import FOREIGN, KILL, KINDS, FaultPoint, fault_points
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
-from sim.report import campaign as report
-from sim.report.campaign import CampaignResult, Failure, Figure
-from sim.run.planned import CERTAIN, percent
+from sim.report.campaign import CampaignFigure, CampaignResult, Failure, MatrixCell
+from sim.run.planned_faults import CERTAIN, percent
 
 FAILURES_KEPT: Final = 200
 IN_PROCESS: Final = "in process, on a store in memory"
-WIRED: Final = "whole runs, on LocalStack behind the fault proxy, with killed workers"
+LIVE: Final = "whole runs, on LocalStack behind the fault proxy, with killed workers"
 _SUMMED: Final = ("calls", "attempts", "acknowledged", "recovered", "committed", "objects", "puts")
 
 
 @dataclass
 class Matrix:
-    """One world's matrix: runs that were struck in each way, and those of them that failed. `certain`: the ways that
-    were certain to strike; `never`: of the others, the chance that none of the runs is struck so, None: unknown."""
+    """One world's matrix: for each fault and point, the runs that it hit and those that failed.
 
-    meant: set[Cell] = field(default_factory=set)
-    certain: set[Cell] = field(default_factory=set)
-    never: dict[Cell, float | None] = field(default_factory=dict)
-    struck: Counter[Cell] = field(default_factory=Counter)
-    failed: Counter[Cell] = field(default_factory=Counter)
+    meant    points that the runs were meant to hit
+    certain  points that were certain to be hit
+    never    for the others, the chance that no run hits them; None: unknown
+    """
 
-    def add(self, ways: Iterable[Cell], failed: bool) -> None:
-        ways = set(ways)
-        self.struck.update(ways)
-        self.failed.update(ways if failed else ())
+    meant: set[FaultPoint] = field(default_factory=set)
+    certain: set[FaultPoint] = field(default_factory=set)
+    never: dict[FaultPoint, float | None] = field(default_factory=dict)
+    fired: Counter[FaultPoint] = field(default_factory=Counter)
+    failed: Counter[FaultPoint] = field(default_factory=Counter)
 
-    def mean(self, ways: Mapping[Cell, float | None]) -> None:
-        """One more run. ways: those that it means to be struck in -> the chance that it is not, None: unknown."""
-        self.meant.update(ways)
-        for cell, never in ways.items():
-            before = self.never.get(cell, 1.0)
-            self.never[cell] = None if never is None or before is None else before * never
+    def add(self, points: Iterable[FaultPoint], failed: bool) -> None:
+        """Add a run. points: those that its faults hit."""
+        points = set(points)
+        self.fired.update(points)
+        self.failed.update(points if failed else ())
+
+    def add_meant(self, points: Mapping[FaultPoint, float | None]) -> None:
+        """Add the plan of a run.
+
+        points: those that it is meant to hit, and the chance that it does not, None if unknown.
+        """
+        self.meant.update(points)
+        for point, never in points.items():
+            before = self.never.get(point, 1.0)
+            self.never[point] = None if never is None or before is None else before * never
             if never is not None and never < CERTAIN:
-                self.certain.add(cell)
+                self.certain.add(point)
 
-    def cells(self, world: str) -> list[report.Cell]:
-        """In the order of the catalogue; what was neither meant nor struck is no cell."""
-        there = [cell for cell in cells(KINDS) if cell in self.meant or self.struck[cell]]
+    def cells(self, world: str) -> list[MatrixCell]:
+        """Return the cells of points that were meant or hit, in the order of the catalogue."""
         return [
-            report.Cell(world, *cell, self.struck[cell], self.failed[cell], cell in self.certain)
-            for cell in there
+            MatrixCell(world, *point, self.fired[point], self.failed[point], point in self.certain)
+            for point in fault_points(KINDS)
+            if point in self.meant or self.fired[point]
         ]
 
     def notes(self, world: str) -> list[str]:
-        """What chance did not bring, one line each."""
-        unmet = [
-            cell
-            for cell in cells(KINDS)
-            if cell in self.meant - self.certain and not self.struck[cell]
-        ]
+        """Return one line for each point that was left to chance and not hit."""
+        missed = self.meant - self.certain
         return [
-            f"{_name(cell)} struck in no run {world}: {_odds(self.never.get(cell))}"
-            for cell in unmet
+            f"{_name(point)} fired in no run {world}: {_odds(self.never.get(point))}"
+            for point in fault_points(KINDS)
+            if point in missed and not self.fired[point]
         ]
 
 
 @dataclass
-class Tally:
-    """All runs. `command`: that of the campaign, up to --replay; `run_command`: of a whole run, up to its settings."""
+class Summary:
+    """Sums over all runs.
+
+    command: the campaign's, up to --replay. run_command: of a whole run, up to its settings.
+    """
 
     command: str
     run_command: str
@@ -85,34 +93,35 @@ class Tally:
     runs: int = 0
     foreign: int = 0
     failed: int = 0
-    again: int = 0
-    wired: int = 0
-    wired_failed: int = 0
+    repeated: int = 0
+    live: int = 0
+    live_failed: int = 0
     requests: int = 0
     unknown: list[str] = field(default_factory=list)
     runs_s: float = 0.0
-    wired_s: float = 0.0
+    live_s: float = 0.0
     figures: Counter[str] = field(default_factory=Counter)
-    fates: Counter[str] = field(default_factory=Counter)
+    wrong_rows: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
-    wired_kinds: Counter[str] = field(default_factory=Counter)
+    live_kinds: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     matrix: Matrix = field(
-        default_factory=lambda: Matrix(set(chaos.planned_cells()), set(chaos.planned_cells()))
+        default_factory=lambda: Matrix(set(plan.planned_points()), set(plan.planned_points()))
     )
-    wired_matrix: Matrix = field(default_factory=Matrix)
+    live_matrix: Matrix = field(default_factory=Matrix)
     recovery_s: list[float] = field(default_factory=list)
     amplification: float = 0.0
     failures: list[tuple[int, Failure]] = field(default_factory=list)
-    """With how many faults it has: the simplest are told first."""
+    """Failures with their number of faults. The simplest are reported first."""
 
     def add(self, line: Line, outcome: Outcome) -> None:
+        """Add a run in process."""
         self.runs += 1
         self.foreign += any(fired.kind == FOREIGN for fired in outcome.fired)
         self.figures.update({name: getattr(outcome, name) for name in _SUMMED})
-        self.fates.update(outcome.fates._asdict())
+        self.wrong_rows.update(outcome.wrong_rows._asdict())
         self.kinds.update(fired.kind for fired in outcome.fired)
-        self.matrix.add(chaos.cells_of(outcome), bool(outcome.broken))
+        self.matrix.add(plan.points_of(outcome), bool(outcome.broken))
         self.recovery_s += outcome.recovery_s
         self.amplification = max(
             self.amplification, outcome.puts / max(outcome.objects + outcome.committed, 1)
@@ -121,23 +130,24 @@ class Tally:
             self.failed += 1
             self._fail(line, outcome)
 
-    def add_again(self, line: Line, first: tuple[str, str], second: Outcome) -> None:
-        """A run that was made twice. `first`: its trace and digest."""
-        self.again += 1
+    def add_repeated(self, line: Line, first: tuple[str, str], second: Outcome) -> None:
+        """Add the second time of a repeated run. first: trace and digest of the first time."""
+        self.repeated += 1
         if first != (second.trace, second.digest):
-            self._fail(line, replace(second, broken=[chaos.NOT_DETERMINISTIC]))
+            self._fail(line, replace(second, broken=[plan.NOT_DETERMINISTIC]))
 
-    def add_wired(self, run: Wired) -> None:
-        self.wired += 1
-        self.foreign += bool(run.struck.fired[FOREIGN])
+    def add_live(self, run: LiveRun) -> None:
+        """Add a whole run."""
+        self.live += 1
+        self.foreign += bool(run.injections.by_kind[FOREIGN])
         self.requests += run.requests
         self.unknown += run.unknown
-        self.fates.update(run.fates._asdict())
-        self.wired_kinds.update(run.struck.fired)
-        self.wired_matrix.mean(run.meant)
-        self.wired_matrix.add(+run.struck.cells, bool(run.broken))
+        self.wrong_rows.update(run.wrong_rows._asdict())
+        self.live_kinds.update(run.injections.by_kind)
+        self.live_matrix.add_meant(run.meant)
+        self.live_matrix.add(+run.injections.by_point, bool(run.broken))
         if run.broken:
-            self.wired_failed += 1
+            self.live_failed += 1
             names = tuple(sorted({name for name, _ in run.broken}))
             self.broken.update(names)
             replay = (
@@ -158,11 +168,11 @@ class Tally:
             self.failures.append((faults, failure))
 
     def sum_up(self, result: CampaignResult) -> None:
-        """Everything but what ended the campaign early, into the result."""
-        result.kinds = dict(sorted((self.kinds + self.wired_kinds).items()))
+        """Write everything into the result, except an error that ended the campaign early."""
+        result.kinds = dict(sorted((self.kinds + self.live_kinds).items()))
         result.broken = dict(sorted(self.broken.items()))
-        result.matrix = self.matrix.cells(IN_PROCESS) + self.wired_matrix.cells(WIRED)
-        result.notes = self.matrix.notes("in process") + self.wired_matrix.notes("on LocalStack")
+        result.matrix = self.matrix.cells(IN_PROCESS) + self.live_matrix.cells(LIVE)
+        result.notes = self.matrix.notes("in process") + self.live_matrix.notes("on LocalStack")
         result.failures = [
             failure
             for _, failure in sorted(self.failures, key=lambda pair: (pair[0], pair[1].line))
@@ -171,143 +181,166 @@ class Tally:
         result.exit_code, result.sentence = self._verdict(result)
 
     def _verdict(self, result: CampaignResult) -> tuple[int, str]:
-        grey = sum(cell.state == "unknown" for cell in result.matrix)
-        failed, runs = self.failed + self.wired_failed, self.runs + self.wired
+        never_fired = sum(cell.state == "unknown" for cell in result.matrix)
+        failed, runs = self.failed + self.live_failed, self.runs + self.live
         if failed:
             return LAKE_WRONG, f"{failed:,} of {runs:,} runs broke an invariant."
         if differ := self.broken["not.deterministic"]:
-            return LAKE_WRONG, f"{differ:,} of {self.again:,} repeated runs came out differently."
+            return (
+                LAKE_WRONG,
+                f"{differ:,} of {self.repeated:,} repeated runs came out differently.",
+            )
         if result.oracle == "fail":
-            return LAKE_WRONG, "The oracle finds the lake wrong, without any fault."
+            return LAKE_WRONG, "The oracle fails the lake of the run without faults."
         none = f"No run of {runs:,} broke an invariant, but"
-        if grey:
-            return (
-                UNKNOWN,
-                f"{none} {grey} combinations of fault and point that were certain to fire never did.",
-            )
+        if never_fired:
+            missing = f"{never_fired} combinations of fault and point that were certain to fire"
+            return UNKNOWN, f"{none} {missing} never did."
         if self.unknown:
-            return (
-                UNKNOWN,
-                f"{none} {len(self.unknown):,} times one did not show what it should: {self.unknown[0]}.",
-            )
+            times = f"{len(self.unknown):,} times a run did not show all that it should"
+            return UNKNOWN, f"{none} {times}: {self.unknown[0]}."
         if result.oracle != "pass":
             return UNKNOWN, f"{none} the oracle could not judge."
-        killed = self.wired_kinds[KILL]
-        real = (
-            f", {self.wired:,} of them on LocalStack with {killed:,} workers killed,"
-            if self.wired
+        return PASS, self._pass_sentence(runs)
+
+    def _pass_sentence(self, runs: int) -> str:
+        live = (
+            f", {self.live:,} of them on LocalStack with {self.live_kinds[KILL]:,} workers killed,"
+            if self.live
             else ""
         )
-        but = (
-            f"; in {self.foreign:,} of them a node met foreign bytes, and it alone stopped there"
+        foreign = (
+            f"; in {self.foreign:,} of them a node met foreign bytes, and only that node stopped"
             if self.foreign
             else ""
         )
-        return (
-            PASS,
-            f"Each of {runs:,} runs with faults{real} left the very lake of the run without{but}.",
-        )
+        same = "left the same lake as the run without"
+        return f"Each of {runs:,} runs with faults{live} {same}{foreign}."
 
-    def _figures(self) -> dict[str, Figure]:
-        def counted(value: float | None, text: str) -> Figure:
-            return Figure(value, "", "counted", text)
-
-        n, sums, broken = self.runs - self.single, self.figures, self.broken
-        regressions = broken["checkpoint.regressed"] + broken["checkpoint.ahead"]
+    def _figures(self) -> dict[str, CampaignFigure]:
         figures = {
-            "runs": counted(self.runs, f"{self.single:,} enumerated, {n:,} at random"),
-            "runs.failed": counted(self.failed, "broke an invariant"),
-            "runs.repeated": counted(
-                self.again, f"made twice; {broken['not.deterministic']} came out differently"
+            **self._run_figures(),
+            **self._batch_figures(),
+            **self._recovery_figures(),
+            **self._time_figures(),
+        }
+        return figures | self._live_figures() if self.live else figures
+
+    def _run_figures(self) -> dict[str, CampaignFigure]:
+        differ = self.broken["not.deterministic"]
+        return {
+            "runs": _counted(
+                self.runs, f"{self.single:,} enumerated, {self.runs - self.single:,} random"
             ),
-            "store.calls": counted(sums["calls"], "calls to the store, struck ones too"),
-            "faults.fired": counted(self.kinds.total(), f"of {len(self.kinds)} kinds"),
-            "runs.foreign": counted(
-                self.foreign, "in which a node met foreign bytes under its key, and had to stop"
+            "runs.failed": _counted(self.failed, "broke an invariant"),
+            "runs.repeated": _counted(
+                self.repeated, f"were made twice; {differ} came out differently"
             ),
-            "batches.attempts": counted(
+            "store.calls": _counted(
+                self.figures["calls"], "calls to the store, those with a fault too"
+            ),
+            "faults.fired": _counted(self.kinds.total(), f"of {len(self.kinds)} kinds"),
+            "runs.foreign": _counted(
+                self.foreign, "in which a node met foreign bytes under its key and had to stop"
+            ),
+        }
+
+    def _batch_figures(self) -> dict[str, CampaignFigure]:
+        sums, broken = self.figures, self.broken
+        return {
+            "batches.attempts": _counted(
                 sums["attempts"], "batches handed to the store, every try counted"
             ),
-            "batches.acknowledged": counted(
-                sums["acknowledged"], "reported durable to the process"
+            "batches.acknowledged": _counted(
+                sums["acknowledged"], "reported as durable to the process"
             ),
-            "batches.recovered": counted(
-                sums["recovered"], "durable although no process was told so"
+            "batches.recovered": _counted(
+                sums["recovered"], "durable, but not reported to any process"
             ),
-            **{f"rows.{fate}": counted(self.fates[fate], text) for fate, text in _FATES.items()},
-            "checkpoint.regressions": counted(
-                regressions, "runs in which a checkpoint went back, or ahead of the data"
+            **{
+                f"rows.{name}": _counted(self.wrong_rows[name], text)
+                for name, text in _WRONG_ROWS.items()
+            },
+            "checkpoint.regressions": _counted(
+                broken["checkpoint.regressed"] + broken["checkpoint.ahead"],
+                "runs in which a checkpoint went back, or ahead of the data",
             ),
-            "runs.stuck": counted(
-                broken["stuck"] + broken["stopped"], "did not drain after healing, or gave up"
+            "runs.stuck": _counted(
+                broken["stuck"] + broken["stopped"],
+                "did not drain after all faults had ended, or a node stopped for good",
             ),
-            "recovery.p50": Figure(
-                _median(self.recovery_s),
+        }
+
+    def _recovery_figures(self) -> dict[str, CampaignFigure]:
+        sums, n = self.figures, self.runs - self.single
+        return {
+            "recovery.p50": CampaignFigure(
+                statistics.median(self.recovery_s) if self.recovery_s else None,
                 "s",
                 "modelled",
-                "behind the run without faults, per spell",
+                "delay against the run without faults, per interval",
             ),
-            "recovery.max": Figure(
-                max(self.recovery_s, default=None), "s", "modelled", "the longest such spell"
+            "recovery.max": CampaignFigure(
+                max(self.recovery_s, default=None), "s", "modelled", "the longest such interval"
             ),
-            "writes.per_object": counted(
+            "writes.per_object": _counted(
                 sums["puts"] / max(sums["objects"] + sums["committed"], 1), "puts per object"
             ),
-            "writes.per_object.max": counted(self.amplification, "the same in the worst run"),
-            "failure.bound": counted(
-                3 / n if n and not broken else None, "95 % bound per random run, 3/n"
+            "writes.per_object.max": _counted(self.amplification, "the same in the worst run"),
+            "failure.bound": _counted(
+                3 / n if n and not self.broken else None, "95 % bound per random run, 3/n"
             ),
-            "time.runs": Figure(self.runs_s, "s", "measured", "wall time of these runs"),
-            "throughput.runs_per_s": Figure(
-                (self.runs + self.again) / max(self.runs_s, 1e-9),
+        }
+
+    def _time_figures(self) -> dict[str, CampaignFigure]:
+        return {
+            "time.runs": CampaignFigure(self.runs_s, "s", "measured", "wall time of these runs"),
+            "throughput.runs_per_s": CampaignFigure(
+                (self.runs + self.repeated) / max(self.runs_s, 1e-9),
                 "runs/s",
                 "measured",
                 "all workers",
             ),
         }
-        if self.wired:
-            figures |= {
-                "wired.runs": counted(
-                    self.wired, "whole runs on LocalStack behind the fault proxy"
-                ),
-                "wired.failed": counted(
-                    self.wired_failed, "another lake than without faults, or not passed"
-                ),
-                "wired.killed": counted(self.wired_kinds[KILL], "workers ended by SIGKILL"),
-                "wired.faults": counted(
-                    self.wired_kinds.total(), f"fired, of {len(self.wired_kinds)} kinds"
-                ),
-                "wired.requests": counted(
-                    self.requests, "requests of the nodes, every try counted"
-                ),
-                "time.wired": Figure(self.wired_s, "s", "measured", "wall time of these runs"),
-            }
-        return figures
+
+    def _live_figures(self) -> dict[str, CampaignFigure]:
+        return {
+            "wired.runs": _counted(self.live, "whole runs on LocalStack behind the fault proxy"),
+            "wired.failed": _counted(
+                self.live_failed, "left another lake than without faults, or did not pass"
+            ),
+            "wired.killed": _counted(self.live_kinds[KILL], "workers killed by SIGKILL"),
+            "wired.faults": _counted(
+                self.live_kinds.total(), f"fired, of {len(self.live_kinds)} kinds"
+            ),
+            "wired.requests": _counted(self.requests, "requests of the nodes, every try counted"),
+            "time.wired": CampaignFigure(self.live_s, "s", "measured", "wall time of these runs"),
+        }
 
 
-_FATES: Final = dict(
+_WRONG_ROWS: Final = dict(
     zip(
-        Fates._fields,
+        WrongRows._fields,
         (
-            "against the run without faults",
+            "missing, against the run without faults",
             "in the lake more than once",
-            "under another hour than they belong to",
+            "under a wrong hour",
         ),
         strict=True,
     )
 )
 
 
-def _name(cell: Cell) -> str:
-    kind, point = cell
-    return f"{kind} at {point}" if point else kind
+def _counted(value: float | None, text: str) -> CampaignFigure:
+    return CampaignFigure(value, "", "counted", text)
+
+
+def _name(point: FaultPoint) -> str:
+    kind, at = point
+    return f"{kind} at {at}" if at else kind
 
 
 def _odds(never: float | None) -> str:
     if never is None:
-        return "whether a node makes such a call depends on what else befalls it"
+        return "a node makes such a call only after certain other faults"
     return f"a chance of {percent(never)}"
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None

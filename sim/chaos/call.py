@@ -1,4 +1,4 @@
-"""A store call as faults see it, whether at the seam or on the wire: what it is for, and whose it is."""
+"""A store call as faults see it, at the store's interface or on the wire: purpose and node."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ _NAME = re.compile(r"(.+?)-(?:\d+-\d+\.\w+)?")
 
 @dataclass(frozen=True)
 class Call:
-    """One call. Of a node: `verb` is put, get or list; `bucket` a stage's name, `metadata` or `checkpoints`.
+    """One call to the store, by a node or by another client.
 
-    Any other has the point OTHER, no turbine and no farm; its `verb` is its operation, with the number of a part.
-    `method` and `operation` are those of its HTTP request, "" at the seam, where there is none.
+    Of a node: `verb` is put, get or list; `bucket` is a stage's name, `metadata` or `checkpoints`.
+    Of another client: the point is OTHER, turbine and farm are empty, and `verb` is the operation,
+    with the number of a part. `method` and `operation` come from the HTTP request; at the store's
+    interface there is none, and both are "".
     """
 
     point: Point
@@ -37,9 +39,10 @@ class Call:
 
 
 def point_of(verb: str, bucket: str) -> Point | None:
-    """verb: get, list, or one that writes; bucket: its name without the common beginning. None: no node asks that.
+    """Return the point of a call, None for a call that no node makes.
 
-    Reading back a data object that was there already counts as history.
+    verb: get, list, or one that writes. bucket: its name without the common prefix. To read back a
+    data object that already existed counts as history.
     """
     if bucket == "checkpoints":
         return "recover" if verb in READS else "checkpoint"
@@ -51,7 +54,10 @@ def point_of(verb: str, bucket: str) -> Point | None:
 
 
 def turbine_of(bucket: str, key: str) -> str:
-    """The node of a key: of `.../A-001-1-300.parquet`, `.../A-001-` (a listing), `checkpoints/A/A-001.json`."""
+    """Return the turbine that a key belongs to.
+
+    Keys are `.../A-001-1-300.parquet`, `.../A-001-` (a listing) and `checkpoints/A/A-001.json`.
+    """
     last = key.rpartition("/")[2]
     if bucket == "checkpoints":
         return last.removesuffix(".json")
@@ -60,5 +66,5 @@ def turbine_of(bucket: str, key: str) -> str:
 
 
 def node_of(place: Place) -> str:
-    """The turbine whose object lies at a place."""
+    """Return the turbine that an object belongs to."""
     return turbine_of(place[0].removeprefix(BUCKET_PREFIX), place[1])

@@ -1,11 +1,14 @@
-"""Which faults strike a call or a node: a function of (seed, fault's number, the call, how often it was made).
+"""The calls and nodes that a fault hits: a function of (seed, fault's number, call, repetition).
 
-Never of time on the wall, and the order in which calls of different nodes arrive does not matter, so a run can be
-repeated although its threads and processes race. Every call heals: one fault strikes the same call (verb, bucket, key)
-at most STRIKES times, whatever its share, so that a run with faults ends. `store.error` comes in bursts of two tries of
-a call. Windows are virtual time, which is the farm's and is told by who knows it.
+The wall clock plays no part. Nor does the order in which calls of different nodes arrive. So a run
+can be repeated although its threads and processes race.
 
-All worlds decide here: at the seam (`schedule`), on the wire (`proxy`) and in a run's own processes (`sim.chaos.shard`).
+A run with faults ends, because every call heals: one fault hits the same call (verb, bucket, key)
+at most INJECTIONS_PER_CALL times, whatever its share. `store.error` comes in bursts of two tries of
+a call. Windows are virtual time; each farm has its own, and the caller passes it.
+
+All worlds decide here: the store's interface (`sim.campaign.schedule`), the wire (`proxy`) and a
+run's own processes (`shard`).
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ from typing import Final, NamedTuple
 
 from sim import seeds
 from sim.chaos.call import Call
-from sim.chaos.faults import FOREIGN, KINDS, Fault, Point, Struck, cell
+from sim.chaos.faults import FOREIGN, KINDS, Fault, InjectionCounts, Point, fault_point
 from sim.chaos.operations import methods
 
-STRIKES: Final = 2
+INJECTIONS_PER_CALL: Final = 2
 _WRITES_ONLY: Final = frozenset(
     {
         *("store.ack-lost", "store.error-after", "store.late-commit", "store.corrupted-put"),
@@ -30,8 +33,8 @@ _WRITES_ONLY: Final = frozenset(
 )
 
 
-class Share:
-    """One fault of a scenario or schedule, with its number there, over all the calls that it may strike."""
+class FaultChoice:
+    """One fault of a scenario or schedule, with its number there, and the calls that it hits."""
 
     def __init__(self, seed: int, number: int, fault: Fault) -> None:
         self.number, self.fault = number, fault
@@ -39,23 +42,28 @@ class Share:
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._hit: Counter[tuple[str, str, str]] = Counter()
 
-    def strikes(self, call: Call, now_s: float) -> float | None:
-        """None: it lets the call be. Else 0..1, for what the fault leaves open; it counts against its limits."""
+    def draw(self, call: Call, now_s: float) -> float | None:
+        """Return 0..1 if the fault hits this call, None if not. A hit counts against its limits.
+
+        The number decides the details that the fault leaves open, such as the byte to change.
+        """
         fault, place = self.fault, (call.verb, call.bucket, call.key)
         if not _concerns(fault, call, now_s):
             return None
         self._asked[place] += 1
-        if self._left == 0 or (self._hit[place] >= STRIKES and not KINDS[fault.kind].windowed):
+        if self._left == 0 or (
+            self._hit[place] >= INJECTIONS_PER_CALL and not KINDS[fault.kind].windowed
+        ):
             return None
-        time = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
-        path = ("chaos", self.number, call.turbine, *place, time)
+        turn = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
+        path = ("chaos", self.number, call.turbine, *place, turn)
         if fault.share < 1 and chance(self._seed, *path) >= fault.share:
             return None
         self._count(place, 1)
         return chance(self._seed, *path, "how")
 
-    def spare(self, call: Call) -> None:
-        """Take a strike back: there was nothing to strike."""
+    def take_back(self, call: Call) -> None:
+        """Uncount an injection that changed nothing."""
         self._count((call.verb, call.bucket, call.key), -1)
 
     def _count(self, place: tuple[str, str, str], times: int) -> None:
@@ -64,44 +72,44 @@ class Share:
             self._left -= times
 
 
-class Strike(NamedTuple):
-    """A fault that is to strike a call; `how`: 0..1, for whatever the fault leaves open."""
+class Injection(NamedTuple):
+    """A fault to inject into a call. draw: 0..1, decides the details that the fault leaves open."""
 
-    share: Share
-    how: float
+    choice: FaultChoice
+    draw: float
 
     @property
     def fault(self) -> Fault:
-        return self.share.fault
+        return self.choice.fault
 
 
 class Chooser:
-    """`faults`: each with its number in the scenario; only these can strike. Safe to share between threads."""
+    """Choice among faults, each with its number in the scenario. Safe to share between threads."""
 
     def __init__(self, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
-        self._shares = [Share(seed, number, fault) for number, fault in faults]
+        self._choices = [FaultChoice(seed, number, fault) for number, fault in faults]
         self._lock = threading.Lock()
-        self.struck = Struck()
+        self.injections = InjectionCounts()
 
-    def choose(self, call: Call, now_s: float) -> Strike | None:
-        """The first fault that strikes this call; None: let it be. It counts as fired, and against its limits."""
+    def choose(self, call: Call, now_s: float) -> Injection | None:
+        """Return the first fault that hits this call, if any. It counts as fired."""
         with self._lock:
-            for share in self._shares:
-                how = share.strikes(call, now_s)
-                if how is not None:
-                    self.struck.cells[cell(share.fault.kind, call.point)] += 1
-                    return Strike(share, how)
+            for choice in self._choices:
+                draw = choice.draw(call, now_s)
+                if draw is not None:
+                    self.injections.by_point[fault_point(choice.fault.kind, call.point)] += 1
+                    return Injection(choice, draw)
         return None
 
-    def spare(self, strike: Strike, call: Call) -> None:
-        """Take a strike back: there was nothing to strike."""
+    def take_back(self, injection: Injection, call: Call) -> None:
+        """Uncount an injection that changed nothing."""
         with self._lock:
-            strike.share.spare(call)
-            self.struck.cells[cell(strike.fault.kind, call.point)] -= 1
+            injection.choice.take_back(call)
+            self.injections.by_point[fault_point(injection.fault.kind, call.point)] -= 1
 
 
 def applies(kind: str, point: Point, verb: str) -> bool:
-    """Whether a kind can strike such a call at all. One without points of its own strikes any."""
+    """Return True if a kind can hit such a call at all. A kind without points can hit any."""
     return (
         point in (KINDS[kind].points or (point,))
         and (verb == "put" or kind not in _WRITES_ONLY)
@@ -120,14 +128,14 @@ def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
 
 
 def _is_called(fault: Fault, call: Call) -> bool:
-    """Whether a fault calls for requests like this one, whoever makes it."""
+    """Return True if a fault names this request by method or operation, whoever makes it."""
     return call.method in methods(KINDS[fault.kind]) and (
         call.method in fault.calls or call.operation in fault.calls
     )
 
 
 def _is_at(fault: Fault, call: Call) -> bool:
-    """Whether a call is at a point of a node's protocol where a fault strikes."""
+    """Return True if a call is at one of the fault's points of a node's protocol."""
     return applies(fault.kind, call.point, call.verb) and (
         not fault.at or call.point in {_point(at) for at in fault.at}
     )
@@ -137,22 +145,25 @@ def _point(at: str) -> str:
     return at.removeprefix("before-").removeprefix("after-")
 
 
-def comes_after(fault: Fault, point: Point, how: float) -> bool:
-    """Whether a crash at a point comes behind the effect: what `at` says, else every second one."""
+def comes_after(fault: Fault, point: Point, draw: float) -> bool:
+    """Return True if a crash at a point comes after the call's effect.
+
+    `at` decides; if it leaves the side open, half of the crashes do.
+    """
     sides = {at.partition("-")[0] for at in fault.at if at in (f"before-{point}", f"after-{point}")}
-    return sides == {"after"} or (len(sides) != 1 and how < 0.5)
+    return sides == {"after"} or (len(sides) != 1 and draw < 0.5)
 
 
 def in_window(fault: Fault, now_s: float) -> bool:
-    """Whether a fault that lasts is on. Virtual seconds since the run's start."""
+    """Return True if a windowed fault is on. now_s: virtual seconds since the run's start."""
     return fault.from_s <= now_s < fault.from_s + fault.for_s
 
 
 def chosen(seed: int, number: int, fault: Fault, turbine: str) -> bool:
-    """Whether a fault of nodes is this node's: a share of all nodes, the same whatever else there is."""
+    """Return True if a fault of nodes hits this node. Other nodes and faults play no part."""
     return chance(seed, "chaos", number, "node", turbine) < fault.share
 
 
 def chance(seed: int, *path: str | int) -> float:
-    """A number in 0..1 of (seed, path)."""
+    """Return a number in 0..1, a function of (seed, path)."""
     return seeds.number(seed, *path) / 2**64

@@ -1,8 +1,8 @@
-"""The catalogue: every fault of delivery that can be asked for, where it can strike, and what a scenario says of it.
+"""The catalogue of delivery faults: every kind, its points, and its text in plans and reports.
 
-A fault is data. Whether it strikes a certain call is a function of (seed, fault's number, farm, the call), never of
-time on the wall, so that a run can be repeated. `Struck` counts what was asked for and what fired: a fault that was
-planned and never fired makes the verdict unknown.
+A fault is data. It hits a call or not as a function of (seed, fault's number, farm, call), never of
+the wall clock, so a run can be repeated (`sim.chaos.choice`). `InjectionCounts` counts the faults
+that fired. A planned fault that never fired makes the verdict unknown.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Point = Literal["recover", "data", "manifest", "checkpoint", "history", "other"]
-"""Which of a node's store calls: reading its checkpoint, creating a data object or the manifest, advancing the
-checkpoint, reading the past for late rows. `other` is a call that no node makes."""
+"""A node's store call by its purpose.
+
+recover      read its own checkpoint
+data         create a data object
+manifest     create the manifest
+checkpoint   advance the checkpoint
+history      read earlier objects for late rows
+other        a call that no node makes
+"""
 OTHER: Final[Point] = "other"
 POINTS: Final[tuple[Point, ...]] = ("recover", "data", "manifest", "checkpoint", "history")
 WRITES: Final[tuple[Point, ...]] = ("data", "manifest", "checkpoint")
+_READS: Final[tuple[Point, ...]] = ("recover", "history")
 CRASH: Final = "node.crash"
 OFFLINE: Final = "node.offline"
 BUSY: Final = "node.busy"
@@ -28,21 +36,28 @@ SECOND_WRITER: Final = "node.second-writer"
 UPLINK: Final = "farm.uplink"
 KILL: Final = "worker.kill"
 FOREIGN: Final = "store.foreign-object"
-"""The one fault that the lake must show: the node stops there (`sim.chaos.foreign`)."""
-OF_FILES: Final = (BUSY, JOURNAL, DISK_FULL, WAL)
-"""What befalls a node's own file (`sim.chaos.nodefiles`); of several at once the first is what its reader meets."""
-SPELLS: Final = (OFFLINE, *OF_FILES)
-"""Kinds in which a share of the nodes is for a while."""
+"""The one fault that the lake must show: its node stops (`sim.chaos.foreign`)."""
+FILE_FAULTS: Final = (BUSY, JOURNAL, DISK_FULL, WAL)
+"""Faults of a node's own file (`sim.chaos.file_faults`). Of several at once the first applies."""
+NODE_INTERVALS: Final = (OFFLINE, *FILE_FAULTS)
+"""Faults that hit a share of the nodes for an interval of virtual time."""
 
 
 class Crash(BaseException):
-    """The process is gone: no code of the pipeline may catch it. Who drives nodes drops them all and starts anew."""
+    """The process is gone. No code of the pipeline may catch this.
+
+    The caller that drives the nodes drops all of them and starts again with new ones.
+    """
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fault. `worlds`: `seam` (the store's interface, any store), `wire` (the loopback proxy, real S3
-    only), `process` (the run's own processes). `windowed`: it lasts `from`..`from + for` of virtual time."""
+    """One kind of fault.
+
+    worlds: `seam` (the store's interface, any store), `wire` (the loopback proxy, a real S3 only),
+    `process` (the run's own processes). windowed: the fault lasts from `from` to `from + for`, in
+    virtual time.
+    """
 
     name: str
     worlds: tuple[str, ...]
@@ -52,8 +67,8 @@ class Kind:
 
     @property
     def units(self) -> tuple[str, str]:
-        """In what a plan of this kind is counted, and in what its strikes."""
-        if self.name in SPELLS:
+        """Units of the planned number and of the number that fired."""
+        if self.name in NODE_INTERVALS:
             return "nodes", "times"
         if self.name == SECOND_WRITER:
             return "nodes", "commits"
@@ -62,104 +77,52 @@ class Kind:
         return "farms" if self.windowed else "calls", "calls"
 
 
+_SEAM: Final = ("seam",)
+_WIRE: Final = ("wire",)
+_BOTH: Final = ("seam", "wire")
+_PROCESS: Final = ("process",)
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind(
-            CRASH,
-            ("seam",),
-            POINTS,
-            False,
-            "the node's process dies before or after the effect of a call",
-        ),
-        Kind(OFFLINE, ("process",), (), True, "the node is off, and comes back with a backlog"),
-        Kind(BUSY, ("process",), (), True, "another process holds the node's file locked"),
-        Kind(
-            WAL,
-            ("process",),
-            (),
-            True,
-            "the file's writer was killed: the newest rows are only in its log",
-        ),
-        Kind(
-            JOURNAL,
-            ("process",),
-            (),
-            True,
-            "the writer was killed in a transaction: a hot rollback journal is left",
-        ),
-        Kind(
-            DISK_FULL,
-            ("process",),
-            (),
-            True,
-            "the same on a full disk, where not even a reader's -shm can be made",
-        ),
-        Kind(SECOND_WRITER, ("process",), (), False, "another process delivers for the same node"),
-        Kind(UPLINK, ("process",), (), True, "nothing of the farm reaches the store"),
-        Kind(KILL, ("process",), (), False, "SIGKILL of the process that drives a farm"),
-        Kind("store.error", ("seam", "wire"), POINTS, False, "503 before any effect, in bursts"),
-        Kind("store.reset", ("wire",), POINTS, False, "the connection is reset before any effect"),
-        Kind(
-            "store.ack-lost",
-            ("seam", "wire"),
-            WRITES,
-            False,
-            "the effect is there, the answer is lost",
-        ),
-        Kind("store.error-after", ("wire",), WRITES, False, "500 although the effect is there"),
-        Kind(
-            "store.late-commit",
-            ("seam", "wire"),
-            WRITES,
-            False,
-            "the client gives up; the store commits later",
-        ),
-        Kind("store.slow", ("wire",), POINTS, False, "an answer takes long"),
-        Kind("store.hang", ("wire",), POINTS, False, "an answer never comes"),
-        Kind("store.outage", ("seam", "wire"), POINTS, True, "the store answers nobody"),
-        Kind(
-            "store.truncated-get",
-            ("seam", "wire"),
-            ("recover", "history"),
-            False,
-            "a body ends too early",
-        ),
-        Kind("store.corrupted-put", ("wire",), WRITES, False, "a body is changed on its way"),
-        Kind("store.conflict", ("seam", "wire"), WRITES, False, "409 without any effect"),
-        Kind(
-            "store.precondition",
-            ("seam", "wire"),
-            WRITES,
-            False,
-            "412 although nothing stands in the way",
-        ),
-        Kind(
-            "bucket.refuses",
-            ("seam", "wire"),
-            WRITES,
-            True,
-            "one bucket takes no writes while others do",
-        ),
-        Kind(
-            FOREIGN,
-            ("seam", "wire"),
-            WRITES,
-            False,
-            "somebody else's bytes are there first: the node must stop",
-        ),
+        Kind(CRASH, _SEAM, POINTS, False, "a node's process dies before or after a call's effect"),
+        Kind(OFFLINE, _PROCESS, (), True, "the node is off, then returns with a backlog"),
+        Kind(BUSY, _PROCESS, (), True, "another process holds a lock on the node's file"),
+        Kind(WAL, _PROCESS, (), True, "the writer was killed: its newest rows are only in the WAL"),
+        Kind(JOURNAL, _PROCESS, (), True, "the writer was killed in a transaction (hot journal)"),
+        Kind(DISK_FULL, _PROCESS, (), True, "as node.wal, on a full disk: no -shm can be created"),
+        Kind(SECOND_WRITER, _PROCESS, (), False, "a second process delivers for the same node"),
+        Kind(UPLINK, _PROCESS, (), True, "no request of the farm reaches the store"),
+        Kind(KILL, _PROCESS, (), False, "the worker process of a farm is killed (SIGKILL)"),
+        Kind("store.error", _BOTH, POINTS, False, "503 without any effect, in bursts of two"),
+        Kind("store.reset", _WIRE, POINTS, False, "the connection is reset before any effect"),
+        Kind("store.ack-lost", _BOTH, WRITES, False, "a write takes effect, the answer is lost"),
+        Kind("store.error-after", _WIRE, WRITES, False, "a write takes effect, the answer is 500"),
+        Kind("store.late-commit", _BOTH, WRITES, False, "committed after the client timed out"),
+        Kind("store.slow", _WIRE, POINTS, False, "the answer is slow"),
+        Kind("store.hang", _WIRE, POINTS, False, "no answer comes, the client times out"),
+        Kind("store.outage", _BOTH, POINTS, True, "the store answers no request"),
+        Kind("store.truncated-get", _BOTH, _READS, False, "the body of the answer ends early"),
+        Kind("store.corrupted-put", _WIRE, WRITES, False, "the body is changed on its way"),
+        Kind("store.conflict", _BOTH, WRITES, False, "409 without any effect"),
+        Kind("store.precondition", _BOTH, WRITES, False, "412 although the condition holds"),
+        Kind("bucket.refuses", _BOTH, WRITES, True, "one bucket refuses writes, the others do not"),
+        Kind(FOREIGN, _BOTH, WRITES, False, "the key holds foreign bytes: the node must stop"),
     )
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of a scenario's `faults`. `at`: `before-<point>` or `after-<point>` for node.crash, points for others,
-    empty for all of the kind's. `share`: of the calls (or nodes) in question, 0..1. Seconds are virtual, from the
-    run's start. `buckets`: stages, `metadata`, `checkpoints`. `count`: at most so many times (worker.kill: exactly).
+    """One entry of a scenario's `faults`. Seconds are virtual, from the run's start.
 
-    On the wire alone: `calls` are HTTP methods and S3 operations; with them a fault strikes such calls of any client,
-    at no point of a node's protocol, and `buckets` may be any. `keys` are patterns of whole keys (`*`, `?`, `[a-z]`).
+    at       `before-<point>` or `after-<point>` for node.crash, points for others; empty: every
+             point of the kind
+    share    of the calls (or nodes) concerned, 0..1
+    buckets  stages, `metadata`, `checkpoints`; with `calls` any bucket
+    count    at most this many times (worker.kill: exactly)
+    calls    on the wire only: HTTP methods and S3 operations. The fault then hits such calls of any
+             client, at no point of a node's protocol.
+    keys     on the wire only: patterns of whole keys (`*`, `?`, `[a-z]`)
     """
 
     kind: str
@@ -174,20 +137,24 @@ class Fault:
     keys: tuple[str, ...] = ()
 
 
-Cell = tuple[str, str]
-"""One way to strike, as (row, point): a kind, of crashes with the side (`node.crash after`); "" is no certain point."""
+FaultPoint = tuple[str, str]
+"""One kind of fault at one point, as (row, point).
+
+The row is the kind, of crashes with the side (`node.crash after`). The point is "" for kinds
+without points.
+"""
 
 
-def cell(kind: str, point: str = "", after: bool = False) -> Cell:
-    """The way in which a fault struck. `after`: of a crash, behind the effect."""
+def fault_point(kind: str, point: str = "", after: bool = False) -> FaultPoint:
+    """Return the (row, point) of a fault. after: of a crash, after the call's effect."""
     row = f"{kind} {'after' if after else 'before'}" if kind == CRASH else kind
     return row, point if KINDS[kind].points else ""
 
 
-def cells(kinds: Iterable[str]) -> list[Cell]:
-    """Every way in which faults of these kinds can strike."""
+def fault_points(kinds: Iterable[str]) -> list[FaultPoint]:
+    """Return every (row, point) of these kinds."""
     return [
-        cell(kind, point, after)
+        fault_point(kind, point, after)
         for kind in kinds
         for after in ((False, True) if kind == CRASH else (False,))
         for point in KINDS[kind].points or ("",)
@@ -195,18 +162,17 @@ def cells(kinds: Iterable[str]) -> list[Cell]:
 
 
 @dataclass
-class Struck:
-    """How often faults struck, in which way. Mergeable over shards."""
+class InjectionCounts:
+    """Numbers of injected faults by kind and point. Mergeable over shards."""
 
-    cells: Counter[Cell] = field(default_factory=Counter)
+    by_point: Counter[FaultPoint] = field(default_factory=Counter)
 
     @property
-    def fired(self) -> Counter[str]:
-        """By kind."""
+    def by_kind(self) -> Counter[str]:
         total: Counter[str] = Counter()
-        for (row, _), times in self.cells.items():
+        for (row, _), times in self.by_point.items():
             total[row.partition(" ")[0]] += times
         return +total
 
-    def merge(self, other: Struck) -> None:
-        self.cells.update(other.cells)
+    def merge(self, other: InjectionCounts) -> None:
+        self.by_point.update(other.by_point)

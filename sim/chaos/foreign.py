@@ -1,15 +1,19 @@
-"""Somebody else's bytes under a key of ours (`store.foreign-object`), and what must follow in the lake.
+"""Foreign bytes under a node's key (`store.foreign-object`), and the invariants that follow.
 
-The bytes are there just before a node creates the object (or advances its checkpoint). Three sorts take turns: a text;
-the node's own bytes with the middle changed, so that length, begin and end agree; the first half of the node's own
-bytes. The node must stop there and say so, and nobody may write over them. Equal digests cannot be asked of such a
-lake, so these invariants stand in their place (`judge`):
+Another writer stores the bytes just before a node creates the object or advances its checkpoint.
+There are three sorts: a text; the node's own bytes with the middle changed, so that length, begin
+and end agree; the first half of the node's own bytes.
 
-    foreign.overwritten   the foreign bytes are not there any more
-    foreign.beyond        the node went on: an object, a manifest or a checkpoint from that batch on
-    lake.missing lake.altered lake.debris manifest.differs checkpoint.differs    of the node's batches before it
+The node must stop there and report the key, and no writer may overwrite the foreign bytes. Such a
+lake cannot have the digest of the run without faults, so `broken_invariants` checks these instead:
 
-Not covered: a checkpoint of the node itself that is further on. That is another writer's, and right (`commit`).
+    foreign.overwritten   the foreign bytes are gone
+    foreign.beyond        the node went on: an object, manifest or checkpoint from that batch on
+    lake.missing lake.altered lake.debris manifest.differs checkpoint.differs
+                          in the node's earlier batches
+
+Not covered: a valid checkpoint of the same node that is further on. Another writer of the node may
+have advanced it, and then it is right (`pipeline.commit`).
 """
 
 from __future__ import annotations
@@ -28,9 +32,12 @@ _IDS = re.compile(r"-(\d+)-(\d+)\.\w+$")
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """Foreign bytes in a node's way. The node's batches from id `first_id` on can never be durable; `begun`: data
-    objects of the batch that begins there may lie in the lake."""
+class ForeignObject:
+    """Foreign bytes under a node's key.
+
+    The node's batches from id `first_id` on can never be durable. begun: the lake may hold data
+    objects of the batch that begins there.
+    """
 
     turbine: str
     body: bytes
@@ -38,29 +45,36 @@ class Foreign:
     begun: bool
 
 
-def foreign(place: Place, ours: bytes, how: float) -> Foreign:
-    """What somebody else puts under `place`, where a node is about to write `ours`. how: 0..1, which sort."""
+def foreign_object(place: Place, ours: bytes, draw: float) -> ForeignObject:
+    """Return the foreign bytes for a place where a node is about to write `ours`.
+
+    draw: 0..1, decides the sort.
+    """
     turbine, ids = node_of(place), _ids(place)
     begun = place[0] != CHECKPOINTS
     first_id = ids[0] if begun else json.loads(ours)["last_id"] + 1
-    sorts = (TEXT, ours[: len(ours) // 2], _changed(ours))
-    body = sorts[
-        int(how * (3 if begun else 2))
-    ]  # a checkpoint with a figure changed could be one that is ahead
-    return Foreign(turbine, body, first_id, begun)
+    sorts = (TEXT, ours[: len(ours) // 2], _with_changed_middle(ours))
+    # of a checkpoint only two sorts: with a digit changed it could be a valid one that is ahead
+    body = sorts[int(draw * (3 if begun else 2))]
+    return ForeignObject(turbine, body, first_id, begun)
 
 
-def _changed(body: bytes) -> bytes:
-    """The same length, begin and end. A whole third, since a reader may not look at a byte here and there."""
+def _with_changed_middle(body: bytes) -> bytes:
+    """Change the middle third: a reader that compares only some bytes must not miss all of it."""
     low, high = len(body) // 3, 2 * len(body) // 3
     return body[:low] + bytes(byte ^ 1 for byte in body[low:high]) + body[high:]
 
 
-def judge(
-    objects: Mapping[Place, bytes], clean: Mapping[Place, bytes], planted: Mapping[Place, Foreign]
+def broken_invariants(
+    objects: Mapping[Place, bytes],
+    clean: Mapping[Place, bytes],
+    planted: Mapping[Place, ForeignObject],
 ) -> Iterator[tuple[str, str]]:
-    """Each invariant that the lake of the struck nodes breaks, and where. `clean`: what the run without faults left."""
-    stops: dict[str, Foreign] = {}
+    """Yield (invariant, place) for each breach by a node that met foreign bytes.
+
+    clean: the lake of the run without faults.
+    """
+    stops: dict[str, ForeignObject] = {}
     for found in planted.values():
         if found.turbine not in stops or found.first_id < stops[found.turbine].first_id:
             stops[found.turbine] = found
@@ -76,16 +90,18 @@ def judge(
             if reached != (due := _due(clean, stop)):
                 yield (
                     "foreign.beyond" if reached > due else "checkpoint.differs",
-                    f"{name} says {reached}",
+                    f"{name} has last_id {reached}, expected {due}",
                 )
         else:
-            kind = _wrong(place, objects.get(place), clean.get(place), stop)
-            if kind is not None:
-                yield kind, name
+            invariant = _broken_invariant(place, objects.get(place), clean.get(place), stop)
+            if invariant is not None:
+                yield invariant, name
 
 
-def _wrong(place: Place, found: bytes | None, want: bytes | None, stop: Foreign) -> str | None:
-    """The invariant that a data object or a manifest of a struck node breaks."""
+def _broken_invariant(
+    place: Place, found: bytes | None, want: bytes | None, stop: ForeignObject
+) -> str | None:
+    """Return the invariant that one data object or manifest breaks, None if it breaks none."""
     is_data = place[0] in DATA
     if want is None:
         return "lake.debris" if is_data else "debris"
@@ -102,8 +118,8 @@ def _wrong(place: Place, found: bytes | None, want: bytes | None, stop: Foreign)
     return None if allowed else "foreign.beyond"
 
 
-def _due(clean: Mapping[Place, bytes], stop: Foreign) -> int:
-    """The last id that the node's checkpoint must hold: of the batch in front of the foreign bytes, 0 if none is."""
+def _due(clean: Mapping[Place, bytes], stop: ForeignObject) -> int:
+    """Return the last id of the batch before the foreign bytes, 0 if they met the first batch."""
     batches = (
         _ids(place) for place in clean if place[0] == METADATA and node_of(place) == stop.turbine
     )

@@ -1,7 +1,7 @@
-"""S3's operations as HTTP requests, and the names by which a fault may call for them.
+"""S3 operations as HTTP requests, and the names by which a fault may select them.
 
-The method, a subresource in the query (`?uploads`) or the header of a copy tell them apart. A request that is none of
-these (`?acl`, `?lifecycle` ...) has a method and no operation.
+The method, a subresource in the query (`?uploads`) and the header of a copy distinguish them. Any
+other request (`?acl`, `?lifecycle` ...) has a method and no operation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _WITH_BODY: Final = {
 
 
 class _Shape(NamedTuple):
-    """The requests of one operation. `of`: a key, a bucket or the service; `word`: the subresource in the query."""
+    """The HTTP shape of one operation.
+
+    of: a key, a bucket or the service. word: the subresource in the query.
+    """
 
     of: str
     method: str
@@ -54,64 +57,34 @@ _SHAPES: Final = {
 _NAMES: Final = {shape: name for name, shape in _SHAPES.items()}
 _SUBRESOURCES: Final = frozenset(
     {
-        *(
-            "accelerate",
-            "acl",
-            "analytics",
-            "attributes",
-            "cors",
-            "delete",
-            "encryption",
-            "intelligent-tiering",
-        ),
-        *(
-            "inventory",
-            "legal-hold",
-            "lifecycle",
-            "list-type",
-            "location",
-            "logging",
-            "metrics",
-            "notification",
-        ),
-        *(
-            "object-lock",
-            "ownershipControls",
-            "policy",
-            "policyStatus",
-            "publicAccessBlock",
-            "renameObject",
-        ),
-        *(
-            "replication",
-            "requestPayment",
-            "restore",
-            "retention",
-            "select",
-            "session",
-            "tagging",
-            "torrent",
-        ),
-        *("uploadId", "uploads", "versioning", "versions", "website"),
+        *("accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption"),
+        *("intelligent-tiering", "inventory", "legal-hold", "lifecycle", "list-type", "location"),
+        *("logging", "metrics", "notification", "object-lock", "ownershipControls", "policy"),
+        *("policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment"),
+        *("restore", "retention", "select", "session", "tagging", "torrent", "uploadId", "uploads"),
+        *("versioning", "versions", "website"),
     }
 )
-"""Words of a query that make another operation of a request; all others only narrow it."""
+"""Query words that select another operation. All other words only narrow the request."""
 OPERATIONS: Final = tuple(_SHAPES)
 CALL_NAMES: Final = (*METHODS, *OPERATIONS)
 
 
 def method_of(name: str) -> str:
-    """The HTTP method of a call by its name: an operation's, or itself."""
+    """Return the HTTP method of an operation; the name of a method is returned as it is."""
     return _SHAPES[name].method if name in _SHAPES else name
 
 
 def methods(kind: Kind) -> tuple[str, ...]:
-    """The HTTP methods of calls that a kind of the wire can strike: of writes, if it has points of writes alone."""
+    """Return the HTTP methods that a wire fault can hit: writes, if all its points are writes."""
     return _WITH_BODY.get(kind.name) or (_WRITE_METHODS if {*kind.points} <= {*WRITES} else METHODS)
 
 
 def operation_of(method: str, bucket: str, key: str, words: Iterable[str], copies: bool) -> str:
-    """The operation of a request with these words in its query, "" for none of ours. `copies`: has a copy's header."""
+    """Return the operation of a request, "" if it is none of OPERATIONS.
+
+    words: of its query. copies: it has the header of a copy.
+    """
     of = "key" if key else "bucket" if bucket else "service"
     word = ",".join(_SUBRESOURCES.intersection(words))
     return _NAMES.get(_Shape(of, method, word, copies and of == "key" and method == "PUT"), "")

@@ -1,6 +1,7 @@
-"""HTTP requests as calls: whose a request is, a node's or any client's, and which bucket and key it is of.
+"""HTTP requests as calls: the client (a node or any other), the bucket and the key.
 
-Not covered: a bucket in the host name (virtual-hosted style): its requests pass, and seem to be of other buckets.
+Not covered: a bucket in the host name (virtual-hosted style). Such requests pass, and count as
+calls of other buckets.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from sim.chaos.wire import Message
 
 _COPY: Final = b"x-amz-copy-source"
 _OF_A_NODE: Final = {"PutObject": "put", "GetObject": "get", "ListObjectsV2": "list"}
-"""What a node asks, and the verb of its call."""
+"""Operations that nodes use, and the verb of their call."""
 
 
 def call_of(request: Message) -> Call:
-    """A request as faults see it: a node's if its bucket and operation are, else any client's."""
+    """Return a request as a call: a node's if bucket and operation are a node's, else another's."""
     path, _, words = request.target.partition("?")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     query = parse_qs(words, keep_blank_values=True) if words else {}

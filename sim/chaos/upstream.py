@@ -1,4 +1,4 @@
-"""One connection from the fault proxy to the store: opened when needed, kept, one request at a time."""
+"""A connection from the fault proxy to the store: opened on demand, kept, one request at a time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sim.chaos.wire import READ_BYTES, Connection, Message
 
 
 class Upstream:
-    """See the module. Its store is at `host` and `port`."""
+    """The connection to the store at `host` and `port`."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._store: Connection | None = None
 
     async def ask(self, request: Message) -> Message:
-        """The store's answer. Raises WireError, OSError."""
+        """Return the store's answer. Raises WireError, OSError."""
         if self._store is not None and self._store.reader.at_eof():
             self.close()
         if self._store is None:
@@ -23,13 +23,22 @@ class Upstream:
                 *await asyncio.open_connection(self._host, self._port, limit=READ_BYTES)
             )
         store = self._store
-        store.writer.write(
-            request.raw
-        )  # not drained: a store may refuse a body before it has read all of it
+        # not drained: a store may refuse a body before it has read all of it
+        store.writer.write(request.raw)
         answer = await store.answer(request.method)
         if answer.last or store.rest or store.writer.transport.get_write_buffer_size():
             self.close()
         return answer
+
+    async def forward(self, request: Message, client: Connection) -> bool:
+        """Ask the store and send its answer to the client. Return True if the connection continues.
+
+        Raises WireError, OSError.
+        """
+        answer = await self.ask(request)
+        client.writer.write(answer.raw)
+        await client.writer.drain()
+        return not answer.last
 
     def close(self) -> None:
         if self._store is not None:

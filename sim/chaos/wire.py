@@ -1,13 +1,16 @@
-"""HTTP/1.1 messages off a connection, framed by h11, for a proxy that forwards them as they came.
+"""HTTP/1.1 messages on a connection, framed by h11, for a proxy that forwards them unchanged.
 
-A message is whole in memory. Its head is forwarded byte for byte, so is its body, and trailers keep order and case; a
-chunked body becomes one chunk. Sizes are bounded: HEAD_BYTES for a head, BODY_BYTES for a body.
+A message is whole in memory. Head and body are forwarded byte for byte, and trailers keep order and
+case. A chunked body becomes one chunk. Sizes are bounded: HEAD_BYTES for a head, BODY_BYTES for a
+body.
 
-Each message gets a parser of its own, and answers to a client do not pass through one: faults break HTTP on purpose,
-and h11 would refuse to. What came behind a message (pipelining) is kept for the next one.
+Each message gets its own parser. Answers to a client pass through none, because faults break HTTP
+on purpose and h11 would refuse to. Bytes that follow a message (pipelining) are kept for the next.
 
-`Expect: 100-continue` is answered here and forwarded like any header, since a client may have signed it. Interim
-answers (1xx) of a store end here. Not covered: upgrades, CONNECT, and chunk extensions, which are dropped.
+`Expect: 100-continue` is answered here, and forwarded like any header, since a client may have
+signed it. Interim answers (1xx) of a store are dropped.
+
+Not covered: upgrades, CONNECT, and chunk extensions, which are dropped.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ _CONTINUE: Final = h11.InformationalResponse(status_code=100, reason=b"Continue"
 
 
 class WireError(Exception):
-    """The other side sent something that is no HTTP message, or left in the middle of one.
+    """The peer sent bytes that are no HTTP message, or hung up within one.
 
-    `status`: the answer that a client should get for it.
+    status: for the answer to a client.
     """
 
     def __init__(self, text: str, status: int = 400) -> None:
@@ -39,9 +42,10 @@ class WireError(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """A request or an answer. `head`: first line and headers as they came, with the empty line behind them.
+    """A request or an answer.
 
-    `headers`: by name in lower case. `last`: the connection ends behind it.
+    head: first line and headers as received, up to and with the empty line. headers: by name in
+    lower case. last: the connection ends after it.
     """
 
     event: h11.Request | h11.Response
@@ -53,26 +57,26 @@ class Message:
 
     @property
     def status(self) -> int:
-        """Of an answer."""
+        """Status of an answer, 0 for a request."""
         return self.event.status_code if isinstance(self.event, h11.Response) else 0
 
     @property
     def method(self) -> str:
-        """Of a request."""
+        """Method of a request, "" for an answer."""
         return self.event.method.decode() if isinstance(self.event, h11.Request) else ""
 
     @property
     def target(self) -> str:
-        """Of a request: path and query, as sent."""
+        """Path and query of a request, as sent; "" for an answer."""
         return self.event.target.decode() if isinstance(self.event, h11.Request) else ""
 
     def with_body(self, body: bytes) -> Self:
-        """The same message with another body of the same length."""
+        """Return the message with another body of the same length."""
         return replace(self, body=body)
 
     @property
     def framed_body(self) -> bytes:
-        """The body as its head promises it."""
+        """The body in the framing that its head announces."""
         if b"transfer-encoding" not in self.headers:
             return self.body
         chunk = b"%x\r\n%s\r\n" % (len(self.body), self.body) if self.body else b""
@@ -86,29 +90,32 @@ class Message:
 
 
 class Connection:
-    """Messages off one side's connection, one after the other."""
+    """Messages on one connection, in sequence."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.rest = b""
 
     async def request(self) -> Message | None:
-        """The next request; None when the client has left between two. Raises WireError, ConnectionError."""
+        """Return the next request, None if the client hung up between two.
+
+        Raises WireError, ConnectionError.
+        """
         return await self._message(h11.Connection(h11.SERVER, HEAD_BYTES))
 
     async def answer(self, method: str) -> Message:
-        """The answer to a request by this method. Raises WireError, ConnectionError."""
+        """Return the answer to a request with this method. Raises WireError, ConnectionError."""
         parser = h11.Connection(h11.CLIENT, HEAD_BYTES)
-        parser.send(_asking(method))
+        parser.send(_request_with(method))
         answer = await self._message(parser)
         if answer is None:
             raise WireError("the store hung up")
         return answer
 
     async def _message(self, parser: h11.Connection) -> Message | None:
-        came, head = self.rest, b""
-        if came:
-            parser.receive_data(came)
+        received, head = self.rest, b""
+        if received:
+            parser.receive_data(received)
         first: h11.Request | h11.Response | None = None
         headers: dict[bytes, bytes] = {}
         parts: list[bytes] = []
@@ -118,7 +125,7 @@ class Connection:
                 event = parser.next_event()
                 if event is h11.NEED_DATA:
                     data = await self._receive(parser)
-                    came = came + data if first is None else b""
+                    received = received + data if first is None else b""
                 elif isinstance(event, h11.Data):
                     parts.append(event.data)
                     size += len(event.data)
@@ -131,15 +138,15 @@ class Connection:
                     return Message(first, head, headers, b"".join(parts), trailers, last)
                 elif isinstance(event, (h11.Request, h11.Response)):
                     first, headers = event, dict(event.headers)
-                    head = came[: len(came) - len(parser.trailing_data[0])]
-                    if isinstance(event, h11.Request):  # before it is asked to send on
+                    head = received[: len(received) - len(parser.trailing_data[0])]
+                    if isinstance(event, h11.Request):  # before a 100 Continue
                         _require_bounded(int(headers.get(b"content-length", b"0")))
                 elif isinstance(event, h11.InformationalResponse):
-                    came = parser.trailing_data[0]
+                    received = parser.trailing_data[0]
                 elif isinstance(event, h11.ConnectionClosed):
                     return None
                 else:
-                    raise WireError("another protocol than HTTP was asked for", 501)
+                    raise WireError("the client asked for a protocol other than HTTP", 501)
         except h11.RemoteProtocolError as error:
             raise WireError(str(error), error.error_status_hint) from error
 
@@ -150,18 +157,18 @@ class Connection:
         parser.receive_data(data)
         return data
 
-    async def left(self) -> None:
-        """Wait until the other side has ended the connection, whatever it still sends."""
+    async def wait_closed(self) -> None:
+        """Discard input until the peer ends the connection."""
         while await self.reader.read(READ_BYTES):
             pass
 
 
 @lru_cache(maxsize=64)
-def _asking(method: str) -> h11.Request:
-    """A request that tells the parser of its answer the method: a HEAD is answered without a body."""
+def _request_with(method: str) -> h11.Request:
+    """Return a request for the answer's parser, which must know that a HEAD has no body."""
     return h11.Request(method=method, target="/", headers=[("Host", "store")])
 
 
 def _require_bounded(size: int) -> None:
     if size > BODY_BYTES:
-        raise WireError(f"a body of more than {BODY_BYTES} bytes", 413)
+        raise WireError(f"the body has more than {BODY_BYTES} bytes", 413)

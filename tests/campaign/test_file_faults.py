@@ -21,11 +21,12 @@ from pipeline.node import EdgeNode
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, RETIRED_NAME, TABLE
 from pipeline.stages import validate
 from sim import check
-from sim.campaign.memory_store import MemoryStore
-from sim.campaign.plan import enumerated
-from sim.campaign.scenario_world import dump
-from sim.campaign.schedule import Line, Strike, parse
-from sim.campaign.world import Clean, Unclean, World, build, run_clean, run_once
+from sim.campaign.in_process_run import CleanRunBroken, run_clean, run_once
+from sim.campaign.memory_store import MemoryStore, dump
+from sim.campaign.outcome import CleanRun
+from sim.campaign.plan import every_call
+from sim.campaign.schedule import Line, PlannedInjection, parse
+from sim.campaign.world import World, build
 from sim.chaos.faults import CRASH
 from sim.errors import NodeFileError
 from sim.fleet import load_fleet
@@ -90,7 +91,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def clean(world: World) -> Clean:
+def clean(world: World) -> CleanRun:
     return run_clean(world)
 
 
@@ -213,7 +214,7 @@ def test_the_oracle_cuts_batches_of_files_by_itself(tmp_path: Path) -> None:
 
 
 def test_the_run_without_faults_of_delivery_is_right(
-    world: World, clean: Clean, tmp_path: Path
+    world: World, clean: CleanRun, tmp_path: Path
 ) -> None:
     dump(clean.store, tmp_path / "lake")
     made = model(farm())
@@ -233,23 +234,26 @@ def test_the_run_without_faults_of_delivery_is_right(
     assert verdict.quarantined_by_rule["null"] > 0
 
 
-def crashes(clean: Clean) -> list[Line]:
+def crashes(clean: CleanRun) -> list[Line]:
     return [
         line
-        for line in enumerated(clean)
-        if isinstance(line.items[0], Strike) and line.items[0].kind == CRASH
+        for line in every_call(clean)
+        if isinstance(line.items[0], PlannedInjection) and line.items[0].kind == CRASH
     ]
 
 
-def test_a_crash_at_any_call_around_a_switch_leaves_no_trace(world: World, clean: Clean) -> None:
+@pytest.mark.parametrize("every", [11, pytest.param(4, marks=pytest.mark.campaign)])
+def test_a_crash_at_any_call_around_a_switch_leaves_no_trace(
+    world: World, clean: CleanRun, every: int
+) -> None:
     lines = crashes(clean)
     assert len(lines) > 200
     fired = 0
-    for line in lines[::4]:
+    for line in lines[::every]:
         outcome = run_once(world, clean, line)
         assert (outcome.broken, outcome.digest) == ([], clean.outcome.digest), line
         fired += len(outcome.fired)
-    assert fired > 50
+    assert fired > 200 // every
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,7 @@ def test_a_crash_at_any_call_around_a_switch_leaves_no_trace(world: World, clean
     ],
 )
 def test_a_node_that_was_away_while_its_file_was_replaced_misses_nothing(
-    world: World, clean: Clean, line: str
+    world: World, clean: CleanRun, line: str
 ) -> None:
     outcome = run_once(world, clean, parse(line))
     assert outcome.fired, line
@@ -293,7 +297,7 @@ def retired_files_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batches_across_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_begins", lambda raw: np.zeros(raw.num_rows, dtype=bool))
+    monkeypatch.setattr(batch, "_file_starts", lambda raw: np.zeros(raw.num_rows, dtype=bool))
 
 
 def a_read_ends_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +370,7 @@ def test_seeded_bugs_are_found_in_the_first_run(
     plant(monkeypatch)
     try:
         clean = run_clean(world)
-    except Unclean:
+    except CleanRunBroken:
         return
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
@@ -374,7 +378,7 @@ def test_seeded_bugs_are_found_in_the_first_run(
 
 
 def test_the_oracle_misses_a_retired_file_that_is_gone(
-    world: World, clean: Clean, tmp_path: Path
+    world: World, clean: CleanRun, tmp_path: Path
 ) -> None:
     """One of several by its number, the newest by rows that the lake has and no file."""
     dump(clean.store, tmp_path / "lake")

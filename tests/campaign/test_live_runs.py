@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sim.campaign import live_runs
-from sim.campaign.live_faults import KINDS_EACH, Bout, bout
-from sim.campaign.outcome import Clean
-from sim.campaign.scenario_world import make_world
-from sim.chaos.faults import KILL, KINDS, cells
+from sim.campaign.live_faults import KINDS_EACH, LiveFaults, draw_live_faults
+from sim.campaign.outcome import CleanRun
+from sim.campaign.world import make_world
+from sim.chaos.faults import KILL, KINDS, fault_points
 from sim.check import Verdict
 from sim.errors import TargetError
 from sim.scenario import Scenario, load
@@ -26,8 +26,8 @@ CAMPAIGN = SCENARIOS / "campaign.yaml"
 FLUSHES_S = (300.0, 600.0, 900.0, 1200.0)
 
 
-def drawn(index: int, seed: int = 7) -> Bout:
-    return bout(seed, index, ["A", "E"], FLUSHES_S, 1500.0)
+def drawn(index: int, seed: int = 7) -> LiveFaults:
+    return draw_live_faults(seed, index, ["A", "E"], FLUSHES_S, 1500.0)
 
 
 def test_the_kinds_and_their_points_take_turns() -> None:
@@ -36,7 +36,7 @@ def test_the_kinds_and_their_points_take_turns() -> None:
         kind for i in range(turns // KINDS_EACH + 1) for kind in _kinds(drawn(i)) if kind != KILL
     ]
     assert sorted(first[:turns]) == sorted(set(KINDS) - {KILL})
-    assert {way for i in range(66) for way in drawn(i).meant} == set(cells(KINDS))
+    assert {way for i in range(66) for way in drawn(i).meant} == set(fault_points(KINDS))
 
 
 def test_a_bout_follows_from_seed_and_number() -> None:
@@ -46,18 +46,21 @@ def test_a_bout_follows_from_seed_and_number() -> None:
     assert len({drawn(i).seed for i in range(60)}) == 60
 
 
-@pytest.mark.parametrize("seed", [7, 8])
-def test_every_bout_is_a_scenario(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "bouts"),
+    [(7, 15), (8, 15), *(pytest.param(seed, 60, marks=pytest.mark.campaign) for seed in (7, 8))],
+)
+def test_every_bout_is_a_scenario(seed: int, bouts: int) -> None:
     """Nothing is drawn that a scenario could not say, or that no node would ever meet."""
-    for i in range(60):
+    for i in range(bouts):
         scenario = load(
             CAMPAIGN, [f"seed={drawn(i, seed).seed}", f"faults={drawn(i, seed).faults}"]
         )
         assert [fault.kind for fault in scenario.faults] == _kinds(drawn(i, seed))
 
 
-def _kinds(bout: Bout) -> list[str]:
-    return [part.partition(",")[0].partition("}")[0] for part in bout.faults.split("kind: ")[1:]]
+def _kinds(drawn: LiveFaults) -> list[str]:
+    return [part.partition(",")[0].partition("}")[0] for part in drawn.faults.split("kind: ")[1:]]
 
 
 def test_a_whole_run_is_held_against_the_other_world(
@@ -69,7 +72,7 @@ def test_a_whole_run_is_held_against_the_other_world(
     flush_s = make_world(scenario, tmp_path / "world").flush_s
     honest, asked = live_runs.run_clean, []
 
-    def clean(world: object) -> Clean:
+    def clean(world: object) -> CleanRun:
         asked.append(world)
         found = honest(world)  # type: ignore[arg-type]
         if len(asked) == 2:
@@ -81,9 +84,9 @@ def test_a_whole_run_is_held_against_the_other_world(
     def again(more: Sequence[str]) -> Scenario:
         return load(path, more)
 
-    good, bad = live_runs.wired_runs(scenario, again, flush_s, 2, 7, 1)
+    good, bad = live_runs.make_live_runs(scenario, again, flush_s, 2, 7, 1)
     assert good.broken == []
-    assert good.struck.fired[KILL] >= 1
+    assert good.injections.by_kind[KILL] >= 1
     assert good.requests > 50
     assert good.settings[0] == "seed=8"
     assert [name for name, _ in bad.broken] == ["lake.differs"]
@@ -100,7 +103,9 @@ def test_a_store_that_dies_or_a_lake_that_cannot_be_read_is_no_finding(
     monkeypatch.setattr(
         live_runs.check, "judge", lambda *_: Verdict(errors=["the lake could not be listed"])
     )
-    runs = live_runs.wired_runs(scenario, lambda more: load(path, more), (300.0, 600.0), 2, 7, 1)
+    runs = live_runs.make_live_runs(
+        scenario, lambda more: load(path, more), (300.0, 600.0), 2, 7, 1
+    )
     unread = next(runs)
     assert (unread.broken, unread.unknown) == (
         [],

@@ -7,7 +7,7 @@ import pytest
 from pipeline.ports import Conflict, NotFound, Refused, Unavailable
 from sim.campaign.faulty_store import FaultyStore
 from sim.campaign.memory_store import MemoryStore
-from sim.campaign.schedule import Fired, Line, Schedule, Strike, expanded, parse
+from sim.campaign.schedule import FiredFault, Line, PlannedInjection, Schedule, expanded, parse
 from sim.chaos.call import point_of
 from sim.chaos.faults import KINDS, OFFLINE, Crash, Fault
 from sim.errors import ScheduleError
@@ -52,7 +52,7 @@ def test_a_line_and_its_text_are_each_others_inverse(text: str) -> None:
         ("store.error%0.1@somewhere", "somewhere"),
         ("attempts=0", "attempts"),
         ("node.crash#0", "numbered from 1"),
-        ("store.error%2", "1 at most"),
+        ("store.error%2", "at most 1"),
         ("store.error%0", "more than 0"),
         ("store.error%e", "'e' is not a number"),
         ("store.outage[1.2.3+4]", "'1.2.3' is not a number"),
@@ -76,7 +76,7 @@ def test_a_numbered_fault_strikes_once_the_first_call_from_there_on_that_it_appl
         store.create(METADATA, "m", b"1")
     store.create(DATA, "b", b"1")
     assert {key for _, key in inner.objects} == {"a", "m", "b"}
-    assert schedule.fired == [Fired("store.ack-lost", False, 3, "manifest")]
+    assert schedule.fired == [FiredFault("store.ack-lost", False, 3, "manifest")]
 
 
 def test_before_has_no_effect_and_after_has_it() -> None:
@@ -172,10 +172,10 @@ def test_windows_buckets_farms_points_and_counts_confine() -> None:
 
 def test_healed_means_that_nothing_strikes() -> None:
     store, _, schedule, _ = faulty("store.error%1 node.offline[0+100]")
-    assert schedule.spell([OFFLINE], "A-001", 5.0) == OFFLINE
+    assert schedule.node_fault([OFFLINE], "A-001", 5.0) == OFFLINE
     schedule.healed = True
     store.create(DATA, "a", b"1")
-    assert schedule.spell([OFFLINE], "A-001", 5.0) is None
+    assert schedule.node_fault([OFFLINE], "A-001", 5.0) is None
 
 
 def test_conditional_writes_are_refused_as_if_something_stood_in_the_way() -> None:
@@ -189,21 +189,21 @@ def test_conditional_writes_are_refused_as_if_something_stood_in_the_way() -> No
 def test_spelled_out_the_same_calls_are_struck() -> None:
     line = Line(
         (
-            Strike("node.crash", 3, True),
+            PlannedInjection("node.crash", 3, True),
             Fault("store.error", share=0.5),
             Fault("node.offline", for_s=9.0),
         ),
         3,
     )
     fired = [
-        Fired("store.error", False, 2, "data"),
-        Fired("node.crash", True, 3, "data"),
-        Fired("node.offline", False, 3, ""),
+        FiredFault("store.error", False, 2, "data"),
+        FiredFault("node.crash", True, 3, "data"),
+        FiredFault("node.offline", False, 3, ""),
     ]
     assert expanded(line, fired).items == (
         line.items[2],
-        Strike("store.error", 2),
-        Strike("node.crash", 3, True),
+        PlannedInjection("store.error", 2),
+        PlannedInjection("node.crash", 3, True),
     )
 
 

@@ -19,25 +19,57 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import batch, manifest, node, partition, process, source
-from pipeline import commit as protocol
-from pipeline.batch import Batch, ints
-from pipeline.checkpoint import Checkpoint, CheckpointError
-from pipeline.commit import Commit, ContentConflict, Position
-from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
+from pipeline import batch, node, partition, source
+from pipeline.batch import ints
+from pipeline.commit import Commit, Position
+from pipeline.ports import ObjectStore
 from pipeline.records import BUCKET_NAMES
 from sim import check
-from sim.campaign.invariants import WatchedStore, fates, judge
-from sim.campaign.outcome import Clean
-from sim.campaign.plan import beyond, cells_of, drawn, enumerated, spelled
-from sim.campaign.scenario_world import dump, make_world
-from sim.campaign.schedule import Line, Strike, parse
+from sim.campaign.in_process_run import (
+    CleanRunBroken,
+    InProcessRun,
+    latest_start,
+    run_clean,
+    run_once,
+    run_with_store,
+)
+from sim.campaign.invariants import WatchedStore, broken_invariants, wrong_rows
+from sim.campaign.memory_store import dump
+from sim.campaign.outcome import CleanRun
+from sim.campaign.plan import every_call, every_interval, is_past_end, points_of, random_line
+from sim.campaign.schedule import Line, PlannedInjection, parse
 from sim.campaign.shrink import shrink
-from sim.campaign.world import Unclean, World, _quiet_until, _Run, run_clean, run_kept, run_once
+from sim.campaign.world import World, make_world
 from sim.chaos.call import CHECKPOINTS, METADATA, node_of
 from sim.chaos.faults import FOREIGN
 from sim.scenario import load
 from tests.support.chaos_world import tiny
+from tests.support.commit_bugs import (
+    Patch,
+    batch_in_conflict_skipped,
+    batch_of_whatever_was_read,
+    checkpoint_before_data,
+    checkpoint_written_over,
+    conflict_goes_on_next_time,
+    conflict_on_every_exists,
+    conflict_without_a_key,
+    cursor_on_the_timestamp,
+    exists_trusted,
+    exists_trusted_and_bytes_that_vary,
+    foreign_bytes_written_over,
+    foreign_checkpoint_written_over,
+    foreign_manifest_trusted,
+    lost_answer_taken_for_done,
+    manifest_before_data,
+    off_by_one_after_a_restart,
+    only_first_bytes_compared,
+    only_length_and_both_ends_compared,
+    only_lengths_compared,
+    open_windows_forgotten,
+    partition_by_the_batchs_last_row,
+    random_object_names,
+    state_saved_although_a_bucket_refused,
+)
 from tests.support.paths import SCENARIOS
 from tests.support.window_bugs import (
     WINDOW_BUGS,
@@ -56,11 +88,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def clean(world: World) -> Clean:
+def clean(world: World) -> CleanRun:
     return run_clean(world)
 
 
-def test_the_run_without_faults_is_right(world: World, clean: Clean, tmp_path: Path) -> None:
+def test_the_run_without_faults_is_right(world: World, clean: CleanRun, tmp_path: Path) -> None:
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
     assert verdict.status == "pass"
@@ -86,21 +118,21 @@ def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
                 assert recorded.max() - world.start_us < (flush_s + 1) * 1e6
 
 
-def test_every_call_struck_alone(world: World, clean: Clean) -> None:
+def test_every_call_struck_alone(world: World, clean: CleanRun) -> None:
     """Each seventh call, in turn of the seven ways; `windfleet campaign` takes them all."""
-    lines = enumerated(clean)
-    for line in [*lines[::7], *(line for line in lines if beyond(line, clean))]:
+    lines = every_call(clean)
+    for line in [*lines[::7], *(line for line in lines if is_past_end(line, clean))]:
         outcome = run_once(world, clean, line)
-        assert bool(outcome.fired) != beyond(line, clean), line
+        assert bool(outcome.fired) != is_past_end(line, clean), line
         assert outcome.broken == [], line
         assert outcome.digest == clean.outcome.digest or FOREIGN in {
             fired.kind for fired in outcome.fired
         }
 
 
-def test_random_bad_luck(world: World, clean: Clean) -> None:
+def test_random_bad_luck(world: World, clean: CleanRun) -> None:
     for index in range(30):
-        line = drawn(world, len(clean.log), 1, index)
+        line = random_line(world, len(clean.log), 1, index)
         assert parse(str(line)) == line
         outcome = run_once(world, clean, line)
         assert outcome.broken == [], line
@@ -109,15 +141,15 @@ def test_random_bad_luck(world: World, clean: Clean) -> None:
         }
 
 
-def test_a_run_is_a_function_of_world_and_line(world: World, clean: Clean) -> None:
+def test_a_run_is_a_function_of_world_and_line(world: World, clean: CleanRun) -> None:
     line = parse("seed=3 store.error%0.2 node.second-writer#20 node.crash#30 store.late-commit#33")
     first, second = run_once(world, clean, line), run_once(world, clean, line)
     assert first == second
-    assert len(cells_of(first)) >= 4
+    assert len(points_of(first)) >= 4
     assert run_once(world, clean, replace(line, seed=4)).trace != first.trace
 
 
-def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None:
+def test_recovery_is_counted_in_virtual_time(world: World, clean: CleanRun) -> None:
     assert run_once(world, clean, parse("store.outage[0+700]")).recovery_s == [600.0]
     assert run_once(world, clean, parse("node.crash#3 down=1")).recovery_s == [300.0 * 2]
     assert run_once(world, clean, parse("node.crash#3")).recovery_s == []
@@ -129,23 +161,23 @@ def test_recovery_is_counted_in_virtual_time(world: World, clean: Clean) -> None
 
 
 def test_what_never_ends_is_stuck(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sim.campaign import world as module
+    from sim.campaign import in_process_run
 
     monkeypatch.setattr(
-        module.Schedule,
+        in_process_run.Schedule,
         "healed",
         property(lambda self: False, lambda self, value: None),
         raising=False,
     )
     outcome = run_once(world, clean, parse("store.outage[0+1e9]".replace("1e9", "999999999")))
     assert {b.invariant for b in outcome.broken} >= {"stuck", "lake.missing"}
-    assert outcome.fates.lost > 0
+    assert outcome.wrong_rows.lost > 0
 
 
 def test_a_pipeline_that_breaks_is_told(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception that nobody foresaw, now and then: the process starts anew, and the run is no pass."""
     real, tries = node.commit, iter(range(10**6))
@@ -162,7 +194,7 @@ def test_a_pipeline_that_breaks_is_told(
 
 
 def test_a_backlog_longer_than_one_read(
-    world: World, clean: Clean, monkeypatch: pytest.MonkeyPatch
+    world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that was off from the first row on has all of them to deliver, a batch at a time."""
     manifests = [
@@ -182,287 +214,6 @@ def test_a_backlog_longer_than_one_read(
 
 
 # --- seeded bugs of the pipeline: each must be found
-
-Patch = Callable[[pytest.MonkeyPatch], None]
-
-
-def checkpoint_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
-        after = protocol._advance(store, work, position)
-        for item in work.objects:
-            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
-        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
-        return after
-
-    monkeypatch.setattr(node, "commit", commit)
-
-
-def manifest_before_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
-        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
-        for item in work.objects:
-            protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
-        return protocol._advance(store, work, position)
-
-    monkeypatch.setattr(node, "commit", commit)
-
-
-def random_object_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = iter(range(10**9))
-    key = partition.data_key
-
-    def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int) -> str:
-        return key(stage, hour, turbine_id, first_id, last_id).replace(
-            ".parquet", f"-{next(names)}.parquet"
-        )
-
-    monkeypatch.setattr(partition, "data_key", data_key)
-
-
-def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(raw: Any, flush_every_s: int, until_us: int | None) -> list[Batch]:
-        return [Batch(raw, final=until_us is not None)] if raw.num_rows else []
-
-    monkeypatch.setattr(node, "cut", cut)
-
-
-def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only on the way back from a crash, as a shortcut of recovery would: nothing to be seen without faults."""
-    fresh, hours = [False], process.event_hours
-    recover = protocol.recover
-
-    def recovering(store: ObjectStore, config: Any) -> Position:
-        position = recover(store, config)
-        fresh[0] = position.etag is not None
-        return position
-
-    def last(table: Any) -> Any:
-        hour = hours(table)
-        return np.full_like(hour, hour[-1]) if fresh[0] and len(hour) else hour
-
-    monkeypatch.setattr(node, "recover", recovering)
-    monkeypatch.setattr(process, "event_hours", last)
-
-
-def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """412 is taken for success, while the content depends on when the attempt was made."""
-    encode, tries = process.encode.parquet, iter(range(10**9))
-
-    def parquet(table: Any) -> bytes:
-        return bytes(encode(table.replace_schema_metadata({"attempt": str(next(tries))})))
-
-    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
-        try:
-            store.create(bucket, key, body)
-        except AlreadyExists:
-            return
-
-    monkeypatch.setattr(process.encode, "parquet", parquet)
-    monkeypatch.setattr(protocol, "_create", create)
-
-
-def cursor_on_the_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that starts again skips rows whose event time it has seen, as `WHERE timestamp > ?` does."""
-    read = source.read
-
-    def by_time(
-        path: Path, after_id: int, limit: int, anchor_us: int | None, lock_wait_s: float
-    ) -> Any:
-        table = read(path, 0, limit)
-        before = ints(table, "timestamp")[ints(table, "id") <= after_id]
-        newest = before.max() if len(before) else -1
-        return table.filter((ints(table, "id") > after_id) & (ints(table, "timestamp") > newest))
-
-    monkeypatch.setattr(source, "read", by_time)
-
-
-def off_by_one_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    recover = protocol.recover
-
-    def one_less(store: ObjectStore, config: Any) -> Position:
-        position = recover(store, config)
-        if position.etag is None:
-            return position
-        return replace(position, state=replace(position.state, last_id=position.state.last_id + 1))
-
-    monkeypatch.setattr(node, "recover", one_less)
-
-
-def state_saved_although_a_bucket_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
-        for item in work.objects:
-            try:
-                protocol._create(store, item.bucket, item.key, item.body, same=lambda a, b: a == b)
-            except StoreError:
-                if item.stage != "enriched":
-                    raise
-        protocol._create(store, METADATA, work.manifest_key, work.manifest, same=manifest.equal)
-        return protocol._advance(store, work, position)
-
-    monkeypatch.setattr(node, "commit", commit)
-
-
-def checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No If-Match: whatever is there is replaced by what this writer thinks."""
-
-    def advance(store: ObjectStore, work: Commit, position: Position) -> Position:
-        place = protocol._checkpoint_place(work.config)
-        body = work.state.to_json(work.config.turbine_id, work.config.node_id)
-        while True:
-            try:
-                etag = protocol.recover(store, work.config).etag
-                done = (
-                    store.create(*place, body)
-                    if etag is None
-                    else store.replace(*place, body, etag)
-                )
-            except (AlreadyExists, Conflict):
-                continue
-            return Position(work.state, done)
-
-    monkeypatch.setattr(protocol, "_advance", advance)
-
-
-def lost_answer_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
-        try:
-            original(store, bucket, key, body, same)
-        except protocol.Unavailable:
-            if bucket == METADATA:
-                return
-            raise
-
-    original = protocol._create
-    monkeypatch.setattr(protocol, "_create", create)
-
-
-def conflict_on_every_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
-        try:
-            store.create(bucket, key, body)
-        except AlreadyExists as error:
-            raise ContentConflict(f"{bucket}/{key}") from error
-
-    monkeypatch.setattr(protocol, "_create", create)
-
-
-def compared_by(same: Callable[[bytes, bytes], bool]) -> Patch:
-    """What is there already is compared by less than its content."""
-
-    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
-        def create(
-            store: ObjectStore,
-            bucket: str,
-            key: str,
-            body: bytes,
-            same_content: Any = None,
-            **_: Any,
-        ) -> None:
-            try:
-                store.create(bucket, key, body)
-            except AlreadyExists as error:
-                if not same(body, store.get(bucket, key)[0]):
-                    raise ContentConflict(f"{bucket}/{key}") from error
-
-        monkeypatch.setattr(protocol, "_create", create)
-
-    return plant
-
-
-def exists_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """412 is taken for success, and nothing is compared; the bytes are right."""
-    compared_by(lambda ours, theirs: True)(monkeypatch)
-
-
-def only_lengths_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared_by(lambda ours, theirs: len(ours) == len(theirs))(monkeypatch)
-
-
-def only_first_bytes_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared_by(lambda ours, theirs: ours[:64] == theirs[:64])(monkeypatch)
-
-
-def only_length_and_both_ends_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared_by(lambda a, b: (len(a), a[:64], a[-64:]) == (len(b), b[:64], b[-64:]))(monkeypatch)
-
-
-def foreign_manifest_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "equal", lambda ours, theirs: True)
-
-
-def foreign_bytes_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = protocol._create
-
-    def forceful(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
-        try:
-            create(store, bucket, key, body, same)
-        except ContentConflict:
-            store.replace(bucket, key, body, store.get(bucket, key)[1])
-
-    monkeypatch.setattr(protocol, "_create", forceful)
-
-
-def foreign_checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint that cannot be read is taken for none, and replaced."""
-    recover = protocol.recover
-
-    def careless(store: ObjectStore, config: Any) -> Position:
-        try:
-            return recover(store, config)
-        except CheckpointError:
-            return Position(Checkpoint(), store.get(*protocol._checkpoint_place(config))[1])
-
-    monkeypatch.setattr(protocol, "recover", careless)
-    monkeypatch.setattr(node, "recover", careless)
-
-
-def batch_in_conflict_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The node says that it met a conflict, and goes on with the next batch."""
-    commit = protocol.commit
-
-    def skipping(store: ObjectStore, work: Commit, position: Position) -> Position:
-        try:
-            return commit(store, work, position)
-        except ContentConflict:
-            protocol._advance(store, work, position)
-            raise
-
-    monkeypatch.setattr(node, "commit", skipping)
-
-
-def conflict_goes_on_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conflict is taken for a store that is busy: the node never stops for it, it only comes too late for ever."""
-    commit = protocol.commit
-
-    def patient(store: ObjectStore, work: Commit, position: Position) -> Position:
-        try:
-            return commit(store, work, position)
-        except ContentConflict as error:
-            raise protocol.Unavailable(str(error)) from error
-
-    monkeypatch.setattr(node, "commit", patient)
-
-
-def conflict_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = protocol.commit
-
-    def vague(store: ObjectStore, work: Commit, position: Position) -> Position:
-        try:
-            return commit(store, work, position)
-        except ContentConflict as error:
-            raise ContentConflict("the lake holds something else") from error
-
-    monkeypatch.setattr(node, "commit", vague)
-
-
-def open_windows_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    recover = protocol.recover
-
-    def forgetful(store: ObjectStore, config: Any) -> Position:
-        position = recover(store, config)
-        return replace(position, state=replace(position.state, open_windows={}))
-
-    monkeypatch.setattr(node, "recover", forgetful)
 
 
 @dataclass(frozen=True)
@@ -506,17 +257,17 @@ def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str],
     """How many runs a campaign takes until one breaks; the fault-free run and its verdict are the first."""
     try:
         clean = run_clean(world)
-    except Unclean:
+    except CleanRunBroken:
         return 1, {"clean"}, None
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
     if verdict.status != "pass":
         return 1, {"oracle", *verdict.counts}, None
-    single = enumerated(clean)
+    single = every_call(clean)
     order = (
         np.random.default_rng(1).permutation(len(single)).tolist()
     )  # a campaign takes all: which first is luck
-    at_random: Iterator[Line] = (drawn(world, len(clean.log), 1, i) for i in range(most))
+    at_random: Iterator[Line] = (random_line(world, len(clean.log), 1, i) for i in range(most))
     mixed = chain.from_iterable(zip((single[i] for i in order), at_random, strict=False))
     for runs, line in enumerate(islice(mixed, most), 2):
         outcome = run_once(world, clean, line)
@@ -544,7 +295,7 @@ def test_seeded_bugs_are_found(
 )
 def test_bugs_that_few_calls_show(
     world: World,
-    clean: Clean,
+    clean: CleanRun,
     monkeypatch: pytest.MonkeyPatch,
     plant: Patch,
     bucket: str,
@@ -552,14 +303,14 @@ def test_bugs_that_few_calls_show(
 ) -> None:
     """One call in fifty shows them; a campaign takes all calls, here it is the first of the kind."""
     first = next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
-    line = Line((Strike(FOREIGN, first),))
+    line = Line((PlannedInjection(FOREIGN, first),))
     assert run_once(world, clean, line).broken == []
     plant(monkeypatch)
     assert name in {broken.invariant for broken in run_once(world, clean, line).broken}
 
 
 def test_foreign_bytes_stop_their_node_and_nobody_else(
-    world: World, clean: Clean, tmp_path: Path
+    world: World, clean: CleanRun, tmp_path: Path
 ) -> None:
     """At an object of each bucket in turn: the oracle fails that lake, and names the key."""
     struck = [
@@ -567,8 +318,8 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(
         for bucket in BUCKETS_HIT
     ]
     for number in (*struck, struck[0] + 40):
-        line = Line((Strike(FOREIGN, number),))
-        outcome, store = run_kept(world, clean, line)
+        line = Line((PlannedInjection(FOREIGN, number),))
+        outcome, store = run_with_store(world, clean, line)
         assert outcome.broken == [], line
         assert [fired.kind for fired in outcome.fired] == [FOREIGN]
         (((bucket, key), met),) = store.planted.items()
@@ -589,7 +340,7 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(
         )
 
 
-def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clean) -> None:
+def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: CleanRun) -> None:
     """The twin of foreign bytes: somebody else puts just what the node would, at every create."""
     real = WatchedStore.create
 
@@ -598,7 +349,7 @@ def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clea
             real(self, bucket, key, body)
             return real(self, bucket, key, body)
 
-    state = _Run(world, Line())
+    state = InProcessRun(world, Line())
     state.store.__class__ = Twice
     assert state.all_flushes()
     assert (state.broken, state.store.broken) == ([], [])
@@ -700,7 +451,7 @@ def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
     ]
 
 
-def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
+def copy_of(clean: CleanRun) -> tuple[WatchedStore, Counter[str]]:
     """A store that holds what the fault-free run left, and the commits that made it."""
     store = WatchedStore()
     for (bucket, key), body in sorted(
@@ -714,7 +465,7 @@ def copy_of(clean: Clean) -> tuple[WatchedStore, Counter[str]]:
     return store, Counter({key: 1 for bucket, key in store.objects if bucket == METADATA})
 
 
-def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) -> None:
+def test_the_finished_lake_is_held_against_the_one_without_faults(clean: CleanRun) -> None:
     places = sorted(clean.store.objects)
     data = next(place for place in places if place[0].endswith("ingestion"))
     meta = next(place for place in places if place[0] == METADATA)
@@ -723,7 +474,7 @@ def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) 
     def broken_by(change: Callable[[WatchedStore], Any]) -> set[str]:
         store, commits = copy_of(clean)
         change(store)
-        return {name for name, _ in judge(store, clean.store, commits, 1)}
+        return {name for name, _ in broken_invariants(store, clean.store, commits, 1)}
 
     def later(store: WatchedStore) -> None:
         store.objects[meta] = store.objects[meta].replace(
@@ -748,30 +499,30 @@ def test_the_finished_lake_is_held_against_the_one_without_faults(clean: Clean) 
     assert broken_by(lambda store: store.puts.update({data: 2})) == set()
 
 
-def test_rows_lost_doubled_and_misplaced_are_counted(clean: Clean) -> None:
+def test_rows_lost_doubled_and_misplaced_are_counted(clean: CleanRun) -> None:
     bucket, key = next(
         place for place in sorted(clean.store.objects) if place[0].endswith("ingestion")
     )
     body = clean.store.objects[bucket, key]
     rows = pq.read_table(io.BytesIO(body)).num_rows
     store, _ = copy_of(clean)
-    assert fates(store, clean.store) == (0, 0, 0)
+    assert wrong_rows(store, clean.store) == (0, 0, 0)
     store.objects[bucket, key.replace(".parquet", "x.parquet")] = body
-    assert fates(store, clean.store) == (0, rows, 0)
+    assert wrong_rows(store, clean.store) == (0, rows, 0)
     del store.objects[bucket, key]
-    assert fates(store, clean.store) == (0, 0, 0)
+    assert wrong_rows(store, clean.store) == (0, 0, 0)
     moved = key.replace("hour=00", "hour=05")
     store.objects[bucket, moved] = store.objects.pop((bucket, key.replace(".parquet", "x.parquet")))
-    assert fates(store, clean.store) == (0, 0, rows)
+    assert wrong_rows(store, clean.store) == (0, 0, rows)
     del store.objects[bucket, moved]
-    assert fates(store, clean.store) == (rows, 0, 0)
+    assert wrong_rows(store, clean.store) == (rows, 0, 0)
 
 
 def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
     """Each of them asks the lake again where it stands, the ones that were not struck too."""
 
     def recoveries(text: str) -> int:
-        state = _Run(world, parse(text))
+        state = InProcessRun(world, parse(text))
         assert state.all_flushes()
         return sum(" get expanso-databricks-checkpoints/" in entry for entry in state.calls())
 
@@ -781,18 +532,18 @@ def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
 
 
 def test_beginning_where_something_can_strike_is_beginning_at_the_start(
-    world: World, clean: Clean
+    world: World, clean: CleanRun
 ) -> None:
-    single, begun = enumerated(clean), Counter[int]()
+    single, begun = every_call(clean), Counter[int]()
     lines = [
         *single[::60],
-        *spelled(world),
-        *(drawn(world, len(clean.log), 2, i) for i in range(15)),
+        *every_interval(world),
+        *(random_line(world, len(clean.log), 2, i) for i in range(15)),
     ]
     for line in lines:
         whole = run_once(world, replace(clean, starts=[]), line)
         assert run_once(world, clean, line) == whole, line
-        start = _quiet_until(world, clean, line)
+        start = latest_start(world, clean, line)
         begun[start.flush if start else 0] += 1
     assert min(begun.values()) > 0
     assert set(begun) == set(range(len(world.flush_s)))

@@ -30,11 +30,10 @@ from pipeline.ports import (
 )
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
-from sim.chaos import proxy as proxy_module
-from sim.chaos import wire
-from sim.chaos.choice import STRIKES
+from sim.chaos import wire, wire_faults
+from sim.chaos.choice import INJECTIONS_PER_CALL
 from sim.chaos.faults import FOREIGN, KINDS, Fault
-from sim.chaos.proxy import FaultProxy, tell_time
+from sim.chaos.proxy import FaultProxy, report_time
 from tests.support.pipeline_world import config
 
 DATA = bucket("ingestion")
@@ -48,8 +47,8 @@ GIVING_UP = ("store.hang", "store.late-commit")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy_module, "LATE_S", (0.0, 0.2))
-    monkeypatch.setattr(proxy_module, "SLOW_S", (0.1, 0.3))
+    monkeypatch.setattr(wire_faults, "LATE_S", (0.0, 0.2))
+    monkeypatch.setattr(wire_faults, "SLOW_S", (0.1, 0.3))
 
 
 @contextmanager
@@ -91,7 +90,7 @@ def test_without_faults_it_is_not_there(clean_lake: str) -> None:
         assert store.list(DATA, FOLDER, "A-002-") == sorted(FOLDER + name for name in names)
         with pytest.raises(Refused):
             store.get("no-such-bucket", KEY)
-    assert not proxy.struck.fired
+    assert not proxy.injections.by_kind
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_a_create_that_is_struck(
             assert found is error
         there = outcome(lambda: S3ObjectStore(clean_lake).get(DATA, KEY)) is None
         assert there is effect
-        assert proxy.struck.fired == {kind: 1}
+        assert proxy.injections.by_kind == {kind: 1}
         if kind == "store.hang":
             assert took_s >= TIMEOUT_S
         if kind == "store.slow":
@@ -156,10 +155,10 @@ def test_a_write_through_any_fault_arrives_once_and_unchanged(clean_lake: str, k
                 position = deliver(store)
                 break
             except StoreError:
-                tell_time(proxy.endpoint_url, "A", 61.0) if KINDS[kind].windowed else None
+                report_time(proxy.endpoint_url, "A", 61.0) if KINDS[kind].windowed else None
         assert position is not None
         proxy.settle()
-        assert proxy.struck.fired[kind] >= (1 if KINDS[kind].windowed else 3)
+        assert proxy.injections.by_kind[kind] >= (1 if KINDS[kind].windowed else 3)
         with pytest.raises(ContentConflict):
             deliver(Retrying(S3ObjectStore(clean_lake)), b"other rows")
     direct = S3ObjectStore(clean_lake)
@@ -189,7 +188,7 @@ def test_foreign_bytes_stop_the_node_and_stay(clean_lake: str, point: str) -> No
             with pytest.raises((ContentConflict, CheckpointError)) as stop:
                 deliver(Retrying(plain, sleep=lambda _: None))
         ((place, met),) = proxy.foreign.items()
-        assert proxy.struck.cells == {(FOREIGN, point): 1}
+        assert proxy.injections.by_point == {(FOREIGN, point): 1}
     assert "/".join(place) in str(stop.value)
     assert (met.turbine, met.begun) == ("A-001", point != "checkpoint")
     assert direct.get(*place)[0] == met.body
@@ -208,10 +207,10 @@ def test_foreign_bytes_take_the_place_of_a_checkpoint_but_not_of_a_newer_one(
             store.replace(
                 *place, ahead, '"another"'
             )  # the writer that was faster met the same answer
-        assert (proxy.foreign, proxy.struck.fired) == ({}, {})
+        assert (proxy.foreign, proxy.injections.by_kind) == ({}, {})
         with pytest.raises(Conflict):
             store.replace(*place, ahead, first)
-        assert proxy.struck.fired == {FOREIGN: 1}
+        assert proxy.injections.by_kind == {FOREIGN: 1}
     assert S3ObjectStore(clean_lake).get(*place)[0] == proxy.foreign[place].body
 
 
@@ -225,7 +224,7 @@ def test_a_late_commit_does_not_take_the_checkpoint_back(clean_lake: str) -> Non
         second = store.replace(*place, b"at 2", first)
         store.replace(*place, b"at 3", second)
         proxy.settle()
-        assert proxy.struck.fired == {"store.late-commit": 1}
+        assert proxy.injections.by_kind == {"store.late-commit": 1}
     assert direct.get(*place)[0] == b"at 3"
 
 
@@ -240,12 +239,12 @@ def test_a_late_commit_is_made_when_nothing_stands_in_its_way(clean_lake: str) -
 def test_a_truncated_body_is_no_body(clean_lake: str) -> None:
     with proxied(clean_lake, once("store.truncated-get")) as (proxy, store):
         assert outcome(lambda: store.get(DATA, KEY)) is NotFound
-        assert proxy.struck.fired["store.truncated-get"] == 0  # there was nothing to cut
+        assert proxy.injections.by_kind["store.truncated-get"] == 0  # there was nothing to cut
         store.create(DATA, KEY, BODY)
         with pytest.raises(Unavailable):
             store.get(DATA, KEY)
         assert store.get(DATA, KEY)[0] == BODY
-        assert proxy.struck.fired == {"store.truncated-get": 1}
+        assert proxy.injections.by_kind == {"store.truncated-get": 1}
 
 
 def test_a_corrupted_overwrite_leaves_what_was_there(clean_lake: str) -> None:
@@ -255,7 +254,7 @@ def test_a_corrupted_overwrite_leaves_what_was_there(clean_lake: str) -> None:
     with proxied(clean_lake, once("store.corrupted-put")) as (proxy, store):
         with pytest.raises(Unavailable, match="BadDigest"):
             store.replace(*place, b"at 2", first)
-        assert proxy.struck.fired == {"store.corrupted-put": 1}
+        assert proxy.injections.by_kind == {"store.corrupted-put": 1}
         assert direct.get(*place) == (b"at 1", first)
         store.replace(*place, b"at 2", first)
     assert direct.get(*place)[0] == b"at 2"
@@ -266,14 +265,14 @@ def test_a_window_is_the_farms_own_time_and_closes(clean_lake: str) -> None:
     other = FOLDER + "B-001-1-2.parquet"
     with proxied(clean_lake, outage) as (proxy, store):
         store.create(DATA, KEY + ".1", BODY)
-        tell_time(proxy.endpoint_url, "A", 300)
-        tell_time(proxy.endpoint_url, "B", 900)
-        for _ in range(STRIKES + 2):  # no limit but the window's end
+        report_time(proxy.endpoint_url, "A", 300)
+        report_time(proxy.endpoint_url, "B", 900)
+        for _ in range(INJECTIONS_PER_CALL + 2):  # no limit but the window's end
             assert outcome(lambda: store.create(DATA, KEY, BODY)) is Unavailable
         store.create(DATA, other, BODY)
-        tell_time(proxy.endpoint_url, "A", 360)
+        report_time(proxy.endpoint_url, "A", 360)
         store.create(DATA, KEY, BODY)
-        assert proxy.struck.fired == {"store.outage": STRIKES + 2}
+        assert proxy.injections.by_kind == {"store.outage": INJECTIONS_PER_CALL + 2}
 
 
 def test_a_bucket_refuses_while_others_take(clean_lake: str) -> None:
@@ -304,8 +303,8 @@ def test_what_is_struck_is_a_function_of_the_seed_and_the_call(clean_lake: str) 
 
 def test_errors_come_in_bursts_and_end(clean_lake: str) -> None:
     with proxied(clean_lake, Fault("store.error")) as (_, store):
-        found = [outcome(lambda: store.get(DATA, KEY)) for _ in range(STRIKES + 2)]
-    assert found == [Unavailable] * STRIKES + [NotFound] * 2
+        found = [outcome(lambda: store.get(DATA, KEY)) for _ in range(INJECTIONS_PER_CALL + 2)]
+    assert found == [Unavailable] * INJECTIONS_PER_CALL + [NotFound] * 2
 
 
 def test_a_reset_is_a_reset(clean_lake: str) -> None:

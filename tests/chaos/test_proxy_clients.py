@@ -26,17 +26,17 @@ from obstore.store import S3Store
 from pyarrow import fs
 
 from sim.campaign.schedule import Line, Schedule
-from sim.chaos import proxy as proxy_module
-from sim.chaos import wire
+from sim.chaos import wire, wire_faults
 from sim.chaos.call import Call
-from sim.chaos.choice import STRIKES, Chooser
+from sim.chaos.choice import INJECTIONS_PER_CALL, Chooser
 from sim.chaos.faults import Fault
 from sim.chaos.operations import OPERATIONS
-from sim.chaos.proxy import FaultProxy, tell_time
+from sim.chaos.proxy import FaultProxy, report_time
 from sim.chaos.request import call_of
 from sim.errors import ScheduleError
-from sim.run.planned import planned
+from sim.run.planned_faults import planned_faults
 from sim.scenario import load
+from sim.scenario.plan import plan
 from tests.support.chaos_world import scenario_file
 
 MB: Final = 1 << 20
@@ -468,8 +468,11 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
         s3 = boto(proxy.endpoint_url)
         for key in ("a/k", "b/k"):
             s3.put_object(Bucket=name, Key=key, Body=b"x")
-        heads = [code(lambda: s3.head_object(Bucket=name, Key="a/k")) for _ in range(STRIKES + 1)]
-        assert heads == ["503"] * STRIKES + [""]
+        heads = [
+            code(lambda: s3.head_object(Bucket=name, Key="a/k"))
+            for _ in range(INJECTIONS_PER_CALL + 1)
+        ]
+        assert heads == ["503"] * INJECTIONS_PER_CALL + [""]
         assert code(lambda: s3.head_object(Bucket=name, Key="b/k")) == ""
         assert code(lambda: s3.delete_object(Bucket=name, Key="b/k")) == "reset"
         assert s3.head_object(Bucket=name, Key="b/k")["ContentLength"] == 1  # before any effect
@@ -488,8 +491,8 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
         assert (
             s3.head_object(Bucket=name, Key="large")["ContentLength"] == 5 * MB
         )  # behind the effect
-        assert proxy.struck.fired == {
-            "store.error": STRIKES,
+        assert proxy.injections.by_kind == {
+            "store.error": INJECTIONS_PER_CALL,
             "store.reset": 1,
             "bucket.refuses": 1,
             "store.error-after": 1,
@@ -508,7 +511,7 @@ def test_a_corrupted_body_with_its_sum_leaves_what_was_there(localstack: str) ->
 
 def test_a_hang_outlasts_what_a_client_has_still_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request behind the one that hangs is no sign that the client has left; patience ends it."""
-    monkeypatch.setattr(proxy_module, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(wire_faults, "PATIENCE_S", 1.0)
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     hang = Fault("store.hang", calls=("GET",))
     with before(OK, faults=(hang,)) as (url, came), caller(url) as client:
@@ -542,11 +545,11 @@ def test_a_call_that_is_no_nodes_goes_by_the_latest_time_of_any_farm() -> None:
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     with before(OK, OK, faults=(outage,)) as (url, _):
         assert talk(url, line, until=len(OK)) == OK
-        tell_time(url, "A", 6.0)
-        tell_time(url, "B", 2.0)
+        report_time(url, "A", 6.0)
+        report_time(url, "B", 2.0)
         with pytest.raises(ConnectionResetError):
             talk(url, line)
-        tell_time(url, "B", 10.0)
+        report_time(url, "B", 10.0)
         assert talk(url, line, until=len(OK)) == OK
 
 
@@ -578,7 +581,7 @@ def test_a_kind_strikes_no_call_that_it_cannot(kind: str, may: str, cannot: str)
 def test_faults_of_calls_are_for_the_wire(tmp_path: Path) -> None:
     for fault in (Fault("store.error", calls=("PUT",)), Fault("store.error", keys=("x",))):
         with pytest.raises(
-            ScheduleError, match=r"store\.error: calls and keys are told apart on the wire only"
+            ScheduleError, match=r"store\.error: calls and keys are known on the wire only"
         ):
             Schedule(Line((fault,)))
 
@@ -592,11 +595,12 @@ def test_a_scenario_means_as_many_of_them_as_nodes_make(tmp_path: Path) -> None:
 
     def meant(**words: tuple[str, ...]) -> int:
         fault = Fault("store.error", **words)  # type: ignore[arg-type]
-        return planned(scenario.model_copy(update={"faults": (fault,)}))["store.error"].times
+        changed = scenario.model_copy(update={"faults": (fault,)})
+        return planned_faults(changed, plan(changed))["store.error"].times
 
     puts, manifests, gets = (
         meant(calls=("PUT",)),
-        planned(scenario)["store.error"].times,
+        planned_faults(scenario, plan(scenario))["store.error"].times,
         meant(calls=("GetObject",)),
     )
     assert puts > manifests > gets > 1

@@ -1,7 +1,7 @@
-"""Defects planted in the lake of a real run, each judged by `windfleet verify`: right name, right count, exit 5.
+"""Defects planted in the lake of a real run. `windfleet verify`: right name, right count, exit 5.
 
-test_mutants.py holds the whole catalogue against the oracle alone; here it is the command, on a lake that the
-real pipeline wrote. Also here: a lake that is still in the store, and what comes first when several things are wrong.
+test_mutants.py has the whole catalogue, for the oracle. These tests are of the command, on a lake
+that the real pipeline wrote; of a lake still in the store; and of the order of exit codes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.check import Verdict
 from sim.measure.thresholds import Outcome
-from sim.run.judgement import Record, decide
+from sim.run.record import Record
+from sim.run.result import decide
 from tests.support import runs
 
 WRONG = (
@@ -36,12 +37,17 @@ WRONG = (
 
 @pytest.fixture
 def run(localstack: str, tmp_path: Path) -> Path:
-    """A good run with its saved lake, to be spoiled."""
+    """Directory of a good run with its saved lake, to be damaged."""
     return runs.copy(runs.saved(localstack)[0], tmp_path / "run")
 
 
+def verified(run: Path, *options: object) -> runs.Ended:
+    """The command `verify` in this process, without workers."""
+    return runs.inside("verify", run, "--workers", 1, *options)
+
+
 def an_object(run: Path, stage: str, turbine: str = "B-002") -> Path:
-    """The largest object of a turbine in a stage, in the last hour there is: no quarantine, no single row."""
+    """Return a turbine's largest object of a stage, in the last hour, outside quarantine."""
     found = (run / "lake" / f"expanso-databricks-{stage}").glob(
         f"{stage}/year*/**/hour=01/{turbine}-*.parquet"
     )
@@ -52,15 +58,15 @@ def rows_of(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def wrong(done: runs.Done) -> dict[str, int]:
-    """The figures that must be 0, and are not."""
+def wrong(done: runs.Ended) -> dict[str, int]:
+    """Return the figures that must be 0 and are not."""
     figures = done.figures()
     return {name: figures[name] for name in WRONG if figures[name]}
 
 
 def test_a_right_lake_is_judged_as_the_run_judged_it(run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    done = runs.quick("verify", run)
+    done = runs.quick("verify", run, "--workers", 2)
     assert done.code == 0, done.text
     assert done.out.count("\nPASS\n") == 1
     assert "the same figures as in result.json" in done.out
@@ -78,12 +84,13 @@ def test_a_deleted_object_is_lost_rows(run: Path, stage: str) -> None:
     victim = an_object(run, stage)
     rows = rows_of(victim)
     victim.unlink()
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
     assert done.found() == {"lost": 1, "manifest.dangling": 1}
     unbalanced = {"rows.unbalanced": rows} if stage == "ingestion" else {}
     assert wrong(done) == {"rows.lost": rows, "manifest.mismatches": 1} | unbalanced
     assert f"lost: {rows} rows {stage} B-002 " in done.out
+    assert done.out.index("\nfound ") < done.out.index("\nlost: ") < done.out.index("\nrows.")
     assert victim.name in done.out
     assert re.search(
         r"^differs from result.json in: .*rows\.lost.*, lake digest$", done.out, re.MULTILINE
@@ -96,7 +103,7 @@ def test_an_object_under_the_next_hour_is_misplaced_rows(run: Path) -> None:
     there = victim.parent.with_name("hour=02") / victim.name
     there.parent.mkdir()
     victim.rename(there)
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
     assert done.found() == {"misplaced": 1, "manifest.dangling": 1}
     assert wrong(done) == {"rows.misplaced": rows, "manifest.mismatches": 1}
@@ -107,7 +114,7 @@ def test_a_copy_under_another_name_is_duplicated_rows(run: Path) -> None:
     victim = an_object(run, "enriched")
     turbine, first, last = victim.stem.rsplit("-", 2)
     shutil.copy(victim, victim.with_name(f"{turbine}-{first}-{int(last) + 1}.parquet"))
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
     assert done.found() == {"duplicated": 1}
     assert wrong(done) == {"rows.duplicated": rows_of(victim)}
@@ -123,9 +130,9 @@ def test_a_changed_value_is_an_altered_row(run: Path) -> None:
         mask, pc.add(pc.fill_null(power, 0.0), pa.scalar(0.001, power.type)), power
     )
     pq.write_table(table.set_column(column, table.field(column), changed), victim)
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
-    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 is another one, too
+    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 differs, too
     assert wrong(done) == {"rows.altered": 1, "manifest.mismatches": 1}
     assert "power_output" in done.out
 
@@ -133,7 +140,7 @@ def test_a_changed_value_is_an_altered_row(run: Path) -> None:
 def test_a_dropped_manifest_is_a_missing_manifest(run: Path) -> None:
     victim = next((run / "lake" / "expanso-databricks-metadata").glob("**/G-001-*.json"))
     victim.unlink()
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
     assert done.found() == {"manifest.missing": 1}
     assert wrong(done) == {"manifest.mismatches": 1}
@@ -144,7 +151,7 @@ def test_a_checkpoint_set_back_is_a_mismatch(run: Path) -> None:
     victim = run / "lake" / "expanso-databricks-checkpoints" / "checkpoints" / "A" / "A-001.json"
     checkpoint = json.loads(victim.read_text())
     victim.write_text(json.dumps(checkpoint | {"last_id": checkpoint["last_id"] - 1}))
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 5, done.text
     assert wrong(done) == {"checkpoint.mismatches": 1}
 
@@ -159,7 +166,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
     else:
         with sqlite3.connect(victim) as connection:
             connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN status")
-    done = runs.quick("verify", run)
+    done = verified(run)
     assert done.code == 6, done.text
     assert "\nUNKNOWN\n" in done.out
     assert done.found() == {"node.unreadable": 1}
@@ -167,9 +174,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
     assert "Traceback" not in done.text
     assert wrong(done) == {}
     an_object(run, "ingestion", "B-001").unlink()
-    assert (
-        runs.quick("verify", run).code == 5
-    )  # what is known to be wrong outweighs what is not known
+    assert verified(run).code == 5  # what is known to be wrong outweighs what is not known
 
 
 @pytest.mark.parametrize(
@@ -197,26 +202,26 @@ def test_what_comes_first_when_more_than_one_thing_is_wrong(
     assert decide(record, outcomes) == decided
 
 
-# Deletes one object of the ingestion stage after the nodes have delivered, before the lake is judged.
+# Deletes one object of the ingestion stage after the delivery, before the verdict.
 SPOIL = """\
-import sim.run.driver as driver
+import sim.run.command as command
 from pipeline import lake
-judge = driver._judge
-def spoil(options, record, store, progress):
+judge_lake = command.judge_lake
+def spoil(scenario, store, record, progress, **options):
     s3 = lake.client(store.endpoint_url)
     bucket = lake.BUCKETS["ingestion"]
     key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
     s3.delete_object(Bucket=bucket, Key=key)
-    judge(options, record, store, progress)
-driver._judge = spoil
+    judge_lake(scenario, store, record, progress, **options)
+command.judge_lake = spoil
 """
 
 
 @pytest.fixture
-def judge(localstack: str, tmp_path: Path) -> Callable[..., runs.Done]:
-    """Runs the tiny scenario, with a threshold that cannot be met, on the shared LocalStack."""
+def judge(localstack: str, tmp_path: Path) -> Callable[..., runs.Ended]:
+    """Run the tiny scenario on the shared LocalStack, with a threshold that cannot be met."""
 
-    def run(plant: str) -> runs.Done:
+    def run(plant: str) -> runs.Ended:
         arguments = [
             "run",
             runs.scenario(tmp_path),
@@ -225,13 +230,14 @@ def judge(localstack: str, tmp_path: Path) -> Callable[..., runs.Done]:
             "--set",
             "expect=[rows.generated >= 1e9]",
         ]
-        return runs.quick(*arguments, "--endpoint-url", localstack, "--empty-lake", plant=plant)
+        arguments += ["--endpoint-url", localstack, "--empty-lake", "--workers", 1]
+        return runs.quick(*arguments, plant=plant) if plant else runs.inside(*arguments)
 
     return run
 
 
 def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spoiled(
-    judge: Callable[..., runs.Done], localstack: str, tmp_path: Path
+    judge: Callable[..., runs.Ended], localstack: str, tmp_path: Path
 ) -> None:
     done = judge("")
     assert done.code == 4, done.text
@@ -240,22 +246,22 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     assert (result["verdict"], result["exit_code"]) == ("fail", 4)
     assert [e["passed"] for e in result["expectations"]] == [False]
 
-    judged = runs.quick("verify", tmp_path / "run", "--endpoint-url", localstack)
+    judged = verified(tmp_path / "run", "--endpoint-url", localstack)
     assert (judged.code, judged.found()) == (0, {}), judged.text  # verify asks for the lake alone
     assert "the same figures as in result.json" in judged.out
 
     s3, bucket = lake.client(localstack), lake.BUCKETS["validated"]
     upload = s3.create_multipart_upload(Bucket=bucket, Key="validated/half")
-    judged = runs.quick("verify", tmp_path / "run", "--endpoint-url", localstack)
+    judged = verified(tmp_path / "run", "--endpoint-url", localstack)
     assert (judged.code, judged.found()) == (5, {"upload.unfinished": 1}), judged.text
     assert (judged.figures()["objects.unfinished"], wrong(judged)) == (1, {})
-    assert "validated/half an upload in parts was begun and never ended" in judged.out
+    assert "validated/half multipart upload that was never completed" in judged.out
     s3.abort_multipart_upload(Bucket=bucket, Key="validated/half", UploadId=upload["UploadId"])
 
     key = s3.list_objects_v2(Bucket=bucket, Prefix="validated/year=")["Contents"][0]["Key"]
     (tmp_path / "gone.parquet").write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     s3.delete_object(Bucket=bucket, Key=key)
-    judged = runs.quick("verify", tmp_path / "run", "--endpoint-url", localstack)
+    judged = verified(tmp_path / "run", "--endpoint-url", localstack)
     assert (judged.code, judged.found()) == (5, {"lost": 1, "manifest.dangling": 1}), judged.text
     rows = rows_of(tmp_path / "gone.parquet")
     assert wrong(judged) == {"rows.lost": rows, "rows.unbalanced": rows, "manifest.mismatches": 1}
@@ -263,7 +269,7 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
 
 
 def test_a_wrong_lake_outweighs_a_missed_threshold(
-    judge: Callable[..., runs.Done], tmp_path: Path
+    judge: Callable[..., runs.Ended], tmp_path: Path
 ) -> None:
     done = judge(SPOIL)
     assert done.code == 5, done.text

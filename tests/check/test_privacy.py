@@ -86,11 +86,16 @@ def lake() -> Objects:
     return lake
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
+    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
+
+
 @pytest.fixture
-def judged(tmp_path: Path, nodes: Path, lake: Objects) -> Callable[..., Verdict]:
+def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[..., Verdict]:
     def run(changes: Objects) -> Verdict:
-        lakebuilder.write_lake(tmp_path / "lake", {**lake, **changes})
-        return judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
+        with kept.changed(changes) as folder:
+            return judge(nodes, LakeReader.folder(folder), None, 1)
 
     return run
 
@@ -352,7 +357,7 @@ def test_a_key_in_place_of_an_identity_is_not_shown_by_the_finding_that_says_so(
     withheld = [
         found.key
         for found in verdict.findings
-        if found.detail == "withheld, since it would show privacy_key"
+        if found.detail == "withheld because it contains privacy_key"
     ]
     assert withheld == [MANIFEST]
     assert KEY not in "".join(found.detail for found in verdict.findings)

@@ -9,6 +9,7 @@ Counted over the Python files of `pipeline`, `sim` and `tests`. `test_prose.py` 
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import sys
@@ -48,46 +49,58 @@ def files(root: Path = ROOT) -> list[Path]:
     return sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
 
 
+@functools.cache
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file's syntax tree, the module first. A file is parsed once."""
+    return tuple(ast.walk(ast.parse(text(path))))
+
+
 def docstrings(path: Path) -> Iterator[Docstring]:
     """Yield docstrings of a file's module, classes, functions and constants."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             owner = getattr(node, "name", "module")
             for before, each in zip([None, *node.body], node.body, strict=False):
                 if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
-                    text = each.value.value
-                    if isinstance(text, str) and (before is None or _assigns(before)):
-                        yield Docstring(path, each.lineno, owner, ast_clean(text))
+                    words = each.value.value
+                    if isinstance(words, str) and (before is None or _assigns(before)):
+                        yield Docstring(path, each.lineno, owner, ast_clean(words))
 
 
 def _assigns(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign | ast.AnnAssign)
 
 
-def ast_clean(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
+def ast_clean(words: str) -> str:
+    return "\n".join(line.strip() for line in words.strip().splitlines())
 
 
 def comments(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, text) of a file's comments."""
-    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+    for token in tokenize.generate_tokens(io.StringIO(text(path)).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("# ")
 
 
 def functions(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, name) of a file's functions and methods."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
 
 
 def homonyms(root: Path = ROOT) -> list[str]:
-    """List classes whose name stands in two files of one package, as `folder: Name in a.py, b.py`."""
+    """List class names of two files of one package, as `folder: Name in a.py, b.py`."""
     found: dict[tuple[Path, str], set[str]] = defaultdict(set)
     for path in files(root):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        module = nodes(path)[0]
+        assert isinstance(module, ast.Module)
+        for node in module.body:
             if isinstance(node, ast.ClassDef):
                 found[path.parent, node.name].add(path.name)
     return [
@@ -106,7 +119,7 @@ def imports(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     }
     for name, path in modules.items():
         there = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.module:
                 full = (f"{node.module}.{alias.name}" for alias in node.names)
                 there |= {one if one in modules else node.module for one in full}
@@ -169,7 +182,7 @@ def figures(root: Path) -> Iterator[str]:
     yield f"open with any question word: {asked} ({asked / len(docs):.1%})"
     yield f"summaries of more than one line: {long}"
     yield f"'what' in 10,000 words of docstrings and comments: {what(root):.0f}"
-    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line for path in paths for line in text(path).splitlines()]
     wide = sum(len(line) > COLUMNS for line in lines)
     yield f"lines over {COLUMNS} columns: {wide} of {len(lines)} ({wide / len(lines):.1%})"
     named = [name for path in paths for _, name in functions(path) if name.strip("_") in SPEECH]
@@ -182,7 +195,8 @@ def what(root: Path = ROOT) -> float:
     """Return how often "what" stands in 10,000 words of docstrings and comments."""
     words: list[str] = []
     for path in files(root):
-        texts = [each.text for each in docstrings(path)] + [text for _, text in comments(path)]
+        texts = [each.text for each in docstrings(path)]
+        texts += [comment for _, comment in comments(path)]
         words += re.findall(r"[a-z']+", " ".join(texts).lower())
     return 10_000 * words.count("what") / max(len(words), 1)
 

@@ -1,4 +1,4 @@
-"""The mutation tool itself: what it changes, and that a test that cannot fail lets a mutant survive."""
+"""The mutation tool itself: its changes, its lists, and the survival of an untested mutant."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def keep(rows, most=LIMIT):
 
 def test_each_change_is_one_step_and_leaves_the_rest() -> None:
     found = list(mutation.mutants("a.py", SOURCE))
-    assert [(mutant.line, mutant.function, mutant.before, mutant.after) for mutant in found] == [
-        (2, "module", "3", "4"),
+    assert [(mutant.line, mutant.owner, mutant.before, mutant.after) for mutant in found] == [
+        (2, "LIMIT", "3", "4"),
         (
             8,
             "keep",
@@ -45,6 +45,25 @@ def test_each_change_is_one_step_and_leaves_the_rest() -> None:
     assert len({mutant.source for mutant in found} | {SOURCE}) == 11
 
 
+def test_the_test_files_of_a_module_bear_its_name_or_are_listed() -> None:
+    for path in mutation.default_files():
+        tests = mutation.tests_of(path)
+        assert tests, f"no test file bears the name of {path}: list some in MORE"
+        assert [test for test in tests if not (mutation.ROOT / test).is_file()] == []
+    assert [path for path in mutation.MORE if not (mutation.ROOT / path).is_file()] == []
+    assert mutation.tests_of("sim/check/read/lake.py")[0] == "tests/check/test_read_lake.py"
+    assert mutation.tests_of("sim/check/keys.py")[0] == "tests/check/test_keys.py"
+
+
+def test_every_known_survivor_is_a_mutant_today() -> None:
+    today = {
+        mutant.name
+        for path in mutation.default_files()
+        for mutant in mutation.mutants(path, (mutation.ROOT / path).read_text(), names_only=True)
+    }
+    assert sorted(mutation.KNOWN.keys() - today) == []
+
+
 def test_a_mutant_is_killed_by_a_test_that_sees_it_and_survives_one_that_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,9 +78,8 @@ def test_a_mutant_is_killed_by_a_test_that_sees_it_and_survives_one_that_does_no
     (tmp_path / "root" / "tests" / "test_sees.py").write_text(test.format("== ''"))
     (tmp_path / "root" / "tests" / "test_blind.py").write_text(test.format("is not None"))
     monkeypatch.setattr(mutation, "ROOT", tmp_path / "root")
-    monkeypatch.setattr(
-        mutation, "TESTS", {"sim/one.py": ("tests/test_blind.py", "tests/test_sees.py")}
-    )
+    both = ("tests/test_blind.py", "tests/test_sees.py")
+    monkeypatch.setattr(mutation, "MORE", {"sim/one.py": both})
     tree = mutation.Copy(tmp_path)
     assert not tree.fails("sim/one.py", "")
     assert tree.fails("sim/one.py", "x = 1")
@@ -70,5 +88,5 @@ def test_a_mutant_is_killed_by_a_test_that_sees_it_and_survives_one_that_does_no
         == (tmp_path / "root" / "sim" / "one.py").read_text()
         == ""
     )
-    monkeypatch.setattr(mutation, "TESTS", {"sim/one.py": ("tests/test_blind.py",)})
+    monkeypatch.setattr(mutation, "MORE", {"sim/one.py": both[:1]})
     assert not tree.fails("sim/one.py", "x = 1")

@@ -1,4 +1,4 @@
-"""Rules for names and prose, so that the code reads as English. Figures: `python -m tests.house.prose`."""
+"""Rules for names and prose. Figures: `python -m tests.house.prose`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_file_reads_as_english(path: Path) -> None:
     ]
     wrong += [
         f"{number}: {len(line)} columns, {prose.COLUMNS} at most"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(prose.text(path).splitlines(), 1)
         if len(line) > prose.COLUMNS
     ]
     assert not wrong, "\n".join([where(path), *wrong])

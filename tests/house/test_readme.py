@@ -1,6 +1,6 @@
-"""The README against the program: its commands, options, scenarios and figures are those that there are.
+"""The README against the program: its commands, options, scenarios and packages exist.
 
-Not covered: its blocks and command lines (test_readme_runs.py); what the words say; how long things take.
+Not covered: its blocks and command lines (test_readme_runs.py); durations.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Every block and command of the README, and of the hints in `localstack/docker-compose.yml`: run, shortened or parsed.
+"""Every block and command of the README and of `localstack/docker-compose.yml`.
 
-COMMANDS says for each line what is done with it; a line that is not there fails. Runs happen in a folder that holds
-links to the tree, in place of a checkout, and on a LocalStack of the tests. What is shortened runs with the same
-arguments and some more behind them: fewer turbines or days.
+COMMANDS has a way for each line: parsed, or run. A line that is not there fails. Runs happen in a
+folder with links to the tree, in place of a checkout, and on a LocalStack of the tests. A
+shortened run has the same arguments and some more after them: fewer turbines or days.
 
 Not covered: `docker` and `pip` themselves, `make` beyond its recipes, and how long things take.
 """
@@ -15,7 +15,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,14 +37,17 @@ FEW = (
     "--set",
     "expect=[rows.lost == 0, windows.wrong == 0, freshness.p99 <= 15m]",
 )
-PATIENCE_S = 600.0
 DAY = ("--days", "1", "--turbines", "8")
 
 
 @dataclass(frozen=True)
 class Way:
-    """`parsed`: by the program's own parser, scenario included. `short`: run too, with `more` behind its arguments.
-    `long`: the same, in `make test-all` only."""
+    """Test of a line, from weak to strong.
+
+    - `parsed`: by the program's own parser, scenario included.
+    - `short`: run too, with `more` after its arguments.
+    - `long`: the same, in `make test-all` only.
+    """
 
     how: Literal["parsed", "short", "long"]
     more: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> Iterator[str]:
-    """Every command line: of shell blocks all, elsewhere whatever begins with a program and is no mere form of use."""
+    """Yield the lines of shell blocks, and elsewhere all that begins with a program."""
     for block in blocks("sh"):
         yield from (line.partition("#")[0].strip() for line in block.splitlines() if line.strip())
     prose = re.sub(r"^```.*?^```$", "", (ROOT / "README.md").read_text(), flags=re.M | re.S)
@@ -133,7 +135,7 @@ def words(line: str) -> list[str]:
 
 
 def test_every_line_is_in_the_list_and_the_list_in_the_readme() -> None:
-    assert sorted(COMMANDS) == FOUND, "say in COMMANDS what is done with a command of the README"
+    assert sorted(COMMANDS) == FOUND, "give each command of the README its way in COMMANDS"
     fences = re.findall(r"^```(\w*)\n.*?^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     assert set(fences) <= {"sh", "yaml", "text"}, "a block needs a language: sh, yaml or text"
 
@@ -168,28 +170,25 @@ def test_every_line_is_what_its_program_takes(line: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("line", run_of("short"))
 def test_short_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
-    run(line, clean_lake)
+    done = run(line, clean_lake)
+    assert done.code == 0, done.text
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("line", run_of("long"))
 def test_long_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
-    run(line, clean_lake)
+    done = run(line, clean_lake)
+    assert done.code == 0, done.text
 
 
-def run(line: str, endpoint: str) -> None:
+def run(line: str, endpoint: str) -> runs.Ended:
+    """Run a command line of the README as COMMANDS shortens it."""
     arguments = [
         endpoint if word == PORT else word for word in (*words(line), *COMMANDS[line].more)
     ]
     if arguments[0] == "run" and "--endpoint-url" not in arguments:
         arguments += ["--endpoint-url", endpoint]
-    finish(*arguments)
-
-
-def finish(*arguments: str) -> None:
-    """Run `windfleet` to its end: it must pass."""
-    with closing(runs.start(*arguments)) as started:
-        assert started.wait(PATIENCE_S) == 0, started.text
+    return runs.inside(*arguments)
 
 
 # scenarios
@@ -210,7 +209,8 @@ def example(folder: Path, endpoint: str, *sets: str) -> None:
     """Run the README's example with some values set: it must pass."""
     (folder / "mine.yaml").write_text(EXAMPLE)
     more = [word for each in sets for word in ("--set", each)]
-    finish("run", "mine.yaml", "--endpoint-url", endpoint, *more)
+    done = runs.inside("run", "mine.yaml", "--endpoint-url", endpoint, *more)
+    assert done.code == 0, done.text
     result = runs.result(folder / "runs" / "my-run-7")
     assert [outcome["passed"] for outcome in result["expectations"]] == [True] * len(
         re.findall("[<=]= ", EXAMPLE)

@@ -87,9 +87,9 @@ def test_a_load_test_from_scenario_to_report(
     parquet = {"requests.parquet", "operations.parquet", "resources.parquet"}
     assert files == {"result.json", "report.html", "junit.xml", "scenario.yaml"} | parquet
     assert lake.first_object(clean_lake) is None
-    again = runs.quick("report", out)
+    again = runs.inside("report", out)
     assert again.code == 0
-    refused = runs.quick("load", scenario, "--out", out, "--endpoint-url", clean_lake)
+    refused = runs.inside("load", scenario, "--out", out, "--endpoint-url", clean_lake)
     assert refused.code == 2
     assert refused.said_once("--overwrite")
 
@@ -109,15 +109,20 @@ def test_a_load_test_from_scenario_to_report(
             ("expect=[latency.list_hour.p95 <= 1s]",),
             (),
             2,
-            ("no list_hour is made; load.mix has flush",),
+            ("load.mix makes no list_hour; it has flush",),
         ),
-        (("expect=[load.sustainable_per_s >= 1 requests/s]",), (), 2, ("only a search tells it",)),
-        (("expect=[load.usl.beta <= 1]",), (), 2, ("only a sweep tells it",)),
+        (
+            ("expect=[load.sustainable_per_s >= 1 requests/s]",),
+            (),
+            2,
+            ("only a search measures it",),
+        ),
+        (("expect=[load.usl.beta <= 1]",), (), 2, ("only a sweep measures it",)),
         (
             ("load.schedule=[]", "load.sweep={users: [1, 2, 3, 4]}"),
             (),
             2,
-            ("errors.share <= 1%': a sweep alone",),
+            ("errors.share <= 1%': a sweep does not measure it",),
         ),
         ((), ("--processes", "7"), 2, ("7 processes for 6 users",)),
         (("load.batch_rows=7", "clock.sample_every=500ms"), (), 2, ("batch_rows",)),
@@ -132,7 +137,7 @@ def test_bad_input_is_one_message(
     words: tuple[str],
 ) -> None:
     sets = [f"--set={one}" for one in change]
-    done = runs.quick("load", scenario, *sets, *arguments, "--out", tmp_path / "run")
+    done = runs.inside("load", scenario, *sets, *arguments, "--out", tmp_path / "run")
     assert done.code == code, done.text
     assert all(word in done.text for word in words), done.text
     assert "Traceback" not in done.text
@@ -141,7 +146,7 @@ def test_bad_input_is_one_message(
 
 def test_load_wants_a_scenario_or_a_master(tmp_path: Path) -> None:
     for arguments in ((), ("--worker",), ("some.yaml", "--worker", "--out", str(tmp_path))):
-        done = runs.quick("load", *arguments)
+        done = runs.inside("load", *arguments)
         assert done.code == 2
         assert "load takes a SCENARIO, or --worker" in done.err
 
@@ -154,7 +159,7 @@ def test_a_plan_that_the_generator_cannot_make_is_not_run(
         "--set=load.schedule=[{kind: constant, rate: 20000/s, for: 2s}]",
         "--set=load.limits.rate=30000/s",
     )
-    done = runs.quick("load", scenario, *wanted, "--out", out, "--endpoint-url", clean_lake)
+    done = runs.inside("load", scenario, *wanted, "--out", out, "--endpoint-url", clean_lake)
     assert done.code == 7, done.text
     assert "asks for 20,000 requests/s, and this generator makes" in done.text
     assert runs.result(out)["exit_code"] == 7
@@ -212,8 +217,8 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
 
     kept_up(attempt)
     assert [path.name for path in (out / ".load").iterdir()] == [
-        "crew.json"
-    ]  # no batches are left behind
+        "current-phase.json"
+    ]  # no batches are left
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}
@@ -229,7 +234,7 @@ def test_a_joined_worker_that_hangs_holds_up_no_further_phase(
         return started[-1]
 
     def call(phase: str | None) -> None:
-        (tmp_path / "crew.json").write_text(
+        (tmp_path / locust_processes.CURRENT_PHASE).write_text(
             json.dumps({"pid": os.getpid(), "phase": phase, "port": "1"})
         )
 

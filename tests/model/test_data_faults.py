@@ -17,12 +17,13 @@ import simpy
 
 from pipeline.records import CHANNEL_NAMES, CHANNELS, NODE_COLUMNS, RULES, TABLE
 from sim import check
-from sim.campaign.plan import drawn
-from sim.campaign.scenario_world import dump, make_world
+from sim.campaign.in_process_run import run_clean, run_once
+from sim.campaign.memory_store import dump
+from sim.campaign.plan import random_line
 from sim.campaign.schedule import parse
-from sim.campaign.world import run_clean, run_once
+from sim.campaign.world import make_world
 from sim.chaos.faults import FOREIGN
-from sim.check.detection.score import DATA_FAULTS, signals
+from sim.check.detection.signals import DATA_FAULTS, signals
 from sim.check.expected.rows import expect
 from sim.check.read.nodes import discover, read_config, read_rows
 from sim.fleet import Farm, load_fleet
@@ -409,9 +410,7 @@ def test_every_kind_is_known_to_detection() -> None:
     for name, kind in KINDS.items():
         for channel in kind.channels or (None,):
             told = signals(name, channel)
-            assert told is not None, (
-                f"{name}: say in sim.check.detection.score what it can make the pipeline say"
-            )
+            assert told is not None, f"{name}: add its signals to sim.check.detection.signals"
             assert bool(told) or name not in DATA_FAULTS
     assert {c.name for c in CHANNELS if c.stuck} == set(KINDS["sensor.stuck"].channels)
     assert "offset_us" in TRUTH.names
@@ -439,7 +438,7 @@ def test_the_lake_is_right_and_the_same_whatever_happens_to_delivery(tmp_path: P
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path / "lake"), None, 1)
     assert verdict.status == "pass"
     assert verdict.figures["windows.revised"] > 0
-    lines = [drawn(world, len(clean.log), 1, index) for index in range(2)]
+    lines = [random_line(world, len(clean.log), 1, index) for index in range(2)]
     lines.append(
         parse(
             "seed=5 store.error%0.1 store.ack-lost%0.05 node.crash/after#40 node.second-writer#60"

@@ -9,12 +9,12 @@ import simpy
 
 from pipeline import records
 from pipeline.records import CHANNEL_NAMES, STATES
-from sim.fleet import Farm, load_fleet
 from sim.model import DataFault, FarmModel, SimClock
 from sim.model.faults import KINDS
+from tests.support.simulated import FLEET, START_US, run, small
 
-START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
-FLEET = {farm.farm_id: farm for farm in load_fleet().farms}
+ALL = pytest.mark.campaign
+DAYS = 25  # of January, and of July
 EVERY_KIND = tuple(
     DataFault(kind, 60.0, duration_s=duration, delay_s=delay)
     for kind, duration, delay in (
@@ -26,34 +26,6 @@ EVERY_KIND = tuple(
         ("row.duplicate", 20.0, None),
     )
 )
-
-
-def small(farm_id: str, turbines: int) -> Farm:
-    """The first turbines of a farm of the fleet."""
-    farm = FLEET[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
-
-
-def run(farm, clock, seed=7, faults=(), cuts=(), env=None):
-    """(model, columns of the whole run sorted by (turbine, id)), cut into blocks at the given samples."""
-    env = env or simpy.Environment()
-    model = FarmModel(farm, clock, seed, faults)
-    model.start(env)
-    parts = []
-    for first, last in pairwise((0, *cuts, clock.samples)):
-        if (until := clock.seconds(last - 1)) > env.now:
-            env.run(until=until)
-        block = model.block(first, last)
-        assert block.rows == len(block.columns["id"])
-        for turbine in range(farm.turbines):
-            assert (
-                block.columns["turbine"][block.offsets[turbine] : block.offsets[turbine + 1]]
-                == turbine
-            ).all()
-        parts.append(block.columns)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.lexsort((columns["id"], columns["turbine"]))
-    return model, {name: column[order] for name, column in columns.items()}
 
 
 def same(one, other):
@@ -168,7 +140,7 @@ def worn(model, data):
     ("step_s", "samples", "seed"),
     [(1, 1800, 7), (10, 1000, 2), (60, 600, 3), (600, 600, 4), (3600, 60, 5)],
 )
-@pytest.mark.parametrize("farm_id", "ABCFG")
+@pytest.mark.parametrize("farm_id", ["A", "F", *(pytest.param(f, marks=ALL) for f in "BCG")])
 def test_a_healthy_fleet_breaks_no_rule_and_raises_next_to_no_alarm(farm_id, step_s, samples, seed):
     farm = small(farm_id, 25)
     model, data = run(farm, SimClock(START_US, step_s * 1_000_000, samples), seed=seed)
@@ -195,25 +167,35 @@ def test_a_healthy_fleet_breaks_no_rule_and_raises_next_to_no_alarm(farm_id, ste
 
 @pytest.fixture(scope="module")
 def months():
-    """January to July of a few turbines at 10 minutes: every state occurs."""
-    farm = small("C", 12)
-    return farm, *run(farm, SimClock(START_US, 600_000_000, 6 * 24 * 200), seed=3)
+    """Return (farm, model of January, January, January and July) at 10 minutes: every state occurs."""
+    farm = small("C", 30)
+    january, july = (
+        run(farm, SimClock(START_US + day * 86_400_000_000, 600_000_000, 6 * 24 * DAYS), seed=3)
+        for day in (0, 172)
+    )
+    parts = [
+        {name: column.reshape(farm.turbines, -1) for name, column in data.items()}
+        for _, data in (january, july)
+    ]
+    both = {name: np.hstack([part[name] for part in parts]).ravel() for name in parts[0]}
+    return farm, *january, both
 
 
 def test_months_look_like_a_wind_farm(months):
-    farm, _, data = months
+    farm, *_, data = months
     rated = farm.turbine_type.rated_power
     assert 5.5 < data["wind_speed"].mean() < 11
     assert 0.25 < data["power_output"].mean() / rated < 0.6
     share = np.bincount(data["status"], minlength=len(STATES)) / len(data["status"])
     assert (share > 0).all()
     assert 0.95 < share[:3].sum() < 0.995  # technical availability
-    assert data["ambient_temperature"].reshape(12, -1)[:, 6 * 24 * 170 :].mean() > 12  # July
-    assert data["ambient_temperature"].reshape(12, -1)[:, : 6 * 24 * 30].mean() < 8
+    temperature = data["ambient_temperature"].reshape(farm.turbines, 2, -1)
+    assert temperature[:, 0].mean() < 8  # January
+    assert temperature[:, 1].mean() > 12  # July
 
 
 def test_states_mean_what_they_say(months):
-    farm, _, data = months
+    farm, *_, data = months
     rated, status = farm.turbine_type.rated_power, data["status"]
     own = status.reshape(farm.turbines, -1)
     settled = np.zeros_like(
@@ -248,7 +230,7 @@ def test_states_mean_what_they_say(months):
 
 
 def test_the_state_log_is_the_status_column(months):
-    farm, model, data = months
+    farm, model, data, _ = months
     log = model.states().to_pydict()
     step, samples = model.clock.sample_us, model.clock.samples
     spelled = [[] for _ in range(farm.turbines)]

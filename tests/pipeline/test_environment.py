@@ -174,7 +174,7 @@ def test_a_web_page_as_endpoint_is_no_empty_lake(world: Path, tmp_path: Path) ->
             ("demo", "--to", server.url, "--days", "1", "--set", "events=[]"),
         ]
         for command in commands:
-            done = runs.quick(*command)
+            done = runs.inside(*command)
             assert done.code == 3, done.text
             assert f"{server.url} answers, but not as S3 does" in done.text
         handed = deliver(node, server.url, {})

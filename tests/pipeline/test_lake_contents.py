@@ -22,6 +22,7 @@ from pipeline.config import Asset
 from pipeline.node import EdgeNode, run
 from pipeline.stages.enrich import pseudonym
 from sim.campaign.memory_store import MemoryStore
+from tests.support.examples import examples
 from tests.support.pipeline_reference import SPOIL, batches, messy
 from tests.support.pipeline_world import (
     END,
@@ -46,7 +47,7 @@ WINDOW_SETTINGS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(messy(), st.lists(st.integers(1, 59), max_size=6), WINDOW_SETTINGS, st.booleans())
 def test_the_cadence_of_flushes_leaves_no_trace(
     rows: list[Row], seen: list[int], how: Row, restart: bool
@@ -69,7 +70,7 @@ def test_the_cadence_of_flushes_leaves_no_trace(
     account(once, rows)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(messy("A-001", 40), messy("A-002", 40), messy("B-001", 40), st.sampled_from((1, 50, 10**6)))
 def test_nodes_together_give_the_bytes_of_nodes_alone(
     a: list[Row], b: list[Row], c: list[Row], chunk: int

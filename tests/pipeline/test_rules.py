@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import records
 from pipeline.config import Asset
+from tests.support.examples import examples
 from tests.support.pipeline_reference import LAST, SPOIL, judge, messy
 from tests.support.pipeline_world import HOUR, SECOND, Row, config, documents, drain, good, rows_of
 
@@ -129,7 +130,7 @@ def test_the_time_of_a_rejected_row_is_free(tmp_path: Path) -> None:
     assert verdicts(tmp_path / "n.db", rows) == {1: "state", 2: None, 3: None, 4: None}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(messy(), st.sampled_from((250, 900, 7000)))
 @example([good(1), good(2, recorded_at=LAST - 1), good(3), good(4)], 900)
 def test_the_rules_are_those_of_a_plain_restatement(rows: list[Row], flush_every_s: int) -> None:

@@ -18,6 +18,7 @@ from pipeline.node import Delivered, EdgeNode
 from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, RESCUED, RETIRED_NAME, TABLE
 from sim.campaign.memory_store import MemoryStore
 from sim.check.read.nodes import NodeFile, read_rows
+from tests.support.examples import examples
 from tests.support.pipeline_world import Row, config, drain, drive, good, rows_of, write
 
 NAMES = (
@@ -188,7 +189,7 @@ COLUMN = st.sampled_from((*NODE_COLUMNS[1:], *NAMES))
 CELLS = st.lists(st.tuples(COLUMN, st.integers(1, 6), CELL), max_size=8)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(COLUMN, st.integers(1, 6), CELL), max_size=8),
     st.integers(1, 6),

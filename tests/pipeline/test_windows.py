@@ -21,6 +21,7 @@ from pipeline.records import AGGREGATED, VALIDATED
 from pipeline.stages.aggregate import window_sums
 from pipeline.sums import COLUMNS, merge
 from sim.campaign.memory_store import MemoryStore
+from tests.support.examples import examples
 from tests.support.pipeline_reference import messy, windows
 from tests.support.pipeline_world import (
     FULL_ASSET,
@@ -64,7 +65,7 @@ def check(store: MemoryStore, node: NodeConfig) -> dict[int, Row]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(messy(), st.sampled_from((600, 420, 5000)), st.sampled_from((0, 300)), st.booleans())
 def test_the_latest_revision_is_a_recomputation(
     rows: list[Row], window_s: int, late_s: int, known: bool
@@ -80,7 +81,7 @@ def test_the_latest_revision_is_a_recomputation(
     assert checkpoint["last_id"] == rows[-1]["id"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(messy(), st.integers(1, 60))
 def test_a_node_that_goes_on_after_a_drain_keeps_its_windows_right(
     rows: list[Row], first: int
@@ -168,7 +169,7 @@ def test_each_anomaly_is_counted_and_named_in_order(tmp_path: Path) -> None:
 numbers = st.floats(-1e3, 1e3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(numbers, min_size=2, max_size=40), st.integers(1, 39), st.sampled_from((0.0, 1e6)))
 def test_sums_of_two_parts_are_the_sums_of_the_whole(
     values: list[float], cut: int, offset: float

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sim.campaign.plan import quieten
-from sim.campaign.scenario_world import make_world
-from sim.campaign.world import World
+from sim.campaign.pool import use_one_thread
+from sim.campaign.world import World, make_world
 from sim.scenario import load
 
 TINY = """
@@ -30,5 +29,5 @@ def scenario_file(folder: Path) -> Path:
 
 
 def tiny(folder: Path) -> World:
-    quieten()
+    use_one_thread()
     return make_world(load(scenario_file(folder)), folder / "world")

@@ -1,7 +1,8 @@
-"""A small lake made by hand: node files, and what belongs in the six buckets, in plain Python and without the pipeline.
+"""A small lake made by hand in plain Python: node files and the objects of six buckets.
 
-Two farms, three turbines, two hours and a bit at one row every ten seconds. Nothing here decides by rule which rows are
-bad: `SPOILED` says it, row by row, so that the oracle's rules are judged against a list made by a person.
+Two farms, three turbines, two hours and a bit at one row every ten seconds. Nothing here decides
+by rule which rows are bad: `SPOILED` says it, row by row, so that the oracle's rules are judged
+against a list made by a person.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import math
 import sqlite3
 import statistics
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -178,6 +181,35 @@ def write_lake(folder: Path, lake: dict[str, bytes]) -> None:
         path.write_bytes(content)
 
 
+class Kept:
+    """A lake kept in a folder: `changed` spoils it for a while, without writing the rest again."""
+
+    def __init__(self, folder: Path, lake: dict[str, bytes]) -> None:
+        self.folder, self._lake = folder, lake
+        write_lake(folder, lake)
+
+    @contextmanager
+    def changed(self, changes: Mapping[str, bytes | None]) -> Iterator[Path]:
+        """Write the changed objects, remove those that are None, and undo it at the end."""
+        for name, content in changes.items():
+            self._put(name, content)
+        try:
+            yield self.folder
+        finally:
+            for name in changes:
+                self._put(name, self._lake.get(name))
+
+    def _put(self, name: str, content: bytes | None) -> None:
+        if content is not None:
+            write_lake(self.folder, {name: content})
+            return
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        while not any(path.parent.iterdir()):  # an object store has no empty folders
+            path = path.parent
+            path.rmdir()
+
+
 def parquet(rows: list[Row], schema: pa.Schema) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
@@ -294,8 +326,10 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
 
 
 def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
-    """The revisions that each batch makes: of windows that the newest event has left behind by `LATENESS_US`, once,
-    and again for each later batch with a row in them. The last batch makes all that are left.
+    """Revisions that each batch makes.
+
+    A window has its first revision once the newest event is `LATENESS_US` later than its end, and
+    another for each later batch with a row in it. The last batch makes all remaining windows.
     """
     made: list[list[Row]] = []
     known: dict[int, list[Row]] = defaultdict(list)
@@ -319,7 +353,7 @@ def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
 
 
 def _checkpoint(turbine: str, rows: list[Row], batches: int) -> Row:
-    """The state after the last row, which is sound: the series that end with it, and no open window."""
+    """State after the last row, which is sound: the series that end there, no open window."""
     newest = max(row["timestamp"] for row in rows if row["rule"] is None)
     runs = {}
     for channel in records.CHANNELS:

@@ -1,17 +1,25 @@
-"""Whole runs for the end-to-end tests: a tiny scenario, the command `windfleet` as a process, and what it leaves.
+"""Commands for the end-to-end tests: a tiny scenario, a run of it, and its result.
 
-The command runs in a process of its own with a folder of its own for temporary files. That folder is its mark, too:
-every process of the run, workers and LocalStack included, inherits it, so `left` finds whatever has not ended.
+Three ways to run a command, the cheapest first:
 
-`quick` runs the same `main`, with the store's ceiling measured for moments only, with the detached LocalStack
-remembered elsewhere (a developer's own is not touched), and after the lines of `plant`, which break something in the
-parent process alone. `command` is the program as it is.
+- `inside`: `main` in this process. For whatever a process boundary has no part in: refusals,
+  texts, exit codes, verdicts, and runs whose directory is looked at.
+- `quick`: `main` in a process forked from a template (prefork.py), after the lines of `plant`,
+  which break something in that process only. For signals, streams, limits, environments, and for
+  what a run leaves in the system.
+- `command`: the installed program, from nothing.
+
+The first two measure the store's ceiling and the load generator for moments only, and remember the
+detached LocalStack elsewhere, so that a developer's own is not touched. A process of its own has
+its own folder for temporary files. That folder marks it: all processes of the run, workers and
+LocalStack included, inherit it, so `left` finds whatever has not ended.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import io
 import json
 import os
 import re
@@ -22,14 +30,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import yaml
 
 import sim.fleet
+import sim.load.calibration
+import sim.store.localstack
+import sim.store.target
+from sim.cli import main
+from tests.support import prefork
 
 TURBINES = {"A": 3, "B": 4, "G": 2}
 CLOCK = "{start: 2024-01-15T00:58:00Z, duration: 4m, sample_every: 1s}"
@@ -41,7 +55,10 @@ fleet: {{preset: fleet.yaml}}
 clock: {CLOCK}
 pipeline: {{flush_every: 1m, window: 1m, allowed_lateness: 10s}}
 data_faults:
-  - {{kind: sensor.stuck, rate: 400 per turbine-day, channels: [temperature, wind_speed], duration: 100s}}
+  - kind: sensor.stuck
+    rate: 400 per turbine-day
+    channels: [temperature, wind_speed]
+    duration: 100s
   - {{kind: sensor.dropout, rate: 400 per turbine-day, duration: 5s}}
   - {{kind: sensor.spike, rate: 400 per turbine-day, duration: 5s}}
   - {{kind: row.late, rate: 400 per turbine-day, delay: 70s}}
@@ -54,11 +71,15 @@ expect:
   - windows.wrong == 0
   - freshness.p99 <= 20m
 """
+CALIBRATE_S = 1.5
 _QUICK = """\
 import pathlib, sys
 import sim.store.localstack, sim.store.target
 sim.store.target.CEILING_S = 0.04
 sim.store.localstack.HOME = pathlib.Path({home!r})
+if sys.argv[1:2] == ["load"]:
+    import sim.load.calibration
+    sim.load.calibration.CALIBRATE_S, sim.load.calibration.WARM_UP_S = {calibrate_s}, 0.5
 {plant}
 from sim.cli import main
 sys.exit(main())
@@ -67,7 +88,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def scenario(folder: Path, text: str = SCENARIO) -> Path:
-    """Write the scenario, and beside it the fleet that it names: three of the farms as drawn, with few turbines."""
+    """Write the scenario, and beside it its fleet: three of the farms as drawn, few turbines."""
     drawn = yaml.safe_load(
         (Path(sim.fleet.__file__).parent / "presets" / "as-drawn.yaml").read_text()
     )
@@ -83,21 +104,31 @@ def scenario(folder: Path, text: str = SCENARIO) -> Path:
 
 
 class Command:
-    """A started command. `text` is what it printed so far on both streams."""
+    """A started command. `text`: both streams so far.
+
+    `program`: words to execute, or lines of Python for a child of the template (prefork.py).
+    """
 
     def __init__(
-        self, program: Sequence[str], arguments: Sequence[object], env: dict[str, str]
+        self, program: Sequence[str] | str, arguments: Sequence[object], env: dict[str, str]
     ) -> None:
         self.temporary = Path(tempfile.mkdtemp(prefix="wf-"))
         self._streams = [tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")]  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [*program, *(str(argument) for argument in arguments)],
-            env=os.environ | {"TMPDIR": str(self.temporary)} | env,
-            stdin=subprocess.DEVNULL,
-            stdout=self._streams[0],
-            stderr=self._streams[1],
-            start_new_session=True,
-        )
+        words = [str(argument) for argument in arguments]
+        env = os.environ | {"TMPDIR": str(self.temporary)} | env
+        self.process: subprocess.Popen[bytes] | prefork.Forked
+        if isinstance(program, str):
+            out, err = (stream.fileno() for stream in self._streams)
+            self.process = prefork.fork(program, words, env, out, err)
+        else:
+            self.process = subprocess.Popen(
+                [*program, *words],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=self._streams[0],
+                stderr=self._streams[1],
+                start_new_session=True,
+            )
 
     def _read(self, stream: int) -> str:
         size = os.fstat(self._streams[stream].fileno()).st_size
@@ -123,26 +154,28 @@ class Command:
                 self.kill_all()
 
     def processes(self) -> list[psutil.Process]:
-        """What lives of this command and its children, zombies left out."""
+        """Living processes of this command, zombies left out."""
         found = []
         for process in psutil.process_iter():
             try:
-                mark = process.environ().get("TMPDIR")
-                if mark == str(self.temporary) and process.status() != psutil.STATUS_ZOMBIE:
+                mine = process.pid == self.process.pid or (
+                    process.environ().get("TMPDIR") == str(self.temporary)
+                )
+                if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes that live."""
+        """Living worker processes."""
         servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
         return [
             p for p in servers.values() if p.ppid() in servers
         ]  # the first is whom they are forked from
 
     def server(self) -> psutil.Process:
-        """Its embedded LocalStack."""
+        """Embedded LocalStack of the command."""
         (found,) = [p for p in self.processes() if "launcher.py" in " ".join(_command_line(p))]
         return found
 
@@ -174,13 +207,13 @@ def _command_line(process: psutil.Process) -> list[str]:
 def start(*arguments: object, plant: str = "", **env: str) -> Command:
     """Start the quick command."""
     return Command(
-        [sys.executable, "-c", _QUICK.format(home=str(_home()), plant=plant)], arguments, env
+        _QUICK.format(home=str(_home()), calibrate_s=CALIBRATE_S, plant=plant), arguments, env
     )
 
 
 @functools.cache
 def _home() -> Path:
-    """Where the detached LocalStack of these tests is remembered."""
+    """Folder in which these tests remember the detached LocalStack."""
     return _until_exit("wf-home-")
 
 
@@ -190,22 +223,18 @@ def _until_exit(prefix: str) -> Path:
     return folder
 
 
-class Done:
-    """A command that has ended: exit code, both streams, and what it should not have left."""
+class Ended:
+    """The end of a command: exit code, both streams, and what it should not have left."""
 
-    def __init__(self, command: Command, leaves_nothing: bool = True) -> None:
-        self.command = command
-        self.code = command.wait()
-        if leaves_nothing:
-            wait_until(lambda: not command.left(), 5)
-        self.out, self.err, self.left = command.out, command.err, command.left()
+    def __init__(self, code: int, out: str, err: str, left: Sequence[str] = ()) -> None:
+        self.code, self.out, self.err, self.left = code, out, err, list(left)
 
     @property
     def text(self) -> str:
         return f"{self.out}\n{self.err}"
 
     def said_once(self, *words: str) -> bool:
-        """One clear message on stderr, or one line for each place in a scenario; no traceback, and nothing left."""
+        """Return True for one message on stderr, or one line per place; nothing is left."""
         lines = self.err.splitlines()
         placed = all(re.match(r"\S+:\d+:\d+: \S|--set \d+: \S", line) for line in lines)
         clear = (
@@ -228,6 +257,41 @@ class Done:
         }
 
 
+class Done(Ended):
+    """The end of a process."""
+
+    def __init__(self, command: Command, leaves_nothing: bool = True) -> None:
+        self.command = command
+        code = command.wait()
+        if leaves_nothing:
+            wait_until(lambda: not command.left(), 5)
+        super().__init__(code, command.out, command.err, command.left())
+
+
+def inside(*arguments: object, program: str = "-c", **env: str) -> Ended:
+    """Run `main` in this process to its end, with more environment variables."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with (
+            redirect_stdout(out),
+            redirect_stderr(err),
+            patch.dict(os.environ, env),
+            patch.object(sys, "argv", [program]),
+            patch.object(sim.store.target, "CEILING_S", 0.04),
+            patch.object(sim.store.localstack, "HOME", _home()),
+            patch.object(sim.load.calibration, "CALIBRATE_S", CALIBRATE_S),
+            patch.object(sim.load.calibration, "WARM_UP_S", 0.5),
+        ):
+            code = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # argparse
+        code = int(end.code or 0)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
 def command(*arguments: object, **env: str) -> Done:
     """The installed program, run to its end."""
     with closing(
@@ -244,28 +308,19 @@ def quick(*arguments: object, plant: str = "", **env: str) -> Done:
 
 @contextmanager
 def kept(*arguments: object, **env: str) -> Iterator[Done]:
-    """The quick command, run to its end, and what it leaves up looked after until the block ends."""
+    """Run the quick command to its end. Leftovers stay until the block ends."""
     with closing(start(*arguments, **env)) as started:
         yield Done(started, leaves_nothing=False)
 
 
 @functools.cache
 def saved(endpoint_url: str) -> tuple[Path, Path]:
-    """(run directory, scenario) of one good run on a LocalStack with its lake saved: read it, or work on a `copy`."""
+    """Return (run directory, scenario) of one good run with a saved lake: read it, or `copy` it."""
     folder = _until_exit("wf-saved-")
     path = scenario(folder)
-    done = quick(
-        *(
-            "run",
-            path,
-            "--out",
-            folder / "run",
-            "--endpoint-url",
-            endpoint_url,
-            "--empty-lake",
-            "--save-lake",
-        ),
-        *("--workers", 2),
+    done = inside(
+        *("run", path, "--out", folder / "run", "--workers", 2),
+        *("--endpoint-url", endpoint_url, "--empty-lake", "--save-lake"),
     )
     assert done.code == 0, done.text
     return folder / "run", path
@@ -289,7 +344,7 @@ def control_characters(text: str) -> list[str]:
 
 
 def wait_until(condition: Callable[[], object], within_s: float) -> bool:
-    """Whether the condition came true in time."""
+    """Return True as soon as the condition is true, False if it is not in time."""
     end = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end:

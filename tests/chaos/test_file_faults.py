@@ -14,15 +14,23 @@ import pytest
 
 from pipeline import node as edge
 from pipeline import source
+from pipeline.database import SourceBusy
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import RETIRED_NAME, TABLE
+from sim.campaign.in_process_run import run_clean, run_once
 from sim.campaign.memory_store import MemoryStore
-from sim.campaign.plan import spelled
+from sim.campaign.plan import every_interval
 from sim.campaign.schedule import parse
-from sim.campaign.world import World, run_clean, run_once
+from sim.campaign.world import World
 from sim.chaos.choice import chosen
-from sim.chaos.faults import BUSY, DISK_FULL, JOURNAL, OF_FILES, WAL, Fault
-from sim.chaos.nodefiles import Holder, copy_with_log, disk_full, fold_in, interrupted
+from sim.chaos.faults import BUSY, DISK_FULL, FILE_FAULTS, JOURNAL, WAL, Fault
+from sim.chaos.file_faults import (
+    LockHolder,
+    checkpoint_wal,
+    copy_with_wal,
+    disk_full,
+    interrupt_transaction,
+)
 from sim.chaos.shard import ShardFaults
 from tests.support.chaos_world import tiny
 from tests.support.pipeline_world import config, drive, good, rows_of, write
@@ -48,13 +56,13 @@ def flush(node: EdgeNode, store: MemoryStore) -> Delivered | Failed:
 def held_up(result: Delivered | Failed) -> bool:
     return (
         isinstance(result, Failed)
-        and isinstance(result.error, source.SourceBusy)
+        and isinstance(result.error, SourceBusy)
         and result.node.stopped is None
     )
 
 
 def test_what_a_killed_writer_leaves_is_delivered_whole(in_use: Path, tmp_path: Path) -> None:
-    copy = copy_with_log(in_use, tmp_path / "left")
+    copy = copy_with_wal(in_use, tmp_path / "left")
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-wal"]
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as without_log:
         assert without_log.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (1,)
@@ -64,10 +72,10 @@ def test_what_a_killed_writer_leaves_is_delivered_whole(in_use: Path, tmp_path: 
 
 
 def test_a_full_disk_is_waited_for(in_use: Path, tmp_path: Path) -> None:
-    node, store = EdgeNode(config(), copy_with_log(in_use, tmp_path / "left")), MemoryStore()
+    node, store = EdgeNode(config(), copy_with_wal(in_use, tmp_path / "left")), MemoryStore()
     with disk_full():
         assert held_up(flush(node, store))
-    node.database = copy_with_log(in_use, tmp_path / "left")
+    node.database = copy_with_wal(in_use, tmp_path / "left")
     assert isinstance(flush(node, store), Delivered)
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
@@ -76,7 +84,7 @@ def test_a_full_disk_is_nothing_to_a_reader_while_the_writer_is_there(
     in_use: Path, tmp_path: Path
 ) -> None:
     """In a process of its own: SQLite's locks, by which the two tell each other, do not count within one."""
-    copy = copy_with_log(in_use, tmp_path / "left")
+    copy = copy_with_wal(in_use, tmp_path / "left")
     use = f"import sqlite3; c = sqlite3.connect({str(copy)!r}); c.execute('SELECT id FROM {TABLE}').fetchall()"
     command = [sys.executable, "-c", f"{use}; print(1, flush=True); input()"]
     with subprocess.Popen(
@@ -100,13 +108,13 @@ def test_a_full_disk_takes_nothing_and_ends(tmp_path: Path) -> None:
 
 def test_a_file_that_another_process_holds_is_waited_for(in_use: Path, tmp_path: Path) -> None:
     """A file in WAL mode, whose readers a mere transaction of another would not keep out."""
-    copy = copy_with_log(in_use, tmp_path / "held")
+    copy = copy_with_wal(in_use, tmp_path / "held")
     node, store = EdgeNode(config(), copy), MemoryStore()
-    with Holder() as holder:
-        holder.hold(copy)
+    with LockHolder() as holder:
+        holder.lock(copy)
         assert held_up(flush(node, store))
         with pytest.raises(OSError, match="could not be locked"):
-            holder.hold(tmp_path / "nowhere" / "x.db")
+            holder.lock(tmp_path / "nowhere" / "x.db")
     assert isinstance(flush(node, store), Delivered)
 
 
@@ -118,40 +126,40 @@ def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> N
     (
         tmp_path / "left" / RETIRED_NAME.format(stem="A-001", generation=1)
     ).touch()  # an earlier copy's
-    copy = copy_with_log(in_use, tmp_path / "left")
+    copy = copy_with_wal(in_use, tmp_path / "left")
     assert sorted(path.name for path in copy.parent.iterdir()) == [
         "A-001.db",
         "A-001.db-wal",
         retired,
     ]
-    fold_in(copy)
+    checkpoint_wal(copy)
     assert source.read(copy, 0, 10).num_rows == 3
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", retired]
 
 
 def test_a_journal_that_its_writer_left_is_waited_for(in_use: Path, tmp_path: Path) -> None:
     """The next writer rolls back; until then the file holds what was never committed."""
-    copy = copy_with_log(in_use, tmp_path / "left")
-    interrupted(copy)
+    copy = copy_with_wal(in_use, tmp_path / "left")
+    interrupt_transaction(copy)
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-journal"]
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as blind:
         assert blind.execute(f"SELECT count(*) FROM {TABLE} WHERE status IS NULL").fetchone()[0] > 0
     node, store = EdgeNode(config(), copy), MemoryStore()
     assert held_up(flush(node, store))
-    fold_in(copy)
+    checkpoint_wal(copy)
     assert isinstance(flush(node, store), Delivered)
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
 
 def test_a_name_of_any_bytes_can_be_held(tmp_path: Path) -> None:
     database = write(tmp_path / "caf\udce9\n.db", [good(1)])
-    with Holder() as holder:
-        holder.hold(database)
-        with pytest.raises(source.SourceBusy):
+    with LockHolder() as holder:
+        holder.lock(database)
+        with pytest.raises(SourceBusy):
             source.read(database, 0, 1, lock_wait_s=0.0)
 
 
-@pytest.mark.parametrize("kind", OF_FILES)
+@pytest.mark.parametrize("kind", FILE_FAULTS)
 def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     """Each counts when it struck, is over with its window, and leaves nothing behind."""
     now_s, said = 10.0, list[str]()
@@ -163,7 +171,7 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     with faults.files([in_use], struck) as files:
         assert files.give([node])[0].database == struck / in_use.name
         result = flush(node, store)
-        files.tell(result)
+        files.count(result)
     assert said == [kind]
     assert held_up(result) == (kind != WAL)
     assert not struck.exists()
@@ -171,7 +179,7 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     with faults.files([in_use], struck) as files:
         assert files.give([node])[0].database == in_use
         for result in drive([node], store):
-            files.tell(result)
+            files.count(result)
     assert said == [kind]
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
@@ -179,7 +187,7 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
 def test_a_full_disk_is_no_matter_to_files_without_a_log(in_use: Path, tmp_path: Path) -> None:
     """Another node of the same process, whose writer must not lose its -shm to a reader that cannot make another."""
     other = tmp_path / "A-002.db"
-    shutil.copyfile(copy_with_log(in_use, tmp_path / "copy"), other)
+    shutil.copyfile(copy_with_wal(in_use, tmp_path / "copy"), other)
     fault = Fault(DISK_FULL, share=0.5, for_s=5)
     of_one = [False, True]  # A-002 and not A-001
     seed = next(
@@ -198,7 +206,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return tiny(tmp_path_factory.mktemp("files"))
 
 
-@pytest.mark.parametrize("kind", OF_FILES)
+@pytest.mark.parametrize("kind", FILE_FAULTS)
 def test_in_process(world: World, kind: str) -> None:
     clean = run_clean(world)
     outcome = run_once(world, clean, parse(f"seed=1 {kind}[0+700] node.crash#20"))
@@ -236,7 +244,9 @@ def test_a_reader_that_passes_the_log_over_is_found(
     monkeypatch.setattr(
         source.adbc, "connect", lambda uri: connect(uri.replace("mode=ro", "immutable=1"))
     )
-    broken = [run_once(world, clean, line).broken for line in spelled(world) if WAL in str(line)]
+    broken = [
+        run_once(world, clean, line).broken for line in every_interval(world) if WAL in str(line)
+    ]
     assert len(broken) == len(world.flush_s) + 1 > 2  # and at the drain
     assert all({name for name, _ in found} == {"late"} for found in broken)
     uncommitted = run_once(world, clean, parse(f"seed=1 {JOURNAL}[0+700]"))
