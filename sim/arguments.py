@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ledger",
         action="store_true",
         required=True,
-        help="options of Auto Loader and read_files, their effect here and on Spark, and the test of each",
+        help="options of Auto Loader and read_files: effect here, effect on Spark, test",
     )
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")

@@ -1,4 +1,4 @@
-"""The parity ledger: options of Auto Loader and `read_files`, and the effect of each on each engine.
+"""The parity ledger: options of Auto Loader and `read_files`, with their effect on each engine.
 
 Sources: Databricks documentation, "Auto Loader options" and "read_files table-valued function".
 `cloudFiles.` is left out of the names, as `read_files` leaves it out.
@@ -18,7 +18,7 @@ EVOLUTION: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
 
 
 class OptionError(ValueError):
-    """An option that is unknown, refused, or has a value that is not supported. The text names it."""
+    """An option that is unknown or refused, or has an unsupported value. The text names it."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,85 @@ class Option:
     values: tuple[str, ...] | None = ()
 
 
-_LOADER: Final = "tests/query/test_loader.py"
+def _loader(test: str) -> str:
+    return f"tests/query/test_loader.py::{test}"
+
+
 _REFUSED: Final = "tests/pipeline/test_ledger.py::test_a_refused_option_is_named"
 _FALSE: Final = ("false",)
 _TRUE: Final = ("true",)
 
 OPTIONS: Final = (
-    Option("format", "parquet only", "parquet", f"{_LOADER}::test_every_object_is_loaded_once_with_its_source", ("parquet",)),
-    Option("schemaEvolutionMode", "as Auto Loader, but a new column is added at once", "schema is fixed: none", f"{_LOADER}::test_an_unknown_column_is_added", EVOLUTION),
-    Option("rescuedDataColumn", "always _rescued_data", "", f"{_LOADER}::test_a_value_that_does_not_fit_is_rescued", ("_rescued_data",)),
-    Option("maxFilesPerTrigger", "objects in one transaction", "per micro-batch", f"{_LOADER}::test_bounds_of_a_batch", None),
-    Option("maxBytesPerTrigger", "bytes in one transaction, soft", "", f"{_LOADER}::test_bounds_of_a_batch", None),
-    Option("allowOverwrites", "false only: a key is loaded once", "same", f"{_LOADER}::test_an_overwritten_key_is_not_loaded_again", _FALSE),
-    Option("includeExistingFiles", "true only", "same", f"{_LOADER}::test_every_object_is_loaded_once_with_its_source", _TRUE),
-    Option("ignoreCorruptFiles", "true leaves bad objects out and reports each", "same, without a report", f"{_LOADER}::test_a_bad_object_is_refused_or_left_out_by_name", ("true", "false")),
-    Option("recursiveFileLookup", "true only", "same", f"{_LOADER}::test_every_object_is_loaded_once_with_its_source", _TRUE),
-    Option("useIncrementalListing", "false only: every load lists all keys, so that a late key is seen", "same", f"{_LOADER}::test_a_key_that_a_listing_shows_late_is_loaded_then", _FALSE),
+    Option(
+        "format",
+        "parquet only",
+        "parquet",
+        _loader("test_every_object_is_loaded_once_with_its_source"),
+        ("parquet",),
+    ),
+    Option(
+        "schemaEvolutionMode",
+        "as Auto Loader, but a new column is added at once",
+        "schema is fixed: none",
+        _loader("test_an_unknown_column_is_added"),
+        EVOLUTION,
+    ),
+    Option(
+        "rescuedDataColumn",
+        "always _rescued_data",
+        "",
+        _loader("test_a_value_that_does_not_fit_is_rescued"),
+        ("_rescued_data",),
+    ),
+    Option(
+        "maxFilesPerTrigger",
+        "objects in one transaction",
+        "per micro-batch",
+        _loader("test_bounds_of_a_batch"),
+        None,
+    ),
+    Option(
+        "maxBytesPerTrigger",
+        "bytes in one transaction, soft",
+        "",
+        _loader("test_bounds_of_a_batch"),
+        None,
+    ),
+    Option(
+        "allowOverwrites",
+        "false only: a key is loaded once",
+        "same",
+        _loader("test_an_overwritten_key_is_not_loaded_again"),
+        _FALSE,
+    ),
+    Option(
+        "includeExistingFiles",
+        "true only",
+        "same",
+        _loader("test_every_object_is_loaded_once_with_its_source"),
+        _TRUE,
+    ),
+    Option(
+        "ignoreCorruptFiles",
+        "true leaves bad objects out and reports each",
+        "same, without a report",
+        _loader("test_a_bad_object_is_refused_or_left_out_by_name"),
+        ("true", "false"),
+    ),
+    Option(
+        "recursiveFileLookup",
+        "true only",
+        "same",
+        _loader("test_every_object_is_loaded_once_with_its_source"),
+        _TRUE,
+    ),
+    Option(
+        "useIncrementalListing",
+        "false only: every load lists all keys, so that a late key is seen",
+        "same",
+        _loader("test_a_key_that_a_listing_shows_late_is_loaded_then"),
+        _FALSE,
+    ),
     Option("useNotifications", "false only", "same", _REFUSED, _FALSE),
     Option("partitionColumns", "empty only: columns of the key are not added", "", _REFUSED, ("",)),
     Option("validateOptions", "true only: an unknown option is an error", "", _REFUSED, _TRUE),
@@ -87,12 +150,12 @@ OPTIONS: Final = (
             "useStrictGlobber",
         )
     ),
-)  # fmt: skip
+)
 BY_NAME: Final[Mapping[str, Option]] = {option.name.lower(): option for option in OPTIONS}
 
 
 def accepted(options: Mapping[str, str], nearest: Callable[[str], str]) -> dict[str, str]:
-    """Return options by their plain name. Raises OptionError for one that the embedded tier refuses.
+    """Return options by their plain name. Raises OptionError for one that is refused.
 
     nearest: the known name most like an unknown one, "" for none.
     """

@@ -1,4 +1,7 @@
-"""The arguments of `windfleet query`. Light: the command line is parsed with it whatever the command."""
+"""The arguments of `windfleet query`.
+
+Imports little: every command parses its command line with this module.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="option of Auto Loader, such as schemaEvolutionMode=rescue or ignoreCorruptFiles=true; "
+        help="option of Auto Loader, such as schemaEvolutionMode=rescue; "
         "all: windfleet catalog --ledger",
     )
     parser.add_argument(

@@ -1,13 +1,15 @@
 """An object's columns in the form of its table.
 
-| difference                  | `addNewColumns` | `rescue`            | `failOnNewColumns` | `none`  |
-|-----------------------------|-----------------|---------------------|--------------------|---------|
-| a column that is unknown    | added           | `_rescued_data`     | SchemaChange       | ignored |
-| a column that is missing    | null            | null                | null               | null    |
-| a value that does not fit   | null, and `_rescued_data` has it, in every mode               |||  |
+| mode             | an unknown column          |
+|------------------|----------------------------|
+| addNewColumns    | is added to the table      |
+| rescue           | goes to `_rescued_data`    |
+| failOnNewColumns | raises SchemaChange        |
+| none             | is ignored                 |
 
-The modes are Auto Loader's `cloudFiles.schemaEvolutionMode`. Auto Loader stops the stream once before
-it adds a column; here the column is there at once.
+In every mode a missing column is null, and a value that does not fit its column is null there and
+kept in `_rescued_data`. The modes are Auto Loader's `cloudFiles.schemaEvolutionMode`. Auto Loader
+stops the stream once before it adds a column; here the column is there at once.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def _value(value: Any, kind: pa.DataType) -> Any:
 
 
 def _with_rescued(table: pa.Table, rescued: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    """Merge the values of `rescued` into `_rescued_data`. Loops over the rows that have one only."""
+    """Merge the values of `rescued` into `_rescued_data`, over the rows that have one."""
     some = None
     for column in rescued.values():
         there = column.is_valid()

@@ -1,10 +1,10 @@
 """Databricks SQL on DuckDB.
 
-sqlglot translates each statement. Three things are put in before DuckDB sees it: the clock
+sqlglot translates each statement. Three things are put in before DuckDB runs it: the clock
 (`current_date()`, `current_timestamp()` and `now()` become one instant), free names that the user
 binds (`--set threshold_value=7.5`), and the Delta tables, read through Arrow.
 
-DuckDB may neither read files nor load extensions: SQL reaches the warehouse's tables and nothing else.
+DuckDB may neither read files nor load extensions: SQL reaches the warehouse's tables only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _READS: Final = (exp.Query, exp.Describe, exp.Show)
 
 
 class Engine:
-    """A DuckDB connection over a warehouse. now: the clock of the SQL; variables: name -> literal."""
+    """A DuckDB connection over a warehouse.
+
+    now: the clock of the SQL. variables: name -> literal.
+    """
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class Engine:
         return any(name.lower() == each for columns in self._columns.values() for each in columns)
 
     def _explained(self, text: str, statement: exp.Expr) -> str:
-        """Return DuckDB's message with the nearest name, and the columns of the statement's tables."""
+        """Return DuckDB's message, the nearest name, and the columns of the tables used."""
         first = re.sub(r"\s*(LINE \d+:|Candidate bindings|Did you mean).*", "", text, flags=re.S)
         found = re.search(r'column "([^"]+)"|with name (\S+)', text)
         wanted = (found[1] or found[2]).rpartition(".")[2] if found else ""

@@ -1,14 +1,14 @@
 """New objects of the lake into Delta tables, each exactly once.
 
-The order of a batch: its objects are written to the log (`offsets`), read, brought into the form of
-the table (`conform`), and appended in one Delta transaction that carries the batch's number. A kill
-between any two steps leaves either no trace or a batch in the log that is not in the table; the next
-load makes that batch again, with the same objects. A key that a listing shows late is in a later
-batch. Objects are immutable, as the pipeline writes them: a key is loaded once, whatever its
-content becomes (Auto Loader's `allowOverwrites=false`).
+A batch has three steps: its objects go into the log (`offsets`), are read and brought into the form
+of the table (`conform`), and are appended in one Delta transaction that carries the batch's number.
+After a kill between two steps there is either no trace, or a batch in the log that is not in the
+table. The next load makes that batch again, with the same objects. A key that a listing shows late
+is in a later batch. A key is loaded once, even if its content changes (Auto Loader's
+`allowOverwrites=false`); the pipeline never changes an object.
 
-Names that begin with `_` or `.` are passed over, as Spark does. Other keys that are not Parquet, and
-objects that cannot be read, are refused or skipped, by name.
+Names that begin with `_` or `.` are skipped, as Spark does. Other keys that are not Parquet, and
+objects that cannot be read, are refused or left out, by name.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ class _Load:
             except SchemaChange as error:
                 first = table.column(SOURCE_FILE)[0].as_py()
                 raise QueryError(
-                    f"{first}: {error}; --option schemaEvolutionMode=addNewColumns or rescue loads them",
+                    f"{first}: {error}; "
+                    "--option schemaEvolutionMode=addNewColumns or rescue loads them",
                     LAKE_WRONG,
                 ) from error
             added += [name for name in wider.names if name not in schema.names]
@@ -174,7 +175,7 @@ class _Load:
         self._loaded.added += [f"{self.table.name}.{name}" for name in added]
 
     def _read(self, refs: Sequence[ObjectRef]) -> Iterator[pa.Table]:
-        """Yield rows with `_source_file`, one table per schema. Raises QueryError for a bad object."""
+        """Yield rows with `_source_file`, one table per schema. Raises QueryError."""
         by_schema: dict[pa.Schema, list[pa.Table]] = {}
         self._step(f"read {self.table.name}")
         with ThreadPoolExecutor(DECODERS) as pool:
@@ -210,7 +211,8 @@ class _Load:
     def _bad(self, ref: ObjectRef, why: str) -> None:
         if not self.options.skip_bad:
             raise QueryError(
-                f"{ref.name}: cannot be loaded: {why}; --option ignoreCorruptFiles=true leaves such objects out",
+                f"{ref.name}: cannot be loaded: {why}; "
+                "--option ignoreCorruptFiles=true leaves such objects out",
                 LAKE_WRONG,
             )
         self._loaded.bad.append(f"{ref.name}: {why}")

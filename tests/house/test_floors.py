@@ -35,7 +35,7 @@ PIPELINE = (
         *("sums", "terminal", "endpoint", "settings"),
     },
     {"batch", "manifest", "retry", "signature", "wire", "listing", "store", "sdk", "lake"},
-    {"stages"},
+    {"catalog", "stages"},
     {"history", "commit"},
     {"process"},
     {"node"},

@@ -102,7 +102,7 @@ class LakeReader:
         )
 
     def bucket(self, name: str) -> list[ObjectRef] | None:
-        """Return the objects of one bucket, None where there is no such bucket. Raises LakeError."""
+        """Return the objects of one bucket, None if it does not exist. Raises LakeError."""
         return self._list(name)
 
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
