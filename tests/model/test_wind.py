@@ -42,8 +42,8 @@ def blocks(values, length, of=np.mean):
 
 @pytest.fixture(scope="module")
 def seconds():
-    """Two days of a few turbines at 1 s, on land and at sea."""
-    return {farm_id: run(few(farm_id), 1, 48) for farm_id in "EF"}
+    """A day of a few turbines at 1 s, on land and at sea."""
+    return {farm_id: run(few(farm_id), 1, 24) for farm_id in "EF"}
 
 
 @pytest.fixture(scope="module")
