@@ -172,7 +172,7 @@ def test_sampling_steps_tell_of_the_same_wind(seconds):
     speed, direction, sigma, _, _ = seconds["E"]
     mean, inside = blocks(speed, 600), blocks(speed, 600, np.var) + blocks(sigma**2, 600)
     for step_s in (10, 30, 600):
-        other, bearing, within, _, k = run(few("E"), step_s, 48)
+        other, bearing, within, _, k = run(few("E"), step_s, 24)
         length = 600 // step_s * k
         means, insides = (
             blocks(other, length),
