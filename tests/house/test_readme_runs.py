@@ -82,6 +82,7 @@ COMMANDS = {
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),
+    "python -m tests.house.prose": Way("parsed"),
 }
 
 

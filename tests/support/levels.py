@@ -20,6 +20,7 @@ ROOTS = (
     # servers and processes
     *("subprocess", "multiprocessing", "concurrent.futures.process"),
     *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store", "sim.load.engine.Engine"),
+    "sim.load.calibration.calibrate",
     *("sim.run.driver", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
     *(
