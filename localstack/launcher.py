@@ -1,18 +1,21 @@
-"""Starts LocalStack the way windfleet needs it; run by the python of `.localstack/venv`, never imported.
+"""Start LocalStack with windfleet's patches.
 
     python -I launcher.py                     serve until SIGTERM
-    python -I launcher.py --with-parent DIR   the same, but end, and remove DIR, when our parent is gone
+    python -I launcher.py --with-parent DIR   the same; exit and remove DIR when our parent is gone
     python -I launcher.py --prepare           build the index of service specs once, at installation
 
-Everything else is configured by LocalStack's own environment variables. What is changed here, and why:
+It is run by the python of `.localstack/venv` and never imported. LocalStack's own environment
+variables configure everything but these patches:
 
-- Listing. With `encoding-type=url` (boto3 and DuckDB always ask for it) LocalStack compares quoted keys with unquoted
-  markers, so that keys with a `=`, that is every hive path, go missing without an error (upstream issue 13745).
-  `list_objects_v2` is right from 4.14.0 on; `list_objects` and `list_object_versions` are wrong in every version.
-  4.14.0 writes continuation tokens as UTF-8 and reads them as ASCII: pages that begin with an `é` end in a 500.
-- Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface; here it binds 127.0.0.1
-  alone, and a port that is taken ends the process with EXIT_PORT_TAKEN instead of leaving a server that nobody reaches.
-- Stopping. Nothing is persisted, so there is nothing to wind down: exit at once instead of after three seconds.
+- Listing. With `encoding-type=url` (boto3 and DuckDB always request it) LocalStack compares quoted
+  keys with unquoted markers. So keys with a `=`, that is every hive path, go missing without an
+  error (upstream issue 13745). `list_objects_v2` is right from 4.14.0 on; `list_objects` and
+  `list_object_versions` are wrong in every version. 4.14.0 writes continuation tokens as UTF-8 and
+  reads them as ASCII: pages that begin with an `é` end in a 500.
+- Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface. Here
+  it binds 127.0.0.1 only. If the port is taken, the process ends with EXIT_PORT_TAKEN; LocalStack
+  would go on as a server that nobody reaches.
+- Stopping. Nothing is persisted, so the process exits at once instead of after three seconds.
 - Starting. Without a prepared index every start parses all of botocore: 3 s and 350 MB more.
 
 Not covered: persistence, TLS names, any service but S3.
@@ -32,7 +35,7 @@ from urllib.parse import quote
 EXIT_PORT_TAKEN = 98
 INDEX = pathlib.Path(sys.prefix, "share", "service-index")
 
-# method of the S3 provider: first version in which its paging is right (None: no version yet)
+# method of the S3 provider -> first version in which its paging is right (None: no version yet)
 PAGING_RIGHT_SINCE = {
     "list_objects_v2": (4, 14),
     "list_objects": None,
@@ -56,7 +59,7 @@ QUOTED_ITEMS = {
 
 
 def quote_response(response):
-    """Quote a listing in place, as `encoding-type=url` wants it."""
+    """Quote a listing in place, in the form of `encoding-type=url`."""
     for field in QUOTED_FIELDS:
         if response.get(field):
             response[field] = quote(response[field])
@@ -68,7 +71,7 @@ def quote_response(response):
 
 
 def paging_on_raw_keys(method):
-    """Let `method` compare raw keys with raw markers, and quote only what goes out."""
+    """Let `method` compare raw keys with raw markers, and quote only its response."""
 
     @functools.wraps(method)
     def listing(self, context, *args, encoding_type=None, **kwargs):
@@ -79,14 +82,20 @@ def paging_on_raw_keys(method):
 
 
 def patch_paging(provider, version):
-    """Wrap the listings of `provider` (a class) that are wrong in LocalStack `version` (a tuple)."""
+    """Wrap the listings of a provider class that are wrong in a LocalStack version.
+
+    version: (major, minor).
+    """
     for name, since in PAGING_RIGHT_SINCE.items():
         if since is None or version < since:
             setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
 
 
 def patch_tokens(module):
-    """Read continuation tokens as what they were written; `module` is the provider's, older ones have other tokens."""
+    """Read continuation tokens in the encoding in which they were written.
+
+    module: the S3 provider. Older versions have other tokens.
+    """
     if hasattr(module, "decode_continuation_token"):
         module.decode_continuation_token = lambda value: base64.b64decode(
             value or "", altchars=b"._"
@@ -94,13 +103,13 @@ def patch_tokens(module):
 
 
 def port_taken(failure):
-    """End the process: LocalStack itself would go on, and say "Ready"."""
+    """End the process. LocalStack itself would go on, and report "Ready"."""
     print(f"cannot listen: {failure.getErrorMessage()}", flush=True)
     os._exit(EXIT_PORT_TAKEN)
 
 
 def patch_listening():
-    """Bind 127.0.0.1 only, and fail loudly."""
+    """Bind 127.0.0.1 only. A port that is taken ends the process."""
     import localstack.runtime.server.twisted as server
     from twisted.internet import endpoints
 
@@ -125,9 +134,10 @@ def patch_stopping():
 
 
 def end_with_parent(directory):
-    """Wait for the end of our starter, then remove `directory` and exit.
+    """Wait for the end of our parent, then remove `directory` and exit.
 
-    It holds the other end of our standard input; its children may have inherited that end, so its pid is watched too.
+    The parent holds the other end of our standard input. Its children may have inherited that end,
+    so its pid is watched too.
     """
     parent = os.getppid()
     while os.getppid() == parent and not select.select([sys.stdin], [], [], 1.0)[0]:
@@ -139,7 +149,7 @@ def end_with_parent(directory):
 def main():
     parser = argparse.ArgumentParser(description="Start LocalStack for windfleet.")
     parser.add_argument(
-        "--with-parent", metavar="DIR", help="end, and remove DIR, when our parent is gone"
+        "--with-parent", metavar="DIR", help="exit and remove DIR when our parent is gone"
     )
     parser.add_argument(
         "--prepare", action="store_true", help="build the index of service specs and exit"

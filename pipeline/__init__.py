@@ -1,1 +1,4 @@
-"""The edge pipeline: a node database in, six buckets out. Runs on a node alone and knows nothing of the simulator."""
+"""The edge pipeline: a node's database in, six buckets out.
+
+It runs on each node by itself and does not know the simulator.
+"""

@@ -1,14 +1,21 @@
-"""Drive one real node by hand.
+"""Deliver one real node by hand.
 
-    python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until 2024-01-15T01:00:00Z
+    python -m pipeline --db A-001.db --endpoint-url http://127.0.0.1:4566 --until TIME
 
-Delivers everything that the node recorded before TIME, closes its windows, and exits. Run it again and it goes on from
-its checkpoint. Files that the node's software has retired lie beside A-001.db (`generations`) and come first. TIME is
-part of what the lake will hold (the last batch ends there): a run that was interrupted is finished by the same command.
-Without --until only batches are delivered that a later row has closed; what they hold depends on the rows alone.
+Delivers every row that the node recorded before TIME (such as 2024-01-15T01:00:00Z), closes its
+windows, and exits. The next run continues from the checkpoint. Files that the node's software
+retired lie beside A-001.db (`generations`), and their rows come first.
 
-Exit codes: 0 done - 2 bad arguments, database or configuration - 3 the store does not answer or refuses - 5 the lake
-holds other content under this node's keys.
+The last batch ends at TIME, so TIME is part of the lake: repeat an interrupted run with the same
+command. Without --until, only batches that a later row has closed are delivered. Their content
+depends on the rows only.
+
+Exit codes:
+
+    0    done
+    2    bad arguments, database or configuration
+    3    the store does not answer or refuses
+    5    the lake holds other content under this node's keys
 """
 
 from __future__ import annotations
@@ -51,23 +58,23 @@ def _main(argv: Sequence[str] | None) -> int:
             lake.ensure(args.endpoint_url)
         return _deliver(EdgeNode(config, args.db), args.endpoint_url, args.until)
     except (SourceError, ConfigError) as error:
-        return _say(2, error)
+        return _report_error(2, error)
     except (StoreError, lake.LakeError) as error:
-        return _say(3, error)
+        return _report_error(3, error)
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _say(3, f"{error.filename or args.db}: {terminal.cause(error)}")
+        return _report_error(3, f"{error.filename or args.db}: {terminal.cause(error)}")
 
 
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     store = S3ObjectStore(endpoint_url)
     try:
-        store.first(lake.BUCKETS["checkpoints"])  # a web page answers GET with 200, too
+        store.first(lake.BUCKETS["checkpoints"])  # refuses a web page, which may answer 200 too
     except NoBucket as error:
-        return _say(3, f"{error}; create it with --create-buckets")
+        return _report_error(3, f"{error}; create it with --create-buckets")
     except Unavailable:
-        pass  # the first operation that counts tries again, and says so
+        pass  # the first operation below retries, and reports the error
     rows = batches = objects = 0
     rejected: Counter[str] = Counter()
     with ThreadPoolExecutor(1) as pool:
@@ -81,42 +88,42 @@ def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> 
                 )
                 rejected.update(result.rejected)
             elif isinstance(result.error, ContentConflict | CheckpointError | HistoryError):
-                return _say(5, result.error)
+                return _report_error(5, result.error)
             elif isinstance(result.error, NoBucket):
-                return _say(3, f"{result.error}; create it with --create-buckets")
+                return _report_error(3, f"{result.error}; create it with --create-buckets")
             else:
                 raise result.error
     assert node.position is not None
     print(
         f"{node.config.turbine_id}: {rows:,} rows in {batches} batches, {objects} data objects; "
-        f"last id {node.position.state.last_id:,}{_told(rejected)}"
+        f"last id {node.position.state.last_id:,}{_quarantine_summary(rejected)}"
     )
     return 0
 
 
-def _told(rejected: Counter[str]) -> str:
+def _quarantine_summary(rejected: Counter[str]) -> str:
     if not rejected:
         return ""
-    return (
-        f"; {rejected.total():,} rows in quarantine ("
-        + ", ".join(f"{k} {n:,}" for k, n in rejected.items())
-        + ")"
-    )
+    by_rule = ", ".join(f"{rule} {rows:,}" for rule, rows in rejected.items())
+    return f"; {rejected.total():,} rows in quarantine ({by_rule})"
 
 
 def _config(db: Path, path: Path | None) -> NodeConfig:
-    """The node's configuration: the file named, the one beside the database, or one made from the rows' turbine."""
+    """Return the node's configuration: the named file, the file beside the database, or defaults.
+
+    Defaults are made from the turbine that the rows name, else from the database's file name.
+    """
     beside = db.with_suffix(".json")
     if path is not None or os.path.exists(beside):
         return NodeConfig.load(path or beside)
-    told = (_turbine(file) for file in (db, *generations.retired_files(db)))
-    return NodeConfig.for_turbine(next((name for name in told if name is not None), db.stem))
+    named = (_turbine(file) for file in (db, *generations.retired_files(db)))
+    return NodeConfig.for_turbine(next((name for name in named if name is not None), db.stem))
 
 
 def _turbine(db: Path) -> str | None:
-    """The turbine that a file's first rows name, None if none does."""
+    """Return the turbine that a file's first rows name, None if no row names one."""
     if not db.stat().st_size:
-        return None  # stands for a file that is lost
+        return None  # an empty file replaces a lost one
     with database.opened(db) as connection:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
         row = connection.execute(
@@ -138,12 +145,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="node configuration (default: FILE.json beside it)",
     )
-    which = "S3 endpoint (default: AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else AWS)"
-    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
-    before = "deliver rows recorded before this time (ISO 8601 with zone; default: up to the last closed batch)"
-    parser.add_argument("--until", type=_time_us, metavar="TIME", help=before)
     parser.add_argument(
-        "--create-buckets", action="store_true", help="make the six buckets that are missing"
+        "--endpoint-url",
+        type=_url,
+        metavar="URL",
+        help="S3 endpoint (default: AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else AWS)",
+    )
+    parser.add_argument(
+        "--until",
+        type=_time_us,
+        metavar="TIME",
+        help="deliver rows recorded before this time "
+        "(ISO 8601 with zone; default: every batch that a later row has closed)",
+    )
+    parser.add_argument(
+        "--create-buckets",
+        action="store_true",
+        help="create those of the six buckets that are missing",
     )
     args = parser.parse_args(argv)
     try:
@@ -164,15 +182,15 @@ def _time_us(text: str) -> int:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        told = f"{text!r} is not an ISO 8601 time; write for example 2024-01-15T01:00:00Z"
-        raise argparse.ArgumentTypeError(told) from None
+        message = f"{text!r} is not an ISO 8601 time; write for example 2024-01-15T01:00:00Z"
+        raise argparse.ArgumentTypeError(message) from None
     if value.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} has no time zone; write {text}Z for UTC")
     return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def _say(code: int, error: object) -> int:
-    """Print what went wrong; no character of a name reaches the terminal as a command."""
+def _report_error(code: int, error: object) -> int:
+    """Print an error and return `code`. Unprintable characters are escaped."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
     print(f"error: {text}", file=sys.stderr)
     return code
@@ -180,7 +198,6 @@ def _say(code: int, error: object) -> int:
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a turbine's name in a locale that lacks its letters
+        # for a turbine's name with letters that the locale lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

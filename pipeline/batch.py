@@ -1,13 +1,16 @@
-"""Which rows belong together: batches, and groups of batches that go through the stages in one call.
+"""Batches of rows, and groups of batches that go through the stages in one call.
 
-A batch is rows of one node in id order; a new one starts where floor(recorded_at / flush_every) changes, and where the
-rows of a fresh file begin (see `records.GENERATION_IDS`). So its boundaries depend on the data alone: no clock, no
-retry and no other writer can move them. A batch is *closed* once a row behind it says so, be it in the next file; only
-a drain (the caller's word that nothing more was recorded before `until`) closes the last. That a file was retired
-closes nothing: were all delivered by then, no batch would be left for the drain to close the last windows with.
+A batch is a series of rows of one node in id order. A new batch starts where floor(recorded_at /
+flush_every) changes, and at the first row of a fresh file (see `records.GENERATION_IDS`). So its
+boundaries depend on the data only: no clock, no retry and no other writer can move them.
 
-Per-call overhead of Arrow and numpy dominates below some 3,600 rows, so the stages take `Groups`: one table that holds
-many nodes' batches, one after the other, with the offsets where each begins.
+A batch is *closed* once a later row exists, in the same file or in the next. Only a drain closes
+the last batch: the caller asserts that nothing more was recorded before `until`. Retiring a file
+closes nothing. Otherwise every batch could be delivered before the drain. But a drain closes the
+last windows with its last batch, so it needs one.
+
+Per-call overhead of Arrow and numpy dominates below some 3,600 rows. So the stages take `Groups`:
+one table that holds the batches of many nodes, one after the other, with the offset of each.
 """
 
 from __future__ import annotations
@@ -25,12 +28,12 @@ from pipeline.records import GENERATION_IDS
 
 MAX_BATCH_ROWS = 100_000
 READ_ROWS = MAX_BATCH_ROWS + 1
-"""What `cut` wants to see of a node: a full batch and the row behind it."""
+"""Rows that `cut` needs of a node: a full batch and the row after it."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """One table of k batches: batch i belongs to configs[i] and is rows offsets[i]:offsets[i+1]."""
+    """One table of k batches. Batch i belongs to configs[i] and is rows offsets[i]:offsets[i+1]."""
 
     configs: Sequence[NodeConfig]
     offsets: Ints  # shape (k + 1,)
@@ -41,13 +44,13 @@ class Groups:
         return np.repeat(np.arange(len(self.configs)), np.diff(self.offsets))
 
     def select(self, mask: Bools) -> Groups:
-        """The groups of the table that `mask` (shape (rows,)) leaves; some may be empty."""
+        """Return the groups of the rows that `mask` (shape (rows,)) keeps. Some may be empty."""
         kept = np.concatenate(([0], np.cumsum(mask)))
         return Groups(self.configs, kept[self.offsets])
 
 
 def ints(table: pa.Table, column: str) -> Ints:
-    """An integer or time column as int64, nulls as 0. One chunk of a combined table costs no copy."""
+    """Return an integer or time column as int64, nulls as 0. A table of one chunk is not copied."""
     array = table.column(column).combine_chunks()
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
@@ -55,6 +58,7 @@ def ints(table: pa.Table, column: str) -> Ints:
 
 
 def nulls(table: pa.Table, column: str) -> Bools:
+    """Return the mask of a column's null cells, shape (rows,)."""
     array = table.column(column)
     if array.null_count == 0:
         return np.zeros(len(array), dtype=bool)
@@ -64,7 +68,7 @@ def nulls(table: pa.Table, column: str) -> Bools:
 def floats(
     table: pa.Table, columns: Sequence[str]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Float columns as an array of shape (columns, rows), nulls as NaN."""
+    """Return float columns as an array of shape (columns, rows), nulls as NaN."""
     out = np.empty((len(columns), table.num_rows))
     for i, column in enumerate(columns):
         out[i] = table.column(column).to_numpy()
@@ -84,48 +88,45 @@ class Batch:
         return ids[0].as_py(), ids[-1].as_py()
 
 
-def _recorded(raw: pa.Table, begins: Bools) -> tuple[Ints, Bools]:
-    """The time each row was recorded, us, and the mask of rows that have one: any integer is a time.
+def _recorded(raw: pa.Table, file_starts: Bools) -> tuple[Ints, Bools]:
+    """Return each row's recording time in us, and the mask of rows that have one.
 
-    A row that does not say so goes with the row before; there is no time in front of the first of its file (`begins`
-    marks each file's first row).
+    Any integer is a time. A row without one takes the time of the row before it. Rows before the
+    first time in their file have none. `file_starts` marks the first row of each file.
     """
     recorded, null = ints(raw, "recorded_at"), nulls(raw, "recorded_at")
-    place = np.arange(len(recorded))
-    said = np.maximum.accumulate(np.where(null, -1, place))
-    timed = said >= np.maximum.accumulate(np.where(begins, place, 0))
-    return np.where(timed, recorded[said], 0), timed
+    row = np.arange(len(recorded))
+    latest = np.maximum.accumulate(np.where(null, -1, row))
+    timed = latest >= np.maximum.accumulate(np.where(file_starts, row, 0))
+    return np.where(timed, recorded[latest], 0), timed
 
 
-def _begins(raw: pa.Table) -> Bools:
-    """Which rows are the first of another file than the row before, shape (rows,)."""
+def _file_starts(raw: pa.Table) -> Bools:
+    """Mark each row that is in another file than the row before it, shape (rows,)."""
     ids = ints(raw, "id")
-    begins = np.zeros(len(ids), dtype=bool)
-    begins[1:] = np.diff(ids // GENERATION_IDS) != 0
-    return begins
+    file_starts = np.zeros(len(ids), dtype=bool)
+    file_starts[1:] = np.diff(ids // GENERATION_IDS) != 0
+    return file_starts
 
 
 def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
-    """The closed batches at the head of a RAW table of at most READ_ROWS rows that starts where a batch starts.
+    """Return the closed batches at the head of a RAW table of at most READ_ROWS rows.
 
-    until_us: None for a flush, where the last batch stays open; for a drain the rows up to the last that was recorded
-    before it are all there is (a clock that was ahead for a while hides nothing), and that row closes its batch.
+    The table starts where a batch starts. until_us: None for a flush, which leaves the last batch
+    open. A drain takes all rows up to the last one that was recorded before `until_us`, which
+    closes its batch. Rows before it are included whatever their time, so a clock that was ahead for
+    a while hides nothing.
     """
-    begins = _begins(raw)
-    recorded, timed = _recorded(raw, begins)
+    file_starts = _file_starts(raw)
+    recorded, timed = _recorded(raw, file_starts)
     if until_us is not None:
-        raw = raw.slice(
-            0, int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0))
-        )
-        recorded, timed, begins = (
-            recorded[: raw.num_rows],
-            timed[: raw.num_rows],
-            begins[: raw.num_rows],
-        )
+        rows = int(np.max(np.flatnonzero(~timed | (recorded < until_us)) + 1, initial=0))
+        raw = raw.slice(0, rows)
+        recorded, timed, file_starts = recorded[:rows], timed[:rows], file_starts[:rows]
     if len(recorded) == 0:
         return []
     slot = recorded // (flush_every_s * 1_000_000)
-    parted = (slot[1:] != slot[:-1]) | (timed[1:] != timed[:-1]) | begins[1:]
+    parted = (slot[1:] != slot[:-1]) | (timed[1:] != timed[:-1]) | file_starts[1:]
     starts = np.concatenate(([0], np.flatnonzero(parted) + 1))
     if len(starts) == 1 and len(slot) == READ_ROWS:
         starts = np.array([0, MAX_BATCH_ROWS])

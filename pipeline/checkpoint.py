@@ -1,9 +1,14 @@
-"""How far a node has come: one small JSON object per node, written by compare-and-set only.
+"""A node's progress: one small JSON object per node, written by compare-and-set only.
 
-`last_id` is the promise (every row up to it is durable and named by a manifest). The rest is what the next batch's
-stages need of the past, so that a node that starts again computes the very bytes it would have computed: the running
-series of each channel that can be stuck, the newest event time, and the partial sums of windows that are still open.
-It holds nothing that varies between attempts: two writers of one batch write the same bytes.
+`last_id` is the promise: every row up to it is durable and named by a manifest. The other fields
+are the state that the stages need for the next batch. With them a restarted node computes the same
+bytes:
+
+- the running series of each channel that can be stuck,
+- the newest event time,
+- the partial sums of open windows.
+
+Nothing in it varies between attempts: two writers of one batch write the same bytes.
 """
 
 from __future__ import annotations
@@ -18,22 +23,24 @@ from pipeline.records import CHANNELS, SCHEMA_VERSION, TIME_MAX_US, TIME_MIN_US
 from pipeline.sums import COLUMNS, MAX, MIN, SQUARES
 
 Run = tuple[float, int, int]
-"""A series of equal readings of one channel: the value, how many rows, the first row's timestamp in us."""
+"""A series of equal readings of one channel: value, number of rows, first row's timestamp in us."""
 
 
 class CheckpointError(ValueError):
-    """The object is not a checkpoint of this node and schema; the text says why."""
+    """An object that is not a checkpoint of this node and schema; the text says why."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State after a batch; the default is that of a node that has delivered nothing.
+    """State after a batch. The default is the state of a node that has delivered nothing.
 
-    max_event_us: newest event time of any validated row. closed_until_us: every window that ends at or before it has
-    been emitted. open_windows: window start in us -> its `sums`. anchor_us: when row
-    `last_id` was recorded, by which a file that was replaced unseen is told; None where the row does not say so in an
-    integer, and in checkpoints older than this field. Then nothing is compared. It is no part of equality: what an
-    older version of the pipeline wrote of the same batch is no conflict.
+    - max_event_us: newest event time of any valid row.
+    - closed_until_us: every window that ends at or before it was emitted.
+    - open_windows: window start in us -> its `sums`.
+    - anchor_us: recording time of row `last_id`, which detects a silently replaced file. None if
+      that row has no integer time, and in checkpoints older than this field; then nothing is
+      compared. The field is not part of equality: an older version's checkpoint of the same batch
+      is no conflict.
     """
 
     last_id: int = 0
@@ -61,17 +68,20 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, body: bytes, turbine_id: str, window_s: int = 0) -> Checkpoint:
-        """Raises CheckpointError, naming the field, when the object is something else, or another turbine's."""
+        """Parse a checkpoint. Raise CheckpointError, naming the field, for any other object.
+
+        Another turbine's checkpoint is an error too.
+        """
         try:
             raw = _parsed(body)
-            _only(raw)
+            _check_fields(raw)
             version, turbine, node_id = raw["schema_version"], raw["turbine_id"], raw["node_id"]
             if type(version) is not int or version != SCHEMA_VERSION or turbine != turbine_id:
                 raise CheckpointError(
-                    f"it is of schema {_short(version)} and turbine {_short(turbine)}"
+                    f"it has schema {_short(version)} and turbine {_short(turbine)}"
                 )
             if not isinstance(node_id, str):
-                raise ValueError(f"node_id is {_short(node_id)}, and must be text")
+                raise ValueError(f"node_id is {_short(node_id)}; it must be text")
             state = cls(
                 last_id=_integer(raw["last_id"], "last_id", 0, _INT64),
                 batches=_integer(raw["batches"], "batches", 0, _INT64),
@@ -108,41 +118,44 @@ _STUCK = {channel.name: channel for channel in CHANNELS if channel.stuck}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """The JSON object in UTF-8 without a byte order mark, no key twice, every number finite. Raises ValueError."""
-    raw = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
-    return _mapping(raw, "it")
+    """Parse a JSON object in UTF-8 without a byte order mark.
+
+    Raises ValueError, also for a duplicate key and for a number that is not finite.
+    """
+    raw = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    return _mapping(raw, "the document")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name!r} stands twice")
+            raise ValueError(f"duplicate field {name!r}")
         found[name] = value
     return found
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
 
 
-def _only(raw: dict[str, Any]) -> None:
-    """Raise ValueError unless the fields are `_FIELDS`, or those without what an older version did not write."""
+def _check_fields(raw: dict[str, Any]) -> None:
+    """Raise ValueError unless the fields are `_FIELDS`. Those of `_LATER_FIELDS` may be missing."""
     if unknown := sorted(raw.keys() - _FIELDS):
         raise ValueError(f"unknown field {unknown[0]!r}")
     if missing := sorted(_FIELDS - raw.keys() - _LATER_FIELDS):
-        raise ValueError(f"no field {missing[0]!r}")
+        raise ValueError(f"missing field {missing[0]!r}")
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{place} is {_short(value)}, and must be an object")
+        raise ValueError(f"{place} is {_short(value)}; it must be an object")
     return value
 
 
 def _integer(value: Any, place: str, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{place} is {_short(value)}, and must be an integer from {low} to {high}")
+        raise ValueError(f"{place} is {_short(value)}; it must be an integer from {low} to {high}")
     return value
 
 
@@ -151,15 +164,14 @@ def _optional(value: Any, place: str) -> int | None:
 
 
 def _time(value: Any, place: str) -> int | None:
-    """An event time of a valid row."""
+    """Return the time of a valid row's event, or None. Raise ValueError for any other value."""
     return None if value is None else _integer(value, place, TIME_MIN_US, TIME_MAX_US - 1)
 
 
 def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
     if type(value) not in (int, float) or not low <= value <= _GREATEST:
         raise ValueError(
-            f"{place} is {_short(value)}, and must be a finite number"
-            + " of 0 or more" * (low == 0)
+            f"{place} is {_short(value)}; it must be a finite number" + " of 0 or more" * (low == 0)
         )
     return float(value)
 
@@ -167,14 +179,14 @@ def _number(value: Any, place: str, low: float = -_GREATEST) -> float:
 def _run(name: str, series: Any) -> Run:
     place = f"runs.{name}"
     if name not in _STUCK:
-        raise ValueError(f"{place}: no channel that can be stuck is called that")
+        raise ValueError(f"{place}: not the name of a channel that can be stuck")
     if not isinstance(series, list) or len(series) != 3:
         raise ValueError(
-            f"{place} is {_short(series)}, and must be [value, rows, time of the first]"
+            f"{place} is {_short(series)}; it must be [value, rows, time of the first]"
         )
     value = _number(series[0], f"{place}[0]")
     if not _STUCK[name].low <= value <= _STUCK[name].high:
-        raise ValueError(f"{place}[0] is {value}, which no valid row reads")
+        raise ValueError(f"{place}[0] is {value}, which no valid row has")
     first = _integer(series[2], f"{place}[2]", TIME_MIN_US, TIME_MAX_US - 1)
     return value, _integer(series[1], f"{place}[1]", 1, _INT64), first
 
@@ -184,36 +196,36 @@ def _window(start: str, sums: Any) -> tuple[int, tuple[float, ...]]:
     if not re.fullmatch("0|[1-9][0-9]{0,15}", start):
         raise ValueError(f"{_short(place)} is not the start of a window in microseconds")
     if not isinstance(sums, list) or len(sums) != COLUMNS:
-        raise ValueError(f"{place} is {_short(sums)}, and must be {COLUMNS} numbers")
+        raise ValueError(f"{place} is {_short(sums)}; it must be {COLUMNS} numbers")
     squares = range(COLUMNS)[SQUARES]
     numbers = tuple(
         _number(n, f"{place}[{i}]", 0 if i in squares else -_GREATEST) for i, n in enumerate(sums)
     )
     if numbers[0] < 1 or numbers[0] % 1:
-        raise ValueError(f"{place}[0] is {numbers[0]}, and must be a number of rows")
+        raise ValueError(f"{place}[0] is {numbers[0]}; it must be a number of rows")
     if any(low > high for low, high in zip(numbers[MIN], numbers[MAX], strict=True)):
         raise ValueError(f"{place}: a minimum is above its maximum")
     return int(start), numbers
 
 
 def _check_together(state: Checkpoint, ahead_us: int) -> None:
-    """Raise ValueError where fields cannot be true at the same time.
+    """Raise ValueError for fields that contradict each other.
 
-    ahead_us: how far a drain may close windows beyond the newest event; a day at least, as windows may have been
-    longer once.
+    ahead_us: the distance beyond the newest event up to which a drain may close windows. It is a
+    day at least, because windows may have been longer once.
     """
     newest = state.max_event_us
     if state.batches > state.last_id:
         raise ValueError(
-            f"batches is {state.batches}, more than there are ids up to last_id {state.last_id}"
+            f"batches is {state.batches}, more than the ids up to last_id {state.last_id}"
         )
     if newest is None and (state.closed_until_us is not None or state.runs or state.open_windows):
-        raise ValueError("max_event_us is null, while other fields know of valid rows")
+        raise ValueError("max_event_us is null, but other fields depend on valid rows")
     if newest is not None and (
         state.closed_until_us is None or state.closed_until_us > newest + ahead_us
     ):
         raise ValueError(
-            f"closed_until_us is {state.closed_until_us}, while max_event_us is {newest}"
+            f"closed_until_us is {state.closed_until_us}, but max_event_us is {newest}"
         )
     if any(start > (newest or 0) for start in state.open_windows):
         raise ValueError(f"open_windows holds a window after max_event_us {newest}")

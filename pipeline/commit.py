@@ -1,11 +1,12 @@
-"""The protocol that turns at-least-once attempts into an exactly-once effect. All of its ordering is in this file.
+"""The commit protocol: at-least-once attempts with an exactly-once effect.
 
     data objects  ->  manifest  ->  checkpoint
 
-A data object is created if absent. "Already there" is no success yet: it is read back and compared; equal means an
-earlier attempt (or another writer of the same batch) did our work, different is a conflict, and the node stops before
-it does harm. The manifest follows the same rule. The checkpoint is replaced by compare-and-set on the ETag that was
-read, so that a late or second writer can never take it back.
+All of its ordering is in this file. A data object is created if absent. "Already there" is not yet
+a success: the object is read back and compared. Equal content means that an earlier attempt, or
+another writer of the same batch, did this node's work. Different content is a conflict, and the
+node stops before it does harm. The manifest follows the same rule. The checkpoint is replaced by
+compare-and-set on the ETag that was read, so a late or second writer can never set it back.
 """
 
 from __future__ import annotations
@@ -20,16 +21,22 @@ from pipeline.manifest import DataObject
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Unavailable
 
 CONFIRMATIONS = 3
-"""How often "exists" followed by "is not there" (a racing writer that failed) is asked again."""
+"""Attempts when "exists" is followed by "not found", as after a racing writer that failed."""
 
 
 class ContentConflict(Exception):
-    """The lake holds something else under a key of ours; the text names the key. The node must stop."""
+    """An object of this node with other content than the node writes; the text names the key.
+
+    The node must stop.
+    """
 
 
 @dataclass(frozen=True)
 class Commit:
-    """All that one batch writes. `rejected`: rows in quarantine by rule; `state`: the checkpoint once it is durable."""
+    """All objects of one batch.
+
+    rejected: rule -> rows in quarantine. state: the checkpoint once the batch is durable.
+    """
 
     config: NodeConfig
     objects: tuple[DataObject, ...]
@@ -41,15 +48,18 @@ class Commit:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a node stands in the lake: its checkpoint and that object's ETag, None before the first batch."""
+    """A node's position in the lake.
+
+    state: its checkpoint. etag: of the checkpoint's object, None before the first batch.
+    """
 
     state: Checkpoint
     etag: str | None
 
 
 def recover(store: ObjectStore, config: NodeConfig) -> Position:
-    """Where the lake says this node stands. Raises StoreError, CheckpointError."""
-    bucket, key = _checkpoint_place(config)
+    """Read a node's position from the lake. Raise StoreError or CheckpointError."""
+    bucket, key = _checkpoint_address(config)
     try:
         body, etag = store.get(bucket, key)
     except NotFound:
@@ -57,14 +67,17 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     try:
         return Position(Checkpoint.from_json(body, config.turbine_id, config.window_s), etag)
     except CheckpointError as error:
-        fix = "put its last good version back, or remove it: the node then compares the lake from its first row"
-        raise CheckpointError(f"{bucket}/{key}: {error}; {fix}") from error
+        raise CheckpointError(
+            f"{bucket}/{key}: {error}; restore its last good version, or remove it: "
+            "then the node compares the lake with its rows from the first on"
+        ) from error
 
 
 def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
-    """Make the batch durable; where the node stands then (further on, if another writer was faster).
+    """Make the batch durable, and return the node's position afterwards.
 
-    Raises ContentConflict, StoreError. After any error the same call, or the same batch after a restart, is safe.
+    The position is further on if another writer was faster. Raises ContentConflict, StoreError.
+    After any error it is safe to repeat the call, or to deliver the same batch after a restart.
     """
     for item in work.objects:
         _create(store, item.bucket, item.key, item.body, same=lambda ours, theirs: ours == theirs)
@@ -91,11 +104,11 @@ def _create(
                     f"{bucket}/{key} exists with other content than this node would write"
                 ) from None
             return
-    raise Unavailable(f"put {bucket}/{key}: neither created nor there, {CONFIRMATIONS} times")
+    raise Unavailable(f"put {bucket}/{key}: it exists, then is not found, {CONFIRMATIONS} times")
 
 
 def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
-    bucket, key = _checkpoint_place(work.config)
+    bucket, key = _checkpoint_address(work.config)
     body = work.state.to_json(work.config.turbine_id, work.config.node_id)
     etag = position.etag
     for _ in range(CONFIRMATIONS):
@@ -109,17 +122,17 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
         except (AlreadyExists, Conflict):
             found = recover(store, work.config)
             if found.state.last_id > work.state.last_id or found.state == work.state:
-                return found  # another writer that is ahead or level; or ours, with its answer lost
+                return found  # another writer is as far or further; or our answer was lost
             if found.etag is not None and found.state != position.state:
                 at = found.state.last_id
                 raise ContentConflict(
-                    f"{bucket}/{key} is at id {at}: not what this node's rows give"
+                    f"{bucket}/{key} at id {at} does not follow from this node's rows"
                 ) from None
             etag = found.etag
-    raise Unavailable(f"put {bucket}/{key}: changed under us {CONFIRMATIONS} times")
+    raise Unavailable(f"put {bucket}/{key}: changed meanwhile, {CONFIRMATIONS} times")
 
 
-def _checkpoint_place(config: NodeConfig) -> tuple[str, str]:
+def _checkpoint_address(config: NodeConfig) -> tuple[str, str]:
     return partition.bucket("checkpoints"), partition.checkpoint_key(
         config.farm_id, config.turbine_id
     )

@@ -1,8 +1,9 @@
-"""What one edge node knows about itself: identity, asset data, pipeline settings. A JSON file beside its database.
+"""The configuration of one edge node: identity, asset data, pipeline settings.
 
-The ids are in Bacalhau's terms (`j-`, `e-`, `n-` + UUID) and part of the lake's bytes, so they are configuration: in a
-simulation they are derived from the seed and written into the file. The asset record arrives here
-in the clear and stays on the node: `stages.enrich` lets only pseudonyms and coarsened coordinates out.
+It is a JSON file beside the node's database. The ids have Bacalhau's form (`j-`, `e-`, `n-` +
+UUID). They are part of the lake's bytes, so they are configuration: a simulation derives them from
+the seed and writes them into the file. The asset record is here in the clear and stays on the node:
+`stages.enrich` lets only pseudonyms and coarse coordinates out.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from pipeline.database import shown
 from pipeline.records import RETIRED_NAME
 
 MAX_NAME_BYTES = 200
-"""Of a turbine or farm: file names take 255 bytes, and objects have an id range and an ending behind the turbine."""
+"""Longest name of a turbine or farm.
+
+File names take 255 bytes, and an object's name adds an id range and an ending.
+"""
 
 
 class ConfigError(ValueError):
-    """A node's configuration file cannot be read or does not fit; the text names the file and the field."""
+    """A node's configuration that cannot be read or does not fit; the text names file and field."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Asset:
     """One turbine's entry in the asset register. Starred fields never leave the node in the clear.
 
     Units: `rated_power` MW, `hub_height` m, `rated_rpm` 1/min, coordinates degrees WGS 84.
-    `power_curve` lists (wind speed m/s, power MW), ascending; empty when the type is not known.
+    `power_curve` lists (wind speed m/s, power MW), ascending. It is empty if the type is unknown.
     """
 
     turbine_type: str | None = None
@@ -78,9 +82,10 @@ class NodeConfig:
 
     @classmethod
     def for_turbine(cls, turbine_id: str) -> NodeConfig:
-        """The configuration of a node that has none: ids from the turbine's name. Raises ConfigError.
+        """Return the configuration of a node without a file: ids from the turbine's name.
 
-        Not from the environment of the job at hand: a job that is placed anew must write the same bytes.
+        Ids never come from the environment of the current job: a job that is placed again must
+        write the same bytes. Raises ConfigError.
         """
 
         def name_id(prefix: str) -> str:
@@ -96,20 +101,18 @@ class NodeConfig:
 
     @classmethod
     def load(cls, path: Path) -> NodeConfig:
-        """Read a node's JSON file. Raises ConfigError, naming the file and what does not fit."""
+        """Read a node's JSON file. Raise ConfigError, naming the file and the defect."""
         try:
-            raw = json.loads(
-                path.read_text(encoding="utf-8-sig")
-            )  # editors on Windows put a byte order mark in front
+            # utf-8-sig: editors on Windows begin a file with a byte order mark
+            raw = json.loads(path.read_text(encoding="utf-8-sig"))
             if not isinstance(raw, dict) or not isinstance(raw.get("asset", {}), dict):
-                raise ValueError("it must be a JSON object, and so must its asset")
+                raise ValueError("the document and its asset must be JSON objects")
             asset = raw.pop("asset", {})
             curve = tuple((float(v), float(p)) for v, p in asset.pop("power_curve", ()))
             config = cls(**raw, asset=Asset(**asset, power_curve=curve))
             config._check()
-            json.dumps(
-                dataclasses.asdict(config), ensure_ascii=False
-            ).encode()  # no half of a surrogate pair
+            # fails for half a surrogate pair
+            json.dumps(dataclasses.asdict(config), ensure_ascii=False).encode()
             return config
         except OSError as error:
             why = error.strerror or str(error)
@@ -123,25 +126,25 @@ class NodeConfig:
             raise ConfigError(f"{shown(path)}: not a node configuration: {error}") from error
 
     def _check(self) -> None:
-        """Raise ValueError where a value would fail later on, far from its place."""
+        """Raise ValueError for a value that would fail later, far from its cause."""
         for name in ("job_id", "execution_id", "node_id", "privacy_key"):
             if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, and must be text")
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be text")
         if not isinstance(self.labels, dict) or any(
             not isinstance(v, str) for v in self.labels.values()
         ):
-            raise ValueError(f"labels is {self.labels!r}, and must map names to text")
+            raise ValueError(f"labels is {self.labels!r}; it must map names to text")
         for known in dataclasses.fields(self.asset):
             value = getattr(self.asset, known.name)
             if known.name in _ASSET_NUMBERS and not (value is None or _is_number(value)):
-                raise ValueError(f"asset.{known.name} is {value!r}, and must be a number")
+                raise ValueError(f"asset.{known.name} is {value!r}; it must be a number")
             if known.name in _ASSET_TEXTS and not (value is None or isinstance(value, str)):
-                raise ValueError(f"asset.{known.name} is {value!r}, and must be text")
+                raise ValueError(f"asset.{known.name} is {value!r}; it must be text")
         for name in ("turbine_id", "farm_id"):
             value = getattr(self, name)
             if problem := _name_problem(value) if isinstance(value, str) else "must be text":
                 raise ValueError(
-                    f"{name} is {value!r}, and names objects: it {problem}; give it another name"
+                    f"{name} is {value!r}, a part of object keys: it {problem}; choose another name"
                 )
         for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
             value = getattr(self, name)
@@ -154,17 +157,17 @@ class NodeConfig:
 
 
 def _name_problem(name: str) -> str | None:
-    """The reason that some reader would not find objects or files of this name; None if all do."""
+    """Return the rule that a name breaks, None if every reader finds objects and files so named."""
     if not name or not name.isprintable():
         return "must be printable text, and not empty"
     if "/" in name or "\\" in name:
-        return "must be without a slash or backslash (DuckDB does not find an object with one)"
+        return "must have no slash or backslash (DuckDB does not find such objects)"
     if name[0] in "._":
-        return "must not begin with . or _ (Spark, Auto Loader and pyarrow pass such objects over)"
+        return "must not begin with . or _ (Spark, Auto Loader and pyarrow ignore such objects)"
     if len(name.encode()) > MAX_NAME_BYTES:
-        return f"must have {MAX_NAME_BYTES} bytes at most"
+        return f"must have at most {MAX_NAME_BYTES} bytes"
     if re.fullmatch(RETIRED_NAME.format(stem=".*", generation=r"\d+").removesuffix(".db"), name):
-        return "must not look like a retired file's"
+        return "must not look like the name of a retired file"
     return None
 
 

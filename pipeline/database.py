@@ -1,12 +1,16 @@
-"""A node's SQLite file as a reader finds it: its URI, whether it can be read now, and whether its ids can be relied on.
+"""A node's SQLite file, opened read-only: its URI, its readability, and the validity of its ids.
 
-SQLite's result codes decide, never its texts. ADBC carries no codes: where a read through it fails, Python's sqlite3
-opens the file, and its code says why. A reader opens read-only and waits LOCK_WAIT_S for a lock.
+SQLite's result codes decide, never its texts. ADBC carries no codes: when a read through it fails,
+Python's sqlite3 opens the file to get the code. A reader waits LOCK_WAIT_S for a lock.
 
-What passes is SourceBusy: a lock, a full disk, a hot rollback journal (the writer died within a transaction; the node's
-software undoes it when it opens the file, a read-only reader may not), and a file in WAL mode whose -shm cannot be made
-in its folder. With no write-ahead log beside it, such a file is read as it lies (`immutable`), if it stays the same
-meanwhile.
+A temporary state raises SourceBusy:
+
+- A lock.
+- A full disk.
+- A hot rollback journal: the writer died within a transaction. The node's software rolls it back
+  when it opens the file; a read-only reader may not.
+- A file in WAL mode whose -shm cannot be created in its folder. If it has no write-ahead log, it is
+  read with `immutable` instead, provided that it does not change meanwhile.
 """
 
 from __future__ import annotations
@@ -22,59 +26,66 @@ from urllib.parse import quote
 from pipeline.records import TABLE
 
 LOCK_WAIT_S = 5.0
-"""Longest wait of one read for a lock: a writer in journal mode DELETE keeps readers out while it commits."""
+"""Longest wait of one read for a lock. In journal mode DELETE a commit locks readers out."""
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-"""Primary codes of a file in WAL mode whose -shm cannot be made, where no hot journal lies beside it."""
+"""Primary codes of a WAL-mode file whose -shm cannot be created, if it has no hot journal."""
 _LONGEST_PATH = 504  # 512, less the ending of a journal
-_FIX = "copy the rows into a table whose id is INTEGER PRIMARY KEY, each row with an integer of its own in storing order"
+_FIX = (
+    "copy the rows into a table whose id is INTEGER PRIMARY KEY, "
+    "numbered in the order in which they were stored"
+)
 
 
 class SourceError(Exception):
-    """The node's database cannot be read; the text names the file and what is wrong with it."""
+    """A node's database that cannot be read; the text names the file and the defect."""
 
 
 class SourceBusy(SourceError):
-    """The database cannot be read now (locked by another process, the disk full); another time may succeed."""
+    """A database that cannot be read now (locked, disk full); a later attempt may succeed."""
 
 
 def shown(path: Path | str) -> str:
-    """A file's name as text for messages and documents; bytes that are not UTF-8 as `\\xNN`."""
+    """Return a file's name as text for messages and documents.
+
+    Bytes that are not UTF-8 become `\\xNN`.
+    """
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def uri(path: Path, parameters: str = "mode=ro") -> str:
-    """The file's SQLite URI. Its authority is empty: two leading slashes of a path name no host."""
+    """Return the file's SQLite URI.
+
+    Its authority is empty, so that two leading slashes of a path name no host.
+    """
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?{parameters}"
 
 
 @contextmanager
 def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
-    """The URI by which SQLite can read the file now. Raises SourceError, also when the file changed under `immutable`.
+    """Yield the URI under which SQLite can read the file now.
 
-    A read that failed goes through here once more; a read that succeeds needs none of it.
+    Raises SourceError, also if the file changed during a read with `immutable`. A read that failed
+    is repeated under this URI; a read that succeeds does not need it.
     """
     if not os.path.isfile(path):
-        why = (
-            "is no regular file; name a SQLite database"
-            if os.path.lexists(path)
-            else "no such file"
-        )
-        raise SourceError(f"{shown(path)}: {why}")
-    before, way = _stamp(path), uri(path)
+        exists = os.path.lexists(path)
+        problem = "not a regular file; name a SQLite database" if exists else "no such file"
+        raise SourceError(f"{shown(path)}: {problem}")
+    before, file_uri = _stamp(path), uri(path)
     try:
-        _touch(way, wait_s)
+        _probe(file_uri, wait_s)
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF not in _NO_SHM or _has_log(path):
             raise reason(path, error) from error
-        way = uri(path, "mode=ro&immutable=1")
+        file_uri = uri(path, "mode=ro&immutable=1")
         try:
-            _touch(way, wait_s)
+            _probe(file_uri, wait_s)
         except sqlite3.Error:
             raise reason(path, error) from error
-    yield way
-    if way != uri(path) and (_has_log(path) or _stamp(path) != before):
+    yield file_uri
+    if file_uri != uri(path) and (_has_log(path) or _stamp(path) != before):
         raise SourceBusy(
             f"{shown(path)}: changed while it was read without a write-ahead log; try again"
         )
@@ -82,22 +93,23 @@ def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
 
 @contextmanager
 def opened(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[sqlite3.Connection]:
-    """A read-only connection, whose errors leave the block as SourceError."""
-    with readable(path, wait_s) as way:
+    """Open a read-only connection, whose errors leave the block as SourceError."""
+    with readable(path, wait_s) as file_uri:
         try:
-            with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+            with closing(sqlite3.connect(file_uri, uri=True, timeout=wait_s)) as connection:
                 yield connection
         except sqlite3.Error as error:
             raise reason(path, error) from error
 
 
 def reason(path: Path, error: sqlite3.Error) -> SourceError:
-    """The file, why SQLite cannot read it, and what to do."""
+    """Return the error that names the file, SQLite's reason and the fix."""
     name, code = shown(path), getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:
         return SourceBusy(
-            f"{name}: its writer died within a transaction, and the journal {shown(path.name)}-journal has not been "
-            f"rolled back; the node's software does so when it opens the file: try again then"
+            f"{name}: its writer died within a transaction, and the journal "
+            f"{shown(path.name)}-journal has not been rolled back; "
+            "the node's software does so when it opens the file: try again after that"
         )
     if code & 0xFF in _LOCKED:
         return SourceBusy(f"{name}: another process holds the database locked; try again")
@@ -107,45 +119,52 @@ def reason(path: Path, error: sqlite3.Error) -> SourceError:
         )
     if code & 0xFF in _NO_SHM:
         if not os.access(path, os.R_OK):
-            return SourceError(f"{name}: this user may not read the file; permit it")
+            return SourceError(f"{name}: this user may not read the file; change its permissions")
         if len(os.fsencode(os.path.abspath(path))) > _LONGEST_PATH:
             return SourceError(
-                f"{name}: SQLite opens no path of more than {_LONGEST_PATH} bytes; move the file"
+                f"{name}: SQLite opens only paths of at most {_LONGEST_PATH} bytes; move the file"
             )
         return SourceBusy(
-            f"{name}: is in WAL mode, and SQLite cannot make or read {shown(path.name)}-shm beside it; permit this "
-            f"user to write in the folder {shown(path.absolute().parent)}, and try again"
+            f"{name}: in WAL mode, and SQLite cannot create or read {shown(path.name)}-shm beside "
+            f"it; let this user write in the folder {shown(path.absolute().parent)}, and try again"
         )
     return SourceError(f"{name}: not a readable SQLite database ({error})")
 
 
 def id_problem(nulls: int, others: int, repeated: int) -> str | None:
-    """The fault in a table's ids, and the fix; None if they are integers, none missing, none twice."""
+    """Return the defect of a table's ids and the fix.
+
+    None if the ids are integers, none is missing and none is repeated.
+    """
     found = [
         f"{count:,} row{'s' * (count > 1)} {text}"
-        for count, text in ((nulls, "without an id"), (others, "with an id that is no integer"))
+        for count, text in ((nulls, "without an id"), (others, "with an id that is not an integer"))
         if count
     ]
     if repeated:
-        found.append(f"{repeated:,} row{'s' * (repeated > 1)} with an id that another row has")
+        found.append(f"{repeated:,} row{'s' * (repeated > 1)} with the id of another row")
     return f"table {TABLE} has {' and '.join(found)}; {_FIX}" if found else None
 
 
 COUNT_IDS = (
-    f"SELECT count(*) - count({TABLE}.id), count(CASE WHEN typeof({TABLE}.id) NOT IN ('integer', 'null') THEN 1 END), "
+    f"SELECT count(*) - count({TABLE}.id), "
+    f"count(CASE WHEN typeof({TABLE}.id) NOT IN ('integer', 'null') THEN 1 END), "
     f"count({TABLE}.id) - count(DISTINCT {TABLE}.id) FROM {TABLE}"
 )
-"""The three numbers of `id_problem`: one scan of the table."""
-DEFINITION = f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE AND type IN ('table', 'view'))"
-"""SQL of the table's own SQL, as bytes."""
+"""SQL of the three arguments of `id_problem`, in one scan of the table."""
+DEFINITION = (
+    f"(SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = '{TABLE}' COLLATE NOCASE "
+    "AND type IN ('table', 'view'))"
+)
+"""SQL expression for the table's own CREATE statement, as bytes."""
 
 
 @lru_cache(1024)
 def numbers_rows(definition: bytes) -> bool:
-    """Recognise a table whose id is the rowid: SQLite itself keeps such ids as the pipeline needs them.
+    """Return True for a table whose id is the rowid, which SQLite itself keeps valid.
 
-    Not so for a view, WITHOUT ROWID, `id INTEGER` or `id TEXT PRIMARY KEY`: SQLite lets such ids be null, text, or
-    repeated, and their rows have to be looked at.
+    False for a view, WITHOUT ROWID, `id INTEGER` and `id TEXT PRIMARY KEY`. SQLite lets such ids be
+    null, text or repeated, so their rows must be checked.
     """
     if not definition.startswith(b"CREATE TABLE"):
         return False
@@ -157,19 +176,19 @@ def numbers_rows(definition: bytes) -> bool:
             ]
             indexed = any(row[3] == "pk" for row in empty.execute(f"PRAGMA index_list({TABLE})"))
         except (sqlite3.Error, UnicodeDecodeError):
-            return False  # SQLite of another version, or a function of the node's own
+            return False  # another version of SQLite, or a function of the node's own
     return keys == ["id"] and not indexed
 
 
-def _touch(way: str, wait_s: float) -> None:
-    with closing(sqlite3.connect(way, uri=True, timeout=wait_s)) as connection:
+def _probe(file_uri: str, wait_s: float) -> None:
+    with closing(sqlite3.connect(file_uri, uri=True, timeout=wait_s)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _has_log(path: Path) -> bool:
-    """Detect a journal of either kind beside the file that is not empty, or cannot be looked at.
+    """Return True if the file has a journal of either kind that is not empty or cannot be examined.
 
-    Beside the file itself, which `path` may be a symbolic link to.
+    A journal lies beside the file itself, to which `path` may be a symbolic link.
     """
     for ending in ("-wal", "-journal"):
         try:
@@ -183,6 +202,6 @@ def _has_log(path: Path) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """Inode, size and time of change, of which a write or a replacement changes some."""
+    """Return inode, size and modification time. Every write or replacement changes one of them."""
     found = os.stat(path)
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,7 +1,8 @@
-"""Arrow table -> Parquet bytes, the same bytes for the same rows: one row group, pinned options, no times, no paths.
+"""Parquet encoding of Arrow tables: the same rows give the same bytes.
 
-Snappy with dictionaries for strings only is the cheapest encoding measured at these sizes (600 to 3,600 rows), and
-Spark, DuckDB, polars and pyarrow all read it.
+A file has one row group, pinned options, no times and no paths. Snappy, with dictionaries for
+strings only, is the cheapest encoding measured at these sizes (600 to 3,600 rows). Spark, DuckDB,
+polars and pyarrow all read it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import pyarrow.parquet as pq
 
 
 def parquet(table: pa.Table) -> bytes:
-    """One Parquet file of one row group. Raises pyarrow.ArrowException when a type has no Parquet form."""
+    """Return a Parquet file of one row group.
+
+    Raises pyarrow.ArrowException for a type without a Parquet form.
+    """
     sink = pa.BufferOutputStream()
     strings = [
         field.name

@@ -1,8 +1,9 @@
-"""Endpoint URLs: `http://HOST[:PORT]` or `https://HOST[:PORT]`, read by one parser for every command.
+"""Endpoint URLs, `http://HOST[:PORT]` or `https://HOST[:PORT]`, with one parser for every command.
 
-An endpoint stands in logs, reports, replay lines and process lists, so it carries no secret: user name, password, query
-and fragment are refused, and the refusal repeats none of them. A host has one spelling: libraries take `127.1`,
-`2130706433` and `localhost.` for this machine, and others do not, so these are refused.
+An endpoint appears in logs, reports, replay lines and process lists, so it carries no secret. User
+name, password, query and fragment are refused, and the refusal repeats none of them. A host has one
+spelling: some libraries read `127.1`, `2130706433` and `localhost.` as this machine and others do
+not, so these are refused.
 
 Not covered: names that DNS resolves to this machine. They count as remote.
 """
@@ -27,7 +28,7 @@ _SHOWN = 120
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One server: `scheme` http or https, `host` in lower case and without brackets, `port` 1 to 65535."""
+    """One server: `scheme` http or https, `host` in lower case, no brackets, `port` 1 to 65535."""
 
     scheme: str
     host: str
@@ -45,17 +46,18 @@ class Endpoint:
 
     @property
     def netloc(self) -> str:
-        """Host and port as a Host header has them."""
+        """Host and port in the form of a Host header."""
         return self.url.partition("://")[2]
 
 
 def parse(text: str) -> Endpoint:
-    """Read an endpoint URL. Raises ValueError, whose text shows no password."""
+    """Parse an endpoint URL. Raise ValueError, whose text shows no password."""
     for sign, meaning in _SECRET.items():
         if sign in text:
             raise ValueError(
-                f"an endpoint URL must not carry {meaning} (a {sign!r} is in it): give scheme, host and port only, "
-                "and credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
+                f"an endpoint URL must not carry {meaning} (it has a {sign!r}): "
+                "give scheme, host and port only, and credentials by "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
             )
     shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
     scheme, separator, rest = text.partition("://")
@@ -63,9 +65,7 @@ def parse(text: str) -> Endpoint:
         raise ValueError(f"{shown} is not a URL; {EXAMPLE}")
     found = _URL.fullmatch(text)
     if found is None:
-        raise ValueError(
-            f"{shown} is not an endpoint URL of scheme, host and port alone; {EXAMPLE}"
-        )
+        raise ValueError(f"{shown} is not an endpoint URL of scheme, host and port only; {EXAMPLE}")
     scheme, host = found[1].lower(), found[2].lower().strip("[]")
     if not _is_host(host, bracketed=found[2].startswith("[")):
         raise ValueError(f"{shown} does not name a host in its plain spelling; {EXAMPLE}")
@@ -77,7 +77,7 @@ def parse(text: str) -> Endpoint:
 
 
 def _is_host(host: str, bracketed: bool) -> bool:
-    """Accept a name, an IPv4 address of four decimal numbers, or an IPv6 address in brackets."""
+    """Return True for a name, a decimal IPv4 address or a bracketed IPv6 address."""
     try:
         if bracketed:
             return str(ipaddress.IPv6Address(host)) == host

@@ -1,20 +1,26 @@
-"""A node's database over its whole life: the file it writes now, and those it retired before, as one series of rows.
+"""All files of a node, the current one and those it retired, as one series of rows.
 
     A-001.retired-0.db   A-001.retired-1.db   A-001.db        generations 0, 1 and 2 of one node
 
-A node's software that starts a fresh file keeps the old one beside it (`records.GENERATION_IDS` has the convention).
-The ids given out here are those of the lake: `generation * GENERATION_IDS + id in the file`. The id where a node stands
-says in which file it stands; a file is a retired one if its retired name is there, else it is the one written now, and
-behind a retired file's last row come those of the next. So a read costs two looks at the file system more than a read
-of one file, retired files may be deleted once a row of a later one is in the lake, and nothing depends on when it is
-read.
+A node's software that starts a fresh file keeps the old one beside it (`records.GENERATION_IDS` has
+the convention). Ids here are those of the lake: `generation * GENERATION_IDS + id in the file`. So
+the last delivered id also gives the file to read next. It is a retired file if its retired name
+exists, else the current one. After a retired file's last row come the rows of the next file. It
+follows:
 
-The switch may happen while we read: so the retired name is looked for again afterwards, and if it has come, what was
-read (of whichever file) is given up and read again from the retired one.
+- A read costs two file system lookups more than a read of one file.
+- Retired files may be deleted once a row of a later file is in the lake.
+- The rows do not depend on the time of the read.
 
-A file replaced without keeping the old one stops the node with the fix (`source`); what is to happen with rows of it
-that were not delivered is for people to say. Not covered: a file whose retired predecessor was taken away before
-anything of it was delivered, unless there is a later retired one.
+The switch may happen during a read. So the retired name is looked up again afterwards. If it has
+appeared, the rows that were read (of whichever file) are discarded and read again from the retired
+file.
+
+If a file was replaced and the old one not kept, the node stops and reports the fix (`source`).
+People decide about the old file's undelivered rows.
+
+Not covered: a retired file that was removed before any of its rows were delivered, unless a later
+retired file exists.
 """
 
 from __future__ import annotations
@@ -40,10 +46,10 @@ def read(
     anchor_us: int | None = None,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> pa.Table:
-    """Rows behind `after_id` (an id of the lake, 0 for none) in order, `limit` at most, as a RAW table of one chunk.
+    """Return rows after `after_id` in order, `limit` at most, as a RAW table of one chunk.
 
-    anchor_us: when row `after_id` was recorded, None if that is not known. lock_wait_s: longest wait for a lock of a
-    file. Raises SourceError.
+    after_id: an id of the lake, 0 for the start. anchor_us: recording time of row `after_id`, None
+    if unknown. lock_wait_s: longest wait for a lock of one file. Raises SourceError.
     """
     generation, after = divmod(after_id, GENERATION_IDS)
     tables: list[pa.Table] = []
@@ -54,7 +60,7 @@ def read(
         try:
             if size is None:
                 table = _current(database, generation, after, limit - rows, anchor_us, lock_wait_s)
-            else:  # an empty file stands for one that is lost
+            else:  # an empty file replaces a lost one
                 table = (
                     source.read(retired, after, limit - rows, anchor_us, lock_wait_s)
                     if size
@@ -65,7 +71,7 @@ def read(
                 continue
             raise
         if size is None and _size(retired) is not None:
-            continue  # retired while we read; this time it is known to be
+            continue  # retired during the read; now its retired name is known
         tables.append(_lifted(table, generation))
         rows += table.num_rows
         if size is None:
@@ -75,12 +81,12 @@ def read(
 
 
 def retired_file(database: Path, generation: int) -> Path:
-    """Where the node's file of a generation is kept once a fresh one has taken its place."""
+    """Return the path of a generation's file after it was retired."""
     return database.with_name(RETIRED_NAME.format(stem=database.stem, generation=generation))
 
 
 def retired_files(database: Path) -> list[Path]:
-    """All of them, in no order."""
+    """List a node's retired files, in no order."""
     return list(
         database.parent.glob(
             glob.escape(database.stem) + RETIRED_NAME.format(stem="", generation="*")
@@ -96,29 +102,29 @@ def _current(
     anchor_us: int | None,
     lock_wait_s: float,
 ) -> pa.Table:
-    """Rows of the file that the node writes now."""
+    """Read rows of the file that the node writes now."""
     if after == 0:
         later = retired_file(database, generation + 1)
         if _size(later) is not None:
             missing = retired_file(database, generation)
             raise SourceError(
-                f"{shown(later)}: is there, but {shown(missing.name)} before it is not; put it back, "
-                f"empty if it is lost"
+                f"{shown(later)} exists, but {shown(missing.name)} before it does not; "
+                "put it back, or an empty file if it is lost"
             )
         if generation and not _size(database):
             raise SourceBusy(
-                f"{shown(database)}: no such file yet beside the node's retired ones; try again"
+                f"{shown(database)}: no such file yet after the node's retired ones; try again"
             )
     try:
         return source.read(database, after, limit, anchor_us, lock_wait_s)
     except SourceReplaced as error:
         name = shown(retired_file(database, generation).name)
-        fix = f"put the old file, or an empty one if it is gone, beside it as {name}"
+        fix = f"put the old file, or an empty one if it is lost, beside it as {name}"
         raise SourceReplaced(f"{error}; {fix}") from None
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file, None if there is none (or can be none, under so long a name)."""
+    """Return a file's size in bytes, None if it does not exist or its name is too long."""
     try:
         return os.stat(path).st_size
     except OSError as error:
@@ -128,7 +134,7 @@ def _size(path: Path) -> int | None:
 
 
 def _lifted(table: pa.Table, generation: int) -> pa.Table:
-    """The same rows with the ids that they have in the lake."""
+    """Return the same rows with their ids in the lake."""
     if generation == 0:
         return table
     ids = pc.add(table.column("id"), generation * GENERATION_IDS)

@@ -1,8 +1,9 @@
-"""What late rows need of the past, read back from the lake: a node keeps no history of its own.
+"""Past rows and windows that late rows need, read from the lake: a node keeps no history itself.
 
-A row that is not newer than everything before it may repeat an earlier row, or fall into a window that was emitted
-already. Both are answered by the node's own validated and aggregated objects of the hours in question. Objects of the
-batch at hand (left by an attempt that did not finish) and of later ones are told by their id range, and left out.
+A row that is not newer than every earlier row may repeat one of them, or fall into a window that
+was already emitted. So the node's own validated and aggregated objects of those hours are read.
+Objects of the current batch (left by an unfinished attempt) and of later batches are left out, by
+their id range.
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ from pipeline.stages.aggregate import Past, window_sums
 
 
 class HistoryError(Exception):
-    """An object of the node's past cannot be read as what its key says; the text names it. The node must stop."""
+    """An object of the node's past that cannot be read; the text names it. The node must stop."""
 
 
 @dataclass(frozen=True)
 class History:
-    """timestamps: of earlier valid rows, us, in the hours that the batch's late rows touch."""
+    """Past of one batch.
+
+    timestamps: of earlier valid rows, in us, in the hours that the batch's late rows touch.
+    """
 
     timestamps: Ints
     past: Past
 
 
 def read(store: ObjectStore, config: NodeConfig, state: Checkpoint, batch: Batch) -> History | None:
-    """The history that `batch` needs, None when every row of it is newer than all before.
+    """Return the history that `batch` needs, None if each of its rows is newer than all before.
 
     Raises StoreError, HistoryError.
     """
@@ -66,8 +70,10 @@ def read(store: ObjectStore, config: NodeConfig, state: Checkpoint, batch: Batch
 
 
 def _late(batch: Batch, state: Checkpoint) -> Ints:
-    """Timestamps of the batch's rows that are no newer than the newest before, or fall into a window that a drain
-    closed ahead of its time; nonsense left out.
+    """Return the timestamps of the batch's late rows.
+
+    A row is late if it is no newer than the newest row before, or falls into a window that a drain
+    closed early. Rows without a time, or with one that is out of range or stale, are left out.
     """
     if state.max_event_us is None:
         return np.empty(0, dtype=np.int64)
@@ -89,7 +95,10 @@ def _objects(
     before_id: int,
     schema: pa.Schema,
 ) -> pa.Table:
-    """The node's objects of a stage in some hours, of batches in front of `before_id`, as one table."""
+    """Return the rows of a node's objects of one stage, as one table.
+
+    hours: since 1970. before_id: objects of batches from this id on are left out.
+    """
     bucket = partition.bucket(stage)
     tables = [schema.empty_table()]
     for hour in hours.tolist():

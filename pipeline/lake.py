@@ -1,9 +1,10 @@
-"""The lake: six buckets, their region and their lifecycle, as `buckets.json` says, and nothing said twice.
+"""The lake: six buckets, their region and their lifecycle, as `buckets.json` defines them.
 
-`ensure` makes what is missing. It marks the buckets it makes with a tag, and only marked buckets ever have their
-lifecycle replaced or their objects removed: a bucket that somebody else made is used as it is.
+`ensure` creates missing buckets and tags them. Only tagged buckets ever have their lifecycle
+replaced or their objects removed. A bucket that somebody else created is used unchanged.
 
-Not covered: the objects inside (`pipeline.store`, `pipeline.commit`), bucket policies, encryption and versioning.
+Not covered: the objects inside (`pipeline.store`, `pipeline.commit`), bucket policies, encryption
+and versioning.
 """
 
 import contextlib
@@ -43,41 +44,45 @@ DENIED = {
 }
 TAKEN = {"PermanentRedirect", "BucketAlreadyExists"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed", "405", "501"}
+_CHECK_CREDENTIALS = "check the AWS credentials and their rights."
 
 
 class LakeError(Exception):
-    """The buckets cannot be reached, read or made; the message names the bucket or endpoint and the fix."""
+    """Buckets that cannot be reached, read or created.
+
+    The text names the bucket or endpoint, and the fix.
+    """
 
 
 def client(place: Place) -> Any:
-    """A botocore S3 client of the settings: path style, bounded waits, one attempt per call.
+    """Return a botocore S3 client of the settings: path style, bounded waits, one attempt per call.
 
-    Nothing of the environment or of `~/.aws` reaches it but what `pipeline.settings` read. Raises LakeError.
+    It uses only those values of the environment and of `~/.aws` that `pipeline.settings` has read.
+    Raises LakeError.
     """
-    from pipeline.sdk import (
-        s3_client,
-    )  # brings botocore, slow to import: only when buckets are touched
+    # imports botocore, which is slow: only when buckets are used
+    from pipeline.sdk import s3_client
 
-    with _told_clearly(place):
+    with _lake_errors(place):
         return s3_client(settings(place), CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
 
 def is_loopback(endpoint_url: str) -> bool:
-    """True for an endpoint on this machine. Raises SettingsError for what is no endpoint."""
+    """Return True for an endpoint on this machine. Raise SettingsError for an invalid URL."""
     return parsed(endpoint_url).loopback
 
 
 def missing(place: Place) -> list[str]:
-    """Names of the buckets that are not there. Raises LakeError."""
+    """List the names of missing buckets. Raise LakeError."""
     store = _store(place)
     return [name for name in BUCKETS.values() if not _exists(store, name)]
 
 
 def ensure(place: Place) -> list[str]:
-    """Make every missing bucket, with region, tag and lifecycle; return the names of those made.
+    """Create every missing bucket with region, tag and lifecycle; return their names.
 
-    A bucket of ours whose lifecycle is not that of the data gets it again; any other bucket stays as it is.
-    Raises LakeError.
+    A tagged bucket whose lifecycle differs from `buckets.json` gets it again. Other buckets stay
+    unchanged. Raises LakeError.
     """
     store, s3 = _store(place), client(place)
     created = []
@@ -86,7 +91,7 @@ def ensure(place: Place) -> list[str]:
             _create(s3, name, place)
             created.append(name)
         if _is_ours(s3, name, place):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 if _lifecycle(s3, name) == LIFECYCLE[stage]:
                     continue
                 s3.put_bucket_lifecycle_configuration(
@@ -96,9 +101,9 @@ def ensure(place: Place) -> list[str]:
 
 
 def empty(place: Place) -> int:
-    """Remove every object of the buckets that windfleet made, and abort uploads; how many objects. Raises LakeError.
+    """Remove all objects and incomplete uploads of tagged buckets; return the number of objects.
 
-    Raises before anything is removed when one of the six buckets holds objects and is not ours.
+    Raises LakeError. If one of the six buckets holds objects and is not tagged, nothing is removed.
     """
     store, s3 = _store(place), client(place)
     pages = s3.get_paginator("list_objects_v2")
@@ -114,7 +119,7 @@ def empty(place: Place) -> int:
             )
     removed = 0
     for name in ours:
-        with _told_clearly(place, name):
+        with _lake_errors(place, name):
             for page in pages.paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -124,37 +129,41 @@ def empty(place: Place) -> int:
 
 
 def remove(place: Place, objects: Iterable[tuple[str, str]]) -> None:
-    """Remove objects named by (bucket, key); one that is not there is no error. Raises LakeError."""
+    """Remove objects named by (bucket, key). A missing object is no error. Raise LakeError."""
     s3 = client(place)
     by_bucket: dict[str, list[str]] = {}
     for name, key in objects:
         by_bucket.setdefault(name, []).append(key)
     for name, keys in by_bucket.items():
         for start in range(0, len(keys), DELETED_AT_ONCE):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 _delete(s3, name, keys[start : start + DELETED_AT_ONCE])
 
 
 def _delete(s3: Any, name: str, keys: list[str]) -> None:
-    """An answer of 200 may say of single keys that they were not removed. Raises LakeError, what botocore raises."""
+    """Delete at most 1,000 objects of a bucket.
+
+    S3 may answer 200 and still list keys that it did not remove. Raises LakeError, and botocore's
+    errors.
+    """
     answer = s3.delete_objects(
         Bucket=name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
     )
     if failed := answer.get("Errors"):
         first = failed[0]
         raise LakeError(
-            f"{len(failed):,} of {len(keys):,} objects of bucket {name} were not removed, for example {first['Key']} "
-            f"({first.get('Code')}: {first.get('Message')})"
+            f"{len(failed):,} of {len(keys):,} objects of bucket {name} were not removed, "
+            f"for example {first['Key']} ({first.get('Code')}: {first.get('Message')})"
         )
 
 
-def unfinished(place: Place) -> list[str]:
-    """`bucket/key` of every upload in parts that was begun in the six buckets and never ended. Raises LakeError."""
+def incomplete_uploads(place: Place) -> list[str]:
+    """List `bucket/key` of every incomplete multipart upload in the lake. Raise LakeError."""
     store, s3 = _store(place), client(place)
     found = []
     for name in BUCKETS.values():
         if _exists(store, name):
-            with _told_clearly(place, name):
+            with _lake_errors(place, name):
                 found += [f"{name}/{upload['Key']}" for upload in _uploads(s3, name)]
     return sorted(found)
 
@@ -166,22 +175,24 @@ def _abort_uploads(s3: Any, name: str) -> None:
         for upload in _uploads(s3, name):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     except ClientError as error:
-        if (
-            _code(error) not in DENIED | UNKNOWN
-        ):  # a store without them, or a user who may not list them
+        # a store without uploads, or a user who may not list them, is no error
+        if _code(error) not in DENIED | UNKNOWN:
             raise
 
 
 @contextlib.contextmanager
 def scratch(place: Place) -> Iterator[str]:
-    """The name of a bucket that is there for the length of a block, and then gone with all in it. Raises LakeError."""
+    """Yield the name of a temporary bucket, which is removed with its objects after the block.
+
+    Raises LakeError.
+    """
     s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         _make(s3, name)
     try:
         yield name
     finally:
-        with _told_clearly(place, name):
+        with _lake_errors(place, name):
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
                 if keys := [item["Key"] for item in page.get("Contents", ())]:
                     _delete(s3, name, keys)
@@ -194,7 +205,10 @@ def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:
 
 
 def first_object(place: Place) -> str | None:
-    """`bucket/key` of some object in the six buckets, None when they are empty or missing. Raises LakeError."""
+    """Return `bucket/key` of some object in the six buckets, None if they are empty or missing.
+
+    Raises LakeError.
+    """
     store = _store(place)
     for name in BUCKETS.values():
         if _exists(store, name) and (key := _first(store, name)) is not None:
@@ -203,13 +217,13 @@ def first_object(place: Place) -> str | None:
 
 
 def _store(place: Place) -> S3ObjectStore:
-    with _told_clearly(place):
+    with _lake_errors(place):
         return S3ObjectStore(place, READ_TIMEOUT_S)
 
 
 def _exists(store: S3ObjectStore, name: str) -> bool:
-    """True where S3 itself lists the bucket: a web page answers HEAD with 200, too."""
-    with _told_clearly(store.settings, name):
+    """Return True if S3 lists the bucket. HEAD is no proof: a web page answers it with 200 too."""
+    with _lake_errors(store.settings, name):
         try:
             store.first(name)
         except NoBucket:
@@ -218,19 +232,19 @@ def _exists(store: S3ObjectStore, name: str) -> bool:
 
 
 def _first(store: S3ObjectStore, name: str) -> str | None:
-    with _told_clearly(store.settings, name):
+    with _lake_errors(store.settings, name):
         return store.first(name)
 
 
 def _create(s3: Any, name: str, place: Place) -> None:
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         _make(s3, name)
         tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
 
 
 def _make(s3: Any, name: str) -> None:
-    """Create a bucket in the region of the client; S3 wants none named in its oldest."""
+    """Create a bucket in the client's region. For S3's oldest region the request must name none."""
     region = s3.meta.region_name
     where = (
         {}
@@ -243,7 +257,7 @@ def _make(s3: Any, name: str) -> None:
 def _is_ours(s3: Any, name: str, place: Place) -> bool:
     from botocore.exceptions import ClientError
 
-    with _told_clearly(place, name):
+    with _lake_errors(place, name):
         try:
             tags = {
                 tag["Key"]: tag["Value"]
@@ -252,7 +266,7 @@ def _is_ours(s3: Any, name: str, place: Place) -> bool:
         except ClientError as error:
             if _code(error) not in DENIED | {"NoSuchTagSet"}:
                 raise
-            return False  # untagged, or tags we may not read: not ours to change
+            return False  # no tags, or none that we may read: not ours to change
     return tags.items() >= TAGS.items()
 
 
@@ -264,7 +278,7 @@ def _lifecycle(s3: Any, name: str) -> list[dict[str, Any]] | None:
             "Rules", []
         )
     except ClientError:
-        return None  # none there, or not readable: the attempt to put it tells which
+        return None  # none, or not readable: then the attempt to put it fails
     return rules
 
 
@@ -285,41 +299,42 @@ def _handled() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def _told_clearly(place: Place, name: str | None = None) -> Iterator[None]:
-    """Turn what S3's clients raise into a LakeError that names place and fix."""
+def _lake_errors(place: Place, name: str | None = None) -> Iterator[None]:
+    """Turn errors of S3's clients into a LakeError that names bucket and endpoint."""
     where = place.place if isinstance(place, Settings) else place or "AWS S3"
-    what = f"bucket {name} at {where}" if name else where
+    subject = f"bucket {name} at {where}" if name else where
     try:
         yield
     except _handled() as error:
-        raise LakeError(_explain(error, where, what)) from error
+        raise LakeError(_explain(error, where, subject)) from error
 
 
-def _explain(error: Exception, where: str, what: str) -> str:
+def _explain(error: Exception, where: str, subject: str) -> str:
     from botocore import exceptions, parsers
 
     match error:
         case SettingsError():
             return str(error)  # `where` may hold the password for which it was refused
         case Refused(denied=True):
-            return (
-                f"Access to {what} is denied: check the AWS credentials and their rights. ({error})"
-            )
+            return f"Access to {subject} is denied: {_CHECK_CREDENTIALS} ({error})"
         case Unavailable():
             return f"No S3 answers at {where}: is it running, and is the endpoint right? ({error})"
         case StoreError():
-            return f"{what[0].upper()}{what[1:]} cannot be used: {error}"
+            return f"{subject[0].upper()}{subject[1:]} cannot be used: {error}"
         case exceptions.ClientError() if 300 <= _status(error) < 400 and _code(error) not in TAKEN:
             return (
-                f"{where} redirects (HTTP {_status(error)}); windfleet follows no redirect: name the right endpoint, "
-                "and the buckets' region with AWS_REGION."
+                f"{where} redirects (HTTP {_status(error)}); windfleet follows no redirect: "
+                "name the right endpoint, and the buckets' region with AWS_REGION."
             )
         case exceptions.ClientError() if _code(error) in DENIED:
-            return f"Access to {what} is denied ({_code(error)}): check the AWS credentials and their rights."
+            return f"Access to {subject} is denied ({_code(error)}): {_CHECK_CREDENTIALS}"
         case exceptions.ClientError() if _code(error) in TAKEN:
-            return f"The name of {what} is taken, by another account or in another region than that of AWS_REGION."
+            return (
+                f"The name of {subject} is taken, by another account "
+                "or in another region than that of AWS_REGION."
+            )
         case exceptions.ClientError():
-            return f"S3 refused an operation on {what}: {error}"
+            return f"S3 refused an operation on {subject}: {error}"
         case parsers.ResponseParserError():
             return f"{where} {NOT_S3}: is the endpoint right? ({str(error)[:200]})"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():

@@ -1,7 +1,12 @@
-"""One page of ListObjectsV2, believed only when it is one.
+"""One page of ListObjectsV2, parsed strictly: no other answer passes for an empty bucket.
 
-A web page, an error inside a 200, the listing of another bucket, a page cut off half way, and a page that promises a
-next one without naming it raise ValueError. An empty bucket must never be read out of them.
+Each of these raises ValueError:
+
+- a web page,
+- an error inside a 200,
+- the listing of another bucket,
+- a truncated page,
+- a page that promises a next one without naming it.
 """
 
 from __future__ import annotations
@@ -15,25 +20,22 @@ _ROOT = "ListBucketResult"
 
 @dataclass(frozen=True)
 class Page:
-    """`objects`: key and size in bytes. `token`: of the next page, None on the last."""
+    """One page. `objects`: key and size in bytes. `token`: of the next page, None on the last."""
 
     objects: list[tuple[str, int]]
     token: str | None
 
 
 def page(body: bytes, bucket: str) -> Page:
-    """Read the answer to ListObjectsV2 of a bucket. Raises ValueError that says what is wrong."""
+    """Parse the answer to ListObjectsV2 of a bucket. Raise ValueError, which names the defect."""
     try:
         root = ElementTree.fromstring(body)
-    except (
-        ElementTree.ParseError,
-        LookupError,
-        ValueError,
-    ) as error:  # LookupError: an unknown encoding
-        raise ValueError(f"a listing that is no XML ({_first(body)}: {error})") from None
+    # LookupError: an unknown encoding
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"a listing that is not XML ({_beginning(body)}: {error})") from None
     namespace = root.tag[: root.tag.find("}") + 1]
     if root.tag != namespace + _ROOT:
-        raise ValueError(f"<{root.tag.rpartition('}')[2][:40]}> in place of <{_ROOT}>")
+        raise ValueError(f"<{root.tag.rpartition('}')[2][:40]}> instead of <{_ROOT}>")
 
     def text(name: str, parent: ElementTree.Element = root) -> str | None:
         return parent.findtext(namespace + name)
@@ -42,9 +44,7 @@ def page(body: bytes, bucket: str) -> Page:
         raise ValueError(f"the listing of another bucket, {name[:63]!r}")
     more = text("IsTruncated")
     if more not in ("true", "false"):
-        raise ValueError(
-            f"a listing that does not say whether it is complete (IsTruncated: {more!r})"
-        )
+        raise ValueError(f"a listing without a valid IsTruncated: {more!r}")
     encoded = text("EncodingType") == "url"
     objects = []
     for item in root.iterfind(namespace + "Contents"):
@@ -54,12 +54,12 @@ def page(body: bytes, bucket: str) -> Page:
         objects.append((unquote_plus(key) if encoded else key, int(size)))
     count = text("KeyCount")
     if count is not None and count.strip() != str(len(objects)):
-        raise ValueError(f"a listing of {len(objects)} objects that says {count[:20]!r}")
+        raise ValueError(f"a listing of {len(objects)} objects with KeyCount {count[:20]!r}")
     token = text("NextContinuationToken")
     if more == "true" and not token:
-        raise ValueError("a listing that is cut off: it names no next page")
+        raise ValueError("a truncated listing without a next page")
     return Page(objects, token if more == "true" else None)
 
 
-def _first(body: bytes) -> str:
+def _beginning(body: bytes) -> str:
     return f"{len(body)} bytes, beginning {body[:40]!r}" if body else "an empty body"

@@ -1,7 +1,7 @@
-"""What one batch wrote: the objects to be made, and the JSON manifest that names them.
+"""The objects that one batch writes, and the JSON manifest that names them.
 
-Readers trust what a manifest names, and nothing else. All of it is a function of the rows and the node's
-configuration, but for `upload_timestamp`, which tells when this attempt was made.
+Readers trust only objects that a manifest names. Every field is a function of the rows and the
+node's configuration, except `upload_timestamp`: the time of this attempt.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VARYING = "upload_timestamp"
 
 @dataclass(frozen=True)
 class DataObject:
-    """One Parquet object. Ids are of the rows in it; None where rows carry none (aggregated)."""
+    """One Parquet object. Ids are those of its rows, None where rows carry none (aggregated)."""
 
     stage: str  # a stage's name, or "quarantine"
     bucket: str
@@ -50,7 +50,10 @@ class DataObject:
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of the batch in the node's database. `min_us`, `max_us`: event times, None when no row has one."""
+    """The batch's rows in the node's database.
+
+    min_us, max_us: event times, None if no row has one.
+    """
 
     database: str
     rows: int
@@ -67,7 +70,7 @@ def document(
     objects: Sequence[DataObject],
     now_us: int,
 ) -> bytes:
-    """The manifest as JSON bytes."""
+    """Return the manifest as JSON bytes."""
     return json.dumps(
         {
             "schema_version": SCHEMA_VERSION,
@@ -96,7 +99,7 @@ def document(
 
 
 def equal(a: bytes, b: bytes) -> bool:
-    """Whether two manifests say the same, whenever they were made."""
+    """Return True if two manifests differ in nothing but `upload_timestamp`."""
     try:
         left, right = json.loads(a), json.loads(b)
         return {**left, VARYING: None} == {**right, VARYING: None}

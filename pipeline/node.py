@@ -1,10 +1,11 @@
-"""Edge nodes: from the node's database to the lake, batch by batch, one node or a whole farm's.
+"""Edge nodes: delivery from a node's database to the lake, batch by batch.
 
     run(nodes, store, clock, pool)            a flush: every batch that a later row has closed
-    run(nodes, store, clock, pool, until_us)  a drain: everything recorded before `until_us`, windows included
+    run(nodes, store, clock, pool, until_us)  a drain: every row before `until_us`, all windows
 
-Nodes go through the stages together and through the store side by side (`pool`); each node's own batches stay in
-order. A node whose batch could not be committed keeps its place, is reported, and goes on from there next time.
+`run` takes one node or a whole farm. Nodes go through the stages together, and through the store in
+parallel (`pool`). Each node's own batches stay in order. A node whose batch could not be committed
+keeps its position and is reported. The next run continues from there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pipeline.ports import Clock, ObjectStore, StoreError
 from pipeline.process import Work, process
 
 CHUNK_ROWS = 120_000
-"""Rows that go through the stages in one call; bounds the memory of a flush, not its result."""
+"""Rows that go through the stages in one call. Bounds the memory of a flush, not its result."""
 
 NodeError = (StoreError, ContentConflict, CheckpointError, HistoryError, SourceError)
 T = TypeVar("T")
@@ -37,8 +38,11 @@ R = TypeVar("R")
 
 @dataclass
 class EdgeNode:
-    """One node. `database` is the file that its software writes now; files that it retired lie beside (`generations`).
-    `position` is None until the lake was asked; `stopped` says why the node must not go on."""
+    """One node.
+
+    database: the file that its software writes now; retired files lie beside it (`generations`).
+    position: None until it is read from the lake. stopped: the reason why the node must not go on.
+    """
 
     config: NodeConfig
     database: Path
@@ -48,8 +52,11 @@ class EdgeNode:
 
 @dataclass(frozen=True)
 class Delivered:
-    """One batch that is durable. `event_us`: timestamps of its rows, shape (rows,); bytes: all objects and manifest;
-    `rejected`: rows in quarantine by rule."""
+    """One durable batch.
+
+    event_us: timestamps of its rows, shape (rows,). bytes: all objects and the manifest. rejected:
+    rule -> rows in quarantine.
+    """
 
     node: EdgeNode
     first_id: int
@@ -62,7 +69,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Failed:
-    """A node that could not go on this time. `node.stopped` is set when another time would not help."""
+    """A node that could not go on this time. `node.stopped` is set if another time cannot help."""
 
     node: EdgeNode
     error: Exception
@@ -82,10 +89,10 @@ def run(
     publish: Publish | None = None,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> Generator[Delivered | Failed, None, None]:
-    """Drive nodes up to their last closed batch, or up to `until_us`; yields as batches become durable.
+    """Drive nodes to their last closed batch or to `until_us`; yield batches that become durable.
 
-    publish: how a round of one batch per node becomes durable, when not by a commit per node. lock_wait_s: longest
-    wait for a lock of one node's file.
+    publish: makes a round of one batch per node durable; by default, each node commits its own.
+    lock_wait_s: longest wait for a lock of one node's file.
     """
     waiting = [node for node in nodes if node.stopped is None]
     fresh = [node for node in waiting if node.position is None]
@@ -115,7 +122,7 @@ def run(
             if raw.num_rows == READ_ROWS and batches and not batches[-1].final:
                 again.append(node)
         failed: set[int] = set()
-        for result in _deliver(chunk, store, clock, pool, publish or _commit_all):
+        for result in _deliver(chunk, store, clock, pool, publish or commit_all):
             if isinstance(result, Failed):
                 failed.add(id(result.node))
             yield result
@@ -129,7 +136,7 @@ def _deliver(
     pool: Executor,
     publish: Publish,
 ) -> Iterator[Delivered | Failed]:
-    """Rounds of one batch per node, until no node of the chunk has any left."""
+    """Deliver rounds of one batch per node, until no node of the chunk has a batch left."""
     queues = [(node, iter(batches)) for node, batches in chunk]
     while queues:
         todo = [
@@ -159,14 +166,17 @@ def _deliver(
 
 
 def _next(node: EdgeNode, batches: Iterator[Batch]) -> Batch | None:
-    """The first batch that is not durable yet: another writer may have brought the node further than our read knew."""
+    """Return the first batch that is not durable yet.
+
+    Another writer may have delivered some of them since the node's file was read.
+    """
     return next((batch for batch in batches if batch.id_range[0] > _state(node).last_id), None)
 
 
-def _commit_all(
+def commit_all(
     works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
 ) -> Iterator[Delivered | Failed]:
-    """Encode one node after the other, and commit behind that in the pool."""
+    """Encode one node after the other, while the pool commits those already encoded."""
     futures: dict[Future[Position], tuple[EdgeNode, Work, Commit]] = {}
     for (node, work), todo in zip(
         works, process([w for _, w in works], clock.now_us()), strict=True
@@ -190,7 +200,7 @@ def _commit_all(
 def _each(
     pool: Executor, items: Sequence[T], ask: Callable[[T], R]
 ) -> Iterator[tuple[T, R | Exception]]:
-    """Each item with what `ask` says of it, or with the NodeError that it raised."""
+    """Yield each item with the result of `ask`, or with the NodeError that it raised."""
 
     def safe(item: T) -> R | Exception:
         try:

@@ -1,12 +1,13 @@
-"""Event time -> hour, and the keys of the lake. The only place where a key is spelled.
+"""Hours and keys of the lake. No other module builds a key.
 
     <stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine_id>-<first_id>-<last_id>.parquet
 
-Rejected rows are the stage `quarantine`: in the validated bucket under `_quarantine/`, beside `validated/` and not
-inside it, for a reader that takes all of `validated/` must get valid rows alone.
+Rejected rows are the stage `quarantine`. They are in the validated bucket under `_quarantine/`,
+beside `validated/` and not inside it: a reader of all of `validated/` must get valid rows only.
 
-The hour is the event's, in UTC; the id range is the batch's. A row whose timestamp is null or has no four-digit year
-is placed by its `recorded_at`, and at 1970-01-01T00 if that is no better: it must be findable, and it must not be lost.
+The hour is the event's, in UTC. The id range is the batch's. A row whose timestamp is null or has
+no four-digit year is placed by its `recorded_at`, and if that is no better, at 1970-01-01T00. Such
+a row must not be lost, and it must be possible to find it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _PAST_US = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds() + 8
 
 
 def hours(timestamp: Ints, timestamp_null: Bools, recorded_at: Ints, recorded_null: Bools) -> Ints:
-    """Hours since 1970 under which rows are kept. All arrays have shape (rows,); times in microseconds."""
+    """Return the hour since 1970 under which each row is kept.
+
+    All arrays have shape (rows,); times are in microseconds.
+    """
     placed = np.where(_usable(recorded_at, recorded_null), recorded_at, 0)
     placed = np.where(_usable(timestamp, timestamp_null), timestamp, placed)
     return placed // HOUR_US
@@ -40,12 +44,12 @@ def _usable(time_us: Ints, null: Bools) -> Bools:
 
 
 def bucket(stage: str) -> str:
-    """Bucket of a stage, or of `checkpoints` or `metadata`."""
+    """Return the bucket of a stage, or of `checkpoints` or `metadata`."""
     return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
 
 
 def hour_folder(stage: str, hour: int) -> str:
-    """The stage's folder, down to hour=HH/, of an hour counted from 1970."""
+    """Return a stage's folder, down to hour=HH/, of an hour counted from 1970."""
     top = QUARANTINE if stage == "quarantine" else stage
     t = _EPOCH + timedelta(hours=hour)
     return f"{top}/year={t.year:04d}/month={t.month:02d}/day={t.day:02d}/hour={t.hour:02d}/"
@@ -56,7 +60,10 @@ def data_key(stage: str, hour: int, turbine_id: str, first_id: int, last_id: int
 
 
 def id_range(key: str, turbine_id: str) -> tuple[int, int] | None:
-    """First and last id of the batch, from a data key; None for another turbine's (`A-1-2` begins like `A-1`)."""
+    """Return first and last id of a data key's batch, None for another turbine's key.
+
+    Names may overlap: keys of turbine `A-1-2` begin like those of `A-1`.
+    """
     name = re.fullmatch(r"(.*)-(\d+)-(\d+)\.parquet", key.rpartition("/")[2])
     return (int(name[2]), int(name[3])) if name and name[1] == turbine_id else None
 

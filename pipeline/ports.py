@@ -1,14 +1,15 @@
-"""The two seams of the pipeline: Clock and ObjectStore. Everything outside of the process is reached through these.
+"""The two seams of the pipeline, Clock and ObjectStore: its only access to the world outside.
 
     StoreError
       NotFound            the key holds no object
       AlreadyExists       create-if-absent found an object
-      Conflict            compare-and-set found another version than the one named
-      Unavailable         no answer, or one that says "later"; a retry may succeed (retries were already made)
-      Refused             the store said no for good: credentials, bad request
+      Conflict            compare-and-set found another version than the named one
+      Unavailable         no answer, or "later"; retries were already made, another may succeed
+      Refused             a final no of the store: credentials, bad request
         NoBucket          the bucket does not exist
 
-A tree of errors is part of the seam: `commit` decides by type, never by an SDK's exception or text.
+The tree of errors is part of the seam: `commit` decides by type, never by an SDK's exception or
+text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Protocol
 
 
 class StoreError(Exception):
-    """An object store did not do what was asked; the text names operation, bucket and key."""
+    """A failed operation on an object store; the text names operation, bucket and key."""
 
 
 class NotFound(StoreError):
@@ -38,7 +39,7 @@ class Unavailable(StoreError):
 
 
 class Refused(StoreError):
-    """`denied`: for the credentials, or what they may do."""
+    """A final refusal. `denied`: True if the credentials or their rights are the reason."""
 
     denied = False
 
@@ -49,7 +50,7 @@ class NoBucket(Refused):
 
 class Clock(Protocol):
     def now_us(self) -> int:
-        """Microseconds since 1970, UTC."""
+        """Return microseconds since 1970, UTC."""
 
 
 class SystemClock:
@@ -58,16 +59,28 @@ class SystemClock:
 
 
 class ObjectStore(Protocol):
-    """S3 as the pipeline needs it: four verbs, each atomic on one object. Any may raise Unavailable or Refused."""
+    """S3 as the pipeline needs it: four verbs, each atomic on one object.
+
+    Any verb may raise Unavailable or Refused.
+    """
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
-        """Write an object that must not exist yet (If-None-Match: *); its ETag. Raises AlreadyExists."""
+        """Write an object that must not exist yet (If-None-Match: *), and return its ETag.
+
+        Raises AlreadyExists.
+        """
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        """Write over the version `etag` (If-Match); the new ETag. Raises Conflict, also when there is no object."""
+        """Write over the version `etag` (If-Match), and return the new ETag.
+
+        Raises Conflict, also if there is no object.
+        """
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str]:
-        """Body and ETag. Raises NotFound."""
+        """Return body and ETag. Raise NotFound."""
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        """All keys `folder` + name with the given beginning of the name, sorted; `folder` ends in a slash."""
+        """Return all keys `folder` + name whose name begins with `name_prefix`, sorted.
+
+        `folder` ends in a slash.
+        """

@@ -1,7 +1,8 @@
 """One batch of each of many nodes through the four stages: tables in, commits out. Pure.
 
-Per-row work is done once for all nodes together (`transform`: ingest, validate, aggregate; placing rows in hours); per
-node remain the Parquet objects, which are one per node, stage and hour by contract (`process`).
+Work per row is done once for all nodes (`transform`): ingest, validate, aggregate, and the hours of
+rows. Work per node is its Parquet objects (`process`): the contract wants one per node, stage and
+hour.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Rules = np.ndarray[tuple[int], np.dtype[np.int8]]
 
 @dataclass(frozen=True)
 class Work:
-    """One node's batch and all that the stages need to know beside it."""
+    """One node's batch, with the state and history that the stages need."""
 
     config: NodeConfig
     database: str
@@ -40,8 +41,8 @@ class Work:
     history: History | None
 
 
-class _Sorted:
-    """A table of many nodes whose rows are grouped by node and hour, and where each (node, hour) begins."""
+class _RowsByHour:
+    """A table of many nodes, sorted by node and hour, with the start of each (node, hour)."""
 
     def __init__(self, table: pa.Table, groups: Groups) -> None:
         timestamp, hour = ints(table, "timestamp"), event_hours(table)
@@ -58,7 +59,7 @@ class _Sorted:
         self._bounds = np.searchsorted(self._starts, groups.offsets)
 
     def parts(self, group: int) -> Iterator[tuple[int, slice]]:
-        """(hour, rows) of one node."""
+        """Yield (hour, rows) of one node."""
         for i in range(self._bounds[group], self._bounds[group + 1]):
             rows = slice(int(self._starts[i]), int(self._starts[i + 1]))
             yield int(self._hour[rows.start]), rows
@@ -80,8 +81,11 @@ class _Sorted:
 
 @dataclass(frozen=True)
 class Staged:
-    """Batches behind the stages, one table per stage for all nodes. `rule`: of each ingested row, the index in RULES
-    that it broke, or -1; `states`: the checkpoint of each work once it is durable."""
+    """Batches after the stages, one table per stage for all nodes.
+
+    rule: of each ingested row, the index in RULES of the rule that it broke, or -1. states: of each
+    work, the checkpoint once its batch is durable.
+    """
 
     works: Sequence[Work]
     groups: Groups
@@ -97,14 +101,14 @@ class Staged:
         return self.rule < 0
 
     def rejected_by_rule(self, group: int) -> dict[str, int]:
-        """Rows of one work in quarantine, by rule."""
+        """Return rule -> rows in quarantine, of one work."""
         rule = self.rule[self.groups.offsets[group] : self.groups.offsets[group + 1]]
         broken = np.bincount(rule[rule >= 0], minlength=len(RULES))
         return {name: int(n) for name, n in zip(RULES, broken, strict=True) if n}
 
 
 def transform(works: Sequence[Work]) -> Staged:
-    """The stages over the batches of many nodes at once."""
+    """Run the stages over the batches of many nodes at once."""
     configs = [work.config for work in works]
     states = [work.state for work in works]
     groups = Groups(
@@ -125,12 +129,12 @@ def transform(works: Sequence[Work]) -> Staged:
 
 
 def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
-    """The commit of each work, in order. Lazily: a node's objects are encoded when its turn comes."""
+    """Yield the commit of each work, in order. A node's objects are encoded only at its turn."""
     staged = transform(works)
     by_stage = {
-        "ingestion": _Sorted(staged.ingested, staged.groups),
-        "validated": _Sorted(staged.valid, staged.groups.select(staged.sound)),
-        "quarantine": _Sorted(staged.rejected, staged.groups.select(~staged.sound)),
+        "ingestion": _RowsByHour(staged.ingested, staged.groups),
+        "validated": _RowsByHour(staged.valid, staged.groups.select(staged.sound)),
+        "quarantine": _RowsByHour(staged.rejected, staged.groups.select(~staged.sound)),
     }
     for i, work in enumerate(works):
         objects = (
@@ -141,7 +145,7 @@ def process(works: Sequence[Work], now_us: int) -> Iterator[Commit]:
 
 
 def _split(ingested: pa.Table, rule: Rules, sound: Bools) -> tuple[pa.Table, pa.Table]:
-    """(VALIDATED, REJECTED) rows."""
+    """Return (VALIDATED, REJECTED) rows."""
     if sound.all():
         return ingested.select(VALIDATED.names), REJECTED.empty_table()
     names = pa.array(RULES).take(pa.array(rule[~sound]))
@@ -152,7 +156,7 @@ def _split(ingested: pa.Table, rule: Rules, sound: Bools) -> tuple[pa.Table, pa.
 
 
 def event_hours(table: pa.Table) -> Ints:
-    """The hour since 1970 that each row belongs to: of its event, or of its recording where the event has no time."""
+    """Return each row's hour since 1970: of its event, or of its recording if that has no time."""
     return partition.hours(
         ints(table, "timestamp"),
         nulls(table, "timestamp"),
@@ -161,7 +165,9 @@ def event_hours(table: pa.Table) -> Ints:
     )
 
 
-def _row_objects(group: int, work: Work, by_stage: Mapping[str, _Sorted]) -> Iterator[DataObject]:
+def _row_objects(
+    group: int, work: Work, by_stage: Mapping[str, _RowsByHour]
+) -> Iterator[DataObject]:
     for stage, rows_of in by_stage.items():
         for hour, rows in rows_of.parts(group):
             table = rows_of.table.slice(rows.start, rows.stop - rows.start)
@@ -171,7 +177,10 @@ def _row_objects(group: int, work: Work, by_stage: Mapping[str, _Sorted]) -> Ite
 
 
 def _window_objects(work: Work, emitted: pa.Table) -> Iterator[DataObject]:
-    """Aggregated objects: one per hour in which windows start. The table is ordered by window."""
+    """Yield the aggregated objects: one per hour in which windows start.
+
+    The table is ordered by window.
+    """
     start = ints(emitted, "window_start")
     hour = start // partition.HOUR_US
     for at in np.unique(hour).tolist():
@@ -186,7 +195,7 @@ def _window_objects(work: Work, emitted: pa.Table) -> Iterator[DataObject]:
 
 
 def _state(work: Work, windows: Windows, runs: dict[str, Run]) -> Checkpoint:
-    """Where the node stands once the batch is durable."""
+    """Return the node's checkpoint once the batch is durable."""
     return Checkpoint(
         last_id=work.batch.id_range[1],
         batches=work.state.batches + 1,

@@ -1,8 +1,8 @@
-"""What a sensor record is: names, units, limits, Arrow schemas and the node's SQLite table. Data only, no behaviour.
+"""The contract of sensor records: names, units, limits, Arrow schemas, the node's SQLite table.
 
-This is the one module that the pipeline, the simulator and the oracle share. It holds the *contract*: column names,
-units, physical limits, rule names and thresholds. It holds no logic, so that the oracle (`sim.check`), which
-recomputes everything by itself, cannot inherit a bug of the pipeline from here.
+This is the one module that the pipeline, the simulator and the oracle share. It holds data only:
+column names, units, physical limits, rule names and thresholds. It holds no logic. The oracle
+(`sim.check`) recomputes everything by itself, so it cannot inherit a bug of the pipeline from here.
 
 Times are UTC. In SQLite they are integer microseconds since 1970; in Arrow `timestamp[us, UTC]`.
 """
@@ -22,10 +22,10 @@ TABLE: Final = "sensor_readings"
 
 @dataclass(frozen=True)
 class Channel:
-    """One sensor channel: its unit, and the closed interval [low, high] outside of which no working sensor reads.
+    """One sensor channel: its unit and limits. No working sensor reads outside of [low, high].
 
-    `stuck` says whether an unchanging reading means a dead sensor. Pitch and power may rest for hours on a healthy
-    machine; a reading of exactly 0 (calm, standstill) never counts as stuck.
+    stuck: True if an unchanging reading means a dead sensor. Pitch and power may rest for hours on
+    a healthy machine. A reading of exactly 0 (calm, standstill) never counts as stuck.
     """
 
     name: str
@@ -50,9 +50,12 @@ CHANNELS: Final = (
 CHANNEL_NAMES: Final = tuple(c.name for c in CHANNELS)
 STATES: Final = ("running", "standby", "curtailed", "stopped", "fault", "maintenance")
 
-# --- the node's database ---------------------------------------------------------------------------------------------
+# --- the node's database -------------------------------------------------------------------------
 
-_NOW_US: Final = "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
+_NOW_US: Final = (
+    "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + "
+    "CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
+)
 NODE_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", *CHANNEL_NAMES, "status")
 NODE_DDL: Final = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (\n"
@@ -65,17 +68,24 @@ NODE_DDL: Final = (
 )
 
 GENERATION_IDS: Final = 10**12
-"""A node's software that starts a fresh file keeps the old one beside it, its log folded in, as RETIRED_NAME: the first
-with generation 0, the next with 1, moved there before the new file is made. The fresh file numbers its rows from 1
-again. In the lake (column id, key range, manifest, checkpoint) a row is `generation * GENERATION_IDS + its id in the
-file`, so ids stay unique and ascend per node, and depend on the data alone. In a file they are 1 or more, and
-below this."""
+"""Distance between the ids of a node's successive files in the lake.
+
+A node's software that starts a fresh file keeps the old one beside it as RETIRED_NAME, after a WAL
+checkpoint. The first retired file has generation 0, the next has 1. The old file is moved before
+the fresh one is created. The fresh file numbers its rows from 1 again. In the lake (column id, key
+range, manifest, checkpoint) a row's id is `generation * GENERATION_IDS + its id in the file`. So
+ids stay unique, ascend per node, and depend on the data only. Ids in a file are 1 or more, and less
+than this.
+"""
 RETIRED_NAME: Final = "{stem}.retired-{generation}.db"
 REQUIRED_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", "status")
-"""A file without one of these cannot be read. A channel that a file does not have reads as null, row by row; a column
-that is not of NODE_COLUMNS is kept in `_rescued_data`. Names are SQLite's: a-z and A-Z are the same."""
+"""Columns without which a file cannot be read.
 
-# --- the stages ------------------------------------------------------------------------------------------------------
+A channel that a file lacks reads as null in every row. A column that is not in NODE_COLUMNS is kept
+in `_rescued_data`. Names are SQLite's: a-z and A-Z are the same.
+"""
+
+# --- the stages ----------------------------------------------------------------------------------
 
 STAGES: Final = ("ingestion", "validated", "enriched", "aggregated")
 BUCKET_NAMES: Final = (*STAGES, "checkpoints", "metadata")
@@ -93,10 +103,13 @@ _ROW_FIELDS: Final = (
     pa.field("status", pa.string()),
 )
 RESCUED: Final = "_rescued_data"
-"""JSON object, by column: the cells whose stored type does not fit their column (those cells are null), and those of
-columns that this schema does not know; null when there are none. Names sorted; blobs, and texts that are not UTF-8, as
-upper-case hex. A null cell of an unknown column is left out: so a row stored before its file had the column says the
-same whenever it is read."""
+"""JSON object of rescued cells by column; null if there are none.
+
+It holds the cells whose stored type does not fit their column (those cells are null), and the cells
+of columns that this schema does not know. Names are sorted. Blobs, and texts that are not UTF-8,
+are upper-case hex. A null cell of an unknown column is left out: so a row that was stored before
+its file had the column gives the same JSON whenever it is read.
+"""
 
 INGESTION: Final = pa.schema([*_ROW_FIELDS, pa.field(RESCUED, pa.string())])
 VALIDATED: Final = pa.schema(_ROW_FIELDS)
@@ -107,11 +120,11 @@ ENRICHMENT: Final = (
     "turbine_type", "serial_number", "installation_date", "operator_ref", "technician_ref",
 )  # fmt: skip
 ENRICHMENT_NUMBERS: Final = (
-    "rated_power",
-    "hub_height",
-    "latitude_coarse",
-    "longitude_coarse",
-)  # MW, m, deg, deg
+    "rated_power",  # MW
+    "hub_height",  # m
+    "latitude_coarse",  # deg
+    "longitude_coarse",  # deg
+)
 ENRICHED: Final = pa.schema(
     [
         *_ROW_FIELDS,
@@ -121,7 +134,10 @@ ENRICHED: Final = pa.schema(
 )
 
 MEASURES: Final = ("power_output", "temperature", "vibration_level", "wind_speed", "rotor_rpm")
-"""Channels of which a window carries mean (under the channel's own name), `_min`, `_max` and population `_std`."""
+"""Channels that a window summarises.
+
+A window has the mean under the channel's own name, then `_min`, `_max` and population `_std`.
+"""
 AGGREGATED: Final = pa.schema(
     [
         pa.field("turbine_id", pa.string()),
@@ -148,10 +164,10 @@ SCHEMAS: Final = {
     "aggregated": AGGREGATED,
 }
 
-# --- the rules of validation, in the order in which they are asked; the first that a row breaks quarantines it --------
+# --- validation ----------------------------------------------------------------------------------
 
 RULES: Final = (
-    "type",  # a cell's stored type does not fit its column (see RESCUED; a column more is no offence)
+    "type",  # a cell's stored type does not fit its column (see RESCUED; unknown columns may exist)
     "null",  # timestamp, recorded_at, turbine_id, a channel or status is null or NaN
     "identity",  # turbine_id is not the node's turbine
     "time.range",  # timestamp outside [TIME_MIN_US, TIME_MAX_US)
@@ -159,17 +175,22 @@ RULES: Final = (
     "time.stale",  # timestamp more than STALE_AFTER_US before recorded_at
     "state",  # status is none of STATES
     "range",  # a channel is outside its limits
-    "power.rotor",  # more than POWER_FLOOR of rated power while the rotor turns slower than ROTOR_STANDSTILL_RPM
+    "power.rotor",  # more than POWER_FLOOR of rated power below ROTOR_STANDSTILL_RPM
     "power.rated",  # power above RATED_CEILING times rated power
-    "power.wind",  # more than POWER_FLOOR of rated power at less than WIND_CALM
-    "stuck",  # a `stuck` channel holds one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US, this row included
+    "power.wind",  # more than POWER_FLOOR of rated power below WIND_CALM
+    "stuck",  # a `stuck` channel keeps one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US
     "duplicate",  # an earlier row (lower id) that broke no rule above has the same timestamp
 )
-"""`stuck` looks at the node's rows in id order. A run is a maximal series of equal non-zero values in rows one behind
-the other. A row that broke an earlier rule ends it: what the sensor did meanwhile is not known, and two short runs
-around a gap would pass for a long one. A row breaks the rule from the moment its run has STUCK_ROWS rows and its
-timestamp is at least STUCK_AFTER_US after the timestamp of the run's first row. `power.*` is asked only where rated
-power is known."""
+"""Rules of validation, in the order of checking. The first rule that a row breaks quarantines it.
+
+`stuck` looks at the node's rows in id order. A run is a maximal series of equal non-zero values in
+consecutive rows. A row that broke an earlier rule ends the run: the sensor's behaviour meanwhile is
+unknown, and two short runs around a gap would pass for a long one. A row breaks the rule once its
+run has STUCK_ROWS rows and its timestamp is at least STUCK_AFTER_US after that of the run's first
+row.
+
+`power.*` is checked only where rated power is known.
+"""
 
 TIME_MIN_US: Final = 946_684_800_000_000  # 2000-01-01
 TIME_MAX_US: Final = 4_102_444_800_000_000  # 2100-01-01
@@ -182,13 +203,18 @@ WIND_CALM: Final = 1.0  # m/s
 STUCK_ROWS: Final = 10
 STUCK_AFTER_US: Final = 60 * 1_000_000
 
-# --- anomalies, counted by the aggregated stage over validated rows ---------------------------------------------------
+# --- anomalies, counted by the aggregated stage over validated rows ------------------------------
 
 ANOMALIES: Final = ("vibration", "generator_heat", "gearbox_heat", "overspeed", "underperformance")
-"""The first four are judged row by row, underperformance over the window: of the rows that are `running` where the
-power curve promises at least PROMISE_FLOOR of rated power, the sum of power is less than UNDERPERFORMANCE of the sum of
-the promise; then each of those rows counts. `anomaly_count` is the sum of the counts of all kinds, `anomaly_kinds` the
-kinds with a count above 0, in the order above. Kinds whose asset data is unknown are not judged."""
+"""Kinds of anomaly that a window counts.
+
+The first four are judged row by row. Underperformance is judged over the window. It looks at the
+rows that are `running` while the power curve promises at least PROMISE_FLOOR of rated power. If
+their total power is less than UNDERPERFORMANCE of the total promise, each of those rows counts.
+
+`anomaly_count` is the sum of the counts of all kinds. `anomaly_kinds` lists the kinds with a count
+above 0, in the order above. Kinds whose asset data is unknown are not judged.
+"""
 
 VIBRATION_ALARM: Final = 5.6  # mm/s, gearbox zone boundary C/D of ISO 10816-21
 GENERATOR_ALARM: Final = 130.0  # degC

@@ -1,8 +1,8 @@
-"""The SELECT list that reads misfit cells as null, and keeps them, and those of unknown columns, as JSON. Text only.
+"""The SELECT list that reads misfit cells as null and keeps them as JSON. Text only.
 
-Every cell is written from what it is alone, never from its neighbours, so that a row gives the same bytes whatever
-other rows are read with it. SQLite cannot tell text that is not UTF-8 from other text: the caller does, and says which
-ids.
+Cells of unknown columns are kept as well. The text of a cell depends on that cell only, never on
+its neighbours, so a row gives the same bytes whatever other rows are read with it. SQLite cannot
+tell text that is not UTF-8 from other text: the caller finds it, and passes the ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.records import RESCUED
 
 _FITTING = {pa.int64(): "'integer'", pa.float64(): "'real', 'integer'", pa.string(): "'text'"}
-_PAIRS = 50  # names that one json_object takes: SQLite may allow a call no more than 127 arguments
+_PAIRS = 50  # names in one json_object: SQLite may limit a call to 127 arguments
 
 
 def selection(
@@ -23,10 +23,11 @@ def selection(
     unknown: Sequence[str],
     garbled: Mapping[str, str],
 ) -> str:
-    """The list for `columns` (of this schema, and in the file), with `_rescued_data` behind them.
+    """Return the SELECT list for `columns`, with `_rescued_data` last.
 
-    misfits: those of `columns` that hold another type than their own, or garbled text. unknown: columns to keep whole.
-    garbled: column -> the placeholder of a JSON array of the ids where its text is not UTF-8.
+    columns: of this schema, and in the file. misfits: those of `columns` that hold another type
+    than their own, or garbled text. unknown: columns to keep whole. garbled: column -> the
+    placeholder of a JSON array of the ids where its text is not UTF-8.
     """
 
     def is_garbled(name: str) -> str:
@@ -40,24 +41,31 @@ def selection(
 
     def keep(name: str) -> str:
         cell = quoted(name)
-        number = f"json(replace(printf('%!.17g', {cell}), 'Inf', '9e999'))"  # json_object alone keeps 15 digits
+        # json_object by itself keeps 15 digits
+        number = f"json(replace(printf('%!.17g', {cell}), 'Inf', '9e999'))"
         as_hex = f"typeof({cell}) = 'blob'" + (f" OR {is_garbled(name)}" if name in garbled else "")
-        kept = f"CASE WHEN {as_hex} THEN hex({cell}) WHEN typeof({cell}) = 'real' THEN {number} ELSE {cell} END"
+        kept = (
+            f"CASE WHEN {as_hex} THEN hex({cell}) "
+            f"WHEN typeof({cell}) = 'real' THEN {number} ELSE {cell} END"
+        )
         key = "'" + name.replace("'", "''") + "'"
         return f"{key}, CASE WHEN {alien(name)} THEN {kept} END"
 
     fitting = {name: f"CASE WHEN {alien(name)} THEN NULL ELSE {name} END" for name in misfits}
-    typed = [
-        f"{fitting.get(name, name)} AS {name}" for name in columns
-    ]  # AS: the file may spell it in capitals
+    # AS: the file may have the name in capitals
+    typed = [f"{fitting.get(name, name)} AS {name}" for name in columns]
     names = sorted([*misfits, *unknown])
     rescued = "'{}'"
-    for first in range(0, len(names), _PAIRS):  # a patch drops nulls
-        rescued = f"json_patch({rescued}, json_object({', '.join(map(keep, names[first : first + _PAIRS]))}))"
+    for first in range(0, len(names), _PAIRS):
+        pairs = ", ".join(map(keep, names[first : first + _PAIRS]))
+        rescued = f"json_patch({rescued}, json_object({pairs}))"  # a patch drops nulls
     any_alien = " OR ".join(map(alien, names))
     return ", ".join(typed) + f", CASE WHEN {any_alien} THEN {rescued} END AS {RESCUED}"
 
 
 def quoted(name: str) -> str:
-    """A column's name as SQL, whatever it holds; only of columns that exist (SQLite takes others for a string)."""
+    """Return a column's name quoted for SQL, whatever characters it has.
+
+    Only for columns that exist: SQLite takes any other quoted name for a string.
+    """
     return '"' + name.replace('"', '""') + '"'

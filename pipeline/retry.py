@@ -1,9 +1,9 @@
 """Bounded retries around any ObjectStore, each attempt recorded as one `Operation`.
 
-The SDK's own retries are off (`pipeline.store`), so that a retry shows in operations.parquet instead of hiding in a
-latency, and so that every world (S3, or a store in memory) retries alike. Only `Unavailable` is tried again: any other
-error is an answer. A retry after a lost answer may meet its own effect (AlreadyExists, Conflict): that is for
-`pipeline.commit` to judge, which compares contents.
+The store below makes no retries (`pipeline.store`). So a retry shows in operations.parquet instead
+of hiding in a latency, and every store (S3, or one in memory) is retried alike. Only `Unavailable`
+is retried: any other error is an answer. A retry after a lost answer may meet its own effect
+(AlreadyExists, Conflict). `pipeline.commit` judges that, by a comparison of contents.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def _outcome(error: StoreError) -> str:
 
 
 class Retrying:
-    """See `pipeline.ports.ObjectStore`. Safe to share between threads.
+    """An ObjectStore that retries another. Safe to share between threads.
 
-    `record` is called with each Operation, from the thread that made it; `sleep` with seconds to wait. `now_ns`: the
-    clock of operations, ns since 1970.
+    record: called with each Operation, from the thread that made it. sleep: waits the given
+    seconds. now_ns: the clock of operations, ns since 1970.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Retrying:
         )
 
     def run(self, kind: str, bucket: str, key: str, size: int, call: Callable[[], T]) -> T:
-        """The result of any operation, tried again like the four above."""
+        """Return the result of any operation, retried like the four above."""
         intended = self._now_ns()
         for attempt in range(1, self._attempts + 1):
             start = self._now_ns()
 
-            def note(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
+            def record(outcome: str, size: int, start: int = start, attempt: int = attempt) -> None:
                 if self._record is not None:
                     end = self._now_ns()
                     self._record(
@@ -115,11 +115,11 @@ class Retrying:
             try:
                 result = call()
             except StoreError as error:
-                note(_outcome(error), size)
+                record(_outcome(error), size)
                 if not isinstance(error, Unavailable) or attempt == self._attempts:
                     raise
                 self._sleep(BACKOFF_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
             else:
-                note("ok", size or (len(result[0]) if isinstance(result, tuple) else 0))
+                record("ok", size or (len(result[0]) if isinstance(result, tuple) else 0))
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,7 +1,8 @@
-"""The botocore client for what the lake needs beside objects: buckets, tags, lifecycle, uploads.
+"""The botocore client for everything but objects: buckets, tags, lifecycle, uploads.
 
-botocore reads some fifty variables and two files by itself. Its session is given a store of constants in their place,
-so that endpoint, region, keys, certificates, proxies, retries and monitoring are those of the settings.
+botocore reads some fifty variables and two files by itself. Its session gets a store of constants
+in their place, so that endpoint, region, keys, certificates, proxies, retries and monitoring are
+those of the settings.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ _ROOTS = {
     "ListMultipartUploads": "ListMultipartUploadsResult",
     "DeleteObjects": "DeleteResult",
 }
-"""What answers these operations where S3 does. botocore reads an empty answer out of anything else."""
+"""Operation -> root element of S3's answer. botocore reads any other document as empty."""
 
 
 @lru_cache(maxsize=8)
 def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: float) -> Any:
-    """A client for the S3 of the settings and no other: path style, one attempt per call. One per process."""
+    """Return a client for the S3 of the settings and no other: path style, one attempt per call.
+
+    A process makes one client per settings.
+    """
     server = settings.server
     config = Config(
         region_name=settings.region,
@@ -74,7 +78,7 @@ def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: floa
 
 
 def _require_root(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
-    """Raise ResponseParserError where a success is none of S3's."""
+    """Raise ResponseParserError for a 200 whose body is not S3's."""
     wanted = _ROOTS.get(operation_model.name)
     if wanted is None or response_dict["status_code"] != 200:
         return
@@ -82,12 +86,12 @@ def _require_root(operation_model: Any, response_dict: dict[str, Any], **_: Any)
         found = ElementTree.fromstring(response_dict["body"]).tag.rpartition("}")[2]
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ResponseParserError(f"{operation_model.name}: {error}") from None
-    if found not in (wanted, "Error"):  # botocore itself makes an error of an Error inside a 200
-        raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> in place of <{wanted}>")
+    if found not in (wanted, "Error"):  # botocore itself raises for an Error inside a 200
+        raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> instead of <{wanted}>")
 
 
 def _constants() -> ConfigValueStore:
-    """botocore's own defaults, each as a constant: no variable and no file is asked."""
+    """Return botocore's own defaults as constants. No variable and no file is read."""
     store = ConfigValueStore()
     for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
         store.set_config_provider(name, ConstantProvider(_CONSTANTS.get(name, default)))

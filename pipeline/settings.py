@@ -1,21 +1,22 @@
-"""Everything that a client of S3 needs to know, read once from the environment into one immutable value.
+"""Settings of an S3 client, read once from the environment into one immutable value.
 
-What a user may set, the same for every command and every client:
+A user's settings, the same for every command and every client:
 
-    endpoint        AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; `--endpoint-url` outranks both
-    region          AWS_REGION, else AWS_DEFAULT_REGION, else that of `buckets.json`
-    credentials     AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY and, if wanted, AWS_SESSION_TOKEN
-    profile         AWS_PROFILE, where no key is set; keys are read from AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE
-                    (`~/.aws/credentials`, `~/.aws/config`). A remote endpoint takes the profile `default` by itself.
-    CA bundle       AWS_CA_BUNDLE, for https
-    proxies         HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in both cases, for an endpoint that is not on this
-                    machine
+    endpoint       AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; `--endpoint-url` outranks both
+    region         AWS_REGION, else AWS_DEFAULT_REGION, else that of `buckets.json`
+    credentials    AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, optionally AWS_SESSION_TOKEN
+    profile        AWS_PROFILE, if no key is set. Its keys are read from
+                   AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE (`~/.aws/credentials`,
+                   `~/.aws/config`). A remote endpoint takes the profile `default` by itself.
+    CA bundle      AWS_CA_BUNDLE, for https
+    proxies        HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in upper or lower case, for an
+                   endpoint that is not on this machine
 
-A store on this machine needs no credentials (test/test) and never has a proxy. A store that windfleet itself started
-(`own`) takes nothing from the environment.
+A store on this machine needs no credentials (test/test) and never has a proxy. A store that
+windfleet itself started (`own`) takes nothing from the environment.
 
-Not covered, on purpose: roles, SSO, credential processes, container and instance metadata. Nobody is asked for
-credentials over the network.
+Not covered, on purpose: roles, SSO, credential processes, container and instance metadata.
+Credentials are never requested over the network.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ _FIX = f"set {KEY} and {SECRET}, or AWS_PROFILE for a profile that holds keys"
 
 
 class SettingsError(Refused):
-    """The environment does not say how to reach a store; the text names the variable and the fix, and no secret."""
+    """An environment that does not define a store.
+
+    The text names the variable and the fix, and no secret.
+    """
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Settings:
-    """One S3. `named`: the endpoint as given, None for AWS itself. `proxy`: of HTTP, only before a remote one.
+    """One S3.
 
-    `own`: a server that windfleet started; no variable of the user is meant for it.
+    named: the endpoint as given, None for AWS itself. proxy: of HTTP, only for a remote endpoint.
+    own: a server that windfleet started; no variable of the user applies to it.
     """
 
     server: Endpoint
@@ -77,21 +82,21 @@ class Settings:
 
     @property
     def place(self) -> str:
-        """The endpoint as messages name it."""
+        """The endpoint in messages."""
         return self.named or "AWS S3"
 
     def behind(self, url: str) -> Settings:
-        """The same S3 reached through a server of this machine that passes requests on. Raises SettingsError."""
+        """Return the same S3 behind a proxy of windfleet on this machine. Raise SettingsError."""
         return replace(self, server=parsed(url), named=url, proxy=None)
 
 
 Place = Settings | str | None
-"""Settings, or the endpoint URL that they are to be read for; None: AWS itself."""
+"""Settings, or the endpoint URL for which to read them. None: AWS itself."""
 TEST = Credentials("test", "test")
 
 
 def settings(place: Place, own: bool = False) -> Settings:
-    """Read what the environment says of a place. Raises SettingsError."""
+    """Read a place's settings from the environment. Raise SettingsError."""
     if isinstance(place, Settings):
         return place
     environment = {} if own else {name: value for name, value in os.environ.items() if value}
@@ -110,7 +115,7 @@ def settings(place: Place, own: bool = False) -> Settings:
 
 
 def parsed(url: str) -> Endpoint:
-    """The endpoint of a URL. Raises SettingsError."""
+    """Parse an endpoint URL. Raise SettingsError."""
     try:
         return endpoint.parse(url)
     except ValueError as error:
@@ -118,7 +123,7 @@ def parsed(url: str) -> Endpoint:
 
 
 def endpoint_of_environment() -> str | None:
-    """The endpoint URL that the AWS variables name, None where they do not. Raises SettingsError."""
+    """Return the endpoint URL of the AWS variables, None if none is set. Raise SettingsError."""
     for name in ENDPOINTS:
         if named := os.environ.get(name):
             try:
@@ -149,7 +154,7 @@ def _ca_bundle(environment: Mapping[str, str]) -> str | None:
 
 
 def _proxy(server: Endpoint) -> str | None:
-    """The proxy that the user's variables put before a remote server."""
+    """Return the proxy that the user's variables set for a remote server."""
     found = urllib.request.getproxies_environment()
     if urllib.request.proxy_bypass(f"{server.host}:{server.port}"):
         return None
@@ -164,7 +169,7 @@ def _proxy(server: Endpoint) -> str | None:
         usable = False
     if not usable:
         raise SettingsError(
-            f"the proxy variables name no http://HOST:PORT for {server.url}: mend or unset them"
+            f"the proxy variables name no http://HOST:PORT for {server.url}: correct or unset them"
         )
     return proxy
 
@@ -206,18 +211,22 @@ def _of_profile(environment: Mapping[str, str], profile: str) -> Credentials:
     if not known:
         raise SettingsError(f"profile {profile!r} is in neither {' nor '.join(files)}")
     raise SettingsError(
-        f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; windfleet reads keys only. For a "
-        f"role or SSO: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
+        f"profile {profile!r} holds no aws_access_key_id and aws_secret_access_key; "
+        "windfleet reads keys only. For a role or SSO: "
+        f"eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
     )
 
 
 def _usable(found: Mapping[str, str | None], place: str) -> Credentials:
-    """Key, secret and token, in this order. Raises SettingsError where one cannot be sent; its text shows none."""
+    """Return key, secret and token, in this order.
+
+    Raises SettingsError for a value that cannot be sent; its text shows none.
+    """
     for name, value in found.items():
         sent = name.upper() != SECRET  # in a header; the secret only signs
         if value is not None and not (value.isprintable() and (value.isascii() or not sent)):
             raise SettingsError(
-                f"{name}{place} holds a character that no such value has; set it again, without it"
+                f"{name}{place} has a character that such a value never has; set it again"
             )
     key, secret, token = found.values()
     return Credentials(key or "", secret or "", token)
@@ -233,7 +242,10 @@ def _path(variable: str, text: str) -> Path:
 
 
 def _sections(path: Path) -> Mapping[str, Mapping[str, str]]:
-    """The sections of an AWS file, none of one that is not there. The text of an error shows no line of the file."""
+    """Return the sections of an AWS file, none if it does not exist.
+
+    Raises SettingsError, whose text shows no line of the file.
+    """
     reader = configparser.RawConfigParser(default_section="", strict=False)
     try:
         reader.read_string(path.read_text(encoding="utf-8-sig"))

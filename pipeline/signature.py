@@ -1,6 +1,7 @@
 """AWS Signature Version 4 in the headers of a request to S3.
 
-Path and query are signed as they are sent: encoded once, the query sorted by name.
+Path and query are signed in the form in which they are sent: encoded once, the query sorted by
+name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def signed(
     credentials: Credentials,
     now_s: float | None = None,
 ) -> dict[str, str]:
-    """The headers to send: those given (names in lower case, `host` among them), date, hash, token, signature."""
+    """Return the headers to send: the given ones, date, hash, token and signature.
+
+    headers: names in lower case, `host` among them.
+    """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
     sent = dict(headers) | {"x-amz-content-sha256": body_sha256, "x-amz-date": stamp}
     if credentials.token is not None:
@@ -40,7 +44,8 @@ def signed(
     key = _key(credentials.secret, stamp[:8], region)
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     sent["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+        f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, "
+        f"SignedHeaders={';'.join(names)}, Signature={signature}"
     )
     return sent
 

@@ -1,18 +1,25 @@
-"""One SQLite file of a node as an Arrow table, incrementally by id. Read-only; the file is never created or changed.
+"""One SQLite file of a node as an Arrow table, incrementally by id.
 
-Well-typed files go through ADBC at about 1 us a row. SQLite lets any cell hold any type, and sensors' gateways make use
-of that: where a column comes back with another type than its own, holds text that is not UTF-8, or is unknown, the same
-rows are read once more, in the same transaction, with the cells that do not fit set to null and kept as JSON in
-`_rescued_data` (the convention of Auto Loader; see `records.RESCUED`). A channel that the file lacks reads as null.
+The file is only read, never created or changed. Well-typed files go through ADBC at about 1 us a
+row. SQLite lets any cell hold any type, and gateways of sensors use that. If a column comes back
+with another type than its own, holds text that is not UTF-8, or is unknown, the same rows are read
+again in the same transaction. Then cells that do not fit are null, and are kept as JSON in
+`_rescued_data` (the convention of Auto Loader; see `records.RESCUED`). A channel that the file
+lacks reads as null.
 
-`database` opens the file, says why it cannot be read, and knows which tables SQLite itself numbers; ids of all others
-are counted at every read, before a row is taken.
+`database` opens the file, explains why it cannot be read, and knows the tables that SQLite itself
+numbers. Ids of all other tables are counted at every read, before a row is used.
 
-A file that was replaced by another without a word (`generations` says how it is told) must not be misread: row
-`after_id` is read again, and must have been recorded when the checkpoint says. If it is gone, then old rows were
-deleted (none below it is left; or there are rows on both sides, for a fresh file numbers without gaps), or else the
-file is another, which has not come that far. Not covered: another file whose own oldest rows were deleted beyond
-`after_id`, and rows that come with ids below those that the lake has.
+A silently replaced file must not be misread (a file retired by the convention of `generations` is
+no such case). So row `after_id` is read again: its recording time must equal the checkpoint's. If
+the row is missing, the other rows decide:
+
+- No row is left, or a later row exists: old rows were deleted. A fresh file has no later row
+  without this one, because it numbers without gaps.
+- All rows have lower ids: the file is another one, which has not come that far.
+
+Not covered: another file whose own oldest rows were deleted beyond `after_id`, and new rows with
+lower ids than those in the lake.
 """
 
 from __future__ import annotations
@@ -47,22 +54,23 @@ _STORED: dict[str, pa.DataType] = {
 RAW = pa.schema(
     [*(pa.field(name, type_) for name, type_ in _STORED.items()), pa.field(RESCUED, pa.string())]
 )
-"""What a read returns: times as integers (microseconds), `_rescued_data` behind the node's own columns."""
+"""Schema of a read: times as integers (microseconds), `_rescued_data` after the node's columns."""
 _AS_THEY_ARE = {name: name for name in NODE_COLUMNS}
 _LOWEST = -(2**63)
 _FAILURES = (AdbcError, pa.ArrowException, OSError, UnicodeError)
 
 
 class SourceReplaced(SourceError):
-    """The file is not the one of which the lake has rows already."""
+    """A file that is not the one whose rows are in the lake."""
 
 
 def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
-    """Raise SourceError unless `path` is a SQLite file whose sensor table has the columns and ids it must have."""
+    """Raise SourceError unless `path` is a SQLite file with a valid sensor table.
+
+    Valid means that it has the columns and ids that the pipeline needs.
+    """
     with database.opened(path, lock_wait_s) as connection:
-        hidden = (
-            1  # a virtual table's; 2 and 3 are generated columns, which are read like any other
-        )
+        hidden = 1  # of a virtual table; 2 and 3 are generated columns, read like any other
         found = [
             row[1] for row in connection.execute(f"PRAGMA table_xinfo({TABLE})") if row[6] != hidden
         ]
@@ -81,20 +89,20 @@ def read(
     anchor_us: int | None = None,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> pa.Table:
-    """Rows with id > after_id (0: from the start) in id order, `limit` at most, as a RAW table of one chunk.
+    """Return rows with id > after_id in id order, `limit` at most, as a RAW table of one chunk.
 
-    anchor_us: when row `after_id` was recorded, None if that is not known. lock_wait_s: longest wait for a lock.
-    Raises SourceError.
+    after_id: 0 for the start. anchor_us: recording time of row `after_id`, None if unknown.
+    lock_wait_s: longest wait for a lock. Raises SourceError.
     """
     try:
         with adbc.connect(database.uri(path)) as connection:
             return _read(path, connection, after_id, limit, anchor_us)
     except _FAILURES:
         check(path, lock_wait_s)
-    with database.readable(path, lock_wait_s) as way:
+    with database.readable(path, lock_wait_s) as file_uri:
         try:
-            with adbc.connect(way) as connection:
-                _answer(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
+            with adbc.connect(file_uri) as connection:
+                _first_row(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
                 return _read(path, connection, after_id, limit, anchor_us)
         except _FAILURES as error:
             _read_through(path)
@@ -104,13 +112,16 @@ def read(
 def _read(
     path: Path, connection: adbc.Connection, after_id: int, limit: int, anchor_us: int | None
 ) -> pa.Table:
-    """The rows of one moment: a connection is one transaction. Raises SourceError, and one of _FAILURES."""
+    """Return the rows of one moment: a connection is one transaction.
+
+    Raises SourceError, and one of _FAILURES.
+    """
     if _is_quiet(path, connection, after_id, anchor_us):
         return RAW.empty_table()
     first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
     table = _typed(path, connection, _query(connection, "*", first_id, wanted), first_id, wanted)
     if after_id:
-        table = _behind(path, connection, table, after_id, anchor_us).slice(0, limit)
+        table = _without_known_row(path, connection, table, after_id, anchor_us).slice(0, limit)
     if table.num_rows:
         _check_ids(path, table)
     return table
@@ -119,21 +130,25 @@ def _read(
 def _is_quiet(
     path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None
 ) -> bool:
-    """Detect that there is nothing but the row that the lake knows, as most polls find; cheap.
+    """Return True if the file ends at the row that the lake knows, as in most polls. Cheap.
 
-    Raises SourceError if a row's id is missing, no integer, or another row's: such rows would go unread.
+    Raises SourceError for an id that is missing, repeated or not an integer: such rows would go
+    unread.
     """
     newer = f"EXISTS (SELECT 1 FROM {TABLE} WHERE {TABLE}.id > {after_id})"
-    recorded = f"(SELECT recorded_at FROM {TABLE} WHERE {TABLE}.id = {after_id} AND typeof(recorded_at) = 'integer')"
+    recorded = (
+        f"(SELECT recorded_at FROM {TABLE} WHERE {TABLE}.id = {after_id} "
+        "AND typeof(recorded_at) = 'integer')"
+    )
     seen = f", {newer}, {recorded}" if after_id and anchor_us is not None else ", 1, NULL"
-    definition, rows, recorded_us = _answer(connection, f"SELECT {database.DEFINITION}{seen}")
+    definition, rows, recorded_us = _first_row(connection, f"SELECT {database.DEFINITION}{seen}")
     if definition is not None and not database.numbers_rows(definition):
-        _check_numbers(path, _answer(connection, database.COUNT_IDS))
+        _check_numbers(path, _first_row(connection, database.COUNT_IDS))
     return not rows and recorded_us == anchor_us
 
 
 def _read_through(path: Path) -> None:
-    """Raise SourceError if SQLite fails on some row; the code says why."""
+    """Read every row with sqlite3, whose code explains a failure. Raise SourceError."""
     with database.opened(path, 0) as connection:
         connection.text_factory = bytes
         for _ in connection.execute(f"SELECT * FROM {TABLE}"):
@@ -145,8 +160,8 @@ def _check_numbers(path: Path, counts: Sequence[int]) -> None:
         raise SourceError(f"{shown(path)}: {problem}")
 
 
-def _answer(connection: adbc.Connection, sql: str) -> list[Any]:
-    """The first row of an answer."""
+def _first_row(connection: adbc.Connection, sql: str) -> list[Any]:
+    """Return the first row of a query's result."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [column[0].as_py() for column in cursor.fetch_arrow_table().columns]
@@ -155,7 +170,10 @@ def _answer(connection: adbc.Connection, sql: str) -> list[Any]:
 def _typed(
     path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int
 ) -> pa.Table:
-    """The rows of `table` (all columns from `first_id` on, `limit` at most) as RAW."""
+    """Return the rows of `table` as RAW.
+
+    table: all columns, rows from `first_id` on, `limit` at most.
+    """
     known = _AS_THEY_ARE if table.column_names == list(NODE_COLUMNS) else _known(table.column_names)
     _check_columns(path, known)
     misfits = [column for column, name in known.items() if not _fits(table.column(name), column)]
@@ -183,16 +201,18 @@ def _typed(
         table = pa.table(
             {name: table.column(known[name]) if name in known else nothing for name in RAW.names}
         )
-    return table.cast(
-        RAW, safe=False
-    ).combine_chunks()  # a number too large for its float is rounded, as SQLite does
+    # not safe: an integer too large for a float is rounded, as SQLite does
+    return table.cast(RAW, safe=False).combine_chunks()
 
 
-def _behind(
+def _without_known_row(
     path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None
 ) -> pa.Table:
-    """The table without its first row `after_id`, which must be the row that the lake knows."""
-    another = f"{shown(path)}: is another file than the one whose rows are in the lake"
+    """Return the table without its first row `after_id`, which must be the row that the lake knows.
+
+    Raises SourceReplaced.
+    """
+    another = f"{shown(path)}: another file than the one whose rows are in the lake"
     if len(table) and table.column("id")[0].as_py() == after_id:
         at = table.column("recorded_at")[0].as_py()
         if anchor_us is not None and at != anchor_us:
@@ -200,7 +220,7 @@ def _behind(
                 f"{another}: its row {after_id} was recorded at {at} us, not at {anchor_us}"
             )
         return table.slice(1)
-    highest = _answer(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
+    highest = _first_row(connection, f"SELECT max({TABLE}.id) FROM {TABLE}")[0]
     if highest is not None and highest < after_id:
         raise SourceReplaced(
             f"{another}: it ends at id {highest}, and the lake has rows up to {after_id}"
@@ -212,12 +232,13 @@ def _check_ids(path: Path, table: pa.Table) -> None:
     first, last = table.column("id")[0].as_py(), table.column("id")[-1].as_py()
     if first < 1:
         raise SourceError(
-            f"{shown(path)}: has a row with id {first}; ids must be 1 and more. None of its rows are in the lake yet: "
-            f"number them anew, in the order of storing"
+            f"{shown(path)}: has a row with id {first}; ids must be 1 or more. None of its rows is "
+            "in the lake yet: number them again, in the order in which they were stored"
         )
     if last >= GENERATION_IDS:
         raise SourceError(
-            f"{shown(path)}: has a row with id {last}; ids must be less than {GENERATION_IDS:,}: start a fresh file"
+            f"{shown(path)}: has a row with id {last}; "
+            f"ids must be less than {GENERATION_IDS:,}: start a fresh file"
         )
 
 
@@ -225,12 +246,13 @@ def _check_columns(path: Path, known: dict[str, str]) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in known]
     if missing:
         raise SourceError(
-            f"{shown(path)}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            f"{shown(path)}: table {TABLE} lacks the column{'s' * (len(missing) > 1)} "
+            f"{', '.join(missing)}"
         )
 
 
 def _known(names: Sequence[str]) -> dict[str, str]:
-    """Column of this schema -> its name in the file. SQLite's names are the same whatever the case of a-z."""
+    """Return column of this schema -> its name in the file. SQLite ignores the case of a-z."""
     found = {name.encode().lower(): name for name in names}
     return {column: found[column.encode()] for column in NODE_COLUMNS if column.encode() in found}
 
@@ -239,17 +261,23 @@ def _query(
     connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str
 ) -> pa.Table:
     with connection.cursor() as cursor:
-        # types are inferred from the first batch of rows: make that all rows
+        # types are inferred from the first batch of rows: one batch holds all rows
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(limit)})
-        # numbers stand in the text: to bind them costs more than the query
-        sql = f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} ORDER BY {TABLE}.id LIMIT {limit}"
+        # numbers are part of the text: binding them costs more than the query
+        sql = (
+            f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} "
+            f"ORDER BY {TABLE}.id LIMIT {limit}"
+        )
         cursor.execute(sql, more or None)
         table: pa.Table = cursor.fetch_arrow_table()
         return table
 
 
 def _fits(found: pa.ChunkedArray, name: str) -> bool:
-    """Whether a column holds only cells of its own type, as inferred. One of nulls only comes back as int64."""
+    """Return True if a column holds only cells of its own type, as inferred.
+
+    A column of nulls comes back as int64.
+    """
     wanted = _STORED[name]
     if found.type == wanted:
         return wanted != pa.string() or _is_utf8(found)
@@ -269,16 +297,16 @@ def _is_utf8(texts: pa.ChunkedArray) -> bool:
 def _garbled(
     connection: adbc.Connection, found: pa.ChunkedArray, name: str, first_id: int, limit: int
 ) -> list[int]:
-    """Ids of the rows whose text in this column is not UTF-8."""
+    """Return the ids of rows whose text in this column is not UTF-8."""
     if found.type != pa.binary() and (found.type != pa.string() or _is_utf8(found)):
-        return []  # no text, or none that is garbled
+        return []  # no text, or only valid text
     name = rescue.quoted(name)
     cells = f"{TABLE}.id AS id, CASE typeof({name}) WHEN 'text' THEN {name} END AS cell"
     table = _query(connection, cells, first_id, limit)
     texts = table.column("cell")
     if texts.type != pa.string():
         return []
-    # not CAST(... AS BLOB) in SQL: that gives the bytes of the file's own encoding, which may be UTF-16
+    # CAST(... AS BLOB) in SQL would give bytes in the file's own encoding, which may be UTF-16
     pairs = zip(table.column("id").to_pylist(), texts.cast(pa.binary()).to_pylist(), strict=True)
     return [number for number, cell in pairs if cell is not None and not _decodes(cell)]
 

@@ -1,7 +1,8 @@
 """S3 by its wire protocol: the ObjectStore of every run against LocalStack or a real endpoint.
 
-One call is one attempt: retries are made above (`pipeline.retry`). An answer is believed only when it is S3's: a web
-page at the endpoint, a redirect, or a listing of something else is Refused and says so.
+One call is one attempt; retries are made above (`pipeline.retry`). Only S3's own answers are
+accepted. A web page at the endpoint, a redirect, and a listing of another bucket raise Refused,
+with the reason.
 """
 
 from __future__ import annotations
@@ -26,29 +27,26 @@ from pipeline.wire import Answer, Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
-PASSING = {
-    "RequestTimeout",
-    "BadDigest",
-    "XAmzContentSHA256Mismatch",
-}  # a 400, but of the way there: try again
+# codes of a 400 that come from the transmission, not from the request: a retry may succeed
+PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}
 NOT_S3 = "answers, but not as S3 does"
 MOST_PAGES = 100_000
-"""Of one listing: a hundred million keys. A server that always promises another page is no S3."""
+"""Most pages of one listing: a hundred million keys. A server that promises more is no S3."""
 _SHOWN = 300
 Objects = list[tuple[str, int]]
 
 
 class S3ObjectStore:
-    """See `pipeline.ports.ObjectStore`. Safe to share between threads.
+    """ObjectStore of an S3 server. Safe to share between threads.
 
-    place: settings, or an endpoint URL (None: AWS itself) for which they are read. timeout_s: how long one request may
-    take. dial: see `Wire`. Each PUT carries its SHA-256.
+    place: settings, or an endpoint URL (None: AWS itself) for which to read them. timeout_s: bound
+    on one request. dial: see `Wire`. Each PUT carries its SHA-256.
     """
 
     def __init__(
         self, place: Place, timeout_s: float = TIMEOUT_S, dial: Dial = socket.create_connection
     ) -> None:
-        """Raises SettingsError."""
+        """Read the settings of `place`. Raise SettingsError."""
         self.settings = settings(place)
         self._wire = Wire(self.settings, timeout_s, dial)
 
@@ -72,7 +70,10 @@ class S3ObjectStore:
         return answer.body, self._etag(operation, answer)
 
     def pages(self, bucket: str, prefix: str = "", most: int | None = None) -> Iterator[Objects]:
-        """Key and size of every object, page by page. `most`: to a page. Raises StoreError."""
+        """Yield key and size of every object, page by page. Raise StoreError.
+
+        most: objects on a page, None for S3's default.
+        """
         operation = f"list {bucket}/{prefix}"
         query = {"list-type": "2", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
         query |= {"max-keys": str(most)} if most is not None else {}
@@ -93,7 +94,10 @@ class S3ObjectStore:
         raise self._strange(operation, f"a listing of more than {MOST_PAGES:,} pages")
 
     def first(self, bucket: str) -> str | None:
-        """Some key of the bucket, None where it is empty. Raises NoBucket, and StoreError where this is no S3."""
+        """Return some key of the bucket, None if it is empty.
+
+        Raises NoBucket, and StoreError if the server is no S3.
+        """
         objects = next(self.pages(bucket, most=1))
         return objects[0][0] if objects else None
 
@@ -128,7 +132,10 @@ class S3ObjectStore:
         body: bytes = b"",
         failed: type[StoreError] = Conflict,
     ) -> Answer:
-        """The answer to a request that succeeded. `failed`: what a precondition that failed means."""
+        """Return the answer to a request that succeeded.
+
+        failed: the error that a failed precondition means.
+        """
         try:
             answer = self._wire.ask(method, bucket, key, query, headers, body)
         except Unavailable as error:
@@ -138,13 +145,17 @@ class S3ObjectStore:
         raise self._error(operation, answer, failed)
 
     def _error(self, operation: str, answer: Answer, failed: type[StoreError]) -> StoreError:
-        """What an answer that is no success means. Status and S3's code come first: the rest may be cut off."""
+        """Return the error of an answer that is no success.
+
+        Status and S3's code come first in its text: the rest may be cut off.
+        """
         status, (code, message) = answer.status, _code(answer.body)
         if 300 <= status < 400:
-            there = _where(answer.headers.get("location"))
+            there = _redirect_host(answer.headers.get("location"))
             return Refused(
-                f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects{there}; windfleet "
-                "follows no redirect: name the right endpoint, and the bucket's region with AWS_REGION"
+                f"{operation}: HTTP {status} {code or 'redirect'}: {self.settings.place} redirects"
+                f"{there}; windfleet follows no redirect: name the right endpoint, "
+                "and the bucket's region with AWS_REGION"
             )
         text = f"{operation}: HTTP {status} {code or 'without an S3 code'}: {message}"[
             : len(operation) + _SHOWN
@@ -174,18 +185,22 @@ class S3ObjectStore:
 
     def _strange(self, operation: str, found: str) -> Refused:
         return Refused(
-            f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): is the endpoint right?"
+            f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): "
+            "is the endpoint right?"
         )
 
 
 def _is_web_page(answer: Answer) -> bool:
-    """Recognise a page of some portal in the way. A page that lies in S3 comes with S3's own headers."""
+    """Return True for a page of some portal in between.
+
+    A page that is stored in S3 comes with S3's own headers.
+    """
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return is_page and not any(name.startswith("x-amz-") for name in answer.headers)
 
 
 def _code(body: bytes) -> tuple[str | None, str]:
-    """S3's code (None where the body is no error of S3) and message."""
+    """Return S3's code (None if the body is no error of S3) and message."""
     try:
         root = ElementTree.fromstring(body)
     except (ElementTree.ParseError, LookupError, ValueError):
@@ -200,8 +215,8 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
-def _where(location: str | None) -> str:
-    """The host that a redirect names, without what could be a secret."""
+def _redirect_host(location: str | None) -> str:
+    """Return the host of a redirect, without anything that could be a secret."""
     try:
         parts = urlsplit(location or "")
         host, port = parts.hostname, parts.port

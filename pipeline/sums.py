@@ -1,7 +1,8 @@
-"""The sums of a window: `COLUMNS` numbers over some of its rows, to which those over later rows can be added.
+"""Sums of a window: `COLUMNS` numbers over some of its rows, to be merged with those of later rows.
 
-Rows; mean, squared deviations, minimum and maximum of each measure; then the plain sums `ADDED`. Means and squared
-deviations are merged by the pairwise formula of Chan, Golub and LeVeque (1979).
+In this order: rows; mean, squared deviations, minimum and maximum of each measure; the plain sums
+`ADDED`. Means and squared deviations are merged by the pairwise formula of Chan, Golub and LeVeque
+(1979).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ COLUMNS = PLAIN.stop
 
 
 def merge(a: Floats, b: Floats) -> Floats:
-    """The sums over the rows of both; a and b have shape (COLUMNS,)."""
+    """Return the sums over the rows of both; a and b have shape (COLUMNS,)."""
     out = a + b  # right for the row count and the plain sums
     difference = b[MEAN] - a[MEAN]
     out[MEAN] = a[MEAN] + difference * (b[0] / out[0])

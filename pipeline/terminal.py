@@ -1,8 +1,8 @@
-"""The way out of a program to a terminal, a file or a pipe: text that can harm no terminal, and an end to full disks.
+"""Output to a terminal, a file or a pipe: harmless text, and a clear error for a full disk.
 
-Names, keys and error texts come from strangers. Whatever is printed goes through `safe`, at the streams, so that no
-caller can forget it. A stream that cannot be written ends the program with exit code 3; a pipe whose reader has gone
-away ends nothing.
+Names, keys and error texts come from strangers. All output goes through `safe` at the streams, so
+no caller can forget it. A stream that cannot be written ends the program with exit code 3. A pipe
+whose reader has gone away is no error.
 """
 
 from __future__ import annotations
@@ -16,28 +16,34 @@ from typing import Any, Final, TextIO, cast
 
 CANNOT_WRITE: Final = 3
 _HARMFUL: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and newline: escape sequences, carriage returns
-    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"  # what turns text around, or breaks lines
-    "\ud800-\udfff]"  # bytes that are no UTF-8, as Python keeps them
+    # controls but tab and newline: escape sequences, carriage returns
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    # characters that reverse text or break lines
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+    # bytes that are not UTF-8, as surrogates
+    "\ud800-\udfff]"
 )
 
 
 class OutputError(Exception):
-    """Standard output cannot be written; the text says why."""
+    """Standard output that cannot be written; the text says why."""
 
 
 def safe(text: str) -> str:
-    """The text with every harmful character written as an escape, such as `\\x1b`. Newlines and tabs stay."""
+    """Return the text with every harmful character as an escape, such as `\\x1b`.
+
+    Newlines and tabs stay.
+    """
     return _HARMFUL.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """`safe`, and newlines and tabs as escapes too: for a name inside a message."""
+    """Return `safe` text with newlines and tabs as escapes too: for a name inside a message."""
     return safe(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def cause(error: BaseException) -> str:
-    """What an error says of itself, in one line: the system's word for it where there is one."""
+    """Return an error's reason in one line: the operating system's text if there is one."""
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
@@ -49,15 +55,17 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class Outlet:
-    """A text stream through which only safe text goes. `clean` False: for a writer with escape sequences of its own,
-    which makes its texts safe by itself. `needed`: what cannot be written is an OutputError."""
+    """A text stream that lets only safe text through.
+
+    clean: False for a writer with escape sequences of its own, which makes its texts safe by
+    itself. needed: True if a failed write is an OutputError.
+    """
 
     def __init__(self, stream: TextIO, clean: bool = True, needed: bool = True) -> None:
         self.stream, self._clean, self._needed = stream, clean, needed
         with suppress(AttributeError, OSError, ValueError):
-            cast(Any, stream).reconfigure(
-                errors="backslashreplace"
-            )  # what the locale's encoding does not have
+            # for characters that the locale's encoding lacks
+            cast(Any, stream).reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         self._do(lambda: self.stream.write(safe(text) if self._clean else text))
@@ -77,7 +85,7 @@ class Outlet:
             if self._needed:
                 raise
             hush(self.stream)
-        except (OSError, ValueError) as error:  # ValueError: it is closed
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
             hush(self.stream)
             if self._needed:
                 raise OutputError(f"standard output cannot be written: {cause(error)}") from None
@@ -87,7 +95,7 @@ class Outlet:
 
 
 def hush(stream: TextIO) -> None:
-    """Let what is still to be written to the stream go nowhere, that Python's own flush at the end does not fail."""
+    """Discard the stream's pending output, so that Python's own flush at exit does not fail."""
     with suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
         with open(os.devnull, "wb") as nowhere:
@@ -96,14 +104,20 @@ def hush(stream: TextIO) -> None:
 
 
 def unwrapped(stream: TextIO) -> TextIO:
-    """The stream for a writer that makes its texts safe by itself, and has escape sequences of its own."""
+    """Return the stream for a writer that has escape sequences of its own.
+
+    Such a writer makes its texts safe by itself.
+    """
     return (
         cast(TextIO, Outlet(stream.stream, clean=False)) if isinstance(stream, Outlet) else stream
     )
 
 
 def guarded(program: str, command: Callable[[], int]) -> int:
-    """Run a program's command with both streams guarded; its exit code. Lets SystemExit through."""
+    """Run a program's command with both streams guarded, and return its exit code.
+
+    SystemExit passes through.
+    """
     if (closed := _closed()) is not None:
         return closed(program)
     out, err = sys.stdout, sys.stderr
@@ -124,17 +138,20 @@ def _run(program: str, command: Callable[[], int]) -> int:
             code = 0
             raise
         finally:
-            sys.stdout.flush()  # also of --help, which ends by SystemExit
+            sys.stdout.flush()  # also after --help, which raises SystemExit
     except BrokenPipeError:
         hush(sys.stdout)
     except OutputError as error:
-        print(f"{program}: {error}; free some space, or send it elsewhere", file=sys.stderr)
+        print(f"{program}: {error}; free some space, or redirect the output", file=sys.stderr)
         code = CANNOT_WRITE
     return 0 if code is None else code
 
 
 def _closed() -> Callable[[str], int] | None:
-    """What to do about a standard stream that is closed: files opened later would get its number, and its output."""
+    """Replace closed standard streams by the null device; return a refusal if one was for output.
+
+    Otherwise the next opened file would get the stream's number, and its output.
+    """
     closed = [number for number in (0, 1, 2) if not _is_open(number)]
     for number in closed:
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -150,7 +167,7 @@ def _closed() -> Callable[[str], int] | None:
         left = sys.stderr if 2 not in closed else sys.stdout if 1 not in closed else None
         if left is not None:
             Outlet(left, needed=False).write(
-                f"{program}: {missing} is closed; send it to a file or to {os.devnull}\n"
+                f"{program}: {missing} is closed; redirect it to a file or to {os.devnull}\n"
             )
         return CANNOT_WRITE
 

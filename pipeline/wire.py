@@ -1,9 +1,10 @@
-"""HTTP to one S3: signed requests over kept-alive connections, one attempt each, and nothing from the environment.
+"""HTTP to one S3: signed requests over kept-alive connections, one attempt each.
 
-The standard library's client and not an SDK: SDKs read dozens of variables and files by themselves, follow redirects
-and take proxies, each of which sends data where nobody named it. Here a request goes to the server of the settings, or
-to their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18
-CPU-ms (obstore 0.15, boto3 1.5 to 2.4).
+Nothing comes from the environment. This is the standard library's client and not an SDK: SDKs read
+dozens of variables and files by themselves, follow redirects and take proxies. Each of these can
+send data to a place that nobody named. Here a request goes to the server of the settings, or to
+their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms
+(obstore 0.15, boto3 1.5 to 2.4).
 
 Safe to share between threads: each thread has a connection of its own.
 """
@@ -33,7 +34,7 @@ _READ = 1 << 18
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _SAFE = "/-_.~"  # S3 wants every other byte of a key encoded
 Dial = Callable[[tuple[str, int], float], socket.socket]
-"""Open a TCP connection to (host, port) within so many seconds. Raises OSError."""
+"""Open a TCP connection to (host, port) within the given seconds. Raise OSError."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ class Answer:
 class Wire:
     """Requests to the S3 of the settings.
 
-    timeout_s: how long one may take from its first byte to its last. dial: opens connections without TLS.
+    timeout_s: bound on one request, from its first byte to its last. dial: opens connections
+    without TLS.
     """
 
     def __init__(
         self, settings: Settings, timeout_s: float, dial: Dial = socket.create_connection
     ) -> None:
-        """Raises SettingsError."""
+        """Load the certificates that an https server needs. Raise SettingsError."""
         self.settings = settings
         self._timeout_s, self._dial = timeout_s, dial
         self._mine = threading.local()
@@ -69,13 +71,16 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Send one request and return its answer, whatever its status. Raises Unavailable, SettingsError."""
+        """Send one request and return its answer, whatever its status.
+
+        Raises Unavailable, SettingsError.
+        """
         server = self.settings.server
         path = f"/{bucket}" + (f"/{quote(key, safe=_SAFE)}" if key else "")
         encoded = _encoded(query or {})
         digest = hashlib.sha256(body) if body else None
         sent = {"host": server.netloc, **(headers or {})}
-        if digest is not None:  # S3 refuses a body that was changed on its way
+        if digest is not None:  # S3 refuses a body that changed in transit
             sent["x-amz-checksum-sha256"] = base64.b64encode(digest.digest()).decode()
         body_sha256 = _NOTHING if digest is None else digest.hexdigest()
         s = self.settings
@@ -100,7 +105,7 @@ class Wire:
             self._drop()
             reason = str(error) or type(error).__name__
             raise Unavailable(f"no answer from {server.url} ({reason[:200]})") from error
-        except BaseException:  # interrupted half way: nobody may read the rest as another answer
+        except BaseException:  # interrupted: nobody may read the rest as another answer
             self._drop()
             raise
 
@@ -140,7 +145,7 @@ class Wire:
         return connection
 
     def _opened(self) -> http.client.HTTPConnection:
-        """A connection to the server, or to the proxy that the settings put before it."""
+        """Open a connection to the server, or to the proxy of the settings."""
         server, proxy = self.settings.server, self.settings.proxy
         via = urlsplit(proxy) if proxy is not None else None
         host, port = (
@@ -169,22 +174,21 @@ class Wire:
 
 
 def tls(settings: Settings) -> ssl.SSLContext:
-    """A TLS context that trusts the settings' CA bundle and nothing else. Raises SettingsError."""
+    """Return a TLS context that trusts only the settings' CA bundle. Raise SettingsError."""
     path = ca_bundle(settings)
-    context = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_CLIENT
-    )  # create_default_context would write keys to SSLKEYLOGFILE
+    # create_default_context would write keys to SSLKEYLOGFILE
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(path)
         return context
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # SSLError is a subclass
         raise SettingsError(
-            f"AWS_CA_BUNDLE: {path!r} holds no PEM certificates that can be read: {error}"
+            f"AWS_CA_BUNDLE: {path!r} has no readable PEM certificates: {error}"
         ) from None
 
 
 def ca_bundle(settings: Settings) -> str:
-    """The certificates that clients of the settings trust: the user's, else those that botocore comes with."""
+    """Return the path of the trusted certificates: the user's, else botocore's."""
     if settings.ca_bundle is not None:
         return settings.ca_bundle
     from botocore.httpsession import get_cert_path
@@ -209,8 +213,8 @@ def _encoded(query: Mapping[str, str]) -> str:
 
 
 def _was_closed(sock: socket.socket) -> bool:
-    """True where an idle connection holds anything to read: its end, or bytes that nobody asked for."""
-    if isinstance(sock, ssl.SSLSocket):  # it cannot be peeked at
+    """Return True if an idle connection holds anything to read: its end, or unrequested bytes."""
+    if isinstance(sock, ssl.SSLSocket):  # MSG_PEEK does not work on it
         waiting = select.poll()
         waiting.register(sock, select.POLLIN)
         return bool(waiting.poll(0))
@@ -227,7 +231,10 @@ def _was_closed(sock: socket.socket) -> bool:
 def _whole(
     response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float
 ) -> bytes:
-    """The whole body, or an exception: one that ends early must not pass for a shorter one."""
+    """Return the whole body. Raise an exception for a body that ends early or too late.
+
+    A truncated body must not pass for a shorter one.
+    """
     if response.length is None and not response.chunked:
         raise http.client.HTTPException("an answer without a length")
     parts, size = [], 0
@@ -242,6 +249,6 @@ def _whole(
         if connection.sock is not None:
             connection.sock.settimeout(left_s)
     if response.length:
-        raise http.client.HTTPException(f"{response.length:,} bytes of the answer did not come")
-    response.close()  # else the connection takes no other request
+        raise http.client.HTTPException(f"{response.length:,} bytes of the answer are missing")
+    response.close()  # otherwise the connection takes no other request
     return b"".join(parts)

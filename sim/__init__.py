@@ -1,1 +1,1 @@
-"""Simulates the fleet, drives the pipeline, breaks things, and judges the lake."""
+"""Simulation of the fleet: drive the pipeline, inject faults, and judge the lake."""

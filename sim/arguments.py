@@ -1,6 +1,6 @@
-"""The command line of `windfleet`: commands, options and their help. What a command does is in `sim.cli`.
+"""Command line of `windfleet`: commands, options and their help. `sim.cli` runs them.
 
-Light, for it is read whatever the command is: what an option needs of the rooms below is imported where it is checked.
+Every command imports this module, so it is light. A check of an option imports its helper itself.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from sim.errors import MEANINGS
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one command; `command` names it. Ends the program with exit code 2 where they make no sense."""
+    """Return the arguments of one command; `command` names it. Invalid ones exit with code 2."""
     parser = _parser()
     if any("\0" in argument for argument in arguments):
-        parser.error("an argument holds a NUL character; no file has such a name")
+        parser.error("an argument contains a NUL character; no file has such a name")
     args = parser.parse_args(arguments)
     for option in ("out", "to"):
         if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
-            parser.error(f"argument --{option}: {place} is not UTF-8; choose a name that is")
+            parser.error(f"argument --{option}: {place} is not UTF-8; choose another name")
     if args.command == "load":
         if args.worker == bool(args.scenario) or (args.worker and not args.out):
             parser.error(
-                "load takes a SCENARIO, or --worker with the --out DIR of the master that it is to join"
+                "load takes a SCENARIO, or --worker with --out DIR, the directory of its master"
             )
         if args.expect_workers and not args.master:
             parser.error(
-                "--expect-workers goes with --master; --processes N forks so many client processes"
+                "--expect-workers goes with --master; --processes N starts N client processes"
             )
     return args
 
 
 def _parser() -> argparse.ArgumentParser:
+    codes = ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
     parser = argparse.ArgumentParser(
         prog="windfleet",
         description="Proves a wind-fleet data pipeline before the fleet exists.",
-        epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
+        epilog=f"Exit codes: {codes}.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=_version())
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _store_arguments(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
 
-    load = command("load", "find the highest rate the store sustains, and what limits it")
+    load = command("load", "find the highest rate that the store sustains, and its bottleneck")
     _scenario_arguments(load, nargs="?")
     _directory_arguments(load)
     load.add_argument(
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument(
         "--master", action="store_true", help="wait for client processes started with --worker"
     )
-    expected = "with --master: how many to wait for (default: 1)"
+    expected = "with --master: number of processes to wait for (default: 1)"
     load.add_argument("--expect-workers", type=_positive, metavar="N", help=expected)
     load.add_argument(
         "--worker",
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     lake.add_argument(
         "--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
     )
-    holds = "S3 that holds the lake (default: AWS_ENDPOINT_URL, else what `store up` or --keep left running)"
+    running = "the LocalStack of `store up` or --keep"
+    holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
 
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed",
         type=_count,
         metavar="N",
-        help="draws the random and the whole runs (default: the scenario's)",
+        help="seed of the random and the complete runs (default: the scenario's)",
     )
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
@@ -124,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     several = "run directory, or several of the same scenario, separated by commas"
     compared.add_argument("base", metavar="BASE", type=_directories, help=several)
     compared.add_argument("new", metavar="NEW", type=_directories, help=several)
-    worse = "how much slower counts as a regression (default: 10%%)"
+    worse = "smallest slowdown that is a regression (default: 10%%)"
     compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help=worse)
 
     store = command("store", "start, stop or inspect the embedded LocalStack")
@@ -158,8 +160,8 @@ def _directory_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _store_arguments(parser: argparse.ArgumentParser) -> None:
-    which = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
-    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=which)
+    endpoint = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
+    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint)
     parser.add_argument(
         "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
     )

@@ -1,4 +1,4 @@
-"""Types of numpy arrays. Shapes and units stand where they are used."""
+"""Types of numpy arrays. Each use states its own shapes and units."""
 
 from __future__ import annotations
 

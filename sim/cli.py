@@ -1,6 +1,7 @@
-"""The command `windfleet`: arguments in (`sim.arguments`), exit code out. Everything else is in the rooms below.
+"""The command `windfleet`: arguments in (`sim.arguments`), exit code out (`sim.errors`).
 
-Exit codes are in `sim.errors`. Whatever is the user's to mend is one message on stderr, never a traceback.
+Each command is a package of its own, imported when it runs. An error that the user can fix is one
+message on stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command. Return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     return guarded(PROGRAM, lambda: _main(arguments))
 
 
 def _main(arguments: list[str]) -> int:
     args = parse(arguments)
-    overwrite = (
-        [] if getattr(args, "overwrite", True) else ["--overwrite"]
-    )  # it finds this run's directory
+    # The replay finds this run's directory.
+    overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
     args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
-    for number in STOPS:  # a shell starts background jobs with Ctrl-C ignored
+    # A shell starts background jobs with Ctrl-C ignored.
+    for number in STOPS:
         signal.signal(number, _interrupt)
     try:
         return _COMMANDS[args.command](args)
@@ -61,22 +62,24 @@ def _main(arguments: list[str]) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Once: what then puts the record in order is bounded, and a second Ctrl-C must not cut it short."""
+    """Raise KeyboardInterrupt once. The clean-up is bounded; a second Ctrl-C must not end it."""
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _program() -> str:
-    """The program as it was typed, where that can be typed again: `windfleet`, or a relative path to it."""
+    """Return the program as it was typed: `windfleet`, or a relative path to it."""
     typed = Path(sys.argv[0])
     return str(typed) if typed.name == PROGRAM and not typed.is_absolute() else PROGRAM
 
 
 class _Console(Console):
-    """Its texts are taken as they are, but for what harms a terminal; what it adds are escape sequences of its own.
+    """Console that prints texts as they are, without characters that harm a terminal.
 
-    When the reader of a pipe goes away, rich would end the program; a run goes on to its verdict, unheard."""
+    When the reader of a pipe goes away, rich would end the program. Here a run goes on to its
+    verdict.
+    """
 
     def __init__(self) -> None:
         super().__init__(file=unwrapped(sys.stdout), markup=False, emoji=False)
@@ -97,7 +100,7 @@ def _fail(text: str, code: int) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sim.run.driver import RunOptions, run
+    from sim.run.command import RunOptions, run
     from sim.scenario import load
     from sim.store.target import Options
 
@@ -169,12 +172,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from sim.report.terminal import print_plan
-    from sim.run.planned import each
+    from sim.run.planned_faults import each_fault
     from sim.scenario import load
     from sim.scenario.plan import plan
 
     scenario = load(args.scenario, args.set)
-    print_plan(_Console(), plan(scenario), [fault.warning for fault in each(scenario)])
+    size = plan(scenario)
+    print_plan(_Console(), size, [fault.warning for fault in each_fault(scenario, size)])
     return PASS
 
 
@@ -190,9 +194,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from sim.report.write import rebuild
-    from sim.run_directory import alone
+    from sim.run_directory import locked
 
-    with alone(args.run) if args.run.is_dir() else nullcontext():
+    with locked(args.run) if args.run.is_dir() else nullcontext():
         print(f"report: {rebuild(args.run)}")
     return PASS
 

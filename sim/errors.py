@@ -158,13 +158,13 @@ FIXES: Final = {
     errno.ELOOP: "a symbolic link leads to itself; name the file itself",
     errno.ENOTDIR: "a file is where a directory must be; name another place",
     errno.EISDIR: "a directory is where a file must be; name another place",
-    errno.ENOENT: "it was removed, or never there",
+    errno.ENOENT: "it was removed, or it never existed",
     errno.EMFILE: "raise the limit of open files: ulimit -n",
     errno.ENFILE: "raise the limit of open files: ulimit -n",
     errno.ENOLCK: "this file system has no locks; name another disk",
     errno.EOPNOTSUPP: "this file system lacks what is needed; name another disk",
 }
-"""Error number of the operating system -> what the user can do."""
+"""Error number of the operating system -> advice to the user."""
 
 
 def ending(error: BaseException, out: Path | None = None) -> tuple[int, str]:

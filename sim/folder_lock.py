@@ -1,7 +1,8 @@
-"""The owner of a folder: one process at a time, which holds a lock on a file there for as long as it lives.
+"""Ownership of a folder by one process, by a lock on a file in it.
 
-The kernel lets go of the lock when the process ends, by SIGKILL too, so a file that is left behind stops nobody. Child
-processes do not inherit it. On NFS the lock holds between machines only where the server's lock service runs.
+The process holds the lock as long as it lives. The kernel releases it when the process ends, also
+by SIGKILL, so a file left behind blocks nobody. Child processes do not inherit it. On NFS the lock
+works between machines only if the server's lock service runs.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ LOCK_FILE: Final = ".windfleet.lock"
 
 
 class Occupied(Exception):
-    """Another process owns the folder; the text says which and since when."""
+    """A folder that another process owns; the text names the process and the time."""
 
 
 @contextmanager
 def owned(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Own `folder`, an existing one. `wait` for its owner. Raises Occupied, and OSError where no lock can be."""
+    """Own an existing folder for the block. `wait`: until its owner ends.
+
+    Raises Occupied, and OSError if no lock is possible.
+    """
     path = folder / LOCK_FILE
     file = _locked(path, wait)
     try:
@@ -37,7 +41,8 @@ def owned(folder: Path, wait: bool = False) -> Iterator[None]:
     finally:
         with suppress(OSError):
             if _is(path, file):
-                path.unlink()  # while it is held: whoever has opened it sees that it is gone, and makes another
+                # still locked: a process that has opened it sees that it is gone, and makes another
+                path.unlink()
         os.close(file)
 
 
@@ -59,7 +64,7 @@ def _locked(path: Path, wait: bool) -> int:
 
 
 def _is(path: Path, file: int) -> bool:
-    """True while the path still leads to the open file."""
+    """Return True while the path still leads to the open file."""
     try:
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file))
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""The `load` section of a scenario, resolved: what is asked of the store, how fast, and how far it may go. Data only.
+"""The `load` section of a scenario, resolved: requests, rates and limits of a load test. Data only.
 
-The catalogue KINDS says what each kind of schedule entry takes (as `sim.chaos.faults.KINDS` does for faults): the
-scenario's rules read it, `sim.load.arrivals` turns entries into arrivals. All lengths in seconds, all rates per second.
+The catalogue KINDS lists the settings of each kind of schedule entry, as `sim.chaos.faults.KINDS`
+does for faults. The scenario's rules read it, and `sim.load.arrivals` turns entries into arrivals.
+All lengths are in seconds, all rates per second.
 """
 
 from __future__ import annotations
@@ -30,62 +31,48 @@ __all__ = [
 FILES_PER_USER: Final = 6
 """Open files of a client process for each of its users: a connection to each bucket's client."""
 FILES_SPARE: Final = 256
-"""And for everything else."""
+"""Open files of a client process for everything else."""
 
 
 @dataclass(frozen=True)
 class ScheduleKind:
-    """`needs` and `may`: the settings of an entry of this kind, as spelled in the scenario."""
+    """One kind of schedule entry, with its required (`needs`) and optional (`may`) settings."""
 
     name: str
     needs: tuple[str, ...]
-    may: tuple[str, ...]
-    text: str
+    may: tuple[str, ...] = ()
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        ScheduleKind("constant", ("rate", "for"), (), "equal distances"),
-        ScheduleKind("poisson", ("rate", "for"), (), "independent arrivals: exponential distances"),
-        ScheduleKind(
-            "ramp",
-            ("from", "to", "for"),
-            (),
-            "the rate goes from one value to another in a straight line",
-        ),
-        ScheduleKind("step", ("rates", "each"), (), "one constant rate after the other"),
-        ScheduleKind(
-            "spike",
-            ("rate", "peak", "at", "lasts", "for"),
-            (),
-            "a constant rate, and for a while the peak",
-        ),
-        ScheduleKind(
-            "soak", ("rate", "for"), (), "a constant rate for long: what grows or leaks shows"
-        ),
-        ScheduleKind(
-            "fleet",
-            ("for",),
-            ("speed",),
-            "every node at its own flush phase, with jitter, per flush_every",
-        ),
-        ScheduleKind(
-            "herd",
-            ("outage", "for"),
-            ("speed",),
-            "after an outage all nodes come at once, with backlog",
-        ),
+        # Equal distances.
+        ScheduleKind("constant", ("rate", "for")),
+        # Independent arrivals, thus exponential distances.
+        ScheduleKind("poisson", ("rate", "for")),
+        # A rate that changes from one value to another at a constant slope.
+        ScheduleKind("ramp", ("from", "to", "for")),
+        # One constant rate after the other.
+        ScheduleKind("step", ("rates", "each")),
+        # A constant rate, with a peak for some time.
+        ScheduleKind("spike", ("rate", "peak", "at", "lasts", "for")),
+        # A constant rate for a long time, to show growth and leaks.
+        ScheduleKind("soak", ("rate", "for")),
+        # Every node at its own flush phase, with jitter, once per flush_every.
+        ScheduleKind("fleet", ("for",), ("speed",)),
+        # After an outage all nodes come at once, with their backlog.
+        ScheduleKind("herd", ("outage", "for"), ("speed",)),
     )
 }
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One stretch of an open schedule. What the kind does not take stays at its default.
+    """One period of an open schedule. Settings that its kind does not have stay at their defaults.
 
-    for_s: its length; of a step, all steps together. speed: of fleet and herd, how many seconds of the fleet's time
-    pass in one second. outage_s: of the fleet's time; a node's backlog is one batch per flush_every of it.
+    for_s: length; for a step, of all steps together.
+    speed: for fleet and herd, seconds of the fleet's time that pass in one second.
+    outage_s: in the fleet's time. A node's backlog is one batch per flush_every of it.
     """
 
     kind: str
@@ -103,7 +90,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Closed loop: each number of users in turn, `for_s` each, the first `Load.warm_up_s` of it excluded."""
+    """A closed loop with each number of users in turn.
+
+    for_s: length of each level. The first `Load.warm_up_s` of it are excluded.
+    """
 
     users: tuple[int, ...]
     for_s: float
@@ -111,9 +101,12 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Search:
-    """Bisection for the highest constant rate that keeps every SLO; `within`: when to stop, as a share of the rate.
+    """A bisection for the highest constant rate that keeps every SLO.
 
-    each_s: how long one rate is tried at least, the first `Load.warm_up_s` of it excluded; a rare rank asks for more.
+    within: width of the bracket at which it stops, as a share of the rate.
+    each_s: shortest try of one rate. The first `Load.warm_up_s` of it are excluded. A high
+    percentile needs a longer try.
+    hold_s: length of the hold that confirms the rate.
     """
 
     slo: tuple[Expectation, ...]
@@ -126,7 +119,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps: a plan beyond one is refused, a run that gets there is stopped. `bytes`: prepared and sent."""
+    """Caps. A plan beyond one is refused, and a run that reaches one is stopped.
+
+    bytes: of prepared batches, and of requests.
+    """
 
     rate_per_s: float
     time_s: float
@@ -135,7 +131,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Load:
-    """The section. `mix`: (kind, weight), weights above 0. `batch_rows`: None takes pipeline.flush_every as it is."""
+    """The section.
+
+    mix: (kind, weight), weights above 0. batch_rows: None for the rows of pipeline.flush_every.
+    """
 
     mix: tuple[tuple[RequestKind, float], ...]
     batch_rows: int | None

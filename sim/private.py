@@ -1,4 +1,7 @@
-"""Files for their owner alone: node configurations, and whatever else holds people's names or keys."""
+"""Files that only their owner can read, for people's names and for keys.
+
+Node configurations are among them.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ _MODE = 0o600
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that nobody else may read, also where one that everybody may is there. Raises OSError."""
+    """Write a file that only its owner can read, in place of an existing one. Raise OSError."""
     with open_new(path) as file:
         file.write(content)
 
 
 def open_new(path: Path) -> IO[bytes]:
-    """An empty file to write to, that nobody else may read from its first byte on. Raises OSError."""
-    path.unlink(missing_ok=True)  # one that is open elsewhere keeps what it had
+    """Open a new, empty file for writing that only its owner can read, from its first byte on.
+
+    Raises OSError.
+    """
+    path.unlink(missing_ok=True)  # a process that has the old file open keeps its content
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb")

@@ -1,6 +1,8 @@
-"""The run directory: made new, or taken over from an earlier run that came to nothing, or from any when told so.
+"""The run directory: new, or taken over from an earlier run.
 
-Nothing else is ever removed, and nothing at all while another process is at work there.
+- A run without results, because it found no store for example, is replaced at once.
+- A run with results is replaced with `--overwrite` only.
+- Nothing else is ever removed, and nothing at all while another process works there.
 """
 
 from __future__ import annotations
@@ -21,29 +23,33 @@ from sim.report.result import RESULT_FILE
 from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_text
 
 SCENARIO_FILE: Final = "scenario.yaml"
-"""The resolved scenario: what ran, and, with MARK as its first line, what a directory is known by to be a run."""
+"""The resolved scenario. With MARK as its first line it shows that the directory is a run."""
 MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in this directory.\n"
-"""People keep scenarios of their own under that name: a file without this line is theirs, and is never removed."""
+"""A file of that name without this line is the user's own scenario, and is never removed."""
 WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
-"""A run that made none of these came to nothing, for want of a store say, and stands in nobody's way."""
+"""Results of a run. A run that made none of these is replaced without `--overwrite`."""
 FOLDERS: Final = ("nodes", "truth", "lake", ".operations", ".struck-*", ".load")
-"""What a run makes; those with a dot are work in progress, and left only by one that was killed."""
+"""Folders of a run. Those with a dot are work in progress; only a killed run leaves them."""
 HEADROOM: Final = 1.2
-"""Free space wanted, as a multiple of what the plan says the run will write."""
+"""Free space that a run needs, as a multiple of the bytes that its plan expects."""
 
 
 @contextmanager
 def made(
     path: Path, overwrite: bool, scenario_text: str, need_bytes: int, named_by: str = "--out DIR"
 ) -> Iterator[None]:
-    """`path` as a directory of this run alone until the run is over, with the scenario in it; `named_by`: the option
-    that names it. Raises DirectoryError."""
+    """Make `path` the directory of this run for the block, with the scenario in it.
+
+    No other process can use it meanwhile. named_by: the option that names it.
+    Raises DirectoryError.
+    """
     with ExitStack() as stack:
         try:
             if not (path / LOCK_FILE).exists():
-                _require_ours(path, named_by)  # before the lock's file is put there
+                # Before the lock's file is put there.
+                _require_ours(path, named_by)
             path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(path, named_by))
+            stack.enter_context(locked(path, named_by))
             _require_ours(path, named_by)
             _clear(path, overwrite, named_by)
             _require_space(path, need_bytes, named_by)
@@ -56,8 +62,11 @@ def made(
 
 
 @contextmanager
-def alone(path: Path, named_by: str = "DIR") -> Iterator[None]:
-    """The only process at work in `path`, an existing directory. Raises DirectoryError, and OSError of the lock."""
+def locked(path: Path, named_by: str = "DIR") -> Iterator[None]:
+    """Lock `path`, an existing directory, against other processes for the block.
+
+    Raises DirectoryError, and OSError of the lock.
+    """
     with ExitStack() as stack:
         try:
             stack.enter_context(owned(path))
@@ -69,25 +78,22 @@ def alone(path: Path, named_by: str = "DIR") -> Iterator[None]:
 
 
 def _require_ours(path: Path, named_by: str) -> None:
-    """Refuse what is there and no run's. Raises DirectoryError, and OSError where one cannot look."""
+    """Raise DirectoryError for a path that exists and is no run, OSError if it cannot be read."""
     if not path.exists() or (
         path.is_dir() and all(child.name == LOCK_FILE for child in path.iterdir())
     ):
         return
     if not path.is_dir() or not is_run(path):
-        raise DirectoryError(
-            f"{path}: exists and is not a windfleet run; choose another directory with {named_by}"
-        )
+        fix = f"choose another directory with {named_by}"
+        raise DirectoryError(f"{path}: exists and is not a windfleet run; {fix}")
 
 
 def _clear(path: Path, overwrite: bool, named_by: str) -> None:
-    """Remove an earlier run, all but its scenario: that is what the directory is known by until there is a new one."""
-    if not overwrite and (
-        any((path / name).exists() for name in WORTH_KEEPING) or _was_interrupted(path)
-    ):
-        raise DirectoryError(
-            f"{path}: holds an earlier run; replace it with --overwrite, or choose another {named_by}"
-        )
+    """Remove an earlier run. Its scenario, the mark of a run, stays until the new one."""
+    kept = any((path / name).exists() for name in WORTH_KEEPING) or _was_interrupted(path)
+    if kept and not overwrite:
+        fix = f"replace it with --overwrite, or choose another {named_by}"
+        raise DirectoryError(f"{path}: holds an earlier run; {fix}")
     for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
         shutil.rmtree(folder)
     written = (RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
@@ -96,7 +102,7 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
 
 
 def _was_interrupted(path: Path) -> bool:
-    """True if a result says so: what there is of that run was kept on purpose."""
+    """Return True if the result is of an interrupted run, whose record was kept on purpose."""
     try:
         return bool(json.loads((path / RESULT_FILE).read_bytes())["exit_code"] == INTERRUPTED)
     except (OSError, ValueError, LookupError, TypeError):
@@ -106,15 +112,14 @@ def _was_interrupted(path: Path) -> bool:
 def _require_space(path: Path, need_bytes: int, named_by: str) -> None:
     free = shutil.disk_usage(path).free
     if free < need_bytes * HEADROOM:
-        raise DirectoryError(
-            f"{path}: the run will write about {need_bytes / 1e6:,.0f} MB and only {free / 1e6:,.0f} MB are free; "
-            f"free some space, or name another disk with {named_by}",
-            ENVIRONMENT,
-        )
+        need = f"the run will write about {need_bytes / 1e6:,.0f} MB"
+        fix = f"free some space, or name another disk with {named_by}"
+        text = f"{path}: {need} and only {free / 1e6:,.0f} MB are free; {fix}"
+        raise DirectoryError(text, ENVIRONMENT)
 
 
 def is_run(path: Path) -> bool:
-    """True for a directory that a run made."""
+    """Return True for a directory that a run made."""
     try:
         with (path / SCENARIO_FILE).open("rb") as file:
             return file.read(len(MARK)) == MARK.encode()

@@ -1,7 +1,9 @@
-"""Quantities as people write them: `1h30m`, `3/1000 per turbine-day`, `10 Mbit/s`, `2024-01-15T00:00:00Z`, `2 GB`.
+"""Quantities as people write them: durations, rates, sizes, instants.
 
-Each quantity has a `parse_*` function (text in; ValueError that names the fix) and the regular expression that says the
-same to an editor through the JSON Schema. Units are never guessed: a quantity that has one must be written with it.
+Examples: `1h30m`, `3/1000 per turbine-day`, `10 Mbit/s`, `2024-01-15T00:00:00Z`, `2 GB`. Each
+quantity has a `parse_*` function (text in; ValueError that names the fix), and a regular expression
+with the same rule for editors, through the JSON Schema. Units are never guessed: a quantity that
+has a unit must be written with it.
 """
 
 from __future__ import annotations
@@ -62,12 +64,16 @@ _PER_DAY: Final = {
 _PER: Final = {"s": 1, "min": 60, "h": 3_600}
 _BIT: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
 BYTES: Final = {
-    "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+    "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
 
 
 def parse_number(text: str) -> Fraction:
-    """A plain number, `1e6` and `1_000` included, of less than 1e100 (no quantity comes near)."""
+    """Parse a plain number, `1e6` and `1_000` included.
+
+    It must be less than 1e100, which no quantity reaches.
+    """
     if not re.fullmatch(_NUMBER, text.strip()):
         raise ValueError(f"'{text}' is not a number")
     if (value := Fraction(text.strip().replace("_", ""))) >= 10**100:
@@ -76,21 +82,21 @@ def parse_number(text: str) -> Fraction:
 
 
 def parse_signed(text: str) -> float:
-    """A plain number, which may be below 0: `27`, `-4.5`."""
+    """Parse a plain number, which may be below 0: `27`, `-4.5`."""
     if not re.match(SIGNED_PATTERN, text):
         raise ValueError(f"'{text}' is not a number; write for example 27 or -4.5")
     return float(text)
 
 
 def parse_count(text: str) -> int:
-    """A whole number of 0 or more; `1e6` is a million."""
+    """Parse a whole number of 0 or more; `1e6` is a million."""
     if not re.fullmatch(COUNT_PATTERN, text) or (value := parse_number(text)).denominator != 1:
         raise ValueError(f"'{text}' is not a whole number; write for example 7 or 1e6")
     return int(value)
 
 
 def parse_duration(text: str) -> int:
-    """A length of time in microseconds: `90s`, `15m`, `1h30m`, `500ms`, `2d`."""
+    """Parse a length of time; return microseconds: `90s`, `15m`, `1h30m`, `500ms`, `2d`."""
     example = "write for example 90s, 15m, 1h30m or 2d"
     if re.fullmatch(_STEP, text):
         raise ValueError(f"'{text}' has no unit; write {text}s, {text}m or {text}h")
@@ -115,7 +121,10 @@ def parse_duration(text: str) -> int:
 
 
 def parse_offset(text: str) -> int:
-    """A length of time that may be negative, in microseconds: `-1h`, `+90s`, `250ms`; not 0."""
+    """Parse a length of time other than 0, with a sign; return microseconds: `-1h`, `+90s`.
+
+    No sign means plus.
+    """
     us = parse_duration(text[1:] if text[:1] in ("-", "+") else text)
     if us == 0:
         raise ValueError(f"'{text}' is zero, which changes nothing; write for example -1h or 90s")
@@ -123,7 +132,7 @@ def parse_offset(text: str) -> int:
 
 
 def format_duration(us: int) -> str:
-    """The shortest way to write a duration, `parse_duration` reads it back."""
+    """Return the shortest text of a duration. `parse_duration` reads it back."""
     parts = []
     for unit, size in _DURATION_US.items():
         count, us = divmod(us, size)
@@ -133,22 +142,28 @@ def format_duration(us: int) -> str:
 
 
 class Rate(NamedTuple):
-    """Events per day of one turbine, or of one whole farm, which strike all its turbines at once."""
+    """Events per day of one turbine, or of one whole farm.
+
+    An event of a farm hits all its turbines at once.
+    """
 
     per_day: float
     whole_farm: bool
 
 
 def parse_rate(text: str) -> Rate:
-    """How often: `3/1000 per turbine-day`, `2 per turbine-year`, `1 per farm-month`; a month has 30 days."""
+    """Parse a rate: `3/1000 per turbine-day`, `2 per turbine-year`, `1 per farm-month`.
+
+    A month has 30 days.
+    """
     example = (
         "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
     )
     if text.startswith("-"):
         raise ValueError(f"'{text}' is negative; a rate counts from 0")
     if not re.match(RATE_PATTERN, text):
-        if said := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
-            ratio, unit = said.groups()
+        if parts := re.fullmatch(r"(.*?)\s*per\s+(\S+)", text):
+            ratio, unit = parts.groups()
             known = unit in {f"{of}-{name}" for of in ("turbine", "farm") for name in _PER_DAY}
             fault = (
                 f"'{ratio}' is not a plain number, ratio or percentage"
@@ -170,7 +185,7 @@ def parse_rate(text: str) -> Rate:
 
 
 def parse_share(text: str) -> float:
-    """A part of a whole, more than 0 and at most 1: `5/100`, `5%`, `0.05`."""
+    """Parse a part of a whole, more than 0 and at most 1: `5/100`, `5%`, `0.05`."""
     example = "write for example 5/100 or 5%"
     if not re.match(SHARE_PATTERN, text):
         raise ValueError(f"'{text}' is not a share; {example}")
@@ -184,7 +199,7 @@ def parse_share(text: str) -> float:
 
 
 def parse_bit_rate(text: str) -> float:
-    """Bit per second: `10 Mbit/s`, `256 kbit/s`."""
+    """Parse a bit rate; return bits per second: `10 Mbit/s`, `256 kbit/s`."""
     if not (match := re.fullmatch(rf"({_STEP})\s*(\w+)/s", text)) or match[2] not in _BIT:
         hint = (
             " (bytes are written MB/s; an uplink is measured in bits)"
@@ -198,7 +213,7 @@ def parse_bit_rate(text: str) -> float:
 
 
 def parse_per_second(text: str) -> float:
-    """Events per second, more than 0: `20/s`, `900/min`, `1.5/s`."""
+    """Parse a rate of requests; return events per second, above 0: `20/s`, `900/min`, `1.5/s`."""
     example = "write for example 20/s or 900/min"
     if re.fullmatch(_NUMBER, text):
         raise ValueError(f"'{text}' has no unit; write {text}/s")
@@ -213,14 +228,14 @@ def parse_per_second(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes: `4 GB`, `512 MiB`."""
+    """Parse a size; return bytes: `4 GB`, `512 MiB`."""
     if not (match := re.fullmatch(r"([0-9._]+)\s*([A-Za-z]+)", text)) or match[2] not in BYTES:
         raise ValueError(f"'{text}' is not a size; write for example 4 GB or 512 MiB")
     return int(parse_number(match[1]) * BYTES[match[2]])
 
 
 def parse_instant(text: str) -> datetime:
-    """A point in time, in UTC; the zone must be written."""
+    """Parse a point in time; return it in UTC. The text must name its zone."""
     example = "write for example 2024-01-15T00:00:00Z"
     if re.fullmatch(_DATE, text):
         raise ValueError(f"'{text}' has no time of day and no zone; write {text}T00:00:00Z")
@@ -235,5 +250,5 @@ def parse_instant(text: str) -> datetime:
 
 
 def instant_us(instant: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return microseconds since 1970."""
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

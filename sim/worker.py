@@ -1,4 +1,4 @@
-"""How a worker process behaves: Ctrl-C is for its parent to act on, and it does not outlive that parent."""
+"""Manners of a worker process: it ignores Ctrl-C, and it ends with its parent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import threading
 
 
 def obey_parent() -> None:
-    """Call it first in a worker: interrupts are left to the parent, and when the parent has died this process ends."""
+    """Leave interrupts to the parent, and end this process when the parent has died.
+
+    A worker calls it first.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -1,11 +1,13 @@
-"""A YAML file as a tree that knows where everything stands: line and column of each value and key, scalars as text.
+"""A YAML file as a tree of texts with line and column of each key and value.
 
-YAML's own typing is not trusted (`NO` is false there, `12:30` is 750, `1e6` is a string): every scalar stays the text
-that was written, and the reader's schema gives it a type. `parse` finds what is wrong with the text itself (syntax,
-encoding, duplicate keys, tags, merge keys); what the keys and values mean is the caller's business (`sim.scenario`,
-`sim.fleet`), which reports through the same `Problem`, so that one list can hold every error of every file.
+YAML's own types are not trusted (`NO` is false there, `12:30` is 750, `1e6` is a string): every
+scalar stays the text that was written, and the reader's schema gives it a type. `parse` finds
+problems of the text itself: syntax, encoding, duplicate keys, tags, merge keys. The meaning of keys
+and values is the caller's business (`sim.scenario`, `sim.fleet`). Callers report through the same
+`Problem`, so one list can hold every error of every file.
 
-Not covered: several documents in a file, tags, `<<` merge keys, keys that are not plain text. Each is refused by name.
+Not covered: several documents in a file, tags, `<<` merge keys, keys that are not plain text. Each
+is refused by name.
 """
 
 from __future__ import annotations
@@ -31,12 +33,12 @@ _PLAIN_TAGS = (f"{_YAML}str", f"{_YAML}seq", f"{_YAML}map")
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_NODES = 200_000
-"""A file that unfolds (by aliases) to more values than this is refused."""
+"""Most values of a file after its aliases are unfolded."""
 
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where something stands. Line and column count from 1; line 0 means the whole file (or `--set N`)."""
+    """Position in a file. Line and column count from 1; line 0 is the whole file (or `--set N`)."""
 
     file: str
     line: int = 0
@@ -48,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One error, as the user sees it: `file:line:col: message`."""
+    """One error in the user's form: `file:line:col: message`."""
 
     file: str
     line: int
@@ -65,7 +67,10 @@ class Problem:
 
 @dataclass
 class Scalar:
-    """One single value, as written. `empty` when nothing is written at all (`key:`); a quoted "" is not empty."""
+    """One single value, as written.
+
+    empty: True if nothing is written at all (`key:`). A quoted "" is not empty.
+    """
 
     place: Place
     text: str
@@ -80,7 +85,7 @@ class Sequence:
 
 @dataclass
 class Mapping:
-    """`entries` in file order; `keys` says where each key stands (a value's own place is in the value)."""
+    """Entries in file order. `keys`: the place of each key (a value has its own place)."""
 
     place: Place
     entries: dict[str, Node] = field(default_factory=dict)
@@ -102,9 +107,10 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
 
 
 def parse(path: Path) -> tuple[Node | None, list[Problem]]:
-    """Read a YAML file: the tree, and what is wrong with the text.
+    """Read a YAML file; return its tree and the problems of its text.
 
-    The tree is None when the text has no usable structure. With duplicate keys the first one stays in the tree.
+    The tree is None if the text has no usable structure. Of duplicate keys the first stays in the
+    tree.
     """
     file = str(path)
     try:
@@ -114,9 +120,7 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
         return None, [Problem(file, 0, 0, f"cannot be read: {cause(error)}")]
     if len(raw) > MAX_BYTES:
         return None, [
-            Problem(
-                file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, which no file of this kind is"
-            )
+            Problem(file, 0, 0, f"larger than {MAX_BYTES // 1_000} kB, the most that is read")
         ]
     try:
         text = raw.decode("utf-8-sig")
@@ -134,7 +138,10 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
 
 
 def parse_text(text: str, origin: Place) -> tuple[Node | None, list[Problem]]:
-    """`parse` of a text. Places are in `origin.file`; with `origin.line` 0 every place is `origin` itself."""
+    """Parse a text as `parse` does a file.
+
+    Places are in `origin.file`. With `origin.line` 0 every place is `origin` itself.
+    """
     problems: list[Problem] = []
 
     def place(mark: Any) -> Place:
@@ -164,7 +171,7 @@ def parse_text(text: str, origin: Place) -> tuple[Node | None, list[Problem]]:
 
 
 class _Builder:
-    """From PyYAML's graph to our tree: aliases unfolded, keys checked."""
+    """Converter from PyYAML's graph to our tree: aliases unfolded, keys checked."""
 
     def __init__(self, place: Any, problems: list[Problem]) -> None:
         self.place, self.problems, self.count = place, problems, 0
@@ -229,14 +236,14 @@ class _Builder:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that a mistyped word most likely means, or None."""
+    """Return the known name that a mistyped word most likely means, or None."""
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """The end of an "unknown X" message: `; did you mean 'y'?`, or the list of what there is."""
+    """Return the end of an "unknown X" message: `; did you mean 'y'?`, or all known names."""
     names = list(known)
     if (close := nearest(word, names)) is not None:
         return f"; did you mean '{close}'?"
@@ -244,7 +251,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def plain(node: Node) -> Any:
-    """The tree as dicts, lists and texts, places forgotten; None for a value that is empty."""
+    """Return the tree as dicts, lists and texts, without places; None for an empty value."""
     if isinstance(node, Scalar):
         return None if node.empty else node.text
     if isinstance(node, Sequence):
@@ -261,7 +268,7 @@ def _line_col(before: str) -> tuple[int, int]:
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:
-    """PyYAML's words, with the usual cause in the user's."""
+    """Return PyYAML's text, with the usual cause in the user's words."""
     problem = re.sub(r"\s+", " ", error.problem or error.context or "unreadable")
     hint = ""
     if "'\\t'" in problem:

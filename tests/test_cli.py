@@ -1,6 +1,6 @@
-"""The command line: every refusal has its exit code and one clear message, and what is not ours is never touched.
+"""The command line: each refusal has an exit code and one message; the user's files stay untouched.
 
-Whole runs are looked at in test_run.py, their early ends in test_bad_luck.py, the judgement in test_defects.py.
+Not covered: whole runs (test_run.py), early ends (test_bad_luck.py), verdicts (test_defects.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nothing_listens() -> str:
-    """An endpoint on this machine where nobody answers."""
+    """An endpoint on this machine that does not answer."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -202,9 +202,7 @@ def begin(*arguments: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["nodes", "lake", "campaign.json"])
-def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
-    tmp_path: Path, name: str
-) -> None:
+def test_an_earlier_run_or_campaign_is_replaced_only_on_request(tmp_path: Path, name: str) -> None:
     (tmp_path / run_directory.SCENARIO_FILE).write_text(run_directory.MARK + "name: x")
     (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
     (tmp_path / "campaign.html").touch()
@@ -215,7 +213,7 @@ def test_what_a_run_or_a_campaign_made_is_replaced_only_when_told(
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "shown"),
     [
         (".venv/bin/windfleet", ".venv/bin/windfleet"),
         ("my tools/windfleet", "'my tools/windfleet'"),
@@ -227,16 +225,17 @@ def test_the_replay_command_can_be_typed_again_and_replaces_the_run(
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     typed: str,
-    said: str,
+    shown: str,
 ) -> None:
     replays: list[str] = []
     monkeypatch.setattr(
-        "sim.run.driver.run", lambda scenario, options, console: replays.append(options.replay) or 0
+        "sim.run.command.run",
+        lambda scenario, options, console: replays.append(options.replay) or 0,
     )
     for more in ([], ["--overwrite"]):
         done = runs.inside("run", tiny, "--set", "expect=[]", *more, program=typed)
         assert done.code == 0
-    assert replays == [f"{said} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
+    assert replays == [f"{shown} run {shlex.quote(str(tiny))} --set 'expect=[]' --overwrite"] * 2
 
 
 def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
@@ -257,19 +256,17 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
 def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(
     tmp_path: Path, overwrite: bool
 ) -> None:
-    """Its name is the one that a run gives to what it resolved; the file must not be lost to `--out` its own folder."""
-    (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and what I thought of it")
+    """A scenario of the user's, named as a run names its own, survives `--out` of its folder."""
+    (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and my notes")
     (tmp_path / "truth").mkdir()
     with pytest.raises(DirectoryError, match="not a windfleet run"):
         begin(tmp_path, overwrite, "name: y", 1)
-    assert (
-        tmp_path / run_directory.SCENARIO_FILE
-    ).read_text() == "name: mine  # and what I thought of it"
+    assert (tmp_path / run_directory.SCENARIO_FILE).read_text() == "name: mine  # and my notes"
     assert (tmp_path / "truth").is_dir()
 
 
 def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
-    """Neither of one that was killed: its work in progress lies in folders with a dot."""
+    """A killed run leaves work in progress, in folders with a dot. It goes, too."""
     begin(tmp_path, False, "name: x", 1)
     for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
         (tmp_path / name).mkdir(parents=True)
@@ -280,7 +277,7 @@ def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {run_directory.SCENARIO_FILE, "notes.txt"}
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_any_write(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"only [\d,]+ MB are free; .*--out") as raised:
         begin(tmp_path / "run", False, "name: x", 10**18)
     assert raised.value.exit_code == 3
@@ -296,7 +293,8 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         assert f"Port {taken} on 127.0.0.1 is taken" in done.text
     silent = runs.inside(*run, "--endpoint-url", nothing_listens)
     assert silent.code == 3
-    assert nothing_listens in silent.text
+    assert f"opening the store {nothing_listens}: stopped after" in silent.out
+    assert "starting LocalStack: stopped after" in done.out
     for each in (done, silent):
         assert "Traceback" not in each.text
         assert each.left == []
@@ -313,7 +311,7 @@ def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
         ([], "AWS_ENDPOINT_URL_S3"),
     ],
 )
-def test_load_goes_to_other_machines_only_when_told(
+def test_load_goes_to_other_machines_only_on_request(
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
@@ -336,15 +334,13 @@ def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
     done = runs.inside("run", tiny, "--out", tiny.parent / "run")
     code, out, err = done.code, done.out, done.err
     assert (code, out) == (3, "")
-    assert (
-        err
-        == "windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; write for example http://127.0.0.1:4566\n"
-    )
+    fix = "write for example http://127.0.0.1:4566"
+    assert err == f"windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; {fix}\n"
 
 
 @pytest.fixture
 def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
-    """A client and the name of one of the six buckets that holds an object and does not bear windfleet's mark."""
+    """Client and name of one of the six buckets, with an object and without windfleet's mark."""
     s3, bucket = lake.client(clean_lake), lake.BUCKETS["enriched"]
     s3.put_object(Bucket=bucket, Key="theirs/data.bin", Body=b"precious")
     s3.delete_bucket_tagging(Bucket=bucket)
@@ -379,14 +375,14 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
     assert done.code == 3
     assert f"Bucket {bucket} was not made by windfleet" in done.text
     assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
-    # and before it knew, nothing of ours was removed either
+    # Nothing was removed before it found that out.
     assert (
         s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read()
         == b"rows"
     )
 
 
-def test_verify_finds_the_lake_or_says_what_to_do(
+def test_verify_finds_the_lake_or_names_the_fix(
     localstack: str, tmp_path: Path, nothing_listens: str
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
@@ -423,7 +419,7 @@ def test_verify_takes_the_endpoint_of_the_environment_after_a_saved_lake(
 
 
 def lose_farm(run: Path, farm: str) -> None:
-    """As if it had never been: node files, ground truth, objects."""
+    """Remove a farm from a run: node files, ground truth, objects."""
     shutil.rmtree(run / "nodes" / farm)
     for path in [
         *(run / "truth").glob(f"*-{farm}.parquet"),
@@ -548,8 +544,9 @@ def test_a_reader_that_goes_away_stops_nothing(tiny: Path, localstack: str) -> N
     assert (run / "report.html").exists()
 
 
-def test_an_error_of_windfleet_itself_is_1_and_says_how_to_see_more(tiny: Path) -> None:
-    plant = "import sim.scenario\ndef load(*_): raise ZeroDivisionError('oops')\nsim.scenario.load = load"
+def test_an_error_of_windfleet_itself_is_1_and_names_the_debug_variable(tiny: Path) -> None:
+    plant = "def load(*_): raise ZeroDivisionError('oops')\n"
+    plant += "import sim.scenario\nsim.scenario.load = load"
     done = runs.quick("check", tiny, plant=plant)
     assert done.code == 1
     assert done.said_once("ZeroDivisionError: oops", "WINDFLEET_DEBUG=1"), done.err

@@ -1,7 +1,9 @@
-"""Makes the six buckets, tagged and with their lifecycle, when LocalStack in Docker is ready (a ready.d hook).
+"""Create the six buckets, with tags and lifecycle, once LocalStack in Docker is ready.
 
-Reads the same `buckets.json` as `pipeline/lake.py`; boto3 is inside the image. Safe to run again.
-By hand, against any LocalStack on port 4566: BUCKETS_JSON=pipeline/buckets.json python localstack/init/10-buckets.py
+A ready.d hook. It reads the same `buckets.json` as `pipeline/lake.py`; boto3 is inside the image.
+Safe to run again. By hand, against any LocalStack on port 4566:
+
+    BUCKETS_JSON=pipeline/buckets.json python localstack/init/10-buckets.py
 """
 
 import json
@@ -30,10 +32,10 @@ for entry in data["buckets"].values():
             Bucket=name, CreateBucketConfiguration={"LocationConstraint": data["region"]}
         )
     except s3.exceptions.BucketAlreadyOwnedByYou:
-        print(f"windfleet: bucket {name} is there already")
+        print(f"windfleet: bucket {name} exists already")
         continue
     s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
     s3.put_bucket_lifecycle_configuration(
         Bucket=name, LifecycleConfiguration={"Rules": entry["lifecycle"]}
     )
-    print(f"windfleet: made bucket {name}")
+    print(f"windfleet: created bucket {name}")

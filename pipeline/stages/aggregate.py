@@ -1,8 +1,9 @@
-"""Event-time windows per turbine, with a watermark, and anomaly counts.
+"""Event-time windows per turbine, with a watermark and anomaly counts.
 
-A window is emitted once the watermark (newest valid event time less the allowed lateness) has passed its end, or at a
-drain. A row that comes later than that makes the whole window again, as its next revision, so that the latest revision
-always equals a recomputation over all valid rows. Windows that are still open travel in the checkpoint as `sums`.
+A window is emitted once the watermark (newest valid event time less the allowed lateness) has
+passed its end, or at a drain. A row that comes later makes the whole window again, as its next
+revision. So the latest revision always equals a recomputation over all valid rows. Open windows
+travel in the checkpoint as `sums`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from pipeline.sums import ADDED, COLUMNS, MAX, MEAN, MIN, PLAIN, SQUARES, Floats
 
 @dataclass(frozen=True)
 class Past:
-    """What the lake holds of windows that late rows fall into: sums over their earlier rows, and the last revision."""
+    """The lake's data of windows that late rows fall into.
+
+    sums: over the earlier rows of a window. revisions: its newest revision.
+    """
 
     sums: Mapping[int, Floats]  # window start in us -> COLUMNS numbers
     revisions: Mapping[int, int]  # window start in us -> newest revision
@@ -33,7 +37,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Windows:
-    """Of one group: the rows to emit (AGGREGATED), and the state for the next batch."""
+    """Windows of one group: the rows to emit (AGGREGATED), and the state for the next batch."""
 
     emitted: pa.Table
     open_windows: dict[int, tuple[float, ...]]
@@ -48,10 +52,10 @@ def aggregate(
     past: Mapping[int, Past],
     final: Sequence[bool],
 ) -> list[Windows]:
-    """The windows that each group's batch closes or changes.
+    """Return the windows that each group's batch closes or changes.
 
-    validated: valid rows (VALIDATED) of the groups. past: group -> what is needed of closed windows that its late rows
-    touch. final: whether the group's batch is the last of a drain, which closes every window.
+    validated: valid rows (VALIDATED) of the groups. past: group -> the closed windows that its late
+    rows touch. final: True if the group's batch is the last of a drain, which closes every window.
     """
     group, start, sums = window_sums(validated, groups)
     times = ints(validated, "timestamp")
@@ -89,7 +93,7 @@ def _advance(
     past: Past,
     final: bool,
 ) -> Windows:
-    """One node: adds fresh sums to what is known of each window, and decides which windows to emit."""
+    """Add fresh sums to one node's known windows, and decide which windows to emit."""
     window_us = config.window_s * 1_000_000
     known = {at: np.array(sums) for at, sums in state.open_windows.items()}
     late = [
@@ -115,7 +119,10 @@ def _advance(
 
 
 def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats]:
-    """Group index, window start (us) and sums (shape (windows, COLUMNS)), ordered by group and start."""
+    """Return group index, window start (us) and sums, ordered by group and start.
+
+    The sums have shape (windows, COLUMNS).
+    """
     times = ints(validated, "timestamp")
     group = groups.of_row
     length = np.array([config.window_s * 1_000_000 for config in groups.configs])
@@ -146,7 +153,7 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
 
 
 def _added(validated: pa.Table, groups: Groups) -> Floats:
-    """What each row adds to the plain sums, shape (len(ADDED), rows)."""
+    """Return each row's part of the plain sums, shape (len(ADDED), rows)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
         (
@@ -179,11 +186,14 @@ def _added(validated: pa.Table, groups: Groups) -> Floats:
 
 
 def _promise(wind: Floats, groups: Groups) -> Floats:
-    """Power in MW that each row's turbine type promises at its wind speed; 0 outside the curve or without one."""
+    """Return the power in MW that each row's turbine type promises at its wind speed.
+
+    It is 0 outside the curve, and for a type without one.
+    """
     out = np.zeros(len(wind))
     curves = [config.asset.power_curve for config in groups.configs]
     i = 0
-    while i < len(curves):  # one interpolation per series of nodes of one type: in a farm, one
+    while i < len(curves):  # one interpolation per series of nodes of one type: one for a farm
         j = i + 1
         while j < len(curves) and curves[j] == curves[i]:
             j += 1
@@ -198,7 +208,7 @@ def _promise(wind: Floats, groups: Groups) -> Floats:
 def _table(
     config: NodeConfig, starts: list[int], sums: list[Floats], revisions: list[int]
 ) -> pa.Table:
-    """AGGREGATED rows of one node, ordered by window."""
+    """Return AGGREGATED rows of one node, ordered by window."""
     if not starts:
         return AGGREGATED.empty_table()
     s = np.stack(sums)

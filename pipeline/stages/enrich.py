@@ -1,8 +1,8 @@
-"""Valid rows plus who measured them and where: Bacalhau's ids, node labels, asset data. Personal data stays behind.
+"""Valid rows plus their node's identity, labels and asset data. Personal data is left out.
 
-operator_contact and technician leave the node as keyed pseudonyms (HMAC-SHA256, stable within a fleet, different under
-another key), coordinates rounded to 0.1 degree (some 11 km: the farm, not the turbine). Without a key there is no
-pseudonym: the column is null, never the plain value.
+operator_contact and technician leave the node only as keyed pseudonyms: HMAC-SHA256, stable within
+a fleet, different under another key. Coordinates are rounded to 0.1 degree (some 11 km: the farm,
+not the turbine). Without a key there is no pseudonym: the column is null, never the plain value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ PSEUDONYM_HEX = 16
 
 
 def pseudonym(value: str | None, key_hex: str) -> str | None:
-    """`p-` and the first 64 bits of HMAC-SHA256(key, value) in hex."""
+    """Return `p-` and the first 64 bits of HMAC-SHA256(key, value) in hex.
+
+    None if the key or the value is missing.
+    """
     if not value or not key_hex:
         return None
     return (
@@ -32,7 +35,7 @@ def pseudonym(value: str | None, key_hex: str) -> str | None:
 
 
 def facts(config: NodeConfig) -> dict[str, str | float | None]:
-    """What enrichment says of one node: the same on every row, made once per batch and not per row."""
+    """Return the enrichment of one node: the same on every row, so it is made once per batch."""
     asset = config.asset
     values: dict[str, str | float | None] = {
         "job_id": config.job_id,
@@ -59,7 +62,10 @@ def facts(config: NodeConfig) -> dict[str, str | float | None]:
 
 
 def enrich(validated: pa.Table, config: NodeConfig) -> pa.Table:
-    """VALIDATED rows of one node -> ENRICHED rows. The new columns are dictionaries of one value: they cost nothing."""
+    """Turn VALIDATED rows of one node into ENRICHED rows.
+
+    The new columns are dictionaries of one value, which cost nothing.
+    """
     values = facts(config)
     same = pa.Array.from_buffers(
         pa.int8(), validated.num_rows, [None, pa.py_buffer(bytes(validated.num_rows))]

@@ -1,4 +1,4 @@
-"""Rows exactly as the node stored them, typed, with the farm that only the node's configuration knows."""
+"""Rows exactly as the node stored them, typed, with the farm from the node's configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.records import INGESTION
 
 
 def ingest(raw: pa.Table, groups: Groups) -> pa.Table:
-    """RAW (see `pipeline.source`) -> INGESTION, same rows, same order."""
+    """Turn RAW rows (see `pipeline.source`) into INGESTION rows: same rows, same order."""
     farms = pa.array([config.farm_id for config in groups.configs])
     farm_of_row = farms.take(pa.array(groups.of_row))
     arrays = [

@@ -1,8 +1,12 @@
-"""Splits ingested rows into valid ones and rejected ones, each rejected row with the first rule it breaks.
+"""Validation of ingested rows: the first rule that each row breaks.
 
-The rules, their order and their thresholds are `pipeline.records.RULES`. Most look at a row alone. Two look back:
-`stuck` needs the series of equal readings that the batch before ended with, which the checkpoint carries; `duplicate`
-needs the timestamps of earlier valid rows, and only where a row is not newer than everything before it.
+The rules, their order and their thresholds are `pipeline.records.RULES`. Most of them look at one
+row. Two look back:
+
+- `stuck` needs the series of equal readings with which the batch before ended. The checkpoint has
+  it.
+- `duplicate` needs the timestamps of earlier valid rows, but only for rows that are not newer than
+  all before them.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ _KNOWN_KEY = rf'[{{,]"({"|".join(records.NODE_COLUMNS)})":'
 
 
 class _Verdicts:
-    """The first broken rule of each row: index into RULES, -1 where none is broken."""
+    """First broken rule of each row: index into RULES, -1 for none."""
 
     def __init__(self, rows: int) -> None:
         self.rule: Rules = np.full(rows, -1, dtype=np.int8)
@@ -48,10 +52,11 @@ class _Verdicts:
 def validate(
     ingested: pa.Table, groups: Groups, before: Sequence[Checkpoint], history: Mapping[int, Ints]
 ) -> tuple[Rules, list[dict[str, Run]]]:
-    """First broken rule of each row (index into RULES, -1 for a valid row), and each group's series afterwards.
+    """Return the first broken rule of each row, and each group's series afterwards.
 
-    ingested: INGESTION schema. before: each group's state before its batch. history: group -> timestamps (us) of its
-    earlier valid rows in the hours of those of its rows that are not newer than `max_event_us`.
+    A rule is its index in RULES, -1 for a valid row. ingested: INGESTION schema. before: each
+    group's state before its batch. history: group -> timestamps (us) of its earlier valid rows, in
+    the hours of those of its rows that are not newer than `max_event_us`.
     """
     verdicts = _Verdicts(ingested.num_rows)
     values = floats(ingested, CHANNEL_NAMES)
@@ -65,7 +70,7 @@ def validate(
 def _check_alone(
     table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts
 ) -> None:
-    """The rules that look at one row at a time."""
+    """Apply the rules that look at one row at a time."""
     recorded = ints(table, "recorded_at")
     out.reject(_misfit(table), "type")
     missing: Bools = np.logical_or.reduce(np.isnan(values))
@@ -75,7 +80,7 @@ def _check_alone(
     owner = pa.array([config.turbine_id for config in groups.configs]).take(pa.array(groups.of_row))
     out.reject(~_true(pc.equal(table.column("turbine_id"), owner)), "identity")
     out.reject((t < records.TIME_MIN_US) | (t >= records.TIME_MAX_US), "time.range")
-    # t is in range here, recorded_at may be anything: the sums must not overflow
+    # the sums must not overflow: t is in range here, recorded_at may have any value
     out.reject(t - records.FUTURE_TOLERANCE_US > recorded, "time.future")
     out.reject(t + records.STALE_AFTER_US < recorded, "time.stale")
     out.reject(~_true(pc.is_in(table.column("status"), pa.array(records.STATES))), "state")
@@ -93,10 +98,11 @@ def _check_alone(
 
 
 def _misfit(table: pa.Table) -> Bools:
-    """Rows with a cell that does not fit its column: the JSON of rescued cells has a known column's name as a key.
+    """Return the mask of rows with a cell that does not fit its column.
 
-    A cell of an unknown column is rescued too, and breaks no rule. Within a string of JSON every quote follows a
-    backslash, so `{"` and `,"` stand in front of keys alone (the JSON is one flat object without blanks).
+    The JSON of their rescued cells has a known column's name as a key. A cell of an unknown column
+    is rescued too, and breaks no rule. The JSON is one flat object without blanks. Within its
+    strings every quote follows a backslash, so `{"` and `,"` stand before keys only.
     """
     rescued = table.column(records.RESCUED)
     if rescued.null_count == len(rescued):
@@ -115,7 +121,10 @@ def _check_stuck(
     before: Sequence[Checkpoint],
     out: _Verdicts,
 ) -> list[dict[str, Run]]:
-    """Applies the rule `stuck` and gives each group's last series per channel; a rejected row ends them all."""
+    """Apply the rule `stuck`, and return each group's last series per channel.
+
+    A rejected row ends every series.
+    """
     sound = out.sound
     rows = np.flatnonzero(sound)
     kept = groups.select(sound)
@@ -138,9 +147,8 @@ def _check_stuck(
         begins[first] = True
         start = np.maximum.accumulate(np.where(begins, position, 0))
         count, since = position - start + 1, time[start]
-        for group, at in zip(
-            filled, first, strict=True
-        ):  # a series may go on from the batch before
+        # a series may continue from the batch before
+        for group, at in zip(filled, first, strict=True):
             carried = runs[group].get(name)
             if carried is not None and carried[0] == value[at]:
                 same = slice(
@@ -166,7 +174,10 @@ def _check_duplicates(
     history: Mapping[int, Ints],
     out: _Verdicts,
 ) -> None:
-    """Applies the rule `duplicate`. Only groups that are not strictly newer, row by row, are looked at closely."""
+    """Apply the rule `duplicate`.
+
+    Only groups that are not strictly newer row by row are examined closely.
+    """
     rows = np.flatnonzero(out.sound)
     kept = groups.select(out.sound)
     if len(rows) == 0:

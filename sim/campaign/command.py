@@ -37,7 +37,7 @@ from sim.campaign.world import World, make_world
 from sim.chaos.faults import CRASH, Fault
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, ending
 from sim.report.campaign import CampaignResult, print_summary, write
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
 from sim.scenario import Scenario
 
 _VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail"}

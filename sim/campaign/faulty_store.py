@@ -1,10 +1,11 @@
-"""The fault-injecting store: any ObjectStore, with a schedule of bad luck at the seam in front of it.
+"""An object store that injects the faults of a schedule, in front of any other store.
 
-Each call is one point of a node's protocol (`faults.Point`); the schedule says whether it is struck, and the fault is
-raised before or after the effect. A late commit is kept and takes effect some calls later, or at `settle`.
+Each call is one point of a node's protocol (`faults.Point`). The schedule decides whether a fault
+is injected there. The fault is raised before or after the call takes effect. A late commit takes
+effect some calls later, or at `settle`.
 
-Not covered: what only a wire can do (slow answers, torn connections, changed bodies). At this seam a truncated body is
-already an error, because `pipeline.store` compares lengths; that it does is shown on the wire.
+Not covered: faults that need a wire (slow answers, torn connections, changed bodies). A truncated
+body is already an error here, because `pipeline.store` compares lengths. Tests on the wire show it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pipeline.ports import AlreadyExists, Conflict, ObjectStore, Refused, StoreE
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
 from sim.campaign.schedule import Schedule
-from sim.chaos.call import READS, Call, point_of, turbine_of
+from sim.chaos.call import Call, point_of, turbine_of
 from sim.chaos.choice import chance
 from sim.chaos.faults import CRASH, FOREIGN, SECOND_WRITER, Crash
+from sim.forwarding import Forwarding, StoreCall
 
 T = TypeVar("T")
 LATE_CALLS: Final = 60
@@ -31,13 +33,13 @@ _AFTER: Final = ("store.ack-lost", "store.truncated-get")
 
 Plant = Callable[[str, str, bytes, str | None, float], bool]
 """plant(bucket, key, ours, etag, how): see `sim.campaign.invariants.WatchedStore.plant`."""
-Ours = tuple[bytes, str | None]
-"""What a node writes, and the ETag of what it replaces, None for a new object."""
 
 
-class FaultyStore:
-    """See `pipeline.ports.ObjectStore`. `intrude` is called when a second writer strikes, before the call goes on;
-    `plant` puts foreign bytes in its way."""
+class FaultyStore(Forwarding):
+    """A store with the faults of one farm. Safe to share between threads.
+
+    log: one line per call, with the fault that was injected.
+    """
 
     def __init__(
         self,
@@ -48,95 +50,74 @@ class FaultyStore:
         intrude: Callable[[], None] | None = None,
         plant: Plant | None = None,
     ) -> None:
-        self._inner, self._plan, self._now_s, self._farm = inner, plan, now_s, farm
+        """now_s: returns virtual seconds since the start.
+
+        intrude: called for the fault of a second writer, before the call goes on.
+        plant: puts foreign bytes under the key that the call is about to write.
+        """
+        super().__init__(inner)
+        self._plan, self._now_s, self._farm = plan, now_s, farm
         self._intrude, self._intruding, self._plant = intrude, False, plant
         self._late: list[tuple[int, Callable[[], str]]] = []
         self._lock = threading.Lock()
         self._calls = 0
         self.log: list[str] = []
 
-    def create(self, bucket: str, key: str, body: bytes) -> str:
-        effect = self._inner.create
-        return self._call(
-            "create", bucket, key, lambda: effect(bucket, key, body), AlreadyExists, (body, None)
-        )
-
-    def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        effect = self._inner.replace
-        return self._call(
-            "replace", bucket, key, lambda: effect(bucket, key, body, etag), Conflict, (body, etag)
-        )
-
-    def get(self, bucket: str, key: str) -> tuple[bytes, str]:
-        return self._call("get", bucket, key, lambda: self._inner.get(bucket, key), Conflict)
-
-    def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        effect = self._inner.list
-        return self._call(
-            "list",
-            bucket,
-            folder + name_prefix,
-            lambda: effect(bucket, folder, name_prefix),
-            Conflict,
-        )
-
     def go_on(self, log: Sequence[str]) -> None:
-        """Count from behind these calls, none of which was struck."""
+        """Continue the count after these calls, none of which had a fault."""
         self.log, self._calls = list(log), len(log)
 
     def settle(self) -> None:
-        """Whatever was to be committed late is committed now."""
+        """Make every late commit take effect now."""
         with self._lock:
             due, self._late = self._late, []
         for _, effect in due:
             _commit_late(effect)
 
-    def _call(
-        self,
-        verb: str,
-        bucket: str,
-        key: str,
-        effect: Callable[[], T],
-        standing: type[StoreError],
-        ours: Ours | None = None,
-    ) -> T:
-        self._land()
-        stage = bucket.removeprefix(BUCKET_PREFIX)
-        point = point_of(verb, stage)
+    def around(self, call: StoreCall, effect: Callable[[], T]) -> T:
+        """Make the call, or inject the fault that the schedule has for it."""
+        self._make_late_commits()
+        stage = call.bucket.removeprefix(BUCKET_PREFIX)
+        point = point_of(call.kind, stage)
         assert point is not None, stage
-        call = Call(
-            point, verb if verb in READS else "put", stage, key, turbine_of(stage, key), self._farm
-        )
-        fired = self._plan.choose(call, self._now_s(), self._intruding)
-        self.log.append(
-            f"{self._plan.calls} {verb} {bucket}/{key} {f'{fired.kind} {fired.after}' if fired else ''}"
-        )
+        turbine = turbine_of(stage, call.key)
+        seen = Call(point, call.kind, stage, call.key, turbine, self._farm)
+        fired = self._plan.choose(seen, self._now_s(), self._intruding)
+        where = f"{call.verb} {call.bucket}/{call.key}"
+        injected = f"{fired.kind} {fired.after}" if fired else ""
+        self.log.append(f"{self._plan.calls} {where} {injected}")
         if fired is None:
             return effect()
-        what = f"{verb} {bucket}/{key}: {fired.kind} (injected at call {fired.number})"
+        text = f"{where}: {fired.kind} (injected at call {fired.number})"
         if fired.kind == SECOND_WRITER:
             self._bring_second_writer()
             return effect()
         if fired.kind == FOREIGN:
-            how = chance(self._plan.line.seed, "foreign", fired.number)
-            if self._plant is None or ours is None or not self._plant(bucket, key, *ours, how):
-                self._plan.take_back(fired, call)
+            if not self._planted(call, fired.number):
+                self._plan.take_back(fired, seen)
             return effect()
         if fired.after or fired.kind in _AFTER:
-            with contextlib.suppress(StoreError):  # whatever the answer was, nobody hears it
+            with contextlib.suppress(StoreError):  # the fault hides the answer
                 effect()
         if fired.kind == CRASH:
-            raise Crash(what)
+            raise Crash(text)
         if fired.kind in _BEFORE or fired.kind in _AFTER:
-            raise Unavailable(what)
+            raise Unavailable(text)
         if fired.kind == "store.late-commit":
             self._keep_late(fired.number, effect)
-            raise Unavailable(what)
+            raise Unavailable(text)
         if fired.kind == "bucket.refuses":
-            raise Refused(what)
+            raise Refused(text)
         if fired.kind in ("store.conflict", "store.precondition"):
-            raise standing(what)
-        raise AssertionError(f"{fired.kind} is not a fault of the store's seam")
+            raise AlreadyExists(text) if call.verb == "create" else Conflict(text)
+        raise AssertionError(f"{fired.kind} is not a fault of a store call")
+
+    def _planted(self, call: StoreCall, number: int) -> bool:
+        """Put foreign bytes under the call's key. Return False if that is not possible."""
+        if self._plant is None or call.body is None:
+            return False
+        how = chance(self._plan.line.seed, "foreign", number)
+        return self._plant(call.bucket, call.key, call.body, call.etag, how)
 
     def _bring_second_writer(self) -> None:
         if self._intrude is None:
@@ -152,7 +133,8 @@ class FaultyStore:
             due = self._calls + 1 + seeds.number(self._plan.line.seed, "late", number) % LATE_CALLS
             self._late.append((due, effect))  # type: ignore[arg-type]
 
-    def _land(self) -> None:
+    def _make_late_commits(self) -> None:
+        """Count a call, and make the late commits that are due by then."""
         with self._lock:
             self._calls += 1
             due = [effect for at, effect in self._late if at <= self._calls]
@@ -162,5 +144,5 @@ class FaultyStore:
 
 
 def _commit_late(effect: Callable[[], str]) -> None:
-    with contextlib.suppress(StoreError):  # a newer object may stand in its way
+    with contextlib.suppress(StoreError):  # a newer object may be in the way
         effect()

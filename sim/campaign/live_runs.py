@@ -33,10 +33,11 @@ from sim.chaos import foreign
 from sim.chaos.call import DATA, Place, node_of
 from sim.chaos.faults import KILL, FaultPoint, InjectionCounts
 from sim.errors import StoreGone
-from sim.run import driver
-from sim.run.judgement import Record
-from sim.run.planned import kills, planned
+from sim.run.delivery import deliver
+from sim.run.planned_faults import kills, planned_faults
+from sim.run.record import Record
 from sim.scenario import Scenario
+from sim.scenario.plan import plan
 from sim.store import target
 from sim.verify.judge import judge
 
@@ -86,7 +87,7 @@ def _run(
 ) -> LiveRun:
     settings = (f"seed={drawn.seed}", f"faults={drawn.faults}")
     scenario = load(settings)
-    odds = planned(scenario)
+    odds = planned_faults(scenario, plan(scenario))
     found = LiveRun(
         settings, {point: odds[point[0].partition(" ")[0]].never for point in drawn.meant}
     )
@@ -99,13 +100,7 @@ def _run(
     run_dir = folder / "run"
     (run_dir / "nodes").mkdir(parents=True)
     try:
-        driver.drive(
-            scenario,
-            driver.RunOptions(run_dir, workers, target.Options()),
-            record,
-            store,
-            lambda rows: None,
-        )
+        deliver(scenario, store, record, lambda rows: None, run_dir=run_dir, workers=workers)
     except StoreGone as error:
         store.require_alive()
         found.broken.append(BrokenInvariant("stuck", str(error)))

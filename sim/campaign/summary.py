@@ -20,8 +20,8 @@ from sim.campaign.outcome import Outcome
 from sim.campaign.schedule import Line
 from sim.chaos.faults import FOREIGN, KILL, KINDS, FaultPoint, fault_points
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
-from sim.report.campaign import CampaignResult, Cell, Failure, Figure
-from sim.run.planned import CERTAIN, percent
+from sim.report.campaign import CampaignFigure, CampaignResult, Failure, MatrixCell
+from sim.run.planned_faults import CERTAIN, percent
 
 FAILURES_KEPT: Final = 200
 IN_PROCESS: Final = "in process, on a store in memory"
@@ -62,10 +62,10 @@ class Matrix:
             if never is not None and never < CERTAIN:
                 self.certain.add(point)
 
-    def cells(self, world: str) -> list[Cell]:
+    def cells(self, world: str) -> list[MatrixCell]:
         """Return the cells of points that were meant or hit, in the order of the catalogue."""
         return [
-            Cell(world, *point, self.fired[point], self.failed[point], point in self.certain)
+            MatrixCell(world, *point, self.fired[point], self.failed[point], point in self.certain)
             for point in fault_points(KINDS)
             if point in self.meant or self.fired[point]
         ]
@@ -217,7 +217,7 @@ class Summary:
         same = "left the same lake as the run without"
         return f"Each of {runs:,} runs with faults{live} {same}{foreign}."
 
-    def _figures(self) -> dict[str, Figure]:
+    def _figures(self) -> dict[str, CampaignFigure]:
         figures = {
             **self._run_figures(),
             **self._batch_figures(),
@@ -226,7 +226,7 @@ class Summary:
         }
         return figures | self._live_figures() if self.live else figures
 
-    def _run_figures(self) -> dict[str, Figure]:
+    def _run_figures(self) -> dict[str, CampaignFigure]:
         differ = self.broken["not.deterministic"]
         return {
             "runs": _counted(
@@ -245,7 +245,7 @@ class Summary:
             ),
         }
 
-    def _batch_figures(self) -> dict[str, Figure]:
+    def _batch_figures(self) -> dict[str, CampaignFigure]:
         sums, broken = self.figures, self.broken
         return {
             "batches.attempts": _counted(
@@ -271,16 +271,16 @@ class Summary:
             ),
         }
 
-    def _recovery_figures(self) -> dict[str, Figure]:
+    def _recovery_figures(self) -> dict[str, CampaignFigure]:
         sums, n = self.figures, self.runs - self.single
         return {
-            "recovery.p50": Figure(
+            "recovery.p50": CampaignFigure(
                 statistics.median(self.recovery_s) if self.recovery_s else None,
                 "s",
                 "modelled",
                 "delay against the run without faults, per interval",
             ),
-            "recovery.max": Figure(
+            "recovery.max": CampaignFigure(
                 max(self.recovery_s, default=None), "s", "modelled", "the longest such interval"
             ),
             "writes.per_object": _counted(
@@ -292,10 +292,10 @@ class Summary:
             ),
         }
 
-    def _time_figures(self) -> dict[str, Figure]:
+    def _time_figures(self) -> dict[str, CampaignFigure]:
         return {
-            "time.runs": Figure(self.runs_s, "s", "measured", "wall time of these runs"),
-            "throughput.runs_per_s": Figure(
+            "time.runs": CampaignFigure(self.runs_s, "s", "measured", "wall time of these runs"),
+            "throughput.runs_per_s": CampaignFigure(
                 (self.runs + self.repeated) / max(self.runs_s, 1e-9),
                 "runs/s",
                 "measured",
@@ -303,7 +303,7 @@ class Summary:
             ),
         }
 
-    def _live_figures(self) -> dict[str, Figure]:
+    def _live_figures(self) -> dict[str, CampaignFigure]:
         return {
             "wired.runs": _counted(self.live, "whole runs on LocalStack behind the fault proxy"),
             "wired.failed": _counted(
@@ -314,7 +314,7 @@ class Summary:
                 self.live_kinds.total(), f"fired, of {len(self.live_kinds)} kinds"
             ),
             "wired.requests": _counted(self.requests, "requests of the nodes, every try counted"),
-            "time.wired": Figure(self.live_s, "s", "measured", "wall time of these runs"),
+            "time.wired": CampaignFigure(self.live_s, "s", "measured", "wall time of these runs"),
         }
 
 
@@ -331,8 +331,8 @@ _WRONG_ROWS: Final = dict(
 )
 
 
-def _counted(value: float | None, text: str) -> Figure:
-    return Figure(value, "", "counted", text)
+def _counted(value: float | None, text: str) -> CampaignFigure:
+    return CampaignFigure(value, "", "counted", text)
 
 
 def _name(point: FaultPoint) -> str:

@@ -18,5 +18,5 @@ The one exception is `store.foreign-object`: its node must stop.
     foreign       bytes of another writer under a node's key, and the invariants that follow
 
 The store's interface has a wrapper of its own for campaigns (`sim.campaign.faulty_store`). Workers
-are killed by `sim.run.workers`.
+are killed by `sim.run.shards`.
 """

@@ -1,13 +1,16 @@
-"""Faults of delivery that strike in a shard's own process: crashes, nodes off, their files, a farm's line that is cut.
+"""Delivery faults inside a shard's process: crashes, nodes that are off, node files, a farm's line.
 
     faults = ShardFaults(seed, farm, scenario.faults, now_s, fired)
-    store = faults.life(store)         the store as one life of the process sees it; after a Crash, take another
+    store = faults.life(store)         the store as a new process reaches it; one per Crash
 
-A crash strikes at a store call, before or behind its effect, and the whole process is gone with it: every later call of
-that life raises Crash too, whatever thread it comes from, and all that its nodes knew is forgotten. What was on its way
-in other threads may still take effect, as in reality.
+A crash happens at a store call, before or after the call takes effect. It ends the whole process:
 
-Not covered: faults of the wire (`sim.chaos.proxy`) and of whole processes (`sim.run.workers`).
+- Every later call through that store raises Crash, from any thread.
+- The nodes forget all their state.
+- Calls that other threads have already sent may still take effect, as in reality.
+
+Not covered: faults on the wire (`sim.chaos.proxy`) and of whole worker processes
+(`sim.run.shards`).
 """
 
 from __future__ import annotations
@@ -47,13 +50,17 @@ from sim.chaos.file_faults import (
     disk_full,
     interrupt_transaction,
 )
+from sim.forwarding import Forwarding, StoreCall
 
 T = TypeVar("T")
 _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
 
 
 class ShardFaults:
-    """The faults of one farm. now_s: virtual seconds since the start; fired: called with the way of each strike."""
+    """The faults of one farm.
+
+    now_s: returns virtual seconds since the start. fired: called with the cell of each injection.
+    """
 
     def __init__(
         self,
@@ -72,15 +79,15 @@ class ShardFaults:
         )
 
     def life(self, store: ObjectStore) -> ObjectStore:
-        """`store` as a new process of the farm's nodes reaches it."""
-        return _Life(store, self, self._crashes)
+        """Return `store` as a new process of the farm's nodes reaches it."""
+        return _Process(store, self, self._crashes)
 
     def line(self, store: ObjectStore) -> ObjectStore:
-        """`store` behind the farm's line alone: nobody crashes."""
-        return _Life(store, self, None)
+        """Return `store` through the farm's line only, without crashes."""
+        return _Process(store, self, None)
 
     def offline(self, turbine: str) -> bool:
-        """Whether a node is off now. Each time that it is asked for in vain counts."""
+        """Return True if a node is off now. Each such answer counts as an injection."""
         off = self._chosen(OFFLINE, turbine)
         if off:
             self._fired(fault_point(OFFLINE))
@@ -88,18 +95,19 @@ class ShardFaults:
 
     @contextlib.contextmanager
     def files(self, originals: Sequence[Path], folder: Path) -> Iterator[NodeFiles]:
-        """Nodes' files as faults have them for the length of a block: copies in `folder`, or the originals.
+        """Provide the nodes' files, with their faults, for the length of a block.
 
-        On a full disk all are copies, and those of sound nodes without a log: this very process is their writer, too,
-        and its -shm must be kept out of it. Raises OSError, sqlite3.Error.
+        They are copies in `folder`, or the originals. While a disk is full, all are copies, and
+        those of sound nodes were checkpointed and have no WAL. This process also writes the
+        originals, and the fault must not touch their -shm files. Raises OSError, sqlite3.Error.
         """
-        spells = {path.stem: self._spell(path.stem) for path in originals}
-        kinds = set(spells.values())
+        kind_of = {path.stem: self._file_fault(path.stem) for path in originals}
+        kinds = set(kind_of.values())
         paths = {path.stem: path for path in originals}
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             holder = stack.enter_context(LockHolder()) if BUSY in kinds else None
-            for turbine, kind in spells.items():
+            for turbine, kind in kind_of.items():
                 if kind is not None or DISK_FULL in kinds:
                     paths[turbine] = copy_with_wal(paths[turbine], folder)
                 if kind is None and DISK_FULL in kinds:
@@ -110,28 +118,30 @@ class ShardFaults:
                     holder.lock(paths[turbine])
             if DISK_FULL in kinds:
                 stack.enter_context(disk_full())
-            yield NodeFiles(paths, spells, self._fired)
+            yield NodeFiles(paths, kind_of, self._fired)
 
-    def _spell(self, turbine: str) -> str | None:
+    def _file_fault(self, turbine: str) -> str | None:
+        """Return the kind of fault that the node's file has now."""
         return next((kind for kind in FILE_FAULTS if self._chosen(kind, turbine)), None)
 
     def second_writers(self, turbines: Sequence[str]) -> list[str]:
-        """The nodes for which another process delivers, too."""
+        """Return the nodes for which a second process delivers, too."""
         return [turbine for turbine in turbines if self._chosen(SECOND_WRITER, turbine)]
 
     def cut_off(self) -> bool:
-        """Whether the farm's line is down now."""
+        """Return True if the farm's line is down now."""
         return any(
             fault.kind == UPLINK and in_window(fault, self.now_s()) for _, fault in self._faults
         )
 
     def keeps_out(self) -> bool:
-        """Whether nodes fail now because a fault that lasts wants it so."""
+        """Return True if a fault that lasts keeps nodes from the store now."""
         return any(
             fault.kind in _KEEP_OUT and in_window(fault, self.now_s()) for _, fault in self._faults
         )
 
     def fired(self, way: FaultPoint) -> None:
+        """Count an injection."""
         self._fired(way)
 
     def _chosen(self, kind: str, turbine: str) -> bool:
@@ -143,75 +153,58 @@ class ShardFaults:
 
 
 class NodeFiles:
-    """Where nodes find their files in one flush, and what befell them. `paths`: by turbine."""
+    """The nodes' files in one flush, and the kind of fault of each. Both by turbine."""
 
     def __init__(
         self,
         paths: dict[str, Path],
-        spells: dict[str, str | None],
+        kind_of: dict[str, str | None],
         fired: Callable[[FaultPoint], None],
     ) -> None:
-        self._paths, self._spells, self._fired = paths, spells, fired
+        self._paths, self._kind_of, self._fired = paths, kind_of, fired
 
     def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
-        """The same nodes, set to read there. With rows in a log to read them from, that fault has struck."""
+        """Return the nodes, set to read these files. A WAL with rows counts as an injection."""
         for node in nodes:
-            node.database = self._paths[node.config.turbine_id]
-            if (
-                self._spells[node.config.turbine_id] == WAL
-                and Path(f"{node.database}-wal").exists()
-            ):
+            turbine = node.config.turbine_id
+            node.database = self._paths[turbine]
+            if self._kind_of[turbine] == WAL and Path(f"{node.database}-wal").exists():
                 self._fired(fault_point(WAL))
         return nodes
 
-    def tell(self, result: Delivered | Failed) -> None:
-        """A node's result: one that was held up was struck by its fault."""
-        kind = self._spells[result.node.config.turbine_id]
-        if (
-            kind is not None
-            and kind != WAL
-            and isinstance(result, Failed)
-            and isinstance(result.error, SourceBusy)
-        ):
+    def count(self, result: Delivered | Failed) -> None:
+        """Count the injection if the fault of a node's file made its flush fail."""
+        kind = self._kind_of[result.node.config.turbine_id]
+        if kind is None or kind == WAL or not isinstance(result, Failed):
+            return
+        if isinstance(result.error, SourceBusy):
             self._fired(fault_point(kind))
 
 
-class _Life:
-    """See `pipeline.ports.ObjectStore`. Safe to share between threads."""
+class _Process(Forwarding):
+    """The store as one process of the farm reaches it, until the process crashes."""
 
     def __init__(self, inner: ObjectStore, faults: ShardFaults, crashes: Chooser | None) -> None:
-        self._inner, self._faults, self._crashes = inner, faults, crashes
+        """crashes: chooses the call that crashes the process. None: it never crashes."""
+        super().__init__(inner)
+        self._faults, self._crashes = faults, crashes
         self._dead = False
 
-    def create(self, bucket: str, key: str, body: bytes) -> str:
-        return self._call("put", bucket, key, lambda: self._inner.create(bucket, key, body))
-
-    def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        return self._call("put", bucket, key, lambda: self._inner.replace(bucket, key, body, etag))
-
-    def get(self, bucket: str, key: str) -> tuple[bytes, str]:
-        return self._call("get", bucket, key, lambda: self._inner.get(bucket, key))
-
-    def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        where = folder + name_prefix
-        return self._call(
-            "list", bucket, where, lambda: self._inner.list(bucket, folder, name_prefix)
-        )
-
-    def _call(self, verb: str, bucket: str, key: str, effect: Callable[[], T]) -> T:
-        what = f"{verb} {bucket}/{key}"
+    def around(self, call: StoreCall, effect: Callable[[], T]) -> T:
+        """Make the call, or raise the fault. Raises Crash, Unavailable."""
+        text = f"{call.kind} {call.bucket}/{call.key}"
         if self._dead:
-            raise Crash(what)
+            raise Crash(text)
         if self._faults.cut_off():
             self._faults.fired(fault_point(UPLINK))
-            raise Unavailable(f"{what}: the farm's line is down")
-        name = bucket.removeprefix(BUCKET_PREFIX)
-        point = point_of(verb, name)
+            raise Unavailable(f"{text}: the farm's line is down")
+        name = call.bucket.removeprefix(BUCKET_PREFIX)
+        point = point_of(call.kind, name)
         if self._crashes is None or point is None:
             return effect()
-        turbine = turbine_of(name, key)
-        call = Call(point, verb, name, key, turbine, self._faults.farm)
-        injection = self._crashes.choose(call, self._faults.now_s())
+        turbine = turbine_of(name, call.key)
+        seen = Call(point, call.kind, name, call.key, turbine, self._faults.farm)
+        injection = self._crashes.choose(seen, self._faults.now_s())
         if injection is None:
             return effect()
         after = comes_after(injection.fault, point, injection.draw)
@@ -219,9 +212,9 @@ class _Life:
             try:
                 effect()
             except (Unavailable, Refused):
-                after = False  # there was none
+                after = False  # the call had no effect
             except StoreError:
-                pass  # whatever the answer is, nobody hears it
+                pass  # the answer is lost with the process
         self._dead = True
         self._faults.fired(fault_point(CRASH, point, after))
-        raise Crash(what)
+        raise Crash(text)

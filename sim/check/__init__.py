@@ -1,11 +1,40 @@
-"""The oracle: says row by row whether the lake is right, from the node files alone.
+"""The oracle: verifies every row of the lake against the node files.
 
     verdict = judge(run / "nodes", LakeReader.folder(run / "lake"), run / "truth", workers=2)
 
-It shares nothing with the pipeline but `pipeline.records`, which holds constants. Where the pipeline goes batch by
-batch with state carried in checkpoints, the oracle takes whole histories of many turbines at once. It reads every
-object once, compares bit for bit, and gives each defect one name (`verdict.findings`). It does not judge how fast
-anything was.
+The answer to a question about the lake is in one module of this package:
+
+| question                                              | module              |
+|-------------------------------------------------------|---------------------|
+| verdict on the run: `pass`, `fail` or `unknown`       | `verdict`           |
+| verdict on some turbines, stage by stage              | `share`             |
+| rows per stage and hour: expected, lost, duplicated   | `completeness`      |
+| fields of a finding, bound on the number kept         | `findings`          |
+| rule that a row violates: `stuck`, `range`, `type`    | `expected.rules`    |
+| rows and batches that the lake must hold              | `expected.rows`     |
+| windows that it must hold, with their sums            | `expected.windows`  |
+| batch that must make a revision of a window           | `expected.emission` |
+| turbine that the rows of an object belong to          | `compare.owners`    |
+| rows lost, duplicated, misplaced, altered, unexpected | `compare.rows`      |
+| order of rows within an object                        | `compare.order`     |
+| windows in the lake: missing, wrong, stale            | `compare.windows`   |
+| windows made too early, too late or without need      | `compare.revisions` |
+| manifests, and objects without one                    | `compare.manifests` |
+| checkpoints                                           | `compare.checkpoints` |
+| personal values, exact places and keys in the lake    | `privacy.scan`      |
+| values of a node that are secret                      | `privacy.secrets`   |
+| spellings of a secret: base64, hexadecimal, digests   | `privacy.patterns`  |
+| share of injected faults that the pipeline finds      | `detection.score`   |
+| signals that a kind of fault can cause                | `detection.signals` |
+| rows of a fault that went into quarantine             | `detection.truth`   |
+| readers of node files, objects, keys and JSON         | `read`              |
+
+It shares only the constants of `pipeline.records` with the pipeline. The pipeline goes batch by
+batch and carries state in checkpoints; the oracle takes whole histories of many turbines at once.
+It reads every object once, compares bit for bit, and gives each defect one name
+(`verdict.findings`).
+
+Not covered: speed and timeliness.
 """
 
 from sim.check.findings import Finding

@@ -1,7 +1,7 @@
-"""The completeness map of one share: per (stage, hour of the row) how many rows were expected and what became of them.
+"""Completeness of one share of the fleet: expected and actual rows per stage and hour.
 
-Always: actual = expected - lost + duplicated + unexpected. Misplaced and altered rows are there, but not as they
-should.
+Always: actual = expected - lost + duplicated + unexpected. Misplaced and altered rows count as
+present.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ FATES: Final = ("expected", "lost", "duplicated", "misplaced", "altered", "unexp
 
 
 @dataclass
-class Tally:
-    """`cells[stage, hour][fate]` is a number of rows (aggregated: windows); hours since 1970."""
+class Completeness:
+    """Numbers of rows, `rows[stage, hour][fate]`; in aggregated, of windows. Hours since 1970."""
 
-    cells: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+    rows: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
 
     def add(self, stage: str, fate: str, hours: Ints) -> None:
         """Count one row per entry of `hours`."""
         for hour, count in zip(*np.unique(hours, return_counts=True), strict=True):
-            cell = self.cells.setdefault((stage, int(hour)), dict.fromkeys(FATES, 0))
-            cell[fate] += int(count)
+            of_hour = self.rows.setdefault((stage, int(hour)), dict.fromkeys(FATES, 0))
+            of_hour[fate] += int(count)
 
     def total(self, fate: str, stages: tuple[str, ...]) -> int:
-        return sum(cell[fate] for (stage, _), cell in self.cells.items() if stage in stages)
+        """Return the number of rows with this fate in these stages."""
+        return sum(of_hour[fate] for (stage, _), of_hour in self.rows.items() if stage in stages)
 
 
-def there(cell: dict[str, int]) -> int:
-    """Rows that are in the lake."""
-    return cell["expected"] - cell["lost"] + cell["duplicated"] + cell["unexpected"]
+def actual_rows(of_hour: dict[str, int]) -> int:
+    """Return the number of rows present in the lake."""
+    return of_hour["expected"] - of_hour["lost"] + of_hour["duplicated"] + of_hour["unexpected"]

@@ -1,8 +1,8 @@
-"""Judging one share of the fleet: some turbines of one farm, with everything of theirs in the lake. Runs in a worker.
+"""Verdict on one share of the fleet: some turbines of one farm, with all of their objects.
 
-A share bounds the memory of a worker and is what the work is divided by. Objects under the share's keys that hold
-rows of other shares' turbines are handed back as `visitors`; the caller judges the shares they belong to again, with
-these guests.
+A share is the unit of work of a worker process, and bounds its memory. Objects under the share's
+keys may hold rows of other shares' turbines. They are returned as `visitors`; the caller judges the
+shares that they belong to again, with these objects as `guests`.
 """
 
 from __future__ import annotations
@@ -21,31 +21,37 @@ import pyarrow.compute as pc
 from sim.check.compare.checkpoints import check_checkpoints
 from sim.check.compare.manifests import check_manifests
 from sim.check.compare.order import check_order
-from sim.check.compare.owners import Neighbours, Owners, owners
+from sim.check.compare.owners import Neighbours, Owners, find_owners
 from sim.check.compare.rows import compare_rows
 from sim.check.compare.windows import compare_windows, earlier_drains
-from sim.check.completeness import Tally
+from sim.check.completeness import Completeness
 from sim.check.detection.score import Score, score
 from sim.check.detection.truth import caught
 from sim.check.expected.rows import Expectation, expect, late
 from sim.check.expected.windows import expect_windows
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.privacy.scan import KEYLESS, PROTECTED, Privacy
+from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
+from sim.check.privacy.scan import Privacy
 from sim.check.read.columns import Ints
-from sim.check.read.databases import NodeError, shown
+from sim.check.read.databases import NodeError, path_text
 from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
 
-_SHOWN: Final = 300
+_LONGEST_ERROR: Final = 300
 
 
 @dataclass(frozen=True)
 class Share:
-    """The work: `objects` by stage (also `metadata` and `checkpoints`), `guests` by stage, `truth` of these
-    turbines, and the same with times (`events`), None if detection cannot be scored. `fleet`: the files of all
-    turbines, also of other shares, whose rows may have come here. `by_hand`: its nodes may have been drained before.
+    """Part of the fleet, to be judged by one worker.
+
+    `objects`  by stage, also `metadata` and `checkpoints`
+    `guests`   by stage: objects of other shares that hold rows of these turbines
+    `truth`    injected faults of these turbines
+    `events`   the same with times; None if detection cannot be scored
+    `fleet`    node files of all turbines: rows of another share may lie in these objects
+    `by_hand`  the nodes may have been drained before
     """
 
     number: int
@@ -61,12 +67,16 @@ class Share:
 
 @dataclass
 class ShareVerdict:
-    """The verdict on one share. `hashes`: `<bucket>/<key>` -> sha256. `visitors`: share -> objects that it must see.
-    `at`: what was judged last."""
+    """The verdict on one share.
+
+    `hashes`    `<bucket>/<key>` -> sha256
+    `visitors`  number of another share -> (stage, object) with rows of it
+    `at`        the stage judged last, for error messages
+    """
 
     number: int
     farm: str
-    tally: Tally = field(default_factory=Tally)
+    completeness: Completeness = field(default_factory=Completeness)
     findings: Findings = field(default_factory=Findings)
     hashes: dict[str, str] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -88,8 +98,10 @@ class ShareVerdict:
 
 
 def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -> ShareVerdict:
-    """`share_of` maps every turbine of the fleet to its share. Never raises: an unreachable lake, or a bug of the
-    oracle, is an entry in `errors`, and what was found by then stands.
+    """Judge one share. `share_of` maps every turbine of the fleet to its share's number.
+
+    Never raises: an unreachable lake or a bug of the oracle is an entry in `errors`. The findings
+    up to then are kept.
     """
     out = ShareVerdict(share.number, share.farm)
     try:
@@ -97,7 +109,7 @@ def judge_share(reader: LakeReader, share: Share, share_of: Mapping[str, int]) -
     except LakeError as error:
         out.errors.append(str(error))
     except Exception as error:
-        out.errors.append(_bug(", ".join(filter(None, (_of(share), out.at))), error))
+        out.errors.append(_bug(", ".join(filter(None, (_subject(share), out.at))), error))
     return out
 
 
@@ -110,7 +122,7 @@ def _judge_files(
             node, table = _read(file)
         except NodeError as error:
             out.findings.add(
-                Finding("node.unreadable", "", file.farm, file.turbine, "", "", 0, str(error))
+                Finding("node.unreadable", farm=file.farm, turbine=file.turbine, detail=str(error))
             )
         else:
             nodes.append(node)
@@ -119,16 +131,16 @@ def _judge_files(
 
 
 @contextmanager
-def _at(place: str) -> Iterator[None]:
-    """Whatever is raised here names the place."""
+def _noted(name: str) -> Iterator[None]:
+    """Add a name as a note to any exception."""
     try:
         yield
     except Exception as error:
-        error.add_note(place)
+        error.add_note(name)
         raise
 
 
-def _of(share: Share) -> str:
+def _subject(share: Share) -> str:
     turbines = [file.turbine for file in share.files]
     return (
         f"farm {share.farm}, turbines {turbines[0]} to {turbines[-1]}"
@@ -137,19 +149,23 @@ def _of(share: Share) -> str:
     )
 
 
-def _bug(of: str, error: Exception) -> str:
-    """An error that nothing here foresees: its kind, its place in the code, and whose verdict it costs."""
+def _bug(subject: str, error: Exception) -> str:
+    """Return the message for an unforeseen exception: subject, notes, error, place in the code."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rpartition('sim/')[2]}:{frame.lineno} {frame.name}"
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-    why = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
-    return f"{of}{notes}: could not be judged to the end; a bug in windfleet, please report it: {why} (at {place})"
+    why = f"{type(error).__name__}: {str(error)[:_LONGEST_ERROR]} (at {place})"
+    text = "judged only in part because of a bug in windfleet, please report it"
+    return f"{subject}{notes}: {text}: {why}"
 
 
-def search_strange(
+def search_foreign(
     reader: LakeReader, number: int, refs: Sequence[ObjectRef], files: Sequence[NodeFile]
 ) -> ShareVerdict:
-    """Objects of no known turbine or form: nothing is said of their rows, but all nodes' personal values looked for."""
+    """Search objects of no known turbine or form for the secrets of all nodes.
+
+    Their rows are not judged.
+    """
     out = ShareVerdict(number, "")
     nodes = []
     for file in files:
@@ -159,7 +175,7 @@ def search_strange(
     try:
         for ref, content in zip(refs, fetch(reader, refs), strict=True):
             try:
-                privacy.strange(ref, content)
+                privacy.search_object(ref, content)
             except Exception as error:
                 out.errors.append(_bug(ref.name, error))
     except LakeError as error:
@@ -172,7 +188,7 @@ def _read(file: NodeFile) -> tuple[Node, pa.Table]:
     node = read_config(file)
     if node.turbine != file.turbine:
         raise NodeError(
-            f"{shown(file.config)}: is the configuration of {node.turbine}, not of {file.turbine}"
+            f"{path_text(file.config)}: turbine_id is {node.turbine}, must be {file.turbine}"
         )
     return node, read_rows(file)
 
@@ -210,41 +226,29 @@ def _judge_lake(
     quarantine: tuple[StageRows, Ints] | None = None
     for stage in ALL_STAGES:
         out.at = f"stage {stage}"
-        lake = read_stage(
-            privacy.watch(reader, stage),
-            stage,
-            share.objects.get(stage, []),
-            share.guests.get(stage, []),
-        )
-        privacy.rows(stage, lake)
-        if stage in (*PROTECTED, *KEYLESS) and (
-            odd := [item.ref for item in lake.objects if item.schema_problem]
-        ):
-            for ref, content in zip(odd, fetch(reader, odd), strict=True):
-                with _at(ref.name):
-                    privacy.strange(ref, content)
-        whose = owners(lake, expected, share.number, share_of, neighbour)
-        objects |= _note(stage, lake, whose, expected, share_of, blamed, out)
+        lake = _read_searched(reader, share, stage, privacy)
+        owners = find_owners(lake, expected, share.number, share_of, neighbour)
+        objects |= _report_objects(stage, lake, owners, expected, share_of, blamed, out)
         if stage == "quarantine":
             out.by_rule = _by_rule(lake)
-            quarantine = lake, whose.owner
+            quarantine = lake, owners.owner
         if not nodes:
             continue
-        check_order(stage, expected, lake, whose, out.findings)
+        check_order(stage, expected, lake, owners, out.findings)
         if stage in ROW_STAGES:
-            verdict = compare_rows(stage, expected, lake, whose, out.tally, out.findings)
+            verdict = compare_rows(stage, expected, lake, owners, out.completeness, out.findings)
             present[stage] = verdict.present
             blamed |= verdict.blamed
         else:
-            drained = earlier_drains(expected, lake, whose) if share.by_hand else None
+            drained = earlier_drains(expected, lake, owners) if share.by_hand else None
             windows = expect_windows(expected, drained)
             out.windows = len(windows.first)
             wrong, revised, names = compare_windows(
-                expected, windows, lake, whose, out.tally, out.findings
+                expected, windows, lake, owners, out.completeness, out.findings
             )
             out.windows_wrong, out.windows_revised = wrong, revised
             if share.events is not None and quarantine is not None:
-                out.detection = score(share.events, nodes, lake, whose.owner, *quarantine)
+                out.detection = score(share.events, nodes, lake, owners.owner, *quarantine)
             blamed |= names
     if not nodes:
         return
@@ -261,8 +265,24 @@ def _judge_lake(
     out.checkpoint_mismatches = check_checkpoints(watched, checkpoints, expected, out.findings)
 
 
+def _read_searched(reader: LakeReader, share: Share, stage: str, privacy: Privacy) -> StageRows:
+    """Return the rows of one stage, after the privacy search in its bytes and its cells."""
+    home, guests = share.objects.get(stage, []), share.guests.get(stage, [])
+    lake = read_stage(privacy.watch(reader, stage), stage, home, guests)
+    privacy.search_rows(stage, lake)
+    if stage in (*PROTECTED, *KEY_PROTECTED):
+        odd = [item.ref for item in lake.objects if item.schema_problem]
+        for ref, content in zip(odd, fetch(reader, odd) if odd else (), strict=True):
+            with _noted(ref.name):
+                privacy.search_object(ref, content)
+    return lake
+
+
 def _neighbours(share: Share) -> Neighbours:
-    """What nodes of other shares hold, read when asked for: a row of theirs under a key of ours is seldom."""
+    """Return a function that reads a node of another share, on demand.
+
+    Rows of other shares under this share's keys are rare.
+    """
 
     @lru_cache(maxsize=8)
     def neighbour(turbine: str) -> Expectation | None:
@@ -277,7 +297,7 @@ def _neighbours(share: Share) -> Neighbours:
 
 
 def _by_rule(lake: StageRows) -> dict[str, int]:
-    """Rows per rule, as the lake says; guests are counted where they lie."""
+    """Count quarantined rows per rule as in the lake. Guests count in the share of their key."""
     home = np.array([not item.guest for item in lake.objects], dtype=bool)[lake.object]
     counts = pc.value_counts(lake.table.column("rule").filter(pa.array(home)).drop_null())
     return {str(entry["values"]): int(entry["counts"]) for entry in counts.to_pylist()}
@@ -287,19 +307,19 @@ def _turbine_of(ref: ObjectRef) -> str:
     return ref.key.rsplit("/", 1)[-1].rsplit("-", 2)[0]
 
 
-def _note(
+def _report_objects(
     stage: str,
     lake: StageRows,
-    whose: Owners,
+    owners: Owners,
     expected: Expectation,
     share_of: Mapping[str, int],
     blamed: set[str],
     out: ShareVerdict,
 ) -> dict[str, DataObject]:
-    """Reports what is wrong with a stage's objects as such; returns those of judged turbines by name."""
+    """Report objects that are foreign, unreadable or empty. Return those of judged turbines."""
     judged = {node.turbine for node in expected.nodes}
-    stray = np.bincount(lake.object[whose.nobody], minlength=len(lake.objects))
-    for i, to in whose.visitors:
+    stray = np.bincount(lake.object[owners.unowned], minlength=len(lake.objects))
+    for i, to in owners.visitors:
         if not lake.objects[i].guest:
             out.visitors.setdefault(to, []).append((stage, lake.objects[i].ref))
     own = {}
@@ -312,48 +332,50 @@ def _note(
         if place is None or place.turbine not in share_of:
             misplaced = place is None and holds_rejected(item.ref.bucket, item.ref.key)
             if stray[i] or item.rows == 0 or misplaced:
-                out.tally.add(stage, "unexpected", np.full(stray[i], place.hour if place else 0))
+                out.completeness.add(
+                    stage, "unexpected", np.full(stray[i], place.hour if place else 0)
+                )
                 why = item.problem or why_foreign(item.ref.bucket, item.ref.key)
+                rows = int(stray[i])
                 out.findings.add(
-                    Finding("object.foreign", stage, "", "", "", name, int(stray[i]), why)
+                    Finding("object.foreign", stage=stage, key=name, rows=rows, detail=why)
                 )
-        elif (
-            place.turbine in judged
-        ):  # of a turbine whose node file is unreadable nothing can be said
+        elif place.turbine in judged:  # a turbine with an unreadable node file cannot be judged
             own[name] = item
-            hour = hour_text(place.hour)
-            if item.problem:
-                rows = _rows_of(expected, stage, place)
+            if problem := _problem(item, stage, place, expected):
+                kind, rows, detail = problem
+                if kind == "object.unexpected":
+                    blamed.add(name)
                 out.findings.add(
                     Finding(
-                        "object.unreadable",
-                        stage,
-                        out.farm,
-                        place.turbine,
-                        hour,
-                        name,
-                        rows,
-                        item.problem,
+                        kind,
+                        stage=stage,
+                        farm=out.farm,
+                        turbine=place.turbine,
+                        hour=hour_text(place.hour),
+                        key=name,
+                        rows=rows,
+                        detail=detail,
                     )
-                )
-            elif item.schema_problem:
-                why = item.schema_problem
-                out.findings.add(
-                    Finding(
-                        "object.schema", stage, out.farm, place.turbine, hour, name, item.rows, why
-                    )
-                )
-            elif item.rows == 0:
-                why = "it holds no rows; no such object is ever made"
-                blamed.add(name)
-                out.findings.add(
-                    Finding("object.unexpected", stage, out.farm, place.turbine, hour, name, 0, why)
                 )
     return own
 
 
+def _problem(
+    item: DataObject, stage: str, place: BatchKey, expected: Expectation
+) -> tuple[str, int, str] | None:
+    """Return (kind of finding, affected rows, detail) for an object with a defect of its own."""
+    if item.problem:
+        return "object.unreadable", _rows_of(expected, stage, place), item.problem
+    if item.schema_problem:
+        return "object.schema", item.rows, item.schema_problem
+    if item.rows == 0:
+        return "object.unexpected", 0, "has no rows; the pipeline never writes an empty object"
+    return None
+
+
 def _rows_of(expected: Expectation, stage: str, place: BatchKey) -> int:
-    """How many rows an object must hold (of aggregated: not known)."""
+    """Return the number of rows that an object must hold; 0 for aggregated, where it is unknown."""
     if stage == "aggregated":
         return 0
     b = expected.batches

@@ -1,7 +1,11 @@
-"""The verdict on a whole run: the lake against the node files, divided into shares over worker processes.
+"""The verdict on a whole run: the lake against the node files.
 
-`pass` means that every row, window, manifest and checkpoint was confirmed. A defect is `fail`. Where something could
-not be judged (no node files, an unreadable one, an unreachable lake) and nothing else is wrong, it is `unknown`.
+`pass`     every row, window, manifest and checkpoint is confirmed
+`fail`     at least one defect was found
+`unknown`  no defect was found, and something could not be judged: there are no node files, a node
+           file cannot be read, or the lake cannot be reached
+
+The work is divided into shares of the fleet (`sim.check.share`), one worker process each.
 """
 
 from __future__ import annotations
@@ -21,11 +25,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import RULES
-from sim.check.completeness import FATES, there
-from sim.check.detection.score import Score, read_events
-from sim.check.detection.truth import NO_FAULTS, TruthError, read_truth, summary, with_detection
-from sim.check.findings import Finding, Findings, hour_text, written
-from sim.check.privacy.scan import KEYLESS, PROTECTED
+from sim.check.completeness import FATES, actual_rows
+from sim.check.detection.score import Score
+from sim.check.detection.truth import (
+    NO_FAULTS,
+    TruthError,
+    read_events,
+    read_truth,
+    summary,
+    with_detection,
+)
+from sim.check.findings import Finding, Findings, hour_text, utf8_text
+from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
 from sim.check.read.keys import (
     ALL_STAGES,
     ROW_STAGES,
@@ -37,25 +48,32 @@ from sim.check.read.keys import (
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
-from sim.check.share import Share, ShareVerdict, judge_share, search_strange
+from sim.check.share import Share, ShareVerdict, judge_share, search_foreign
 
 SHARE_TURBINES: Final = 64
-SHARE_BYTES: Final = 96 * 1024 * 1024  # of node databases: some 700,000 rows
+SHARE_BYTES: Final = 96 * 1024 * 1024
+"""Size of a share's node databases: some 700,000 rows."""
 _STRAYS: Final = -1
-_STRANGE: Final = -2
+"""Number of the share of objects that belong to no turbine."""
+_FOREIGN: Final = -2
+"""Number of the privacy search in objects of no turbine or form."""
 _UNJUDGED: Final = frozenset({"node.unreadable"})
+"""Findings that make a verdict unknown; any other makes it fail."""
 
 Progress = Callable[[int, int], None]
-"""Called with the numbers of objects judged and of all objects."""
+"""Callback with the number of objects judged and the number of all objects."""
 
 
 @dataclass
 class Verdict:
-    """What the oracle says. `figures` are counts by their stable names; `findings` at most 200, `counts` has all kinds.
+    """The result of the oracle.
 
-    `detection` is per kind of fault (see sim.check.detection.score), empty without ground truth.
-
-    `digest` is empty when not every data object could be read. `completeness` is per farm, stage and hour.
+    `figures`       counts by their stable names
+    `findings`      at most 200; `counts` has all, by kind
+    `detection`     per kind of fault (`sim.check.detection.score`); empty without ground truth
+    `digest`        over the sha256 of all data objects; empty if one could not be read
+    `completeness`  per farm, stage and hour
+    `errors`        reasons why parts of the run could not be judged
     """
 
     status: str = "unknown"
@@ -80,14 +98,15 @@ def judge(
     progress: Progress | None = None,
     by_hand: bool = False,
 ) -> Verdict:
-    """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`; `truth` is a folder of ground truth or None.
+    """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`.
 
-    by_hand: no run drove the nodes, so that they may have been drained more than once.
-    Never raises for what is wrong with the run: that is in the verdict.
+    truth: a folder of ground truth, or None.
+    by_hand: no run drove the nodes, so they may have been drained more than once.
+    Never raises for defects of the run: they are in the verdict.
     """
     files = discover(run_nodes)
     if not files:
-        return Verdict(errors=[f"{run_nodes}: no node files; nothing can be judged without them"])
+        return Verdict(errors=[f"{run_nodes}: no node files; the lake cannot be judged"])
     errors = []
     try:
         faults = read_truth(truth) if truth else None
@@ -101,26 +120,17 @@ def judge(
         return Verdict(errors=[*errors, str(error)])
     shares, share_of = _shares(files)
     foreign = _deal(refs, shares, share_of)
-    for share in list(shares.values()):
-        shares[share.number] = share = replace(share, by_hand=by_hand)
-        if faults is not None:
-            names = pa.array([file.turbine for file in share.files], pa.string())
-            mine = faults.filter(pc.is_in(faults.column("turbine_id"), value_set=names))
-            its = (
-                None
-                if events is None
-                else events.filter(pc.is_in(events.column("turbine_id"), value_set=names))
-            )
-            shares[share.number] = replace(share, truth=mine, events=its)
+    for number, share in shares.items():
+        shares[number] = replace(_with_truth(share, faults, events), by_hand=by_hand)
     done = len(refs) - sum(_load(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
     strange = [
         ref
         for ref in [*foreign, *_strays(shares)]
-        if ref.bucket in map(bucket_of, (*PROTECTED, *KEYLESS))
+        if ref.bucket in map(bucket_of, (*PROTECTED, *KEY_PROTECTED))
     ]
     if strange:
-        parts[_STRANGE] = search_strange(lake, _STRANGE, strange, files)
+        parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
         parts[part.number] = part
         done += _load(shares[part.number])
@@ -131,8 +141,20 @@ def judge(
     return _sum(list(parts.values()), foreign, refs, errors)
 
 
+def _with_truth(share: Share, faults: pa.Table | None, events: pa.Table | None) -> Share:
+    """Return the share with the ground truth of its turbines."""
+    if faults is None:
+        return share
+    names = pa.array([file.turbine for file in share.files], pa.string())
+
+    def mine(table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table.column("turbine_id"), value_set=names))
+
+    return replace(share, truth=mine(faults), events=None if events is None else mine(events))
+
+
 def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
-    """The work by number (-1: objects of no turbine), and the share of every turbine."""
+    """Divide the fleet: shares by number (-1: objects of no turbine), and each turbine's number."""
     shares: dict[int, Share] = {}
     share_of: dict[str, int] = {}
     fleet = {file.turbine: file for file in files}
@@ -160,7 +182,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
 def _deal(
     refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, int]
 ) -> list[ObjectRef]:
-    """Gives every object to its share; returns manifests and checkpoints that have none."""
+    """Add every object to its share. Return the manifests and checkpoints that have no share."""
     foreign = []
     for ref in refs:
         name = ref.bucket.rsplit("-", 1)[-1]
@@ -189,7 +211,7 @@ def _load(share: Share) -> int:
 
 
 def _guests(parts: dict[int, ShareVerdict], shares: dict[int, Share]) -> list[Share]:
-    """The shares whose rows were met under other shares' keys, with the objects that hold them."""
+    """Return shares with rows under other shares' keys, `guests` set to the objects with them."""
     guests: dict[int, dict[str, list[ObjectRef]]] = {}
     for part in parts.values():
         for number, visits in part.visitors.items():
@@ -201,7 +223,10 @@ def _guests(parts: dict[int, ShareVerdict], shares: dict[int, Share]) -> list[Sh
 def _run(
     lake: LakeReader, shares: Sequence[Share], share_of: dict[str, int], workers: int
 ) -> Iterator[ShareVerdict]:
-    """Judges shares, in this process for one worker, else in spawned ones; in whatever order they finish."""
+    """Judge shares and yield verdicts as they finish.
+
+    One worker runs in this process, several in spawned ones.
+    """
     if workers <= 1 or len(shares) <= 1:
         for share in shares:
             yield judge_share(lake, share, share_of)
@@ -216,25 +241,24 @@ def _run(
         for future in as_completed(futures):
             try:
                 yield future.result()
-            except (
-                BrokenProcessPool
-            ):  # a worker that dies takes the others' work along: that is done again
+            except BrokenProcessPool:
+                # A worker that dies breaks the whole pool, so the others' work is repeated.
                 broken.append(futures[future])
     finally:
         pool.shutdown(cancel_futures=True)
     for share in broken:
-        yield _alone(lake, share, share_of)
+        yield _run_isolated(lake, share, share_of)
 
 
-def _alone(lake: LakeReader, share: Share, share_of: dict[str, int]) -> ShareVerdict:
-    """Judges a share in a process of its own, whose end costs no other share its verdict."""
+def _run_isolated(lake: LakeReader, share: Share, share_of: dict[str, int]) -> ShareVerdict:
+    """Judge a share in its own process, so that its death costs no other share its verdict."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=context, initializer=_leave_interrupts_to_parent)
     try:
         return pool.submit(judge_share, lake, share, share_of).result()
     except BrokenProcessPool:
-        text = f"farm {share.farm}: a worker process of the oracle died (out of memory?); use fewer workers"
-        return ShareVerdict(share.number, share.farm, errors=[text])
+        text = "a worker process of the oracle died (out of memory?); use fewer workers"
+        return ShareVerdict(share.number, share.farm, errors=[f"farm {share.farm}: {text}"])
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -246,15 +270,15 @@ def _leave_interrupts_to_parent() -> None:
 def _sum(
     parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectRef], errors: list[str]
 ) -> Verdict:
+    """Add up the verdicts of all shares."""
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
-        findings.add(
-            Finding("object.foreign", stage, key=ref.name, detail=why_foreign(ref.bucket, ref.key))
-        )
+        detail = why_foreign(ref.bucket, ref.key)
+        findings.add(Finding("object.foreign", stage=stage, key=ref.name, detail=detail))
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)
-    errors = errors + sorted({written(error) for part in parts for error in part.errors})
+    errors = errors + sorted({utf8_text(error) for part in parts for error in part.errors})
     hashes = {name: digest for part in parts for name, digest in part.hashes.items()}
     data = [ref for ref in refs if ref not in foreign and _is_data(ref)]
     rows: Counter[str] = Counter(dict.fromkeys(ALL_STAGES, 0))
@@ -272,7 +296,7 @@ def _sum(
         "rows.quarantined": rows["quarantine"],
         "rows.enriched": rows["enriched"],
         **{
-            f"rows.{fate}": sum(part.tally.total(fate, ROW_STAGES) for part in parts)
+            f"rows.{fate}": sum(part.completeness.total(fate, ROW_STAGES) for part in parts)
             for fate in FATES[1:]
         },
         "rows.unbalanced": sum(part.unbalanced for part in parts),
@@ -321,17 +345,16 @@ def _status(findings: Findings, figures: dict[str, float], errors: list[str]) ->
 
 def _digest(hashes: dict[str, str]) -> str:
     lines = sorted(f"{name} {sha256}\n" for name, sha256 in hashes.items())
-    return hashlib.sha256(
-        "".join(lines).encode("utf-8", "surrogateescape")
-    ).hexdigest()  # a file's name is bytes
+    # A file's name is bytes, and need not be UTF-8.
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _completeness(parts: list[ShareVerdict]) -> list[dict[str, str | int]]:
     sums: dict[tuple[str, int, str], Counter[str]] = {}
     for part in parts:
-        for (stage, hour), cell in part.tally.cells.items():
-            sums.setdefault((part.farm, hour, stage), Counter(dict.fromkeys(FATES, 0))).update(cell)
+        for (stage, hour), rows in part.completeness.rows.items():
+            sums.setdefault((part.farm, hour, stage), Counter(dict.fromkeys(FATES, 0))).update(rows)
     return [
-        {"farm": farm, "hour": hour_text(hour), "stage": stage, "actual": there(cell), **cell}
-        for (farm, hour, stage), cell in sorted(sums.items())
+        {"farm": farm, "hour": hour_text(hour), "stage": stage, "actual": actual_rows(rows), **rows}
+        for (farm, hour, stage), rows in sorted(sums.items())
     ]

@@ -1,1 +1,1 @@
-"""Data sets to show: themes, the files of a data set, its pictures and its realism page."""
+"""Demo data sets: themes, the files of a data set, its pictures and its realism page."""

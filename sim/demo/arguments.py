@@ -1,4 +1,7 @@
-"""The arguments of `windfleet demo`. Light: the command line is parsed with it whatever the command."""
+"""The arguments of `windfleet demo`.
+
+Imports little: the command line is parsed with it for every command.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ from sim.demo import themes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
+    """Add the command's arguments to a parser."""
     parser.add_argument(
         "--theme",
         choices=themes.names(),
         default=themes.DEFAULT,
-        help="the story (default: %(default)s)",
+        help="story (default: %(default)s)",
     )
     parser.add_argument(
         "--to",
         metavar="DIR|URL",
-        help="a folder (default: demo/THEME), or an S3 endpoint to fill too",
+        help="folder (default: demo/THEME), or S3 endpoint that gets a copy",
     )
     parser.add_argument("--farms", metavar="A,B", help="only these farms")
     parser.add_argument(
@@ -35,9 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample-every", metavar="STEP", help="time between samples, for example 1s, 1m or 10m"
     )
-    parser.add_argument(
-        "--seed", metavar="N", help="seed; another one makes another fleet and weather"
-    )
+    parser.add_argument("--seed", metavar="N", help="seed of fleet and weather")
     parser.add_argument(
         "--set",
         action="append",
@@ -60,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--empty-lake",
         action="store_true",
-        help="first empty the six buckets, if windfleet made them",
+        help="first empty the six buckets, if windfleet created them",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier data set in that folder"

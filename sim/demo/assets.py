@@ -1,7 +1,8 @@
-"""The asset register of a data set's fleet as Parquet and CSV: one row per turbine, people and exact places included.
+"""The asset register of a data set's fleet as Parquet and CSV: one row per turbine.
 
-It is what the operator's books say, and the one file that holds personal data (all invented, by Faker): the lake holds
-pseudonyms and coarse coordinates in their place.
+It holds the operator's records with people and exact places, and is the only file of a data set
+with personal data (all invented, by Faker). The lake holds pseudonyms and coarse coordinates in
+their place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ _PLAIN = (
 
 
 def write(scenario: Scenario, folder: Path) -> None:
-    """`assets.parquet` and `assets.csv`, for their owner alone. Units: `pipeline.config.Asset`. Raises OSError."""
+    """Write `assets.parquet` and `assets.csv`, readable by their owner only.
+
+    Units: `pipeline.config.Asset`. Raises OSError.
+    """
     table = register(scenario)
     with private.open_new(folder / "assets.parquet") as file:  # pyarrow may take a path for a URI
         pq.write_table(table, file)
@@ -39,7 +43,10 @@ def write(scenario: Scenario, folder: Path) -> None:
 
 
 def register(scenario: Scenario) -> pa.Table:
-    """One row per turbine: ids, the farm's name, region and time zone, and the plain fields of its asset record."""
+    """One row per turbine.
+
+    Ids, the farm's name, region and time zone, and the plain fields of the turbine's asset record.
+    """
     rows = [
         {
             "turbine_id": turbine_id,

@@ -25,7 +25,7 @@ FOLDER = Path("demo")
 
 
 def run(args: argparse.Namespace, console: Console) -> Dataset:
-    """Make what the arguments ask for. Raises what `dataset.make` raises, and ScenarioError."""
+    """Make the requested data set. Raises the errors of `make.make`, and ScenarioError."""
     theme = themes.theme(args.theme)
     endpoint_url = _endpoint(args.to)
     scenario = _loaded(theme, args)
@@ -45,8 +45,9 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
         args.inspect,
         command(args),
     )
-    told = themes.without_story(theme, bool(scenario.events)) if _own_events(args) else theme
-    return make(scenario, told, options, console)
+    if _own_events(args):
+        theme = themes.without_story(theme, bool(scenario.events))
+    return make(scenario, theme, options, console)
 
 
 def _endpoint(to: str | None) -> str | None:
@@ -60,7 +61,10 @@ def _endpoint(to: str | None) -> str | None:
 
 
 def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
-    """The theme's scenario as asked for. Raises DemoError where its story has no place in that, and ScenarioError."""
+    """The theme's scenario with the arguments applied.
+
+    Raises DemoError when its story does not fit them, and ScenarioError.
+    """
     given = overrides(args)
     if not _own_events(args):
         given.append(
@@ -68,15 +72,18 @@ def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
         )
     try:
         return load(theme.scenario, [setting for _, setting in given])
-    except ScenarioError as error:  # tells of overrides; the user wrote arguments
-        told = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
+    except ScenarioError as error:  # names overrides; the user wrote arguments
+        written = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
         raise ScenarioError(
-            [replace(p, file=told.get(p.file, p.file)) for p in error.problems]
+            [replace(p, file=written.get(p.file, p.file)) for p in error.problems]
         ) from error
 
 
 def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> str:
-    """The story's events at the farms that take part, as `--set` has them. Raises DemoError."""
+    """The story's events at the participating farms, in the syntax of `--set`.
+
+    Raises DemoError when none is left, or when the run is too short for one.
+    """
     without = "leave the story out with --set 'events=[]'"
     begins = max((event.from_s for event in events), default=0.0) / 86_400
     if args.days is not None and args.days.isdecimal() and int(args.days) <= begins:
@@ -111,12 +118,12 @@ def _events(theme: Theme, events: Sequence[Event], args: argparse.Namespace) -> 
 
 
 def _own_events(args: argparse.Namespace) -> bool:
-    """Whether the user says what happens, if anything, in place of the theme."""
+    """Return True if the user sets `events`, in place of the theme."""
     return any(word.startswith("events=") for word in args.set)
 
 
 def overrides(args: argparse.Namespace) -> list[tuple[str, str]]:
-    """(the argument as the user wrote it, the same as `--set` has it) of those that are given."""
+    """(argument as the user wrote it, the same in the syntax of `--set`) of each given argument."""
     settings = {
         "--farms": ("fleet.farms", args.farms, f"[{args.farms}]"),
         "--turbines": ("fleet.turbines", args.turbines, args.turbines),
@@ -134,7 +141,7 @@ def overrides(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def command(args: argparse.Namespace) -> str:
-    """The command that makes the same bytes again, wherever it is put."""
+    """The command that makes the same bytes again, in any folder."""
     words = ["windfleet", "demo", "--theme", args.theme]
     for name in ("farms", "turbines", "days", "start", "sample_every", "seed", "layout"):
         if (value := getattr(args, name)) is not None:

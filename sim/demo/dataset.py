@@ -1,4 +1,4 @@
-"""A data set that was made: what it is and where it lies; what its README, pictures and realism page are drawn from."""
+"""A finished data set: its parts and their place, for its README, pictures and realism page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from sim.check.verdict import Verdict
 from sim.demo.themes import Theme
-from sim.run.judgement import Record
+from sim.run.record import Record
 from sim.scenario import Scenario
 
 Layout = Literal["turbine", "farm"]
@@ -16,7 +16,11 @@ Layout = Literal["turbine", "farm"]
 
 @dataclass
 class Dataset:
-    """`record`: what the run left behind; `seconds`: wall, for all of it; `pictures`: file names in the folder."""
+    """A data set in a folder.
+
+    `record`: the run's record. `seconds`: wall time of the whole command. `pictures`: file names in
+    the folder.
+    """
 
     scenario: Scenario
     theme: Theme
@@ -29,12 +33,12 @@ class Dataset:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The oracle's; None for a layout that it does not judge."""
+        """The oracle's verdict; None for a layout that it does not judge."""
         return self.record.verdict
 
     @property
     def fleet(self) -> str:
-        """How many turbines of how many farms, in words."""
+        """Numbers of turbines and farms, in words."""
         turbines, farms = self.scenario.fleet.turbines, len(self.scenario.fleet.farms)
         return f"{turbines:,} turbine{'s' * (turbines != 1)} of {farms:,} farm{'s' * (farms != 1)}"
 

@@ -1,14 +1,14 @@
 """`windfleet demo`: a labelled data set in a folder, ready to query or to upload.
 
-    DIR/lake/<bucket>/...         what the real pipeline makes of the fleet's rows, in the six buckets' layout
-    DIR/truth/*.parquet           what was put in on purpose, and what the machines and crews did
-    DIR/assets.parquet, .csv      the asset register in the clear: the one file that is not for everybody
-    DIR/README.md, *.png          what is in it, what the story is and how to find it
+    DIR/lake/<bucket>/...         the objects of the real pipeline, in the six buckets' layout
+    DIR/truth/*.parquet           labels: injected faults, and the history of machines and crews
+    DIR/assets.parquet, .csv      the asset register in the clear: not for everybody
+    DIR/README.md, *.png          contents, the story and queries that find it
     DIR/nodes/<farm>/*.db         the edge nodes' databases, on request
 
-Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and hour, and the oracle
-judges it. `farm` is what table maintenance would leave of it (`sim.run.compact`), for data sets whose own layout would
-be more than MOST_OBJECTS objects.
+Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and
+hour, and the oracle judges it. `farm` is the layout after table maintenance (`sim.run.compact`),
+for data sets that would otherwise be more than MOST_OBJECTS objects.
 """
 
 from __future__ import annotations
@@ -30,23 +30,26 @@ from sim.demo.dataset import Dataset, Layout
 from sim.demo.themes import Theme
 from sim.errors import LAKE_WRONG, DemoError, NodeFileError, StoreGone, WorkerDied
 from sim.measure.operations import OPERATIONS_FILE
-from sim.report.terminal import RunProgress
-from sim.run import driver
-from sim.run.judgement import Record
+from sim.report.progress import RunProgress
+from sim.run.delivery import deliver
+from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
 from sim.verify.judge import judge
 
 MOST_OBJECTS: Final = 30_000
-"""More small files than that help nobody: they take minutes to make and to read, and a disk block each."""
-_COMPACT_SHARE: Final = 0.02  # of the objects and their overhead that are left in the farm layout
+"""Upper bound of the `turbine` layout. More small files take minutes, and a disk block each."""
+_COMPACT_SHARE: Final = 0.02  # size of the farm layout over that of the turbine layout
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the command line says. `upload`: S3 endpoint that gets a copy; `inspect`: draw the realism page too;
-    `command`: what repeats it."""
+    """Options from the command line.
+
+    `upload`: S3 endpoint that gets a copy. `inspect`: draw the realism page too. `command`: the
+    command line that repeats it.
+    """
 
     out: Path
     workers: int
@@ -59,15 +62,18 @@ class DemoOptions:
 
 
 def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
-    """Make the data set. Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt; what there is
-    of it by then stays."""
+    """Make the data set.
+
+    Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt. Finished parts
+    stay in the folder.
+    """
     planned = plan(scenario)
     layout = options.layout or (
         "turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm"
     )
     lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
-        target.require_empty(options.upload)  # before minutes are spent on what has nowhere to go
+        target.require_empty(options.upload)  # before minutes are spent on the data
     need_bytes = round(planned.node_bytes + lake_bytes)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
         return _filled(scenario, theme, layout, options, console)
@@ -111,17 +117,22 @@ def _filled(
 
 
 def _drive(made: Dataset, progress: RunProgress) -> None:
-    """Simulate, deliver into the folder, and have the oracle judge it where it can."""
+    """Simulate, deliver into the folder, and let the oracle judge a layout that it can read."""
     store = target.Options(folder=made.folder / "lake")
-    options = driver.RunOptions(
-        made.folder, made.record.workers, store, compact=made.layout == "farm"
-    )
     with target.opened(store) as opened:
         scenario = made.scenario
         progress.phase(
             "simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows"
         )
-        driver.drive(scenario, options, made.record, opened, progress.advance)
+        deliver(
+            scenario,
+            opened,
+            made.record,
+            progress.advance,
+            run_dir=made.folder,
+            workers=made.record.workers,
+            compact=made.layout == "farm",
+        )
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))
@@ -143,7 +154,10 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:
-    """A copy of the lake in the S3 that was named, object for object. Raises DemoError when it cannot be whole."""
+    """Copy the lake to the named S3 endpoint, object by object.
+
+    Raises DemoError when the copy is incomplete.
+    """
     with target.opened(options) as opened:
         store = Retrying(S3ObjectStore(opened.store))
         reader = target.Target(folder=made.folder / "lake").lake
@@ -152,19 +166,23 @@ def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> No
             for ref, body in zip(refs, reader.read(refs), strict=True):
                 if body is None:
                     raise DemoError(
-                        f"{opened.endpoint_url}: the copy is not whole: {ref.name} is gone"
+                        f"{opened.endpoint_url}: the copy is incomplete: "
+                        f"{ref.name} is gone from {made.folder}"
                     )
                 _copy(store, ref.bucket, ref.key, body)
                 progress.advance(1)
         except StoreError as error:
-            fix = f"{made.folder} is, and its README says how to copy it"
+            fix = f"{made.folder} is complete, and its README has the command to copy it"
             raise DemoError(
-                f"{opened.endpoint_url}: the copy is not whole: {error}; {fix}"
+                f"{opened.endpoint_url}: the copy is incomplete: {error}; {fix}"
             ) from error
 
 
 def _copy(store: ObjectStore, bucket: str, key: str, body: bytes) -> None:
-    """Create the object; one that is there already is right if an answer was lost, and it is the same."""
+    """Create the object.
+
+    An object that exists with the same body is right: an earlier answer may have been lost.
+    """
     try:
         store.create(bucket, key, body)
     except AlreadyExists:

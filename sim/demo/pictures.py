@@ -1,6 +1,7 @@
-"""The pictures of a data set's README, PNG: the fleet over time, and the story's farm turbine by turbine.
+"""The pictures of a data set's README, PNG: the fleet over time, and the story's farms.
 
-Drawn from the node databases (`readings`), before they go. The same data give the same bytes.
+Drawn from the node databases (`readings`) before those are removed. The same data give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FOCUS: Final = ("vibration_level", "gearbox_temperature", "generator_temperature
 
 
 def draw(made: Dataset, farms: Sequence[FarmReadings]) -> list[str]:
-    """The pictures' names, in the order to be shown. Raises OSError."""
+    """Draw the pictures and return their names in order of display. Raises OSError."""
     drawn = {"fleet.png": fleet(made, farms)}
     story = {
         farm
@@ -51,7 +52,7 @@ def draw(made: Dataset, farms: Sequence[FarmReadings]) -> list[str]:
 
 
 def remove(folder: Path) -> None:
-    """What `draw` made there before, of whatever story."""
+    """Remove the pictures of an earlier data set from a folder."""
     for name in ("fleet.png", "farm-*.png", "turbine-*.png"):
         for path in folder.glob(name):
             path.unlink()

@@ -1,7 +1,8 @@
-"""A data set's readings as arrays of (turbines, samples), from its node databases: what pictures are drawn from.
+"""Readings of a data set as arrays of (turbines, samples), from its node databases, for pictures.
 
-Cells that no working sensor reads (`records.CHANNELS`), and cells without a row, are NaN; of rows with one time the
-last counts. A data set of more than MOST_CELLS is thinned out: every k-th turbine of each farm is read.
+Cells outside the limits of `records.CHANNELS`, and cells without a row, are NaN. Of several rows
+with one time the last counts. A data set of more than MOST_CELLS is thinned out: every k-th turbine
+of each farm is read.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ MOST_CELLS: Final = 4_000_000  # turbines x samples: 350 MB as float64 with all 
 
 @dataclass(frozen=True)
 class FarmReadings:
-    """One farm's readings. `turbines`: their indices in the farm; `times_us` (samples,); `channels`: name -> (turbines,
-    samples); `status` (turbines, samples): index in STATES, -1 for none."""
+    """One farm's readings.
+
+    `turbines`: their indices in the farm. `times_us` (samples,). `channels`: name -> (turbines,
+    samples). `status` (turbines, samples): index in STATES, -1 for none.
+    """
 
     farm: Farm
     turbines: Sequence[int]
@@ -48,7 +52,10 @@ class FarmReadings:
 
 
 def read(scenario: Scenario, nodes: Path, whole: Sequence[str] = ()) -> list[FarmReadings]:
-    """All farms, those in `whole` with every turbine. Raises pipeline.source.SourceError."""
+    """Readings of all farms, of every turbine for those in `whole`.
+
+    Raises pipeline.source.SourceError.
+    """
     cells = scenario.fleet.turbines * scenario.clock.samples
     every = max(1, -(-cells // MOST_CELLS))
     return [

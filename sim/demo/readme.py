@@ -1,4 +1,4 @@
-"""README.md of a data set: what it is, the story in it, what lies where, how it was made. From the data set itself."""
+"""README.md of a data set: contents, story, files, command. Drawn from the data set itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sim.units import format_duration
 
 
 def write(made: Dataset) -> None:
-    """`README.md` in the data set's folder. Raises OSError."""
+    """Write `README.md` in the data set's folder. Raises OSError."""
     environment = Environment(
         loader=PackageLoader("sim.demo", "templates"),
         undefined=StrictUndefined,
@@ -59,7 +59,7 @@ def _facts(made: Dataset) -> dict[str, object]:
 
 
 def labels(truth: Path) -> list[tuple[str, int, str]]:
-    """(kind, how many, in which files) of the faults injected and of the wear and ice on machines."""
+    """(kind, count, files) of the injected faults and of the wear and ice on machines."""
     found = []
     for files in ("faults-*.parquet", "wear-*.parquet"):
         counts: Counter[str] = Counter()

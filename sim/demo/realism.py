@@ -1,7 +1,8 @@
-"""realism.html: what a wind engineer looks at first, drawn from the generated readings and nothing else.
+"""realism.html: a wind engineer's first charts, drawn only from the generated readings.
 
-Power curve, wind rose, spectrum, memory, correlation by distance, availability, temperatures, a map of the wakes; and
-the key figures of each farm. One file, offline. The judgement is the reader's; nothing here is a pass mark.
+Power curve, wind rose, spectrum, memory, correlation by distance, availability, temperatures, a map
+of the wakes; and the key figures of each farm. One file, offline. It passes no judgement: that is
+the reader's.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CHARTS: Final[tuple[tuple[Callable[[Sequence[FarmReadings]], Figure], str], ...]
 
 
 def write(made: Dataset, farms: Sequence[FarmReadings]) -> None:
-    """The page, in the data set's folder. Raises OSError."""
+    """Write the page in the data set's folder. Raises OSError."""
     with charts.style():
         drawn = [
             (title, " ".join((chart.__doc__ or "").split()), _png(chart(farms)))
@@ -64,7 +65,7 @@ def write(made: Dataset, farms: Sequence[FarmReadings]) -> None:
 
 
 def key_figures(readings: FarmReadings) -> dict[str, str]:
-    """One farm's figures as texts; `-` where nothing was read."""
+    """One farm's key figures as texts."""
     wind = readings.channels["wind_speed"]
     k, scale = statistics.weibull(wind)
     known = readings.status >= 0

@@ -1,7 +1,9 @@
-"""The charts of the realism page: each takes the farms' readings and gives a figure.
+"""The charts of the realism page: each takes the farms' readings and returns a figure.
 
-Where one farm must stand for all (rose, spectrum, wakes) it is the one with the most turbines read; where types differ
-(power curve, temperatures) each type is a panel.
+A chart of one farm (rose, spectrum, wakes) shows the one with the most turbines read. Charts that
+depend on the turbine type (power curve, temperatures) have a panel for each.
+
+The docstring of a chart is its caption on the page.
 """
 
 from __future__ import annotations
@@ -75,8 +77,11 @@ def _farm_mean(readings: FarmReadings) -> Floats:
 
 
 def power_curve(farms: Sequence[FarmReadings]) -> Figure:
-    """Every reading, darker where there are more; mean and standard deviation by the method of bins (IEC
-    61400-12-1); the published curve of the type."""
+    """All readings, darker where there are more.
+
+    Mean and standard deviation by the method of bins (IEC 61400-12-1); the published curve of the
+    type.
+    """
     types = _by_type(farms)
     figure, panels = _figure(len(types))
     for axes, group in zip(panels, types, strict=True):
@@ -106,7 +111,7 @@ def power_curve(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def wind_rose(farms: Sequence[FarmReadings]) -> Figure:
-    """Share of the time by where the wind comes from, and how strong it is."""
+    """Share of the time by direction and strength of the wind."""
     readings = _largest(farms)
     share = statistics.rose(
         readings.channels["wind_speed"], readings.channels["wind_direction"], CLASSES
@@ -164,8 +169,10 @@ def speeds(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def spectrum(farms: Sequence[FarmReadings]) -> Figure:
-    """Frequency times density of the wind at one turbine and of the mean of its farm, which averages gusts away but
-    not weather. Dashed: the -2/3 slope of the inertial range."""
+    """Spectrum of the wind at one turbine and of the mean of its farm: frequency times density.
+
+    The mean averages gusts away but not weather. Dashed: the -2/3 slope of the inertial range.
+    """
     readings = _largest(farms)
     figure, (axes,) = _figure()
     if len(readings.times_us) > 32:
@@ -225,7 +232,11 @@ def memory(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def distance(farms: Sequence[FarmReadings]) -> Figure:
-    """Pairs of turbines of one farm: the wind itself, and its change from one sample to the next; pairs of farms."""
+    """Correlation by distance.
+
+    Pairs of turbines of one farm: the wind itself, and its change from one sample to the next;
+    pairs of farms.
+    """
     figure, (axes,) = _figure()
     readings = _largest(farms)
     wind = readings.channels["wind_speed"]
@@ -297,7 +308,7 @@ def availability(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def temperatures(farms: Sequence[FarmReadings]) -> Figure:
-    """By load: the mean and the middle 80 %."""
+    """Temperatures by load: the mean and the middle 80 %."""
     names = {
         "generator_temperature": VERMILLION,
         "gearbox_temperature": BLUE,
@@ -327,7 +338,7 @@ def temperatures(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def wakes(farms: Sequence[FarmReadings]) -> Figure:
-    """Mean wind at each turbine relative to the farm, while the wind came from its most frequent sector (arrow)."""
+    """Mean wind at each turbine relative to the farm, in its most frequent sector (arrow)."""
     readings = _largest(farms)
     wind, direction = readings.channels["wind_speed"], readings.channels["wind_direction"]
     sector = 10.0
@@ -355,8 +366,9 @@ def wakes(farms: Sequence[FarmReadings]) -> Figure:
         axes.annotate(
             "", **ends, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow
         )
-        said = f"Farm {readings.farm.farm_id}, wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s"
-        figure.suptitle(said, fontsize=10, fontweight="bold")
+        wind_from = f"wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s"
+        title = f"Farm {readings.farm.farm_id}, {wind_from}"
+        figure.suptitle(title, fontsize=10, fontweight="bold")
     axes.set_aspect("equal")
     axes.set_xlabel("east, km")
     axes.set_ylabel("north, km")

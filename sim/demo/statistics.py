@@ -1,6 +1,7 @@
-"""What a wind engineer looks at first, as numbers: distribution, spectrum, memory, distance, availability.
+"""Wind statistics as numbers: distribution, spectrum, memory, correlation by distance.
 
-Arrays may hold NaN where nothing was read; where a series must be whole (spectrum, memory) gaps are bridged linearly.
+Arrays may hold NaN where nothing was read. Series that must be whole (spectrum, memory) have their
+gaps bridged linearly.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _PAIRS: Final = 4000
 
 
 def weibull(speeds: Floats) -> tuple[float, float]:
-    """(k, scale m/s) by the method of Justus et al. 1978: k = (std / mean)^-1.086, scale = mean / Gamma(1 + 1/k)."""
+    """(k, scale m/s) of the Weibull distribution of the speeds.
+
+    Method of Justus et al. 1978: k = (std / mean)^-1.086, scale = mean / Gamma(1 + 1/k).
+    """
     known = speeds[np.isfinite(speeds)]
     mean, deviation = float(known.mean()), float(known.std())
     k = (deviation / mean) ** -1.086 if deviation > 0 else float("inf")
@@ -25,7 +29,10 @@ def weibull(speeds: Floats) -> tuple[float, float]:
 
 
 def rose(speed: Floats, direction: Floats, edges: Floats, sectors: int = 16) -> Floats:
-    """Share of the time by sector (0: centred on north) and speed class, shape (sectors, len(edges) - 1)."""
+    """Share of the time by sector and speed class, (sectors, len(edges) - 1).
+
+    Sector 0 is centred on north.
+    """
     known = np.isfinite(speed) & np.isfinite(direction)
     width = 360.0 / sectors
     sector = (np.floor((direction[known] + width / 2) / width) % sectors).astype(int)
@@ -45,7 +52,10 @@ def bridged(series: Floats) -> Floats:
 
 
 def spectrum(series: Floats, step_s: float) -> tuple[Floats, Floats]:
-    """(frequency Hz, frequency x power spectral density, units squared): Hann periodogram, averaged over log bands."""
+    """(frequency Hz, frequency x power spectral density, units squared).
+
+    Hann periodogram, averaged over log bands.
+    """
     values = bridged(series)
     values = (values - values.mean()) * np.hanning(len(values))
     density = np.abs(np.fft.rfft(values)) ** 2 * 2 * step_s / np.sum(np.hanning(len(values)) ** 2)
@@ -60,7 +70,10 @@ def spectrum(series: Floats, step_s: float) -> tuple[Floats, Floats]:
 
 
 def autocorrelation(series: Floats, lags: int) -> Floats:
-    """Correlation of a series with itself, lags 0..lags-1 samples, by FFT; biased, so that it dies out."""
+    """Correlation of a series with itself at lags 0..lags-1 samples, by FFT.
+
+    Biased, so that it fades out.
+    """
     values = bridged(series)
     values = values - values.mean()
     padded = np.fft.rfft(values, 2 * len(values))
@@ -70,8 +83,10 @@ def autocorrelation(series: Floats, lags: int) -> Floats:
 
 
 def pair_correlation(series: Floats, positions: Floats) -> tuple[Floats, Floats]:
-    """(distance m, correlation) of 4,000 pairs of rows at most; `series` (places, samples), `positions` (places,
-    2) in metres. Pairs are taken evenly from all."""
+    """(distance m, correlation) of pairs of rows, 4,000 at most, taken evenly from all.
+
+    `series` (places, samples), `positions` (places, 2) in metres.
+    """
     first, second = np.triu_indices(len(series), 1)
     take = (
         np.linspace(0, len(first) - 1, min(_PAIRS, len(first))).astype(int)
@@ -91,8 +106,10 @@ def pair_correlation(series: Floats, positions: Floats) -> tuple[Floats, Floats]
 
 
 def binned(x: Floats, y: Floats, edges: Floats) -> tuple[Floats, Floats, Floats]:
-    """(middle, mean, standard deviation) of y in the bins of x that hold three values or more: the method of bins of
-    IEC 61400-12-1."""
+    """(middle, mean, standard deviation) of y in bins of x: method of bins of IEC 61400-12-1.
+
+    Bins with fewer than three values are left out.
+    """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     bin_ = np.searchsorted(edges, x, side="right") - 1

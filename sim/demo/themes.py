@@ -1,7 +1,7 @@
-"""Themes: scenarios that tell a story, each with the text that says what happened and how a viewer finds it.
+"""Themes: scenarios that tell a story, each with a text of its events and how to find them.
 
-A theme is two files of `stories/`: `<name>.yaml`, a scenario as any other, and `<name>.md`, whose first line is its
-title. A theme is added by adding the two.
+A theme is two files of `stories/`: `<name>.yaml`, a scenario as any other, and `<name>.md`, whose
+first line is its title. A theme is added by adding the two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DEFAULT: Final = "storm"
 
 @dataclass(frozen=True)
 class Theme:
-    """`title`: one line; `story`: Markdown, what happened and how to find it."""
+    """A theme. `title`: one line; `story`: Markdown, the events and how to find them."""
 
     name: str
     title: str
@@ -28,17 +28,16 @@ class Theme:
 
 
 def names() -> list[str]:
-    """All themes, sorted."""
+    """Names of all themes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def without_story(theme: Theme, events: bool) -> Theme:
-    """A theme of whose story only the scenario is left. `events`: others were put in its place."""
-    happens = (
-        "what was made to happen is in `scenario.yaml`, under `events`"
-        if events
-        else "nothing was made to happen"
-    )
+    """A theme reduced to its scenario.
+
+    `events`: the user has put others in its place.
+    """
+    happens = "its events are in `scenario.yaml`, under `events`" if events else "it has no events"
     return replace(
         theme,
         title="Wind farms and their weather",
@@ -47,7 +46,7 @@ def without_story(theme: Theme, events: bool) -> Theme:
 
 
 def theme(name: str) -> Theme:
-    """Raises KeyError for a name that is not in `names()`."""
+    """The theme of a name. Raises KeyError for a name that is not in `names()`."""
     if name not in names():
         raise KeyError(name)
     title, _, story = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition("\n")

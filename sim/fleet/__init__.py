@@ -1,4 +1,4 @@
-"""The fleet as data: farms, turbine types, layouts, and the asset register. See `loader` for the YAML."""
+"""The fleet as data: farms, turbine types, layouts and the asset register. YAML: see `loader`."""
 
 from sim.errors import FleetError
 from sim.fleet.farm import Farm, Fleet

@@ -1,7 +1,8 @@
-"""The asset register: what the operator's books say of each turbine, people and exact position included (Faker).
+"""The asset register: the operator's record of each turbine, with people and exact position.
 
-A function of (seed, turbine) alone: the same record whatever other turbines or farms exist. People belong to farms:
-one operator contact and a team of technicians each, drawn per farm; a turbine has one of the team. Nobody is real.
+Faker makes the people. A record is a function of (seed, turbine) only, whatever other turbines or
+farms exist. People belong to farms: each farm has one operator contact and a team of technicians;
+each turbine has one of the team. Nobody is real.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from sim.fleet.farm import Farm
 
 TECHNICIANS = 10
 OLDEST, NEWEST = dt.date(2012, 1, 1), dt.date(2023, 10, 31)
-LOCALES = {"us": "en_US", "eu": "en_IE", "ap": "id_ID"}  # by the first letters of the region
+LOCALES = {"us": "en_US", "eu": "en_IE", "ap": "id_ID"}
+"""First letters of the region -> locale of the people there."""
+SERIAL_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"  # without I, O and Q
 
 
 @cache
 def _faker(locale: str) -> Faker:
-    """One instance per language: making one costs 20-100 ms, seeding it again microseconds."""
+    """Return one instance per language: creation costs 20 to 100 ms, a new seed microseconds."""
     return Faker(locale)
 
 
 def _person(fake: Faker) -> str:
-    """A name with mail address and telephone, as a register would keep it."""
+    """Return a name with mail address and telephone, in the form of a register."""
     name = f"{fake.first_name()} {fake.last_name()}"
     mail = "".join(
         c for c in name.lower().replace(" ", ".") if c.isascii() and (c.isalpha() or c == ".")
@@ -36,7 +39,7 @@ def _person(fake: Faker) -> str:
 
 
 def register(farm: Farm, seed: int) -> list[Asset]:
-    """One record per turbine, in the order of `farm.turbine_ids`."""
+    """Return one record per turbine, in the order of `farm.turbine_ids`."""
     fake = _faker(LOCALES.get(farm.region[:2], "en_US"))
     fake.seed_instance(seeds.number(seed, "asset", "people", farm.farm_id))
     operator = _person(fake)
@@ -54,7 +57,7 @@ def register(farm: Farm, seed: int) -> list[Asset]:
                 rated_rpm=kind.rated_rpm,
                 hub_height=kind.hub_height,
                 power_curve=kind.power_curve,
-                serial_number=f"{maker}-{fake.bothify('??##-######', letters='ABCDEFGHJKLMNPRSTUVWXYZ')}",
+                serial_number=f"{maker}-{fake.bothify('??##-######', letters=SERIAL_LETTERS)}",
                 installation_date=fake.date_between(OLDEST, NEWEST).isoformat(),
                 operator_contact=operator,
                 technician=fake.random_element(team),

@@ -1,9 +1,13 @@
-"""A site's climate: the long-term figures that the weather of its years scatters about. Presets: YAML in `climates/`.
+"""A site's climate: the long-term figures around which the weather of single years varies.
 
-In a fleet: `climate: coast`, or a preset with figures of one's own: `climate: {base: coast, mean_wind: 8.2}`. A farm
-that says nothing gets `monsoon` between the tropics, else `coast`, both with the temperatures usual at its latitude.
-Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle of July); south of the equator they count from
-July. Hours are local solar time. Does not cover: climates that change, terrain maps, sea ice.
+    climate: coast                              a preset of `climates/`
+    climate: {base: coast, mean_wind: 8.2}      a preset with other figures
+
+A farm without a climate gets `monsoon` between the tropics, else `coast`, both with the usual
+temperatures of its latitude. Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle
+of July); south of the equator they count from July. Hours are local solar time.
+
+Not covered: climates that change, terrain maps, sea ice.
 """
 
 from __future__ import annotations
@@ -27,26 +31,24 @@ class Climate:
     mean_wind: float  # m/s, of the year
     weibull_k: float  # shape of the year's distribution of wind speed
     iref: float  # turbulence intensity at 15 m/s (IEC 61400-1), mean of the site
-    mesoscale: float  # std of changes over minutes to 3 h at 10 m/s, share of the wind
-    terrain: float  # std of the turbines' speed-up over the farm's mean wind, share
-    winter_direction: float  # deg, where the mean flow of the cool season comes from
+    mesoscale: float  # std of changes over minutes to 3 h at 10 m/s, fraction of the wind
+    terrain: float  # std of the turbines' speed-up over the farm's mean wind, fraction
+    winter_direction: float  # deg, from which the mean flow of the cool season comes
     summer_direction: float  # deg
-    steadiness: float  # strength of the mean flow over the std of what passes
-    channelling: float  # 0..1, how much terrain damps flow across winter_direction
-    seasonal_wind: float  # amplitude over the year, share of the mean
+    steadiness: float  # strength of the mean flow over the std of passing weather
+    channelling: float  # 0..1, damping by terrain of flow across winter_direction
+    seasonal_wind: float  # amplitude over the year, fraction of the mean
     windiest_month: float
-    diurnal_wind: float  # amplitude over the day, share of the mean
+    diurnal_wind: float  # amplitude over the day, fraction of the mean
     windiest_hour: float
-    diurnal_turbulence: (
-        float  # how far convection by day and calm air by night move turbulence, share
-    )
+    diurnal_turbulence: float  # effect of convection by day and calm air by night, fraction
     fronts: float  # 0 none .. 1 as in the North Atlantic's storm track
     altitude: float  # m, of the hub
     mean_temperature: float  # degC at hub height
     seasonal_temperature: float  # K, amplitude
     coldest_month: float
     diurnal_temperature: float  # K, amplitude
-    airmass_temperature: float  # K, std of what weather brings
+    airmass_temperature: float  # K, std over passing weather
     humidity: float  # relative, 0..1, mean
 
 
@@ -78,12 +80,12 @@ assert [*LIMITS] == [field.name for field in fields(Climate)][1:]
 
 
 def names() -> list[str]:
-    """The climates that come with windfleet, sorted."""
+    """List the climates that come with windfleet, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def preset(name: str) -> Climate:
-    """A climate of `climates/`; KeyError for one that is not there."""
+    """Return a climate of `climates/`. Raise KeyError for a name that is not there."""
     problems: list[Problem] = []
     found = read(FOLDER / f"{name}.yaml", "climate", problems) if name in names() else None
     if found is None:
@@ -95,7 +97,10 @@ def preset(name: str) -> Climate:
 
 
 def usual(latitude: float) -> Climate:
-    """What a farm has that names no climate: temperatures fall from equator to pole, seasons grow."""
+    """Return the climate of a farm that names none.
+
+    From equator to pole, temperatures fall and seasons grow.
+    """
     away = abs(latitude)
     base = preset("monsoon" if away < TROPIC else "coast")
     return replace(
@@ -104,7 +109,7 @@ def usual(latitude: float) -> Climate:
 
 
 def load_climate(node: Node | None, latitude: float, problems: list[Problem]) -> Climate | None:
-    """The value of a farm's `climate`; None after noting what is wrong."""
+    """Return the value of a farm's `climate`, None after noting its problems."""
     if node is None:
         return usual(latitude)
     if isinstance(node, Scalar):

@@ -1,4 +1,4 @@
-"""A farm and a fleet: where turbines of one type stand. Plain values; made by `loader`."""
+"""Farms and fleets: turbines of one type and their positions. Plain values, made by `loader`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ METRES_PER_DEGREE = 111_320.0  # of latitude; a sphere is good enough within one
 
 @dataclass(frozen=True, eq=False)
 class Farm:
-    """One wind farm. `positions` is (turbines, 2): metres east and north of (`latitude`, `longitude`), degrees."""
+    """One wind farm.
+
+    positions: shape (turbines, 2), metres east and north of (`latitude`, `longitude`), which are
+    degrees.
+    """
 
     farm_id: str
     name: str
@@ -35,7 +39,7 @@ class Farm:
         return [f"{self.farm_id}-{number:03d}" for number in range(1, self.turbines + 1)]
 
     def coordinates(self, index: int) -> tuple[float, float]:
-        """Exact (latitude, longitude) of one turbine, degrees, to about 10 cm."""
+        """Return the exact (latitude, longitude) of one turbine, in degrees, to about 10 cm."""
         east, north = self.positions[index]
         across = METRES_PER_DEGREE * math.cos(math.radians(self.latitude))
         return round(self.latitude + north / METRES_PER_DEGREE, 6), round(

@@ -1,6 +1,7 @@
-"""Typed reading of a YAML mapping: each field checked on its own, every problem collected, nothing raised.
+"""Typed reading of a YAML mapping, field by field: problems are collected, nothing is raised.
 
-`yamlfile` gives texts with places; this gives them types. Used by `loader` for fleets and turbine types.
+`yamlfile` gives texts with places; this module gives them types. `loader` reads fleets and turbine
+types with it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence, parse,
 
 
 class Fields:
-    """One mapping under reading. Getters note a problem and return None or the default; `close` notes leftovers."""
+    """One mapping during reading.
 
-    def __init__(self, node: Mapping, what: str, problems: list[Problem]) -> None:
-        self.node, self.what, self.problems = node, what, problems
+    Getters note a problem and return None or the default. `close` notes unknown keys.
+    """
+
+    def __init__(self, node: Mapping, subject: str, problems: list[Problem]) -> None:
+        self.node, self.subject, self.problems = node, subject, problems
         self._asked: list[str] = []
 
     def complain(self, message: str, at: Place | None = None) -> None:
         self.problems.append(Problem.at(at or self.node.place, message))
 
     def place(self, key: str) -> Place:
-        """Where the value of `key` stands; the mapping's own place if it is not there."""
+        """Return the place of the value of `key`; the mapping's own place if there is none."""
         value = self.node.entries.get(key)
         return value.place if value is not None else self.node.keys.get(key, self.node.place)
 
@@ -36,7 +40,7 @@ class Fields:
         value = self.node.entries.get(key)
         missing = value is None or (isinstance(value, Scalar) and value.empty)
         if missing and (required or key in self.node.keys):
-            self.complain(f"{self.what} has no {key}; add '{key}: ...'", self.place(key))
+            self.complain(f"{self.subject} has no {key}; add '{key}: ...'", self.place(key))
         return None if missing else value
 
     def text(self, key: str, required: bool = True) -> str | None:
@@ -51,7 +55,7 @@ class Fields:
     def number(
         self, key: str, low: float, high: float, default: float | None = None
     ) -> float | None:
-        """A finite number in [low, high]; required unless there is a default."""
+        """Return a finite number in [low, high]; required unless there is a default."""
         value = self.get(key, required=default is None)
         if value is None:
             return default
@@ -81,14 +85,14 @@ class Fields:
             self.complain(f"unknown {key} '{value}'{suggestion(value, names)}", self.place(key))
         return value if value in names else default
 
-    def mapping(self, key: str, what: str) -> Fields | None:
+    def mapping(self, key: str, subject: str) -> Fields | None:
         value = self.get(key, required=False)
         if value is None:
             return None
         if not isinstance(value, Mapping):
             self.complain(f"{key} must be a mapping ('name: value' lines)", value.place)
             return None
-        return Fields(value, what, self.problems)
+        return Fields(value, subject, self.problems)
 
     def items(self, key: str, required: bool = True) -> list[Node]:
         value = self.get(key, required)
@@ -100,16 +104,16 @@ class Fields:
         return value.items
 
     def close(self) -> None:
-        """Note every key that nobody asked for."""
+        """Note every key that no getter asked for."""
         for key, place in self.node.keys.items():
             if key not in self._asked:
                 self.complain(
-                    f"unknown key '{key}' in {self.what}{suggestion(key, self._asked)}", place
+                    f"unknown key '{key}' in {self.subject}{suggestion(key, self._asked)}", place
                 )
 
 
 def number(node: Node, name: str, low: float, high: float, problems: list[Problem]) -> float | None:
-    """One scalar as a finite number in [low, high]."""
+    """Return a scalar as a finite number in [low, high], None after noting its problem."""
     try:
         parsed = float(node.text) if isinstance(node, Scalar) else math.nan
     except ValueError:
@@ -127,19 +131,21 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
 
 
 def read(
-    path: Path, what: str, problems: list[Problem], named: Place | None = None
+    path: Path, subject: str, problems: list[Problem], named: Place | None = None
 ) -> Fields | None:
-    """The mapping at the top of a YAML file; None after noting why not. `named`: where another file names this one; a
-    file that cannot be read is told there."""
+    """Return the mapping at the top of a YAML file, None after noting its problems.
+
+    named: the place where another file names this one. An unreadable file is reported there.
+    """
     tree, found = parse(path)
     problems.extend(
         found
         if named is None
-        else [p if p.line else Problem.at(named, f"{what}: {p}") for p in found]
+        else [p if p.line else Problem.at(named, f"{subject}: {p}") for p in found]
     )
     if isinstance(tree, Mapping):
-        return Fields(tree, what, problems)
+        return Fields(tree, subject, problems)
     if not found:
         place = tree.place if tree is not None else Place(str(path))
-        problems.append(Problem.at(place, f"{what} must be a mapping ('name: value' lines)"))
+        problems.append(Problem.at(place, f"{subject} must be a mapping ('name: value' lines)"))
     return None

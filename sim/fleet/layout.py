@@ -1,8 +1,12 @@
-"""Where the turbines of a farm stand: a staggered or plain grid that faces the prevailing wind, with a little jitter,
-or each where the fleet's file says (`positions: [[east, north], ...]`, metres from the farm's coordinates).
+"""Positions of a farm's turbines: a grid, staggered or plain, or a list.
 
-A layout is part of the fleet, not of a run: jitter comes from a fixed layout seed and the farm's id, so the same fleet
-stands in the same places whatever the run's seed. Does not cover terrain, sea bed or leases.
+    layout: {pattern: grid, across: 5, along: 7}        faces the prevailing wind, a little jitter
+    layout: {positions: [[0, 0], [650, 0]]}             metres from the farm's coordinates
+
+A layout is part of the fleet, not of a run. Jitter comes from a fixed layout seed and the farm's
+id, so the same fleet has the same positions whatever the run's seed.
+
+Not covered: terrain, sea bed, leases.
 """
 
 from __future__ import annotations
@@ -21,12 +25,17 @@ LAYOUT_SEED = 2024
 CLEARANCE = 2.0  # rotor diameters; no two turbines stand closer
 PATTERNS = ("grid", "staggered")
 FARTHEST_M = 100_000.0  # east or north of the farm's coordinates
+ENOUGH_PROBLEMS = 20
+"""The search for turbines that are too close ends after this many."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Lengths in rotor diameters; `facing` is the compass direction (deg) that the rows face: the prevailing wind.
-    `places`, metres east and north, stand for a pattern when there are any."""
+    """A grid or a list of positions. Lengths of a grid are in rotor diameters.
+
+    facing: compass direction (deg) that the rows face, the prevailing wind. places: metres east and
+    north; if there are any, they replace the grid.
+    """
 
     pattern: str = "staggered"
     across: float = 5.0
@@ -37,7 +46,7 @@ class Layout:
 
     @property
     def closest(self) -> float:
-        """The closest that any two turbines can come, in rotor diameters."""
+        """The least distance that two turbines can have, in rotor diameters."""
         grid = min(self.across, self.along)
         if self.pattern == "staggered":
             grid = min(self.across, math.hypot(self.across / 2, self.along))
@@ -45,7 +54,10 @@ class Layout:
 
 
 def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str) -> Floats:
-    """(turbines, 2) metres east and north: the places as written, or round the farm's middle, row by row."""
+    """Return metres east and north, shape (turbines, 2): the listed places, or the grid row by row.
+
+    A grid is centred on the farm's coordinates.
+    """
     if layout.places:
         return np.array(layout.places[:turbines])
     columns = max(1, round(math.sqrt(turbines * layout.along / layout.across)))
@@ -63,8 +75,10 @@ def positions(layout: Layout, turbines: int, rotor_diameter: float, farm_id: str
 
 
 def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | None) -> Layout:
-    """The value of a farm's `layout`; what is wrong goes into the problems of `fields`. `rotor_diameter` in metres,
-    None when the turbine type is not known (then places are not held against each other)."""
+    """Return the value of a farm's `layout`; its problems go to those of `fields`.
+
+    rotor_diameter: metres, None if the turbine type is unknown. Then distances are not checked.
+    """
     usual = Layout()
     if fields is None:
         return usual
@@ -73,7 +87,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
         for key in ("pattern", "across", "along", "facing", "jitter"):
             if fields.has(key):
                 fields.complain(
-                    f"{key} means nothing beside positions; remove one of them", fields.place(key)
+                    f"{key} has no meaning beside positions; remove one of them", fields.place(key)
                 )
         fields.close()
         return Layout(places=places)
@@ -87,8 +101,8 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
     fields.close()
     if layout.closest < CLEARANCE:
         fields.complain(
-            f"turbines could stand {layout.closest:.1f} rotor diameters apart; the least is {CLEARANCE:g}: "
-            "raise across or along, or lower jitter"
+            f"turbines could stand {layout.closest:.1f} rotor diameters apart; "
+            f"the least is {CLEARANCE:g}: raise across or along, or lower jitter"
         )
     return layout
 
@@ -96,7 +110,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
 def _places(
     fields: Fields, farm_id: str, rotor_diameter: float | None
 ) -> tuple[tuple[float, float], ...]:
-    """The points of `positions`, each complaint where the point stands."""
+    """Return the points of `positions`. A problem carries the place of its point."""
     places, at = [], []
     before = len(fields.problems)
     for item in fields.items("positions"):
@@ -126,14 +140,13 @@ def _places(
 def _too_close(
     points: Floats, at: list[Place], farm_id: str, rotor_diameter: float
 ) -> list[Problem]:
-    """One problem for each turbine nearer than CLEARANCE to one listed before it."""
+    """Return a problem for each turbine nearer than CLEARANCE to one listed before it."""
     least = CLEARANCE * rotor_diameter
     order = np.argsort(points[:, 0], kind="stable")
     east, north = points[order].T
     found: dict[int, tuple[int, float]] = {}
-    for shift in range(
-        1, len(points)
-    ):  # neighbours in order of east, as long as any is near enough
+    # neighbours in order of east, as long as any is near enough
+    for shift in range(1, len(points)):
         step = east[shift:] - east[:-shift]
         if not (step < least).any():
             break
@@ -142,13 +155,14 @@ def _too_close(
             one, other = sorted((int(order[i]), int(order[i + shift])))
             if other not in found or found[other][0] > one:
                 found[other] = (one, float(apart[i]))
-        if len(found) > 20:  # told enough
+        if len(found) > ENOUGH_PROBLEMS:
             break
     return [
         Problem.at(
             at[other],
-            f"turbines {farm_id}-{one + 1:03d} ({at[one].line}:{at[one].col}) and {farm_id}-{other + 1:03d} stand "
-            f"{apart:.0f} m apart; the least is {CLEARANCE:g} rotor diameters, {least:.0f} m",
+            f"turbines {farm_id}-{one + 1:03d} ({at[one].line}:{at[one].col}) and "
+            f"{farm_id}-{other + 1:03d} stand {apart:.0f} m apart; "
+            f"the least is {CLEARANCE:g} rotor diameters, {least:.0f} m",
         )
         for other, (one, apart) in sorted(found.items())
     ]

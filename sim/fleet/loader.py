@@ -1,16 +1,18 @@
-"""Fleets from YAML: a preset by name, or a file. Every problem at once, each as `file:line:col: message`.
+"""Fleets from YAML: a preset by name, or a file. All problems at once, as `file:line:col: message`.
 
     name: my-fleet
     extends: as-drawn        # optional: take the farms of a preset or another file
     scale_to: 1500           # optional: turbines are then weights, shared out by largest remainder
     farms:
-      - {id: A, name: ..., region: ..., time_zone: Europe/Dublin, latitude: 53.1, longitude: -8.6,
-         turbine_type: iea-3.4mw-130, turbines: 150, layout: {pattern: grid, across: 5, along: 7},
+      - {id: A, name: ..., region: ..., time_zone: Europe/Dublin, latitude: 53.1,
+         longitude: -8.6, turbine_type: iea-3.4mw-130, turbines: 150,
+         layout: {pattern: grid, across: 5, along: 7},
          climate: {base: coast, mean_wind: 8.2}}       # a name, a mapping, or nothing: by latitude
 
-A layout may list every turbine instead: `layout: {positions: [[0, 0], [650, 0], ...]}`, metres east and north of the
-farm's coordinates, turbine 001 first; `turbines` may then be left out. Climates: `climate`; types: `types`.
-Farms listed beside `extends` are added to those taken over. Farm ids are 1 to 8 letters or digits.
+A layout may list every turbine instead, as metres east and north of the farm's coordinates, turbine
+001 first: `layout: {positions: [[0, 0], [650, 0], ...]}`. Then `turbines` may be left out.
+Climates: see `climate`. Turbine types: see `types`. Farms listed beside `extends` are added to
+those of the parent. Farm ids are 1 to 8 letters or digits.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ MAX_TURBINES = 100_000
 
 @dataclass(frozen=True)
 class _Site:
-    """A farm as written: all of it but the final number of turbines."""
+    """A farm as written: everything but the final number of turbines."""
 
     farm_id: str
     name: str
@@ -55,12 +57,15 @@ class _Site:
 
 
 def presets() -> list[str]:
-    """The fleets that come with windfleet, sorted."""
+    """List the fleets that come with windfleet, sorted."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def load_fleet(name_or_path: str = DEFAULT, base: Path | None = None) -> Fleet:
-    """A preset by name, or a YAML file (relative to `base`). Raises FleetError with every problem found."""
+    """Load a preset by name, or a YAML file (relative to `base`).
+
+    Raises FleetError with every problem found.
+    """
     problems: list[Problem] = []
     path = _find(name_or_path, base or Path(), Place(name_or_path), problems)
     fleet = _fleet(path, (), {}, problems) if path is not None else None
@@ -74,7 +79,10 @@ def load_fleet(name_or_path: str = DEFAULT, base: Path | None = None) -> Fleet:
 
 
 def largest_remainder(weights: Sequence[int], total: int) -> list[int]:
-    """Whole shares of `total` in proportion to `weights`; leftovers go to the largest remainders, the first on ties."""
+    """Return whole shares of `total` in proportion to `weights`.
+
+    Leftovers go to the largest remainders, on ties to the first.
+    """
     shares = np.asarray(weights, dtype=np.int64) * total
     whole, rest = np.divmod(shares, sum(weights))
     order = np.argsort(-rest, kind="stable")
@@ -102,9 +110,10 @@ def _fleet(
     problems: list[Problem],
     named: Place | None = None,
 ) -> tuple[str, list[_Site], int | None] | None:
-    """(name, sites, scale_to) of one file, with what it extends. None when there is nothing to read.
+    """Return (name, sites, scale_to) of one file and its parents, None if there is nothing to read.
 
-    `first`: where each farm id was met first; it grows with every file. `named`: where another fleet extends this one.
+    first: farm id -> the place of its first use; it grows with every file. named: the place where
+    another fleet extends this one.
     """
     fields = read(path, "fleet", problems, named)
     if fields is None:
@@ -145,8 +154,11 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
     elif scale_to not in (None, total) and (
         fixed := [site.farm_id for site in sites if site.layout.places]
     ):
-        message = f"scale_to {scale_to} would change the number of turbines, but farm {fixed[0]} lists their positions"
-        fields.complain(message, fields.place("scale_to"))
+        fields.complain(
+            f"scale_to {scale_to} would change the number of turbines, "
+            f"but farm {fixed[0]} lists their positions",
+            fields.place("scale_to"),
+        )
     elif scale_to is not None and 0 in (
         counts := largest_remainder([s.turbines for s in sites], scale_to)
     ):
@@ -164,7 +176,7 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     fields = Fields(node, "farm", problems)
     farm_id = fields.text("id")
     if farm_id is not None:
-        fields.what = f"farm {farm_id}"
+        fields.subject = f"farm {farm_id}"
         if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
             fields.complain(
                 f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id")
@@ -199,7 +211,8 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
         turbines = len(layout.places)
     elif layout.places and turbines != len(layout.places):
         fields.complain(
-            f"turbines is {turbines}, but layout lists {len(layout.places)} positions; remove turbines",
+            f"turbines is {turbines}, but layout lists {len(layout.places)} positions; "
+            "remove turbines",
             fields.place("turbines"),
         )
     climate = load_climate(fields.get("climate", required=False), latitude or 0.0, problems)

@@ -1,7 +1,8 @@
-"""The edge nodes of a farm: identity in Bacalhau's terms, labels, asset record, pipeline settings.
+"""The edge nodes of a farm: identity in Bacalhau's form, labels, asset record, pipeline settings.
 
-Ids come from the seed, so that a run repeated gives the same lake. One job per fleet run; one execution and one node
-per turbine. A small share of nodes runs on ARM boards and on older releases of the node software, as real fleets do.
+Ids come from the seed, so a repeated run gives the same lake. There is one job per fleet run, and
+one execution and one node per turbine. A small share of nodes has ARM boards or older releases of
+the node software, as in real fleets.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ def node_configs(
     window_s: int = 600,
     allowed_lateness_s: int = 300,
 ) -> list[NodeConfig]:
-    """One configuration per turbine, in the order of `farm.turbine_ids`; times in whole seconds."""
+    """Return one configuration per turbine, in the order of `farm.turbine_ids`.
+
+    Times are whole seconds.
+    """
     job_id = f"j-{seeds.uuid(seed, 'node', 'job')}"
     privacy_key = seeds.hexkey(seed, "node", "privacy")
     configs = []

@@ -1,4 +1,4 @@
-"""A turbine type: the published figures of one machine. The tables are data (`turbine_types/*.yaml`)."""
+"""A turbine type: the published figures of one machine. Its tables: `turbine_types/*.yaml`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TurbineType:
-    """One machine. `power_curve` is (wind speed m/s, electrical power MW), ascending, from cut-in to cut-out;
-    `thrust_curve` is (wind speed m/s, thrust coefficient) over the same range, for wakes."""
+    """One machine.
+
+    power_curve: (wind speed m/s, electrical power MW), ascending, from cut-in to cut-out.
+    thrust_curve: (wind speed m/s, thrust coefficient) over the same range, for wakes.
+    """
 
     name: str
     manufacturer: str

@@ -1,4 +1,4 @@
-"""Turbine types by name: the published machines in `turbine_types/`, or a YAML file of the user's own."""
+"""Turbine types by name: the published machines in `turbine_types/`, or a YAML file of the user."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ FOLDER = Path(__file__).parent / "turbine_types"
 
 
 def names() -> list[str]:
-    """The published types, sorted."""
+    """List the published types, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> TurbineType | None:
-    """A type by name, or by the path of a YAML file (`*.yaml`, relative to `base`). None after noting what is wrong."""
+    """Load a type by name, or by the path of a YAML file; None after noting its problems.
+
+    A path ends in `.yaml` or `.yml` and is relative to `base`.
+    """
     if name.endswith((".yaml", ".yml")):
         return read_type(base / name, problems, at)
     if name not in names():
@@ -32,7 +35,7 @@ def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> Turb
 def read_type(
     path: Path, problems: list[Problem], named: Place | None = None
 ) -> TurbineType | None:
-    """One turbine type file, which a fleet names at `named`."""
+    """Read one file of a turbine type. `named`: the place where a fleet names it."""
     before = len(problems)
     fields = read(path, "turbine type", problems, named)
     if fields is None:
@@ -70,17 +73,17 @@ def read_type(
 
 
 def _curve(
-    items: Sequence[Node], key: str, what: str, most: float, problems: list[Problem]
+    items: Sequence[Node], key: str, quantity: str, most: float, problems: list[Problem]
 ) -> tuple[tuple[float, float], ...]:
     points: list[tuple[float, float]] = []
     for item in items:
         if not isinstance(item, Items) or len(item.items) != 2:
             problems.append(
-                Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {what}]")
+                Problem.at(item.place, f"a point of {key} must be [wind speed m/s, {quantity}]")
             )
             continue
         wind = number(item.items[0], "wind speed", 0.0, 60.0, problems)
-        value = number(item.items[1], what, 0.0, most, problems)
+        value = number(item.items[1], quantity, 0.0, most, problems)
         if wind is None or value is None:
             continue
         if points and wind <= points[-1][0]:
@@ -90,7 +93,7 @@ def _curve(
 
 
 def _contradictions(kind: TurbineType) -> list[str]:
-    """What no single field can show."""
+    """List problems that no single field shows."""
     found = []
     if not kind.cut_in < kind.rated_wind < kind.cut_out:
         found.append("cut_in, rated_wind and cut_out must ascend")

@@ -1,14 +1,19 @@
-"""When requests are due: arrivals from a schedule entry, the mix and the seed alone. Pure, whole arrays.
+"""Arrivals: the times at which requests are due. Pure functions over whole arrays.
 
     arrivals = of(entry, "1-ramp", load.mix, Nodes(1500, 900.0), seed)
 
-A deterministic rate lambda(t) puts arrival i where the integral of lambda reaches i + 1/2, so a rate that changes
-loses none and doubles none. Poisson arrivals have exponential distances. `fleet`: node n flushes at its own phase plus
-a jitter, every flush_every; `herd`: the nodes kept their batches while the store was away, and at 0 all of them come,
-each with its backlog in order, and from then on at their own phase. `speed` lets the fleet's time pass faster.
+- A deterministic rate lambda(t) puts arrival i where the integral of lambda reaches i + 1/2. A rate
+  that changes loses no arrival and doubles none.
+- Poisson arrivals have exponential distances.
+- `fleet`: each node flushes at its own phase plus a jitter, once per flush_every.
+- `herd`: the nodes kept their batches during an outage of the store. At 0 all of them come, each
+  with its backlog in order. After that they flush at their own phase.
+- `speed` makes the fleet's time pass faster.
 
-What a number depends on: (seed, name of the phase, what it is for); never on how many workers there are.
-Not covered: days and seasons; a fleet whose nodes notice each other (retry storms are in `windfleet run`).
+Random numbers depend on the seed, the name of the phase and their purpose, and never on the number
+of workers.
+
+Not covered: days and seasons; nodes that react to each other (`windfleet run` has retry storms).
 """
 
 from __future__ import annotations
@@ -27,20 +32,23 @@ from sim.load_schedule import REQUEST_KINDS, Entry, RequestKind
 from sim.seeds import rng
 
 JITTER: Final = 0.02
-"""Of a flush interval: how much later than its own phase a node may flush."""
+"""The most that a node flushes after its own phase, as a share of the flush interval."""
 Mix = Sequence[tuple[RequestKind, float]]
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes that take part: how many, and how often one flushes, in seconds of the fleet's own time."""
+    """The nodes that take part. flush_every_s: in seconds of the fleet's own time."""
 
     count: int
     flush_every_s: float
 
 
 def of(entry: Entry, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
-    """The arrivals of one entry. Raises KeyError for an unknown kind (the scenario's rules know them)."""
+    """Return the arrivals of one entry.
+
+    Raises KeyError for an unknown kind, which the scenario's rules refuse earlier.
+    """
     if entry.kind in ("fleet", "herd"):
         intended, node = _fleet(entry, name, nodes, seed)
     else:
@@ -52,12 +60,12 @@ def of(entry: Entry, name: str, mix: Mix, nodes: Nodes, seed: int) -> Arrivals:
 def constant(
     rate_per_s: float, for_s: float, name: str, mix: Mix, nodes: Nodes, seed: int
 ) -> Arrivals:
-    """What a search wants: one rate, held."""
+    """Return arrivals at one constant rate, for a search."""
     return of(Entry("constant", for_s, rate_per_s=rate_per_s), name, mix, nodes, seed)
 
 
 def joined(parts: Sequence[tuple[Arrivals, float]]) -> Arrivals:
-    """One after the other; each comes with its duration in seconds."""
+    """Return all parts one after the other. Each part comes with its duration in seconds."""
     starts = np.concatenate(([0.0], np.cumsum([duration_s for _, duration_s in parts])))
     return Arrivals(
         np.concatenate(
@@ -69,7 +77,7 @@ def joined(parts: Sequence[tuple[Arrivals, float]]) -> Arrivals:
 
 
 def count(entry: Entry, nodes: Nodes) -> float:
-    """How many arrivals an entry comes to (of poisson: on average), without making them."""
+    """Return the number of arrivals of an entry, without making them. For poisson, the mean."""
     if entry.kind in ("fleet", "herd"):
         period_s = nodes.flush_every_s / entry.speed
         return nodes.count * (entry.for_s / period_s + _backlog(entry, nodes))
@@ -77,19 +85,19 @@ def count(entry: Entry, nodes: Nodes) -> float:
 
 
 def peak_per_s(entry: Entry, nodes: Nodes) -> float:
-    """The highest rate asked for; of a herd the rate within its first second."""
+    """Return the highest rate of an entry. For a herd, the rate within its first second."""
     if entry.kind in ("fleet", "herd"):
         return nodes.count * (entry.speed / nodes.flush_every_s + _backlog(entry, nodes))
     return max(max(a, b) for a, b, _ in _pieces(entry))
 
 
 def _backlog(entry: Entry, nodes: Nodes) -> int:
-    """Batches that each node kept during a herd's outage: at least one, or nobody would come."""
+    """Return the batches that each node kept during a herd's outage: at least one."""
     return max(1, math.floor(entry.outage_s / nodes.flush_every_s)) if entry.kind == "herd" else 0
 
 
 def _pieces(entry: Entry) -> list[tuple[float, float, float]]:
-    """The rate as straight pieces: (per second at the begin, at the end, seconds)."""
+    """Return the rate as linear pieces: (rate at the start, rate at the end, seconds)."""
     if entry.kind == "ramp":
         return [(entry.from_per_s, entry.to_per_s, entry.for_s)]
     if entry.kind == "step":
@@ -103,13 +111,16 @@ def _pieces(entry: Entry) -> list[tuple[float, float, float]]:
 
 
 def _even(entry: Entry, name: str, seed: int) -> Floats:
-    """Arrival i where the integral of the rate is i + 1/2: within a piece a quadratic, solved without cancellation."""
+    """Return arrival times: arrival i where the integral of the rate is i + 1/2.
+
+    Within a piece this is a quadratic equation, solved in a form without cancellation.
+    """
     out: list[Floats] = []
     begun_s, reached = 0.0, 0.0
     for first, last, length_s in _pieces(entry):
         total = (first + last) / 2 * length_s
         index = np.arange(math.ceil(reached - 0.5), math.ceil(reached + total - 0.5))
-        area = index + 0.5 - reached  # of this piece, up to each arrival
+        area = index + 0.5 - reached  # integral within this piece, up to each arrival
         slope = (last - first) / length_s if length_s else 0.0
         root = np.sqrt(np.maximum(first * first + 2 * slope * area, 0.0))
         out.append(begun_s + 2 * area / (first + root))
@@ -135,11 +146,10 @@ _TIMES: Final = {
 
 
 def _fleet(entry: Entry, name: str, nodes: Nodes, seed: int) -> tuple[Floats, Ints]:
-    """(times, nodes), in order of time; of one node at one time in the order of its batches."""
+    """Return (times, nodes) in order of time. A node's arrivals at one time follow its batches."""
     period_s = nodes.flush_every_s / entry.speed
-    phase = (
-        rng(seed, "load", "flush-phase").random(nodes.count) * period_s
-    )  # a node's own, in every phase the same
+    # Each node's own phase is the same in every phase of the load test.
+    phase = rng(seed, "load", "flush-phase").random(nodes.count) * period_s
     turns = math.ceil(entry.for_s / period_s)
     late = np.stack(
         [rng(seed, "load", name, "jitter", turn).random(nodes.count) for turn in range(turns)]

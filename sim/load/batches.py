@@ -1,15 +1,18 @@
-"""Batches ready to be flushed, made before the clock starts: real rows, real stages, real bytes.
+"""Batches for flushes, made before the clock starts: real rows, real stages, real bytes.
 
     with Batches(folder, fleet, seed, cadence, limit_bytes) as batches:
         batches.ensure(12)                       every node has 12 batches, ingested to encoded
     ...in a worker: Prepared(folder).commit_of(node, 3) -> pipeline.commit.Commit
 
-The model simulates the fleet into node files as in a run; `pipeline.batch.cut` and `pipeline.process.process` do what a
-node does, with the checkpoints handed on in memory. The commits are kept in one file that every client process maps
-after the fork, so they cost their bytes once. `ensure` goes on where it left off: a later phase that needs more pays
-for the difference only, and the bytes never depend on in how many steps they were made.
+- The model simulates the fleet into node files, as in a run. `pipeline.batch.cut` and
+  `pipeline.process.process` then make each node's batches, with the checkpoints in memory.
+- One file contains all commits. Every client process maps it after the fork, so that the commits
+  take their memory once.
+- `ensure` continues after the batches that exist. A later phase only waits for further batches. The
+  bytes never depend on the number of steps.
 
-Not covered: data faults (a late row makes the stages read the lake, and the lake of a load test begins empty).
+Not covered: data faults. A late row makes the stages read the lake, and the lake of a load test is
+empty at first.
 """
 
 from __future__ import annotations
@@ -44,13 +47,17 @@ from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
 
 MOST_BATCHES: Final = 100_000
-"""Of one node; only so that virtual time has an end."""
+"""The most batches of one node. It only gives virtual time an end."""
 _DATA, _INDEX, _NODES = "batches.bin", "batches.npz", "nodes.pickle"
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """`start_us`: of virtual time. A batch of a node is `rows` samples of `sample_us`, together `flush_every_s`."""
+    """The size of a batch and its times.
+
+    start_us: start of virtual time. A batch has `rows` samples of `sample_us` each, and covers
+    `flush_every_s`.
+    """
 
     start_us: int
     sample_us: int
@@ -63,21 +70,21 @@ class Cadence:
         return self.rows * self.sample_us // 1_000_000
 
     def require_sound(self) -> None:
-        """Raises PlanError."""
+        """Raise PlanError unless a batch is a whole number of seconds, and not too large."""
         if self.rows * self.sample_us % 1_000_000:
             span_s = self.rows * self.sample_us / 1e6
             raise PlanError(
-                f"load.batch_rows: {self.rows} rows are {span_s:g} s; a node flushes each whole number of seconds: "
-                "choose rows x clock.sample_every accordingly"
+                f"load.batch_rows: {self.rows} rows are {span_s:g} s, and a flush interval is a "
+                "whole number of seconds: change load.batch_rows or clock.sample_every"
             )
         if self.rows > MAX_BATCH_ROWS:
             raise PlanError(
-                f"load.batch_rows: {self.rows:,} is more than the {MAX_BATCH_ROWS:,} a batch may have"
+                f"load.batch_rows: {self.rows:,} is more than a batch may have ({MAX_BATCH_ROWS:,})"
             )
 
 
 class _Farm:
-    """The simulation of one farm, which can always go on."""
+    """The simulation of one farm, which can always continue."""
 
     def __init__(
         self, folder: Path, farm: Any, configs: list[NodeConfig], clock: SimClock, seed: int
@@ -88,7 +95,7 @@ class _Farm:
         self.writer = NodeWriter(folder, farm, configs)
 
     def simulate(self, upto: int) -> None:
-        """Store the samples before `upto` in the node files."""
+        """Write the samples before number `upto` to the node files."""
         if upto > self._made:
             self._env.run(until=max(self._clock.seconds(upto - 1), self._env.now + 1e-9))
             self.writer.write(self._model.block(self._made, upto))
@@ -96,19 +103,18 @@ class _Farm:
 
 
 class Batches:
-    """Makes batches for the nodes of a fleet, in the order of its turbines. A context manager: files are closed."""
+    """The batches of a fleet's nodes, in the order of its turbines. A `with` closes the files."""
 
     def __init__(
         self, folder: Path, fleet: Fleet, seed: int, cadence: Cadence, limit_bytes: float
     ) -> None:
-        """Raises PlanError, OSError."""
+        """Create the files in `folder`, without a batch. Raises PlanError, OSError."""
         cadence.require_sound()
         self.folder, self.cadence, self._limit_bytes = folder, cadence, limit_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         every_us = cadence.flush_every_s * 1_000_000
-        start_us = (
-            -(-cadence.start_us // every_us) * every_us
-        )  # batches are cut where the time is a multiple of it
+        # Batches are cut where the time is a multiple of the interval.
+        start_us = -(-cadence.start_us // every_us) * every_us
         clock = SimClock(start_us, cadence.sample_us, cadence.rows * MOST_BATCHES)
         self._start_us, self._every_us = start_us, every_us
         self._farms: list[_Farm] = []
@@ -122,25 +128,29 @@ class Batches:
             self.configs += configs
             self.databases += self._farms[-1].writer.paths
         self._states = [Checkpoint() for _ in self.configs]
-        self._ends: list[Ints] = []  # per round of one batch a node: where each ends in the file
+        self._ends: list[Ints] = []  # per round (one batch per node): each batch's end in the file
         self._data = private.open_new(folder / _DATA)
         private.write(folder / _NODES, pickle.dumps((cadence.rows, self.configs, self.databases)))
 
     @property
     def ready(self) -> int:
-        """Batches that every node has."""
+        """The number of batches that every node has."""
         return len(self._ends)
 
     @property
     def size_bytes(self) -> int:
+        """The size of all batches."""
         return int(self._data.tell())
 
-    def ensure(self, batches: int, told: Callable[[int], None] = lambda made: None) -> None:
-        """Make batches until every node has so many; `told` hears of each round (nodes). Raises PlanError, OSError."""
+    def ensure(self, batches: int, report: Callable[[int], None] = lambda made: None) -> None:
+        """Make batches until every node has so many. Raises PlanError, OSError.
+
+        report: called with the number of batches made in each round.
+        """
         while self.ready < batches:
             self._require_room(batches)
             self._round()
-            told(len(self.configs))
+            report(len(self.configs))
         self._data.flush()
         ends = (
             np.stack(self._ends) if self._ends else np.zeros((0, len(self.configs)), dtype=np.int64)
@@ -148,9 +158,9 @@ class Batches:
         np.savez(self.folder / _INDEX, ends=ends)
 
     def simulate(self, batches: int) -> None:
-        """Rows for so many batches a node, not encoded: for requests that do it themselves. Raises OSError."""
+        """Write the rows of so many batches per node, for requests that encode. Raises OSError."""
         for farm in self._farms:
-            farm.simulate(batches * self.cadence.rows + 1)  # the row behind a batch closes it
+            farm.simulate(batches * self.cadence.rows + 1)  # the row after a batch closes it
 
     def _require_room(self, batches: int) -> None:
         if not self._ends:
@@ -160,12 +170,12 @@ class Batches:
             raise PlanError(
                 f"load.limits.bytes: {batches:,} batches of {self.cadence.rows:,} rows for each of "
                 f"{len(self.configs):,} nodes are about {need / 1e6:,.0f} MB, more than the "
-                f"{self._limit_bytes / 1e6:,.0f} MB allowed; lower the rates, the lengths or load.batch_rows, "
-                "or raise the limit"
+                f"{self._limit_bytes / 1e6:,.0f} MB allowed; lower the rates, the lengths or "
+                "load.batch_rows, or raise the limit"
             )
 
     def _round(self) -> None:
-        """One more batch of every node."""
+        """Make one more batch of every node."""
         self.simulate(self.ready + 1)
         now_us = self._start_us + (self.ready + 1) * self._every_us
         ends = np.empty(len(self.configs), dtype=np.int64)
@@ -183,16 +193,11 @@ class Batches:
 
     def _work(self, node: int) -> Work:
         config, database, state = self.configs[node], self.databases[node], self._states[node]
-        return Work(
-            config,
-            database.name,
-            next_batch(config, database, state, self.cadence.rows),
-            state,
-            None,
-        )
+        batch = next_batch(config, database, state, self.cadence.rows)
+        return Work(config, database.name, batch, state, None)
 
     def close(self) -> None:
-        """Finish the files; batches that are ready stay readable."""
+        """Close the files. Batches that are ready stay readable."""
         self._data.close()
         for farm in self._farms:
             farm.writer.close()
@@ -211,18 +216,18 @@ class Batches:
 
 
 def next_batch(config: NodeConfig, database: Path, state: Checkpoint, rows: int) -> Any:
-    """The next batch of a node that stores `rows` rows in each flush interval, and the row behind it by now.
+    """Return the next batch of a node that stores `rows` rows per flush interval.
 
-    Reads no more than that. Raises SourceError.
+    Reads only these rows and the row after them, which must exist. Raises SourceError.
     """
     return cut(source.read(database, state.last_id, rows + 1), config.flush_every_s, None)[0]
 
 
 class Prepared:
-    """What a client process sees of the batches: mapped, not loaded. Safe to share between threads."""
+    """The batches as client processes map them into memory. Safe to share between threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError, ValueError."""
+        """Map the files of a folder. Raises OSError, ValueError."""
         nodes: tuple[int, list[NodeConfig], list[Path]] = pickle.loads(
             (folder / _NODES).read_bytes()
         )
@@ -235,7 +240,7 @@ class Prepared:
             self._map = mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ) if self.ready else None
 
     def commit_of(self, node: int, number: int) -> Commit:
-        """Batch `number` (from 0) of a node. Raises IndexError when it was not prepared."""
+        """Return batch `number` (from 0) of a node. Raises IndexError if it was not prepared."""
         if not number < self.ready or self._map is None:
             raise IndexError(f"node {node} has {self.ready} batches, not {number + 1}")
         place = number * len(self.configs) + node

@@ -1,6 +1,7 @@
-"""What Locust started by hand needs and `windfleet load` would have given it: a scenario's batches, a lake, a plan.
+"""Preparation for a Locust that was started by hand: a scenario's batches, a lake, a plan.
 
-Lives in the process that leads (the master, or the only one). Not covered: see `sim.load.locustfile`.
+Lives in the process that leads: the master, or the only one. `windfleet load` does the same for its
+own Locust. Not covered: see `sim.load.locustfile`.
 """
 
 from __future__ import annotations
@@ -14,144 +15,146 @@ from typing import Final
 from pipeline import lake
 from pipeline.lake import LakeError
 from pipeline.settings import SettingsError, settings
-from pipeline.store import TIMEOUT_S, S3ObjectStore
+from pipeline.store import S3ObjectStore
 from sim.errors import EngineError, PlanError, ScenarioError
 from sim.load import arrivals
 from sim.load.arrivals import Nodes
 from sim.load.batches import Batches, Prepared
-from sim.load.client import journal
 from sim.load.client.plan import ClientPlan
-from sim.load.client.request import SEEDED, seed
-from sim.load.client.written_keys import Noting, noted
-from sim.load.engine import require_files, require_there
+from sim.load.client.request import seed
+from sim.load.client.written_keys import KeyRecorder, read_keys
 from sim.load.nodes import cadence_of, fleet_of, load_of, nodes_of
-from sim.load.phase import DRAIN_S, Arrivals
-from sim.scenario import load
+from sim.load.phase import Arrivals, Phase
+from sim.load.preflight import require_files, require_reachable
+from sim.load.settings import EngineSettings
+from sim.load_schedule import Load
+from sim.scenario import load as load_scenario
 
 CLOSED_BATCHES: Final = 4000
-"""Of all nodes together, where the scenario has no schedule; when they are used up, users rest."""
+"""Batches of all nodes together without a schedule. When they are used up, users rest."""
 CLOSED_S: Final = 86_400.0
 
 
 class Refused(Exception):
-    """The text says why, and what to do."""
+    """A start that is refused. The text has the reason and the fix."""
 
 
 class ByHand:
-    """`host`: Locust's --host, the S3 endpoint. `workers`: client processes that will share the nodes."""
+    """The runs of one Locust that was started by hand."""
 
     def __init__(self, scenario: str, host: str | None, workers: int) -> None:
-        """Make everything ready. Raises Refused."""
+        """Make everything ready. Raises Refused.
+
+        host: Locust's --host, the S3 endpoint. workers: client processes that will share the nodes.
+        """
         if not scenario:
             raise Refused(
                 "name a scenario with a load section: --scenario scenarios/load-ramp.yaml"
             )
-        if not host:
-            raise Refused(
-                "name the store: --host http://127.0.0.1:4566 (one is started by: windfleet store up)"
-            )
-        try:
-            self._host = settings(host).place
-        except SettingsError as error:
-            raise Refused(f"--host: {error}") from error
-        if not lake.is_loopback(self._host):
-            raise Refused(
-                f"{self._host} is not on this machine; by hand, load goes to loopback only"
-            )
+        self._host = _loopback(host)
         self._workers = workers
         self._folder = Path(tempfile.mkdtemp(prefix="windfleet-locust-"))
         self._runs = 0
         self._last: Path | None = None
         try:
-            self._ready(Path(scenario))
+            self._prepare(Path(scenario))
         except (ScenarioError, PlanError, EngineError, LakeError, OSError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise Refused(str(error)) from error
 
-    def _ready(self, path: Path) -> None:
-        require_there(self._host)
-        scenario = load(path)
-        self._load = load_of(scenario)
+    def _prepare(self, path: Path) -> None:
+        require_reachable(self._host)
+        scenario = load_scenario(path)
+        self._load, self._seed = load_of(scenario), scenario.seed
         require_files(self._load.users)
         fleet = fleet_of(scenario, self._load)
-        nodes = nodes_of(scenario, fleet)
-        self._seed, self._nodes = scenario.seed, nodes.count
-        self._arrivals, self._duration_s = self._schedule(nodes)
-        reads = any(kind != "flush" for kind, _ in self._load.mix)
-        self._seeded = min(SEEDED, nodes.count) if reads else 0
+        self._nodes = nodes_of(scenario, fleet)
+        self._arrivals, self._duration_s = _schedule(self._load, self._nodes, self._seed)
         lake.ensure(self._host)
-        if (held := lake.first_object(self._host)) is not None:
+        if (first := lake.first_object(self._host)) is not None:
             raise EngineError(
-                f"the lake at {self._host} already holds objects ({held}); a load test needs it empty"
+                f"the lake at {self._host} already has objects ({first}); "
+                "a load test needs an empty lake"
             )
-        most = CLOSED_BATCHES // nodes.count
-        if self._arrivals is not None:
-            most = int(self._arrivals.flushes(nodes.count).max(initial=0))
-        limit = self._load.limits.bytes
-        with Batches(
-            self._folder / "batches", fleet, scenario.seed, cadence_of(scenario, self._load), limit
-        ) as made:
-            print(
-                f"windfleet: preparing {most:,} batches for each of {nodes.count:,} nodes",
-                flush=True,
-            )
-            if self._load.encode_inside:
-                made.ensure(1)
-                made.simulate(most + 1)
-            else:
-                made.ensure(most + 1)
+        folder, cadence = self._folder / "batches", cadence_of(scenario, self._load)
+        with Batches(folder, fleet, self._seed, cadence, self._load.limits.bytes) as batches:
+            self._make(batches)
 
-    def _schedule(self, nodes: Nodes) -> tuple[Arrivals | None, float]:
-        """All entries of the schedule, one after the other."""
-        parts = [
-            (
-                arrivals.of(entry, f"{number}-{entry.kind}", self._load.mix, nodes, self._seed),
-                entry.for_s,
-            )
-            for number, entry in enumerate(self._load.schedule, 1)
-        ]
-        return (
-            (arrivals.joined(parts), sum(each for _, each in parts)) if parts else (None, CLOSED_S)
-        )
+    def _make(self, batches: Batches) -> None:
+        nodes = self._nodes.count
+        most = CLOSED_BATCHES // nodes
+        if self._arrivals is not None:
+            most = int(self._arrivals.flushes(nodes).max(initial=0))
+        print(f"windfleet: preparing {most:,} batches for each of {nodes:,} nodes", flush=True)
+        if self._load.encode_inside:
+            batches.ensure(1)
+            batches.simulate(most + 1)
+        else:
+            batches.ensure(most + 1)
 
     def next_run(self, users: int) -> Path:
-        """The folder of another run, on a lake without what the last one wrote. Raises LakeError, StoreError."""
+        """Return the folder of another run, after removing the last run's objects from the lake.
+
+        Raises LakeError, StoreError.
+        """
         self._clean()
         self._runs += 1
         folder = self._folder / f"run-{self._runs}"
-        plan = ClientPlan(
-            name=folder.name,
-            seed=self._seed,
-            workers=self._workers,
-            users=max(users, self._load.users),
-            endpoint_url=self._host,
-            batches=self._folder / "batches",
-            nodes=self._nodes,
-            seeded=self._seeded,
-            encode_inside=self._load.encode_inside,
-            timeout_s=TIMEOUT_S,
-            duration_s=self._duration_s,
-            drain_s=DRAIN_S,
-            offset_ns=journal.wall_offset_ns(),
-            mix=self._load.mix,
-            arrivals=self._arrivals,
+        phase = Phase(folder.name, self._arrivals, None, self._duration_s)
+        plan = ClientPlan.of(
+            phase, self._settings(users), self._workers, self._folder / "batches", self._nodes.count
         )
         plan.write(folder)
-        seed(
-            Noting(S3ObjectStore(self._host), folder, "seed"),
-            Prepared(plan.batches),
-            range(self._seeded),
-        )
+        store = KeyRecorder(S3ObjectStore(self._host), folder, "seed")
+        seed(store, Prepared(plan.batches), range(plan.seeded))
         self._last = folder
         return folder
 
+    def _settings(self, users: int) -> EngineSettings:
+        return EngineSettings(
+            endpoint_url=self._host,
+            seed=self._seed,
+            mix=self._load.mix,
+            users=max(users, self._load.users),
+            processes=self._workers,
+            folder=self._folder,
+            limits=self._load.limits,
+            encode_inside=self._load.encode_inside,
+        )
+
     def _clean(self) -> None:
         if self._last is not None:
-            lake.remove(self._host, noted(self._last))
+            lake.remove(self._host, read_keys(self._last))
             self._last = None
 
     def close(self) -> None:
-        """Remove what was written to the lake and to the disk."""
+        """Remove the objects from the lake and the files from the disk."""
         with contextlib.suppress(LakeError):
             self._clean()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _loopback(host: str | None) -> str:
+    """Return the endpoint of a store on this machine. Raises Refused."""
+    if not host:
+        raise Refused(
+            "name the store: --host http://127.0.0.1:4566 (start one with: windfleet store up)"
+        )
+    try:
+        endpoint = settings(host).place
+    except SettingsError as error:
+        raise Refused(f"--host: {error}") from error
+    if not lake.is_loopback(endpoint):
+        raise Refused(f"{endpoint} is not on this machine; by hand, load goes to loopback only")
+    return endpoint
+
+
+def _schedule(load: Load, nodes: Nodes, seed: int) -> tuple[Arrivals | None, float]:
+    """Return all entries of the schedule, one after the other, and their length in seconds."""
+    if not load.schedule:
+        return None, CLOSED_S
+    parts = [
+        (arrivals.of(entry, f"{number}-{entry.kind}", load.mix, nodes, seed), entry.for_s)
+        for number, entry in enumerate(load.schedule, 1)
+    ]
+    return arrivals.joined(parts), sum(length_s for _, length_s in parts)

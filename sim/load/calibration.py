@@ -1,15 +1,17 @@
-"""Whether it was the generator that was the limit: what it can make at all, and how late it was by itself.
+"""Detect a load generator that limits its own results.
 
-Two rules, either is enough, and exit code 7 says so:
+There are two rules. Either one leads to exit code 7.
 
-1. It is asked for more than it makes before a null store (`calibrate`: a short closed phase with the run's own users,
-   processes, mix and batches). Such a plan is not run.
-2. While a phase ran, requests started late though a user was free for them: at the 99th percentile of those by more
-   than OWN_LATE_S, and by more than OWN_SHARE of the phase's latency, so that it tells in what was measured. A user was
-   free when fewer requests than users were due and not ended at the intended start, and the node had no
-   flush under way; what is late then is late by the generator's own doing. Where all users were busy, the target was.
+1. The plan asks for a higher rate than the generator makes with a null store. `calibrate` measures
+   this in a short closed phase with the run's own users, processes, mix and batches. Such a plan is
+   not run.
+2. In a phase, requests started late although a user was free for them. Their lateness at the 99th
+   percentile is more than OWN_LATE_S, and more than OWN_SHARE of the phase's latency, so that it
+   matters for the figures. A user was free if, at the intended start, fewer requests than users
+   were due and not ended, and the node had no flush under way. The generator caused that lateness
+   itself. If all users were busy, the target caused it.
 
-A generator whose processes are at their processors' limit is named by `sim.measure.bottleneck`.
+A generator whose processes use all of their CPU time is named by `sim.measure.bottleneck`.
 """
 
 from __future__ import annotations
@@ -25,58 +27,66 @@ import pyarrow.compute as pc
 from sim.arrays import Floats, Ints
 from sim.load.arrivals import Nodes, peak_per_s
 from sim.load.batches import Batches
-from sim.load.engine import Engine, Settings
+from sim.load.engine import LocustEngine
 from sim.load.null_store import NullStore
 from sim.load.phase import Phase, PhaseRecord
+from sim.load.settings import EngineSettings
 from sim.load_schedule import Load
 
 CALIBRATE_S: Final = 3.0
 WARM_UP_S: Final = 1.0
 TRIES: Final = 3
 OWN_LATE_S: Final = 0.05
-"""Ten times what a greenlet waits for its turn on a busy machine."""
+"""Ten times the wait of a greenlet for its turn on a busy machine."""
 OWN_SHARE: Final = 0.1
-"""A herd's first moment costs any generator half a second; what takes half a minute then is not told wrongly by it."""
+"""A herd's first moment delays any generator by half a second.
+
+That is a small share of the latencies of a herd, which reach half a minute.
+"""
 FEWEST: Final = 20
+"""Fewest requests with a free user for a verdict on their lateness."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """What one can do before a null store: requests a second, and processor seconds of the clients per request."""
+    """The most a generator can make. cpu_s: CPU time of the clients per request, in seconds."""
 
     per_s: float
     cpu_s: float
 
 
-def calibrate(settings: Settings, batches: Batches) -> Generator:
-    """Of a generator with these users, processes, mix and batches. Raises EngineError, TimeoutError."""
+def calibrate(settings: EngineSettings, batches: Batches) -> Generator:
+    """Measure a generator with these users, processes, mix and batches, against a null store.
+
+    Raises EngineError, TimeoutError.
+    """
     with NullStore() as store:
-        there = replace(
+        with_null_store = replace(
             settings,
             endpoint_url=store.endpoint_url,
             folder=settings.folder / "null",
             server_pid=store.pid,
             require_alive=lambda: None,
-            progress=lambda phase, watch: None,
+            progress=lambda phase, progress: None,
             again=True,
             own=True,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)
-        record = Engine(there, batches).run(phase)
+        record = LocustEngine(with_null_store, batches).run(phase)
     end_s = (_ns(record.requests["end"]) - record.started_ns) / 1e9
     counted = int(np.count_nonzero((end_s >= WARM_UP_S) & (end_s < CALIBRATE_S)))
-    return Generator(
-        counted / (CALIBRATE_S - WARM_UP_S), _cpu_s(record) / max(record.requests.num_rows, 1)
-    )
+    cpu_s = _cpu_s(record) / max(record.requests.num_rows, 1)
+    return Generator(counted / (CALIBRATE_S - WARM_UP_S), cpu_s)
 
 
-def judged(
-    settings: Settings, batches: Batches, load: Load, nodes: Nodes
+def check_generator(
+    settings: EngineSettings, batches: Batches, load: Load, nodes: Nodes
 ) -> tuple[Generator, str | None]:
-    """The generator, and why it is too slow for the plan. Raises what `calibrate` raises.
+    """Return the generator, and a message if it is too slow for the plan.
 
-    Other work on the machine makes it look slower than it is: the best of TRIES counts, unless its own processor time
-    says that no try can be good enough.
+    Other work on the machine makes the generator slower. So the best of TRIES counts. There is no
+    further try if its CPU time per request shows that none can be fast enough. Raises the errors of
+    `calibrate`.
     """
     best = calibrate(settings, batches)
     for _ in range(TRIES - 1):
@@ -90,22 +100,28 @@ def judged(
 
 
 def too_slow_for(load: Load, nodes: Nodes, generator: Generator) -> str | None:
-    """What of the schedule asks for more than the generator makes; a herd comes at once, and is late by nature."""
+    """Return a message about the first entry that asks for more than the generator makes.
+
+    The first moment of a herd is ignored: all nodes come at once, and no generator keeps up.
+    """
     for number, entry in enumerate(load.schedule, 1):
-        wanted = peak_per_s(
-            replace(entry, outage_s=0.0, kind="fleet") if entry.kind == "herd" else entry, nodes
-        )
+        steady = replace(entry, outage_s=0.0, kind="fleet") if entry.kind == "herd" else entry
+        wanted = peak_per_s(steady, nodes)
         if wanted > generator.per_s:
+            processes = f"{load.processes} process{'es' * (load.processes > 1)}"
             return (
-                f"{number}-{entry.kind} asks for {wanted:,.0f} requests/s, and this generator makes "
-                f"{generator.per_s:,.0f} before a store that does nothing ({load.users} users, {load.processes} "
-                f"process{'es' * (load.processes > 1)}): take more processes or users, or ask for less"
+                f"{number}-{entry.kind} asks for {wanted:,.0f} requests/s, and this generator "
+                f"makes {generator.per_s:,.0f} with a store that only answers ({load.users} users, "
+                f"{processes}): take more processes or users, or ask for a lower rate"
             )
     return None
 
 
 def own_late_s(requests: pa.Table, users: int) -> Floats:
-    """Lateness of those requests of an open phase for which a user was free; seconds. `users`: of each process."""
+    """Return the lateness, in seconds, of the requests of an open phase that had a free user.
+
+    users: of each process.
+    """
     made = requests.filter(pc.is_valid(requests["start"]))
     parts = [np.empty(0)]
     for worker in pc.unique(made["worker"]).to_pylist():
@@ -114,28 +130,27 @@ def own_late_s(requests: pa.Table, users: int) -> Floats:
         )
         intended, start = _ns(mine["intended_start"]), _ns(mine["start"])
         end = np.where(np.asarray(mine["end"].is_null()), np.iinfo(np.int64).max, _ns(mine["end"]))
-        there = np.arange(len(intended)) - np.searchsorted(np.sort(end), intended, side="right")
-        free = (there < users) & (_node_free_ns(mine, end) <= intended)
+        under_way = np.arange(len(intended)) - np.searchsorted(np.sort(end), intended, side="right")
+        free = (under_way < users) & (_node_free_ns(mine, end) <= intended)
         parts.append((start - intended)[free] / 1e9)
     return np.concatenate(parts)
 
 
 def late_by_itself(records: Sequence[PhaseRecord], users: int, processes: int) -> str | None:
-    """The phase in which the generator was late by its own doing, in words."""
+    """Return a message about the first phase in which the generator itself was late, or None."""
     for record in records:
         if record.phase.arrivals is None or record.lost_workers:
             continue
-        late_s, latency_s = (
-            own_late_s(record.requests, -(-users // processes)),
-            _latency_s(record.requests),
-        )
+        late_s = own_late_s(record.requests, -(-users // processes))
+        latency_s = _latency_s(record.requests)
         if len(late_s) < FEWEST or len(latency_s) == 0:
             continue
         p99 = float(np.quantile(late_s, 0.99))
         if p99 > max(OWN_LATE_S, OWN_SHARE * float(np.quantile(latency_s, 0.99))):
             return (
-                f"{record.phase.name}: requests started {1000 * p99:,.0f} ms late (99th percentile) though users were "
-                "free: the generator did not get to them. Take more processes, or leave the machine to it"
+                f"{record.phase.name}: requests started {1000 * p99:,.0f} ms late (99th "
+                "percentile) though users were free: the generator did not get to them. Take more "
+                "processes, or stop other work on this machine"
             )
     return None
 
@@ -146,7 +161,7 @@ def _latency_s(requests: pa.Table) -> Floats:
 
 
 def _node_free_ns(mine: pa.Table, end: Ints) -> Ints:
-    """When the node's flush before had ended; 0 where there is none."""
+    """Return the end of the node's previous flush for each request, 0 if there is none."""
     node, flush = np.asarray(mine["node"]), np.asarray(pc.equal(mine["kind"], "flush"))
     free = np.zeros(len(node), dtype=np.int64)
     rows = np.flatnonzero(flush)

@@ -1,10 +1,20 @@
-"""One load test from scenario to report: directory, store, batches, calibration, the course of phases, result.
+"""The command `windfleet load`, one load test from scenario to report.
 
-Whatever happens, the raw record so far (requests, operations, resources of every phase) stays in the run directory, a
-result.json says how far it came, no process is left, and the store holds nothing that the test wrote, unless
-it did not answer any more.
+The steps, in the order of this file:
 
-`--master` waits for workers that are started elsewhere on this machine (`--worker`); otherwise clients are forked.
+1. Check the plan, make the run directory (`load_test`).
+2. Open the store, make batches, calibrate the generator, run the phases (`_LoadTest`).
+3. Write the raw record and the report, print the result (`_report`).
+
+However the test ends:
+
+- The raw record so far (requests, operations and resources of every phase) is in the run directory.
+- A result.json shows how far the test came.
+- No process is left.
+- The store has no object of the test, unless it stopped answering.
+
+`--master` waits for workers that are started elsewhere on this machine (`--worker`, `join`).
+Otherwise the clients are forked.
 """
 
 from __future__ import annotations
@@ -33,241 +43,257 @@ from sim.errors import (
     ending,
 )
 from sim.load import calibration, locust_processes
-from sim.load import result as loadresult
 from sim.load.batches import Batches
-from sim.load.engine import Engine, Settings, require_files
-from sim.load.nodes import cadence_of, fleet_of, load_of, nodes_of, require_busy, require_measurable
+from sim.load.engine import LocustEngine
+from sim.load.nodes import cadence_of, fleet_of, load_of, nodes_of
 from sim.load.phase import REQUESTS, RESOURCES, Phase, PhaseRecord
 from sim.load.phases import Course
-from sim.load.progress import Watch
-from sim.load.result import Circumstances
+from sim.load.preflight import require_busy, require_files, require_measurable
+from sim.load.progress import PhaseProgress
+from sim.load.result import Circumstances, result
 from sim.load.sampler import server_at
+from sim.load.settings import EngineSettings
 from sim.load_schedule import Load
 from sim.measure.loadtest import PhaseKind
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report.load.terminal import print_load
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
 from sim.report.write import REQUESTS_FILE, RESOURCES_FILE, write_load
 from sim.scenario import Scenario
 from sim.store import target
 from sim.store.target import Target
 
 WORK: Final = ".load"
-"""In the run directory, while the test runs: batches, plans and journals."""
+"""Folder in the run directory while the test runs: batches, plans and journals."""
 _PREPARING: Final = "preparing batches"
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What the command line says beside the scenario. processes: in place of load.processes; awaited: that many client
-    processes join by themselves; replay: the command that repeats the test."""
+    """Options of the command line.
+
+    processes: in place of load.processes. workers_join: the client processes join by themselves.
+    replay: the command that repeats the test.
+    """
 
     out: Path
     store: target.Options
     overwrite: bool = False
     processes: int | None = None
-    awaited: bool = False
+    workers_join: bool = False
     replay: str = ""
 
 
 def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int:
-    """Run, report; the exit code. Raises PlanError, TargetError or DirectoryError where no report can be made."""
+    """Run a load test, report it, return the exit code.
+
+    Raises PlanError, TargetError or DirectoryError if there is nothing to report.
+    """
     load = load_of(scenario)
     if options.processes is not None:
         load = replace(load, processes=options.processes)
     require_busy(load)
     require_measurable(scenario.expect, load)
-    target.endpoint_of(options.store)  # refuses what is not allowed before anything is made
+    target.endpoint_of(options.store)  # refuses a store that is not allowed
     require_files(load.users, load.processes)
     with run_directory.made(options.out, options.overwrite, scenario.text, 0):
-        return _tested(scenario, load, options, console)
-
-
-def _tested(scenario: Scenario, load: Load, options: LoadOptions, console: Console) -> int:
-    fleet = fleet_of(scenario, load)
-    course = Course(load, scenario.seed, nodes_of(scenario, fleet))
-    around = Circumstances(options.replay, started=datetime.now(UTC).isoformat(timespec="seconds"))
-    test = _Test(scenario, load, options, course, around)
-    begun = time.perf_counter()
-    try:
-        with RunProgress(console) as progress:
-            test.run(progress)
-    except PlanError as error:
-        if not course.records:
-            raise
-        _ended(around, UNKNOWN, str(error))
-    except (KeyboardInterrupt, Exception) as error:
-        code, said = ending(error, options.out)
-        kept = "; the raw record so far is kept" if course.records else " before the first phase"
-        _ended(around, code, said + (kept if code == INTERRUPTED else ""))
-    finally:
-        if options.awaited:
-            locust_processes.dismiss(
-                options.out / WORK
-            )  # in a file that joined workers still look for; the rest can go
-            for folder in ("batches", "phases"):
-                shutil.rmtree(options.out / WORK / folder, ignore_errors=True)
-        else:
-            shutil.rmtree(options.out / WORK, ignore_errors=True)
-    around.total_s = time.perf_counter() - begun
-    return _report(scenario, options, course, around, console)
+        test = _LoadTest(scenario, load, options)
+        test.run(console)
+        return _report(test, console)
 
 
 def join(master: Path, console: Console) -> int:
-    """Be a client process of the test that runs in `master`, until it ends. Raises EngineError."""
-    locust_processes.join(
-        master / WORK, lambda text: console.print(text, markup=False, highlight=False)
-    )
+    """Be a client process of the test in the run directory `master`. Raises EngineError."""
+
+    def report(text: str) -> None:
+        console.print(text, markup=False, highlight=False)
+
+    locust_processes.join(master / WORK, report)
     return PASS
 
 
-def _ended(around: Circumstances, code: int, text: str) -> None:
-    around.stopped_by = code
-    around.errors.append(text)
+class _LoadTest:
+    """One test while it runs. `course` and `around` have its results so far."""
 
+    def __init__(self, scenario: Scenario, load: Load, options: LoadOptions) -> None:
+        self.scenario, self.options = scenario, options
+        self._load, self._work = load, options.out / WORK
+        self._fleet = fleet_of(scenario, load)
+        self.course = Course(load, scenario.seed, nodes_of(scenario, self._fleet))
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.around = Circumstances(options.replay, started=started)
 
-class _Test:
-    """One test while it runs."""
+    def run(self, console: Console) -> None:
+        """Run to the end, or until an error. Raises PlanError before the first phase."""
+        began = time.perf_counter()
+        try:
+            with RunProgress(console) as progress:
+                self._with_store(progress)
+        except PlanError as error:
+            if not self.course.records:
+                raise
+            self._stop(UNKNOWN, str(error))
+        except (KeyboardInterrupt, Exception) as error:
+            code, text = ending(error, self.options.out)
+            if code == INTERRUPTED:
+                kept = self.course.records
+                text += "; the raw record so far is kept" if kept else " before the first phase"
+            self._stop(code, text)
+        finally:
+            self._remove_work()
+        self.around.total_s = time.perf_counter() - began
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        load: Load,
-        options: LoadOptions,
-        course: Course,
-        around: Circumstances,
-    ) -> None:
-        self._scenario, self._load, self._options = scenario, load, options
-        self._course, self._around = course, around
-
-    def run(self, progress: RunProgress) -> None:
-        """Raises what `load_test` handles."""
+    def _with_store(self, progress: RunProgress) -> None:
+        """Open the store and run the test against it."""
         progress.phase("starting the store", None, "")
-        with target.opened(self._options.store) as store:
-            self._around.store = str(store)
-            progress.phase("simulating the fleet", None, "")
-            scenario, load, folder = self._scenario, self._load, self._options.out / WORK
-            fleet, cadence = fleet_of(scenario, load), cadence_of(scenario, load)
-            with Batches(
-                folder / "batches", fleet, scenario.seed, cadence, load.limits.bytes
-            ) as batches:
-                settings = self._settings(store, folder, _Told(progress))
-                batches.ensure(1, settings.preparing)
-                if self._calibrated(settings, batches, progress):
-                    self._drive(settings, batches)
-        if self._options.store.keep:
+        with target.opened(self.options.store) as store:
+            self.around.store = str(store)
+            self._with_batches(store, progress)
+        if self.options.store.keep:
             progress.log(
-                f"the store is still running at {store.endpoint_url}; stop it with: windfleet store down"
+                f"the store is still running at {store.endpoint_url}; "
+                "stop it with: windfleet store down"
             )
 
-    def _settings(self, store: Target, folder: Path, told: _Told) -> Settings:
-        load = self._load
-        return Settings(
+    def _with_batches(self, store: Target, progress: RunProgress) -> None:
+        """Simulate the fleet, make first batches, calibrate, run the phases."""
+        progress.phase("simulating the fleet", None, "")
+        cadence = cadence_of(self.scenario, self._load)
+        limit_bytes, seed = self._load.limits.bytes, self.scenario.seed
+        with Batches(self._work / "batches", self._fleet, seed, cadence, limit_bytes) as batches:
+            settings = self._settings(store, _TerminalProgress(progress))
+            batches.ensure(1, settings.preparing)
+            if self._fast_enough(settings, batches, progress):
+                self._run_phases(settings, batches)
+
+    def _settings(self, store: Target, progress: _TerminalProgress) -> EngineSettings:
+        load, server = self._load, store.server
+        return EngineSettings(
             endpoint_url=store.endpoint_url,
-            seed=self._scenario.seed,
+            seed=self.scenario.seed,
             mix=load.mix,
             users=load.users,
             processes=load.processes,
-            folder=folder / "phases",
+            folder=self._work / "phases",
             limits=load.limits,
             encode_inside=load.encode_inside,
-            server_pid=server_at(store.endpoint_url) if store.server is None else store.server.pid,
-            awaited=folder if self._options.awaited else None,
-            disposable=store.server is not None and not self._options.store.keep,
-            own=store.server is not None,
+            server_pid=server_at(store.endpoint_url) if server is None else server.pid,
+            join_folder=self._work if self.options.workers_join else None,
+            disposable=server is not None and not self.options.store.keep,
+            own=server is not None,
             require_alive=store.require_alive,
-            progress=told.of_phase,
-            preparing=told.of_batches,
+            progress=progress.of_phase,
+            preparing=progress.of_batches,
         )
 
-    def _calibrated(self, settings: Settings, batches: Batches, progress: RunProgress) -> bool:
-        """Whether the generator is fast enough for the plan."""
-        progress.phase("calibrating the generator before a null store", None, "")
-        found, why = calibration.judged(settings, batches, self._load, self._course.nodes)
-        self._course.generator_per_s = found.per_s
-        self._course.notes.append(
-            f"A request costs the generator {1000 * found.cpu_s:.2f} ms of processor time."
+    def _fast_enough(
+        self, settings: EngineSettings, batches: Batches, progress: RunProgress
+    ) -> bool:
+        """Calibrate the generator. Return True if it is fast enough for the plan."""
+        progress.phase("calibrating the generator with a null store", None, "")
+        found, reason = calibration.check_generator(
+            settings, batches, self._load, self.course.nodes
         )
-        if why is not None:
-            _ended(self._around, GENERATOR, why)
-        return why is None
+        self.course.generator_per_s = found.per_s
+        self.course.notes.append(
+            f"A request costs the generator {1000 * found.cpu_s:.2f} ms of CPU time."
+        )
+        if reason is not None:
+            self._stop(GENERATOR, reason)
+        return reason is None
 
-    def _drive(self, settings: Settings, batches: Batches) -> None:
-        engine, ends_s = Engine(settings, batches), time.monotonic() + self._load.limits.time_s
+    def _run_phases(self, settings: EngineSettings, batches: Batches) -> None:
+        """Run the course of phases, until its end or until the test's time is over."""
+        engine = LocustEngine(settings, batches)
+        ends_s = time.monotonic() + self._load.limits.time_s
         try:
-            self._course.run(engine, lambda: ends_s - time.monotonic())
+            self.course.run(engine, lambda: ends_s - time.monotonic())
         finally:
-            known = {id(record) for record, _ in self._course.records}
-            self._course.records += [
-                (one, _kind(one)) for one in engine.records if id(one) not in known
-            ]
+            known = {id(record) for record, _ in self.course.records}
+            cut_short = [record for record in engine.records if id(record) not in known]
+            self.course.records += [(record, _kind(record)) for record in cut_short]
             engine.close()
-        records = [record for record, kind in self._course.records if kind in ("open", "hold")]
-        if why := calibration.late_by_itself(records, self._load.users, self._load.processes):
-            _ended(self._around, GENERATOR, why)
+        records = [record for record, kind in self.course.records if kind in ("open", "hold")]
+        if reason := calibration.late_by_itself(records, self._load.users, self._load.processes):
+            self._stop(GENERATOR, reason)
+
+    def _stop(self, code: int, text: str) -> None:
+        """Note the exit code and the message of an early end."""
+        self.around.stopped_by = code
+        self.around.errors.append(text)
+
+    def _remove_work(self) -> None:
+        if not self.options.workers_join:
+            shutil.rmtree(self._work, ignore_errors=True)
+            return
+        # Joined workers still look for CURRENT_PHASE. The rest can go.
+        locust_processes.dismiss(self._work)
+        for folder in ("batches", "phases"):
+            shutil.rmtree(self._work / folder, ignore_errors=True)
 
 
-class _Told:
-    """Turns an engine's progress into that of the terminal."""
+def _kind(record: PhaseRecord) -> PhaseKind:
+    """Return the kind of a phase that was cut short, before the course had it."""
+    if record.phase.users is not None:
+        return "closed"
+    return "step" if record.phase.name.startswith("search-") else "open"
+
+
+class _TerminalProgress:
+    """The engine's progress, shown on the terminal."""
 
     def __init__(self, progress: RunProgress) -> None:
         self._progress, self._phase, self._done = progress, "", 0
 
-    def of_phase(self, phase: Phase, watch: Watch) -> None:
+    def of_phase(self, phase: Phase, progress: PhaseProgress) -> None:
+        """Show requests that have ended."""
         if phase.name != self._phase:
             total = None if phase.arrivals is None else len(phase.arrivals)
             self._progress.phase(f"phase {phase.name}", total, "requests")
             self._phase, self._done = phase.name, 0
-        self._progress.advance(watch.done - self._done)
-        self._done = watch.done
+        self._progress.advance(progress.done - self._done)
+        self._done = progress.done
 
     def of_batches(self, made: int) -> None:
+        """Show batches that were made."""
         if self._phase != _PREPARING:
             self._progress.phase(_PREPARING, None, "batches")
             self._phase = _PREPARING
         self._progress.advance(made)
 
 
-def _kind(record: PhaseRecord) -> PhaseKind:
-    """Of a phase that was cut short, so that nobody told."""
-    if record.phase.users is not None:
-        return "closed"
-    return "step" if record.phase.name.startswith("search-") else "open"
+def _report(test: _LoadTest, console: Console) -> int:
+    """Write the raw record and the report, print the result, return the exit code.
 
-
-def _report(
-    scenario: Scenario,
-    options: LoadOptions,
-    course: Course,
-    around: Circumstances,
-    console: Console,
-) -> int:
-    records = [record for record, _ in course.records]
+    A test without a phase leaves no raw record, so that its run directory can be used again.
+    """
+    out, records = test.options.out, [record for record, _ in test.course.records]
     requests = _joined(REQUESTS, [record.requests for record in records])
     operations = _joined(OPERATIONS, [record.operations for record in records])
     resources = _joined(RESOURCES, [record.resources for record in records])
-    result = loadresult.result(scenario, course, around)
+    found = result(test.scenario, test.course, test.around)
     try:
-        if records:  # a test that came to nothing leaves no raw record, and stands in nobody's way
-            for name, table in (
-                (REQUESTS_FILE, requests),
-                (OPERATIONS_FILE, operations),
-                (RESOURCES_FILE, resources),
-            ):
-                with (options.out / name).open("wb") as file:  # pyarrow may take a path for a URI
-                    pq.write_table(table, file, compression="zstd")
-        write_load(result, options.out, requests, resources, operations)
+        if records:
+            _write(out / REQUESTS_FILE, requests)
+            _write(out / OPERATIONS_FILE, operations)
+            _write(out / RESOURCES_FILE, resources)
+        write_load(found, out, requests, resources, operations)
     except OSError as error:
-        said = "; ".join(
-            [*around.errors, f"{options.out}: cannot write the report: {cause(error)}"]
-        )
+        unwritten = f"{out}: cannot write the report: {cause(error)}"
+        text = "; ".join([*test.around.errors, unwritten])
         raise DirectoryError(
-            f"{said}; free some space, or name another disk with --out DIR", ENVIRONMENT
+            f"{text}; free some space, or name another disk with --out DIR", ENVIRONMENT
         ) from error
-    print_load(console, result, options.out)
-    return result.exit_code
+    print_load(console, found, out)
+    return found.exit_code
 
 
 def _joined(schema: pa.Schema, parts: list[pa.Table]) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *parts])
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    # A file object, because pyarrow may take a path for a URI.
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")

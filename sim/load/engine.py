@@ -1,30 +1,30 @@
-"""Runs phases: Locust in subprocesses, watched from here, and their raw records put together.
+"""The engine: runs phases with Locust in subprocesses, and collects their raw records.
 
     with Batches(...) as batches:
-        engine = Engine(Settings(...), batches)
+        engine = LocustEngine(EngineSettings(...), batches)
         record = engine.run(phase)
 
-For each phase: batches enough, first batches in the lake where the mix has reads, a folder with the plan, Locust
-(`sim.load.locust_processes`) on `sim.load.locustfile`; then watch: follow the journals, sample resources each second, evaluate
-`stop_when`, keep the caps, notice a worker or a target that dies. However a phase ends, its record so far is in
-`records`, no process is left, and what it wrote is removed from the lake (once more at `close`, for what a server
-that stood still may have done later).
+Each phase takes these steps:
+
+1. Prepare enough batches. Put first batches in the lake if the mix has reads.
+2. Write the plan, and start Locust (`sim.load.locust_processes`) on `sim.load.locustfile`.
+3. Watch: follow the journals, sample resources each second, evaluate `stop_when` and the limits,
+   notice a worker or a target that dies.
+4. End all processes, collect the record, remove the phase's objects from the lake.
+
+However a phase ends, its record so far is in `records`, no process is left, and its objects are
+removed. `close` removes them once more, because a server that stood still may write some later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import resource
 import shutil
-import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,92 +33,66 @@ from pipeline import lake
 from pipeline.commit import ContentConflict
 from pipeline.lake import LakeError
 from pipeline.ports import StoreError
-from pipeline.settings import Settings as StoreSettings
-from pipeline.settings import settings as settings_of
-from pipeline.store import TIMEOUT_S, S3ObjectStore
-from sim.errors import EngineError, PlanError, TargetGone
-from sim.load.arrivals import Mix
+from pipeline.store import S3ObjectStore
+from sim.errors import EngineError, TargetGone
 from sim.load.batches import Batches, Prepared
 from sim.load.client import journal
 from sim.load.client.plan import ClientPlan, ran_out_path, read_started
-from sim.load.client.request import SEEDED, seed
-from sim.load.client.written_keys import Key, Noting, noted, remove
-from sim.load.locust_processes import START_WITHIN_S, Crew
-from sim.load.phase import DRAIN_S, Phase, PhaseRecord
-from sim.load.progress import Watch
+from sim.load.client.request import seed, seeded_nodes
+from sim.load.client.written_keys import Key, KeyRecorder, read_keys, remove
+from sim.load.locust_processes import START_WITHIN_S, LocustProcesses
+from sim.load.phase import Phase, PhaseRecord
+from sim.load.preflight import require_files, require_reachable
+from sim.load.progress import PhaseProgress
 from sim.load.sampler import Sampler, port_of
-from sim.load_schedule import FILES_PER_USER, FILES_SPARE, Limits
+from sim.load.settings import EngineSettings
 
 POLL_S: Final = 0.25
 GONE_AFTER: Final = 10
-"""Failures in a row after which the target is asked whether it is there at all."""
-CONNECT_S: Final = 2.0
+"""Failures in a row after which the engine checks that the target takes connections."""
 HANG_S: Final = 30.0
+"""Time after a phase's drain time for Locust to end by itself."""
 SETTLE_S: Final = 1.0
+"""Wait for abandoned requests to reach the lake before it is cleaned."""
 SEED_THREADS: Final = 4
 PER_USER_S, CLOSED_S = 40.0, 150.0
-"""First guess at the flushes a second of one user, and of any number of users, of a closed phase. A phase that makes
-more runs out of batches, and is run again with twice as many."""
-AGAIN: Final = 4
+"""Most flushes a second of one user, and of any number of users, in a closed phase: a first guess.
+
+A phase that makes more runs out of batches. It is run again with at least twice as many.
+"""
+TRIES: Final = 4
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What holds for every phase of a run. `folder`: for plans and journals. server_pid: the store's, if it is known.
+class LocustEngine:
+    """An engine on Locust; see `sim.load.phase.Engine`.
 
-    awaited: where workers look that join by themselves. require_alive: raises when the store is known to have died.
-    progress: told of the phase and how far it is, several times a second; preparing: of batches made.
-    again: the target is a null store.
-    disposable: the store ends with the test, and need not be left as it was found.
-    own: the server is one that windfleet started.
+    records: of all phases so far, also of those that ended early.
     """
 
-    endpoint_url: str
-    seed: int
-    mix: Mix
-    users: int
-    processes: int
-    folder: Path
-    limits: Limits
-    encode_inside: bool = False
-    timeout_s: float = TIMEOUT_S
-    drain_s: float = DRAIN_S
-    server_pid: int | None = None
-    awaited: Path | None = None
-    require_alive: Callable[[], None] = lambda: None
-    progress: Callable[[Phase, Watch], None] = lambda phase, watch: None
-    preparing: Callable[[int], None] = lambda made: None
-    again: bool = False
-    disposable: bool = False
-    own: bool = False
-
-    @property
-    def store(self) -> StoreSettings:
-        """How to reach the store. Raises SettingsError."""
-        return settings_of(self.endpoint_url, self.own)
-
-
-class Engine:
-    """See `sim.load.phase.Engine`. `records`: of all phases so far, those that were cut short included."""
-
-    def __init__(self, settings: Settings, batches: Batches) -> None:
-        """Raises PlanError when there are more users than files may be open."""
+    def __init__(self, settings: EngineSettings, batches: Batches) -> None:
+        """Check the limit of open files. Raises PlanError if the users need more."""
         self.settings = settings
         self.records: list[PhaseRecord] = []
         self._batches = batches
-        self._begun = time.monotonic()
-        self._sent = 0
+        self._nodes = len(batches.configs)
+        self._seeded = seeded_nodes(settings.mix, self._nodes)
+        self._began = time.monotonic()
+        self._sent_bytes = 0
         self._late: set[Key] = set()
         self._number = 0
         self._more = 1.0
         require_files(settings.users, settings.processes)
 
     def run(self, phase: Phase) -> PhaseRecord:
-        """Raises EngineError, PlanError (out of `limits.bytes`), KeyboardInterrupt; `records` has what was done."""
+        """Run a phase and return its record.
+
+        Raises EngineError, PlanError (out of `limits.bytes`) and KeyboardInterrupt. `records` then
+        has the record so far.
+        """
         require_files(phase.users or self.settings.users, self.settings.processes)
-        for _ in range(AGAIN):
+        for _ in range(TRIES):
             self._prepare(phase)
-            record, ran_out = self._run(phase)
+            record, ran_out = self._try(phase)
             if not ran_out:
                 return record
             self.records.pop()
@@ -128,180 +102,153 @@ class Engine:
             f"{phase.name}: {rate:.0f} flushes a second are more than can be prepared"
         )
 
-    def close(self) -> None:
-        """Remove what a server wrote after its phase was over."""
-        if self._late and not self.settings.disposable:
-            with contextlib.suppress(
-                LakeError
-            ):  # it was removed once; a store that is gone holds nothing
-                lake.remove(self.settings.store, self._late)
-
     def _prepare(self, phase: Phase) -> None:
-        """Batches enough for the phase, without a clock running."""
-        nodes = len(self._batches.configs)
+        """Make enough batches for the phase, before its clock starts."""
         if phase.arrivals is not None:
-            most = int(phase.arrivals.flushes(nodes).max(initial=0))
+            most = int(phase.arrivals.flushes(self._nodes).max(initial=0))
         else:
-            most = math.ceil(self._closed_per_s(phase) * phase.duration_s / nodes) + 1
-        most = 1 if self.settings.again else most + (self._seeded() > 0)
+            most = math.ceil(self._closed_per_s(phase) * phase.duration_s / self._nodes) + 1
+        most = 1 if self.settings.again else most + (self._seeded > 0)
         if self.settings.encode_inside:
-            self._batches.ensure(min(1, self._seeded()), self.settings.preparing)
+            self._batches.ensure(min(1, self._seeded), self.settings.preparing)
             self._batches.simulate(most)
         else:
             self._batches.ensure(most, self.settings.preparing)
 
     def _closed_per_s(self, phase: Phase) -> float:
-        """The most flushes a second that are guessed for a phase in which each user goes on as soon as it can."""
+        """Return the expected most flushes a second of a closed phase."""
         return self._more * min(PER_USER_S * (phase.users or 1), CLOSED_S)
 
-    def _seeded(self) -> int:
-        return (
-            min(SEEDED, len(self._batches.configs))
-            if any(kind != "flush" for kind, _ in self.settings.mix)
-            else 0
-        )
-
-    def _run(self, phase: Phase) -> tuple[PhaseRecord, bool]:
-        """One try at the phase: its record, and whether it ran out of batches."""
+    def _try(self, phase: Phase) -> tuple[PhaseRecord, bool]:
+        """Run the phase once. Return its record, and True if it ran out of batches."""
+        settings = self.settings
         self._number += 1
-        folder = self.settings.folder / f"{self._number:03d}-{phase.name}"
-        plan = self._plan(phase)
+        folder = settings.folder / f"{self._number:03d}-{phase.name}"
+        workers = min(settings.processes, phase.users or settings.users)
+        plan = ClientPlan.of(phase, settings, workers, self._batches.folder, self._nodes)
         plan.write(folder)
         try:
             self._seed(folder)
             found = self._attend(phase, plan, folder)
         except BaseException as error:
             if not isinstance(error, TargetGone):
-                with contextlib.suppress(
-                    EngineError
-                ):  # what went wrong first is what the user must read
+                with contextlib.suppress(EngineError):  # the user must read the first error
                     self._clean(folder, ended=True)
             raise
         self._clean(folder)
         return found
 
-    def _plan(self, phase: Phase) -> ClientPlan:
-        s, users = self.settings, phase.users or self.settings.users
-        return ClientPlan(
-            name=phase.name,
-            seed=s.seed,
-            workers=min(s.processes, users),
-            users=users,
-            endpoint_url=s.endpoint_url,
-            batches=self._batches.folder,
-            nodes=len(self._batches.configs),
-            seeded=self._seeded(),
-            encode_inside=s.encode_inside,
-            timeout_s=s.timeout_s,
-            duration_s=phase.duration_s,
-            drain_s=s.drain_s,
-            offset_ns=journal.wall_offset_ns(),
-            mix=s.mix,
-            arrivals=phase.arrivals,
-            again=s.again,
-            own=s.own,
-        )
-
-    def _attend(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
-        s = self.settings
-        crew = Crew(folder, s.endpoint_url, plan.users, plan.workers, s.awaited)
-        stopped: str | None = None
-
-        def processes() -> dict[str, int]:
-            return crew.processes() | ({} if s.server_pid is None else {"server": s.server_pid})
-
-        with Sampler(processes, port_of(s.endpoint_url), plan.now_ns) as sampler:
-            try:
-                stopped = self._watch(phase, plan, folder, crew)
-            except BaseException as error:
-                stopped = (
-                    "interrupted"
-                    if isinstance(error, KeyboardInterrupt)
-                    else str(error) or type(error).__name__
-                )
-                raise
-            finally:
-                lost, ended_ns = 0 if stopped else len(crew.lost()), plan.now_ns()
-                crew.end()
-                resources = sampler.table()
-                if stopped:  # how long it takes to end the clients is no part of the phase
-                    resources = resources.filter(
-                        pc.less_equal(resources["time"].cast(pa.int64()), ended_ns)
-                    )
-                record = _record(phase, plan, folder, resources, stopped, lost)
-                self.records.append(record)
-                self._sent += pc.sum(record.requests["bytes"]).as_py() or 0
-        return record, ran_out_path(folder).exists()
-
-    def _watch(self, phase: Phase, plan: ClientPlan, folder: Path, crew: Crew) -> str | None:
-        """Until the phase is over; why it was ended early, None when it was not."""
-        s, started_ns = self.settings, _wait_for_start(plan, folder, crew)
-        watch, follower = Watch(phase, started_ns), journal.Follower(folder, plan.workers)
-        give_up_ns = started_ns + round((plan.duration_s + plan.drain_s + HANG_S) * 1e9)
-        while crew.running():
-            time.sleep(POLL_S)
-            watch.feed(follower.news())
-            s.progress(phase, watch)
-            s.require_alive()
-            if watch.failed_in_a_row >= GONE_AFTER and s.store.proxy is None:
-                require_there(s.endpoint_url)
-            if why := watch.broken(plan.now_ns()) or self._beyond(watch, plan.now_ns()):
-                return why
-            if plan.now_ns() > give_up_ns:
-                raise EngineError(f"Locust did not end by itself.{crew.log_tail()}")
-        if crew.failed() and not crew.lost():
-            raise EngineError(f"Locust failed.{crew.log_tail()}")
-        return None
-
-    def _beyond(self, watch: Watch, now_ns: int) -> str | None:
-        """The limit that is reached."""
-        limits = self.settings.limits
-        if self._sent + watch.size > limits.bytes:
-            return f"load.limits.bytes: {(self._sent + watch.size) / 1e6:,.0f} MB were sent"
-        if time.monotonic() - self._begun > limits.time_s:
-            return f"load.limits.time: the load test has lasted {limits.time_s:g} s"
-        if (rate := watch.rate_per_s(now_ns)) > limits.rate_per_s:
-            return f"load.limits.rate: {rate:.0f} requests a second were made"
-        return None
-
     def _seed(self, folder: Path) -> None:
-        """What reads will read. Raises EngineError."""
-        nodes = self._seeded()
-        if not nodes:
+        """Commit the first batches, for reads. Raises EngineError."""
+        if not self._seeded:
             return
-        store = Noting(S3ObjectStore(self.settings.store, self.settings.timeout_s), folder, "seed")
-        prepared = Prepared(self._batches.folder)
+        client = S3ObjectStore(self.settings.store, self.settings.timeout_s)
+        store, prepared = KeyRecorder(client, folder, "seed"), Prepared(self._batches.folder)
         try:
             with ThreadPoolExecutor(SEED_THREADS) as pool:
-                list(pool.map(lambda node: seed(store, prepared, [node]), range(nodes)))
+                list(pool.map(lambda node: seed(store, prepared, [node]), range(self._seeded)))
         except (StoreError, ContentConflict) as error:
             raise EngineError(
                 f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}"
             ) from error
 
+    def _attend(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
+        """Start Locust, watch it, end it, collect the record."""
+        s = self.settings
+        locust = LocustProcesses(folder, s.endpoint_url, plan.users, plan.workers, s.join_folder)
+        stopped: str | None = None
+
+        def processes() -> dict[str, int]:
+            return locust.processes() | ({} if s.server_pid is None else {"server": s.server_pid})
+
+        with Sampler(processes, port_of(s.endpoint_url), plan.now_ns) as sampler:
+            try:
+                stopped = self._watch(phase, plan, folder, locust)
+            except KeyboardInterrupt:
+                stopped = "interrupted"
+                raise
+            except BaseException as error:
+                stopped = str(error) or type(error).__name__
+                raise
+            finally:
+                lost, ended_ns = 0 if stopped else len(locust.lost()), plan.now_ns()
+                locust.end()
+                resources = sampler.table()
+                if stopped:  # the time to end the clients is no part of the phase
+                    times = resources["time"].cast(pa.int64())
+                    resources = resources.filter(pc.less_equal(times, ended_ns))
+                record = _record(phase, plan, folder, resources, stopped, lost)
+                self.records.append(record)
+                self._sent_bytes += pc.sum(record.requests["bytes"]).as_py() or 0
+        return record, ran_out_path(folder).exists()
+
+    def _watch(
+        self, phase: Phase, plan: ClientPlan, folder: Path, locust: LocustProcesses
+    ) -> str | None:
+        """Wait until the phase is over. Return the reason if it must end early, else None."""
+        s, started_ns = self.settings, _wait_for_start(plan, folder, locust)
+        progress = PhaseProgress(phase, started_ns)
+        follower = journal.Follower(folder, plan.workers)
+        give_up_ns = started_ns + round((plan.duration_s + plan.drain_s + HANG_S) * 1e9)
+        while locust.running():
+            time.sleep(POLL_S)
+            progress.feed(follower.news())
+            s.progress(phase, progress)
+            s.require_alive()
+            if progress.failed_in_a_row >= GONE_AFTER and s.store.proxy is None:
+                require_reachable(s.endpoint_url)
+            now_ns = plan.now_ns()
+            if reason := progress.broken(now_ns) or self._limit_reached(progress, now_ns):
+                return reason
+            if now_ns > give_up_ns:
+                raise EngineError(f"Locust did not end by itself.{locust.log_tail()}")
+        if locust.failed() and not locust.lost():
+            raise EngineError(f"Locust failed.{locust.log_tail()}")
+        return None
+
+    def _limit_reached(self, progress: PhaseProgress, now_ns: int) -> str | None:
+        """Return a message about the limit that is reached, or None."""
+        limits, sent_bytes = self.settings.limits, self._sent_bytes + progress.size
+        if sent_bytes > limits.bytes:
+            return f"load.limits.bytes: {sent_bytes / 1e6:,.0f} MB were sent"
+        if time.monotonic() - self._began > limits.time_s:
+            return f"load.limits.time: the load test has lasted {limits.time_s:g} s"
+        if (rate := progress.rate_per_s(now_ns)) > limits.rate_per_s:
+            return f"load.limits.rate: {rate:.0f} requests a second were made"
+        return None
+
     def _clean(self, folder: Path, ended: bool = False) -> None:
-        """Remove what the phase wrote, but for its record. `ended`: no other phase will come. Raises EngineError."""
+        """Remove the phase's objects and its folder. Raises EngineError.
+
+        ended: no other phase follows, so that a disposable store may keep them.
+        """
         if self.settings.again or (ended and self.settings.disposable):
             shutil.rmtree(folder)
             return
-        keys = noted(folder)
-        if (
-            self.records
-            and pc.any(pc.equal(self.records[-1].requests["outcome"], "abandoned")).as_py()
-        ):
+        keys = read_keys(folder)
+        if self.records and _any_abandoned(self.records[-1]):
             self._late |= keys
             time.sleep(SETTLE_S)
         remove(self.settings.store, keys)
         shutil.rmtree(folder)
 
+    def close(self) -> None:
+        """Remove objects that a server wrote after their phase was over."""
+        if self._late and not self.settings.disposable:
+            # They were removed once. A store that has ended has no objects.
+            with contextlib.suppress(LakeError):
+                lake.remove(self.settings.store, self._late)
 
-def _wait_for_start(plan: ClientPlan, folder: Path, crew: Crew) -> int:
+
+def _wait_for_start(plan: ClientPlan, folder: Path, locust: LocustProcesses) -> int:
+    """Return the time of the schedule's 0, once it is known. Raises EngineError."""
     give_up = time.monotonic() + START_WITHIN_S
     while (started_ns := read_started(folder)) is None:
-        if not crew.running() or time.monotonic() > give_up:
-            there = len(list(folder.glob("client-*.pid")))
+        if not locust.running() or time.monotonic() > give_up:
+            ready = len(list(folder.glob("client-*.pid")))
             raise EngineError(
-                f"Locust did not start ({there} of {plan.workers} clients are there).{crew.log_tail()}"
+                f"Locust did not start ({ready} of {plan.workers} clients are ready)."
+                f"{locust.log_tail()}"
             )
         time.sleep(POLL_S / 5)
     return started_ns
@@ -318,46 +265,15 @@ def _record(
     started_ns = read_started(folder) or plan.now_ns()
     rows = {worker: journal.read(folder, worker) for worker in range(plan.workers)}
     requests = journal.requests(phase, started_ns, rows)
-    return PhaseRecord(
-        phase, requests, _operations(plan, folder), resources, started_ns, stopped, lost
-    )
+    operations = journal.read_operations(folder, plan.workers)
+    return PhaseRecord(phase, requests, operations, resources, started_ns, stopped, lost)
+
+
+def _any_abandoned(record: PhaseRecord) -> bool:
+    return bool(pc.any(pc.equal(record.requests["outcome"], "abandoned")).as_py())
 
 
 def _rate_per_s(record: PhaseRecord) -> float:
-    """Requests a second until the last of them ended."""
+    """Return the rate of requests until the last of them ended."""
     last = pc.max(record.requests["end"]).cast(pa.int64()).as_py() or record.started_ns
     return float(record.requests.num_rows / max((last - record.started_ns) / 1e9, 0.1))
-
-
-def _operations(plan: ClientPlan, folder: Path) -> pa.Table:
-    parts = [journal.read_operations(folder, worker) for worker in range(plan.workers)]
-    return pa.concat_tables(parts).sort_by([("start", "ascending"), ("worker", "ascending")])
-
-
-def require_there(endpoint_url: str) -> None:
-    """Raises TargetGone when nobody takes connections at the endpoint."""
-    parts = urlsplit(endpoint_url)
-    try:
-        socket.create_connection(
-            (parts.hostname or "", port_of(endpoint_url)), timeout=CONNECT_S
-        ).close()
-    except TimeoutError:
-        return  # slow is not gone
-    except OSError as error:
-        raise TargetGone(
-            f"{endpoint_url} takes no connections ({error}): the target is not there, or has died"
-        ) from error
-
-
-def require_files(users: int, processes: int = 1) -> None:
-    """Raise the soft limit of open files as far as a process's share of so many users needs. Raises PlanError."""
-    need = -(-users // processes) * FILES_PER_USER + FILES_SPARE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and need > hard:
-        most = max(hard - FILES_SPARE, 0) // FILES_PER_USER * processes
-        raise PlanError(
-            f"load.users: {users:,} users need {need:,} open files, and this process may have {hard:,} (ulimit -Hn): "
-            f"take at most {most:,} users, or raise the limit"
-        )
-    if soft != resource.RLIM_INFINITY and need > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))

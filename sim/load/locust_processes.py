@@ -1,9 +1,12 @@
-"""Locust as subprocesses: one process, a master with workers that it forks, or a master that workers join.
+"""Locust's processes for one phase, all on loopback.
 
-All on loopback. They run in sessions of their own: Ctrl-C is for us, and we end them when their record is safe; a
-process whose parent has died ends itself. Workers that join are started elsewhere on this machine by `windfleet load
---worker` (`join`): they find each phase in a file of the master's run directory, since each phase is a Locust run of
-its own.
+They are one process, a master with workers that it forks, or a master that workers join.
+
+- They run in sessions of their own. Ctrl-C reaches windfleet only, which ends them when their
+  record is safe.
+- A process whose parent has died ends itself.
+- Workers that join are started elsewhere on this machine with `windfleet load --worker` (`join`).
+  Each phase is a Locust run of its own. Workers find it in a file of the master's run directory.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,71 +34,69 @@ END_WITHIN_S: Final = 10.0
 JOIN_POLL_S: Final = 0.2
 _LOG: Final = "locust.log"
 _LOG_LINES: Final = 6
-_CALL: Final = "crew.json"
+CURRENT_PHASE: Final = "current-phase.json"
+"""File in the folder of joining workers: the master's pid, the phase's folder, its port.
+
+The phase's folder is null when no further phase comes.
+"""
+_QUIET: Final = ("--headless", "--only-summary", "--exit-code-on-error", "0")
 
 
-class Crew:
-    """The processes of one phase.
-
-    awaited: the folder in which joining workers look for the phase, None when workers are forked.
-    """
+class LocustProcesses:
+    """The processes of one phase: a single client, or a master and `workers` clients."""
 
     def __init__(
-        self, folder: Path, endpoint_url: str, users: int, workers: int, awaited: Path | None = None
+        self,
+        folder: Path,
+        endpoint_url: str,
+        users: int,
+        workers: int,
+        join_folder: Path | None = None,
     ) -> None:
-        """Start them. Raises EngineError."""
+        """Start them. Raises EngineError.
+
+        join_folder: where joining workers look for the phase. None: workers are forked.
+        """
         self._folder, self._workers = folder, workers
-        arguments = [
-            "--headless",
-            "--only-summary",
-            "--exit-code-on-error",
-            "0",
-            "--plan",
-            str(folder),
-        ]
-        arguments += ["--host", endpoint_url, "--users", str(users), "--spawn-rate", str(users)]
-        if awaited is not None or workers > 1:
+        self._single = workers == 1 and join_folder is None
+        arguments = [*_QUIET, "--plan", str(folder), "--host", endpoint_url]
+        arguments += ["--users", str(users), "--spawn-rate", str(users)]
+        if not self._single:
             port = str(_free_port())
-            arguments += [
-                "--master-bind-host",
-                "127.0.0.1",
-                "--master-bind-port",
-                port,
-                "--master-port",
-                port,
-            ]
-            how = ["--processes"] if awaited is None else ["--master", "--expect-workers"]
-            arguments += [*how, str(workers)]
-            if awaited is not None:
-                _replace(awaited / _CALL, {"pid": os.getpid(), "phase": str(folder), "port": port})
+            arguments += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+            arguments += ["--master-port", port]
+            if join_folder is None:
+                arguments += ["--processes", str(workers)]
+            else:
+                arguments += ["--master", "--expect-workers", str(workers)]
+                _announce(join_folder, str(folder), port)
         self._process = _locust(arguments, folder / _LOG)
-        self._alone = workers == 1 and awaited is None
 
     def processes(self) -> dict[str, int]:
-        """Process ids by name, as far as they are known: `client-0`, ..., and `master`."""
-        pids = {} if self._alone else {"master": self._process.pid}
+        """Return the known process ids by name: `client-0`, ..., and `master`."""
+        pids = {} if self._single else {"master": self._process.pid}
         for worker in range(self._workers):
             with contextlib.suppress(OSError, ValueError):
-                pids[f"client-{worker}"] = int(
-                    pid_path(self._folder, worker).read_text(encoding="utf-8")
-                )
+                pid = int(pid_path(self._folder, worker).read_text(encoding="utf-8"))
+                pids[f"client-{worker}"] = pid
         return pids
 
     def lost(self) -> list[int]:
-        """Workers that have died before they had done their part."""
+        """Return the workers that died before they were done."""
         pids = [self.processes().get(f"client-{worker}") for worker in range(self._workers)]
         dead = [w for w, pid in enumerate(pids) if pid is not None and not _alive(pid)]
         return [worker for worker in dead if not over_path(self._folder, worker).exists()]
 
     def failed(self) -> bool:
-        """Whether Locust has ended with an error of its own."""
+        """Return True if Locust has ended with an error."""
         return self._process.poll() not in (None, 0)
 
     def running(self) -> bool:
+        """Return True until Locust has ended."""
         return self._process.poll() is None
 
     def end(self) -> None:
-        """Let them write what they know; then make sure that none is left. Safe to call again."""
+        """Ask all processes to write their rows and end, then kill the rest. Safe to call again."""
         pids = list(self.processes().values())
         if self.running():
             self._process.send_signal(signal.SIGTERM)
@@ -108,61 +110,49 @@ class Crew:
         self._process.wait()  # a killed process ends at once
 
     def log_tail(self) -> str:
-        """The end of what Locust said."""
-        with contextlib.suppress(OSError):
-            lines = (
-                (self._folder / _LOG)
-                .read_text(encoding="utf-8", errors="replace")
-                .strip()
-                .splitlines()
-            )
-            if lines:
-                return "\nThe end of Locust's log:\n" + "\n".join(
-                    f"  {line}" for line in lines[-_LOG_LINES:]
-                )
-        return ""
+        """Return the last lines of Locust's log, as a text to append to a message."""
+        try:
+            text = (self._folder / _LOG).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        lines = text.strip().splitlines()[-_LOG_LINES:]
+        if not lines:
+            return ""
+        return "\n".join(["\nThe end of Locust's log:", *(f"  {line}" for line in lines)])
 
 
-def dismiss(awaited: Path) -> None:
-    """Tell workers that joined that no further phase comes."""
-    _replace(awaited / _CALL, {"pid": os.getpid(), "phase": None, "port": ""})
+def dismiss(join_folder: Path) -> None:
+    """Let joined workers know that no further phase comes."""
+    _announce(join_folder, None, "")
 
 
-def join(awaited: Path, say: Any) -> None:
-    """Be a worker for every phase of the master whose folder this is, until it has no more. `say` tells people.
+def join(join_folder: Path, report: Callable[[str], None]) -> None:
+    """Be a worker for every phase of a master, until it has no more.
 
-    Raises EngineError when there is no master.
+    join_folder: the master's. report: called with a message for each phase.
+    Raises EngineError if there is no master.
     """
     give_up, seen = time.monotonic() + START_WITHIN_S, ""
     process: subprocess.Popen[bytes] | None = None
     try:
         while True:
-            call = _read(awaited / _CALL)
-            if call is not None and not _alive(call["pid"]):  # of a master of old, or of ours
-                call = None
+            current = _read(join_folder / CURRENT_PHASE)
+            if current is not None and not _alive(current["pid"]):
                 if seen:
-                    return
-            if call is None and time.monotonic() > give_up:
+                    return  # the master has died
+                current = None  # left by an earlier master
+            if current is None and time.monotonic() > give_up:
                 raise EngineError(
-                    f"{awaited}: no `windfleet load --master` has called for workers here"
+                    f"{join_folder}: no `windfleet load --master` has asked for workers here"
                 )
-            if call is not None and not call["phase"]:
+            if current is not None and not current["phase"]:
                 return
-            if call is not None and call["phase"] != seen:
+            if current is not None and current["phase"] != seen:
                 if process is not None:
                     _end(process)
-                seen = call["phase"]
-                say(f"joining phase {Path(seen).name}")
-                arguments = [
-                    "--worker",
-                    "--master-host",
-                    "127.0.0.1",
-                    "--master-port",
-                    call["port"],
-                    "--plan",
-                    seen,
-                ]
-                process = _locust(arguments, Path(seen) / f"locust-{os.getpid()}.log")
+                seen = current["phase"]
+                report(f"joining phase {Path(seen).name}")
+                process = _join_phase(Path(seen), current["port"])
             time.sleep(JOIN_POLL_S)
     finally:
         if process is not None and process.poll() is None:
@@ -170,29 +160,26 @@ def join(awaited: Path, say: Any) -> None:
             _end(process)
 
 
+def _join_phase(folder: Path, port: str) -> subprocess.Popen[bytes]:
+    arguments = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    return _locust([*arguments, "--plan", str(folder)], folder / f"locust-{os.getpid()}.log")
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Its phase is over: let it end by itself, and kill it if it does not within END_WITHIN_S."""
+    """Wait until a process ends, and kill it after END_WITHIN_S."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(END_WITHIN_S)
-    process.kill()  # nothing, if it has ended
+    process.kill()  # no effect on a process that has ended
 
 
 def _locust(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        str(LOCUSTFILE),
-        "--loglevel",
-        "WARNING",
-        *arguments,
-    ]
+    """Start Locust without the user's own Locust settings. Raises EngineError."""
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "WARNING"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     try:
         with log.open("wb") as out:
             return subprocess.Popen(
-                command,
+                [*command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -210,19 +197,22 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _replace(path: Path, call: dict[str, Any]) -> None:
+def _announce(join_folder: Path, phase: str | None, port: str) -> None:
+    """Write CURRENT_PHASE, in one step."""
+    path = join_folder / CURRENT_PHASE
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(call), encoding="utf-8")
+    current = {"pid": os.getpid(), "phase": phase, "port": port}
+    part.write_text(json.dumps(current), encoding="utf-8")
     part.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        call: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        current: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         return None
-    return call
+    return current
 
 
 def _free_port() -> int:

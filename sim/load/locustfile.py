@@ -1,19 +1,23 @@
-"""Locust's side of a load test: users that make the scenario's requests, on the scenario's schedule.
+"""Locust's side of a load test: users that make the scenario's requests on its schedule.
 
-`windfleet load` runs this file by itself. By hand, with a store that is up (`windfleet store up`):
+`windfleet load` runs this file itself. By hand, with a store that is up (`windfleet store up`):
 
-    locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 --scenario scenarios/load-ramp.yaml
-    locust -f ... --scenario ... --headless -u 32 -r 32             the same without the web interface
-    locust -f ... --scenario ... --processes 4                      or --master here, --worker there
+    locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 \\
+        --scenario scenarios/load-ramp.yaml
+    locust -f ... --scenario ... --headless -u 32 -r 32        the same without the web interface
+    locust -f ... --scenario ... --processes 4                 or --master here, --worker there
 
-The web interface listens on http://127.0.0.1:8089 only. A start there runs the scenario's whole open schedule once;
-where the scenario has none, every user makes one request after the other until it is stopped. The number of users is
-the cap on requests under way. Batches are made before the web interface comes up. The lake must be empty at first; each
-start removes what the last one wrote.
+- The web interface listens on http://127.0.0.1:8089 only. It comes up when the batches are made.
+- A start there runs the scenario's whole open schedule once. Without an open schedule, every user
+  makes one request after the other until Locust stops it.
+- The number of users is the cap on requests under way.
+- The lake must be empty at first. Each start removes the objects of the last one.
+- `--processes` and `--master` need all of the expected workers (`--expect-workers`): the nodes are
+  divided among them.
+- Response times are latencies from the intended start.
 
-`--processes` and `--master` want as many workers as were said (`--expect-workers`): the nodes are shared out among
-them. Response times are latencies from the intended start. What is not covered by hand: the verdict, the report,
-calibration, limits on rate and time. Locust must be imported before boto3, so nothing else may import this module.
+Not covered by hand: the verdict, the report, calibration, limits on rate and time. Locust must be
+imported before boto3, so no other module may import this one.
 """
 
 from __future__ import annotations
@@ -32,12 +36,13 @@ from sim.load.client.session import LEAD_NS, Session
 
 START, DONE = "windfleet-start", "windfleet-done"
 ORPHAN_POLL_S: Final = 1.0
-SETTLE_S: Final = 1.0  # for requests that were under way
+SETTLE_S: Final = 1.0
+"""Wait for requests under way before the lake is cleaned."""
 events: Any = locust.events
 
 
 class Node(User):
-    """Makes whatever request is next in line. How many there are caps how many are under way at once."""
+    """A user, which makes the next request of the queue. Their number caps requests under way."""
 
     @task
     def work(self) -> None:
@@ -48,20 +53,15 @@ class Node(User):
 
 
 class Process:
-    """This process's part: a client with a session, the master that tells when to start, or both in one."""
+    """The role of this process: a client with a session, the master that starts them, or both."""
 
     def __init__(self, environment: Any, runner: Any) -> None:
-        self._environment, self._runner, self._options = (
-            environment,
-            runner,
-            environment.parsed_options,
-        )
-        self._is_client, self._leads = (
-            not isinstance(runner, MasterRunner),
-            not isinstance(runner, WorkerRunner),
-        )
+        self._environment, self._runner = environment, runner
+        self._options = environment.parsed_options
+        self._is_client = not isinstance(runner, MasterRunner)
+        self._leads = not isinstance(runner, WorkerRunner)
         self.session: Session | None = None
-        self._byhand: Any = None
+        self._by_hand: Any = None
         self._done: set[int] = set()
         events.test_start.add_listener(self._prepare)
         if isinstance(runner, WorkerRunner):
@@ -71,45 +71,51 @@ class Process:
         if isinstance(runner, MasterRunner):
             runner.register_message(DONE, lambda msg, **_: self._done.add(msg.data))
         if self._leads and not self._options.plan:
-            self._be_by_hand()
+            self._prepare_by_hand()
         if self._options.plan or self._options.processes:
             gevent.spawn(self._end_with_parent, os.getppid())
 
-    def _be_by_hand(self) -> None:
+    def _prepare_by_hand(self) -> None:
         from sim.load.by_hand import ByHand, Refused  # brings boto3
 
         workers = self._options.expect_workers if self._options.master else 1
         try:
-            self._byhand = ByHand(self._options.scenario, self._environment.host, workers)
-            gevent.get_hub().loop.update_now()  # that took long, and --run-time is to count from here
+            self._by_hand = ByHand(self._options.scenario, self._environment.host, workers)
+            gevent.get_hub().loop.update_now()  # so that --run-time does not count the preparation
         except Refused as error:
             print(f"windfleet: {error}")
             os._exit(2)
-        events.quit.add_listener(self._close_by_hand)  # users and workers were told by now
+        events.quit.add_listener(self._close_by_hand)  # users and workers have stopped by then
 
     def _close_by_hand(self, **_: Any) -> None:
         gevent.sleep(SETTLE_S)
-        self._byhand.close()
+        self._by_hand.close()
 
     def _end_with_parent(self, parent: int) -> None:
-        """A process whose parent has died must not go on making load."""
+        """End this process when its parent has died, so that it makes no more load."""
         while os.getppid() == parent:
             gevent.sleep(ORPHAN_POLL_S)
         os._exit(1)
 
     def _prepare(self, **_: Any) -> None:
-        """test_start. The master's comes first, and its options reach the workers before their own."""
+        """Prepare a phase at Locust's event test_start.
+
+        The master's event comes first, and its options reach the workers before their own event.
+        """
         self._done.clear()
-        if self._byhand is not None:
-            self._options.plan = str(self._byhand.next_run(self._runner.target_user_count))
+        if self._by_hand is not None:
+            self._options.plan = str(self._by_hand.next_run(self._runner.target_user_count))
         if self._is_client:
-            self.session = Session(Path(self._options.plan), self._index(), self._tell)
+            self.session = Session(Path(self._options.plan), self._index(), self._report)
 
     def _index(self) -> int:
         return int(self._runner.worker_index) if isinstance(self._runner, WorkerRunner) else 0
 
     def _agree_on_start(self, **_: Any) -> None:
-        """spawning_complete: all users are there. Once a phase; more users may be added by hand later."""
+        """Set the schedule's 0 at Locust's event spawning_complete: all users are there.
+
+        Only once per phase, because more users may be added by hand later.
+        """
         folder = Path(self._options.plan)
         if plan.read_started(folder) is not None:
             return
@@ -135,7 +141,7 @@ class Process:
             self._runner.send_message(DONE, self._index())
 
     def _end_when_all_are_done(self, phase: plan.ClientPlan) -> None:
-        """A worker that is lost is not waited for."""
+        """End the phase when all workers that still live are done."""
         while len(self._done) < min(phase.workers, self._runner.worker_count):
             gevent.sleep(0.05)
         self._end()
@@ -146,7 +152,7 @@ class Process:
         else:
             gevent.spawn(self._runner.stop)
 
-    def _tell(self, kind: str, latency_ms: float, size: int, error: str | None) -> None:
+    def _report(self, kind: str, latency_ms: float, size: int, error: str | None) -> None:
         events.request.fire(
             request_type=kind,
             name=kind,

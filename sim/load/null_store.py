@@ -1,11 +1,16 @@
-"""A store that does nothing but answer: S3's verbs as the pipeline uses them, from memory, in a process of its own.
+"""A store that only answers: the pipeline's S3 verbs from memory, in a process of its own.
 
     with NullStore() as store: store.endpoint_url
 
-What a generator makes before it is what the generator can make at all: everything that it does for a request is done,
-and the answer is there at once. PUT, GET, ListObjectsV2 and DeleteObjects over kept-alive HTTP/1.1 on loopback. No PUT
-is refused, whatever its conditions, so that a few batches serve for any number of flushes (`ClientPlan.again`); nor are
-signatures and checksums looked at. Not a mock of S3 for tests: those have a real one.
+The rate that a generator reaches against it is the most the generator can make. The generator does
+all its work for each request, and the answer comes at once.
+
+- PUT, GET, ListObjectsV2 and DeleteObjects over persistent HTTP/1.1 connections on loopback.
+- Every PUT succeeds, whatever its conditions. So a few batches serve for any number of flushes
+  (`ClientPlan.again`).
+- Signatures and checksums are ignored.
+
+This is no mock of S3 for tests; tests use a real server.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ _REASONS: Final = {200: "OK", 404: "Not Found"}
 
 
 class NullStore:
-    """The process. Ends with the block, and with its parent."""
+    """The process of the store. It ends with the `with` block, and with its parent."""
 
     def __enter__(self) -> NullStore:
         context = multiprocessing.get_context("spawn")
@@ -66,12 +71,12 @@ class NullStore:
 def _serve(ready: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch() -> None:
+    def end_with_parent() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         os._exit(0)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     async def main() -> None:
         objects: dict[str, tuple[bytes, str]] = {}
@@ -86,36 +91,37 @@ def _serve(ready: Connection, parent: int) -> None:
 
 
 class _Connection(asyncio.Protocol):
-    """One kept-alive connection: requests in, answers out, in order."""
+    """One persistent connection, whose requests are answered in order."""
 
     def __init__(self, objects: dict[str, tuple[bytes, str]]) -> None:
         self._objects = objects
-        self._held = bytearray()
+        self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
-        while (end := self._held.find(b"\r\n\r\n")) >= 0:
-            lines = self._held[:end].decode("latin-1").split("\r\n")
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            lines = self._received[:end].decode("latin-1").split("\r\n")
             headers = {
                 name.lower(): value.strip()
                 for name, _, value in (line.partition(":") for line in lines[1:])
             }
             length = int(headers.get("content-length", 0))
-            if len(self._held) < end + 4 + length:
+            if len(self._received) < end + 4 + length:
                 return
-            body = bytes(self._held[end + 4 : end + 4 + length])
-            del self._held[: end + 4 + length]
+            body = bytes(self._received[end + 4 : end + 4 + length])
+            del self._received[: end + 4 + length]
             verb, target, _ = lines[0].split(" ", 2)
             status, more, answer = self._answer(verb, target, body)
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Length: {len(answer)}\r\n{more}\r\n"
+            more = f"Content-Length: {len(answer)}\r\n{more}"
+            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\n{more}\r\n"
             self._transport.write(head.encode() + answer)
 
     def _answer(self, verb: str, target: str, body: bytes) -> tuple[int, str, bytes]:
-        """(status, further headers, body)."""
+        """Return (status, further headers, body)."""
         parts = urlsplit(target)
         path = unquote(parts.path)
         known = self._objects.get(path)
@@ -147,7 +153,8 @@ class _Connection(asyncio.Protocol):
         page = names[:LIST_PAGE]
         more = len(names) > len(page)
         items = "".join(
-            f"<Contents><Key>{escape(name)}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f"<Contents><Key>{escape(name)}</Key>"
+            "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
             f"<ETag>&quot;{self._objects[root + name][1]}&quot;</ETag>"
             f"<Size>{len(self._objects[root + name][0])}</Size></Contents>"
             for name in page

@@ -1,18 +1,20 @@
-"""A phase: a stretch of load with one schedule, and the raw record of it. The seam between engine and analysis.
+"""A phase, which is a period of load with one schedule, and its raw record.
 
-    intended start ── late ──> start ── service time ──> end          latency = end - intended start
+    intended start ── late ──> start ── service time ──> end      latency = end - intended start
 
-A latency counts from the intended start, so that a request that could not start because the server stood still shows
-that wait (a generator that waits with its users hides it: coordinated omission). Users are only a cap on how many
-requests are under way at once. Backlog at a time: requests that are due and have not started.
+    record = engine.run(phase)            `Engine`; raises EngineError (environment, exit code 3)
 
-A closed phase has no schedule: so many users, each one request after the other; intended start is then the start.
+This is the interface between the engine and the analysis.
 
-    record = engine.run(phase)            sim.load.engine.Engine; raises EngineError (environment, exit code 3)
-
-Every phase begins on an empty lake with each node at its first batch, so that phases compare. The flushes of a node are
-in order and never at the same time: worker w of W has the nodes n with n % W == w, so what is done for a node is the
-same for any number of workers.
+- A latency counts from the intended start. If the server stands still, requests that cannot start
+  show that wait. A generator that waits with its users hides it (coordinated omission).
+- Users are only a cap on requests under way at once.
+- The backlog at a moment is the number of requests that are due and have not started.
+- A closed phase has no schedule. Each user makes one request after the other, and the intended
+  start is the start.
+- Every phase starts on an empty lake, with each node at its first batch, so that phases compare.
+- The flushes of a node keep their order and never overlap. Worker w of W has the nodes n with
+  n % W == w, so that a node's requests are the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -37,21 +39,21 @@ REQUESTS: Final = pa.schema(
         pa.field("intended_start", _TIME),
         pa.field("start", _TIME),  # null: never made
         pa.field("end", _TIME),  # null: never made, or under way when the phase was ended
-        pa.field(
-            "bytes", pa.int64()
-        ),  # sent by a flush (at most, when it failed), received by a read
-        pa.field(
-            "objects", pa.int32()
-        ),  # created by a flush (manifest and checkpoint included); listed or read
+        # Sent by a flush (if it failed, at most), or received by a read.
+        pa.field("bytes", pa.int64()),
+        # Created by a flush (manifest and checkpoint included), listed, or read.
+        pa.field("objects", pa.int32()),
         pa.field("rows", pa.int64()),  # of the batch, or decoded by a scan
         pa.field("outcome", pa.string()),  # one of OUTCOMES
-        pa.field("worker", pa.string()),  # "client-0", ...; null when never made
-        pa.field(
-            "number", pa.int64()
-        ),  # index in the schedule; of a closed phase by worker, in order of start
+        pa.field("worker", pa.string()),  # "client-0", ...; null: never made
+        # Index in the schedule. In a closed phase by worker, in order of start.
+        pa.field("number", pa.int64()),
     ]
 )
-"""One row per request; of an open phase exactly one per arrival, made or not. Sorted by intended start."""
+"""One row per request, sorted by intended start.
+
+An open phase has exactly one row per arrival, made or not.
+"""
 
 OUTCOMES: Final = (
     "ok",
@@ -60,34 +62,40 @@ OUTCOMES: Final = (
     "conflict",  # another version of a checkpoint, or other content under a key
     "missing",
     "exists",
-    "corrupt",  # what was read is not what it should be
+    "corrupt",  # a read returned wrong bytes, or a listing lacks a key
     "abandoned",  # under way when the phase was ended; end is null
-    "not-made",  # due or not, it was never started: phase stopped early, drain time over, worker lost; start is null
+    # Never started, due or not; start is null. The phase was stopped early, its drain time was
+    # over, or its worker was lost.
+    "not-made",
 )
-"""What became of a request. All but `ok` are errors. `abandoned` and `not-made` have no end; where they were due, they
-count in percentiles with the time they had waited when the phase was given up. `load.errors` counts those that were
-started and are not `ok`, `load.not_made` the others."""
+"""Outcomes of a request. All but `ok` are errors.
+
+`abandoned` and `not-made` have no end. Those that were due count in percentiles with the time they
+had waited when the phase was given up. `load.errors` counts requests that were started and are not
+`ok`; `load.not_made` counts the others.
+"""
 
 RESOURCES: Final = pa.schema(
     [
         pa.field("time", _TIME),
-        pa.field(
-            "process", pa.string()
-        ),  # "client-0", ..., "master", "server"; of the machine "idle", "others"
-        pa.field(
-            "cpu_s", pa.float64()
-        ),  # user and system, cumulative, children included for the server
+        # "client-0", ..., "master", "server"; for the machine "idle" and "others".
+        pa.field("process", pa.string()),
+        # CPU time, user and system, cumulative. For the server, children included.
+        pa.field("cpu_s", pa.float64()),
         pa.field("rss_bytes", pa.int64()),
         pa.field("threads", pa.int32()),
         pa.field("connections", pa.int32()),  # established TCP connections to the target's port
     ]
 )
-"""One row per process and second. `server` only when the store is the embedded one or runs on this machine."""
+"""One row per process and second. `server` only if the store runs on this machine."""
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Requests in order of their intended start. `kind`: index in REQUEST_KINDS; `node`: of the plan's nodes."""
+    """Requests in order of their intended start.
+
+    kind: index in REQUEST_KINDS. node: index in the plan's nodes.
+    """
 
     intended_s: Floats  # shape (m,), from the phase's start, ascending
     kind: npt.NDArray[np.int8]  # shape (m,)
@@ -97,22 +105,23 @@ class Arrivals:
         return len(self.intended_s)
 
     def share(self, worker: int, workers: int) -> Ints:
-        """Indices of the arrivals that one of so many workers makes, ascending."""
+        """Return the indices of one worker's arrivals, ascending."""
         return np.flatnonzero(self.node % workers == worker)
 
     def flushes(self, nodes: int) -> Ints:
-        """How many batches each node must have, shape (nodes,)."""
+        """Return the number of flushes of each node, shape (nodes,)."""
         flush = self.node[self.kind == REQUEST_KINDS.index("flush")]
         return np.bincount(flush, minlength=nodes)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What to do: `arrivals` of an open phase, or `users` of a closed one (the other is None).
+    """A phase to run: `arrivals` of an open one, or `users` of a closed one. The other is None.
 
-    `duration_s`: from the first moment to the last intended start; requests under way may end later (`DRAIN_S`).
-    `warm_up_s`: the first part of it, recorded but excluded from figures. `stop_when`: figures over the last WINDOW_S
-    that end the phase early when they hold.
+    duration_s: from the start to the last intended start. Requests under way may end later
+    (DRAIN_S).
+    warm_up_s: first part of the duration, recorded but excluded from figures.
+    stop_when: conditions on figures of the last WINDOW_S. The phase ends early when one holds.
     """
 
     name: str
@@ -124,16 +133,19 @@ class Phase:
 
 
 DRAIN_S: Final = 30.0
-"""How long a phase goes on behind its duration for what is due; then the rest is `abandoned` or `not-made`."""
+"""Time after a phase's duration for requests that are due. Then they are given up."""
 WINDOW_S: Final = 10.0
+"""Length of the window whose figures may end a phase."""
 
 
 @dataclass(frozen=True)
 class PhaseRecord:
-    """What happened. `started_ns`: wall time of the schedule's 0, ns since 1970; `stopped_early`: why, or None.
+    """The raw record of a phase.
 
-    operations: sim.measure.operations.SCHEMA, one row per store operation.
-    lost_workers: how many client processes died before the end; their requests up to then are there.
+    requests: REQUESTS. resources: RESOURCES. operations: `sim.measure.operations.SCHEMA`.
+    started_ns: wall time of the schedule's 0, ns since 1970.
+    stopped_early: the reason, or None.
+    lost_workers: client processes that died before the end. Their requests up to then are included.
     """
 
     phase: Phase
@@ -146,6 +158,7 @@ class PhaseRecord:
 
 
 class Engine(Protocol):
-    """Runs phases. `sim.load.engine` has the one on Locust; analysis is tested with synthetic ones."""
+    """Runs phases, with Locust (`sim.load.engine`) or, in tests of the analysis, synthetically."""
 
-    def run(self, phase: Phase) -> PhaseRecord: ...
+    def run(self, phase: Phase) -> PhaseRecord:
+        """Return the record of the phase. Raises EngineError."""

@@ -1,11 +1,11 @@
-"""The course of a load test: the phases of its plan one after the other over an engine, and what is known so far.
+"""The course of a load test: the phases of its plan, one after the other, and the results so far.
 
     course = Course(load, seed, nodes)
-    course.run(engine, left_s)             schedule, then sweep, then search; raises what the engine raises
-    course.test(), course.figures()        at any time, of what there is
+    course.run(engine, left_s)          schedule, sweep, search; raises the engine's errors
+    course.test(), course.figures()     at any time, from the records so far
 
-A phase that was stopped early (a broken `stop_when`, a limit) ends the schedule: what would follow it was meant for a
-store that still stood. The sweep and the search come all the same: each of their phases begins anew.
+A phase that stopped early (a `stop_when`, a limit) ends the schedule: its later phases assume a
+store that kept up. The sweep and the search still run, because each of their phases starts afresh.
 """
 
 from __future__ import annotations
@@ -20,20 +20,26 @@ from sim.load.analysis.search import Searcher
 from sim.load.arrivals import Nodes
 from sim.load.calibration import late_by_itself
 from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
-from sim.load_schedule import Entry, Load
+from sim.load_schedule import Entry, Load, Search, Sweep
 from sim.measure import bottleneck
 from sim.measure.bottleneck import Limit
 from sim.measure.loadtest import LoadTest, PhaseKind, SearchFound, SweepFound
 from sim.units import SECOND_US, format_duration
 
 GUESS: Final = 0.6
-"""Of the sweep's best level: where the search begins when there was a sweep. An open loop breaks before that level."""
+"""First rate of the search after a sweep, as a share of the rate of the sweep's best level.
+
+An open loop breaks below the best rate of a closed one.
+"""
 
 
 @dataclass
 class Course:
-    """`generator_per_s`: of the generator before a null store, None when it was not measured. For people: `left_out`,
-    what of the plan was not done, and other `notes`."""
+    """The phases and their records.
+
+    generator_per_s: the rate of the generator with a null store. None if it was not measured.
+    left_out: messages about parts of the plan that were not run. notes: other messages.
+    """
 
     load: Load
     seed: int
@@ -45,63 +51,62 @@ class Course:
     searched: SearchFound | None = None
 
     def run(self, engine: Engine, left_s: Callable[[], float]) -> None:
-        """Run all phases. `left_s`: how much time is left."""
+        """Run all phases. left_s: returns the time that is left, in seconds."""
+        self._run_schedule(engine)
+        if self.load.sweep is not None:
+            self._run_sweep(engine, self.load.sweep, left_s)
+        if self.load.search is not None:
+            self._run_search(engine, self.load.search, left_s)
 
-        def keep(record: PhaseRecord, kind: PhaseKind) -> None:
-            self.records.append((record, kind))
-
+    def _run_schedule(self, engine: Engine) -> None:
         for number, entry in enumerate(self.load.schedule, 1):
             record = engine.run(self._phase(number, entry))
-            keep(record, "open")
+            self.records.append((record, "open"))
             if record.stopped_early:
-                left = len(self.load.schedule) - number
-                if left:
-                    many = (
+                if left := len(self.load.schedule) - number:
+                    phases = (
                         "phase of the schedule was" if left == 1 else "phases of the schedule were"
                     )
-                    self.left_out.append(f"{left} more {many} not run.")
-                break
-        if self.load.sweep is not None:
-            levels = self.load.sweep
-            sweep.run(
-                engine,
-                levels,
-                self.load.warm_up_s,
-                self.load.stop_when,
-                left_s,
-                lambda r: keep(r, "closed"),
-            )
-            if (run := len(self._of("closed"))) < len(levels.users):
-                self.left_out.append(f"The sweep ended after {run} of {len(levels.users)} levels.")
-        if self.load.search is not None:
-            searcher = Searcher(
-                engine,
-                self.load.search,
-                self.load.warm_up_s,
-                self.load.users,
-                self.load.stop_when,
-                self._constant,
-                left_s,
-                lambda record: late_by_itself([record], self.load.users, self.load.processes),
-                lambda record, hold: keep(record, "hold" if hold else "step"),
-            )
-            best = (
-                max((level.throughput for level in found.levels), default=0.0)
-                if (found := self.sweep())
-                else 0.0
-            )
-            self.searched = searcher.run(GUESS * best or None)
+                    self.left_out.append(f"{left} more {phases} not run.")
+                return
+
+    def _run_sweep(self, engine: Engine, levels: Sweep, left_s: Callable[[], float]) -> None:
+        def keep(record: PhaseRecord) -> None:
+            self.records.append((record, "closed"))
+
+        sweep.run(engine, levels, self.load.warm_up_s, self.load.stop_when, left_s, keep)
+        if (run := len(self._of("closed"))) < len(levels.users):
+            self.left_out.append(f"The sweep ended after {run} of {len(levels.users)} levels.")
+
+    def _run_search(self, engine: Engine, search: Search, left_s: Callable[[], float]) -> None:
+        def keep(record: PhaseRecord, hold: bool) -> None:
+            self.records.append((record, "hold" if hold else "step"))
+
+        searcher = Searcher(
+            engine,
+            search,
+            self.load.warm_up_s,
+            self.load.users,
+            self.load.stop_when,
+            self._constant,
+            left_s,
+            lambda record: late_by_itself([record], self.load.users, self.load.processes),
+            keep,
+        )
+        levels = found.levels if (found := self.sweep()) else ()
+        best = max((level.throughput for level in levels), default=0.0)
+        self.searched = searcher.run(GUESS * best or None)
 
     def sweep(self) -> SweepFound | None:
-        """The sweep so far; None where there was none."""
+        """Return the sweep so far, None if there was none."""
         levels = self._of("closed")
         return sweep.analyse(levels, self.seed) if levels else None
 
     def test(self) -> LoadTest:
-        """What was found so far."""
+        """Return the results so far."""
         phases = tuple(figures.summary(record, kind) for record, kind in self.records)
         return LoadTest(
-            plan=tuple(told(self.load)),
+            plan=tuple(plan_lines(self.load)),
             phases=phases,
             sweep=self.sweep(),
             search=self.searched,
@@ -112,14 +117,13 @@ class Course:
         )
 
     def figures(self) -> dict[str, float]:
-        """All figures so far."""
-        held = (
-            self._of("hold")[-1:] if self.searched and self.searched.sustainable is not None else []
-        )
-        return figures.of_test(self.test(), self._of("open"), held[0] if held else None)
+        """Return all figures so far."""
+        confirmed = self.searched is not None and self.searched.sustainable is not None
+        hold = self._of("hold")[-1] if confirmed else None
+        return figures.of_test(self.test(), self._of("open"), hold)
 
     def limit(self) -> Limit | None:
-        """What the limit was where the load was highest; None before the first request."""
+        """Return the limit where the load was highest, None before the first request."""
         spans = [
             span
             for record, kind in self.records
@@ -133,7 +137,8 @@ class Course:
         if not kept and (lost := sum(record.lost_workers for record, _ in self.records)):
             return Limit(
                 "unknown",
-                f"Not known: {lost} of the load generator's processes died, and their requests with them.",
+                f"Not known: {lost} of the load generator's processes died, and their requests "
+                "with them.",
             )
         stood_s = max(bottleneck.standstill(figures.of([record])) for record, _ in self.records)
         return figures.limit(spans, kept, self.load.users, self.generator_per_s, stood_s)
@@ -143,9 +148,8 @@ class Course:
 
     def _phase(self, number: int, entry: Entry) -> Phase:
         name = f"{number}-{entry.kind}"
-        warm_up_s = (
-            0.0 if entry.kind == "herd" else self.load.warm_up_s
-        )  # the herd is what is to be seen
+        # The first moment of a herd must count.
+        warm_up_s = 0.0 if entry.kind == "herd" else self.load.warm_up_s
         made = arrivals.of(entry, name, self.load.mix, self.nodes, self.seed)
         return Phase(name, made, None, entry.for_s, warm_up_s, self.load.stop_when)
 
@@ -154,16 +158,14 @@ class Course:
 
 
 def _kept_up(record: PhaseRecord, users: int) -> bool:
-    """Whether what a phase offered was achieved, and never more waited than could be under way."""
+    """Return True if the offered rate was achieved, and the backlog never exceeded the users."""
     found = figures.of([record])
-    return (
-        bottleneck.kept_up(found, figures.part(record).length_s)
-        and found["load.backlog.max"] <= users
-    )
+    achieved = bottleneck.kept_up(found, figures.part(record).length_s)
+    return achieved and found["load.backlog.max"] <= users
 
 
-def told(load: Load) -> list[str]:
-    """The plan in lines, for people."""
+def plan_lines(load: Load) -> list[str]:
+    """Return the plan as lines of text."""
     lines = [f"mix: {', '.join(f'{kind} {weight:g}' for kind, weight in load.mix)}"]
     lines += [
         f"{number}-{entry.kind}: {_entry(entry)}" for number, entry in enumerate(load.schedule, 1)
@@ -182,9 +184,8 @@ def told(load: Load) -> list[str]:
     lines.append(f"at most {load.users} requests under way, {processes}")
     herds = [entry.kind == "herd" for entry in load.schedule]
     if load.sweep or load.search or not all(herds):
-        lines.append(
-            f"{_length(load.warm_up_s)} of warm-up left out{', but of a herd' if any(herds) else ''}"
-        )
+        herd = ", except of a herd" if any(herds) else ""
+        lines.append(f"{_length(load.warm_up_s)} of warm-up left out{herd}")
     if load.stop_when:
         lines.append(f"stop when {' or '.join(one.text for one in load.stop_when)}")
     return lines

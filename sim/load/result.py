@@ -1,18 +1,19 @@
-"""From a load test's course to one Result: figures, expectations, verdict, exit code.
+"""The Result of a load test: figures, expectations, verdict, exit code.
 
-The order of precedence: what ended the test early (3, 130, ...); a generator that was the limit itself (7), as then no
-figure is the store's; a threshold missed or a phase stopped early (4); a verdict that could not be reached (6).
+The first of these that applies decides the exit code:
+
+1. the error or interruption that ended the test early (3, 130, ...);
+2. a generator that was the limit itself (7), because no figure is then the store's;
+3. a threshold that is not met, or a phase that stopped early (4);
+4. a verdict that could not be reached (6).
 """
 
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
-
-import psutil
 
 from sim.errors import GENERATOR, PASS, THRESHOLD, UNKNOWN
 from sim.load.phases import Course
@@ -20,17 +21,17 @@ from sim.measure import thresholds
 from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
 from sim.report.result import Figure, Result, Run
-from sim.run.judgement import versions
+from sim.run.environment import machine, versions
 from sim.scenario import Scenario
 
 Verdict = Literal["pass", "fail", "unknown"]
 _JUDGED: Final = ("open", "closed")
-"""Phases that are to run to their end; the tries of a search may break, that is what they are for."""
+"""Phases that must run to their end. The tries of a search may stop early, to find the limit."""
 
 
 @dataclass
 class Circumstances:
-    """What the driver knows beside the course. `stopped_by`: exit code of what ended the test, None: its own end."""
+    """Facts about the test beside its course. stopped_by: exit code of an early end, or None."""
 
     replay: str
     store: str = ""
@@ -41,7 +42,7 @@ class Circumstances:
 
 
 def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
-    """The test as one object. Nothing in here waits, reads or writes."""
+    """Return the test as one object. Waits for nothing, reads and writes no file."""
     values = {name: value for name, value in course.figures().items() if math.isfinite(value)}
     if around.total_s is not None:
         values["time.total"] = around.total_s
@@ -62,8 +63,7 @@ def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
         ),
         versions=versions(),
         environment={
-            "machine": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, "
-            f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+            "machine": machine(),
             "store": around.store,
         },
         figures={name: _figure(name, value) for name, value in values.items()},
@@ -77,7 +77,7 @@ def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
 def decide(
     test: LoadTest, outcomes: Sequence[thresholds.Outcome], stopped_by: int | None = None
 ) -> tuple[Verdict, int]:
-    """Verdict and exit code."""
+    """Return the verdict and the exit code."""
     if stopped_by is not None:
         return "unknown", stopped_by
     if not any(phase.figures.get("load.achieved_per_s") for phase in test.phases):
@@ -89,18 +89,13 @@ def decide(
         return "fail", THRESHOLD
     lost = any(phase.lost_workers for phase in test.phases)
     unconfirmed = test.search is not None and test.search.sustainable is None
-    if (
-        lost
-        or unconfirmed
-        or not test.complete
-        or any(outcome.passed is None for outcome in outcomes)
-    ):
+    unmeasured = any(outcome.passed is None for outcome in outcomes)
+    if lost or unconfirmed or unmeasured or not test.complete:
         return "unknown", UNKNOWN
     return "pass", PASS
 
 
 def _figure(name: str, value: float) -> Figure:
     known = FIGURES[name]
-    return Figure(
-        int(value) if known.kind == "counted" else round(float(value), 6), known.unit, known.kind
-    )
+    number = int(value) if known.kind == "counted" else round(float(value), 6)
+    return Figure(number, known.unit, known.kind)

@@ -1,9 +1,14 @@
-"""What the processes of a phase use, sampled each second from outside: processor time, memory, threads, connections.
+"""Samples of the processes of a phase, each second, from outside.
 
-A process that is gone is simply not in the sample any more. The server is a tree of processes, summed up; connections
-are the established ones to (of the server: at) the target's port. `idle` and `others` are no processes: what nobody
-used of this machine's cores, and what processes other than these did, so that a machine that is busy with something
-else can be told from a slow store.
+Each sample has CPU time, memory, threads and connections.
+
+- A process that has ended has no more samples.
+- The server is the sum over its tree of processes.
+- Connections are the established TCP connections to the target's port; for the server, at that
+  port.
+- `idle` and `others` are no processes. They are the unused CPU time of this machine, and the CPU
+  time of all other processes. They distinguish a machine that is busy with other work from a slow
+  store.
 """
 
 from __future__ import annotations
@@ -24,12 +29,16 @@ _BUSY: Final = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
 def port_of(endpoint_url: str) -> int:
+    """Return the TCP port of an endpoint."""
     parts = urlsplit(endpoint_url)
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def server_at(endpoint_url: str) -> int | None:
-    """The process of this machine that listens where the endpoint is, if there is one that we may look at."""
+    """Return the pid of the process that listens at the endpoint.
+
+    None if it runs on another machine, or if this user may not inspect it.
+    """
     host = urlsplit(endpoint_url).hostname
     if host not in ("127.0.0.1", "localhost", "::1"):
         return None
@@ -49,9 +58,9 @@ def server_at(endpoint_url: str) -> int | None:
 
 
 class Sampler:
-    """A thread that samples between `with`.
+    """A thread that samples for the length of a `with` block.
 
-    `processes` says each time which pids there are, by name; `now_ns` is the clock of the phase, ns since 1970.
+    processes: returns the pids by name, for each sample. now_ns: the phase's clock, ns since 1970.
     """
 
     def __init__(
@@ -71,7 +80,7 @@ class Sampler:
         self._thread.join()
 
     def table(self) -> pa.Table:
-        """RESOURCES so far."""
+        """Return the samples so far, in RESOURCES."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(RESOURCES)
         return pa.table(
             [
@@ -98,7 +107,7 @@ class Sampler:
 
 
 def _usage(pid: int, with_children: bool, port: int) -> tuple[float, int, int, int] | None:
-    """(cpu_s, rss_bytes, threads, connections); None when the process is gone."""
+    """Return (cpu_s, rss_bytes, threads, connections). None if the process has ended."""
     try:
         process = psutil.Process(pid)
         found = [

@@ -1,13 +1,20 @@
-"""What limits a load test, named in words from samples of its processes: the store's core, the generator, its users.
+"""The limit of a load test, found from samples of its processes.
 
-The store's embedded server is one Python process under one lock: it cannot use more than one core, so a server at BUSY
-of a core is the limit; from one well above a core (it is none of that sort) nothing is concluded. A client process at
-BUSY of a core, or a rate near what the generator makes before a null store, means that the generator is: the figures
-then say what it can do, not the store (exit code 7). As many connections as users, and requests that start late: more
-users would find more. On a machine without idle cores, some of which others use, the figures are theirs too. Anything
-else is unknown, and said so.
+In the order in which they are tried:
 
-Not covered: stores on other machines, whose processes are not seen; disks, memory and whatever else the machine does.
+- Store: its server is one Python process under one lock and cannot use more than one core. At BUSY
+  of a core it is the limit. A server that uses well over a core is of another kind; nothing is
+  concluded from it.
+- Generator: a client process at BUSY of a core, or a rate near the generator's own maximum,
+  measured with a null store. The figures then describe the generator, not the store (exit code 7).
+- Nothing: the store kept up with the offered load.
+- Standstill: no request ended for a long time, although some were in progress.
+- Machine: no core is idle, and other programs use some of them. They affect the figures.
+- Users: as many connections as users, and requests that start late. More users would find more.
+- Anything else is unknown, and reported so.
+
+Not covered: stores on other machines, whose processes cannot be sampled; disks, memory and other
+work of the machine.
 """
 
 from __future__ import annotations
@@ -25,34 +32,40 @@ import pyarrow.compute as pc
 from sim.arrays import Floats, Ints
 
 BUSY: Final = 0.85
-_ONE_CORE: Final = 1.3  # what runs outside the lock comes on top
+_ONE_CORE: Final = 1.3  # work outside the lock adds to the one core
 KEPT_UP: Final = 0.97
-"""A rate achieved of at least this share of what was offered has kept up with it."""
+"""A load was kept up with if at least this share of the offered rate was achieved."""
 EDGE: Final = 2
-"""Requests that may be under way where a span begins or ends: so many missing are no sign of falling behind."""
+"""Requests that may be in progress at either end of a span. So many missing ones do not count."""
 _CLIENT: Final = "client-"
 SERVER: Final = "server"
 IDLE: Final = "idle"
 OTHERS: Final = "others"
-"""Not processes: the cores of the machine that nobody used, and those that neither store nor generator did."""
+"""Not processes, but cores of the machine.
+
+IDLE: cores that nobody used. OTHERS: cores that programs other than store and generator used.
+"""
 _MEDIAN: Final = re.compile(r"service\.\w+\.p50")
-_NO_IDLE: Final = 0.2  # cores
-_MUCH: Final = 0.3  # cores, used by others
-_IDLE_STORE: Final = (
-    0.1  # cores; a store that uses less has nothing to do, whatever the machine is busy with
-)
+_NO_IDLE: Final = 0.2  # cores; fewer count as none
+_DISTURBING: Final = 0.3  # cores used by other programs
+# Cores. A store that uses less has nothing to do, so a busy machine is not its limit.
+_IDLE_STORE: Final = 0.1
 _LATE_S: Final = 0.05
 _STOOD_S: Final = 1.0
-_STOOD_TIMES: Final = (
-    3  # the median service time: slow requests that end together are no standstill
-)
+# Times the median service time: slow requests that end together are no standstill.
+_STOOD_TIMES: Final = 3
 
-What = Literal["nothing", "server", "generator", "standstill", "concurrency", "machine", "unknown"]
+LimitKind = Literal[
+    "nothing", "server", "generator", "standstill", "concurrency", "machine", "unknown"
+]
 
 
 @dataclass(frozen=True)
-class Usage:
-    """One process over a span: cores (1.0 is one core all the time), largest memory and number of connections."""
+class ProcessUsage:
+    """One process over a span.
+
+    `cores`: 1.0 is one core all the time. `rss_bytes`: largest resident memory.
+    """
 
     cores: float
     rss_bytes: int
@@ -61,14 +74,17 @@ class Usage:
 
 @dataclass(frozen=True)
 class Limit:
-    """What was the limit, and why, in a sentence."""
+    """The limit, and the reason in a sentence."""
 
-    what: What
+    what: LimitKind
     text: str
 
 
-def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, Usage]:
-    """Process -> usage from the samples of resources.parquet within a span (ns since 1970); two samples at least."""
+def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, ProcessUsage]:
+    """Return process -> usage, from the samples of resources.parquet within a span (ns since 1970).
+
+    A process with fewer than two samples is left out.
+    """
     times = _ns(resources["time"])
     inside = resources.filter(pa.array((times >= from_ns) & (times <= to_ns)))
     found = {}
@@ -81,12 +97,17 @@ def usage(resources: pa.Table, from_ns: int, to_ns: int) -> dict[str, Usage]:
         rss, connections = (
             pc.max(mine[name]).as_py() or 0 for name in ("rss_bytes", "connections")
         )
-        found[process] = Usage(max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, connections)
+        found[process] = ProcessUsage(
+            max(float(cpu_s[-1] - cpu_s[0]), 0.0) / span_s, rss, connections
+        )
     return found
 
 
 def cores(resources: pa.Table, process: str, started_ns: int) -> tuple[Floats, Floats]:
-    """One process over time: seconds since `started_ns` of each sample but the first, and cores used since the last."""
+    """Return one process over time: times (s since `started_ns`), and cores since the last sample.
+
+    The first sample has no predecessor and is left out.
+    """
     mine = resources.filter(pc.equal(resources["process"], process)).sort_by("time")
     at = (_ns(mine["time"]) - started_ns) / 1e9
     cpu_s = mine["cpu_s"].to_numpy()
@@ -94,8 +115,8 @@ def cores(resources: pa.Table, process: str, started_ns: int) -> tuple[Floats, F
     return at[1:], used
 
 
-def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
-    """The figures of the processes, by the names of `sim.measure.figures`."""
+def figures(usages: Mapping[str, ProcessUsage]) -> dict[str, float]:
+    """Return the figures of the processes, by the names of `sim.measure.figures`."""
     clients = [usage for name, usage in usages.items() if name.startswith(_CLIENT)]
     found: dict[str, float] = {}
     if clients:
@@ -108,19 +129,26 @@ def figures(usages: Mapping[str, Usage]) -> dict[str, float]:
 
 
 def kept_up(found: Mapping[str, float], length_s: float) -> bool:
-    """Whether a span with these figures achieved what was offered."""
+    """Return True if a span with these figures achieved the offered rate."""
     offered = found["load.offered_per_s"]
     missing = (offered - found["load.achieved_per_s"]) * length_s
     return missing <= max((1 - KEPT_UP) * offered * length_s, 0 if found["load.errors"] else EDGE)
 
 
 def disturbed(found: Mapping[str, float]) -> bool:
-    """Whether other work on the machine was in the way: no core idle, and not for the store and generator alone."""
-    return found.get("cpu.idle", math.inf) < _NO_IDLE and found.get("cpu.others", 0.0) > _MUCH
+    """Return True if other work on the machine disturbed the test.
+
+    That is: no core is idle, and programs other than store and generator use some.
+    """
+    return found.get("cpu.idle", math.inf) < _NO_IDLE and found.get("cpu.others", 0.0) > _DISTURBING
 
 
 def standstill(found: Mapping[str, float]) -> float:
-    """Seconds for which nothing ended though requests were under way, far longer than they take; else 0."""
+    """Return the length of a standstill in seconds; 0 if there was none.
+
+    In a standstill no request ends although some are in progress, for far longer than they usually
+    take.
+    """
     typical_s = max(
         (value for name, value in found.items() if _MEDIAN.fullmatch(name)), default=0.0
     )
@@ -128,52 +156,65 @@ def standstill(found: Mapping[str, float]) -> float:
     return stood_s if stood_s > max(_STOOD_S, _STOOD_TIMES * typical_s) else 0.0
 
 
-def name(
+def find_limit(
     found: Mapping[str, float],
     kept_up: bool,
     users: int,
     generator_per_s: float | None,
     stood_s: float = 0.0,
 ) -> Limit:
-    """What limits a span of load with these figures (rate, lateness, cores), made by at most so many users.
+    """Return the limit of a span of load with these figures (rate, lateness, cores).
 
-    `stood_s`: the longest `standstill` of any phase.
-    `kept_up`: whether all that was offered was achieved, not only in this span; of a closed loop nothing is offered.
+    users: the most users there were.
+    kept_up: the whole offered load was achieved, not only in this span; a closed loop offers
+    nothing.
+    generator_per_s: the generator's own maximum, measured with a null store.
+    stood_s: the longest `standstill` of any phase.
     """
     server, client = found.get("cpu.server"), found.get("cpu.client")
     achieved = found.get("load.achieved_per_s", 0.0)
-    late_s, held = found.get("load.late.p99", 0.0), found.get("connections.max", 0.0)
+    late_s = found.get("load.late.p99", 0.0)
+    connections = found.get("connections.max", 0.0)
     seen = "; ".join(
-        f"{who} {_percent(used)}"
-        for who, used in (("the store's process is at", server), ("the busiest client at", client))
+        f"{process} is at {_percent(used)} of a core"
+        for process, used in (("the store's process", server), ("the busiest client", client))
         if used is not None
     )
-    seen = f"{seen} of a core" if seen else "no process was sampled"
+    seen = seen or "no process was sampled"
     if server is not None and BUSY <= server <= _ONE_CORE:
-        client_too = f"; client {_percent(client)}" if client is not None else ""
-        return Limit(
-            "server", f"The store: its one core is busy {_percent(min(server, 1.0))}{client_too}."
-        )
+        other = f"; the busiest client is at {_percent(client)}" if client is not None else ""
+        text = f"The store: its one core is {_percent(min(server, 1.0))} busy{other}."
+        return Limit("server", text)
     if client is not None and client >= BUSY:
         return Limit(
             "generator",
-            f"The load generator: {seen}. Add processes, or take the figures as its own limit.",
+            f"The load generator: {seen}. Add processes; until then the figures show its own "
+            "limit.",
         )
     if generator_per_s and achieved >= BUSY * generator_per_s:
-        text = f"The load generator: it makes {generator_per_s:,.0f} requests/s before a null store, {achieved:,.0f} here."
+        text = (
+            f"The load generator: it makes at most {generator_per_s:,.0f} requests/s with a null "
+            f"store, and made {achieved:,.0f} here."
+        )
         return Limit("generator", text)
     if kept_up:
-        return Limit("nothing", f"Nothing yet: the store kept up with what was asked; {seen}.")
+        return Limit("nothing", f"Nothing yet: the store kept up with the offered load; {seen}.")
     if stood_s:
-        text = f"for {stood_s:.1f} s nothing ended though requests were under way."
-        return Limit("standstill", f"The store, or the way to it, stood still: {text}")
+        text = f"for {stood_s:.1f} s no request ended, although some were in progress."
+        return Limit("standstill", f"The store, or the connection to it, stood still: {text}")
     if disturbed(found) and (server is None or server >= _IDLE_STORE):
-        text = f"The machine: no core is idle, and others use {found['cpu.others']:.1f} of them; {seen}."
+        text = (
+            f"The machine: no core is idle, and other programs use {found['cpu.others']:.1f} "
+            f"cores; {seen}."
+        )
         return Limit("machine", text)
-    if held >= users and late_s > _LATE_S:
-        text = f"The users: all {users} connections are in use and requests start {late_s:.2f} s late (p99); {seen}."
+    if connections >= users and late_s > _LATE_S:
+        text = (
+            f"The users: all {users} connections are in use, and requests start {late_s:.2f} s "
+            f"late (p99); {seen}."
+        )
         return Limit("concurrency", text)
-    return Limit("unknown", f"Not known: {seen}; {held:,.0f} connections of {users} users.")
+    return Limit("unknown", f"Unknown: {seen}; {connections:,.0f} connections of {users} users.")
 
 
 def _percent(share: float | None) -> str:

@@ -1,9 +1,11 @@
-"""The most PUTs per second a store takes from this machine: a bounded closed loop over a few threads. Measured.
+"""The most PUTs per second that a store takes from this machine. Measured, wall time.
 
-It is the yardstick beside a run's own rate: near it, the store is the limit; far below it, something else is. The
-first quarter of a measurement warms connections up and does not count.
+A bounded closed loop over a few threads. The result is the yardstick for a run's own rate: near it,
+the store is the limit; far below it, something else is. The first quarter of a measurement opens
+connections and does not count.
 
-Not covered: latency under a given rate (a closed loop slows down with the store; use `windfleet load` for that).
+Not covered: latency at a given rate, because a closed loop slows down with the store. Use
+`windfleet load` for that.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ _WARM_UP_SHARE: Final = 0.25
 def measure(
     put: Callable[[str, bytes], None], size_bytes: int, threads: int, seconds: float
 ) -> float:
-    """Call `put(key, body)` from `threads` threads for `seconds` seconds, never the same key twice; PUTs per second.
+    """Call `put(key, body)` from `threads` threads for `seconds` seconds. Return PUTs per second.
 
-    `put` raises when the store did not take the object; the first such error ends the measurement and is raised here:
-    a ceiling over failed requests would be none. Raises ValueError when a size, thread count or time is not positive.
+    No key is used twice. `put` raises if the store did not take the object; the first such error
+    ends the measurement and is raised here, because a ceiling must not count failed requests.
+    Raises ValueError if a size, thread count or time is not positive.
     """
     if size_bytes <= 0 or threads <= 0 or seconds <= 0:
         raise ValueError(
@@ -35,7 +38,7 @@ def measure(
     until = counted_from + seconds * (1 - _WARM_UP_SHARE)
 
     def worker(thread: int) -> tuple[int, float]:
-        """PUTs that ended after the warm-up, and when the last one ended."""
+        """Return the PUTs that ended after the warm-up, and the time when the last one ended."""
         done, number, now = 0, 0, time.monotonic()
         while now < until and not failed.is_set():
             try:

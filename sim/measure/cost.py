@@ -1,12 +1,13 @@
 """The price of a day of the pipeline on Amazon S3, from counted requests and bytes.
 
-`per_day`, the figure cost.per_day, holds two things: the day's requests, and the storage of the bytes that the day
-adds, for their first KEPT_DAYS days in Standard. It holds no transition: no rule of `pipeline/buckets.json` moves an
-object before that age. What the same bytes cost over a year and more, with transitions, least sizes and stays that end
-early, is in `sim.measure.lifecycle` (cost.kept_year).
+`per_day`, the figure cost.per_day, has two parts: the day's requests, and the storage of the bytes
+that the day adds, for their first KEPT_DAYS days in Standard. It contains no transition, because no
+rule of `pipeline/buckets.json` moves an object before that age. `sim.measure.lifecycle`
+(cost.kept_year) prices the same bytes over a year and more, with transitions, minimum sizes and
+minimum stays.
 
-List prices of us-west-2, see `sim.measure.storage`. Requests that the store refused (412, 404) are billed like others;
-those it never answered are not.
+List prices of us-west-2, see `sim.measure.storage`. Requests that the store refused (412, 404) are
+billed like others; requests without an answer are not.
 
 Not covered: traffic out of S3, the edge uplink, compute, taxes, discounts.
 """
@@ -29,11 +30,12 @@ USD_PER_GB_MONTH: Final = CLASSES[STANDARD].tiers[0][1]
 KEPT_DAYS: Final = 30
 _WRITES: Final = ("put", "list")
 _READS: Final = ("get", "head")
-REPLACED: Final = "checkpoints"  # overwritten in place: these bytes do not add up
+REPLACED: Final = "checkpoints"
+"""Bucket whose objects are overwritten in place, so that their bytes do not add up."""
 
 
 @dataclass(frozen=True)
-class Usage:
+class StoreUsage:
     """Billed requests, and bytes that stay, over `span_s` seconds of fleet time."""
 
     writes: int
@@ -54,12 +56,12 @@ class Cost:
         return self.requests + self.storage
 
 
-def usage(operations: pa.Table, span_s: float) -> Usage:
-    """Count the billed requests and kept bytes of a table of operations that served `span_s` seconds of fleet time."""
+def usage(operations: pa.Table, span_s: float) -> StoreUsage:
+    """Count billed requests and kept bytes of operations over `span_s` seconds of fleet time."""
     billed = operations.filter(pc.not_equal(operations["outcome"], UNANSWERED))
     accepted = pc.and_(pc.equal(billed["kind"], "put"), pc.equal(billed["outcome"], "ok"))
     kept = billed.filter(pc.and_(accepted, pc.invert(pc.ends_with(billed["bucket"], REPLACED))))
-    return Usage(
+    return StoreUsage(
         writes=_count(billed, _WRITES),
         reads=_count(billed, _READS),
         bytes_kept=int(pc.sum(kept["bytes"]).as_py() or 0),
@@ -67,8 +69,11 @@ def usage(operations: pa.Table, span_s: float) -> Usage:
     )
 
 
-def per_day(used: Usage) -> Cost:
-    """Scale to a day and price it. Raises ValueError when the span is not positive."""
+def per_day(used: StoreUsage) -> Cost:
+    """Return the price of a day at this rate.
+
+    Raises ValueError if the span is not positive.
+    """
     if used.span_s <= 0:
         raise ValueError(f"cost per day needs a positive span, got {used.span_s} s")
     days = used.span_s / DAY_S

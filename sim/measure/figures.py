@@ -1,8 +1,13 @@
-"""The figures: every number a run may report, by name, with its unit, its kind and one line that says what it is.
+"""The figures: every number that a run may report, with its name, unit, kind and description.
 
-Names are stable, dotted and unit-free. Three kinds never mix: `counted` (exact), `modelled` (virtual time and prices)
-and `measured` (wall time and memory of this machine). A threshold on a name that is not here is an error at load; one
-on a figure that a run did not produce is an error at judgement, never a pass.
+Names are stable, dotted, and contain no unit. Three kinds never mix:
+
+- `counted`: exact
+- `modelled`: virtual time and prices
+- `measured`: wall time and memory of this machine
+
+A threshold on an unknown name is an error when the scenario is loaded. A threshold on a figure that
+a run did not produce is an error when the run is judged, never a pass.
 """
 
 from __future__ import annotations
@@ -11,15 +16,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.records import ANOMALIES, RULES
-from sim.measure.requests import KINDS as REQUESTS
+from sim.measure.requests import KINDS as REQUEST_KINDS
 
 Kind = Literal["counted", "modelled", "measured"]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`, `alarms`, `s`,
-    `bytes`, `rows/s`, `objects/s`, `requests/s`, `users`, `cores`, `USD`, or none (a share)."""
+    """One figure.
+
+    Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`,
+    `alarms`, `s`, `bytes`, `rows/s`, `objects/s`, `requests/s`, `users`, `cores`, `USD`, or none (a
+    share).
+    """
 
     unit: str
     kind: Kind
@@ -48,165 +57,204 @@ _SCORED: Final = (
 )
 
 LOAD: Final[dict[str, Figure]] = {
-    "load.requests": Figure("requests", "counted", "requests of the load test that ended"),
-    "load.errors": Figure(
-        "requests", "counted", "requests that were started and failed, or never ended"
-    ),
-    "load.not_made": Figure("requests", "counted", "requests that were due and never started"),
+    "load.requests": Figure("requests", "counted", "requests of the load test that have ended"),
+    "load.errors": Figure("requests", "counted", "requests that failed, or never ended"),
+    "load.not_made": Figure("requests", "counted", "requests that were due but never started"),
     "errors.share": Figure(
         "", "measured", "share of the started requests of a load test that failed"
     ),
     "load.offered_per_s": Figure(
-        "requests/s", "measured", "requests a second that the schedule asked for"
+        "requests/s", "measured", "requests per second that the schedule asked for"
     ),
-    "load.achieved_per_s": Figure("requests/s", "measured", "requests a second that succeeded"),
+    "load.achieved_per_s": Figure("requests/s", "measured", "successful requests per second"),
     "load.rows_per_s": Figure(
-        "rows/s", "measured", "rows a second made durable by the flushes of a load test"
+        "rows/s", "measured", "rows per second that the flushes of a load test made durable"
     ),
-    "load.late.p50": Figure("s", "measured", "median of intended start to start of a request"),
+    "load.late.p50": Figure(
+        "s", "measured", "median delay from the intended to the actual start of a request"
+    ),
     "load.late.p99": Figure(
-        "s", "measured", "99th percentile of intended start to start of a request"
+        "s",
+        "measured",
+        "99th percentile of the delay from the intended to the actual start of a request",
     ),
     "load.backlog.max": Figure(
-        "requests", "measured", "most requests that were due and not started at any moment"
+        "requests", "measured", "largest number of requests that were due and not yet started"
     ),
     "load.backlog.end": Figure(
-        "requests", "measured", "requests due and not started when the schedule ended"
+        "requests",
+        "measured",
+        "requests that were due and not yet started at the end of the schedule",
     ),
     "load.standstill": Figure(
-        "s", "measured", "longest time in which requests were under way and none ended"
+        "s", "measured", "longest time in which requests were in progress and none ended"
     ),
     "load.drift": Figure(
-        "", "measured", "median latency in the last quarter of the schedule over that in the first"
+        "",
+        "measured",
+        "median latency in the last quarter of the schedule, divided by that in the first quarter",
     ),
     **{
         f"latency.{kind}.{rank}": Figure(
-            "s", "measured", f"{said} of intended start to end of a {kind}"
+            "s", "measured", f"{rank_name} time from the intended start to the end of a {kind}"
         )
-        for kind in REQUESTS
-        for rank, said in _RANKS.items()
+        for kind in REQUEST_KINDS
+        for rank, rank_name in _RANKS.items()
     },
     **{
-        f"service.{kind}.{rank}": Figure("s", "measured", f"{said} of start to end of a {kind}")
-        for kind in REQUESTS
-        for rank, said in _RANKS.items()
+        f"service.{kind}.{rank}": Figure(
+            "s", "measured", f"{rank_name} time from the start to the end of a {kind}"
+        )
+        for kind in REQUEST_KINDS
+        for rank, rank_name in _RANKS.items()
     },
     "load.peak_per_s": Figure(
-        "requests/s", "measured", "most requests a second of any level of the closed sweep"
+        "requests/s", "measured", "requests per second of the best level of the closed sweep"
     ),
     "load.saturation_users": Figure(
-        "users", "measured", "fewest users whose level comes within 5 % of the peak"
+        "users", "measured", "fewest users that come within 5 % of the best level"
     ),
     "load.usl.lambda": Figure(
         "requests/s", "measured", "Universal Scalability fit: throughput of one user"
     ),
-    "load.usl.alpha": Figure("", "measured", "Universal Scalability fit: contention"),
-    "load.usl.beta": Figure("", "measured", "Universal Scalability fit: coherency"),
+    "load.usl.alpha": Figure(
+        "",
+        "measured",
+        "Universal Scalability fit: contention, the share of work done one at a time",
+    ),
+    "load.usl.beta": Figure(
+        "",
+        "measured",
+        "Universal Scalability fit: coherency, the work that grows with every pair of users",
+    ),
     "load.usl.peak_users": Figure(
-        "users", "measured", "users at the peak of the fit, where it has one"
+        "users", "measured", "users at the peak of the fit, if it has one"
     ),
     "load.usl.peak_per_s": Figure(
-        "requests/s", "measured", "throughput at the peak of the fit, where it has one"
+        "requests/s", "measured", "throughput at the peak of the fit, if it has one"
     ),
     "load.usl.asymptote_per_s": Figure(
-        "requests/s", "measured", "limit of a fit without a peak: lambda over alpha"
+        "requests/s", "measured", "limit of throughput in a fit without a peak: lambda / alpha"
     ),
     "load.littles_law_error": Figure(
-        "", "measured", "largest relative difference of N and X R in the closed sweep"
+        "",
+        "measured",
+        "largest relative error of Little's law, users = throughput x response time, in a sweep",
     ),
     "load.sustainable_per_s": Figure(
-        "requests/s", "measured", "largest offered rate that kept the SLO, then held it"
+        "requests/s",
+        "measured",
+        "largest offered rate that met the SLO, and again in a longer final test",
     ),
     "load.generator_per_s": Figure(
-        "requests/s", "measured", "requests a second of the generator before a null store"
+        "requests/s", "measured", "requests per second of the load generator with a null store"
     ),
-    "load.workers_lost": Figure("", "counted", "load generators that died in a phase"),
+    "load.workers_lost": Figure(
+        "", "counted", "processes of the load generator that died during a phase"
+    ),
     "cpu.client": Figure(
-        "cores", "measured", "mean use of processors by the busiest process of the generator"
+        "cores", "measured", "mean CPU use of the busiest process of the load generator"
     ),
     "cpu.server": Figure(
-        "cores", "measured", "mean use of processors by the store, where it runs on this machine"
+        "cores", "measured", "mean CPU use of the store, if it runs on this machine"
     ),
     "cpu.idle": Figure(
-        "cores", "measured", "mean of the machine's cores that no process used in a load test"
+        "cores", "measured", "mean number of idle cores of the machine during a load test"
     ),
     "cpu.others": Figure(
         "cores",
         "measured",
-        "mean of the cores that neither store nor generator used, and were busy",
+        "mean number of cores that other programs used during a load test",
     ),
-    "cpu.server_per_operation": Figure(
-        "s", "measured", "processor time of the store per operation"
-    ),
+    "cpu.server_per_operation": Figure("s", "measured", "CPU time of the store per operation"),
     "memory.server": Figure(
         "bytes", "measured", "largest resident memory of the store in a load test"
     ),
-    "connections.max": Figure("", "measured", "most connections the generator held open at once"),
+    "connections.max": Figure(
+        "", "measured", "largest number of open connections of the load generator"
+    ),
 }
-"""Of a load test: over its open schedule, warm-up excluded; without one, over the hold that confirmed the search."""
+"""Figures of a load test, over its open schedule without warm-up.
+
+Without a schedule they are those of the hold that confirmed the search.
+"""
 
 FIGURES: Final[dict[str, Figure]] = {
-    # the account of rows
+    # rows and windows
     "rows.generated": Figure("rows", "counted", "rows in the node databases"),
-    "rows.late": Figure("rows", "counted", "rows the node stored after a later event of its own"),
+    "rows.late": Figure(
+        "rows", "counted", "rows that a node stored after a row with a later event time"
+    ),
     "rows.ingested": Figure("rows", "counted", "rows in the ingestion bucket"),
     "rows.validated": Figure("rows", "counted", "rows that passed every rule"),
     "rows.quarantined": Figure(
-        "rows", "counted", "rows that broke a rule, kept in _quarantine/ of the validated bucket"
+        "rows", "counted", "rows that broke a rule, stored in _quarantine/ of the validated bucket"
     ),
     "rows.enriched": Figure("rows", "counted", "rows in the enriched bucket"),
-    "rows.lost": Figure(
-        "rows", "counted", "rows the lake should hold and does not, over all row-level stages"
+    "rows.lost": Figure("rows", "counted", "rows missing from the lake, over all row-level stages"),
+    "rows.duplicated": Figure(
+        "rows", "counted", "rows that the lake contains more often than expected"
     ),
-    "rows.duplicated": Figure("rows", "counted", "rows the lake holds more often than it should"),
-    "rows.misplaced": Figure("rows", "counted", "rows under the wrong hour, turbine or stage"),
-    "rows.altered": Figure("rows", "counted", "rows whose values differ from what they should be"),
-    "rows.unexpected": Figure("rows", "counted", "rows the lake should not hold at all"),
+    "rows.misplaced": Figure(
+        "rows", "counted", "rows stored under the wrong hour, turbine or stage"
+    ),
+    "rows.altered": Figure("rows", "counted", "rows with other values than expected"),
+    "rows.unexpected": Figure("rows", "counted", "rows that should not be in the lake"),
     "rows.unbalanced": Figure(
-        "rows", "counted", "ingested rows that are not in exactly one of validated and quarantine"
+        "rows",
+        "counted",
+        "ingested rows that are not in exactly one place: validated or quarantine",
     ),
     "manifest.mismatches": Figure(
-        "manifests", "counted", "manifests missing, or contradicting the objects they name"
+        "manifests",
+        "counted",
+        "manifests that are missing, or contradict the objects that they name",
     ),
     "checkpoint.mismatches": Figure(
-        "checkpoints", "counted", "checkpoints behind or ahead of what the node stored"
+        "checkpoints", "counted", "checkpoints that do not match the node's rows"
     ),
     "windows.expected": Figure("windows", "counted", "windows with at least one validated row"),
     "windows.wrong": Figure(
         "windows", "counted", "windows whose latest revision differs from a recomputation"
     ),
     "windows.revised": Figure(
-        "windows", "counted", "windows whose latest revision in the lake is above 0"
+        "windows", "counted", "windows that were revised after they were first emitted"
     ),
     "objects.unfinished": Figure(
-        "objects", "counted", "uploads in parts that were begun in the buckets and never ended"
+        "objects", "counted", "incomplete multipart uploads in the buckets"
     ),
     "privacy.leaks": Figure(
         "leaks",
         "counted",
-        "objects with a personal or exact-location value of the asset register, once per field",
+        "personal or exact-location values of the asset register in the lake, per object and field",
     ),
     "faults.injected": Figure(
-        "faults", "counted", "data faults the simulator put into the node databases"
+        "faults", "counted", "data faults that the simulator put into the node databases"
     ),
-    # detection against ground truth; modelled, as both the faults and the time are
+    # detection against ground truth: modelled, because the faults and their times are
     "detection.faults": Figure(
-        "faults", "counted", "injected faults that altered rows and that some signal could tell"
+        "faults", "counted", "injected faults that altered rows and that some signal can detect"
     ),
-    "detection.found": Figure("faults", "counted", "of these, faults on which such a signal fell"),
+    "detection.found": Figure(
+        "faults", "counted", "detectable faults that such a signal did detect"
+    ),
     "detection.alarms": Figure(
-        "alarms", "counted", "anomaly kinds and broken rules, once per turbine and window"
+        "alarms",
+        "counted",
+        "alarms: each kind of anomaly and each broken rule, once per turbine and window",
     ),
     "detection.false_alarms": Figure(
-        "alarms", "counted", "alarms that no injected fault or fault state explains"
+        "alarms", "counted", "alarms without an injected fault or fault state that explains them"
     ),
     "detection.recall": Figure("", "modelled", "share of detectable faults that were found"),
     "detection.precision": Figure("", "modelled", "share of alarms that a fault explains"),
     "detection.delay.p50": Figure(
-        "s", "modelled", "median event time from a fault's start to its first alarm"
+        "s", "modelled", "median time from a fault's start to its first alarm, in event time"
     ),
     "detection.delay.p95": Figure(
-        "s", "modelled", "95th percentile of event time from a fault's start to its first alarm"
+        "s",
+        "modelled",
+        "95th percentile of the time from a fault's start to its first alarm, in event time",
     ),
     **{
         f"detection.recall.{kind}": Figure(
@@ -216,7 +264,9 @@ FIGURES: Final[dict[str, Figure]] = {
     },
     **{
         f"detection.delay.{kind}": Figure(
-            "s", "modelled", f"median event time from the start of {kind} to its first alarm"
+            "s",
+            "modelled",
+            f"median time from the start of {kind} to its first alarm, in event time",
         )
         for kind in _SCORED
     },
@@ -228,26 +278,34 @@ FIGURES: Final[dict[str, Figure]] = {
     },
     # the store
     "objects.written": Figure(
-        "objects", "counted", "objects created in the store, manifests and checkpoints included"
+        "objects", "counted", "objects written to the store, including manifests and checkpoints"
     ),
-    "bytes.written": Figure("bytes", "counted", "bytes of the objects created in the store"),
+    "bytes.written": Figure("bytes", "counted", "bytes of the objects written to the store"),
     "bytes.nodes": Figure("bytes", "counted", "bytes of the node databases"),
     "store.requests": Figure(
-        "requests", "counted", "requests sent to the store, failed ones included"
+        "requests", "counted", "requests sent to the store, including failed ones"
     ),
-    "store.errors": Figure("requests", "counted", "requests the store refused or did not answer"),
+    "store.errors": Figure(
+        "requests", "counted", "requests that the store refused or did not answer"
+    ),
     "store.put_ceiling_per_s": Figure(
         "requests/s",
         "measured",
-        "PUTs a second the store takes from this machine when nothing else runs",
+        "PUTs per second that the store takes from this machine when nothing else runs",
     ),
     # modelled: virtual time and prices
-    "freshness.p50": Figure("s", "modelled", "median of event time to readable in the lake"),
+    "freshness.p50": Figure(
+        "s", "modelled", "median time from the event until its row is readable in the lake"
+    ),
     "freshness.p95": Figure(
-        "s", "modelled", "95th percentile of event time to readable in the lake"
+        "s",
+        "modelled",
+        "95th percentile of the time from the event until its row is readable in the lake",
     ),
     "freshness.p99": Figure(
-        "s", "modelled", "99th percentile of event time to readable in the lake"
+        "s",
+        "modelled",
+        "99th percentile of the time from the event until its row is readable in the lake",
     ),
     "cost.per_day": Figure(
         "USD",
@@ -260,36 +318,36 @@ FIGURES: Final[dict[str, Figure]] = {
         "S3 list price of keeping a day's objects for a year under the lifecycle policies",
     ),
     # measured: wall time and memory
-    "latency.put.p50": Figure("s", "measured", "median time of a PUT"),
-    "latency.put.p95": Figure("s", "measured", "95th percentile of the time of a PUT"),
-    "latency.put.p99": Figure("s", "measured", "99th percentile of the time of a PUT"),
+    "latency.put.p50": Figure("s", "measured", "median duration of a PUT"),
+    "latency.put.p95": Figure("s", "measured", "95th percentile of the duration of a PUT"),
+    "latency.put.p99": Figure("s", "measured", "99th percentile of the duration of a PUT"),
     "throughput.rows_per_s": Figure(
         "rows/s",
         "measured",
-        "committed rows a second, first store operation to last commit; simulation before it not counted",
+        "committed rows per second, from the first store operation to the last commit",
     ),
     "throughput.objects_per_s": Figure(
         "objects/s",
         "measured",
-        "accepted PUTs a second, first store operation to last commit; simulation before it not counted",
+        "accepted PUTs per second, from the first store operation to the last commit",
     ),
     "simulate.rows_per_s": Figure(
-        "rows/s", "measured", "rows simulated and stored per second spent on it"
+        "rows/s", "measured", "rows simulated and stored, per second of time.simulate"
     ),
     "pipeline.rows_per_s": Figure(
-        "rows/s", "measured", "rows through the four stages per second spent on it"
+        "rows/s", "measured", "rows through the four stages, per second of time.pipeline"
     ),
-    "verify.rows_per_s": Figure("rows/s", "measured", "rows judged per second spent on it"),
+    "verify.rows_per_s": Figure("rows/s", "measured", "rows judged, per second of time.verify"),
     "time.simulate": Figure(
-        "s", "measured", "time spent simulating and storing, summed over the workers"
+        "s", "measured", "time of simulation and storage, summed over the workers"
     ),
-    "time.pipeline": Figure("s", "measured", "time spent in the pipeline, summed over the workers"),
-    "time.verify": Figure("s", "measured", "time the verdict took"),
+    "time.pipeline": Figure("s", "measured", "time in the pipeline, summed over the workers"),
+    "time.verify": Figure("s", "measured", "time of the verdict"),
     "time.total": Figure(
-        "s", "measured", "time from start to verdict, the store's start-up included"
+        "s", "measured", "time from the start to the verdict, including the start of the store"
     ),
     "memory.peak": Figure(
-        "bytes", "measured", "largest resident memory of all processes of the run together"
+        "bytes", "measured", "largest total resident memory of all processes of the run"
     ),
     **LOAD,
 }
@@ -300,10 +358,13 @@ LIVE: Final = (
     "load.late.p99",
     "load.backlog.max",
     *(
-        f"{what}.{kind}.{rank}"
-        for what in ("latency", "service")
-        for kind in REQUESTS
+        f"{quantity}.{kind}.{rank}"
+        for quantity in ("latency", "service")
+        for kind in REQUEST_KINDS
         for rank in _RANKS
     ),
 )
-"""What an SLO and an early stop may name: what is known of a single phase, more being worse."""
+"""Figures that an SLO or an early stop may name.
+
+They are known for a single phase, and a larger value is worse.
+"""

@@ -1,12 +1,14 @@
-"""A log-linear histogram of non-negative values (latencies), recorded whole arrays at a time.
+"""A log-linear histogram of non-negative values (latencies) that records whole arrays.
 
-What: counts in buckets whose width grows with the value: every power of two is cut into SUB_BUCKETS equal parts, so a
-bucket is at most 1/1024 of its value wide and its midpoint at most 0.05 % off: three significant digits, as in Gil
-Tene's HdrHistogram. Merging adds counts, so shards record alone. Count, minimum and maximum are exact.
+Every power of two is cut into SUB_BUCKETS equal buckets. A bucket is at most 1/1024 of its value
+wide, and its midpoint at most 0.05 % off: three significant digits, as in Gil Tene's HdrHistogram.
+Merging adds counts, so each shard records on its own. Count, minimum and maximum are exact.
 
-Why ours: `hdrhistogram` (PyPI 0.10.8, looked at in 2026-11) records one value per Python call; a run has millions.
+Why not `hdrhistogram` (PyPI 0.10.8, read in 2026-11): it records one value per Python call, and a
+run has millions.
 
-Not covered: negative values, weights, correction for coordinated omission (record from the intended start instead).
+Not covered: negative values, weights, correction for coordinated omission (record from the intended
+start instead).
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import numpy.typing as npt
 from sim.arrays import Floats, Ints
 
 SUB_BUCKETS: Final = 1024
-_EXPONENT_MIN: Final = -20  # values below 2^-20 (about 1e-6) count as zero
-_EXPONENT_MAX: Final = 40  # values from 2^40 (about 1.1e12) on are refused
+_EXPONENT_MIN: Final = -20  # smaller values (below about 1e-6) count as zero
+_EXPONENT_MAX: Final = 40  # values of 2^40 (about 1.1e12) or more are refused
 HIGHEST: Final = 2.0**_EXPONENT_MAX
 _BUCKETS: Final = (_EXPONENT_MAX - _EXPONENT_MIN) * SUB_BUCKETS + 1  # bucket 0 is zero
 
@@ -35,16 +37,19 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values were recorded."""
+        """Return the number of recorded values."""
         return int(self._counts.sum())
 
     @property
     def max(self) -> float:
-        """The largest value, exact; 0.0 when empty."""
+        """Return the largest value, exact; 0.0 if empty."""
         return self._max
 
     def record_many(self, values: npt.ArrayLike) -> None:
-        """Record an array of any shape. Raises ValueError on a NaN, a negative value or one of 2^40 or more."""
+        """Record an array of any shape.
+
+        Raises ValueError for a NaN, a negative value, or a value of 2^40 or more.
+        """
         array = np.asarray(values, dtype=np.float64).ravel()
         if array.size == 0:
             return
@@ -57,14 +62,14 @@ class Histogram:
         self._min, self._max = min(self._min, low), max(self._max, high)
 
     def merge(self, other: Histogram) -> None:
-        """Add the other's counts to this one."""
+        """Add the counts of another histogram to this one."""
         self._counts += other._counts
         self._min, self._max = min(self._min, other._min), max(self._max, other._max)
 
     def quantile(self, q: float) -> float | None:
-        """The value at rank ceil(q x count), within 0.05 %; exact at q = 0 and q = 1. None when empty.
+        """Return the value at rank ceil(q x count), within 0.05 %; None if empty.
 
-        Raises ValueError when q is outside [0, 1].
+        It is exact at q = 0 and q = 1. Raises ValueError if q is outside [0, 1].
         """
         if not 0.0 <= q <= 1.0:
             raise ValueError(f"a quantile is between 0 and 1, got {q}")

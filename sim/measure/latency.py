@@ -1,11 +1,14 @@
-"""How long the store took, by kind of operation, from the table of raw operations. Measured, in wall time.
+"""The store's latency by kind of operation, from the table of raw operations. Measured, wall time.
 
-Two figures per kind, in milliseconds: *response* runs from the moment the operation was meant to start (so that a stall
-is charged to everything it held up), *service* from the moment it did start. Attempts the store never answered
-(outcome `unavailable`) are counted apart and carry no latency of their own: the attempt that follows keeps the intended
-start, so the lost time is in its response.
+Each kind has two figures, in milliseconds:
 
-Not covered: time before an operation was intended, and time in the uplink model (that is virtual time).
+- *response*: from the intended start to the end. A stall counts in every operation that it delays.
+- *service*: from the actual start to the end.
+
+Attempts without an answer (outcome `unavailable`) are counted separately and have no latency of
+their own. The next attempt keeps the intended start, so its response includes the lost time.
+
+Not covered: time before an operation was intended, and time in the uplink model, which is virtual.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ UNANSWERED: Final = "unavailable"
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Milliseconds."""
+    """Percentiles in milliseconds."""
 
     p50: float
     p95: float
@@ -35,7 +38,10 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Latency:
-    """One kind of operation: answered and unanswered attempts, and the percentiles of the answered ones."""
+    """One kind of operation: attempts with and without an answer.
+
+    The percentiles are those of attempts with an answer.
+    """
 
     kind: str
     answered: int
@@ -45,7 +51,7 @@ class Latency:
 
 
 def by_kind(operations: pa.Table) -> list[Latency]:
-    """Latency per kind, kinds in alphabetical order. `operations` has the columns of operations.parquet."""
+    """Return the latency of each kind, in alphabetical order, from rows of operations.parquet."""
     kinds = sorted(pc.unique(operations["kind"]).to_pylist())
     return [_of_kind(kind, operations.filter(pc.equal(operations["kind"], kind))) for kind in kinds]
 
@@ -65,7 +71,10 @@ def _of_kind(kind: str, operations: pa.Table) -> Latency:
 
 
 def percentiles(milliseconds: Floats) -> Percentiles | None:
-    """None when there is nothing to rank. A clock that stepped back counts as 0."""
+    """Return the percentiles; None if there are no values.
+
+    A negative time, from a clock that was set back, counts as 0.
+    """
     if milliseconds.size == 0:
         return None
     histogram = Histogram()

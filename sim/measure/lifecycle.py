@@ -1,13 +1,14 @@
-"""The lifecycle rules of a bucket, evaluated as Amazon S3 does: what they move and remove, and what keeping costs.
+"""The effect of lifecycle rules on the objects of a bucket, and the price of keeping them.
 
-A rule takes the objects under its prefix, within its own bounds of size. A transition of a rule without such bounds
-passes over objects below 128 KB: all of them, or (a bucket configured `varies_by_storage_class`) those that would not
-go to Glacier or Deep Archive. A filter by size takes precedence over either (S3 API, PutBucketLifecycleConfiguration,
-TransitionDefaultMinimumObjectSize; the default since September 2024 is `all_storage_classes_128K`).
+`bill` prices objects that are kept for some days:
 
-`bill` keeps objects for some days: storage by class with its least size and overhead, transitions, stays that ended
-early, monitoring, and reads if there are any. Ages count from the upload, day by day; of two rules for one day the one
-to the colder class wins. S3 acts once a day, at midnight UTC, so that real objects move up to a day later.
+- storage by class, with its minimum size and overhead
+- transitions
+- stays that ended before the class's minimum
+- monitoring, and reads if there are any
+
+Ages count in days from the upload. Of two rules for the same day, the one to the colder class is
+applied. S3 acts once a day, at midnight UTC, so real objects move up to a day later.
 
 Not covered: tags, versions, and the requests that made the objects (`sim.measure.cost`).
 """
@@ -25,11 +26,10 @@ import pyarrow.compute as pc
 from pipeline.records import BUCKET_PREFIX
 from sim.arrays import Bools, Floats, Ints
 from sim.measure.cost import REPLACED
-from sim.measure.storage import ARCHIVES, CLASSES, GB, GOES_TO, MONTH_DAYS, SMALL, STANDARD
+from sim.measure.lifecycle_rules import ALL_128K, Rule, rules, smallest
+from sim.measure.storage import CLASSES, GB, GOES_TO, MONTH_DAYS, SMALL, STANDARD
 from sim.units import DAY_S
 
-ALL_128K: Final = "all_storage_classes_128K"
-VARIES: Final = "varies_by_storage_class"
 CURRENT: Final = "current objects"
 OLD_VERSIONS: Final = "old versions"
 UPLOADS: Final = "unfinished uploads"
@@ -41,27 +41,11 @@ _NAMES: Final = tuple(CLASSES)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One enabled rule. `above` and `below` bound the size, both exclusive; `moves`: (days, storage class), by age."""
-
-    name: str
-    prefix: str = ""
-    above: int | None = None
-    below: int | None = None
-    moves: tuple[tuple[int, str], ...] = ()
-    expire_days: int | None = None
-    old_version_days: int | None = None
-    abort_upload_days: int | None = None
-
-    @property
-    def by_size(self) -> bool:
-        """Filters by size: the bucket's default minimum says nothing."""
-        return self.above is not None or self.below is not None
-
-
-@dataclass(frozen=True)
 class Objects:
-    """Objects of one bucket: key and size of each (or of each kind), and how many there are a day."""
+    """Objects of one bucket.
+
+    Key and size of each object (or of each group of equal objects), and their number per day.
+    """
 
     keys: pa.Array
     sizes: Ints
@@ -70,9 +54,11 @@ class Objects:
 
 @dataclass(frozen=True)
 class Moved:
-    """One transition of a rule, and what it makes of a day's objects: `objects` under its prefix, `taken` moved.
+    """One transition of a rule, and its effect on a day's objects.
 
-    The transition takes sizes of `smallest` bytes and more, up to `largest`; `default`: S3 sets that bound itself.
+    objects, bytes: those under its prefix. taken, taken_bytes: those it moves.
+    smallest, largest: bounds of the sizes it moves, bytes, both inclusive. default: S3 sets the
+    lower bound itself.
     """
 
     bucket: str
@@ -90,7 +76,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Stored:
-    """The objects that a day brings to a bucket, and their bytes."""
+    """Objects that a day adds to a bucket, and their bytes."""
 
     bucket: str
     objects: float
@@ -99,7 +85,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Removed:
-    """One kind of removal after so many days, `what` being CURRENT, OLD_VERSIONS or UPLOADS."""
+    """One kind of removal after so many days. `what` is CURRENT, OLD_VERSIONS or UPLOADS."""
 
     what: str
     days: int
@@ -108,7 +94,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Bill:
-    """USD over a span of days. `early`: the rest of stays that ended before the class's least."""
+    """USD over a span of days. `early`: the unused rest of a class's minimum stay."""
 
     storage: float = 0.0
     moves: float = 0.0
@@ -128,7 +114,7 @@ class Bill:
 
 @dataclass(frozen=True)
 class Kept:
-    """A day's objects kept for `days`: by the rules, and all in Standard."""
+    """The price of keeping a day's objects for `days`: under the rules, and all in Standard."""
 
     days: int
     by_rules: Bill
@@ -137,7 +123,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The effect of all buckets' rules on a day of a load."""
+    """The effect of all buckets' rules on the objects of a day."""
 
     stored: tuple[Stored, ...]
     moved: tuple[Moved, ...]
@@ -145,64 +131,26 @@ class Outlook:
     kept: tuple[Kept, ...]
 
     def usd(self, days: int) -> float:
-        """The price of keeping the day's objects so long, by the rules."""
+        """Return the price of keeping the day's objects for `days` under the rules."""
         return next(kept.by_rules.total for kept in self.kept if kept.days == days)
 
 
-def rules(configuration: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """The enabled rules of a lifecycle configuration, as boto3 spells it. Raises ValueError on a filter by tag."""
-    return tuple(_rule(entry) for entry in configuration if entry["Status"] == "Enabled")
-
-
-def _rule(entry: Mapping[str, Any]) -> Rule:
-    bounds = entry.get("Filter", {})
-    bounds = bounds.get("And", bounds)
-    if unknown := set(bounds) - {"Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}:
-        raise ValueError(
-            f"lifecycle rule {entry['ID']}: a filter by {', '.join(sorted(unknown))} is not modelled"
-        )
-    moves = tuple(
-        sorted((move["Days"], move["StorageClass"]) for move in entry.get("Transitions", ()))
+def _fits(rule: Rule, objects: Objects, least: int) -> Bools:
+    """Return the objects under the rule's prefix, within its bounds, of `least` bytes or more."""
+    mask = np.asarray(
+        pc.starts_with(objects.keys, rule.prefix).to_numpy(zero_copy_only=False), bool
     )
-    for days, target in moves:
-        if days < CLASSES[target].least_age_days:
-            raise ValueError(
-                f"lifecycle rule {entry['ID']}: S3 takes no object to {target} after {days} days"
-            )
-    return Rule(
-        name=entry["ID"],
-        prefix=bounds.get("Prefix", ""),
-        above=bounds.get("ObjectSizeGreaterThan"),
-        below=bounds.get("ObjectSizeLessThan"),
-        moves=moves,
-        expire_days=entry.get("Expiration", {}).get("Days"),
-        old_version_days=entry.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
-        abort_upload_days=entry.get("AbortIncompleteMultipartUpload", {}).get(
-            "DaysAfterInitiation"
-        ),
-    )
-
-
-def smallest(rule: Rule, storage_class: str, default: str = ALL_128K) -> int:
-    """The least size in bytes that a transition of the rule moves."""
-    if rule.by_size:
-        return 0 if rule.above is None else rule.above + 1
-    return 0 if default == VARIES and storage_class in ARCHIVES else SMALL
-
-
-def _fits(rule: Rule, held: Objects, least: int) -> Bools:
-    """The objects under the rule's prefix, within its bounds, of `least` bytes or more."""
-    mask = np.asarray(pc.starts_with(held.keys, rule.prefix).to_numpy(zero_copy_only=False), bool)
-    mask &= held.sizes >= least
+    mask &= objects.sizes >= least
     if rule.below is not None:
-        mask &= held.sizes < rule.below
+        mask &= objects.sizes < rule.below
     return mask
 
 
 def uploaded(operations: pa.Table, span_s: float) -> dict[str, Objects]:
-    """By bucket of `operations` that served `span_s` seconds of fleet time: the objects it keeps of a day of them.
+    """Return, by bucket, the objects that a day of these operations adds.
 
-    Checkpoints are left out: each takes its predecessor's place.
+    operations: rows of operations.parquet that served `span_s` seconds of fleet time. Checkpoints
+    are left out, because each replaces its predecessor.
     """
     accepted = pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
     puts = operations.filter(accepted)
@@ -220,34 +168,40 @@ def uploaded(operations: pa.Table, span_s: float) -> dict[str, Objects]:
 
 
 def bill(
-    held: Objects,
+    objects: Objects,
     of_bucket: Sequence[Rule],
     days: int,
     default: str = ALL_128K,
     reads_per_year: float = 0.0,
 ) -> Bill:
-    """Keep the objects of one bucket for `days` under its rules. Each is read so often, evenly over its time."""
-    klass = np.full(len(held.sizes), _NAMES.index(STANDARD), np.int8)
-    since = np.zeros(len(held.sizes))
-    alive = np.ones(len(held.sizes), bool)
+    """Price the objects of one bucket, kept for `days` under its rules.
+
+    reads_per_year: reads of each object, spread evenly over its time.
+    """
+    klass = np.full(len(objects.sizes), _NAMES.index(STANDARD), np.int8)
+    since = np.zeros(len(objects.sizes))
+    alive = np.ones(len(objects.sizes), bool)
     total = Bill()
 
     def leave(which: Bools, day: int) -> Bill:
-        """Price the stays that end now. The end of the span deletes nothing: no stay is early there."""
+        """Price the stays that end now.
+
+        The end of the span deletes nothing, so no stay ends early there.
+        """
         found = Bill()
         for number in np.unique(klass[which]).tolist():
             mask = which & (klass == number)
             found += _stays(
                 _NAMES[number],
-                held.sizes[mask],
-                held.per_day[mask],
+                objects.sizes[mask],
+                objects.per_day[mask],
                 day - since[mask],
                 day < days,
                 reads_per_year,
             )
         return found
 
-    for day, target, matches in _events(of_bucket, held, default):
+    for day, target, matches in _actions(of_bucket, objects, default):
         if day >= days:
             break
         mask = alive & matches
@@ -257,36 +211,42 @@ def bill(
             continue
         mask &= np.isin(klass, [n for n, name in enumerate(_NAMES) if target in GOES_TO[name]])
         total += leave(mask, day) + Bill(
-            moves=float(held.per_day[mask].sum()) * CLASSES[target].move_usd
+            moves=float(objects.per_day[mask].sum()) * CLASSES[target].move_usd
         )
         klass[mask], since[mask] = _NAMES.index(target), day
     return total + leave(alive, days)
 
 
-def _events(
-    of_bucket: Sequence[Rule], held: Objects, default: str
+def _actions(
+    of_bucket: Sequence[Rule], objects: Objects, default: str
 ) -> list[tuple[int, str | None, Bools]]:
-    """(age in days, class to move to or None to expire, the objects concerned), in the order in which S3 acts."""
+    """Return the actions of the rules, in the order in which S3 applies them.
+
+    Each is (age in days, class to move to or None to expire, the objects concerned).
+    """
     found: list[tuple[int, str | None, Bools]] = []
     for rule in of_bucket:
         for day, target in rule.moves:
-            found.append((day, target, _fits(rule, held, smallest(rule, target, default))))
-        if rule.expire_days is not None:  # an expiration knows no default minimum
+            found.append((day, target, _fits(rule, objects, smallest(rule, target, default))))
+        if rule.expire_days is not None:  # the default minimum does not apply to expirations
             found.append(
                 (
                     rule.expire_days,
                     None,
-                    _fits(rule, held, 0 if rule.above is None else rule.above + 1),
+                    _fits(rule, objects, 0 if rule.above is None else rule.above + 1),
                 )
             )
     coldest_first = [None, *reversed(_NAMES)]
-    return sorted(found, key=lambda event: (event[0], coldest_first.index(event[1])))
+    return sorted(found, key=lambda action: (action[0], coldest_first.index(action[1])))
 
 
 def _stays(
     name: str, sizes: Ints, per_day: Floats, stayed: Floats, ended: bool, reads_per_year: float
 ) -> Bill:
-    """Stays of `stayed` days in one class; `ended`: they are left, so that a least stay is billed to its end."""
+    """Price stays of `stayed` days in one class.
+
+    ended: the objects leave the class, so a minimum stay is billed to its end.
+    """
     of = CLASSES[name]
 
     def usd(upto: Floats) -> Floats:
@@ -314,14 +274,17 @@ def _stays(
 
 
 def outlook(
-    held: Mapping[str, Objects], configurations: Mapping[str, Iterable[Mapping[str, Any]]]
+    added: Mapping[str, Objects], configurations: Mapping[str, Iterable[Mapping[str, Any]]]
 ) -> Outlook:
-    """Apply lifecycle configurations to a day's objects, both by bucket. Raises ValueError."""
+    """Apply lifecycle configurations to a day's objects, both by bucket.
+
+    Raises ValueError for a rule that is not modelled.
+    """
     by_bucket = {bucket: rules(entries) for bucket, entries in configurations.items()}
     moved = [
-        _moved(bucket, rule, days, target, held[bucket])
+        _moved(bucket, rule, days, target, added[bucket])
         for bucket, of_bucket in by_bucket.items()
-        if bucket in held
+        if bucket in added
         for rule in of_bucket
         for days, target in rule.moves
     ]
@@ -331,24 +294,24 @@ def outlook(
             sum(
                 (
                     bill(objects, by_bucket.get(bucket, ()), days)
-                    for bucket, objects in held.items()
+                    for bucket, objects in added.items()
                 ),
                 Bill(),
             ),
-            sum((bill(objects, (), days) for objects in held.values()), Bill()),
+            sum((bill(objects, (), days) for objects in added.values()), Bill()),
         )
         for days in SPANS_DAYS
     ]
     stored = tuple(
         Stored(bucket, float(objects.per_day.sum()), float(objects.sizes @ objects.per_day))
-        for bucket, objects in held.items()
+        for bucket, objects in added.items()
     )
     return Outlook(stored, tuple(moved), _removed(by_bucket), tuple(kept))
 
 
-def _moved(bucket: str, rule: Rule, days: int, target: str, held: Objects) -> Moved:
+def _moved(bucket: str, rule: Rule, days: int, target: str, objects: Objects) -> Moved:
     least = smallest(rule, target)
-    under, taken = _fits(replace(rule, below=None), held, 0), _fits(rule, held, least)
+    under, taken = _fits(replace(rule, below=None), objects, 0), _fits(rule, objects, least)
     return Moved(
         bucket=bucket,
         rule=rule.name,
@@ -357,15 +320,15 @@ def _moved(bucket: str, rule: Rule, days: int, target: str, held: Objects) -> Mo
         smallest=least,
         largest=None if rule.below is None else rule.below - 1,
         default=not rule.by_size,
-        objects=float(held.per_day[under].sum()),
-        bytes=float(held.sizes[under] @ held.per_day[under]),
-        taken=float(held.per_day[taken].sum()),
-        taken_bytes=float(held.sizes[taken] @ held.per_day[taken]),
+        objects=float(objects.per_day[under].sum()),
+        bytes=float(objects.sizes[under] @ objects.per_day[under]),
+        taken=float(objects.per_day[taken].sum()),
+        taken_bytes=float(objects.sizes[taken] @ objects.per_day[taken]),
     )
 
 
 def _removed(by_bucket: Mapping[str, Sequence[Rule]]) -> tuple[Removed, ...]:
-    """Every removal of the rules, buckets of the same one together."""
+    """Return every removal of the rules. Buckets with the same removal are grouped."""
     found: dict[tuple[str, int], list[str]] = {}
     for bucket, of_bucket in by_bucket.items():
         for rule in of_bucket:

@@ -1,6 +1,7 @@
-"""What a load test found, as plain data: the part of result.json that is its own. Derived from the raw records alone.
+"""The results of a load test, as plain data. They are its own part of result.json.
 
-Filled by `sim.load` (phases, sweep, search, limit), shown by `sim.report`. Seconds, requests per second.
+Derived only from the raw records. `sim.load` fills them in, `sim.report` shows them. Units:
+seconds, requests per second.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ StepVerdict = Literal["pass", "fail", "unknown"]
 
 @dataclass(frozen=True)
 class PhaseSummary:
-    """One phase. `kind`: open (of the schedule), closed (a level of the sweep), step and hold (of the search).
+    """One phase.
 
-    `started_ns`: of its second 0, since 1970. `figures`: over `warm_up_s` to `to_s`, which is `duration_s` unless it
-    was stopped early. `given_up_s`: when nothing was awaited any more.
+    kind: open (of the schedule), closed (a level of the sweep), step or hold (of the search).
+    started_ns: start of the phase, ns since 1970. All times in seconds count from it.
+    figures: over `warm_up_s` to `to_s`. `to_s` is `duration_s` unless the phase was stopped early.
+    given_up_s: end of the wait for the last requests.
     """
 
     name: str
@@ -40,7 +43,8 @@ class PhaseSummary:
 class Level:
     """One level of a closed sweep, over its steady part, which begins at `begin_s`.
 
-    error: standard error of the throughput. response_s: mean latency. littles_law_error: |X R - N| / N.
+    error: standard error of the throughput. response_s: mean latency.
+    littles_law_error: |X R - N| / N.
     """
 
     users: int
@@ -57,7 +61,10 @@ class Level:
 
 @dataclass(frozen=True)
 class SweepFound:
-    """`fit` is None when there were too few levels. `said`: what it means, in sentences."""
+    """The result of a closed sweep.
+
+    fit: None if there were too few levels. said: the result in sentences.
+    """
 
     levels: tuple[Level, ...]
     saturation_users: float | None
@@ -67,7 +74,10 @@ class SweepFound:
 
 @dataclass(frozen=True)
 class Step:
-    """One rate tried by a search. `why`: what decided. `value`: of the first SLO's figure, in its unit."""
+    """One rate tried by a search.
+
+    why: the reason for the verdict. value: the value of the first SLO's figure, in its unit.
+    """
 
     phase: str
     rate: float
@@ -80,7 +90,11 @@ class Step:
 
 @dataclass(frozen=True)
 class SearchFound:
-    """`sustainable`: the rate that held, None when none did; `failed_at`: the lowest rate above it that did not."""
+    """The result of a search.
+
+    sustainable: the rate that held; None if none did. failed_at: the lowest failed rate above it.
+    said: the result in sentences.
+    """
 
     slo: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -91,8 +105,12 @@ class SearchFound:
 
 @dataclass(frozen=True)
 class LoadTest:
-    """All of it. `plan`: what was asked, in lines; `generator_per_s`: before a null store; `complete`: nothing of the
-    plan was left out."""
+    """All results of a load test.
+
+    plan: the planned phases, one line each. generator_per_s: the generator's rate with a null
+    store.
+    complete: every planned phase was run.
+    """
 
     plan: tuple[str, ...]
     phases: tuple[PhaseSummary, ...] = ()

@@ -1,6 +1,6 @@
-"""The largest resident memory of a process and all below it together, sampled while a block runs. Measured.
+"""The largest resident memory of a process and its descendants together. Measured by sampling.
 
-Pages that processes share are counted once in each, so the figure is an upper bound. Peaks between two samples are
+It is an upper bound: pages that processes share count once in each. Peaks between two samples are
 missed.
 """
 
@@ -17,7 +17,7 @@ EVERY_S = 0.5
 
 
 class MemoryPeak:
-    """`with MemoryPeak() as memory: ...`, then `memory.peak_bytes`."""
+    """Sampler: `with MemoryPeak() as memory: ...`, then read `memory.peak_bytes`."""
 
     def __init__(self) -> None:
         self.peak_bytes = 0

@@ -1,16 +1,18 @@
-"""The requests of a load test: their kinds, and the figures of a table of them. Measured; whole arrays.
+"""The requests of a load test: their kinds, and the figures of a table of requests. Measured.
 
-flush: a node commits one prepared batch by the real protocol. list_hour: the keys of one hour of a row-level stage.
-get_manifest: one manifest. scan_partition: that list, then a GET of objects of it, decoded to rows.
+    flush            a node commits one prepared batch by the real protocol
+    list_hour        LIST of the keys of one hour of a row-level stage
+    get_manifest     GET of one manifest
+    scan_partition   that LIST, then a GET of some of its objects, decoded to rows
 
     latency = end - intended start        service = end - start        late = start - intended start
 
-Latency counts from the intended start, so that a stall is charged to all that it held up. A request that was due and
-has no end when its phase was given up counts with the time it had waited by then: less than the truth, and far more
-than leaving it out. Failed requests count like others; `errors.share` says how many there were. Backlog at a moment:
-requests that are due and have not started.
-
-Percentiles come from `Histogram`: three significant digits, and phases merge exactly.
+- Latency counts from the intended start, so that a stall counts in every request that it delays.
+- A due request that has not ended when its phase gives up counts with its waiting time until then.
+  That is less than the truth, but much better than leaving it out.
+- Failed requests count like others. `errors.share` gives their share.
+- The backlog at a moment is the number of due requests that have not started.
+- Percentiles come from `Histogram`: three significant digits, and phases merge exactly.
 """
 
 from __future__ import annotations
@@ -29,16 +31,17 @@ from sim.measure.histogram import Histogram
 
 RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
 KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "scan_partition")
-"""Their order is the number of a kind in arrays."""
+"""All kinds. The position of a kind is its number in arrays."""
 RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 OK: Final = "ok"
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests as arrays (m,), in order of intended start; times in seconds from the phase's start, NaN: never.
+    """Requests as arrays (m,), in order of intended start.
 
-    `given_up_s`: the last thing that happened; what was due by then and has no end is still `waiting`.
+    Times are in seconds from the start of the phase; NaN: never. `given_up_s` is the end of
+    observation: a request that was due by then and has not ended is `waiting`.
     """
 
     kind: npt.NDArray[np.str_]
@@ -51,23 +54,23 @@ class Requests:
 
     @property
     def waiting(self) -> Bools:
-        """Due, and without an end."""
+        """Return the requests that were due and have not ended."""
         return np.isnan(self.end_s) & (self.intended_s < self.given_up_s)
 
     @property
     def due(self) -> Bools:
-        """Asked of the store at all: what lies behind the moment of giving up was not."""
+        """Return the requests that were due before the phase gave up."""
         return ~np.isnan(self.end_s) | self.waiting
 
     @property
     def latency_s(self) -> Floats:
-        """Of those that were due, up to their end or to the giving up; NaN otherwise."""
+        """Return latencies of due requests, up to their end or the end of observation; else NaN."""
         latency: Floats = np.where(self.waiting, self.given_up_s, self.end_s) - self.intended_s
         return latency
 
     @property
     def service_s(self) -> Floats:
-        """NaN for what has not started."""
+        """Return service times; NaN for requests that have not started."""
         begun = self.waiting & ~np.isnan(self.start_s)
         service: Floats = np.where(begun, self.given_up_s, self.end_s) - self.start_s
         return service
@@ -75,7 +78,7 @@ class Requests:
 
 @dataclass(frozen=True)
 class Part:
-    """The requests of one phase, and from when to when (seconds of the phase) they count: its warm-up left out."""
+    """The requests of one phase, and the span (s of the phase) that counts: without its warm-up."""
 
     requests: Requests
     from_s: float
@@ -83,13 +86,13 @@ class Part:
 
     @property
     def intended_inside(self) -> Bools:
-        """Due requests whose intended start lies inside."""
+        """Return the due requests whose intended start is inside the span."""
         at = self.requests.intended_s
         return self.requests.due & (at >= self.from_s) & (at < self.to_s)
 
     @property
     def ended_inside(self) -> Bools:
-        """Successful requests that ended inside."""
+        """Return the successful requests that ended inside the span."""
         return (
             self.requests.ok
             & (self.requests.end_s >= self.from_s)
@@ -102,9 +105,10 @@ class Part:
 
 
 def read(table: pa.Table, started_ns: int, watched_s: float = 0.0) -> Requests:
-    """A table with the columns of requests.parquet, of one phase that began at `started_ns` (ns since 1970).
+    """Return the requests of one phase from a table with the columns of requests.parquet.
 
-    `watched_s`: until when the phase waited at least: before a store that stands still, nothing may happen for long.
+    started_ns: start of the phase, ns since 1970. watched_s: minimum end of observation. If the
+    store stands still, the phase waits for a long time in which nothing is recorded.
     """
     intended, start, end = (
         _seconds(table[name], started_ns) for name in ("intended_start", "start", "end")
@@ -126,7 +130,10 @@ def _seconds(column: pa.ChunkedArray, started_ns: int) -> Floats:
 
 
 def figures(parts: Sequence[Part]) -> dict[str, float]:
-    """The figures of phases together, by the names of `sim.measure.figures`; those without a request are left out."""
+    """Return the figures of phases taken together, by the names of `sim.measure.figures`.
+
+    Figures without a request are left out.
+    """
     inside = [part.intended_inside for part in parts]
     length_s = sum(part.length_s for part in parts)
     ended = [part.ended_inside for part in parts]
@@ -164,21 +171,26 @@ def figures(parts: Sequence[Part]) -> dict[str, float]:
     }
     for kind in KINDS:
         of_kind = [(p.requests, i & (p.requests.kind == kind)) for p, i in pairs]
-        for what in ("latency", "service"):
-            ranks = _ranks(_histogram(getattr(requests, f"{what}_s")[i] for requests, i in of_kind))
-            found |= {f"{what}.{kind}.{rank}": value for rank, value in ranks.items()}
+        for quantity in ("latency", "service"):
+            ranks = _ranks(
+                _histogram(getattr(requests, f"{quantity}_s")[i] for requests, i in of_kind)
+            )
+            found |= {f"{quantity}.{kind}.{rank}": value for rank, value in ranks.items()}
     return found
 
 
 def samples(parts: Sequence[Part], kind: str | None = None) -> int:
-    """How many latencies the percentiles of a kind (of all kinds when None) are made of."""
+    """Return the number of latencies behind the percentiles of a kind (None: of all kinds)."""
     return sum(
         int((p.intended_inside & ((kind is None) | (p.requests.kind == kind))).sum()) for p in parts
     )
 
 
 def drift(part: Part) -> float | None:
-    """Median latency in the last quarter of a phase over that in the first; None where one of them is empty."""
+    """Return the median latency in the last quarter of a phase over that in the first.
+
+    None if one of the quarters has no request.
+    """
     inside, at = part.intended_inside, part.requests.intended_s
     edges = part.from_s + (part.to_s - part.from_s) * np.array([0.25, 0.75])
     first, last = (
@@ -190,43 +202,45 @@ def drift(part: Part) -> float | None:
 
 
 def backlog(requests: Requests, at_s: Floats) -> Ints:
-    """Requests due and not started at each of the moments (k,)."""
+    """Return the number of due requests that have not started, at each of the moments (k,)."""
     due = np.sort(requests.intended_s[~np.isnan(requests.intended_s)])
     started = np.sort(requests.start_s[~np.isnan(requests.start_s)])
     return np.searchsorted(due, at_s, side="right") - np.searchsorted(started, at_s, side="right")
 
 
 def standstill_s(part: Part) -> float:
-    """The longest time within the part in which requests were under way and none ended."""
+    """Return the longest time in which requests were in progress and none ended."""
     made = part.requests
     start, end = (np.sort(times[~np.isnan(times)]) for times in (made.start_s, made.end_s))
-    last = np.concatenate(([-np.inf], end))  # k ended until then
-    under_way = np.searchsorted(start, last, side="right") - np.arange(len(last))
-    begin = np.where(under_way > 0, last, np.append(start, np.full(len(last), np.inf))[: len(last)])
+    last = np.concatenate(([-np.inf], end))  # the k-th: k requests have ended
+    in_progress = np.searchsorted(start, last, side="right") - np.arange(len(last))
+    begin = np.where(
+        in_progress > 0, last, np.append(start, np.full(len(last), np.inf))[: len(last)]
+    )
     until = np.append(end, made.given_up_s)
     lasted = np.minimum(until, part.to_s) - np.maximum(begin, part.from_s)
     return float(max(lasted.max(initial=0.0), 0.0))
 
 
 def ended_per_s(requests: Requests, edges_s: Floats, ok: bool = True) -> Floats:
-    """Requests that ended well (or badly) a second, in each of the windows between `edges_s` (k + 1,)."""
+    """Return successful (or failed) ends per second, in each window between `edges_s` (k + 1,)."""
     ends = requests.end_s[(requests.ok == ok) & ~np.isnan(requests.end_s)]
     return np.histogram(ends, edges_s)[0] / np.diff(edges_s)
 
 
 def offered_per_s(requests: Requests, edges_s: Floats) -> Floats:
-    """Requests that the schedule asked for a second, whether or not they came to be, in each of the windows."""
+    """Return intended starts per second in each window, whether or not requests were made."""
     return np.histogram(requests.intended_s, edges_s)[0] / np.diff(edges_s)
 
 
 def quantiles(latencies_s: Floats, ranks: Sequence[float]) -> list[float | None]:
-    """Seconds at each rank, to three significant digits; None for no latencies."""
+    """Return the seconds at each rank, to three significant digits; None without latencies."""
     histogram = _histogram([latencies_s])
     return [None if (ms := histogram.quantile(rank)) is None else ms / 1e3 for rank in ranks]
 
 
 def _backlog_max(part: Part) -> float:
-    """The backlog rises only when a request falls due, so it is enough to look there."""
+    """Return the largest backlog. It can rise only when a request falls due."""
     due = part.requests.intended_s
     at = due[(due >= part.from_s) & (due < part.to_s) & (due <= part.requests.given_up_s)]
     return float(max(backlog(part.requests, at).max(initial=0), 0))
@@ -237,7 +251,10 @@ def _flushed(part: Part, ended: Bools) -> int:
 
 
 def _histogram(latencies_s: Iterable[Floats]) -> Histogram:
-    """In milliseconds; a clock that stepped back counts as 0, what never came to be does not count."""
+    """Return a histogram in milliseconds.
+
+    A negative time, from a clock that was set back, counts as 0. NaN does not count.
+    """
     whole = Histogram()
     for values in latencies_s:
         one = Histogram()
@@ -247,6 +264,6 @@ def _histogram(latencies_s: Iterable[Floats]) -> Histogram:
 
 
 def _ranks(histogram: Histogram) -> dict[str, float]:
-    """Seconds; empty for an empty histogram."""
+    """Return rank -> seconds; empty for an empty histogram."""
     found = {rank: histogram.quantile(q) for rank, q in RANKS.items()}
     return {rank: ms / 1e3 for rank, ms in found.items() if ms is not None}

@@ -1,12 +1,13 @@
-"""Whether and from when a series of equal windows is in its steady state, and how well its mean is known.
+"""The steady state of a series of equal windows: its beginning, and its mean with an error.
 
-MSER-5: batches of five windows; the beginning that is left out is the one that makes the standard error of the mean of
-the rest smallest, sought in the first half. K. P. White, Simulation 69(6), 1997; White, Cobb and Spratt, Winter
-Simulation Conference 2000. The standard error comes from SPANS means of long spans, so neighbours that go together
-do not make it too small (batch means: Law, Simulation Modeling and Analysis, 5th ed., section 9.5.3).
+MSER-5: the windows are grouped in batches of five. The beginning that is left out is the one,
+within the first half, that minimises the standard error of the mean of the rest. K. P. White,
+Simulation 69(6), 1997; White, Cobb and Spratt, Winter Simulation Conference 2000. The standard
+error comes from the means of SPANS long spans, so that correlated neighbours do not make it too
+small (batch means: Law, Simulation Modeling and Analysis, 5th ed., section 9.5.3).
 
-The rest is not steady when a straight line through those means rises or falls beyond doubt (99 %), and by more than
-DRIFT of the mean. Its mean is given all the same, and not to be trusted.
+The rest is not steady if a straight line through those means has a significant slope (99 %) and
+changes by more than DRIFT of the mean. Its mean is still returned, but should not be trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ _T: Final = 3.355  # Student's t, SPANS - 2 degrees of freedom, 99 % two-sided
 
 @dataclass(frozen=True)
 class Steady:
-    """`begin`: windows left out; `mean` of the rest with its standard `error`; `steady`: whether to trust them."""
+    """The steady part of a series.
+
+    begin: windows left out. mean, error: mean of the rest and its standard error.
+    steady: True if the mean can be trusted.
+    """
 
     begin: int
     mean: float
@@ -37,12 +42,13 @@ class Steady:
 
 
 def detect(series: npt.ArrayLike) -> Steady:
-    """Judge a series (n,). Raises ValueError when it is shorter than WINDOWS_MIN."""
+    """Find the steady part of a series (n,).
+
+    Raises ValueError if it is shorter than WINDOWS_MIN.
+    """
     values = np.asarray(series, dtype=np.float64)
     if len(values) < WINDOWS_MIN:
-        raise ValueError(
-            f"a steady state is sought in {WINDOWS_MIN} windows or more, got {len(values)}"
-        )
+        raise ValueError(f"a steady state needs {WINDOWS_MIN} windows or more, got {len(values)}")
     count = len(values) // BATCH
     batches = values[: count * BATCH].reshape(count, BATCH).mean(axis=1)
     begin = int(np.argmin(_scores(batches)[: count // 2 + 1])) * BATCH
@@ -53,7 +59,10 @@ def detect(series: npt.ArrayLike) -> Steady:
 
 
 def _scores(batches: Floats) -> Floats:
-    """MSER of leaving out the first d = 0, 1, ..., m - 2 batches: squares about the mean over (m - d) squared."""
+    """Return the MSER score of leaving out the first d = 0, 1, ..., m - 2 batches.
+
+    The score is the sum of squares about the mean over (m - d) squared.
+    """
     left = np.arange(len(batches), 1, -1)
     sums, squares = (np.cumsum(values[::-1])[::-1][:-1] for values in (batches, batches**2))
     scores: Floats = np.maximum(squares - sums**2 / left, 0.0) / left**2

@@ -1,20 +1,26 @@
-"""The storage classes of Amazon S3: what storing, moving, reading and leaving early costs in each.
+"""The storage classes of Amazon S3, with the prices of storing, moving, reading and leaving early.
 
-Prices: us-west-2, list prices in USD as of 2025, first tier (aws.amazon.com/s3/pricing, "Storage", "Requests and data
-retrievals", "Management"); written down here, not fetched. A GB is 2^30 bytes, a month 30 days.
+Prices: us-west-2, list prices in USD as of 2025, first tier (aws.amazon.com/s3/pricing, "Storage",
+"Requests and data retrievals", "Management"). They are written down here, not fetched. A GB is 2^30
+bytes, a month 30 days.
 
-Bounds, from the S3 User Guide ("Transitioning objects using Amazon S3 Lifecycle", "Understanding storage classes"):
+Bounds, from the S3 User Guide ("Transitioning objects using Amazon S3 Lifecycle", "Understanding
+storage classes"):
 
-- Standard-IA, One Zone-IA and Glacier Instant Retrieval bill at least 128 KB an object.
-- A stay shorter than 30 (IA), 90 (Glacier IR, Glacier) or 180 days (Deep Archive) is billed to its end.
+- Standard-IA, One Zone-IA and Glacier Instant Retrieval bill at least 128 KB per object.
+- A stay shorter than the minimum is billed as the minimum: 30 days (IA), 90 (Glacier IR, Glacier),
+  180 (Deep Archive).
 - A rule moves an object to Standard-IA or One Zone-IA after 30 days at the earliest.
-- Glacier and Deep Archive add 40 KB an object: 32 KB at their own price, 8 KB (name, metadata) at that of Standard.
-- Intelligent-Tiering monitors objects of 128 KB and more, and moves them to cheaper tiers after 30 and 90 days without
-  a read; smaller ones stay in the frequent tier, and are not monitored.
-- Objects go down only, and not to every class (`GOES_TO`).
+- Glacier and Deep Archive add 40 KB per object: 32 KB at their own price, 8 KB (name, metadata) at
+  that of Standard.
+- Intelligent-Tiering monitors objects of 128 KB and more, and moves them to cheaper tiers after 30
+  and 90 days without a read. Smaller objects stay in the frequent tier and are not monitored.
+- Objects only move to colder classes, and not to every one of them (`GOES_TO`).
 
-Reads of the archives are bulk restores. Not covered: the copy in Standard that a restore makes for a while, traffic out
-of S3, the cheaper storage beyond 50 TB a month.
+Reads of the archives are bulk restores.
+
+Not covered: the temporary copy in Standard that a restore makes, traffic out of S3, the cheaper
+storage beyond 50 TB a month.
 """
 
 from __future__ import annotations
@@ -27,7 +33,10 @@ KB: Final = 1 << 10
 GB: Final = 1 << 30
 MONTH_DAYS: Final = 30
 SMALL: Final = 128 * KB
-"""Below it an object is not moved by default, and is billed for as much in the classes that have a least size."""
+"""Size below which an object is not moved by default.
+
+Classes with a minimum size bill smaller objects as this size.
+"""
 
 STANDARD: Final = "STANDARD"
 INTELLIGENT: Final = "INTELLIGENT_TIERING"
@@ -36,17 +45,17 @@ ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
 
 @dataclass(frozen=True)
 class StorageClass:
-    """One class. `tiers`: (days since the move into the class, USD per GB-month from then on), the first at 0."""
+    """One class. `tiers`: (days since the move into it, USD per GB-month from then on)."""
 
     tiers: tuple[tuple[int, float], ...]
     move_usd: float = 0.0  # one lifecycle transition into it
     read_usd: float = 0.0004 / 1000  # one GET, restore included
-    read_gb_usd: float = 0.0  # per GB that is read
-    least_age_days: int = 0  # of an object that a rule moves into it
+    read_gb_usd: float = 0.0  # per GB read
+    least_age_days: int = 0  # minimum age of an object that a rule moves into it
     least_stay_days: int = 0
-    least_bytes: int = 0  # billed for an object
-    own_overhead: int = 0  # bytes an object, at the price of this class
-    standard_overhead: int = 0  # bytes an object, at the price of Standard
+    least_bytes: int = 0  # minimum billed size of an object
+    own_overhead: int = 0  # bytes per object, at the price of this class
+    standard_overhead: int = 0  # bytes per object, at the price of Standard
     monitored_usd: float = 0.0  # per object of SMALL bytes or more, and month
 
 
@@ -98,7 +107,7 @@ CLASSES: Final[dict[str, StorageClass]] = {
         standard_overhead=8 * KB,
     ),
 }
-"""By the name that a lifecycle rule uses, from the warmest down."""
+"""Classes by the name that a lifecycle rule uses, from the warmest to the coldest."""
 
 GOES_TO: Final[dict[str, frozenset[str]]] = {
     STANDARD: frozenset(CLASSES) - {STANDARD},
@@ -109,4 +118,4 @@ GOES_TO: Final[dict[str, frozenset[str]]] = {
     "GLACIER": frozenset({"DEEP_ARCHIVE"}),
     "DEEP_ARCHIVE": frozenset(),
 }
-"""The transitions that S3 makes."""
+"""The transitions that S3 supports."""

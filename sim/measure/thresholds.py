@@ -1,10 +1,12 @@
-"""Thresholds: expectations such as `freshness.p99 <= 20m`, read from text and judged against a run's figures.
+"""Thresholds: expectations such as `freshness.p99 <= 20m`, parsed from text and judged by figures.
 
     figure op value [unit]        op is one of == != < <= > >=
 
-A figure with a dimension needs its unit (`20m`, `2 GB`, `5 USD`); a count needs a bare number or its own unit; a share
-is 0.05 or 5%. What a run did not measure is neither passed nor failed: `evaluate` says None, and the caller must treat
-that as an error.
+A figure with a dimension needs its unit (`20m`, `2 GB`, `5 USD`). A count needs a bare number or
+its own unit. A share is 0.05 or 5%.
+
+A figure that a run did not measure neither passes nor fails: `evaluate` returns None, and the
+caller must treat that as an error.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 _FORM: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([=!<>~]+)\s*(.*?)\s*")
 _VALUE: Final = re.compile(r"([\d._]+(?:[eE][+-]?\d+)?)\s*(.*)")
-THRESHOLD_PATTERN: Final = rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*(?:%|[A-Za-z/]*)\s*$"
+THRESHOLD_PATTERN: Final = (
+    rf"^\s*({'|'.join(re.escape(name) for name in FIGURES)})"
+    r"\s*(==|!=|<=|>=|<|>)\s*[\d.][\w.]*\s*(?:%|[A-Za-z/]*)\s*$"
+)
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One threshold; `value` is in `unit`, the figure's own unit (seconds, bytes, ...)."""
+    """One threshold. `value` is in `unit`, the figure's own unit (seconds, bytes, ...)."""
 
     text: str
     figure: str
@@ -46,7 +51,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`passed` is None, and so is `value`, when the run did not produce the figure."""
+    """The outcome of one threshold. `passed` and `value` are None if there is no such figure."""
 
     text: str
     passed: bool | None
@@ -54,7 +59,7 @@ class Outcome:
 
 
 def parse(text: str) -> Expectation:
-    """Read one threshold. Raises ValueError with one message that names the fix."""
+    """Parse one threshold. Raises ValueError with one message that names the fix."""
     match = _FORM.fullmatch(text)
     if match is None or not match[3]:
         raise ValueError(
@@ -73,7 +78,10 @@ def parse(text: str) -> Expectation:
 
 
 def evaluate(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> list[Outcome]:
-    """Judge every expectation, in order. A figure that is absent or not a number is "not measured": passed is None."""
+    """Judge every expectation, in order.
+
+    A figure that is absent or NaN is "not measured": `passed` is None.
+    """
     outcomes = []
     for wanted in expectations:
         value = figures.get(wanted.figure)
@@ -85,7 +93,7 @@ def evaluate(expectations: Iterable[Expectation], figures: Mapping[str, float]) 
 
 
 def _value(figure: str, unit: str, text: str) -> float:
-    """The threshold's number in the figure's unit."""
+    """Return the threshold's number in the figure's unit."""
     if unit == "s":
         try:
             return parse_duration(text.replace(" ", "")) / SECOND_US

@@ -1,8 +1,9 @@
 """Rows and objects per second over the wall time of a run. Measured.
 
-Objects are the PUTs the store accepted, whatever the bucket (data, manifests, checkpoints): that is what the store's
-PUT ceiling limits. Rows become durable when their batch commits, so they are counted at the end of the commit.
-The span from the first start to the last end is cut into equal buckets, so that no bucket is partial.
+Objects are the PUTs that the store accepted, in any bucket (data, manifests, checkpoints): the
+store's PUT ceiling limits those. Rows become durable when their batch commits, so they count at the
+end of the commit. The span from the first start to the last end is cut into equal buckets, so that
+no bucket is partial.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _BUCKETS_MAX: Final = 120
 
 @dataclass(frozen=True)
 class Series:
-    """Rates per bucket; bucket i covers seconds [i, i + 1) x bucket_s after the first operation."""
+    """Rates per bucket. Bucket i covers seconds [i, i + 1) x bucket_s after the first operation."""
 
     bucket_s: Annotated[float, Field(gt=0)]
     rows_per_s: Annotated[tuple[float, ...], Field(min_length=1)]
@@ -32,15 +33,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Rates:
-    """Totals over the whole span, in seconds."""
+    """Mean rates over the whole span, `span_s` seconds."""
 
     span_s: float
     rows_per_s: float
     objects_per_s: float
 
 
-def _events(operations: pa.Table, commits: pa.Table) -> tuple[Ints, Ints, Floats, int, int]:
-    """Ends of accepted PUTs (ns), ends of commits (ns), rows per commit, first start and last end (ns)."""
+def _moments(operations: pa.Table, commits: pa.Table) -> tuple[Ints, Ints, Floats, int, int]:
+    """Return the moments and weights that rates are made of.
+
+    Ends of accepted PUTs (ns), ends of commits (ns), rows per commit, first start (ns), last end
+    (ns).
+    """
     accepted = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
     )
@@ -52,14 +57,14 @@ def _events(operations: pa.Table, commits: pa.Table) -> tuple[Ints, Ints, Floats
 
 
 def series(operations: pa.Table, commits: pa.Table) -> Series | None:
-    """Rates over time; None when no operation was recorded.
+    """Return the rates over time; None if no operation was recorded.
 
-    `operations`: the columns of operations.parquet. `commits`: `end` (timestamp ns UTC, wall) and `rows` (int), one row
-    per batch that became durable.
+    operations: the columns of operations.parquet. commits: one row per committed batch, with `end`
+    (timestamp ns UTC, wall time) and `rows` (int).
     """
     if operations.num_rows == 0:
         return None
-    puts, commit_ends, rows, first, last = _events(operations, commits)
+    puts, commit_ends, rows, first, last = _moments(operations, commits)
     span_s = max((last - first) / 1e9, 1e-3)
     step_s = next((s for s in _STEPS_S if span_s / s <= _BUCKETS_MAX), span_s / _BUCKETS_MAX)
     count = max(1, round(span_s / step_s))
@@ -74,10 +79,13 @@ def series(operations: pa.Table, commits: pa.Table) -> Series | None:
 
 
 def mean_rates(operations: pa.Table, commits: pa.Table) -> Rates | None:
-    """Rates over the whole span (`throughput.rows_per_s`, `throughput.objects_per_s`); None without operations."""
+    """Return the rates over the whole span; None without operations.
+
+    They are the figures `throughput.rows_per_s` and `throughput.objects_per_s`.
+    """
     if operations.num_rows == 0:
         return None
-    puts, _, rows, first, last = _events(operations, commits)
+    puts, _, rows, first, last = _moments(operations, commits)
     span_s = max((last - first) / 1e9, 1e-3)
     return Rates(span_s, float(rows.sum()) / span_s, puts.size / span_s)
 

@@ -1,20 +1,27 @@
-"""The Universal Scalability Law fitted to a closed sweep: where throughput bends, and whether it has a peak at all.
+"""The Universal Scalability Law, fitted to a closed sweep.
 
     X(N) = lambda N / (1 + alpha (N - 1) + beta N (N - 1))
 
-lambda: throughput of one user; alpha, 0 to 1: contention (a queue for something shared); beta: coherency (work that
-grows with every pair). With beta > 0 throughput peaks at N* = sqrt((1 - alpha) / beta) and falls beyond; with beta = 0
-there is no peak, and it tends to lambda / alpha. N. J. Gunther, Guerrilla Capacity Planning, Springer 2007, ch. 4-6.
+- lambda: throughput of one user.
+- alpha, 0 to 1: contention, a queue for something shared.
+- beta: coherency, work that grows with every pair of users.
 
-Least squares of relative residuals (noise grows with throughput) by Levenberg and Marquardt within the bounds, started
-from the quadratic that N / X is. Intervals: parametric bootstrap, relative normal noise around the fitted curve, as
-wide as the larger of what each level's own scatter says and what the fit leaves over. All samples are fitted at once.
+With beta > 0 throughput peaks at N* = sqrt((1 - alpha) / beta) and falls after it. With beta = 0
+there is no peak, and throughput tends to lambda / alpha. N. J. Gunther, Guerrilla Capacity
+Planning, Springer 2007, ch. 4-6.
 
-Honest where the data say little. When the interval of beta touches 0 there is no peak, and lambda / alpha of a fit with
-beta = 0 is the asymptote, unless the interval of that alpha touches 0 too: then no limit was seen. When it does not, a
-peak is claimed only if throughput was seen to fall behind its best level, or if the law fits as well as the levels are
-known (`sound`): a queue before a single server bends more sharply than the law can, which mistakes that for a fall to
-come.
+Method: least squares of relative residuals (noise grows with throughput) by Levenberg and Marquardt
+within the bounds, started from the quadratic form of N / X. Intervals: parametric bootstrap with
+relative normal noise around the fitted curve. The noise is the larger of the levels' own scatter
+and the residuals of the fit. All samples are fitted at once.
+
+Claims are made only where the data support them:
+
+- The interval of beta touches 0: no peak is claimed. The asymptote is lambda / alpha of a fit with
+  beta = 0, unless the interval of that alpha touches 0 too. Then no limit was seen.
+- It does not touch 0: a peak is claimed only if throughput was seen to fall below its best level,
+  or if the law fits within the errors of the levels (`sound`). A queue before a single server bends
+  more sharply than the law can, and the law would mistake that bend for a coming fall.
 
 Not covered: think time, and loads that change while a level runs.
 """
@@ -33,16 +40,14 @@ from sim.seeds import rng
 POINTS_MIN: Final = 4
 SAMPLES: Final = 1_000
 _ROUNDS: Final = 60
-_PATIENCE: Final = (
-    4  # rounds without progress in any row: damping is raised in them, and may yet help
-)
+_PATIENCE: Final = 4  # rounds without progress in any row; each raises the damping, which may help
 _SMALL: Final = 1e-7
-_ZERO: Final = 1e-9  # a parameter below has hit its bound
+_ZERO: Final = 1e-9  # a parameter below is at its bound
 _CONFIDENCE: Final = 0.95
-_EXACT: Final = 1e-6  # relative: as good as arithmetic gets
-_FAR: Final = 1e6  # users: as good as never
+_EXACT: Final = 1e-6  # relative; the limit of the arithmetic
+_FAR: Final = 1e6  # users; stands for "never"
 FLAT: Final = 0.05
-"""A level within this share of the best counts as just as good."""
+"""A level within this share of the best level counts as equal to it."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit of `lambda_` (per second), `alpha` and `beta`, and what follows; what the data cannot tell is None.
+    """A fit of `lambda_` (per second), `alpha` and `beta`, and the results that follow from it.
 
-    r2: of the throughputs. sound: what the fit leaves over is no more than the levels' own errors explain.
+    A result that the data do not support is None. r2: of the throughputs. sound: the residuals are
+    no larger than the levels' own errors explain.
     """
 
     lambda_: Interval
@@ -71,7 +77,7 @@ class Fit:
     sound: bool
 
     def throughput(self, users: npt.ArrayLike) -> Floats:
-        """The fitted curve, per second."""
+        """Return the fitted curve, per second."""
         params = np.array([[self.lambda_.value, self.alpha.value, self.beta.value]])
         curve: Floats = _model(np.asarray(users, dtype=np.float64), params)[0]
         return curve
@@ -80,7 +86,8 @@ class Fit:
 def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, seed: int) -> Fit:
     """Fit levels of `users` (n,) with `throughput` (n,) and its standard `error` (n,), per second.
 
-    Raises ValueError with fewer than POINTS_MIN different levels, or a throughput that is not positive.
+    Raises ValueError with fewer than POINTS_MIN different levels, or a throughput that is not
+    positive.
     """
     n, x, se = (np.asarray(values, dtype=np.float64) for values in (users, throughput, error))
     if len(np.unique(n)) < POINTS_MIN or len(n) != len(x):
@@ -108,13 +115,13 @@ def fit(users: npt.ArrayLike, throughput: npt.ArrayLike, error: npt.ArrayLike, s
 
 
 def saturation(users: npt.ArrayLike, throughput: npt.ArrayLike) -> float:
-    """The fewest users whose throughput comes within FLAT of the best level's."""
+    """Return the fewest users whose throughput is within FLAT of the best level's."""
     n, x = np.asarray(users, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
     return float(n[x >= (1 - FLAT) * x.max()].min())
 
 
 def _model(n: Floats, params: Floats) -> Floats:
-    """Throughput (b, n) of parameters (b, 3) = lambda, alpha, beta at each of n (n,)."""
+    """Return the throughput (b, n) of parameters (b, 3) = lambda, alpha, beta at each of n (n,)."""
     rate, alpha, beta = (params[:, i, None] for i in range(3))
     curve: Floats = rate * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
     return curve
@@ -123,7 +130,7 @@ def _model(n: Floats, params: Floats) -> Floats:
 def _with_samples(
     n: Floats, x: Floats, se: Floats, seed: int, coherent: bool
 ) -> tuple[Floats, Floats]:
-    """The best parameters (1, 3), and those of SAMPLES draws around their curve (SAMPLES, 3)."""
+    """Return the best parameters (1, 3), and those of draws around their curve (SAMPLES, 3)."""
     best = _solve(n, x[None, :], _start(n, x), coherent)
     curve = _model(n, best)[0]
     spread = np.maximum(se / x, np.sqrt(np.sum((x / curve - 1) ** 2) / (len(n) - 3)))
@@ -133,7 +140,10 @@ def _with_samples(
 
 
 def _peak(params: Floats) -> tuple[Floats, Floats]:
-    """Users and throughput (b,) at the peak of each row of parameters (b, 3); without coherency _FAR and the limit."""
+    """Return users and throughput (b,) at the peak of each row of parameters (b, 3).
+
+    Without coherency: _FAR, and the limit.
+    """
     rate, alpha, beta = params[:, 0], params[:, 1], np.maximum(params[:, 2], 1e-300)
     users = np.maximum(np.sqrt((1 - alpha) / beta), 1.0)
     per_user = (1 - alpha) / users + alpha + beta * (users - 1)  # the denominator over N
@@ -142,21 +152,25 @@ def _peak(params: Floats) -> tuple[Floats, Floats]:
 
 
 def _falls(n: Floats, x: Floats, se: Floats) -> bool:
-    """Whether the level with most users is below the best one, beyond FLAT and three standard errors."""
+    """Return True if throughput falls at the end.
+
+    The level with the most users must be below the best one by more than FLAT and three standard
+    errors.
+    """
     last, best = int(np.argmax(n)), int(np.argmax(x))
     return bool(x[best] - x[last] > max(FLAT * x[best], 3 * np.hypot(se[best], se[last])))
 
 
 def _fits(x: Floats, curve: Floats, se: Floats) -> bool:
-    """Whether what the fit leaves over is no more than twice what the levels' own errors explain."""
+    """Return True if the residuals are at most twice as large as the levels' own errors explain."""
     left = np.sqrt(np.sum((x / curve - 1) ** 2) / (len(x) - 3))
     return bool(left <= max(2 * np.sqrt(np.mean((se / x) ** 2)), _EXACT))
 
 
 def _solve(n: Floats, x: Floats, start: Floats, coherent: bool) -> Floats:
-    """Parameters (b, 3) for each row of throughputs (b, n): projected Levenberg-Marquardt from `start`, rows apart.
+    """Fit parameters (b, 3) to each row of throughputs (b, n), independently of each other.
 
-    Not `coherent`: beta stays 0.
+    Projected Levenberg-Marquardt from `start`. If not `coherent`, beta stays 0.
     """
     params: Floats = np.repeat(
         start * np.array([1.0, 1.0, float(coherent)]), len(x) // len(start), axis=0
@@ -203,10 +217,12 @@ _HIGH: Final = np.array([1.0, 1.0])
 
 
 def _start(n: Floats, x: Floats) -> Floats:
-    """Gunther's quadratic: N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns (1, 3)."""
-    columns = (
-        np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1) * (x / n)[:, None]
-    )  # relative residuals again
+    """Return start values (1, 3) from Gunther's quadratic.
+
+    N / X = (1 + alpha (N - 1) + beta N (N - 1)) / lambda is linear in three unknowns.
+    """
+    # relative residuals again
+    columns = np.stack((np.ones_like(n), n - 1, n * (n - 1)), axis=1) * (x / n)[:, None]
     inverse, alpha, beta = np.linalg.lstsq(columns, np.ones_like(x), rcond=None)[0]
     if inverse <= 0:
         return np.array([[float((x / n).max()), 0.0, 0.0]])

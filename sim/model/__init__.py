@@ -1,4 +1,4 @@
-"""What turbines do and what their sensors read; see `farm` (the model of one farm) and `nodefile` (its databases)."""
+"""The model of turbines and sensors: `farm` (one farm), `recording.nodefile` (its databases)."""
 
 from sim.errors import NodeFileError
 from sim.model.clock import SimClock

@@ -1,8 +1,11 @@
-"""Virtual time: samples numbered from 0, a fixed step apart, from a start in UTC microseconds since 1970.
+"""Virtual time: numbered samples a fixed step apart.
 
-A sample tells the step that ends at its time. Machines do not wait for a slow sampler, so the model computes on inner
-steps, k a sample, no longer than INNER_LONGEST_US, and a sample is the mean over them. Inner steps are numbered
-from 0 like samples; step j of sample n has the number n k + j and ends at time_us(n) - (k - 1 - j) h.
+Samples are numbered from 0. Times are UTC microseconds since 1970. A sample is the mean over the
+step that ends at its time.
+
+Machines do not wait for a slow sampler, so the model computes on inner steps: k equal steps a
+sample, none longer than INNER_LONGEST_US. Inner steps are numbered from 0 like samples. Step j of
+sample n has the number n k + j and ends at time_us(n) - (k - 1 - j) h.
 """
 
 from __future__ import annotations
@@ -14,19 +17,22 @@ from typing import Final
 import numpy as np
 
 from sim.arrays import Ints
+from sim.units import DAY_US
 
 INNER_LONGEST_US: Final = 30_000_000
-"""Rotor, pitch and control move in seconds to a minute; longer steps would skip what they do."""
-INNER_SHORTEST_US: Final = 1_000_000  # of a sampling step that has to be cut
-PAGE_STEPS: Final = (
-    600  # inner steps; part of the data's definition: another number is another fleet
-)
+"""Rotor, pitch and control move in seconds to a minute; longer steps would skip their motion."""
+INNER_SHORTEST_US: Final = 1_000_000  # where a sampling step has to be cut
+# inner steps; part of the data's definition: another number is another fleet
+PAGE_STEPS: Final = 600
 
 
 @dataclass(frozen=True)
 class SimClock:
-    """`samples` samples, the first at `start_us`. Raises ValueError when there is nothing to sample, or if the step
-    cannot be cut into equal inner steps of 1 to 30 s."""
+    """A clock of `samples` samples, the first at `start_us`.
+
+    Raises ValueError when there is nothing to sample, or when the step cannot be cut into equal
+    inner steps of 1 to 30 s.
+    """
 
     start_us: int
     sample_us: int
@@ -42,7 +48,7 @@ class SimClock:
 
     @cached_property
     def inner_us(self) -> int:
-        """Microseconds of an inner step: the largest divisor of the sampling step that is 30 s or less."""
+        """Microseconds of an inner step: the largest divisor of the sampling step up to 30 s."""
         parts = -(-self.sample_us // INNER_LONGEST_US)
         while self.sample_us % parts and self.sample_us // parts >= INNER_SHORTEST_US:
             parts += 1
@@ -55,7 +61,7 @@ class SimClock:
 
     @property
     def page(self) -> int:
-        """Samples of a page: randomness comes by pages of up to PAGE_STEPS inner steps."""
+        """Samples of a page. Randomness is drawn by pages of up to PAGE_STEPS inner steps."""
         return max(1, PAGE_STEPS // self.inner[0])
 
     def inner_times_us(self, first: int, last: int) -> Ints:
@@ -75,7 +81,7 @@ class SimClock:
 
     @property
     def days(self) -> float:
-        return self.samples * self.sample_us / 86_400e6
+        return self.samples * self.sample_us / DAY_US
 
     def time_us(self, sample: int) -> int:
         """UTC microseconds of a sample."""
@@ -91,9 +97,11 @@ class SimClock:
 
 
 def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) -> Ints:
-    """How many samples there are at each flush, ascending: up to the first at or behind each multiple of `every_us`.
+    """Number of samples at each flush, ascending.
 
-    That row closes a batch (`pipeline.batch`). What would come with the last sample is left to the drain.
+    A flush comes at each multiple of `every_us`. It covers all samples up to the first at or after
+    that time, since that row closes a batch (`pipeline.batch`). A flush that would come with the
+    last sample is left to the drain.
     """
     end_us = start_us + samples * sample_us
     boundaries = np.arange(start_us // every_us + 1, (end_us - 1) // every_us + 1) * every_us

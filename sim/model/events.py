@@ -1,7 +1,8 @@
-"""What happens on purpose in a run: a storm, icing, a calm, a component that fails, a grid outage. Data, no behaviour.
+"""Events that a scenario schedules: storm, icing, calm, failure, grid outage. Data, no behaviour.
 
-A scenario's `events` add to what weather and chance bring anyway. The weather reads `weather.*` (`sim.model.wind.weather`),
-operations read the rest (`sim.model.maintenance.operations`). Each is a function of the scenario alone.
+A scenario's `events` add to the events that weather and chance bring. The weather reads `weather.*`
+(`sim.model.wind.weather`), operations read the rest (`sim.model.maintenance.operations`). Each
+event is a function of the scenario only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of event. `size`: (least, most, usual, unit) of its strength, None when it has none."""
+    """One kind of event. `size`: (least, most, usual, unit) of its strength, None without one."""
 
     name: str
     size: tuple[float, float, float, str] | None
@@ -46,8 +47,11 @@ KINDS: Final = {
 
 @dataclass(frozen=True)
 class Event:
-    """One event. Seconds from the run's start; `farms` empty: all; `turbines` and `component`: machine.failure only;
-    `size` in the kind's unit."""
+    """One event, in seconds from the run's start.
+
+    `farms`: empty for all. `turbines` and `component`: of machine.failure only. `size`: in the
+    kind's unit.
+    """
 
     kind: str
     from_s: float

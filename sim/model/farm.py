@@ -1,15 +1,16 @@
-"""The model of one farm: wind to machines to sensors to rows, in farm-wide blocks, with the truth of what was
-injected.
+"""The model of one farm: wind, machines, sensors, rows, and the truth of the injected faults.
 
     model = FarmModel(farm, clock, seed, data_faults)
     model.start(env)
     while ...: env.run(until=clock.seconds(last)); block = model.block(first, last)
 
-SimPy owns the operating states (`operations`); everything else is arrays of (inner steps, turbines), of which a
-sample is the mean (`sample`; states: the longest). Randomness comes in fixed pages of samples, what is slow at fixed
-ticks, and what passes from step to step does so one step at a time; so how the run is cut into blocks changes
-nothing, nor does which other farms exist. Weather and operations are the same year for every run; the rest depends on
-the clock's start and step, and, through the schedule of data faults, on its length.
+SimPy owns the operating states (`operations`). Everything else is arrays of (inner steps,
+turbines). A sample is their mean; a sample's state is the longest (`sample`).
+
+The cut of a run into blocks changes no bit, nor do other farms: randomness comes in fixed pages of
+samples, slow changes at fixed ticks, and memory passes from one step to the next. Weather and
+operations are the same year for every run. The rest depends on the clock's start and step, and,
+through the schedule of data faults, on the run's length.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from sim.model.machine.vibration import Vibration
 from sim.model.maintenance.operations import Operations
 from sim.model.maintenance.orders import WEAR
 from sim.model.recording.block import Block
-from sim.model.recording.intervals import Spells
+from sim.model.recording.intervals import Intervals
 from sim.model.recording.recorder import Recorder
 from sim.model.wind.wind import Wind, WindPage
 
 States = npt.NDArray[np.int8]
 
-CELLS = 24_000  # steps times turbines computed at once: what the processor's cache holds
-ICED = 0.1  # ice on blades from which on it is told: some per cent of power
+CELLS_AT_ONCE = 24_000  # steps times turbines computed together: they fit the CPU cache
+ICED = 0.1  # ice on blades that counts as a defect: some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
 STATE_LOG = pa.schema(
@@ -78,17 +79,21 @@ class FarmModel:
         self._recorder = Recorder(farm, clock, seed, self._injected)
         self._page: tuple[int, WindPage, Noise] | None = None
         self._next = 0
-        self._states, self._iced = Spells(clock), Spells(clock)
+        self._states, self._iced = Intervals(clock), Intervals(clock)
 
     def start(self, env: simpy.Environment) -> None:
         """Register the farm's SimPy processes; `env.now` is seconds since the clock's start."""
         self._operations.start(env)
 
     def block(self, first: int, last: int) -> Block:
-        """Samples first..last-1, following on the block before; the environment has reached clock.seconds(last-1)."""
+        """Return samples first..last-1, which follow the previous block.
+
+        The environment has reached clock.seconds(last-1). Raises ValueError for any other block.
+        """
         if first != self._next or not first < last <= self.clock.samples:
             raise ValueError(
-                f"block({first}, {last}) does not follow on sample {self._next} of {self.clock.samples}"
+                f"block({first}, {last}) does not follow on "
+                f"sample {self._next} of {self.clock.samples}"
             )
         self._next = last
         values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))
@@ -105,39 +110,44 @@ class FarmModel:
         return self._recorder.record(values, status, first)
 
     def truth(self) -> pa.Table:
-        """What was injected, schema faults.TRUTH; final after the last block."""
+        """The injected faults, schema faults.TRUTH; final after the last block."""
         return truth(self._injected, self.farm.turbine_ids, self.clock)
 
     def states(self) -> pa.Table:
-        """The operating states as intervals [from, to) by turbine and time, schema STATE_LOG; final at the end."""
-        spells = self._states.table()
+        """Operating states as intervals [from, to) by turbine and time, schema STATE_LOG.
+
+        Final after the last block.
+        """
+        intervals = self._states.table()
         return pa.table(
             {
-                "turbine_id": self._ids(spells["turbine"]),
-                "state": pa.array(np.array(STATES)[spells["value"]]),
-                "from": pa.array(spells["from"], _TIME),
-                "to": pa.array(spells["to"], _TIME),
+                "turbine_id": self._ids(intervals["turbine"]),
+                "state": pa.array(np.array(STATES)[intervals["value"]]),
+                "from": pa.array(intervals["from"], _TIME),
+                "to": pa.array(intervals["to"], _TIME),
             },
             schema=STATE_LOG,
         )
 
     def orders(self) -> pa.Table:
-        """Every work order of the run, schema orders.ORDERS; final at the end."""
+        """Work orders of the run, schema orders.ORDERS; final after the last block."""
         return self._operations.log()
 
     def wear(self) -> pa.Table:
-        """What is wrong with machines that run: wear that shows, and ice on blades; schema orders.WEAR; final at the
-        end."""
-        spells = self._iced.table()
-        on = spells["value"] > 0
+        """Visible wear and ice on blades, schema orders.WEAR; final after the last block.
+
+        These are the defects of machines that run.
+        """
+        intervals = self._iced.table()
+        on = intervals["value"] > 0
         ice = pa.table(
             {
-                "turbine_id": self._ids(spells["turbine"][on]),
+                "turbine_id": self._ids(intervals["turbine"][on]),
                 "kind": pa.array(np.full(on.sum(), "machine.ice")),
                 "channel": pa.nulls(on.sum(), pa.string()),
-                "from": pa.array(spells["from"][on], _TIME),
-                "to": pa.array(spells["to"][on], _TIME),
-                "rows": pa.array(spells["rows"][on], pa.int64()),
+                "from": pa.array(intervals["from"][on], _TIME),
+                "to": pa.array(intervals["to"][on], _TIME),
+                "rows": pa.array(intervals["rows"][on], pa.int64()),
                 "fails_at": pa.nulls(on.sum(), _TIME),
             },
             schema=WEAR,
@@ -148,12 +158,15 @@ class FarmModel:
         return pa.array(np.array(self.farm.turbine_ids)[turbine], pa.string())
 
     def _samples(self, start: int, stop: int, values: Floats, status: States, iced: States) -> None:
-        """Fill (channels, turbines, samples), (turbines, samples) and, 0 or 1, the same, for samples of one page."""
+        """Fill arrays for samples of one page: channels, states, and ice as 0 or 1.
+
+        Shapes: (channels, turbines, samples), then (turbines, samples) twice.
+        """
         page, k = self.clock.page, self.clock.inner[0]
         index = start // page
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
-        at_once = max(1, CELLS // (k * self.farm.turbines))
+        at_once = max(1, CELLS_AT_ONCE // (k * self.farm.turbines))
         for low in range(start, stop, at_once):
             high = min(low + at_once, stop)
             true, state, ice = self._machines(low, high, self._page[1])
@@ -167,7 +180,7 @@ class FarmModel:
     def _machines(
         self, low: int, high: int, page: WindPage
     ) -> tuple[dict[str, Floats], States, Floats | None]:
-        """What is true in the samples low..high-1 of one page: channels, states, and ice on blades."""
+        """(true channels, states, ice on blades) of the samples low..high-1 of one page."""
         k = self.clock.inner[0]
         first, before = low * k, low // self.clock.page * self.clock.page * k
         wind = steps(page, first - before, high * k - before)

@@ -1,6 +1,6 @@
 """First-order memory, vectorised over the columns: the one loop over time that the models share.
 
-Each step is element by element, so the result does not depend on how a series is cut into calls.
+Each step is computed element by element, so the cut of a series into calls changes no bit.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from sim.arrays import Floats
 
 
 def blend(step_s: float, memory_s: float) -> float:
-    """How far a first-order lag with time constant `memory_s` moves in one step: 0 not at all, 1 all the way."""
+    """Share of the way that a first-order lag with time constant `memory_s` moves in one step."""
     return -math.expm1(-step_s / memory_s)
 
 
 def autoregress(white: Floats, state: Floats, keep: Floats) -> Floats:
-    """AR(1) in place: x[t] = keep * x[t-1] + white[t]; `white` (steps, columns) becomes x. Returns the last x.
+    """Apply AR(1) in place: x[t] = keep * x[t-1] + white[t]. Returns the last x.
 
-    `keep` is (columns,), or (steps, columns) when the memory changes."""
+    `white` (steps, columns) becomes x. `keep` is (columns,), or (steps, columns) for a memory that
+    changes.
+    """
     carried = np.empty_like(state)
     for row, kept in zip(white, np.broadcast_to(keep, white.shape), strict=True):
         np.multiply(state, kept, out=carried)
@@ -30,6 +32,9 @@ def autoregress(white: Floats, state: Floats, keep: Floats) -> Floats:
 
 
 def lag(target: Floats, state: Floats, move: Floats) -> Floats:
-    """First-order lag in place: x[t] = x[t-1] + move * (target[t] - x[t-1]); `target` becomes x. Returns the last x."""
+    """Apply a first-order lag in place: x[t] = x[t-1] + move * (target[t] - x[t-1]).
+
+    `target` becomes x. Returns the last x.
+    """
     target *= move
     return autoregress(target, state, 1.0 - move)

@@ -1,8 +1,8 @@
-"""What changes slowly is computed at ticks, some inner steps apart, and read as straight lines between them.
+"""Slow changes, computed at ticks some inner steps apart and read as straight lines between them.
 
-Tick j stands at the first inner step of the j-th stretch of `every` steps, counted from the run's start, so the ticks
-do not depend on how the run is cut. During a stretch the value moves from that of tick j - 1 to that of tick j:
-nothing is known before it has happened, and a slow value comes at most a stretch late.
+Tick j stands at the first inner step of the j-th stretch of `every` steps, counted from the run's
+start, so the cut of a run does not move ticks. During a stretch the value moves from that of tick j
+- 1 to that of tick j. A value therefore never anticipates, and is at most one stretch late.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from sim import seeds
 from sim.arrays import Floats
 
 
-class Slow:
-    """A series of (columns,) points, made one after another by `make(tick)`; `first` is the point before tick 0."""
+class SlowSeries:
+    """A series of (columns,) points, made one after another by `make(tick)`.
+
+    `first` is the point before tick 0.
+    """
 
     def __init__(self, every: int, first: Floats, make: Callable[[int], Floats]) -> None:
         self.every = every
@@ -25,8 +28,11 @@ class Slow:
         self._points = [first, first]
 
     def read(self, first: int, count: int, at: Floats | None = None) -> Floats:
-        """(count, columns) at the inner steps first..first+count-1, or (len(at), columns) at those of them, fractions
-        of a step allowed, that `at` numbers. Steps must be asked for in order."""
+        """Values at the inner steps first..first+count-1, (count, columns).
+
+        With `at`, values only at those step numbers, (len(at), columns); fractions of a step are
+        allowed. Steps must be requested in order.
+        """
         low, high = first // self.every, (first + count - 1) // self.every
         while self._last < high:
             self._last += 1
@@ -56,7 +62,7 @@ class Draws:
         self._drawn = np.empty(0)
 
     def normal(self, tick: int) -> Floats:
-        """(columns,) standard normal."""
+        """Standard normal numbers of a tick, (columns,)."""
         if tick // self.TICKS != self._page:
             self._page = tick // self.TICKS
             draw = seeds.rng(self._seed, *self._path, self._page)

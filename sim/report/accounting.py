@@ -1,6 +1,9 @@
-"""The rows of a run by stage, and the hour x farm map: sums over the oracle's completeness cells, ready to be shown.
+"""The rows of a run by stage, and the map of completeness by hour and farm.
 
-Shared by the HTML and the terminal report. Not covered: judging; the cells come judged.
+Both are sums over the oracle's completeness per farm, hour and stage. HTML and terminal reports
+share them.
+
+Not covered: judgement; the counts are already judged.
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ from datetime import datetime
 from typing import Final
 
 from sim.report.numbers import count, percent
-from sim.report.result import WRONGS, Cell, Result
+from sim.report.result import WRONGS, HourCompleteness, Result
 
 ORDER: Final = ("ingestion", "quarantine", "validated", "enriched", "aggregated")
-_HOURLY_DAYS: Final = 14  # beyond, a map cell is a day
+_HOURLY_DAYS: Final = 14  # in a longer map, a tile is a day
 
 
 @dataclass(frozen=True)
 class StageRow:
-    """One stage: rows (windows in `aggregated`) expected, found and wrong. None: not judged."""
+    """One stage: rows (windows in `aggregated`) expected, found and wrong.
+
+    None: not judged.
+    """
 
     stage: str
     expected: int | None
@@ -38,25 +44,33 @@ class StageRow:
 
 
 def by_stage(result: Result) -> list[StageRow]:
-    """One row per stage in the order of the pipeline; those not judged carry what the lake was seen to hold.
+    """Return one row per stage, in the order of the pipeline.
 
-    A stage without cells in a lake that was read and judged is 0 of 0.
+    A stage that was not judged has only the number of rows seen in the lake. A stage without
+    counts, in a lake that was read and judged, is 0 of 0.
     """
-    held = result.lake.rows_by_stage if result.lake else {}
-    cells: dict[str, list[Cell]] = defaultdict(list)
+    in_lake = result.lake.rows_by_stage if result.lake else {}
+    cells: dict[str, list[HourCompleteness]] = defaultdict(list)
     for cell in result.completeness:
         cells[cell.stage].append(cell)
     everything_read = bool(cells) and result.lake is not None and result.lake.digest != ""
     return [
-        _stage_row(stage, cells[stage], held.get(stage), everything_read and not held.get(stage))
-        for stage in _ordered({*cells, *held})
+        _stage_row(
+            stage, cells[stage], in_lake.get(stage), everything_read and not in_lake.get(stage)
+        )
+        for stage in _ordered({*cells, *in_lake})
     ]
 
 
-def _stage_row(stage: str, cells: list[Cell], held: int | None, nothing: bool = False) -> StageRow:
-    """`nothing`: that there is no cell means that nothing was expected, and nothing found."""
+def _stage_row(
+    stage: str, cells: list[HourCompleteness], in_lake: int | None, nothing: bool = False
+) -> StageRow:
+    """Return the row of a stage.
+
+    nothing: an empty `cells` means that nothing was expected and nothing found.
+    """
     if not cells and not nothing:
-        return StageRow(stage, None, held, dict.fromkeys(WRONGS), percent(0, 0))
+        return StageRow(stage, None, in_lake, dict.fromkeys(WRONGS), percent(0, 0))
     expected = sum(cell.expected for cell in cells)
     wrong: dict[str, int | None] = {
         kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS
@@ -77,7 +91,10 @@ def _ordered(stages: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Tile:
-    """One cell of the map. `state`: complete | lost | wrong | none; `share` in percent, `detail` spells it out."""
+    """One tile of the map.
+
+    state: complete | lost | wrong | none. share: percent. detail: the counts in words.
+    """
 
     state: str
     share: str
@@ -87,7 +104,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Band:
-    """One day of hours (or one month of days): a heading, column headings, and per farm a tile per column."""
+    """One day of hours, or one month of days.
+
+    A title, column headings, and for each farm a tile per column.
+    """
 
     title: str
     columns: list[str]
@@ -103,18 +123,26 @@ class Band:
 
 
 def foremost(everything: list[Band], limit: int) -> list[Band]:
-    """At most `limit` bands, in time order: those with most flawed tiles, then those with most rows."""
+    """Return at most `limit` bands, in time order.
+
+    Bands with most flawed tiles are chosen first, then bands with most rows.
+    """
     chosen = sorted(everything, key=lambda band: (-band.flawed, -band.expected, band.title))[:limit]
     return sorted(chosen, key=lambda band: band.title)
 
 
-def bands(cells: Iterable[Cell]) -> list[Band]:
-    """The map, cut into bands that fit a page: days of hours, or months of days when it spans more than two weeks."""
+def bands(cells: Iterable[HourCompleteness]) -> list[Band]:
+    """Return the map, cut into bands that fit a page.
+
+    A band is a day of hours; or, if the map spans more than two weeks, a month of days.
+    """
     everything = list(cells)
     hours = {cell.hour: datetime.fromisoformat(cell.hour) for cell in everything}
     hourly = len({at.date() for at in hours.values()}) <= _HOURLY_DAYS
     title, column = ("%Y-%m-%d", "%H h") if hourly else ("%Y-%m", "%d")
-    grid: dict[str, dict[tuple[str, str], list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    grid: dict[str, dict[tuple[str, str], list[HourCompleteness]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for cell in everything:
         at = hours[cell.hour]
         grid[at.strftime(title)][cell.farm, at.strftime(column)].append(cell)
@@ -127,7 +155,7 @@ def bands(cells: Iterable[Cell]) -> list[Band]:
     return made
 
 
-def _tile(cells: list[Cell]) -> Tile:
+def _tile(cells: list[HourCompleteness]) -> Tile:
     expected = sum(cell.expected for cell in cells)
     wrong = {kind: sum(getattr(cell, kind) for cell in cells) for kind in WRONGS}
     if expected == 0 and not any(wrong.values()):

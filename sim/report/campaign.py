@@ -1,8 +1,13 @@
-"""What a campaign found: one result object, as campaign.json, as campaign.html, and in a few lines on the terminal.
+"""The result of a campaign: campaign.json, campaign.html, and a summary on the terminal.
 
-Each world has a matrix: a row per kind of fault (crashes before and after an effect apart), a column per point of the
-protocol. Green: fired, and every run came out right. Red: fired, and some did not. Grey: was certain to fire and never
-did, so nothing is known. Dotted: left to chance, which did not bring it.
+Each world has a matrix: a row per kind of fault (crashes before and after an effect are separate
+rows), a column per step of the protocol.
+
+    green    injected, and every run passed
+    red      injected, and some runs failed
+    grey     certain to be injected, but never was: nothing is known
+    dotted   left to chance, and never injected
+
 Not covered: rebuilding the page from campaign.json.
 """
 
@@ -17,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.report import numbers, page
+from sim.report import jinja_environment, numbers
 from sim.report.headline import headline
 from sim.report.write import write_text
 
@@ -27,9 +32,12 @@ FAILURES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One fault at one point ("" for faults of no certain point) in one world: runs that it struck, and how many of
-    them failed. `certain`: whether chance could not keep it from striking."""
+class MatrixCell:
+    """One fault at one protocol step ("" for faults without a certain step) in one world.
+
+    runs: runs in which it was injected. failed: failed runs among them.
+    certain: chance could not prevent the injection.
+    """
 
     world: str
     fault: str
@@ -47,7 +55,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Failure:
-    """One run that broke an invariant. `line` is its schedule, `replay` the command that repeats it and shrinks it."""
+    """One run that broke an invariant.
+
+    line: its schedule. replay: the command that repeats it and shrinks the schedule.
+    """
 
     line: str
     invariants: tuple[str, ...]
@@ -56,8 +67,11 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """kind: counted | measured (wall time) | modelled (virtual time). None: not determined."""
+class CampaignFigure:
+    """One figure of a campaign.
+
+    kind: counted | measured (wall time) | modelled (virtual time). value None: not determined.
+    """
 
     value: float | int | None
     unit: str
@@ -67,7 +81,11 @@ class Figure:
 
 @dataclass
 class CampaignResult:
-    """All of a campaign. `kinds` counts strikes by kind, `broken` failed runs by invariant."""
+    """All results of a campaign.
+
+    kinds: injections by kind of fault. broken: failed runs by invariant.
+    errors: reasons why it ended early. notes: faults that chance did not inject, with the odds.
+    """
 
     scenario: str
     seed: int
@@ -75,15 +93,13 @@ class CampaignResult:
     verdict: str = "unknown"
     exit_code: int = 6
     sentence: str = ""
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, CampaignFigure] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
-    matrix: list[Cell] = field(default_factory=list)
+    matrix: list[MatrixCell] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    """What ended it before its end."""
     notes: list[str] = field(default_factory=list)
-    """What chance did not bring, with the odds."""
     oracle: str = "unknown"
     digest: str = ""
     schema_version: int = 1
@@ -95,17 +111,17 @@ class CampaignResult:
 
 
 def write(result: CampaignResult, folder: Path) -> None:
-    """campaign.json, then campaign.html. Raises OSError."""
+    """Write campaign.json, then campaign.html. Raises OSError."""
     write_text(folder / JSON_FILE, result.to_json())
     write_text(folder / HTML_FILE, render(result))
 
 
 def render(result: CampaignResult) -> str:
-    """The page: one file, no script, opens offline."""
+    """Return the page: one file without scripts, which opens offline."""
     points = list(dict.fromkeys(cell.point for cell in result.matrix if cell.point))
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
     return (
-        page.environment()
+        jinja_environment.environment()
         .get_template("campaign.html.j2")
         .render(
             result=result,
@@ -121,47 +137,50 @@ def render(result: CampaignResult) -> str:
 
 
 def print_summary(console: Console, result: CampaignResult, folder: Path) -> None:
-    """Verdict, figures, what never fired, and every failing run with the command that repeats it."""
+    """Print verdict, figures, faults that never fired, and failed runs with replay commands."""
 
-    def say(text: str, style: str = "default") -> None:
+    def line(text: str, style: str = "default") -> None:
         console.print(Text(text, style), soft_wrap=True)
 
     console.print()
     console.print(headline(result.verdict, result.sentence), soft_wrap=True)
-    say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+    line(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for name, entry in result.figures.items():
-        say(
-            f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} {entry.text}"
+        line(
+            f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} "
+            f"{entry.text}"
         )
     for error in result.errors:
-        say(error, "red")
-    say("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
+        line(error, "red")
+    line("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
     if grey := [cell for cell in result.matrix if cell.state == "unknown"]:
-        say("never fired: " + _names(grey), "yellow")
+        line("never fired: " + _names(grey), "yellow")
     for note in result.notes:
-        say(f"note: {note}", "dim")
+        line(f"note: {note}", "dim")
     if red := [cell for cell in result.matrix if cell.state == "fail"]:
-        say("struck in failing runs: " + _names(red), "red")
+        line("injected in failed runs: " + _names(red), "red")
     if result.broken:
-        say(
+        line(
             "broken: "
             + ", ".join(f"{name} in {count:,} runs" for name, count in result.broken.items()),
             "red",
         )
     for failure in result.failures[:FAILURES_SHOWN]:
-        say(f"{', '.join(failure.invariants)}: {failure.detail}", "red")
-        say(f"  replay: {failure.replay}")
+        line(f"{', '.join(failure.invariants)}: {failure.detail}", "red")
+        line(f"  replay: {failure.replay}")
     if len(result.failures) > FAILURES_SHOWN:
-        say(
-            f"and {len(result.failures) - FAILURES_SHOWN:,} more failing runs, all in {folder / JSON_FILE}"
+        line(
+            f"and {len(result.failures) - FAILURES_SHOWN:,} more failed runs, all in "
+            f"{folder / JSON_FILE}"
         )
-    say(
-        f"lake digest without faults: {result.digest}, judged by the oracle: {result.oracle}", "dim"
+    line(
+        f"lake digest without faults: {result.digest}; verdict of the oracle: {result.oracle}",
+        "dim",
     )
-    say(f"report: {folder / HTML_FILE}", "bold")
-    say(f"replay: {result.replay}", "dim")
+    line(f"report: {folder / HTML_FILE}", "bold")
+    line(f"replay: {result.replay}", "dim")
 
 
-def _names(cells: Sequence[Cell]) -> str:
+def _names(cells: Sequence[MatrixCell]) -> str:
     names = (f"{cell.fault} at {cell.point}" if cell.point else cell.fault for cell in cells)
     return ", ".join(dict.fromkeys(names))

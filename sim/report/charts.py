@@ -1,8 +1,11 @@
-"""The report's charts: matplotlib figures as SVG text to be put straight into the page.
+"""The charts of a run: matplotlib figures as SVG text for the page.
 
-The same input gives the same bytes: no dates, fixed ids, text left as text (the page's own font shows it). Every chart
-has its own id prefix, so that several fit in one page, and no namespace declarations, which HTML does not need.
-Colours are Okabe and Ito's, told apart by people who are colour-blind. A chart without data is None: say so in words.
+- The same input gives the same bytes: no dates, fixed ids. Text stays text and uses the page's
+  font.
+- Every chart has its own id prefix, so that several fit in one page. HTML needs no namespace
+  declarations, so they are removed.
+- The colours are those of Okabe and Ito, which colour-blind people can distinguish.
+- A chart without data is None. The page then has a sentence instead.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ _METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def throughput(series: Series, ceiling_per_s: float | None) -> str:
-    """Rows/s above objects/s over the seconds of the run; the store's ceiling as a dashed line beside the latter."""
+    """Return rows/s above objects/s over time, with the store's ceiling as a dashed line."""
     with style("throughput"):
         figure = Figure(figsize=(10.6, 4.1), layout=ConstrainedLayoutEngine(h_pad=0.08))
         rows, objects = figure.subplots(2, 1, sharex=True)
@@ -88,7 +91,10 @@ def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, tit
 
 
 def latency(latencies: Sequence[Latency]) -> str | None:
-    """Per kind of operation a line from p50 to the slowest, marks at p50, p95, p99 and the maximum; log scale."""
+    """Return a line from p50 to the maximum for each kind of operation, on a log scale.
+
+    Marks are at p50, p95, p99 and the maximum. None if no operation was answered.
+    """
     shown = [(entry.kind, entry.response) for entry in latencies if entry.response is not None]
     if not shown:
         return None

@@ -1,13 +1,17 @@
-"""Two sets of finished runs side by side: what can be compared between them, and a verdict for people and for CI.
+"""Two sets of finished runs side by side, with a verdict for people and for CI.
 
-Of a load test: the rate achieved in each open phase and over all levels of the sweep, median and 95th percentile of
-latency of each kind of request in open phases, and the rate a search found. Of a `run`: rows and objects a second, and
-PUT latency. All from the raw records; the arithmetic is `sim.measure.compare`. Rates and medians count; the 95th
-percentiles and the search's answer, which are known less well, can only add a regression. A load test that had other
-work on the machine in its way (`sim.measure.bottleneck.disturbed`) can only look slower than it is: as the new side it
-is not accused, as the base it clears nobody.
+Compared quantities, all from the raw records; the arithmetic is `sim.measure.slowdown`:
 
-Not covered: runs of different scenarios or schedules, which are refused; what makes a run slower.
+- Load test: the achieved rate of each open phase and over all levels of the sweep; median and 95th
+  percentile of latency of each kind of request in open phases; the rate that a search found.
+- Run: rows and objects per second, and PUT latency.
+
+Rates and medians count. The 95th percentiles and the result of a search are less certain and can
+only add a regression. Other work on the machine (`sim.measure.bottleneck.disturbed`) can only make
+a load test slower. So a disturbed new side gives no regression, and a disturbed base gives no
+"none"; both give "unknown".
+
+Not covered: runs of different scenarios or schedules, which are refused; the cause of a slowdown.
 """
 
 from __future__ import annotations
@@ -27,24 +31,27 @@ from rich.text import Text
 
 from sim.arrays import Floats
 from sim.errors import ResultError
-from sim.measure import bottleneck, compare, requests
-from sim.measure.compare import BLOCKS, Comparison, Quantity, Verdict
+from sim.measure import bottleneck, requests, slowdown
 from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.requests import KINDS, Part
+from sim.measure.slowdown import BLOCKS, Comparison, Quantity, Verdict
 from sim.report import numbers
-from sim.report.result import Result, load
+from sim.report.result import Result, read_result
 from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
-"""Requests in a span below which its percentiles say nothing."""
+"""Fewer requests in a span give no usable percentiles."""
 SAME: Final = 0.02
-"""Two schedules of the same phase may differ by this share of their requests: a Poisson process of another seed."""
+"""Share of requests by which two schedules of one phase may differ.
+
+A Poisson process with another seed makes another number of requests.
+"""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`notes`: what a reader should know of the two sides."""
+    """The comparisons, the overall verdict, and notes about the two sides."""
 
     comparisons: tuple[Comparison, ...]
     verdict: Verdict
@@ -52,30 +59,34 @@ class Compared:
 
 
 def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
-    """Compare run directories. Raises ResultError for what is no run, or what cannot be compared."""
-    sides = [[(path, load(path)) for path in side] for side in (base, new)]
+    """Compare run directories.
+
+    Raises ResultError for a directory without a run, and for runs that cannot be compared.
+    """
+    sides = [[(path, read_result(path)) for path in side] for side in (base, new)]
     every = [result for side in sides for _, result in side]
     first = every[0]
     for path, result in [pair for side in sides for pair in side]:
         if result.scenario != first.scenario or (result.load is None) != (first.load is None):
             raise ResultError(
-                f"{path}: is a run of {result.scenario}, and {base[0]} of {first.scenario}; compare like with like"
+                f"{path}: is a run of {result.scenario}, and {base[0]} of {first.scenario}; "
+                "compare runs of the same scenario"
             )
     quantities = _of_loads(sides) if first.load is not None else _of_runs(sides)
-    comparisons = compare.compare(quantities, limit) if quantities else []
+    comparisons = slowdown.compare(quantities, limit) if quantities else []
     comparisons += _searches(sides, limit)
     base_disturbed, new_disturbed = (
         any(_disturbed(result) for _, result in side) for side in sides
     )
     comparisons = [_undisturbed(one, base_disturbed, new_disturbed) for one in comparisons]
-    return Compared(tuple(comparisons), compare.overall(comparisons), tuple(_notes(sides, every)))
+    return Compared(tuple(comparisons), slowdown.overall(comparisons), tuple(_notes(sides, every)))
 
 
 Side = list[tuple[Path, Result]]
 
 
 def _of_loads(sides: Sequence[Side]) -> list[Quantity]:
-    """A quantity per phase and measure that all runs have."""
+    """Return a quantity for each phase and measure that all runs have."""
     tables = [[_raw(path / REQUESTS_FILE) for path, _ in side] for side in sides]
     phases = [[_phases(result) for _, result in side] for side in sides]
     common = [name for name in phases[0][0] if all(name in run for side in phases for run in side)]
@@ -104,13 +115,13 @@ def _of_loads(sides: Sequence[Side]) -> list[Quantity]:
 
 
 def _both(sides: Sequence[Sequence[Floats]]) -> tuple[Floats, Floats]:
-    """Base and new, (runs, spans) each."""
+    """Return base and new as arrays (runs, spans)."""
     base, new = (np.array(side) for side in sides)
     return base, new
 
 
 def _phases(result: Result) -> dict[str, PhaseSummary]:
-    """Phases that mean the same in every run: a search tries other rates each time."""
+    """Return the phases with the same load in every run. A search tries other rates each time."""
     found = result.load.phases if result.load else ()
     return {phase.name: phase for phase in found if phase.kind in ("open", "closed")}
 
@@ -127,14 +138,17 @@ def _edges(part: Part) -> Floats:
 
 
 def _rates(part: Part) -> Floats:
-    """Of each span; half a request more, so that a span in which nothing came through has a logarithm."""
+    """Return the rate of each span.
+
+    Half a request is added, so that a span without any has a logarithm.
+    """
     edges = _edges(part)
     rates: Floats = requests.ended_per_s(part.requests, edges) + 0.5 / np.diff(edges)
     return rates
 
 
 def _latencies(name: str, kind: str, parts: Sequence[Sequence[Part]]) -> list[Quantity]:
-    """Median and 95th percentile; nothing where a span has too few requests of that kind."""
+    """Return median and 95th percentile; nothing if a span has too few requests of the kind."""
     found = []
     for rank, counts in (("p50", True), ("p95", False)):
         sides = [
@@ -161,21 +175,23 @@ def _by_span(at: Floats, values: Floats, edges: Floats, rank: float) -> Floats |
 
 
 def _require_same_schedule(name: str, parts: Sequence[Sequence[Part]]) -> None:
-    asked = [len(part.requests.intended_s) for side in parts for part in side]
-    if max(asked) > (1 + SAME) * min(asked) + 5 * math.sqrt(max(asked)):
-        text = f"phase {name} asked for {min(asked):,} requests in one run and for {max(asked):,} in another"
-        raise ResultError(f"{text}; compare runs of the same schedule")
+    counts = [len(part.requests.intended_s) for side in parts for part in side]
+    if max(counts) > (1 + SAME) * min(counts) + 5 * math.sqrt(max(counts)):
+        raise ResultError(
+            f"phase {name} has {min(counts):,} requests in one run and {max(counts):,} in another; "
+            "compare runs of the same schedule"
+        )
 
 
 def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
-    """Rows and objects a second, and PUT latency, span by span of the time that each run took."""
+    """Return rows and objects per second, and PUT latency, by spans of wall time."""
     found = []
     for key, unit in (("rows_per_s", "rows/s"), ("objects_per_s", "objects/s")):
         series = [
             [getattr(r.throughput, key) if r.throughput else () for _, r in side] for side in sides
         ]
         if all(len(one) >= BLOCKS for side in series for one in side):
-            base, new = _both([[compare.blocks(one) for one in side] for side in series])
+            base, new = _both([[slowdown.blocks(one) for one in side] for side in series])
             if (base > 0).all() and (new > 0).all():
                 found.append(Quantity(f"throughput.{key}", unit, True, base, new))
     for rank, counts in (("p50", True), ("p95", False)):
@@ -204,10 +220,10 @@ def _put_latency(path: Path, rank: float) -> Floats | None:
 
 
 def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
-    """The answers of searches: as wide as their brackets, over all runs of a side.
+    """Compare the results of searches over all runs of a side. Their brackets give the interval.
 
-    A run whose search found no rate that held is not left out, as it may be the one that regressed: its rate lies
-    between 0 and the lowest that failed, and what then stays unknown counts.
+    A run whose search found no rate is not left out, because it may be the one with a regression.
+    Its rate is between 0 and the lowest failed rate, and then a verdict of unknown counts.
     """
     found = [[r.load.search for _, r in side if r.load and r.load.search] for side in sides]
     rates = [[search.sustainable or 0.0 for search in side] for side in found]
@@ -220,18 +236,29 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     base, new = (float(np.mean(side)) for side in rates)
     worst = high / new_low if new_low and math.isfinite(high) else math.inf
     best = low / new_high
-    judged = compare.verdict(best, worst, limit)
-    slowdown = base / new if new else math.inf
-    silent = not all(map(all, rates))
+    judged = slowdown.verdict(best, worst, limit)
+    ratio = base / new if new else math.inf
+    some_found_none = not all(map(all, rates))
     return [
         Comparison(
-            "load.sustainable_per_s", "requests/s", base, new, slowdown, best, worst, judged, silent
+            "load.sustainable_per_s",
+            "requests/s",
+            base,
+            new,
+            ratio,
+            best,
+            worst,
+            judged,
+            some_found_none,
         )
     ]
 
 
 def _failed(search: SearchFound) -> float:
-    """The lowest rate above the answer that a search saw fail; of a try without a verdict nothing is known."""
+    """Return the lowest rate above the result that failed in a search.
+
+    A try without a verdict does not count.
+    """
     rates = (
         step.rate
         for step in search.steps
@@ -247,7 +274,7 @@ def _disturbed(result: Result) -> bool:
 
 
 def _undisturbed(one: Comparison, base: bool, new: bool) -> Comparison:
-    """The comparison, or what is left of it when a side was disturbed, which can only have made that side slower."""
+    """Return the comparison; "unknown" if a disturbed side makes its verdict doubtful."""
     doubtful = (one.verdict == "regression" and new) or (one.verdict == "none" and base)
     return replace(one, verdict="unknown") if doubtful else one
 
@@ -266,14 +293,15 @@ def _raw(path: Path) -> pa.Table:
 
 def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
     notes = [
-        f"{path}: other work on the machine was in the way; repeat it on a quiet one"
+        f"{path}: other work on the machine disturbed it; repeat it on a quiet machine"
         for side in sides
         for path, result in side
         if _disturbed(result)
     ]
     if min(len(side) for side in sides) == 1:
         notes.append(
-            "a side was run once only, so the spread between runs is not seen; repeat runs for a firmer verdict"
+            "one side has a single run, so the spread between runs is not known; "
+            "repeat runs for a more certain verdict"
         )
     for side in sides:
         for path, result in side:
@@ -283,43 +311,58 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
                         f"{path}: phase {phase.name} was stopped early: {phase.stopped_early}"
                     )
             if result.load and (lost := sum(phase.lost_workers for phase in result.load.phases)):
-                notes.append(f"{path}: {lost} load generator{'s' * (lost > 1)} died on the way")
+                notes.append(
+                    f"{path}: {lost} load generator{'s' * (lost > 1)} died during the test"
+                )
     if len({result.environment.get("machine") for result in every}) > 1:
         notes.append("the runs were made on different machines")
     if len({result.load.plan for result in every if result.load}) > 1:
         notes.append("the plans of the load tests differ")
     notes += [
-        f"a run's own verdict is {result.verdict}"
+        f"the verdict of one of the runs is itself {result.verdict}"
         for result in every
         if result.verdict == "unknown"
     ][:1]
     return notes
 
 
+def _change(one: Comparison) -> str:
+    """Return a slowdown in words: `5 % faster (ratio 0.950, interval 0.900 to 1.000)`."""
+    interval = f"(ratio {one.slowdown:.3f}, interval {one.low:.3f} to {one.high:.3f})"
+    if not math.isfinite(one.slowdown):
+        return f"no rate any more {interval}"
+    percent = 100 * abs(one.slowdown - 1)
+    if percent < 0.05:
+        return f"unchanged {interval}"
+    amount = f"{percent:.1f}" if percent < 10 else f"{percent:.0f}"
+    return f"{amount.removesuffix('.0')} % {'slower' if one.slowdown > 1 else 'faster'} {interval}"
+
+
 _STYLE: Final = {"regression": "bold red", "none": "green", "unknown": "yellow"}
-_SAID: Final = {"regression": "REGRESSION", "none": "NO REGRESSION", "unknown": "UNKNOWN"}
+_TITLES: Final = {"regression": "REGRESSION", "none": "NO REGRESSION", "unknown": "UNKNOWN"}
 
 
 def print_compared(console: Console, compared: Compared, limit: float) -> None:
-    """The verdict, a line per quantity, and what to bear in mind."""
+    """Print the verdict, a line per quantity, and notes."""
     allowed = f"limit: {100 * limit:g} % slower"
     console.print(
-        Text(f"{_SAID[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim")
+        Text(f"{_TITLES[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim")
     )
     widest = max((len(one.name) for one in compared.comparisons), default=0)
     for one in compared.comparisons:
         aside = "" if one.counts or one.verdict == "regression" else "*"
         values = f"{numbers.figure(one.base, one.unit)} -> {numbers.figure(one.new, one.unit)}"
-        times = f"{one.slowdown:.3f} times slower ({one.low:.3f} to {one.high:.3f})"
-        line = Text(f"  {one.name:<{widest}}  {values}, {times}  ") + Text(
+        line = Text(f"  {one.name:<{widest}}  {values}, {_change(one)}  ") + Text(
             one.verdict + aside, _STYLE[one.verdict]
         )
         console.print(line, soft_wrap=True)
     if not all(one.counts for one in compared.comparisons):
-        console.print(Text("* known too roughly to count, but for a regression", "dim"))
+        console.print(
+            Text("* interval too wide for a verdict (a regression is still reported)", "dim")
+        )
     if not compared.comparisons:
         console.print(
-            Text("nothing could be compared: the runs are too short, or hold no record", "yellow")
+            Text("nothing could be compared: the runs are too short, or have no records", "yellow")
         )
     for note in compared.notes:
         console.print(Text(f"note: {note}", "dim"), soft_wrap=True)

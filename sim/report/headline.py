@@ -1,4 +1,4 @@
-"""The first line of every summary on the terminal: the verdict in its colour, and one sentence."""
+"""The first line of every summary on the terminal: the verdict in colour, and one sentence."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yell
 
 
 def headline(verdict: str, sentence: str) -> Text:
-    """`PASS  Every one of ...`"""
+    """Return `PASS  Every one of ...`, with the verdict in colour."""
     return Text(f"{verdict.upper()}  ", _STYLE[verdict]) + Text(sentence, "default")

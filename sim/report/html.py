@@ -1,8 +1,10 @@
-"""report.html: one file that opens anywhere, offline, and says first whether the lake is right.
+"""report.html of a run: one offline file that starts with the verdict.
 
-Made from the result and the raw operations alone, so it can be rebuilt at any time, byte for byte. Numbers that were
-modelled (virtual time, prices) and measured (wall time) are never in one chart and always say which they are.
-Not covered: interaction; there is no script in the page.
+Made only from the result and the raw operations, so it can be rebuilt at any time, byte for byte.
+Modelled numbers (virtual time, prices) and measured ones (wall time) are never in one chart and are
+always labelled.
+
+Not covered: interaction; the page has no script.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pyarrow as pa
 from sim.chaos.faults import KINDS
 from sim.measure import latency
 from sim.measure.figures import FIGURES
-from sim.report import accounting, charts, numbers, page, policies
+from sim.report import accounting, charts, jinja_environment, numbers, policies
 from sim.report.result import WRONGS, Result
 
 FINDINGS_SHOWN: Final = 200
@@ -34,12 +36,12 @@ _OTHER_WRONGS: Final = (
     ("manifest.mismatches", "manifests wrong"),
 )
 TWO_FAULTS: Final = (
-    "A row under two faults counts under both, so the sum may exceed the rows in quarantine."
+    "A row with two faults counts for both, so the sum may exceed the rows in quarantine."
 )
 
 
 def sentence(result: Result) -> str:
-    """The verdict in one sentence, without the word pass, fail or unknown."""
+    """Return the verdict in one sentence, without the words pass, fail and unknown."""
     rows = result.figure("rows.generated")
     if result.verdict == "pass":
         return f"Every one of {numbers.count(rows)} rows is where it must be, once and unchanged."
@@ -49,14 +51,14 @@ def sentence(result: Result) -> str:
         if (n := result.figure(f"rows.{kind}"))
     ]
     wrong += [
-        f"{numbers.count(n)} {what}" for name, what in _OTHER_WRONGS if (n := result.figure(name))
+        f"{numbers.count(n)} {noun}" for name, noun in _OTHER_WRONGS if (n := result.figure(name))
     ]
     failed = [outcome.text for outcome in result.expectations if outcome.passed is False]
-    said = [f"Found: {', '.join(wrong)}." if wrong else ""]
-    said.append(
+    sentences = [f"Found: {', '.join(wrong)}." if wrong else ""]
+    sentences.append(
         f"Expectations not met: {len(failed)} of {len(result.expectations)}." if failed else ""
     )
-    text = " ".join(part for part in said if part)
+    text = " ".join(part for part in sentences if part)
     if text:
         return text
     return (
@@ -67,12 +69,16 @@ def sentence(result: Result) -> str:
 
 
 def render(result: Result, operations: pa.Table | None) -> str:
-    """The page. `operations` has the columns of operations.parquet; None says so where its figures would be."""
+    """Return the page.
+
+    operations: rows of operations.parquet. If None, the page has a sentence instead of their
+    figures.
+    """
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")
     return (
-        page.environment()
+        jinja_environment.environment()
         .get_template("report.html.j2")
         .render(
             result=result,
@@ -104,7 +110,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
 
 
 def _freshness(result: Result) -> list[tuple[str, float, float]]:
-    """(percentile, seconds, share of the largest) for those that were determined."""
+    """Return (percentile, seconds, share of the largest) of each percentile that is known."""
     named = [(p, result.figure(f"freshness.{p}")) for p in ("p50", "p95", "p99")]
     known = [(p, float(value)) for p, value in named if value is not None]
     largest = max((value for _, value in known), default=0.0) or 1.0

@@ -1,7 +1,12 @@
 """junit.xml: the verdict for a build server (Jenkins, GitLab, GitHub).
 
-Three suites: `verdict` (one case; an unknown verdict is an error, not a pass), `expectations` (one case each) and
-`completeness` (one case per farm and stage, a failure lists the hours). Not covered: times per case.
+Three suites:
+
+- `verdict`: one case. An unknown verdict is an error, not a pass.
+- `expectations`: one case each.
+- `completeness`: one case per farm and stage. A failure lists the hours.
+
+Not covered: times per case.
 """
 
 from __future__ import annotations
@@ -14,12 +19,11 @@ from typing import Final
 
 from sim.measure.thresholds import Outcome
 from sim.report.numbers import count
-from sim.report.result import WRONGS, Cell, Result
+from sim.report.result import WRONGS, HourCompleteness, Result
 
 _HOURS_LISTED: Final = 50
-_FORBIDDEN: Final = re.compile(
-    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # no legal XML 1.0 characters
+# characters that are not legal in XML 1.0
+_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class _Case:
 
 
 def render(result: Result) -> str:
-    """The document, newline at the end."""
+    """Return the document, with a newline at the end."""
     suites = {
         "verdict": [_verdict(result)],
         "expectations": [_expectation(result, outcome) for outcome in result.expectations],
@@ -82,11 +86,11 @@ def _expectation(result: Result, outcome: Outcome) -> _Case:
             "the figure could not be determined",
             outcome.text,
         )
-    message = f"the figure is {result.told(outcome)}"
+    message = f"the figure is {result.value_text(outcome)}"
     return _Case("expectations", outcome.text, "failure", message, f"{outcome.text}: {message}")
 
 
-def _completeness(cells: tuple[Cell, ...]) -> list[_Case]:
+def _completeness(cells: tuple[HourCompleteness, ...]) -> list[_Case]:
     order = sorted(cells, key=lambda c: (c.farm, c.stage, c.hour))
     return [
         _farm_stage(f, s, list(group))
@@ -94,7 +98,7 @@ def _completeness(cells: tuple[Cell, ...]) -> list[_Case]:
     ]
 
 
-def _farm_stage(farm: str, stage: str, cells: list[Cell]) -> _Case:
+def _farm_stage(farm: str, stage: str, cells: list[HourCompleteness]) -> _Case:
     name = f"farm {farm}, {stage}"
     wrong = [cell for cell in cells if cell.wrong]
     if not wrong:

@@ -1,6 +1,7 @@
-"""Numbers and times in words, the same in every report: thousands separators, sensible digits, units.
+"""Numbers and times as text, the same in every report: thousands separators, digits, units.
 
-A figure that could not be determined is an en dash, never 0. Not covered: other languages' separators.
+A figure that could not be determined is an en dash, never 0. Not covered: separators of other
+languages.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def count(value: int | float | None) -> str:
-    """1234567 -> 1,234,567"""
+    """Format a number as a whole one: 1234567 -> 1,234,567"""
     return NOTHING if value is None else f"{value:,.0f}"
 
 
 def decimal(value: int | float | None) -> str:
-    """Whole numbers whole, others with three or more significant digits, no exponent down to a millionth."""
+    """Format a number with three or more significant digits.
+
+    Whole numbers have no decimals. There is no exponent down to a millionth.
+    """
     if value is None:
         return NOTHING
     if isinstance(value, int) or abs(value) >= 1000 or float(value).is_integer():
@@ -30,7 +34,7 @@ def decimal(value: int | float | None) -> str:
 
 
 def size(value: int | float | None) -> str:
-    """Bytes with a binary prefix: 1536 -> 1.5 KiB"""
+    """Format bytes with a binary prefix: 1536 -> 1.5 KiB"""
     if value is None:
         return NOTHING
     scaled, step = float(value), 0
@@ -40,7 +44,7 @@ def size(value: int | float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """5.31 ms, 420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
+    """Format seconds: 5.31 ms, 420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
     if seconds is None:
         return NOTHING
     if seconds < 1:
@@ -64,7 +68,7 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Never 100 % unless it is all, never 0 % unless it is nothing."""
+    """Format a share. 100 % means all, and 0 % means none; nothing else is rounded to them."""
     if whole == 0:
         return NOTHING
     if part == whole:
@@ -76,7 +80,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def split(value: int | float | None, unit: str) -> tuple[str, str]:
-    """A figure's number and its unit, ready to be set side by side: (1.5, "GiB")."""
+    """Return number and unit of a figure as two texts: ("1.5", "GiB")."""
     if value is None:
         return NOTHING, ""
     if unit in ("bytes", "B"):
@@ -91,12 +95,15 @@ def split(value: int | float | None, unit: str) -> tuple[str, str]:
 
 
 def figure(value: int | float | None, unit: str) -> str:
-    """The same in one string."""
+    """Return number and unit of a figure as one text."""
     return " ".join(part for part in split(value, unit) if part)
 
 
 def moment(iso: str | None) -> str:
-    """2024-01-15T00:00:00+00:00 -> 2024-01-15 00:00 UTC; what is no ISO time comes back as it was."""
+    """Format an ISO time: 2024-01-15T00:00:00+00:00 -> 2024-01-15 00:00 UTC
+
+    A text that is no ISO time is returned unchanged.
+    """
     if iso is None:
         return NOTHING
     try:

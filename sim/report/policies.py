@@ -1,6 +1,6 @@
-"""The lifecycle policies of a run or a plan in words: what they move, what stays and why, what they remove, and prices.
+"""The lifecycle policies of a run or a plan in words: moves, removals, prices.
 
-Shared by the terminal and the HTML report. Everything is modelled, and per day of the load.
+Shared by the terminal and the HTML report. Everything is modelled, per day of the load.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ _ONLY_VERSIONED: Final = ", in a bucket that keeps versions"
 
 @dataclass(frozen=True)
 class Row:
-    """One transition. `stays`: why not everything under its prefix moves; empty when all of it does."""
+    """One transition.
+
+    stays: the reason why some objects under its prefix do not move; empty if all move.
+    """
 
     bucket: str
     rule: str
@@ -30,17 +33,17 @@ class Row:
 
 
 def rows(outlook: Outlook) -> list[Row]:
-    """Every transition, in the order of the rules, and the buckets that have none behind them."""
-    still = [
+    """Return every transition in the order of the rules, then the buckets that have none."""
+    unmoved = [
         stored
         for stored in outlook.stored
         if stored.bucket not in {moved.bucket for moved in outlook.moved}
     ]
-    return [_row(moved) for moved in outlook.moved] + [_still(stored) for stored in still]
+    return [_row(moved) for moved in outlook.moved] + [_unmoved(stored) for stored in unmoved]
 
 
 def _row(moved: Moved) -> Row:
-    stays = "S3 moves none below 128 KB" if moved.default else "the rule takes other sizes"
+    stays = "S3 moves none below 128 KB" if moved.default else "the rule has other sizes"
     return Row(
         bucket=moved.bucket,
         rule=moved.rule,
@@ -56,7 +59,7 @@ def _row(moved: Moved) -> Row:
     )
 
 
-def _still(stored: Stored) -> Row:
+def _unmoved(stored: Stored) -> Row:
     return Row(
         bucket=stored.bucket,
         rule=numbers.NOTHING,
@@ -71,7 +74,7 @@ def _still(stored: Stored) -> Row:
 
 
 def summary(outlook: Outlook) -> list[tuple[str, str, str, str]]:
-    """For each bucket: its name, objects a day, their mean size, and which of them the rules move."""
+    """Return for each bucket: name, objects per day, their mean size, and the objects that move."""
     return [
         (
             stored.bucket,
@@ -86,15 +89,15 @@ def summary(outlook: Outlook) -> list[tuple[str, str, str, str]]:
 def _moves(outlook: Outlook, stored: Stored) -> str:
     of_bucket = [moved for moved in outlook.moved if moved.bucket == stored.bucket]
     texts = [
-        f"{numbers.count(moved.taken)} ({numbers.size(moved.taken_bytes)}) after {moved.days:,} days to "
-        f"{moved.storage_class}"
+        f"{numbers.count(moved.taken)} ({numbers.size(moved.taken_bytes)}) "
+        f"after {moved.days:,} days to {moved.storage_class}"
         for moved in of_bucket
         if moved.taken
     ]
     if texts:
         return ", ".join(texts)
     least = min((moved.smallest for moved in of_bucket), default=None)
-    return "none: no rule moves them" if least is None else f"none: rules take {_bound(least)} up"
+    return "none: no rule moves them" if least is None else f"none: rules start at {_bound(least)}"
 
 
 def _mean(size: float, objects: float) -> str:
@@ -102,9 +105,9 @@ def _mean(size: float, objects: float) -> str:
 
 
 def _sizes(moved: Moved) -> str:
-    """The sizes that a transition takes: 128 KiB up, 128 KiB to 1 MiB."""
+    """Return the sizes that a transition moves: `from 128 KiB`, `128 KiB to 1 MiB`."""
     low = _bound(moved.smallest)
-    return f"{low} up" if moved.largest is None else f"{low} to {_bound(moved.largest + 1)}"
+    return f"from {low}" if moved.largest is None else f"{low} to {_bound(moved.largest + 1)}"
 
 
 def _bound(size: int) -> str:
@@ -112,7 +115,10 @@ def _bound(size: int) -> str:
 
 
 def removals(outlook: Outlook) -> list[str]:
-    """The removals, one line each, behind a line that says when no current object is among them."""
+    """Return the removals, one line each.
+
+    If no current object expires, the first line says so.
+    """
     expiring = any(removed.what == CURRENT for removed in outlook.removed)
     lines = [] if expiring else ["no object of the lake expires"]
     for removed in outlook.removed:
@@ -123,10 +129,11 @@ def removals(outlook: Outlook) -> list[str]:
 
 
 def prices(outlook: Outlook) -> list[str]:
-    """The price of keeping a day's objects, a line for each span, beside the same all in Standard."""
+    """Return a line per span: the price of keeping a day's objects, with and without policies."""
     return [
-        f"a day's data kept {_years(kept.days)} {numbers.figure(kept.by_rules.total, 'USD')}{_parts(kept.by_rules)}, "
-        f"without policies {numbers.figure(kept.in_standard.total, 'USD')}"
+        f"a day's data, kept for {_years(kept.days)}, costs "
+        f"{numbers.figure(kept.by_rules.total, 'USD')}{_parts(kept.by_rules)}, "
+        f"and {numbers.figure(kept.in_standard.total, 'USD')} without policies"
         for kept in outlook.kept
     ]
 
@@ -139,8 +146,8 @@ def _years(days: int) -> str:
 def _parts(bill: Bill) -> str:
     named = (
         ("transitions", bill.moves),
-        ("early ends", bill.early),
+        ("minimum stays", bill.early),
         ("monitoring", bill.monitoring),
     )
     parts = [f"{name} {numbers.figure(usd, 'USD')}" for name, usd in named if usd]
-    return f" (of it {', '.join(parts)})" if parts else ""
+    return f" (including {', '.join(parts)})" if parts else ""

@@ -1,7 +1,8 @@
-"""The result of a run: one object, written as result.json, from which every report is made.
+"""The result of a run: one object, written as result.json. Every report is made from it.
 
-The JSON is deterministic (sorted keys, no NaN): the same result gives the same bytes. `load` checks every field and
-says which one is wrong. The raw operations stay in operations.parquet; nothing here repeats them but sums.
+The JSON is deterministic (sorted keys, no NaN): the same result gives the same bytes. `read_result`
+checks every field and names the wrong one. The raw operations stay in operations.parquet; the
+result contains only sums of them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sim.report import numbers
 SCHEMA_VERSION: Final = 1
 RESULT_FILE: Final = "result.json"
 WRONGS: Final = ("lost", "duplicated", "misplaced", "altered", "unexpected")
-"""The ways in which rows can be wrong, as counted per stage, farm and hour."""
+"""The ways in which rows can be wrong, counted per stage, farm and hour."""
 
 Verdict = Literal["pass", "fail", "unknown"]
 Kind = Literal["counted", "measured", "modelled"]
@@ -48,7 +49,7 @@ def _exit_code(code: int) -> int:
 
 
 class _Record:
-    """Unknown fields in the JSON are errors."""
+    """Base of all parts of a result. Unknown fields in the JSON are errors."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -64,7 +65,7 @@ class Figure(_Record):
 
 @dataclass(frozen=True)
 class Lake(_Record):
-    """What lay in the buckets at the end. `quarantined_by_rule`: rows."""
+    """The content of the buckets at the end. `quarantined_by_rule`: rows."""
 
     digest: str
     objects: int
@@ -74,7 +75,7 @@ class Lake(_Record):
 
 @dataclass(frozen=True)
 class Fault(_Record):
-    """A fault of delivery: how often it was meant to happen, and how often it did."""
+    """A fault of delivery: planned and actual injections."""
 
     kind: str
     planned: int
@@ -82,7 +83,7 @@ class Fault(_Record):
 
     @property
     def words(self) -> tuple[str, str]:
-        """On how many nodes, farms or calls it was planned, and how many it struck."""
+        """Return planned and actual injections in words: nodes, farms or calls."""
         units = KINDS[self.kind].units if self.kind in KINDS else ("calls", "calls")
         planned, fired = (
             f"{n:,} {unit.removesuffix('s') if n == 1 else unit}"
@@ -93,7 +94,7 @@ class Fault(_Record):
 
 @dataclass(frozen=True)
 class Shard(_Record):
-    """One farm's share of the run. Wall seconds, bytes."""
+    """One farm's part of the run. Wall seconds, bytes."""
 
     farm: str
     turbines: int
@@ -105,8 +106,11 @@ class Shard(_Record):
 
 
 @dataclass(frozen=True)
-class Cell(_Record):
-    """One farm, hour (ISO, UTC) and stage: rows (windows in `aggregated`) expected, found and wrong."""
+class HourCompleteness(_Record):
+    """One farm, hour (ISO, UTC) and stage: rows expected, found and wrong.
+
+    In `aggregated`, windows instead of rows.
+    """
 
     farm: str
     hour: Annotated[str, AfterValidator(_hour)]
@@ -126,7 +130,7 @@ class Cell(_Record):
 
 @dataclass(frozen=True)
 class Finding(_Record):
-    """One thing the oracle holds against the lake."""
+    """One error that the oracle found in the lake."""
 
     kind: str
     stage: str | None = None
@@ -140,8 +144,13 @@ class Finding(_Record):
 
 @dataclass(frozen=True)
 class Injected(_Record):
-    """One kind of fault put into the data on purpose: how many, how many rows they touched, where those went, and how
-    many that can be detected were found, after how long (median event time). None: not scored."""
+    """One kind of fault that was injected into the data.
+
+    injected: number of faults. rows: rows affected. quarantined_by_rule: those of them in
+    quarantine.
+    detectable, found: faults that can be detected, and those that were. None: not scored.
+    delay_s: median event time until detection.
+    """
 
     kind: str
     injected: int
@@ -154,7 +163,11 @@ class Injected(_Record):
 
 @dataclass(frozen=True)
 class Run(_Record):
-    """What ran: real start and wall seconds, the span of fleet time (times ISO, UTC), the command to repeat it."""
+    """The circumstances of a run.
+
+    replay: the command that repeats it. started, wall_s: real time. virtual_start, virtual_end:
+    fleet time. Times are ISO, UTC.
+    """
 
     replay: str
     started: str | None = None
@@ -167,9 +180,11 @@ class Run(_Record):
 
 @dataclass(frozen=True)
 class Result(_Record):
-    """Everything a report needs. `versions`: program to version; `environment`: machine and store, in words.
+    """All data of a report.
 
-    `load`: of `windfleet load` only; there is no lake then, and nothing was judged row by row.
+    versions: program to version. environment: machine and store, in words.
+    load: only for `windfleet load`; such a run has no lake, and no row was judged.
+    notes: facts that are no errors, such as faults that chance did not inject.
     """
 
     scenario: str
@@ -185,7 +200,7 @@ class Result(_Record):
     expectations: tuple[Outcome, ...] = ()
     faults: tuple[Fault, ...] = ()
     shards: tuple[Shard, ...] = ()
-    completeness: tuple[Cell, ...] = ()
+    completeness: tuple[HourCompleteness, ...] = ()
     findings: tuple[Finding, ...] = ()
     throughput: Series | None = None
     truth: tuple[Injected, ...] = ()
@@ -193,21 +208,23 @@ class Result(_Record):
     outlook: Outlook | None = None
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader should know that is no error: faults that chance kept from striking."""
 
     def figure(self, name: str) -> int | float | None:
-        """The figure's value; None when it is not there or could not be determined."""
+        """Return the value of a figure; None if it is absent or could not be determined."""
         found = self.figures.get(name)
         return None if found is None else found.value
 
-    def told(self, outcome: Outcome) -> str:
-        """The value of an expectation's figure, with the figure's unit."""
+    def value_text(self, outcome: Outcome) -> str:
+        """Return the value of an expectation's figure as text, with its unit."""
         name = re.match(r"[\w.]*", outcome.text.strip())
         found = self.figures.get(name[0]) if name else None
         return numbers.figure(outcome.value, found.unit if found else "")
 
     def to_json(self) -> str:
-        """Deterministic JSON. Raises ValueError on a NaN, an infinity or a value of the wrong type."""
+        """Return deterministic JSON.
+
+        Raises ValueError for a NaN, an infinity, or a value of the wrong type.
+        """
         checked = dataclasses.asdict(_ADAPTER.validate_python(dataclasses.asdict(self)))
         return (
             json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -215,19 +232,19 @@ class Result(_Record):
         )
 
 
-MOST_BYTES: Final = 100_000_000
-"""More is no result, and is not read."""
+BYTES_MAX: Final = 100_000_000
+"""Size limit of result.json. A larger file is refused."""
 _ADAPTER: Final = TypeAdapter(Result)
 
 
-def load(path: Path) -> Result:
-    """Read a run's result.json (the file or its directory). Raises ResultError."""
+def read_result(path: Path) -> Result:
+    """Read a run's result.json, from the file or its directory. Raises ResultError."""
     file = path / RESULT_FILE if path.is_dir() else path
     try:
         with file.open("rb") as opened:
-            body = opened.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
+            body = opened.read(BYTES_MAX + 1)
+        if len(body) > BYTES_MAX:
+            raise ValueError(f"larger than {BYTES_MAX // 1_000_000} MB")
         raw: Any = json.loads(body.decode("utf-8"))
     except OSError as error:
         raise ResultError(

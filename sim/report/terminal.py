@@ -1,28 +1,13 @@
-"""What a run says on the terminal: progress while it runs, the summary at its end, and a plan.
-
-On a terminal: a live line with rate and time left. Piped: plain lines, one every few seconds at most, without any
-control character, so that a log stays readable. Not covered: prompts; nothing here reads input.
-"""
+"""The terminal output of a run: the summary at its end, and the plan before it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -32,12 +17,12 @@ from sim.measure.storage import PRICES_AS_OF
 from sim.report import accounting, numbers, policies
 from sim.report.headline import headline
 from sim.report.html import TWO_FAULTS, sentence
+from sim.report.progress import printable
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
 from sim.scenario.plan import REQUESTS_PER_S, Plan
 from sim.units import format_duration
 
-_PIPED_EVERY_S: Final = 5.0
 _FINDINGS_SHOWN: Final = 10
 _KEY_FIGURES: Final = (
     "throughput.rows_per_s",
@@ -49,141 +34,17 @@ _KEY_FIGURES: Final = (
     "cost.per_day",
     "time.total",
 )
-_CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
-
-
-class RunProgress:
-    """A context manager over a run's phases. `advance` is cheap; call it as often as there is something to add."""
-
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds, monotonic."""
-        self._console = console
-        self._clock = clock
-        self._live = (
-            _live(console) if console.is_terminal and not console.is_dumb_terminal else None
-        )
-        self._task: TaskID | None = None
-        self._name = ""
-        self._unit = ""
-        self._total: int | None = None
-        self._done = 0
-        self._started = self._told = clock()
-
-    def __enter__(self) -> RunProgress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def phase(self, name: str, total: int | None, unit: str) -> None:
-        """Begin a phase, ending the one before. `total` None: how much there is to do is not known."""
-        self._end_phase()
-        self._name, self._total, self._unit, self._done = _plain(name), total, unit, 0
-        self._started = self._told = self._clock()
-        if self._live is not None:
-            self._task = self._live.add_task(self._name, total=total, unit=unit)
-        else:
-            self._print(f"{self._name} ...")
-
-    def follow(self, name: str, unit: str) -> Callable[[int, int], None]:
-        """Return a function of (done, total) that begins the phase at its first call."""
-        before: list[int] = []
-
-        def update(done: int, total: int) -> None:
-            if not before:
-                self.phase(name, total, unit)
-            self.advance(done - (before[-1] if before else 0))
-            before[:] = [done]
-
-        return update
-
-    def advance(self, amount: int) -> None:
-        """`amount` more of the phase's unit is done."""
-        self._done += amount
-        if self._live is not None and self._task is not None:
-            self._live.advance(self._task, amount)
-        elif self._clock() - self._told >= _PIPED_EVERY_S:
-            self._told = self._clock()
-            self._print(f"{self._name}: {self._state()}")
-
-    def log(self, text: str) -> None:
-        """One line that stays."""
-        self._print(_plain(text))
-
-    def close(self) -> None:
-        """End the last phase and the live display; harmless when called twice."""
-        self._end_phase()
-        if self._live is not None:
-            self._live.stop()
-
-    def _end_phase(self) -> None:
-        if not self._name:
-            return
-        took_s = self._clock() - self._started
-        text = f"{self._name}: done in {numbers.duration(took_s)}"
-        if self._done:
-            text += f", {self._done:,} {self._unit}, {_rate(self._done, took_s)} {self._unit}/s"
-        if self._live is not None and self._task is not None:
-            self._live.remove_task(self._task)
-            self._task = None
-        self._print(text)
-        self._name = ""
-
-    def _state(self) -> str:
-        took_s = self._clock() - self._started
-        rate = f"{_rate(self._done, took_s)} {self._unit}/s"
-        if not self._total:
-            return f"{self._done:,} {self._unit}, {rate}"
-        left = (
-            f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left"
-            if self._done
-            else ""
-        )
-        share = 100 * self._done // self._total
-        return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-class _Rate(ProgressColumn):
-    """Amount, rate and time left of a task."""
-
-    def render(self, task: Task) -> Text:
-        unit = task.fields["unit"]
-        amount = f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else "")
-        speed = task.speed or task.finished_speed
-        rate = f"  {speed:,.0f} {unit}/s" if speed else ""
-        left = f"  {numbers.duration(task.time_remaining)} left" if task.time_remaining else ""
-        return Text(f"{amount} {unit}{rate}{left}" if task.completed else "", style="cyan")
-
-
-def _live(console: Console) -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=28),
-        _Rate(),
-    )
-    return Progress(*columns, console=console, speed_estimate_period=20.0, transient=True)
 
 
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
-    """Verdict, rows by stage, key figures, what failed, and where the report is."""
+    """Print verdict, rows by stage, key figures, failures, and the path of the report."""
     console.print()
-    console.print(headline(result.verdict, _plain(sentence(result))), soft_wrap=True)
+    console.print(headline(result.verdict, printable(sentence(result))), soft_wrap=True)
     console.print(
         Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     )
     for error in result.errors:
-        console.print(Text(f"error: {_plain(error)}", "red"), soft_wrap=True)
+        console.print(Text(f"error: {printable(error)}", "red"), soft_wrap=True)
     stages = accounting.by_stage(result)
     if stages:
         console.print(_stages(result, stages))
@@ -201,13 +62,12 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     if result.faults:
         console.print(_delivery(result))
     for note in result.notes:
-        console.print(Text(f"note: {_plain(note)}", "yellow"), soft_wrap=True)
+        console.print(Text(f"note: {printable(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
-        if (
-            not outcome.passed and result.lake is not None
-        ):  # without a lake that was judged the errors say it all
+        # without a judged lake, the errors are enough
+        if not outcome.passed and result.lake is not None:
             value = (
-                f"is {result.told(outcome)}"
+                f"is {result.value_text(outcome)}"
                 if outcome.value is not None
                 else "could not be determined"
             )
@@ -219,13 +79,13 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     console.print(
         Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True
     )
-    console.print(Text(f"replay: {_plain(result.run.replay)}", "dim"), soft_wrap=True)
+    console.print(Text(f"replay: {printable(result.run.replay)}", "dim"), soft_wrap=True)
 
 
 def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
-    """What a scenario amounts to: per bucket objects, bytes and PUTs; then rows, requests, time and cost.
+    """Print the plan of a scenario: objects, bytes and PUTs per bucket, then the totals.
 
-    risks: of each fault of delivery, the odds that it strikes nothing.
+    risks: for each fault of delivery, the odds that it is never injected.
     """
     table = _table("bucket", ">objects", ">size, about", ">PUT requests")
     for stage, objects in plan.objects.items():
@@ -241,9 +101,11 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
         "fleet": f"{_many(plan.turbines, 'turbine')} in {_many(plan.farms, 'farm')}",
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",
         "node databases": f"{numbers.size(plan.node_bytes)} (about)",
-        "other requests": f"{plan.reads:,} by the pipeline, {plan.verify_requests:,} by the verdict",
+        "other requests": f"{plan.reads:,} of the pipeline, "
+        f"{plan.verify_requests:,} of the verdict",
         "store time": f"{numbers.duration(plan.store_s)} at {REQUESTS_PER_S:,.0f} requests/s",
-        "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of {PRICES_AS_OF} (modelled)",
+        "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of "
+        f"{PRICES_AS_OF} (modelled)",
     }
     faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
     lines |= {"data faults": f"{faults} (expected)"} if faults else {}
@@ -259,7 +121,7 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
 
 
 def _print_policies(console: Console, outlook: Outlook) -> None:
-    """Print what the lifecycle policies do with a day of the load: transitions, removals, prices."""
+    """Print the effect of the lifecycle policies on a day of the load."""
     table = _table("bucket", ">objects a day", ">mean size", "moved by lifecycle policies")
     table.columns[-1].no_wrap = False
     for row in policies.summary(outlook):
@@ -276,7 +138,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _planned_fault(fault: Fault) -> str:
-    """A fault of delivery as a scenario asks for it: its kind, how much of it, when and where."""
+    """Return a fault of delivery in words: its kind, its share or number, its time and place."""
     begin, end = (
         format_duration(round(s * 1e6)) for s in (fault.from_s, fault.from_s + fault.for_s)
     )
@@ -340,12 +202,12 @@ def _truth(result: Result) -> Table:
 
 
 def _delivery(result: Result) -> Table:
-    table = _table("fault of delivery", ">planned on", ">struck")
+    table = _table("fault of delivery", ">planned", ">injected")
     red = {error.partition(" ")[0] for error in result.errors}
     for fault in result.faults:
-        planned, struck = fault.words
+        planned, injected = fault.words
         never = Text("never", "bold red" if fault.kind in red else "yellow")
-        table.add_row(fault.kind, planned, Text(struck) if fault.fired else never)
+        table.add_row(fault.kind, planned, Text(injected) if fault.fired else never)
     return table
 
 
@@ -361,7 +223,7 @@ def _print_findings(console: Console, result: Result) -> None:
         )
         text = Text(f"{finding.kind}", "bold red")
         console.print(
-            text + Text(_plain(f"{rows} {where} {finding.detail}").rstrip(), "default"),
+            text + Text(printable(f"{rows} {where} {finding.detail}").rstrip(), "default"),
             soft_wrap=True,
         )
     if len(result.findings) > _FINDINGS_SHOWN:
@@ -374,7 +236,7 @@ def _print_findings(console: Console, result: Result) -> None:
 
 
 def _table(*columns: str) -> Table:
-    """A `>` before a column's name aligns it right."""
+    """Return a table. A `>` before the name of a column aligns it right."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
         table.add_column(
@@ -383,13 +245,3 @@ def _table(*columns: str) -> Table:
             no_wrap=True,
         )
     return table
-
-
-def _rate(done: int, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-
-
-def _plain(text: str) -> str:
-    """Names from a lake may hold anything: control characters become spaces."""
-    return text.translate(_CONTROL)

@@ -1,9 +1,11 @@
-"""Writes a run's reports, and rebuilds them from the raw record: result.json, junit.xml, report.html.
+"""The report files of a run: result.json, junit.xml, report.html.
 
-Of a load test (a result with a `load` part) the raw record is requests.parquet and resources.parquet as well.
+`write_all` writes them, and `rebuild` makes the last two again from the raw records: result.json
+and operations.parquet; for a load test (a result with a `load` part) also requests.parquet and
+resources.parquet. Each file appears whole or not at all (temporary file, then rename). result.json
+is written first, because the other two can be rebuilt from it.
 
-Each file appears whole or not at all (temporary file, then rename). result.json first: all else can be made from it
-and operations.parquet. Not covered: operations.parquet itself, which the driver writes while it runs.
+Not covered: operations.parquet itself, which the driver writes while it runs.
 """
 
 from __future__ import annotations
@@ -20,9 +22,8 @@ import pyarrow.parquet as pq
 from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report import html, junit
-from sim.report.load import page as load
-from sim.report.result import RESULT_FILE, Result
-from sim.report.result import load as load_result
+from sim.report.load.page import render_load
+from sim.report.result import RESULT_FILE, Result, read_result
 
 JUNIT_FILE: Final = "junit.xml"
 HTML_FILE: Final = "report.html"
@@ -31,7 +32,10 @@ RESOURCES_FILE: Final = "resources.parquet"
 
 
 def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
-    """Write the three files into an existing directory. `operations` has the columns of operations.parquet."""
+    """Write the three files of a run into an existing directory.
+
+    operations: rows of operations.parquet.
+    """
     write_text(run_dir / RESULT_FILE, result.to_json())
     _derive(result, run_dir, operations)
 
@@ -43,14 +47,17 @@ def write_load(
     resources: pa.Table,
     operations: pa.Table | None,
 ) -> None:
-    """The same of a load test. Tables have the columns of requests.parquet, resources.parquet, operations.parquet."""
+    """Write the three files of a load test into an existing directory.
+
+    Tables: rows of requests.parquet, resources.parquet and operations.parquet.
+    """
     write_text(run_dir / RESULT_FILE, result.to_json())
     _derive_load(result, run_dir, requests, resources, operations)
 
 
 def rebuild(run_dir: Path) -> Path:
-    """Make junit.xml and report.html again; returns the path of the latter. Raises ResultError."""
-    result = load_result(run_dir)
+    """Rebuild junit.xml and report.html. Return the path of the latter. Raises ResultError."""
+    result = read_result(run_dir)
     operations = (
         _read(run_dir / OPERATIONS_FILE, _TIMES | _TEXTS)
         if (run_dir / OPERATIONS_FILE).exists()
@@ -76,7 +83,10 @@ _TIMES: Final = {"intended_start": _TIME, "start": _TIME, "end": _TIME}
 
 
 def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
-    """A raw record with the wanted columns in it, none of them empty anywhere. Raises ResultError."""
+    """Read a raw record.
+
+    Raises ResultError if a wanted column is missing, has another type, or has empty values.
+    """
     try:
         with path.open("rb") as file:  # pyarrow may take a path for a URI
             table = pq.read_table(file)
@@ -89,11 +99,11 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
                     f"column '{name}' is {column.type} with {column.null_count} empty values"
                 )
         return table
-    except FileNotFoundError as error:  # pyarrow's says nothing but the path
+    except FileNotFoundError as error:  # pyarrow's message is only the path
         raise ResultError(
             f"{path}: is missing; the run recorded nothing, or the file was removed"
         ) from error
-    except (OSError, ValueError) as error:  # pyarrow's too
+    except (OSError, ValueError) as error:  # pyarrow's errors included
         hint = "; remove it to report without latencies" if path.name == OPERATIONS_FILE else ""
         raise ResultError(f"{path}: {error}{hint}") from error
 
@@ -111,11 +121,11 @@ def _derive_load(
     operations: pa.Table | None,
 ) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
-    write_text(run_dir / HTML_FILE, load.render(result, requests, resources, operations))
+    write_text(run_dir / HTML_FILE, render_load(result, requests, resources, operations))
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file that appears whole or not at all. Raises OSError."""
+    """Write a file that appears whole or not at all. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(

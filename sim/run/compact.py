@@ -1,14 +1,17 @@
-"""A farm's nodes into one object per farm, stage and hour: the layout that a table's maintenance leaves behind.
+"""Compact layout: one object per farm, stage and hour, as table maintenance leaves it.
 
-The pipeline's own layout is one object per turbine, stage and hour: 4.3 million objects of six rows for a month of
-10-minute data of 1,500 turbines. Compacted it is 23,000. The rows are the same, to the bit, and made by the same
-stages (`pipeline.process.transform`); only the last step, objects, is another. Keys, in the contract's partitions:
+The pipeline's own layout is one object per turbine, stage and hour: 4.3 million objects of six
+rows for a month of 10-minute data of 1,500 turbines. The compact layout has 23,000. Rows are the
+same, to the bit, and made by the same stages (`pipeline.process.transform`). Only the last step,
+objects, differs. Keys, in the contract's partitions:
 
-    <stage>/year=YYYY/month=MM/day=DD/hour=HH/<farm_id>-compact-<flush>-<first turbine>-<first id>.parquet
+    <stage>/year=YYYY/month=MM/day=DD/hour=HH/
+        <farm_id>-compact-<flush>-<first turbine>-<first id>.parquet
 
-Order as in `pipeline.commit`: data, then a manifest for the farm's flush, then the checkpoint of every node.
+Order as in `pipeline.commit`: data, then a manifest of the farm's flush, then every checkpoint.
 
-Not covered: the oracle, which judges the pipeline's own layout; a run that goes on after it died.
+Not covered: the oracle, which judges the pipeline's own layout only; a run that resumes after a
+crash.
 """
 
 from __future__ import annotations
@@ -45,15 +48,18 @@ MARK: Final = "-compact-"
 
 
 class Compacted:
-    """A store of compacted objects, as a node that looks up its own past expects it: what it lists under its own name
-    is one object, its rows of all the farm's objects in that folder. All else goes through."""
+    """A store of compact objects, with the interface that a node expects for reads of its history.
+
+    A listing under the node's own name gives one object: its rows of all the farm's objects in that
+    folder. All other calls go through.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self.create, self.replace = store.create, store.replace
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        """One key, of an id range in front of any batch, if the farm has anything in the folder."""
+        """Return one key, of an id range before any batch, if the farm has objects there."""
         farm = name_prefix.partition("-")[0]
         return (
             [f"{folder}{name_prefix}0-0.parquet"]
@@ -77,8 +83,10 @@ class Compacted:
 def publish(
     works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
 ) -> Iterator[Delivered | Failed]:
-    """In place of a commit per node: everything that the nodes of one farm deliver at once. Objects and bytes are the
-    farm's; each node is told of its share."""
+    """Commit a round of one batch per node of a farm together. See `pipeline.node.Publish`.
+
+    Objects and bytes are the farm's, divided over its nodes.
+    """
     staged = transform([work for _, work in works])
     farm = works[0][1].config.farm_id
     number = max(work.state.batches for _, work in works)
@@ -124,7 +132,7 @@ def _advance(store: ObjectStore, pair: tuple[EdgeNode, Work], state: Any) -> Pos
 
 
 def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
-    """Every stage's rows by hour; within an hour by turbine, then as the node stored them."""
+    """Yield every stage's rows by hour; within an hour by turbine, then as the node stored them."""
     tables: list[tuple[str, pa.Table, Callable[[pa.Table], Any]]] = [
         ("ingestion", staged.ingested, event_hours),
         ("validated", staged.valid, event_hours),
@@ -167,7 +175,7 @@ def _bounds(rows: pa.Table) -> tuple[int | None, int | None]:
 
 
 def _enriched(staged: Staged) -> pa.Table:
-    """The valid rows with what enrichment says of their nodes: one look at the facts of each, one take a column."""
+    """Return the valid rows with the columns of enrichment, one `take` a column."""
     known = [facts(work.config) for work in staged.works]
     owner = pa.array(staged.groups.select(staged.sound).of_row)
     arrays = [staged.valid.column(column) for column in VALIDATED.names]

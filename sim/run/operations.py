@@ -1,15 +1,15 @@
-"""The raw record of store operations: one row per attempt, on disk as soon as it has ended, in Parquet at the end.
+"""The record of a run's store operations: on disk after each attempt, in Parquet at the end.
 
-Every shard appends to a file of its own, a line per operation, one write each: what a worker did before SIGKILL took it
-is kept, all but the calls that had no answer yet. `merge` makes operations.parquet of all the files. Everything the
-report says of the store is derived from this table.
+Every shard appends to a file of its own, one write per operation. A worker that is killed with
+SIGKILL loses only the calls that had no answer yet. `merge` turns all files into
+operations.parquet. Every figure about the store comes from this table.
 
-Lines that the disk does not take are kept, PENDING_BYTES at most, and written with the next that it does.
+Lines that the disk refuses stay in memory, PENDING_BYTES at most. They go out with the next write
+that succeeds.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
@@ -18,39 +18,33 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from pipeline.retry import Operation
-from sim.measure.operations import OPERATIONS_FILE, SCHEMA
+from sim.measure import operations
+from sim.measure.operations import OPERATIONS_FILE
 
 PARTS: Final = ".operations"
 PENDING_BYTES: Final = 16 * 1024 * 1024
-_PARSE: Final = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False)
-_CONVERT: Final = csv.ConvertOptions(
-    column_types={f.name: pa.int64() if pa.types.is_timestamp(f.type) else f.type for f in SCHEMA},
-    null_values=[],
-)
 
 
 class Recorder:
-    """Keeps the operations of one worker; `append` may be called from any thread. Raises OSError."""
+    """Append the operations of one worker to a file. `append` may be called from any thread."""
 
     def __init__(self, run_dir: Path, worker: str) -> None:
+        """Create the file. Raises OSError."""
         self._worker = worker
         self._pending = bytearray()
         self._lock = threading.Lock()
         folder = run_dir / PARTS
         folder.mkdir(exist_ok=True)
-        path = (
-            folder / f"{worker}-{time.time_ns()}.tsv"
-        )  # a worker that was killed left one of the same name before
+        # The time keeps the names apart: a killed worker left a file of the same worker's.
+        path = folder / f"{worker}-{time.time_ns()}.tsv"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
     def append(self, operation: Operation) -> None:
-        """Raises OSError when the disk has taken nothing for long."""
-        line = "\t".join(map(str, (*operation, self._worker))) + "\n"
+        """Write one record. Raises OSError if more than PENDING_BYTES are unwritten."""
         with self._lock:
-            self._pending += line.encode()
+            self._pending += operations.line(operation, self._worker)
             try:
                 self._write()
             except OSError:
@@ -58,7 +52,7 @@ class Recorder:
                     raise
 
     def close(self) -> None:
-        """Raises OSError when the disk does not take the last lines."""
+        """Write pending lines and close the file. Raises OSError if the disk refuses them."""
         try:
             self._write()
         finally:
@@ -70,24 +64,15 @@ class Recorder:
 
 
 def merge(run_dir: Path) -> pa.Table:
-    """All parts as one table in order of start, written to operations.parquet; the parts go. Raises OSError."""
+    """Write operations.parquet from all parts, remove them, return the table. Raises OSError."""
     folder = run_dir / PARTS
     parts = sorted(folder.glob("*.tsv"))
-    table = pa.concat_tables([SCHEMA.empty_table(), *(_read(part) for part in parts)])
-    table = table.sort_by([("start", "ascending"), ("worker", "ascending")])
-    with (run_dir / OPERATIONS_FILE).open("wb") as file:  # pyarrow may take a path for a URI
+    table = operations.merged(operations.read_lines(part) for part in parts)
+    # A file object, because pyarrow may take a path for a URI.
+    with (run_dir / OPERATIONS_FILE).open("wb") as file:
         pq.write_table(table, file, compression="zstd")
     for part in parts:
         part.unlink()
     if folder.exists():
         folder.rmdir()
     return table
-
-
-def _read(part: Path) -> pa.Table:
-    """A part without the line in which its worker was killed, if it was."""
-    whole, end, _ = part.read_bytes().rpartition(b"\n")
-    if not end:
-        return SCHEMA.empty_table()
-    options = csv.ReadOptions(column_names=SCHEMA.names)
-    return csv.read_csv(io.BytesIO(whole + end), options, _PARSE, _CONVERT).cast(SCHEMA)

@@ -1,7 +1,9 @@
-"""The modelled line from a farm to the cloud: one link that its nodes share, first come, first served. Virtual time.
+"""The modelled line from a farm to the cloud: one link for all its nodes, first come, first served.
 
-What is modelled is the wait for the line, bytes over bandwidth, and latency. It gives freshness, from a row's event to
-the moment it could be read in the lake. Wall time plays no part: the real store's speed is measured elsewhere.
+Modelled are the wait for the line, bytes over bandwidth, and latency. They give freshness: the
+virtual time from a row's event to the moment it can be read in the lake. Wall time plays no part;
+the speed of the real store is measured elsewhere.
+
 Not covered: losses, and protocol overhead per object.
 """
 
@@ -19,8 +21,10 @@ from sim.measure.histogram import Histogram
 
 
 class FarmUplink:
-    """`freshness_s`: seconds from event to arrival, of every row that was sent
-    and has a sane event time. Bandwidth bit/s, latency s."""
+    """Line of one farm. Bandwidth in bit/s, latency in s.
+
+    freshness_s: seconds from event to arrival, of every row sent with an event time in range.
+    """
 
     def __init__(
         self, env: simpy.Environment, start_us: int, bandwidth_bit_per_s: float, latency_s: float
@@ -33,7 +37,10 @@ class FarmUplink:
         self.freshness_s = Histogram()
 
     def send(self, size_bytes: int, event_us: Ints) -> simpy.Process:
-        """Send one batch; the process ends when it has arrived. event_us: shape (rows,), us since 1970."""
+        """Send one batch. The process ends when it has arrived.
+
+        event_us: shape (rows,), us since 1970.
+        """
         return self._env.process(self._transfer(size_bytes, event_us))
 
     def _transfer(self, size_bytes: int, event_us: Ints) -> Generator[simpy.Event, Any, None]:
@@ -42,7 +49,6 @@ class FarmUplink:
             yield self._env.timeout(size_bytes * 8 / self._bandwidth)
         yield self._env.timeout(self._latency_s)
         arrived_us = self._start_us + self._env.now * 1e6
-        sane = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]  # nonsense has no age
-        self.freshness_s.record_many(
-            np.maximum(arrived_us - sane, 0.0) / 1e6
-        )  # nor has a clock that is ahead
+        in_range = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]
+        # Not below zero: a clock may be ahead.
+        self.freshness_s.record_many(np.maximum(arrived_us - in_range, 0.0) / 1e6)

@@ -1,6 +1,6 @@
-"""Rules of data faults, and from what a scenario says of one to what the model is given.
+"""Rules of `data_faults`, and each entry's translation into the model's DataFault.
 
-The catalogue (`sim.model.faults.KINDS`) knows which settings a kind takes; from that follow the rules.
+The rules follow from the catalogue `sim.model.faults.KINDS`, which lists the settings of each kind.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sim.units import (
 )
 
 RATE_EXAMPLE: Final = "add for example 'rate: 3/1000 per turbine-day'"
-MOST_BY_US: Final = DAY_US
+OFFSET_MAX_US: Final = DAY_US
 
 
 def check(data: dict[str, Any]) -> Found:
-    """Settings of a data fault that its kind does not have, lacks or cannot take."""
+    """Yield a finding for each setting that its kind lacks, needs or cannot take."""
     length = duration_us(data)
     for i, fault in enumerate(listed(data, "data_faults")):
         if not isinstance(fault, dict):
@@ -48,25 +48,35 @@ def check(data: dict[str, Any]) -> Found:
                 yield Finding(("data_faults", i, key), message, key=True)
         for j, channel in enumerate(listed(fault, "channels") if kind.channels else []):
             if channel in CHANNEL_NAMES and channel not in kind.channels:
-                message = f"data_faults[{i}].channels[{j}]: {name} cannot take {channel}; it takes {', '.join(kind.channels)}"
+                message = (
+                    f"data_faults[{i}].channels[{j}]: {name} cannot take {channel}; "
+                    f"it takes {', '.join(kind.channels)}"
+                )
                 yield Finding(("data_faults", i, "channels", j), message)
 
 
 def _lengths(data: dict[str, Any], i: int, run_us: int | None) -> Found:
-    """A fault ends in the run and its rows are stored in it; a clock is off by a day at most."""
+    """Yield findings for times that are too long.
+
+    A fault ends within the run, a delayed row is stored within it, and a clock is off by a day at
+    most.
+    """
     at = ("data_faults", i)
     lasts, delay = (read(data, (*at, key), parse_duration) for key in ("duration", "delay"))
     if run_us and lasts and lasts > run_us:
-        message = f"data_faults[{i}].duration: {format_duration(lasts)} is longer than the run, {format_duration(run_us)}"
+        message = (
+            f"data_faults[{i}].duration: {format_duration(lasts)} is longer than the run, "
+            f"{format_duration(run_us)}"
+        )
         yield Finding((*at, "duration"), message)
     if run_us and delay and delay >= run_us:
         message = (
-            f"data_faults[{i}].delay: {format_duration(delay)} is not shorter than the run, {format_duration(run_us)};"
-            " no such row would be stored in it"
+            f"data_faults[{i}].delay: {format_duration(delay)} is not shorter than the run, "
+            f"{format_duration(run_us)}; no delayed row would be stored before it ends"
         )
         yield Finding((*at, "delay"), message)
     by = read(data, (*at, "by"), parse_offset)
-    if by and abs(by) > MOST_BY_US:
+    if by and abs(by) > OFFSET_MAX_US:
         yield Finding(
             (*at, "by"),
             f"data_faults[{i}].by: a clock is off by a day at most; use row.poisoned for nonsense",
@@ -74,7 +84,7 @@ def _lengths(data: dict[str, Any], i: int, run_us: int | None) -> Found:
 
 
 def check_calendar(data: dict[str, Any], farms: Sequence[Farm]) -> Found:
-    """A fault that waits for clocks to change must meet a change in the run."""
+    """Yield a finding for each clock-change fault whose farms see no clock change in the run."""
     start, length = read(data, ("clock", "start"), parse_instant), duration_us(data)
     for i, fault in enumerate(listed(data, "data_faults")):
         name = fault.get("kind") if isinstance(fault, dict) else None
@@ -90,12 +100,15 @@ def check_calendar(data: dict[str, Any], farms: Sequence[Farm]) -> Found:
         zones = sorted({farm.time_zone for farm in farms if not named or farm.farm_id in named})
         begin = instant_us(start)
         if not any(clock_changes(zone, begin, begin + length) for zone in zones):
-            message = f"data_faults[{i}].kind: no clock of {', '.join(zones)} changes in the run, so {name} cannot strike"
+            message = (
+                f"data_faults[{i}].kind: no clock of {', '.join(zones)} changes in the run, "
+                f"so {name} cannot happen"
+            )
             yield Finding(("data_faults", i, "kind"), message)
 
 
 def fault(choice: DataFaultChoice) -> DataFault:
-    """What the model is given of a choice that broke no rule."""
+    """Return the model's form of a valid entry."""
     return DataFault(
         kind=choice.kind,
         rate_per_day=choice.rate.per_day if choice.rate else 0.0,

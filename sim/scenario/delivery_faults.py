@@ -1,6 +1,7 @@
-"""`faults` of a scenario: what each kind of delivery fault may and must say, and the Fault it comes to.
+"""Rules of `faults` (faults of delivery), and each entry's translation into a Fault.
 
-The catalogue (`sim.chaos.faults.KINDS`) knows where a kind can strike and whether it lasts; from that follow the rules.
+The rules follow from the catalogue `sim.chaos.faults.KINDS`: the store calls that a kind can
+affect, and whether it has a duration.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, 
 from sim.chaos.operations import CALL_NAMES, method_of, methods
 from sim.model.clock import flush_samples
 from sim.scenario.document import FaultChoice
-from sim.scenario.rules import MAX_BATCHES, Finding, Found, duration_us, listed, read
+from sim.scenario.rules import BATCHES_MAX, Finding, Found, duration_us, listed, read
 from sim.units import SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
 
-_NO_FLUSH: Final = "nor ever before the last row; shorten pipeline.flush_every, or remove the fault"
+_NO_FLUSH: Final = (
+    "nor at any time before the last row; shorten pipeline.flush_every, or remove the fault"
+)
 
 
 def takes(kind: Kind) -> dict[str, bool]:
-    """Setting -> whether the kind has it."""
+    """Return, for each setting, whether the kind has it."""
     return {
         "at": bool(kind.points),
         "share": bool(kind.points) or kind.name in (*NODE_INTERVALS, SECOND_WRITER),
@@ -42,7 +45,7 @@ def _on_the_wire(kind: Kind) -> bool:
 
 
 def calls(kind: Kind) -> tuple[str, ...]:
-    """What may stand in `calls`."""
+    """Return the values that `calls` may have."""
     return (
         tuple(name for name in CALL_NAMES if method_of(name) in methods(kind))
         if _on_the_wire(kind)
@@ -50,15 +53,15 @@ def calls(kind: Kind) -> tuple[str, ...]:
     )
 
 
-def places(kind: Kind) -> tuple[str, ...]:
-    """What may stand in `at`."""
+def points(kind: Kind) -> tuple[str, ...]:
+    """Return the values that `at` may have."""
     if kind.name == CRASH:
         return tuple(f"{side}-{point}" for point in kind.points for side in ("before", "after"))
     return kind.points
 
 
 def check(data: dict[str, Any]) -> Found:
-    """All rules over `faults`, for whatever of it can be read."""
+    """Apply all rules to the readable entries of `faults`."""
     end_us = duration_us(data)
     for i, fault in enumerate(listed(data, "faults")):
         kind = fault.get("kind") if isinstance(fault, dict) else None
@@ -71,7 +74,7 @@ def _one(
 ) -> Iterator[Finding]:
     for key, has in takes(kind).items():
         if key in fault and not has:
-            why = "does not last" if key in ("from", "for") else f"has no {key}"
+            why = "has no duration" if key in ("from", "for") else f"has no {key}"
             yield Finding(
                 ("faults", i, key),
                 f"faults[{i}].{key}: {kind.name} {why}; remove the key",
@@ -80,17 +83,23 @@ def _one(
         elif has and key in ("from", "for") and key not in fault:
             yield Finding(
                 ("faults", i),
-                f"missing key '{key}' in faults[{i}]: {kind.name} lasts; add '{key}: 5m'",
+                f"missing key '{key}' in faults[{i}]: {kind.name} has a duration; add '{key}: 5m'",
             )
     if kind.name == "bucket.refuses" and "buckets" not in fault:
-        message = f"missing key 'buckets' in faults[{i}]; name those that refuse, for example 'buckets: [validated]'"
+        message = (
+            f"missing key 'buckets' in faults[{i}]; name those that refuse, "
+            "for example 'buckets: [validated]'"
+        )
         yield Finding(("faults", i), message)
-    yield from _cannot_strike(fault, kind, i, "at", places(kind))
-    yield from _cannot_strike(fault, kind, i, "calls", calls(kind))
+    yield from _unknown_targets(fault, kind, i, "at", points(kind))
+    yield from _unknown_targets(fault, kind, i, "calls", calls(kind))
     if "calls" not in fault:
-        yield from _no_bucket_of_ours(fault, i)
+        yield from _unknown_buckets(fault, i)
     elif "at" in fault and kind.points:
-        message = f"faults[{i}].calls: 'at' names calls of nodes, 'calls' those of any client; remove one of them"
+        message = (
+            f"faults[{i}].calls: 'at' names calls of nodes, 'calls' those of any client; "
+            "remove one of them"
+        )
         yield Finding(("faults", i, "calls"), message, key=True)
     begin = read(data, ("faults", i, "from"), parse_duration)
     length = read(data, ("faults", i, "for"), parse_duration)
@@ -102,13 +111,14 @@ def _one(
         )
         yield Finding(
             ("faults", i, "for"),
-            f"faults[{i}]: {kind.name} {ends}; what does not heal cannot be delivered",
+            f"faults[{i}]: {kind.name} {ends}; it must end by then, so that every row can be "
+            "delivered",
         )
     else:
-        yield from _never_met(data, kind, i, begin, begin + length)
+        yield from _no_flush_inside(data, kind, i, begin, begin + length)
 
 
-def _cannot_strike(
+def _unknown_targets(
     fault: dict[str, Any], kind: Kind, i: int, key: str, known: tuple[str, ...]
 ) -> Iterator[Finding]:
     for j, name in enumerate(listed(fault, key) if known else []):
@@ -118,12 +128,15 @@ def _cannot_strike(
             and name not in known
             and (key == "at" or name in CALL_NAMES)
         ):
-            message = f"faults[{i}].{key}[{j}]: {kind.name} cannot strike '{name}'{suggestion(name, known)}"
+            message = (
+                f"faults[{i}].{key}[{j}]: {kind.name} cannot affect '{name}'"
+                f"{suggestion(name, known)}"
+            )
             yield Finding(("faults", i, key, j), message)
 
 
-def _no_bucket_of_ours(fault: dict[str, Any], i: int) -> Iterator[Finding]:
-    """Nodes use the lake's buckets alone."""
+def _unknown_buckets(fault: dict[str, Any], i: int) -> Iterator[Finding]:
+    """Yield findings for buckets outside the lake. Nodes use only the lake's buckets."""
     for j, name in enumerate(listed(fault, "buckets")):
         if isinstance(name, str) and name and name not in BUCKET_NAMES:
             message = (
@@ -132,24 +145,24 @@ def _no_bucket_of_ours(fault: dict[str, Any], i: int) -> Iterator[Finding]:
             yield Finding(("faults", i, "buckets", j), message)
 
 
-def _never_met(
+def _no_flush_inside(
     data: dict[str, Any], kind: Kind, i: int, begin_us: int, end_us: int
 ) -> Iterator[Finding]:
-    """A node meets a fault when it flushes, and at no other time."""
+    """Yield a finding if no node flushes during the fault: only a flush can meet it."""
     flushes_us = _flushes_us(data)
     if flushes_us is None or np.any((begin_us <= flushes_us) & (flushes_us < end_us)):
         return
-    where = f"faults[{i}]: no node flushes from {format_duration(begin_us)} to {format_duration(end_us)}"
+    span = f"from {format_duration(begin_us)} to {format_duration(end_us)}"
     after = int(np.searchsorted(flushes_us, begin_us))
     near = " and ".join(
         format_duration(int(us)) for us in flushes_us[max(0, after - 1) : after + 1]
     )
-    how = f"so {kind.name} would never strike; nearest flushes: {near}" if near else _NO_FLUSH
-    yield Finding(("faults", i, "from"), f"{where}, {how}")
+    rest = f"so {kind.name} would never happen; nearest flushes: {near}" if near else _NO_FLUSH
+    yield Finding(("faults", i, "from"), f"faults[{i}]: no node flushes {span}, {rest}")
 
 
 def _flushes_us(data: dict[str, Any]) -> Ints | None:
-    """When nodes flush, in us from the start; None where that cannot be told from what can be read."""
+    """Return the flush times of a node, in us from the start; None if a value is unreadable."""
     start, length_us = read(data, ("clock", "start"), parse_instant), duration_us(data)
     sample_us = read(data, ("clock", "sample_every"), parse_duration)
     every_us = read(data, ("pipeline", "flush_every"), parse_duration)
@@ -158,7 +171,7 @@ def _flushes_us(data: dict[str, Any]) -> Ints | None:
         or not sample_us
         or not every_us
         or not length_us
-        or length_us // every_us > MAX_BATCHES
+        or length_us // every_us > BATCHES_MAX
     ):
         return None
     return (
@@ -167,7 +180,7 @@ def _flushes_us(data: dict[str, Any]) -> Ints | None:
 
 
 def fault(choice: FaultChoice) -> Fault:
-    """One entry, resolved."""
+    """Return the Fault of a valid entry."""
     return Fault(
         kind=choice.kind,
         at=choice.at or (),

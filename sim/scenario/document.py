@@ -1,9 +1,9 @@
-"""What a scenario file may say: one pydantic model per mapping, keys and defaults here and nowhere else.
+"""The keys of a scenario file: one pydantic model per mapping. Keys and defaults stand only here.
 
 The models read texts (`sim.yamlfile` types nothing; `values` types them) and are the source of
-`scenarios/scenario.schema.json`. Defaults are written as a user would write them, so the same text serves the loader,
-the schema and the resolved scenario. Rules between fields (a start before an end, a step that divides a window) are in
-`sim.scenario.rules`.
+`scenarios/scenario.schema.json`. Defaults are written as a user would write them, so that one text
+serves the loader, the schema and the resolved scenario. Rules between fields (a start before an
+end, a step that divides a window) are in `sim.scenario.rules`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ from sim.scenario.values import (
 
 
 class FleetChoice(Section):
-    """Which turbines take part. A single word means the same as `{preset: word}`."""
+    """The turbines that take part. A single word means the same as `{preset: word}`."""
 
     preset: Word = Field(
         default="full",
-        description="A preset (full: 1,500 turbines; as-drawn: 1,425) or the path of a fleet YAML, from this file.",
+        description="A preset (full: 1,500 turbines; as-drawn: 1,425), or the path of a fleet "
+        "YAML, relative to this file.",
         examples=["full", "as-drawn"],
     )
     farms: tuple[Word, ...] | None = Field(
@@ -57,7 +58,8 @@ class FleetChoice(Section):
     )
     turbines: Turbines | None = Field(
         default=None,
-        description="Only this many turbines, shared out over the farms in proportion; all when absent.",
+        description="Only this many turbines, distributed over the farms in proportion; "
+        "all when absent.",
         examples=[16],
     )
 
@@ -78,23 +80,23 @@ class ClockChoice(Section):
     )
     end: Instant | None = Field(
         default=None,
-        description="In place of duration: the time before which the last sample lies.",
+        description="Instead of duration: the end of the run; the last sample is before it.",
     )
     sample_every: LongDuration = Field(
         default="1s",
         validate_default=True,
-        description="One row per turbine each.",
+        description="Interval of samples: one row per turbine each time.",
         examples=["1s", "500ms"],
     )
 
 
 class PipelineChoice(Section):
-    """How each edge node's pipeline cuts and closes its data. Whole seconds."""
+    """Times of every node's pipeline: flushes, windows, lateness. Whole seconds."""
 
     flush_every: LongDuration = Field(
         default="15m",
         validate_default=True,
-        description="A node commits one batch each.",
+        description="Interval of flushes: a node commits one batch each time.",
         examples=["15m"],
     )
     window: LongDuration = Field(
@@ -110,49 +112,64 @@ class PipelineChoice(Section):
 
 
 class UplinkChoice(Section):
-    """The line from a farm to the store, shared by its nodes. It is modelled: it shapes freshness, not wall time."""
+    """The line from a farm to the store, shared by its nodes.
+
+    It is modelled: it affects freshness, not wall time.
+    """
 
     bandwidth: BitRate = Field(
         default="10 Mbit/s",
         validate_default=True,
-        description="Per farm.",
+        description="Bit rate of a farm's line.",
         examples=["10 Mbit/s", "256 kbit/s"],
     )
     latency: Duration = Field(
-        default="50ms", validate_default=True, description="Per request.", examples=["50ms"]
+        default="50ms",
+        validate_default=True,
+        description="Delay of each request.",
+        examples=["50ms"],
     )
 
 
 class DataFaultChoice(Section):
-    """One kind of fault in the data itself; the lake must show it, or keep it in quarantine."""
+    """One kind of fault in the data. The lake must show it, or keep it in quarantine."""
 
-    kind: FaultKind = Field(description="What goes wrong.", examples=["sensor.stuck"])
+    kind: FaultKind = Field(description="Kind of fault.", examples=["sensor.stuck"])
     rate: Rate | None = Field(
         default=None,
-        description="How often a turbine begins one, or a whole farm, and then all its turbines at the same time; hour,"
-        " day, week, month (30 days) or year. Required, but for clock.dst.",
+        description="How often a fault begins, per turbine, or per farm (then on all its turbines "
+        "at the same time), in an hour, day, week, month (30 days) or year. Required, except for "
+        "clock.dst.",
         examples=["3/1000 per turbine-day", "2 per turbine-year", "1 per farm-month"],
     )
     channels: tuple[Channel, ...] | None = Field(
         default=None,
         min_length=1,
-        description="For sensor.*, row.poisoned and schema.dropped: only these channels; all when absent.",
+        description="For sensor.*, row.poisoned and schema.dropped: only these channels; "
+        "all when absent.",
     )
     duration: LongDuration | None = Field(
-        default=None, description="How long one lasts; by kind when absent.", examples=["5m"]
+        default=None,
+        description="Duration of one fault; the kind's default when absent.",
+        examples=["5m"],
     )
     delay: LongDuration | None = Field(
         default=None,
-        description="For row.late: how much later the node stores the row. For row.out-of-order: how much at most.",
+        description="For row.late: how much later the node stores the row. "
+        "For row.out-of-order: the same, as a maximum. "
+        "For row.duplicate: how long after the first row; at once when absent.",
         examples=["4m"],
     )
     by: Offset | None = Field(
         default=None,
-        description="For clock.skew and clock.step: how far the clock is off, a day at most; drawn when absent.",
+        description="For clock.skew and clock.step: how far the clock is off, a day at most; "
+        "random when absent.",
         examples=["-1h", "90s"],
     )
     share: Share | None = Field(
-        default=None, description="For clock.dst: of the nodes; all when absent.", examples=["10%"]
+        default=None,
+        description="For clock.dst: share of the nodes affected; all when absent.",
+        examples=["10%"],
     )
     farms: tuple[Word, ...] | None = Field(
         default=None, min_length=1, description="Only these farms; all when absent."
@@ -160,15 +177,15 @@ class DataFaultChoice(Section):
 
 
 class EventChoice(Section):
-    """Something that happens on purpose: to the weather, a machine or the grid."""
+    """A planned event: in the weather, at a machine or in the grid."""
 
-    kind: EventKind = Field(description="What happens.", examples=["weather.storm"])
+    kind: EventKind = Field(description="Kind of event.", examples=["weather.storm"])
     begin: Duration = Field(
-        alias="from", description="From when on, counted from the run's start.", examples=["2h"]
+        alias="from", description="Start, counted from the start of the run.", examples=["2h"]
     )
     length: LongDuration = Field(
         alias="for",
-        description="How long; machine.failure: how long wear shows before it fails.",
+        description="Duration; for machine.failure: how long wear shows before the failure.",
         examples=["6h"],
     )
     farms: tuple[Word, ...] | None = Field(
@@ -177,43 +194,47 @@ class EventChoice(Section):
         description="Only these farms; all when absent. Not for machine.failure.",
     )
     turbines: tuple[Word, ...] | None = Field(
-        default=None, min_length=1, description="machine.failure: whose.", examples=[["A-001"]]
+        default=None,
+        min_length=1,
+        description="For machine.failure: the turbines that fail.",
+        examples=[["A-001"]],
     )
     component: ComponentName | None = Field(
-        default=None, description="machine.failure: what fails.", examples=["gearbox"]
+        default=None, description="For machine.failure: the part that fails.", examples=["gearbox"]
     )
     size: Signed | None = Field(
         default=None,
-        description="How strong: m/s of weather.storm and .calm, degC of weather.icing, share of rated power of"
-        " grid.curtailment; by kind when absent.",
+        description="Strength: m/s for weather.storm and weather.calm, degC for weather.icing, "
+        "share of rated power for grid.curtailment; the kind's default when absent.",
         examples=[27],
     )
 
 
 class FaultChoice(Section):
-    """One fault of delivery; the lake must not show it."""
+    """One fault of delivery. The lake must not show it."""
 
-    kind: DeliveryKind = Field(description="What goes wrong.", examples=["node.crash"])
+    kind: DeliveryKind = Field(description="Kind of fault.", examples=["node.crash"])
     at: tuple[Word, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Only at these store calls of a node: recover, data, manifest, checkpoint, history; for node.crash"
-        " with before- or after- in front. All that the kind can strike when absent.",
+        description="Only at these store calls of a node: recover, data, manifest, checkpoint, "
+        "history; for node.crash with the prefix before- or after-. "
+        "When absent, all calls that the kind can affect.",
         examples=[["before-manifest", "after-data"]],
     )
     share: Share | None = Field(
         default=None,
-        description="Of the calls, or of the nodes; all when absent.",
+        description="Share of the calls, or of the nodes, affected; all when absent.",
         examples=["5/100", "5%"],
     )
     begin: Duration | None = Field(
         default=None,
         alias="from",
-        description="From when on, counted from the run's start.",
+        description="Start, counted from the start of the run.",
         examples=["20m"],
     )
     length: LongDuration | None = Field(
-        default=None, alias="for", description="How long.", examples=["3m"]
+        default=None, alias="for", description="Duration.", examples=["3m"]
     )
     farms: tuple[Word, ...] | None = Field(
         default=None, min_length=1, description="Only these farms; all when absent."
@@ -221,26 +242,28 @@ class FaultChoice(Section):
     buckets: tuple[BucketName, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Only these buckets; all when absent. Stages, metadata, checkpoints; with `calls` any.",
+        description="Only these buckets; all when absent. Stages, metadata, checkpoints; "
+        "any bucket together with `calls`.",
         examples=[["validated"]],
     )
     calls: tuple[CallName, ...] | None = Field(
         default=None,
         min_length=1,
-        description="In place of `at`, for faults of the store: HTTP methods and S3 operations, of any client that goes"
-        " through the fault proxy.",
+        description="Instead of `at`, for faults of the store: HTTP methods and S3 operations, of "
+        "any client that uses the fault proxy.",
         examples=[["HEAD", "DELETE", "UploadPart"]],
     )
     keys: tuple[Word, ...] | None = Field(
         default=None,
         min_length=1,
-        description="For faults of the store: only keys like these; * stands for anything, slashes too, ? for one"
-        " character, [a-c] for one of these. A listing has its prefix for a key, other calls of a bucket have none.",
+        description="For faults of the store: only keys that match one of these patterns. * "
+        "matches any text, slashes included, ? one character, [a-c] one of these. The key of a "
+        "listing is its prefix; other calls of a bucket have no key.",
         examples=[["*/A-001-*.parquet"]],
     )
     count: Often | None = Field(
         default=None,
-        description="At most so many times; worker.kill: exactly (1 when absent).",
+        description="Maximum number of times; for worker.kill: the exact number, 1 when absent.",
         examples=[2],
     )
 
@@ -253,14 +276,15 @@ class Document(Section):
     )
     extends: Word | None = Field(
         default=None,
-        description="Another scenario, from this file; mappings are merged with it, all else is replaced.",
+        description="Path of another scenario, relative to this file. Mappings are merged with it; "
+        "everything else is replaced.",
         examples=["quickstart.yaml"],
     )
-    name: Name = Field(description="Names the run and its folder.", examples=["fleet-hour"])
+    name: Name = Field(description="Name of the run and of its folder.", examples=["fleet-hour"])
     seed: Seed = Field(
         default="7",
         validate_default=True,
-        description="All randomness comes from it.",
+        description="Source of all randomness.",
         examples=[7],
     )
     fleet: FleetChoice = Field(default_factory=FleetChoice)
@@ -268,19 +292,21 @@ class Document(Section):
     pipeline: PipelineChoice = Field(default_factory=PipelineChoice)
     uplink: UplinkChoice = Field(default_factory=UplinkChoice)
     events: tuple[EventChoice, ...] = Field(
-        default=(), description="What happens on purpose, on top of what weather and chance bring."
+        default=(), description="Planned events, in addition to those of weather and chance."
     )
     data_faults: tuple[DataFaultChoice, ...] = Field(
-        default=(), description="Faults of the data: the lake must show them or quarantine them."
+        default=(),
+        description="Faults of the data. The lake must show them or keep them in quarantine.",
     )
     faults: tuple[FaultChoice, ...] = Field(
-        default=(), description="Faults of delivery: the lake must be the same as without them."
+        default=(),
+        description="Faults of delivery. The lake must be the same as without them.",
     )
     load: LoadChoice | None = Field(
         default=None, description="A load test, for `windfleet load`; none when absent."
     )
     expect: tuple[Threshold, ...] = Field(
         default=(),
-        description="What must hold, as 'figure op value'.",
+        description="Conditions on the run's figures, as 'figure op value'.",
         examples=[["rows.lost == 0"]],
     )

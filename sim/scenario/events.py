@@ -1,6 +1,7 @@
-"""`events` of a scenario: what each kind may and must say, and the Event that the model is given.
+"""Rules of `events`, and each entry's translation into the model's Event.
 
-The catalogue (`sim.model.events.KINDS`) knows which kinds have a size and what it is; from that follow the rules.
+The rules follow from the catalogue `sim.model.events.KINDS`, which gives the size of each kind, if
+any.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from sim.yamlfile import nearest
 
 FAILURE: Final = "machine.failure"
 NEEDS: Final = {"turbines": "[A-001]", "component": "gearbox"}
-"""What only a failure says, and must, with an example."""
+"""Settings that only a failure has, and needs, each with an example."""
 
 
 def takes(kind: Kind) -> dict[str, bool]:
-    """Setting -> whether the kind has it."""
+    """Return, for each setting, whether the kind has it."""
     fails = kind.name == FAILURE
     return {"size": kind.size is not None, "farms": not fails, **dict.fromkeys(NEEDS, fails)}
 
 
 def check(data: dict[str, Any]) -> Found:
-    """All rules over `events` that need no fleet, for whatever of it can be read."""
+    """Apply the rules that need no fleet to the readable entries of `events`."""
     end_us = duration_us(data)
     for i, event in enumerate(listed(data, "events")):
         begin = read(data, ("events", i, "from"), parse_duration)
@@ -55,12 +56,15 @@ def _one(data: dict[str, Any], event: dict[str, Any], kind: Kind, i: int) -> Fou
     if kind.size is not None and size is not None:
         least, most, _, unit = kind.size
         if not least <= size <= most:
-            message = f"events[{i}].size: {size:g} is out of range; {kind.name} takes {least:g} to {most:g} {unit}"
+            message = (
+                f"events[{i}].size: {size:g} is out of range; "
+                f"{kind.name} takes {least:g} to {most:g} {unit}"
+            )
             yield Finding(("events", i, "size"), message)
 
 
 def check_turbines(data: dict[str, Any], farms: Sequence[Farm]) -> Found:
-    """Turbines that an event names must take part in the run."""
+    """Yield findings for turbines of an event that are not in the run."""
     ids: list[str] = []
     for i, event in enumerate(listed(data, "events")):
         for j, turbine in enumerate(listed(event, "turbines")):
@@ -77,7 +81,7 @@ def check_turbines(data: dict[str, Any], farms: Sequence[Farm]) -> Found:
 
 
 def event(choice: EventChoice) -> Event:
-    """What the model is given of a choice that broke no rule."""
+    """Return the model's form of a valid entry."""
     return Event(
         kind=choice.kind,
         from_s=choice.begin / SECOND_US,

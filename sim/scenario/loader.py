@@ -2,9 +2,13 @@
 
     scenario = load(Path("scenarios/quickstart.yaml"), ["clock.duration=1m"])
 
-The steps: read the file and what it extends (`sources`), apply overrides, type each value (`document`), check rules
-between values (`rules`), resolve the fleet. A step that finds errors does not stop the next; only text that is not
-YAML does. pydantic's own errors are turned into the user's words and the place in the file here.
+1. Read the file and the files it extends (`sources`), and apply overrides.
+2. Type each value (`document`).
+3. Check the rules between values (`rules`, `events`, `data_faults`, `delivery_faults`,
+   `load_section`).
+4. Resolve the fleet.
+
+A step that finds errors does not stop the next. Only text that is not YAML stops the loader.
 """
 
 from __future__ import annotations
@@ -20,19 +24,30 @@ from pydantic import BaseModel, ValidationError
 from sim import yamlfile
 from sim.errors import FleetError, ScenarioError
 from sim.fleet import Fleet, load_fleet
-from sim.scenario import data_faults as datafaults
-from sim.scenario import delivery_faults, events, fleets, rules, sources, text
+from sim.scenario import (
+    data_faults,
+    delivery_faults,
+    events,
+    fleet_selection,
+    resolved_yaml,
+    rules,
+    sources,
+)
 from sim.scenario.document import Document
-from sim.scenario.load_section import rules as load_rules
+from sim.scenario.error_messages import empty, fields, model_of, name, place, translate
 from sim.scenario.load_section.resolve import resolve
+from sim.scenario.load_section.rules import check_load, check_load_size
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, Uplink
-from sim.scenario.wording import empty, fields, model_of, name, place, translate
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
 from sim.yamlfile import Mapping, Problem
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Load a scenario. Raises ScenarioError with every problem of the file, of what it extends and of the overrides."""
+    """Load a scenario.
+
+    Raises ScenarioError with every problem of the file, of the files it extends and of the
+    overrides.
+    """
     tree, problems = sources.read(path)
     if tree is None:
         raise ScenarioError(_sorted(problems, path))
@@ -59,9 +74,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     found = (
         *rules.check(data),
         *events.check(data),
-        *datafaults.check(data),
+        *data_faults.check(data),
         *delivery_faults.check(data),
-        *load_rules.check(data),
+        *check_load(data),
     )
     problems += [Problem.at(place(tree, at, key), message) for at, message, key in found]
     fleet, more = _fleet(tree, data, path)
@@ -86,16 +101,16 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         ),
         uplink=Uplink(document.uplink.bandwidth, document.uplink.latency / SECOND_US),
         events=tuple(events.event(choice) for choice in document.events),
-        data_faults=tuple(datafaults.fault(choice) for choice in document.data_faults),
+        data_faults=tuple(data_faults.fault(choice) for choice in document.data_faults),
         faults=tuple(delivery_faults.fault(choice) for choice in document.faults),
         load=resolve(document.load),
         expect=document.expect,
-        text=text.write(data),
+        text=resolved_yaml.write(data),
     )
 
 
 def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | None, list[Problem]]:
-    """The fleet as far as it can be resolved, the part of it that runs, and what is wrong with the choice."""
+    """Return the part of the fleet that runs, as far as it can be resolved, and its problems."""
     choice = data["fleet"]
     preset = choice.get("preset") if isinstance(choice, dict) else None
     if not isinstance(preset, str) or not preset:
@@ -109,7 +124,7 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
     problems = []
     farms, turbines = choice.get("farms"), choice.get("turbines")
     if isinstance(farms, list) and all(isinstance(farm, str) for farm in farms):
-        fleet, wrong = fleets.some_farms(fleet, tuple(farms))
+        fleet, wrong = fleet_selection.some_farms(fleet, tuple(farms))
         problems += [
             Problem.at(place(tree, ("fleet", "farms", i)), message) for i, message in wrong
         ]
@@ -117,28 +132,27 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
     if resolved:
         farm_ids = [farm.farm_id for farm in fleet.farms]
         found: rules.Found = chain(
-            rules.check_farms(data, farm_ids), datafaults.check_calendar(data, fleet.farms)
+            rules.check_farms(data, farm_ids), data_faults.check_calendar(data, fleet.farms)
         )
         problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and fleet.farms:
         try:
-            fleet = fleets.fewer_turbines(fleet, parse_count(turbines))
+            fleet = fleet_selection.fewer_turbines(fleet, parse_count(turbines))
         except ValueError as error:
             problems.append(
                 Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}")
             )
-    sizes = (*rules.check_size(data, fleet.turbines), *load_rules.check_fleet(data, fleet.turbines))
+    sizes = (*rules.check_size(data, fleet.turbines), *check_load_size(data, fleet.turbines))
     named = events.check_turbines(data, fleet.farms) if resolved else ()
     problems += [Problem.at(place(tree, one.path), one.message) for one in (*sizes, *named)]
     if preset.endswith((".yaml", ".yml")) or "/" in preset:
-        choice["preset"] = str(
-            (base / preset).resolve()
-        )  # the resolved text is kept in another folder
+        # absolute, because the resolved text is kept in another folder
+        choice["preset"] = str((base / preset).resolve())
     return fleet, problems
 
 
 def _of_fleet(problem: Problem) -> str:
-    """A problem that stands nowhere in a fleet's file, told where the scenario names the fleet."""
+    """Return the text of a fleet's problem that has no line, for the place of `fleet`."""
     return problem.message if problem.message.startswith("unknown fleet") else f"fleet: {problem}"
 
 
@@ -157,7 +171,11 @@ def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
 
 
 def _sorted(problems: list[Problem], path: Path) -> list[Problem]:
-    """The scenario's own problems first, then other files', then overrides' in their order; by line; each once."""
+    """Sort problems, each once.
+
+    First those of the scenario's own file, then those of other files, then those of overrides in
+    their order; within a file by line.
+    """
 
     def key(problem: Problem) -> tuple[object, ...]:
         override = problem.file.startswith("--set")

@@ -1,12 +1,14 @@
-"""What a scenario will amount to before anything runs: rows, bytes, objects, requests, store time, S3 cost per day.
+"""The size of a scenario before it runs: rows, bytes, objects, requests, store time, cost.
 
-Rows, batches, objects and requests of a fault-free run are exact: they follow from the clock and the pipeline settings.
-Bytes are estimates from measured sizes per object and row. Store time is requests over the rate of
-the embedded store. Cost is the list price of a day of this load, see `sim.measure.cost`. What the lifecycle policies
-make of such a day's objects is `sim.measure.lifecycle`, at the sizes that this scenario gives them.
+- Exact for a run without faults: rows, batches, objects and requests. They follow from the clock
+  and the pipeline settings.
+- Estimated: bytes, from measured sizes per object and row; store time, as requests over the rate of
+  the embedded store.
+- Cost per day: list prices for this load (`sim.measure.cost`).
+- Lifecycle: the effect of the policies on a day's objects at these sizes (`sim.measure.lifecycle`).
 
-Not covered: quarantine objects, revisions and rows that data faults add or take away (only the expected number of
-faults is given), retries, compute.
+Not covered: quarantine objects, revisions, retries, compute, and rows that data faults add or
+remove (the plan gives only the expected number of faults).
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from sim.model.faults import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
 from sim.units import DAY_S, HOUR_US, SECOND_US
 
-LIST_PAGE: Final = 1_000  # keys an S3 listing returns at once
-REQUESTS_PER_S: Final = 350.0  # of one store: the embedded LocalStack takes 350 to 430 PUT/s
+LIST_PAGE: Final = 1_000
+"""Keys in one page of an S3 listing."""
+REQUESTS_PER_S: Final = 350.0
+"""Rate of one store: the embedded LocalStack takes 350 to 430 PUT/s."""
 
 _OBJECT_BYTES: Final = {
     "ingestion": 4_300,
@@ -39,12 +43,18 @@ _ROW_BYTES: Final = {"ingestion": 47.0, "validated": 47.0, "enriched": 47.0, "ag
 _MANIFEST_BYTES: Final = 2_150
 _CHECKPOINT_BYTES: Final = 600
 _NODE_BYTES, _NODE_ROW_BYTES = 8_192, 132.5
-"""Measured on simulated turbines, batches of 60 to 3,600 rows; a test holds them within 15 % of the real pipeline."""
+"""Sizes measured on simulated turbines, in batches of 60 to 3,600 rows.
+
+A test checks that they are within 15 % of the real pipeline.
+"""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Totals over all turbines. The mappings go by stage, `metadata` and `checkpoints` included."""
+    """Totals over all turbines.
+
+    The mappings go by stage, and include `metadata` and `checkpoints`.
+    """
 
     turbines: int
     farms: int
@@ -55,23 +65,23 @@ class Plan:
     lake_bytes: dict[str, int]  # estimate
     node_bytes: int  # estimate
     writes: dict[str, int]  # PUT requests of the pipeline
-    reads: int  # GET requests of the pipeline: each node reads its checkpoint once
-    verify_requests: int  # GET of every object and LIST of every bucket by the verdict
+    reads: int  # GET requests of the pipeline: one per node, for its checkpoint
+    verify_requests: int  # requests of the verdict: GET of every object, LIST of every bucket
     store_s: float  # all requests, at REQUESTS_PER_S
     faults: dict[str, float]  # expected number of data faults by kind
-    delivery: tuple[Fault, ...]  # faults of delivery, as the scenario has them
+    delivery: tuple[Fault, ...]  # the scenario's faults of delivery
     cost_per_day: float  # USD, the pipeline's requests and storage
-    outlook: lifecycle.Outlook  # what the lifecycle policies make of a day's objects
+    outlook: lifecycle.Outlook  # effect of the lifecycle policies on a day's objects
 
 
 def plan(scenario: Scenario) -> Plan:
-    """Work out a scenario."""
+    """Return the plan of a scenario."""
     turbines, clock = scenario.fleet.turbines, scenario.clock
     first, last, rows = batches(clock, scenario.pipeline)
     pairs = int(np.minimum(last // HOUR_US - first // HOUR_US + 1, rows).sum())
     windows, aggregated = _aggregated(first, last, scenario.pipeline)
     per_node = {"ingestion": pairs, "validated": pairs, "enriched": pairs, "aggregated": aggregated}
-    held = {
+    rows_per_node = {
         "ingestion": clock.samples,
         "validated": clock.samples,
         "enriched": clock.samples,
@@ -79,7 +89,7 @@ def plan(scenario: Scenario) -> Plan:
     }
     objects = {stage: turbines * per_node[stage] for stage in STAGES}
     size = {
-        s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + held[s] * _ROW_BYTES[s]))
+        s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + rows_per_node[s] * _ROW_BYTES[s]))
         for s in STAGES
     }
     manifests = turbines * len(rows)
@@ -87,7 +97,7 @@ def plan(scenario: Scenario) -> Plan:
     size |= {"metadata": manifests * _MANIFEST_BYTES, "checkpoints": turbines * _CHECKPOINT_BYTES}
     writes = objects | {"checkpoints": manifests}
     verify = sum(objects.values()) + sum(-(-count // LIST_PAGE) for count in objects.values())
-    used = cost.Usage(
+    used = cost.StoreUsage(
         writes=sum(writes.values()),
         reads=turbines,
         bytes_kept=sum(size.values()) - size["checkpoints"],
@@ -114,13 +124,16 @@ def plan(scenario: Scenario) -> Plan:
 
 
 def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One node's batches in order: time of the first row, of the last row (us since 1970), and number of rows."""
+    """Return the batches of one node, in order.
+
+    Three arrays (batches,): time of the first row, time of the last row (us since 1970), number of
+    rows.
+    """
     flush_us = settings.flush_every_s * SECOND_US
-    cuts = (
-        np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us
-    )  # strictly inside
+    # flush times strictly inside the run
+    cuts = np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us
     edges = np.concatenate(([0], -(-(cuts - clock.start_us) // clock.sample_us), [clock.samples]))
-    edges = np.unique(edges)  # a flush shorter than a sample leaves some without rows
+    edges = np.unique(edges)  # if flushes are closer than samples, some have no rows
     parts = -(-np.diff(edges) // MAX_BATCH_ROWS)
     part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
     begin = np.repeat(edges[:-1], parts) + part * MAX_BATCH_ROWS
@@ -135,10 +148,15 @@ def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.nd
 def _a_day(
     scenario: Scenario, first: np.ndarray, objects: dict[str, int], size: dict[str, int]
 ) -> dict[str, lifecycle.Objects]:
-    """The objects of a day of this load: of the row stages each batch's and hour's, of others the mean one."""
+    """Return the objects of a day of this load.
+
+    Row stages: the objects of each batch and hour. Other stages: objects of the mean size.
+    """
     clock, share = scenario.clock, DAY_S / scenario.clock.duration_s
     hours = np.arange(clock.start_us // HOUR_US + 1, -(-clock.end_us // HOUR_US)) * HOUR_US
-    begins = np.union1d(first, hours)  # an object begins with its batch, and with every hour in it
+    begins = np.union1d(
+        first, hours
+    )  # an object begins with its batch, and with every hour in the batch
     samples = -(-(np.append(begins, clock.end_us) - clock.start_us) // clock.sample_us)
     rows, often = np.unique(np.diff(np.unique(samples)), return_counts=True)
     found = {}
@@ -155,7 +173,10 @@ def _a_day(
 
 
 def batch_bytes(rows: int) -> float:
-    """What one batch of so many rows writes, about: its objects, manifest and checkpoint, within one hour."""
+    """Estimate the bytes that one batch of so many rows writes within one hour.
+
+    These are its objects, its manifest and its checkpoint.
+    """
     objects = sum(
         _OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]
         for stage in ("ingestion", "validated", "enriched")
@@ -164,14 +185,17 @@ def batch_bytes(rows: int) -> float:
 
 
 def _aggregated(first: np.ndarray, last: np.ndarray, settings: PipelineSettings) -> tuple[int, int]:
-    """One node's windows and aggregated objects: a batch emits the windows its watermark closes, the last one all."""
+    """Return the windows and the aggregated objects of one node.
+
+    A batch emits the windows that its watermark closes; the last batch emits all that are left.
+    """
     window_us = settings.window_s * SECOND_US
-    opening, behind = int(first[0] // window_us), int(last[-1] // window_us) + 1
-    closed = np.clip((last - settings.allowed_lateness_s * SECOND_US) // window_us, opening, behind)
-    closed[-1] = behind
+    opening, ending = int(first[0] // window_us), int(last[-1] // window_us) + 1
+    closed = np.clip((last - settings.allowed_lateness_s * SECOND_US) // window_us, opening, ending)
+    closed[-1] = ending
     since = np.concatenate(([opening], closed[:-1]))
     hours = (closed - 1) * window_us // HOUR_US - since * window_us // HOUR_US + 1
-    return behind - opening, int(np.minimum(hours, closed - since)[closed > since].sum())
+    return ending - opening, int(np.minimum(hours, closed - since)[closed > since].sum())
 
 
 def _expected_faults(scenario: Scenario) -> dict[str, float]:

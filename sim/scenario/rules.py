@@ -1,6 +1,8 @@
-"""Rules between the fields of a scenario: what pydantic cannot see because it looks at one value at a time.
+"""Rules between the fields of a scenario.
 
-Each rule works on whatever values can be read, so that a mistake elsewhere does not hide it.
+pydantic checks one value at a time and cannot see these.
+
+Each rule works on the values that can be read, so that a mistake elsewhere does not hide it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ T = TypeVar("T")
 
 
 class Finding(NamedTuple):
-    """What is wrong with the value at a path of keys and indices, or with its very presence (`key`)."""
+    """A message about the value at a path of keys and indices, or about its key (`key`)."""
 
     path: Path
     message: str
@@ -28,8 +30,9 @@ class Finding(NamedTuple):
 
 Found = Iterator[Finding]
 
-MAX_BATCHES: Final = 10_000_000  # of one node: a plan keeps them in arrays
-MAX_ROWS: Final = 10**12
+BATCHES_MAX: Final = 10_000_000
+"""Batches of one node. A plan keeps them in arrays."""
+ROWS_MAX: Final = 10**12
 
 _FIRST: Final = (
     datetime.fromtimestamp(TIME_MIN_US // SECOND_US, UTC).isoformat().replace("+00:00", "Z")
@@ -40,7 +43,7 @@ _LAST: Final = (
 
 
 def check(data: dict[str, Any]) -> Found:
-    """All rules over a scenario's data: texts in dicts and lists, defaults filled in."""
+    """Apply all rules to a scenario's data: texts in dicts and lists, defaults filled in."""
     yield from _span(data)
     yield from _steps(data)
     yield from _whole_seconds(data)
@@ -48,7 +51,7 @@ def check(data: dict[str, Any]) -> Found:
 
 
 def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
-    """Farms that an event or a fault names must take part in the run."""
+    """Yield findings for farms of an event or a fault that are not in the run."""
     for section in ("events", "data_faults", "faults"):
         for i, fault in enumerate(listed(data, section)):
             for j, farm in enumerate(listed(fault, "farms")):
@@ -58,12 +61,12 @@ def check_farms(data: dict[str, Any], farms: list[str]) -> Found:
 
 
 def check_size(data: dict[str, Any], turbines: int) -> Found:
-    """A run has at most `MAX_ROWS` rows."""
+    """Yield a finding if the run has more than `ROWS_MAX` rows."""
     length, sample = duration_us(data), read(data, ("clock", "sample_every"), parse_duration)
-    if length and sample and (rows := length // sample * turbines) > MAX_ROWS:
+    if length and sample and (rows := length // sample * turbines) > ROWS_MAX:
         message = (
-            f"clock.sample_every: {format_duration(sample)} in a run of {format_duration(length)} makes {rows:,} rows "
-            f"of {turbines:,} turbines; at most {MAX_ROWS:,} are supported"
+            f"clock.sample_every: {format_duration(sample)} in a run of {format_duration(length)} "
+            f"makes {rows:,} rows of {turbines:,} turbines; at most {ROWS_MAX:,} are supported"
         )
         yield Finding(("clock", "sample_every"), message)
 
@@ -98,7 +101,10 @@ def _span(data: dict[str, Any]) -> Found:
                 f"clock.end: {clock['end']} is the start itself; nothing would run",
             )
     if start is not None and not TIME_MIN_US <= instant_us(start) < TIME_MAX_US:
-        message = f"clock.start: {clock['start']} is outside {_FIRST} to {_LAST}; every row would be quarantined"
+        message = (
+            f"clock.start: {clock['start']} is outside {_FIRST} to {_LAST}; "
+            "every row would be quarantined"
+        )
         yield Finding(("clock", "start"), message)
     elif start is not None and (end or length):
         stop_us = instant_us(end) if end else instant_us(start) + (length or 0)
@@ -111,7 +117,10 @@ def _span(data: dict[str, Any]) -> Found:
 
 
 def _steps(data: dict[str, Any]) -> Found:
-    """The sample step divides everything cut by time, and windows divide a day, so that none lies in two dates."""
+    """Yield findings for lengths that do not divide each other.
+
+    The sample step divides every length. A window divides a day, so that no window spans two dates.
+    """
     sample = read(data, ("clock", "sample_every"), parse_duration)
     window = read(data, ("pipeline", "window"), parse_duration)
     spans = {
@@ -124,11 +133,13 @@ def _steps(data: dict[str, Any]) -> Found:
         uneven := [f"{name} ({format_duration(us)})" for name, us in lengths.items() if us % sample]
     ):
         instead = format_duration(_divisor(gcd(*lengths.values()), sample))
-        message = f"clock.sample_every: {format_duration(sample)} does not divide {', '.join(uneven)}; use {instead}"
+        message = (
+            f"clock.sample_every: {format_duration(sample)} does not divide "
+            f"{', '.join(uneven)}; use {instead}"
+        )
         yield Finding(("clock", "sample_every"), message)
-    day = DAY_US
-    if window and day % window:
-        instead = format_duration(_divisor(day, window))
+    if window and DAY_US % window:
+        instead = format_duration(_divisor(DAY_US, window))
         message = f"pipeline.window: {format_duration(window)} does not divide a day; use {instead}"
         yield Finding(("pipeline", "window"), message)
 
@@ -139,22 +150,22 @@ def _whole_seconds(data: dict[str, Any]) -> Found:
         if us and us % SECOND_US:
             yield Finding(
                 ("pipeline", key),
-                f"pipeline.{key}: {format_duration(us)} is not in whole seconds, as nodes count it",
+                f"pipeline.{key}: {format_duration(us)} is not a whole number of seconds",
             )
 
 
 def _batches(data: dict[str, Any]) -> Found:
     length, flush = duration_us(data), read(data, ("pipeline", "flush_every"), parse_duration)
-    if length and flush and (count := -(-length // flush)) > MAX_BATCHES:
+    if length and flush and (count := -(-length // flush)) > BATCHES_MAX:
         message = (
-            f"pipeline.flush_every: {format_duration(flush)} in a run of {format_duration(length)} makes {count:,} "
-            f"batches a node; at most {MAX_BATCHES:,} are supported"
+            f"pipeline.flush_every: {format_duration(flush)} in a run of {format_duration(length)} "
+            f"makes {count:,} batches a node; at most {BATCHES_MAX:,} are supported"
         )
         yield Finding(("pipeline", "flush_every"), message)
 
 
 def duration_us(data: dict[str, Any]) -> int | None:
-    """How long the run is, however it is said; None when that cannot be read."""
+    """Return the run's length from `duration`, or from `start` and `end`; None if unreadable."""
     start, end = (
         read(data, ("clock", "start"), parse_instant),
         read(data, ("clock", "end"), parse_instant),
@@ -165,13 +176,19 @@ def duration_us(data: dict[str, Any]) -> int | None:
 
 
 def _divisor(whole: int, wanted: int) -> int:
-    """The largest divisor of `whole` that is at most `wanted`, among the thousand nearest parts; else 1 us."""
+    """Return the largest divisor of `whole` that is at most `wanted`.
+
+    Only the thousand divisors nearest to it are tried; else 1 us.
+    """
     first = max(1, -(-whole // wanted))
     return next((whole // parts for parts in range(first, first + 1000) if whole % parts == 0), 1)
 
 
 def read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | None:
-    """The value at the path, or None when it is absent or wrong in itself (which the models report)."""
+    """Return the value at the path, or None if it is absent or wrong.
+
+    The models report a value that is wrong in itself.
+    """
     node: Any = data
     for step in path:
         if isinstance(node, dict):
@@ -189,6 +206,6 @@ def read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | Non
 
 
 def listed(data: Any, key: str) -> list[Any]:
-    """The list under a key, empty when there is none."""
+    """Return the list under a key; empty if there is none."""
     found = data.get(key) if isinstance(data, dict) else None
     return found if isinstance(found, list) else []

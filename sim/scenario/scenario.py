@@ -1,4 +1,4 @@
-"""A scenario, loaded: typed, checked and resolved, ready to run. Immutable, and picklable for the workers."""
+"""A loaded scenario: typed, checked, immutable, and picklable for the workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from sim.units import SECOND_US, instant_us
 
 @dataclass(frozen=True)
 class Clock:
-    """The virtual time of a run: samples at start, start + sample_every, ... before the end. `start` is in UTC."""
+    """The virtual time of a run. `start` is in UTC.
+
+    Samples are at start, start + sample_us, ... before the end.
+    """
 
     start: datetime
     duration_us: int
@@ -26,17 +29,17 @@ class Clock:
 
     @property
     def start_us(self) -> int:
-        """Microseconds since 1970."""
+        """Return the start in microseconds since 1970."""
         return instant_us(self.start)
 
     @property
     def end_us(self) -> int:
-        """The first microsecond after the run."""
+        """Return the first microsecond after the run."""
         return self.start_us + self.duration_us
 
     @property
     def samples(self) -> int:
-        """Rows per turbine."""
+        """Return the number of rows per turbine."""
         return self.duration_us // self.sample_us
 
     @property
@@ -46,7 +49,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """What every node's configuration says, in whole seconds."""
+    """Settings of every node's configuration, in whole seconds."""
 
     flush_every_s: int
     window_s: int
@@ -62,7 +65,10 @@ class Uplink:
 
 
 class Scenario(BaseModel):
-    """One scenario. `text` is its resolved YAML: no `extends`, every default written out; it loads to the same run."""
+    """One scenario.
+
+    `text` is its resolved YAML: no `extends`, every default written out. It loads to the same run.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 

@@ -1,9 +1,10 @@
-"""The JSON Schema of a scenario, so that editors complete and check while one is written.
+"""The JSON Schema of a scenario, with which editors complete and check a file while it is written.
 
-    python -m sim.scenario.schema          writes scenarios/scenario.schema.json (a test checks that it is current)
+    python -m sim.scenario.schema          writes scenarios/scenario.schema.json
 
-Made from the models of `document`: same keys, same patterns, same descriptions, and what each kind of a catalogue is.
-It sees one value at a time, as the models do; rules between values are only checked by the loader.
+A test checks that the file is current. The schema is made from the models of `document`: the same
+keys, patterns and descriptions, and a text for each kind of a catalogue. Not covered: rules between
+values. Only the loader checks those.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from pipeline.records import BUCKET_NAMES
-from sim.chaos.faults import KINDS as DELIVERY
+from sim.chaos.faults import KINDS as DELIVERY_KINDS
 from sim.chaos.faults import Kind
-from sim.load_schedule import KINDS as SCHEDULES
+from sim.load_schedule import KINDS as SCHEDULE_KINDS
 from sim.load_schedule import ScheduleKind
-from sim.model.events import KINDS as EVENTS
-from sim.model.faults import KINDS
+from sim.model.events import KINDS as EVENT_KINDS
+from sim.model.faults import KINDS as DATA_FAULT_KINDS
 from sim.scenario import delivery_faults, events
 from sim.scenario.document import Document
 from sim.scenario.load_section.rules import SETTINGS
@@ -30,7 +31,7 @@ SCHEMA_FILE: Final = Path(__file__).parents[2] / "scenarios" / "scenario.schema.
 
 
 class _Generator(GenerateJsonSchema):
-    """Without titles on keys, and without null: a key that is absent is left out, not empty."""
+    """A generator that adds no titles and no null: an absent key is left out, not empty."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -46,7 +47,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def make() -> dict[str, Any]:
-    """The JSON Schema, draft 2020-12."""
+    """Return the JSON Schema, draft 2020-12."""
     schema = Document.model_json_schema(schema_generator=_Generator)
     parts = schema["$defs"]
     fleet, clock, fault = parts["FleetChoice"], parts["ClockChoice"], parts["DataFaultChoice"]
@@ -60,27 +61,25 @@ def make() -> dict[str, Any]:
         "properties": {"clock": {"required": clock.pop("required")}},
     }
     whole["properties"]["clock"]["anyOf"] = [{"required": ["duration"]}, {"required": ["end"]}]
-    schema["if"], schema["then"] = (
-        {"not": {"required": ["extends"]}},
-        whole,
-    )  # the rest may be inherited
+    # a scenario that extends another may inherit them
+    schema["if"], schema["then"] = {"not": {"required": ["extends"]}}, whole
     clock["not"] = {"required": ["duration", "end"]}
-    fault["allOf"] = [_kind(name) for name in KINDS]
-    parts["EventChoice"]["allOf"] = [_event(name) for name in EVENTS]
-    ours = {"properties": {"buckets": {"items": {"enum": list(BUCKET_NAMES)}}}}
-    parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY.values()]
-    parts["FaultChoice"]["allOf"].append({"if": {"not": {"required": ["calls"]}}, "then": ours})
-    parts["EntryChoice"]["allOf"] = [_entry(kind) for kind in SCHEDULES.values()]
+    fault["allOf"] = [_data_fault(name) for name in DATA_FAULT_KINDS]
+    parts["EventChoice"]["allOf"] = [_event(name) for name in EVENT_KINDS]
+    lake = {"properties": {"buckets": {"items": {"enum": list(BUCKET_NAMES)}}}}
+    parts["FaultChoice"]["allOf"] = [_delivery(kind) for kind in DELIVERY_KINDS.values()]
+    parts["FaultChoice"]["allOf"].append({"if": {"not": {"required": ["calls"]}}, "then": lake})
+    parts["EntryChoice"]["allOf"] = [_entry(kind) for kind in SCHEDULE_KINDS.values()]
     slo = parts["SearchChoice"]["properties"]["slo"]
     several = {key: slo.pop(key) for key in ("type", "items", "minItems")}
-    slo["anyOf"] = [several["items"], several]  # one may stand alone
+    slo["anyOf"] = [several["items"], several]  # one may stand without a list
     schema["title"] = "windfleet scenario"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _kind(name: str) -> dict[str, Any]:
-    """What a data fault of one kind may say."""
-    kind = KINDS[name]
+def _data_fault(name: str) -> dict[str, Any]:
+    """Return the settings that a data fault of one kind may and must have."""
+    kind = DATA_FAULT_KINDS[name]
     then: dict[str, Any] = {key: False for key, has in kind.takes.items() if not has}
     if kind.channels:
         then["channels"] = {"items": {"enum": list(kind.channels)}}
@@ -92,8 +91,8 @@ def _kind(name: str) -> dict[str, Any]:
 
 
 def _event(name: str) -> dict[str, Any]:
-    """What an event of one kind may say, and must."""
-    kind = EVENTS[name]
+    """Return the settings that an event of one kind may and must have."""
+    kind = EVENT_KINDS[name]
     then: dict[str, Any] = {key: False for key, has in events.takes(kind).items() if not has}
     if kind.size is not None:
         least, most, _, unit = kind.size
@@ -106,12 +105,12 @@ def _event(name: str) -> dict[str, Any]:
 
 
 def _delivery(kind: Kind) -> dict[str, Any]:
-    """What a delivery fault of one kind may say, and must."""
+    """Return the settings that a delivery fault of one kind may and must have."""
     settings: dict[str, Any] = {
         key: False for key, has in delivery_faults.takes(kind).items() if not has
     }
     if "at" not in settings:
-        settings["at"] = {"items": {"enum": list(delivery_faults.places(kind))}}
+        settings["at"] = {"items": {"enum": list(delivery_faults.points(kind))}}
     if "calls" not in settings:
         settings["calls"] = {"items": {"enum": list(delivery_faults.calls(kind))}}
     must = ["from", "for"] if kind.windowed else []
@@ -121,7 +120,7 @@ def _delivery(kind: Kind) -> dict[str, Any]:
 
 
 def _entry(kind: ScheduleKind) -> dict[str, Any]:
-    """What a schedule entry of one kind may say, and must."""
+    """Return the settings that a schedule entry of one kind may and must have."""
     settings: dict[str, Any] = {
         key: False for key in SETTINGS if key not in (*kind.needs, *kind.may)
     }
@@ -130,7 +129,7 @@ def _entry(kind: ScheduleKind) -> dict[str, Any]:
 
 
 def text() -> str:
-    """What the file holds."""
+    """Return the content of the schema file."""
     return json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""Where a scenario's values come from: its file, the files it extends, and overrides; one tree of nodes in the end.
+"""The sources of a scenario's values: its file, the files it extends, and `--set` overrides.
 
-Every node keeps the place it was written at, so an error in an inherited value names the line of the file that holds
-it, and one in an override names `--set N`. Mappings are merged key by key, everything else is replaced.
+They are merged into one tree of nodes. Every node keeps the place it was written at, so an error in
+an inherited value names the line of the file that holds it, and one in an override names `--set N`.
+Mappings are merged key by key; everything else is replaced.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from sim import yamlfile
 from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence
 
 INSTEAD: Final = {"duration": "end", "end": "duration"}
-"""Keys of `clock` that replace each other: who sets one does not inherit the other."""
+"""Keys of `clock` that replace each other: a file that sets one does not inherit the other."""
 
-MOST_PARENTS: Final = 20
+PARENTS_MAX: Final = 20
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
 def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list[Problem]]:
-    """Read a scenario file and all it extends. The tree is None when some file has no usable structure."""
+    """Read a scenario file and all it extends.
+
+    The tree is None if a file cannot be read as a mapping.
+    """
     tree, problems = yamlfile.parse(path)
     if tree is None:
         return None, problems
@@ -35,14 +39,14 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
     if not isinstance(parent, Scalar) or not parent.text:
         return tree, problems  # absent or malformed; the schema judges the latter
     other = path.parent / parent.text
-    chain = (*below, path)
-    if "\0" not in parent.text and other.resolve() in [step.resolve() for step in chain]:
-        circle = " -> ".join(str(step) for step in (*chain, other))
+    files = (*below, path)
+    if "\0" not in parent.text and other.resolve() in [file.resolve() for file in files]:
+        circle = " -> ".join(str(file) for file in (*files, other))
         return None, [*problems, Problem.at(parent.place, f"extends: goes in a circle: {circle}")]
-    if len(chain) > MOST_PARENTS:
+    if len(files) > PARENTS_MAX:
         return None, [
             *problems,
-            Problem.at(parent.place, f"extends: more than {MOST_PARENTS} files extend each other"),
+            Problem.at(parent.place, f"extends: more than {PARENTS_MAX} files extend each other"),
         ]
     if "\0" in parent.text or not other.is_file():
         names = (
@@ -56,12 +60,12 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
             *problems,
             Problem.at(parent.place, f"extends: there is no file {other}{also}"),
         ]
-    inherited, more = read(other, chain)
+    inherited, more = read(other, files)
     return (merge(inherited, tree) if inherited is not None else None), [*problems, *more]
 
 
 def merge(under: Mapping, over: Mapping, path: str = "") -> Mapping:
-    """`over` on top of `under`, as a new mapping that stands where `over` stands."""
+    """Return `over` on top of `under`, as a new mapping in the place of `over`."""
     merged = Mapping(over.place, dict(under.entries), dict(under.keys))
     for key, node in over.entries.items():
         below = merged.entries.get(key)
@@ -74,14 +78,20 @@ def merge(under: Mapping, over: Mapping, path: str = "") -> Mapping:
 
 
 def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
-    """Apply `path=value` settings, in order, to the tree in place. Values are read as YAML: `a=[1, 2]`, `a={b: c}`."""
+    """Apply `path=value` settings to the tree in place, in order. Return their problems.
+
+    Values are read as YAML: `a=[1, 2]`, `a={b: c}`.
+    """
     problems = []
     for number, setting in enumerate(settings, 1):
         place = Place(f"--set {number}")
         path, equals, text = setting.partition("=")
         steps = _steps(path.strip())
         if not equals or steps is None:
-            message = f"'{setting}' is not path=value; write for example clock.duration=10m or data_faults[0].rate=..."
+            message = (
+                f"'{setting}' is not path=value; "
+                "write for example clock.duration=10m or data_faults[0].rate=..."
+            )
             problems.append(Problem.at(place, message))
             continue
         if text.strip():
@@ -95,7 +105,7 @@ def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
 
 
 def _steps(path: str) -> list[str | int] | None:
-    """`a.b[0].c` as ["a", "b", 0, "c"]; None when it is no such path."""
+    """Split `a.b[0].c` into ["a", "b", 0, "c"]; None if it is not such a path."""
     found = list(_STEP.finditer(path))
     if not found or "".join(m[0] for m in found) != path or path[0] in ".[":
         return None
@@ -103,7 +113,10 @@ def _steps(path: str) -> list[str | int] | None:
 
 
 def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) -> str | None:
-    """Put the value at the path, making mappings that are missing. The message of what is in the way, or None."""
+    """Put the value at the path, adding the mappings that are missing.
+
+    Returns a message about the first obstacle, or None.
+    """
     node: Node = tree
     for i, step in enumerate(steps):
         last = i == len(steps) - 1
@@ -113,24 +126,18 @@ def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) ->
                 return f"{here} is not a list, so {here}[{step}] does not exist"
             if step >= len(node.items):
                 size = len(node.items)
-                return f"{here}[{step}] does not exist; {here} has {size} {'entry' if size == 1 else 'entries'}, from [0]"
+                entries = "entry" if size == 1 else "entries"
+                return f"{here}[{step}] does not exist; {here} has {size} {entries}, from [0]"
             if last:
                 node.items[step] = value
             else:
                 node = node.items[step]
         else:
             if not isinstance(node, Mapping):
-                what = (
-                    "a list; name an entry"
-                    if isinstance(node, Sequence)
-                    else "a single value; set it as a whole"
-                )
-                form = (
-                    f"{here}[0].{step}=..."
-                    if isinstance(node, Sequence)
-                    else f"{here}={{{step}: ...}}"
-                )
-                return f"{here} is {what}, for example {form}"
+                if isinstance(node, Sequence):
+                    return f"{here} is a list; name an entry, for example {here}[0].{step}=..."
+                advice = f"set it as a whole, for example {here}={{{step}: ...}}"
+                return f"{here} is a single value; {advice}"
             if last:
                 node.entries[step], node.keys[step] = value, place
                 if steps[:-1] == ["clock"] and step in INSTEAD:
@@ -139,9 +146,8 @@ def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) ->
                 below = node.entries.get(step)
                 if below is None:
                     below, node.keys[step] = Mapping(place), place
-                elif (
-                    step == "fleet" and i == 0 and isinstance(below, Scalar)
-                ):  # `fleet: full` is short for a mapping
+                elif step == "fleet" and i == 0 and isinstance(below, Scalar):
+                    # `fleet: full` is short for a mapping
                     below = Mapping(below.place, {"preset": below}, {"preset": below.place})
                 node.entries[step] = below
                 node = below
@@ -154,6 +160,6 @@ def _drop(mapping: Mapping, key: str) -> None:
 
 
 def _join(steps: list[str | int]) -> str:
-    """The path as a user writes it."""
+    """Return the path as a user writes it."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return text.removeprefix(".")

@@ -1,6 +1,8 @@
-"""The types of a scenario's values: each reads a text, names the fix when it cannot, and tells an editor its pattern.
+"""The types of a scenario's values.
 
-Not covered: what a mapping holds (`sim.scenario.document`, `load_document`), rules between values (`rules`).
+Each reads a text, names the fix if it cannot, and gives editors a pattern.
+
+Not covered: the keys of a mapping (`sim.scenario.document`), rules between values (`rules`).
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from pipeline.records import CHANNEL_NAMES
 from sim import units
-from sim.chaos.faults import KINDS as DELIVERY
+from sim.chaos.faults import KINDS as DELIVERY_KINDS
 from sim.chaos.operations import CALL_NAMES
-from sim.load_schedule import KINDS as SCHEDULES
+from sim.load_schedule import KINDS as SCHEDULE_KINDS
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
-from sim.model.events import KINDS as EVENTS
-from sim.model.faults import KINDS
+from sim.model.events import KINDS as EVENT_KINDS
+from sim.model.faults import KINDS as DATA_FAULT_KINDS
 from sim.model.machine.components import COMPONENT_NAMES
 from sim.units import (
     BIT_RATE_PATTERN,
@@ -53,7 +55,7 @@ MAX_SEED: Final = 2**63 - 1
 
 
 def _text(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Turn a text parser into a validator that says so when it is given a list or a mapping."""
+    """Turn a text parser into a validator that rejects lists and mappings."""
 
     def read(value: object) -> Any:
         if not isinstance(value, str):
@@ -124,9 +126,9 @@ def _bucket(text: str) -> str:
 
 
 def _delivery(text: str) -> str:
-    if text in KINDS:
+    if text in DATA_FAULT_KINDS:
         raise ValueError(f"{text} is a fault of the data; it belongs in data_faults")
-    return _one_of("kind of fault", tuple(DELIVERY))(text)
+    return _one_of("kind of fault", tuple(DELIVERY_KINDS))(text)
 
 
 def _often(text: str) -> int:
@@ -154,10 +156,10 @@ def _flag(text: str) -> bool:
     return text == "true"
 
 
-def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
+def _one_of(noun: str, known: tuple[str, ...]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
-            raise ValueError(f"unknown {what} '{text}'{suggestion(text, known)}")
+            raise ValueError(f"unknown {noun} '{text}'{suggestion(text, known)}")
         return text
 
     return read
@@ -176,7 +178,7 @@ def _number_schema(**limits: int) -> WithJsonSchema:
 
 
 def _kinds_schema(texts: Mapping[str, str]) -> WithJsonSchema:
-    """Kinds of a catalogue, each with what it is: editors show that beside the name."""
+    """Return the kinds of a catalogue with a text each, which editors show beside the name."""
     return WithJsonSchema({"enum": list(texts), "enumDescriptions": list(texts.values())})
 
 
@@ -204,13 +206,13 @@ Channel = Annotated[
 ]
 FaultKind = Annotated[
     str,
-    _text(_one_of("kind of data fault", tuple(KINDS))),
-    _kinds_schema({name: kind.text for name, kind in KINDS.items()}),
+    _text(_one_of("kind of data fault", tuple(DATA_FAULT_KINDS))),
+    _kinds_schema({name: kind.text for name, kind in DATA_FAULT_KINDS.items()}),
 ]
 EventKind = Annotated[
     str,
-    _text(_one_of("kind of event", tuple(EVENTS))),
-    _kinds_schema({name: kind.text for name, kind in EVENTS.items()}),
+    _text(_one_of("kind of event", tuple(EVENT_KINDS))),
+    _kinds_schema({name: kind.text for name, kind in EVENT_KINDS.items()}),
 ]
 ComponentName = Annotated[
     str,
@@ -223,7 +225,7 @@ Signed = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": SIGNED_PATTERN}]}),
 ]
 DeliveryKind = Annotated[
-    str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY.items()})
+    str, _text(_delivery), _kinds_schema({name: kind.text for name, kind in DELIVERY_KINDS.items()})
 ]
 BucketName = Annotated[str, _text(_bucket), _text_schema(_BUCKET)]
 CallName = Annotated[
@@ -252,12 +254,12 @@ Factor = Annotated[float, _text(_factor), _number_schema(exclusiveMinimum=0)]
 Flag = Annotated[bool, _text(_flag), WithJsonSchema({"type": "boolean"})]
 ScheduleKindName = Annotated[
     str,
-    _text(_one_of("kind of schedule", tuple(SCHEDULES))),
-    WithJsonSchema({"enum": list(SCHEDULES)}),
+    _text(_one_of("kind of schedule", tuple(SCHEDULE_KINDS))),
+    WithJsonSchema({"enum": list(SCHEDULE_KINDS)}),
 ]
 
 
 class Section(BaseModel):
-    """A mapping of a scenario: unknown keys are errors."""
+    """A mapping of a scenario. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,1 +1,1 @@
-"""Stores that a run drives: the embedded LocalStack, a named S3, or a folder."""
+"""Stores of a run: the embedded LocalStack, a named S3, or a folder."""

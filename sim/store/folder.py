@@ -1,10 +1,11 @@
-"""An object store in a folder, `<bucket>/<key>`: where a data set goes that people want as files.
+"""An object store in a folder, `<bucket>/<key>`, for data sets as files.
 
-The same strictness as S3: a bucket must be there, creation never overwrites, replacement compares. An object appears
-whole or not at all (it is written beside and linked into place). ETags are content hashes.
+It is as strict as S3: a bucket must exist, creation never overwrites, replacement compares. An
+object appears whole or not at all: it is written beside its place and linked there. ETags are
+content hashes.
 
-Not covered: two processes that replace the same key at the same moment (each node has one writer here), and disks
-without hard links.
+Not covered: two processes that replace the same key at the same moment (each node has one writer
+here), and disks without hard links.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PARTIAL: Final = ".partial"
 
 
 def make(folder: Path) -> None:
-    """The six empty buckets. Raises OSError."""
+    """Make the six buckets, empty. Raises OSError."""
     for name in BUCKET_NAMES:
         (folder / (BUCKET_PREFIX + name)).mkdir(parents=True, exist_ok=True)
 
@@ -90,7 +91,7 @@ class FolderStore:
 
     @contextmanager
     def _written(self, verb: str, bucket: str, key: str, body: bytes) -> Iterator[tuple[str, str]]:
-        """The body in a file of its own beside the place it goes to; gone afterwards. Raises Unavailable."""
+        """Write the body to a temporary file beside its place. Raises Unavailable."""
         path = f"{self._root(verb, bucket, key)}/{key}"
         parent = path.rpartition("/")[0]
         partial = f"{path}.{os.getpid()}-{threading.get_native_id()}{PARTIAL}"

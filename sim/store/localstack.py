@@ -1,14 +1,17 @@
-"""The embedded LocalStack: a real S3 server on loopback, started for a run and gone after it.
+"""The embedded LocalStack: a real S3 server on loopback, started for a run and stopped after it.
 
-It lives in an environment of its own (`.localstack/venv`, made by `make localstack`) and is started through
-`localstack/launcher.py`. "Ready" means: our own process listens, its health report calls S3 running, and a PUT was read
-back. Two ways to have one:
+Its Python environment is `.localstack/venv`, made by `make localstack`. `localstack/launcher.py`
+starts it. It is ready when our own process listens, its health report shows S3 as running, and a
+PUT was read back. Two ways to use one:
 
-- `with EmbeddedLocalStack() as store: store.endpoint_url` serves until the block ends, or until this process dies.
-- `up()` / `status()` / `down()`: one detached server per checkout, remembered in `.localstack/server.json`.
+- `with EmbeddedLocalStack() as store: store.endpoint_url` serves until the block ends, or until
+  this process dies.
+- `up()`, `status()`, `down()`: one detached server per checkout, recorded in
+  `.localstack/server.json`.
 
-LocalStack keeps everything in memory: a server that stops has lost its buckets. Not covered: Docker (see
-`localstack/docker-compose.yml`) and any S3 elsewhere.
+LocalStack keeps everything in memory: a server that stops loses its buckets.
+
+Not covered: Docker (see `localstack/docker-compose.yml`) and any S3 elsewhere.
 """
 
 import contextlib
@@ -46,7 +49,7 @@ DIRECTORY_PREFIX = "windfleet-localstack-"
 
 
 class _PortTakenError(TargetError):
-    """Somebody else listens on the port."""
+    """A port that another program listens on."""
 
 
 class EmbeddedLocalStack:
@@ -60,31 +63,35 @@ class EmbeddedLocalStack:
 
     @property
     def endpoint_url(self) -> str:
-        """Where the server answers, as `http://127.0.0.1:PORT`."""
+        """URL of the server, `http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
-        """The server's process id. Raises TargetError when it was not started."""
+        """Process id of the server. Raises TargetError when it was not started."""
         return self._running().pid
 
     def require_alive(self) -> None:
-        """Raises TargetError, with the end of the server's log, when the server has died."""
+        """Raise TargetError, with the end of the server's log, when the server has died."""
         if (code := self._running().poll()) is not None:
-            raise TargetError(
-                f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code}).{self._log_tail()}"
-            )
+            stopped = f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code})."
+            raise TargetError(stopped + self._log_tail())
 
     def cpu_seconds(self) -> float:
-        """CPU time (user and system, s) the server has used so far. Raises TargetError when it has died."""
+        """Return the server's CPU time so far (user and system, s).
+
+        Raises TargetError when it has died.
+        """
         self.require_alive()
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
     def start(self, port: int | None = None, detach: bool = False) -> str:
-        """Start, wait until S3 really works, and return the endpoint URL.
+        """Start, wait until S3 works, and return the endpoint URL.
 
-        `port=None` takes a free one. A detached server outlives this process; `down()` ends it.
+        port: None takes a free one.
+        detach: the server outlives this process; `down()` ends it.
+
         Raises TargetError: not installed, port taken, not ready in 60 s, died while starting.
         """
         with _turn() if detach else contextlib.nullcontext():
@@ -96,9 +103,8 @@ class EmbeddedLocalStack:
         if not PYTHON.exists():
             raise TargetError("The LocalStack environment is not installed. Run: make localstack")
         if detach and (other := status()):
-            raise TargetError(
-                f"A LocalStack is already running at {other.endpoint_url}. Stop it with: windfleet store down"
-            )
+            running = f"A LocalStack is already running at {other.endpoint_url}."
+            raise TargetError(f"{running} Stop it with: windfleet store down")
         self._detached = detach
         for attempt in range(1, PORT_ATTEMPTS + 1):
             try:
@@ -112,7 +118,7 @@ class EmbeddedLocalStack:
         return self.endpoint_url
 
     def stop(self) -> None:
-        """End the server and remove its directory. Does nothing when it is not running."""
+        """End the server and remove its directory. A server that does not run is no error."""
         process, directory = self._process, self._directory
         self._process = self._directory = None
         if process is not None:
@@ -148,21 +154,16 @@ class EmbeddedLocalStack:
         lease = [] if self._detached else ["--with-parent", str(self._directory)]
         try:
             with (self._directory / "server.log").open("wb") as log:
+                # -W ignore: its dependencies warn about each other. A session of its own: Ctrl-C is
+                # for this process, which stops the server when the record is safe.
                 self._process = subprocess.Popen(
-                    [
-                        PYTHON,
-                        "-I",
-                        "-W",
-                        "ignore",
-                        LAUNCHER,
-                        *lease,
-                    ],  # its dependencies warn about each other
+                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease],
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for us; we stop the server when the record is safe
+                    start_new_session=True,
                 )
             self._wait_until_ready()
         except BaseException:
@@ -210,27 +211,24 @@ class EmbeddedLocalStack:
         if self._directory is None:
             return ""
         with contextlib.suppress(OSError):
-            lines = (
-                (self._directory / "server.log")
-                .read_text(encoding="utf-8", errors="replace")
-                .strip()
-                .splitlines()
-            )
+            log = self._directory / "server.log"
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             if lines:
-                return "\nThe end of its log:\n" + "\n".join(
-                    "  " + line for line in lines[-LOG_TAIL_LINES:]
-                )
+                tail = "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
+                return f"\nThe end of its log:\n{tail}"
         return ""
 
 
 def up(port: int = DEFAULT_PORT) -> Server:
-    """Start the detached server, or return the one that is up. Raises TargetError (see `EmbeddedLocalStack.start`)."""
+    """Start the detached server, or return the one that is up.
+
+    Raises TargetError (see `EmbeddedLocalStack.start`).
+    """
     with _turn():
         if server := status():
             if server.port != port:
-                raise TargetError(
-                    f"A LocalStack is already running on port {server.port}. Stop it with: windfleet store down"
-                )
+                running = f"A LocalStack is already running on port {server.port}."
+                raise TargetError(f"{running} Stop it with: windfleet store down")
             return server
         EmbeddedLocalStack()._started(port, detach=True)
         server = status()
@@ -242,7 +240,7 @@ def up(port: int = DEFAULT_PORT) -> Server:
 
 
 def status() -> Server | None:
-    """The detached server of this checkout, None when there is none. A record of a dead one is removed."""
+    """Return the detached server of this checkout, or None. Remove the record of a dead one."""
     server = read_state(HOME)
     if server is not None and not is_alive(server):
         _forget(server)
@@ -251,7 +249,7 @@ def status() -> Server | None:
 
 
 def down() -> Server | None:
-    """End the detached server and return what it was, None when there was none. Ends no process but that one."""
+    """End the detached server and return it, or None when there was none. End no other process."""
     with _turn():
         server = status()
         if server is None:
@@ -269,20 +267,19 @@ def down() -> Server | None:
 
 
 def _turn() -> contextlib.AbstractContextManager[None]:
-    """One after the other: two that start the detached server at once would leave one that nobody remembers."""
+    """Wait for other processes here: two that start a server at once would record only one."""
     return owned(HOME, wait=True) if HOME.is_dir() else contextlib.nullcontext()
 
 
 def _forget(server: Server) -> None:
-    if pathlib.Path(server.directory).name.startswith(
-        DIRECTORY_PREFIX
-    ):  # the record is a file anybody may have edited
+    # Anybody may have edited the record.
+    if pathlib.Path(server.directory).name.startswith(DIRECTORY_PREFIX):
         shutil.rmtree(server.directory, ignore_errors=True)
     remove_state(HOME, server.pid)
 
 
 def _environment(port: int, directory: pathlib.Path) -> dict[str, str]:
-    """Nothing of ours but the way to find programs: LocalStack reads dozens of variables."""
+    """Return the server's environment. LocalStack reads dozens of variables; few are passed on."""
     kept = {
         name: os.environ[name]
         for name in ("PATH", "LANG", "LC_ALL", "TMPDIR")

@@ -1,6 +1,6 @@
-"""Whether a LocalStack really serves S3: asked with the standard library alone, so that asking costs milliseconds.
+"""Readiness of a LocalStack: a real PUT and GET, with the standard library, in milliseconds.
 
-"200 OK" and "Ready." are not enough: on an unsuitable Python LocalStack says both without ever loading S3.
+"200 OK" and "Ready." are not enough: with an unsuitable Python LocalStack gives both without S3.
 """
 
 import http.client
@@ -10,13 +10,13 @@ import psutil
 
 REQUEST_TIMEOUT_S = 10
 PROBE_BUCKET = "windfleet-readiness-probe"
-# LocalStack reads the service and the region from the scope, and verifies nothing.
+# LocalStack reads service and region from the scope, and verifies no signature.
 SCOPE = "test/20240101/us-east-1/s3/aws4_request"
 HEADERS = {"Authorization": f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host, Signature=0"}
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether it is our process that listens: a stranger's LocalStack on the port would look healthy, too."""
+    """Return True if this process listens there: another LocalStack would look healthy, too."""
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp4")
     except psutil.Error:
@@ -25,16 +25,14 @@ def listens(pid: int, port: int) -> bool:
 
 
 def s3_works(port: int) -> bool:
-    """Health says running, and an object can be put, read back and removed.
+    """Return True if S3 is running, and an object can be put, read back and removed.
 
-    Raises OSError, HTTPException, ValueError or KeyError while the server is not there or not itself yet.
+    Raises OSError, HTTPException, ValueError or KeyError while the server is still starting.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT_S)
     try:
-        if (
-            json.loads(_request(connection, "GET", "/_localstack/health")[1])["services"].get("s3")
-            != "running"
-        ):
+        health = json.loads(_request(connection, "GET", "/_localstack/health")[1])
+        if health["services"].get("s3") != "running":
             return False
         key, body = f"/{PROBE_BUCKET}/probe", b"windfleet"
         return (

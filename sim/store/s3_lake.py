@@ -1,6 +1,7 @@
-"""The lake in an S3, opened for the oracle by the client that everybody uses.
+"""The lake in an S3, opened for the oracle with the pipeline's client.
 
-Reads are tried again like the pipeline's. An endpoint that is no S3 is a LakeError, never an empty lake.
+Reads are retried like the pipeline's. An endpoint that is no S3 is a LakeError, never an empty
+lake.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class S3Opener:
-    """See `sim.check.read.lake.Opener`. The credentials are not shown by repr."""
+    """Opener of an S3, see `sim.check.read.lake.Opener`. Its repr shows no credentials."""
 
     settings: Settings
 
@@ -32,7 +33,7 @@ class S3Opener:
 
 
 def s3_lake(place: Place) -> LakeReader:
-    """The lake in the S3 of a place. Raises LakeError."""
+    """Return the lake in the S3 of a place. Raises LakeError."""
     try:
         found = settings(place)
     except SettingsError as error:
@@ -41,12 +42,12 @@ def s3_lake(place: Place) -> LakeReader:
 
 
 def settings_of(lake: LakeReader) -> Settings | None:
-    """The S3 of a reader, None for a folder."""
+    """Return the S3 of a reader, None for a folder."""
     return lake.opener.settings if isinstance(lake.opener, S3Opener) else None
 
 
 class _S3:
-    """See `sim.check.read.lake.Buckets`."""
+    """Buckets of an S3, see `sim.check.read.lake.Buckets`."""
 
     def __init__(self, store: S3ObjectStore) -> None:
         self._store, self._tries = store, Retrying(store)

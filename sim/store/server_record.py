@@ -1,6 +1,6 @@
 """The record of the detached LocalStack of this checkout: `.localstack/server.json`.
 
-A pid alone proves nothing, for pids are used again; a server is the recorded one only when pid and start time agree.
+Pids are used again. A process is the recorded server only if pid and start time both agree.
 """
 
 import dataclasses
@@ -11,25 +11,29 @@ import pathlib
 import psutil
 
 FILE = "server.json"
-START_TIME_TOLERANCE_S = (
-    2.0  # psutil derives the start time from the boot time, which moves with the clock
-)
+START_TIME_TOLERANCE_S = 2.0
+"""psutil derives the start time from the boot time, which moves with the clock."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A detached LocalStack: where it answers, which process it is, and where its files and log are."""
+    """A detached LocalStack.
+
+    create_time: start of the process as psutil has it, s since 1970.
+    started: ISO 8601, UTC.
+    directory: its files and its log.
+    """
 
     endpoint_url: str
     port: int
     pid: int
-    create_time: float  # s since the epoch, as psutil tells it
-    started: str  # ISO 8601, UTC
+    create_time: float
+    started: str
     directory: str
 
 
 def read_state(home: pathlib.Path) -> Server | None:
-    """The recorded server, alive or not; None when nothing (readable) is recorded."""
+    """Return the recorded server, alive or not; None without a record that can be read."""
     try:
         return Server(**json.loads((home / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -44,14 +48,14 @@ def write_state(home: pathlib.Path, server: Server) -> None:
 
 
 def remove_state(home: pathlib.Path, pid: int) -> None:
-    """Forget the server `pid`; a record of another one stays."""
+    """Remove the record of the server `pid`. A record of another one stays."""
     server = read_state(home)
     if server is not None and server.pid == pid:
         (home / FILE).unlink(missing_ok=True)
 
 
 def is_alive(server: Server) -> bool:
-    """Whether the recorded process, and not a later one with its pid, still runs."""
+    """Return True if the recorded process runs, and not a later one with its pid."""
     try:
         process = psutil.Process(server.pid)
         return (

@@ -1,8 +1,11 @@
-"""The store that a run drives: the embedded LocalStack, any S3 that was named, or a folder; and how fast it takes PUTs.
+"""The store of a run: the embedded LocalStack, a named S3, or a folder; and its PUT ceiling.
 
-Safety: only loopback endpoints without `allow_remote`; a lake that holds objects is refused, and is emptied only on
-request and only where windfleet made the buckets; the ceiling is measured in a scratch bucket that is removed again,
-and never on a remote store.
+Safety:
+
+- Without `allow_remote` only loopback endpoints are used.
+- A lake that holds objects is refused. It is emptied only on request, and only where windfleet
+  made the buckets.
+- The ceiling is measured in a scratch bucket, which is removed again, and never on a remote store.
 """
 
 from __future__ import annotations
@@ -27,15 +30,14 @@ from sim.store.s3_lake import s3_lake
 
 CEILING_S = 1.0
 CEILING_ROUNDS = 2
-CEILING_BYTES = (
-    16_384  # about the mean of what a batch writes: three row-level objects and three small ones
-)
+CEILING_BYTES = 16_384
+"""About the mean of a batch's objects: three of rows, and three small ones."""
 CEILING_THREADS = 8
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user said about the store. `port`: of the embedded one. `folder`: the lake as files, no S3 at all."""
+    """Options of the command line. port: of the embedded one. folder: the lake as files, no S3."""
 
     endpoint_url: str | None = None
     port: int | None = None
@@ -47,8 +49,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Target:
-    """A store that answers, with the six buckets in it: an endpoint (`server`: when it is the embedded one) or a
-    folder (then there is no endpoint)."""
+    """A store that answers and has the six buckets: an endpoint, or a folder.
+
+    server: the embedded LocalStack, if it is one.
+    """
 
     endpoint_url: str = ""
     server: EmbeddedLocalStack | None = None
@@ -56,16 +60,19 @@ class Target:
 
     @property
     def store(self) -> Settings:
-        """How to reach the endpoint; a server of ours takes nothing from the environment. Raises SettingsError."""
+        """Settings of the endpoint's client. The embedded server takes none from the environment.
+
+        Raises SettingsError.
+        """
         return settings.settings(self.endpoint_url, own=self.server is not None)
 
     @property
     def lake(self) -> LakeReader:
-        """What lies in it."""
+        """The lake in it, for the oracle."""
         return s3_lake(self.store) if self.folder is None else LakeReader.folder(self.folder)
 
     def require_alive(self) -> None:
-        """Raises TargetError when the embedded server has died. Costs microseconds."""
+        """Raise TargetError when the embedded server has died. Costs microseconds."""
         if self.server is not None:
             self.server.require_alive()
 
@@ -80,7 +87,7 @@ class Target:
 
 
 def endpoint_of_environment() -> str | None:
-    """The endpoint that the standard AWS variables name, if they do. Raises TargetError for one that is no URL."""
+    """Return the endpoint of the standard AWS variables, if any. Raises TargetError for no URL."""
     try:
         return settings.endpoint_of_environment()
     except SettingsError as error:
@@ -88,41 +95,53 @@ def endpoint_of_environment() -> str | None:
 
 
 def endpoint_of(options: Options) -> str | None:
-    """The endpoint named on the command line or by the environment; None for the embedded store. Raises TargetError."""
+    """Return the endpoint of the command line or the environment; None: the embedded store.
+
+    Raises TargetError.
+    """
     named = options.endpoint_url or endpoint_of_environment()
     if named is None:
         return None
     try:
         if not settings.parsed(named).loopback and not options.allow_remote:
-            raise TargetError(
-                f"{named} is not on this machine; windfleet sends load there only with --allow-remote"
-            )
+            only = "windfleet sends load there only with --allow-remote"
+            raise TargetError(f"{named} is not on this machine; {only}")
         settings.settings(named)
     except SettingsError as error:
         raise TargetError(str(error)) from error
     return named
 
 
+def opening(options: Options) -> str:
+    """Return the name of the phase that opens the store. Raises TargetError."""
+    if options.folder is not None:
+        return f"making the lake in {options.folder}"
+    endpoint_url = endpoint_of(options)
+    return "starting LocalStack" if endpoint_url is None else f"opening the store {endpoint_url}"
+
+
 def require_empty(options: Options) -> None:
-    """Raises TargetError or LakeError unless an endpoint that is named answers, and holds nothing in the six buckets or
-    may be emptied; for those who have much to do before they open it. Changes nothing."""
+    """Raise TargetError or LakeError unless a named endpoint answers and its lake can be used.
+
+    Such a lake is empty, or may be emptied. For commands with long work before they open it.
+    Changes nothing.
+    """
     endpoint_url = endpoint_of(options)
     if endpoint_url is not None:
-        held = lake.first_object(endpoint_url)
+        name = lake.first_object(endpoint_url)
         if not options.empty_lake:
-            _refuse_held(endpoint_url, held)
+            _refuse_objects(endpoint_url, name)
 
 
-def _refuse_held(endpoint_url: str, held: str | None) -> None:
-    if held is not None:
-        raise TargetError(
-            f"the lake at {endpoint_url} already holds objects ({held}); a run needs it empty: "
-            "--empty-lake empties the buckets that windfleet made"
-        )
+def _refuse_objects(endpoint_url: str, name: str | None) -> None:
+    """Raise TargetError for a lake with objects. name: of one of them."""
+    if name is not None:
+        fix = "a run needs it empty: --empty-lake empties the buckets that windfleet made"
+        raise TargetError(f"the lake at {endpoint_url} already holds objects ({name}); {fix}")
 
 
 def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
-    """Raises TargetError when faults of the wire are wanted before a store where they must not or cannot be."""
+    """Raise TargetError for faults of the wire and a store that cannot or must not have them."""
     if options.folder is not None:
         if _of_the_wire(faults):
             raise TargetError(
@@ -139,7 +158,7 @@ def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
 
 @contextmanager
 def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
-    """The fault proxy before a target, None when no fault needs one. Raises TargetError."""
+    """Run the fault proxy in front of a target; None if no fault needs it. Raises TargetError."""
     wire = _of_the_wire(faults)
     if not wire:
         yield None
@@ -148,9 +167,8 @@ def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[Fault
         with FaultProxy(target.endpoint_url, seed, wire) as proxy:
             yield proxy
     except (ValueError, TimeoutError) as error:
-        raise TargetError(
-            f"the fault proxy: {error or 'a late commit was not made in time'}"
-        ) from error
+        text = f"{error}" or "a late commit was not made in time"
+        raise TargetError(f"the fault proxy: {text}") from error
 
 
 def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
@@ -161,7 +179,7 @@ def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
 
 @contextmanager
 def opened(options: Options) -> Iterator[Target]:
-    """A target for the length of a block. Raises TargetError, LakeError or OSError before anything was changed."""
+    """Open a target for the block. Raises TargetError, LakeError or OSError before any change."""
     if options.folder is not None:
         folder.make(options.folder)
         yield Target(folder=options.folder)
@@ -176,7 +194,10 @@ def opened(options: Options) -> Iterator[Target]:
 
 @contextmanager
 def embedded(options: Options) -> Iterator[Target]:
-    """The embedded LocalStack, whatever endpoint the environment names. Raises TargetError, LakeError."""
+    """Run the embedded LocalStack for the block, whatever endpoint the environment names.
+
+    Raises TargetError, LakeError.
+    """
     server = EmbeddedLocalStack()
     server.start(options.port, detach=options.keep)
     kept = False
@@ -192,15 +213,15 @@ def _prepared(target: Target, options: Options) -> Target:
     if options.empty_lake:
         lake.empty(target.store)
     lake.ensure(target.store)
-    _refuse_held(target.endpoint_url, lake.first_object(target.store))
+    _refuse_objects(target.endpoint_url, lake.first_object(target.store))
     return target
 
 
 def ceiling(target: Target) -> float | None:
-    """PUTs per second that the store takes from this machine at its best; None for a store that is not on it.
+    """Return the PUTs per second that the store takes from this machine; None for a remote store.
 
-    The best of CEILING_ROUNDS short rounds: whatever else the machine does can only lower a round. Raises TargetError,
-    LakeError.
+    The best of CEILING_ROUNDS short rounds counts: other work of the machine only lowers a round.
+    Raises TargetError, LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None

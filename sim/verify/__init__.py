@@ -1,1 +1,1 @@
-"""The verdict on a run, and `windfleet verify`."""
+"""The verdict on a run, and the command `windfleet verify`."""

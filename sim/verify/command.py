@@ -1,9 +1,12 @@
-"""`windfleet verify DIR`: the oracle on its own, over a run's node files and its lake, saved or still in a store."""
+"""`windfleet verify DIR`: the verdict on a run again, from its node files and its lake.
+
+The lake is a saved copy, or still in a store.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +16,8 @@ from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
 from sim.fleet.farm import Farm
-from sim.report.result import load
-from sim.report.terminal import RunProgress
+from sim.report.progress import RunProgress
+from sim.report.result import read_result
 from sim.run_directory import SCENARIO_FILE, is_run
 from sim.scenario import load as load_scenario
 from sim.store import localstack, target
@@ -25,7 +28,12 @@ FINDINGS_SHOWN = 20
 
 
 def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
-    """The lake that was named; else the run's saved copy; else the S3 of the environment; else the detached LocalStack.
+    """Return the run's lake: the first of these that there is.
+
+    1. `folder` or `endpoint_url`, from the command line
+    2. the run's saved copy
+    3. the S3 of the environment
+    4. the detached LocalStack
 
     Raises TargetError, also where there is none.
     """
@@ -42,13 +50,14 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
     if (server := localstack.status()) is not None:
         return s3_lake(settings(server.endpoint_url, own=True))
     raise TargetError(
-        f"{run_dir}: holds no lake/, and no LocalStack is up (it forgets everything when it stops). Run the scenario "
-        "with --save-lake or --keep, or name the lake with --lake DIR or --endpoint-url URL"
+        f"{run_dir}: holds no lake/, and no LocalStack is up (it loses everything when it stops). "
+        "Run the scenario with --save-lake or --keep, or name the lake with --lake DIR or "
+        "--endpoint-url URL"
     )
 
 
 def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
-    """Judge and tell; the exit code. Changes nothing in the run directory."""
+    """Judge the lake and print the verdict. Return the exit code. Change nothing in `run_dir`."""
     with RunProgress(console) as progress:
         verdict = judge(
             run_dir,
@@ -60,8 +69,8 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
             progress=progress.follow("judging the lake", "objects"),
             log=progress.log,
         )
-    _tell(verdict, console)
-    _compare(run_dir, verdict, console)
+    for line in (*_lines(verdict), *_comparison(run_dir, verdict)):
+        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
     if verdict.status == "unknown" and verdict.errors and not verdict.figures:
         return ENVIRONMENT
     return EXIT_CODE_OF[verdict.status]
@@ -76,32 +85,27 @@ def _farms(run_dir: Path, progress: RunProgress) -> Sequence[Farm]:
         return ()
 
 
-def _tell(verdict: Verdict, console: Console) -> None:
-    """Status, figures, findings: plain lines, so that they can be searched."""
-
-    def say(text: str) -> None:
-        console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
-
-    say(verdict.status.upper())
+def _lines(verdict: Verdict) -> Iterator[str]:
+    """Yield status, errors, findings, figures and digest as plain lines, which can be searched."""
+    yield verdict.status.upper()
     for error in verdict.errors:
-        say(f"error: {error}")
-    for name, value in verdict.figures.items():
-        say(f"{name:<24}{value:>14,}")
+        yield f"error: {error}"
     for kind, count in verdict.counts.items():
-        say(f"found {count:,} x {kind}")
+        yield f"found {count:,} x {kind}"
     for finding in _sample(verdict.findings):
         rows = f" {finding.rows:,} rows" if finding.rows else ""
-        where = " ".join(
-            part for part in (finding.stage, finding.turbine or finding.farm, finding.key) if part
-        )
-        say(f"{finding.kind}:{rows} {where} {finding.detail}")
+        places = (finding.stage, finding.turbine or finding.farm, finding.key)
+        where = " ".join(place for place in places if place)
+        yield f"{finding.kind}:{rows} {where} {finding.detail}"
     if (more := sum(verdict.counts.values()) - FINDINGS_SHOWN) > 0:
-        say(f"and {more:,} more findings, counted above by kind")
-    say(f"lake digest: {verdict.digest or 'not determined'}")
+        yield f"and {more:,} more findings, counted above by kind"
+    for name, value in verdict.figures.items():
+        yield f"{name:<24}{value:>14,}"
+    yield f"lake digest: {verdict.digest or 'not determined'}"
 
 
 def _sample(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings to show: the kinds take turns, so that a frequent one hides no other."""
+    """Return the findings to print. Kinds take turns, so that a frequent one hides no other."""
     seen: Counter[str] = Counter()
     ranked = []
     for place, finding in enumerate(findings):
@@ -112,10 +116,10 @@ def _sample(findings: Sequence[Finding]) -> list[Finding]:
     ]
 
 
-def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
-    """Say whether this is what the run itself had found."""
+def _comparison(run_dir: Path, verdict: Verdict) -> Iterator[str]:
+    """Yield a line that compares the verdict with the run's own; none without one."""
     try:
-        before = load(run_dir)
+        before = read_result(run_dir)
     except ResultError:
         return
     if before.lake is None or not before.lake.digest:
@@ -125,9 +129,7 @@ def _compare(run_dir: Path, verdict: Verdict, console: Console) -> None:
     ]
     if before.lake.digest != verdict.digest:
         differing.append("lake digest")
-    text = (
-        f"differs from result.json in: {', '.join(differing)}"
-        if differing
-        else "the same figures as in result.json"
-    )
-    console.print(text, highlight=False, soft_wrap=True)
+    if differing:
+        yield f"differs from result.json in: {', '.join(differing)}"
+    else:
+        yield "the same figures as in result.json"

@@ -3,7 +3,8 @@
 Amazon S3 stores and bills their parts, and no listing of objects shows them. The pipeline makes no
 multipart upload, so each one in its buckets is a defect.
 
-Not covered: objects that do not belong in the lake (`object.foreign`, `object.unexpected` of the oracle).
+Not covered: objects that do not belong in the lake (the oracle's `object.foreign` and
+`object.unexpected`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipeline.settings import Settings
 from sim.check import Finding, Verdict
 
 KEPT: Final = 20
-"""Findings kept; `counts` has the number of all."""
+"""Most findings kept. `counts` has the number of all."""
 
 
 def check(store: Settings) -> Verdict:
@@ -23,14 +24,14 @@ def check(store: Settings) -> Verdict:
 
     Raises pipeline.lake.LakeError.
     """
-    uploads = lake.unfinished(store)
+    uploads = lake.incomplete_uploads(store)
     figures: dict[str, float] = {"objects.unfinished": len(uploads)}
     if not uploads:
         return Verdict("pass", figures)
     findings = [
         Finding(
             "upload.unfinished",
-            place.split("/")[1],
+            stage=place.split("/")[1],
             key=place,
             detail="multipart upload that was never completed: abort it",
         )

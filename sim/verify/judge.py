@@ -1,10 +1,9 @@
 """The verdict on a run: three checks, merged. `run`, `verify`, `demo` and `campaign` all use it.
 
-| check                | sees                                                    | module                     |
-|----------------------|---------------------------------------------------------|----------------------------|
-| the oracle           | node files and objects of the lake                      | `sim.check`                |
-| missing node files   | turbines of the scenario whose node file is not there   | `sim.verify.missing_nodes` |
-| incomplete uploads   | multipart uploads, which no listing of objects shows    | `sim.verify.incomplete_uploads` |
+check               sees                                        module
+the oracle          node files and objects of the lake          sim.check
+missing node files  turbines of the scenario without a file     sim.verify.missing_nodes
+incomplete uploads  multipart uploads, which no listing shows   sim.verify.incomplete_uploads
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sim.fleet.farm import Farm
 from sim.verify import incomplete_uploads, missing_nodes
 
 RANK: Final = ("pass", "unknown", "fail")
-"""Statuses from the weakest up: the strongest of several wins."""
+"""Statuses in rising order. Of several the highest wins."""
 
 
 def judge(
@@ -43,7 +42,7 @@ def judge(
     farms: each of their turbines must have a node file; none where the fleet is not known.
     store: the S3 of the lake, None for a folder.
     by_hand: no run drove the nodes, so that they may have been drained more than once.
-    log: called with each check that could not be made and that changes no verdict.
+    log: called with a line for each check that failed without an effect on the verdict.
     """
     verdict = check.judge(run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand)
     parts = [verdict, missing_nodes.check(run_dir / "nodes", farms)]
@@ -56,7 +55,7 @@ def judge(
 
 
 def merge(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the first verdict with the others' status, figures, findings, counts and errors added."""
+    """Return the first verdict with status, figures, findings and errors of the others added."""
     counts: Counter[str] = Counter()
     for each in verdicts:
         counts.update(each.counts)

@@ -1,9 +1,10 @@
 """Turbines of a scenario without a node file.
 
-The oracle judges the lake against the node files that it finds. A farm that is gone from both would
-go unnoticed there.
+The oracle judges the lake against the node files that it finds. A farm that is missing from both
+would pass there.
 
-Not covered: node files of turbines that the scenario does not have, and the contents of a node file.
+Not covered: node files of turbines that the scenario does not have, and the contents of a node
+file.
 """
 
 from __future__ import annotations
@@ -31,5 +32,5 @@ def check(nodes: Path, farms: Sequence[Farm]) -> Verdict:
     turbines = missing(nodes, farms)
     if not turbines:
         return Verdict("pass")
-    error = f"{nodes}: {len(turbines):,} turbines of the scenario have no node file; first {turbines[0]}"
-    return Verdict("unknown", errors=[error])
+    missed = f"{len(turbines):,} turbines of the scenario have no node file; first {turbines[0]}"
+    return Verdict("unknown", errors=[f"{nodes}: {missed}"])

@@ -23,7 +23,7 @@ from sim.campaign.summary import IN_PROCESS, LIVE, Summary
 from sim.campaign.world import make_world
 from sim.chaos.faults import FaultPoint, InjectionCounts, fault_point
 from sim.errors import TargetError
-from sim.report.campaign import CampaignResult, Cell, Failure, print_summary, render
+from sim.report.campaign import CampaignResult, Failure, MatrixCell, print_summary, render
 from sim.scenario import load
 from tests.support.chaos_world import scenario_file
 from tests.support.commit_bugs import state_saved_although_a_bucket_refused
@@ -138,8 +138,8 @@ def test_whole_runs_have_a_matrix_of_their_own() -> None:
         200,
     )
     assert [c for c in result.matrix if c.world == LIVE] == [
-        Cell(LIVE, "worker.kill", "", 2, 0),
-        Cell(LIVE, "store.hang", "data", 2, 0),
+        MatrixCell(LIVE, "worker.kill", "", 2, 0),
+        MatrixCell(LIVE, "store.hang", "data", 2, 0),
     ]
     assert result.kinds == {"store.error": 1, "store.hang": 2, "worker.kill": 2}
     assert LIVE[1:] in render(result)
@@ -222,7 +222,7 @@ def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
         failure.replay
         == "windfleet run tiny.yaml --set=seed=8 '--set=faults=[{kind: worker.kill, count: 1}]'"
     )
-    assert Cell(LIVE, "worker.kill", "", 1, 1) in result.matrix
+    assert MatrixCell(LIVE, "worker.kill", "", 1, 1) in result.matrix
     assert failure.replay in told(result)
 
 
@@ -310,7 +310,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
         ),
         *("store.conflict", "store.precondition", "bucket.refuses", "store.foreign-object"),
     }
-    assert Cell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
+    assert MatrixCell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
 
 
 def test_names_from_a_schedule_cannot_break_the_page() -> None:

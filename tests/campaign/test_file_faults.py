@@ -297,7 +297,7 @@ def retired_files_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batches_across_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_begins", lambda raw: np.zeros(raw.num_rows, dtype=bool))
+    monkeypatch.setattr(batch, "_file_starts", lambda raw: np.zeros(raw.num_rows, dtype=bool))
 
 
 def a_read_ends_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     with faults.files([in_use], struck) as files:
         assert files.give([node])[0].database == struck / in_use.name
         result = flush(node, store)
-        files.tell(result)
+        files.count(result)
     assert said == [kind]
     assert held_up(result) == (kind != WAL)
     assert not struck.exists()
@@ -179,7 +179,7 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     with faults.files([in_use], struck) as files:
         assert files.give([node])[0].database == in_use
         for result in drive([node], store):
-            files.tell(result)
+            files.count(result)
     assert said == [kind]
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 

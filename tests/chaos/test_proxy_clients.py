@@ -34,8 +34,9 @@ from sim.chaos.operations import OPERATIONS
 from sim.chaos.proxy import FaultProxy, report_time
 from sim.chaos.request import call_of
 from sim.errors import ScheduleError
-from sim.run.planned import planned
+from sim.run.planned_faults import planned_faults
 from sim.scenario import load
+from sim.scenario.plan import plan
 from tests.support.chaos_world import scenario_file
 
 MB: Final = 1 << 20
@@ -594,11 +595,12 @@ def test_a_scenario_means_as_many_of_them_as_nodes_make(tmp_path: Path) -> None:
 
     def meant(**words: tuple[str, ...]) -> int:
         fault = Fault("store.error", **words)  # type: ignore[arg-type]
-        return planned(scenario.model_copy(update={"faults": (fault,)}))["store.error"].times
+        changed = scenario.model_copy(update={"faults": (fault,)})
+        return planned_faults(changed, plan(changed))["store.error"].times
 
     puts, manifests, gets = (
         meant(calls=("PUT",)),
-        planned(scenario)["store.error"].times,
+        planned_faults(scenario, plan(scenario))["store.error"].times,
         meant(calls=("GetObject",)),
     )
     assert puts > manifests > gets > 1

@@ -41,7 +41,7 @@ def state(turbine: str, last_id: int, batches: int, newest: int) -> dict[str, An
 
 
 RIGHT, SECOND = state("A-001", 7, 2, START + MINUTE), state("A-002", 2, 1, START + 10 * SECOND_US)
-MANGLED = "not a JSON object with a last_id"
+MANGLED = "not a JSON object with an integer last_id"
 
 
 def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
@@ -58,7 +58,9 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
     assert count == len(told)
     for one in told:
         key = f"{BUCKET}/checkpoints/A/{one.turbine}.json"
-        assert one == Finding(one.kind, "checkpoints", "A", one.turbine, "", key, 0, one.detail)
+        assert one == Finding(
+            one.kind, stage="checkpoints", farm="A", turbine=one.turbine, key=key, detail=one.detail
+        )
     return [(one.kind.removeprefix("checkpoint."), one.turbine, one.detail) for one in told]
 
 
@@ -66,8 +68,8 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
     ("content", "kind", "detail"),
     [
         (RIGHT, None, ""),
-        (RIGHT | {"last_id": 6}, "behind", "last_id is 6, the node's last row is 7"),
-        (RIGHT | {"last_id": 8}, "ahead", "last_id is 8, the node's last row is 7"),
+        (RIGHT | {"last_id": 6}, "behind", "last_id is 6, must be 7, the id of the node's last row"),
+        (RIGHT | {"last_id": 8}, "ahead", "last_id is 8, must be 7, the id of the node's last row"),
         (RIGHT | {"schema_version": 2}, "disagrees", "schema_version is 2, must be 1"),
         (RIGHT | {"turbine_id": "A-002"}, "disagrees", 'turbine_id is "A-002", must be "A-001"'),
         (
@@ -78,12 +80,12 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
         (RIGHT | {"batches": "2"}, "disagrees", 'batches is "2", must be 2'),
         (RIGHT | {"batches": 2.0}, "disagrees", "batches is 2.0, must be 2"),
         (RIGHT | {"schema_version": True}, "disagrees", "schema_version is true, must be 1"),
-        (RIGHT | {"more": {}}, "disagrees", "more is there, and must not be"),
+        (RIGHT | {"more": {}}, "disagrees", "more must not be present"),
         (RIGHT | {"anchor_us": None}, "disagrees", f"anchor_us is null, must be {START + MINUTE}"),
         (RIGHT | {"max_event_us": 5}, "disagrees", f"max_event_us is 5, must be {START + MINUTE}"),
         (RIGHT | {"closed_until_us": 5}, "disagrees", f"closed_until_us is 5, must be {START + 2 * MINUTE}"),
         (RIGHT | {"open_windows": []}, "disagrees", "open_windows is [], must be {}"),
-        (RIGHT | {"open_windows": {"5": [1]}}, "disagrees", "open_windows.5 is there, and must not be"),
+        (RIGHT | {"open_windows": {"5": [1]}}, "disagrees", "open_windows.5 must not be present"),
         (
             RIGHT | {"runs": RIGHT["runs"] | {"wind_speed": [9.875, 2, START + MINUTE]}},
             "disagrees",
@@ -99,7 +101,7 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
             "disagrees",
             f"max_event_us is missing, must be {START + MINUTE}",
         ),
-        (None, "missing", "the node has rows up to id 7"),
+        (None, "missing", "missing, the node has rows up to id 7"),
         (b"hello", "unreadable", None),
         (b"\xff", "unreadable", None),
         (b'{"last_id": 1e999}', "unreadable", None),
@@ -133,7 +135,7 @@ def test_a_node_without_rows_needs_none_and_may_not_be_beyond_them() -> None:
     }
     assert found(A_001=one, A_002=two, A_003=json.dumps(start | {"last_id": 0}).encode()) == []
     ahead = found(A_001=one, A_002=two, A_003=json.dumps(start | {"last_id": 1}).encode())
-    assert ahead == [("ahead", "A-003", "last_id is 1, the node's last row is 0")]
+    assert ahead == [("ahead", "A-003", "last_id is 1, must be 0, the id of the node's last row")]
     assert [(kind, turbine) for kind, turbine, _ in found(A_001=one)] == [("missing", "A-002")]
 
 
@@ -204,4 +206,4 @@ def test_a_checkpoint_under_another_farm_is_reported() -> None:
     )
     (one,) = findings.kept
     assert (one.kind, one.turbine, one.key) == ("checkpoint.unexpected", "A-001", f"{BUCKET}/{key}")
-    assert one.detail == "the node's farm is A, not B"
+    assert one.detail == "the farm is B, must be A"

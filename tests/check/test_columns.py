@@ -15,7 +15,7 @@ from sim.check.read.columns import (
     NAN_BITS,
     NULL,
     NULL_BITS,
-    Places,
+    RowIndex,
     codes,
     float_bits,
     integers,
@@ -77,7 +77,7 @@ def test_documents_that_say_the_same_are_the_same_text() -> None:
 
 def test_a_pair_is_found_where_it_is_and_no_other() -> None:
     pairs = [(0, 7), (0, 9), (1, 3), (1, 7), (3, 3), (3, 12)]
-    places = Places(*(np.array(part) for part in zip(*pairs, strict=True)))
+    places = RowIndex(*(np.array(part) for part in zip(*pairs, strict=True)))
     asked = [(owner, number) for owner in range(-1, 5) for number in range(15)]
     found = places.find(*(np.array(part) for part in zip(*asked, strict=True)))
     assert dict(zip(asked, found.tolist(), strict=True)) == {
@@ -87,8 +87,8 @@ def test_a_pair_is_found_where_it_is_and_no_other() -> None:
 
 def test_among_none_or_one_pair() -> None:
     one = np.array([0])
-    assert Places(one[:0], one[:0]).find(one, one).tolist() == [-1]
-    assert Places(one, one).find(np.array([0, 0, 1, -1]), np.array([0, 1, 0, 0])).tolist() == [
+    assert RowIndex(one[:0], one[:0]).find(one, one).tolist() == [-1]
+    assert RowIndex(one, one).find(np.array([0, 0, 1, -1]), np.array([0, 1, 0, 0])).tolist() == [
         0,
         -1,
         -1,

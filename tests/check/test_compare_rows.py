@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipeline.records import INGESTION
-from sim.check.compare.owners import owners
+from sim.check.compare.owners import find_owners
 from sim.check.compare.rows import RowVerdict, compare_rows
-from sim.check.completeness import FATES, Tally
+from sim.check.completeness import FATES, Completeness
 from sim.check.expected.rows import enrichment
 from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
@@ -86,10 +86,12 @@ def right(stage: str = "ingestion") -> Objects:
 
 def compared(
     stage: str, objects: Mapping[str, list[Row] | bytes], plan=PLAN
-) -> tuple[RowVerdict, Findings, Tally]:
-    lake, findings, tally = stage_rows(stage, objects), Findings(), Tally()
-    verdict = compare_rows(stage, plan, lake, owners(lake, plan, 0, SHARE), tally, findings)
-    return verdict, findings, tally
+) -> tuple[RowVerdict, Findings, Completeness]:
+    lake, findings, completeness = stage_rows(stage, objects), Findings(), Completeness()
+    verdict = compare_rows(
+        stage, plan, lake, find_owners(lake, plan, 0, SHARE), completeness, findings
+    )
+    return verdict, findings, completeness
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def altered(detail: str, number: int = 3, stage: str = "ingestion", **cells: obj
 
 
 QUARANTINED, VALIDATED = keys("quarantine"), keys("validated")
-NOT_THERE = "the node has no such row"
+NOT_THERE = "no such row in the node files"
 AT_20, ANN = START + 20 * SECOND, row("A-001", 1)["technician_ref"]
 
 CASES = [
@@ -137,9 +139,9 @@ CASES = [
         "objects of two hours of a batch, and rows of another",
         lambda objects: (drop(A, B)(objects), put(C, row("A-001", 4), row("A-001", 6))(objects)),
         [
-            ("lost", "A-001", AT_23, A, 1, "id 1 are nowhere"),
-            ("lost", "A-001", AT_0, B, 1, "id 2 are nowhere"),
-            ("lost", "A-001", AT_0, C, 2, "ids 3, 5 are nowhere"),
+            ("lost", "A-001", AT_23, A, 1, "missing from the lake: id 1"),
+            ("lost", "A-001", AT_0, B, 1, "missing from the lake: id 2"),
+            ("lost", "A-001", AT_0, C, 2, "missing from the lake: ids 3, 5"),
         ],
         {"lost": {OLD_HOUR: 1, HOUR: 3}},
         (0, 1, 2, 4),
@@ -148,8 +150,8 @@ CASES = [
         "batches of the same ids of two nodes",
         drop(B, D),
         [
-            ("lost", "A-001", AT_0, B, 1, "id 2 are nowhere"),
-            ("lost", "A-002", AT_0, D, 2, "ids 1-2 are nowhere"),
+            ("lost", "A-001", AT_0, B, 1, "missing from the lake: id 2"),
+            ("lost", "A-002", AT_0, D, 2, "missing from the lake: ids 1-2"),
         ],
         {"lost": {HOUR: 3}},
         (1, 6, 7),
@@ -157,14 +159,14 @@ CASES = [
     Case(
         "what an unreadable object held is lost, but nobody's finding here",
         lambda objects: (objects.update({C: b"hello"}), drop(A)(objects)),
-        [("lost", "A-001", AT_23, A, 1, "id 1 are nowhere")],
+        [("lost", "A-001", AT_23, A, 1, "missing from the lake: id 1")],
         {"lost": {OLD_HOUR: 1, HOUR: 4}},
         (0, 2, 3, 4, 5),
     ),
     Case(
         "from quarantine",
         put(QUARANTINED[2], row("A-001", 6)),
-        [("lost", "A-001", AT_0, QUARANTINED[2], 1, "id 5 are nowhere")],
+        [("lost", "A-001", AT_0, QUARANTINED[2], 1, "missing from the lake: id 5")],
         {"lost": {HOUR: 1}},
         (4,),
         stage="quarantine",
@@ -173,28 +175,28 @@ CASES = [
     Case(
         "twice in its object",
         add(C, row("A-001", 4)),
-        [("duplicated", "A-001", AT_0, C, 1, f"id 4 are in {bucket_of('ingestion')}/{C} already")],
+        [("duplicated", "A-001", AT_0, C, 1, f"already in {bucket_of('ingestion')}/{C}: id 4")],
         {"duplicated": {HOUR: 1}},
         blamed=(C,),
     ),
     Case(
         "three times",
         add(C, row("A-001", 4), row("A-001", 4)),
-        [("duplicated", "A-001", AT_0, C, 2, f"ids 4, 4 are in {bucket_of('ingestion')}/{C} already")],
+        [("duplicated", "A-001", AT_0, C, 2, f"already in {bucket_of('ingestion')}/{C}: ids 4, 4")],
         {"duplicated": {HOUR: 2}},
         blamed=(C,),
     ),
     Case(
         "copies in another batch, listed before: the row is the one in its place",
         add(A, row("A-001", 4), row("A-001", 5)),
-        [("duplicated", "A-001", AT_0, A, 2, f"ids 4-5 are in {bucket_of('ingestion')}/{C} already")],
+        [("duplicated", "A-001", AT_0, A, 2, f"already in {bucket_of('ingestion')}/{C}: ids 4-5")],
         {"duplicated": {HOUR: 2}},
         blamed=(A,),
     ),
     Case(
         "of two copies in place the right one",
         put(A, row("A-001", 1, blade_pitch=2.0), row("A-001", 1)),
-        [("duplicated", "A-001", AT_23, A, 1, f"id 1 are in {bucket_of('ingestion')}/{A} already")],
+        [("duplicated", "A-001", AT_23, A, 1, f"already in {bucket_of('ingestion')}/{A}: id 1")],
         {"duplicated": {OLD_HOUR: 1}},
         blamed=(A,),
     ),
@@ -202,7 +204,7 @@ CASES = [
         "the one in place though it is altered",
         lambda objects: (put(A, row("A-001", 1, blade_pitch=2.5))(objects), add(B, row("A-001", 1))(objects)),
         [
-            ("duplicated", "A-001", AT_23, B, 1, f"id 1 are in {bucket_of('ingestion')}/{A} already"),
+            ("duplicated", "A-001", AT_23, B, 1, f"already in {bucket_of('ingestion')}/{A}: id 1"),
             ("altered", "A-001", AT_23, A, 1, "id 1: blade_pitch is 2.5, the node has 9.125"),
         ],
         {"duplicated": {OLD_HOUR: 1}, "altered": {OLD_HOUR: 1}},
@@ -212,7 +214,7 @@ CASES = [
     Case(
         "under another hour",
         move(A, A.replace("hour=23", "hour=22")),
-        [("misplaced", "A-001", AT_23, A.replace("hour=23", "hour=22"), 1, f"id 1 belong in {A}")],
+        [("misplaced", "A-001", AT_23, A.replace("hour=23", "hour=22"), 1, f"belongs in {A}: id 1")],
         {"misplaced": {OLD_HOUR: 1}},
         blamed=(A.replace("hour=23", "hour=22"),),
     ),
@@ -220,7 +222,7 @@ CASES = [
         Case(
             f"under {name}",
             move(C, C.replace("A-001-3-6", name)),
-            [("misplaced", "A-001", AT_0, C.replace("A-001-3-6", name), 4, f"ids 3-6 belong in {C}")],
+            [("misplaced", "A-001", AT_0, C.replace("A-001-3-6", name), 4, f"belongs in {C}: ids 3-6")],
             {"misplaced": {HOUR: 4}},
             blamed=(C.replace("A-001-3-6", name),),
         )
@@ -229,7 +231,7 @@ CASES = [
     Case(
         "rows of two hours in an object of another batch",
         lambda objects: (drop(A, B)(objects), add(C, row("A-001", 1), row("A-001", 2))(objects)),
-        [("misplaced", "A-001", AT_23, C, 2, f"ids 1-2 belong in {A}")],
+        [("misplaced", "A-001", AT_23, C, 2, f"belongs in {A}: ids 1-2")],
         {"misplaced": {OLD_HOUR: 1, HOUR: 1}},
         blamed=(C,),
     ),
@@ -237,16 +239,16 @@ CASES = [
     altered(f"timestamp is 2024-01-15 00:00:21+00:00, the node has {AT_20}", timestamp=AT_20 + SECOND),
     altered(f"recorded_at is None, the node has {AT_20}", recorded_at=None),
     altered(f"timestamp is {-(2**63)}, the node has {AT_20}", timestamp=-(2**63)),
-    altered("turbine_id is A-003, it must be A-001", turbine_id="A-003"),
-    altered("turbine_id is None, it must be A-001", turbine_id=None),
-    altered("farm_id is B, it must be A", farm_id="B"),
-    altered("status is dancing, it must be running", status="dancing"),
-    altered("status is standby, it must be dancing", 6, status="standby"),
+    altered("turbine_id is A-003, must be A-001", turbine_id="A-003"),
+    altered("turbine_id is None, must be A-001", turbine_id=None),
+    altered("farm_id is B, must be A", farm_id="B"),
+    altered("status is dancing, must be running", status="dancing"),
+    altered("status is standby, must be dancing", 6, status="standby"),
     altered("blade_pitch is 9.5, the node has 9.375", blade_pitch=9.5),
     altered("blade_pitch is nan, the node has 9.375", blade_pitch=math.nan),
     altered("wind_speed is 0.0, the node has null", 5, wind_speed=0.0),
-    altered("_rescued_data is {}, it must be None", _rescued_data="{}"),
-    altered('_rescued_data is {"a": 1}, it must be {"a": 1, "wind_speed": "x"}', 5, _rescued_data='{"a": 1}'),
+    altered("_rescued_data is {}, must be None", _rescued_data="{}"),
+    altered('_rescued_data is {"a": 1}, must be {"a": 1, "wind_speed": "x"}', 5, _rescued_data='{"a": 1}'),
     altered("rotor_rpm is 1.0, the node has 9.5; also blade_pitch", 4, rotor_rpm=1.0, blade_pitch=1.0),
     altered(
         "rotor_rpm is 1.0, the node has 9.5; also blade_pitch, power_output, temperature",
@@ -258,12 +260,12 @@ CASES = [
         4,
         **dict.fromkeys(("rotor_rpm", "blade_pitch", "power_output", "temperature", "ambient_temperature"), 1.0),
     ),
-    altered("node_id is n-A-002, the node's configuration gives n-A-001", stage="enriched", node_id="n-A-002"),
-    altered("os_arch is x, the node's configuration gives None", stage="enriched", os_arch="x"),
-    altered(f"technician_ref is None, the node's configuration gives {ANN}", stage="enriched", technician_ref=None),
-    altered("hub_height is 81.0, the node's configuration gives 80.0", stage="enriched", hub_height=81.0),
-    altered("latitude_coarse is 1.0, the node's configuration gives None", stage="enriched", latitude_coarse=1.0),
-    altered("turbine_id is A-002, it must be A-001; also rule", 5, "quarantine", turbine_id="A-002", rule="null"),
+    altered("node_id is n-A-002, the node's configuration has n-A-001", stage="enriched", node_id="n-A-002"),
+    altered("os_arch is x, the node's configuration has None", stage="enriched", os_arch="x"),
+    altered(f"technician_ref is None, the node's configuration has {ANN}", stage="enriched", technician_ref=None),
+    altered("hub_height is 81.0, the node's configuration has 80.0", stage="enriched", hub_height=81.0),
+    altered("latitude_coarse is 1.0, the node's configuration has None", stage="enriched", latitude_coarse=1.0),
+    altered("turbine_id is A-002, must be A-001; also rule", 5, "quarantine", turbine_id="A-002", rule="null"),
     *(
         Case(
             f"the rule alone: {wrong}",
@@ -272,7 +274,7 @@ CASES = [
             {"altered": {HOUR: 1}},
             stage="quarantine",
         )
-        for number, wrong, must in ((5, "null", "it must be type"), (6, "type", "it must be state"))
+        for number, wrong, must in ((5, "null", "must be type"), (6, "type", "must be state"))
     ),
     Case(
         "two rows of an object and one of another",
@@ -283,7 +285,7 @@ CASES = [
         ),
         [
             ("altered", "A-001", AT_0, C, 2, "ids 4, 6: rotor_rpm is 1.0, the node has 9.75; also temperature"),
-            ("altered", "A-002", AT_0, D, 1, "id 2: farm_id is None, it must be A"),
+            ("altered", "A-002", AT_0, D, 1, "id 2: farm_id is None, must be A"),
         ],
         {"altered": {HOUR: 3}},
     ),
@@ -304,14 +306,14 @@ CASES = [
     Case(
         "rows that the node does not have",
         add(A, row("A-001", 1, id=99), row("A-001", 1, id=7)),
-        [("unexpected", "", "", A, 2, f"ids 7, 99: {NOT_THERE}")],
+        [("unexpected", "", "", A, 2, f"{NOT_THERE}: ids 7, 99")],
         {"unexpected": {OLD_HOUR: 2}},
         blamed=(A,),
     ),
     Case(
         "in an object of no known form",
         put("ingestion/x.parquet", row("A-001", 1, id=99)),
-        [("unexpected", "", "", "ingestion/x.parquet", 1, f"id 99: {NOT_THERE}")],
+        [("unexpected", "", "", "ingestion/x.parquet", 1, f"{NOT_THERE}: id 99")],
         {"unexpected": {0: 1}},
         blamed=("ingestion/x.parquet",),
     ),
@@ -322,8 +324,8 @@ CASES = [
             add(VALIDATED[2], row("A-001", 6))(objects),
         ),
         [
-            ("unexpected", "A-001", AT_0, VALIDATED[0], 1, "id 5 break rule type and belong in quarantine"),
-            ("unexpected", "A-001", AT_0, VALIDATED[2], 1, "id 6 break rule state and belong in quarantine"),
+            ("unexpected", "A-001", AT_0, VALIDATED[0], 1, "violates rule `type`, belongs in quarantine: id 5"),
+            ("unexpected", "A-001", AT_0, VALIDATED[2], 1, "violates rule `state`, belongs in quarantine: id 6"),
         ],
         {"unexpected": {HOUR: 2}},
         besides=(4, 5),
@@ -333,7 +335,7 @@ CASES = [
     Case(
         "a valid row in quarantine",
         add(QUARANTINED[2], row("A-001", 1)),
-        [("unexpected", "A-001", AT_23, QUARANTINED[2], 1, "id 1 are valid")],
+        [("unexpected", "A-001", AT_23, QUARANTINED[2], 1, "valid, does not belong in quarantine: id 1")],
         {"unexpected": {OLD_HOUR: 1}},
         besides=(0,),
         blamed=(QUARANTINED[2],),
@@ -347,20 +349,31 @@ CASES = [
 def test_what_is_said(case: Case) -> None:
     objects = right(case.stage)
     case.change(objects)
-    verdict, findings, tally = compared(case.stage, objects)
+    verdict, findings, completeness = compared(case.stage, objects)
     bucket = bucket_of(case.stage)
     said = [
-        Finding(k, case.stage, t[:1], t, hour, f"{bucket}/{key}", n, d)
-        for k, t, hour, key, n, d in case.says
+        Finding(
+            kind,
+            stage=case.stage,
+            farm=turbine[:1],
+            turbine=turbine,
+            hour=hour,
+            key=f"{bucket}/{key}",
+            rows=rows,
+            detail=detail,
+        )
+        for kind, turbine, hour, key, rows, detail in case.says
     ]
     assert sorted(findings.kept, key=str) == sorted(said, key=str)
     belongs = [i for i, belongs in enumerate(PLAN.belongs(case.stage)) if belongs]
     there = {fate: {} for fate in FATES[1:]} | case.counts
     at_23 = 0 in belongs
     there["expected"] = {HOUR: len(belongs) - at_23} | ({OLD_HOUR: 1} if at_23 else {})
-    assert tally.cells.keys() == {(case.stage, hour) for hours in there.values() for hour in hours}
+    assert completeness.rows.keys() == {
+        (case.stage, hour) for hours in there.values() for hour in hours
+    }
     assert {
-        fate: {hour: cell[fate] for (_, hour), cell in tally.cells.items() if cell[fate]}
+        fate: {hour: cell[fate] for (_, hour), cell in completeness.rows.items() if cell[fate]}
         for fate in FATES
     } == there
     assert verdict.present.nonzero()[0].tolist() == sorted(
@@ -372,19 +385,19 @@ def test_what_is_said(case: Case) -> None:
 @pytest.mark.parametrize("stage", ["ingestion", "validated", "quarantine", "enriched"])
 def test_a_right_stage_is_right_and_an_empty_one_has_lost_all(stage: str) -> None:
     assert compared(stage, right(stage))[1].counts == {}
-    verdict, findings, tally = compared(stage, {})
+    verdict, findings, completeness = compared(stage, {})
     assert findings.counts == {"lost": len(right(stage))}
-    assert tally.total("lost", (stage,)) == PLAN.belongs(stage).sum()
+    assert completeness.total("lost", (stage,)) == PLAN.belongs(stage).sum()
     assert not verdict.present.any()
 
 
 def test_of_nodes_without_rows_nothing_is_expected() -> None:
     plan = expected([], [])
-    verdict, findings, tally = compared("ingestion", {B: [row("A-001", 2)]}, plan)
+    verdict, findings, completeness = compared("ingestion", {B: [row("A-001", 2)]}, plan)
     assert [(found.kind, found.detail) for found in findings.kept] == [
-        ("unexpected", f"id 2: {NOT_THERE}")
+        ("unexpected", f"{NOT_THERE}: id 2")
     ]
-    assert tally.cells[("ingestion", HOUR)]["unexpected"] == 1
+    assert completeness.rows[("ingestion", HOUR)]["unexpected"] == 1
     assert len(verdict.present) == 0
     assert compared("ingestion", {}, plan)[1].kept == []
 
@@ -399,5 +412,5 @@ def test_null_is_no_time_at_all(name: str, node_has: int | None, lake_has: int |
     key = f"ingestion/{NEW}/A-001-1-1.parquet"
     for cell_, counted in ((node_has, 0), (lake_has, 1)):
         stored = good(1, farm_id="A", **{name: node_has}) | {name: cell_}
-        _, _, tally = compared("ingestion", {key: [stored]}, plan)
-        assert tally.total("altered", ("ingestion",)) == counted
+        _, _, completeness = compared("ingestion", {key: [stored]}, plan)
+        assert completeness.total("altered", ("ingestion",)) == counted

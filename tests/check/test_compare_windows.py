@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipeline.records import AGGREGATED
-from sim.check.compare.owners import owners
+from sim.check.compare.owners import find_owners
 from sim.check.compare.windows import compare_windows
-from sim.check.completeness import FATES, Tally
+from sim.check.completeness import FATES, Completeness
 from sim.check.expected.windows import expect_windows
 from sim.check.findings import Finding, Findings
 from tests.support.check_world import (
@@ -84,7 +84,7 @@ def cell(key: str, at: int, **cells: object) -> Callable[[Objects], object]:
 MIDDLE, LAST = "the batch of ids 367-372", "the batch of ids 373-374"
 BY_LAST = f"revision 1 was made by {LAST}"
 NO_HOUR = "its key names another hour, turbine or batch"
-NO_ROWS = "no valid row of the node falls into this window"
+NO_ROWS = "the node has no valid row in this window"
 OTHER_HOUR, OTHER_BATCH = A.replace("hour=00", "hour=02"), A.replace("361-366", "361-367")
 OTHER_NODE, NO_NODE, NO_KEY = (
     A.replace("A-001-361-366", "A-002-1-2"),
@@ -104,9 +104,9 @@ CASES = [
         "missing, of both nodes",
         both(drop(C), put(B, row(1, revision=1), row(3))),
         [
-            ("missing", "A-001", 61, "", "6 valid rows, no window"),
-            ("missing", "A-002", 0, "", "2 valid rows, no window"),
-            ("missing", "A-002", 1, "", "1 valid rows, no window"),
+            ("missing", "A-001", 61, "", "missing from the lake; valid rows in it: 6"),
+            ("missing", "A-002", 0, "", "missing from the lake; valid rows in it: 2"),
+            ("missing", "A-002", 1, "", "missing from the lake; valid rows in it: 1"),
         ],
         {"lost": {HOUR: 2, HOUR + 1: 1}},
         3,
@@ -115,8 +115,8 @@ CASES = [
         "what an unreadable object held is lost, but nobody's finding here",
         both(lambda objects: objects.update({B: b"hello"}), drop(A)),
         [
-            ("missing", "A-001", 59, "", "3 valid rows, no window"),
-            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 rows of 7"),
+            ("missing", "A-001", 59, "", "missing from the lake; valid rows in it: 3"),
+            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 of 7 valid rows"),
         ],
         {"lost": {HOUR: 1, HOUR + 1: 2}, "altered": {HOUR + 1: 1}},
         4,
@@ -127,7 +127,7 @@ CASES = [
     Case(
         "a revision twice in its object",
         add(B, row(2)),
-        [("duplicated", "A-001", 61, B, f"revision 0 is in {B} already")],
+        [("duplicated", "A-001", 61, B, f"revision 0 is already in {B}")],
         {"duplicated": {HOUR + 1: 1}},
         1,
         (B,),
@@ -135,7 +135,7 @@ CASES = [
     Case(
         "a revision in another object, listed before: the row is the one in its place",
         both(add(A, row(1, revision=1)), lambda objects: objects.update({B: objects.pop(B)})),
-        [("duplicated", "A-001", 60, A, f"revision 1 is in {B} already")],
+        [("duplicated", "A-001", 60, A, f"revision 1 is already in {B}")],
         {"duplicated": {HOUR + 1: 1}},
         1,
         (A, B),
@@ -143,7 +143,7 @@ CASES = [
     Case(
         "a window in an object of another batch too",
         put(A.replace("361-366", "367-372"), row(0)),
-        [("duplicated", "A-001", 59, A.replace("361-366", "367-372"), f"revision 0 is in {A} already")],
+        [("duplicated", "A-001", 59, A.replace("361-366", "367-372"), f"revision 0 is already in {A}")],
         {"duplicated": {HOUR: 1}},
         1,
         (A, A.replace("361-366", "367-372")),
@@ -175,13 +175,13 @@ CASES = [
     Case(
         "the first revision gone",
         drop(FIRST_TRY),
-        [("revision-gap", "A-001", 60, B, "1 revisions, the latest is 1")],
+        [("revision-gap", "A-001", 60, B, "revisions in the lake: 1; number of the latest: 1")],
         wrong=1,
     ),
     Case(
         "a revision skipped",
         cell(B, 0, revision=2),
-        [("revision-gap", "A-001", 60, B, "2 revisions, the latest is 2")],
+        [("revision-gap", "A-001", 60, B, "revisions in the lake: 2; number of the latest: 2")],
         wrong=1,
     ),
     Case(
@@ -189,7 +189,7 @@ CASES = [
         add(B, row(2, revision=1), row(0, turbine_id="A-001", revision=1)),
         [
             ("misplaced", "A-001", 59, B, NO_HOUR),
-            ("needless-revision", "A-001", 61, B, f"{BY_LAST}, and says nothing new"),
+            ("needless-revision", "A-001", 61, B, f"{BY_LAST}, and changes no value"),
         ],
         {"misplaced": {HOUR: 1}},
         2,
@@ -199,7 +199,7 @@ CASES = [
     Case(
         "the latest revision gone",
         put(B, row(2), row(3)),
-        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 rows of 7")],
+        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 of 7 valid rows")],
         {"altered": {HOUR + 1: 1}},
         1,
         revised=0,
@@ -208,7 +208,7 @@ CASES = [
     Case(
         "a value",
         cell(B, 1, power_output=2.5),
-        [("wrong", "A-001", 61, B, "power_output is 2.5, recomputed 1.25; columns that differ: power_output")],
+        [("wrong", "A-001", 61, B, "power_output is 2.5, must be 1.25; columns that differ: power_output")],
         {"altered": {HOUR + 1: 1}},
         1,
     ),
@@ -256,14 +256,14 @@ CASES = [
     Case(
         "made again of nothing new",
         put(BETWEEN, row(0, revision=1)),
-        [("needless-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and says nothing new")],
+        [("needless-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and changes no value")],
         wrong=1,
         revised=2,
     ),
     Case(
         "made again of nothing",
         put(BETWEEN, row(0, revision=1, rows=9)),
-        [("invented-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and is of no rows up to then")],
+        [("invented-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and matches no rows up to that batch")],
         {"altered": {HOUR: 1}},
         1,
         revised=2,
@@ -271,7 +271,7 @@ CASES = [
     Case(
         "a late row is in the first revision, and makes no second",
         both(put(FIRST_TRY, row(1, revision=0)), put(B, row(2), row(3))),
-        [("missing-revision", "A-001", 60, "", f"revision 1 is nowhere; {LAST} makes it")],
+        [("missing-revision", "A-001", 60, "", f"revision 1 is missing, must be made by {LAST}")],
         wrong=1,
         revised=0,
     ),
@@ -287,7 +287,7 @@ CASES = [
     Case(
         "numbered against the order of batches",
         both(put(FIRST_TRY, row(1)), cell(B, 0, revision=0)),
-        [("revision-order", "A-001", 60, FIRST_TRY, f"revision 1 is of {MIDDLE}, the one before of a later batch")],
+        [("revision-order", "A-001", 60, FIRST_TRY, f"revision 1 is of {MIDDLE}, the one before of a later one")],
         wrong=1,
     ),
     Case(
@@ -320,13 +320,13 @@ CASES = [
 
 def compared(
     objects: Mapping[str, list[Row] | bytes], plan=PLAN
-) -> tuple[tuple[int, int, set[str]], Findings, Tally]:
-    lake, findings, tally = stage_rows("aggregated", objects), Findings(), Tally()
-    whose = owners(lake, plan, 0, SHARE)
+) -> tuple[tuple[int, int, set[str]], Findings, Completeness]:
+    lake, findings, completeness = stage_rows("aggregated", objects), Findings(), Completeness()
+    owners = find_owners(lake, plan, 0, SHARE)
     return (
-        compare_windows(plan, expect_windows(plan), lake, whose, tally, findings),
+        compare_windows(plan, expect_windows(plan), lake, owners, completeness, findings),
         findings,
-        tally,
+        completeness,
     )
 
 
@@ -334,25 +334,25 @@ def compared(
 def test_what_is_said(case: Case) -> None:
     objects = right()
     case.change(objects)
-    (wrong, revised, blamed), findings, tally = compared(objects)
+    (wrong, revised, blamed), findings, completeness = compared(objects)
     bucket = "expanso-databricks-aggregated"
     said = [
         Finding(
             f"window.{kind}",
-            "aggregated",
-            FARMS[turbine],
-            turbine,
-            f"2024-01-15T{minute // 60:02}:00:00Z",
-            key and f"{bucket}/{key}",
-            1,
-            f"window 2024-01-15T{minute // 60:02}:{minute % 60:02}:00Z: {detail}",
+            stage="aggregated",
+            farm=FARMS[turbine],
+            turbine=turbine,
+            hour=f"2024-01-15T{minute // 60:02}:00:00Z",
+            key=key and f"{bucket}/{key}",
+            rows=1,
+            detail=f"window 2024-01-15T{minute // 60:02}:{minute % 60:02}:00Z: {detail}",
         )
         for kind, turbine, minute, key, detail in case.says
     ]
     assert sorted(findings.kept, key=str) == sorted(said, key=str)
-    assert tally.cells.keys() == {("aggregated", hour) for hour in (HOUR, HOUR + 1)}
+    assert completeness.rows.keys() == {("aggregated", hour) for hour in (HOUR, HOUR + 1)}
     assert {
-        fate: {hour: cell[fate] for (_, hour), cell in tally.cells.items() if cell[fate]}
+        fate: {hour: cell[fate] for (_, hour), cell in completeness.rows.items() if cell[fate]}
         for fate in FATES
     } == {fate: {} for fate in FATES} | {"expected": {HOUR: 3, HOUR + 1: 3}} | case.counts
     assert (wrong, revised, blamed) == (
@@ -363,9 +363,9 @@ def test_what_is_said(case: Case) -> None:
 
 
 def test_without_objects_all_windows_are_missing() -> None:
-    (wrong, revised, blamed), findings, tally = compared({})
+    (wrong, revised, blamed), findings, completeness = compared({})
     assert (wrong, revised, blamed, findings.counts) == (6, 0, set(), {"window.missing": 6})
-    assert tally.total("lost", ("aggregated",)) == 6
+    assert completeness.total("lost", ("aggregated",)) == 6
 
 
 def test_of_nodes_without_rows_no_windows_are_expected() -> None:

@@ -11,7 +11,7 @@ import zlib
 import pyarrow as pa
 import pytest
 
-from sim.check.privacy.decoding import layers, unescaped
+from sim.check.privacy.decoding import decoded_texts, unescaped
 
 TEXT = b"Ingrid Solberg, crew 7"
 HEX = b"496e67726964"  # Ingrid
@@ -28,15 +28,15 @@ HEX = b"496e67726964"  # Ingrid
     ],
 )
 def test_compressed(packed: bytes) -> None:
-    assert layers(packed)[0] == TEXT
-    assert TEXT not in layers(b"x" + packed)  # only where it is all there is
-    assert all(TEXT.startswith(inner) for inner in layers(packed[:9]))  # torn
+    assert decoded_texts(packed)[0] == TEXT
+    assert TEXT not in decoded_texts(b"x" + packed)  # only where it is all there is
+    assert all(TEXT.startswith(inner) for inner in decoded_texts(packed[:9]))  # torn
 
 
 def test_no_more_is_unpacked_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.check.privacy.decoding.MOST_BYTES", 1000)
     for pack in (gzip.compress, zlib.compress, bz2.compress, lzma.compress):
-        assert layers(pack(b" " * 1001)) == [b" " * 1000]
+        assert decoded_texts(pack(b" " * 1001)) == [b" " * 1000]
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,27 @@ def test_no_more_is_unpacked_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_each_form(content: bytes, found: list[bytes]) -> None:
-    assert layers(content) == found
+    assert decoded_texts(content) == found
 
 
 def test_one_in_another_as_deep_as_is_asked_for() -> None:
     content = b"a%25252520b"
     inner = [b"a%252520b", b"a%2520b", b"a%20b", b"a b"]
-    assert [layers(content, depth) for depth in range(5)] == [inner[:depth] for depth in range(5)]
+    assert [decoded_texts(content, depth) for depth in range(5)] == [
+        inner[:depth] for depth in range(5)
+    ]
 
 
 @pytest.mark.parametrize("size", [16, 20, 32, 64])
 def test_the_bytes_of_a_digest_are_not_looked_into(size: int) -> None:
     digest = HEX.rjust(size, b"\xff")
-    assert layers(digest.hex().encode()) == [digest]
-    assert layers(b"\xff".hex().encode() + digest.hex().encode()) == [b"\xff" + digest, b"Ingrid"]
+    assert decoded_texts(digest.hex().encode()) == [digest]
+    assert decoded_texts(b"\xff".hex().encode() + digest.hex().encode()) == [
+        b"\xff" + digest,
+        b"Ingrid",
+    ]
     text = HEX.rjust(size)
-    assert layers(text.hex().encode()) == [text, b"Ingrid"]
+    assert decoded_texts(text.hex().encode()) == [text, b"Ingrid"]
 
 
 def test_escapes_of_json() -> None:

@@ -1,7 +1,7 @@
-"""Defects planted in the lake of a real run, each judged by `windfleet verify`: right name, right count, exit 5.
+"""Defects planted in the lake of a real run. `windfleet verify`: right name, right count, exit 5.
 
-test_mutants.py holds the whole catalogue against the oracle alone; here it is the command, on a lake that the
-real pipeline wrote. Also here: a lake that is still in the store, and what comes first when several things are wrong.
+test_mutants.py has the whole catalogue, for the oracle. These tests are of the command, on a lake
+that the real pipeline wrote; of a lake still in the store; and of the order of exit codes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.check import Verdict
 from sim.measure.thresholds import Outcome
-from sim.run.judgement import Record, decide
+from sim.run.record import Record
+from sim.run.result import decide
 from tests.support import runs
 
 WRONG = (
@@ -36,7 +37,7 @@ WRONG = (
 
 @pytest.fixture
 def run(localstack: str, tmp_path: Path) -> Path:
-    """A good run with its saved lake, to be spoiled."""
+    """Directory of a good run with its saved lake, to be damaged."""
     return runs.copy(runs.saved(localstack)[0], tmp_path / "run")
 
 
@@ -46,7 +47,7 @@ def verified(run: Path, *options: object) -> runs.Ended:
 
 
 def an_object(run: Path, stage: str, turbine: str = "B-002") -> Path:
-    """The largest object of a turbine in a stage, in the last hour there is: no quarantine, no single row."""
+    """Return a turbine's largest object of a stage, in the last hour, outside quarantine."""
     found = (run / "lake" / f"expanso-databricks-{stage}").glob(
         f"{stage}/year*/**/hour=01/{turbine}-*.parquet"
     )
@@ -58,7 +59,7 @@ def rows_of(path: Path) -> int:
 
 
 def wrong(done: runs.Ended) -> dict[str, int]:
-    """The figures that must be 0, and are not."""
+    """Return the figures that must be 0 and are not."""
     figures = done.figures()
     return {name: figures[name] for name in WRONG if figures[name]}
 
@@ -89,6 +90,7 @@ def test_a_deleted_object_is_lost_rows(run: Path, stage: str) -> None:
     unbalanced = {"rows.unbalanced": rows} if stage == "ingestion" else {}
     assert wrong(done) == {"rows.lost": rows, "manifest.mismatches": 1} | unbalanced
     assert f"lost: {rows} rows {stage} B-002 " in done.out
+    assert done.out.index("\nfound ") < done.out.index("\nlost: ") < done.out.index("\nrows.")
     assert victim.name in done.out
     assert re.search(
         r"^differs from result.json in: .*rows\.lost.*, lake digest$", done.out, re.MULTILINE
@@ -130,7 +132,7 @@ def test_a_changed_value_is_an_altered_row(run: Path) -> None:
     pq.write_table(table.set_column(column, table.field(column), changed), victim)
     done = verified(run)
     assert done.code == 5, done.text
-    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 is another one, too
+    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 differs, too
     assert wrong(done) == {"rows.altered": 1, "manifest.mismatches": 1}
     assert "power_output" in done.out
 
@@ -200,25 +202,24 @@ def test_what_comes_first_when_more_than_one_thing_is_wrong(
     assert decide(record, outcomes) == decided
 
 
-# Deletes one object of the ingestion stage after the nodes have delivered, before the lake is judged.
+# Deletes one object of the ingestion stage after the delivery, before the verdict.
 SPOIL = """\
-import sim.run.driver as driver
+import sim.run.command as command
 from pipeline import lake
-judge = driver._judge
-def spoil(*arguments):
-    (store,) = (each for each in arguments if hasattr(each, "endpoint_url"))
+judge_lake = command.judge_lake
+def spoil(scenario, store, record, progress, **options):
     s3 = lake.client(store.endpoint_url)
     bucket = lake.BUCKETS["ingestion"]
     key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
     s3.delete_object(Bucket=bucket, Key=key)
-    judge(*arguments)
-driver._judge = spoil
+    judge_lake(scenario, store, record, progress, **options)
+command.judge_lake = spoil
 """
 
 
 @pytest.fixture
 def judge(localstack: str, tmp_path: Path) -> Callable[..., runs.Ended]:
-    """Runs the tiny scenario, with a threshold that cannot be met, on the shared LocalStack."""
+    """Run the tiny scenario on the shared LocalStack, with a threshold that cannot be met."""
 
     def run(plant: str) -> runs.Ended:
         arguments = [

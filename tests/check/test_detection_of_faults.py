@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pipeline.records import ANOMALIES, RULES
 from sim.check import LakeReader, Verdict, judge
-from sim.check.detection.score import DATA_FAULTS, SIGNALS, signals
+from sim.check.detection.signals import DATA_FAULTS, SIGNALS, signals
 from sim.measure.figures import FIGURES
 from sim.model.farm import STATE_LOG
 from sim.model.faults import KINDS, TRUTH

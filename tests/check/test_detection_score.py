@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.records import TIME_MAX_US, TIME_MIN_US
-from sim.check.detection.score import EVENTS, Score, read_events, score, signals
-from sim.check.detection.truth import TruthError
+from sim.check.detection.score import Score, score
+from sim.check.detection.signals import signals
+from sim.check.detection.truth import EVENTS, TruthError, read_events
 from tests.support.oracle_world import HOUR_0, START_US, Row, node, row, stage_rows
 
 S = 1_000_000

@@ -147,18 +147,20 @@ def test_cells_are_those_of_each_node() -> None:
     )
     assert plan.owner.tolist() == [1, 2, 2]
     assert plan.id.tolist() == [1, 1, 9]
-    assert plan.places.find(np.array([2, 1, 0]), np.array([9, 1, 1])).tolist() == [2, 0, -1]
-    assert plan.vocabularies["farm_id"].take(pa.array(plan.cells["farm_id"])).to_pylist() == [
+    assert plan.index.find(np.array([2, 1, 0]), np.array([9, 1, 1])).tolist() == [2, 0, -1]
+    assert plan.vocabularies["farm_id"].take(pa.array(plan.columns["farm_id"])).to_pylist() == [
         "B",
         "A",
         "A",
     ]
-    assert plan.vocabularies["turbine_id"].take(pa.array(plan.cells["turbine_id"])).to_pylist() == [
+    assert plan.vocabularies["turbine_id"].take(
+        pa.array(plan.columns["turbine_id"])
+    ).to_pylist() == [
         "B-001",
         "A-002",
         "A-001",
     ]
-    assert plan.rule.tolist() == plan.cells["rule"].tolist() == [-1, 1, 2]
+    assert plan.rule.tolist() == plan.columns["rule"].tolist() == [-1, 1, 2]
 
 
 def test_late_is_a_valid_row_older_than_one_before_it() -> None:

@@ -1,11 +1,11 @@
-"""Findings: all are counted, few are kept, none of a rare kind is hidden; and the tally of rows by stage and hour."""
+"""Findings: all are counted, few are kept, none of a rare kind is hidden; and the completeness of rows by stage and hour."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sim.check.completeness import FATES, Tally, there
+from sim.check.completeness import FATES, Completeness, actual_rows
 from sim.check.findings import KEPT, Finding, Findings, hour_text, id_ranges
 
 
@@ -57,8 +57,12 @@ def test_a_flood_of_findings_does_not_hide_a_rare_one() -> None:
     assert [f.turbine for f in kept[2:6]] == ["00000", "00001", "00002", "00003"]
 
 
-def test_what_a_finding_does_not_say_is_nothing() -> None:
-    assert Finding("lost") == Finding("lost", "", "", "", "", "", 0, "")
+def test_fields_of_a_finding_are_empty_by_default() -> None:
+    assert vars(Finding("lost")) == {
+        **dict.fromkeys(("stage", "farm", "turbine", "hour", "key", "detail"), ""),
+        "kind": "lost",
+        "rows": 0,
+    }
 
 
 def test_few_findings_are_all_told_in_order_of_place() -> None:
@@ -70,21 +74,21 @@ def test_few_findings_are_all_told_in_order_of_place() -> None:
 
 
 def test_a_tally_counts_rows_by_stage_hour_and_fate() -> None:
-    tally = Tally()
-    tally.add("ingestion", "expected", np.array([5, 3, 5, 5]))
-    tally.add("ingestion", "lost", np.array([5]))
-    tally.add("ingestion", "lost", np.array([5]))
-    tally.add("validated", "lost", np.array([5, 5, 5]))
-    tally.add("enriched", "lost", np.array([], dtype=np.int64))
+    completeness = Completeness()
+    completeness.add("ingestion", "expected", np.array([5, 3, 5, 5]))
+    completeness.add("ingestion", "lost", np.array([5]))
+    completeness.add("ingestion", "lost", np.array([5]))
+    completeness.add("validated", "lost", np.array([5, 5, 5]))
+    completeness.add("enriched", "lost", np.array([], dtype=np.int64))
     nothing = dict.fromkeys(FATES, 0)
-    assert tally.cells == {
+    assert completeness.rows == {
         ("ingestion", 5): nothing | {"expected": 3, "lost": 2},
         ("ingestion", 3): nothing | {"expected": 1},
         ("validated", 5): nothing | {"lost": 3},
     }
-    assert tally.total("lost", ("ingestion", "enriched")) == 2
-    assert tally.total("lost", ("ingestion", "validated")) == 5
+    assert completeness.total("lost", ("ingestion", "enriched")) == 2
+    assert completeness.total("lost", ("ingestion", "validated")) == 5
 
 
 def test_there_is_what_was_expected_but_for_what_is_lost_and_what_came_in_addition() -> None:
-    assert there(dict(zip(FATES, (100, 1, 20, 300, 4000, 50000), strict=True))) == 50119
+    assert actual_rows(dict(zip(FATES, (100, 1, 20, 300, 4000, 50000), strict=True))) == 50119

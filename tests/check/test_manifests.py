@@ -131,10 +131,17 @@ def said(change: Change, blamed: set[str] | None = None) -> list[Finding]:
 
 def finding(kind: str, batch: int | None, key: str, detail: str, bucket: str = METADATA) -> Finding:
     if batch is None:
-        return Finding(f"manifest.{kind}", "metadata", "", "", "", bucket + key, 0, detail)
+        return Finding(f"manifest.{kind}", stage="metadata", key=bucket + key, detail=detail)
     turbine, _, _, rows = FACTS[batch]
     return Finding(
-        f"manifest.{kind}", "metadata", "A", turbine, AT[batch], bucket + key, rows, detail
+        f"manifest.{kind}",
+        stage="metadata",
+        farm="A",
+        turbine=turbine,
+        hour=AT[batch],
+        key=bucket + key,
+        rows=rows,
+        detail=detail,
     )
 
 
@@ -166,7 +173,7 @@ def test_sound_manifests_are_confirmed() -> None:
 def test_a_batch_without_a_manifest(batch: int) -> None:
     first, last = FACTS[batch][1:3]
     told = finding(
-        "missing", batch, KEYS[batch], f"the batch of ids {first}-{last} has no manifest"
+        "missing", batch, KEYS[batch], f"no manifest for the batch of ids {first}-{last}"
     )
     assert said(lambda documents, _: documents.pop(KEYS[batch])) == [told]
 
@@ -181,11 +188,11 @@ def test_all_manifests_gone() -> None:
 def test_a_manifest_of_no_batch() -> None:
     strange = KEYS[1].replace("4-5", "4-6")
     assert said(placed(KEYS[1], strange)) == [
-        finding("unexpected", None, strange, "A-001: the node has no such batch")
+        finding("unexpected", None, strange, "no such batch in the node files: A-001")
     ]
     odd = "metadata/odd.json"
     assert said(placed(KEYS[1], odd)) == [
-        finding("unexpected", None, odd, f"{odd}: the node has no such batch")
+        finding("unexpected", None, odd, f"no such batch in the node files: {odd}")
     ]
 
 
@@ -231,7 +238,7 @@ def test_a_byte_order_mark_is_a_mismatch() -> None:
     def marked(documents: Documents, _: Objects) -> None:
         documents[KEYS[0]] = b"\xef\xbb\xbf" + json.dumps(documents[KEYS[0]]).encode()
 
-    assert said(marked) == [finding("unreadable", 0, KEYS[0], "it begins with a byte order mark")]
+    assert said(marked) == [finding("unreadable", 0, KEYS[0], "begins with a byte order mark")]
 
 
 @pytest.mark.parametrize("time", ["2030-12-31T23:59:59.999+00:00", "1999-01-01T00:00:00.000Z"])
@@ -282,12 +289,12 @@ def test_names_that_no_manifest_has() -> None:
     assert [(each.kind, each.turbine) for each in told] == [
         ("manifest.disagrees", turbine) for turbine in ("A-001", "A-001", "A-002")
     ]
-    assert told[0].detail == 'the name "note" is unknown'
+    assert told[0].detail == '"note" must not be present'
     assert told[1].detail.startswith("source is {")
-    assert told[2].detail == f'{named(2, "enriched")}: the name "note" is unknown'
+    assert told[2].detail == f'{named(2, "enriched")}: "note" must not be present'
     extra = said(edited(0, destination=made()[0][KEYS[0]]["destination"] | {"note": 1}))
     assert [each.detail for each in extra] == [
-        "destination is not the data_path of its objects' keys alone"
+        "destination must have only data_path, the keys of the objects in order"
     ]
     rule = said(edited(0, rejected={"state": 1, "null": 0}))
     assert [each.detail for each in rule] == [
@@ -314,7 +321,7 @@ def test_a_value_of_another_type_is_another_value(value: object) -> None:
 
 def test_the_manifest_of_another_batch_says_nothing_more() -> None:
     for of, name in ((2, "A-002, ids 1-2"), (1, "A-001, ids 4-5")):
-        told = finding("disagrees", 0, KEYS[0], f"it is the manifest of {name}")
+        told = finding("disagrees", 0, KEYS[0], f"manifest of another batch: {name}")
         assert said(
             lambda documents, _, of=of: documents.update({KEYS[0]: documents[KEYS[of]]})
         ) == [told]
@@ -388,7 +395,10 @@ def test_times_of_a_source() -> None:
 @pytest.mark.parametrize("destination", [None, [], {}, {"data_path": []}])
 def test_keys_that_the_destination_does_not_have(destination: object) -> None:
     told = finding(
-        "disagrees", 0, KEYS[0], "destination is not the data_path of its objects' keys alone"
+        "disagrees",
+        0,
+        KEYS[0],
+        "destination must have only data_path, the keys of the objects in order",
     )
     assert said(edited(0, destination=destination)) == [told]
     both = edited(0, destination=destination, farm_id="B")
@@ -404,7 +414,7 @@ def test_an_object_named_twice_is_judged_once() -> None:
 
     told = said(of_entries(0, again))
     assert told == [
-        finding("disagrees", 0, KEYS[0], f"it names {named(0)} twice"),
+        finding("disagrees", 0, KEYS[0], f"lists {named(0)} twice"),
         finding("disagrees", 0, KEYS[0], f"{named(0, 'enriched')}: rows is 8, must be 3"),
     ]
 
@@ -412,7 +422,7 @@ def test_an_object_named_twice_is_judged_once() -> None:
 @pytest.mark.parametrize("other", [1, 2])
 def test_an_object_of_another_batch(other: int) -> None:
     entry = made()[0][KEYS[other]]["objects"][0]
-    told = finding("disagrees", 0, KEYS[0], f"{named(other)}: is an object of another batch")
+    told = finding("disagrees", 0, KEYS[0], f"lists {named(other)}, an object of another batch")
     assert said(of_entries(0, lambda entries: entries.append(entry))) == [told]
 
 
@@ -450,7 +460,7 @@ def test_an_object_of_no_known_form_has_no_stage() -> None:
 
 
 def test_an_object_that_is_not_there() -> None:
-    gone = finding("dangling", 0, KEYS[0], f"names {named(0)}, which is not there")
+    gone = finding("dangling", 0, KEYS[0], f"lists {named(0)}, which does not exist")
     assert said(lambda _, objects: objects.pop(named(0))) == [gone]
     elsewhere = named(0).replace("hour=00", "hour=07")
     told = [finding("dangling", 0, KEYS[0], f"{gone.detail}; the same bytes are at {elsewhere}")]
@@ -461,7 +471,7 @@ def test_an_object_that_is_not_there() -> None:
         objects[elsewhere] = item
 
     assert said(moved, {elsewhere}) == told
-    left = "the batch's manifest does not name this object of 3 rows"
+    left = "not listed in its batch's manifest; rows: 3"
     assert said(moved) == [*told, finding("missing", 0, elsewhere, left, "")]
 
 
@@ -471,12 +481,12 @@ def test_bytes_that_another_manifest_names_were_not_moved() -> None:
         twin = objects[named(1)]
         twin.sha256 = documents[KEYS[1]]["objects"][0]["sha256"] = item.sha256
 
-    assert [found.detail for found in said(change)] == [f"names {named(0)}, which is not there"]
+    assert [found.detail for found in said(change)] == [f"lists {named(0)}, which does not exist"]
 
 
 def test_objects_that_their_manifest_leaves_out() -> None:
     none = of_entries(2, lambda entries: entries.clear())
-    detail = "the batch's manifest does not name this object of 2 rows"
+    detail = "not listed in its batch's manifest; rows: 2"
     both = [
         finding("missing", 2, named(2, stage), detail, "") for stage in ("enriched", "ingestion")
     ]
@@ -486,4 +496,4 @@ def test_objects_that_their_manifest_leaves_out() -> None:
 
 def test_an_entry_that_names_nothing_dangles() -> None:
     (told,) = said(of_entries(0, lambda entries: entries.append({})))
-    assert told == finding("dangling", 0, KEYS[0], "names None/None, which is not there")
+    assert told == finding("dangling", 0, KEYS[0], "lists None/None, which does not exist")

@@ -199,7 +199,7 @@ MUTANTS = [
         valid_row_in_quarantine,
         {"lost": 2, "unexpected": 1, "manifest.disagrees": 1},
         {LOST: 2, UNEXPECTED: 1, MANIFESTS: 1},
-        ("id 3 are valid", "rejected is"),
+        ("does not belong in quarantine: id 3", "rejected is"),
     ),
     Mutant(
         "bad row let through",
@@ -377,7 +377,7 @@ MUTANTS = [
             lambda lake, name=name: sealed(lake, {name: write(read(lake[name])[::-1])}),
             {"object.order": 1},
             {},
-            ("stands behind",),
+            ("follows",),
             ("object.order", name.split("/")[1], name.rsplit("/", 1)[1][:5], hour, name, rows),
         )
         for name, hour, rows in (
@@ -394,7 +394,7 @@ MUTANTS = [
         ),
         {"object.order": 1},
         {},
-        ("id 269 stands behind id 270",),
+        ("id 269 follows id 270",),
     ),
     # windows
     *(
@@ -522,7 +522,7 @@ MUTANTS = [
         lambda lake: {MANIFEST: lake[MANIFEST.replace("268-357", "358-447")]},
         {"manifest.disagrees": 1},
         {MANIFESTS: 1},
-        ("it is the manifest of A-002, ids 358-447",),
+        ("manifest of another batch: A-002, ids 358-447",),
     ),
     Mutant(
         "manifest moved",
@@ -566,7 +566,7 @@ MUTANTS = [
             (
                 "a name twice",
                 lambda content: content.replace(b'"rows"', b'"rows": 90, "rows"', 1),
-                "stands twice",
+                "is twice",
             ),
             (
                 "nested deeply",
@@ -663,7 +663,7 @@ MUTANTS = [
         copied(CHECKPOINT, CHECKPOINT.replace("/A/", "/B/")),
         {"checkpoint.unexpected": 1},
         {CHECKPOINTS: 1},
-        ("the node's farm is A, not B",),
+        ("the farm is B, must be A",),
     ),
     Mutant(
         "checkpoint of a turbine that is not there",

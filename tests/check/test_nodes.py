@@ -180,7 +180,7 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "n.db"
     with pytest.raises(NodeError) as caught:
         read(path)
-    assert str(caught.value) == f"{path}: no such file; the run's node files must all be there"
+    assert str(caught.value) == f"{path}: no such file; the oracle needs all node files of the run"
     path.write_bytes(b"hello" * 100)
     with pytest.raises(NodeError) as caught:
         read(path)
@@ -200,7 +200,7 @@ def test_ids_that_do_not(tmp_path: Path, ids: list[int]) -> None:
         read(path)
     assert (
         str(caught.value)
-        == f"{path}: has ids from {ids[0]} to {ids[-1]}, beyond 1 to {GENERATION_IDS - 1}"
+        == f"{path}: ids are {ids[0]} to {ids[-1]}, must be within 1 to {GENERATION_IDS - 1}"
     )
 
 
@@ -213,7 +213,7 @@ def test_rows_of_all_files_of_a_life(tmp_path: Path) -> None:
     assert table.column("id").to_pylist() == [3, 4, 2 * GENERATION_IDS + 1]
     with pytest.raises(NodeError) as caught:
         read_rows(file(now, lost))
-    assert str(caught.value) == f"{lost}: is there, but not retired file 0 of the node before it"
+    assert str(caught.value) == f"{lost}: retired file 0 of the node is missing"
 
 
 def test_an_empty_file_of_now_is_not_one_that_is_lost(tmp_path: Path) -> None:

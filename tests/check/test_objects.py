@@ -106,7 +106,7 @@ def test_what_cannot_be_read_has_no_rows_and_a_problem(content: bytes | None) ->
     found = stage_rows("ingestion", {A: content, B: [good(1)]})
     item = found.objects[0]
     assert item.problem.startswith(
-        "it was listed but could not be read"
+        "listed, but could not be read"
         if content is None
         else f"not a readable Parquet file of {len(content)} b"
     )
@@ -142,17 +142,21 @@ def written(rows: pa.Table) -> bytes:
         (
             INGESTION,
             {"note": pa.array(["x"] * 3), "more": pa.array([1] * 3)},
-            "has besides note, more",
+            "not in the schema: note, more",
         ),
-        (INGESTION, {"blade_pitch": None, "rotor_rpm": None}, "lacks rotor_rpm, blade_pitch"),
-        (INGESTION, {"status": None}, "lacks status"),
-        (ENRICHED, {"region": None, "node_id": None}, "lacks node_id, region"),
-        (ENRICHED, {"region": None, "note": pa.array([1] * 3)}, "lacks region; has besides note"),
+        (INGESTION, {"blade_pitch": None, "rotor_rpm": None}, "missing: rotor_rpm, blade_pitch"),
+        (INGESTION, {"status": None}, "missing: status"),
+        (ENRICHED, {"region": None, "node_id": None}, "missing: node_id, region"),
+        (
+            ENRICHED,
+            {"region": None, "note": pa.array([1] * 3)},
+            "missing: region; not in the schema: note",
+        ),
         (INGESTION, {"blade_pitch": pa.array([1] * 3)}, "type: blade_pitch is int64"),
         (
             INGESTION,
             {"blade_pitch": pa.array(["x"] * 3), "farm_id": None},
-            "lacks farm_id; type: blade_pitch is string",
+            "missing: farm_id; type: blade_pitch is string",
         ),
         (INGESTION, {"id": pa.array([1, 2, 3], pa.int32())}, "type: id is int32"),
     ],
@@ -185,11 +189,11 @@ def test_columns_in_another_order_are_a_problem_of_the_schema() -> None:
 @pytest.mark.parametrize(
     ("stage", "columns", "problem"),
     [
-        ("ingestion", {"id": None}, "lacks id"),
+        ("ingestion", {"id": None}, "missing: id"),
         ("ingestion", {"id": pa.array(["x"] * 3)}, "type: id is string"),
-        ("aggregated", {"revision": None}, "lacks revision"),
-        ("aggregated", {"turbine_id": None}, "lacks turbine_id"),
-        ("aggregated", {"window_start": None, "rows": None}, "lacks window_start, rows"),
+        ("aggregated", {"revision": None}, "missing: revision"),
+        ("aggregated", {"turbine_id": None}, "missing: turbine_id"),
+        ("aggregated", {"window_start": None, "rows": None}, "missing: window_start, rows"),
     ],
 )
 def test_rows_that_cannot_be_told_apart_are_none(
@@ -198,7 +202,7 @@ def test_rows_that_cannot_be_told_apart_are_none(
     item, rows = read(
         stage, written(table(AGGREGATED if stage == "aggregated" else INGESTION, **columns))
     )
-    assert item.problem == f"its rows cannot be told apart: {problem}"
+    assert item.problem == f"rows without a usable identity: {problem}"
     assert (item.rows, len(rows)) == (0, 0)
 
 
@@ -206,7 +210,7 @@ def test_columns_twice_or_required_are_problems_of_the_schema() -> None:
     rows = table()
     double = pa.table([*rows.columns, rows.column("status")], names=[*rows.column_names, "status"])
     item, found = read("ingestion", written(double))
-    assert (item.schema_problem, item.problem, item.rows) == ("has twice status", "", 3)
+    assert (item.schema_problem, item.problem, item.rows) == ("more than once: status", "", 3)
     assert found.column("status").to_pylist() == [None] * 3
     strict = pa.schema([f.with_nullable(f.name != "id") for f in INGESTION])
     item, found = read("ingestion", written(rows.cast(strict)))
@@ -218,10 +222,10 @@ def test_an_object_too_large_to_be_read_is_not_fetched() -> None:
     found = read_stage(
         Memory({f"{BUCKET}/{B}": parquet([good(1)], INGESTION)}), "ingestion", refs, []
     )
-    assert found.objects[0].problem == f"{decode.MOST_BYTES + 1} bytes: too large to be read"
+    assert found.objects[0].problem == f"{decode.MOST_BYTES + 1} bytes: too large to read"
     assert (found.objects[0].rows, found.objects[1].rows) == (0, 1)
 
 
 def test_windows_without_another_column_can_be_told_apart() -> None:
     item, rows = read("aggregated", written(table(AGGREGATED, rows=None)))
-    assert (item.problem, item.schema_problem, len(rows)) == ("", "lacks rows", 3)
+    assert (item.problem, item.schema_problem, len(rows)) == ("", "missing: rows", 3)

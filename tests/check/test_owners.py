@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.records import CHANNEL_NAMES
-from sim.check.compare.owners import owners
+from sim.check.compare.owners import find_owners
 from sim.check.expected.rows import Expectation, expect
 from tests.support.oracle_world import HOUR_0, START_US, Row, node, row, stage_rows, stored
 
@@ -35,7 +35,7 @@ def told(
     expected: Expectation, objects: dict[str, list[Row]], stage: str = "ingestion", share: int = 0
 ) -> Told:
     """(owner of each row, rows of nobody, visitors) of objects by what their keys end with."""
-    found = owners(
+    found = find_owners(
         stage_rows(
             stage, {f"{stage}/{HOUR_0}/{end}.parquet": each for end, each in objects.items()}
         ),
@@ -43,7 +43,7 @@ def told(
         share,
         SHARE_OF,
     )
-    return found.owner.tolist(), found.nobody.tolist(), found.visitors
+    return found.owner.tolist(), found.unowned.tolist(), found.visitors
 
 
 def second(*numbers: int, **changes: object) -> list[Row]:
@@ -137,14 +137,14 @@ def test_a_single_row_of_another_share_is_that_share_s(
         "A-002-1-2": [*second(1), *rows("B-001", 1, wind_speed=7.0)],
     }
     files = {f"ingestion/{HOUR_0}/{end}.parquet": each for end, each in objects.items()}
-    here = owners(stage_rows("ingestion", files), expected, 0, SHARE_OF, neighbour)
-    assert (here.owner.tolist(), here.nobody.tolist(), here.visitors) == (
+    here = find_owners(stage_rows("ingestion", files), expected, 0, SHARE_OF, neighbour)
+    assert (here.owner.tolist(), here.unowned.tolist(), here.visitors) == (
         [0, -1, 0, 0, 1, 1],
         [],
         [(0, 1)],
     )
     assert asked == ["B-001", "C-001"]
-    there = owners(stage_rows("ingestion", files), third, 1, SHARE_OF)
+    there = find_owners(stage_rows("ingestion", files), third, 1, SHARE_OF)
     assert there.owner.tolist() == [-1, 0, -1, -1, -1, -1]
 
 
@@ -152,7 +152,7 @@ def test_a_window_of_another_share_has_no_cells_to_know_it_by(
     expected: Expectation, third: Expectation
 ) -> None:
     files = {f"aggregated/{HOUR_0}/A-001-1-4.parquet": [window("A-001"), window("B-001")]}
-    found = owners(stage_rows("aggregated", files), expected, 0, SHARE_OF, lambda _: third)
+    found = find_owners(stage_rows("aggregated", files), expected, 0, SHARE_OF, lambda _: third)
     assert (found.owner.tolist(), found.visitors) == ([0, 0], [])
 
 

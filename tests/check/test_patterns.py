@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sim.check.privacy.coordinates import Places, geohash, singular
+from sim.check.privacy.coordinates import Coordinates, geohash, singular
 from sim.check.privacy.patterns import Finder, bare, coded, spellings, squeezed
 
 LATITUDE, LONGITUDE = 41.123457, -75.987654
@@ -37,7 +37,7 @@ def test_the_forms_of_a_text() -> None:
         ("in the clear", "BØ UHR".encode()),
         *coded(text),
         *(
-            ("as a digest without a key", digest(raw).hexdigest()[:16].encode())
+            ("as an unkeyed digest", digest(raw).hexdigest()[:16].encode())
             for digest in (hashlib.md5, hashlib.sha1, hashlib.sha256)
         ),
     )
@@ -123,7 +123,7 @@ def around(*numbers: float) -> set[float]:
 
 
 def test_a_coordinate_as_numbers() -> None:
-    places = Places([(LATITUDE, None), (None, LONGITUDE), (None, None)])
+    places = Coordinates([(LATITUDE, None), (None, LONGITUDE), (None, None)])
     assert places.fields == {LATITUDE: "latitude", LONGITUDE: "longitude"}
     assert places.exact == places.fields
     latitude = around(LATITUDE, 41.12345886230469, 41.123, 41.1235, 41.12346, 41.1234, 41.12345)
@@ -142,7 +142,7 @@ def test_a_coordinate_as_numbers() -> None:
 
 
 def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
-    places = Places([(41.10004, 5.25)])
+    places = Coordinates([(41.10004, 5.25)])
     assert {near for near in map(abs, places.near) if round(near, 4) == 41.1} == {
         41.10004,
         float(np.float32(41.10004)),
@@ -157,9 +157,11 @@ def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
     ]
 
 
-def told(text: str, lists: bool = False, places: Places | None = None) -> list[str]:
+def told(text: str, lists: bool = False, places: Coordinates | None = None) -> list[str]:
     return list(
-        (places or Places([(LATITUDE, LONGITUDE), (10.5123, -10.0)])).told(text.encode(), lists)
+        (places or Coordinates([(LATITUDE, LONGITUDE), (10.5123, -10.0)])).spelled_in(
+            text.encode(), lists
+        )
     )
 
 
@@ -262,20 +264,20 @@ def test_degrees_minutes_and_seconds_to_the_second() -> None:
 
 
 def test_a_coordinate_of_more_decimals_than_anybody_writes() -> None:
-    near = {number for number in Places([(41.12345678, None)]).near if number > 0}
+    near = {number for number in Coordinates([(41.12345678, None)]).near if number > 0}
     assert {41.123457, 41.123456, 41.12345678} <= near
     assert 41.1234568 not in near
 
 
 def test_every_coordinate_is_told_by_its_own_field() -> None:
     for value in ("41.123", "41.124", "75.987", "75.988"):
-        assert len(told(value, places=Places([(LATITUDE, LONGITUDE)]))) == 1
+        assert len(told(value, places=Coordinates([(LATITUDE, LONGITUDE)]))) == 1
     assert told("75.988 41.123") == ["longitude", "latitude"]
     assert told("10.5123") == ["latitude"]
-    assert told("41.123", places=Places([])) == []
-    assert told("41.123", places=Places([(50.5, None)])) == []
+    assert told("41.123", places=Coordinates([])) == []
+    assert told("41.123", places=Coordinates([(50.5, None)])) == []
     for value in ("41.122", "41.124"):
-        assert told(value, places=Places([(41.123, None)])) == []
+        assert told(value, places=Coordinates([(41.123, None)])) == []
 
 
 def test_numbers_of_a_list_must_be_all_of_a_coordinate() -> None:
@@ -297,10 +299,10 @@ def test_a_place_by_its_geohash() -> None:
     assert geohash(57.64911, 10.40744, 11) == b"u4pruydqqvj"  # the example of its inventor
     assert geohash(-0.0, 0.0, 1) == b"s"
     code = geohash(LATITUDE, LONGITUDE, 12).decode()
-    places = Places([(LATITUDE, LONGITUDE)])
+    places = Coordinates([(LATITUDE, LONGITUDE)])
     assert code[:6].encode() in places.hints()
     for text in (code, code[:6], f"at {code[:7]}.", f'"{code[:6]}"'):
-        assert list(places.hinted(text.encode(), False)) == ["latitude"], text
+        assert list(places.hinted_in(text.encode(), False)) == ["latitude"], text
     for text in (
         code[:5],
         f"x{code}",
@@ -309,7 +311,7 @@ def test_a_place_by_its_geohash() -> None:
         code[:6].upper(),
         f"{code}x",
     ):
-        assert list(places.hinted(text.encode(), False)) == [], text
+        assert list(places.hinted_in(text.encode(), False)) == [], text
 
 
 @pytest.mark.parametrize(
@@ -323,13 +325,13 @@ def test_a_place_by_its_geohash() -> None:
     ],
 )
 def test_a_latitude_with_its_longitude(latitude: str, longitude: str) -> None:
-    places = Places([(LATITUDE, LONGITUDE), (10.25, 20.25)])
+    places = Coordinates([(LATITUDE, LONGITUDE), (10.25, 20.25)])
     assert {latitude.encode(), longitude.removeprefix("-").encode()} & places.hints() == {
         latitude.encode()
     }
 
     def hinted(text: str, lists: bool) -> bool:
-        return list(places.hinted(text.encode(), lists)) == ["latitude"]
+        return list(places.hinted_in(text.encode(), lists)) == ["latitude"]
 
     for text in (f"{latitude},{longitude}", f'{{"a": {longitude}, "b": {latitude}}}'):
         assert hinted(text, False)
@@ -350,6 +352,6 @@ def test_a_latitude_with_its_longitude(latitude: str, longitude: str) -> None:
 
 
 def test_two_decimals_that_are_one_say_nothing_loosely() -> None:
-    assert Places([(41.1004, 20.25)]).hints() == {
+    assert Coordinates([(41.1004, 20.25)]).hints() == {
         *(b"4110040", b"41100400", b"411004000", geohash(41.1004, 20.25, 6)),
     }

@@ -357,7 +357,7 @@ def test_a_key_in_place_of_an_identity_is_not_shown_by_the_finding_that_says_so(
     withheld = [
         found.key
         for found in verdict.findings
-        if found.detail == "withheld, since it would show privacy_key"
+        if found.detail == "withheld because it contains privacy_key"
     ]
     assert withheld == [MANIFEST]
     assert KEY not in "".join(found.detail for found in verdict.findings)

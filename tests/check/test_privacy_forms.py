@@ -54,7 +54,7 @@ def fields(node: Node, *contents: bytes, key: str = REF.key) -> set[str]:
     """Which fields are found in objects with these contents."""
     privacy, findings = Privacy([node]), Findings()
     for i, content in enumerate(contents):
-        privacy.strange(ObjectRef(REF.bucket, f"{key}{i or ''}", 0), content)
+        privacy.search_object(ObjectRef(REF.bucket, f"{key}{i or ''}", 0), content)
     privacy.report("A", findings)
     told = findings.bounded()
     assert not [

@@ -14,13 +14,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.records import INGESTION
-from sim.check.detection.score import EVENTS
-from sim.check.detection.truth import NO_FAULTS
+from sim.check.detection.truth import EVENTS, NO_FAULTS
 from sim.check.findings import Finding
 from sim.check.read.keys import ROW_STAGES, holds_rejected, read_batch_key
 from sim.check.read.lake import LakeError, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
-from sim.check.share import Share, ShareVerdict, judge_share, search_strange
+from sim.check.share import Share, ShareVerdict, judge_share, search_foreign
 from tests.support import lakebuilder
 from tests.support.check_world import Memory, parquet
 from tests.support.lakebuilder import SPOILED
@@ -145,7 +144,7 @@ def test_a_right_share(
         verdict.checkpoint_mismatches,
     )
     assert (nothing, verdict.leaks, verdict.truth, verdict.detection) == ((0, 0, 0, 0), 0, {}, None)
-    assert verdict.tally.total("expected", ("ingestion",)) == rows
+    assert verdict.completeness.total("expected", ("ingestion",)) == rows
 
 
 def test_what_is_wrong_is_counted_by_its_kind(lake: Lake, files: list[NodeFile]) -> None:
@@ -206,12 +205,12 @@ def test_of_a_node_that_cannot_be_read_only_that_is_said(lake: Lake, torn: list[
     torn[2].config.write_text(json.dumps(config | {"turbine_id": "A-002"}))
     first, second = judged(0, torn, lake), judged(1, torn, lake)
     said = [
-        Finding("node.unreadable", "", t[0], t, "", "", 0, found(v)[0].detail)
-        for t, v in (("A-001", first), ("B-001", second))
+        Finding("node.unreadable", farm=name[0], turbine=name, detail=found(verdict)[0].detail)
+        for name, verdict in (("A-001", first), ("B-001", second))
     ]
     assert found(first) + found(second) == said
     assert str(torn[0].database) in said[0].detail
-    assert said[1].detail == f"{torn[2].config}: is the configuration of A-002, not of B-001"
+    assert said[1].detail == f"{torn[2].config}: turbine_id is A-002, must be B-001"
     assert (first.generated, second.generated, second.windows, first.errors) == (
         lakebuilder.ROWS,
         0,
@@ -231,7 +230,7 @@ def test_a_lake_that_cannot_be_reached_is_an_error(lake: Lake, files: list[NodeF
     refs = [ObjectRef("expanso-databricks-metadata", "metadata/x", 0)]
     half, none = (
         judge_share(reader, share(1, files, lake), SHARE_OF),
-        search_strange(reader, 7, refs, files),
+        search_foreign(reader, 7, refs, files),
     )
     for verdict, counted in (
         (half, {"number": 1, "generated": lakebuilder.ROWS}),
@@ -249,7 +248,7 @@ def test_in_strange_objects_the_personal_values_of_all_nodes_are_looked_for(
     contents = [b'{"by": "person2@example.org"}', b'{"by": "nobody"}', None]
     refs = [ObjectRef("expanso-databricks-metadata", f"metadata/{i}", 0) for i in range(3)]
     memory: Any = Memory({ref.name: content for ref, content in zip(refs, contents, strict=True)})
-    verdict = search_strange(memory, 7, refs, torn)
+    verdict = search_foreign(memory, 7, refs, torn)
     assert (verdict.number, verdict.farm, verdict.leaks, verdict.findings.counts) == (
         7,
         "",
@@ -301,7 +300,7 @@ def strangers(lake: Lake) -> bytes:
     return write(table.set_column(3, "turbine_id", pa.array(["Z-999"] * len(table))))
 
 
-UNKNOWN = "of no known form, or of a turbine that the fleet does not have"
+UNKNOWN = "key of unknown form, or of a turbine that is not in the fleet"
 
 
 @pytest.mark.parametrize(
@@ -324,11 +323,13 @@ def test_objects_of_no_turbine(
 ) -> None:
     verdict = judged(0, files, lake | {name: content(lake)})
     (one,) = found(verdict)
-    assert one == Finding("object.foreign", "ingestion", "", "", "", name, rows, one.detail)
+    assert one == Finding(
+        "object.foreign", stage="ingestion", key=name, rows=rows, detail=one.detail
+    )
     assert one.detail.startswith(detail)
     counted = {
         at: cell["unexpected"]
-        for (_, at), cell in verdict.tally.cells.items()
+        for (_, at), cell in verdict.completeness.rows.items()
         if cell["unexpected"]
     }
     assert counted == ({hour: rows} if rows else {})
@@ -348,9 +349,11 @@ def test_rejected_rows_where_an_earlier_pipeline_put_them_are_named_with_the_rea
     )
     why = "rejected rows belong in _quarantine/, not below validated/: written by pipeline version 2 or earlier?"
     foreign = [one for one in found(moved) if one.kind == "object.foreign"]
-    assert foreign == [Finding("object.foreign", "quarantine", "", "", "", former, 0, why)]
+    assert foreign == [Finding("object.foreign", stage="quarantine", key=former, detail=why)]
     assert moved.findings.counts["misplaced"] == 1
-    assert moved.tally.total("misplaced", ROW_STAGES) == rows - 1  # one row names another turbine
+    assert (
+        moved.completeness.total("misplaced", ROW_STAGES) == rows - 1
+    )  # one row names another turbine
 
 
 def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(
@@ -393,7 +396,14 @@ def test_an_unreadable_object_is_told_with_the_rows_that_it_must_hold(
     at = AT_0 if "hour=00" in name else AT_1
     assert told == [
         Finding(
-            "object.unreadable", place.stage, "A", place.turbine, at, name, rows, told[0].detail
+            "object.unreadable",
+            stage=place.stage,
+            farm="A",
+            turbine=place.turbine,
+            hour=at,
+            key=name,
+            rows=rows,
+            detail=told[0].detail,
         )
     ]
     assert told[0].detail.startswith("not a readable Parquet file of 5 bytes")
@@ -414,7 +424,14 @@ def test_an_object_of_another_schema_is_told_and_looked_through(
         told = next(one for one in found(verdict) if one.kind == "object.schema")
         stage = name.split("/")[1]
         assert told == Finding(
-            "object.schema", stage, "A", "A-002", AT_1, name, 90, "has besides note"
+            "object.schema",
+            stage=stage,
+            farm="A",
+            turbine="A-002",
+            hour=AT_1,
+            key=name,
+            rows=90,
+            detail="not in the schema: note",
         )
         assert verdict.leaks == leaks
 
@@ -425,12 +442,11 @@ def test_an_object_without_rows_is_one_too_many(lake: Lake, files: list[NodeFile
     assert found(verdict) == [
         Finding(
             "object.unexpected",
-            "ingestion",
-            "A",
-            "A-002",
-            AT_1,
-            name,
-            0,
-            "it holds no rows; no such object is ever made",
+            stage="ingestion",
+            farm="A",
+            turbine="A-002",
+            hour=AT_1,
+            key=name,
+            detail="has no rows; the pipeline never writes an empty object",
         )
     ]

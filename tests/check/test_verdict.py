@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim.check import verdict
-from sim.check.completeness import Tally
-from sim.check.detection.score import EVENTS, Score
+from sim.check.completeness import Completeness
+from sim.check.detection.score import Score
+from sim.check.detection.truth import EVENTS
 from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
 from sim.check.read.lake import LakeError, ObjectRef
@@ -75,7 +76,7 @@ class World:
         self.strange: list[tuple[list[str], list[str]]] = []
         self.leaks = 0
         monkeypatch.setattr(verdict, "judge_share", self._share)
-        monkeypatch.setattr(verdict, "search_strange", self._search)
+        monkeypatch.setattr(verdict, "search_foreign", self._search)
 
     def _share(self, _: object, share: Share, share_of: dict[str, int]) -> ShareVerdict:
         self.shares.append(share)
@@ -186,10 +187,10 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
         "enriched": [data("enriched", "Z-1")],
         "aggregated": [data("aggregated", "Z-1")],
     }
-    why = "of no known form, or of a turbine that the fleet does not have"
+    why = "key of unknown form, or of a turbine that is not in the fleet"
     assert told.findings == sorted(
         (
-            Finding("object.foreign", each.bucket.split("-")[-1], key=each.name, detail=why)
+            Finding("object.foreign", stage=each.bucket.split("-")[-1], key=each.name, detail=why)
             for each in foreign
         ),
         key=lambda found: (found.stage, found.key),
@@ -251,7 +252,7 @@ def test_shares_see_the_objects_that_hold_their_rows(world: World) -> None:
 
 def test_nothing_to_judge(world: World) -> None:
     (world.folder / "nodes").mkdir()
-    why = f"{world.folder / 'nodes'}: no node files; nothing can be judged without them"
+    why = f"{world.folder / 'nodes'}: no node files; the lake cannot be judged"
     nothing = world.judge()
     assert nothing == Verdict(errors=[why])
     assert (nothing.status, nothing.objects, nothing.digest, nothing.figures) == (
@@ -334,15 +335,15 @@ def part(number: int) -> ShareVerdict:
         stage: number * 3**i
         for i, stage in enumerate(("ingestion", "validated", "quarantine", "enriched"))
     }
-    tally = Tally()
+    completeness = Completeness()
     for i, fate in enumerate(
         ("expected", "lost", "duplicated", "misplaced", "altered", "unexpected")
     ):
         for stage, times in (("ingestion", 1), ("quarantine", 10), ("aggregated", 100)):
-            tally.cells.setdefault((stage, HOUR), {})[fate] = number * times * (i + 1)
+            completeness.rows.setdefault((stage, HOUR), {})[fate] = number * times * (i + 1)
     known = {
         "rows": rows,
-        "tally": tally,
+        "completeness": completeness,
         "by_rule": {"stuck": number, "odd": 2, "type": 0, "null": 1},
     }
     return ShareVerdict(number - 1, "AB"[number - 1], **numbers | known)
@@ -418,10 +419,12 @@ def test_completeness_adds_up_over_the_shares_of_a_farm(
     monkeypatch.setattr(verdict, "SHARE_TURBINES", 1)
     for name in ("A/A-1.db", "A/A-2.db"):
         world.node(name)
-    tally = Tally()
+    completeness = Completeness()
     for hour, fate, rows in ((HOUR, "expected", 5), (HOUR, "lost", 2), (HOUR + 1, "expected", 1)):
-        tally.add("ingestion", fate, np.full(rows, hour))
-    world.of = {i: lambda share: ShareVerdict(share.number, share.farm, tally) for i in (0, 1)}
+        completeness.add("ingestion", fate, np.full(rows, hour))
+    world.of = {
+        i: lambda share: ShareVerdict(share.number, share.farm, completeness) for i in (0, 1)
+    }
     (first, second) = world.judge().completeness
     assert (first["hour"], first["expected"], first["lost"], first["actual"]) == (
         "2024-01-15T00:00:00Z",

@@ -61,7 +61,7 @@ def test_a_window_holds_the_valid_rows_of_its_time_whatever_their_order() -> Non
     ]
     assert found.rows[found.last].tolist() == [1, 4, 1, 1, 10, 3]
     assert (found.hour[found.last] - START // 3_600_000_000).tolist() == [-1, 0, 0, 1, 0, 0]
-    assert found.places.find(found.owner[found.last], found.start[found.last]).tolist() == [
+    assert found.index.find(found.owner[found.last], found.start[found.last]).tolist() == [
         0,
         1,
         2,

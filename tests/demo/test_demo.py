@@ -138,7 +138,7 @@ def test_one_turbine_without_a_row_in_quarantine(
     readme = (tmp_path / "one" / "README.md").read_text()
     assert "Simulated by windfleet: 1 turbine of 1 farm\n" in readme
     assert readme.startswith(
-        "# Wind farms and their weather\n\nTheme storm without its story: nothing was made to happen."
+        "# Wind farms and their weather\n\nTheme storm without its story: it has no events."
     )
     assert "No row broke a rule" in readme
     assert database(tmp_path / "one").sql("SELECT count(*) FROM aggregated").fetchall() == [(24,)]

@@ -44,7 +44,17 @@ PIPELINE = (
 """From the bottom up. Modules import from below; on floors 1 and 2 also from beside."""
 
 SIM: tuple[set[str], ...] = (
-    {"arrays", "check", "folder_lock", "private", "seeds", "units", "worker", "yamlfile"},
+    {
+        "arrays",
+        "check",
+        "folder_lock",
+        "forwarding",
+        "private",
+        "seeds",
+        "units",
+        "worker",
+        "yamlfile",
+    },
     {"errors"},
     {"chaos", "fleet", "measure"},
     {"load_schedule", "model"},
@@ -72,7 +82,8 @@ OF_PIPELINE: dict[str, set[str]] = {
     "check": {"records"},
     "yamlfile": {"terminal"},
     "fleet": {"config", "records"},
-    "measure": {"records"},
+    "forwarding": {"ports"},
+    "measure": {"records", "retry"},
     "model": {"config", "records"},
     "report": {"terminal"},
     "scenario": {"batch", "lake", "records"},

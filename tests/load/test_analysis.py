@@ -17,7 +17,7 @@ from sim.load.analysis import figures, sweep
 from sim.load.analysis.search import HOLDS, STEPS_MAX, Searcher, judge
 from sim.load.arrivals import Nodes
 from sim.load.phase import RESOURCES, Phase, PhaseRecord
-from sim.load.phases import Course, told
+from sim.load.phases import Course, plan_lines
 from sim.load.result import decide
 from sim.load_schedule import Entry, Limits, Load, RequestKind, Search, Sweep
 from sim.measure import bottleneck, requests
@@ -252,8 +252,8 @@ def test_what_was_found_was_held_and_the_next_rate_failed() -> None:
     assert hold.hold
     assert hold.verdict == "pass"
     assert hold.rate == found.sustainable
-    assert one.held is not None
-    assert one.held.phase.duration_s == 30.0
+    assert one.hold_record is not None
+    assert one.hold_record.phase.duration_s == 30.0
     assert found.failed_at is not None
     assert found.failed_at <= 1.12 * hold.rate
     assert "held for 30 s" in found.said
@@ -367,12 +367,12 @@ BUSY = {
 def test_the_limit_is_named(
     changed: dict[str, float], kept_up: bool, generator: float | None, what: str
 ) -> None:
-    assert bottleneck.name(BUSY | changed, kept_up, 64, generator).what == what
+    assert bottleneck.find_limit(BUSY | changed, kept_up, 64, generator).what == what
 
 
 def test_the_stores_core_is_told_with_the_clients() -> None:
-    found = bottleneck.name(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
-    assert found.text == "The store: its one core is busy 98 %; client 31 %."
+    found = bottleneck.find_limit(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
+    assert found.text == "The store: its one core is 98 % busy; the busiest client is at 31 %."
 
 
 LOAD = Load(
@@ -441,7 +441,7 @@ def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
     limit = course.limit()
     assert limit is not None
     assert limit.text.startswith(
-        "The store, or the way to it, stood still: for 3.0 s nothing ended"
+        "The store, or the connection to it, stood still: for 3.0 s no request ended"
     )
     assert course.figures()["load.standstill"] == pytest.approx(3.0, abs=0.15)
     slow = bottleneck.standstill(
@@ -498,9 +498,11 @@ def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
         Entry("herd", 60.0, outage_s=900.0),
     )
     only = replace(LOAD, sweep=None, search=None)
-    assert "2s of warm-up left out" in told(replace(only, schedule=(ramp,)))
-    assert "2s of warm-up left out, but of a herd" in told(replace(only, schedule=(ramp, herd)))
-    assert not any("warm-up" in line for line in told(replace(only, schedule=(herd,))))
+    assert "2s of warm-up left out" in plan_lines(replace(only, schedule=(ramp,)))
+    assert "2s of warm-up left out, except of a herd" in plan_lines(
+        replace(only, schedule=(ramp, herd))
+    )
+    assert not any("warm-up" in line for line in plan_lines(replace(only, schedule=(herd,))))
 
 
 def test_of_a_test_without_a_request_no_limit_is_told() -> None:

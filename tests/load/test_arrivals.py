@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sim.load import arrivals
 from sim.load.arrivals import JITTER, Nodes
-from sim.load.client.dispatch import ClosedDesk, OpenDesk
+from sim.load.client.dispatch import ClosedDispatch, OpenDispatch
 from sim.load.phase import Arrivals
 from sim.load_schedule import KINDS, REQUEST_KINDS, Entry
 
@@ -185,36 +185,36 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
         np.array([0, 0, 1, 0, 0, 0], dtype=np.int8),
         np.array([0, 0, 0, 1, 0, 1], np.int32),
     )
-    desk = OpenDesk(found, np.arange(6), 0, 1)
-    first = desk.due()
+    dispatch = OpenDispatch(found, np.arange(6), 0, 1)
+    first = dispatch.due()
     assert first is not None
     assert first.number == 0
-    assert desk.due() is None  # the node's flush is under way
-    read, other = desk.due(), desk.due()
+    assert dispatch.due() is None  # the node's flush is under way
+    read, other = dispatch.due(), dispatch.due()
     assert read is not None
     assert other is not None
     assert (read.number, other.number) == (2, 3)  # a read waits for nobody, nor does another node
-    assert desk.due() is None
-    assert desk.done(read) is None
-    second = desk.done(first)
+    assert dispatch.due() is None
+    assert dispatch.done(read) is None
+    second = dispatch.done(first)
     assert second is not None
     assert second.number == 1
-    third = desk.done(second)
+    third = dispatch.done(second)
     assert third is not None
     assert third.number == 4
-    assert desk.done(third) is None
-    assert desk.done(other) is None
-    last = desk.due()
+    assert dispatch.done(third) is None
+    assert dispatch.done(other) is None
+    last = dispatch.due()
     assert last is not None
     assert last.number == 5
-    assert desk.done(last) is None
-    assert desk.left == 0
-    assert desk.coming() is None
+    assert dispatch.done(last) is None
+    assert dispatch.left == 0
+    assert dispatch.coming() is None
 
 
 def test_a_closed_phase_gives_each_worker_its_nodes_in_turn() -> None:
-    desk = ClosedDesk(6, FLUSH, 7, "sweep-2", 1, 2)
-    jobs = [desk.take() for _ in range(4)]
+    dispatch = ClosedDispatch(6, FLUSH, 7, "sweep-2", 1, 2)
+    jobs = [dispatch.take() for _ in range(4)]
     assert [job and (job.number, job.node) for job in jobs] == [
         (1, 1),
         (3, 3),
@@ -222,10 +222,10 @@ def test_a_closed_phase_gives_each_worker_its_nodes_in_turn() -> None:
         None,
     ]  # its nodes are all busy
     assert jobs[1] is not None
-    desk.done(jobs[1])
-    again = desk.take()
+    dispatch.done(jobs[1])
+    again = dispatch.take()
     assert again is not None
     assert (again.number, again.node) == (7, 3)
-    mixed = ClosedDesk(1000, MIX, 7, "sweep-2", 0, 1)
+    mixed = ClosedDispatch(1000, MIX, 7, "sweep-2", 0, 1)
     kinds = [job.kind for _ in range(900) if (job := mixed.take()) is not None]
     assert np.bincount(kinds, minlength=4)[0] / len(kinds) == pytest.approx(0.9, abs=0.04)

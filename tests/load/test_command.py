@@ -109,15 +109,20 @@ def test_a_load_test_from_scenario_to_report(
             ("expect=[latency.list_hour.p95 <= 1s]",),
             (),
             2,
-            ("no list_hour is made; load.mix has flush",),
+            ("load.mix makes no list_hour; it has flush",),
         ),
-        (("expect=[load.sustainable_per_s >= 1 requests/s]",), (), 2, ("only a search tells it",)),
-        (("expect=[load.usl.beta <= 1]",), (), 2, ("only a sweep tells it",)),
+        (
+            ("expect=[load.sustainable_per_s >= 1 requests/s]",),
+            (),
+            2,
+            ("only a search measures it",),
+        ),
+        (("expect=[load.usl.beta <= 1]",), (), 2, ("only a sweep measures it",)),
         (
             ("load.schedule=[]", "load.sweep={users: [1, 2, 3, 4]}"),
             (),
             2,
-            ("errors.share <= 1%': a sweep alone",),
+            ("errors.share <= 1%': a sweep does not measure it",),
         ),
         ((), ("--processes", "7"), 2, ("7 processes for 6 users",)),
         (("load.batch_rows=7", "clock.sample_every=500ms"), (), 2, ("batch_rows",)),
@@ -212,8 +217,8 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
 
     kept_up(attempt)
     assert [path.name for path in (out / ".load").iterdir()] == [
-        "crew.json"
-    ]  # no batches are left behind
+        "current-phase.json"
+    ]  # no batches are left
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}
@@ -229,7 +234,7 @@ def test_a_joined_worker_that_hangs_holds_up_no_further_phase(
         return started[-1]
 
     def call(phase: str | None) -> None:
-        (tmp_path / "crew.json").write_text(
+        (tmp_path / locust_processes.CURRENT_PHASE).write_text(
             json.dumps({"pid": os.getpid(), "phase": phase, "port": "1"})
         )
 

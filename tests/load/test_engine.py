@@ -25,6 +25,7 @@ from pipeline import lake
 from pipeline.checkpoint import Checkpoint
 from pipeline.commit import Position, commit
 from pipeline.node import EdgeNode, run
+from pipeline.ports import Unavailable
 from sim.campaign.inline_executor import Inline
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import EngineError, PlanError, TargetError, TargetGone
@@ -33,14 +34,17 @@ from sim.load import arrivals, calibration
 from sim.load.arrivals import Mix, Nodes
 from sim.load.batches import Batches, Cadence, Prepared
 from sim.load.client import journal
+from sim.load.client.journal import Request
 from sim.load.client.request import SEEDED, Client, seed
-from sim.load.engine import Engine, Settings, require_files
+from sim.load.engine import LocustEngine
 from sim.load.phase import Arrivals, Phase, PhaseRecord
-from sim.load.progress import Watch
+from sim.load.preflight import require_files
+from sim.load.progress import PhaseProgress
 from sim.load.sampler import server_at
+from sim.load.settings import EngineSettings
 from sim.load_schedule import REQUEST_KINDS, Entry, Limits, Load
 from sim.measure.thresholds import parse
-from sim.scenario.fleets import fewer_turbines
+from sim.scenario.fleet_selection import fewer_turbines
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support.pipeline_world import FixedClock
 
@@ -65,8 +69,8 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batches]:
 
 def settings(
     url: str, folder: Path, mix: Mix = FLUSH, users: int = 8, processes: int = 1
-) -> Settings:
-    return Settings(url, 7, mix, users, processes, folder, LIMITS, server_pid=server_at(url))
+) -> EngineSettings:
+    return EngineSettings(url, 7, mix, users, processes, folder, LIMITS, server_pid=server_at(url))
 
 
 def constant(rate: float, for_s: float, mix: Mix = FLUSH, name: str = "1-constant") -> Phase:
@@ -138,10 +142,8 @@ def test_a_flush_that_failed_comes_again_with_the_same_batch(tmp_path: Path) -> 
         def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
             if self.broken:
                 self.broken = False
-                raise StoreErrorOfTest("no answer")
+                raise Unavailable("no answer")
             return super().replace(bucket, key, body, etag)
-
-    from pipeline.ports import Unavailable as StoreErrorOfTest
 
     with Batches(tmp_path, small(1), 7, CADENCE, 1e9) as made:
         made.ensure(3)
@@ -193,7 +195,9 @@ def test_one_process_and_three_do_the_same(
     phase = constant(14, 3, MIX)
     records = []
     for processes in (1, 3):
-        engine = Engine(settings(clean_lake, tmp_path / str(processes), MIX, 9, processes), batches)
+        engine = LocustEngine(
+            settings(clean_lake, tmp_path / str(processes), MIX, 9, processes), batches
+        )
         records.append(engine.run(phase))
         assert lake.first_object(clean_lake) is None  # what it wrote is gone
     one, three = records
@@ -237,7 +241,7 @@ def test_a_closed_phase_goes_again_when_its_batches_run_out(
 ) -> None:
     monkeypatch.setattr(f"sim.load.engine.{guess}", per_s)
     with Batches(tmp_path / "few", small(), 7, CADENCE, 1e9) as few:
-        engine = Engine(settings(clean_lake, tmp_path, users=4), few)
+        engine = LocustEngine(settings(clean_lake, tmp_path, users=4), few)
         record = engine.run(Phase("sweep-4", None, 4, 4.0))
     assert set(outcomes(record)) == {"ok"}
     last_s = float(pc.max(record.requests["end"]).cast("int64").as_py() - record.started_ns) / 1e9
@@ -256,8 +260,8 @@ class Moment:
     def __init__(self, done: int, what: Callable[[], None]) -> None:
         self._done, self._what = done, what
 
-    def __call__(self, phase: Phase, watch: Watch) -> None:
-        if watch.done >= self._done:
+    def __call__(self, phase: Phase, progress: PhaseProgress) -> None:
+        if progress.done >= self._done:
             self._done = 1 << 60
             self._what()
 
@@ -302,7 +306,9 @@ def test_a_frozen_server_shows_in_the_percentiles(
     told: list[int] = []
     moment = Moment(round(rate * for_s / 4), lambda: freeze(pid, freeze_s, told))
     phase = constant(rate, for_s)
-    engine = Engine(replace(settings(clean_lake, tmp_path, users=4), progress=moment), batches)
+    engine = LocustEngine(
+        replace(settings(clean_lake, tmp_path, users=4), progress=moment), batches
+    )
     record = engine.run(phase)
     assert outcomes(record) == {"ok": round(rate * for_s)}
     latency, service = seconds(record, "end", "intended_start"), seconds(record, "end", "start")
@@ -340,7 +346,9 @@ def test_a_broken_condition_ends_a_phase_early(
         freeze(pid, 2.5, told)
 
     phase = replace(constant(20, 30), stop_when=(parse("latency.flush.p50 > 300ms"),))
-    engine = Engine(replace(settings(clean_lake, tmp_path), progress=Moment(10, strike)), batches)
+    engine = LocustEngine(
+        replace(settings(clean_lake, tmp_path), progress=Moment(10, strike)), batches
+    )
     begun = time.monotonic()
     record = engine.run(phase)
     assert time.monotonic() - begun < 25
@@ -359,7 +367,7 @@ def test_a_broken_condition_ends_a_phase_early(
 
 def test_limits_end_a_phase(batches: Batches, clean_lake: str, tmp_path: Path) -> None:
     limited = replace(settings(clean_lake, tmp_path), limits=replace(LIMITS, bytes=300_000))
-    record = Engine(limited, batches).run(constant(20, 10))
+    record = LocustEngine(limited, batches).run(constant(20, 10))
     assert record.stopped_early is not None
     assert record.stopped_early.startswith("load.limits.bytes: 0 MB")
     assert outcomes(record)["not-made"] > 50
@@ -375,7 +383,7 @@ def test_a_worker_that_dies_is_told_and_its_requests_counted(
         os.kill(pid, signal.SIGKILL)
 
     phase = constant(20, 6)
-    engine = Engine(
+    engine = LocustEngine(
         replace(settings(clean_lake, folder, users=8, processes=2), progress=Moment(20, kill)),
         batches,
     )
@@ -397,7 +405,7 @@ def test_a_target_that_dies_ends_the_test_with_one_message(
     with EmbeddedLocalStack() as store:
         lake.ensure(store.endpoint_url)
         wanted = settings(store.endpoint_url, tmp_path)
-        engine = Engine(
+        engine = LocustEngine(
             replace(wanted, progress=Moment(10, lambda: os.kill(store.pid, signal.SIGKILL))),
             batches,
         )
@@ -411,14 +419,14 @@ def test_a_target_that_dies_ends_the_test_with_one_message(
 
 def test_a_target_that_was_never_there(batches: Batches, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="takes no connections"):
-        Engine(settings("http://127.0.0.1:9", tmp_path), batches).run(constant(20, 30))
+        LocustEngine(settings("http://127.0.0.1:9", tmp_path), batches).run(constant(20, 30))
 
 
 def test_ctrl_c_keeps_what_was_done(batches: Batches, clean_lake: str, tmp_path: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    engine = Engine(
+    engine = LocustEngine(
         replace(settings(clean_lake, tmp_path, processes=2), progress=Moment(15, interrupt)),
         batches,
     )
@@ -457,14 +465,14 @@ def test_a_calibration_that_was_disturbed_comes_again(
     made = iter(rates)
     calls: list[float] = []
 
-    def calibrate(settings: Settings, batches: Batches) -> calibration.Generator:
+    def calibrate(settings: EngineSettings, batches: Batches) -> calibration.Generator:
         calls.append(next(made))
         return calibration.Generator(calls[-1], cpu_s)
 
     monkeypatch.setattr(calibration, "calibrate", calibrate)
     entry = Entry("constant", 10.0, rate_per_s=100.0)
     load = Load(FLUSH, None, False, 64, 1, 0.0, (entry,), None, None, (), LIMITS)
-    found, why = calibration.judged(None, None, load, NODES)  # type: ignore[arg-type]
+    found, why = calibration.check_generator(None, None, load, NODES)  # type: ignore[arg-type]
     assert (len(calls), found.per_s, why is not None) == (tries, max(calls), slow)
 
 
@@ -533,13 +541,15 @@ def test_a_generator_that_is_late_by_itself_is_found_out(
 
     slowed = replace(settings(clean_lake, folder, users=16), progress=Moment(1, slow_down))
     try:
-        record = Engine(slowed, batches).run(constant(15, 4))
+        record = LocustEngine(slowed, batches).run(constant(15, 4))
     finally:
         stop.set()
     said = calibration.late_by_itself([record], 16, 1)
     assert said is not None
     assert "though users were free" in said
-    calm = Engine(settings(clean_lake, tmp_path / "calm", users=16), batches).run(constant(15, 4))
+    calm = LocustEngine(settings(clean_lake, tmp_path / "calm", users=16), batches).run(
+        constant(15, 4)
+    )
     assert calibration.late_by_itself([calm], 16, 1) is None
 
 
@@ -552,24 +562,24 @@ def test_the_watch_sees_what_waits() -> None:
         np.arange(count) / 20, np.zeros(count, np.int8), (np.arange(count) % 8).astype(np.int32)
     )
     phase = Phase("1-constant", made, None, 10.0, stop_when=(parse("errors.share > 5%"),))
-    watch, second = Watch(phase, 0), 1_000_000_000
+    progress, second = PhaseProgress(phase, 0), 1_000_000_000
     rows = np.zeros(40, dtype=journal.ROW)
     rows["number"], rows["intended"] = np.arange(40), np.arange(40) * second // 20
     rows["start"], rows["end"] = rows["intended"] + 1000, rows["intended"] + second // 100
-    watch.feed(rows)
-    seen = watch.window(2 * second)
+    progress.feed(rows)
+    seen = progress.window(2 * second)
     assert seen["latency.flush.p95"] == pytest.approx(0.01, rel=0.1)
     assert seen["load.backlog.max"] == 1
-    stalled = watch.window(4 * second)  # nothing has ended for two seconds, and 40 more are due
+    stalled = progress.window(4 * second)  # nothing has ended for two seconds, and 40 more are due
     assert stalled["latency.flush.p95"] > 1.5
     assert stalled["load.backlog.max"] == 41
-    assert watch.broken(4 * second) is None
+    assert progress.broken(4 * second) is None
     rows["outcome"] = 1
     rows["number"] += 40
     rows["end"] += 2 * second
-    watch.feed(rows)
-    assert (watch.done, watch.failed, watch.failed_in_a_row) == (80, 40, 40)
-    assert (watch.broken(4 * second) or "").startswith("errors.share > 5%")
+    progress.feed(rows)
+    assert (progress.done, progress.failed, progress.failed_in_a_row) == (80, 40, 40)
+    assert (progress.broken(4 * second) or "").startswith("errors.share > 5%")
 
 
 @pytest.mark.parametrize("users", [None, 30])
@@ -581,25 +591,28 @@ def test_the_watch_sees_a_store_that_never_answers(users: int | None) -> None:
         if users
         else Arrivals(np.arange(30) / 100, np.zeros(30, np.int8), np.arange(30, dtype=np.int32))
     )
-    watch = Watch(Phase("1-x", made, users, 10.0, stop_when=(parse("latency.flush.p50 > 1s"),)), 0)
+    progress = PhaseProgress(
+        Phase("1-x", made, users, 10.0, stop_when=(parse("latency.flush.p50 > 1s"),)), 0
+    )
     rows = np.zeros(30, dtype=journal.ROW)
     rows["number"], rows["outcome"] = np.arange(30), journal.ABANDONED
     rows["intended"] = rows["start"] = np.arange(30) * second // 100
-    watch.feed(rows)
-    seen = watch.window(2 * second)
+    progress.feed(rows)
+    seen = progress.window(2 * second)
     assert seen["errors.share"] == seen["load.late.p99"] == seen["load.backlog.max"] == 0
     assert seen["latency.flush.p50"] == seen["service.flush.p50"] == pytest.approx(1.855)
-    assert (watch.broken(2 * second) or "").startswith("latency.flush.p50 > 1s")
+    assert (progress.broken(2 * second) or "").startswith("latency.flush.p50 > 1s")
     rows["outcome"], rows["end"] = 0, 3 * second
-    watch.feed(rows)
-    assert watch.window(4 * second)["latency.flush.p50"] == pytest.approx(2.855)
+    progress.feed(rows)
+    assert progress.window(4 * second)["latency.flush.p50"] == pytest.approx(2.855)
 
 
 def test_journals_survive_and_the_later_row_counts(tmp_path: Path) -> None:
-    note = journal.Journal(tmp_path, 0).note
-    note(4, 0, 9, 100, 110)
-    note(2, 0, 7, 90, 95)
-    note(4, 0, 9, 100, 110, 130, 0, 5, 6, 7)
+    append = journal.Journal(tmp_path, 0).append
+    started = Request(number=4, kind=0, node=9, intended=100, start=110)
+    append(started)
+    append(Request(number=2, kind=0, node=7, intended=90, start=95))
+    append(started._replace(end=130, outcome=0, size=5, objects=6, rows=7))
     made = Arrivals(np.arange(6) / 1e9, np.zeros(6, np.int8), np.arange(6, dtype=np.int32))
     table = journal.requests(
         Phase("1-constant", made, None, 1.0), 0, {0: journal.read(tmp_path, 0)}

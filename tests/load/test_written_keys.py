@@ -12,7 +12,7 @@ from pipeline.ports import AlreadyExists, Unavailable
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import EngineError
 from sim.load.client import written_keys
-from sim.load.client.written_keys import Noting, noted
+from sim.load.client.written_keys import KeyRecorder, read_keys
 
 BUCKET = "expanso-databricks-ingestion"
 
@@ -27,25 +27,25 @@ class AckLost(MemoryStore):
 
 def test_what_somebody_else_wrote_is_not_removed(tmp_path: Path) -> None:
     store = MemoryStore()
-    noting = Noting(store, tmp_path, "0")
+    recorder = KeyRecorder(store, tmp_path, "0")
     store.create(BUCKET, "theirs", b"dear")
     with pytest.raises(AlreadyExists):
-        noting.create(BUCKET, "theirs", b"ours")
-    noting.create(BUCKET, "ours", b"ours")
-    assert noted(tmp_path) == {(BUCKET, "ours")}
+        recorder.create(BUCKET, "theirs", b"ours")
+    recorder.create(BUCKET, "ours", b"ours")
+    assert read_keys(tmp_path) == {(BUCKET, "ours")}
 
 
 def test_what_a_lost_answer_may_have_made_is_removed_although_it_then_exists(
     tmp_path: Path,
 ) -> None:
     store = AckLost()
-    noting = Noting(store, tmp_path, "0")
+    recorder = KeyRecorder(store, tmp_path, "0")
     with pytest.raises(Unavailable):
-        noting.create(BUCKET, "key", b"ours")
+        recorder.create(BUCKET, "key", b"ours")
     for _ in range(2):
         with pytest.raises(AlreadyExists):
-            Noting(store, tmp_path, "1").create(BUCKET, "key", b"ours")
-    assert noted(tmp_path) == {(BUCKET, "key")}
+            KeyRecorder(store, tmp_path, "1").create(BUCKET, "key", b"ours")
+    assert read_keys(tmp_path) == {(BUCKET, "key")}
 
 
 @pytest.mark.parametrize(("failures", "removed"), [(0, True), (3, True), (4, False)])
@@ -60,7 +60,7 @@ def test_a_store_in_trouble_is_asked_again(
             raise LakeError("503 Slow Down")
 
     monkeypatch.setattr(lake, "remove", remove)
-    monkeypatch.setattr(written_keys, "AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(written_keys, "RETRY_AFTER_S", (0.0, 0.0, 0.0))
     keys = {(BUCKET, "ours")}
     if removed:
         written_keys.remove("http://127.0.0.1:9", keys)

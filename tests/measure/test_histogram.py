@@ -108,12 +108,14 @@ def test_cost_bills_answered_requests_and_keeps_what_is_not_replaced() -> None:
     buckets = ["x", "x", "x", "x-checkpoints", "x-checkpoints"]
     table = table.set_column(table.schema.get_field_index("bucket"), "bucket", pa.array(buckets))
     used = cost.usage(table, span_s=3600)
-    assert used == cost.Usage(writes=4, reads=0, bytes_kept=100, span_s=3600)
-    day = cost.per_day(cost.Usage(writes=1000, reads=1000, bytes_kept=2**30, span_s=cost.DAY_S / 2))
+    assert used == cost.StoreUsage(writes=4, reads=0, bytes_kept=100, span_s=3600)
+    day = cost.per_day(
+        cost.StoreUsage(writes=1000, reads=1000, bytes_kept=2**30, span_s=cost.DAY_S / 2)
+    )
     assert day.requests == pytest.approx(2 * (0.005 + 0.0004))
     assert day.total == pytest.approx(day.requests + 2 * 0.023)
     with pytest.raises(ValueError, match="positive span"):
-        cost.per_day(cost.Usage(1, 1, 1, 0.0))
+        cost.per_day(cost.StoreUsage(1, 1, 1, 0.0))
 
 
 def test_ceiling_counts_unique_keys_after_the_warm_up() -> None:

@@ -18,9 +18,11 @@ from botocore.validate import validate_parameters
 
 from pipeline.lake import LIFECYCLE
 from pipeline.retry import Operation
-from sim.measure import lifecycle, operations
-from sim.measure.lifecycle import Bill, Objects, Rule, bill, outlook, rules, smallest
+from sim.measure import lifecycle
+from sim.measure.lifecycle import Bill, Objects, bill, outlook
+from sim.measure.lifecycle_rules import VARIES, Rule, rules, smallest
 from sim.measure.storage import CLASSES, GB, GOES_TO, KB
+from tests.support import operations
 
 FIVE_YEARS = 5 * 365
 ARCHIVED = (33 * 0.00099 + 8 * 0.023) / KB**2  # USD a month for 1 KB in Deep Archive
@@ -71,8 +73,8 @@ def test_by_default_no_transition_takes_an_object_below_128_kb(target: str) -> N
 def test_a_bucket_that_varies_by_class_archives_small_objects_only(target: str) -> None:
     (rule,) = rules([entry((30, target))])
     archived = target in ("GLACIER", "DEEP_ARCHIVE")
-    assert smallest(rule, target, lifecycle.VARIES) == (0 if archived else 128 * KB)
-    kept = bill(of_size(1), [rule], 365, lifecycle.VARIES)
+    assert smallest(rule, target, VARIES) == (0 if archived else 128 * KB)
+    kept = bill(of_size(1), [rule], 365, VARIES)
     assert (kept.moves > 0) == archived
     assert bill(of_size(1), [rule], 365).moves == 0
 
@@ -96,10 +98,10 @@ def test_only_enabled_rules_and_their_prefix_count() -> None:
 
 
 def test_what_s3_refuses_or_the_model_does_not_know_is_an_error() -> None:
-    with pytest.raises(ValueError, match="S3 takes no object to STANDARD_IA after 29 days"):
+    with pytest.raises(ValueError, match="S3 moves no object to STANDARD_IA after 29 days"):
         rules([entry((29, "STANDARD_IA"))])
     assert rules([entry((0, "GLACIER_IR"))])[0].moves == ((0, "GLACIER_IR"),)
-    with pytest.raises(ValueError, match="r: a filter by Tag is not modelled"):
+    with pytest.raises(ValueError, match="r: filters by Tag are not supported"):
         rules([entry((30, "GLACIER_IR"), Filter={"Tag": {"Key": "a", "Value": "b"}})])
 
 

@@ -23,7 +23,7 @@ from sim.campaign.plan import random_line
 from sim.campaign.schedule import parse
 from sim.campaign.world import make_world
 from sim.chaos.faults import FOREIGN
-from sim.check.detection.score import DATA_FAULTS, signals
+from sim.check.detection.signals import DATA_FAULTS, signals
 from sim.check.expected.rows import expect
 from sim.check.read.nodes import discover, read_config, read_rows
 from sim.fleet import Farm, load_fleet
@@ -410,9 +410,7 @@ def test_every_kind_is_known_to_detection() -> None:
     for name, kind in KINDS.items():
         for channel in kind.channels or (None,):
             told = signals(name, channel)
-            assert told is not None, (
-                f"{name}: say in sim.check.detection.score what it can make the pipeline say"
-            )
+            assert told is not None, f"{name}: add its signals to sim.check.detection.signals"
             assert bool(told) or name not in DATA_FAULTS
     assert {c.name for c in CHANNELS if c.stuck} == set(KINDS["sensor.stuck"].channels)
     assert "offset_us" in TRUTH.names

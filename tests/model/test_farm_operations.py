@@ -14,14 +14,15 @@ from pipeline.records import STATES
 from sim.fleet import load_fleet
 from sim.model import SimClock
 from sim.model.events import Event
-from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS, rates
+from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS
 from sim.model.maintenance import crews, grid
 from sim.model.maintenance.failures import frailty, month, month_of
 from sim.model.maintenance.operations import RUNS_ON, Operations
-from sim.model.maintenance.season import offshore, service_season
+from sim.model.maintenance.season import service_season
+from sim.model.maintenance.site import LIFT, NACELLE, OFFSHORE, ONSHORE, OUTSIDE, site_of
 from sim.model.maintenance.timeline import Timeline
 from sim.model.wind.weather import Weather
-from sim.units import JULIAN_YEAR_S as YEAR
+from sim.units import GREGORIAN_YEAR_S
 
 JANUARY = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
@@ -82,12 +83,13 @@ def at_sea():
 def test_rates_of_the_table_are_the_published_ones():
     """WMEP 2.4 a year (Hahn et al. 2007) to 3.7 (WOMBAT's onshore defaults); Carroll et al. 2016 offshore: 8.27, with
     6.18 minor, 1.06 major, 0.26 replacements and 0.77 without cost data, here among the minor ones."""
-    land, sea = (np.array(rates(where))[:, 1:].sum(axis=0) for where in (False, True))
+    land, sea = (np.array(site.failures_a_year)[:, 1:].sum(axis=0) for site in (ONSHORE, OFFSHORE))
     assert 2.4 < land.sum() < 3.7
     assert land[0] / land.sum() == pytest.approx(0.75, abs=0.05)  # Faulstich et al. 2011
     assert sea == pytest.approx([6.18 + 0.77, 1.06, 0.26], rel=0.06)
     assert sea.sum() == pytest.approx(8.27, rel=0.02)
-    assert 30 < np.array(rates(False))[:, 0].sum() < 60  # tens of stops that nobody drives out for
+    resets = np.array(ONSHORE.failures_a_year)[:, 0].sum()
+    assert 30 < resets < 60  # tens of stops a year that need no crew
 
 
 @pytest.mark.parametrize("where", ["onshore", "at_sea"])
@@ -99,9 +101,8 @@ def test_failures_happen_at_the_rates_of_the_table(where, request):
         order["work"] for order in run.orders if order["failed_at"].timestamp() * 1e6 >= JANUARY
     )
     bad = frailty(7, run.farm.farm_id, run.farm.turbines).mean()
-    for severity, rate in zip(
-        ("reset", *REPAIRS), np.array(rates(offshore(run.farm))).sum(axis=0), strict=True
-    ):
+    yearly = np.array(site_of(run.farm).failures_a_year).sum(axis=0)
+    for severity, rate in zip(("reset", *REPAIRS), yearly, strict=True):
         due = rate * bad * years
         assert 0.8 * due - 3 * due**0.5 < work[severity] < due + 3 * due**0.5, severity
 
@@ -173,9 +174,9 @@ def test_service_comes_once_a_year_in_the_calm_season(onshore):
 @pytest.mark.parametrize("where", ["onshore", "at_sea"])
 def test_crews_work_on_duty_and_below_the_wind_limit(where, request):
     run = request.getfixturevalue(where)
-    sea, zone = offshore(run.farm), zoneinfo.ZoneInfo(run.farm.time_zone)
+    site, zone = site_of(run.farm), zoneinfo.ZoneInfo(run.farm.time_zone)
     weather = Weather(run.farm, 7)
-    visits = [(o, visit) for o in run.operations.maintenance.orders for visit in o.visits]
+    visits = [(o, visit) for o in run.operations.repairs.orders for visit in o.visits]
     assert len(visits) > 1000
     touched, limits = [], []
     for order, (begin, end) in visits:
@@ -185,32 +186,30 @@ def test_crews_work_on_duty_and_below_the_wind_limit(where, request):
             order.work in (*REPAIRS, "reset")
             and COMPONENTS[COMPONENT_NAMES.index(order.cause)].outside
         )
-        if not (sea and lift):
+        if not (site is OFFSHORE and lift):
             stop = datetime.fromtimestamp(end - 1e-3, zone)
-            low, high = crews.SHIFT[sea]
+            low, high = (7, 19) if site is OFFSHORE else (7, 17)
             assert low <= local.hour <= stop.hour < high
             assert local.date() == stop.date()
             assert (
-                sea
-                or local.weekday() < 5
-                or (local.weekday() == 5 and stop.hour < crews.SATURDAY_UNTIL)
+                site is OFFSHORE or local.weekday() < 5 or (local.weekday() == 5 and stop.hour < 12)
             )
         within = np.arange(begin // 3600, end // 3600 + (end % 3600 > 0))
         touched.append(within)
-        task = crews.LIFT if lift else crews.OUTSIDE if outside else crews.NACELLE
-        limits.append(np.full(len(within), crews.LIMITS[sea][task]))
+        task = LIFT if lift else OUTSIDE if outside else NACELLE
+        limits.append(np.full(len(within), site.wind_limits[task]))
     wind = weather.wind(np.concatenate(touched) * 3600.0)[0]
     assert (wind <= np.concatenate(limits) + 0.3).all()  # plans see fronts a little blurred
 
 
 def test_no_more_crews_work_at_once_than_there_are(at_sea):
     spells = [
-        v for o in at_sea.operations.maintenance.orders if o.work != "replacement" for v in o.visits
+        v for o in at_sea.operations.repairs.orders if o.work != "replacement" for v in o.visits
     ]
     times = np.array([(begin, 1) for begin, _ in spells] + [(end, -1) for _, end in spells])
     order = np.lexsort((times[:, 1], times[:, 0]))
     busy = np.cumsum(times[order, 1])
-    assert 2 < busy.max() <= crews.crews(at_sea.farm.turbines, True)
+    assert 2 < busy.max() <= crews.crew_count(at_sea.farm.turbines, OFFSHORE)
 
 
 def test_a_calendar_whose_wind_is_too_strong_sends_nobody():
@@ -340,7 +339,7 @@ def test_wear_grows_until_the_failure_and_is_gone_after_the_repair(at_sea):
 
 def test_how_many_failures_announce_themselves_and_how_early():
     """Components.symptom for what is major; gearbox weeks, pitch days (Tchakoua et al. 2014, Carroll et al. 2019)."""
-    drawn = [month(7, "F", True, np.ones(3000), month_of(JANUARY / 1e6) + i) for i in range(6)]
+    drawn = [month(7, "F", OFFSHORE, np.ones(3000), month_of(JANUARY / 1e6) + i) for i in range(6)]
     component, severity, warning = (
         np.concatenate([getattr(each, name) for each in drawn])
         for name in ("component", "severity", "warning_s")
@@ -356,7 +355,7 @@ def test_how_many_failures_announce_themselves_and_how_early():
             assert not mine.any()
     assert (warning[severity == 0] == 0).all()
     assert sum(len(each) for each in drawn) == pytest.approx(
-        np.array(rates(True)).sum() * 3000 * 182 / 365.25, rel=0.02
+        np.array(OFFSHORE.failures_a_year).sum() * 3000 * 182 / 365.25, rel=0.02
     )
 
 
@@ -407,7 +406,7 @@ def test_curtailment_is_of_the_whole_farm_and_ends(at_sea):
 def test_quiet_nights_are_some_machines_of_farms_on_land(onshore):
     calm = np.median(onshore.limit, axis=1) == 1
     quiet = (onshore.limit[calm] < 1).any(axis=0)
-    assert quiet.mean() == pytest.approx(grid.QUIET_SHARE, abs=0.01)
+    assert quiet.mean() == pytest.approx(ONSHORE.quiet_share, abs=0.01)
     zone = zoneinfo.ZoneInfo(onshore.farm.time_zone)
     samples = np.flatnonzero(calm)[::31]
     for sample in samples:
@@ -500,4 +499,5 @@ def test_a_change_counts_from_the_first_step_that_ends_after_it():
 
 
 def test_a_year_has_its_seconds():
-    assert YEAR == 365.25 * 86_400
+    cycle = datetime(2400, 1, 1) - datetime(2000, 1, 1)
+    assert cycle.total_seconds() / 400 == GREGORIAN_YEAR_S

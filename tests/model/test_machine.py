@@ -17,7 +17,7 @@ from sim.model.machine import sensor as sensors
 from sim.model.machine.controller import Controller
 from sim.model.machine.curve import Curve, left_of_scatter
 from sim.model.machine.ice import rates
-from sim.model.machine.north_offset import North
+from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.sample import longest, means
 from sim.model.machine.sensor import SENSORS, Sensors, bell, steps
 from sim.model.machine.thermal import Thermal
@@ -25,7 +25,7 @@ from sim.model.machine.turbine import CEILING, Turbines
 from sim.model.machine.vibration import Vibration
 from sim.model.machine.wear import Wear
 from sim.model.machine.yaw import DRIVE_DEG_S, Yaw
-from sim.model.ticks import Slow
+from sim.model.ticks import SlowSeries
 from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
 from sim.seeds import rng
@@ -490,7 +490,7 @@ def test_the_tower_is_felt_where_blades_pass_at_its_frequency():
 def test_north_is_off_by_some_degrees_and_set_anew_now_and_then():
     """Constant for months, then another (wind-up on Hill of Towie; FLASC): no drift, and the same for any cut."""
     day = 24 * HOUR
-    north = North(FARM, 7, 600.0, START_S)
+    north = NorthOffset(FARM, 7, 600.0, START_S)
     whole = north.read(0, 144 * 3 * 365)
     steps = (np.diff(whole, axis=0) != 0).sum(axis=0)
     assert ((steps >= 0) & (steps <= 5)).all()
@@ -516,9 +516,9 @@ def test_samples_are_means_and_states_the_longest():
 
 
 def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():
-    whole = Slow(4, np.zeros(1), lambda tick: np.array([float(tick + 1)])).read(0, 12)[:, 0]
+    whole = SlowSeries(4, np.zeros(1), lambda tick: np.array([float(tick + 1)])).read(0, 12)[:, 0]
     assert whole.tolist() == [0.25 * i for i in range(1, 13)]
-    cut = Slow(4, np.zeros(1), lambda tick: np.array([float(tick + 1)]))
+    cut = SlowSeries(4, np.zeros(1), lambda tick: np.array([float(tick + 1)]))
     assert (
         np.concatenate([cut.read(0, 3), cut.read(3, 2), cut.read(5, 7)])[:, 0].tolist()
         == whole.tolist()

@@ -19,6 +19,7 @@ from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from sim.model import DataFault, FarmModel, NodeWriter, SimClock
 from sim.model.recording.nodefile import _insert, _lists
+from tests.support.paths import ROOT
 
 CLOCK = SimClock(1_705_276_800_000_000, 1_000_000, 900)
 FAULTS = (
@@ -220,8 +221,7 @@ def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
 FULL = """
 import resource, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-from test_node_writer import farm, write
+from tests.model.test_node_writer import farm, write
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # no file may grow beyond this: stands for a full disk
 from sim.errors import NodeFileError
 try:
@@ -233,7 +233,11 @@ except NodeFileError as error:
 
 def test_a_full_disk_is_one_message_that_names_the_file(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
     )
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1

@@ -10,7 +10,8 @@ import pytest
 
 from sim.fleet import load_fleet
 from sim.model.events import Event
-from sim.model.wind.weather import Weather, energy
+from sim.model.wind.fields import energy
+from sim.model.wind.weather import Weather
 
 FARMS = {farm.farm_id: farm for farm in load_fleet().farms}
 START_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z

@@ -112,12 +112,12 @@ def test_empty_removes_every_page(clean_lake: str) -> None:
 
 def test_uploads_that_were_never_ended_are_told_and_emptied(clean_lake: str) -> None:
     s3, name = lake.client(clean_lake), lake.BUCKETS["enriched"]
-    assert lake.unfinished(clean_lake) == []
+    assert lake.incomplete_uploads(clean_lake) == []
     for key in ("enriched/b", "enriched/a"):
         s3.create_multipart_upload(Bucket=name, Key=key)
-    assert lake.unfinished(clean_lake) == [f"{name}/enriched/a", f"{name}/enriched/b"]
+    assert lake.incomplete_uploads(clean_lake) == [f"{name}/enriched/a", f"{name}/enriched/b"]
     assert lake.empty(clean_lake) == 0
-    assert lake.unfinished(clean_lake) == []
+    assert lake.incomplete_uploads(clean_lake) == []
 
 
 def test_objects_that_were_not_removed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_a_field_that_cannot_be_is_named(changes: dict[str, object], place: str)
     [
         (lambda body: b"\xef\xbb\xbf" + body, "BOM"),
         (lambda body: body.decode().encode("utf-16"), "utf-8"),
-        (lambda body: body[:-1] + b',"batches":2}', "'batches' stands twice"),
+        (lambda body: body[:-1] + b',"batches":2}', "duplicate field 'batches'"),
         (lambda body: body.replace(b"0.1", b"NaN"), "NaN"),
         (lambda body: body.replace(b"0.1", b"-Infinity"), "-Infinity"),
         (lambda body: body.replace(b"0.1", b"1e999"), "runs.temperature[0]"),
@@ -112,7 +112,7 @@ def test_a_field_that_cannot_be_is_named(changes: dict[str, object], place: str)
         (lambda body: body.replace(b"0.1", b"[" * 100_000), "nested too deep"),
         (lambda body: body.replace(b"0.1", b"[" * 500 + b"]" * 500), "runs.temperature[0]"),
         (lambda body: body.replace(b'"runs"', b'"sums"'), "unknown field 'sums'"),
-        (lambda body: body.replace(b'"node_id":"n-1",', b""), "no field 'node_id'"),
+        (lambda body: body.replace(b'"node_id":"n-1",', b""), "missing field 'node_id'"),
         (lambda body: body[:-9], "not a checkpoint"),
     ],
 )

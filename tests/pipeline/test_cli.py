@@ -48,7 +48,7 @@ def test_a_turbine_that_cannot_name_an_object_is_refused(
 ) -> None:
     database = write(tmp_path / "n.db", [good(1, turbine_id=name)])
     assert main(["--db", str(database)]) == 2
-    assert "give it another name" in error(capsys)
+    assert "choose another name" in error(capsys)
 
 
 def test_a_name_as_long_as_names_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,10 +263,10 @@ def test_a_turbine_that_cannot_name_objects_is_told(
     [
         ({"labels": [1]}, "labels is [1]"),
         ({"labels": {"region": 5}}, "must map names to text"),
-        ({"job_id": 7}, "job_id is 7, and must be text"),
-        ({"asset": {"rated_power": "x"}}, "asset.rated_power is 'x', and must be a number"),
-        ({"asset": {"technician": 3}}, "asset.technician is 3, and must be text"),
-        ({"asset": None}, "it must be a JSON object"),
+        ({"job_id": 7}, "job_id is 7; it must be text"),
+        ({"asset": {"rated_power": "x"}}, "asset.rated_power is 'x'; it must be a number"),
+        ({"asset": {"technician": 3}}, "asset.technician is 3; it must be text"),
+        ({"asset": None}, "the document and its asset must be JSON objects"),
     ],
 )
 def test_each_wrong_field_of_a_configuration_is_named(

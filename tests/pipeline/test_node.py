@@ -229,7 +229,7 @@ def test_another_way_to_make_a_round_durable(tmp_path: Path) -> None:
         if len(rounds) == 2:
             yield Failed(works[0][0], Unavailable("down"))
             works = works[1:]
-        yield from node._commit_all(works, store, clock, pool)
+        yield from node.commit_all(works, store, clock, pool)
 
     results = list(run(nodes, MemoryStore(), FixedClock(), Inline(), END, publish))
     assert rounds == [

@@ -19,6 +19,7 @@ from pipeline import generations, source
 from pipeline.__main__ import _config
 from pipeline.batch import cut
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import SourceBusy
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import GENERATION_IDS, RETIRED_NAME, TABLE
 from sim.campaign.memory_store import MemoryStore
@@ -218,7 +219,7 @@ def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
         unmade()
         (result,) = drive([node], store)
         assert isinstance(result, Failed)
-        assert isinstance(result.error, source.SourceBusy)
+        assert isinstance(result.error, SourceBusy)
         assert "no such file yet" in str(result.error)
     database.unlink()
     write(database, [good(2, id=1)])
@@ -243,7 +244,7 @@ def test_a_file_replaced_without_keeping_the_old_one_stops_the_node_until_people
     assert node.stopped is failed.error
     for words in (
         str(database),
-        "is another file than the one whose rows are in the lake",
+        "another file than the one whose rows are in the lake",
         "n.retired-0.db",
     ):
         assert words in str(failed.error)
@@ -316,7 +317,7 @@ def test_a_delivered_file_may_go_and_a_missing_one_is_missed(tmp_path: Path) -> 
     store = MemoryStore()
     (failed,) = drive([EdgeNode(config(), database)], store)
     assert isinstance(failed, Failed)
-    assert f"{second}: is there, but {first.name} before it is not" in str(failed.error)
+    assert f"{second} exists, but {first.name} before it does not" in str(failed.error)
     first.write_bytes(kept)
     assert len(drive([EdgeNode(config(), database)], store)) == 3
     first.unlink()

@@ -205,27 +205,27 @@ def test_a_profile_gives_the_keys_where_none_are_set(
         (
             BOTH | {"AWS_ACCESS_KEY_ID": "k\r\nX: hunter2"},
             "http://127.0.0.1:1",
-            "AWS_ACCESS_KEY_ID holds a character",
+            "AWS_ACCESS_KEY_ID has a character",
         ),
         (
             BOTH | {"AWS_ACCESS_KEY_ID": "k\u20ac"},
             "http://127.0.0.1:1",
-            "AWS_ACCESS_KEY_ID holds a character",
+            "AWS_ACCESS_KEY_ID has a character",
         ),
         (
             BOTH | {"AWS_SECRET_ACCESS_KEY": "hunter2\udce9"},
             "http://127.0.0.1:1",
-            "AWS_SECRET_ACCESS_KEY holds a char",
+            "AWS_SECRET_ACCESS_KEY has a char",
         ),
         (
             BOTH | {"AWS_SECRET_ACCESS_KEY": "hunter2\n"},
             "http://127.0.0.1:1",
-            "AWS_SECRET_ACCESS_KEY holds a char",
+            "AWS_SECRET_ACCESS_KEY has a char",
         ),
         (
             BOTH | {"AWS_SESSION_TOKEN": "hunter2\nx"},
             "http://127.0.0.1:1",
-            "AWS_SESSION_TOKEN holds a character",
+            "AWS_SESSION_TOKEN has a character",
         ),
         (
             {"AWS_PROFILE": "p", "AWS_SHARED_CREDENTIALS_FILE": "~nobody-there/x"},
@@ -276,7 +276,7 @@ def test_a_credentials_file_with_odd_keys_is_named_and_not_shown(
     monkeypatch.setenv("AWS_PROFILE", "p")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     with pytest.raises(
-        SettingsError, match=r"aws_secret_access_key of profile 'p' in .*keys holds"
+        SettingsError, match=r"aws_secret_access_key of profile 'p' in .*keys has a character"
     ) as refused:
         settings("http://127.0.0.1:1")
     assert "hunter2" not in str(refused.value)
@@ -358,7 +358,13 @@ def test_a_redirect_is_never_followed(status: int, monkeypatch: pytest.MonkeyPat
                 ) as refused:
                     call()
                 assert "hunter2" not in str(refused.value)
-            for ask in (lake.ensure, lake.missing, lake.empty, lake.first_object, lake.unfinished):
+            for ask in (
+                lake.ensure,
+                lake.missing,
+                lake.empty,
+                lake.first_object,
+                lake.incomplete_uploads,
+            ):
                 with pytest.raises(lake.LakeError, match="redirect"):
                     ask(server.url)
             with pytest.raises(
@@ -441,7 +447,7 @@ def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
     with served(Reply(200, page(KEY)), *[Reply(200, listed)] * 5, body) as server:
         reader = s3_lake(server.url)
         with pytest.raises(
-            LakeError, match=r"3 bytes came, and 1 were listed; is something .* writing"
+            LakeError, match=r"3 bytes received, 1 listed; is the lake still being written to"
         ):
             list(reader.read(reader.objects()))
 
@@ -450,7 +456,7 @@ def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
 def test_what_does_not_answer_a_question_about_a_bucket_is_no_s3(body: bytes) -> None:
     tagged = b"<Tagging><TagSet><Tag><Key>%s</Key><Value>%s</Value></Tag></TagSet></Tagging>"
     ours = Reply(200, tagged % next((k.encode(), v.encode()) for k, v in lake.TAGS.items()))
-    for before, ask in (([], lake.ensure), ([ours], lake.ensure), ([], lake.unfinished)):
+    for before, ask in (([], lake.ensure), ([ours], lake.ensure), ([], lake.incomplete_uploads)):
         replies = (Reply(200, page()), *before, Reply(200, body))
         with (
             served(*replies) as server,

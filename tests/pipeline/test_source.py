@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import source
 from pipeline.config import ConfigError, NodeConfig
+from pipeline.database import SourceBusy
 from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.records import NODE_COLUMNS, NODE_DDL, RESCUED, TABLE
 from sim.campaign.memory_store import MemoryStore
@@ -87,7 +88,7 @@ def test_a_locked_file_is_told_and_read_another_time(tmp_path: Path) -> None:
         node, store = EdgeNode(config(), database), MemoryStore()
         (result,) = drive([node], store)
         assert isinstance(result, Failed)
-        assert isinstance(result.error, source.SourceBusy)
+        assert isinstance(result.error, SourceBusy)
         assert "locked" in str(result.error)
         holder.communicate("done")
     assert [type(r) for r in drive([node], store)] == [Delivered]
@@ -121,15 +122,15 @@ def test_a_row_written_without_times_gets_them(tmp_path: Path) -> None:
     ("cells", "told"),
     [
         ({"turbine_id": ""}, "turbine_id"),
-        ({"turbine_id": "A/1"}, "without a slash or backslash"),
-        ({"turbine_id": "A\\1"}, "without a slash or backslash"),
+        ({"turbine_id": "A/1"}, "must have no slash or backslash"),
+        ({"turbine_id": "A\\1"}, "must have no slash or backslash"),
         ({"turbine_id": ".."}, "must not begin with . or _"),
         ({"turbine_id": "_A"}, "must not begin with . or _"),
         ({"farm_id": "."}, "farm_id is '.', .*must not begin with . or _"),
         ({"turbine_id": "A\n1"}, "must be printable"),
         ({"turbine_id": "caf\udce9"}, "must be printable"),
-        ({"turbine_id": "é" * 101}, "must have 200 bytes at most"),
-        ({"turbine_id": "A.retired-0"}, "must not look like a retired file's"),
+        ({"turbine_id": "é" * 101}, "must have at most 200 bytes"),
+        ({"turbine_id": "A.retired-0"}, "must not look like the name of a retired file"),
         ({"node_id": "\ud800"}, "surrogates not allowed"),
         ({"farm_id": 3}, "farm_id"),
         ({"flush_every_s": 0}, "flush_every_s"),

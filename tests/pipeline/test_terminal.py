@@ -14,7 +14,7 @@ import pytest
 from pipeline.terminal import Outlet, OutputError, one_line, safe
 from sim.cli import _Console, main
 from sim.errors import ending
-from sim.report.page import environment
+from sim.report.jinja_environment import environment
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
 from tests.support import runs
 
@@ -128,9 +128,7 @@ def test_a_scenario_is_bounded(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path / "big"):
         tree, problems = parse(path)
         assert tree is None
-        assert [one.message for one in problems] == [
-            "larger than 1000 kB, which no file of this kind is"
-        ]
+        assert [one.message for one in problems] == ["larger than 1000 kB, the most that is read"]
     (tmp_path / "big").write_bytes(b"a: 1\n".ljust(MAX_BYTES, b"#"))
     assert parse(tmp_path / "big")[1] == []
 

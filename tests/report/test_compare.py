@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sim import cli
 from sim.load.arrivals import Nodes
 from sim.load.phases import Course
 from sim.load.result import Circumstances, result
-from sim.measure.compare import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
+from sim.measure.slowdown import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
 from sim.report.result import RESULT_FILE
 from sim.report.write import REQUESTS_FILE
 from sim.scenario import load
@@ -171,7 +172,8 @@ def test_load_runs_are_compared_from_their_records(
     said = capsys.readouterr().out
     assert "REGRESSION" in said
     assert "sweep: rate" in said
-    assert "run once only" in said
+    assert "one side has a single run" in said
+    assert re.search(r"sweep: rate .*, \d+(\.\d)? % slower \(ratio 1\.\d{3}, interval ", said)
     assert cli.main(["compare", str(slow), str(base)]) in (
         0,
         6,
@@ -193,7 +195,7 @@ def test_a_search_that_finds_no_rate_any_more_is_a_regression(
         for name, capacity in (("a", 70.0), ("b", 15.0), ("c", 12.0))
     )
     assert cli.main(["compare", str(good), str(broken)]) == 4
-    assert "-> 0 requests/s, inf times slower" in capsys.readouterr().out
+    assert "-> 0 requests/s, no rate any more (ratio inf, " in capsys.readouterr().out
     assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
     assert (
         cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
@@ -213,7 +215,7 @@ def test_what_cannot_be_compared_is_refused(
     assert cli.main(["compare", str(base), str(other)]) == 2
     assert "is a run of other, and" in capsys.readouterr().err
     assert cli.main(["compare", str(base), str(faster)]) == 2
-    assert "phase 1-ramp asked for 620 requests in one run and for 775" in capsys.readouterr().err
+    assert "phase 1-ramp has 620 requests in one run and 775 in another" in capsys.readouterr().err
     assert cli.main(["compare", str(base), str(tmp_path / "nowhere")]) == 2
     assert "is this a run directory?" in capsys.readouterr().err
     (base / REQUESTS_FILE).write_bytes(b"no parquet")

@@ -22,7 +22,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report import result as results
 from sim.report.load.charts import lanes
-from sim.report.load.page import counting, kinds, render, sentence
+from sim.report.load.page import counting, kinds, render_load, sentence
 from sim.report.load.terminal import print_load
 from sim.report.result import RESULT_FILE, Result
 from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
@@ -70,7 +70,7 @@ def page(run_dir: Path) -> str:
 
 
 def read(run_dir: Path) -> Result:
-    return results.load(run_dir)
+    return results.read_result(run_dir)
 
 
 def test_every_part_is_there(run_dir: Path) -> None:
@@ -99,7 +99,7 @@ def test_it_says_what_was_found(run_dir: Path) -> None:
     assert found.load is not None
     assert found.load.search is not None
     assert found.load.search.said in html
-    assert "The store: its one core is busy" in html
+    assert "The store: its one core is" in html
     assert "SLO" in html
     assert html.count('<span class="tag fail">✗ not met</span>') == 1
     assert html.count('<span class="tag unknown">? unknown</span>') == 1
@@ -114,11 +114,11 @@ def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) ->
     found = read(run_dir)
     assert found.load is not None
     assert found.load.search is not None
-    assert "Over the open phases, warm-up left out." in page(run_dir)
+    assert "Over the open phases, without warm-up." in page(run_dir)
     searched = replace(found.load, phases=tuple(p for p in found.load.phases if p.kind != "open"))
     hold = [phase for phase in searched.phases if phase.kind == "hold"][-1]
     shown, said = counting(searched, lanes(searched.phases, *tables))
-    assert said == f"of {hold.name}, which confirmed the rate"
+    assert said == f"over {hold.name}, which confirmed the rate"
     row = next(row for row in kinds(shown) if row.kind == "flush")
     assert row.latency["p95"] == pytest.approx(hold.figures["latency.flush.p95"])
     nothing = replace(searched, search=replace(found.load.search, sustainable=None))
@@ -128,11 +128,11 @@ def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) ->
 def test_a_disturbed_test_says_so_first_of_all(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
-    assert "in the way" not in sentence(found)
+    assert "disturbed" not in sentence(found)
     first, *rest = found.load.phases
     busy = replace(first, figures=first.figures | {"cpu.idle": 0.1, "cpu.others": 0.7})
     said = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
-    assert f"in the way in 1 of {1 + len(rest)} phases: repeat on a quiet one." in said
+    assert f"disturbed the test in 1 of {1 + len(rest)} phases: repeat it on a quiet" in said
 
 
 def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_damaged_record_is_told_by_file(
 
 def test_without_operations_the_page_says_so(run_dir: Path) -> None:
     tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
-    assert "No data: no operation was recorded." in render(read(run_dir), *tables, None)
+    assert "No data: no operation was recorded." in render_load(read(run_dir), *tables, None)
 
 
 def test_a_test_that_came_to_nothing_still_has_a_page(run_dir: Path) -> None:
@@ -173,8 +173,10 @@ def test_a_test_that_came_to_nothing_still_has_a_page(run_dir: Path) -> None:
     empty = replace(
         found, load=replace(found.load, phases=(), sweep=None, search=None, limit=None), figures={}
     )
-    html = render(empty, REQUESTS.empty_table(), RESOURCES.empty_table(), OPERATIONS.empty_table())
-    assert "No phase of the load test came to an end." in html
+    html = render_load(
+        empty, REQUESTS.empty_table(), RESOURCES.empty_table(), OPERATIONS.empty_table()
+    )
+    assert "No phase of the load test was completed." in html
     assert "No data: no phase was run." in html
 
 
@@ -184,7 +186,7 @@ def test_words_from_outside_are_no_markup(run_dir: Path) -> None:
     evil = replace(
         found, errors=("<b>no</b>",), load=replace(found.load, limit=Limit("unknown", "<i>x</i>"))
     )
-    html = render(
+    html = render_load(
         evil,
         *(
             pq.read_table(run_dir / name)
@@ -204,8 +206,8 @@ def test_an_early_stop_and_a_lost_worker_are_told(run_dir: Path) -> None:
     )
     told = replace(found, load=replace(found.load, phases=(stopped, *rest)))
     assert "Phase 1-ramp was stopped early: errors.share > 5% (it was 0.31)." in sentence(told)
-    assert "1 load generator died on the way." in sentence(told)
-    html = render(
+    assert "1 load generator died during the test." in sentence(told)
+    html = render_load(
         told,
         *(
             pq.read_table(run_dir / name)
@@ -213,7 +215,7 @@ def test_an_early_stop_and_a_lost_worker_are_told(run_dir: Path) -> None:
         ),
     )
     assert "stopped early: errors.share &gt; 5%" in html
-    assert "1 generator died" in html
+    assert "1 load generator died" in html
 
 
 def test_junit_has_a_case_per_expectation(run_dir: Path) -> None:

@@ -19,9 +19,10 @@ from sim.chaos.faults import Fault
 from sim.errors import ResultError
 from sim.measure.lifecycle import Removed
 from sim.report import accounting, html, junit, numbers, policies
+from sim.report.progress import RunProgress
 from sim.report.result import Fault as DeliveryFault
-from sim.report.result import Injected, Result, load
-from sim.report.terminal import RunProgress, print_plan, print_summary
+from sim.report.result import Injected, Result, read_result
+from sim.report.terminal import print_plan, print_summary
 from sim.report.write import rebuild, write_all
 from sim.scenario.plan import Plan
 from tests.support.report_samples import OUTLOOK, failed, operations, passed, unknown
@@ -33,8 +34,8 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 @pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
 def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> None:
     write_all(result, tmp_path, None)
-    assert load(tmp_path) == result
-    assert load(tmp_path).to_json() == result.to_json()
+    assert read_result(tmp_path) == result
+    assert read_result(tmp_path).to_json() == result.to_json()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["junit.xml", "report.html", "result.json"]
 
 
@@ -65,7 +66,7 @@ def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_p
     change(raw)
     (tmp_path / "result.json").write_text(json.dumps(raw))
     with pytest.raises(ResultError, match=re.escape(said)) as caught:
-        load(tmp_path)
+        read_result(tmp_path)
     assert str(tmp_path / "result.json") in str(caught.value)
 
 
@@ -73,12 +74,12 @@ def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_p
 def test_a_file_that_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(ResultError, match=r"result\.json"):
-        load(tmp_path)
+        read_result(tmp_path)
 
 
 def test_a_directory_without_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="run directory"):
-        load(tmp_path / "nowhere")
+        read_result(tmp_path / "nowhere")
 
 
 def test_nan_never_reaches_the_json() -> None:
@@ -244,7 +245,7 @@ def test_the_map_is_bounded_and_keeps_the_worst() -> None:
     text = html.render(result, None)
     assert text.count('<table class="map') == html.BANDS_SHOWN
     assert "<h3>2035-01</h3>" in text
-    assert "19 more spans of time" in text
+    assert "19 more time spans" in text
 
 
 def test_map_tiles_never_round_a_loss_away() -> None:
@@ -301,7 +302,7 @@ def test_a_stage_that_was_not_read_was_not_judged(tmp_path: Path) -> None:
 
 
 def test_rows_under_two_faults_are_explained_where_they_are_counted(tmp_path: Path) -> None:
-    note = "A row under two faults counts under both"
+    note = "A row with two faults counts for both"
     console, stream = _piped()
     print_summary(console, passed(), tmp_path)
     assert note in stream.getvalue()
@@ -429,13 +430,13 @@ def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
 def test_the_report_tells_each_transition_and_why_the_rest_stays() -> None:
     page = " ".join(_Page(html.render(passed(), None)).text.split())
     assert (
-        "ingestion small 365 days GLACIER 128 KiB up 144,000 45.5 KiB none S3 moves none below 128 KB"
+        "ingestion small 365 days GLACIER from 128 KiB 144,000 45.5 KiB none S3 moves none below 128 KB"
         in page
     )
     assert "enriched large 90 days STANDARD_IA 1 MiB to 1 GiB 24 2.0 MiB 24, 48.0 MiB" in page
     assert "metadata – – – – 24 2.0 KiB none no rule moves it" in page
     assert "Removed: no object of the lake expires; old versions after 7 days" in page
-    assert "a day's data kept 5 years 7.00 USD, without policies 9.00 USD" in page
+    assert "a day's data, kept for 5 years, costs 7.00 USD, and 9.00 USD without policies" in page
     without = dataclasses.replace(passed(), outlook=None)
     assert "Lifecycle policies" not in html.render(without, None)
     expiring = dataclasses.replace(OUTLOOK, removed=(Removed("current objects", 1, ("a", "b")),))
@@ -477,7 +478,7 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     ):
         assert said in text
     assert "sensor.stuck 0.031 (expected)" in text
-    assert re.search(r"ingestion +144,000 +45\.5 KiB +none: rules take 128 KiB up", text)
+    assert re.search(r"ingestion +144,000 +45\.5 KiB +none: rules start at 128 KiB", text)
     assert re.search(
         r"enriched +24 +2\.0 MiB +24 \(48\.0 MiB\) after 90 days to\s+STANDARD_IA", text
     )
@@ -485,8 +486,8 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     assert "no object of the lake expires" in text
     assert "old versions after 7 days, in a bucket that keeps versions: checkpoints" in text
     assert (
-        "a day's data kept a year 6.00 USD (of it transitions 1.50 USD), without policies 9.00 USD"
-        in text
+        "a day's data, kept for a year, costs 6.00 USD (including transitions 1.50 USD), "
+        "and 9.00 USD without policies" in text
     )
     assert "store.outage, 12.5 % of calls, 1m to 1m30s, farm A B" in text
 

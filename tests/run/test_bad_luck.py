@@ -1,8 +1,8 @@
-"""What happens to a run when its luck turns: Ctrl-C, a store, a worker or the parent killed, a disk that is full.
+"""Early ends of a run: Ctrl-C; a store, a worker or the parent killed; a full disk.
 
-Each time: the documented exit code, one clear message, the raw record kept, no process and no temporary file left.
-Times are bounds that nobody should ever wait for, not measurements. A run long enough to be met in the middle of it
-takes part: two hours of fleet time, of which seconds pass.
+Each time: the documented exit code, one clear message, the raw record kept, no process and no
+temporary file left. Times are generous bounds, no measurements. The run is two hours of fleet time,
+so that seconds of wall time end in the middle of it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import TargetError
+from sim.run.shards import _signals_wait
 from sim.store import target
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import runs
@@ -45,7 +46,7 @@ WITHIN_S = 60  # issue 2: a run without its store ends within a minute
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., runs.Command]]:
-    """Starts the long run and returns in the middle of it: the first two farms have delivered something."""
+    """Start the long run. Return in the middle, when the first two farms have delivered batches."""
     started: list[runs.Command] = []
 
     def begin(*arguments: object, endpoint_url: str = "") -> runs.Command:
@@ -83,7 +84,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., runs.Command]]:
 
 
 def ended(command: runs.Command, run: Path, code: int) -> str:
-    """The run ended with `code` and its record is whole as far as it goes; what it said was wrong."""
+    """Check the exit code and the record so far. Return the run's error."""
     assert command.wait(WITHIN_S) == code, command.text
     assert runs.wait_until(lambda: not command.left(), 10), command.left()
     assert "Traceback" not in command.text
@@ -98,7 +99,7 @@ def ended(command: runs.Command, run: Path, code: int) -> str:
 
 
 def kept(run: Path) -> None:
-    """Node files that open and hold rows, ground truth, and the operations so far, which the figures agree with."""
+    """Check the raw record: node files, ground truth, and operations that agree with figures."""
     databases = sorted((run / "nodes").glob("*/*.db"))
     assert Counter(path.parent.name for path in databases) == UNDER_WAY
     for path in databases:
@@ -155,31 +156,47 @@ def test_an_impatient_second_interrupt_changes_nothing(
     kept(tmp_path / "run")
 
 
-def test_the_store_dying_in_mid_run_is_3_and_told_once(
+def test_an_interrupt_waits_until_a_worker_is_started() -> None:
+    started: list[bool] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def start_slowly() -> None:
+        with _signals_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            started.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start_slowly()
+    assert started
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_store_dying_in_mid_run_is_3_and_reported_once(
     start: Callable[..., runs.Command], tmp_path: Path
 ) -> None:
     command = start()
     server = command.server()
     server.kill()
-    said = ended(command, tmp_path / "run", 3)
-    assert f"LocalStack (pid {server.pid}) stopped unexpectedly" in said
+    error = ended(command, tmp_path / "run", 3)
+    assert f"LocalStack (pid {server.pid}) stopped unexpectedly" in error
     kept(tmp_path / "run")
 
 
-def test_a_named_store_dying_in_mid_run_is_3_and_told_once(
+def test_a_named_store_dying_in_mid_run_is_3_and_reported_once(
     start: Callable[..., runs.Command], tmp_path: Path
 ) -> None:
-    """As any S3 of somebody else's would: there is no process of ours to look at, it just answers no more."""
+    """A named S3 just stops answering: the run has no process to look at."""
     with EmbeddedLocalStack() as store:
         command = start(endpoint_url=store.endpoint_url)
         assert store.pid is not None
         os.kill(store.pid, signal.SIGKILL)
-        said = ended(command, tmp_path / "run", 3)
-    assert "put " in said or "get " in said or "list " in said
+        error = ended(command, tmp_path / "run", 3)
+    assert "put " in error or "get " in error or "list " in error
     kept(tmp_path / "run")
 
 
-def test_a_killed_worker_is_3_and_told_once(
+def test_a_killed_worker_is_3_and_reported_once(
     start: Callable[..., runs.Command], localstack: str, tmp_path: Path
 ) -> None:
     command = start(endpoint_url=localstack)
@@ -204,7 +221,7 @@ def test_when_the_command_is_killed_workers_and_store_end_by_themselves(
 
 
 def test_a_full_disk_is_3_and_names_the_file(localstack: str, tmp_path: Path) -> None:
-    """No file may grow beyond 300 kB in the run's processes: to a node file that is as if the disk were full."""
+    """Files of the run's processes cannot exceed 300 kB: for a node file the disk is full."""
     scenario = runs.scenario(tmp_path, LONG.replace("flush_every: 1m", "flush_every: 30m"))
     done = runs.quick(
         *("run", scenario, "--out", tmp_path / "run", "--endpoint-url", localstack, "--empty-lake"),
@@ -213,8 +230,8 @@ def test_a_full_disk_is_3_and_names_the_file(localstack: str, tmp_path: Path) ->
     assert done.code == 3, done.text
     assert done.left == []
     assert "Traceback" not in done.text
-    (said,) = runs.result(tmp_path / "run")["errors"]
-    assert re.search(r"nodes/[ABG]/[ABG]-00\d\.db", said)
+    (error,) = runs.result(tmp_path / "run")["errors"]
+    assert re.search(r"nodes/[ABG]/[ABG]-00\d\.db", error)
     assert done.out.count("\nerror: ") == 1
     assert runs.result(tmp_path / "run")["verdict"] == "unknown"
 
@@ -222,10 +239,11 @@ def test_a_full_disk_is_3_and_names_the_file(localstack: str, tmp_path: Path) ->
 def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
     localstack: str, tmp_path: Path
 ) -> None:
-    """The disk is full when everything else is done: the report, some 50 kB, is what does not fit any more."""
+    """The disk is full at the end: only the report, some 50 kB, does not fit any more."""
     plant = (
-        "import resource, sim.run.judgement as j; r = j.result\n"
-        "j.result = lambda *a: (resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)), r(*a))[1]"
+        "import resource, sim.run.result as j; r = j.of_run\n"
+        "limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))\n"
+        "j.of_run = lambda *a: (limit(), r(*a))[1]"
     )
     done = runs.quick(
         *(
@@ -264,24 +282,23 @@ def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(
     assert (done.code, done.err, done.left) == (1, "", [])
     result = runs.result(tmp_path / "run")
     assert (result["verdict"], result["exit_code"]) == ("unknown", 1)
-    said = "ZeroDivisionError: oops (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"
-    assert result["errors"] == [said]
-    assert f"error: {said}" in done.out
-    assert said in (tmp_path / "run" / "report.html").read_text()
+    error = "ZeroDivisionError: oops (a bug in windfleet; WINDFLEET_DEBUG=1 shows the traceback)"
+    assert result["errors"] == [error]
+    assert f"error: {error}" in done.out
+    assert error in (tmp_path / "run" / "report.html").read_text()
     assert (tmp_path / "run" / "operations.parquet").exists()
     seen = runs.quick(*arguments, tmp_path / "seen", plant=plant, WINDFLEET_DEBUG="1")
     assert seen.code == 1
     assert seen.err.startswith("Traceback")
     assert seen.err.endswith("ZeroDivisionError: oops\n")
-    assert runs.result(tmp_path / "seen")["errors"] == [said]
+    assert runs.result(tmp_path / "seen")["errors"] == [error]
 
 
 def test_a_store_that_takes_nothing_has_no_ceiling_and_is_not_our_fault(
     localstack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        target, "S3ObjectStore", lambda endpoint_url: MemoryStore()
-    )  # it refuses the scratch bucket
+    # A store that refuses the scratch bucket.
+    monkeypatch.setattr(target, "S3ObjectStore", lambda endpoint_url: MemoryStore())
     with pytest.raises(TargetError, match=r"ceiling cannot be measured.*bucket does not exist"):
         target.ceiling(target.Target(localstack))
     assert not [

@@ -1,6 +1,7 @@
-"""Whole runs with faults of delivery, against a LocalStack behind the fault proxy: the lake is the one without faults.
+"""Whole runs with faults of delivery: the lake is the one without faults.
 
-Not covered: what each fault does on the wire (test_proxy.py), and many of them (`windfleet campaign`, test_wired.py).
+The store is a LocalStack behind the fault proxy. Not covered: the effect of each fault on the wire
+(test_proxy.py), and thousands of runs (`windfleet campaign`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from sim.campaign.memory_store import MemoryStore
 from sim.chaos.faults import FOREIGN, KILL, KINDS, Crash, Fault
 from sim.chaos.shard import ShardFaults
 from sim.check.verdict import Verdict
-from sim.run import judgement
-from sim.run.judgement import Record
-from sim.run.planned import Planned, kills, planned
+from sim.run.planned_faults import PlannedFaults, kills, planned_faults
+from sim.run.record import Record
+from sim.run.result import _by_chance, _never_fired, decide
 from sim.scenario import load
+from sim.scenario.plan import plan
 from tests.support import runs
 from tests.support.paths import SCENARIOS
 
@@ -90,8 +92,8 @@ def test_a_share_that_draws_nobody_is_a_note_with_its_odds(localstack: str, tmp_
     assert result["faults"] == [{"fired": 0, "kind": "store.conflict", "planned": 1}]
     assert result["errors"] == []
     (note,) = result["notes"]
-    assert note.startswith("store.conflict struck nothing; share 1e-07 % of about ")
-    assert note.endswith("calls: a chance of more than 99 % that it is so")
+    assert note.startswith("store.conflict never fired; share 1e-07 % of about ")
+    assert note.endswith("calls: the chance of that was more than 99 %")
     assert f"note: {note}" in done.out
     assert note in (tmp_path / "run" / "report.html").read_text()
 
@@ -137,7 +139,7 @@ def test_the_chance_that_a_fault_strikes_nothing(
     tmp_path: Path, fault: str, kind: str, never: float | None
 ) -> None:
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + f"faults: [{fault}]\n"))
-    found = planned(scenario)[kind]
+    found = planned_faults(scenario, plan(scenario))[kind]
     assert found.never == (never if never is None else pytest.approx(never))
     assert found.certain is (never == 0.0)
     assert bool(found.risk) is not found.certain
@@ -147,14 +149,14 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
     right = Verdict(status="pass")
     for never, verdict in ((0.0, "unknown"), (0.66, "pass"), (None, "pass")):
         record = Record(
-            verdict=right, planned={"node.crash": Planned(1, never, "share 10 % of 4 nodes")}
+            verdict=right, planned={"node.crash": PlannedFaults(1, never, "share 10 % of 4 nodes")}
         )
-        assert judgement.decide(record, [])[0] == verdict
-        assert bool(judgement._never_fired(record)) is (verdict == "unknown")
-        assert bool(judgement._by_chance(record)) is (verdict == "pass")
+        assert decide(record, [])[0] == verdict
+        assert bool(_never_fired(record)) is (verdict == "unknown")
+        assert bool(_by_chance(record)) is (verdict == "pass")
         record.struck.by_point["node.crash before", "data"] = 1
-        assert judgement.decide(record, [])[0] == "pass"
-        assert (judgement._never_fired(record), judgement._by_chance(record)) == ((), ())
+        assert decide(record, [])[0] == "pass"
+        assert (_never_fired(record), _by_chance(record)) == ((), ())
 
 
 def test_the_wire_of_another_machine_is_not_broken(tmp_path: Path) -> None:
@@ -197,14 +199,14 @@ def test_the_ladder_holds(localstack: str, tmp_path: Path, name: str) -> None:
 
 
 class Sea:
-    """A shard's faults over a store in memory. `said`: the rows of the ways that struck."""
+    """Faults of a shard over a store in memory. fired: kinds of injected faults, in order."""
 
     def __init__(self, *faults: Fault, farm: str = "A", seed: int = 7) -> None:
         self.now_s = 0.0
-        self.said: list[str] = []
+        self.fired: list[str] = []
         self.store = MemoryStore()
         self.faults = ShardFaults(
-            seed, farm, faults, lambda: self.now_s, lambda way: self.said.append(way[0])
+            seed, farm, faults, lambda: self.now_s, lambda way: self.fired.append(way[0])
         )
 
 
@@ -216,12 +218,12 @@ def test_a_crash_takes_the_whole_process(at: str, there: bool) -> None:
         life.create(DATA, KEY, b"x")
     assert ((DATA, KEY) in sea.store.objects) is there
     with pytest.raises(Crash):
-        life.get(DATA, KEY)  # no thread of a dead process does anything any more
+        life.get(DATA, KEY)  # every thread of a dead process has ended
     after = sea.faults.life(sea.store)
     if not there:
         after.create(DATA, KEY, b"x")
     assert after.get(DATA, KEY)[0] == b"x"
-    assert sea.said == [f"node.crash {at.partition('-')[0]}"]
+    assert sea.fired == [f"node.crash {at.partition('-')[0]}"]
 
 
 def test_a_crash_is_of_its_point_and_farm() -> None:
@@ -248,7 +250,7 @@ def test_a_line_that_is_cut_lets_nothing_through_and_heals() -> None:
         assert not sea.faults.cut_off()
         with pytest.raises(NotFound):
             line.get(DATA, KEY)
-    assert sea.said == ["farm.uplink"] * 2
+    assert sea.fired == ["farm.uplink"] * 2
     assert not Sea(Fault("farm.uplink", for_s=5, farms=("B",))).faults.cut_off()
 
 
@@ -261,7 +263,7 @@ def test_nodes_are_chosen_by_their_share_and_only_in_the_window() -> None:
     sea.now_s = 10.0
     off = [turbine for turbine in turbines if sea.faults.offline(turbine)]
     assert 30 <= len(off) <= 90
-    assert sea.said == ["node.offline"] * len(off)
+    assert sea.fired == ["node.offline"] * len(off)
     second = sea.faults.second_writers(turbines)
     assert 30 <= len(second) <= 90
     assert second != off
@@ -273,7 +275,8 @@ def test_what_is_planned_follows_from_the_scenario(tmp_path: Path) -> None:
         "share: 8%", "share: 8%, farms: [A], at: [checkpoint]"
     )
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + faults))
-    meant = {kind: plan.times for kind, plan in planned(scenario).items()}
+    planned = planned_faults(scenario, plan(scenario))
+    meant = {kind: faults.times for kind, faults in planned.items()}
     assert set(meant) == {fault.kind for fault in scenario.faults}
     assert (
         meant[KILL],

@@ -1,4 +1,4 @@
-"""The raw record of store operations: kept as it is made, whatever ends the worker that makes it."""
+"""The raw record of store operations: on disk as soon as made, whatever ends its worker."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 
 from pipeline.retry import Operation
 from sim.chaos.file_faults import disk_full
-from sim.measure.operations import SCHEMA, table
+from sim.measure.operations import SCHEMA
 from sim.run.operations import PARTS, Recorder, merge
 from sim.run.shard import COMMIT_THREADS
 from tests.support import runs
+from tests.support.operations import table
 
 ONE = Operation(
     1, 2, 3, "put", "expanso-databricks-ingestion", 'i/year=2024/"A, 1"-1-2.parquet', 0, "ok", 1
@@ -28,7 +29,7 @@ KILLS = "faults: [{kind: worker.kill, count: 3}]\n"
 def test_a_folder_whose_name_is_no_uri(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """pyarrow takes a relative path with a colon for a URI, and cannot write a name that is not UTF-8."""
+    """Pyarrow takes a relative path with a colon for a URI, and writes no name outside UTF-8."""
     monkeypatch.chdir(tmp_path)
     Path(name).mkdir()
     assert merge(Path(name)).num_rows == 0
@@ -96,7 +97,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(
 def test_the_operations_of_killed_workers_are_in_the_record(
     localstack: str, tmp_path: Path
 ) -> None:
-    """Each object was made by an answered PUT on record, but for those that no answer had come for when SIGKILL did."""
+    """Each object has a PUT on record, except for calls that SIGKILL left without an answer."""
     path, out = runs.scenario(tmp_path, runs.SCENARIO + KILLS), tmp_path / "run"
     arguments = ("--endpoint-url", localstack, "--empty-lake", "--save-lake", "--workers", 2)
     done = runs.quick("run", path, "--out", out, *arguments)

@@ -1,8 +1,8 @@
-"""One small run by the real command and a LocalStack of its own, looked at from every side; then others beside it.
+"""One small run by the real command and its own LocalStack, then variants of it.
 
-A run directory is a contract: its files, columns and figures are held here against each other and
-against the saved lake. Not covered: what makes a lake right (test_check_*.py, test_defects.py), how reports look
-(test_report.py), how a run ends early (test_bad_luck.py).
+A run directory is a contract. Its files, columns and figures are compared with each other and with
+the saved lake. Not covered: a correct lake (tests/check), the look of reports (test_report.py),
+early ends (test_bad_luck.py).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ DONE: dict[str, runs.Done] = {}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a run by the installed command, on two workers, with a LocalStack that the run starts itself."""
+    """Directory of a run by the installed command, on two workers and its own LocalStack."""
     folder = tmp_path_factory.mktemp("real")
     DONE["run"] = runs.command(
         "run", runs.scenario(folder), "--out", folder / "run", "--save-lake", "--workers", 2
@@ -87,7 +87,7 @@ def test_nobody_else_may_read_who_works_where(run: Path) -> None:
 
 
 def lake_files(run: Path) -> dict[str, Path]:
-    """`<bucket>/<key>` to file."""
+    """Return `<bucket>/<key>` -> file."""
     lake = run / "lake"
     return {path.relative_to(lake).as_posix(): path for path in lake.rglob("*") if path.is_file()}
 
@@ -100,7 +100,7 @@ def stage_of(name: str) -> str:
     return "quarantine" if "/_quarantine/" in name else name.split("/")[1]
 
 
-def test_it_passes_says_so_in_plain_text_and_leaves_nothing_running(run: Path) -> None:
+def test_it_passes_in_plain_text_and_leaves_nothing_running(run: Path) -> None:
     done = DONE["run"]
     assert done.code == 0, done.text
     assert done.err == ""
@@ -137,8 +137,9 @@ def test_every_node_has_the_documented_table_and_ids_without_a_gap(
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         columns = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({TABLE})")]
         assert columns == list(NODE_COLUMNS)
-        facts = f"SELECT count(*), min(id), max(id), count(DISTINCT turbine_id), min(turbine_id) FROM {TABLE}"
-        count, first, last, turbines, turbine = connection.execute(facts).fetchone()
+        facts = "count(*), min(id), max(id), count(DISTINCT turbine_id), min(turbine_id)"
+        found = connection.execute(f"SELECT {facts} FROM {TABLE}").fetchone()
+        count, first, last, turbines, turbine = found
         connection.close()
         assert (first, last, turbines, turbine) == (1, count, 1, path.stem)
         rows += count
@@ -166,15 +167,15 @@ def test_truth_names_rows_that_are_there_and_every_fault_that_was_asked_for(
         "detail",
     }
     assert set(faults.column_names) == names
-    told = {entry["kind"]: (entry["injected"], entry["rows"]) for entry in result["truth"]}
-    assert set(told) == {
+    by_kind = {entry["kind"]: (entry["injected"], entry["rows"]) for entry in result["truth"]}
+    assert set(by_kind) == {
         "sensor.stuck",
         "sensor.dropout",
         "sensor.spike",
         "row.late",
         "row.duplicate",
     }
-    for kind, (injected, rows) in told.items():
+    for kind, (injected, rows) in by_kind.items():
         mine = faults.filter(pc.equal(faults["kind"], kind))
         assert (mine.num_rows, pc.sum(mine["rows"]).as_py()) == (injected, rows)
     assert value(result, "faults.injected") == faults.num_rows
@@ -206,7 +207,9 @@ def test_six_buckets_with_keys_of_the_documented_form(run: Path) -> None:
 def test_an_object_holds_rows_of_its_hour_turbine_and_id_range_alone(run: Path) -> None:
     for name, path in data_files(run).items():
         table = pq.read_table(path, partitioning=None)
-        *when, turbine, first, last = re.search(f"{HOUR}/{BATCH}", name).groups()  # type: ignore[union-attr]
+        match = re.search(f"{HOUR}/{BATCH}", name)
+        assert match is not None
+        *when, turbine, first, last = match.groups()
         hour = np.datetime64("{}-{}-{}T{}".format(*when), "h")
         column = "window_start" if stage_of(name) == "aggregated" else "timestamp"
         times = table[column].cast(pa.int64()).to_numpy().view("datetime64[us]")
@@ -232,7 +235,7 @@ def test_result_has_every_documented_field(result: dict[str, Any]) -> None:
         )
     assert {s["farm"]: s["turbines"] for s in result["shards"]} == runs.TURBINES
     peaks = [shard["memory_peak_bytes"] for shard in result["shards"]]
-    assert len(set(peaks)) > 1  # each worker's own, not what it inherits from the parent
+    assert len(set(peaks)) > 1  # each worker's own, nothing inherited
     assert (
         30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")
     )  # python with pyarrow, of several processes
@@ -259,7 +262,7 @@ def test_figures_have_their_documented_names_units_and_kinds(result: dict[str, A
     kinds |= {"time": "measured", "memory": "measured", "rows": "counted", "windows": "counted"}
     for family, kind in kinds.items():
         assert {f["kind"] for name, f in figures.items() if name.split(".")[0] == family} == {kind}
-    # Virtual time cannot go faster than the uplink; four virtual minutes pass in seconds of wall time.
+    # Virtual time cannot go faster than the uplink. Four virtual minutes pass in seconds.
     assert 60 <= value(result, "freshness.p99") <= 240
     assert (
         value(result, "freshness.p50")
@@ -451,7 +454,7 @@ def test_manifests_carry_the_edge_names_and_the_hashes_of_their_objects(run: Pat
     assert sorted(named) == sorted(data_files(run))
 
 
-def test_junit_says_that_every_expectation_was_met(run: Path, result: dict[str, Any]) -> None:
+def test_junit_lists_every_expectation_as_met(run: Path, result: dict[str, Any]) -> None:
     root = ET.parse(run / "junit.xml").getroot()
     assert (root.get("failures"), root.get("errors")) == ("0", "0")
     names = {case.get("name") for case in root.iter("testcase")}
@@ -467,7 +470,7 @@ def test_the_report_needs_nothing_from_elsewhere(run: Path, result: dict[str, An
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> dict[str, Path]:
-    """The same scenario again: one worker, three workers, another seed, and without farm B. Lakes are saved."""
+    """Runs of the same scenario: one worker, three workers, another seed, without farm B."""
     folder = tmp_path_factory.mktemp("others")
     scenario = runs.scenario(folder)
     arguments: dict[str, list[object]] = {
@@ -477,7 +480,7 @@ def others(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> dict[st
         "subset": ["--set", "fleet.farms=[A, G]", "--set", "expect=[]", "--workers", 1],
     }
     for name, more in arguments.items():
-        # the endpoint once by the standard variable, else by the option
+        # One run takes the endpoint from the standard variable, the others from the option.
         options, env = (
             (["--endpoint-url", localstack], {})
             if name != "one"

@@ -150,21 +150,21 @@ BAD = {
     "an SLO on a figure of the whole run": (
         "search: {slo: [freshness.p99 <= 20m], from: 5/s, to: 9/s}",
         (
-            "7:18: load.search.slo[0]: freshness.p99 is not known of a single phase; use latency, service, load.late, "
-            "load.backlog.max or errors.share"
+            "7:18: load.search.slo[0]: freshness.p99 is not known for a single phase; use latency, "
+            "service, load.late, load.backlog.max or errors.share"
         ),
     ),
     "an SLO the wrong way round": (
         "search: {slo: latency.flush.p95 >= 1s, from: 5/s, to: 9/s}",
-        "7:17: load.search.slo: an SLO holds with < or <=, not with >=",
+        "7:17: load.search.slo: an SLO needs < or <=, not >=",
     ),
     "an SLO on a request that is not made": (
         "search: {slo: latency.list_hour.p95 <= 1s, from: 5/s, to: 9/s}",
-        "7:17: load.search.slo: no list_hour is made; load.mix has flush",
+        "7:17: load.search.slo: the load makes no list_hour; load.mix has flush",
     ),
     "a stop the wrong way round": (
         CONSTANT + "stop_when: [errors.share < 5%]",
-        "8:15: load.stop_when[0]: an early stop comes true with > or >=, not with <",
+        "8:15: load.stop_when[0]: an early stop needs > or >=, not <",
     ),
     "a ramp that never ends": (
         "schedule: [{kind: ramp, from: 5/s, to: 80/s}]",
@@ -189,7 +189,7 @@ BAD = {
     ),
     "a spike beyond its stretch": (
         "schedule: [{kind: spike, rate: 5/s, peak: 9/s, at: 20s, lasts: 20s, for: 30s}]",
-        "7:66: load.schedule[0].lasts: the spike ends at 40s, and the stretch before, at 30s",
+        "7:66: load.schedule[0].lasts: the spike ends at 40s, after the end of the entry at 30s",
     ),
     "a spike that is none": (
         "schedule: [{kind: spike, rate: 9/s, peak: 5/s, at: 2s, lasts: 2s, for: 30s}]",
@@ -197,23 +197,29 @@ BAD = {
     ),
     "weights of nothing": (
         CONSTANT + "mix: {flush: 0, list_hour: 0}",
-        "8:8: load.mix: every weight is 0, so nothing would be asked; give one more than 0",
+        (
+            "8:8: load.mix: every weight is 0, so no request would be made; "
+            "give at least one a weight above 0"
+        ),
     ),
     "a rate beyond the limit": (
         "schedule: [{kind: constant, rate: 90/s, for: 30s}]\nlimits: {rate: 50/s}",
-        "7:37: load.schedule[0].rate: 90 requests a second, and load.limits.rate is 50/s; ask for less, or allow it",
+        (
+            "7:37: load.schedule[0].rate: 90 requests a second, and load.limits.rate is 50/s; "
+            "ask for less, or raise the limit"
+        ),
     ),
     "a fleet beyond the limit": (
         "schedule: [{kind: fleet, for: 30s, speed: 100}]\nlimits: {rate: 50/s}",
         (
-            "7:45: load.schedule[0]: 100 nodes at speed 100 are 167 flushes a second, and load.limits.rate is 50/s; "
-            "ask for less, or allow it"
+            "7:45: load.schedule[0]: 100 nodes at speed 100 make 167 flushes a second, "
+            "and load.limits.rate is 50/s; ask for less, or raise the limit"
         ),
     ),
     "a herd that does not fit": (
         "schedule: [{kind: herd, outage: 1d, for: 30s}]\nlimits: {bytes: 1 TB}",
         (
-            "7:35: load.schedule[0].outage: 144,000 batches come back, and the stretch ends after 30s: beyond "
+            "7:35: load.schedule[0].outage: 144,000 waiting batches in 30s exceed "
             "load.limits.rate, 2000/s; make `for` longer"
         ),
     ),
@@ -223,11 +229,11 @@ BAD = {
     ),
     "more bytes than the limit": (
         "schedule: [{kind: constant, rate: 100/s, for: 10m}]\nbatch_rows: 3600\nlimits: {bytes: 1 GB}",
-        "7:13: load.schedule: 60,000 flushes are about 32.",
+        "7:13: load.schedule: 60,000 flushes write about 32.",
     ),
     "all warm-up": (
         CONSTANT + "warm_up: 30s",
-        "7:14: load.schedule[0]: 30s is all warm-up (30s); nothing of it would be measured",
+        "7:14: load.schedule[0]: 30s is all warm-up (30s); nothing would be measured",
     ),
     "a level of nothing but warm-up": (
         "sweep: {users: [1, 2, 3, 4], for: 5s}",
@@ -274,8 +280,8 @@ def test_more_users_than_file_descriptors_are_refused_with_the_number(
     monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 1024))
     assert problems(tmp_path, CONSTANT + "users: 129") == [
         (
-            "8:10: load.users: 129 users in 1 process need 1,030 file descriptors each, and this system's hard limit "
-            "is 1,024; use at most 128 users, or more processes"
+            "8:10: load.users: 129 users in 1 process need 1,030 file descriptors per process, "
+            "and this system's hard limit is 1,024; use at most 128 users, or more processes"
         ),
     ]
     assert good(tmp_path, CONSTANT + "users: 128").users == 128

@@ -1,6 +1,7 @@
-"""The embedded LocalStack: what it promises about keys, readiness, ports, and about being gone afterwards.
+"""The embedded LocalStack: keys, readiness, ports, and a clean end.
 
-Starts real servers, about 1.2 s each. Not covered: the Docker image (see test_lake.py for its init hook).
+Starts real servers, about 1.2 s each. Not covered: the Docker image (see test_lake.py for its init
+hook).
 """
 
 import http.server
@@ -20,8 +21,7 @@ import pytest
 
 from pipeline import lake
 from sim.errors import TargetError
-from sim.store import localstack as module
-from sim.store import readiness
+from sim.store import localstack, readiness
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.server_record import read_state, write_state
 
@@ -49,7 +49,7 @@ def a_free_port() -> int:
 def hive_bucket(localstack: str) -> tuple[Any, str]:
     s3, name = lake.client(localstack), "hive-keys"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
-    # Without versions LocalStack lists them all on one page, and list_object_versions would not be tried.
+    # Without versions LocalStack lists all on one page, and list_object_versions would not be used.
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: s3.put_object(Bucket=name, Key=key, Body=b"x"), HIVE_KEYS))
@@ -100,7 +100,8 @@ def test_names_that_need_quoting_come_back_as_they_are(localstack: str, operatio
     )
     field = "Versions" if operation == "list_object_versions" else "Contents"
     assert [item["Key"] for page in pages for item in page.get(field, ())] == keys
-    if operation != "list_objects":  # there boto3 leaves the prefix as it came
+    # There boto3 leaves the prefix as it came.
+    if operation != "list_objects":
         assert {page["Prefix"] for page in pages} == {"a b+%41"}
     folders = getattr(s3, operation)(Bucket=name, Delimiter="/")
     assert [entry["Prefix"] for entry in folders["CommonPrefixes"]] == ["a b+%41=é/"]
@@ -122,7 +123,7 @@ def test_it_serves_loopback_only_and_leaves_nothing() -> None:
         store.cpu_seconds()
 
 
-def test_a_server_that_died_is_told_with_its_log() -> None:
+def test_a_server_that_died_is_reported_with_its_log() -> None:
     with EmbeddedLocalStack() as store:
         store.require_alive()
         os.kill(store.pid, signal.SIGKILL)
@@ -132,7 +133,7 @@ def test_a_server_that_died_is_told_with_its_log() -> None:
 
 
 class HalfALocalStack(http.server.BaseHTTPRequestHandler):
-    """A server that is not ready: either its report or its S3 is not what it should be."""
+    """A server that is not ready: its health report or its S3 is wrong."""
 
     protocol_version = "HTTP/1.1"
     report = b"{}"
@@ -180,10 +181,10 @@ def test_ready_takes_a_report_of_s3_and_an_object_read_back(
         server.shutdown()
 
 
-def test_a_taken_port_is_told_at_once(
+def test_a_taken_port_is_reported_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(module, "LAUNCHER", tmp_path / "not-reached.py")
+    monkeypatch.setattr(localstack, "LAUNCHER", tmp_path / "not-reached.py")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(TargetError, match=f"Port {port} on 127.0.0.1 is taken"):
@@ -195,7 +196,7 @@ def test_a_taken_port_is_told_at_once(
 def test_a_lost_race_for_a_free_port_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = iter([other.getsockname()[1], a_free_port()])
-        monkeypatch.setattr(module, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(localstack, "_free_port", lambda: next(ports))
         with EmbeddedLocalStack() as store:
             assert lake.missing(store.endpoint_url)
         assert next(ports, None) is None
@@ -204,7 +205,7 @@ def test_a_lost_race_for_a_free_port_is_tried_again(monkeypatch: pytest.MonkeyPa
 def test_an_environment_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(module, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(localstack, "PYTHON", tmp_path / "python")
     with pytest.raises(TargetError, match="make localstack"):
         EmbeddedLocalStack().start()
 
@@ -214,7 +215,7 @@ def test_a_server_that_dies_while_starting_shows_its_log(
 ) -> None:
     broken = tmp_path / "launcher.py"
     broken.write_text("raise SystemExit('no component plugins found')")
-    monkeypatch.setattr(module, "LAUNCHER", broken)
+    monkeypatch.setattr(localstack, "LAUNCHER", broken)
     store = EmbeddedLocalStack()
     with pytest.raises(TargetError, match=r"exit code 1(?s:.)*no component plugins found"):
         store.start()
@@ -226,8 +227,8 @@ def test_a_server_that_never_gets_ready_is_given_up(
 ) -> None:
     sleeper = tmp_path / "launcher.py"
     sleeper.write_text("import time; print('hm', flush=True); time.sleep(60)")
-    monkeypatch.setattr(module, "LAUNCHER", sleeper)
-    monkeypatch.setattr(module, "READY_WITHIN_S", 0.5)
+    monkeypatch.setattr(localstack, "LAUNCHER", sleeper)
+    monkeypatch.setattr(localstack, "READY_WITHIN_S", 0.5)
     before = {child.pid for child in psutil.Process().children()}
     with pytest.raises(TargetError, match=r"not ready within(?s:.)*hm"):
         EmbeddedLocalStack().start()
@@ -266,22 +267,22 @@ def test_a_killed_parent_takes_the_server_with_it(case: str) -> None:
 
 
 def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setattr(module, "HOME", tmp_path)
-    assert module.status() is None
-    assert module.down() is None
+    monkeypatch.setattr(localstack, "HOME", tmp_path)
+    assert localstack.status() is None
+    assert localstack.down() is None
     port = a_free_port()
-    server = module.up(port)
+    server = localstack.up(port)
     try:
         assert server.endpoint_url == f"http://127.0.0.1:{port}"
-        assert module.up(port) == module.status() == server
+        assert localstack.up(port) == localstack.status() == server
         with pytest.raises(TargetError, match=f"already running on port {port}"):
-            module.up(a_free_port())
+            localstack.up(a_free_port())
         with pytest.raises(TargetError, match="windfleet store down"):
             EmbeddedLocalStack().start(detach=True)
         assert lake.missing(server.endpoint_url)
     finally:
-        assert module.down() == server
-    assert module.status() is None
+        assert localstack.down() == server
+    assert localstack.status() is None
     assert not psutil.pid_exists(server.pid)
     assert not pathlib.Path(server.directory).exists()
 
@@ -289,17 +290,17 @@ def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path)
 def test_down_never_ends_a_process_that_got_the_pid_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(module, "HOME", tmp_path)
+    monkeypatch.setattr(localstack, "HOME", tmp_path)
     precious = tmp_path / "precious"
     precious.mkdir()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as bystander:
         created = psutil.Process(bystander.pid).create_time()
-        stale = module.Server(
+        stale = localstack.Server(
             "http://127.0.0.1:1", 1, bystander.pid, created - 3_600, "then", str(precious)
         )
         write_state(tmp_path, stale)
         try:
-            assert module.down() is None
+            assert localstack.down() is None
             assert bystander.poll() is None
             assert read_state(tmp_path) is None
             assert precious.exists()
@@ -310,6 +311,6 @@ def test_down_never_ends_a_process_that_got_the_pid_later(
 def test_half_a_record_is_no_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(module, "HOME", tmp_path)
+    monkeypatch.setattr(localstack, "HOME", tmp_path)
     (tmp_path / "server.json").write_text("{ half a rec")
-    assert module.status() is None
+    assert localstack.status() is None

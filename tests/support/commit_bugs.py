@@ -141,7 +141,7 @@ def checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """No If-Match: whatever is there is replaced by what this writer thinks."""
 
     def advance(store: ObjectStore, work: Commit, position: Position) -> Position:
-        place = protocol._checkpoint_place(work.config)
+        place = protocol._checkpoint_address(work.config)
         body = work.state.to_json(work.config.turbine_id, work.config.node_id)
         while True:
             try:
@@ -245,7 +245,7 @@ def foreign_checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
         try:
             return recover(store, config)
         except CheckpointError:
-            return Position(Checkpoint(), store.get(*protocol._checkpoint_place(config))[1])
+            return Position(Checkpoint(), store.get(*protocol._checkpoint_address(config))[1])
 
     monkeypatch.setattr(protocol, "recover", careless)
     monkeypatch.setattr(node, "recover", careless)

@@ -19,9 +19,9 @@ import pytest
 ROOTS = (
     # servers and processes
     *("subprocess", "multiprocessing", "concurrent.futures.process"),
-    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store", "sim.load.engine.Engine"),
-    "sim.load.calibration.calibrate",
-    *("sim.run.driver", "tests.mutation.Copy"),
+    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store"),
+    *("sim.load.engine.LocustEngine", "sim.load.calibration.calibrate"),
+    *("sim.run.command", "sim.run.shards", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
     *(
         "sim.cli.main",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sim.measure.lifecycle import Bill, Kept, Moved, Outlook, Removed, Stored
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
-from sim.report.result import Cell, Figure, Finding, Injected, Lake, Result, Run, Shard
+from sim.report.result import Figure, Finding, HourCompleteness, Injected, Lake, Result, Run, Shard
 
 FARMS = {"A": 158, "B": 184, "C": 211, "D": 132, "E": 237, "F": 316, "G": 105, "H": 157}
 REGIONS = dict(zip(FARMS, ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"), strict=False))
@@ -53,15 +53,15 @@ def operations(count: int = 3000) -> pa.Table:
     )
 
 
-def cell(farm: str, hour: datetime, stage: str, rows: int, **wrong: int) -> Cell:
+def cell(farm: str, hour: datetime, stage: str, rows: int, **wrong: int) -> HourCompleteness:
     kinds = dict.fromkeys(("lost", "duplicated", "misplaced", "altered", "unexpected"), 0) | wrong
     actual = rows - kinds["lost"] + kinds["duplicated"] + kinds["unexpected"]
-    return Cell(farm, hour.isoformat(), stage, rows, actual, **kinds)
+    return HourCompleteness(farm, hour.isoformat(), stage, rows, actual, **kinds)
 
 
 def cells(
     hours: int, rows_per_turbine: int, defects: dict[tuple[str, int, str], dict[str, int]]
-) -> tuple[Cell, ...]:
+) -> tuple[HourCompleteness, ...]:
     made = []
     for farm, turbines in FARMS.items():
         for hour in range(hours):
@@ -313,6 +313,6 @@ def _run(replay: str, wall_s: float, span: timedelta) -> Run:
     )
 
 
-def _lake(made: tuple[Cell, ...], by_rule: dict[str, int]) -> Lake:
+def _lake(made: tuple[HourCompleteness, ...], by_rule: dict[str, int]) -> Lake:
     rows = {stage: sum(c.actual for c in made if c.stage == stage) for stage in STAGES}
     return Lake("9f2c" * 16, 18_412, rows, by_rule)

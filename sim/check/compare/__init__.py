@@ -1,1 +1,1 @@
-"""Comparisons of the lake with what it must hold."""
+"""Comparisons of the lake with its expected contents."""

@@ -1,9 +1,14 @@
-"""Checkpoints after the drain: each node has one, it is the node's, and all that it holds follows from the node's rows.
+"""Checkpoints after the drain, compared with the state that follows from the node's rows.
 
-`checkpoint.missing`, `.unreadable`, `.behind`, `.ahead` (its cursor is beyond the node's last row, so rows to come
-would be skipped), `.disagrees` (any other field: identity, number of batches, newest event, how far windows are made,
-running series, windows still open, when the last row was recorded) and `.unexpected` (under a farm that is not the
-node's). Fields are compared as JSON: `true` and `1.0` are not 1.
+`checkpoint.missing`
+`checkpoint.unreadable`
+`checkpoint.behind`      its cursor (`last_id`) is before the node's last row
+`checkpoint.ahead`       its cursor is beyond the node's last row, so later rows would be skipped
+`checkpoint.disagrees`   any other field: identity, number of batches, newest event, end of the
+                         windows made, running series, open windows, time of the last row
+`checkpoint.unexpected`  under a farm that is not the node's
+
+Fields are compared as JSON: `true` and `1.0` are not 1.
 """
 
 from __future__ import annotations
@@ -23,15 +28,14 @@ from sim.check.read.keys import bucket_of, read_checkpoint_key
 from sim.check.read.lake import ObjectRef, Reads
 
 STAGE: Final = "checkpoints"
-_ENDS_SERIES: Final = RULES.index(
-    "stuck"
-)  # a row that breaks a rule before this one ends every series
+_ENDS_SERIES: Final = RULES.index("stuck")
+"""A row that violates a rule before this one ends every series."""
 
 
 def check_checkpoints(
     reader: Reads, refs: Sequence[ObjectRef], expected: Expectation, findings: Findings
 ) -> int:
-    """The number of nodes whose checkpoint is not what it must be, and of checkpoints too many. Raises LakeError."""
+    """Report defects of checkpoints. Return the number of findings. Raises LakeError."""
     before = findings.counts.total()
     found = {
         read_checkpoint_key(ref.key): content
@@ -44,25 +48,36 @@ def check_checkpoints(
         key = f"{bucket_of(STAGE)}/checkpoints/{node.farm}/{node.turbine}.json"
         for kind, detail in _problem(found.get((node.farm, node.turbine)), right):
             findings.add(
-                Finding(f"checkpoint.{kind}", STAGE, node.farm, node.turbine, "", key, 0, detail)
+                Finding(
+                    f"checkpoint.{kind}",
+                    stage=STAGE,
+                    farm=node.farm,
+                    turbine=node.turbine,
+                    key=key,
+                    detail=detail,
+                )
             )
     farms = {node.turbine: node.farm for node in expected.nodes}
     for ref in refs:
         farm, turbine = read_checkpoint_key(ref.key) or ("", "")
         if turbine in farms and farm != farms[turbine]:
-            detail = f"the node's farm is {farms[turbine]}, not {farm}"
             findings.add(
                 Finding(
-                    "checkpoint.unexpected", STAGE, farms[turbine], turbine, "", ref.name, 0, detail
+                    "checkpoint.unexpected",
+                    stage=STAGE,
+                    farm=farms[turbine],
+                    turbine=turbine,
+                    key=ref.name,
+                    detail=f"the farm is {farm}, must be {farms[turbine]}",
                 )
             )
     return findings.counts.total() - before
 
 
 def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict[str, Any]:
-    """What the checkpoint of a node holds once all of its rows are delivered and its windows made."""
+    """Expected checkpoint of a node after all of its rows are delivered and its windows made."""
     node = expected.nodes[owner]
-    time = expected.cells["timestamp"][rows]
+    time = expected.columns["timestamp"][rows]
     untimed = expected.null["recorded_at"][rows]
     newest = time[expected.rule[rows] < 0].max(initial=NULL).item()
     window_us = node.window_s * SECOND_US
@@ -71,7 +86,7 @@ def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict
         "turbine_id": node.turbine,
         "node_id": node.ids["node_id"],
         "last_id": int(expected.id[rows.stop - 1]) if len(time) else 0,
-        "anchor_us": int(expected.cells["recorded_at"][rows.stop - 1])
+        "anchor_us": int(expected.columns["recorded_at"][rows.stop - 1])
         if len(time) and not untimed[-1]
         else None,
         "batches": batches,
@@ -83,7 +98,10 @@ def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict
 
 
 def _series(expected: Expectation, rows: slice) -> dict[str, list[float | int]]:
-    """Of each channel that can be stuck the series of equal readings at the end: value, rows, time of the first."""
+    """Series of equal readings at the end of the rows: channel -> value, rows, time of the first.
+
+    Only channels that can be stuck have one.
+    """
     rule = expected.rule[rows]
     broken = np.flatnonzero((rule >= 0) & (rule < _ENDS_SERIES))
     sound = slice(rows.start + int(broken[-1]) + 1 if len(broken) else rows.start, rows.stop)
@@ -97,13 +115,13 @@ def _series(expected: Expectation, rows: slice) -> dict[str, list[float | int]]:
             out[channel.name] = [
                 float(values[-1]),
                 count,
-                int(expected.cells["timestamp"][sound.stop - count]),
+                int(expected.columns["timestamp"][sound.stop - count]),
             ]
     return out
 
 
 def _equal_at_the_end(values: Floats) -> int:
-    """How many values at the end are equal; looks no further back than it must."""
+    """Number of equal values at the end. Looks back in steps of growing size."""
     size = 16
     while True:
         others = np.flatnonzero(values[-size:] != values[-1])
@@ -113,35 +131,31 @@ def _equal_at_the_end(values: Floats) -> int:
 
 
 def _problem(content: bytes | None, right: dict[str, Any]) -> list[tuple[str, str]]:
-    """At most one (kind, detail). A node without rows needs no checkpoint."""
+    """Return at most one (kind, detail). A node without rows needs no checkpoint."""
     last = right["last_id"]
     if content is None:
-        return [("missing", f"the node has rows up to id {last}")] if last else []
+        return [("missing", f"missing, the node has rows up to id {last}")] if last else []
     document, problem = parse(content)
     if problem:
         return [("unreadable", problem)]
     cursor = document.get("last_id") if isinstance(document, dict) else None
     if type(cursor) is not int:
-        return [("unreadable", "not a JSON object with a last_id")]
+        return [("unreadable", "not a JSON object with an integer last_id")]
     if cursor != last:
-        return [
-            (
-                "ahead" if cursor > last else "behind",
-                f"last_id is {cursor}, the node's last row is {last}",
-            )
-        ]
+        kind = "ahead" if cursor > last else "behind"
+        return [(kind, f"last_id is {cursor}, must be {last}, the id of the node's last row")]
     wrong = _differences("", document, right)
     return [("disagrees", "; ".join(wrong))] if wrong else []
 
 
 def _differences(path: str, found: Any, right: Any) -> list[str]:
-    """Every field that differs, by its path, with what is there and what must be."""
+    """List the fields that differ: path, actual value, expected value."""
     if isinstance(found, dict) and isinstance(right, dict):
         out = [
             f"{path}{name} is missing, must be {_short(right[name])}"
             for name in right.keys() - found.keys()
         ]
-        out += [f"{path}{name} is there, and must not be" for name in found.keys() - right.keys()]
+        out += [f"{path}{name} must not be present" for name in found.keys() - right.keys()]
         for name in right.keys() & found.keys():
             out += _differences(f"{path}{name}.", found[name], right[name])
         return sorted(out)

@@ -1,15 +1,25 @@
-"""Manifests against the batches that must have one, and against the objects that they name.
+"""Manifests, compared with the batches that must have one and with the objects that they list.
 
-`manifest.missing` (a batch without a manifest, or an object that its batch's manifest leaves out), `.dangling` (names
-an object that is not there), `.disagrees` (says something else than the batch, the node or the object does, names an
-object twice or one of another batch, or is another batch's altogether: then nothing more is said of its objects),
-`.misplaced` (under another hour), `.unexpected` (of no batch), `.unreadable`. Each counts as one mismatch. An object
-that no manifest names because it is itself a defect (a copy, a moved object) or because its manifest is missing is
-not reported again.
+`manifest.missing`     a batch without a manifest, or an object that its batch's manifest omits
+`manifest.dangling`    lists an object that does not exist
+`manifest.disagrees`   a field differs from the batch, the node or the object; or it lists an object
+                       twice or one of another batch; or it is another batch's manifest (its list of
+                       objects is then not checked)
+`manifest.misplaced`   under another hour
+`manifest.unexpected`  of no batch
+`manifest.unreadable`
 
-Every name and value of a manifest is checked, types included (`true` and `1.0` are not 1), and a name that no manifest
-has is reported. Free are the order of names and of objects, white space, and the value of `upload_timestamp`: it says
-when this attempt was made, which differs between attempts. Its form is not free: UTC, ISO 8601, with milliseconds.
+Each counts as one mismatch. An object that no manifest lists is not reported again if it is a
+defect itself (a copy, a moved object) or if its manifest is missing.
+
+Verified:
+- every name and value, types included (`true` and `1.0` are not 1)
+- names that no manifest has
+- the form of `upload_timestamp`: UTC, ISO 8601, with milliseconds
+
+Not verified:
+- the order of names and of objects, and white space
+- the value of `upload_timestamp`: it is the time of this attempt, and attempts differ
 """
 
 from __future__ import annotations
@@ -33,7 +43,7 @@ from sim.check.read.objects import DataObject, fetch
 STAGE: Final = "metadata"
 _NO_TIMES: Final = {"min": None, "max": None}
 _UPLOADED: Final = "upload_timestamp"
-_CHECKED_APART: Final = {_UPLOADED, "destination", "objects"}
+_CHECKED_ELSEWHERE: Final = {_UPLOADED, "destination", "objects"}
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|\+00:00)", re.ASCII)
 _ENTRY: Final = frozenset(
     (
@@ -49,7 +59,7 @@ _ENTRY: Final = frozenset(
         "last_id",
     )
 )
-_SHOWN: Final = 300
+_LONGEST_VALUE: Final = 300
 
 
 def check_manifests(
@@ -60,83 +70,86 @@ def check_manifests(
     blamed: set[str],
     findings: Findings,
 ) -> int:
-    """The number of mismatches. `objects` maps `<bucket>/<key>` to the share's data objects; `blamed` are the names of
-    those that have a finding of their own. Raises LakeError."""
+    """Report defects of manifests. Return the number of mismatches. Raises LakeError.
+
+    objects: `<bucket>/<key>` -> data object of the share.
+    blamed: names of the objects that have a finding of their own.
+    """
     before = findings.counts.total()
-    report = _Report(expected, findings)
-    said = _read(reader, refs, objects, report)
-    _dangling(said, objects, report)
-    _missing(said, report)
-    _left_out(said, objects, blamed, report)
+    report = ManifestReport(expected, findings)
+    listed = _read(reader, refs, objects, report)
+    _dangling(listed, objects, report)
+    _missing(listed, report)
+    _omitted(listed, objects, blamed, report)
     return findings.counts.total() - before
 
 
 @dataclass
-class _Said:
-    """What the manifests say. `seen`: batches that have one; `read`: those whose manifest is sound and theirs; `named`:
-    names of objects; `dangling`: (batch, the manifest's key, entry) of objects that are not there."""
+class Listed:
+    """Contents of all manifests.
+
+    `seen`      batches that have a manifest
+    `read`      batches with a readable manifest of their own
+    `objects`   names of the objects that manifests list
+    `dangling`  (batch, manifest's key, entry) of objects that do not exist
+    """
 
     seen: set[int] = field(default_factory=set)
     read: set[int] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)
+    objects: set[str] = field(default_factory=set)
     dangling: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
 
 
 def _read(
-    reader: Reads, refs: Sequence[ObjectRef], objects: Mapping[str, DataObject], report: _Report
-) -> _Said:
-    said = _Said()
-    there = {ref.key for ref in refs}
+    reader: Reads,
+    refs: Sequence[ObjectRef],
+    objects: Mapping[str, DataObject],
+    report: ManifestReport,
+) -> Listed:
+    listed = Listed()
+    keys = {ref.key for ref in refs}
     for ref, content in zip(refs, fetch(reader, refs), strict=True):
-        batch = _batch(ref, there, report)
+        batch = _batch(ref, keys, report)
         if batch is None:
             continue
-        said.seen.add(batch)
+        listed.seen.add(batch)
         document = _document(batch, ref.key, content, report)
         if document is not None:
-            said.read.add(batch)
-            _entries(batch, ref.key, document["objects"], objects, said, report)
-    return said
+            listed.read.add(batch)
+            _entries(batch, ref.key, document["objects"], objects, listed, report)
+    return listed
 
 
-def _batch(ref: ObjectRef, there: set[str], report: _Report) -> int | None:
-    """The batch that has this manifest; None where there is no such batch, or where it has another at its place."""
+def _batch(ref: ObjectRef, keys: set[str], report: ManifestReport) -> int | None:
+    """Return the batch of a manifest; None if it has none, or another is at the batch's key."""
     place = read_batch_key(ref.bucket, ref.key)
     batch = report.batch_at(place)
     if batch is None:
-        report.add(
-            "unexpected",
-            None,
-            ref.key,
-            f"{place.turbine if place else ref.key}: the node has no such batch",
-        )
+        named = place.turbine if place else ref.key
+        report.add("unexpected", None, ref.key, f"no such batch in the node files: {named}")
         return None
-    original = report.key(batch)
-    if ref.key == original:
+    right = report.key(batch)
+    if ref.key == right:
         return batch
-    report.add(
-        "misplaced" if original not in there else "unexpected",
-        batch,
-        ref.key,
-        f"belongs at {original}",
-    )
-    return batch if original not in there else None
+    kind = "unexpected" if right in keys else "misplaced"
+    report.add(kind, batch, ref.key, f"belongs at {right}")
+    return None if right in keys else batch
 
 
 def _document(
-    batch: int, key: str, content: bytes | None, report: _Report
+    batch: int, key: str, content: bytes | None, report: ManifestReport
 ) -> dict[str, Any] | None:
-    """The manifest; None for one that cannot be read or is another batch's."""
+    """Return the manifest. None if it cannot be read or is another batch's."""
     document, problem = _parse(content)
     if document is None:
         report.add("unreadable", batch, key, problem)
         return None
     if other := _other_batch(document, *report.batch(batch)):
-        report.add("disagrees", batch, key, f"it is the manifest of {other}")
+        report.add("disagrees", batch, key, f"manifest of another batch: {other}")
         return None
     if differing := [
-        *_differing(document, _header(report.expected, batch), _CHECKED_APART),
-        *_apart(document),
+        *_differing(document, _header(report.expected, batch), _CHECKED_ELSEWHERE),
+        *_other_problems(document),
     ]:
         report.add("disagrees", batch, key, "; ".join(differing))
     return document
@@ -147,49 +160,53 @@ def _entries(
     key: str,
     entries: Sequence[dict[str, Any]],
     objects: Mapping[str, DataObject],
-    said: _Said,
-    report: _Report,
+    listed: Listed,
+    report: ManifestReport,
 ) -> None:
+    """Compare a manifest's list of objects with the objects."""
     own: set[str] = set()
     for entry in entries:
         name = _name(entry)
         if name in own:
-            report.add("disagrees", batch, key, f"it names {name} twice")
+            report.add("disagrees", batch, key, f"lists {name} twice")
             continue
         own.add(name)
         place = read_batch_key(str(entry.get("bucket")), str(entry.get("key")))
         if place and (place.turbine, place.first, place.last) != report.batch(batch):
-            report.add("disagrees", batch, key, f"{name}: is an object of another batch")
+            report.add("disagrees", batch, key, f"lists {name}, an object of another batch")
         elif name not in objects:
-            said.dangling.append((batch, key, entry))
+            listed.dangling.append((batch, key, entry))
         elif wrong := _differing(entry, _facts(objects[name]), _ENTRY):
             report.add("disagrees", batch, key, f"{name}: " + "; ".join(wrong))
-    said.named |= own
+    listed.objects |= own
 
 
-def _dangling(said: _Said, objects: Mapping[str, DataObject], report: _Report) -> None:
-    moved = {item.sha256: name for name, item in objects.items() if name not in said.named}
-    for batch, key, entry in said.dangling:
+def _dangling(listed: Listed, objects: Mapping[str, DataObject], report: ManifestReport) -> None:
+    """Report listed objects that do not exist, and where the same bytes are."""
+    moved = {item.sha256: name for name, item in objects.items() if name not in listed.objects}
+    for batch, key, entry in listed.dangling:
         now = moved.get(str(entry.get("sha256")))
-        where = f"; the same bytes are at {now}" if now else ""
-        report.add("dangling", batch, key, f"names {_name(entry)}, which is not there{where}")
+        moved_to = f"; the same bytes are at {now}" if now else ""
+        report.add("dangling", batch, key, f"lists {_name(entry)}, which does not exist{moved_to}")
 
 
-def _missing(said: _Said, report: _Report) -> None:
+def _missing(listed: Listed, report: ManifestReport) -> None:
+    """Report batches without a manifest."""
     b = report.expected.batches
-    for batch in sorted(set(range(len(b.owner))) - said.seen):
+    for batch in sorted(set(range(len(b.owner))) - listed.seen):
         rows = f"ids {b.first[batch]}-{b.last[batch]}"
-        report.add("missing", batch, report.key(batch), f"the batch of {rows} has no manifest")
+        report.add("missing", batch, report.key(batch), f"no manifest for the batch of {rows}")
 
 
-def _left_out(
-    said: _Said, objects: Mapping[str, DataObject], blamed: set[str], report: _Report
+def _omitted(
+    listed: Listed, objects: Mapping[str, DataObject], blamed: set[str], report: ManifestReport
 ) -> None:
-    for name in sorted(set(objects) - said.named - blamed):
+    """Report objects that their batch's manifest does not list."""
+    for name in sorted(set(objects) - listed.objects - blamed):
         batch = report.batch_at(objects[name].place)
-        if batch in said.read:
-            unnamed = f"the batch's manifest does not name this object of {objects[name].rows} rows"
-            report.add("missing", batch, name, unnamed, "")
+        if batch in listed.read:
+            detail = f"not listed in its batch's manifest; rows: {objects[name].rows}"
+            report.add("missing", batch, name, detail, "")
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -197,21 +214,23 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _other_batch(document: Mapping[str, Any], turbine: str, first: int, last: int) -> str:
-    """Which batch the manifest is of, if its turbine is another or both its ids are; else empty."""
+    """Name the manifest's batch if its turbine or both ids are another batch's; else empty."""
     source = document.get("source")
-    said = (
+    ids = (
         [source.get("first_id"), source.get("last_id")]
         if isinstance(source, dict)
         else [first, last]
     )
-    whose = document.get("turbine_id")
-    strange = isinstance(whose, str) and whose != turbine
-    if not strange and (None in said or first in said or last in said):
+    named = document.get("turbine_id")
+    strange = isinstance(named, str) and named != turbine
+    if not strange and (None in ids or first in ids or last in ids):
         return ""
-    return f"{whose}, ids {said[0]}-{said[1]}"
+    return f"{named}, ids {ids[0]}-{ids[1]}"
 
 
-class _Report:
+class ManifestReport:
+    """Lookup of batches by key, and findings about their manifests."""
+
     def __init__(self, expected: Expectation, findings: Findings) -> None:
         self.expected, self.findings = expected, findings
         self._index = {node.turbine: i for i, node in enumerate(expected.nodes)}
@@ -220,7 +239,7 @@ class _Report:
         self._batch_of = {of: batch for batch, of in enumerate(ranges)}
 
     def batch_at(self, place: BatchKey | None) -> int | None:
-        """The batch that has such a key, under whatever hour."""
+        """Return the batch with this turbine and these ids; the hour of the key is ignored."""
         return (
             self._batch_of.get((self._index[place.turbine], place.first, place.last))
             if place
@@ -228,11 +247,12 @@ class _Report:
         )
 
     def batch(self, batch: int) -> tuple[str, int, int]:
-        """(turbine, first id, last id)."""
+        """Return (turbine, first id, last id)."""
         b = self.expected.batches
         return self.expected.nodes[b.owner[batch]].turbine, int(b.first[batch]), int(b.last[batch])
 
     def key(self, batch: int) -> str:
+        """Return the key of the batch's manifest."""
         return BatchKey(STAGE, int(self.expected.batches.hour[batch]), *self.batch(batch)).text()
 
     def add(
@@ -243,18 +263,28 @@ class _Report:
         detail: str,
         bucket: str = f"{bucket_of(STAGE)}/",
     ) -> None:
+        """Add `manifest.<kind>`."""
         b = self.expected.batches
         node = None if batch is None else self.expected.nodes[b.owner[batch]]
         hour = "" if batch is None else hour_text(b.hour[batch])
         rows = 0 if batch is None else int(b.end[batch] - b.start[batch])
         farm, turbine = (node.farm, node.turbine) if node else ("", "")
         self.findings.add(
-            Finding(f"manifest.{kind}", STAGE, farm, turbine, hour, f"{bucket}{key}", rows, detail)
+            Finding(
+                f"manifest.{kind}",
+                stage=STAGE,
+                farm=farm,
+                turbine=turbine,
+                hour=hour,
+                key=f"{bucket}{key}",
+                rows=rows,
+                detail=detail,
+            )
         )
 
 
 def _parse(content: bytes | None) -> tuple[dict[str, Any] | None, str]:
-    """(the manifest, problem), the manifest None where there is a problem."""
+    """Return (manifest, problem). The manifest is None if there is a problem."""
     document, problem = parse(content)
     if problem:
         return None, problem
@@ -265,11 +295,11 @@ def _parse(content: bytes | None) -> tuple[dict[str, Any] | None, str]:
 
 
 def _header(expected: Expectation, batch: int) -> dict[str, Any]:
-    """What a batch's manifest must say, apart from its objects and the time of upload."""
+    """Expected fields of a batch's manifest, except its objects and its time of upload."""
     b = expected.batches
     rows = slice(int(b.start[batch]), int(b.end[batch]))
     node = expected.nodes[b.owner[batch]]
-    times = expected.cells["timestamp"][rows][~expected.null["timestamp"][rows]]
+    times = expected.columns["timestamp"][rows][~expected.null["timestamp"][rows]]
     first, last = int(b.first[batch]), int(b.last[batch])
     broken = Counter(expected.rule[rows][expected.rule[rows] >= 0].tolist())
     return {
@@ -294,7 +324,7 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
 
 
 def _facts(item: DataObject) -> dict[str, Any]:
-    """What a manifest must say of an object; of one that cannot be read, only what its bytes show."""
+    """Expected fields of an object's entry. An unreadable object has only sha256 and bytes."""
     facts: dict[str, Any] = {"sha256": item.sha256, "bytes": item.size}
     if not item.problem:
         facts |= {"rows": item.rows, "first_id": item.first_id, "last_id": item.last_id}
@@ -305,29 +335,26 @@ def _facts(item: DataObject) -> dict[str, Any]:
 
 
 def _differing(found: Mapping[str, Any], right: Mapping[str, Any], known: Set[str]) -> list[str]:
-    """What `found` says otherwise than `right`, and its names that are in neither `right` nor `known`."""
-    texts = [
-        f"{name} is {_shown(found[name]) if name in found else 'missing'}, must be {_shown(value)}"
+    """List fields of `found` that differ from `right`, and names neither in `right` nor `known`."""
+    wrong = [
+        f"{name} is {_json(found[name]) if name in found else 'missing'}, must be {_json(value)}"
         for name, value in right.items()
         if name not in found or not same(found[name], value)
     ]
-    return texts + [
-        f"the name {_shown(name)} is unknown"
-        for name in found
-        if name not in right and name not in known
-    ]
+    unknown = [name for name in found if name not in right and name not in known]
+    return wrong + [f"{_json(name)} must not be present" for name in unknown]
 
 
-def _apart(document: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the parts of a manifest that do not follow from the batch alone."""
+def _other_problems(document: Mapping[str, Any]) -> list[str]:
+    """List problems of `destination` and of the time of upload."""
     texts = []
     keys = [entry.get("key") for entry in document["objects"]]
     if not same(document.get("destination"), {"data_path": keys}):
-        texts.append("destination is not the data_path of its objects' keys alone")
+        texts.append("destination must have only data_path, the keys of the objects in order")
     if not _is_time(document.get(_UPLOADED)):
-        said = _shown(document.get(_UPLOADED))
+        found = _json(document.get(_UPLOADED))
         texts.append(
-            f"{_UPLOADED} is {said}, must be a UTC time like 2024-01-15T00:00:00.000+00:00"
+            f"{_UPLOADED} is {found}, must be a UTC time like 2024-01-15T00:00:00.000+00:00"
         )
     return texts
 
@@ -341,7 +368,7 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
-    """A value as JSON spells it, cut to what a person reads."""
+def _json(value: Any) -> str:
+    """Return a value as JSON, shortened."""
     text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} ..."

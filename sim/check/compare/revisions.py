@@ -1,10 +1,13 @@
-"""Revisions of windows against the batches that must make them: nothing too early, too late, needless or left out.
+"""Revisions of windows, compared with the batches that must make them.
 
-`window.early` (made by a batch whose watermark has not passed the window yet), `window.late` (by a later batch than
-the one that must), `window.needless-revision` (one too many: it says what the batch's or the one before says),
-`window.invented-revision` (one too many that says something else), `window.missing-revision`,
-`window.revision-order` (numbers ascend while batches do not). A window of which an object is missing or misplaced has
-that as its diagnosis.
+`window.early`              made by a batch whose watermark has not passed the window yet
+`window.late`               made by a later batch than the expected one
+`window.needless-revision`  surplus, and equal to the revision that was current at its batch
+`window.invented-revision`  surplus, and different from it
+`window.missing-revision`
+`window.revision-order`     numbers ascend while batches do not
+
+A window with a missing or misplaced object has that as its only diagnosis.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from sim.check.read.columns import Bools, Ints
 class Found:
     """Revisions in the lake, each once, sorted by window and number; shape (found,).
 
-    `row` of the lake, `batch` that made it (negative where its key does not say so), and `made`: place of the expected
-    revision of that window and batch, -1 where the batch makes none.
+    `row`    index of the row in the lake's table
+    `batch`  batch that made it, negative if its key names none
+    `made`   index of the expected revision of this window and batch, -1 if the batch makes none
     """
 
     row: Ints
@@ -34,7 +38,7 @@ class Found:
 
 
 class Report(Protocol):
-    """Where findings go (`compare_windows.WindowReport`)."""
+    """Receiver of findings (`compare.windows.WindowReport`)."""
 
     windows: Windows
 
@@ -48,9 +52,11 @@ class Report(Protocol):
 def judge_batches(
     found: Found, unclear: Ints, incomplete: Ints, report: Report
 ) -> tuple[Ints, Ints]:
-    """Windows with a revision of another batch than must be, and the places in `found` of revisions too many.
+    """Report revisions of wrong batches, and missing ones.
 
-    Nothing is said of `unclear` windows, and of `incomplete` ones not that a revision is missing.
+    Returns the windows with such a finding, and the indices in `found` of surplus revisions.
+    unclear: windows that are not judged.
+    incomplete: windows without a finding for a missing revision.
     """
     windows = report.windows
     clear = ~np.isin(found.window, unclear)
@@ -63,11 +69,8 @@ def judge_batches(
     pairs, odd_left, due_left = _pairs(odd, found.window[odd], due, windows.window[due])
     for i, place in pairs:
         kind = "window.early" if found.batch[i] < windows.batch[place] else "window.late"
-        report.add(
-            kind,
-            int(found.row[i]),
-            _made(found, i, report) + f", must be by {_batch(place, report)}",
-        )
+        detail = f"{_made(found, i, report)}, must be by {_batch(place, report)}"
+        report.add(kind, int(found.row[i]), detail)
     surplus = np.array(odd_left, dtype=np.int64)
     _report_surplus(found, surplus, report)
     left = [p for p in due_left if not report.may_be_unreadable(p)]
@@ -85,8 +88,10 @@ def judge_batches(
 def _pairs(
     odd: Ints, odd_window: Ints, due: Ints, due_window: Ints
 ) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Revisions that are there and must not be, with those that must be and are not, in order, window by window; and
-    what is left of both. Where any is there too many, the rest of those due is no finding of its own.
+    """Pair surplus revisions (odd) with missing ones (due), in order, window by window.
+
+    Returns pairs (odd, due), the odd without a partner, and the due without one. In a window with
+    an odd revision, a due one without a partner is no finding of its own, and is not returned.
     """
     pairs, odd_left, due_left = [], [], []
     of_window: dict[int, list[int]] = {}
@@ -105,33 +110,28 @@ def _pairs(
 
 
 def _report_surplus(found: Found, surplus: Ints, report: Report) -> None:
-    """Revisions too many: made before the window was passed, or after that by a batch without a row of it."""
+    """Report surplus revisions.
+
+    They were made before the watermark passed the window, or after that by a batch without a row
+    of the window.
+    """
     windows = report.windows
     first = windows.first[found.window[surplus]]
     early = found.batch[surplus] < windows.batch[first]
     for i, place in zip(surplus[early].tolist(), first[early].tolist(), strict=True):
-        must = f", the first must be by {_batch(place, report)}"
-        report.add("window.early", int(found.row[i]), _made(found, i, report) + must)
+        detail = f"{_made(found, i, report)}, the first must be by {_batch(place, report)}"
+        report.add("window.early", int(found.row[i]), detail)
     later = surplus[~early]
-    stands = _standing(windows, found.window[later], found.batch[later])
-    for i, nothing_new in zip(
-        later.tolist(), report.same(found.row[later], stands).tolist(), strict=True
-    ):
-        made = _made(found, i, report)
-        if nothing_new:
-            report.add(
-                "window.needless-revision", int(found.row[i]), f"{made}, and says nothing new"
-            )
-        else:
-            report.add(
-                "window.invented-revision",
-                int(found.row[i]),
-                f"{made}, and is of no rows up to then",
-            )
+    current = _current(windows, found.window[later], found.batch[later])
+    same = report.same(found.row[later], current)
+    for i, unchanged in zip(later.tolist(), same.tolist(), strict=True):
+        kind = "window.needless-revision" if unchanged else "window.invented-revision"
+        problem = "changes no value" if unchanged else "matches no rows up to that batch"
+        report.add(kind, int(found.row[i]), f"{_made(found, i, report)}, and {problem}")
 
 
-def _standing(windows: Windows, window: Ints, batch: Ints) -> Ints:
-    """Place of the newest revision of each window as of a batch, which has made one at least."""
+def _current(windows: Windows, window: Ints, batch: Ints) -> Ints:
+    """Index of each window's newest revision as of a batch. At least one was made by then."""
     size = int(max(windows.batch.max(initial=0), batch.max(initial=0))) + 1
     return (
         np.searchsorted(windows.window * size + windows.batch, window * size + batch, side="right")

@@ -1,7 +1,10 @@
-"""Rows of one stage in the lake against the rows that must be there: lost, duplicated, misplaced, altered, unexpected.
+"""Rows of one stage in the lake, compared with the expected rows.
 
-Rows are matched by (owner, id). Of several copies the one that is where it belongs, unaltered, is the row; the others
-are surplus and nothing else. A copy is where it belongs when its key names the row's turbine, event hour and batch.
+Findings: `lost`, `duplicated`, `misplaced`, `altered`, `unexpected`, `quarantine.wrong-rule`.
+
+Rows are matched by (owner, id). Of several copies, an unaltered one in the right object counts as
+the row, and the others count only as duplicated. The right object's key names the row's turbine,
+event hour and batch.
 """
 
 from __future__ import annotations
@@ -12,21 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED
+from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED, RULES
 from sim.check.compare.owners import Owners
-from sim.check.completeness import Tally
+from sim.check.completeness import Completeness
 from sim.check.expected.rows import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.read.columns import (
     FOREIGN,
     Bools,
     Ints,
+    cell_text,
     codes,
     float_bits,
     integers,
     nulls,
     plain_json,
-    shown,
 )
 from sim.check.read.keys import BatchKey, bucket_of
 from sim.check.read.objects import STAGE_SCHEMAS, StageRows
@@ -34,8 +37,10 @@ from sim.check.read.objects import STAGE_SCHEMAS, StageRows
 
 @dataclass(frozen=True)
 class RowVerdict:
-    """`present` (expected rows,): whether the stage holds the row at all. `blamed`: objects with a finding of their
-    own.
+    """Result of a stage.
+
+    `present`  (expected rows,): mask of the rows that the stage has, in any object
+    `blamed`   names of the objects with a finding of their own
     """
 
     present: Bools
@@ -46,33 +51,33 @@ def compare_rows(
     stage: str,
     expected: Expectation,
     lake: StageRows,
-    whose: Owners,
-    tally: Tally,
+    owners: Owners,
+    completeness: Completeness,
     findings: Findings,
 ) -> RowVerdict:
-    """Counts every row of the stage into `tally` and reports what is wrong."""
-    report = _Report(stage, expected, lake, findings)
+    """Count every row of the stage in `completeness` and report defects."""
+    report = RowReport(stage, expected, lake, findings)
     belongs = expected.belongs(stage)
-    place = expected.places.find(whose.owner, integers(lake.table.column("id")))
+    place = expected.index.find(owners.owner, integers(lake.table.column("id")))
     predicted = place >= 0
     predicted[predicted] = belongs[place[predicted]]
     found = np.flatnonzero(predicted)
     at = place[found]
     wrong = _differences(stage, expected, lake, found, at)
     altered = np.logical_or.reduce(list(wrong.values()))
-    home = _in_place(expected, lake, whose.owner[found], found, at)
+    home = _in_place(expected, lake, owners.owner[found], found, at)
     copies = np.bincount(at, minlength=len(belongs))
     chosen = _chosen(at, home, altered, copies)
     lost = np.flatnonzero(belongs & (copies == 0))
     surplus, misplaced, changed = found[~chosen], chosen & ~home, chosen & altered
-    strange = np.flatnonzero((whose.owner >= 0) & ~predicted)
+    strange = np.flatnonzero((owners.owner >= 0) & ~predicted)
 
-    tally.add(stage, "expected", expected.hour[belongs])
-    tally.add(stage, "lost", expected.hour[lost])
-    tally.add(stage, "duplicated", expected.hour[at[~chosen]])
-    tally.add(stage, "misplaced", expected.hour[at[misplaced]])
-    tally.add(stage, "altered", expected.hour[at[changed]])
-    tally.add(stage, "unexpected", report.hours_of_strangers(strange, place))
+    completeness.add(stage, "expected", expected.hour[belongs])
+    completeness.add(stage, "lost", expected.hour[lost])
+    completeness.add(stage, "duplicated", expected.hour[at[~chosen]])
+    completeness.add(stage, "misplaced", expected.hour[at[misplaced]])
+    completeness.add(stage, "altered", expected.hour[at[changed]])
+    completeness.add(stage, "unexpected", report.hours_of_unexpected(strange, place))
     report.lost(lost)
     report.duplicated(surplus, at[~chosen], found[chosen], at[chosen])
     report.misplaced(found[misplaced], at[misplaced])
@@ -86,7 +91,7 @@ def compare_rows(
 
 
 def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
-    """Which copy of each row counts as the row: the first of the best."""
+    """Mask of the copies that count as the row: the first of the best."""
     chosen = np.ones(len(at), dtype=bool)
     several = np.flatnonzero(copies[at] > 1)
     order = several[np.lexsort((altered[several], ~home[several], at[several]))]
@@ -95,15 +100,16 @@ def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
 
 
 def _in_place(expected: Expectation, lake: StageRows, owner: Ints, found: Ints, at: Ints) -> Bools:
+    """Mask of the found rows whose object's key names their turbine, hour and batch."""
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    nowhere = (FOREIGN,) * 4
-    said = [
+    unknown = (FOREIGN,) * 4
+    keys = [
         (index.get(o.place.turbine, FOREIGN), o.place.first, o.place.last, o.place.hour)
         if o.place
-        else nowhere
+        else unknown
         for o in lake.objects
     ]
-    key = np.array(said, dtype=np.int64).reshape(len(said), 4)[lake.object[found]]
+    key = np.array(keys, dtype=np.int64).reshape(len(keys), 4)[lake.object[found]]
     batch, batches = expected.batch[at], expected.batches
     right = np.stack([owner, batches.first[batch], batches.last[batch], expected.hour[at]], axis=1)
     in_place: Bools = (key == right).all(axis=1)
@@ -113,19 +119,19 @@ def _in_place(expected: Expectation, lake: StageRows, owner: Ints, found: Ints, 
 def _differences(
     stage: str, expected: Expectation, lake: StageRows, found: Ints, at: Ints
 ) -> dict[str, Bools]:
-    """Column -> which of the found rows differ there."""
+    """Column -> mask of the found rows that differ in it."""
     whole = len(found) == lake.table.num_rows
     table = lake.table if whole else lake.table.take(pa.array(found))
     out: dict[str, Bools] = {}
     for field in STAGE_SCHEMAS[stage]:
         name, column = field.name, table.column(field.name)
         if name in CHANNEL_NAMES:
-            out[name] = float_bits(column) != expected.cells[name][at]
+            out[name] = float_bits(column) != expected.columns[name][at]
         elif name in expected.vocabularies:
             text = plain_json(column) if name == RESCUED else column
-            out[name] = codes(text, expected.vocabularies[name]) != expected.cells[name][at]
-        elif name in expected.cells:
-            out[name] = integers(column) != expected.cells[name][at]
+            out[name] = codes(text, expected.vocabularies[name]) != expected.columns[name][at]
+        elif name in expected.columns:
+            out[name] = integers(column) != expected.columns[name][at]
             if name in expected.null:
                 out[name] |= nulls(column) != expected.null[name][at]
     if stage == "enriched":
@@ -143,8 +149,8 @@ def _differences(
     return out
 
 
-class _Report:
-    """Turns rows that went wrong into findings, one per object (for lost rows: per object that should be there)."""
+class RowReport:
+    """Findings about rows: one per object; for lost rows, one per object that must have them."""
 
     def __init__(
         self, stage: str, expected: Expectation, lake: StageRows, findings: Findings
@@ -154,21 +160,32 @@ class _Report:
         self.unreadable = {o.ref.key for o in lake.objects if o.problem}
 
     def key_of(self, row: int) -> BatchKey:
-        """Where row `row` of the expectation belongs."""
+        """Key of the object that an expected row belongs in."""
         batch, batches = self.expected.batch[row], self.expected.batches
         turbine = self.expected.nodes[self.expected.owner[row]].turbine
         first, last = int(batches.first[batch]), int(batches.last[batch])
         return BatchKey(self.stage, int(self.expected.hour[row]), turbine, first, last)
 
     def add(self, kind: str, row: int | None, key: str, rows: int, detail: str) -> None:
-        """`row` of the expectation says turbine and hour; `key` is `<bucket>/<key>`."""
+        """Add a finding with the turbine and hour of an expected row. `key` is `<bucket>/<key>`."""
         owner = None if row is None else self.expected.nodes[self.expected.owner[row]]
         farm, turbine = (owner.farm, owner.turbine) if owner else ("", "")
         hour = "" if row is None else hour_text(self.expected.hour[row])
-        self.findings.add(Finding(kind, self.stage, farm, turbine, hour, key, rows, detail))
+        self.findings.add(
+            Finding(
+                kind,
+                stage=self.stage,
+                farm=farm,
+                turbine=turbine,
+                hour=hour,
+                key=key,
+                rows=rows,
+                detail=detail,
+            )
+        )
 
     def groups(self, rows: Ints) -> Iterator[tuple[str, Ints]]:
-        """(name of the object, positions in `rows`) per object of the lake rows given."""
+        """Yield (name of the object, positions in `rows`) for the objects of these lake rows."""
         item = self.lake.object[rows]
         order = np.argsort(item, kind="stable")
         for part in np.split(order, np.flatnonzero(np.diff(item[order])) + 1):
@@ -179,20 +196,18 @@ class _Report:
         return id_ranges(self.expected.id[rows].tolist())
 
     def lost(self, rows: Ints) -> None:
+        """Report expected rows that no object has. An unreadable object is reported by itself."""
         keys = np.stack([self.expected.batch[rows], self.expected.hour[rows]], axis=1)
         _, group = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(group.ravel(), kind="stable")
         for part in np.split(rows[order], np.flatnonzero(np.diff(group.ravel()[order])) + 1):
             if len(part) and (key := self.key_of(part[0]).text()) not in self.unreadable:
-                self.add(
-                    "lost",
-                    part[0],
-                    f"{bucket_of(self.stage)}/{key}",
-                    len(part),
-                    f"{self.ids(part)} are nowhere",
-                )
+                name = f"{bucket_of(self.stage)}/{key}"
+                detail = f"missing from the lake: {self.ids(part)}"
+                self.add("lost", part[0], name, len(part), detail)
 
     def duplicated(self, rows: Ints, at: Ints, kept: Ints, kept_at: Ints) -> None:
+        """Report surplus copies, and the object with the copy that counts."""
         if len(rows) == 0:
             return
         order = np.argsort(kept_at)
@@ -200,83 +215,75 @@ class _Report:
             other = kept[order[np.searchsorted(kept_at[order], at[part[0]])]]
             home = self.lake.objects[self.lake.object[other]].ref.name
             self.blamed.add(name)
-            self.add(
-                "duplicated",
-                at[part[0]],
-                name,
-                len(part),
-                f"{self.ids(at[part])} are in {home} already",
-            )
+            detail = f"already in {home}: {self.ids(at[part])}"
+            self.add("duplicated", at[part[0]], name, len(part), detail)
 
     def misplaced(self, rows: Ints, at: Ints) -> None:
+        """Report rows in a wrong object."""
         for name, part in self.groups(rows):
             right = self.key_of(at[part[0]]).text()
             self.blamed.add(name)
-            self.add(
-                "misplaced", at[part[0]], name, len(part), f"{self.ids(at[part])} belong in {right}"
-            )
+            detail = f"belongs in {right}: {self.ids(at[part])}"
+            self.add("misplaced", at[part[0]], name, len(part), detail)
 
     def altered(self, rows: Ints, at: Ints, wrong: dict[str, Bools]) -> None:
+        """Report rows with wrong values."""
         for name, part in self.groups(rows):
             columns = [column for column, mask in wrong.items() if mask[part].any()]
             item = self.lake.objects[self.lake.object[rows[part[0]]]]
             if item.schema_problem:
                 continue  # reported as object.schema
             kind = "quarantine.wrong-rule" if columns == ["rule"] else "altered"
-            self.add(
-                kind,
-                at[part[0]],
-                name,
-                len(part),
-                f"{self.ids(at[part])}: {self.first(rows, at, part, wrong)}",
-            )
+            detail = f"{self.ids(at[part])}: {self.first_wrong_value(rows, at, part, wrong)}"
+            self.add(kind, at[part[0]], name, len(part), detail)
 
-    def first(self, rows: Ints, at: Ints, part: Ints, wrong: dict[str, Bools]) -> str:
-        """What the first altered row of an object says, and the names of all columns altered there."""
+    def first_wrong_value(self, rows: Ints, at: Ints, part: Ints, wrong: dict[str, Bools]) -> str:
+        """First wrong value of an object, the right one, and the names of other altered columns."""
         columns = [column for column, mask in wrong.items() if mask[part].any()]
         one = part[np.argmax(wrong[columns[0]][part])]
-        said = shown(self.lake.table.column(columns[0])[int(rows[one])])
+        found = cell_text(self.lake.table.column(columns[0])[int(rows[one])])
         more = (
             f"; also {', '.join(columns[1:4])}{' ...' if len(columns) > 4 else ''}"
             if len(columns) > 1
             else ""
         )
-        return f"{columns[0]} is {said}, {self.right_value(columns[0], at[one])}{more}"
+        return f"{columns[0]} is {found}, {self.right_value(columns[0], at[one])}{more}"
 
     def right_value(self, name: str, row: int) -> str:
+        """Expected value of a row, and its source."""
         expected = self.expected
         if name in CHANNEL_NAMES:
             value = expected.readings.channels[name][row]
             return f"the node has {'null' if np.isnan(value) else value}"
         if name in expected.vocabularies:
-            code = expected.cells[name][row]
-            return f"it must be {expected.vocabularies[name][int(code)].as_py() if code >= 0 else None}"
-        if name in expected.cells:
+            code = expected.columns[name][row]
+            return (
+                f"must be {expected.vocabularies[name][int(code)].as_py() if code >= 0 else None}"
+            )
+        if name in expected.columns:
             null = name in expected.null and expected.null[name][row]
-            return f"the node has {None if null else expected.cells[name][row]}"
-        return f"the node's configuration gives {enrichment(expected.nodes[expected.owner[row]])[name]}"
+            return f"the node has {None if null else expected.columns[name][row]}"
+        value = enrichment(expected.nodes[expected.owner[row]])[name]
+        return f"the node's configuration has {value}"
 
     def unexpected(self, rows: Ints, place: Ints) -> None:
+        """Report rows that must not be in this stage."""
         for name, part in self.groups(rows):
             row = place[rows[part[0]]]
-            numbers = id_ranges(integers(self.lake.table.column("id"))[rows[part]].tolist())
-            why = f"{numbers}: the node has no such row"
+            why = "no such row in the node files"
             if row >= 0:
-                broken = (
-                    self.expected.vocabularies["rule"][int(rule)].as_py()
-                    if (rule := self.expected.rule[row]) >= 0
-                    else ""
-                )
+                rule = self.expected.rule[row]
                 why = (
-                    f"{numbers} break rule {broken} and belong in quarantine"
-                    if broken
-                    else f"{numbers} are valid"
+                    f"violates rule `{RULES[rule]}`, belongs in quarantine"
+                    if rule >= 0
+                    else "valid, does not belong in quarantine"
                 )
+            numbers = id_ranges(integers(self.lake.table.column("id"))[rows[part]].tolist())
             self.blamed.add(name)
-            self.add("unexpected", row if row >= 0 else None, name, len(part), why)
+            self.add("unexpected", row if row >= 0 else None, name, len(part), f"{why}: {numbers}")
 
-    def hours_of_strangers(self, rows: Ints, place: Ints) -> Ints:
-        """The hour under which an unexpected row is counted: its own if the node has it, else its key's."""
+    def hours_of_unexpected(self, rows: Ints, place: Ints) -> Ints:
+        """Hour that each unexpected row counts in: the row's if the node has it, else the key's."""
         hours: Ints = np.array(
             [o.place.hour if o.place else 0 for o in self.lake.objects], dtype=np.int64
         )

@@ -1,10 +1,16 @@
-"""Windows in the lake against the recomputed ones, one diagnosis each.
+"""Windows in the lake, compared with the recomputed ones; one diagnosis each.
 
-Of each window the lake holds revisions 0..k. `window.missing`, `window.duplicated` (one revision twice),
-`window.misplaced` (its key names another hour, turbine or an unknown batch), `window.revision-gap` (their numbers are
-not 0..k), `window.stale-revision` (the latest one leaves out rows that came later), `window.wrong` (any revision that
-says something else than the valid rows up to its batch), `window.unexpected` (no valid row falls into it). What is
-said of the batch that made a revision is `revisions`'.
+Of each window the lake must have the revisions 0..k.
+
+`window.missing`
+`window.duplicated`      a revision exists twice
+`window.misplaced`       its key names another hour, another turbine or an unknown batch
+`window.revision-gap`    the numbers are not 0..k
+`window.stale-revision`  the latest revision omits rows
+`window.wrong`           a value differs from the valid rows up to the revision's batch
+`window.unexpected`      no valid row falls into the window
+
+`compare.revisions` judges the batch that made a revision.
 """
 
 from __future__ import annotations
@@ -14,12 +20,12 @@ import pyarrow as pa
 
 from sim.check.compare.owners import Owners
 from sim.check.compare.revisions import Found, judge_batches
-from sim.check.completeness import Tally
+from sim.check.completeness import Completeness
 from sim.check.expected.emission import drains
 from sim.check.expected.rows import HOUR_US, Expectation
 from sim.check.expected.windows import Windows, differences
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.read.columns import FOREIGN, Bools, Ints, Places, integers, shown
+from sim.check.read.columns import FOREIGN, Bools, Ints, RowIndex, cell_text, integers
 from sim.check.read.objects import StageRows
 
 STAGE = "aggregated"
@@ -29,19 +35,23 @@ def compare_windows(
     expected: Expectation,
     windows: Windows,
     lake: StageRows,
-    whose: Owners,
-    tally: Tally,
+    owners: Owners,
+    completeness: Completeness,
     findings: Findings,
 ) -> tuple[int, int, set[str]]:
-    """Windows wrong in any way, windows whose latest revision is above 0, names of objects that a finding blames."""
+    """Compare all windows of a share, report defects, and count them in `completeness`.
+
+    Returns the number of windows with any defect, the number of windows with a latest revision
+    above 0, and the names of objects with a finding of their own.
+    """
     start = integers(lake.table.column("window_start"))
     revision = integers(lake.table.column("revision"))
-    window = windows.places.find(whose.owner, start)
+    window = windows.index.find(owners.owner, start)
     report = WindowReport(expected, windows, lake, findings)
-    strange = np.flatnonzero((whose.owner >= 0) & (window < 0))
+    strange = np.flatnonzero((owners.owner >= 0) & (window < 0))
     known = np.flatnonzero(window >= 0)
-    batch = _batches(expected, lake, whose.owner[known], known, start[known])
-    made = Places(windows.window, windows.batch).find(window[known], batch)
+    batch = _batches(expected, lake, owners.owner[known], known, start[known])
+    made = RowIndex(windows.window, windows.batch).find(window[known], batch)
     order = np.lexsort((made < 0, batch < 0, revision[known], window[known]))
     at, revised = window[known[order]], revision[known[order]]
     again = np.zeros(len(order), dtype=bool)
@@ -69,14 +79,14 @@ def compare_windows(
     altered = np.unique(at[judged[differs]])
     bad = np.unique(np.concatenate([missing, twice, altered, at[gap], at[away], moved]))
     bad = np.union1d(bad, report.disordered(found, bad))
-    unknown = np.unique(np.stack([whose.owner[strange], start[strange]]), axis=1)
+    unknown = np.unique(np.stack([owners.owner[strange], start[strange]]), axis=1)
     hour = windows.hour[windows.first]
-    tally.add(STAGE, "expected", hour)
-    tally.add(STAGE, "lost", hour[missing])
-    tally.add(STAGE, "duplicated", hour[twice])
-    tally.add(STAGE, "misplaced", hour[at[away]])
-    tally.add(STAGE, "altered", hour[altered])
-    tally.add(STAGE, "unexpected", start[strange] // HOUR_US)
+    completeness.add(STAGE, "expected", hour)
+    completeness.add(STAGE, "lost", hour[missing])
+    completeness.add(STAGE, "duplicated", hour[twice])
+    completeness.add(STAGE, "misplaced", hour[at[away]])
+    completeness.add(STAGE, "altered", hour[altered])
+    completeness.add(STAGE, "unexpected", start[strange] // HOUR_US)
     report.missing(windows.last[missing])
     for before, i in zip(
         copies[np.flatnonzero(again) - 1].tolist(), copies[again].tolist(), strict=True
@@ -88,25 +98,28 @@ def compare_windows(
         report.add(
             "window.revision-gap",
             int(row[i]),
-            f"{count[at[i]]} revisions, the latest is {revised[i]}",
+            f"revisions in the lake: {count[at[i]]}; number of the latest: {revised[i]}",
         )
     for i in np.flatnonzero(differs & ~np.isin(judged, surplus)).tolist():
         columns = {name: mask[i] for name, mask in wrong.items()}
         report.differing(int(row[judged[i]]), int(must_be[i]), bool(last[judged[i]]), columns)
     for i in strange.tolist():
-        report.add("window.unexpected", i, "no valid row of the node falls into this window")
+        report.add("window.unexpected", i, "the node has no valid row in this window")
     return len(bad) + unknown.shape[1], int((revised[last] > 0).sum()), report.blamed
 
 
-def earlier_drains(expected: Expectation, lake: StageRows, whose: Owners) -> Bools:
-    """The batches that the lake shows to be those of drains, shape (batches,)."""
-    rows = np.flatnonzero(whose.owner >= 0)
+def earlier_drains(expected: Expectation, lake: StageRows, owners: Owners) -> Bools:
+    """Mask of the batches of earlier drains, as the lake shows them; shape (batches,)."""
+    rows = np.flatnonzero(owners.owner >= 0)
     start = integers(lake.table.column("window_start"))[rows]
-    return drains(expected, _batches(expected, lake, whose.owner[rows], rows, start), start)
+    return drains(expected, _batches(expected, lake, owners.owner[rows], rows, start), start)
 
 
 def _batches(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Ints:
-    """The batch in whose object each window lies; `FOREIGN` where the key names another turbine, hour or no batch."""
+    """Batch in the key of each window's object.
+
+    `FOREIGN` if the key names another turbine, another hour or no batch.
+    """
     b = expected.batches
     batches = {
         (expected.nodes[i].turbine, first, last): (i, number)
@@ -114,18 +127,18 @@ def _batches(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, st
             zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
         )
     }
-    nowhere = (FOREIGN,) * 3
-    says = []
+    unknown = (FOREIGN,) * 3
+    keys = []
     for place in (item.place for item in lake.objects):
         batch = batches.get((place.turbine, place.first, place.last)) if place else None
-        says.append((*batch, place.hour) if place and batch else nowhere)
-    key = np.array(says, dtype=np.int64).reshape(len(says), 3)[lake.object[rows]]
+        keys.append((*batch, place.hour) if place and batch else unknown)
+    key = np.array(keys, dtype=np.int64).reshape(len(keys), 3)[lake.object[rows]]
     in_place = (key[:, 0] == owner) & (key[:, 2] == start // HOUR_US)
     return np.where(in_place, key[:, 1], FOREIGN)
 
 
 class WindowReport:
-    """Turns windows that went wrong into findings."""
+    """Findings about windows."""
 
     def __init__(
         self, expected: Expectation, windows: Windows, lake: StageRows, findings: Findings
@@ -141,10 +154,21 @@ class WindowReport:
         farm = next((node.farm for node in self.expected.nodes if node.turbine == turbine), "")
         at = f"window {np.datetime64(start_us, 'us').astype('datetime64[s]')}Z"
         hour = hour_text(start_us // HOUR_US)
-        self.findings.add(Finding(kind, STAGE, farm, turbine, hour, key, 1, f"{at}: {detail}"))
+        self.findings.add(
+            Finding(
+                kind,
+                stage=STAGE,
+                farm=farm,
+                turbine=turbine,
+                hour=hour,
+                key=key,
+                rows=1,
+                detail=f"{at}: {detail}",
+            )
+        )
 
     def add(self, kind: str, row: int, detail: str) -> None:
-        """A finding about one row of the lake."""
+        """Add a finding about one row of the lake."""
         item = self.lake.objects[self.lake.object[row]]
         if kind in ("window.duplicated", "window.misplaced", "window.unexpected"):
             self.blamed.add(item.ref.name)
@@ -152,43 +176,41 @@ class WindowReport:
         self._add(kind, turbine, int(self.start[row]), item.ref.name, detail)
 
     def twice(self, row: int, again: int, revision: int) -> None:
-        """Both objects are blamed: which of them is the copy, only their manifests know."""
+        """Report a copy. Both objects are blamed: only their manifests show which is the copy."""
         other = self.lake.objects[self.lake.object[row]].ref
         self.blamed.add(other.name)
-        self.add("window.duplicated", again, f"revision {revision} is in {other.key} already")
+        self.add("window.duplicated", again, f"revision {revision} is already in {other.key}")
 
     def missing(self, places: Ints) -> None:
-        """Windows of which the lake has nothing, by the places of their latest revisions."""
+        """Report windows without any revision in the lake, by the indices of their latest ones."""
         for i in places.tolist():
             if not self.may_be_unreadable(i):
                 turbine = self.expected.nodes[self.windows.owner[i]].turbine
-                rows = self.windows.rows[i]
-                self._add(
-                    "window.missing",
-                    turbine,
-                    int(self.windows.start[i]),
-                    "",
-                    f"{rows} valid rows, no window",
-                )
+                detail = f"missing from the lake; valid rows in it: {self.windows.rows[i]}"
+                self._add("window.missing", turbine, int(self.windows.start[i]), "", detail)
 
     def may_be_unreadable(self, place: int) -> bool:
-        """An object of the revision's turbine and hour cannot be read, which is reported by itself."""
+        """Return True if an object of the revision's turbine and hour cannot be read.
+
+        That object is reported by itself.
+        """
         turbine = self.expected.nodes[self.windows.owner[place]].turbine
         return (turbine, int(self.windows.hour[place])) in self.unreadable
 
     def never_made(self, place: int) -> None:
-        """A revision of which the lake has nothing, though it has others of its window."""
+        """Report a missing revision of a window that has other revisions in the lake."""
         turbine = self.expected.nodes[self.windows.owner[place]].turbine
-        detail = f"revision {self.windows.number[place]} is nowhere; {self.batch(int(self.windows.batch[place]))} makes it"
+        batch = self.batch(int(self.windows.batch[place]))
+        detail = f"revision {self.windows.number[place]} is missing, must be made by {batch}"
         self._add("window.missing-revision", turbine, int(self.windows.start[place]), "", detail)
 
     def batch(self, number: int) -> str:
-        """A batch for a person to read."""
+        """Return the name of a batch, for a person to read."""
         batches = self.expected.batches
         return f"the batch of ids {batches.first[number]}-{batches.last[number]}"
 
     def same(self, rows: Ints, places: Ints) -> Bools:
-        """Rows of the lake that say what the revisions at these places say."""
+        """Mask of the lake's rows that equal the revisions at these indices."""
         wrong = differences(
             self.expected, self.windows, places, self.lake.table.take(pa.array(rows))
         )
@@ -196,30 +218,32 @@ class WindowReport:
         return ~differs
 
     def disordered(self, found: Found, bad: Ints) -> Ints:
-        """Windows whose revisions are numbered in another order than their batches', and nothing else is wrong."""
+        """Report and return windows with revisions numbered in another order than their batches.
+
+        Windows in `bad` have a finding already.
+        """
         at, batch = found.window, found.batch
         back = np.flatnonzero((at[1:] == at[:-1]) & (batch[1:] < batch[:-1])) + 1
         back = back[~np.isin(at[back], bad)]
         for i in back.tolist():
-            detail = f"revision {found.number[i]} is of {self.batch(int(batch[i]))}, the one before of a later batch"
+            batch_name = self.batch(int(batch[i]))
+            detail = f"revision {found.number[i]} is of {batch_name}, the one before of a later one"
             self.add("window.revision-order", int(found.row[i]), detail)
         return at[back]
 
     def differing(self, row: int, place: int, latest: bool, wrong: dict[str, Bools]) -> None:
+        """Report a revision with wrong values."""
         if self.lake.objects[self.lake.object[row]].schema_problem:
             return  # reported as object.schema
         columns = [name for name, differs in wrong.items() if differs]
         rows = self.lake.table.column("rows")[row].as_py()
         if latest and (rows or 0) < self.windows.rows[place]:
-            detail = f"the latest revision counts {rows} rows of {self.windows.rows[place]}"
+            detail = f"the latest revision counts {rows} of {self.windows.rows[place]} valid rows"
             self.add("window.stale-revision", row, detail)
             return
-        said = shown(self.lake.table.column(columns[0])[row])
+        found = cell_text(self.lake.table.column(columns[0])[row])
         right = self.windows.measures.get(columns[0])
-        must = f", recomputed {right[place]}" if right is not None else ""
+        must = f", must be {right[place]}" if right is not None else ""
         of = "" if latest else f"revision {self.windows.number[place]}: "
-        self.add(
-            "window.wrong",
-            row,
-            f"{of}{columns[0]} is {said}{must}; columns that differ: {', '.join(columns)}",
-        )
+        detail = f"{of}{columns[0]} is {found}{must}; columns that differ: {', '.join(columns)}"
+        self.add("window.wrong", row, detail)

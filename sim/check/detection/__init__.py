@@ -1,1 +1,1 @@
-"""The score of the pipeline's anomaly detection against the injected faults."""
+"""The score of the pipeline's anomaly detection: alarms compared with the injected faults."""

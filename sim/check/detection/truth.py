@@ -1,8 +1,8 @@
-"""What became of the injected faults: per kind, how many, how many rows, and which rule caught how many of those rows.
+"""Ground truth: the injected faults, and how many of their rows each rule put into quarantine.
 
-Read from `truth/*.parquet` (those files that have the columns of faults). The rows of a fault (none, if its ids are
-null) are taken to be the id range it names; a range may include rows between the affected ones, so the sum over the
-rules may exceed what the fault spoiled.
+Read from the files in `truth/*.parquet` that have the columns of faults. The rows of a fault are
+its id range, or none if its ids are null. A range may include rows between the affected ones, so
+the sum over the rules may exceed the number of rows that the fault altered.
 """
 
 from __future__ import annotations
@@ -17,37 +17,96 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.records import RULES
+from sim.check.detection.signals import MACHINE_FAULT
 from sim.check.expected.rows import Expectation
-from sim.check.read.columns import ABSENT
-from sim.check.read.databases import shown
+from sim.check.read.columns import ABSENT, one
+from sim.check.read.databases import path_text
 
 COLUMNS: Final = ("turbine_id", "kind", "first_id", "last_id", "rows")
 NO_FAULTS: Final = pa.table(
     {name: pa.array([], pa.string() if i < 2 else pa.int64()) for i, name in enumerate(COLUMNS)}
 )
+EVENTS: Final = (
+    "turbine_id",
+    "kind",
+    "channel",
+    "from",
+    "to",
+    "first_id",
+    "last_id",
+    "rows",
+    "offset_us",
+)
+_TEXTS: Final = ("turbine_id", "kind", "channel")
+_OPTIONAL: Final = {"first_id", "last_id", "offset_us"}
+"""Wear has no ids. Ground truth from before clock faults were added has no offset."""
 
 
 class TruthError(Exception):
-    """A ground truth file cannot be read; the text names it."""
+    """A ground truth file cannot be read. The text names the file."""
 
 
 def read_truth(folder: Path) -> pa.Table:
-    """All fault records (columns `COLUMNS`). Raises TruthError."""
+    """Read all fault records (columns `COLUMNS`). Raises TruthError."""
     tables = []
     for path in sorted(folder.glob("*.parquet")):
         try:
-            with path.open("rb") as file:  # pyarrow may take a path for a URI
+            with path.open("rb") as file:  # pyarrow takes some paths for URIs
                 if set(COLUMNS) <= set(pq.read_schema(file).names):
                     tables.append(pq.read_table(file, columns=list(COLUMNS)))
         except (pa.ArrowException, OSError) as error:
             raise TruthError(
-                f"{shown(path)}: cannot read the ground truth: {str(error).splitlines()[0]}"
+                f"{path_text(path)}: cannot read the ground truth: {str(error).splitlines()[0]}"
             ) from error
     return pa.concat_tables(tables, promote_options="permissive") if tables else NO_FAULTS
 
 
+def read_events(folder: Path) -> pa.Table | None:
+    """Read faults with times, and machines' fault states (columns `EVENTS`, times in us).
+
+    Returns None if the folder has no file of faults with times. Raises TruthError.
+    """
+    schema = pa.schema((name, pa.string() if name in _TEXTS else pa.int64()) for name in EVENTS)
+    tables = []
+    timed = False
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            with path.open("rb") as file:  # pyarrow takes some paths for URIs
+                table = pq.read_table(file)
+        except (pa.ArrowException, OSError) as error:
+            raise TruthError(
+                f"{path_text(path)}: cannot read the ground truth: {str(error).splitlines()[0]}"
+            ) from error
+        if {"turbine_id", "state", "from", "to"} <= set(table.column_names):
+            table = table.filter(pc.equal(table.column("state"), "fault"))
+            table = table.append_column("kind", pa.array([MACHINE_FAULT] * len(table), pa.string()))
+            table = table.append_column("rows", pa.array([1] * len(table), pa.int64()))
+        elif set(EVENTS) - _OPTIONAL <= set(table.column_names):
+            timed |= "first_id" in table.column_names
+        else:
+            continue
+        for name in set(EVENTS) - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+        tables.append(
+            pa.table(
+                [_plain(table.column(name)).cast(schema.field(name).type) for name in EVENTS],
+                schema=schema,
+            )
+        )
+    return pa.concat_tables(tables) if timed else None
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    array = one(column)
+    return (
+        array.cast(pa.timestamp("us", array.type.tz)).view(pa.int64())
+        if pa.types.is_timestamp(array.type)
+        else array
+    )
+
+
 def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
-    """Kind -> {"injected", "rows", and per rule the rows of these faults that it puts into quarantine}."""
+    """Count faults by kind: kind -> {"injected", "rows", rule: rows that it rejects, ...}."""
     index = pa.array([node.turbine for node in expected.nodes], pa.string())
     owner = np.asarray(pc.index_in(truth.column("turbine_id"), index).fill_null(-1), dtype=np.int64)
     out: dict[str, dict[str, int]] = {}
@@ -73,7 +132,7 @@ def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
 
 
 def summary(parts: list[Mapping[str, Mapping[str, int]]]) -> list[dict[str, object]]:
-    """The parts of all shares as `[{kind, injected, rows, quarantined_by_rule}]`, sorted by kind."""
+    """Merge the counts of all shares: `[{kind, injected, rows, quarantined_by_rule}]`, by kind."""
     kinds = sorted({kind for part in parts for kind in part})
     out: list[dict[str, object]] = []
     for kind in kinds:
@@ -96,7 +155,7 @@ def summary(parts: list[Mapping[str, Mapping[str, int]]]) -> list[dict[str, obje
 def with_detection(
     truth: list[dict[str, object]], detection: list[dict[str, object]]
 ) -> list[dict[str, object]]:
-    """The summary, with how many of the faults could be found, how many were, and the median delay where known."""
+    """Add to a summary, where known: detectable faults, found faults, median delay in seconds."""
     by_kind = {entry["kind"]: entry for entry in detection}
     names = ("detectable", "found", "delay_s")
     return [

@@ -1,1 +1,1 @@
-"""What the lake must hold, computed from the node files alone."""
+"""The expected contents of the lake, computed only from the node files."""

@@ -1,10 +1,12 @@
-"""The batch that makes each revision of a window, from the rows alone: how far each batch closes the windows.
+"""The batch that makes each revision of a window, computed only from the rows.
 
-The watermark of a batch is the newest event time of a valid row up to its end, less the allowed lateness, rounded down
-to a whole window. It only rises. A batch makes each window that it is the first to pass, and each one passed earlier in
-which it has valid rows. The last batch of a node passes every window: it is the drain's. So does that of an earlier
-drain, of which the rows say nothing: a node that is driven by hand may have some, and the lake shows them (`drains`).
-A run drains once; whatever looks like an earlier drain there counts as made too early.
+Watermark  The newest event time of a valid row up to the end of a batch, less the allowed lateness,
+           rounded down to a whole window. It only rises.
+Revisions  A batch makes each window that its watermark is the first to pass. It also makes a
+           revision of each window passed earlier in which it has valid rows.
+Drain      The last batch of a node passes every window. A node that is driven by hand may also have
+           earlier drains. The rows do not show them, but the lake does (`drains`). A run drains
+           once, so a window that looks like an earlier drain's counts as made too early.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from sim.check.read.columns import NULL, Bools, Ints
 
 _ALL: Final = int(np.iinfo(np.int64).max)
 _FOR_EVER_S: Final = 10**12
-"""A lateness that closes nothing before the drain; a longer one would not fit the times."""
+"""A lateness that closes no window before the drain. A longer one would overflow the times."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """After each batch, shape (batches,), us: `newest` event time of a valid row of the node so far, `NULL` for none;
-    `closed`: every window that ends at or before it has been made, `NULL` for none. Both ascend within a node.
+    """State after each batch, shape (batches,), us, `NULL` for none. Both ascend within a node.
+
+    `newest`  newest event time of a valid row of the node so far
+    `closed`  every window that ends at or before this time has been made
     """
 
     newest: Ints
@@ -34,11 +38,14 @@ class Progress:
 
 
 def progress(expected: Expectation, drained: Bools | None = None) -> Progress:
-    """Recomputes the watermark after every batch of all nodes. `drained`: (batches,), those of earlier drains."""
+    """Recompute the watermark after every batch of all nodes.
+
+    drained: mask of the batches of earlier drains, shape (batches,).
+    """
     batches = expected.batches
     if len(batches.start) == 0:
         return Progress(batches.start, batches.start)
-    time = np.where(expected.rule < 0, expected.cells["timestamp"], NULL)
+    time = np.where(expected.rule < 0, expected.columns["timestamp"], NULL)
     newest = np.maximum.reduceat(time, batches.start)
     bounds = node_bounds(expected)
     for first, end in pairwise(bounds.tolist()):
@@ -64,14 +71,16 @@ def progress(expected: Expectation, drained: Bools | None = None) -> Progress:
 
 
 def node_bounds(expected: Expectation) -> Ints:
-    """Where the batches of each node begin, and the end: shape (nodes + 1,)."""
+    """Index of each node's first batch, and the number of batches: shape (nodes + 1,)."""
     return np.searchsorted(expected.batches.owner, np.arange(len(expected.nodes) + 1))
 
 
 def drains(expected: Expectation, batch: Ints, start: Ints) -> Bools:
-    """Which batches made the window of the newest row so far, as a drain alone does; shape (batches,).
+    """Mask of the batches of drains, as the lake shows them; shape (batches,).
 
-    batch, start: of windows in the lake, (windows,). A watermark never passes the window that it is in.
+    A drain makes the window of the newest row so far. A watermark never passes the window that it
+    is in, so no other batch makes that window.
+    batch, start: of the windows in the lake, (windows,).
     """
     newest, found = progress(expected).newest, np.zeros(len(expected.batches.start), dtype=bool)
     length = np.array([node.window_s * SECOND_US for node in expected.nodes], dtype=np.int64)

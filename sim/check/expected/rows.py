@@ -1,7 +1,7 @@
-"""What the lake must hold, from the node files alone: whole histories of many turbines at once, no batch and no state.
+"""The expected rows of the lake: whole histories of many turbines at once, without carried state.
 
-Written from the definitions in `pipeline.records` and the README, not from the pipeline. Rows are sorted by owner (the
-index of the node in the share) and id; every per-row array below has shape (rows,).
+Written from the definitions in `pipeline.records` and the README, not from the pipeline. Rows are
+sorted by owner (the index of the node in the share) and id. Every per-row array has shape (rows,).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sim.check.read.columns import (
     Bools,
     Floats,
     Ints,
-    Places,
+    RowIndex,
     codes,
     float_bits,
     integers,
@@ -46,8 +46,9 @@ _YEAR_10000_US: Final = int(np.datetime64("10000-01-01", "us").astype(np.int64))
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of all nodes, in order; `owner`, `first` and `last` id, `start` and `end` row, `hour` of the
-    manifest.
+    """The batches of all nodes, in order; arrays of shape (batches,).
+
+    `first` and `last` are ids, `start` and `end` row numbers. `hour` is the hour of the manifest.
     """
 
     owner: Ints
@@ -60,13 +61,20 @@ class Batches:
 
 @dataclass(frozen=True)
 class Expectation:
-    """`cells` holds the comparable form (see `canon`) of every ingested column, `null` which times are null; `rule` is
-    -1 for a valid row."""
+    """The expected rows of some nodes.
+
+    `columns`  comparable form of every ingested column (`sim.check.read.columns`)
+    `null`     masks of the null times
+    `rule`     index in RULES of the violated rule, -1 for a valid row
+    `hour`     hour of the row's key, since 1970
+    `batch`    index in `batches`
+    `index`    lookup of rows by (owner, id)
+    """
 
     nodes: list[Node]
     owner: Ints
     id: Ints
-    cells: dict[str, Ints]
+    columns: dict[str, Ints]
     null: dict[str, Bools]
     vocabularies: dict[str, pa.Array]
     readings: Readings
@@ -74,17 +82,17 @@ class Expectation:
     hour: Ints
     batch: Ints
     batches: Batches
-    places: Places
+    index: RowIndex
 
     def belongs(self, stage: str) -> Bools:
-        """Which rows the stage must hold."""
+        """Mask of the rows that a stage must hold."""
         if stage == "ingestion":
             return np.ones(len(self.id), dtype=bool)
         return self.rule >= 0 if stage == "quarantine" else self.rule < 0
 
 
 def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
-    """nodes[i] owns the rows of tables[i] (schema `nodes.NODE_ROWS`, in id order)."""
+    """Compute the expected rows. nodes[i] owns tables[i] (schema `NODE_ROWS`, in id order)."""
     table = pa.concat_tables([NODE_ROWS.empty_table(), *tables]).combine_chunks()
     owner = np.repeat(np.arange(len(nodes), dtype=np.int64), [len(t) for t in tables])
     number = integers(table.column("id"))
@@ -95,44 +103,44 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
         RESCUED: _vocabulary(table.column(RESCUED), []),
         "rule": pa.array(RULES, pa.string()),
     }
-    cells = {name: integers(table.column(name)) for name in ("id", *TIMES)}
+    columns = {name: integers(table.column(name)) for name in ("id", *TIMES)}
     null = {name: nulls(table.column(name)) for name in TIMES}
-    cells |= {name: float_bits(table.column(name)) for name in CHANNEL_NAMES}
-    cells |= {
+    columns |= {name: float_bits(table.column(name)) for name in CHANNEL_NAMES}
+    columns |= {
         name: codes(table.column(name), vocabularies[name])
         for name in ("turbine_id", "status", RESCUED)
     }
-    cells["farm_id"] = codes(
+    columns["farm_id"] = codes(
         pa.array([node.farm for node in nodes], pa.string()), vocabularies["farm_id"]
     )[owner]
     readings = Readings(
         owner=owner,
-        timestamp=cells["timestamp"],
-        recorded_at=cells["recorded_at"],
+        timestamp=columns["timestamp"],
+        recorded_at=columns["recorded_at"],
         time_null=null["timestamp"] | null["recorded_at"],
         channels={
             name: one(table.column(name)).to_numpy(zero_copy_only=False) for name in CHANNEL_NAMES
         },
-        own_turbine=cells["turbine_id"]
+        own_turbine=columns["turbine_id"]
         == codes(pa.array([n.turbine for n in nodes], pa.string()), vocabularies["turbine_id"])[
             owner
         ],
-        turbine_null=cells["turbine_id"] < 0,
+        turbine_null=columns["turbine_id"] < 0,
         status=one(table.column("status")),
         misfit=np.asarray(one(table.column("misfit"))),
         rated_power=asset_numbers(nodes, "rated_power")[owner],
     )
     rule = broken_rules(readings)
-    cells["rule"] = rule
-    batch, batches = _batches(owner, number, cells["recorded_at"], null["recorded_at"], nodes)
+    columns["rule"] = rule
+    batch, batches = _batches(owner, number, columns["recorded_at"], null["recorded_at"], nodes)
     hour = _hours(
-        (cells["recorded_at"], null["recorded_at"]), (cells["timestamp"], null["timestamp"])
+        (columns["recorded_at"], null["recorded_at"]), (columns["timestamp"], null["timestamp"])
     )
     return Expectation(
         nodes,
         owner,
         number,
-        cells,
+        columns,
         null,
         vocabularies,
         readings,
@@ -140,12 +148,12 @@ def expect(nodes: list[Node], tables: list[pa.Table]) -> Expectation:
         hour,
         batch,
         batches,
-        Places(owner, number),
+        RowIndex(owner, number),
     )
 
 
 def enrichment(node: Node) -> dict[str, str | float | None]:
-    """The values that every enriched row of a node carries, from the node's configuration."""
+    """Values from the node's configuration that every enriched row of the node carries."""
     asset, labels = node.asset, node.labels
     values: dict[str, str | float | None] = {
         **node.ids,
@@ -165,14 +173,14 @@ def enrichment(node: Node) -> dict[str, str | float | None]:
 
 
 def asset_numbers(nodes: list[Node], name: str) -> Floats:
-    """One number of each node's asset record, shape (nodes,), NaN where it is not known."""
+    """One number of each node's asset record, shape (nodes,), NaN if it is unknown."""
     return np.array([float(node.asset.get(name) or np.nan) for node in nodes])
 
 
 def late(expected: Expectation) -> int:
-    """Valid rows whose event time is older than that of an earlier valid row of the same node."""
+    """Count valid rows with an older event time than an earlier valid row of the same node."""
     valid = np.flatnonzero(expected.rule < 0)
-    time = expected.cells["timestamp"][valid]
+    time = expected.columns["timestamp"][valid]
     others = np.searchsorted(expected.owner[valid], np.arange(1, len(expected.nodes)))
     return sum(int((np.maximum.accumulate(part) > part).sum()) for part in np.split(time, others))
 
@@ -188,7 +196,10 @@ def _vocabulary(column: pa.ChunkedArray, more: list[str]) -> pa.Array:
 
 
 def _hours(*times: tuple[Ints, Bools]) -> Ints:
-    """Hour since 1970 of the last of a row's times (each with its nulls) that has a year from 0001 to 9999, else 0."""
+    """Hour of each row since 1970, shape (rows,), from its times, each with its mask of nulls.
+
+    The last time in the years 1 to 9999 counts. A row without such a time gets hour 0.
+    """
     placed = np.zeros(len(times[0][0]), dtype=np.int64)
     for time, null in times:
         dated = ~null & (time >= _YEAR_1_US) & (time < _YEAR_10000_US)
@@ -199,9 +210,15 @@ def _hours(*times: tuple[Ints, Bools]) -> Ints:
 def _batches(
     owner: Ints, number: Ints, recorded_at: Ints, untimed: Bools, nodes: list[Node]
 ) -> tuple[Ints, Batches]:
-    """Index of each row's batch, and the batches: cut where floor(recorded_at / flush_every) changes, or the file.
+    """Index of each row's batch, and the batches.
 
-    A row without a recording time goes with the row before it; a batch has at most `MAX_BATCH_ROWS`.
+    A new batch begins:
+    - where floor(recorded_at / flush_every) changes
+    - at the first row of a node file
+    - at a file's first row with a recording time; rows before it are a batch of their own
+    - after `MAX_BATCH_ROWS` rows
+
+    Any other row without a recording time goes with the row before it.
     """
     flush_us = np.array([node.flush_every_s * SECOND_US for node in nodes], dtype=np.int64)
     generation = number // GENERATION_IDS
@@ -212,9 +229,7 @@ def _batches(
     cut = new_file.copy()
     cut[timed[1:][slot[1:] != slot[:-1]]] = True
     first_timed = np.unique(np.cumsum(new_file)[timed], return_index=True)[1]
-    cut[timed[first_timed]] = (
-        True  # rows before a file's first recording time are a batch of their own
-    )
+    cut[timed[first_timed]] = True
     place = np.arange(len(cut))
     place -= np.maximum.accumulate(np.where(cut, place, 0))
     cut |= place % MAX_BATCH_ROWS == 0

@@ -1,7 +1,8 @@
-"""Which rule of `pipeline.records.RULES` each row breaks first, over whole histories of many nodes.
+"""Validation: the first rule of `pipeline.records.RULES` that each row violates.
 
-Per-row arrays have shape (rows,), rows sorted by owner and id. Rules that look back (`stuck`, `duplicate`) see a node's
-whole history here; nothing is carried from batch to batch, which is where a pipeline can go wrong.
+Per-row arrays have shape (rows,), rows sorted by owner and id. Rules that look back (`stuck`,
+`duplicate`) see a node's whole history here. A pipeline carries state from batch to batch instead,
+and can lose it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from sim.check.read.columns import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class Readings:
-    """Rows as numbers: times in us (`time_null`: one of the two is null), channels with NaN for null, rated power MW
-    or NaN."""
+    """Rows as numbers.
+
+    Times are in us; `time_null` marks rows with a null time. Channels have NaN for null. Rated
+    power is in MW, NaN if unknown. `misfit` marks rows with a cell of the wrong type.
+    """
 
     owner: Ints
     timestamp: Ints
@@ -34,16 +38,14 @@ class Readings:
 
 
 def broken_rules(rows: Readings) -> Ints:
-    """Index into RULES of the first broken rule, -1 for a valid row."""
+    """Index in RULES of the first violated rule, -1 for a valid row; shape (rows,)."""
     rule = np.full(len(rows.owner), -1, dtype=np.int64)
 
     def breaks(name: str, mask: Bools) -> None:
         rule[(rule < 0) & mask] = records.RULES.index(name)
 
-    t, recorded = (
-        rows.timestamp,
-        np.maximum(rows.recorded_at, -(1 << 62)),
-    )  # with a time in range none overflows
+    # The lower bound keeps the difference to any time in range from overflowing.
+    t, recorded = rows.timestamp, np.maximum(rows.recorded_at, -(1 << 62))
     channel = rows.channels
     power, rated = channel["power_output"], rows.rated_power
     breaks("type", rows.misfit)
@@ -74,8 +76,11 @@ def _null(array: pa.Array) -> Bools:
 
 
 def _stuck(rows: Readings, sound: Ints) -> Bools:
-    """Rows in or behind the tenth place of a long enough series of one value, which a rejected row ends. Looks only at
-    the long series."""
+    """Mask of the rows that violate `stuck`, shape (rows,).
+
+    A series is consecutive rows of one node with one value of a channel. A rejected row ends it. A
+    row is stuck from the tenth row of a series on, if the series has lasted `STUCK_AFTER_US`.
+    """
     stuck = np.zeros(len(rows.owner), dtype=bool)
     if len(sound) < records.STUCK_ROWS:
         return stuck
@@ -90,17 +95,19 @@ def _stuck(rows: Readings, sound: Ints) -> Bools:
         ends = np.append(edges, len(sound))
         for i in np.flatnonzero((ends - starts >= records.STUCK_ROWS) & (value[starts] != 0)):
             first, from_tenth = starts[i], starts[i] + records.STUCK_ROWS - 1
-            held = time[from_tenth : ends[i]] - time[first] >= records.STUCK_AFTER_US
-            stuck[sound[from_tenth : ends[i]][held]] = True
+            long_enough = time[from_tenth : ends[i]] - time[first] >= records.STUCK_AFTER_US
+            stuck[sound[from_tenth : ends[i]][long_enough]] = True
     return stuck
 
 
 def _repeated(rows: Readings, sound: Ints) -> Bools:
-    """All but the first (lowest id) of the rows of one owner that share a timestamp."""
+    """Mask of the rows that violate `duplicate`, shape (rows,).
+
+    Of one owner's rows with the same timestamp, all except the one with the lowest id.
+    """
     repeated = np.zeros(len(rows.owner), dtype=bool)
-    order = sound[
-        np.lexsort((rows.timestamp[sound], rows.owner[sound]))
-    ]  # stable: equal times stay in id order
+    # The sort is stable: rows with equal times stay in id order.
+    order = sound[np.lexsort((rows.timestamp[sound], rows.owner[sound]))]
     owner, time = rows.owner[order], rows.timestamp[order]
     repeated[order[1:][(owner[1:] == owner[:-1]) & (time[1:] == time[:-1])]] = True
     return repeated

@@ -1,8 +1,8 @@
-"""The aggregated stage: what each revision of each (turbine, window) must say, and whether the lake says it.
+"""The expected windows: every revision of each (turbine, window), and a comparison with the lake.
 
-Counts, kinds, minima, maxima and dates must be equal. Means, deviations and efficiency are sums of floats whose order
-is the pipeline's own affair, so they are compared within `TOLERANCE` of the values' size. A revision holds the valid
-rows of its window up to the batch that makes it (`emission`).
+A revision covers the valid rows of its window up to the batch that makes it (`emission`). Counts,
+kinds, minima, maxima and dates must be equal. Means, deviations and efficiency are sums of floats,
+and the order of the sum is free. They are compared within `TOLERANCE` of the values' size.
 """
 
 from __future__ import annotations
@@ -19,21 +19,38 @@ from pipeline import records
 from pipeline.records import MEASURES
 from sim.check.expected.emission import closing_batch
 from sim.check.expected.rows import HOUR_US, SECOND_US, Expectation, asset_numbers
-from sim.check.read.columns import FOREIGN, NULL, Bools, Floats, Ints, Places, codes, integers, one
+from sim.check.read.columns import (
+    FOREIGN,
+    NULL,
+    Bools,
+    Floats,
+    Ints,
+    RowIndex,
+    codes,
+    integers,
+    one,
+)
 
 TOLERANCE: Final = 1e-9
-DEVIATION_TOLERANCE: Final = (
-    1e-7  # a standard deviation loses half the digits where it is small against the mean
-)
+DEVIATION_TOLERANCE: Final = 1e-7
+"""A standard deviation loses half of its digits if it is small against the mean."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """All revisions of all windows with a valid row, sorted by owner, start and number; shape (revisions,), times us.
+    """All revisions of all windows with a valid row, sorted by owner, start and number.
 
-    `batch` makes the revision. `measures` maps a column of AGGREGATED to its value, `efficiency` is NaN for null,
-    `kinds` is a bit mask. `window`: index of the revision's window; by window are `first` and `last`, the places of
-    its revisions (shape (windows,)), and `places`.
+    Arrays of shape (revisions,), times in us:
+    `batch`       index of the batch that makes the revision
+    `measures`    column of AGGREGATED -> value
+    `efficiency`  NaN for null
+    `kinds`       bit mask of anomaly kinds
+    `window`      index of the revision's window
+
+    Arrays of shape (windows,):
+    `first`, `last`  indices of the window's first and last revision
+
+    `index` is the lookup of windows by (owner, start).
     """
 
     owner: Ints
@@ -49,7 +66,7 @@ class Windows:
     window: Ints
     first: Ints
     last: Ints
-    places: Places
+    index: RowIndex
 
     @property
     def hour(self) -> Ints:
@@ -57,13 +74,13 @@ class Windows:
 
 
 def expect_windows(expected: Expectation, drained: Bools | None = None) -> Windows:
-    """Recomputes every revision of every window from the node's valid rows. `drained`: see `emission.progress`."""
+    """Recompute every revision of every window. `drained`: see `emission.progress`."""
     length = np.array([node.window_s * SECOND_US for node in expected.nodes], dtype=np.int64)
     rows = np.flatnonzero(expected.rule < 0)
     owner = expected.owner[rows]
-    start = expected.cells["timestamp"][rows] // length[owner] * length[owner]
+    start = expected.columns["timestamp"][rows] // length[owner] * length[owner]
     if np.any((start[1:] < start[:-1]) & (owner[1:] == owner[:-1])):
-        order = np.lexsort((start, owner))  # stable: rows of a window stay in id order
+        order = np.lexsort((start, owner))  # stable, so rows of a window stay in id order
         rows, start, owner = rows[order], start[order], owner[order]
     new_window = np.ones(len(rows), dtype=bool)
     new_window[1:] = (owner[1:] != owner[:-1]) | (start[1:] != start[:-1])
@@ -109,13 +126,15 @@ def expect_windows(expected: Expectation, drained: Bools | None = None) -> Windo
         window=window,
         first=first,
         last=np.append(first[1:], len(edges))[: len(first)] - 1,
-        places=Places(owner[first], start[first]),
+        index=RowIndex(owner[first], start[first]),
     )
 
 
 def _sums(expected: Expectation, rows: Ints, owner: Ints, edges: Ints) -> dict[str, Floats]:
-    """Sums of the rows from each edge to the next: `rows`; mean, `_squares` (of deviations), `_min` and `_max` of each
-    measure; and totals.
+    """Sums over the rows from each edge to the next, by name.
+
+    `rows`; mean, `_squares` (of deviations), `_min` and `_max` of each measure; `promised` and
+    `produced` power; totals of `_anomalies`.
     """
     count = np.diff(np.append(edges, len(rows)))
     part = np.repeat(np.arange(len(edges)), count)
@@ -140,7 +159,7 @@ def _sums(expected: Expectation, rows: Ints, owner: Ints, edges: Ints) -> dict[s
 
 
 def _add_earlier(sums: dict[str, Floats], at: Ints) -> None:
-    """Adds to the sums at some places those in front of them: the same window, up to the revision before."""
+    """Add to the sums at these indices the sums of the revision before, of the same window."""
     before = at - 1
     rows = sums["rows"][before] + sums["rows"][at]
     for name in MEASURES:
@@ -157,7 +176,7 @@ def _add_earlier(sums: dict[str, Floats], at: Ints) -> None:
 
 
 def _promise(expected: Expectation, owner: Ints, wind: Floats) -> Floats:
-    """MW that the power curve of each row's turbine promises, 0 outside the curve and where there is none."""
+    """Power in MW by the turbine's power curve, shape (rows,); 0 outside of it or without one."""
     promise = np.zeros(len(wind))
     curves: dict[tuple[tuple[float, float], ...], list[int]] = {}
     for i, node in enumerate(expected.nodes):
@@ -178,8 +197,10 @@ def _anomalies(
     running: Bools,
     total: Callable[[Floats | Bools], Floats],
 ) -> dict[str, Floats]:
-    """Totals: rows per kind of the first four of `records.ANOMALIES`; of the rows that are judged by the power curve
-    their number (`promising`), their `power` and its `promise`.
+    """Totals for the anomaly kinds.
+
+    Rows per kind for the first four of `records.ANOMALIES`. For the rows that are judged by the
+    power curve: their number (`promising`), their `power`, and the power by the curve (`promise`).
     """
     rated = asset_numbers(expected.nodes, "rated_power")[owner]
     rated_rpm = asset_numbers(expected.nodes, "rated_rpm")[owner]
@@ -202,8 +223,10 @@ def _anomalies(
 def differences(
     expected: Expectation, windows: Windows, place: Ints, table: pa.Table
 ) -> dict[str, Bools]:
-    """Column -> which of the rows differ. `place[i]` is the expected revision of row i of the (AGGREGATED)
-    table.
+    """Column -> mask of the rows that differ from the expected revision.
+
+    `place[i]` is the index of the revision that row i of the table must equal. The table has the
+    schema AGGREGATED.
     """
     owner = windows.owner[place]
     turbine = codes(
@@ -247,7 +270,7 @@ def _days(column: pa.ChunkedArray) -> Ints:
 
 
 def _kind_bits(kinds: pa.ListArray) -> Ints:
-    """Bit mask of the kinds each list names; `FOREIGN` for a null, an unknown kind or a list out of order."""
+    """Bit mask of each list's kinds; `FOREIGN` for null, an unknown kind or a list out of order."""
     place = codes(kinds.flatten(), pa.array(records.ANOMALIES))
     row = np.asarray(pc.list_parent_indices(kinds))
     bits = np.zeros(len(kinds), dtype=np.int64)

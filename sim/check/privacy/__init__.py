@@ -1,1 +1,1 @@
-"""The search for personal values, exact places and keys in the lake."""
+"""The search for personal values, exact coordinates and keys in the lake."""

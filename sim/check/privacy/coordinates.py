@@ -1,11 +1,14 @@
-"""Exact coordinates in numbers and in texts: whether one spells out where a turbine stands, nearer than may be known.
+"""Exact coordinates of turbines, as numbers and as texts.
 
-A coordinate may leave with one decimal. Found are, with either sign:
-  numbers   with 3 to 6 decimals, rounded or cut, and in single precision; with 2 where no reading is
-  integers  of 1e-5, 1e-6 or 1e-7 degrees
-  texts     decimal fractions of 3 decimals or more, also in single precision; degrees, minutes and perhaps seconds;
-            geohashes of 6 letters or more; and latitude with longitude, both with 2 decimals or as integers, where one
-            alone may be chance
+A coordinate may leave its node with one decimal. Detected, with either sign:
+
+numbers   3 to 6 decimals, rounded or cut, and single precision; 2 decimals in columns without
+          readings
+integers  units of 1e-5, 1e-6 or 1e-7 degrees
+texts     decimal fractions of 3 decimals or more, also of single precision; degrees and minutes,
+          with or without seconds; geohashes of 6 letters or more
+pairs     latitude and longitude in one text, both with 2 decimals or as integers; one of them may
+          be coincidence
 """
 
 from __future__ import annotations
@@ -22,29 +25,36 @@ from sim.check.read.columns import Floats
 ROUNDED: Final = (3, 4, 5, 6)
 _LOOSE: Final = 2
 _SCALES: Final = (5, 6, 7)
-_SINGLE: Final = 5  # decimals that a mean of quantised readings may have by chance
+_MOST_OF_READINGS: Final = 5
+"""Decimals that a mean of quantised readings may have by chance."""
 _DECIMALS: Final = re.compile(rb"\.(\d{3,17})(?!\d|\.\d)")
-_WHOLE: Final = re.compile(
-    rb"([\[,]\s{0,4}-?)?(?<![\d.])(?<!\d:)(\d{1,3})$"
-)  # behind a colon: seconds of a time
+_WHOLE: Final = re.compile(rb"([\[,]\s{0,4}-?)?(?<![\d.])(?<!\d:)(\d{1,3})$")
+"""The part of a number before its point. Digits after a colon are the seconds of a time."""
 _NUMBER: Final = re.compile(rb"(?<![\w.])-?(\d{1,3}\.\d\d|\d{4,10})(?!\w|\.\d)")
 _LIST: Final = re.compile(rb"\[[^\[\]]*\]")
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"')
 _DEGREES: Final = re.compile(
-    rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2}(?:\.\d+)?)\s*(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)?",
+    rb"(\d{1,3})\s*(?:\xc2?\xb0|d|deg)\s*(\d{1,2}(?:\.\d+)?)\s*"
+    rb"(?:'|\xe2\x80\xb2|m)\s*(\d{1,2}(?:\.\d+)?)?",
     re.IGNORECASE,
 )
-_MINUTES: Final = re.compile(rb"'|\xe2\x80\xb2|[mM]\d")  # all that is seldom in a text
-_GEOHASH: Final = re.compile(
-    rb"(?<![0-9a-z-])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z-])"
-)  # no part of a UUID
+_MINUTES: Final = re.compile(rb"'|\xe2\x80\xb2|[mM]\d")
+"""The part of `_DEGREES` that is rare in a text, for a quick test."""
+_GEOHASH: Final = re.compile(rb"(?<![0-9a-z-])[0-9b-hjkmnp-z]{6,12}(?![0-9a-z-])")
+"""Parts of a UUID, which has hyphens, do not match."""
 _GEOHASH_LETTERS: Final = "0123456789bcdefghjkmnpqrstuvwxyz"
 
 
-class Places:
-    """The coordinates of some nodes. `at`: (latitude, longitude) of each, None for one that is coarse already."""
+class Coordinates:
+    """The coordinates of some nodes, prepared for searches.
+
+    `fields`    coordinate -> `latitude` or `longitude`
+    `exact`, `near`, `loose`, `integers`
+                the same for the forms to search for in numeric columns
+    """
 
     def __init__(self, at: Iterable[tuple[float | None, float | None]]) -> None:
+        """Prepare the (latitude, longitude) of each node; None for one that is coarse already."""
         self.fields: dict[float, str] = {}
         self._geohashes: set[bytes] = set()
         self._partners: dict[bytes, set[bytes]] = {}
@@ -71,18 +81,21 @@ class Places:
         self._sizes = np.array([size for size, _ in order])
         self._named = [field for _, field in order]
 
-    def told(self, text: bytes, lists: bool) -> Iterator[str]:
-        """Fields whose coordinate a text spells out; of numbers in a list (if `lists`, in JSON) only all of it."""
+    def spelled_in(self, text: bytes, lists: bool) -> Iterator[str]:
+        """Yield the fields of coordinates that a text spells out.
+
+        lists: the text is JSON, and only an exact coordinate counts within a list of numbers.
+        """
         if self.fields:
             yield from self._decimals(text, lists)
             yield from self._sexagesimal(text)
 
     def hints(self) -> set[bytes]:
-        """A text with none of these has no business with `hinted`, which takes longer."""
+        """Byte strings of which a text must contain one for a hit of `hinted_in`, which is slow."""
         return self._geohashes | self._partners.keys()
 
-    def hinted(self, text: bytes, lists: bool) -> Iterator[str]:
-        """The same for geohashes, and for numbers of which one alone may be chance."""
+    def hinted_in(self, text: bytes, lists: bool) -> Iterator[str]:
+        """Yield `latitude` for a geohash of a node, or for a latitude and longitude as a pair."""
         if any(word[:6] in self._geohashes for word in _GEOHASH.findall(text)):
             yield "latitude"
         if any(
@@ -94,7 +107,7 @@ class Places:
             yield "latitude"
 
     def _paired(self, text: bytes) -> bool:
-        """Whether a latitude stands with its longitude, in forms of which one alone may be chance."""
+        """Return True for a latitude with its longitude, both with 2 decimals or as integers."""
         numbers = set(_NUMBER.findall(text))
         return any(self._partners[first] & numbers for first in numbers & self._partners.keys())
 
@@ -133,12 +146,12 @@ class Places:
 
 
 def singular(value: float) -> bool:
-    """Whether a coordinate has more decimals than a mean of readings has by chance."""
-    return round(value, _SINGLE) != value
+    """Return True for a coordinate with more decimals than a mean of readings has by chance."""
+    return round(value, _MOST_OF_READINGS) != value
 
 
 def geohash(latitude: float, longitude: float, letters: int) -> bytes:
-    """The public code of a place: bits of longitude and latitude in turn, five a letter."""
+    """Return the geohash of a place: bits of longitude and latitude in turn, five per letter."""
     spans = [[-180.0, 180.0], [-90.0, 90.0]]
     bits = 0
     for i in range(5 * letters):
@@ -150,7 +163,7 @@ def geohash(latitude: float, longitude: float, letters: int) -> bytes:
 
 
 def _loosely(value: float) -> Iterator[set[bytes]]:
-    """A coordinate as the kinds of numbers of which one alone may be chance: with 2 decimals, and as integers."""
+    """Yield the texts of a coordinate that need a partner: with 2 decimals, and as integers."""
     size = abs(value)
     yield {
         b"%.2f" % near
@@ -162,7 +175,10 @@ def _loosely(value: float) -> Iterator[set[bytes]]:
 
 
 def _neighbours(value: float, decimals: tuple[int, ...]) -> Iterator[float]:
-    """The coordinate as a number in every exactness above what may leave, with either sign and in single precision."""
+    """Yield a coordinate as a number: with these decimals, whole, in single precision; both signs.
+
+    Numbers with the one decimal that may leave are omitted.
+    """
     scaled = [10.0**d for d in decimals]
     cut: Floats = np.array([np.trunc(value * s) / s for s in scaled])
     for near in (

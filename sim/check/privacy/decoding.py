@@ -1,8 +1,15 @@
-"""What is written inside bytes: texts that were compressed, encoded or escaped, taken out again, also one in another.
+"""Decoding of nested texts: compressed, encoded or escaped data, recursively.
 
-Taken out: gzip, zlib, bzip2, xz and zstandard; base64 (also URL-safe), base32 and hexadecimal, each word by itself;
-percent-encoding, escapes of JSON and of HTML over the whole. Not taken out: encryption, archives of several files,
-base64 broken over lines, and what would be longer than MOST_BYTES.
+Decoded:
+- gzip, zlib, bzip2, xz and zstandard
+- base64 (also URL-safe), base32 and hexadecimal, word by word
+- percent-encoding, escapes of JSON and of HTML, over the whole text
+
+Not covered:
+- encryption
+- archives of several files
+- base64 with line breaks
+- output beyond MOST_BYTES
 """
 
 from __future__ import annotations
@@ -34,19 +41,21 @@ _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
 
 
-def layers(content: bytes, depth: int = DEPTH) -> list[bytes]:
-    """Every text that stands in `content` in another form; not `content` itself. Empty nearly always but for digests,
-    which are hexadecimal words."""
+def decoded_texts(content: bytes, depth: int = DEPTH) -> list[bytes]:
+    """Return every text that `content` contains in encoded form, at most `depth` levels deep.
+
+    Usually that is nothing except digests, which are hexadecimal words.
+    """
     found = []
     for inner in _unpacked(content) if depth else ():
         found.append(inner)
-        if _is_more(inner):
-            found += layers(inner, depth - 1)
+        if _may_be_encoded(inner):
+            found += decoded_texts(inner, depth - 1)
     return found
 
 
-def _is_more(inner: bytes) -> bool:
-    """Whether something may be written inside. The bytes of a digest are no text, and say nothing."""
+def _may_be_encoded(inner: bytes) -> bool:
+    """Return True if bytes may contain encoded text. The bytes of a digest do not."""
     if len(inner) not in _DIGESTS:
         return True
     try:
@@ -57,7 +66,7 @@ def _is_more(inner: bytes) -> bool:
 
 
 def unescaped(content: bytes) -> bytes:
-    """JSON's \\u1234 as the letters they stand for."""
+    """Return the bytes with JSON's \\u1234 replaced by their characters."""
     return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)).encode("utf-8", "ignore"), content)
 
 
@@ -66,9 +75,8 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
     for word in _HEX.findall(content):
         yield bytes.fromhex(word[: len(word) // 2 * 2].decode())
     for word in _BASE64.findall(content):
-        if not (
-            word.islower() or word.isupper() or word.isdigit()
-        ):  # what text becomes has letters of both cases
+        # The base64 form of a text has letters of both cases.
+        if not (word.islower() or word.isupper() or word.isdigit()):
             yield base64.urlsafe_b64decode(
                 word.translate(_TO_URL)[: len(word) // 4 * 4] + _tail(word)
             )
@@ -86,13 +94,16 @@ _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def _tail(word: bytes) -> bytes:
-    """Last letters of a word of base64, padded (too much does no harm); of a single one, which says nothing, none."""
+    """Return the last letters of a base64 word with padding; nothing for a single letter.
+
+    Surplus padding is harmless. A single letter is less than a byte.
+    """
     rest = word.translate(_TO_URL)[len(word) // 4 * 4 :]
     return rest + b"==" if len(rest) > 1 else b""
 
 
 def _tail_of_base32(word: bytes) -> bytes:
-    """Last letters of a word of base32, as many as make whole bytes, padded."""
+    """Return the last letters of a base32 word that form whole bytes, with padding."""
     rest = word[len(word) // 8 * 8 :]
     used = _BASE32_ENDS[len(rest)]
     return rest[:used] + b"=" * (8 - used) if used else b""

@@ -1,10 +1,13 @@
-"""Many byte patterns looked for at once: the forms in which a secret text could have been written down.
+"""Byte patterns of secret texts, and a finder for many patterns at once.
 
-A text is looked for as UTF-8 (as it is, in lower and upper case), UTF-16, base64 (also URL-safe, at any alignment),
-hexadecimal, percent-encoded and JSON-escaped, and as the start of its plain MD5, SHA-1 and SHA-256: a digest without a
-key hides nothing that can be guessed. A name or address is looked for without regard to case, accents and whatever is
-between its letters, too: `squeezed` takes all that from the content, and `bare` from the name. Compressed forms and one
-form in another are for `sim.check.privacy.decoding` to open.
+Forms of a text:
+- UTF-8: as it is, in lower and in upper case
+- UTF-16, base64 (also URL-safe, at any alignment), hexadecimal, percent-encoded, JSON-escaped
+- the first digits of its unkeyed MD5, SHA-1 and SHA-256; an unkeyed digest of a name can be guessed
+- for names and addresses: other case, other accents, other characters between letters. `squeezed`
+  removes these from the content, `bare` from the name
+
+`sim.check.privacy.decoding` covers compressed and nested forms.
 """
 
 from __future__ import annotations
@@ -24,16 +27,19 @@ import numpy as np
 from sim.check.read.columns import Ints
 
 SHORTEST: Final = 6
-"""Bytes; what is shorter turns up by chance."""
-SHORTEST_NEEDLE: Final = 4
-_SHORTEST_KEY: Final = 8  # bytes
+"""Bytes of a form; shorter ones occur by chance."""
+SHORTEST_PATTERN: Final = 4
+"""Bytes that `Finder` needs."""
+_SHORTEST_KEY: Final = 8
+"""Bytes of a key; shorter ones are searched for only in quotes."""
 _DIGEST_HEX: Final = 16
+"""Hexadecimal digits of a digest that are searched for."""
 _SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
 
 
 @lru_cache(maxsize=4096)
 def spellings(text: str) -> tuple[tuple[str, bytes], ...]:
-    """(how it is written, bytes) of every form of the text, plain ones first."""
+    """Return (description, bytes) of every form of a text, plain ones first."""
     raw = text.encode()
     forms = [
         ("in the clear", raw),
@@ -42,7 +48,7 @@ def spellings(text: str) -> tuple[tuple[str, bytes], ...]:
         *coded(text),
         *(
             (
-                "as a digest without a key",
+                "as an unkeyed digest",
                 getattr(hashlib, name)(raw).hexdigest()[:_DIGEST_HEX].encode(),
             )
             for name in ("md5", "sha1", "sha256")
@@ -53,7 +59,7 @@ def spellings(text: str) -> tuple[tuple[str, bytes], ...]:
 
 @lru_cache(maxsize=4096)
 def coded(text: str) -> tuple[tuple[str, bytes], ...]:
-    """The forms that need decoding."""
+    """Return (description, bytes) of the encoded forms of a text."""
     raw = text.encode()
     forms = [
         ("in UTF-16", text.encode("utf-16-le")[:-1]),
@@ -72,9 +78,10 @@ def coded(text: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def key_forms(key: str) -> dict[bytes, str]:
-    """The forms of a secret key given in hexadecimal, and how each is written. None of one that chance would meet.
+    """Return bytes -> description for the forms of a key, which is given in hexadecimal.
 
-    A digest of a key is none of them: unlike one of a name, it cannot be guessed back.
+    A short key has only its quoted forms, since others occur by chance. Digests of a key are not
+    searched for: unlike digests of a name, they cannot be guessed.
     """
     raw = _raw(key)
     if len(raw) < _SHORTEST_KEY:
@@ -91,7 +98,7 @@ def key_forms(key: str) -> dict[bytes, str]:
 
 
 def key_letters(key: str) -> set[bytes]:
-    """A key as `squeezed` leaves it: its hexadecimal digits, or its bytes as a list of numbers, however parted."""
+    """Return a key as `squeezed` leaves it: its hexadecimal digits, or its bytes as numbers."""
     raw = _raw(key)
     lists = (
         "".join(map(str, raw)),
@@ -109,7 +116,7 @@ def _raw(key: str) -> bytes:
 
 
 def _base64(raw: bytes) -> list[bytes]:
-    """What base64 makes of the bytes whatever stands before and after them: the letters that they alone decide."""
+    """Return the base64 letters that depend only on these bytes, for each of three alignments."""
     inner = []
     for before in range(3):
         coded = base64.b64encode(bytes(before) + raw)
@@ -118,7 +125,10 @@ def _base64(raw: bytes) -> list[bytes]:
 
 
 def squeezed(content: bytes) -> bytes:
-    """Its letters and digits alone, small, letters with accents without them; what is no UTF-8 is read in two ways."""
+    """Return only the letters and digits of a text, in lower case and without accents.
+
+    Bytes that are not UTF-8 are read as UTF-8 without them and as Latin-1.
+    """
     if content.isascii():
         return content.translate(_SMALL, _BETWEEN)
     content = content.replace(b"\0", b"")
@@ -132,7 +142,7 @@ def squeezed(content: bytes) -> bytes:
 
 
 def bare(text: str) -> set[bytes]:
-    """A name as `squeezed` leaves it, however its accents were written: forwards, and last word first."""
+    """Return a name as `squeezed` leaves it: all spellings of accents, also last word first."""
     words = text.split()
     ways = [
         _plain(" ".join(order), letters).encode("ascii", "ignore").translate(_SMALL, _BETWEEN)
@@ -155,21 +165,24 @@ _BETWEEN: Final = bytes(b for b in range(256) if not (b < 128 and chr(b).isalnum
 
 
 class Finder:
-    """Finds any of the needles in bytes, in one pass over them whatever their number. Needles have 4 bytes or more."""
+    """Search for many patterns in one pass. Its cost does not depend on their number.
 
-    def __init__(self, needles: Mapping[bytes, str]) -> None:
-        """`needles`: bytes -> what to say when they are found."""
-        self._said = dict(needles)
+    Patterns have at least `SHORTEST_PATTERN` bytes.
+    """
+
+    def __init__(self, patterns: Mapping[bytes, str]) -> None:
+        """Prepare the search. `patterns`: bytes -> description of a hit."""
+        self._descriptions = dict(patterns)
         self._by_head: dict[int, list[bytes]] = defaultdict(list)
-        for needle in needles:
-            self._by_head[int.from_bytes(needle[:4], "little")].append(needle)
+        for pattern in patterns:
+            self._by_head[int.from_bytes(pattern[:4], "little")].append(pattern)
         heads = np.array(sorted(self._by_head), dtype=np.uint32)
         self._heads = heads
         self._table = np.zeros(1 << 16, dtype=bool)
         self._table[(heads * _SPREAD) >> np.uint32(16)] = True
 
     def find(self, content: bytes) -> list[tuple[int, str]]:
-        """(offset, what was found) in order of the offsets' remainders; empty nearly always."""
+        """Return (offset, description) of all hits, in order of the offset modulo 4."""
         found = []
         for shift in range(min(4, len(content) - 3)):
             words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
@@ -179,9 +192,9 @@ class Finder:
             for offset in _offsets(at, shift):
                 head = int.from_bytes(content[offset : offset + 4], "little")
                 found += [
-                    (offset, self._said[n])
-                    for n in self._by_head[head]
-                    if content.startswith(n, offset)
+                    (offset, self._descriptions[pattern])
+                    for pattern in self._by_head[head]
+                    if content.startswith(pattern, offset)
                 ]
         return found
 

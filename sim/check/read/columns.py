@@ -1,9 +1,11 @@
-"""Columns as whole numbers, so that two tables can be compared cell by cell with `==`, bit for bit.
+"""Columns as integers, so that two tables can be compared cell by cell with `==`, bit for bit.
 
-Floats become their bit patterns (every NaN one pattern, null another), times and integers themselves with null as the
-smallest int64 (a node's times may be that very number: where they are meant, `nulls` counts, too), strings their place
-in a shared vocabulary (null -1, a string the vocabulary lacks -2).
-Also `Places`, the lookup of (owner, number) pairs that rows and windows are matched by.
+floats              bit patterns; one pattern for every NaN, another for null
+integers and times  themselves; null is the smallest int64. A node's time may equal that number, so
+                    a comparison of times needs `nulls`, too
+strings             index in a shared vocabulary; null is -1, a string not in it is -2
+
+`RowIndex` is the lookup of (owner, number) pairs that matches rows and windows.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ Bools = npt.NDArray[np.bool_]
 
 NULL: Final = int(np.iinfo(np.int64).min)
 NAN_BITS: Final = 0x7FF8_0000_0000_0000
-NULL_BITS: Final = 0x7FF8_0000_0000_DEAD  # a NaN that no arithmetic makes
+NULL_BITS: Final = 0x7FF8_0000_0000_DEAD
+"""A NaN that no arithmetic produces."""
 ABSENT: Final = -1
 FOREIGN: Final = -2
 
@@ -54,7 +57,7 @@ def nulls(column: pa.ChunkedArray | pa.Array) -> Bools:
 def float_bits(column: pa.ChunkedArray | pa.Array) -> Ints:
     """Bit patterns of float64 values, shape (rows,)."""
     array = one(column)
-    values = np.asarray(array)  # null reads as NaN
+    values = np.asarray(array)  # null becomes NaN
     bits = values.view(np.int64)
     nan = np.isnan(values)
     if nan.any():
@@ -64,19 +67,20 @@ def float_bits(column: pa.ChunkedArray | pa.Array) -> Ints:
 
 
 def codes(column: pa.ChunkedArray | pa.Array, vocabulary: pa.Array) -> Ints:
-    """Place of each string in the vocabulary, shape (rows,), `ABSENT` for null, `FOREIGN` where it is not in it."""
+    """Index of each string in the vocabulary, (rows,); `ABSENT` for null, else `FOREIGN`."""
     array = one(column)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     place = np.asarray(pc.index_in(array.dictionary, vocabulary).fill_null(FOREIGN), dtype=np.int64)
-    place = np.append(place, ABSENT)  # null indices point at the end
+    place = np.append(place, ABSENT)  # null indices refer to this last entry
     indices = array.indices.fill_null(len(place) - 1) if array.null_count else array.indices
     return place[np.asarray(indices, dtype=np.int64)]
 
 
 def plain_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """JSON texts with sorted names and canonical numbers, so that equal documents are equal strings. Few are not
-    null.
+    """JSON texts with sorted names and canonical numbers: equal documents become equal strings.
+
+    Fast if nearly all are null.
     """
     array = one(column)
     if array.null_count == len(array):
@@ -93,23 +97,23 @@ def _plain(text: str) -> str:
         return text
 
 
-def shown(cell: pa.Scalar) -> str:
-    """A cell for a person to read; a time beyond the years of a calendar as its number."""
+def cell_text(cell: pa.Scalar) -> str:
+    """Return a cell for a person to read. A time outside the years 1 to 9999 is its number."""
     try:
         return str(cell.as_py())
     except (ValueError, OverflowError):
         return str(cell.value)
 
 
-class Places:
-    """Finds the place of (owner, number) pairs among those given, which must be sorted by both and distinct."""
+class RowIndex:
+    """Lookup of (owner, number) pairs, which must be sorted by both and distinct."""
 
     def __init__(self, owner: Ints, number: Ints) -> None:
         self._numbers = np.unique(number)
         self._pairs = owner * len(self._numbers) + np.searchsorted(self._numbers, number)
 
     def find(self, owner: Ints, number: Ints) -> Ints:
-        """The place of each pair, shape (pairs,), -1 where there is none (or the owner is negative)."""
+        """Return each pair's index, (pairs,); -1 for an unknown pair or a negative owner."""
         if len(self._pairs) == 0:
             return np.full(len(owner), -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._numbers, number), len(self._numbers) - 1)

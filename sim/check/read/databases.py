@@ -1,11 +1,13 @@
-"""A node's SQLite file in its last committed state, whatever journal its writer left; the run's files stay untouched.
+"""A node's SQLite file in its last committed state. The run's files are never changed.
 
-    no journal beside it      the file itself, opened as immutable: SQLite makes nothing and waits for nobody
-    -journal or -wal with     a private copy of the file and its journals, which SQLite recovers when it opens it: a hot
-    content                   rollback journal is rolled back, a write-ahead log is read, a stale one is passed over
+no journal          The file itself, opened as immutable: SQLite creates no file and takes no lock.
+-journal or -wal    A private copy of the file and its journals. SQLite recovers the copy when it
+with content        opens it: it rolls back a hot rollback journal, reads a write-ahead log, and
+                    ignores a stale one.
 
-A copy is needed, because a reader that may not write cannot recover, and an immutable file that has a journal shows
-uncommitted pages. Files that change meanwhile are refused: their writer is still at work.
+The copy is needed because a reader without write access cannot recover, and because an immutable
+file with a journal shows uncommitted pages. Files that change during the read are refused: their
+writer is still at work.
 """
 
 from __future__ import annotations
@@ -23,20 +25,22 @@ _JOURNALS: Final = ("-journal", "-wal")
 
 
 class NodeError(Exception):
-    """A node's files cannot be read; the text names the file and why."""
+    """A node's files cannot be read. The text names the file and the reason."""
 
 
-def shown(path: Path | str) -> str:
-    """A file's name as text; bytes that are not UTF-8 as `\\xNN`."""
+def path_text(path: Path | str) -> str:
+    """Return a path as text, with `\\xNN` for bytes that are not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @contextmanager
 def settled(path: Path) -> Iterator[str]:
-    """A SQLite URI of the file as last committed. Raises NodeError, also when it was written to within the block."""
-    path = Path(
-        os.path.realpath(path)
-    )  # journals lie beside the file, not beside a symbolic link to it
+    """Yield a SQLite URI of the file as last committed.
+
+    Raises NodeError, also when the file was written to within the block.
+    """
+    # Journals are beside the file, not beside a symbolic link to it.
+    path = Path(os.path.realpath(path))
     before = _stamps(path)
     if all(size == 0 for _, size, _ in before[1:]):
         yield _uri(path, "mode=ro&immutable=1")
@@ -54,12 +58,12 @@ def settled(path: Path) -> Iterator[str]:
 def _refuse_changes(path: Path, before: list[tuple[int, int, int]]) -> None:
     if _stamps(path) != before:
         raise NodeError(
-            f"{shown(path)}: was written to while it was read; judge again when its writer is done"
+            f"{path_text(path)}: written to during the read; judge again when its writer has ended"
         )
 
 
 def _stamps(path: Path) -> list[tuple[int, int, int]]:
-    """Inode, size and time of change of the file and its journals; zeros of one that is not there."""
+    """Inode, size and modification time (ns) of the file and its journals; zeros if missing."""
     found = []
     for ending in ("", *_JOURNALS):
         try:
@@ -72,5 +76,5 @@ def _stamps(path: Path) -> list[tuple[int, int, int]]:
 
 
 def _uri(path: Path, parameters: str) -> str:
-    """Its authority is empty: two leading slashes of a path name no host."""
+    """SQLite URI of a file. Its authority is empty, so that a path with `//` at its start works."""
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?{parameters}"

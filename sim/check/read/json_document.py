@@ -1,8 +1,11 @@
-"""JSON documents of the lake, read strictly: no reader may take from one what another reader would not.
+"""JSON documents of the lake, read strictly: every reader must understand a document alike.
 
-Refused: bytes that are not UTF-8, a byte order mark, names that stand twice in one object, NaN and Infinity, numbers
-that no 64-bit integer or float holds, half a surrogate pair, and what is longer or nested deeper than any document of
-the pipeline.
+Refused:
+- bytes that are not UTF-8, and a byte order mark
+- a name twice in one object
+- NaN, Infinity, and numbers outside the range of a 64-bit integer or float
+- half a surrogate pair
+- documents longer or nested deeper than any of the pipeline
 """
 
 from __future__ import annotations
@@ -19,18 +22,19 @@ MOST_BYTES: Final = 1 << 25
 DEPTH: Final = 16
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_LONGEST_INTEGER: Final = 20  # letters of -2^63
-_SHOWN: Final = 60
+_LONGEST_INTEGER: Final = 20
+"""Characters of -2^63."""
+_LONGEST_QUOTE: Final = 60
 
 
 def parse(content: bytes | None) -> tuple[Any, str]:
-    """(value, problem). The problem is empty for a document that every reader takes alike; else the value is None."""
+    """Return (value, problem). A valid document has an empty problem, others have value None."""
     if content is None:
-        return None, "it was listed but could not be read"
+        return None, "listed, but could not be read"
     if len(content) > MOST_BYTES:
         return None, f"{len(content)} bytes, more than {MOST_BYTES}"
     if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return None, "it begins with a byte order mark"
+        return None, "begins with a byte order mark"
     if _depth(content) > DEPTH:
         return None, f"nested deeper than {DEPTH} levels"
     try:
@@ -45,7 +49,7 @@ def parse(content: bytes | None) -> tuple[Any, str]:
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return None, "it holds half a surrogate pair"
+        return None, "contains half a surrogate pair"
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 at byte {error.start}"
     except ValueError as error:
@@ -54,7 +58,7 @@ def parse(content: bytes | None) -> tuple[Any, str]:
 
 
 def same(found: Any, right: Any) -> bool:
-    """Equality of values and of types, at every level: `true`, `1` and `1.0` are three values."""
+    """Return True for equal values of equal types at every level: `1` differs from `1.0`."""
     if type(found) is not type(right):
         return False
     if isinstance(right, dict):
@@ -67,7 +71,7 @@ def same(found: Any, right: Any) -> bool:
 
 
 def _depth(content: bytes) -> int:
-    """Levels of lists and objects, never less than there are."""
+    """Upper bound of the nesting depth of lists and objects."""
     opening = content.count(b"[") + content.count(b"{")
     if opening <= DEPTH:
         return opening
@@ -81,22 +85,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"the name {ascii(twice)[:_SHOWN]} stands twice in one object")
+        raise ValueError(f"the name {ascii(twice)[:_LONGEST_QUOTE]} is twice in one object")
     return out
 
 
 def _integer(text: str) -> int:
     if len(text) > _LONGEST_INTEGER or not -(2**63) <= (value := int(text)) < 2**63:
-        raise ValueError(f"an integer of {len(text)} letters, more than 64 bits hold")
+        raise ValueError(f"an integer of {len(text)} characters is too large for 64 bits")
     return value
 
 
 def _float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"the number {text[:_SHOWN]} is more than a float holds")
+        raise ValueError(f"the number {text[:_LONGEST_QUOTE]} is too large for a float")
     return value
 
 
 def _constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"the constant {text}")

@@ -1,12 +1,12 @@
-"""The forms a key in the lake may have, written and read here for the oracle alone.
+"""Keys of the lake. The oracle writes and reads them with its own code.
 
-Data      `<stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.parquet`
-          `_quarantine/year=...` in the validated bucket, for the rows that validation rejected
-Manifest  `metadata/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.json`
-Checkpoint `checkpoints/<farm>/<turbine>.json`
+Data        `<stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.parquet`
+            `_quarantine/year=...` in the validated bucket, for rows that validation rejected
+Manifest    `metadata/year=YYYY/month=MM/day=DD/hour=HH/<turbine>-<first>-<last>.json`
+Checkpoint  `checkpoints/<farm>/<turbine>.json`
 
-A key counts as known only if writing what was read from it gives the same key again (no `hour=7`, no `-01-`).
-Hours are whole hours since 1970, UTC.
+A key is valid only if its parts, written again, give the same key (no `hour=7`, no `-01-`). Hours
+are whole hours since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ ALL_STAGES: Final = (*ROW_STAGES, "aggregated")
 
 _BATCH = re.compile(
     r"(?P<top>_?[a-z]+)/year=(?P<year>\d{4})/month=(?P<month>\d\d)/day=(?P<day>\d\d)"
-    r"/hour=(?P<hour>\d\d)/(?P<turbine>[^/]+)-(?P<first>\d{1,18})-(?P<last>\d{1,18})\.(?P<kind>parquet|json)",
+    r"/hour=(?P<hour>\d\d)"
+    r"/(?P<turbine>[^/]+)-(?P<first>\d{1,18})-(?P<last>\d{1,18})\.(?P<kind>parquet|json)",
     re.ASCII,
 )
 _FORMER_QUARANTINE: Final = f"validated/{QUARANTINE}/"
@@ -33,7 +34,7 @@ _CHECKPOINT = re.compile(r"checkpoints/(?P<farm>[^/]+)/(?P<turbine>[^/]+)\.json"
 
 @dataclass(frozen=True)
 class BatchKey:
-    """What a data or manifest key says: the stage (or `metadata`), the hour, the turbine and the batch's id range."""
+    """Parts of a data or manifest key: stage (or `metadata`), hour, turbine, first and last id."""
 
     stage: str
     hour: int
@@ -42,6 +43,7 @@ class BatchKey:
     last: int
 
     def text(self) -> str:
+        """Return the key."""
         day, hour = divmod(self.hour, 24)
         year, month, day_of_month = str(np.datetime64(day, "D")).split("-")
         top = QUARANTINE if self.stage == "quarantine" else self.stage
@@ -51,12 +53,12 @@ class BatchKey:
 
 
 def bucket_of(stage: str) -> str:
-    """The bucket that holds a stage (`quarantine` lives in validated), `checkpoints` or `metadata`."""
+    """Bucket of a stage, of `checkpoints` or of `metadata`. `quarantine` shares validated's."""
     return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
 
 
 def read_batch_key(bucket: str, key: str) -> BatchKey | None:
-    """The data or manifest key, or None if it has no known form or lies in the wrong bucket."""
+    """Parts of a data or manifest key; None if its form is unknown or its bucket is wrong."""
     match = _BATCH.fullmatch(key)
     if match is None:
         return None
@@ -76,20 +78,24 @@ def read_batch_key(bucket: str, key: str) -> BatchKey | None:
 
 
 def holds_rejected(bucket: str, key: str) -> bool:
-    """True of any key in the folder of rejected rows, also of the one that they had up to pipeline version 2."""
+    """Return True for a key in the folder of rejected rows, present or former.
+
+    Pipeline versions 1 and 2 wrote them below `validated/`.
+    """
     return bucket == bucket_of("quarantine") and key.startswith(
         (f"{QUARANTINE}/", _FORMER_QUARANTINE)
     )
 
 
 def why_foreign(bucket: str, key: str) -> str:
-    """The reason why a key that is no turbine's has no place in the lake."""
+    """Reason for rejecting a key that belongs to no turbine."""
     if holds_rejected(bucket, key) and key.startswith(_FORMER_QUARANTINE):
-        return f"rejected rows belong in {QUARANTINE}/, not below validated/: written by pipeline version 2 or earlier?"
-    return "of no known form, or of a turbine that the fleet does not have"
+        text = f"rejected rows belong in {QUARANTINE}/, not below validated/"
+        return f"{text}: written by pipeline version 2 or earlier?"
+    return "key of unknown form, or of a turbine that is not in the fleet"
 
 
 def read_checkpoint_key(key: str) -> tuple[str, str] | None:
-    """(farm, turbine) of a checkpoint's key, or None."""
+    """Return (farm, turbine) of a checkpoint's key, or None."""
     match = _CHECKPOINT.fullmatch(key)
     return (match["farm"], match["turbine"]) if match else None

@@ -1,9 +1,9 @@
-"""The lake as the oracle sees it: six buckets to list and read, in an S3 or in a folder `<bucket>/<key>`.
+"""The lake: six buckets to list and read, in an S3 store or in a folder `<bucket>/<key>`.
 
-A reader is a small value that can be sent to another process; connections open on first use. How an S3 is reached is
-not the oracle's business: it is handed an `Opener`, and calls it once in each process. Every bucket is listed once;
-objects are fetched whole, `FETCHES` at a time. Reads only: `save` writes to a local folder, nothing here ever writes to
-a bucket.
+A reader is a small value that can be pickled for another process; connections open on first use.
+For an S3 store it gets an `Opener` and calls it once in each process. Every bucket is listed once.
+Objects are fetched whole, `FETCHES` at a time. Nothing here writes to a bucket; `save` writes to a
+local folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FETCHES: Final = 8
 
 
 class LakeError(Exception):
-    """The lake cannot be reached or listed; the text names the endpoint or folder and what to do."""
+    """The lake cannot be reached or listed. The text names the endpoint or folder, and the fix."""
 
 
 @dataclass(frozen=True)
@@ -40,54 +40,61 @@ class ObjectRef:
 
 
 class Reads(Protocol):
-    """Whatever gives the content of objects: a LakeReader, or something before it that looks on."""
+    """Source of objects' contents: a LakeReader, or a wrapper around one."""
 
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
-        """The content of each object in the order given, None for one that is gone. Raises LakeError."""
+        """Yield each object's content in order, None for a vanished one. Raises LakeError."""
 
 
 class Buckets(Protocol):
-    """An S3 that is open for reading. Safe to share between threads."""
+    """An S3 store, open for reading. Safe to share between threads."""
 
     def listing(self, bucket: str) -> list[tuple[str, int]] | None:
-        """Key and size of every object, None where there is no such bucket. Raises LakeError."""
+        """Return key and size of every object, None for a missing bucket. Raises LakeError."""
 
     def body(self, bucket: str, key: str) -> bytes | None:
-        """The content of an object, None for one that is gone. Raises LakeError."""
+        """Return an object's content, None for a vanished one. Raises LakeError."""
 
 
 class Opener(Protocol):
-    """A small value, hashable and picklable, that opens an S3."""
+    """A small hashable, picklable value that opens an S3 store."""
 
     def __call__(self) -> Buckets:
-        """Raises LakeError."""
+        """Open the store. Raises LakeError."""
 
     def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class LakeReader:
-    """Where the lake is. `location`: an endpoint URL, for messages, or a path. `opener`: None for a folder."""
+    """Reader of a lake.
+
+    location: a path, or an endpoint URL, which is used only in messages.
+    opener: None for a folder.
+    """
 
     location: str
     opener: Opener | None = None
 
     @classmethod
     def s3(cls, endpoint_url: str, opener: Opener) -> LakeReader:
-        """The lake in an S3."""
+        """Return a reader of an S3 store."""
         return cls(endpoint_url, opener)
 
     @classmethod
     def folder(cls, path: Path) -> LakeReader:
-        """The lake as files."""
+        """Return a reader of a folder `<bucket>/<key>`."""
         return cls(str(path))
 
     def objects(self) -> list[ObjectRef]:
-        """All objects of the six buckets, sorted. A missing bucket is empty, but if all six are missing: LakeError."""
+        """Return all objects of the six buckets, sorted.
+
+        A missing bucket counts as empty. Raises LakeError if all six are missing.
+        """
         found = [self._list(bucket) for bucket in BUCKETS]
         if all(listing is None for listing in found):
             raise LakeError(
-                f"{self.location}: holds none of the buckets {BUCKET_PREFIX}*; is this the run's lake?"
+                f"{self.location}: has no bucket named {BUCKET_PREFIX}*; is this the run's lake?"
             )
         return sorted(
             (ref for listing in found for ref in listing or ()),
@@ -95,20 +102,23 @@ class LakeReader:
         )
 
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
-        """The content of each object in the order given, None for one that is gone. Raises LakeError."""
+        """Yield each object's content in order, None for a vanished one. Raises LakeError."""
         fetch = self._read_file if self.opener is None else self._fetch
         with ThreadPoolExecutor(FETCHES) as pool:
             yield from pool.map(fetch, refs)
 
     def save(self, folder: Path) -> int:
-        """Copy every object to `folder/<bucket>/<key>`; returns how many. Raises LakeError, OSError."""
+        """Copy every object to `folder/<bucket>/<key>`; return their number.
+
+        Raises LakeError and OSError.
+        """
         refs = self.objects()
         for bucket in BUCKETS:
             (folder / bucket).mkdir(parents=True, exist_ok=True)
         for ref, content in zip(refs, self.read(refs), strict=True):
             if content is None:
                 raise LakeError(
-                    f"{ref.name}: was listed but is gone; is something still writing to the lake?"
+                    f"{ref.name}: vanished after the listing; is the lake still being written to?"
                 )
             path = folder / ref.bucket / ref.key
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +136,8 @@ class LakeReader:
         body = _opened(self.opener).body(ref.bucket, ref.key)
         if body is not None and len(body) != ref.size:
             raise LakeError(
-                f"{self.location}: {ref.name}: {len(body):,} bytes came, and {ref.size:,} were listed; "
-                "is something still writing to the lake, or in the way to it?"
+                f"{self.location}: {ref.name}: {len(body):,} bytes received, {ref.size:,} listed; "
+                "is the lake still being written to, or does a proxy alter responses?"
             )
         return body
 
@@ -138,9 +148,8 @@ class LakeReader:
         refs = []
         for directory, folders, names in os.walk(root, onerror=_unlisted):
             prefix = Path(directory).relative_to(root)
-            linked = [
-                name for name in folders if os.path.islink(os.path.join(directory, name))
-            ]  # not walked into
+            # os.walk does not follow links to folders, so each counts as an object.
+            linked = [name for name in folders if os.path.islink(os.path.join(directory, name))]
             refs += [
                 ObjectRef(bucket, (prefix / name).as_posix(), _size(os.path.join(directory, name)))
                 for name in (*names, *linked)
@@ -150,8 +159,8 @@ class LakeReader:
     def _read_file(self, ref: ObjectRef) -> bytes | None:
         path = Path(self.location) / ref.bucket / ref.key
         try:
-            return path.read_bytes() if path.is_file() else None  # a pipe would never end
-        except OSError:  # of one file; it costs no other object its verdict
+            return path.read_bytes() if path.is_file() else None  # a read of a pipe never ends
+        except OSError:  # an unreadable file must not cost other objects their verdict
             return None
 
 
@@ -162,11 +171,11 @@ def _unlisted(error: OSError) -> None:
 def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except OSError:  # a link that leads nowhere, or in a circle
+    except OSError:  # a link to a missing file, or to itself
         return 0
 
 
 @lru_cache(maxsize=8)
 def _opened(opener: Opener) -> Buckets:
-    """One open S3 per opener and process."""
+    """Open an S3 store, once per opener and process."""
     return opener()

@@ -1,14 +1,15 @@
-"""The node files as the oracle reads them: databases and JSON configuration of each turbine, all files of its life.
+"""Node files: the databases and the JSON configuration of each turbine, with all retired databases.
 
-`databases` opens each in its last committed state. Ids must be integers, none missing, none twice, whatever the table
-says of them: else a node's rows cannot be judged. Well-typed files go through one bulk read, and the Arrow types that
-come back tell whether every cell had its column's type. Only columns that have a misfit, text that is not UTF-8, or a
-name that the schema does not know are looked at cell by cell.
+`databases` opens each file in its last committed state. Ids must be integers, without nulls or
+duplicates, regardless of the table's declaration; otherwise a node's rows cannot be judged. One
+bulk read gets all rows. The Arrow types of the result show if every cell has its column's type.
+Only these columns are read again, cell by cell: columns with a misfit, with text that is not UTF-8,
+or with a name that the schema does not have.
 
-A node that was given fresh files has its retired ones beside the last (`records.GENERATION_IDS`). One taken away from
-between them is noticed. The newest, or all, taken away is not: the files alone do not tell how many there were. But
-then the lake's ids are not those of the files that are left, and the verdict is that rows are unexpected and others
-lost.
+A node that got a fresh file has its retired ones beside the current one (`records.GENERATION_IDS`).
+A gap in their numbers is detected. Not detected is the loss of the newest retired file or of all of
+them, since the files do not show their number. The lake's ids then do not match the remaining
+files, and the verdict is that some rows are unexpected and others lost.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from pipeline.records import (
     RETIRED_NAME,
     TABLE,
 )
-from sim.check.read.databases import NodeError, settled, shown
+from sim.check.read.databases import NodeError, path_text, settled
 
 _TYPES: Final = {
     "id": pa.int64(),
@@ -58,6 +59,7 @@ _PYTHON: Final[dict[pa.DataType, tuple[type, ...]]] = {
     pa.float64(): (int, float),
     pa.string(): (str,),
 }
+_ID_RULE: Final = "ids must be integers without nulls or duplicates"
 _IDS: Final = ("job_id", "execution_id", "node_id")
 _ASSET_NUMBERS: Final = ("rated_power", "rated_rpm", "hub_height", "latitude", "longitude")
 _ASSET_TEXTS: Final = (
@@ -68,15 +70,17 @@ _ASSET_TEXTS: Final = (
     "technician",
 )
 _RETIRED: Final = re.compile(r"(?P<turbine>.+)\.retired-(?P<number>0|[1-9]\d*)")
-_ONE_BATCH: Final = (
-    "1000000000"  # types are inferred from the first batch of rows: make that all rows
-)
+_ONE_BATCH: Final = "1000000000"
+"""Rows per batch of the driver. It infers types from the first batch, which must be all rows."""
 
 
 @dataclass(frozen=True)
 class NodeFile:
-    """One turbine's files, as found: the turbine and farm are what the file and its folder are called. `retired`: the
-    databases it had before, oldest first."""
+    """One turbine's files, as found.
+
+    `turbine` and `farm` are the names of the file and of its folder. `retired`: former databases,
+    oldest first.
+    """
 
     farm: str
     turbine: str
@@ -87,7 +91,10 @@ class NodeFile:
 
 @dataclass(frozen=True)
 class Node:
-    """A node's configuration as far as the lake shows it. Powers MW, times whole seconds. `asset` as in the file."""
+    """The part of a node's configuration that shows in the lake. Powers in MW, times in seconds.
+
+    `asset` is as in the file.
+    """
 
     turbine: str
     farm: str
@@ -102,7 +109,7 @@ class Node:
 
 
 def discover(nodes: Path) -> list[NodeFile]:
-    """All turbines that have a database or a configuration under `nodes/<farm>/`, sorted by farm and turbine."""
+    """List turbines with a database or a configuration in `nodes/<farm>/`, by farm and turbine."""
     retired: dict[Path, list[tuple[int, Path]]] = {}
     for path in (path for ending in ("db", "json") for path in nodes.glob(f"*/*.{ending}")):
         old = _RETIRED.fullmatch(path.stem) if path.suffix == ".db" else None
@@ -113,8 +120,8 @@ def discover(nodes: Path) -> list[NodeFile]:
             found.append((int(old["number"]), path))
     return [
         NodeFile(
-            shown(s.parent.name),
-            shown(s.name),
+            path_text(s.parent.name),
+            path_text(s.name),
             s.with_name(s.name + ".db"),
             s.with_name(s.name + ".json"),
             tuple(path for _, path in sorted(found)),
@@ -124,7 +131,7 @@ def discover(nodes: Path) -> list[NodeFile]:
 
 
 def read_config(file: NodeFile) -> Node:
-    """Raises NodeError when the configuration is missing or does not have the fields that the lake depends on."""
+    """Read a node's configuration. Raises NodeError if a required field is missing or wrong."""
     try:
         raw = json.loads(file.config.read_text(encoding="utf-8-sig"))
         _check_config(raw)
@@ -140,65 +147,65 @@ def read_config(file: NodeFile) -> Node:
             flush_every_s=raw["flush_every_s"],
             window_s=raw["window_s"],
             allowed_lateness_s=raw["allowed_lateness_s"],
-            database=shown(file.database.name),
+            database=path_text(file.database.name),
         )
     except OSError as error:
         why = error.strerror or str(error)
         raise NodeError(
-            f"{shown(file.config)}: cannot read the node's configuration: {why}"
+            f"{path_text(file.config)}: cannot read the node's configuration: {why}"
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         why = f"{type(error).__name__} {error}"
-        raise NodeError(f"{shown(file.config)}: not a node configuration: {why}") from error
+        raise NodeError(f"{path_text(file.config)}: not a node configuration: {why}") from error
 
 
 def _check_config(raw: dict[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError where a field is not of the kind that the pipeline takes."""
-    json.dumps(raw, ensure_ascii=False).encode()  # no half of a surrogate pair
+    """Raise ValueError, TypeError or KeyError for a field that the pipeline does not accept."""
+    json.dumps(raw, ensure_ascii=False).encode()  # raises for half a surrogate pair
     texts = {name: raw[name] for name in ("turbine_id", "farm_id", *_IDS, "privacy_key")} | raw[
         "labels"
     ]
     texts |= {name: raw["asset"].get(name) or "" for name in _ASSET_TEXTS}
     for name, value in texts.items():
         if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r}, and must be text")
+            raise TypeError(f"{name} is {value!r}, must be text")
     for name in ("turbine_id", "farm_id"):
         if not raw[name] or raw[name][0] in "._" or {"/", "\\"} & set(raw[name]):
-            raise ValueError(f"{name} is {raw[name]!r}, which cannot name objects")
+            raise ValueError(f"{name} is {raw[name]!r}, must be usable in object keys")
     for name, least in (("flush_every_s", 1), ("window_s", 1), ("allowed_lateness_s", 0)):
         if type(raw[name]) is not int or raw[name] < least:
-            raise ValueError(f"{name} is {raw[name]!r}, and must be whole seconds, {least} or more")
+            raise ValueError(f"{name} is {raw[name]!r}, must be whole seconds, at least {least}")
     for name in _ASSET_NUMBERS:
         value = raw["asset"].get(name)
         if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-            raise ValueError(f"asset.{name} is {value!r}, and must be a number")
+            raise ValueError(f"asset.{name} is {value!r}, must be a number")
     bytes.fromhex(raw["privacy_key"])
 
 
 def read_rows(file: NodeFile) -> pa.Table:
-    """All rows of all of the node's files in id order, schema `NODE_ROWS`, ids as in the lake. Raises NodeError.
+    """Read all rows of all of a node's files, in id order, with ids as in the lake.
 
-    `_rescued_data` is JSON with sorted names; `misfit` tells the rows of which it holds a cell of a known column.
+    Schema `NODE_ROWS`. `_rescued_data` is JSON with sorted names. `misfit` marks rows with a
+    rescued cell of a known column. Raises NodeError.
     """
     files = [*file.retired, file.database]
     for number, path in enumerate(files[:-1]):
         if path.name != RETIRED_NAME.format(stem=file.database.stem, generation=number):
-            raise NodeError(
-                f"{shown(path)}: is there, but not retired file {number} of the node before it"
-            )
+            raise NodeError(f"{path_text(path)}: retired file {number} of the node is missing")
     if not file.database.is_file():
         raise NodeError(
-            f"{shown(file.database)}: no such file; the run's node files must all be there"
+            f"{path_text(file.database)}: no such file; the oracle needs all node files of the run"
         )
     parts = []
     for number, path in enumerate(files):
         if path != file.database and path.stat().st_size == 0:
-            continue  # stands for one that is lost
+            continue  # an empty file stands for a lost one
         table = _read_file(path)
         ids = np.asarray(table.column("id"))
         if len(ids) and not (ids[0] >= 1 and ids[-1] < GENERATION_IDS):
             raise NodeError(
-                f"{shown(path)}: has ids from {ids[0]} to {ids[-1]}, beyond 1 to {GENERATION_IDS - 1}"
+                f"{path_text(path)}: ids are {ids[0]} to {ids[-1]}, "
+                f"must be within 1 to {GENERATION_IDS - 1}"
             )
         parts.append(
             table.set_column(0, NODE_ROWS.field("id"), pa.array(ids + number * GENERATION_IDS))
@@ -207,12 +214,12 @@ def read_rows(file: NodeFile) -> pa.Table:
 
 
 def _read_file(path: Path) -> pa.Table:
-    """One file's rows, ids as it has them."""
+    """Read one file's rows, with its own ids."""
     try:
         with settled(path) as uri:
             return _read_uri(uri)
     except _BadFile as error:
-        raise NodeError(f"{shown(path)}: {error}") from error
+        raise NodeError(f"{path_text(path)}: {error}") from error
     except (
         sqlite3.Error,
         adbc_driver_manager.dbapi.Error,
@@ -221,12 +228,12 @@ def _read_file(path: Path) -> pa.Table:
         UnicodeError,
     ) as error:
         raise NodeError(
-            f"{shown(path)}: {(str(error) or type(error).__name__).splitlines()[0]}"
+            f"{path_text(path)}: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
 
 
 class _BadFile(Exception):
-    """The sensor table lacks what it must have; the text says what."""
+    """The sensor table is incomplete or has invalid ids. The text names the problem."""
 
 
 def _read_uri(uri: str) -> pa.Table:
@@ -268,40 +275,39 @@ def _read_uri(uri: str) -> pa.Table:
 
 
 def _check_ids(ids: pa.ChunkedArray) -> None:
-    """Raise _BadFile unless ids (in order) are integers, none missing, none twice."""
+    """Raise _BadFile unless ids (in order) are integers without nulls or duplicates."""
     if ids.null_count:
-        raise _BadFile(
-            f"{ids.null_count:,} rows have no id; ids must be integers, none missing, none twice"
-        )
+        raise _BadFile(f"rows without an id: {ids.null_count:,}; {_ID_RULE}")
     if len(ids) and ids.type != pa.int64():
-        raise _BadFile("some ids are no integers; ids must be integers, none missing, none twice")
+        raise _BadFile(f"some ids are not integers; {_ID_RULE}")
     numbers = np.asarray(ids)
     again = numbers[1:][numbers[1:] <= numbers[:-1]]
     if len(again):
-        raise _BadFile(
-            f"id {again[0]} stands twice; ids must be integers, none missing, none twice"
-        )
+        raise _BadFile(f"id {again[0]} is in the table twice; {_ID_RULE}")
 
 
 def _folded(name: str) -> str:
-    """The name as SQLite compares it: only a-z and A-Z are alike."""
+    """Return a name as SQLite compares it: case counts, except for a-z and A-Z."""
     return "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def _fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    """Return True if every cell of a column has the type of its schema."""
     if column.null_count == len(column):
         return True
     if wanted == pa.string() and column.type == wanted:
         try:
             column.cast(pa.binary()).cast(wanted)
         except pa.ArrowInvalid:
-            return False  # not UTF-8
+            return False  # text that is not UTF-8
     return bool(column.type == wanted or (wanted == pa.float64() and column.type == pa.int64()))
 
 
 def _cells(uri: str, name: str) -> list[Any]:
-    """One column cell by cell, by id. Text that is not UTF-8 comes as bytes, as blobs do: those of the file, which may
-    be UTF-16."""
+    """Read one column cell by cell, by id.
+
+    Blobs are bytes. Text that is not UTF-8 becomes the bytes in the file, which may be UTF-16.
+    """
     quoted = '"' + name.replace('"', '""') + '"'
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.text_factory = _text

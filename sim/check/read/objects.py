@@ -1,8 +1,8 @@
-"""Data objects of one stage, fetched once each: their sha256 and footer facts, and all their rows as one table.
+"""Data objects of one stage, fetched once each: sha256, size, ranges, and all rows as one table.
 
-An object that `sim.check.read.parquet` refuses, or that lacks what identifies a row, is noted with its `problem` and
-contributes no rows; one whose columns or types are not the stage's contributes what can be cast, and says so in
-`schema_problem`.
+An object that `sim.check.read.parquet` refuses, or without the columns that identify a row, gets a
+`problem` and contributes no rows. An object with other columns or types than the stage's gets a
+`schema_problem` and contributes the columns that can be cast.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ from sim.check.read.lake import ObjectRef, Reads
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
-_NO_CONTENT: Final = "it was listed but could not be read"
+_NO_CONTENT: Final = "listed, but could not be read"
 
 
 @dataclass
 class DataObject:
-    """What is known of one object. Event times in us; `None` where there are no rows or the column is all null."""
+    """Facts about one object. Event times in us, `None` without rows or if the column is all null.
+
+    `place`           parts of its key; None if the form is unknown
+    `guest`           its key belongs to another share
+    `problem`         reason why it has no readable rows
+    `schema_problem`  differences from the stage's schema
+    """
 
     ref: ObjectRef
     place: BatchKey | None
@@ -48,8 +54,11 @@ class DataObject:
 
 @dataclass(frozen=True)
 class StageRows:
-    """All readable rows of a stage: `table` has the stage's schema (strings dictionary-encoded), `object` (rows,) says
-    which of `objects` each row is from."""
+    """All readable rows of a stage.
+
+    `table`   has the stage's schema, strings dictionary-encoded
+    `object`  (rows,): index of each row's object in `objects`
+    """
 
     objects: list[DataObject]
     table: pa.Table
@@ -59,7 +68,7 @@ class StageRows:
 def read_stage(
     reader: Reads, stage: str, home: Sequence[ObjectRef], guests: Sequence[ObjectRef]
 ) -> StageRows:
-    """Reads the objects of one stage. `guests` are objects whose keys belong elsewhere. Raises LakeError."""
+    """Read the objects of one stage. `guests` have keys of other shares. Raises LakeError."""
     refs = [*home, *guests]
     objects = [
         DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home))
@@ -83,15 +92,15 @@ def read_stage(
 
 
 def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
-    """The content of each object, None for one that is gone or too large to be read. Raises LakeError."""
+    """Yield each object's content, None for a vanished or too large one. Raises LakeError."""
     contents = iter(reader.read([ref for ref in refs if ref.size <= parquet.MOST_BYTES]))
     for ref in refs:
         yield next(contents) if ref.size <= parquet.MOST_BYTES else None
-    next(contents, None)  # a reader may have something to do behind the last one
+    next(contents, None)  # lets a reader run its code after the last object
 
 
 def _sound(item: DataObject, table: pa.Table) -> pa.Table:
-    """The table, empty if it holds what no reader may touch."""
+    """Return the table; empty, with a `problem` noted, if it has invalid contents."""
     if why := parquet.problem(table):
         item.problem = _unreadable(item.size, why)
         return table.schema.empty_table()
@@ -103,7 +112,7 @@ def _unreadable(size: int, why: str) -> str:
 
 
 def _encoded(stage: str) -> pa.Schema:
-    """The stage's schema with repeated strings as dictionaries, which is how they are read."""
+    """Return the stage's schema with dictionaries for repeated strings, as they are read."""
     return pa.schema(
         field.with_type(pa.dictionary(pa.int32(), pa.string())) if _is_name(field) else field
         for field in STAGE_SCHEMAS[stage]
@@ -112,7 +121,7 @@ def _encoded(stage: str) -> pa.Schema:
 
 @cache
 def _names(stage: str) -> tuple[str, ...]:
-    """The columns of repeated strings; asked once per object, and a schema is slow to walk."""
+    """Names of the columns of repeated strings. Cached: every object needs them."""
     return tuple(field.name for field in STAGE_SCHEMAS[stage] if _is_name(field))
 
 
@@ -123,7 +132,7 @@ def _is_name(field: pa.Field) -> bool:
 def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema) -> pa.Table:
     if content is None:
         large = item.ref.size > parquet.MOST_BYTES
-        item.problem = f"{item.ref.size} bytes: too large to be read" if large else _NO_CONTENT
+        item.problem = f"{item.ref.size} bytes: too large to read" if large else _NO_CONTENT
         return schema.empty_table()
     item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
     try:
@@ -135,30 +144,30 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
 
 
 def _adapted(item: DataObject, content: bytes, stage: str, schema: pa.Schema) -> pa.Table:
-    """The rows of a file of another schema in the stage's, as far as that is possible. Raises parquet.Unreadable."""
+    """Cast a file of another schema to the stage's, where possible. Raises parquet.Unreadable."""
     table, found = parquet.odd(content, schema.names)
     item.schema_problem = _schema_problem(found, STAGE_SCHEMAS[stage])
     columns = []
     for field in schema:
         try:
             column = parquet.plain(table.column(field.name), field.type)
-        except (pa.ArrowException, KeyError):  # of another kind; not there, or there twice
+        except (pa.ArrowException, KeyError):  # of another type, missing, or twice in the file
             column = None
         if column is None and field.name in _IDENTITY.get(stage, ("id",)):
-            item.problem = f"its rows cannot be told apart: {item.schema_problem}"
+            item.problem = f"rows without a usable identity: {item.schema_problem}"
             return schema.empty_table()
         columns.append(pa.nulls(len(table), field.type) if column is None else column)
     return pa.table(columns, schema=schema)
 
 
 def _schema_problem(found: pa.Schema, right: pa.Schema) -> str:
-    """What a file's columns are otherwise than the stage's; empty where they are the same."""
+    """Describe the differences between a file's schema and the stage's; empty if there are none."""
     count = Counter(found.names)
     types = {field.name: field.type for field in found}
     texts = [
-        ("lacks ", [name for name in right.names if name not in count]),
-        ("has besides ", [name for name in count if name not in right.names]),
-        ("has twice ", [name for name in count if count[name] > 1]),
+        ("missing: ", [name for name in right.names if name not in count]),
+        ("not in the schema: ", [name for name in count if name not in right.names]),
+        ("more than once: ", [name for name in count if count[name] > 1]),
         (
             "not nullable: ",
             [field.name for field in found if field.name in right.names and not field.nullable],
@@ -181,7 +190,10 @@ def _is(found: pa.DataType, right: pa.DataType) -> bool:
 
 
 def _note_ranges(objects: list[DataObject], table: pa.Table, stage: str) -> None:
-    """First and last id, first and last event time of every object (of aggregated: first and last window start)."""
+    """Set first and last id, first and last event time of every object.
+
+    In aggregated there are no ids, and window starts take the place of event times.
+    """
     filled = [item for item in objects if item.rows]
     if not filled:
         return

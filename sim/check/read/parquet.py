@@ -1,9 +1,12 @@
-"""Parquet bytes as a table, or the reason why not: no object may end its reader, stall it, or fill its memory.
+"""Parquet bytes as a table, or an error: no object may end its reader, stall it or fill its memory.
 
-Bounded before a page is decoded, from what the footer declares: rows, columns, row groups, decoded bytes, and the
-values of each column. Repeated texts stay dictionaries, so that a long text that many rows share is in memory once.
-Every decoded table is validated in full, so that later code meets no text that is not UTF-8 and no index that points
-nowhere. Not covered: page headers that contradict their footer; Arrow takes memory by them, and then refuses them.
+The footer declares rows, columns, row groups, decoded bytes and the values of each column. All of
+them are bounded before a page is decoded. Repeated texts stay dictionaries, so that a long text
+shared by many rows is in memory once. Every decoded table is validated in full: texts are UTF-8,
+and dictionary indices are in range.
+
+Not covered: page headers that contradict their footer. Arrow allocates memory by them, and then
+refuses them.
 """
 
 from __future__ import annotations
@@ -18,24 +21,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 MOST_BYTES: Final = 1 << 28
-"""Of an object, of its decoded columns together, and of the texts of one column."""
-MOST_ROWS: Final = 1 << 20  # ten times the largest batch
-MOST_VALUES: Final = 1 << 22  # of one column, lists taken apart
-MOST_CHUNKS: Final = 100_000  # columns times row groups
-_MOST_EXPANDED: Final = 1 << 31  # rows times bytes: more than any text column can become
-_SHOWN: Final = 300
+"""Bound on an object, on its decoded columns together, and on the texts of one column."""
+MOST_ROWS: Final = 1 << 20
+"""Ten times the largest batch."""
+MOST_VALUES: Final = 1 << 22
+"""Bound on the values of one column, the elements of lists counted."""
+MOST_CHUNKS: Final = 100_000
+"""Bound on columns times row groups."""
+_MOST_EXPANDED: Final = 1 << 31
+"""Bound on rows times bytes: more than any text column can expand to."""
+_LONGEST_REASON: Final = 300
 
 
 class Unreadable(ValueError):
-    """The bytes are no Parquet file that can be read here; the text says why."""
+    """The bytes are not a readable Parquet file. The text names the reason."""
 
 
 def known(content: bytes, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.Table | None:
-    """The rows of a file of just this schema, not yet validated; None for any other file. Raises Unreadable."""
+    """Read a file of exactly this schema, not yet validated; None for others. Raises Unreadable."""
     with _reasons():
         try:
             file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=dictionaries)
-        except KeyError:  # lacks one of these columns
+        except KeyError:  # one of these columns is missing
             return None
         expanded = _require_bounded(file.metadata)
         if expanded > _MOST_EXPANDED or not file.schema_arrow.equals(schema):
@@ -48,7 +55,10 @@ def known(content: bytes, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.
 
 
 def odd(content: bytes, names: Collection[str] | None = None) -> tuple[pa.Table, pa.Schema]:
-    """(the columns of these names, or all, texts as dictionaries; the schema of the whole file). Raises Unreadable."""
+    """Read a file of any schema. Return (table, schema of the whole file). Raises Unreadable.
+
+    The table has the columns of these names, or all, with texts as dictionaries.
+    """
     with _reasons():
         file = pq.ParquetFile(pa.BufferReader(content))
         _require_bounded(file.metadata)
@@ -71,8 +81,8 @@ def odd(content: bytes, names: Collection[str] | None = None) -> tuple[pa.Table,
 
 
 def problem(table: pa.Table) -> str:
-    """The reason why a table that `known` gave must not be used; empty for a sound one."""
-    try:  # of numbers every bit pattern is sound
+    """Reason why a table from `known` must not be used; empty for a valid one."""
+    try:  # every bit pattern of a number is valid
         table.select([field.name for field in table.schema if not _is_number(field.type)]).validate(
             full=True
         )
@@ -82,7 +92,7 @@ def problem(table: pa.Table) -> str:
 
 
 def plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """The column as another type, dictionaries resolved. Raises Unreadable for texts that would fill the memory."""
+    """Cast a column to another type, dictionaries expanded. Raises Unreadable if too large."""
     if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(kind):
         size = 0
         for chunk in column.chunks if _is_long(column.type.value_type) else ():
@@ -93,7 +103,7 @@ def plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
                 lengths[np.asarray(chunk.indices.fill_null(len(lengths) - 1), dtype=np.int64)].sum()
             )
         if size > MOST_BYTES:
-            raise Unreadable(f"a column of {size} bytes of text, more than {MOST_BYTES}")
+            raise Unreadable(f"a column has {size} bytes of text, more than {MOST_BYTES}")
         column = column.cast(column.type.value_type)
     return column.cast(kind)
 
@@ -114,28 +124,31 @@ def _is_long(kind: pa.DataType) -> bool:
 
 
 def _require_bounded(metadata: pq.FileMetaData) -> int:
-    """Rows times decoded bytes, as declared."""
+    """Return declared rows times declared decoded bytes. Raises Unreadable beyond a bound."""
     rows: int = metadata.num_rows
     chunks = metadata.num_columns * metadata.num_row_groups
     if chunks > MOST_CHUNKS:
         raise Unreadable(
-            f"it declares {metadata.num_row_groups} row groups of {metadata.num_columns} columns"
+            f"declares {metadata.num_row_groups} row groups of {metadata.num_columns} columns, "
+            f"more than {MOST_CHUNKS} chunks"
         )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     size: int = sum(group.total_byte_size for group in groups)
     counted = sum(group.num_rows for group in groups)
     if not 0 <= rows <= MOST_ROWS or rows != counted or any(group.num_rows < 0 for group in groups):
         raise Unreadable(
-            f"it declares {rows} rows, in its row groups {counted}; {MOST_ROWS} are possible"
+            f"declares {rows} rows, and {counted} in its row groups; the bound is {MOST_ROWS}"
         )
     if not 0 <= size <= MOST_BYTES or any(group.total_byte_size < 0 for group in groups):
-        raise Unreadable(f"it declares {size} decoded bytes; {MOST_BYTES} are possible")
+        raise Unreadable(f"declares {size} decoded bytes; the bound is {MOST_BYTES}")
     return rows * size
 
 
 def _require_few_values(metadata: pq.FileMetaData, leaves: Collection[int]) -> None:
-    """Of a file that was scanned: pyarrow ends the process at a chunk whose description contradicts its column, unless
-    it meets it while it reads.
+    """Raise Unreadable if a column of a scanned file declares too many values or bytes.
+
+    The scan must come first: pyarrow ends the process at a chunk that contradicts its column,
+    unless it finds it while it reads.
     """
     for leaf in leaves:
         chunks = [metadata.row_group(i).column(leaf) for i in range(metadata.num_row_groups)]
@@ -147,7 +160,7 @@ def _require_few_values(metadata: pq.FileMetaData, leaves: Collection[int]) -> N
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Anything that Arrow raises as Unreadable."""
+    """Turn any exception of Arrow into Unreadable."""
     try:
         yield
     except Unreadable:
@@ -157,8 +170,8 @@ def _reasons() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, with its type where that is not one of bad bytes."""
-    text = (str(error).strip().splitlines() or [""])[0][:_SHOWN]
+    """First line of an error, after its type unless the type is usual for bad bytes."""
+    text = (str(error).strip().splitlines() or [""])[0][:_LONGEST_REASON]
     return (
         text
         if isinstance(error, pa.ArrowException | OSError | ValueError) and text

@@ -1,4 +1,4 @@
-"""A reader that shows what it reads to somebody, so that no object is fetched twice."""
+"""A reader that also passes contents to a function, so that no object is fetched twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ _BATCH_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Watched:
-    """A reader that shows what it reads, some objects at a time."""
+    """A reader that passes objects and contents to `show`, in groups of about 1 MiB."""
 
     show: Callable[[Sequence[ObjectRef], Sequence[bytes]], None]
     reader: Reads
 
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
+        """See `sim.check.read.lake.Reads`."""
         refs = list(refs)
         seen: list[ObjectRef] = []
         contents: list[bytes] = []

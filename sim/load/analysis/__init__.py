@@ -1,1 +1,1 @@
-"""The analysis of a load test's raw record: figures, search for a rate, sweep over users."""
+"""Analysis of the raw record of a load test: figures, search for a rate, sweep over users."""

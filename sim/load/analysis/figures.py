@@ -1,8 +1,11 @@
-"""From the raw records of a load test to its figures: one phase, or all of them; warm-up left out. Pure.
+"""The figures of one phase or of a whole load test, from its raw records. Pure functions.
 
-The figures of a load test are those of its open schedule; without a schedule, of the hold that confirmed the search.
-The sweep and the search add their own (`load.peak_per_s`, `load.usl.*`, `load.sustainable_per_s`). What was not
-measured is absent. Names and meanings are in `sim.measure.figures`.
+- Warm-up is left out.
+- The figures of a load test are those of its open schedule. Without a schedule, they are those of
+  the hold that confirmed the search.
+- The sweep and the search add their own figures (`load.peak_per_s`, `load.usl.*`,
+  `load.sustainable_per_s`).
+- A figure that was not measured is absent. `sim.measure.figures` has names and meanings.
 """
 
 from __future__ import annotations
@@ -23,27 +26,29 @@ from sim.measure.requests import Part
 
 _QUARTERS: Final = 4
 _QUARTER_MIN_S: Final = 3.0
-"""Shorter parts of a phase have too few samples of its processes, one a second, to judge by."""
+"""Shorter parts of a phase have too few samples of its processes, at one per second."""
 
 
 def part(record: PhaseRecord) -> Part:
-    """What counts of a phase: from the end of its warm-up to its last intended start, or to where it was stopped."""
+    """Return the part of a phase that counts in figures.
+
+    It lasts from the end of the warm-up to the last intended start, or to an early stop.
+    """
     phase = record.phase
-    made = requests.read(
-        record.requests, record.started_ns, _watched_s(record) if record.stopped_early else 0.0
-    )
+    watched_s = _watched_s(record) if record.stopped_early else 0.0
+    made = requests.read(record.requests, record.started_ns, watched_s)
     to_s = min(phase.duration_s, made.given_up_s) if record.stopped_early else phase.duration_s
     return Part(made, phase.warm_up_s, to_s)
 
 
 def _watched_s(record: PhaseRecord) -> float:
-    """Until when the phase was sampled, each second, in seconds since its start."""
+    """Return the time of the last sample of the phase, in seconds since its start."""
     last = pc.max(record.resources["time"].cast(pa.int64())).as_py()
     return 0.0 if last is None else float(last - record.started_ns) / 1e9
 
 
 def summary(record: PhaseRecord, kind: PhaseKind) -> PhaseSummary:
-    """One phase, with its figures."""
+    """Return one phase with its figures."""
     phase, counted = record.phase, part(record)
     return PhaseSummary(
         name=phase.name,
@@ -61,7 +66,7 @@ def summary(record: PhaseRecord, kind: PhaseKind) -> PhaseSummary:
 
 
 def of(records: Sequence[PhaseRecord]) -> dict[str, float]:
-    """The figures of phases taken together; of none, nothing."""
+    """Return the figures of all these phases together."""
     if not records:
         return {}
     parts = [part(record) for record in records]
@@ -75,7 +80,7 @@ def of(records: Sequence[PhaseRecord]) -> dict[str, float]:
 def of_test(
     test: LoadTest, schedule: Sequence[PhaseRecord], hold: PhaseRecord | None
 ) -> dict[str, float]:
-    """Everything: of the schedule's phases (else of the hold), of the sweep and of the search."""
+    """Return the figures of the schedule's phases (or of the hold), the sweep and the search."""
     found = of(schedule) if schedule else of([hold] if hold is not None else [])
     found["load.workers_lost"] = float(sum(phase.lost_workers for phase in test.phases))
     if test.sweep is not None:
@@ -88,9 +93,10 @@ def of_test(
 
 
 def spans(record: PhaseRecord, closed: bool) -> list[tuple[dict[str, float], bool]]:
-    """Figures of a phase quarter by quarter (a closed or a short one in fewer parts), and whether it was closed.
+    """Return the figures of each quarter of a phase, with True if the phase is closed.
 
-    A rate that changes, or a herd, is at its hardest for a part of the time only.
+    A closed or a short phase has fewer parts. A herd, or a rate that changes, is at its hardest
+    only for a part of the time.
     """
     whole = part(record)
     end_s = max(whole.to_s, whole.requests.given_up_s)
@@ -112,11 +118,14 @@ def limit(
     generator_per_s: float | None,
     stood_s: float,
 ) -> Limit:
-    """What the limit was in the hardest of these spans: the one with the busiest store, else the highest rate."""
+    """Return the limit in the hardest of these spans.
+
+    That is the span with the busiest store, or with the highest rate if the store is not known.
+    """
     hardest, closed = max(
         found, key=lambda s: (s[0].get("cpu.server", 0.0), s[0]["load.achieved_per_s"])
     )
-    return bottleneck.name(hardest, kept_up and not closed, users, generator_per_s, stood_s)
+    return bottleneck.find_limit(hardest, kept_up and not closed, users, generator_per_s, stood_s)
 
 
 def _of_sweep(sweep: SweepFound) -> dict[str, float]:
@@ -145,7 +154,10 @@ def _of_search(search: SearchFound) -> dict[str, float]:
 
 
 def _processes(records: Sequence[PhaseRecord], parts: Sequence[Part]) -> dict[str, float]:
-    """Of the processes, over the counted spans of all phases: means weighted by time, largest values, cost per call."""
+    """Return the figures of the processes over the counted parts of all phases.
+
+    They are means weighted by time, largest values, and CPU time per store operation.
+    """
     found: dict[str, float] = {}
     weights = total_s = server_s = 0.0
     operations = 0

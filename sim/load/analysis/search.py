@@ -1,17 +1,24 @@
-"""The largest rate a store sustains under an SLO: bracketed, bisected, then held. On open phases of constant rate.
+"""The search for the largest rate that a store sustains under an SLO.
 
-    bracket    from a guess (or the lowest rate) up by FACTOR until a rate fails, or down until one passes
-    bisect     at the geometric middle, until the bracket is within the wanted share
-    hold       the best rate that passed, for long; if that fails, a step down and again, HOLDS times at most
+Each try is an open phase of constant rate.
 
-A rate passes when every SLO holds, what was offered was achieved (`bottleneck.kept_up`), and what waits at the end is
-no more than the users can have under way. One try that is close to an edge decides nothing: it is repeated, TRIES in
-all, and the majority counts. A try with too few requests for its percentile or with a lost worker, and one that failed
-while the generator itself was late, is unknown: it has no vote, and is repeated. A rate is tried for as long as its
-rarest percentile needs (SAMPLES behind it), within STRETCH times the wanted length.
+    bracket  from a guess (or the lowest rate), up by FACTOR to a failure or down to a pass
+    bisect   at the geometric middle, until the bracket is within the wanted share
+    hold     the best rate that passed, for long; after a failure a step down, HOLDS times at most
 
-A queue grows slowly just above what a store can do, so a short try passes a few percent too much; the hold is what
-counts. What a machine does beside moves the answer itself from one hour to the next; no procedure can mend that.
+A rate passes when every SLO holds, the offered rate was achieved (`bottleneck.kept_up`), and the
+backlog at the end is at most the number of users.
+
+- A try close to a limit decides nothing. It is repeated, up to TRIES in all, and the majority
+  counts.
+- A try is unknown if it has too few requests for its percentile, a lost worker, or a failure while
+  the generator itself was late. It has no vote and is repeated.
+- A try lasts as long as its rarest percentile needs (SAMPLES requests beyond it), but at most
+  STRETCH times the wanted length.
+
+Just above a store's capacity the queue grows slowly, so a short try passes rates that are a few
+percent too high. The hold decides. Other work on the machine moves the true rate from one hour to
+the next, and no procedure can prevent that.
 """
 
 from __future__ import annotations
@@ -36,18 +43,25 @@ STEPS_MAX: Final = 40
 SAMPLES: Final = 5
 STRETCH: Final = 6.0
 NEAR: Final = 0.15
-"""An SLO's figure within this share of its limit, or a rate achieved within a tenth of it of KEPT_UP, is close."""
+"""A figure this close to its SLO is close to the limit, as a share of the SLO.
+
+So is an achieved share of the rate that is within NEAR / 10 of KEPT_UP.
+"""
 
 
 class OutOfTime(Exception):
-    """The test's time does not allow another try."""
+    """The test has no time, or the search no steps, for another try."""
 
 
 @dataclass
 class Searcher:
-    """One search. `arrivals(rate, seconds, name)` makes a schedule; `left_s`: time the test still has.
+    """One search.
 
-    `own_late`: why the generator was late by its own doing in a phase, None when it was not.
+    arrivals: called with (rate, seconds, name), makes a schedule.
+    left_s: returns the time that the test has left, in seconds.
+    own_late: returns a message if the generator itself was late in a phase, else None.
+    keep: called with the record of each try, and True if it is a hold.
+    hold_record: the record of the hold that passed.
     """
 
     engine: Engine
@@ -58,12 +72,12 @@ class Searcher:
     arrivals: Callable[[float, float, str], Arrivals]
     left_s: Callable[[], float]
     own_late: Callable[[PhaseRecord], str | None]
-    tell: Callable[[PhaseRecord, bool], None]
+    keep: Callable[[PhaseRecord, bool], None]
     steps: list[Step] = field(default_factory=list)
-    held: PhaseRecord | None = None
+    hold_record: PhaseRecord | None = None
 
     def run(self, guess: float | None = None) -> SearchFound:
-        """Search; `guess`: a rate to begin with, from a sweep say. Raises what the engine raises."""
+        """Search. guess: a first rate, for example from a sweep. Raises the engine's errors."""
         low = high = best = None
         try:
             low, high = self._bracket(guess)
@@ -74,14 +88,17 @@ class Searcher:
                 else:
                     high = middle
             best = self._hold(low)
-            said = self._said(low, best)
+            conclusion = self._conclusion(low, best)
         except OutOfTime:
-            said = f"The search ran out of time (load.limits.time) after {len(self.steps)} tries; nothing was confirmed."
+            conclusion = (
+                f"The search ran out of time (load.limits.time) after {len(self.steps)} tries; "
+                "no rate was confirmed."
+            )
         texts = tuple(slo.text for slo in self.search.slo)
-        return SearchFound(texts, tuple(self.steps), best, self._failed_above(best), said)
+        return SearchFound(texts, tuple(self.steps), best, self._failed_above(best), conclusion)
 
     def _bracket(self, guess: float | None) -> tuple[float | None, float | None]:
-        """(a rate that passes, one that does not); None for one that is not to be had between from and to."""
+        """Return a rate that passes and one that does not. None if there is none in the range."""
         rate = min(
             max(guess or self.search.from_per_s, self.search.from_per_s), self.search.to_per_s
         )
@@ -96,25 +113,24 @@ class Searcher:
             rate = tried
 
     def _hold(self, rate: float | None) -> float | None:
-        """The rate that held: the one given, or a few steps below it."""
+        """Return the rate that passed a hold: the given one, or one a few steps below it."""
         for _ in range(HOLDS if rate is not None else 0):
             assert rate is not None
             step, record = self._try(rate, self.search.hold_s, hold=True)
             if step.verdict == "pass":
-                self.held = record
+                self.hold_record = record
                 return rate
             rate = max(rate * (1 - self.search.within), self.search.from_per_s)
         return None
 
     def _passes(self, rate: float) -> bool:
-        """The majority of up to TRIES tries; one that is clear counts for all."""
+        """Return True if most of up to TRIES tries pass. A clear one decides at once."""
         votes = 0
         for tried in range(1, TRIES + 1):
             step, record = self._try(rate, self.search.each_s, hold=False)
             votes += {"pass": 1, "fail": -1, "unknown": 0}[step.verdict]
-            if abs(votes) > TRIES - tried or (
-                step.verdict != "unknown" and not self._close(record)
-            ):
+            clear = step.verdict != "unknown" and not self._close(record)
+            if clear or abs(votes) > TRIES - tried:
                 break
         return votes > 0
 
@@ -131,11 +147,11 @@ class Searcher:
         if step.verdict == "fail" and (late := self.own_late(record)) is not None:
             step = replace(step, verdict="unknown", why=late)
         self.steps.append(step)
-        self.tell(record, hold)
+        self.keep(record, hold)
         return step, record
 
     def _close(self, record: PhaseRecord) -> bool:
-        """Whether another try at this rate might well come out otherwise."""
+        """Return True if another try at this rate may well have another result."""
         found = of([record])
         kept = found["load.achieved_per_s"] / max(found["load.offered_per_s"], 1e-9)
         ratios = [
@@ -151,27 +167,28 @@ class Searcher:
         )
         return min(rates, default=None)
 
-    def _said(self, low: float | None, best: float | None) -> str:
+    def _conclusion(self, low: float | None, best: float | None) -> str:
+        hold_s = self.search.hold_s
         if low is None:
             return f"Not even {self.search.from_per_s:g} requests/s keep the SLO."
         if best is None:
-            return f"{low:,.1f} requests/s passed a short try, but no rate held for {self.search.hold_s:g} s."
-        said = f"{best:,.1f} requests/s keep the SLO, held for {self.search.hold_s:g} s."
+            return f"{low:,.1f} requests/s passed a short try, but no rate held for {hold_s:g} s."
+        text = f"{best:,.1f} requests/s keep the SLO, held for {hold_s:g} s."
         if (failed := self._failed_above(best)) is None:
-            return f"{said} That is the highest rate that was to be tried: the store may take more."
-        return f"{said} {failed:,.1f} did not pass."
+            return f"{text} That is the highest rate of the search: the store may take more."
+        return f"{text} {failed:,.1f} did not pass."
 
 
 def judge(
     record: PhaseRecord, rate: float, slo: Sequence[Expectation], users: int, hold: bool = False
 ) -> Step:
-    """One try. More waiting at its end than `users` can have under way means that the queue grows."""
+    """Return one try with its verdict. A final backlog of more than `users` fails: it grows."""
     found = of([record])
     offered, achieved = found["load.offered_per_s"], found["load.achieved_per_s"]
     value = found.get(slo[0].figure) if slo else None
 
-    def step(verdict: StepVerdict, why: str) -> Step:
-        return Step(record.phase.name, rate, verdict, why, achieved, value, hold)
+    def step(verdict: StepVerdict, reason: str) -> Step:
+        return Step(record.phase.name, rate, verdict, reason, achieved, value, hold)
 
     if record.lost_workers:
         return step("unknown", f"{record.lost_workers} of the generator's processes died")
@@ -188,14 +205,13 @@ def judge(
         return step("fail", f"{found['load.not_made']:,.0f} requests were never made")
     for wanted in slo:
         kind = wanted.figure.split(".")[1]
-        if (
-            count := requests.samples([part(record)], kind if kind in requests.KINDS else None)
-        ) < _needed(wanted):
+        count = requests.samples([part(record)], kind if kind in requests.KINDS else None)
+        if count < _needed(wanted):
             return step("unknown", f"{count} requests are too few for {wanted.figure}")
     return step("pass", "every SLO met, and the rate achieved")
 
 
 def _needed(slo: Expectation) -> int:
-    """Requests that leave SAMPLES behind the percentile."""
+    """Return the number of requests that puts SAMPLES beyond the percentile."""
     rank = requests.RANKS.get(slo.figure.rpartition(".")[2], 0.5)
     return math.ceil(SAMPLES / (1 - rank))

@@ -1,10 +1,14 @@
-"""A closed sweep: so many users one level after the other, each judged over its steady state, then a law fitted to all.
+"""A closed sweep over numbers of users, one level after the other, and a law fitted to all levels.
 
-Each level is cut into WINDOWS equal windows behind its warm-up; `sim.measure.steady` says from where on they count.
-Little's law ties what was measured apart: users N = throughput X times mean response time R (no one thinks in between);
-a level that misses it by more than LITTLE_MAX was not steady, or its record is wrong. The fit is `sim.measure.usl`.
+- Each level is measured over its steady state. After the warm-up it is cut into WINDOWS equal
+  windows, and `sim.measure.steady` finds the first one that counts.
+- Little's law connects separate measurements: users N = throughput X times mean response time R,
+  without think time. A level that misses it by more than LITTLE_MAX was not steady, or its record
+  is wrong.
+- The fit is `sim.measure.usl`.
 
-The sweep ends early when a level was stopped early, lost a worker, or time is up: more users would not tell more.
+The sweep ends early when a level stopped early or lost a worker, or when time is up. Further levels
+would add nothing.
 """
 
 from __future__ import annotations
@@ -33,21 +37,24 @@ def run(
     warm_up_s: float,
     stop_when: tuple[Expectation, ...],
     left_s: Callable[[], float],
-    tell: Callable[[PhaseRecord], None],
+    keep: Callable[[PhaseRecord], None],
 ) -> None:
-    """Run the levels and `tell` of each. `left_s`: how much time the test still has. Raises what the engine raises."""
+    """Run the levels. Raises the engine's errors.
+
+    left_s: returns the time that the test has left, in seconds. keep: called with each record.
+    """
     for users in sweep.users:
         if left_s() < sweep.for_s:
             return
         phase = Phase(_NAME.format(users), None, users, sweep.for_s, warm_up_s, stop_when)
         record = engine.run(phase)
-        tell(record)
+        keep(record)
         if record.stopped_early or record.lost_workers:
             return
 
 
 def analyse(records: Sequence[PhaseRecord], seed: int) -> SweepFound:
-    """What the levels' records show. Levels with a single success in no window are left out."""
+    """Return the results of the levels. A level without a success in any window is left out."""
     levels = tuple(level for record in records if (level := _level(record)) is not None)
     if not levels:
         return SweepFound((), None, None, "No level of the sweep had a request that succeeded.")
@@ -56,7 +63,7 @@ def analyse(records: Sequence[PhaseRecord], seed: int) -> SweepFound:
     )
     fit = usl.fit(users, throughput, error, seed) if len(levels) >= usl.POINTS_MIN else None
     saturation = usl.saturation(users, throughput)
-    return SweepFound(levels, saturation, fit, _said(levels, saturation, fit))
+    return SweepFound(levels, saturation, fit, _conclusion(levels, saturation, fit))
 
 
 def _level(record: PhaseRecord) -> Level | None:
@@ -85,38 +92,44 @@ def _level(record: PhaseRecord) -> Level | None:
     )
 
 
-def _said(levels: Sequence[Level], saturation: float, fit: Fit | None) -> str:
-    """What the sweep means, sentence by sentence: where it saturates, what the law says, and what not to trust."""
+def _conclusion(levels: Sequence[Level], saturation: float, fit: Fit | None) -> str:
+    """Return the conclusion in sentences: saturation, the fit, and levels that are not reliable."""
     best = max(levels, key=lambda level: level.throughput)
-    said = [f"The best level makes {best.throughput:,.1f} requests/s, with {best.users} users."]
+    text = [f"The best level makes {best.throughput:,.1f} requests/s, with {best.users} users."]
     if saturation < levels[-1].users:
         flat = np.mean([level.throughput for level in levels if level.users >= saturation])
         many = f"{saturation:.0f} user{'s' * (saturation != 1)}"
-        said.append(
-            f"It saturates at about {many}, at {flat:,.1f} requests/s: more users add waiting, not throughput."
+        text.append(
+            f"It saturates at about {many}, at {flat:,.1f} requests/s: more users add waiting, "
+            "not throughput."
         )
-    said.append(_fitted(fit, levels[-1].users))
-    if uneasy := [level.users for level in levels if not level.steady]:
-        said.append(
-            f"Not steady: the level{'s' * (len(uneasy) > 1)} of {', '.join(map(str, uneasy))} users."
+    text.append(_fitted(fit, levels[-1].users))
+    if unsteady := [str(level.users) for level in levels if not level.steady]:
+        text.append(
+            f"Not steady: the level{'s' * (len(unsteady) > 1)} of {', '.join(unsteady)} users."
         )
     if off := [level for level in levels if level.littles_law_error > LITTLE_MAX]:
         worst = max(off, key=lambda level: level.littles_law_error)
-        said.append(
-            f"Little's law is missed by {worst.littles_law_error:.0%} at {worst.users} users: do not trust that level."
+        text.append(
+            f"Little's law is missed by {worst.littles_law_error:.0%} at {worst.users} users: "
+            "do not trust that level."
         )
-    return " ".join(said)
+    return " ".join(text)
 
 
 def _fitted(fit: Fit | None, most: int) -> str:
     if fit is None:
         return "Too few levels for a fit."
     if fit.peak_users is not None and fit.peak_per_s is not None:
-        far = " That is far beyond what was measured." if fit.peak_users.value > 2 * most else ""
-        return f"The fit has a peak of {_range(fit.peak_per_s)} requests/s at {_range(fit.peak_users)} users.{far}"
+        far = " That is far beyond the measured levels." if fit.peak_users.value > 2 * most else ""
+        peak = f"{_range(fit.peak_per_s)} requests/s at {_range(fit.peak_users)} users"
+        return f"The fit has a peak of {peak}.{far}"
     if fit.asymptote_per_s is not None:
         limit = _range(fit.asymptote_per_s)
-        return f"The fit has no peak: its coherency is zero within error; it tends to {limit} requests/s."
+        return (
+            "The fit has no peak: its coherency is zero within error; "
+            f"it tends to {limit} requests/s."
+        )
     if fit.beta.low > 0:
         return "The law fits badly, and no fall was measured: no peak is claimed."
     return "The fit shows no limit: contention and coherency are zero within error; try more users."

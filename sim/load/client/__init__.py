@@ -1,1 +1,1 @@
-"""The client processes of a load test: what each does between start and end of a phase."""
+"""The client processes of a load test, from the start of a phase to its end."""

@@ -1,7 +1,8 @@
-"""Who does what next in one client process: pure bookkeeping, no waiting in here.
+"""The order of requests in one client process. Bookkeeping only: nothing here waits.
 
-Flushes of one node keep their order and never overlap: one that is due while the node's last is under way stands
-aside, and is the next thing its user does. Reads do not wait for each other.
+Flushes of one node keep their order and never overlap. A flush that is due while another of its
+node is under way is queued, and becomes the next request of the same user. Reads never wait for
+each other.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from sim.load_schedule import REQUEST_KINDS
 from sim.seeds import rng
 
 FLUSH: Final = REQUEST_KINDS.index("flush")
+_DRAWS: Final = 1024
+"""Random numbers drawn at a time."""
 
 
 class Job(NamedTuple):
-    """One request to be made. `intended`: ns since 1970; 0 in a closed phase, where it is the start."""
+    """One request to make.
+
+    intended: ns since 1970. 0 in a closed phase, where the intended start is the start.
+    """
 
     number: int
     kind: int
@@ -29,47 +35,50 @@ class Job(NamedTuple):
     intended: int
 
 
-class OpenDesk:
-    """The arrivals of one worker."""
+class OpenDispatch:
+    """The arrivals of one worker. left: the number of jobs that have not ended."""
 
     def __init__(self, arrivals: Arrivals, intended_ns: Ints, worker: int, workers: int) -> None:
         mine = arrivals.share(worker, workers)
         kinds, nodes = arrivals.kind[mine].tolist(), arrivals.node[mine].tolist()
         times = intended_ns[mine].tolist()
         self._jobs = [Job(*each) for each in zip(mine.tolist(), kinds, nodes, times, strict=True)]
-        self._aside: dict[int, deque[Job]] = {}  # of nodes with a flush under way
+        self._queues: dict[int, deque[Job]] = {}  # only of nodes with a flush under way
         self._next = 0
         self.left = len(self._jobs)
 
     def coming(self) -> Job | None:
-        """The next arrival that has not been due yet."""
+        """Return the next arrival, without taking it. None after the last."""
         return self._jobs[self._next] if self._next < len(self._jobs) else None
 
     def due(self) -> Job | None:
-        """`coming` is due: the job to be done, None when it stands aside."""
+        """Take the next arrival. None if it is queued until its node's flush has ended."""
         job = self._jobs[self._next]
         self._next += 1
         if job.kind != FLUSH:
             return job
-        if job.node in self._aside:
-            self._aside[job.node].append(job)
+        if job.node in self._queues:
+            self._queues[job.node].append(job)
             return None
-        self._aside[job.node] = deque()
+        self._queues[job.node] = deque()
         return job
 
     def done(self, job: Job) -> Job | None:
-        """The job has ended: what stood aside for it, if anything."""
+        """Mark a job as ended. Return the flush that was queued until then, if any."""
         self.left -= 1
         if job.kind != FLUSH:
             return None
-        if self._aside[job.node]:
-            return self._aside[job.node].popleft()
-        del self._aside[job.node]
+        if self._queues[job.node]:
+            return self._queues[job.node].popleft()
+        del self._queues[job.node]
         return None
 
 
-class ClosedDesk:
-    """As many requests as the users make: kinds by the mix, nodes in turn. Numbers count from `worker` by `workers`."""
+class ClosedDispatch:
+    """The jobs of one worker in a closed phase: as many as its users can make.
+
+    Kinds follow the mix, nodes take turns. Job numbers are worker, worker + workers, and so on.
+    """
 
     def __init__(
         self, nodes: int, mix: Mix, seed: int, name: str, worker: int, workers: int
@@ -84,9 +93,9 @@ class ClosedDesk:
         self._reader = worker
 
     def take(self) -> Job | None:
-        """The next request; None when it would be a flush and no node is free."""
+        """Return the next job. None if it is a flush and no node is free."""
         if not self._draws:
-            draw = rng(self._seed, "load", *self._path, self._page).random(1024)
+            draw = rng(self._seed, "load", *self._path, self._page).random(_DRAWS)
             self._draws.extend(np.searchsorted(self._edges, draw, side="right").tolist())
             self._page += 1
         kind = self._kinds[min(self._draws[0], len(self._kinds) - 1)]
@@ -102,5 +111,6 @@ class ClosedDesk:
         return job
 
     def done(self, job: Job) -> None:
+        """Mark a job as ended. A flush frees its node."""
         if job.kind == FLUSH:
             self._idle.append(job.node)

@@ -1,53 +1,79 @@
-"""What a client process did, request by request, as it happens: an append-only file of fixed-width rows.
+"""The journal of a client process: one fixed-width row per request, appended as it happens.
 
-A request is noted when it starts (`abandoned`, without an end) and again when it ended; the later row counts. So the
-file of a process that was killed still says what it had done, and the parent follows all files while the phase runs,
-without asking anybody. `requests` turns the rows of all workers into the REQUESTS table, arrivals never made included.
+A request is written when it starts (`abandoned`, without an end) and again when it has ended. The
+later row counts. So the file of a killed process still shows its requests, and the parent follows
+all files while the phase runs. `requests` turns the rows of all workers into the REQUESTS table,
+with arrivals that no worker made.
 
-Times are ns since 1970 of one clock for all processes of this machine: CLOCK_MONOTONIC plus a fixed difference.
+Times are ns since 1970 of one clock for all processes of this machine: CLOCK_MONOTONIC plus a fixed
+offset.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import csv
 
 from pipeline.retry import Operation
 from sim.arrays import Ints
 from sim.load.phase import OUTCOMES, REQUESTS, Arrivals, Phase
 from sim.load_schedule import REQUEST_KINDS
-from sim.measure.operations import SCHEMA as OPERATIONS
+from sim.measure import operations
 
 ROW: Final = np.dtype(
     [
         ("number", "<i8"),
         ("intended", "<i8"),
         ("start", "<i8"),
-        ("end", "<i8"),  # 0: it has not ended
+        ("end", "<i8"),  # 0: the request has not ended
         ("bytes", "<i8"),
         ("rows", "<i8"),
         ("node", "<i4"),
         ("objects", "<i4"),
-        ("kind", "i1"),
+        ("kind", "i1"),  # index in REQUEST_KINDS
         ("outcome", "i1"),  # index in OUTCOMES
-        ("spare", "i2"),
-        ("spare2", "i4"),
+        ("padding", "V6"),  # pads the record to 64 bytes
     ]
 )
+_PACKED: Final = struct.Struct("<6q2i2b6x")
+"""The layout of ROW."""
 ABANDONED: Final = OUTCOMES.index("abandoned")
 NOT_MADE: Final = OUTCOMES.index("not-made")
 Rows = npt.NDArray[np.void]
 
 
+class Request(NamedTuple):
+    """The record of one request. The defaults are those of a request that has not ended."""
+
+    number: int
+    kind: int
+    node: int
+    intended: int
+    start: int
+    end: int = 0
+    outcome: int = ABANDONED
+    size: int = 0
+    objects: int = 0
+    rows: int = 0
+
+    def packed(self) -> bytes:
+        """Return the record in its binary form, a ROW."""
+        return _PACKED.pack(
+            *(self.number, self.intended, self.start, self.end, self.size, self.rows),
+            *(self.node, self.objects, self.kind, self.outcome),
+        )
+
+
 def path_of(folder: Path, worker: int) -> Path:
+    """Return the path of a worker's journal."""
     return folder / f"requests-{worker}.bin"
 
 
@@ -60,31 +86,19 @@ def _appending(path: Path) -> int:
 
 
 def wall_offset_ns() -> int:
-    """What `now_ns` adds to the monotonic clock: asked once, by the parent."""
+    """Return the offset of the common clock to the monotonic clock. The parent calls this once."""
     return time.time_ns() - time.monotonic_ns()
 
 
 class Journal:
-    """The file of one worker. `note` may be called from any thread: one append is one write."""
+    """The journal of one worker. `append` may be called from any thread: it is one write."""
 
     def __init__(self, folder: Path, worker: int) -> None:
         self._file = _appending(path_of(folder, worker))
 
-    def note(
-        self,
-        number: int,
-        kind: int,
-        node: int,
-        intended: int,
-        start: int,
-        end: int = 0,
-        outcome: int = ABANDONED,
-        size: int = 0,
-        objects: int = 0,
-        rows: int = 0,
-    ) -> None:
-        row = (number, intended, start, end, size, rows, node, objects, kind, outcome, 0, 0)
-        os.write(self._file, np.array(row, dtype=ROW).tobytes())
+    def append(self, request: Request) -> None:
+        """Write a row. Raises OSError."""
+        os.write(self._file, request.packed())
 
 
 class OperationLog:
@@ -92,36 +106,28 @@ class OperationLog:
 
     def __init__(self, folder: Path, worker: int) -> None:
         self._file = _appending(_operations_path(folder, worker))
+        self._worker = _name(worker)
 
     def append(self, operation: Operation) -> None:
-        os.write(self._file, ("\t".join(map(str, operation)) + "\n").encode())
+        """Write a line. Raises OSError."""
+        os.write(self._file, operations.line(operation, self._worker))
 
 
-def read_operations(folder: Path, worker: int) -> pa.Table:
-    """What one worker did to the store, in `sim.measure.operations.SCHEMA`."""
-    path = _operations_path(folder, worker)
-    if not path.exists() or path.stat().st_size == 0:
-        return OPERATIONS.empty_table()
-    types = {f.name: pa.int64() if pa.types.is_timestamp(f.type) else f.type for f in OPERATIONS}
-    lines = csv.read_csv(
-        path,
-        csv.ReadOptions(column_names=list(Operation._fields)),
-        csv.ParseOptions(delimiter="\t", quote_char=False),
-        csv.ConvertOptions(column_types=types),
-    )
-    worker_name = pa.array([f"client-{worker}"] * lines.num_rows, pa.string())
-    return lines.append_column("worker", worker_name).cast(OPERATIONS)
+def read_operations(folder: Path, workers: int) -> pa.Table:
+    """Return the store operations of all workers, in `sim.measure.operations.SCHEMA`."""
+    paths = [_operations_path(folder, worker) for worker in range(workers)]
+    return operations.merged(operations.read_lines(path) for path in paths if path.exists())
 
 
 class Follower:
-    """Reads what workers have written so far, again and again."""
+    """A reader of journals that workers still write."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self._paths = [path_of(folder, worker) for worker in range(workers)]
         self._offsets = [0] * workers
 
     def news(self) -> Rows:
-        """Rows written since the last call, of all workers."""
+        """Return the rows that all workers wrote since the last call."""
         parts = []
         for i, path in enumerate(self._paths):
             if path.exists():
@@ -132,7 +138,7 @@ class Follower:
 
 
 def read(folder: Path, worker: int) -> Rows:
-    """One row per request that the worker started, the last that was noted of each, in order of number."""
+    """Return the last row of each request that the worker started, in order of number."""
     path = path_of(folder, worker)
     rows: Rows = np.fromfile(path, dtype=ROW) if path.exists() else np.empty(0, dtype=ROW)
     order = np.lexsort((np.arange(len(rows)), rows["number"]))
@@ -144,17 +150,14 @@ def read(folder: Path, worker: int) -> Rows:
 
 
 def requests(phase: Phase, started_ns: int, by_worker: Mapping[int, Rows]) -> pa.Table:
-    """The REQUESTS table of a phase: what the workers did, and for an open phase what nobody did."""
-    parts = [
-        _table(phase.name, rows, f"client-{worker}") for worker, rows in sorted(by_worker.items())
-    ]
+    """Return the REQUESTS table of a phase, with the arrivals that no worker made."""
+    parts = [_table(phase.name, rows, _name(worker)) for worker, rows in sorted(by_worker.items())]
     if phase.arrivals is not None:
         made = np.zeros(len(phase.arrivals), dtype=bool)
         for rows in by_worker.values():
             made[rows["number"]] = True
-        parts.append(
-            _table(phase.name, _never(phase.arrivals, np.flatnonzero(~made), started_ns), None)
-        )
+        missing = _not_made(phase.arrivals, np.flatnonzero(~made), started_ns)
+        parts.append(_table(phase.name, missing, None))
     table = pa.concat_tables([REQUESTS.empty_table(), *parts])
     return table.sort_by(
         [("intended_start", "ascending"), ("number", "ascending"), ("worker", "ascending")]
@@ -162,11 +165,15 @@ def requests(phase: Phase, started_ns: int, by_worker: Mapping[int, Rows]) -> pa
 
 
 def intended_ns(arrivals: Arrivals, started_ns: int) -> Ints:
-    """Intended starts as ns since 1970, shape (m,)."""
+    """Return intended starts in ns since 1970, shape (m,)."""
     return started_ns + np.round(arrivals.intended_s * 1e9).astype(np.int64)
 
 
-def _never(arrivals: Arrivals, numbers: Ints, started_ns: int) -> Rows:
+def _name(worker: int) -> str:
+    return f"client-{worker}"
+
+
+def _not_made(arrivals: Arrivals, numbers: Ints, started_ns: int) -> Rows:
     rows = np.zeros(len(numbers), dtype=ROW)
     rows["number"], rows["outcome"] = numbers, NOT_MADE
     rows["kind"], rows["node"] = arrivals.kind[numbers], arrivals.node[numbers]

@@ -1,6 +1,6 @@
-"""What a client process must know of the phase it takes part in, as files: `phase.json` and `arrivals.npz`.
+"""The plan of one phase for its client processes, as files: `phase.json` and `arrivals.npz`.
 
-Written by the parent (`sim.load.engine`) or, when Locust is started by hand, by the locustfile itself.
+The parent (`sim.load.engine`) writes them, or the locustfile when Locust is started by hand.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.settings import Settings, settings
+from pipeline.settings import Settings
+from pipeline.settings import settings as store_settings
 from sim.load.arrivals import Mix
-from sim.load.phase import Arrivals
+from sim.load.client.journal import wall_offset_ns
+from sim.load.client.request import seeded_nodes
+from sim.load.phase import Arrivals, Phase
+from sim.load.settings import EngineSettings
 
 _PHASE: Final = "phase.json"
 _ARRIVALS: Final = "arrivals.npz"
@@ -23,17 +27,17 @@ _STARTED: Final = "started"
 
 
 def pid_path(folder: Path, worker: int) -> Path:
-    """Where a client process tells its process id."""
+    """Return the path of the file with a client's process id."""
     return folder / f"client-{worker}.pid"
 
 
 def over_path(folder: Path, worker: int) -> Path:
-    """Made when a client process has done its part: without it, it was lost."""
+    """Return the path of a client's end mark. A client that ends without it was lost."""
     return folder / f"client-{worker}.over"
 
 
 def ran_out_path(folder: Path) -> Path:
-    """Made when a client process had no batch left to flush."""
+    """Return the path of the mark that a client had no batch left to flush."""
     return folder / "ran-out"
 
 
@@ -41,9 +45,11 @@ def ran_out_path(folder: Path) -> Path:
 class ClientPlan:
     """One phase for `workers` client processes with `users` users in all.
 
-    offset_ns: of the common clock (`journal.wall_offset_ns`). seeded: nodes whose first batch is in the lake. drain_s:
-    how long what is under way may take behind the phase's end. again: the store forgets, and the same batches are
-    flushed over and over (`sim.load.null_store`). own: the server is one that windfleet started.
+    nodes, seeded: the number of nodes, and of those whose first batch is in the lake.
+    drain_s: longest time after the phase's end for requests under way.
+    offset_ns: of the common clock (`journal.wall_offset_ns`).
+    again: the target is a null store, and each node repeats one batch (`sim.load.null_store`).
+    own: windfleet started the server.
     """
 
     name: str
@@ -64,17 +70,42 @@ class ClientPlan:
     again: bool = False
     own: bool = False
 
+    @classmethod
+    def of(
+        cls, phase: Phase, settings: EngineSettings, workers: int, batches: Path, nodes: int
+    ) -> ClientPlan:
+        """Return the plan of a phase. batches: folder of the prepared batches of these nodes."""
+        return cls(
+            name=phase.name,
+            seed=settings.seed,
+            workers=workers,
+            users=phase.users or settings.users,
+            endpoint_url=settings.endpoint_url,
+            batches=batches,
+            nodes=nodes,
+            seeded=seeded_nodes(settings.mix, nodes),
+            encode_inside=settings.encode_inside,
+            timeout_s=settings.timeout_s,
+            duration_s=phase.duration_s,
+            drain_s=settings.drain_s,
+            offset_ns=wall_offset_ns(),
+            mix=settings.mix,
+            arrivals=phase.arrivals,
+            again=settings.again,
+            own=settings.own,
+        )
+
     @property
     def store(self) -> Settings:
-        """How to reach the store: credentials are never written to a plan. Raises SettingsError."""
-        return settings(self.endpoint_url, self.own)
+        """Settings of the S3 client. A plan never contains credentials. Raises SettingsError."""
+        return store_settings(self.endpoint_url, self.own)
 
     def now_ns(self) -> int:
-        """The common clock, ns since 1970."""
+        """Return the time of the common clock, ns since 1970."""
         return time.monotonic_ns() + self.offset_ns
 
     def write(self, folder: Path) -> None:
-        """Raises OSError."""
+        """Write the files, and the folder if it is missing. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = asdict(self) | {
             "batches": str(self.batches),
@@ -86,7 +117,7 @@ class ClientPlan:
 
 
 def read(folder: Path) -> ClientPlan:
-    """Raises OSError, ValueError, KeyError."""
+    """Return the plan in a folder. Raises OSError, ValueError, KeyError."""
     plain = json.loads((folder / _PHASE).read_text(encoding="utf-8"))
     plain["batches"] = Path(plain["batches"])
     plain["mix"] = tuple((kind, weight) for kind, weight in plain["mix"])
@@ -97,13 +128,13 @@ def read(folder: Path) -> ClientPlan:
 
 
 def write_started(folder: Path, started_ns: int) -> None:
-    """Tell the parent when the schedule's 0 is; in one step, so that it is never read half."""
+    """Write the time of the schedule's 0 for the parent, in one step."""
     part = folder / f".{_STARTED}"
     part.write_text(str(started_ns), encoding="utf-8")
     part.replace(folder / _STARTED)
 
 
 def read_started(folder: Path) -> int | None:
-    """ns since 1970, None before it is known."""
+    """Return the time of the schedule's 0, ns since 1970. None before it is known."""
     path = folder / _STARTED
     return int(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,12 +1,15 @@
-"""One request of a load test, by the real pipeline code: what a client process does between `start` and `end`.
+"""One request of a load test, made by the real pipeline code between its `start` and `end`.
 
-A flush commits the node's next prepared batch (`pipeline.commit`), or, with `encode_inside`, reads the node's file,
-runs the four stages and encodes first, as `pipeline.node` does for one batch. A flush that failed is not tried again by
-itself: the node keeps its place, and its next flush begins with the same batch, as a node of the fleet would. Reads go
-to what was committed before the clock started (`SEEDED` nodes' first batches): an hour's listing grows with the run.
+- A flush commits the node's next prepared batch (`pipeline.commit`). With `encode_inside`, it first
+  reads the node's file, runs the four stages and encodes, as `pipeline.node` does for one batch.
+- A flush that failed is not repeated. The node keeps its position, and its next flush starts with
+  the same batch, as a node of the fleet would.
+- Reads go to objects that were committed before the clock started: the first batches of `SEEDED`
+  nodes. An hour's listing grows with the run.
 
-No retries in here and one attempt in the client library, so that a failure is a failure. Threads: any number, but the
-flushes of one node must not overlap (`sim.load.client.dispatch` sees to it).
+There are no retries here and one attempt in the client library, so that each failure shows. Any
+number of threads may call, but flushes of one node must not overlap (`sim.load.client.dispatch`
+keeps them apart).
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ from pipeline.history import HistoryError
 from pipeline.history import read as read_history
 from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, Refused, StoreError
 from pipeline.process import Work, process
+from sim.load.arrivals import Mix
 from sim.load.batches import Prepared, next_batch
 from sim.load.phase import OUTCOMES
 from sim.load_schedule import REQUEST_KINDS
 
 SEEDED: Final = 32
-"""Nodes whose first batch is in the lake before the clock starts, where the mix has reads."""
+"""The most nodes whose first batch is in the lake before the clock starts, if the mix has reads."""
 SCAN_OBJECTS: Final = 8
-"""How many objects of an hour a scan reads, beginning at its node's own."""
+"""Objects of an hour that a scan reads, starting at its node's own."""
 _ERRORS: Final[dict[type[Exception], str]] = {
     ContentConflict: "conflict",
     Conflict: "conflict",
@@ -44,20 +48,28 @@ _ERRORS: Final[dict[type[Exception], str]] = {
     StoreError: "unavailable",
     CheckpointError: "corrupt",
     HistoryError: "corrupt",
-    ValueError: "corrupt",  # JSON or Parquet that is none
+    ValueError: "corrupt",  # invalid JSON or Parquet
     KeyError: "corrupt",
 }
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of it, as in `phase.REQUESTS`; `outcome` is an index in OUTCOMES, `error` a text for people."""
+    """The result of a request, as in `phase.REQUESTS`.
+
+    outcome: index in OUTCOMES. size: bytes. error: a message.
+    """
 
     outcome: int = 0
     size: int = 0
     objects: int = 0
     rows: int = 0
     error: str = ""
+
+
+def seeded_nodes(mix: Mix, nodes: int) -> int:
+    """Return how many nodes need a batch in the lake: the first SEEDED if the mix has reads."""
+    return min(SEEDED, nodes) if any(kind != "flush" for kind, _ in mix) else 0
 
 
 def seed(store: ObjectStore, prepared: Prepared, nodes: Sequence[int]) -> None:
@@ -67,9 +79,10 @@ def seed(store: ObjectStore, prepared: Prepared, nodes: Sequence[int]) -> None:
 
 
 class Client:
-    """The nodes as one client process drives them. `seeded`: how many of the first nodes have a batch in the lake.
+    """The nodes of one client process.
 
-    again: every flush of a node is that of its last prepared batch, as if there had been none before.
+    seeded: the number of nodes, from the first, that have a batch in the lake.
+    again: every flush of a node commits its last prepared batch, as its first.
     """
 
     def __init__(
@@ -80,26 +93,21 @@ class Client:
         encode_inside: bool,
         again: bool = False,
     ) -> None:
-        self._store, self._prepared, self._seeded, self._encode_inside = (
-            store,
-            prepared,
-            seeded,
-            encode_inside,
-        )
-        self._again = again
+        self._store, self._prepared = store, prepared
+        self._seeded, self._encode_inside, self._again = seeded, encode_inside, again
         self._positions: dict[int, Position] = {}
         self._flushed: dict[int, int] = {}
 
-    def ready(self, store: ObjectStore, seeded: Sequence[int]) -> None:
-        """Find out where these nodes stand. Raises StoreError, CheckpointError."""
+    def recover(self, store: ObjectStore, seeded: Sequence[int]) -> None:
+        """Read the positions of these nodes. Raises StoreError, CheckpointError."""
         for node in seeded:
             self._positions[node] = recover(store, self._prepared.configs[node])
             self._flushed[node] = 1
 
     def work_for(self, kind: int, node: int) -> Commit | None:
-        """What is fetched before the start: a flush's batch. None for reads, and where the flush encodes.
+        """Return the batch of a flush, which is fetched before the request starts.
 
-        Raises IndexError when the node has no batch left.
+        None for reads, and for a flush that encodes. Raises IndexError if no batch is left.
         """
         if REQUEST_KINDS[kind] != "flush" or self._encode_inside:
             return None
@@ -108,18 +116,14 @@ class Client:
         )
 
     def perform(self, kind: int, node: int, work: Commit | None) -> Done:
-        """Do one request; whatever the store or the bytes do wrong is an outcome, never an exception."""
+        """Make one request. Errors of the store and of the bytes become outcomes."""
+        name = REQUEST_KINDS[kind]
         try:
-            return (
-                self._flush(node, work)
-                if REQUEST_KINDS[kind] == "flush"
-                else self._read(REQUEST_KINDS[kind], node)
-            )
+            return self._flush(node, work) if name == "flush" else self._read(name, node)
         except tuple(_ERRORS) as error:
-            name = next(name for type_, name in _ERRORS.items() if isinstance(error, type_))
-            return Done(
-                outcome=OUTCOMES.index(name), size=_size(work) if work else 0, error=str(error)
-            )
+            outcome = next(name for type_, name in _ERRORS.items() if isinstance(error, type_))
+            size = _size(work) if work else 0
+            return Done(outcome=OUTCOMES.index(outcome), size=size, error=str(error))
 
     def _flush(self, node: int, work: Commit | None) -> Done:
         position = self._positions.get(node) or Position(Checkpoint(), None)
@@ -128,10 +132,8 @@ class Client:
         if not self._again:
             self._positions[node] = reached
             self._flushed[node] = self._flushed.get(node, 0) + 1
-        first_id = position.state.last_id
-        return Done(
-            size=_size(work), objects=len(work.objects) + 2, rows=work.state.last_id - first_id
-        )
+        rows = work.state.last_id - position.state.last_id
+        return Done(size=_size(work), objects=len(work.objects) + 2, rows=rows)
 
     def _encode(self, node: int, position: Position) -> Commit:
         config, database = self._prepared.configs[node], self._prepared.databases[node]
@@ -149,7 +151,7 @@ class Client:
         mine = next(item for item in first.objects if item.stage == "validated")
         folder = str(Path(mine.key).parent) + "/"
         keys = self._store.list(mine.bucket, folder, "")
-        at = keys.index(mine.key)  # a listing without it is wrong
+        at = keys.index(mine.key)  # ValueError, thus "corrupt", if the listing lacks the key
         if kind == "list_hour":
             return Done(size=sum(map(len, keys)), objects=len(keys))
         bodies = [
@@ -160,7 +162,7 @@ class Client:
 
 
 def _size(work: Commit) -> int:
-    """Bytes of a flush: what one that failed has sent at most."""
+    """Return the bytes of a flush. A flush that failed has sent at most as many."""
     return sum(len(item.body) for item in work.objects) + len(work.manifest)
 
 

@@ -1,8 +1,9 @@
-"""Every key that a load test may have written, noted before the PUT goes out: all that its end removes.
+"""Every key that a load test may have written. The test removes these objects at its end.
 
-An answer that never came, a process that was killed: the object may be there all the same, and no record of what was
-done would name it. A key at which something already was is taken back, so that what somebody else wrote stays, unless
-an earlier PUT of ours may have made it.
+A key is recorded before its PUT. An answer may be lost and a process may be killed, and the object
+may exist all the same. A PUT that finds an object under its key takes the record back, so that the
+test removes no object of another writer. Earlier records of the same key stay: the object may be
+the test's own.
 """
 
 from __future__ import annotations
@@ -10,62 +11,61 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pipeline import lake
 from pipeline.lake import LakeError
 from pipeline.ports import AlreadyExists, ObjectStore
 from pipeline.settings import Place
 from sim.errors import EngineError
+from sim.forwarding import Forwarding, StoreCall
 
-AGAIN_S: Final = (0.5, 1.0, 2.0)
-"""How long to wait before a store that did not remove what it should is asked again."""
+T = TypeVar("T")
+RETRY_AFTER_S: Final = (0.5, 1.0, 2.0)
+"""Waits before each further try to remove objects."""
 Key = tuple[str, str]
 """(bucket, key)"""
 
 
-class Noting:
-    """See `pipeline.ports.ObjectStore`. Safe to share between threads: a note is one append."""
+class KeyRecorder(Forwarding):
+    """A store that records the key of each `create`. Safe to share between threads."""
 
-    def __init__(self, store: ObjectStore, folder: Path, name: str) -> None:
-        """Notes go to a file of that name in the folder. Raises OSError."""
-        self._store = store
-        self._file = os.open(
-            folder / f"keys-{name}.tsv", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
-        )
-        self.get, self.list = store.get, store.list
+    def __init__(self, inner: ObjectStore, folder: Path, name: str) -> None:
+        """Append records to a file of that name in the folder. Raises OSError."""
+        super().__init__(inner)
+        path = folder / f"keys-{name}.tsv"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
-    def create(self, bucket: str, key: str, body: bytes) -> str:
-        self._note("+", bucket, key)
+    def around(self, call: StoreCall, effect: Callable[[], T]) -> T:
+        """Record the key before a `create`. A `replace` writes only an object that exists."""
+        if call.verb != "create":
+            return effect()
+        self._record("+", call)
         try:
-            return self._store.create(bucket, key, body)
+            return effect()
         except AlreadyExists:
-            self._note("-", bucket, key)
+            self._record("-", call)
             raise
 
-    def _note(self, sign: str, bucket: str, key: str) -> None:
-        os.write(self._file, f"{sign}{bucket}\t{key}\n".encode())
-
-    def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
-        return self._store.replace(bucket, key, body, etag)  # it is there already
+    def _record(self, sign: str, call: StoreCall) -> None:
+        os.write(self._file, f"{sign}{call.bucket}\t{call.key}\n".encode())
 
 
-def noted(folder: Path) -> set[Key]:
-    """All keys of a phase's folder that were not taken back as often as they were noted."""
-    times: Counter[str] = Counter()
+def read_keys(folder: Path) -> set[Key]:
+    """Return the keys in a phase's folder that were recorded more often than taken back."""
+    records: Counter[str] = Counter()
     for path in sorted(folder.glob("keys-*.tsv")):
         for line in path.read_text(encoding="utf-8").splitlines():
-            times[line[1:]] += 1 if line[0] == "+" else -1
-    return {
-        (bucket, key)
-        for bucket, _, key in (note.partition("\t") for note, n in times.items() if n > 0)
-    }
+            records[line[1:]] += 1 if line[0] == "+" else -1
+    places = (place.partition("\t") for place, count in records.items() if count > 0)
+    return {(bucket, key) for bucket, _, key in places}
 
 
 def remove(store: Place, keys: set[Key]) -> None:
-    """Remove these objects, also from a store that is in trouble for a moment. Raises EngineError."""
-    for wait_s in (*AGAIN_S, None):
+    """Remove these objects, with a few tries. Raises EngineError."""
+    for wait_s in (*RETRY_AFTER_S, None):
         try:
             lake.remove(store, keys)
             return

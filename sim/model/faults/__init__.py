@@ -1,19 +1,22 @@
-"""Faults of the data, injected on purpose: broken sensors; lost, late, doubled and poisoned rows; wrong clocks.
+"""Faults injected into the data: sensors, rows, clocks, files.
 
-They are part of the data: the lake must show them (in quarantine, or as revised windows), whatever happens to delivery.
+They are part of the data: the lake must show them (in quarantine, or as revised windows), whatever
+happens to delivery.
 
-    catalogue   every kind: what it strikes, how long by default, which settings it takes
-    poison      what may stand in a cell in place of a reading
-    schedule    when each turbine is struck: a function of (seed, fault's place in the scenario, turbine or farm)
-    inject      sensor faults change values; `sim.model.recording.recorder` carries out those of rows and clocks
-    truth       what was really altered, row by row, as a table
+    catalogue    every kind: its target, its default length, the settings it takes
+    occurrence   one occurrence of a fault, with the rows that carry it
+    poison       wrong values of one cell, and the rule that each breaks
+    schedule     times of the occurrences: a function of (seed, fault's place in the scenario,
+                 turbine or farm)
+    inject       sensor faults, in values; `sim.model.recording` carries out the others
+    truth        the altered rows, as a table
 
-Does not cover faults of delivery (`sim.chaos`), which the lake must not show.
+Not covered: faults of delivery (`sim.chaos`), which the lake must not show.
 """
 
 from sim.model.faults.catalogue import KINDS, DataFault, Kind
-from sim.model.faults.event import Event
 from sim.model.faults.inject import inject
+from sim.model.faults.occurrence import Occurrence
 from sim.model.faults.schedule import clock_changes, expected, schedule
 from sim.model.faults.truth import TRUTH, truth
 
@@ -21,8 +24,8 @@ __all__ = [
     "KINDS",
     "TRUTH",
     "DataFault",
-    "Event",
     "Kind",
+    "Occurrence",
     "clock_changes",
     "expected",
     "inject",

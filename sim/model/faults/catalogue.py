@@ -1,7 +1,8 @@
-"""The catalogue of data faults: one entry per kind, and what a scenario may ask of it. Data only.
+"""The catalogue of data faults: one entry per kind, with the settings it takes. Data only.
 
-A kind is added here and given its behaviour where it strikes: `inject` (sensor), `sim.model.recording.recorder` (row, clock),
-`sim.model.recording.file_changes` (file); what it can make the pipeline say is `sim.check.detection.score.signals`.
+A new kind is added here and gets its behaviour at its target: `inject` (sensor),
+`sim.model.recording.recorder` (row, clock), `sim.model.recording.file_changes` (file). The effects
+that it can have on the pipeline are in `sim.check.detection.signals`.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ from typing import Final, Literal
 
 from pipeline.records import CHANNEL_NAMES, CHANNELS
 
-Struck = Literal["sensor", "row", "clock", "file"]
+Target = Literal["sensor", "row", "clock", "file"]
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of fault.
 
-    strikes: what it acts on. duration_s: how long one lasts by default, but no fewer samples than `least`; None: it is
-    a moment and takes no duration. channels: which it may take (none: it concerns whole rows). delay_s: by how much
-    rows are stored later, None: takes no delay. by_s: bounds of the drawn size of a clock's error, None: takes no `by`.
-    by_calendar: it strikes when the farm's clocks change, so it takes a `share` of the nodes in place of a rate.
+    - target: the part of a node that it acts on.
+    - duration_s: default length, but no fewer samples than `least`; None: a moment, takes no
+      duration.
+    - channels: those it may take; empty: it concerns whole rows.
+    - delay_s: default delay of storing rows; None: takes no delay.
+    - by_s: bounds of the drawn error of a clock; None: takes no `by`.
+    - by_calendar: it comes when the farm's clocks change, so it takes a `share` of the nodes in
+      place of a rate.
     """
 
     text: str
-    strikes: Struck
+    target: Target
     duration_s: float | None
     least: int = 1
     channels: tuple[str, ...] = ()
@@ -35,7 +40,7 @@ class Kind:
 
     @property
     def takes(self) -> dict[str, bool]:
-        """Settings that not every kind has, and whether this one does."""
+        """Settings that only some kinds have, each with True if this kind has it."""
         return {
             "rate": not self.by_calendar,
             "share": self.by_calendar,
@@ -50,7 +55,7 @@ KINDS: Final = {
     "sensor.stuck": Kind(
         "repeats the value it had", "sensor", 300.0, 20, tuple(c.name for c in CHANNELS if c.stuck)
     ),
-    "sensor.dropout": Kind("gives nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
+    "sensor.dropout": Kind("reads nothing", "sensor", 30.0, 1, CHANNEL_NAMES),
     "sensor.spike": Kind("jumps for one to three samples", "sensor", 0.0, 1, CHANNEL_NAMES),
     "sensor.drift": Kind("moves away steadily", "sensor", 1800.0, 30, CHANNEL_NAMES),
     "sensor.bias": Kind("is off by a constant", "sensor", 3600.0, 30, CHANNEL_NAMES),
@@ -63,14 +68,14 @@ KINDS: Final = {
         "rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0
     ),
     "row.missing": Kind("samples are never stored", "row", 600.0, 1),
-    "row.poisoned": Kind("one cell of a row holds nonsense", "row", 0.0, 1, CHANNEL_NAMES),
-    "row.extreme": Kind("one cell of a row is at the edge of what it can hold", "row", 0.0, 1),
+    "row.poisoned": Kind("one cell of a row holds a wrong value", "row", 0.0, 1, CHANNEL_NAMES),
+    "row.extreme": Kind("one cell of a row holds an extreme value", "row", 0.0, 1),
     "row.out-of-order": Kind(
         "rows are stored shuffled, up to `delay` late", "row", 120.0, 5, delay_s=20.0
     ),
     "clock.skew": Kind("the node's clock is off", "clock", 3600.0, 1, by_s=(1.0, 600.0)),
     "clock.step": Kind(
-        "the node's clock jumps, and is set right afterwards",
+        "the node's clock jumps, and is corrected afterwards",
         "clock",
         1800.0,
         1,
@@ -80,23 +85,28 @@ KINDS: Final = {
         "the node's clock follows the change of local time", "clock", 86400.0, 1, by_calendar=True
     ),
     "node.replaced": Kind(
-        "the node's database gives way to a fresh one, whose ids start again", "file", None
+        "the node's database is replaced by a fresh one, whose ids start again", "file", None
     ),
-    "schema.added": Kind("the node begins to store a channel more", "file", None),
+    "schema.added": Kind("the node begins to store one more channel", "file", None),
     "schema.dropped": Kind(
-        "the node stores a channel no longer, in a fresh database", "file", None, 1, CHANNEL_NAMES
+        "the node drops a channel, in a fresh database", "file", None, 1, CHANNEL_NAMES
     ),
 }
 NEW_CHANNELS: Final = ("blade_load", "hub_humidity")
-"""What `schema.added` draws from."""
+"""Channels that `schema.added` draws from."""
 
 
 @dataclass(frozen=True)
 class DataFault:
-    """One fault of a scenario. Empty `channels` and `farms` mean all that apply; None means the kind's default.
+    """One fault of a scenario.
 
-    rate_per_day: begun per turbine and day; per farm and day if `whole_farm`, and then every turbine of the farm is
-    struck at the same time. share: of the nodes, for kinds that strike by the calendar. by_s: error of a clock, signed.
+    Empty `channels` and `farms` mean all that apply; None means the kind's default.
+
+    - rate_per_day: begun per turbine and day. With `whole_farm` per farm and day; it then comes to
+      every turbine of the farm at the same time.
+    - share: of the nodes, for kinds that follow the calendar.
+    - by_s: error of a clock, signed.
+
     Raises ValueError for settings that the kind does not have.
     """
 
@@ -119,10 +129,10 @@ class DataFault:
                 takes = ", ".join(allowed) if allowed else "no channels"
                 raise ValueError(f"{self.kind} does not take channel '{channel}'; it takes {takes}")
         takes_it = KINDS[self.kind].takes
-        for name, said in (
+        for name, setting in (
             ("duration", self.duration_s),
             ("delay", self.delay_s),
             ("by", self.by_s),
         ):
-            if said is not None and not takes_it[name]:
+            if setting is not None and not takes_it[name]:
                 raise ValueError(f"{self.kind} takes no {name}")

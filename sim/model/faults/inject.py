@@ -1,4 +1,4 @@
-"""Sensor faults change values before rows are made of them."""
+"""Sensor faults, applied to values before rows are made of them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ import numpy as np
 
 from pipeline.records import CHANNEL_NAMES
 from sim.arrays import Floats
-from sim.model.faults.event import Event
+from sim.model.faults.occurrence import Occurrence
 from sim.model.machine.sensor import SENSORS, steps
 
-UNIT_DECIMALS = (
-    4  # of a reading in another unit: fine enough that a healthy sensor does not repeat itself
-)
+# of a reading in another unit: a healthy sensor does not repeat itself at this resolution
+UNIT_DECIMALS = 4
 
 
-def inject(events: Sequence[Event], values: Floats, first: int, step_s: float) -> None:
-    """Apply sensor faults in place, in order. `values` (channels, turbines, samples), a sample every `step_s`, begins
-    at sample `first`."""
+def inject(occurrences: Sequence[Occurrence], values: Floats, first: int, step_s: float) -> None:
+    """Apply sensor faults in place, in order.
+
+    `values` (channels, turbines, samples) begins at sample `first`, with a sample every `step_s`.
+    """
     last = first + values.shape[2]
-    for event in events:
+    for event in occurrences:
         if (
             event.channel is None
-            or event.strikes != "sensor"
+            or event.target != "sensor"
             or event.first >= last
             or event.last <= first
         ):
             continue
         low, high = max(event.first, first), min(event.last, last)
-        cells = values[
+        readings = values[
             CHANNEL_NAMES.index(event.channel), event.turbine, low - first : high - first
         ]
-        before = cells.copy()
-        cells[:] = _reading(event, steps(SENSORS[event.channel], step_s), before, low)
-        changed = (cells != before) & ~(np.isnan(cells) & np.isnan(before))
+        before = readings.copy()
+        readings[:] = _reading(event, steps(SENSORS[event.channel], step_s), before, low)
+        changed = (readings != before) & ~(np.isnan(readings) & np.isnan(before))
         event.altered[low - event.first : high - event.first] = changed
 
 
-def _reading(event: Event, resolved: int, before: Floats, low: int) -> Floats:
-    """What the sensor, which tells `resolved` steps a unit, says from sample `low` on in place of `before`,
-    (samples,)."""
+def _reading(event: Occurrence, resolved: int, before: Floats, low: int) -> Floats:
+    """Readings of a faulty sensor from sample `low` on in place of `before`, (samples,).
+
+    `resolved`: the sensor's steps per unit.
+    """
     if event.kind == "sensor.dropout":
         return np.full(len(before), np.nan)
     if event.kind in ("sensor.stuck", "sensor.sentinel"):
-        if event.held is None:
-            event.held = float(before[0])
-        return np.full(len(before), event.held)
+        if event.value is None:
+            event.value = float(before[0])
+        return np.full(len(before), event.value)
     if event.unit is not None:
         return np.asarray(
             np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0

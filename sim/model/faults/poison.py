@@ -1,7 +1,9 @@
-"""What may stand in one cell of a row in place of a reading, and the rule of validation that it must break, if any.
+"""Poison: wrong values of one cell of a row, and the rule of validation that each must break.
 
-SQLite lets any cell hold any type, and gateways make use of that: error texts in number columns, raw bytes, times in
-another unit, times as text. Text that reads as a number is not here: SQLite would make a number of it.
+SQLite lets any cell hold any type, and gateways make use of that: error texts in number columns,
+raw bytes, times in another unit, times as text.
+
+Not covered: text that reads as a number, for SQLite would make a number of it.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from typing import Final
 from sim.units import DAY_US
 
 CHANNEL: Final = "channel"
-"""In place of a column: whichever channel the fault took."""
+"""In place of a column: the channel that the fault took."""
 _YEAR_US: Final = 366 * DAY_US
 
 
 @dataclass(frozen=True)
 class Poison:
-    """One sort. `rule`: empty for a cell that is odd and valid. `value` gives the cell from what the column's time
-    would be (us; any number for other columns)."""
+    """One sort of wrong value.
+
+    `rule`: empty for a cell that is odd and valid. `value` gives the cell from the column's regular
+    time in us (any number for other columns).
+    """
 
     text: str
     column: str
@@ -78,4 +83,7 @@ EXTREMES: Final = (
     Poison("an empty state", "status", "state", _always("")),
     Poison("the smallest number above zero", "vibration_level", "", _always(5e-324)),
 )
-"""Of `row.extreme`, which takes them in turn. Not covered: -0.0; SQLite stores it as 0.0 in a column of type REAL."""
+"""Values of `row.extreme`, which takes them in turn.
+
+Not covered: -0.0; SQLite stores it as 0.0 in a column of type REAL.
+"""

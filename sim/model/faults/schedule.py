@@ -1,8 +1,8 @@
-"""When data faults strike: every occurrence in a run, drawn before it begins.
+"""Schedule of data faults: every occurrence in a run, drawn before it begins.
 
-Each is a function of (seed, place of the fault in the scenario, turbine), or of the farm where the fault takes a whole
-farm at once: then all its turbines have the same time, channel and size. Clock changes of local time are in no draw but
-in the calendar of the farm's time zone.
+Each is a function of (seed, place of the fault in the scenario, turbine). A fault of a whole farm
+is a function of the farm: all its turbines have the same time, channel and size. Clock changes of
+local time are not drawn; they follow the calendar of the farm's time zone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
-from sim.model.faults.event import Event, Unit
+from sim.model.faults.occurrence import Occurrence, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
 from sim.model.machine.sensor import SENSORS
 from sim.units import DAY_US
@@ -33,7 +33,7 @@ SIZE: Final = {
     "sensor.drift": (0.02, 0.1),
     "sensor.bias": (0.02, 0.1),
 }
-"""Of the channel's span."""
+"""Bounds of the drawn size, in shares of the channel's span."""
 SPAN: Final = {c.name: c.high - c.low for c in CHANNELS}
 SENTINELS: Final = (-273.2, 999.9, 9999.0, -999.0, 0.0)
 _TEMPERATURE: Final = (Unit("degF", 1.8, 32.0), Unit("K", 1.0, 273.15))
@@ -50,40 +50,42 @@ UNITS: Final = {
     "vibration_level": (Unit("in/s", 1 / 25.4), Unit("um/s", 1000.0)),
 }
 EXTREMES_APART: Final = 5
-"""Between the first extremes of neighbouring turbines."""
+"""Distance between the first extremes of neighbouring turbines."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def schedule(farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]) -> list[Event]:
+def schedule(
+    farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]
+) -> list[Occurrence]:
     """Every occurrence in the run, in order of first sample."""
-    events: list[Event] = []
+    occurrences: list[Occurrence] = []
     for place, fault in enumerate(faults):
         if fault.farms and farm.farm_id not in fault.farms:
             continue
         if KINDS[fault.kind].by_calendar:
-            events += _by_calendar(farm, clock, seed, place, fault)
+            occurrences += _by_calendar(farm, clock, seed, place, fault)
         elif fault.whole_farm:
             draw = seeds.rng(seed, "data-fault", place, "farm", farm.farm_id)
             for number in range(draw.poisson(fault.rate_per_day * clock.days)):
                 five = draw.random(5)
                 for turbine, turbine_id in enumerate(farm.turbine_ids):
-                    events.append(
-                        _event(fault, turbine, clock, five, (seed, place, turbine_id, number))
+                    occurrences.append(
+                        _occurrence(fault, turbine, clock, five, (seed, place, turbine_id, number))
                     )
         else:
             for turbine, turbine_id in enumerate(farm.turbine_ids):
                 draw = seeds.rng(seed, "data-fault", place, turbine_id)
                 for number in range(draw.poisson(fault.rate_per_day * clock.days)):
-                    events.append(
-                        _event(
+                    occurrences.append(
+                        _occurrence(
                             fault, turbine, clock, draw.random(5), (seed, place, turbine_id, number)
                         )
                     )
-    return sorted(events, key=lambda event: event.first)
+    return sorted(occurrences, key=lambda each: each.first)
 
 
 def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
-    """How many occurrences a run can expect of a fault at one farm, one for each turbine that is struck."""
+    """Expected number of occurrences of a fault at one farm, one for each affected turbine."""
     if fault.farms and farm.farm_id not in fault.farms:
         return 0.0
     if KINDS[fault.kind].by_calendar:
@@ -92,7 +94,10 @@ def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
 
 
 def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """(when, by how much) the clocks of an IANA time zone change in [start, end): us since 1970, us, ascending."""
+    """(time, change) of the clocks of an IANA time zone in [start, end), in us, ascending.
+
+    Times are since 1970.
+    """
     zone = ZoneInfo(time_zone)
 
     def offset(time_us: int) -> timedelta:
@@ -114,17 +119,17 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
 
 def _by_calendar(
     farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault
-) -> Iterator[Event]:
+) -> Iterator[Occurrence]:
     samples = _samples(fault, clock, 0.0)
     for when, change_us in clock_changes(farm.time_zone, clock.start_us, clock.end_us):
         first = -(-(when - clock.start_us) // clock.sample_us)
         for turbine, turbine_id in enumerate(farm.turbine_ids):
-            struck = (
+            affected = (
                 fault.share == 1.0
                 or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
             )
-            if struck and first < clock.samples:
-                yield Event(
+            if affected and first < clock.samples:
+                yield Occurrence(
                     fault.kind,
                     turbine,
                     None,
@@ -136,7 +141,7 @@ def _by_calendar(
 
 
 def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
-    """How many samples one lasts; `length` is a draw from [0, 1)."""
+    """Number of samples of one occurrence; `length` is a draw from [0, 1)."""
     kind = KINDS[fault.kind]
     if fault.duration_s is not None:
         return max(1, round(fault.duration_s / clock.step_s))
@@ -145,39 +150,42 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
     return max(kind.least, round((kind.duration_s or 0.0) / clock.step_s))
 
 
-def _event(
+def _occurrence(
     fault: DataFault, turbine: int, clock: SimClock, five: Floats, path: tuple[int, int, str, int]
-) -> Event:
-    """`five` draws make one occurrence; what needs more numbers has them from a stream of its own, named by `path`."""
+) -> Occurrence:
+    """One occurrence from `five` draws.
+
+    More numbers come from a stream of its own, named by `path`.
+    """
     kind = KINDS[fault.kind]
     channels = fault.channels or kind.channels
     start, which, sign, size, length = five.tolist()
     first = int(start * clock.samples)
     channel = channels[int(which * len(channels))] if channels else None
     samples = _samples(fault, clock, length)
-    event = Event(
+    event = Occurrence(
         fault.kind, turbine, channel, first, min(first + samples, clock.samples), full=samples
     )
-    if kind.strikes == "file":  # there is no way back
+    if kind.target == "file":  # lasts to the end of the run
         event.last = clock.samples
         if fault.kind == "schema.added":
             event.channel = NEW_CHANNELS[int(which * len(NEW_CHANNELS))]
     upwards = 1.0 if sign < 0.5 else -1.0
-    if kind.strikes == "sensor" and channel is not None:
+    if kind.target == "sensor" and channel is not None:
         event.altered = np.zeros(event.last - event.first, dtype=np.bool_)
         if fault.kind in SIZE:
             low, high = SIZE[fault.kind]
             step = SENSORS[channel].steps
             event.size = round((low + size * (high - low)) * upwards * SPAN[channel] * step) / step
         elif fault.kind == "sensor.sentinel":
-            event.held = SENTINELS[int(size * len(SENTINELS))]
+            event.value = SENTINELS[int(size * len(SENTINELS))]
         elif fault.kind == "sensor.unit":
             event.unit = UNITS[channel][int(size * len(UNITS[channel]))]
     elif fault.kind == "row.poisoned":
         sorts = [poison for poison in POISONS if poison.column == CHANNEL or not fault.channels]
         event.poison = sorts[int(size * len(sorts))]
         event.channel = channel if event.poison.column == CHANNEL else event.poison.column
-    elif fault.kind == "row.extreme":  # in turn, and not by chance: a few rows meet them all
+    elif fault.kind == "row.extreme":  # in turn, so that a few rows meet them all
         event.poison = EXTREMES[(path[-1] + EXTREMES_APART * turbine) % len(EXTREMES)]
         event.channel = event.poison.column
     if kind.delay_s is not None:
@@ -188,6 +196,7 @@ def _event(
         event.order_us = draw.integers(0, event.delay_us, event.last - event.first)
     if kind.by_s is not None:
         low, high = kind.by_s
-        drawn = low * (high / low) ** size * upwards  # as many of seconds as of minutes
+        # log-uniform: as many errors of seconds as of minutes
+        drawn = low * (high / low) ** size * upwards
         event.by_us = round((round(drawn, 3) if fault.by_s is None else fault.by_s) * 1e6)
     return event

@@ -1,4 +1,4 @@
-"""What was injected, as the table that a run keeps in `truth/`: the labels of the data."""
+"""The injected faults as a table, which a run keeps in `truth/`: the labels of the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from sim.model.clock import SimClock
-from sim.model.faults.event import Event
+from sim.model.faults.occurrence import Occurrence
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 TRUTH: Final = pa.schema(
@@ -25,14 +25,18 @@ TRUTH: Final = pa.schema(
         pa.field("offset_us", pa.int64()),
     ]
 )
-"""One row per injected fault and turbine. `from` and `to` are true time, whatever the node's clock said; `offset_us` is
-how far that was off (null: the fault is none of the clock). `channel` is the column of the poisoned cell where that is
-none of a sensor. first_id and last_id (inclusive) are null when no row of the database carries the fault: `rows` is 0,
-or, of `row.missing`, the number of samples that were not stored."""
+"""One row per injected fault and turbine.
+
+- `from`, `to`: true time, whatever the node's clock showed.
+- `offset_us`: error of that clock; null for faults of other kinds.
+- `channel`: for a poisoned cell outside the sensors, its column.
+- `first_id`, `last_id` (inclusive): null when no row of the database carries the fault.
+- `rows`: the number of those rows; for `row.missing`, of the samples that were not stored.
+"""
 
 
-def truth(events: Sequence[Event], turbine_ids: Sequence[str], clock: SimClock) -> pa.Table:
-    """Schema TRUTH; final after the last block."""
+def truth(events: Sequence[Occurrence], turbine_ids: Sequence[str], clock: SimClock) -> pa.Table:
+    """The table of a run, schema TRUTH; final after the last block."""
     columns: dict[str, list[object]] = {
         "turbine_id": [turbine_ids[event.turbine] for event in events],
         "kind": [event.kind for event in events],
@@ -43,7 +47,7 @@ def truth(events: Sequence[Event], turbine_ids: Sequence[str], clock: SimClock) 
         "last_id": [event.last_id for event in events],
         "rows": [event.rows for event in events],
         "detail": [event.detail for event in events],
-        "offset_us": [event.by_us if event.strikes == "clock" else None for event in events],
+        "offset_us": [event.by_us if event.target == "clock" else None for event in events],
     }
     return pa.table(
         {name: pa.array(column, TRUTH.field(name).type) for name, column in columns.items()}, TRUTH

@@ -1,23 +1,28 @@
-"""What can break in a turbine: how often, how badly, how long a repair takes, how early it shows. Data, no behaviour.
+"""Components of a turbine: failure rates, severities, repair times, warnings. Data, no behaviour.
 
-Rates are per turbine-year, in four severities: a `reset` from afar, a `minor` repair, a `major` one, a `replacement`.
+Rates are per turbine-year, in four severities: a `reset` from afar, a `minor` repair, a `major`
+one, a `replacement`.
 
 Sources
-- offshore repairs, and repair hours: J. Carroll, A. McDonald, D. McMillan, "Failure rate, repair time and unscheduled
-  O&M cost analysis of offshore wind turbines", Wind Energy 19 (2016) 1107-1119 (8.3 a year; failures without a cost
-  counted as minor). Its 19 groups are merged: rotor = blades and hub; cooling = grease, oil, heaters; electrical =
-  electrical components, contactors, relays; control = controls and safety; hydraulics = pumps and motors; structure =
-  tower, service items, others. The main bearing, which it does not list, as COREWIND D6.1's main shaft.
-- onshore repairs: B. Hahn, M. Durstewitz, K. Rohrig, "Reliability of wind turbines", Wind Energy (Springer 2007)
-  329-332 (WMEP, 2.4 a year), rounded, with pitch, converter and cooling of newer machines after M. Wilkinson et al.,
-  "Methodology and results of the Reliawind reliability field study", EWEC 2010. Three in four are minor: S. Faulstich,
-  B. Hahn, P. Tavner, "Wind turbine downtime and its importance for offshore deployment", Wind Energy 14 (2011) 327-337.
-- resets: operating archives show tens of stops a year that nobody drives out for: M. Reder, E. Gonzalez, J. Melero,
-  "Wind turbine failures: tackling current problems in failure data analysis", J. Phys. Conf. Ser. 753 (2016) 072027,
-  and the public status logs of Kelmarsh and Penmanshiel (C. Plumley, Zenodo 2022). The shares by component are ours.
-- symptoms: drive train damage shows weeks to months ahead in vibration and temperature, electronics hardly: P. Tchakoua
-  et al., "Wind turbine condition monitoring: state-of-the-art review", Energies 7 (2014) 2595-2630; J. Carroll et al.,
-  "Wind turbine gearbox failure and remaining useful life prediction", Wind Energy 22 (2019) 360-375. Rounded.
+- Offshore repairs, and repair hours: J. Carroll, A. McDonald, D. McMillan, "Failure rate, repair
+  time and unscheduled O&M cost analysis of offshore wind turbines", Wind Energy 19 (2016) 1107-1119
+  (8.3 a year; failures without a cost counted as minor). Its 19 groups are merged: rotor = blades
+  and hub; cooling = grease, oil, heaters; electrical = electrical components, contactors, relays;
+  control = controls and safety; hydraulics = pumps and motors; structure = tower, service items,
+  others. It does not list the main bearing, which is COREWIND D6.1's main shaft.
+- Onshore repairs: B. Hahn, M. Durstewitz, K. Rohrig, "Reliability of wind turbines", Wind Energy
+  (Springer 2007) 329-332 (WMEP, 2.4 a year), rounded, with pitch, converter and cooling of newer
+  machines after M. Wilkinson et al., "Methodology and results of the Reliawind reliability field
+  study", EWEC 2010. Three in four are minor: S. Faulstich, B. Hahn, P. Tavner, "Wind turbine
+  downtime and its importance for offshore deployment", Wind Energy 14 (2011) 327-337.
+- Resets: operating archives show tens of stops a year that need no crew: M. Reder, E. Gonzalez, J.
+  Melero, "Wind turbine failures: tackling current problems in failure data analysis", J. Phys.
+  Conf. Ser. 753 (2016) 072027, and the public status logs of Kelmarsh and Penmanshiel (C. Plumley,
+  Zenodo 2022). The shares by component are ours.
+- Symptoms: drive train damage shows weeks to months ahead in vibration and temperature, electronics
+  hardly: P. Tchakoua et al., "Wind turbine condition monitoring: state-of-the-art review", Energies
+  7 (2014) 2595-2630; J. Carroll et al., "Wind turbine gearbox failure and remaining useful life
+  prediction", Wind Energy 22 (2019) 360-375. Rounded.
 """
 
 from __future__ import annotations
@@ -31,9 +36,13 @@ RESET, MINOR, MAJOR, REPLACEMENT = range(4)
 
 @dataclass(frozen=True)
 class Component:
-    """One part of a turbine. `onshore` and `offshore`: events a turbine-year by severity; `hours`: mean repair time, by
-    severity; `symptom`: share of its major repairs and replacements that wear announces, `warning_days` ahead (median);
-    `outside`: repaired in the hub or on a rope, where less wind is allowed."""
+    """One part of a turbine.
+
+    `onshore` and `offshore`: events a turbine-year by severity. `hours`: mean repair time by
+    severity. `symptom`: share of its major repairs and replacements that wear announces.
+    `warning_days`: median time by which wear comes first. `outside`: repaired in the hub or on a
+    rope, where less wind is allowed.
+    """
 
     name: str
     onshore: tuple[float, float, float, float]
@@ -102,9 +111,4 @@ COMPONENTS: Final = (
 )
 COMPONENT_NAMES: Final = tuple(component.name for component in COMPONENTS)
 MINOR_SYMPTOM: Final = 0.25
-"""How often minor repairs announce themselves, as a part of `symptom`."""
-
-
-def rates(offshore: bool) -> list[tuple[float, float, float, float]]:
-    """Events a turbine-year, by component and severity."""
-    return [component.offshore if offshore else component.onshore for component in COMPONENTS]
+"""Share of `symptom` that holds for minor repairs."""

@@ -1,9 +1,12 @@
-"""The supervisor of each machine: when it starts, when it stops; and how its rotor gets there.
+"""The supervisor of each machine: starts, stops, and the motion of the rotor between them.
 
-A machine starts when a minute's average wind is above cut-in and stops when it falls below (with hysteresis between).
-In a storm it stops when the ten-minute average passes cut-out, or a gust passes GUST times cut-out, and starts again
-when the average has come down by RESTART_BELOW. Starting, the rotor spins up and is synchronised at its slowest
-producing speed; stopping for lack of wind or too much, power is ramped down first; a fault opens the breaker at once.
+- Start: a minute's average wind is above cut-in. Stop: it falls below (with hysteresis).
+- Storm: the ten-minute average passes cut-out, or a gust passes GUST times cut-out. The machine
+  starts again when the average has come down by RESTART_BELOW.
+- While it starts, the rotor spins up and is synchronised at its slowest producing speed. A stop for
+  lack of wind or a storm ramps power down first. A fault opens the breaker at once.
+
+Numbers without a source are ours.
 """
 
 from __future__ import annotations
@@ -17,19 +20,18 @@ from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 
-TEN_MINUTES_S: Final = 300.0  # first-order memory whose average is as old as a ten-minute mean
+TEN_MINUTES_S: Final = 300.0  # first-order memory with the mean age of a ten-minute mean
 START_ABOVE: Final = 0.3  # m/s over cut-in
 STOP_BELOW: Final = 0.7  # m/s under cut-in
 RESTART_BELOW: Final = 3.0  # m/s under cut-out
 GUST: Final = 1.35  # of cut-out
-GUST_SIGMAS: Final = 1.5
-SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0
-CONNECT: Final = 0.92  # of the way from idling: the generator is on the grid
-OFF_GRID: Final = 0.3  # ramped down to nothing
-FEATHER_DEG, WAIT_DEG = (
-    (84.0, 92.0),
-    (45.0, 75.0),
-)  # where blades stand in a stop and in wait for wind: a farm's setting
+GUST_SIGMAS: Final = 1.5  # of the wind within a step
+SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0  # time constants
+CUT_IN_SPREAD, CUT_OUT_FACTOR = 0.12, 2.0  # m/s between machines; cut-out differs by more
+CONNECT: Final = 0.92  # of the way from idling; the generator is on the grid from there on
+OFF_GRID: Final = 0.3  # of the way from idling; power is ramped down to 0 at it
+# position of the blades in a stop and while they wait for wind: a farm's setting
+FEATHER_DEG, WAIT_DEG = (84.0, 92.0), (45.0, 75.0)
 
 
 class Controller:
@@ -41,8 +43,11 @@ class Controller:
         self.feather_deg, self.wait_deg = (
             round(float(stops.uniform(*deg)), 2) for deg in (FEATHER_DEG, WAIT_DEG)
         )
-        setting = seeds.rng(seed, "controller", farm.farm_id).normal(0.0, 0.12, (2, n))
-        self._cut_in, self._cut_out = kind.cut_in + setting[0], kind.cut_out + 2.0 * setting[1]
+        setting = seeds.rng(seed, "controller", farm.farm_id).normal(0.0, CUT_IN_SPREAD, (2, n))
+        self._cut_in, self._cut_out = (
+            kind.cut_in + setting[0],
+            kind.cut_out + CUT_OUT_FACTOR * setting[1],
+        )
         self._keep_up, self._keep_down = (
             1.0 - blend(step_s, SPIN_UP_S),
             1.0 - blend(step_s, SPIN_DOWN_S),
@@ -53,7 +58,10 @@ class Controller:
     def operating(
         self, minute: Floats, ten_minutes: Floats, gust: Floats, available: Bools
     ) -> Bools:
-        """Which machines are to run, (steps, turbines), from averages of the wind and the gusts in it (m/s)."""
+        """True for the machines that are to run, (steps, turbines).
+
+        From averages of the wind and the gusts in it (m/s).
+        """
         start = (minute > self._cut_in + START_ABOVE) & (
             ten_minutes < self._cut_out - RESTART_BELOW
         )
@@ -76,6 +84,6 @@ class Controller:
         self._up = up[-1].astype(bool)
         return up.astype(bool)
 
-    def spinning(self, up: Bools) -> Floats:
-        """What is left after one step of the way the rotor still has to go."""
+    def keep_spin(self, up: Bools) -> Floats:
+        """Share of the rotor's remaining way that is left after one step."""
         return np.where(up, self._keep_up, self._keep_down)

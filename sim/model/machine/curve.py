@@ -1,18 +1,21 @@
-"""What a machine of a type does at a steady wind, tabulated: power, rotor speed, pitch, and how fast its rotor
-follows.
+"""The steady behaviour of a turbine type, tabulated: power, rotor speed, pitch, rotor inertia.
 
-Tables are read at the nearest of fine steps, which costs a tenth of an interpolation. Where a time step is so long
-that the wind swings within it, power is the curve's mean over that scatter: the curve smoothed with a Gaussian whose
-deviation is what disc and rotor leave of it (`left_of_scatter`), so that steps of 1 s and of 30 s give the same
-energy.
+Tables are read at the nearest of fine steps, which costs a tenth of an interpolation.
 
-Region 2: the rotor keeps the optimal tip-speed ratio and turns as fast as its inertia lets it. With K w^2 as
-generator torque, a deviation decays with J w / (3 Q) (linearised about the optimum, where dCp/d(lambda) = 0; e.g.
-Burton et al., Wind Energy Handbook, 2nd ed., section 8.3). J comes from the inertia constant of the NREL 5 MW, J w^2
-/ (2 P) = 7 s (TP-500-38060: 43.8e6 kg m2 with the generator's). Pitch above rated wind is that report's schedule
-(table 7-1) over the wind's ratio to rated wind; a limited machine uses it from the wind that gives the limit.
+Long time steps: the wind swings within them, so power is the curve's mean over that scatter. The
+curve is smoothed with a Gaussian whose deviation is the part that disc and rotor leave of the
+scatter (`left_of_scatter`). Steps of 1 s and of 30 s therefore give the same energy.
 
-Does not cover: stall, blades that bend, peak shaving.
+Region 2: the rotor keeps the optimal tip-speed ratio and turns as fast as its inertia lets it. With
+K w^2 as generator torque, a deviation decays with J w / (3 Q) (linearised about the optimum, where
+dCp/d(lambda) = 0; e.g. Burton et al., Wind Energy Handbook, 2nd ed., section 8.3). J comes from the
+inertia constant of the NREL 5 MW, J w^2 / (2 P) = 7 s (TP-500-38060: 43.8e6 kg m2 with the
+generator's).
+
+Pitch above rated wind is that report's schedule (table 7-1) over the wind's ratio to rated wind. A
+limited machine uses it from the wind that gives the limit.
+
+Not covered: stall, blades that bend, peak shaving.
 """
 
 from __future__ import annotations
@@ -25,22 +28,24 @@ from sim.arrays import Floats, Indices
 from sim.fleet.turbine import TurbineType
 
 INERTIA_CONSTANT_S: Final = 7.0
-DISC: Final = (
-    0.65  # share of the diameter over the wind: the time over which the disc averages a gust
-)
+RATED_SPEED_AT: Final = 0.95  # of rated wind, where rated rotor speed is reached
+PITCH_ACTUATOR_S: Final = 4.0  # memory of blades and drive train
+# share of the diameter over the wind: the time over which the disc averages a gust
+DISC: Final = 0.65
 ABOVE_RATED_S: Final = 4.0  # pitch control
-PLATEAU_S: Final = 1.5  # torque control, where rotor speed is held
-SLOWEST_S: Final = 12.0
-DRAIN: Final = -0.004  # of rated power, just before a becalmed machine goes off the grid
+PLATEAU_S: Final = 1.5  # torque control at constant rotor speed
+SLOWEST_S: Final = 12.0  # upper bound of the rotor's time constant
+LEAST_SLOPE: Final = 0.05  # of the curve below cut-in wind, rated power per m/s
+DRAIN: Final = -0.004  # of rated power, just before a becalmed machine leaves the grid
 HIGHEST: Final = 50.0  # m/s, end of the tables
 SCATTER_STEP: Final = 0.125  # m/s
 SCATTERS: Final = 24
 LENGTH_SCALE_M: Final = 340.2  # Kaimal spectrum, IEC 61400-1 annex C
 STEP_S: Final = 2.0  # longer steps have scatter within them
 PITCH_SCHEDULE: Final = (  # wind over rated wind, deg
-    (1.0, 0.0), (1.053, 3.83), (1.140, 6.60), (1.228, 8.70), (1.316, 10.45), (1.404, 12.06), (1.491, 13.54),
-    (1.579, 14.92), (1.667, 16.23), (1.754, 17.47), (1.842, 18.70), (1.930, 19.94), (2.018, 21.18), (2.105, 22.35),
-    (2.193, 23.47), (3.0, 32.0),
+    (1.0, 0.0), (1.053, 3.83), (1.140, 6.60), (1.228, 8.70), (1.316, 10.45), (1.404, 12.06),
+    (1.491, 13.54), (1.579, 14.92), (1.667, 16.23), (1.754, 17.47), (1.842, 18.70), (1.930, 19.94),
+    (2.018, 21.18), (2.105, 22.35), (2.193, 23.47), (3.0, 32.0),
 )  # fmt: skip
 PITCH_STEPS: Final = 2000  # per unit of the ratio
 
@@ -56,8 +61,8 @@ class Curve:
         wind, power = (np.array(column) for column in zip(*kind.power_curve, strict=True))
         steady = _steady(speed, wind, power / kind.rated_power)
         self._load = _smoothed(steady, self._steps) if self.scattered else steady
-        self.tip = kind.rated_rpm / (0.95 * kind.rated_wind)
-        """1/min per m/s: optimal tip speed ratio, rated rotor speed being reached a little before rated power."""
+        self.tip = kind.rated_rpm / (RATED_SPEED_AT * kind.rated_wind)
+        """1/min per m/s: optimal tip-speed ratio; rated speed comes a little before rated power."""
         self.inertia_s = _inertia(kind, speed, steady, self.tip)
         self._keep = np.exp(-step_s / self.inertia_s)
         schedule = np.array(PITCH_SCHEDULE).T
@@ -65,15 +70,19 @@ class Curve:
         self._rising = np.flatnonzero(np.diff(steady) > 0)
         self._steady, self._speed = steady, speed
         self.disc_s = DISC * kind.rotor_diameter / kind.rated_wind
-        self.scatter_left = left_of_scatter(step_s, (self.disc_s, 4.0), kind.rated_wind)
+        self.scatter_left = left_of_scatter(
+            step_s, (self.disc_s, PITCH_ACTUATOR_S), kind.rated_wind
+        )
 
     def index(self, wind: Floats) -> Indices:
-        """Where a wind (m/s, 0 or more) stands in the tables."""
+        """Index of a wind (m/s, 0 or more) in the tables."""
         return (wind * self._steps).astype(np.intp)
 
     def load(self, at: Indices, sigma: Floats | None) -> Floats:
-        """Power over rated power; `sigma` (m/s): scatter of the wind within the step, of tables made for long
-        steps."""
+        """Power over rated power.
+
+        `sigma` (m/s): scatter of the wind within the step, for tables of long steps.
+        """
         if not self.scattered or sigma is None:
             return self._load.take(at, mode="clip")
         row = (sigma * (self.scatter_left / SCATTER_STEP)).astype(np.intp)
@@ -83,11 +92,11 @@ class Curve:
         return self._load.take(row, mode="clip")
 
     def keep(self, at: Indices) -> Floats:
-        """What is left of a deviation of the rotor's speed after one step."""
+        """Share of a deviation of the rotor's speed that is left after one step."""
         return self._keep.take(at, mode="clip")
 
     def pitch(self, ratio: Floats) -> Floats:
-        """Blade pitch (deg) at a wind so many times that at which pitching begins."""
+        """Blade pitch (deg) at a `ratio` of the wind to the one at which pitching begins."""
         pitch: Floats = self._pitch.take((ratio * PITCH_STEPS).astype(np.intp), mode="clip")
         return pitch
 
@@ -100,14 +109,20 @@ class Curve:
 
 
 def _steady(speed: Floats, wind: Floats, load: Floats) -> Floats:
-    """The published curve; below cut-in wind it falls on to DRAIN, beyond its end it stays (the controller stops)."""
+    """The published curve, continued at both ends.
+
+    Below cut-in wind it falls on to DRAIN; beyond its end it stays (the controller stops).
+    """
     slope = (load[1] - load[0]) / (wind[1] - wind[0])
-    below = np.maximum(load[0] + (speed - wind[0]) * max(slope, 0.05), DRAIN)
+    below = np.maximum(load[0] + (speed - wind[0]) * max(slope, LEAST_SLOPE), DRAIN)
     return np.where(speed < wind[0], below, np.interp(speed, wind, load))
 
 
 def _smoothed(steady: Floats, steps: int) -> Floats:
-    """The mean of the curve over a Gaussian scatter of row * SCATTER_STEP (m/s), flattened (SCATTERS, speeds)."""
+    """The mean of the curve over Gaussian scatters, flattened (SCATTERS, speeds).
+
+    Row i has a scatter of i * SCATTER_STEP (m/s).
+    """
     rows = [steady]
     for row in range(1, SCATTERS):
         half = int(4 * row * SCATTER_STEP * steps)
@@ -121,17 +136,19 @@ def _inertia(kind: TurbineType, speed: Floats, steady: Floats, tip: float) -> Fl
     """Time constant (s) with which power follows the wind."""
     share = np.clip(speed * tip, kind.rotor_rpm_min, kind.rated_rpm) / kind.rated_rpm
     free = 2.0 * INERTIA_CONSTANT_S * share**2 / (3.0 * np.maximum(steady, 0.01))
-    held = (speed * tip <= kind.rotor_rpm_min) | (speed * tip >= kind.rated_rpm)
-    time = np.where(held, PLATEAU_S, np.minimum(free, SLOWEST_S))
+    constant = (speed * tip <= kind.rotor_rpm_min) | (speed * tip >= kind.rated_rpm)
+    time = np.where(constant, PLATEAU_S, np.minimum(free, SLOWEST_S))
     time = np.where(speed >= kind.rated_wind, ABOVE_RATED_S, time)
-    around = np.ones(129) / 129  # regions shade into each other
+    around = np.ones(129) / 129  # the regions blend into each other
     padded = np.concatenate([np.full(64, time[0]), time, np.full(64, time[-1])])
     return np.convolve(padded, around, mode="valid")
 
 
 def left_of_scatter(step_s: float, memories_s: tuple[float, ...], wind: float) -> float:
-    """The share of the wind's standard deviation within a step that first-order memories let through, with the Kaimal
-    spectrum, f / (1 + 6 f L / U)^(5/3), the step's own average taken away."""
+    """Share of the wind's standard deviation within a step that first-order memories pass.
+
+    With the Kaimal spectrum, f / (1 + 6 f L / U)^(5/3), the step's own average taken away.
+    """
     f = np.geomspace(1e-4, 10.0, 4000)
     within = 1.0 - np.sinc(f * step_s) ** 2
     spectrum = within / (1.0 + 6.0 * f * LENGTH_SCALE_M / wind) ** (5.0 / 3.0)

@@ -1,14 +1,16 @@
-"""Between the wind of the site and the power of a machine: what a rotor makes of it, and what its anemometer says.
+"""Factors between the site's wind and a machine: the rotor's wind, and the anemometer's reading.
 
-A power curve from a nacelle anemometer scatters with memory. The wind at hub height stands for the disc's with an
-error that shear, veer and slopes change over minutes to hours (a machine's own, and one that the farm shares); blades
-soil over weeks and rain washes them, machines differ. The anemometer behind the rotor reads some per cent low in
-operation (IEC 61400-12-2, nacelle transfer function), its calibration drifts, and its surroundings bias it for
-minutes.
+They give a power curve from a nacelle anemometer its scatter, which has memory.
 
-The wind that counts is scaled with (rho / 1.225)^(1/3), the density correction of IEC 61400-12-1 for machines with
-active power control. A stable night (low turbulence) has more shear, and the disc then gets less than hub height says
-(Wharton and Lundquist 2012, Environ. Res. Lett. 7: some per cent of power at equal wind).
+- Rotor: the wind at hub height stands for the disc's, with an error that shear, veer and slopes
+  change over minutes to hours (one per machine, one shared by the farm). Blades soil over weeks and
+  rain washes them. Machines differ.
+- Anemometer: behind the rotor it reads some per cent low in operation (IEC 61400-12-2, nacelle
+  transfer function), its calibration drifts, and its surroundings bias it for minutes.
+- Density: wind is scaled with (rho / 1.225)^(1/3), the correction of IEC 61400-12-1 for machines
+  with active power control.
+- Stability: a stable night (low turbulence) has more shear, and the disc then gets less than the
+  hub (Wharton and Lundquist 2012, Environ. Res. Lett. 7: some per cent of power at equal wind).
 """
 
 from __future__ import annotations
@@ -21,23 +23,32 @@ from sim import seeds
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 from sim.units import DAY_S
 
 TICK_S: Final = 240.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
-SHARED: Final = (0.009, 7200.0)
-MACHINES: Final = 0.006  # standing differences
-SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)  # most, shortest and longest time between washings
+SHARED: Final = (0.009, 7200.0)  # the same of the whole farm
+MACHINE, MACHINES = 0.995, 0.006  # mean and std of a machine's constant factor
+MACHINE_BOUNDS: Final = (0.975, 1.01)
+# largest loss, shortest and longest time between washings
+SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)
 BEHIND_ROTOR: Final = 0.97  # nacelle transfer function, in operation
-CALIBRATION: Final = 0.012
-DRIFT: Final = (0.006, 20 * DAY_S)
-SURROUNDINGS: Final = (0.011, 600.0)
+CALIBRATION: Final = 0.012  # std between anemometers
+CALIBRATION_BOUNDS: Final = (0.96, 1.04)
+DRIFT: Final = (0.006, 20 * DAY_S)  # of the calibration: std, memory s
+SURROUNDINGS: Final = (0.011, 600.0)  # bias of the reading: std, memory s
 STANDARD_DENSITY: Final = 1.225  # kg/m3
+STABLE: Final = 0.25  # of the wind, per unit of turbulence intensity below NEUTRAL
+NEUTRAL: Final = 0.10  # turbulence intensity
+STABLE_BOUNDS: Final = (-0.015, 0.01)
 
 
 class Inflow:
-    """The factors of one farm's machines. `seconds` is the run's start since 1970, `step_s` an inner step."""
+    """The factors of one farm's machines.
+
+    `seconds`: the run's start since 1970; `step_s`: an inner step.
+    """
 
     def __init__(self, farm: Farm, seed: int, step_s: float, seconds: float) -> None:
         n = farm.turbines
@@ -45,8 +56,8 @@ class Inflow:
         every = max(1, round(TICK_S / step_s))
         self._tick_s = every * step_s
         draw = seeds.rng(seed, "inflow", farm.farm_id)
-        self._machine = draw.normal(0.995, MACHINES, n).clip(0.975, 1.01)
-        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(0.96, 1.04)
+        self._machine = draw.normal(MACHINE, MACHINES, n).clip(*MACHINE_BOUNDS)
+        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(*CALIBRATION_BOUNDS)
         self._washed = draw.uniform(SOILING[1], SOILING[2], n)
         self._phase = draw.uniform(0.0, 1.0, n)
         sizes, memories = zip(OWN, SURROUNDINGS, DRIFT, SHARED, strict=True)
@@ -56,10 +67,13 @@ class Inflow:
         self._kick = self._size * np.sqrt(1.0 - self._keep**2)
         self._draws = Draws(seed, ("inflow", farm.farm_id, "ticks"), 3 * n + 1)
         self._state = draw.standard_normal(3 * n + 1) * self._size
-        self._slow = Slow(every, self._factors(0.0), self._tick)
+        self._slow = SlowSeries(every, self._factors(0.0), self._tick)
 
     def read(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines), for the next steps."""
+        """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines).
+
+        For the inner steps first..first+count-1.
+        """
         both = self._slow.read(first, count)
         return both[:, : self._n], both[:, self._n :]
 
@@ -75,7 +89,7 @@ class Inflow:
         return np.concatenate([rotor, reading])
 
 
-def corrected(density: Floats, turbulence: Floats) -> Floats:
-    """What density (kg/m3) and stability (turbulence intensity) make of the wind: a factor."""
-    stable: Floats = 0.25 * (turbulence - 0.10)
-    return np.cbrt(density / STANDARD_DENSITY) * (1.0 + stable.clip(-0.015, 0.01))
+def air_factor(density: Floats, turbulence: Floats) -> Floats:
+    """Factor on the wind by `density` (kg/m3) and stability (`turbulence` intensity)."""
+    stable: Floats = STABLE * (turbulence - NEUTRAL)
+    return np.cbrt(density / STANDARD_DENSITY) * (1.0 + stable.clip(*STABLE_BOUNDS))

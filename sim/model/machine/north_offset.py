@@ -1,9 +1,10 @@
-"""Where a machine believes north to be: nacelle positions, and so reported wind directions, are off by some degrees.
+"""North offset of a machine: its nacelle position and reported wind direction are off by degrees.
 
-The position sensor is set to north by eye at commissioning and again whenever it is exchanged or loses count, so the
-error of an archive is constant for months and then another (A. Clerc et al. find and correct such steps at every
-machine of the open Hill of Towie data with their package wind-up; B. M. Doekemeijer et al., FLASC, call it northing
-calibration). The machine itself follows its vane and does not care.
+The position sensor is set to north by eye at commissioning, and again whenever it is exchanged or
+loses count. The error of an archive is therefore constant for months and then another. (A. Clerc et
+al. find and correct such steps at every machine of the open Hill of Towie data with their package
+wind-up; B. M. Doekemeijer et al., FLASC, call it northing calibration.) The machine itself follows
+its vane and does not need north.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.units import DAY_S
 
-SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)
-OFF_DEG: Final = 3.5
-KNOWN: Final = 64  # settings of a machine, one after the other; then again from the first
+SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)  # shortest and longest, by machine
+OFF_DEG: Final = 3.5  # std
+KNOWN: Final = 64  # settings of a machine, in turn
 
 
-class North:
-    """The errors of one farm's machines. `start_s`: the run's start since 1970, `step_s`: an inner step."""
+class NorthOffset:
+    """The errors of one farm's machines.
+
+    `start_s`: the run's start since 1970; `step_s`: an inner step.
+    """
 
     def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
         draw = seeds.rng(seed, "north", farm.farm_id)
@@ -34,15 +38,17 @@ class North:
         self._start_s, self._step_s = start_s, step_s
 
     def read(self, first: int, count: int) -> Floats:
-        """Degrees to add at the steps first..first+count-1, (1, turbines) where none is set anew, else (count,
-        turbines)."""
+        """Degrees to add at the steps first..first+count-1, (count, turbines).
+
+        The shape is (1, turbines) where no sensor is set anew.
+        """
         ends = self._setting(np.array([first, first + count - 1]))
-        which = (
+        setting = (
             ends[:1]
             if (ends[0] == ends[1]).all()
             else self._setting(np.arange(first, first + count))
         )
-        off: Floats = self._off[which, self._machine]
+        off: Floats = self._off[setting, self._machine]
         return off
 
     def _setting(self, step: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From inner steps to samples: k steps a sample. With k = 1 a sample is its step, and nothing is copied."""
+"""Samples from inner steps, k to a sample. With k = 1 a sample is its step; nothing is copied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
 
 STOOD = 0.4
-"""Share of a sample. A status that says running promises the power curve (`records`: underperformance)."""
+"""Share of a sample in standstill above which its status is not running.
+
+A status of running promises the power curve (`records`: underperformance).
+"""
 
 
 def means(values: Floats, k: int) -> Floats:
@@ -25,8 +28,11 @@ def means(values: Floats, k: int) -> Floats:
 
 
 def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
-    """(samples, turbines): the state in which each was longest; of several, the last of STATES. A machine that stood
-    for STOOD of the (steps, turbines) or more does not count as running, whatever it stood for."""
+    """The state in which each turbine was longest, (samples, turbines); ties: the last of STATES.
+
+    A machine that stood for STOOD of the (steps, turbines) or more does not count as running, in
+    whatever state it stood.
+    """
     if k == 1:
         return status
     of_sample = status.reshape(-1, k, status.shape[1])

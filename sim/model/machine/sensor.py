@@ -1,12 +1,15 @@
-"""From what is true to what a sensor says: noise, limits, resolution. One table of figures for all channels.
+"""Sensors: noise, limits and resolution of each channel, from true values to readings.
 
-Noise is that of a sample of one second; it is white, so a mean over a longer step has less, and loggers keep it with
-more digits: ten-minute archives have two or three decimals of every channel, and repeat a value now and then. The noise
-of every channel that could be taken for stuck (`pipeline.records`) is half a step of its resolution and more for
-samples of a second, where temperatures come in tenths and toggle between neighbours, and several for means over up to
-some minutes, so that a healthy sensor does not repeat a value for a minute. An encoder of pitch has none: blades at
-rest give the same number for hours. A rotor sensor counts pulses: below its threshold it reads exactly 0, as cups do in
-a calm. An anemometer's noise is mostly the turbulence behind the blades, and grows with the wind.
+- Noise is that of a sample of one second. It is white, so means over longer steps have less.
+- Resolution grows with the step: ten-minute archives keep two or three decimals of every channel,
+  and repeat a value now and then.
+- Channels that `pipeline.records` checks for stuck values have noise of half a step of their
+  resolution or more at one second, where temperatures come in tenths and toggle between neighbours.
+  For means over up to some minutes it is several steps. A healthy sensor therefore does not repeat
+  a value for a minute.
+- A pitch encoder has no noise: blades at rest give the same number for hours.
+- A rotor sensor counts pulses: below its threshold it reads exactly 0, as cups do in a calm.
+- An anemometer's noise is mostly the turbulence behind the blades, and grows with the wind.
 """
 
 from __future__ import annotations
@@ -28,17 +31,18 @@ Noise = npt.NDArray[np.float32]
 
 ROTOR_THRESHOLD_RPM = 0.3
 WIND_THRESHOLD = 0.35  # m/s
-RAW_S, ARCHIVED_S = (
-    2.0,
-    300.0,
-)  # shorter samples are told as read, longer ones as archives have them
-RESTS = 0.001  # channels of less noise may repeat themselves for hours
+# s: shorter samples keep the sensor's resolution, longer ones the archive's
+RAW_S, ARCHIVED_S = 2.0, 300.0
+RESTS = 0.001  # noise below which a channel may repeat itself for hours
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """Standard deviation of the noise over one second, absolute and as a share of the reading; steps per unit of one
-    reading, and of a mean over minutes."""
+    """Noise and resolution of one channel.
+
+    `noise`, `relative`: standard deviation over one second, absolute and as a share of the reading.
+    `steps`, `archived`: steps per unit of one reading, and of a mean over minutes.
+    """
 
     noise: float
     relative: float
@@ -61,8 +65,11 @@ SENSORS = {
 
 
 class Sensors:
-    """The sensors of one farm. Noise comes in pages of samples; each channel's has a generator of its own, so that
-    another channel more or less changes nothing."""
+    """The sensors of one farm.
+
+    Noise comes in pages of samples. Each channel has its own generator, so another channel changes
+    nothing.
+    """
 
     def __init__(self, farm: Farm, clock: SimClock, seed: int) -> None:
         self.farm, self.clock, self.seed = farm, clock, seed
@@ -84,7 +91,7 @@ class Sensors:
         return found
 
     def read(self, name: str, true: Floats, noise: Noise) -> Floats:
-        """What one channel's sensors say of the true values; both (samples, turbines)."""
+        """Readings of one channel from its true values; both (samples, turbines)."""
         sensor = SENSORS[name]
         scale = self.rated_power if name == "power_output" else 1.0
         size: Floats | float = sensor.noise * scale * self._quieter
@@ -114,7 +121,10 @@ class Sensors:
 
 
 def bell(draw: np.random.Generator, count: int) -> Noise:
-    """Numbers of mean 0 and variance 1, sums of four uniform ones (within 3.5): a third of the cost of normal ones."""
+    """Bell-shaped numbers of mean 0 and variance 1: sums of four uniform ones, within 3.5.
+
+    They cost a third of normal ones.
+    """
     parts = draw.bit_generator.random_raw(count).view(np.uint16).reshape(4, count)
     total = parts[0].astype(np.float32)
     for part in parts[1:]:
@@ -126,7 +136,7 @@ def bell(draw: np.random.Generator, count: int) -> Noise:
 
 
 def steps(sensor: Sensor, step_s: float) -> int:
-    """Steps per unit that samples of so many seconds are told in."""
+    """Steps per unit in the readings of samples of `step_s` seconds."""
     if step_s < RAW_S:
         return sensor.steps
     if step_s >= ARCHIVED_S or sensor.noise < RESTS:

@@ -1,28 +1,31 @@
-"""Temperatures: nacelle air, generator winding, gearbox oil. Heat in by losses, heat out by cooling that switches.
+"""Temperatures of nacelle air, generator winding and gearbox oil: losses heat, coolers switch.
 
-Each body is one heat capacity (lumped, e.g. Incropera, Fundamentals of Heat and Mass Transfer, ch. 5):
-C dT/dt = Q - sum of G (T - sink), integrated exactly over a tick in which Q, G and sinks stand still. Q and G are told
-in kelvin: Q is the rise over the sink that the losses would make at G = 1. Winding and oil stand in the nacelle's air
-and warm it; their coolers stand outside, and are shut when there is little to cool. So tons of steel stay warm: a
-winding for hours, the oil for half a day after the rotor has stopped, and at any load they are far above ambient.
-Thermostats, coolers and sensors differ from machine to machine.
+Each body is one heat capacity (lumped, e.g. Incropera, Fundamentals of Heat and Mass Transfer, ch.
+5): C dT/dt = Q - sum of G (T - sink), integrated exactly over a tick in which Q, G and sinks stand
+still. Q and G are in kelvin: Q is the rise over the sink that the losses would make at G = 1.
+Winding and oil stand in the nacelle's air and warm it. Their coolers stand outside, and are shut
+when there is little to cool. Tons of steel therefore stay warm: a winding for hours, the oil for
+half a day after the rotor has stopped. At any load they are far above ambient. Thermostats, coolers
+and sensors differ from machine to machine.
 
-- Winding: copper losses with load and its square, iron and excitation with speed. Its cooling circuit opens by
-  thermostat and runs while the rotor turns; a second stage starts at 74 degC, stops at 62.
-- Oil: gear friction with speed and load. A thermostat lets it past the cooler below 54 degC and all through it from
-  62 on; two fans with hysteresis above. A heater keeps a resting machine's oil from freezing stiff. What is read is
-  the oil at the bearing: it shows the friction of worn bearings and teeth by itself. Direct-drive machines report
-  their main bearing as gearbox.
-- Nacelle: what the two give off and the drives' own losses, through walls; fans run under load, else from 31 degC
-  on until 17, so that a machine of little load goes up and down in hours and one of full load is hardly warmer than
-  the air; louvres close before it freezes.
+- Winding: copper losses with load and its square, iron and excitation with speed. Its cooling
+  circuit opens by thermostat and runs while the rotor turns. A second stage starts at 74 degC and
+  stops at 62.
+- Oil: gear friction with speed and load. A thermostat lets it past the cooler below 54 degC and all
+  through it from 62 on; two fans with hysteresis above. A heater keeps a resting machine's oil from
+  freezing stiff. The reading is the oil at the bearing: it shows the friction of worn bearings and
+  teeth by itself. Direct-drive machines report their main bearing as gearbox.
+- Nacelle: the heat of the two and the drives' own losses, through walls. Fans run under load, else
+  from 31 degC on until 17. A machine of little load therefore goes up and down in hours, and one of
+  full load is hardly warmer than the air. Louvres close before it freezes.
 
-Levels and memories are those of published SCADA sets of 2 MW machines (La Haute Borne, Kelmarsh, Penmanshiel): oil 55
-degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a lull; winding 55 to 65 below 80 % load, 80 at full;
-a nacelle 10 K above ambient at rest; and such that a healthy machine stays under the alarms of `pipeline.records` in a
-40 degC summer. A worn generator, gearbox, main bearing or cooling system runs hotter.
+Levels and memories are those of published SCADA sets of 2 MW machines (La Haute Borne, Kelmarsh,
+Penmanshiel): oil 55 degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a lull;
+winding 55 to 65 below 80 % load, 80 at full; a nacelle 10 K above ambient at rest. A healthy
+machine stays under the alarms of `pipeline.records` in a 40 degC summer. A worn generator, gearbox,
+main bearing or cooling system runs hotter.
 
-Does not cover: sun on the nacelle, water and converter temperatures, derating.
+Not covered: sun on the nacelle, water and converter temperatures, derating.
 """
 
 from __future__ import annotations
@@ -37,68 +40,63 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 
 TICK_S: Final = 240.0
-SETTLED_TICKS: Final = (
-    120  # before the run: what the machine did until then is taken to be what it does first
-)
+# before the run, in which the machine is taken to do the same as in its first step
+SETTLED_TICKS: Final = 120
 
-NACELLE, WINDING, OIL = range(3)  # rows of what follows
-CAPACITY_S: Final = np.array(
-    [[2400.0], [2600.0], [3600.0]]
-)  # heat capacities: time constants at G = 1
-WARM_K: Final = np.array([[10.0], [30.0], [40.0]])  # above ambient, before what came before the run
-HEAT: Final = np.array(
-    [[8.0, 0.0, 0.0], [18.0, 54.0, 26.0], [14.0, 0.0, 34.0]]
-)  # K: with load, its square, speed
-ALWAYS: Final = np.array([[6.0], [1.0], [0.0]])  # K
+NACELLE, WINDING, OIL = range(3)  # rows of the arrays below
+# heat capacities: time constants at G = 1
+CAPACITY_S: Final = np.array([[2400.0], [2600.0], [3600.0]])
+WARM_K: Final = np.array([[10.0], [30.0], [40.0]])  # above ambient, before the settling ticks
+# K: with load, its square, speed
+HEAT: Final = np.array([[8.0, 0.0, 0.0], [18.0, 54.0, 26.0], [14.0, 0.0, 34.0]])
+ALWAYS: Final = np.array([[6.0], [1.0], [0.0]])  # K, at any load
+# bodies that switch the nacelle's fans, second stage, the oil's two fans and heater
 SEEN: Final = [
     NACELLE,
     WINDING,
     OIL,
     OIL,
     OIL,
-]  # what fans, second stage, the oil's fans and heater go by
+]
 SIGN: Final = np.array([[1.0], [1.0], [1.0], [1.0], [-1.0]])  # a heater goes on below
 ON: Final = np.array([[31.0], [74.0], [68.0], [74.0], [-18.0]])  # degC
 OFF: Final = np.array([[17.0], [62.0], [62.0], [66.0], [-25.0]])
-MORE: Final = np.array(
-    [[3.0], [0.4], [0.35]]
-)  # conductance of the nacelle's fans, second stage, each of the oil's
-CLOSED, OPEN = (
-    np.array([[52.0], [54.0]]),
-    np.array([[70.0], [62.0]]),
-)  # thermostats of winding and oil, degC
+# conductance of the nacelle's fans, the second stage, each of the oil's fans
+MORE: Final = np.array([[3.0], [0.4], [0.35]])
+# thermostats of winding and oil, degC
+CLOSED, OPEN = np.array([[52.0], [54.0]]), np.array([[70.0], [62.0]])
 COOLER: Final = np.array([[0.9], [0.85]])  # conductance of their coolers, thermostat open
-FORCED: Final = 0.45  # load from which on the nacelle's fans run
+FORCED: Final = 0.45  # load above which the nacelle's fans run
 FROST: Final = (6.0, 12.0)  # degC: louvres, closed and open
 HULL: Final = 0.6  # conductance of the nacelle's walls
-WALLS: Final = np.array([[0.15], [0.1]])  # of winding and oil to the nacelle
-WARMED: Final = np.array([[0.14, 0.14]])  # what that warms the nacelle's air by, per kelvin
+WALLS: Final = np.array([[0.15], [0.1]])  # conductance of winding and oil to the nacelle
+WARMED: Final = np.array([[0.14, 0.14]])  # heat from them to the nacelle's air, per kelvin
 TURNING: Final = 3.0  # the winding's circuit runs in full from a third of rated speed on
 HEATER_K: Final = 10.0
 WORN_WINDING: Final = 0.8  # more heat at wear 1
 WORN_BEARING_K: Final = 30.0  # friction at the gearbox's own bearings, under load
 WORN_MAIN_BEARING_K: Final = 10.0
-WORN_COOLING: Final = 0.45
-FRICTION_S: Final = 900.0  # until a bearing's friction has warmed it
-SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # by which thermostats and switches differ
-SENSORS_K: Final = np.array(
-    [[0.5], [0.8], [0.7], [0.45]]
-)  # by which sensors of nacelle, winding, oil and ambient do
-MICROCLIMATE: Final = np.array(
-    [[0.3], [0.04]]
-)  # K: moving differences of ambient sensors, by sun, wind side, eddies
-MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their memories
-LIVELY: Final = (
-    0.9,
-    28_800.0,
-)  # how much eddies are stronger or weaker at times (std of the logarithm), memory s
+WORN_COOLING: Final = 0.45  # less cooling at wear 1
+HEAT_SPREAD: Final = 0.05  # std of machines' heat
+HEAT_BOUNDS: Final = (0.88, 1.12)
+FRICTION_S: Final = 900.0  # memory of a bearing that its friction warms
+FRICTION_SPEED, FRICTION_LOAD = 0.3, 0.7  # shares of that friction
+SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # std of thermostats and switches
+SET_SIGMAS, SENSOR_SIGMAS = 2.0, 2.5  # upper bounds of their deviations and of the sensors'
+# std of the sensors of nacelle, winding, oil and ambient
+SENSORS_K: Final = np.array([[0.5], [0.8], [0.7], [0.45]])
+# K: moving differences of ambient sensors, by sun, wind side, eddies
+MICROCLIMATE: Final = np.array([[0.3], [0.04]])
+MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their time constants
+# strength of eddies: std of the logarithm, memory s
+LIVELY: Final = (0.9, 28_800.0)
 
 
 class Thermal:
-    """The temperatures of one farm with the heat they carry from call to call."""
+    """The temperatures of one farm, with their heat carried from call to call."""
 
     def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
         n = farm.turbines
@@ -106,9 +104,9 @@ class Thermal:
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
         draw = seeds.rng(seed, "thermal", farm.farm_id)
-        self._scatter = draw.normal(1.0, 0.05, (3, n)).clip(0.88, 1.12)
-        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-2.5, 2.5) * SENSORS_K
-        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-2.0, 2.0) * SET_K
+        self._scatter = draw.normal(1.0, HEAT_SPREAD, (3, n)).clip(*HEAT_BOUNDS)
+        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-SENSOR_SIGMAS, SENSOR_SIGMAS) * SENSORS_K
+        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-SET_SIGMAS, SET_SIGMAS) * SET_K
         self._keep = np.exp(-self._tick_s / MICROCLIMATE_S)
         self._kick = MICROCLIMATE * np.sqrt(1.0 - self._keep**2)
         self._moving = MICROCLIMATE * draw.standard_normal((2, n))
@@ -122,13 +120,16 @@ class Thermal:
         self._on = np.zeros((len(SEEN), n), dtype=bool)
         self._warming = blend(self._tick_s, FRICTION_S)
         self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
-        self._slow: Slow | None = None
+        self._slow: SlowSeries | None = None
 
     def advance(
         self, first: int, air: Floats, load: Floats, rotor_rpm: Floats, wear: Wear, reads: Floats
     ) -> tuple[Floats, Floats, Floats, Floats]:
-        """(nacelle, winding, gearbox, ambient) degC, (reads, turbines), at the steps numbered `reads` (float) of
-        those from `first` on; `air` (steps,) degC, `load` and `rotor_rpm` (steps, turbines)."""
+        """(nacelle, winding, gearbox, ambient) degC, (reads, turbines) each.
+
+        `reads`: step numbers (float) among the steps from `first` on. `air` (steps,) degC; `load`
+        and `rotor_rpm` (steps, turbines).
+        """
         n, count = self._n, len(load)
         if self._slow is None:
             self._slow = self._settle(float(air[0]), load[0], rotor_rpm[0] / self._rated_rpm, wear)
@@ -137,23 +138,25 @@ class Thermal:
         )
         self._now = first, air, wear
         points = self._slow.read(first, count, reads)
-        begun = (
-            first + count - 1
-        ) // self.every * self.every - first  # where the stretch began that goes on
+        # first step of the stretch that the call leaves open
+        begun = (first + count - 1) // self.every * self.every - first
         self._sums = self._sum(begun, count)
         points += np.interp(reads, np.arange(first, first + count), air)[:, None]
         return points[:, :n], points[:, n : 2 * n], points[:, 2 * n : 3 * n], points[:, 3 * n :]
 
     def _sum(self, begun: int, end: int) -> Floats:
-        """(1, columns): what the machines did from step `begun` of this call to `end`; some of it may be in `_sums`.
-        Row by row, so that cuts change no bit."""
+        """Sums of load, its square and speed over the steps from `begun` of this call to `end`.
+
+        (1, columns). Earlier rows may be in `_sums` already. The sum goes row by row, so cuts
+        change no bit.
+        """
         rows = self._heat[max(begun, 0) : end]
         return np.add.reduce(
             np.concatenate([self._sums, rows]) if begun < 0 else rows, axis=0, keepdims=True
         )
 
     def _tick(self, tick: int) -> Floats:
-        """The bodies at the end of the stretch before, above ambient."""
+        """The bodies above ambient at the end of the previous stretch."""
         first, air, wear = self._now
         at = tick * self.every - first
         if tick:
@@ -174,7 +177,10 @@ class Thermal:
         return points.ravel()
 
     def _move(self, air: float, did: Floats, wear: Wear) -> None:
-        """One tick; `did` (3, turbines): the means over it of load, its square, and speed as a share of rated speed."""
+        """Advance the bodies by one tick.
+
+        `did` (3, turbines): means over it of load, its square, and speed as a share of rated speed.
+        """
         felt = self._bodies - self._set
         seen = felt[SEEN] * SIGN
         self._on |= seen > ON
@@ -210,12 +216,14 @@ class Thermal:
         self._bodies *= np.exp(conductance, out=conductance)
         self._bodies += heat
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
-        self._friction += (worn * (0.3 * did[2] + 0.7 * did[0]) - self._friction) * self._warming
+        self._friction += (
+            worn * (FRICTION_SPEED * did[2] + FRICTION_LOAD * did[0]) - self._friction
+        ) * self._warming
 
-    def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> Slow:
-        """The state before the run."""
+    def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> SlowSeries:
+        """Set the state before the run."""
         self._bodies += air + WARM_K
         did = np.stack([load, load * load, speed])
         for _ in range(SETTLED_TICKS):
             self._move(air, did, wear)
-        return Slow(self.every, self._points(air), self._tick)
+        return SlowSeries(self.every, self._points(air), self._tick)

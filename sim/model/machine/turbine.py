@@ -1,15 +1,20 @@
-"""What turbines do with the wind: rotor speed, pitch, power and operating state, step by step.
+"""Turbines in the wind: rotor speed, pitch, power and operating state, step by step.
 
-Variable speed, pitch regulated. The rotor feels the wind averaged over its disc, askew by the yaw error (`yaw`),
-changed by density, shear, soiling (`inflow`) and ice. Below rated wind its speed follows the optimum through its
-inertia, between a slowest and rated speed, and power is that of the wind the rotor has caught up with (`curve`);
-above, pitch holds power, and a gust that is faster than the pitch lets speed and power overshoot a little.
-`controller` starts and stops. A machine off the grid draws power for its controls, pumps, heaters and yaw drives.
+Variable speed, pitch regulated.
 
-Wear shows: a worn pitch system and a worn yaw system cost power, a worn rotor too. A limit (`limit`, share of rated
-power) is kept by pitch.
+- The rotor feels the wind averaged over its disc, reduced by the yaw error (`yaw`), changed by
+  density, shear, soiling (`inflow`) and ice.
+- Below rated wind its speed follows the optimum through its inertia, between a slowest and rated
+  speed. Power is that of the wind that the rotor has caught up with (`curve`).
+- Above rated wind, pitch keeps power constant. A gust faster than the pitch lets speed and power
+  overshoot a little.
+- `controller` starts and stops. A machine off the grid draws power for its controls, pumps, heaters
+  and yaw drives.
+- Worn pitch, yaw and rotor cost power. A limit (`limit`, share of rated power) is kept by pitch.
 
-Does not cover: dynamic stall, grid codes, reactive power, loads.
+Numbers without a source are ours.
+
+Not covered: dynamic stall, grid codes, reactive power, loads.
 """
 
 from __future__ import annotations
@@ -29,46 +34,54 @@ from sim.model.machine import ice as icing
 from sim.model.machine import inflow, yaw
 from sim.model.machine.controller import CONNECT, GUST_SIGMAS, OFF_GRID, TEN_MINUTES_S, Controller
 from sim.model.machine.curve import Curve
-from sim.model.machine.north_offset import North
+from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 from sim.model.wind.wind import WindPage
 from sim.units import MINUTE_S
 
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
-IDLE: Final = 0.06  # of rated speed, at cut-in wind; and machines differ
-IDLE_MOST: Final = 1.6  # times that
+IDLE, IDLE_SPREAD = 0.06, 0.25  # of rated speed at cut-in wind; std of its logarithm
+IDLE_MOST: Final = 1.6  # upper bound, times that
 CEILING: Final = 1.05  # of rated power; no turbine produces more
-OVERSPEED: Final = (
-    0.35  # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
-)
-OVERSHOOT: Final = 0.5  # of that, in power
-SWING: Final = 0.06  # most of it: pitch answers large gusts faster
+# relative rise of rotor speed per relative rise of wind that pitch has not answered yet
+OVERSPEED: Final = 0.35
+OVERSHOOT: Final = 0.5  # relative rise of power over that of rotor speed
+SWING: Final = 0.06  # upper bound of the rise: pitch answers large gusts faster
+# pitch holds the speed from 11.5/12 of rated wind, fully at 12.5/12
+HELD_FROM, HELD_WITHIN = 11.5, 12.0
 RAMPED: Final = 0.96  # of the way from idling: the generator has its full torque
-YAWS_FROM: Final = 2.2  # m/s
+YAWS_FROM: Final = 2.2  # m/s, a minute's average
 VANE_TURNS: Final = 2.0  # m/s; in less wind a vane turns ever more slowly on its bearing
-WANDER: Final = 0.1  # share of the inflow's deviation that power and speed show where they are held; and machines differ
+# share of the inflow's deviation that power and speed show at rated; std between machines
+WANDER, RATED_SPREAD = 0.1, 0.002
 LIMIT_MEMORY_S: Final = 8.0
 STANDBY_DRAW: Final = (0.0015, 0.0035)  # of rated power
-HEATING_DRAW: Final = 0.004  # below HEATED_BELOW_DEGC, in full 20 K lower
-HEATED_BELOW_DEGC: Final = 8.0
+HEATING_DRAW: Final = 0.004  # of rated power, in full HEATED_WITHIN_K below HEATED_BELOW_DEGC
+HEATED_BELOW_DEGC, HEATED_WITHIN_K = 8.0, 20.0
 PUMP_DRAW: Final = 0.004  # now and then: oil, hydraulics, batteries
+PUMPS_AT: Final = 1.0  # normal draw above which they run
 DRIVE_DRAW: Final = 0.003  # yaw motors
+FINE_PITCH_DEG: Final = 0.25  # std between machines
+VANE_GAIN: Final = (0.75, 0.95)  # of the vane behind the rotor
 PITCH_LOSS, ROTOR_LOSS = 0.10, 0.05  # of the rotor's wind, at wear 1
 
 
 @dataclass
 class Machine:
-    """What the machines do, each (steps, turbines). Power in MW, `load` its share of rated power, 0..CEILING."""
+    """Behaviour of the machines, each (steps, turbines).
+
+    Power in MW; `load` is its share of rated power, 0..CEILING.
+    """
 
     status: npt.NDArray[np.int8]
     rotor_rpm: Floats
     pitch: Floats  # deg
     power: Floats
     load: Floats
-    wind: Floats  # m/s, as the nacelle's anemometer stands in it
-    direction: Floats  # deg, nacelle position and vane
+    wind: Floats  # m/s, at the nacelle's anemometer
+    direction: Floats  # deg, from nacelle position and vane
     ice: Floats | None  # 0..1
 
 
@@ -76,7 +89,7 @@ class Turbines:
     """The machines of one farm with the state they carry from call to call."""
 
     def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
-        """`step_s`: an inner step, `start_s`: the run's start, since 1970."""
+        """Set up from `step_s`, an inner step, and `start_s`, the run's start since 1970."""
         self.kind, self._n = farm.turbine_type, farm.turbines
         n = self._n
         self.curve = Curve(self.kind, step_s)
@@ -85,19 +98,19 @@ class Turbines:
         self._yaw = yaw.Yaw(farm, seed, step_s)
         self._controller = Controller(farm, seed, step_s)
         draw = seeds.rng(seed, "turbine", farm.farm_id)
-        self.fine_pitch = draw.normal(0.0, 0.25, n).round(2)
-        self._rated, self._rated_speed = draw.normal(1.0 - WANDER, 0.002, (2, n))
-        self._north = North(farm, seed, step_s, start_s)
-        self._vane_gain = draw.uniform(0.75, 0.95, n)
+        self.fine_pitch = draw.normal(0.0, FINE_PITCH_DEG, n).round(2)
+        self._rated, self._rated_speed = draw.normal(1.0 - WANDER, RATED_SPREAD, (2, n))
+        self._north = NorthOffset(farm, seed, step_s, start_s)
+        self._vane_gain = draw.uniform(*VANE_GAIN, n)
         self._draw = draw.uniform(*STANDBY_DRAW, n)
-        self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, 0.25, n)
-        self._pumps = Slow(self.ice.every, np.zeros(n), self._pump)
+        self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, IDLE_SPREAD, n)
+        self._pumps = SlowSeries(self.ice.every, np.zeros(n), self._pump)
         self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), n)
         averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
         self._move = np.repeat([blend(step_s, memory) for memory in averages], n)
         self._limit_move = blend(step_s, LIMIT_MEMORY_S)
         self._averages: Floats | None = None
-        self._lull = False  # somewhere, in the steps at hand
+        self._lull = False  # at some turbine, in these steps
         self._rotor: Floats | None = None
         self._short = np.zeros(n)  # share of rated power withheld now
         self._nacelle: Floats | None = None  # position in the step before
@@ -105,8 +118,11 @@ class Turbines:
     def advance(
         self, first: int, wind: WindPage, down: npt.NDArray[np.int8], limit: Floats, wear: Wear
     ) -> Machine:
-        """The steps from `first` on. `down` is 0 or the index of the state in which a machine stands still; `limit`
-        the share of rated power that it may make; both (steps, turbines)."""
+        """Compute the steps from `first` on.
+
+        `down`: 0, or the index of the state in which a machine stands still. `limit`: share of
+        rated power that it may make. Both are (steps, turbines).
+        """
         kind, count = self.kind, len(wind.speed)
         felt, minute, ten_minutes, vane = self._average(wind)
         available = down == 0
@@ -118,17 +134,15 @@ class Turbines:
         rotor_factor, reading_factor = self._inflow.read(first, count)
         ice = self.ice.read(first, wind.air.temperature, wind.air.humidity)
 
-        read = (
-            wind.speed * reading_factor
-        )  # at one point: what the disc averages away, an anemometer sees
+        read = wind.speed * reading_factor  # at one point, so without the disc's average
         gust = felt + GUST_SIGMAS * wind.sigma
         up = self._controller.operating(minute, ten_minutes, gust, available)
-        felt *= inflow.corrected(wind.air.density, wind.air.turbulence)[:, None]
+        felt *= inflow.air_factor(wind.air.density, wind.air.turbulence)[:, None]
         felt *= rotor_factor
-        felt *= yaw.loss(error)
+        felt *= yaw.wind_left(error)
         felt *= 1.0 - PITCH_LOSS * wear.pitch - ROTOR_LOSS * wear.rotor
         if ice is not None:
-            felt *= icing.loss(ice)
+            felt *= icing.wind_left(ice)
         caught, spun, blades = self._follow(felt, up, available)
 
         gap = self._unanswered(felt, caught)
@@ -158,15 +172,16 @@ class Turbines:
         return Machine(status, speed, pitch, power, load, read, seen, ice)
 
     def _unanswered(self, felt: Floats, caught: Floats) -> Floats:
-        """What pitch or inertia has not answered of the wind felt, as a share of rated speed, (steps, turbines)."""
+        """Wind that pitch or inertia has not answered yet, (steps, turbines).
+
+        As a share of rated speed.
+        """
         gap = felt - caught
         gap *= OVERSPEED / self.kind.rated_wind
         gap *= 1.0 / SWING
         np.tanh(gap, out=gap)
         gap *= SWING
-        gap *= np.clip(
-            caught * (12.0 / self.kind.rated_wind) - 11.5, 0.0, 1.0
-        )  # where speed is held by pitch
+        gap *= np.clip(caught * (HELD_WITHIN / self.kind.rated_wind) - HELD_FROM, 0.0, 1.0)
         return gap
 
     def _load(
@@ -180,8 +195,10 @@ class Turbines:
         on_grid: Bools,
         leaving: Bools,
     ) -> Floats:
-        """Power as a share of rated, (steps, turbines): on the grid, ramped up after connecting to it, and ramped down
-        by those that are leaving it."""
+        """Power as a share of rated power, (steps, turbines).
+
+        On the grid, ramped up after connecting to it, and ramped down by machines that leave it.
+        """
         at = self.curve.index(caught)
         load = self.curve.load(at, sigma)
         np.minimum(load, allowed, out=load)
@@ -197,7 +214,7 @@ class Turbines:
         return load
 
     def _direction(self, wind: WindPage, vane: Floats, nacelle: Floats) -> Floats:
-        """Of the wind, as nacelle position and vane tell it, deg, (steps, turbines)."""
+        """Wind direction as nacelle position and vane show it, deg, (steps, turbines)."""
         seen = wind.direction - nacelle
         if self._lull:
             seen = np.where(wind.speed < VANE_TURNS, vane - nacelle, seen)
@@ -206,8 +223,10 @@ class Turbines:
         return seen
 
     def _average(self, wind: WindPage) -> tuple[Floats, Floats, Floats, Floats]:
-        """(disc average, minute, ten minutes, vane), (steps, turbines): first-order averages of speed and
-        direction."""
+        """First-order averages: (disc, minute, ten minutes, vane), (steps, turbines) each.
+
+        The first three are of the wind speed, the last is of its direction.
+        """
         n = self._n
         columns = np.concatenate([wind.speed, wind.speed, wind.speed, wind.direction], axis=1)
         if self._averages is None:
@@ -231,8 +250,10 @@ class Turbines:
         return columns[:, :n], columns[:, n : 2 * n], columns[:, 2 * n : 3 * n], columns[:, 3 * n :]
 
     def _follow(self, felt: Floats, up: Bools, available: Bools) -> tuple[Floats, Floats, Floats]:
-        """(wind the rotor has caught up with m/s, how far it has spun up 0..1, blades turned out deg), (steps,
-        turbines)."""
+        """(wind the rotor has caught up with m/s, spin-up 0..1, blades turned out deg).
+
+        Each is (steps, turbines).
+        """
         n, control = self._n, self._controller
         goal = np.empty((len(felt), 3 * n))
         keep = np.empty_like(goal)
@@ -242,7 +263,7 @@ class Turbines:
             up, 0.0, np.where(available, control.wait_deg, control.feather_deg)
         )
         keep[:, :n] = self.curve.keep(self.curve.index(felt))
-        keep[:, n : 2 * n] = control.spinning(up)
+        keep[:, n : 2 * n] = control.keep_spin(up)
         keep[:, 2 * n :] = control.keep_blades
         if self._rotor is None:
             self._rotor = goal[0].copy()
@@ -251,20 +272,23 @@ class Turbines:
         return goal[:, :n], goal[:, n : 2 * n], goal[:, 2 * n :]
 
     def _allowed(self, limit: Floats) -> Floats | float:
-        """The limit as it is carried out, (steps, turbines): steps are ramps of seconds. 1.0 when there is none."""
+        """The limit as the machines carry it out, (steps, turbines); 1.0 when there is none.
+
+        Steps of the limit become ramps of seconds.
+        """
         short = 1.0 - limit
         if not short.any() and not self._short.any():
             return 1.0
         short *= self._limit_move
         self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
-        self._short[self._short < 1e-30] = 0.0  # changes no bit of what follows
+        self._short[self._short < 1e-30] = 0.0  # changes no later bit
         short[short < 1e-4] = 0.0
         allowed: Floats = 1.0 - short
         return allowed
 
     def _consumption(self, first: int, wind: WindPage, nacelle: Floats) -> Floats:
-        """What a machine off the grid draws, MW."""
-        cold = np.clip((HEATED_BELOW_DEGC - wind.air.temperature) / 20.0, 0.0, 1.0)
+        """Power that machines off the grid draw, MW."""
+        cold = np.clip((HEATED_BELOW_DEGC - wind.air.temperature) / HEATED_WITHIN_K, 0.0, 1.0)
         draw = self._pumps.read(first, len(nacelle)) + self._draw
         draw += HEATING_DRAW * cold[:, None]
         before = nacelle[:1] if self._nacelle is None else self._nacelle[None]
@@ -273,7 +297,7 @@ class Turbines:
         return draw
 
     def _pump(self, tick: int) -> Floats:
-        return np.where(self._pump_draws.normal(tick) > 1.0, PUMP_DRAW, 0.0)
+        return np.where(self._pump_draws.normal(tick) > PUMPS_AT, PUMP_DRAW, 0.0)
 
     def _speed(
         self, caught: Floats, gap: Floats, spun: Floats, wind: Floats, down: npt.NDArray[np.int8]

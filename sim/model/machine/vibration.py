@@ -1,23 +1,26 @@
-"""Drive-train vibration, mm/s RMS over the sample, from rotor speed, load, turbulence and what is worn.
+"""Drive-train vibration, mm/s RMS over the sample, from rotor speed, load, turbulence and wear.
 
-Parts that do not know of each other add in squares:
+Independent parts add in squares:
 
-- gear mesh and everything broadband, growing with speed and load, more in turbulent air, each machine its own;
-- 1P: imbalance with the square of speed; of the rotor, of ice that shed unevenly, of a blade whose pitch is off;
-- 3P: blades passing the tower excite its first bending mode, which type designers put just below the slowest
-  producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11): crossed in every run-up, felt
-  on the plateau;
-- worn bearings and teeth, with speed and load.
+- Gear mesh and everything broadband: grows with speed and load, more in turbulent air, each machine
+  its own.
+- 1P: imbalance with the square of speed, of the rotor, of ice that shed unevenly, of a blade whose
+  pitch is off.
+- 3P: blades passing the tower excite its first bending mode, which type designers put just below
+  the slowest producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11).
+  It is crossed in every run-up and felt on the plateau.
+- Worn bearings and teeth: with speed and load.
 
-The tower sways in the wind, whatever the rotor does. What shakes a machine otherwise (sea, shear, temperature of the
-mounts, gusts that strike it askew) changes its level by some per cent over minutes and hours, so that power and speed
-explain most of a ten-minute level, but not all. How much of the level comes with load, how much with speed, is each
-machine's own.
+The tower sways in the wind at any rotor speed. Other causes (sea, shear, temperature of the mounts,
+gusts that strike askew) change a machine's level by some per cent over minutes and hours. Power and
+speed therefore explain most of a ten-minute level, but not all. The parts of the level that come
+with load and with speed differ between machines.
 
-Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s); worn ones cross its C/D
-boundary, the alarm of `pipeline.records`, some days before they fail.
+Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s). Worn
+ones cross its C/D boundary, the alarm of `pipeline.records`, some days before they fail. Numbers
+without a source are ours.
 
-Does not cover: spectra, accelerations, directions.
+Not covered: spectra, accelerations, directions.
 """
 
 from __future__ import annotations
@@ -31,24 +34,26 @@ from sim.arrays import Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
-from sim.model.ticks import Draws, Slow
+from sim.model.ticks import Draws, SlowSeries
 
-AT_REST: Final = 0.16
-SWAY: Final = (
-    0.1  # at 10 m/s in turbulence of a tenth: the tower in the wind, whatever the rotor does
-)
+AT_REST: Final = 0.16  # mm/s
+# mm/s at 10 m/s in turbulence of a tenth: the tower in the wind, at any rotor speed
+SWAY: Final = 0.1
+SWAY_SCALE: Final = 0.1  # 1 / (10 m/s)^2 over a turbulence of a tenth
 SPEED, LOAD = 1.0, 0.85  # broadband, mm/s at rated
-TURBULENT: Final = 1.5  # per unit of turbulence intensity over 0.1
-TOWER: Final = 0.12  # 3P at rated speed, without resonance
-RESONANCE: Final = 0.92  # of the slowest producing speed: where 3P meets the tower's mode
-DAMPING: Final = 0.07
-IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors
+TURBULENT, USUAL = 1.5, 0.1  # per unit of turbulence intensity over the usual one
+TOWER: Final = 0.12  # mm/s, 3P at rated speed, without resonance
+RESONANCE: Final = 0.92  # of the slowest producing speed, at which 3P meets the tower's mode
+DAMPING: Final = 0.07  # ratio, of the tower's mode
+IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors, mm/s at rated speed
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
-UNREST: Final = np.array([[0.045], [0.06]])  # shares
-UNREST_S: Final = (2400.0, 400.0)  # their memories
+UNREST: Final = np.array([[0.045], [0.06]])  # std of slow and fast changes, share of the level
+UNREST_S: Final = (2400.0, 400.0)  # their time constants
 BUILD: Final = (0.12, 0.12)  # std of a machine's level, and of its load's part
+BUILD_BOUNDS: Final = (0.75, 1.3)
+LOAD_BOUNDS: Final = (0.7, 1.3)
 TICK_S: Final = 240.0
 STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
@@ -60,14 +65,14 @@ class Vibration:
         kind = farm.turbine_type
         self._per_rpm = 1.0 / kind.rated_rpm
         draw = seeds.rng(seed, "vibration", farm.farm_id)
-        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(0.75, 1.3)
+        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(*BUILD_BOUNDS)
         every = max(1, round(TICK_S / step_s))
         self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
         self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
         self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
-        self._slow = Slow(every, self._unrest.sum(axis=0), self._tick)
+        self._slow = SlowSeries(every, self._unrest.sum(axis=0), self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
-        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(0.7, 1.3)
+        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(*LOAD_BOUNDS)
         ratio = np.arange(int(1.3 * STEPS)) / (
             STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm
         )
@@ -82,8 +87,10 @@ class Vibration:
         return level
 
     def unrest(self, first: int, count: int, reads: Floats) -> Floats:
-        """By how much machines shake more or less than usual, (reads, turbines), at the numbers `reads` of the steps
-        first..first+count-1."""
+        """Relative change of the machines' level by other causes, (reads, turbines).
+
+        `reads`: step numbers among first..first+count-1.
+        """
         return self._slow.read(first, count, reads)
 
     def level(
@@ -96,13 +103,15 @@ class Vibration:
         wear: Wear,
         ice: Floats | None,
     ) -> Floats:
-        """(samples, turbines), without sensor noise. `wind` m/s; `turbulence` (samples,) intensity; `ice`: how
-        much lies unevenly."""
+        """Vibration level (samples, turbines), without sensor noise.
+
+        `wind` m/s; `turbulence` (samples,) intensity; `ice`: mass that lies unevenly.
+        """
         speed = rotor_rpm * self._per_rpm
         level = self._load * load
         level += SPEED * speed
         level *= self._build
-        level *= (1.0 + TURBULENT * (turbulence - 0.1))[:, None]
+        level *= (1.0 + TURBULENT * (turbulence - USUAL))[:, None]
         level *= level
         imbalance = self._imbalance + ROTOR_WEAR * wear.rotor + PITCH_WEAR * wear.pitch
         lopsided = speed * imbalance if ice is None else speed * (imbalance + ICE * ice)
@@ -117,7 +126,7 @@ class Vibration:
         np.sqrt(level, out=level)
         level *= speed
         sway = wind * wind
-        sway *= (0.1 * SWAY * turbulence)[:, None]
+        sway *= (SWAY_SCALE * SWAY * turbulence)[:, None]
         level += sway
         level *= 1.0 + unrest
         level += AT_REST

@@ -1,12 +1,12 @@
-"""Damage that can be seen before it stops a machine: how far each component of each turbine has gone, 0 (sound) to 1.
+"""Visible wear: damage of each component of each turbine before it fails, 0 (sound) to 1.
 
-Damage that announces itself begins a warning time before the failure and grows with the square of the time since
-(slowly at first, as the P-F curve of condition monitoring has it: J. Moubray, "Reliability-centred Maintenance", 2nd
-ed. 1997, ch. 7). At the failure it is 1, and stays there until the repair. What a component does with its wear is the
-business of `vibration`, `thermal` and `turbine`.
+Damage that announces itself begins a warning time before the failure. It grows with the square of
+the time since: slowly at first, as the P-F curve of condition monitoring has it (J. Moubray,
+"Reliability-centred Maintenance", 2nd ed. 1997, ch. 7). At the failure it is 1, and stays there
+until the repair. Its effects are in `vibration`, `thermal` and `turbine`.
 
-Wear is constant over a page of samples, so that it does not depend on how a run is cut into blocks: it is that of the
-page's first moment, and 0 where the component is repaired before the page ends.
+Wear is constant over a page of samples, so the cut of a run into blocks does not change it. It is
+that of the page's first moment, and 0 where the component is repaired before the page ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sim.model.machine.components import COMPONENT_NAMES
 
 @dataclass(frozen=True)
 class Wear:
-    """(turbines,) arrays, 0..1, of the components whose damage can be seen."""
+    """Wear of the components whose damage is visible, (turbines,) arrays, 0..1."""
 
     main_bearing: Floats
     gearbox: Floats
@@ -49,7 +49,7 @@ class Damage:
 
 
 class Damages:
-    """All damage of a farm that can be seen, past and to come."""
+    """All visible damage of a farm, past and to come."""
 
     def __init__(self, turbines: int) -> None:
         self._turbines = turbines
@@ -63,7 +63,7 @@ class Damages:
         self._columns = None
 
     def repair(self, turbine: int, component: int, now_s: float) -> None:
-        """The component is as new; damage that leads to a later failure begins again."""
+        """Note a component as new; damage that leads to a later failure begins again."""
         self._repaired[turbine, component] = now_s
         for damage in [d for d in self.log if (d.turbine, d.component) == (turbine, component)]:
             if damage.from_s < now_s < damage.repaired_s:
@@ -73,7 +73,7 @@ class Damages:
                 self._columns = None
 
     def repaired_since(self, turbine: int, component: int, since_s: float) -> bool:
-        """Whether the component was repaired after a time."""
+        """Return True if the component was repaired after a time."""
         return self._repaired.get((turbine, component), -np.inf) > since_s
 
     def at(self, start_s: float, end_s: float) -> Wear:

@@ -1,9 +1,12 @@
-"""Yaw: the nacelle follows the wind, late and in steps, and unwinds its cables when they are twisted.
+"""Yaw: the nacelle follows the wind late and in steps, and unwinds twisted cables.
 
-A slow vane average beyond the dead band starts the drive; it runs at its own slow speed until the nacelle faces the
-average again. A yaw error takes power: the rotor sees a wind smaller by cos^(2/3), so that power falls with about
-cos^2 (measured: exponents of 1.8 to 2.1; Liew, Urban and Andersen 2020, Wind Energ. Sci. 5). Machines stand a few
-degrees askew for good; a worn yaw system has a wider dead band, a slower drive and an error that grows.
+A slow vane average beyond the dead band starts the drive. It runs at its own slow speed until the
+nacelle faces the average again. A yaw error takes power: the rotor sees a wind smaller by
+cos^(2/3), so that power falls with about cos^2 (measured: exponents of 1.8 to 2.1; Liew, Urban and
+Andersen 2020, Wind Energ. Sci. 5). Machines stand a few degrees askew for good. A worn yaw system
+has a wider dead band, a slower drive and an error that grows.
+
+Numbers without a source are ours.
 """
 
 from __future__ import annotations
@@ -16,18 +19,22 @@ import numpy as np
 from sim import seeds
 from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
-from sim.model.ticks import Slow
+from sim.model.ticks import SlowSeries
 
 TICK_S: Final = 10.0
-SLOWER_S: Final = 60.0  # of steps that are longer than a tick
+SLOWER_S: Final = 60.0  # tick of steps that are longer than TICK_S
 VANE_MEMORY_S: Final = 40.0
-DEAD_BAND_DEG: Final = (6.0, 10.0)
+DEAD_BAND_DEG: Final = (6.0, 10.0)  # between machines
+FIRST_OFFSET: Final = 0.7  # of the dead band: position at the start
 DRIVE_DEG_S: Final = 0.3
-MISALIGNED_DEG: Final = 2.5
+MISALIGNED_DEG: Final = 2.5  # std between machines
 WORN_DEG: Final = 40.0  # misalignment of a yaw system that is about to fail
+WORN_DRIVE: Final = 0.5  # share of the drive's speed lost at wear 1
 TWIST_DEG: Final = 900.0  # two and a half turns
-TWIST_EVERY: Final = 16  # ticks
+FIRST_TWIST: Final = 0.6  # of that, at the start
+TWIST_EVERY: Final = 16  # ticks between checks of the twist
 EXPONENT: Final = 2.0 / 3.0  # of the cosine, on wind
+LEAST: Final = 0.3  # lower bound of the wind left
 
 
 class Yaw:
@@ -40,30 +47,32 @@ class Yaw:
         self._tick_s = self.every * step_s
         self._band = draw.uniform(*DEAD_BAND_DEG, n)
         self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
-        self._wound = draw.uniform(-0.6, 0.6, n) * TWIST_DEG  # cable twist less nacelle position
-        self._offset = draw.uniform(-0.7, 0.7, n)
-        self._busy: Floats | None = None  # ticks of unwinding to come
+        # cable twist less nacelle position, deg
+        self._wound = draw.uniform(-FIRST_TWIST, FIRST_TWIST, n) * TWIST_DEG
+        self._offset = draw.uniform(-FIRST_OFFSET, FIRST_OFFSET, n)
+        self._busy: Floats | None = None  # remaining ticks of unwinding
         self._moving = np.zeros(n, dtype=bool)
-        self._held: Bools | None = None
+        self._left_unwinding: Bools | None = None
         self._unwinding: dict[int, Bools] = {}
         self._nacelle: Floats = np.zeros(n)
-        self._slow: Slow | None = None
+        self._slow: SlowSeries | None = None
 
     def advance(
         self, first: int, vane: Floats, available: Bools, worn: Floats
     ) -> tuple[Floats, Floats, Bools | None]:
-        """(nacelle position deg, yaw error deg, which machines unwind or None), (steps, turbines), from step `first`
-        on.
+        """(nacelle position deg, yaw error deg, unwinding or None), (steps, turbines).
 
-        `vane`: the wind's slow average, deg, not wrapped; `worn` (turbines,) 0..1. Machines not `available` stay."""
+        From step `first` on. `vane`: the wind's slow average, deg, not wrapped. `worn` (turbines,)
+        0..1. Machines that are not `available` stay.
+        """
         if self._slow is None:
             self._nacelle = vane[0] + self._offset * self._band
             self._wound -= self._nacelle
             self._seen = vane[0].copy()
-            self._slow = Slow(self.every, self._nacelle, self._tick)
+            self._slow = SlowSeries(self.every, self._nacelle, self._tick)
         self._now, self._unwinding = (first, vane, available), {}
         self._worn_band = self._band * (1.0 + worn)
-        self._reach = DRIVE_DEG_S * self._tick_s * (1.0 - 0.5 * worn)
+        self._reach = DRIVE_DEG_S * self._tick_s * (1.0 - WORN_DRIVE * worn)
         nacelle = self._slow.read(first, len(vane))
         self._seen = vane[-1].copy()
         error = vane - nacelle
@@ -71,7 +80,7 @@ class Yaw:
         return nacelle, error, self._unwound(first, len(vane))
 
     def _tick(self, tick: int) -> Floats:
-        """Where the nacelles will be at the end of the stretch that begins."""
+        """Positions of the nacelles at the end of the stretch that begins."""
         first, vane, available = self._now
         at = tick * self.every - first
         error = (vane[at - 1] if at else self._seen) - self._nacelle
@@ -103,11 +112,11 @@ class Yaw:
                 self._busy = None
 
     def _unwound(self, first: int, count: int) -> Bools | None:
-        """Which machines unwind, by step."""
+        """True for the machines that unwind, by step; None when there are none."""
         tick = first // self.every
-        if first % self.every and self._held is not None:
-            self._unwinding[tick] = self._held
-        self._held = self._unwinding.get((first + count - 1) // self.every)
+        if first % self.every and self._left_unwinding is not None:
+            self._unwinding[tick] = self._left_unwinding
+        self._left_unwinding = self._unwinding.get((first + count - 1) // self.every)
         if not self._unwinding:
             return None
         mask = np.zeros((count, len(self._band)), dtype=bool)
@@ -116,9 +125,9 @@ class Yaw:
         return mask
 
 
-def loss(error: Floats) -> Floats:
-    """What a yaw error (deg) leaves of the wind: cos^(2/3), by its series."""
+def wind_left(error: Floats) -> Floats:
+    """Share of the wind left by a yaw error (deg): cos^(2/3), by its series."""
     square = error * error
     square *= -0.5 * EXPONENT * math.radians(1.0) ** 2
     square += 1.0
-    return np.maximum(square, 0.3, out=square)
+    return np.maximum(square, LEAST, out=square)

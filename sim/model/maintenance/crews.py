@@ -1,16 +1,8 @@
-"""When crews can work, and how many there are: working hours of the farm's time zone, and weather windows.
+"""Crews of a farm: their number, their working hours in the farm's time zone, and weather windows.
 
-Hours are whole UTC hours, for the whole time that operations look at. A window is a row of hours that are all working
-hours and none of which has more wind than the task allows; shorter ones than `LEAST_H` are not worth the way.
-
-Limits, hourly mean at hub height: work inside the nacelle up to 15 m/s, in the hub or on a rope 12, lifts 10 (common
-limits of makers' service manuals). Offshore a crew transfer vessel lands up to 1.5 m of sea (I. Dinwoodie et al.,
-"Reference cases for verification of operation and maintenance simulation models for offshore wind farms", Wind
-Engineering 39 (2015) 1-14), for which about 13 m/s at hub height stand in: there are no waves here.
-
-Onshore crews work on weekdays and on Saturdays until noon, offshore ones twelve hours every day, jack-up vessels all
-the time. A crew of two for 25 turbines onshore, 15 offshore; a crane for 150, a vessel for 30
-(chartered when needed; its way there is part of the wait for parts).
+Hours are whole UTC hours, for the whole time of the operations. A window is a run of hours in which
+the site's crews work and the wind stays below the task's limit (`site`). Windows shorter than
+LEAST_H are left unused: they are not worth the way.
 """
 
 from __future__ import annotations
@@ -24,31 +16,20 @@ from typing import Final
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
+from sim.model.maintenance.site import LIFT, Site
 from sim.units import HOUR_S
 
 LEAST_H: Final = 3
-NACELLE, OUTSIDE, LIFT = "nacelle", "outside", "lift"
-LIMITS: Final = {
-    False: {NACELLE: 15.0, OUTSIDE: 12.0, LIFT: 10.0},
-    True: {NACELLE: 13.0, OUTSIDE: 12.0, LIFT: 12.0},
-}
-"""m/s, by whether offshore."""
-SHIFT: Final = {False: (7, 17), True: (7, 19)}  # local hours
-SATURDAY_UNTIL: Final = 12
-DUTY: Final = {False: 55 / 168, True: 84 / 168}  # share of a week on duty
-TURBINES_PER_CREW: Final = {False: 25, True: 15}
-TURBINES_PER_CRANE: Final = {False: 150, True: 30}
-TRAVEL_H: Final = {False: (0.3, 1.5), True: (0.8, 2.5)}  # one way, hours
 
 
-def crews(turbines: int, offshore: bool) -> int:
-    """How many crews a farm has."""
-    return math.ceil(turbines / TURBINES_PER_CREW[offshore])
+def crew_count(turbines: int, site: Site) -> int:
+    """Number of crews of a farm."""
+    return math.ceil(turbines / site.turbines_per_crew)
 
 
-def cranes(turbines: int, offshore: bool) -> int:
-    """How many cranes, or jack-up vessels, a farm can have at work."""
-    return math.ceil(turbines / TURBINES_PER_CRANE[offshore])
+def crane_count(turbines: int, site: Site) -> int:
+    """Number of cranes, or jack-up vessels, that a farm can have at work."""
+    return math.ceil(turbines / site.turbines_per_crane)
 
 
 def local_time(time_zone: str, first_hour: int, hours: int) -> tuple[Ints, Ints]:
@@ -63,7 +44,11 @@ def local_time(time_zone: str, first_hour: int, hours: int) -> tuple[Ints, Ints]
 
 @dataclass(frozen=True)
 class Calendar:
-    """What is allowed in which hour. `left` of a task: for how many hours on it can be done, (hours,)."""
+    """Hours of duty and of each task's weather windows; (hours,) arrays from `first_hour` on.
+
+    `left`: by task, the number of hours from each hour on in which the task can be done.
+    `starts`: by task, the hours with LEAST_H hours or more left, ascending.
+    """
 
     first_hour: int
     hour_of_day: Ints
@@ -72,47 +57,44 @@ class Calendar:
     starts: dict[str, Ints]
 
     def window(self, now_s: float, task: str) -> tuple[float, float] | None:
-        """The first time from now on at which the task can be begun, and when it must have ended (seconds since 1970);
-        None when the calendar ends before."""
+        """(start, end) of the first window for a task from now on, in seconds since 1970.
+
+        None when the calendar ends first.
+        """
         hour = int(now_s // HOUR_S) - self.first_hour
         left = self.left[task]
-        if (
-            hour < len(left)
-            and (until := (self.first_hour + hour + left[hour]) * HOUR_S) - now_s
-            >= LEAST_H * HOUR_S
-        ):
-            return now_s, float(until)
+        if hour < len(left):
+            until = (self.first_hour + hour + left[hour]) * HOUR_S
+            if until - now_s >= LEAST_H * HOUR_S:
+                return now_s, float(until)
         place = int(np.searchsorted(self.starts[task], hour + 1))
         if place == len(self.starts[task]):
             return None
         start = int(self.starts[task][place])
-        return (self.first_hour + start) * HOUR_S, float(
-            (self.first_hour + start + left[start]) * HOUR_S
-        )
+        until = (self.first_hour + start + left[start]) * HOUR_S
+        return (self.first_hour + start) * HOUR_S, float(until)
 
     def at_work(self, now_s: float) -> bool:
-        """Whether crews are on duty."""
+        """Return True if crews are on duty."""
         hour = int(now_s // HOUR_S) - self.first_hour
         return bool(hour < len(self.working) and self.working[hour])
 
 
-def calendar(time_zone: str, offshore: bool, first_hour: int, wind: Floats) -> Calendar:
+def calendar(time_zone: str, site: Site, first_hour: int, wind: Floats) -> Calendar:
     """The calendar of a farm. `wind`: (hours,) hourly means at hub height, m/s."""
     hour, weekday = local_time(time_zone, first_hour, len(wind))
-    begin, end = SHIFT[offshore]
+    begin, end = np.array(site.shifts)[weekday].T
     working = (hour >= begin) & (hour < end)
-    if not offshore:
-        working &= (weekday < 5) | ((weekday == 5) & (hour < SATURDAY_UNTIL))
     left, starts = {}, {}
-    for task, limit in LIMITS[offshore].items():
-        duty = np.ones_like(working) if offshore and task == LIFT else working
+    for task, limit in site.wind_limits.items():
+        duty = np.ones_like(working) if site.lifts_at_night and task == LIFT else working
         left[task] = _run_lengths(duty & (wind <= limit))
         starts[task] = np.flatnonzero(left[task] >= LEAST_H)
     return Calendar(first_hour, hour, working, left, starts)
 
 
 def _run_lengths(good: Bools) -> Ints:
-    """(hours,): how many good hours follow each other from each on, itself included."""
+    """Length of the run of good hours that begins at each hour, (hours,)."""
     places = np.arange(len(good))
     bad = np.where(good, len(good), places)
     return np.minimum.accumulate(bad[::-1])[::-1] - places

@@ -1,21 +1,27 @@
-"""What people and chance do to a farm's machines: failures, resets, crews, service, grid outages, curtailment (SimPy).
+"""Operations of a farm (SimPy): failures, resets, crews, service, grid outages, curtailment.
 
     operations = Operations(farm, clock, seed, events)
     operations.start(env)
     while ...: env.run(until=clock.seconds(last - 1)); down, limit = operations.states(first, last)
 
-Failures are drawn ahead (`failures`), processes live only as long as somebody works on them. A failure is reset from
-afar, tried again, and in the end left to a crew; or a crew repairs it, when parts are there, a crew is free, people
-work and the wind lets them (`maintenance`, `crews`). Replacements need a crane or vessel. Service comes once a year in
-the season of little wind. The grid takes a whole farm away, and its operator limits it (`grid`).
+Failures are drawn ahead (`failures`); processes live only while somebody works on them.
 
-Operations have an environment of their own, in seconds since 1970: a farm's year is the same, to the last bit,
-whichever run looks at it. They begin WARM_UP_MONTHS before the month of the run's start, so that the machines that are
-down then, the parts that are on their way and the wear that shows are there at the first sample (two runs with other
-starts differ by what waited longer than that for its crew). A process of the run's environment keeps them ahead of it
-by a day, or a page of samples.
+- A reset comes from afar and is tried again; in the end a crew looks at the machine.
+- A repair starts when parts are there, a crew is free and on duty, and the wind allows the task
+  (`repairs`, `crews`). Replacements need a crane or vessel.
+- Service comes once a year in the season of little wind.
+- The grid takes a whole farm away, and its operator limits it (`grid`).
 
-Does not cover: stock of spare parts, crews shared between farms, waves, condition-based repair before a failure.
+Operations have their own environment, in seconds since 1970: a farm's year is the same, to the last
+bit, for every run. They begin WARM_UP_MONTHS before the month of the run's start, so machines that
+are down, parts on their way and visible wear are there at the first sample. (Two runs with other
+starts differ by orders that waited longer than that for their crew.) A process of the run's
+environment keeps them ahead of it by a day, or a page of samples.
+
+Numbers without a source are ours.
+
+Not covered: stock of spare parts, crews shared between farms, waves, condition-based repair before
+a failure.
 """
 
 from __future__ import annotations
@@ -49,36 +55,39 @@ from sim.model.machine.wear import Damages, Wear
 from sim.model.maintenance import crews, failures, grid
 from sim.model.maintenance.failures import lognormal, month_of, month_s
 from sim.model.maintenance.orders import orders_table, wear_table
-from sim.model.maintenance.repairs import FAULT, Maintenance
-from sim.model.maintenance.season import offshore, service_season
+from sim.model.maintenance.repairs import FAULT, Repairs
+from sim.model.maintenance.season import service_season
+from sim.model.maintenance.site import LIFT, NACELLE, OUTSIDE, site_of
 from sim.model.wind.weather import Weather
-from sim.units import DAY_S, HOUR_S
+from sim.units import DAY_S, HOUR_S, HOUR_US
 
 Process = Generator[simpy.Event, None, None]
 
 STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
-BEYOND_S: Final = 14 * DAY_S  # the calendar goes on behind the run's end
+BEYOND_S: Final = 14 * DAY_S  # length of the calendar after the run's end
 
-RESET_S: Final = (
-    480.0,
-    1.2,
-)  # median, spread of the logarithm: until the machine, or somebody afar, has reset it
-RESET_WORKS: Final = 0.8
+# until a reset, by itself or from afar: median, spread of the logarithm
+RESET_S: Final = (480.0, 1.2)
+RESET_WORKS: Final = 0.8  # share of the resets
 TRIPS_AGAIN_S: Final = 600.0  # mean
-RUNS_ON: Final = 0.5  # of minor failures: the machine runs until a crew comes
-PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # by severity
+RUNS_ON: Final = 0.5  # share of minor failures with which the machine runs until a crew comes
+PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # share, by severity
+# wait for other parts, by severity: median, spread of the logarithm
 PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY_S, 0.6), (4.0 * DAY_S, 0.8), (16.0 * DAY_S, 0.6))
 PARTS_LONGEST_S: Final = 75 * DAY_S
-LIFT_ONSHORE: Final = 0.5  # hours of a replacement against those offshore
-REPAIR_SPREAD: Final = 0.5
-SERVICE_H: Final = {False: 12.0, True: 24.0}  # crew hours a year
+REPAIR_SPREAD: Final = 0.5  # of the logarithm of repair hours
+SERVICE_WAY: Final = 0.5  # way to the turbine, 0..1
+SERVICE_SPREAD: Final = 0.25  # of the logarithm of a machine's effort
 RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
 class Operations:
-    """The operations of one farm over one run. `wind(first, count)`: hourly wind at hub height (m/s), by the hour since
-    1970; the farm's weather when absent. `maintenance`: who works on what, from the warm-up on."""
+    """The operations of one farm over one run.
+
+    `wind(first, count)`: hourly wind at hub height (m/s), by the hour since 1970; the farm's
+    weather when absent. `repairs`: work on the machines, from the warm-up on.
+    """
 
     def __init__(
         self,
@@ -89,7 +98,7 @@ class Operations:
         wind: Callable[[int, int], Floats] | None = None,
     ) -> None:
         self.farm, self.clock = farm, clock
-        self._seed, self._offshore = seed, offshore(farm)
+        self._seed, self._site = seed, site_of(farm)
         self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
         self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
         self._ahead_s = max(DAY_S, clock.page * clock.step_s)
@@ -99,18 +108,21 @@ class Operations:
         edges = [int(month_s(number) // HOUR_S) for number in (*planned, planned[-1] + 1)]
         wind = wind or Weather(farm, seed, events, clock.start_us).hourly
         self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
-        self._calendar = crews.calendar(farm.time_zone, self._offshore, edges[0], self._wind)
+        self._calendar = crews.calendar(farm.time_zone, self._site, edges[0], self._wind)
         self._world = simpy.Environment(initial_time=month_s(first))
-        self.maintenance = Maintenance(self._world, farm, clock, self._calendar, self._offshore)
-        self._timeline = self.maintenance.timeline
-        self._quiet, self._quiet_to = grid.quiet(farm, seed, self._offshore)
+        self.repairs = Repairs(self._world, farm, clock, self._calendar, self._site)
+        self._timeline = self.repairs.timeline
+        self._quiet, self._quiet_to = grid.quiet_turbines(farm, seed, self._site)
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
-        """Run up to the run's start and keep ahead of `env` from then on; its time is seconds since the start."""
+        """Run up to the run's start, and keep ahead of `env` from then on.
+
+        The time of `env` is seconds since the start.
+        """
         weights = failures.frailty(self._seed, self.farm.farm_id, self.farm.turbines)
-        args = self._seed, self.farm.farm_id, self._offshore, weights
-        drawn = failures.together([failures.month(*args, number) for number in self._months])
+        args = self._seed, self.farm.farm_id, self._site, weights
+        drawn = failures.joined([failures.month(*args, number) for number in self._months])
         for i in np.flatnonzero(drawn.warning_s).tolist():
             at = float(drawn.at_s[i])
             turbine, component = int(drawn.turbine[i]), int(drawn.component[i])
@@ -126,24 +138,25 @@ class Operations:
         env.process(self._keep_ahead(env))
 
     def states(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
-        """(down: 0 or a state's index, limit: share of rated power), (inner steps, turbines) each, of the samples
-        first..last-1.
+        """(down, limit) of the samples first..last-1, (inner steps, turbines) each.
 
-        A change counts from the first inner step that ends after it. Samples must be asked for once and in order.
+        down: 0 or a state's index. limit: share of rated power. A change counts from the first
+        inner step that ends after it. Samples must be requested once and in order.
         """
         down, farm_limit = self._timeline.read(first, last)
         limit = np.repeat(farm_limit[:, None], self.farm.turbines, axis=1)
         if len(self._quiet):
-            hour = (
-                self.clock.inner_times_us(first, last) // 3_600_000_000 - self._calendar.first_hour
-            )
+            hour = self.clock.inner_times_us(first, last) // HOUR_US - self._calendar.first_hour
             night = np.flatnonzero(grid.at_night(self._calendar.hour_of_day[hour]))
-            cells = np.ix_(night, self._quiet)
-            limit[cells] = np.minimum(limit[cells], self._quiet_to)
+            limited = np.ix_(night, self._quiet)
+            limit[limited] = np.minimum(limit[limited], self._quiet_to)
         return down, limit
 
     def wear(self, first: int, last: int) -> Wear:
-        """Wear of the samples first..last-1, which lie in one page: that of the page."""
+        """Wear of the samples first..last-1, which lie in one page: that of the page.
+
+        Raises ValueError for samples of several pages.
+        """
         page = self.clock.page
         start = first - first % page
         if not start <= first < last <= start + page:
@@ -154,17 +167,17 @@ class Operations:
         )
 
     def log(self) -> pa.Table:
-        """Every work order that was open in the run, schema `orders.ORDERS`."""
-        return orders_table(self.farm, self.maintenance.orders, self._start_s, self._end_s)
+        """Work orders that were open in the run, schema `orders.ORDERS`."""
+        return orders_table(self.farm, self.repairs.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
-        """Every time in the run in which wear showed, schema `orders.WEAR`."""
+        """Intervals of visible wear in the run, schema `orders.WEAR`."""
         return wear_table(self.farm, self._damages.log, self.clock)
 
-    # --- time ---------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def _keep_ahead(self, env: simpy.Environment) -> Process:
-        """Whoever has reached a sample may ask for all of its page."""
+        """Run ahead of `env`: at each sample all of its page may be requested."""
         while env.now < self._end_s - self._start_s:
             yield env.timeout(self._ahead_s)
             self._world.run(until=self._start_s + env.now + self._ahead_s)
@@ -172,116 +185,122 @@ class Operations:
     def _until(self, seconds: float) -> simpy.Event:
         return self._world.timeout(max(0.0, seconds - self._world.now))
 
-    # --- failures -----------------------------------------------------------------------------------------------------
+    # --- failures ---------------------------------------------------------------------------------
 
     def _failures(self, drawn: failures.Failures) -> Process:
-        site = self.maintenance
-        what = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
+        repairs = self.repairs
+        failed = np.stack([drawn.turbine, drawn.component, drawn.severity], axis=1).tolist()
         chance = zip(
             drawn.warning_s.tolist(), drawn.normal.tolist(), drawn.uniform.tolist(), strict=True
         )
-        for at, where, (warning, normal, uniform) in zip(
-            drawn.at_s.tolist(), what, chance, strict=True
+        for at, (turbine, component, severity), (warning, normal, uniform) in zip(
+            drawn.at_s.tolist(), failed, chance, strict=True
         ):
             yield self._until(at)
-            turbine, component, severity = where
-            rests = site.held(turbine) or self._timeline.off_grid(turbine)
-            forgotten = (
-                at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
-            )  # long before the run, no crew came
-            if severity == RESET and not rests and not forgotten:
+            down = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
+            # reset without a crew, long before the run: no trace is left
+            forgotten = at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
+            if severity == RESET and not down and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
-            elif severity > MINOR or (severity == MINOR and (warning or not site.held(turbine))):
+            elif severity > MINOR or (
+                severity == MINOR and (warning or not repairs.occupied(turbine))
+            ):
                 self._world.process(self._break(turbine, component, severity, normal, uniform))
 
     def _trip(
         self, turbine: int, component: int, normal: list[float], uniform: list[float]
     ) -> Process:
-        """A stop that is reset from afar; one that trips again and again is looked at by a crew."""
-        site = self.maintenance
-        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
-        site.hold(turbine)
+        """Stop a machine and reset it from afar.
+
+        A crew looks at a machine that trips again and again.
+        """
+        repairs = self.repairs
+        order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
+        repairs.occupy(turbine)
         for luck, length in zip(uniform[1:], normal[1:], strict=True):
-            site.set(turbine, FAULT)
+            repairs.set(turbine, FAULT)
             yield self._world.timeout(lognormal(*RESET_S, length))
-            site.set(turbine, 0)
+            repairs.set(turbine, 0)
             if luck < RESET_WORKS:
                 break
             yield self._world.timeout(-TRIPS_AGAIN_S * math.log((1.0 - luck) / (1.0 - RESET_WORKS)))
         else:
-            site.set(turbine, FAULT)
+            repairs.set(turbine, FAULT)
             hours = COMPONENTS[component].hours[RESET] * lognormal(1.0, REPAIR_SPREAD, normal[0])
-            yield from site.work(order, _task(component, RESET), hours, uniform[0])
-        site.close(order)
-        site.release(turbine)
+            yield from repairs.work(order, _task(component, RESET), hours, uniform[0])
+        repairs.close(order)
+        repairs.release(turbine)
 
     def _break(
         self, turbine: int, component: int, severity: int, normal: list[float], uniform: list[float]
     ) -> Process:
-        """A failure that crews have to repair. A machine that is down already breaks once it is back."""
-        site, at = self.maintenance, self._world.now
-        while site.held(turbine):
-            yield site.free(turbine)
+        """Break a component that crews have to repair.
+
+        A machine that is down already breaks once it is back.
+        """
+        repairs, at = self.repairs, self._world.now
+        while repairs.occupied(turbine):
+            yield repairs.freed(turbine)
             if self._damages.repaired_since(turbine, component, at):
                 return
-        order = site.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
+        order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[severity])
         runs = severity == MINOR and uniform[3] < RUNS_ON
         if not runs:
-            site.hold(turbine)
-            site.set(turbine, FAULT)
+            repairs.occupy(turbine)
+            repairs.set(turbine, FAULT)
         if uniform[1] >= PARTS_AT_HAND[severity]:
             order.parts_s = min(lognormal(*PARTS_S[severity], normal[1]), PARTS_LONGEST_S)
             yield self._world.timeout(order.parts_s)
         hours = COMPONENTS[component].hours[severity] * lognormal(1.0, REPAIR_SPREAD, normal[2])
-        if severity == REPLACEMENT and not self._offshore:
-            hours *= LIFT_ONSHORE
-        yield from site.work(order, _task(component, severity), hours, uniform[2], runs)
-        site.close(order)
+        if severity == REPLACEMENT:
+            hours *= self._site.lift_hours
+        yield from repairs.work(order, _task(component, severity), hours, uniform[2], runs)
+        repairs.close(order)
         self._damages.repair(turbine, component, self._world.now)
         if not runs:
-            site.release(turbine)
+            repairs.release(turbine)
 
-    # --- service ------------------------------------------------------------------------------------------------------
+    # --- service ----------------------------------------------------------------------------------
 
     def _services(self) -> Process:
-        """Once a year for each machine, in the season of little wind."""
+        """Send service to each machine once a year, in the season of little wind."""
         begin, length = service_season(self.farm)
         for year in range(self._months[0] // 12 - 1, self._months[-1] // 12 + 1):
             draw = seeds.rng(self._seed, "service", self.farm.farm_id, year)
             order = draw.permutation(self.farm.turbines).tolist()
-            effort = np.exp(0.25 * draw.standard_normal(self.farm.turbines)).tolist()
+            effort = np.exp(SERVICE_SPREAD * draw.standard_normal(self.farm.turbines)).tolist()
             start = month_s(12 * year) + begin
             for place, turbine in enumerate(order):
                 due = start + (place + 0.5) / self.farm.turbines * length
                 if due >= self._world.now:
                     yield self._until(due)
                     self._world.process(
-                        self._serve(turbine, SERVICE_H[self._offshore] * effort[turbine])
+                        self._serve(turbine, self._site.service_h * effort[turbine])
                     )
 
     def _serve(self, turbine: int, hours: float) -> Process:
-        order = self.maintenance.order(turbine, "service", "service")
-        yield from self.maintenance.work(order, crews.NACELLE, hours, 0.5, runs=True)
-        self.maintenance.close(order)
+        order = self.repairs.order(turbine, "service", "service")
+        yield from self.repairs.work(order, NACELLE, hours, SERVICE_WAY, runs=True)
+        self.repairs.close(order)
 
-    # --- the grid, and other people -----------------------------------------------------------------------------------
+    # --- grid and visitors ------------------------------------------------------------------------
 
     def _stops(self) -> Process:
         for number in self._months:
-            args = self._seed, self.farm.farm_id, self.farm.turbines, self._offshore, number
+            args = self._seed, self.farm.farm_id, self.farm.turbines, self._site, number
             for at, turbine, length in grid.stops(*args):
                 yield self._until(at)
-                if self._calendar.at_work(at) and not self.maintenance.held(turbine):
+                if self._calendar.at_work(at) and not self.repairs.occupied(turbine):
                     self._world.process(self._stop(turbine, length))
 
     def _stop(self, turbine: int, length: float) -> Process:
-        site = self.maintenance
-        order = site.order(turbine, "operator", "stop")
-        site.hold(turbine)
-        site.set(turbine, STOPPED)
+        repairs = self.repairs
+        order = repairs.order(turbine, "operator", "stop")
+        repairs.occupy(turbine)
+        repairs.set(turbine, STOPPED)
         yield self._world.timeout(length)
-        site.close(order)
-        site.release(turbine)
+        repairs.close(order)
+        repairs.release(turbine)
 
     def _outages(self) -> Process:
         for number in self._months:
@@ -292,14 +311,14 @@ class Operations:
                 self._world.process(self._outage(length, f"{number}-{place}"))
 
     def _outage(self, length: float, name: str) -> Process:
-        """The whole farm; machines come back one by one."""
+        """Take the whole farm off the grid; machines come back one by one."""
         if any(self._timeline.off_grid(turbine) for turbine in range(self.farm.turbines)):
             return
-        order = self.maintenance.order(None, "grid", "outage")
+        order = self.repairs.order(None, "grid", "outage")
         for turbine in range(self.farm.turbines):
             self._timeline.set_grid(self._world.now, turbine, STOPPED)
         yield self._world.timeout(length)
-        self.maintenance.close(order)
+        self.repairs.close(order)
         delays = seeds.rng(self._seed, "restart", self.farm.farm_id, name).exponential(
             RESTART_S, self.farm.turbines
         )
@@ -310,21 +329,21 @@ class Operations:
 
     def _curtailments(self) -> Process:
         for number in self._months:
-            for asked in grid.curtailments(self._seed, self.farm.farm_id, number):
-                yield self._until(asked.at_s)
-                hour = int(asked.at_s // HOUR_S) - self._calendar.first_hour
-                if hour < len(self._wind) and asked.rank < grid.curtailed(self._wind[hour]):
-                    self._world.process(self._curtail(asked.steps))
+            for request in grid.curtailments(self._seed, self.farm.farm_id, number):
+                yield self._until(request.at_s)
+                hour = int(request.at_s // HOUR_S) - self._calendar.first_hour
+                if hour < len(self._wind) and request.rank < grid.curtailed(self._wind[hour]):
+                    self._world.process(self._curtail(request.steps))
 
     def _curtail(self, steps: Sequence[tuple[float, float]]) -> Process:
-        order = self.maintenance.order(None, "grid", "curtailment")
+        order = self.repairs.order(None, "grid", "curtailment")
         for length, share in steps:
             self._timeline.limit(self._world.now, share)
             yield self._world.timeout(length)
             self._timeline.lift(self._world.now, share)
-        self.maintenance.close(order)
+        self.repairs.close(order)
 
-    # --- events -------------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def _begin_event(self, event: Event) -> None:
         at = self._start_s + event.from_s
@@ -353,5 +372,5 @@ class Operations:
 
 def _task(component: int, severity: int) -> str:
     if severity == REPLACEMENT:
-        return crews.LIFT
-    return crews.OUTSIDE if COMPONENTS[component].outside else crews.NACELLE
+        return LIFT
+    return OUTSIDE if COMPONENTS[component].outside else NACELLE

@@ -1,4 +1,4 @@
-"""The truth of operations: work orders, and the times in which wear shows. Files of `truth/`."""
+"""Tables of operations for `truth/`: work orders, and the intervals of visible wear."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ ORDERS = pa.schema(
         pa.field("returned_at", _TIME),
     ]
 )
-"""One row per work order. `turbine_id` is null when it concerns the whole farm; `cause` a component, service, operator
-or grid; `work` reset, minor, major, replacement, service, stop, outage or curtailment; `parts_s` how long parts took to
-come; `crew_at` when a crew first began to work, `crew_s` how long crews worked in all; `returned_at` when the machine
-was back. What lies behind the run's end is null."""
+"""One row per work order.
+
+- `turbine_id`: null when the order concerns the whole farm.
+- `cause`: a component, service, operator or grid.
+- `work`: reset, minor, major, replacement, service, stop, outage or curtailment.
+- `parts_s`: wait for parts.
+- `crew_at`, `crew_s`: first start of a crew's work, and its total length.
+- `returned_at`: the machine's return.
+
+Times after the run's end are null.
+"""
 WEAR = pa.schema(
     [
         pa.field("turbine_id", pa.string()),
@@ -43,13 +50,16 @@ WEAR = pa.schema(
         pa.field("fails_at", _TIME),
     ]
 )
-"""One row per component that wears out (`kind`: machine.<component>), from its first damage to its repair, or to the
-end of the run; `rows`: samples of the run in that time; `fails_at` may lie behind the end. `channel` is null."""
+"""One row per component that wears out (`kind`: machine.<component>).
+
+From its first damage to its repair, or to the end of the run. `rows`: samples of the run in that
+time. `fails_at` may come after the end. `channel` is null.
+"""
 
 
 @dataclass
 class Order:
-    """One work order; seconds since 1970. `visits`: (from, to) of each spell of work."""
+    """One work order; seconds since 1970. `visits`: (start, end) of each visit of a crew."""
 
     turbine: int | None
     cause: str
@@ -89,7 +99,7 @@ def orders_table(farm: Farm, orders: Sequence[Order], start_s: float, end_s: flo
 
 
 def wear_table(farm: Farm, damages: Sequence[Damage], clock: SimClock) -> pa.Table:
-    """The damage that shows in a run, by turbine and time."""
+    """The visible damage of a run, by turbine and time."""
     ids = farm.turbine_ids
     rows = []
     for damage in sorted(damages, key=lambda d: (d.turbine, d.from_s, d.component)):

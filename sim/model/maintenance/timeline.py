@@ -1,7 +1,7 @@
-"""What is in force at a farm and when, as operations say it, read as arrays of inner steps.
+"""States and limits of a farm's machines over time, read as arrays of inner steps.
 
-A machine may be out of service for two reasons at once, its own and the grid's; its own is what its status tells.
-A change counts from the first inner step that ends after it.
+A machine may be out of service for two reasons at once, its own and the grid's; its status shows
+its own. A change counts from the first inner step that ends after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sim.model.clock import SimClock
 
 
 class Timeline:
-    """States and limits of a farm's machines. Times are seconds since 1970, told in their order."""
+    """States and limits of a farm's machines. Times are seconds since 1970, in ascending order."""
 
     def __init__(self, clock: SimClock, turbines: int) -> None:
         self._inner, self._start_s = clock.inner, clock.start_us / 1e6
@@ -28,31 +28,32 @@ class Timeline:
         self._limit = 1.0
 
     def set(self, now_s: float, turbine: int, state: int) -> None:
-        """The machine's own state, an index of STATES; 0: ready."""
+        """Set the machine's own state, an index of STATES; 0: ready."""
         self._change(now_s, turbine, state, self._own)
 
     def set_grid(self, now_s: float, turbine: int, state: int) -> None:
-        """The state that the grid forces upon a machine; 0: none."""
+        """Set the state that the grid forces upon a machine; 0: none."""
         self._change(now_s, turbine, state, self._grid)
 
     def off_grid(self, turbine: int) -> bool:
-        """Whether the grid has taken the machine away."""
+        """Return True if the grid holds the machine."""
         return bool(self._grid[turbine])
 
     def limit(self, now_s: float, share: float) -> None:
-        """From now on the farm may give this share of rated power; the lowest of several counts."""
+        """Limit the farm to a share of rated power from now on; the lowest of several counts."""
         self._limited.append(share)
         self._limits.append((self._step(now_s), min(self._limited)))
 
     def lift(self, now_s: float, share: float) -> None:
-        """A limit has ended."""
+        """End a limit."""
         self._limited.remove(share)
         self._limits.append((self._step(now_s), min(self._limited, default=1.0)))
 
     def read(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
-        """(down (inner steps, turbines): 0 or a state's index; limit (inner steps,)) of the samples first..last-1.
+        """(down, limit) of the samples first..last-1.
 
-        Samples must be asked for once and in order.
+        down (inner steps, turbines): 0 or a state's index. limit (inner steps,): share of rated
+        power. Samples must be requested once and in order.
         """
         k = self._inner[0]
         begin, end = first * k, last * k

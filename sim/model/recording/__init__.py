@@ -1,1 +1,1 @@
-"""Samples as rows in the nodes' SQLite files."""
+"""Recording: from samples to rows in the nodes' SQLite files."""

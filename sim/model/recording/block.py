@@ -12,8 +12,11 @@ from sim.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class FileChange:
-    """What a node's software does to its file before it stores row `row` of the block: `kind` is `node.replaced`,
-    `schema.added` or `schema.dropped` (see `layout`), `channel` the one that comes or goes."""
+    """A change of a node's file before row `row` of the block is stored.
+
+    `kind`: `node.replaced`, `schema.added` or `schema.dropped` (see `file_changes`). `channel`: the
+    one that is added or dropped.
+    """
 
     turbine: int
     row: int
@@ -23,10 +26,15 @@ class FileChange:
 
 @dataclass
 class Block:
-    """Rows sorted by (turbine, id). `columns`: id (that of the lake), timestamp, recorded_at (int64 us UTC), turbine
-    (index, int64), the channels (float64, NaN is NULL), status (int8, index in records.STATES). Turbine i has the rows
-    offsets[i]..offsets[i+1]-1. `cells`: what the node stored instead, of any type, by (row, column of its table).
-    `changes`: of files, in order. `extra`: channels that some files have beside those of records, NaN is NULL."""
+    """Rows sorted by (turbine, id).
+
+    - `columns`: id (that of the lake), timestamp, recorded_at (int64 us UTC), turbine (index,
+      int64), the channels (float64, NaN is NULL), status (int8, index in records.STATES).
+    - `offsets`: turbine i has the rows offsets[i]..offsets[i+1]-1.
+    - `cells`: values of any type that replace cells, by (row, column of the node's table).
+    - `changes`: of files, in order.
+    - `extra`: channels that some files have beside those of records, NaN is NULL.
+    """
 
     columns: dict[str, npt.NDArray[Any]]
     offsets: Ints

@@ -1,5 +1,4 @@
-"""Spells: how long something stayed as it was, turbine by turbine, noted as samples pass. The truth of states and
-ice."""
+"""Intervals of constant values, turbine by turbine, noted as samples pass: states and ice."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ from sim.arrays import Indices
 from sim.model.clock import SimClock
 
 
-class Spells:
-    """Spells of small integers. Samples must come once and in order."""
+class Intervals:
+    """Intervals of small integers. Samples must come once and in order."""
 
     def __init__(self, clock: SimClock) -> None:
         self._clock = clock
@@ -22,7 +21,7 @@ class Spells:
         self._changes: list[tuple[Indices, Indices, npt.NDArray[Any]]] = []
 
     def note(self, values: npt.NDArray[Any], first: int) -> None:
-        """`values` (turbines, samples) of the samples from `first` on."""
+        """Note `values` (turbines, samples) of the samples from `first` on."""
         before = np.empty_like(values)
         before[:, 1:] = values[:, :-1]
         before[:, 0] = -1 if self._last is None else self._last
@@ -31,7 +30,10 @@ class Spells:
         self._last, self._next = values[:, -1].copy(), first + values.shape[1]
 
     def table(self) -> dict[str, npt.NDArray[Any]]:
-        """Spells [from, to) by turbine and time: columns turbine, value, from and to (us UTC), rows (samples)."""
+        """Intervals [from, to) by turbine and time.
+
+        Columns: turbine, value, from and to (us UTC), rows (samples).
+        """
         turbine, sample, value = (
             np.concatenate(parts) for parts in zip(*self._changes, strict=True)
         )

@@ -1,14 +1,16 @@
-"""The nodes' SQLite files: one per turbine, written block by block, readable by the pipeline all the while (WAL).
+"""The nodes' SQLite files: one per turbine, written block by block, readable by the pipeline (WAL).
 
-Fast because a new file is a copy of a template's bytes, handles stay open between blocks (at most `handles`; the least
-recently used is closed beyond that), and one INSERT carries ROWS_PER_INSERT rows. PRAGMA synchronous is OFF: it decides
-what a power cut does to a real disk; simulated nodes lose power in virtual time only, and a run that dies is repeated.
+Speed: a new file is a copy of a template's bytes. Handles stay open between blocks (at most
+`handles`; beyond that the least recently used is closed). One INSERT carries ROWS_PER_INSERT rows.
+PRAGMA synchronous is OFF: it matters only when a real disk loses power. Simulated nodes lose power
+in virtual time only, and a run that dies is repeated.
 
-A node may set its file aside and begin a fresh one, and its table may gain or lose a channel (`layout` says when); the
-old file is kept as `pipeline.records.RETIRED_NAME`, finished.
+A node may set its file aside and begin a fresh one, and its table may gain or lose a channel
+(`file_changes` has the times). The old file is closed after a WAL checkpoint and kept as
+`pipeline.records.RETIRED_NAME`.
 
-`close` folds the WAL in and leaves plain files, without -wal or -shm, that read-only readers leave as they are. Beside
-each database lies the node's configuration (JSON).
+`close` checkpoints the WAL and leaves plain files, without -wal or -shm, that read-only readers
+leave as they are. Beside each database lies the node's configuration (JSON).
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ ROWS_PER_INSERT = 20
 
 
 class NodeWriter:
-    """Writes the node files of one farm into directory/<farm id>/. A context manager."""
+    """Writer of one farm's node files into directory/<farm id>/. A context manager."""
 
     def __init__(
         self, directory: Path, farm: Farm, configs: Sequence[NodeConfig], handles: int = HANDLES
@@ -56,11 +58,10 @@ class NodeWriter:
         self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in farm.turbine_ids]
         self._turbine_ids = farm.turbine_ids
         self._unfinished = set(range(farm.turbines))
-        self._retired: dict[int, int] = {}  # how many files of a turbine
-        self._altered: dict[
-            int, list[str]
-        ] = {}  # by what a fresh file of a turbine becomes like its last
-        self._columns: dict[int, tuple[str, ...]] = {}  # of turbines whose table is not that of all
+        self._retired: dict[int, int] = {}  # number of files by turbine
+        # statements that give a fresh file of a turbine its current columns
+        self._altered: dict[int, list[str]] = {}
+        self._columns: dict[int, tuple[str, ...]] = {}  # by turbine, where they changed
         with _naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._template = _template(self.folder / ".template.db")
@@ -70,7 +71,10 @@ class NodeWriter:
                 private.write(path.with_suffix(".json"), f"{config.to_json()}\n".encode())
 
     def write(self, block: Block) -> None:
-        """Append a block and change files where it says so; a transaction per node and file. Raises NodeFileError."""
+        """Append a block and apply its file changes, with a transaction per node and file.
+
+        Raises NodeFileError.
+        """
         lists = _lists(block)
         changes: dict[int, list[FileChange]] = {}
         for change in block.changes:
@@ -84,13 +88,16 @@ class NodeWriter:
             self._append(turbine, lists, low, high, block.cells)
 
     def replace(self, turbine: int) -> None:
-        """Set the node's file aside, its log folded in, and begin a fresh one. Raises NodeFileError."""
+        """Set the node's file aside after a WAL checkpoint, and begin a fresh one.
+
+        Raises NodeFileError.
+        """
         path, number = self.paths[turbine], self._retired.get(turbine, 0)
         with _naming(path):
             with contextlib.closing(self._connection(turbine)) as connection:
                 del self._open[turbine]
                 connection.execute("PRAGMA busy_timeout = 1000")
-                # a log that is left would be taken for the fresh file's
+                # a -wal file left here would be read as the fresh file's
                 connection.execute("PRAGMA journal_mode = DELETE")
             path.rename(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=number)))
             path.write_bytes(self._template)
@@ -99,7 +106,7 @@ class NodeWriter:
                 self._connection(turbine).execute(statement)
 
     def add_channel(self, turbine: int, name: str) -> None:
-        """From now on the node's file has this column. Raises NodeFileError."""
+        """Add a column to the node's file. Raises NodeFileError."""
         statement = f'ALTER TABLE {TABLE} ADD COLUMN "{name}" REAL'
         with _naming(self.paths[turbine]):
             self._connection(turbine).execute(statement)
@@ -107,8 +114,10 @@ class NodeWriter:
         self._columns[turbine] = (*self._columns.get(turbine, NODE_COLUMNS), name)
 
     def drop_channel(self, turbine: int, name: str) -> None:
-        """From now on the node has this column no more: in a fresh file, so that no stored row is touched. Raises
-        NodeFileError."""
+        """Begin a fresh file without this column, so that no stored row is rewritten.
+
+        Raises NodeFileError.
+        """
         self._altered.setdefault(turbine, []).append(f'ALTER TABLE {TABLE} DROP COLUMN "{name}"')
         self._columns[turbine] = tuple(
             c for c in self._columns.get(turbine, NODE_COLUMNS) if c != name
@@ -132,7 +141,10 @@ class NodeWriter:
         high: int,
         cells: Mapping[tuple[int, str], object],
     ) -> None:
-        """Rows low..high-1 of a block, and then the cells that hold something else. Raises NodeFileError."""
+        """Append rows low..high-1 of a block, then replace their cells of other types.
+
+        Raises NodeFileError.
+        """
         if low == high:
             return
         names = self._columns.get(turbine, NODE_COLUMNS)
@@ -177,9 +189,10 @@ class NodeWriter:
         return connection
 
     def close(self) -> None:
-        """Finish every file: what is half written is rolled back, the WAL folded in and given up. Safe to call again.
+        """Finish every file: roll back open transactions, checkpoint the WAL. Safe to repeat.
 
-        Raises the first NodeFileError, after finishing the others. A file that somebody still reads stays in WAL mode.
+        A file that somebody still reads stays in WAL mode. Raises the first NodeFileError, after
+        finishing the others.
         """
         first: NodeFileError | None = None
         while self._unfinished:
@@ -208,20 +221,24 @@ class NodeWriter:
         if error is None:
             self.close()
         else:
-            with contextlib.suppress(
-                NodeFileError
-            ):  # what went wrong first is what the user must read
+            with contextlib.suppress(NodeFileError):  # the first error is the one to report
                 self.close()
 
 
 def _insert(turbine_id: str, rows: int, names: Sequence[str] = NODE_COLUMNS) -> str:
-    """An INSERT of so many rows; the turbine's id is part of the text, one value less to bind per row."""
+    """An INSERT statement of so many rows.
+
+    The turbine's id is part of its text: one value less to bind per row.
+    """
     row = ", ".join(f"'{turbine_id}'" if name == "turbine_id" else "?" for name in names)
     return f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES {', '.join([f'({row})'] * rows)}"
 
 
 def _lists(block: Block) -> dict[str, list[Any]]:
-    """The table's columns but for turbine_id, as Python values; ids as in the file. SQLite stores NaN as NULL."""
+    """Columns of the table, without turbine_id, as Python values; ids as in the file.
+
+    SQLite stores NaN as NULL.
+    """
     columns = block.columns
     lists = {"id": (columns["id"] % GENERATION_IDS).tolist()}
     lists |= {name: columns[name].tolist() for name in ("timestamp", "recorded_at", *CHANNEL_NAMES)}
@@ -231,7 +248,10 @@ def _lists(block: Block) -> dict[str, list[Any]]:
 
 
 def _template(path: Path) -> bytes:
-    """The bytes of an empty node database in WAL mode: copying them is forty times faster than making one."""
+    """The bytes of an empty node database in WAL mode.
+
+    Copying them is forty times faster than creating a database.
+    """
     path.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -243,8 +263,11 @@ def _template(path: Path) -> bytes:
 
 
 def _files_allowed(wanted: int) -> int:
-    """How many files this process may use for node databases; raises the soft limit as far as the hard one allows."""
-    spare = 256  # for everything else: sockets, libraries, the pipeline's own readers
+    """Number of files that this process may use for node databases.
+
+    Raises the soft limit as far as the hard one allows.
+    """
+    spare = 256  # for sockets, libraries, the pipeline's own readers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted + spare:
         soft = wanted + spare if hard == resource.RLIM_INFINITY else min(wanted + spare, hard)
@@ -255,7 +278,10 @@ def _files_allowed(wanted: int) -> int:
 
 
 def _finish(connection: sqlite3.Connection) -> None:
-    """From WAL to a plain file: a read-only reader of a WAL file leaves a -wal and a -shm behind."""
+    """Turn a WAL database into a plain file.
+
+    A read-only reader of a WAL database would leave a -wal and a -shm file.
+    """
     if connection.in_transaction:
         connection.rollback()
     connection.execute("PRAGMA busy_timeout = 0")
@@ -269,11 +295,11 @@ def _finish(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors of SQLite and the file system as NodeFileError that name the file."""
+    """Raise errors of SQLite and the file system as NodeFileError that names the file."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, NodeFileError):
             raise
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise NodeFileError(f"{path}: cannot write the node's database: {why}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NodeFileError(f"{path}: cannot write the node's database: {reason}") from error

@@ -1,12 +1,18 @@
-"""From samples to rows: when a node stores each sample, under which id and stamps. Rows and clocks are struck here.
+"""From samples to rows: time of storing, id and stamps of each row. Faults of rows and clocks.
 
-A node stores a row a moment after its sample (20 to 180 ms, a constant of the node), numbers rows in the order of
-storing, from 1. A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn time
-later; a doubled row is stored again at once, or `delay` later; a missing one never, and leaves no hole in the ids. A
-wrong clock moves the stamps that the node makes while it is wrong (`timestamp` when it samples, `recorded_at` when it
-stores) and nothing else: order and ids follow true time. A poisoned row is stored like any other, one cell replaced.
-When a node's file is replaced, ids go on in another generation; a channel that is gone reads nothing (`layout`).
-Rows that would be stored after the end of the run are not in the node's file; the truth counts them.
+- A node stores a row a moment after its sample (20 to 180 ms, a constant of the node). It numbers
+  rows in the order of storing, from 1.
+- A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn
+  time later. A doubled row is stored again at once, or `delay` later. A missing row is never
+  stored, and leaves no hole in the ids.
+- A wrong clock moves the stamps that the node makes while it is wrong (`timestamp` at the sample,
+  `recorded_at` at storing) and nothing else: order and ids follow true time.
+- A poisoned row is stored like any other, with one cell replaced.
+- When a node's file is replaced, ids go on in another generation. A dropped channel reads nothing
+  (`file_changes`).
+
+Rows that would be stored after the end of the run are not in the node's file; the truth counts
+them.
 """
 
 from __future__ import annotations
@@ -22,51 +28,59 @@ from sim import seeds
 from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
-from sim.model.faults import Event
+from sim.model.faults import Occurrence
 from sim.model.recording.block import Block
-from sim.model.recording.file_changes import Layouts
+from sim.model.recording.file_changes import FileChanges
 
 Rows = dict[str, npt.NDArray[Any]]
-"""Columns of rows not numbered yet: sample, turbine, timestamp, recorded_at, status, and values (channels, rows). Where
-faults of rows are about, also `stored` (true time), and in `MARKS` the index of the event that made the row so, -1 for
-none."""
+"""Columns of rows without numbers yet.
+
+sample, turbine, timestamp, recorded_at, status, and values (channels, rows). With faults of rows
+also `stored` (true time), and in `MARKS` the index of the occurrence that made the row so, -1 for
+none.
+"""
 MARKS = ("moved", "copy", "gone", "poison")
 
 
 class Recorder:
     """The recording side of a farm's nodes. Samples must come once and in order."""
 
-    def __init__(self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event]) -> None:
-        self.clock, self.events = clock, events
+    def __init__(
+        self, farm: Farm, clock: SimClock, seed: int, occurrences: Sequence[Occurrence]
+    ) -> None:
+        self.clock, self.occurrences = clock, occurrences
         n = farm.turbines
         draw = seeds.rng(seed, "recorder", farm.farm_id)
         self._moment_us = np.minimum(draw.integers(20_000, 180_000, n), clock.sample_us // 5)
         self._copy_us = max(1, min(1000, clock.sample_us // 10))
         self._next_id = np.ones(n, dtype=np.int64)
-        self._layouts = Layouts(clock, events)
+        self._file_changes = FileChanges(clock, occurrences)
         self._pending: Rows | None = None
-        self._open = list(range(len(events)))
+        self._open = list(range(len(occurrences)))
 
     def record(self, values: Floats, status: npt.NDArray[np.int8], first: int) -> Block:
-        """`values` (channels, turbines, samples) and `status` (turbines, samples) from sample `first` on, as rows."""
+        """Return the rows of `values` and `status` from sample `first` on.
+
+        `values` (channels, turbines, samples), `status` (turbines, samples).
+        """
         _, n, count = values.shape
         last = first + count
-        active = [i for i in self._open if self.events[i].first < last]
-        turning = [
+        active = [i for i in self._open if self.occurrences[i].first < last]
+        acting = [
             i
             for i in active
-            if self.events[i].last > first and self.events[i].strikes in ("row", "clock")
+            if self.occurrences[i].last > first and self.occurrences[i].target in ("row", "clock")
         ]
         rows = self._plain(values, status, first)
         sizes = np.full(n, count)
-        if turning or self._pending is not None:
-            rows = self._struck(turning, rows, first, count)
+        if acting or self._pending is not None:
+            rows = self._with_faults(acting, rows, first, count)
             sizes = np.bincount(rows["turbine"], minlength=n)
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         turbine = rows["turbine"]
         ids = np.arange(len(turbine), dtype=np.int64) + (self._next_id - offsets[:-1])[turbine]
         stored = rows.get("stored", rows["recorded_at"])
-        changes, extra = self._layouts.apply(ids, stored, rows["values"], offsets)
+        changes, extra = self._file_changes.apply(ids, stored, rows["values"], offsets)
         some = sizes > 0
         self._next_id[some] = ids[offsets[1:][some] - 1] + 1
         self._note(active, rows, ids, offsets, last)
@@ -91,31 +105,40 @@ class Recorder:
             "values": values.reshape(len(values), -1),
         }
 
-    def _struck(self, turning: Sequence[int], rows: Rows, first: int, count: int) -> Rows:
-        """What the nodes stored up to the end of the block, of its plain rows and of those that were waiting."""
+    def _with_faults(self, acting: Sequence[int], rows: Rows, first: int, count: int) -> Rows:
+        """Rows stored up to the end of the block, with faults applied.
+
+        They come from the block's plain rows and from pending ones.
+        """
         total = len(rows["turbine"])
         rows["stored"] = rows["recorded_at"].copy()
         rows.update((mark, np.full(total, -1)) for mark in MARKS)
-        off = self._clocks_off(turning, total // count, first, count)
-        for i in turning:
+        off = self._clocks_off(acting, total // count, first, count)
+        for i in acting:
             self._mark(i, rows, first, count)
         if off is not None:
             rows["timestamp"] = rows["timestamp"] + off.ravel()
         rows = self._copy(
-            [i for i in turning if self.events[i].kind == "row.duplicate"], rows, first, count
+            [i for i in acting if self.occurrences[i].kind == "row.duplicate"],
+            rows,
+            first,
+            count,
         )
         if (gone := rows["gone"] >= 0).any():
             rows = _take(rows, np.flatnonzero(~gone))
-        rows = self._hold(rows, first + count)
+        rows = self._due(rows, first + count)
         rows["recorded_at"] = rows["stored"]
         if off is not None:
             at = (rows["stored"] - self.clock.start_us) // self.clock.sample_us - first
             rows["recorded_at"] = rows["stored"] + off[rows["turbine"], at]
         return rows
 
-    def _clocks_off(self, turning: Sequence[int], n: int, first: int, count: int) -> Ints | None:
-        """How far each node's clock is off at each sample of the block, us; None if all are right. Errors add up."""
-        wrong = [self.events[i] for i in turning if self.events[i].strikes == "clock"]
+    def _clocks_off(self, acting: Sequence[int], n: int, first: int, count: int) -> Ints | None:
+        """Error of each node's clock at each sample of the block, us; None if all are right.
+
+        Errors add up.
+        """
+        wrong = [self.occurrences[i] for i in acting if self.occurrences[i].target == "clock"]
         if not wrong:
             return None
         off = np.zeros((n, count), dtype=np.int64)
@@ -123,16 +146,19 @@ class Recorder:
             off[event.turbine, max(event.first - first, 0) : event.last - first] += event.by_us
         return off
 
-    def _at(self, event: Event, first: int, count: int) -> slice:
-        """Where an event's samples lie among the plain rows of a block."""
+    def _at(self, event: Occurrence, first: int, count: int) -> slice:
+        """Slice of an occurrence's samples among the plain rows of a block."""
         start = event.turbine * count - first
         return slice(start + max(event.first, first), start + min(event.last, first + count))
 
     def _mark(self, index: int, rows: Rows, first: int, count: int) -> None:
-        """Put an event's mark on those of its plain rows that no other event of the sort has, and move them in time."""
-        event = self.events[index]
+        """Mark an occurrence's plain rows, and move them in time.
+
+        Rows that another occurrence of the same sort has marked are left out.
+        """
+        event = self.occurrences[index]
         mark = _MARK.get(event.kind)
-        if mark is None or mark == "copy":  # a copy is marked, not what it is made of
+        if mark is None or mark == "copy":  # only the copy gets a mark
             return
         at = self._at(event, first, count)
         free = rows[mark][at] < 0
@@ -149,16 +175,16 @@ class Recorder:
         if not doubling:
             return rows
         here = np.arange(len(rows["turbine"]))
-        spots = [here[self._at(self.events[i], first, count)] for i in doubling]
+        spots = [here[self._at(self.occurrences[i], first, count)] for i in doubling]
         copies = _take(rows, np.concatenate(spots))
         sizes = [len(spot) for spot in spots]
-        later_us = [self._copy_us + self.events[i].delay_us for i in doubling]
+        later_us = [self._copy_us + self.occurrences[i].delay_us for i in doubling]
         copies["stored"] = copies["stored"] + np.repeat(later_us, sizes)
         copies["copy"] = np.repeat(doubling, sizes)
         return _join(rows, copies)
 
-    def _hold(self, rows: Rows, last: int) -> Rows:
-        """The rows stored before sample `last`, in order of storing; later ones wait for a block to come."""
+    def _due(self, rows: Rows, last: int) -> Rows:
+        """Rows stored before sample `last`, in order of storing; later rows become pending."""
         if self._pending is not None:
             rows = _join(self._pending, rows)
         due = rows["stored"] < self.clock.time_us(last)
@@ -168,15 +194,15 @@ class Recorder:
         return _take(rows, order[due[order]])
 
     def _note(self, active: Sequence[int], rows: Rows, ids: Ints, offsets: Ints, last: int) -> None:
-        """Write down which rows carry which fault; close the events that can have no more."""
+        """Note the rows that carry each fault; close occurrences that can have no more."""
         waiting = self._pending
         over = last == self.clock.samples
         for i in active:
-            event = self.events[i]
+            event = self.occurrences[i]
             own = slice(offsets[event.turbine], offsets[event.turbine + 1])
             carries = _carries(i, event, rows, own)
-            since = self._layouts.gone.get((event.turbine, event.channel or ""))
-            if since is not None:  # no such column any more
+            since = self._file_changes.gone.get((event.turbine, event.channel or ""))
+            if since is not None:  # the column is dropped
                 carries &= rows.get("stored", rows["recorded_at"])[own] < since
             event.recorded(ids[own][carries])
             left = 0
@@ -192,13 +218,13 @@ class Recorder:
                 self._open.remove(i)
 
     def _poisoned(self, rows: Rows) -> dict[tuple[int, str], object]:
-        """The cells of a block that hold nonsense."""
+        """The poisoned cells of a block."""
         cells = {}
         for row in np.flatnonzero(rows["poison"] >= 0).tolist():
-            event = self.events[rows["poison"][row]]
+            event = self.occurrences[rows["poison"][row]]
             assert event.poison is not None
             assert event.channel is not None
-            if rows["stored"][row] >= self._layouts.gone.get(
+            if rows["stored"][row] >= self._file_changes.gone.get(
                 (event.turbine, event.channel), _NEVER
             ):
                 continue
@@ -218,21 +244,21 @@ _MARK = {
 }
 
 
-def _carries(index: int, event: Event, rows: Rows, own: Any) -> Bools:
-    """Which of a turbine's rows (`own`: slice or mask) were changed by the event."""
+def _carries(index: int, event: Occurrence, rows: Rows, own: Any) -> Bools:
+    """Mask of a turbine's rows (`own`: slice or mask) that the occurrence changed."""
     mark = _MARK.get(event.kind)
     if mark is not None:
         return np.asarray(rows[mark][own] == index)
     sample = rows["sample"][own] - event.first
-    if event.strikes == "clock":
+    if event.target == "clock":
         return np.asarray((sample >= 0) & (sample < event.last - event.first))
     inside = (sample >= 0) & (sample < len(event.altered))
     inside[inside] = event.altered[sample[inside]]
     return np.asarray(inside)
 
 
-def _take(rows: Rows, which: Ints) -> Rows:
-    return {name: column[..., which] for name, column in rows.items()}
+def _take(rows: Rows, chosen: Ints) -> Rows:
+    return {name: column[..., chosen] for name, column in rows.items()}
 
 
 def _join(first: Rows, second: Rows) -> Rows:

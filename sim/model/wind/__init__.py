@@ -1,1 +1,1 @@
-"""Wind at every turbine: weather, turbulence, wakes."""
+"""Wind and weather at a farm."""

@@ -1,19 +1,26 @@
-"""Weather noise: a Gaussian field over the sphere and time, one octave of periods at a time, any part of it alone.
+"""Weather noise: a Gaussian field over the sphere and time, one octave of periods at a time.
 
-Why: weather must be the same for every farm, run, worker and block that asks, and have the memory of real wind at every
-scale from minutes to weeks. So an octave is no filter that runs but a function of (seed, octave, place, time):
+Weather must be the same for every farm, run, worker and block, and have the memory of real wind at
+every scale from minutes to weeks. An octave is therefore no running filter but a function of (seed,
+octave, place, time), and any part of it can be computed by itself:
 
     f(x, t) = sum_j B((t - t_j) / spacing) P_j(x - c (t - t_j))
 
-P_j are frozen patterns, one per knot t_j of a time lattice, each a few random Fourier features of the sphere (Rahimi
-and Recht 2007); B is the cubic B-spline, corrected to variance 1 at every t. Each pattern drifts with the steering wind
-c while it lasts, so a front reaches the eastern farm later (Taylor's hypothesis, as long as a pattern lives), and since
-it is forgotten after two spacings, farms whose steering differs never drift apart without bound.
+- P_j are frozen patterns, one per knot t_j of a time lattice, each of a few random Fourier features
+  of the sphere (Rahimi and Recht 2007).
+- B is the cubic B-spline, corrected to variance 1 at every t.
+- c is the steering wind that each pattern drifts with while it lasts. A front therefore reaches the
+  eastern farm later (Taylor's hypothesis). A pattern is forgotten after two spacings, so farms with
+  different steering never drift apart without bound.
 
-Half of an octave's frequency (squared) comes of the drift, half of the change of patterns; the spread of wave numbers
-is log-normal, which turns the correlation over distance from a Gaussian's into nearly an exponential's.
-Numbers come in blocks of knots, keyed (seed, name, octave, block) for places and by component for strengths: another
-component shifts nothing. Does not cover: anisotropic patterns; vectors across the poles.
+Drift makes half of an octave's squared frequency, the change of patterns the other half. The spread
+of wave numbers is log-normal, which turns the correlation over distance from a Gaussian's into
+nearly an exponential's.
+
+Random numbers come in blocks of knots. Places are keyed (seed, name, octave, block), strengths by
+component too, so another component shifts nothing.
+
+Not covered: anisotropic patterns; vectors across the poles.
 """
 
 from __future__ import annotations
@@ -28,15 +35,19 @@ from sim import seeds
 from sim.arrays import Floats, Ints
 
 EARTH_M = 6_371_000.0
-FEATURES = 4  # Fourier features of a pattern, unless said otherwise
-KNOTS = 32  # a block of randomness
+FEATURES = 4  # Fourier features of a pattern by default
+KNOTS = 32  # in a block of random numbers
 SPREAD = 0.5  # of the logarithm of wave numbers
-BSPLINE_BAND = 0.195  # rms frequency of cubic B-spline noise times its spacing: its spectrum is sinc(f spacing)**8
+# rms frequency of cubic B-spline noise times its spacing: the spectrum is sinc(f spacing)**8
+BSPLINE_BAND = 0.195
 
 
 @dataclass(frozen=True)
 class Octave:
-    """Patterns of about `period_s` whose correlation falls over `length_m`; `index` is its name in the seed's path."""
+    """Patterns of about `period_s` whose correlation falls over `length_m`.
+
+    `index` names the octave in the seed's path.
+    """
 
     index: int
     period_s: float
@@ -44,12 +55,15 @@ class Octave:
 
     @property
     def spacing_s(self) -> float:
-        """Between knots, whole minutes: patterns change with half of the octave's squared frequency."""
+        """Seconds between knots, a whole number of minutes.
+
+        The change of patterns then makes half of the octave's squared frequency.
+        """
         return 60.0 * round(BSPLINE_BAND * self.period_s * math.sqrt(2.0) / 60.0)
 
     @property
     def steering(self) -> float:
-        """m/s at which the drift makes the other half."""
+        """Steering wind in m/s at which drift makes the other half of the squared frequency."""
         return math.sqrt(0.5) * 2.0 * math.pi * self.length_m / self.period_s
 
 
@@ -63,7 +77,7 @@ class Place:
 
     @classmethod
     def at(cls, latitude: float, longitude: float) -> Place:
-        """Degrees."""
+        """The place at a latitude and longitude in degrees."""
         phi, lam = math.radians(latitude), math.radians(longitude)
         return cls(
             np.array([math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)]),
@@ -76,8 +90,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Knots:
-    """Patterns of knots `first`.. as seen from one place: wave numbers rad/m (knots, features) east and north, phase
-    there in rad, strengths (knots, 2 * features, components) of cosines, then sines."""
+    """Patterns of the knots from `first` on, seen from one place.
+
+    `east`, `north`: wave numbers in rad/m, (knots, features). `phase`: rad at the place.
+    `strength`: (knots, 2 * features, components) of cosines, then of sines.
+    """
 
     first: int
     east: Floats
@@ -88,7 +105,7 @@ class Knots:
 
 @lru_cache(maxsize=256)
 def _waves(seed: int, name: str, octave: int, block: int, features: int) -> tuple[Floats, Floats]:
-    """(directions with lengths (KNOTS, features, 3) for a correlation length of 1, phases)."""
+    """(wave vectors (KNOTS, features, 3) for a correlation length of 1, phases)."""
     draw = seeds.rng(seed, "octave", name, octave, block)
     vector = draw.standard_normal((KNOTS, features, 3))
     vector *= np.exp(SPREAD * draw.standard_normal((KNOTS, features, 1)) - SPREAD**2)
@@ -108,7 +125,7 @@ def knots(
     last: int,
     features: int = FEATURES,
 ) -> Knots:
-    """Knots first..last-1."""
+    """The knots first..last-1 of an octave, seen from a place."""
     blocks = range(first // KNOTS, (last - 1) // KNOTS + 1)
     pairs = [_waves(seed, name, octave.index, block, features) for block in blocks]
     vector = np.concatenate([pair[0] for pair in pairs])
@@ -130,7 +147,10 @@ def knots(
 
 
 def bspline(x: Floats) -> Floats:
-    """Weights (..., 4) of the two knots before and two after, x in [0, 1) being the place between; squares sum to 1."""
+    """Weights (..., 4) of the two knots before and the two after; their squares sum to 1.
+
+    `x`: position in [0, 1) between the middle two.
+    """
     y = 1.0 - x
     weights = np.stack(
         [y**3, 4.0 - 6.0 * x**2 + 3.0 * x**3, 4.0 - 6.0 * y**2 + 3.0 * y**3, x**3], axis=-1
@@ -148,7 +168,10 @@ def series(
     seconds: Floats,
     steering: tuple[float, float],
 ) -> Floats:
-    """The field at one place, (times, components), each of mean 0 and variance 1. `steering` m/s east and north."""
+    """The field at one place, (times, components), each of mean 0 and variance 1.
+
+    `seconds`: UTC since 1970. `steering`: m/s east and north.
+    """
     spacing = octave.spacing_s
     before = np.floor(seconds / spacing).astype(np.int64)
     first = int(before.min()) - 1

@@ -1,11 +1,16 @@
-"""Turbulence at every turbine, seconds to minutes: Gaussian, with a Kaimal spectrum, averaged exactly over the step.
+"""Turbulence at every turbine, seconds to minutes: Gaussian, Kaimal spectrum, means over steps.
 
-The spectrum of IEC 61400-1 (ed. 3, eq. B.14 and table B.1: longitudinal scale 8.1 * 42 m above 60 m) is met by a sum of
-first-order (Ornstein-Uhlenbeck) processes with lengths a factor apart and variances as length**(2/3), which between the
-longest and the shortest falls as f**(-5/3). Memory is length over wind speed, so gusts are shorter in strong wind.
-The mean of such a process over a step h is an ARMA(1, 1) process with known coefficients (`averaged`), so samples of
-1 s and of 30 s tell of the same turbulence; the variance that a step averages away is handed on. Processes that forget
-themselves within a step share one white noise. Turbines are independent: what neighbours share is slower and `wind`'s.
+- Spectrum: IEC 61400-1 (ed. 3, eq. B.14 and table B.1: longitudinal scale 8.1 * 42 m above 60 m),
+  met by a sum of first-order (Ornstein-Uhlenbeck) processes. Their lengths lie a factor apart and
+  their variances go with length**(2/3), which falls as f**(-5/3) between the longest and the
+  shortest.
+- Memory: length over wind speed, so gusts are shorter in strong wind.
+- Steps: the mean of such a process over a step h is an ARMA(1, 1) process with known coefficients
+  (`averaged`). Samples of 1 s and of 30 s therefore show the same turbulence. The variance that a
+  step averages away is returned too.
+- Processes whose memory is shorter than a step share one white noise.
+
+Turbines are independent: neighbours share only slower changes (`wind`).
 """
 
 from __future__ import annotations
@@ -16,15 +21,18 @@ from sim import seeds
 from sim.arrays import Floats
 
 LENGTHS_M = (190.0, 38.0, 7.6)
-USUAL = 8.0  # m/s, to judge what a step resolves
-FORGOTTEN = 4.0  # step over memory from which a process is white
-SLOWEST = 0.5  # m/s, for memories
+USUAL = 8.0  # m/s, decides which processes a step resolves
+FORGOTTEN = 4.0  # step over memory above which a process is white noise
+SLOWEST = 0.5  # m/s, lower bound of the wind that gives memories
 
 
 def averaged(step: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Of the mean over steps of a unit Ornstein-Uhlenbeck process, `step` = h / memory: (variance, phi, theta, s) with
-    m[t] = phi m[t-1] + s (e[t] + theta e[t-1]). From its autocovariance: variance 2 (a - 1 + e^-a) / a^2, at lag 1
-    (1 - e^-a)^2 / a^2, then falling by e^-a a step."""
+    """(variance, phi, theta, s) of the mean over steps of a unit Ornstein-Uhlenbeck process.
+
+    `step` = h / memory. The mean is m[t] = phi m[t-1] + s (e[t] + theta e[t-1]). The coefficients
+    follow from its autocovariance: variance 2 (a - 1 + e^-a) / a^2, at lag 1 (1 - e^-a)^2 / a^2,
+    then falling by e^-a a step.
+    """
     small = step < 1e-3
     a = np.maximum(step, 1e-3)
     keep = np.exp(-a)
@@ -40,7 +48,7 @@ def averaged(step: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 class Turbulence:
-    """Unit turbulence of `count` points, steps of `h` s; pages in order, each with generators of its own."""
+    """Unit turbulence of `count` points in steps of `h` s. Pages must be requested in order."""
 
     def __init__(
         self,
@@ -62,8 +70,10 @@ class Turbulence:
         ]
 
     def page(self, index: int, wind: Floats) -> tuple[Floats, Floats]:
-        """(unit turbulence averaged over each step (steps, count), variance within the step (steps,)) for the mean wind
-        (steps,) m/s."""
+        """(unit turbulence, variance within the step) for the mean `wind` (steps,) in m/s.
+
+        Turbulence is the mean over each step, (steps, count); the variance is (steps,).
+        """
         steps = len(wind)
         rate = self.h * np.maximum(wind, SLOWEST)
         total = np.zeros((steps, self.count))

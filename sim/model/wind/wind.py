@@ -1,24 +1,30 @@
-"""Wind at every turbine of a farm, inner step by inner step: weather, what crosses the farm, wakes, turbulence.
+"""Wind at every turbine of a farm, inner step by inner step.
 
     u_i = U(t - d_i / U) * (1 + m(x_i, t)) * wake_i(direction, U) + sigma_i * turbulence_i
 
-U is the weather's wind, which reaches turbine i with the delay of its distance d_i downwind. m are the changes of 10
-min to 3 h: octaves of frozen patterns over the sphere (`octaves`) that the wind of their hour carries along, so
-turbines agree on slow changes the more the nearer they stand, later downwind, and hardly on fast ones; std of the
-climate's `mesoscale`, spectrum as f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and
-turbulence offshore). All this is a function of absolute time, tabulated on a grid of GRID_S. Then each turbine has
-turbulence of its own (`turbulence`) and local direction; its std is the ambient intensity's with what wakes add, in
-squares. Wakes (`wake`) turn with the wind that has reached the rows, LAG_D rotor diameters late, and are deeper in
-stable, calmer air.
+- U: the weather's wind. It reaches turbine i with the delay of its distance d_i downwind.
+- m: changes of 10 min to 3 h. These are octaves of frozen patterns over the sphere (`octaves`),
+  carried along by the wind of their hour. Neighbours therefore agree on slow changes, later
+  downwind, and hardly on fast ones. Their std is the climate's `mesoscale`, their spectrum f^-5/3
+  (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and turbulence
+  offshore).
+- wake_i: from `wake`. Wakes turn with the wind that has reached the rows, LAG_D rotor diameters
+  late, and are deeper in stable, calmer air.
+- sigma_i, turbulence_i: each turbine's own turbulence (`turbulence`) and local direction. Ambient
+  intensity and the wakes' added intensity combine in squares.
 
-Both come in spells: their strength is log-normal, for the farm over hours and days (ACTIVITY: showers, convection,
-stable layers), more so across the wind than along it, and for each machine over a minute or two (SPELLS:
-intermittency). That is why tails of measured ramps from 10 min to hours are far heavier than normal ones (DeMarco and
-Basu 2018, Wind Energy 21), as are those of increments within seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ.
-Res. Risk Assess. 21), and why days differ.
+All but turbulence is a function of absolute time, tabulated on a grid of GRID_S.
 
-Pages hold clock.page samples; times of values are the middles of inner steps.
-Does not cover: vertical shear over the rotor, flow over real terrain, wakes from other farms.
+Changes and turbulence are intermittent: their strength is log-normal. For the farm it varies over
+hours and days (ACTIVITY: showers, convection, stable layers), more across the wind than along it.
+For each machine it varies over a minute or two (GUSTINESS). Tails of measured ramps from 10 min to
+hours are far heavier than normal ones for that reason (DeMarco and Basu 2018, Wind Energy 21), as
+are those of increments within seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ. Res. Risk
+Assess. 21), and days differ.
+
+Pages hold clock.page samples. Times of values are the middles of inner steps.
+
+Not covered: vertical shear over the rotor, flow over real terrain, wakes from other farms.
 """
 
 from __future__ import annotations
@@ -31,43 +37,53 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
+from sim.model.air import normal_turbulence
 from sim.model.clock import SimClock
 from sim.model.events import Event
+from sim.model.wind.fields import SHORTEST_S
 from sim.model.wind.octaves import Octave, Place, bspline, knots, series
 from sim.model.wind.turbulence import Turbulence
 from sim.model.wind.wake import Wakes
-from sim.model.wind.weather import SHORTEST_S, Air, Weather, usual_turbulence
+from sim.model.wind.weather import Air, Weather
 
-GRID_S = 60.0  # of what crosses the farm
+GRID_S = 60.0  # of the table of changes that cross the farm
 OCTAVES = 5  # periods of 10 to 160 min
-FEATURES = 2  # of each of the four patterns that meet at any time
+FEATURES = 2  # of each of the four patterns that overlap at any time
 COMPONENTS = ("along", "across")
-CARRIED = 6.0  # m/s; a pattern of period T reaches CARRIED T / 4.4, coherence of about exp(-7 f d / U) (Davenport 1961)
-LAG_D = 7.0  # rotor diameters that a change of direction needs to reach the wake of the row before
-LATERAL_M = (40.0,)  # length of lateral turbulence, one process: a vane's
+# m/s; a pattern of period T reaches CARRIED T / 4.4: coherence exp(-7 f d / U) (Davenport 1961)
+CARRIED = 6.0
+LAG_D = 7.0  # rotor diameters between a change of direction at a row and in its wake
+LATERAL_M = (40.0,)  # length of lateral turbulence, one process, as a vane sees it
 LATERAL = 0.8  # std of lateral over longitudinal turbulence (IEC 61400-1)
-STABLE = (
-    0.35  # how much deeper wakes are as turbulence falls to nothing, how much weaker as it doubles
-)
+# share by which wakes deepen as turbulence falls to nothing, and weaken as it doubles
+STABLE = 0.35
 FLOOR = 0.1  # m/s
 LIMIT_SIGMA = 3.3
-LULL = 0.35  # of the mean: no eddy takes more from it
-ACTIVITY = (
-    3,
-    5,
-    7,
-)  # octaves of 80 min: showers, plumes; of 5 and 21 h: afternoons and days of them, and calm ones
+LULL = 0.35  # of the mean: lower bound of the wind in an eddy
+# octaves of 80 min (showers, plumes) and of 5 and 21 h (lively and calm afternoons and days)
+ACTIVITY = (3, 5, 7)
 ACTIVE = (0.55, 0.7, 0.2)  # std of the logarithm of changes along and across, and of turbulence
-LIVELIEST = 1.7  # no air is livelier, in those
+LIVELIEST = 1.7  # upper bound of the activity, in standard deviations
 ACROSS = 1.3  # changes across the wind over those along it
-SPELLS = (600.0, 0.3)  # length m, std of the logarithm
+GUSTINESS = (600.0, 0.3)  # of each machine's turbulence: length m, std of the logarithm
 MOST = 1.7  # times usual turbulence
+LIMIT_CHANGE = 0.5  # of the wind: upper bound of a change along it
+# factor on the climate's `mesoscale`: UNREST + UNREST_CALM (m/s) over the wind
+UNREST, UNREST_CALM = 0.6, 4.0
+UNREST_LEAST = 2.0  # m/s, lower bound of the wind in that factor
+LONGEST_DELAY_S = 1500.0  # from the farm's middle to a turbine
+LONGEST_LAG_S = 600.0  # of wakes
+# m/s, lower bounds of the wind that carries patterns, and of the mean that gusts turn
+SLOWEST, SLOWEST_TURN = 1.0, 1.5
 
 
 @dataclass(frozen=True)
 class WindPage:
-    """Of each inner step of a page, (steps, turbines): mean `speed` m/s at the rotor, `direction` deg (not wrapped),
-    `sigma` m/s, the wind's std within the step; and `air`, arrays (steps,), the farm's."""
+    """Wind of each inner step of a page, arrays (steps, turbines).
+
+    `speed`: mean at the rotor, m/s. `direction`: deg, not wrapped. `sigma`: std within the step,
+    m/s. `air`: of the farm, arrays (steps,).
+    """
 
     speed: Floats
     direction: Floats
@@ -76,7 +92,7 @@ class WindPage:
 
 
 class Wind:
-    """The wind of one farm; pages must be asked for in order (they carry turbulence on)."""
+    """The wind of one farm. Pages must be requested in order, since turbulence has memory."""
 
     def __init__(
         self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event] = ()
@@ -93,8 +109,8 @@ class Wind:
         self._across = Turbulence(
             farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M
         )
-        self._spells = Turbulence(
-            farm.turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=SPELLS[:1]
+        self._gusts = Turbulence(
+            farm.turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=GUSTINESS[:1]
         )
 
     def page(self, index: int) -> WindPage:
@@ -106,14 +122,16 @@ class Wind:
         low = int(np.floor(middles[0] / (GRID_S * 1e6)))
         high = int(np.floor(middles[-1] / (GRID_S * 1e6))) + 2
         grid: Floats = np.arange(low, high, dtype=np.float64) * GRID_S
-        mean, bearing, added = self._slow(grid)
+        mean, bearing, added = self._tabulated(grid)
         cell = np.floor(middles / (GRID_S * 1e6)).astype(np.int64) - low
         part = (middles / (GRID_S * 1e6) - (cell + low))[:, None]
-        mean, bearing, added = (_between(values, cell, part) for values in (mean, bearing, added))
+        mean, bearing, added = (
+            _interpolated(values, cell, part) for values in (mean, bearing, added)
+        )
         unit, within = self._along.page(index, air.speed)
         np.clip(unit, -LIMIT_SIGMA, LIMIT_SIGMA, out=unit)
         sigma = added  # free and wake turbulence, m/s
-        sigma *= self._gusty(index, air.speed)
+        sigma *= self._gustiness(index, air.speed)
         speed = unit
         speed *= sigma
         speed += mean
@@ -121,27 +139,27 @@ class Wind:
         swing, hidden = self._across.page(index, air.speed)
         sigma *= LATERAL
         swing *= sigma
-        speed *= speed  # of both components, as cups and rotors feel it: so that calms are not quite still
+        speed *= speed  # length of both components, as cups and rotors feel it; calms are not still
         speed += swing * swing
         speed += sigma * sigma * hidden[:, None]
         np.sqrt(speed, out=speed)
         np.maximum(speed, FLOOR, out=speed)
-        swing /= np.maximum(mean, 1.5)
+        swing /= np.maximum(mean, SLOWEST_TURN)
         np.arctan(swing, out=swing)
         bearing += np.degrees(swing, out=swing)
         sigma *= (np.sqrt(within) / LATERAL)[:, None]
         return WindPage(speed, bearing, sigma, air)
 
-    def _gusty(self, index: int, wind: Floats) -> Floats:
-        """How much stronger turbulence is at each turbine than usual, (steps, turbines), mean square 1."""
-        spells, within = self._spells.page(index, wind)
-        spells *= SPELLS[1]
-        spells -= (SPELLS[1] ** 2 * (1.0 - within))[:, None]
-        np.exp(spells, out=spells)
-        return np.minimum(spells, MOST, out=spells)
+    def _gustiness(self, index: int, wind: Floats) -> Floats:
+        """Strength of turbulence over its usual one, (steps, turbines), mean square 1."""
+        gusts, within = self._gusts.page(index, wind)
+        gusts *= GUSTINESS[1]
+        gusts -= (GUSTINESS[1] ** 2 * (1.0 - within))[:, None]
+        np.exp(gusts, out=gusts)
+        return np.minimum(gusts, MOST, out=gusts)
 
     def _activity(self, seconds: Floats) -> Floats:
-        """Normal, of variance 1 but limited: how lively the farm's air is, (times,)."""
+        """Liveliness of the farm's air, (times,): normal, variance 1, bounded by LIVELIEST."""
         name = ("activity",)
         parts = [
             series(self.seed, "mesoscale", _octave(i), name, self._place, seconds, (0, 0))
@@ -150,34 +168,35 @@ class Wind:
         total: Floats = np.add.reduce(parts)[:, 0] / math.sqrt(len(parts))
         return np.minimum(total, LIVELIEST, out=total)
 
-    def _slow(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
-        """(mean wind m/s, direction deg, std of turbulence m/s) at grid times, each (times, turbines)."""
+    def _tabulated(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
+        """(mean wind m/s, direction deg, std of turbulence m/s) at grid times.
+
+        Each is (times, turbines).
+        """
         times = np.round(seconds * 1e6).astype(np.int64)
         air = self.weather.at(times)
-        speed = np.maximum(air.speed, 1.0)
+        speed = np.maximum(air.speed, SLOWEST)
         radians = np.radians(air.direction)
         east, north = self.farm.positions.T
-        behind = -(
-            np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north
-        )  # m downwind of the middle
-        behind /= speed[:, None]
-        mean, bearing = self.weather.wind(seconds[:, None] - np.clip(behind, -1500.0, 1500.0))
-        lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, 600.0)
+        downwind = -(np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north)  # m
+        delay = np.clip(downwind / speed[:, None], -LONGEST_DELAY_S, LONGEST_DELAY_S)
+        mean, bearing = self.weather.wind(seconds[:, None] - delay)
+        lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, LONGEST_LAG_S)
         _, felt = self.weather.wind(seconds - lag)
         factor, added = self.wakes.at(felt, air.speed)
         intensity = air.turbulence[:, None]
-        usual = usual_turbulence(self.farm.climate, air.speed)
-        along, across = self._crossing(seconds)
+        usual = normal_turbulence(self.farm.climate.iref, air.speed)
+        along, across = self._mesoscale(seconds)
         unrest = (
             self.farm.climate.mesoscale
-            * (0.6 + 4.0 / np.maximum(air.speed, 2.0))
+            * (UNREST + UNREST_CALM / np.maximum(air.speed, UNREST_LEAST))
             * (air.turbulence / usual)
         )
         activity = self._activity(seconds)
         lively = [np.exp(size * activity - size**2) for size in ACTIVE]
         intensity = intensity * lively[2][:, None]
         along *= (unrest * lively[0])[:, None]
-        np.clip(along, -0.5, 0.5, out=along)
+        np.clip(along, -LIMIT_CHANGE, LIMIT_CHANGE, out=along)
         along += 1.0
         across *= np.degrees(ACROSS * unrest * lively[1])[:, None]
         bearing += across
@@ -187,12 +206,15 @@ class Wind:
         factor += 1.0
         mean *= along
         spread = np.hypot(intensity, added)
-        spread *= mean  # turbulence is the free wind's: wakes slow the mean, not the gusts
+        spread *= mean  # the free wind's: wakes slow the mean, not the gusts
         mean *= factor
         return mean, bearing, spread
 
-    def _crossing(self, seconds: Floats) -> tuple[Floats, Floats]:
-        """Changes of 10 min to 3 h along and across the wind at each turbine, unit variance, (times, turbines)."""
+    def _mesoscale(self, seconds: Floats) -> tuple[Floats, Floats]:
+        """Changes of 10 min to 3 h, along and across the wind, at each turbine.
+
+        Unit variance, (times, turbines) each.
+        """
         east, north = self.farm.positions.T
         along = np.zeros((len(seconds), self.farm.turbines))
         across = np.zeros_like(along)
@@ -220,17 +242,14 @@ class Wind:
                 + found.east[..., None] * east
                 + found.north[..., None] * north
             )
-            shape = _windows(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
+            shape = _knots_of_spans(np.concatenate([np.cos(phase), np.sin(phase)], axis=1), spans)
             x = np.arange(steps) / steps
-            since = (
-                x - np.arange(-1, 3)[:, None]
-            ) * spacing  # (4, steps) s after each of the four knots
-            swept = np.lib.stride_tricks.sliding_window_view(turn, 4, axis=0)[
-                :spans
-            ]  # (spans, features, 4)
-            angle = (
-                swept.transpose(0, 2, 1)[:, :, None] * since[:, :, None]
-            )  # (spans, 4, steps, features)
+            # (4, steps): s after each of the four knots
+            since = (x - np.arange(-1, 3)[:, None]) * spacing
+            # (spans, features, 4)
+            swept = np.lib.stride_tricks.sliding_window_view(turn, 4, axis=0)[:spans]
+            # (spans, 4, steps, features)
+            angle = swept.transpose(0, 2, 1)[:, :, None] * since[:, :, None]
             weight = (bspline(x) * amplitude).T[:, :, None]
             cosine, sine = np.cos(angle) * weight, np.sin(angle) * weight
             skip = round((seconds[0] - first * spacing) / GRID_S)
@@ -254,7 +273,7 @@ def _octave(number: int) -> Octave:
     return Octave(number, period_s, CARRIED * period_s / (math.sqrt(2.0) * math.pi))
 
 
-def _between(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
+def _interpolated(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
     """Linear interpolation of rows: values[cell] + part * (values[cell + 1] - values[cell])."""
     result: Floats = values[cell + 1]
     result -= values[cell]
@@ -263,8 +282,8 @@ def _between(values: Floats, cell: np.ndarray, part: Floats) -> Floats:
     return result
 
 
-def _windows(basis: Floats, spans: int) -> Floats:
-    """(spans, 4 * basis per knot, turbines): of each span the four knots it lies among; a view."""
+def _knots_of_spans(basis: Floats, spans: int) -> Floats:
+    """View of each span's four knots, (spans, 4 * basis per knot, turbines)."""
     basis = np.ascontiguousarray(basis)
     each, turbines = basis.shape[1:]
     shape, (knot, _, column) = (spans, 4 * each, turbines), basis.strides

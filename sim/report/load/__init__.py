@@ -1,1 +1,9 @@
-"""The report of a load test: page, charts and terminal summary."""
+"""The report of a load test.
+
+Modules:
+
+    page       report.html
+    charts     charts over time: rates, backlog, latency, CPU
+    curves     other charts: percentiles, the sweep, the search
+    terminal   summary on the terminal
+"""

@@ -1,8 +1,8 @@
-"""The charts of a load test over time, in the style of `charts`: what was asked and what happened,
-latency, processes.
+"""The charts of a load test over time: load, latency, processes.
 
-The phases are laid end to end, so that the time between them, which was spent on making batches ready, takes no room.
-All are made from the raw requests and samples. Curves that are not over time are in `load_curves`.
+The phases are shown one after the other. The time between them, in which batches are prepared, is
+left out. All charts are made from the raw requests and samples. Charts that are not over time are
+in `curves`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WIDTH: Final = 10.6
 
 @dataclass(frozen=True)
 class Lane:
-    """One phase on the common axis: where it begins, how long it is shown, and its raw records."""
+    """One phase on the common time axis: its start, its shown length, and its raw records."""
 
     phase: PhaseSummary
     begin_s: float
@@ -53,12 +53,15 @@ class Lane:
 
     @property
     def part(self) -> Part:
-        """What counts of it."""
+        """Return the part of the phase that counts."""
         return Part(self.requests, self.phase.warm_up_s, self.phase.to_s)
 
 
 def lanes(phases: Sequence[PhaseSummary], made: pa.Table, resources: pa.Table) -> list[Lane]:
-    """The phases end to end, each for as long as anything happened. Tables: requests.parquet, resources.parquet."""
+    """Return the phases one after the other, each up to its last recorded moment.
+
+    Tables: requests.parquet (`made`), resources.parquet.
+    """
     begin_s, found = 0.0, []
     times = resources["time"].cast(pa.int64()).to_numpy()
     for phase in phases:
@@ -74,7 +77,7 @@ def lanes(phases: Sequence[PhaseSummary], made: pa.Table, resources: pa.Table) -
 
 
 def schedule(shown: Sequence[Lane]) -> str:
-    """Rate offered, achieved and failed; below, what was due and waited. Windows of equal length."""
+    """Return rates offered, achieved and failed, and the backlog below, by equal windows."""
     with style("schedule"):
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         rate, waits = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -111,8 +114,8 @@ def schedule(shown: Sequence[Lane]) -> str:
         rate.plot([], [], color=VERMILLION, linewidth=1.4, label="failed")
         rate.set_ylim(0, 1.12 * tallest)
         waits.set_ylim(0, 1.12 * most)
-        rate.set_title("Requests per second: what was asked, and what came of it", pad=18)
-        waits.set_title("Backlog: requests due and not started")
+        rate.set_title("Requests per second: offered, achieved and failed", pad=18)
+        waits.set_title("Backlog: requests that are due and have not started")
         rate.legend(
             loc="upper right", ncols=3, frameon=False, bbox_to_anchor=(1.0, 1.16), borderaxespad=0
         )
@@ -123,7 +126,7 @@ def schedule(shown: Sequence[Lane]) -> str:
 
 
 def heat(shown: Sequence[Lane]) -> str | None:
-    """How many requests had which latency when, by intended start; log scale. None without requests."""
+    """Return the requests by intended start and latency (log scale); None without requests."""
     parts = [(lane, lane.requests.latency_s[lane.requests.due]) for lane in shown]
     everything = np.concatenate([latency for _, latency in parts]) if parts else np.empty(0)
     everything = everything[everything > 0]
@@ -181,7 +184,7 @@ def heat(shown: Sequence[Lane]) -> str | None:
 
 
 def processes(shown: Sequence[Lane]) -> str | None:
-    """Cores used by each process over time, a line at one core; None when nothing was sampled."""
+    """Return the cores used by each process, with a line at one core; None without samples."""
     names = sorted(
         {name for lane in shown for name in pc.unique(lane.resources["process"]).to_pylist()}
     )
@@ -209,7 +212,7 @@ def processes(shown: Sequence[Lane]) -> str | None:
                 )
         axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
         axes.set_ylim(bottom=0, top=max(1.15, axes.get_ylim()[1]))
-        axes.set_title("Processor cores in use", pad=16)
+        axes.set_title("CPU cores in use", pad=16)
         axes.legend(
             loc="upper right", ncols=6, frameon=False, bbox_to_anchor=(1.0, 1.18), borderaxespad=0
         )
@@ -219,7 +222,7 @@ def processes(shown: Sequence[Lane]) -> str | None:
 
 
 def _ranks_over_time(at: Floats, latency: Floats, edges: Floats, rank: float) -> Floats:
-    """The percentile of each window; NaN where nothing was due."""
+    """Return the percentile of each window; NaN if no request was due."""
     window = np.clip(np.digitize(at, edges) - 1, 0, len(edges) - 2)
     order = np.lexsort((latency, window))
     counts = np.bincount(window, minlength=len(edges) - 1)
@@ -230,7 +233,7 @@ def _ranks_over_time(at: Floats, latency: Floats, edges: Floats, rank: float) ->
 
 
 def _step(shown: Sequence[Lane]) -> float:
-    """Length of a window: a round number of seconds that gives about _WINDOWS of them."""
+    """Return the length of a window: a round number of seconds for about _WINDOWS windows."""
     wanted = _end(shown) / _WINDOWS
     return next((s for s in (0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300) if s >= wanted), wanted)
 
@@ -240,7 +243,7 @@ def _end(shown: Sequence[Lane]) -> float:
 
 
 def _separate(axes: Axes, shown: Sequence[Lane], named: bool = False) -> None:
-    """A line where a phase begins, and its name where there is room."""
+    """Draw a line at the start of each phase, and its name if there is room."""
     whole = _end(shown)
     for lane in shown:
         if lane.begin_s:
@@ -263,7 +266,7 @@ def _separate(axes: Axes, shown: Sequence[Lane], named: bool = False) -> None:
 def _seconds(axes: Axes, shown: Sequence[Lane]) -> None:
     axes.set_xlim(0, _end(shown))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.set_xlabel("seconds of load, phases end to end (wall time)")
+    axes.set_xlabel("seconds of load, one phase after the other (wall time)")
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""The curves of a load test: percentiles, the sweep with its fit, the tries of the search. In the style of `charts`."""
+"""Charts of a load test that are not over time: percentiles, the sweep with its fit, the search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from sim.report.numbers import decimal, duration
 
 
 def percentiles(shown: Sequence[Lane]) -> str | None:
-    """Latency (solid) and service time (dashed) of each kind at each percentile; the axis gives each nine a decade."""
+    """Return latency (solid) and service time (dashed) of each kind of request by percentile.
+
+    Each nine of the percentile takes the same width of the axis. None without requests.
+    """
     parts = [lane.part for lane in shown]
     inside = [(part.requests, part.intended_inside) for part in parts]
     with style("percentiles"):
@@ -27,9 +30,9 @@ def percentiles(shown: Sequence[Lane]) -> str | None:
         axes = figure.subplots()
         drawn = 0
         for kind, colour in zip(KINDS, COLOURS, strict=False):
-            for what, line in (("latency", "-"), ("service", (0, (4, 2)))):
+            for quantity, line in (("latency", "-"), ("service", (0, (4, 2)))):
                 values = np.concatenate(
-                    [getattr(made, f"{what}_s")[i & (made.kind == kind)] for made, i in inside]
+                    [getattr(made, f"{quantity}_s")[i & (made.kind == kind)] for made, i in inside]
                     or [np.empty(0)]
                 )
                 values = values[~np.isnan(values)]
@@ -53,14 +56,14 @@ def percentiles(shown: Sequence[Lane]) -> str | None:
         named = (0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)
         shares = [q for q in named if -math.log10(1 - q) <= axes.get_xlim()[1]]
         axes.set_xticks([-math.log10(1 - q) for q in shares], [f"{100 * q:g} %" for q in shares])
-        axes.set_xlabel("share of requests that took at most so long")
+        axes.set_xlabel("share of requests that took at most this long")
         axes.set_xlim(left=0)
         figure.legend(loc="outside upper right", ncols=6, frameon=False, borderpad=0)
         return svg(figure, "percentiles")
 
 
 def sweep(found: SweepFound) -> str | None:
-    """Throughput against users with its fit, and mean response time below; None without levels."""
+    """Return throughput by users with its fit, and response times; None without levels."""
     if not found.levels:
         return None
     users = np.array([level.users for level in found.levels], dtype=np.float64)
@@ -80,7 +83,7 @@ def sweep(found: SweepFound) -> str | None:
             )
             limit = fit.peak_per_s or fit.asymptote_per_s
             if limit is not None and limit.low < 2 * throughput.max():
-                said = "peak" if fit.peak_per_s else "asymptote"
+                name = "peak" if fit.peak_per_s else "asymptote"
                 left.axhspan(
                     limit.low,
                     min(limit.high, 2 * throughput.max()),
@@ -93,7 +96,7 @@ def sweep(found: SweepFound) -> str | None:
                     color=VERMILLION,
                     linewidth=1,
                     linestyle="--",
-                    label=f"{said}, 95 % band",
+                    label=f"{name}, 95 % interval",
                 )
         left.errorbar(
             users,
@@ -103,11 +106,15 @@ def sweep(found: SweepFound) -> str | None:
             color=BLUE,
             capsize=3,
             markersize=6,
-            label="measured, ± 2 errors",
+            label="measured, ± 2 standard errors",
         )
         if found.saturation_users is not None and found.saturation_users < users.max():
             left.axvline(
-                found.saturation_users, color=GREEN, linewidth=1.4, linestyle=":", label="saturates"
+                found.saturation_users,
+                color=GREEN,
+                linewidth=1.4,
+                linestyle=":",
+                label="saturation",
             )
         left.set_ylim(0, 1.3 * throughput.max())
         left.set_xlim(0, users.max() * 1.08)
@@ -129,7 +136,7 @@ def sweep(found: SweepFound) -> str | None:
 
 
 def search(found: SearchFound) -> str | None:
-    """The rate of each try and what came of it, the answer as a line; None without tries."""
+    """Return the rate and verdict of each try, with the result as a line; None without tries."""
     if not found.steps:
         return None
     looks = {"pass": ("o", GREEN), "fail": ("X", VERMILLION), "unknown": ("D", ORANGE)}
@@ -159,9 +166,8 @@ def search(found: SearchFound) -> str | None:
                 axes.annotate("hold", (n, step.rate), fontsize=8.5, **place)
         if found.sustainable is not None:
             axes.axhline(found.sustainable, color=GREEN, linewidth=1.3, linestyle=(0, (5, 3)))
-        axes.set_title(
-            f"Rate tried, requests per second{'' if found.sustainable is None else '; the line is the answer'}"
-        )
+        answer = "" if found.sustainable is None else "; the line is the result"
+        axes.set_title(f"Rate tried, requests per second{answer}")
         axes.set_xlabel("try")
         axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: decimal(value)))

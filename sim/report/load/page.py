@@ -1,7 +1,9 @@
-"""The report of a load test: one page that says first what the store sustains, and what limits it.
+"""report.html of a load test: one page that starts with the sustained rate and the limit.
 
-Made from result.json, requests.parquet, resources.parquet and operations.parquet alone, so it can be rebuilt at any
-time, byte for byte. All of it is measured: wall time of this machine. Not covered: interaction; no script in the page.
+Made only from result.json, requests.parquet, resources.parquet and operations.parquet, so it can be
+rebuilt at any time, byte for byte. All figures are measured: wall time of this machine.
+
+Not covered: interaction; the page has no script.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
 from sim.measure.requests import KINDS, figures, samples
 from sim.measure.usl import Fit, Interval
-from sim.report import numbers, page
+from sim.report import jinja_environment, numbers
 from sim.report.load import charts, curves
 from sim.report.load.charts import Lane
 from sim.report.result import Result
 
 HEADLINES = (
     ("load.sustainable_per_s", "Sustained under the SLO"),
-    ("load.peak_per_s", "Best closed level"),
+    ("load.peak_per_s", "Best level of the sweep"),
     ("load.achieved_per_s", "Achieved"),
     ("load.offered_per_s", "Offered"),
     ("latency.flush.p50", "Flush latency, p50"),
@@ -31,16 +33,19 @@ HEADLINES = (
     ("errors.share", "Errors"),
     ("load.backlog.max", "Longest backlog"),
     ("load.late.p99", "Late starts, p99"),
-    ("cpu.server", "Store's processor"),
-    ("cpu.client", "Busiest client"),
-    ("load.generator_per_s", "Generator alone"),
+    ("cpu.server", "Store's CPU"),
+    ("cpu.client", "Busiest client's CPU"),
+    ("load.generator_per_s", "Generator's maximum"),
 )
 CARDS = 8
 
 
 @dataclass(frozen=True)
 class KindRow:
-    """One kind of request over all open phases: how many, and percentiles in seconds (absent: none)."""
+    """One kind of request over all open phases: its number, and percentiles in seconds.
+
+    A percentile that is not known is absent.
+    """
 
     kind: str
     requests: int
@@ -49,51 +54,57 @@ class KindRow:
 
 
 def sentence(result: Result) -> str:
-    """What was found, without the word pass, fail or unknown."""
+    """Return the result in words, without the words pass, fail and unknown."""
     test = result.load
     if test is None or not test.phases:
-        return "No phase of the load test came to an end."
-    said = []
+        return "No phase of the load test was completed."
+    sentences = []
     if test.search is not None:
-        said.append(test.search.said)
+        sentences.append(test.search.said)
     elif test.sweep is not None:
-        said.append(test.sweep.said.split(". ")[0].rstrip(".") + ".")
+        sentences.append(test.sweep.said.split(". ")[0].rstrip(".") + ".")
     else:
         offered, achieved = (
             result.figure("load.offered_per_s"),
             result.figure("load.achieved_per_s"),
         )
-        said.append(
-            f"{numbers.decimal(achieved)} of {numbers.decimal(offered)} requests/s offered were achieved."
+        sentences.append(
+            f"The store achieved {numbers.decimal(achieved)} of {numbers.decimal(offered)} "
+            "requests/s offered."
         )
     stopped = [
         phase for phase in test.phases if phase.stopped_early and phase.kind in ("open", "closed")
     ]
-    said += [
+    sentences += [
         f"Phase {phase.name} was stopped early: {_first_line(phase.stopped_early)}."
         for phase in stopped
     ]
     if lost := sum(phase.lost_workers for phase in test.phases):
-        said.append(f"{lost} load generator{'s' * (lost > 1)} died on the way.")
+        sentences.append(f"{lost} load generator{'s' * (lost > 1)} died during the test.")
     if test.limit is not None:
-        said.append(f"Limit: {test.limit.text}")
+        sentences.append(f"Limit: {test.limit.text}")
     if disturbed := sum(bottleneck.disturbed(phase.figures) for phase in test.phases):
         share = f" in {disturbed} of {len(test.phases)} phases" if len(test.phases) > 1 else ""
-        said.append(f"Other work on the machine was in the way{share}: repeat on a quiet one.")
-    return " ".join(said)
+        sentences.append(
+            f"Other work on the machine disturbed the test{share}: repeat it on a quiet machine."
+        )
+    return " ".join(sentences)
 
 
 def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0].rstrip(".")
 
 
-def render(
+def render_load(
     result: Result, requests: pa.Table, resources: pa.Table, operations: pa.Table | None
 ) -> str:
-    """The page. Tables: requests.parquet, resources.parquet, operations.parquet. `result.load` must be there."""
+    """Return the page. `result.load` must not be None.
+
+    Tables: requests.parquet, resources.parquet, operations.parquet.
+    """
     test = result.load
     assert test is not None
-    environment = page.environment()
+    environment = jinja_environment.environment()
     environment.filters["decimal2"] = lambda value: (
         numbers.NOTHING if value is None else f"{value:.2f}"
     )
@@ -102,7 +113,7 @@ def render(
         fit_rows=fit_rows, slo_value=lambda value: numbers.figure(value, unit)
     )
     shown = charts.lanes(test.phases, requests, resources)
-    counted, counted_said = counting(test, shown)
+    counted, counted_phases = counting(test, shown)
     return environment.get_template("load.html.j2").render(
         result=result,
         test=test,
@@ -116,7 +127,7 @@ def render(
         sweep_svg=curves.sweep(test.sweep) if test.sweep else None,
         search_svg=curves.search(test.search) if test.search else None,
         kinds=kinds(counted),
-        counted_said=counted_said,
+        counted_phases=counted_phases,
         operations=latency.by_kind(operations) if operations is not None else [],
         outcomes=outcomes(requests),
         descriptions={name: described.description for name, described in FIGURES.items()},
@@ -124,7 +135,10 @@ def render(
 
 
 def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
-    """(label, value, unit) of the most telling figures that there are; shares of all, or of a core, in percent."""
+    """Return (label, value, unit) of the most important figures that are known.
+
+    Shares of all requests, or of a core, are in percent.
+    """
     found: list[tuple[str, float | int | None, str]] = []
     for name, label in HEADLINES:
         entry = result.figures.get(name)
@@ -139,36 +153,39 @@ def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
 
 
 def counting(test: LoadTest, shown: list[Lane]) -> tuple[list[Lane], str]:
-    """The phases that the figures are of, with words for them: the schedule's, or the hold, or else all there are."""
+    """Return the phases that the figures describe, and their name in words.
+
+    They are those of the schedule; else the hold that confirmed the rate; else all phases.
+    """
     if scheduled := [lane for lane in shown if lane.phase.kind == "open"]:
         return scheduled, "over the open phases"
-    held = [lane for lane in shown if lane.phase.kind == "hold"]
-    if held and test.search is not None and test.search.sustainable is not None:
-        return held[-1:], f"of {held[-1].phase.name}, which confirmed the rate"
+    holds = [lane for lane in shown if lane.phase.kind == "hold"]
+    if holds and test.search is not None and test.search.sustainable is not None:
+        return holds[-1:], f"over {holds[-1].phase.name}, which confirmed the rate"
     return shown, "over all phases"
 
 
 def kinds(shown: list[Lane]) -> list[KindRow]:
-    """A row per kind of request that was made."""
+    """Return a row per kind of request that was made."""
     parts = [lane.part for lane in shown]
     found = figures(parts) if parts else {}
     rows = []
     for kind in KINDS:
         if count := samples(parts, kind):
             ranks = {
-                what: {
-                    rank: found[f"{what}.{kind}.{rank}"]
+                quantity: {
+                    rank: found[f"{quantity}.{kind}.{rank}"]
                     for rank in ("p50", "p95", "p99", "p999")
-                    if f"{what}.{kind}.{rank}" in found
+                    if f"{quantity}.{kind}.{rank}" in found
                 }
-                for what in ("latency", "service")
+                for quantity in ("latency", "service")
             }
             rows.append(KindRow(kind, count, ranks["latency"], ranks["service"]))
     return rows
 
 
 def outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
-    """Kind -> how many requests had which outcome, all phases, warm-up included."""
+    """Return for each kind the number of requests by outcome, in all phases, warm-up included."""
     counts = requests.group_by(["kind", "outcome"]).aggregate([("number", "count")]).to_pylist()
     return [
         (kind, {row["outcome"]: row["number_count"] for row in counts if row["kind"] == kind})
@@ -178,21 +195,24 @@ def outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
 
 
 def fit_rows(fit: Fit) -> list[tuple[str, float | None, Interval | None, str]]:
-    """(name, value, interval, what it is) of the parameters and of what follows from them."""
+    """Return (name, value, interval, description) of the parameters and of derived values."""
     rows = [
         ("λ", fit.lambda_, "requests/s of one user"),
-        ("α", fit.alpha, "contention: what is shared, one at a time"),
-        ("β", fit.beta, "coherency: what grows with every pair of users"),
-        ("peak", fit.peak_per_s, "requests/s at the peak, where there is one beyond doubt"),
+        ("α", fit.alpha, "contention: work that only one user can do at a time"),
+        ("β", fit.beta, "coherency: work that grows with every pair of users"),
+        ("peak", fit.peak_per_s, "requests/s at the peak, if there is certainly one"),
         ("at", fit.peak_users, "users at the peak"),
         (
             "asymptote",
             fit.asymptote_per_s,
-            "requests/s that throughput tends to without a peak, λ / α",
+            "limit of requests/s if there is no peak, λ / α",
         ),
     ]
     found: list[tuple[str, float | None, Interval | None, str]] = [
-        (name, interval.value if interval else None, interval, what)
-        for name, interval, what in rows
+        (name, interval.value if interval else None, interval, text)
+        for name, interval, text in rows
     ]
-    return [*found, ("r²", fit.r2, None, "how much of the levels' differences the fit explains")]
+    return [
+        *found,
+        ("r²", fit.r2, None, "share of the differences between levels that the fit explains"),
+    ]

@@ -1,4 +1,4 @@
-"""What a load test says on the terminal when it is over: the verdict, what limits it, phases, what was not met."""
+"""The summary of a load test on the terminal: verdict, limit, phases, expectations not met."""
 
 from __future__ import annotations
 
@@ -31,50 +31,52 @@ _KEY_FIGURES: Final = (
 
 
 def print_load(console: Console, result: Result, run_dir: Path) -> None:
-    """The summary. `result.load` must be there."""
+    """Print the summary. `result.load` must not be None."""
     test = result.load
     assert test is not None
 
-    def say(text: str, style: str = "default") -> None:
+    def line(text: str, style: str = "default") -> None:
         console.print(Text(text, style), soft_wrap=True)
 
     console.print()
     console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
-    say(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+    line(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     for error in result.errors:
-        say(f"error: {error}", "red")
+        line(f"error: {error}", "red")
     for note in test.notes:
-        say(f"note: {note}", "dim")
+        line(f"note: {note}", "dim")
     if test.sweep is not None:
-        say(f"sweep: {test.sweep.said}")
+        line(f"sweep: {test.sweep.said}")
     if test.phases:
-        for number, line in enumerate(_phases(test.phases)):
-            say(f"  {line}", "default" if number else "dim")
+        for number, phase in enumerate(_phases(test.phases)):
+            line(f"  {phase}", "default" if number else "dim")
     known = [
         (name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None
     ]
     for name, entry in known:
-        say(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>18}")
+        line(f"  {name:<26}{numbers.figure(entry.value, entry.unit):>18}")
     for outcome in result.expectations:
         if not outcome.passed:
             value = (
-                f"is {result.told(outcome)}" if outcome.value is not None else "was not measured"
+                f"is {result.value_text(outcome)}"
+                if outcome.value is not None
+                else "was not measured"
             )
             label, style = ("not met", "red") if outcome.passed is False else ("unknown", "yellow")
-            say(f"{label}: {outcome.text} ({value})", style)
+            line(f"{label}: {outcome.text} ({value})", style)
     report = run_dir / HTML_FILE
-    say(f"report: {report}", "bold")
-    say(f"open it with any browser: {report.resolve().as_uri()}", "dim")
-    say(f"replay: {result.run.replay}", "dim")
+    line(f"report: {report}", "bold")
+    line(f"open it with any browser: {report.resolve().as_uri()}", "dim")
+    line(f"replay: {result.run.replay}", "dim")
 
 
 def _phases(phases: tuple[PhaseSummary, ...]) -> list[str]:
-    """A line per phase under a heading, in columns."""
+    """Return a heading and a line per phase, in columns."""
     lines = [
         (
             "phase",
-            "asked/s",
-            "done/s",
+            "offered/s",
+            "achieved/s",
             "errors",
             "late p99",
             "backlog",

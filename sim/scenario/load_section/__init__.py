@@ -1,1 +1,1 @@
-"""The `load` section of a scenario: its document, its rules, its resolved form."""
+"""The `load` section of a scenario: `document` (keys), `rules`, `resolve` (its resolved form)."""

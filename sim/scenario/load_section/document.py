@@ -1,7 +1,7 @@
-"""The `load` section of a scenario file: one pydantic model per mapping, as in `document`, whose text it is part of.
+"""The keys of the `load` section, one pydantic model per mapping, as in `sim.scenario.document`.
 
-Rules between its values are in `load_rules`, what it comes to in `sim.load_schedule`. A kind of schedule entry takes
-the settings that its entry of `sim.load_schedule.KINDS` names.
+Rules between its values are in `rules`, its resolved form is `sim.load_schedule.Load`.
+`sim.load_schedule.KINDS` lists the settings that each kind of schedule entry takes.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from sim.scenario.values import (
 
 
 class MixChoice(Section):
-    """How often each kind of request comes, as weights. Flushes only when the mapping is absent."""
+    """Weights of the kinds of request. Flushes only when the mapping is absent."""
 
     flush: Weight | None = Field(
         default=None, description="A node commits one batch.", examples=[90]
     )
     list_hour: Weight | None = Field(
-        default=None, description="The keys of one hour of a stage.", examples=[6]
+        default=None, description="List the keys of one hour of a stage.", examples=[6]
     )
-    get_manifest: Weight | None = Field(default=None, description="One manifest.", examples=[3])
+    get_manifest: Weight | None = Field(
+        default=None, description="Read one manifest.", examples=[3]
+    )
     scan_partition: Weight | None = Field(
-        default=None, description="The objects of one hour, read.", examples=[1]
+        default=None, description="Read all objects of one hour.", examples=[1]
     )
 
 
@@ -46,10 +48,10 @@ class EntryChoice(Section):
 
     kind: ScheduleKindName = Field(description="How requests arrive.", examples=["constant"])
     length: LongDuration | None = Field(
-        default=None, alias="for", description="How long.", examples=["30s"]
+        default=None, alias="for", description="Duration.", examples=["30s"]
     )
     rate: PerSecond | None = Field(
-        default=None, description="Requests a second.", examples=["20/s"]
+        default=None, description="Requests per second.", examples=["20/s"]
     )
     begin: PerSecond | None = Field(
         default=None, alias="from", description="ramp: first rate.", examples=["5/s"]
@@ -68,25 +70,28 @@ class EntryChoice(Section):
         default=None, description="spike: the rate at its height.", examples=["100/s"]
     )
     at: Duration | None = Field(
-        default=None, description="spike: when it begins, from the stretch's start."
+        default=None, description="spike: when it begins, counted from the start of the entry."
     )
     lasts: LongDuration | None = Field(
         default=None, description="spike: how long it lasts.", examples=["5s"]
     )
     outage: LongDuration | None = Field(
         default=None,
-        description="herd: how long no node could reach the store, in the fleet's time.",
+        description="herd: how long no node could reach the store, in fleet time.",
         examples=["15m"],
     )
     speed: Factor | None = Field(
         default=None,
-        description="fleet, herd: seconds of the fleet's time in one second; 1 when absent.",
+        description="fleet, herd: seconds of fleet time per second of the test; 1 when absent.",
         examples=[30],
     )
 
 
 class SweepChoice(Section):
-    """Closed loop: each number of users in turn, every user with its next request as soon as the last one ended."""
+    """A closed loop with each number of users in turn.
+
+    Every user makes its next request as soon as the last one has ended.
+    """
 
     users: tuple[Often, ...] = Field(
         min_length=1, description="Numbers of users, rising.", examples=[[1, 2, 4, 8]]
@@ -95,16 +100,16 @@ class SweepChoice(Section):
         default="10s",
         validate_default=True,
         alias="for",
-        description="How long each, warm-up included.",
+        description="Duration of each level, warm-up included.",
     )
 
 
 class SearchChoice(Section):
-    """The largest constant rate that keeps an SLO, found by bisection, then held."""
+    """A search for the largest constant rate that keeps an SLO: bisection, then a hold."""
 
     slo: tuple[Threshold, ...] = Field(
         min_length=1,
-        description="What must hold at a rate, one or several, as 'figure op value'.",
+        description="The SLO: one or several conditions, as 'figure op value'.",
         examples=["latency.flush.p95 <= 500ms"],
     )
     begin: PerSecond = Field(alias="from", description="The lowest rate tried.", examples=["5/s"])
@@ -112,18 +117,19 @@ class SearchChoice(Section):
     within: Share = Field(
         default="5%",
         validate_default=True,
-        description="How close the answer must be, as a share of it.",
+        description="Accuracy of the answer, as a share of it.",
     )
     length: LongDuration = Field(
         default="10s",
         validate_default=True,
         alias="for",
-        description="How long one rate is tried at least, warm-up included; a rare percentile asks for more.",
+        description="Minimum duration of one try, warm-up included. "
+        "A high percentile needs more time.",
     )
     hold: LongDuration = Field(
         default="30s",
         validate_default=True,
-        description="How long the rate that was found must hold.",
+        description="Duration of the final test at the rate found.",
     )
 
     @model_validator(mode="before")
@@ -135,10 +141,10 @@ class SearchChoice(Section):
 
 
 class LimitsChoice(Section):
-    """What the load test may never exceed."""
+    """Limits that the load test never exceeds."""
 
     rate: PerSecond = Field(
-        default="2000/s", validate_default=True, description="Requests a second."
+        default="2000/s", validate_default=True, description="Requests per second."
     )
     time: LongDuration = Field(
         default="15m", validate_default=True, description="All phases together."
@@ -147,43 +153,44 @@ class LimitsChoice(Section):
         default="4 GB",
         validate_default=True,
         alias="bytes",
-        description="Batches prepared and sent, all phases.",
+        description="Bytes of batches prepared and sent, all phases together.",
     )
 
 
 class LoadChoice(Section):
-    """What `windfleet load` does: an open schedule, a closed sweep, a search; any or all of them, in that order."""
+    """The phases of `windfleet load`: an open schedule, a closed sweep, a search, in that order."""
 
     mix: MixChoice | None = Field(default=None)
     batch_rows: Often | None = Field(
         default=None,
-        description="Rows of a batch; what pipeline.flush_every gives when absent.",
+        description="Rows of a batch; when absent, the rows between two flushes.",
         examples=[60],
     )
     encode_inside: Flag = Field(
         default="false",
         validate_default=True,
-        description="Encode batches while they are sent; otherwise all is prepared before.",
+        description="Encode batches during the test; otherwise all are prepared before it.",
     )
     users: Often = Field(
         default="64",
         validate_default=True,
-        description="Most requests under way at once, over all processes.",
+        description="Maximum number of requests in progress, over all processes.",
     )
     processes: Often = Field(
-        default="1", validate_default=True, description="Processes that make the load."
+        default="1", validate_default=True, description="Processes that generate the load."
     )
     warm_up: Duration = Field(
         default="5s",
         validate_default=True,
-        description="Left out of the figures of every phase; a herd, whose beginning is what counts, has none.",
+        description="Start of each phase that the figures leave out. "
+        "A herd has no warm-up, because its start is measured.",
     )
     schedule: tuple[EntryChoice, ...] = Field(default=(), description="Open phases, in order.")
     sweep: SweepChoice | None = Field(default=None)
     search: SearchChoice | None = Field(default=None)
     stop_when: tuple[Threshold, ...] = Field(
         default=(),
-        description="Ends a phase early when it comes true.",
+        description="Conditions that end a phase early.",
         examples=[["errors.share > 5%"]],
     )
     limits: LimitsChoice = Field(default_factory=LimitsChoice)

@@ -1,20 +1,22 @@
-"""The `load` section, resolved: from its texts' values to `sim.load_schedule.Load`, in seconds and per second."""
+"""The resolved `load` section: `sim.load_schedule.Load`, in seconds and per second."""
 
 from __future__ import annotations
 
 from sim.load_schedule import Entry, Limits, Load, RequestKind, Search, Sweep
-from sim.measure.requests import KINDS as REQUESTS
+from sim.measure.requests import KINDS as REQUEST_KINDS
 from sim.scenario.load_section.document import EntryChoice, LoadChoice, SearchChoice
 from sim.units import SECOND_US
 
 
 def resolve(choice: LoadChoice | None) -> Load | None:
-    """None when the scenario has no such section."""
+    """Return the resolved section; None if the scenario has none."""
     if choice is None:
         return None
-    weights = {kind: getattr(choice.mix, kind) or 0.0 for kind in REQUESTS} if choice.mix else {}
+    weights = (
+        {kind: getattr(choice.mix, kind) or 0.0 for kind in REQUEST_KINDS} if choice.mix else {}
+    )
     mix: list[tuple[RequestKind, float]] = [
-        (kind, weights[kind]) for kind in REQUESTS if weights.get(kind)
+        (kind, weights[kind]) for kind in REQUEST_KINDS if weights.get(kind)
     ]
     sweep = choice.sweep
     return Load(

@@ -1,7 +1,8 @@
-"""Rules between the values of the `load` section, and of what they ask for together: limits, file descriptors.
+"""Rules between the values of the `load` section: limits, file descriptors, thresholds.
 
-What certainly exceeds a limit is refused here; what only may (the bytes of a closed sweep, the steps of a search) is
-stopped when it gets there. Not covered: whether the store can take the load, which is what the test finds out.
+A load that certainly exceeds a limit is refused here. One that may exceed it (the bytes of a closed
+sweep, the steps of a search) is stopped when it does. Not covered: whether the store can take the
+load. The test finds that out.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any, Final
 
 from sim.load_schedule import FILES_PER_USER, FILES_SPARE, KINDS, ScheduleKind
 from sim.measure.figures import LIVE
-from sim.measure.requests import KINDS as REQUESTS
+from sim.measure.requests import KINDS as REQUEST_KINDS
 from sim.measure.thresholds import Expectation, parse
+from sim.scenario.error_messages import name
 from sim.scenario.plan import batch_bytes
 from sim.scenario.rules import Finding, Found, Path, listed, read
-from sim.scenario.wording import name
 from sim.units import (
     SECOND_US,
     format_duration,
@@ -29,7 +30,8 @@ from sim.units import (
 )
 from sim.yamlfile import suggestion
 
-LEVELS_MIN: Final = 4  # a fit of three parameters needs more points than parameters
+LEVELS_MIN: Final = 4
+"""Levels of a sweep: a fit of three parameters needs more points than parameters."""
 SETTINGS: Final = (
     "for",
     "rate",
@@ -57,8 +59,8 @@ _EXAMPLES: Final = {
 }
 
 
-def check(data: dict[str, Any]) -> Found:
-    """All rules over `load`, for whatever of it can be read."""
+def check_load(data: dict[str, Any]) -> Found:
+    """Apply all rules that need no fleet to the readable values of `load`."""
     load = data.get("load")
     if not isinstance(load, dict):
         return
@@ -75,13 +77,13 @@ def check(data: dict[str, Any]) -> Found:
     yield from _time(data, load)
 
 
-def check_fleet(data: dict[str, Any], turbines: int) -> Found:
-    """What a schedule asks for in all, once it is known of how many nodes."""
+def check_load_size(data: dict[str, Any], turbines: int) -> Found:
+    """Apply the rules that depend on the number of turbines: total rate, total bytes."""
     limit_rate, limit_bytes = (
         read(data, p, f) for p, f in ((_RATE, parse_per_second), (_BYTES, parse_size))
     )
     flush_us = read(data, ("pipeline", "flush_every"), parse_duration)
-    asked = 0.0
+    requests = 0.0
     for i, entry in enumerate(listed(data.get("load"), "schedule")):
         if not isinstance(entry, dict):
             continue
@@ -92,30 +94,32 @@ def check_fleet(data: dict[str, Any], turbines: int) -> Found:
             rate = turbines * speed * SECOND_US / flush_us
             outage_us = read(data, (*at, "outage"), parse_duration) or 0
             backlog = turbines * outage_us / flush_us
-            asked += rate * for_us / SECOND_US + backlog
+            requests += rate * for_us / SECOND_US + backlog
             if limit_rate and rate > limit_rate:
-                said = f"{turbines:,} nodes at speed {speed:g} are {rate:,.0f} flushes a second"
-                yield Finding(
-                    (*at, "speed" if "speed" in entry else "kind"), _beyond(at, said, limit_rate)
-                )
+                load = f"{turbines:,} nodes at speed {speed:g} make {rate:,.0f} flushes a second"
+                key = "speed" if "speed" in entry else "kind"
+                yield Finding((*at, key), _over_rate(at, load, limit_rate))
             elif limit_rate and backlog * SECOND_US / for_us > limit_rate:
-                said = f"{backlog:,.0f} batches come back, and the stretch ends after {format_duration(for_us)}"
-                message = f"{name(at)}.outage: {said}: beyond load.limits.rate, {limit_rate:g}/s; make `for` longer"
+                message = (
+                    f"{name(at)}.outage: {backlog:,.0f} waiting batches in "
+                    f"{format_duration(for_us)} exceed load.limits.rate, {limit_rate:g}/s; "
+                    "make `for` longer"
+                )
                 yield Finding((*at, "outage"), message)
         else:
-            asked += _area(data, entry, at)
+            requests += _area(data, entry, at)
     share = _flush_share(data)
     sample_us = read(data, ("clock", "sample_every"), parse_duration)
     rows = read(data, ("load", "batch_rows"), parse_count) or (flush_us or 0) // (
         sample_us or SECOND_US
     )
-    if limit_bytes and (size := asked * share * batch_bytes(rows)) > limit_bytes:
-        said = f"load.schedule: {asked * share:,.0f} flushes are about {size / 1e9:,.1f} GB"
-        written = f"{limit_bytes / 1e9:,.1f} GB"
-        yield Finding(
-            ("load", "schedule"),
-            f"{said}, more than load.limits.bytes, {written}; ask for less, or allow it",
+    if limit_bytes and (size := requests * share * batch_bytes(rows)) > limit_bytes:
+        message = (
+            f"load.schedule: {requests * share:,.0f} flushes write about {size / 1e9:,.1f} GB, "
+            f"more than load.limits.bytes, {limit_bytes / 1e9:,.1f} GB; ask for less, or raise the "
+            "limit"
         )
+        yield Finding(("load", "schedule"), message)
 
 
 _RATE: Final = ("load", "limits", "rate")
@@ -125,11 +129,12 @@ _BYTES: Final = ("load", "limits", "bytes")
 def _mix(load: dict[str, Any]) -> Found:
     mix = load.get("mix")
     if isinstance(mix, dict):
-        weights = [read(mix, (kind,), parse_number) for kind in REQUESTS if kind in mix]
+        weights = [read(mix, (kind,), parse_number) for kind in REQUEST_KINDS if kind in mix]
         if not any(weights) and None not in weights:
             yield Finding(
                 ("load", "mix"),
-                "load.mix: every weight is 0, so nothing would be asked; give one more than 0",
+                "load.mix: every weight is 0, so no request would be made; give at least one a "
+                "weight above 0",
             )
 
 
@@ -146,7 +151,10 @@ def _entry(
             )
         elif key in kind.needs and key not in entry:
             never = f"a {kind.name} never ends without it; " if key == "for" else ""
-            message = f"missing key '{key}' in {name(at)}: {never}add for example '{key}: {_EXAMPLES[key]}'"
+            message = (
+                f"missing key '{key}' in {name(at)}: {never}"
+                f"add for example '{key}: {_EXAMPLES[key]}'"
+            )
             yield Finding(at, message)
     low, high = (read(data, (*at, key), parse_per_second) for key in ("from", "to"))
     if kind.name == "ramp" and low is not None and low == high:
@@ -158,8 +166,11 @@ def _entry(
     if kind.name == "spike":
         begin, lasts = (read(data, (*at, key), parse_duration) for key in ("at", "lasts"))
         if length and begin is not None and lasts and begin + lasts > length:
-            message = f"{name(at)}.lasts: the spike ends at {format_duration(begin + lasts)}, and the stretch before"
-            yield Finding((*at, "lasts"), f"{message}, at {format_duration(length)}")
+            message = (
+                f"{name(at)}.lasts: the spike ends at {format_duration(begin + lasts)}, "
+                f"after the end of the entry at {format_duration(length)}"
+            )
+            yield Finding((*at, "lasts"), message)
         rate, height = (read(data, (*at, key), parse_per_second) for key in ("rate", "peak"))
         if rate and height and height <= rate:
             yield Finding(
@@ -171,18 +182,21 @@ def _entry(
     rates += [(*at, "rates", j) for j in range(len(listed(entry, "rates")))]
     for path in rates:
         if limit and (rate := read(data, path, parse_per_second)) and rate > limit:
-            yield Finding(path, _beyond(path, f"{rate:g} requests a second", limit))
+            yield Finding(path, _over_rate(path, f"{rate:g} requests a second", limit))
     warm_up = read(data, ("load", "warm_up"), parse_duration)
     length = _length(data, entry, at)
     if kind.name != "herd" and length and warm_up and warm_up >= length:
         message = (
             f"{name(at)}: {format_duration(length)} is all warm-up ({format_duration(warm_up)})"
         )
-        yield Finding(at, f"{message}; nothing of it would be measured")
+        yield Finding(at, f"{message}; nothing would be measured")
 
 
 def _users(data: dict[str, Any], load: dict[str, Any]) -> Found:
-    """A user holds connections, which are file descriptors; the soft limit can be raised as far as the hard one."""
+    """Yield findings for more users than this system has file descriptors for.
+
+    A user holds connections. The soft limit can be raised up to the hard one.
+    """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     processes = read(data, ("load", "processes"), parse_count) or 1
     paths: list[Path] = [("load", "users")]
@@ -193,8 +207,8 @@ def _users(data: dict[str, Any], load: dict[str, Any]) -> Found:
         if users and hard != resource.RLIM_INFINITY and users > most:
             need = -(-users // processes) * FILES_PER_USER + FILES_SPARE
             message = (
-                f"{name(path)}: {users:,} users in {processes} process{'es' * (processes > 1)} need "
-                f"{need:,} file descriptors each, and this system's hard limit is "
+                f"{name(path)}: {users:,} users in {processes} process{'es' * (processes > 1)} "
+                f"need {need:,} file descriptors per process, and this system's hard limit is "
                 f"{hard:,}; use at most {most:,} users, or more processes"
             )
             yield Finding(path, message)
@@ -217,12 +231,14 @@ def _sweep(data: dict[str, Any], load: dict[str, Any]) -> Found:
         if known != sorted(set(known)):
             yield Finding(
                 at,
-                f"load.sweep.users: {', '.join(map(str, known))} is not rising; write each once, in order",
+                f"load.sweep.users: {', '.join(map(str, known))} is not rising; "
+                "write each once, in order",
             )
         elif len(known) < LEVELS_MIN:
             yield Finding(
                 at,
-                f"load.sweep.users: {len(known)} levels cannot show a bend; name at least {LEVELS_MIN}",
+                f"load.sweep.users: {len(known)} levels cannot show a bend; "
+                f"name at least {LEVELS_MIN}",
             )
     yield from _longer_than_warm_up(data, ("load", "sweep", "for"), "a level")
 
@@ -237,7 +253,7 @@ def _search(data: dict[str, Any], load: dict[str, Any]) -> Found:
         yield Finding((*at, "to"), message)
     limit = read(data, _RATE, parse_per_second)
     if limit and high and high > limit:
-        yield Finding((*at, "to"), _beyond((*at, "to"), f"{high:g} requests a second", limit))
+        yield Finding((*at, "to"), _over_rate((*at, "to"), f"{high:g} requests a second", limit))
     within = read(data, (*at, "within"), parse_share)
     if within and not 0.01 <= within <= 0.5:
         yield Finding(
@@ -248,20 +264,27 @@ def _search(data: dict[str, Any], load: dict[str, Any]) -> Found:
     yield from _longer_than_warm_up(data, (*at, "hold"), "the hold")
 
 
-def _longer_than_warm_up(data: dict[str, Any], path: Path, what: str) -> Found:
+def _longer_than_warm_up(data: dict[str, Any], path: Path, span: str) -> Found:
     length, warm_up = (
         read(data, path, parse_duration),
         read(data, ("load", "warm_up"), parse_duration),
     )
     if length and warm_up and warm_up >= length:
-        message = f"{name(path)}: {what} of {format_duration(length)} is all warm-up ({format_duration(warm_up)})"
-        yield Finding(path, f"{message}; make it longer")
+        message = (
+            f"{name(path)}: {span} of {format_duration(length)} is all warm-up "
+            f"({format_duration(warm_up)}); make it longer"
+        )
+        yield Finding(path, message)
 
 
 def _thresholds(load: dict[str, Any]) -> Found:
-    """SLOs and early stops judge single phases: only what is known of one, and the right way round."""
+    """Yield findings for SLOs and early stops that cannot be judged.
+
+    They are judged per phase, so they may only name figures of a single phase, and need the right
+    operator.
+    """
     mix = load.get("mix")
-    asked = [kind for kind in REQUESTS if kind in mix] if isinstance(mix, dict) else ["flush"]
+    made = [kind for kind in REQUEST_KINDS if kind in mix] if isinstance(mix, dict) else ["flush"]
     search = load.get("search")
     slo = search.get("slo") if isinstance(search, dict) else None
     slos: list[tuple[Path, Any]] = [
@@ -272,10 +295,8 @@ def _thresholds(load: dict[str, Any]) -> Found:
         (("load", "stop_when", j), t) for j, t in enumerate(listed(load, "stop_when"))
     ]
     for path, text in (*slos, *stops):
-        good, what = (
-            (("<", "<="), "an SLO holds")
-            if "slo" in path
-            else ((">", ">="), "an early stop comes true")
+        operators, subject = (
+            (("<", "<="), "an SLO") if "slo" in path else ((">", ">="), "an early stop")
         )
         if (wanted := _parsed(text)) is None:
             continue
@@ -284,23 +305,26 @@ def _thresholds(load: dict[str, Any]) -> Found:
             others = "; use latency, service, load.late, load.backlog.max or errors.share"
             hint = near if "did you mean" in near else others
             yield Finding(
-                path, f"{name(path)}: {wanted.figure} is not known of a single phase{hint}"
+                path, f"{name(path)}: {wanted.figure} is not known for a single phase{hint}"
             )
             continue
-        if wanted.op not in good:
-            yield Finding(
-                path, f"{name(path)}: {what} with {' or '.join(good)}, not with {wanted.op}"
-            )
+        if wanted.op not in operators:
+            message = f"{subject} needs {' or '.join(operators)}, not {wanted.op}"
+            yield Finding(path, f"{name(path)}: {message}")
         kind = wanted.figure.split(".")[1]
-        if kind in REQUESTS and kind not in asked:
+        if kind in REQUEST_KINDS and kind not in made:
             yield Finding(
                 path,
-                f"{name(path)}: no {kind} is made; load.mix has {', '.join(asked) or 'nothing'}",
+                f"{name(path)}: the load makes no {kind}; "
+                f"load.mix has {', '.join(made) or 'nothing'}",
             )
 
 
 def _time(data: dict[str, Any], load: dict[str, Any]) -> Found:
-    """The least time the plan can take: all of the schedule and the sweep, and of the search one rate and the hold."""
+    """Yield a finding if the plan takes longer than `load.limits.time`.
+
+    Its least time counts: the schedule, the sweep, and of the search one rate and the hold.
+    """
     limit = read(data, ("load", "limits", "time"), parse_duration)
     entries = enumerate(listed(load, "schedule"))
     schedule = sum(
@@ -318,15 +342,15 @@ def _time(data: dict[str, Any], load: dict[str, Any]) -> Found:
     parts = {"schedule": schedule, "sweep": levels, "search": search}
     if limit and (total := sum(parts.values())) > limit:
         longest = max(parts, key=lambda part: parts[part])
-        said = ", ".join(f"{part} {format_duration(us)}" for part, us in parts.items() if us)
-        message = f"load.{longest}: all phases take {format_duration(total)} ({said})"
+        each = ", ".join(f"{part} {format_duration(us)}" for part, us in parts.items() if us)
+        message = f"load.{longest}: all phases take {format_duration(total)} ({each})"
         yield Finding(
             ("load", longest), f"{message}, and load.limits.time is {format_duration(limit)}"
         )
 
 
 def _length(data: dict[str, Any], entry: dict[str, Any], at: Path) -> int | None:
-    """How long a stretch is, us."""
+    """Return the length of a stretch, us; None if unreadable."""
     if entry.get("kind") == "step":
         each = read(data, (*at, "each"), parse_duration)
         return each * len(listed(entry, "rates")) if each else None
@@ -334,7 +358,7 @@ def _length(data: dict[str, Any], entry: dict[str, Any], at: Path) -> int | None
 
 
 def _area(data: dict[str, Any], entry: dict[str, Any], at: Path) -> float:
-    """How many requests a stretch with rates asks for; 0 where that cannot be read."""
+    """Return the number of requests in a stretch that has rates; 0 if unreadable."""
 
     def rate(*path: str | int) -> float:
         return read(data, (*at, *path), parse_per_second) or 0.0
@@ -351,13 +375,14 @@ def _area(data: dict[str, Any], entry: dict[str, Any], at: Path) -> float:
 
 def _flush_share(data: dict[str, Any]) -> float:
     weights = {
-        kind: float(read(data, ("load", "mix", kind), parse_number) or 0) for kind in REQUESTS
+        kind: float(read(data, ("load", "mix", kind), parse_number) or 0) for kind in REQUEST_KINDS
     }
     return weights["flush"] / total if (total := sum(weights.values())) else 1.0
 
 
-def _beyond(path: Path, said: str, limit: float) -> str:
-    return f"{name(path)}: {said}, and load.limits.rate is {limit:g}/s; ask for less, or allow it"
+def _over_rate(path: Path, load: str, limit: float) -> str:
+    advice = "ask for less, or raise the limit"
+    return f"{name(path)}: {load}, and load.limits.rate is {limit:g}/s; {advice}"
 
 
 def _parsed(text: Any) -> Expectation | None:

@@ -1,6 +1,6 @@
-"""What every report page is rendered with: the templates in `templates/`, and numbers in words (`sim.report.numbers`).
+"""The Jinja environment of every report page: the templates in `templates/`, and number filters.
 
-Strict: a name that a page was not given is an error, not a gap in the page.
+It is strict: a name that a page did not receive is an error, not a gap in the page.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ _NAMES: Final = {"pass": "Pass", "fail": "Fail", "unknown": "Verdict unknown"}
 
 
 def heading(verdict: str, exit_code: int) -> str:
-    """Return the verdict, and the meaning of the exit code where that says more."""
+    """Return the verdict, with the meaning of the exit code if that adds something."""
     if exit_code in (PASS, UNKNOWN):
         return _NAMES[verdict]
     return f"{_NAMES[verdict]}: {MEANINGS[exit_code]}"
 
 
 def environment() -> Environment:
-    """A new one; a report adds the filters that it alone has."""
+    """Return a new environment. A report adds its own filters."""
     made = Environment(
         loader=PackageLoader("sim.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: (
-            safe(value) if type(value) is str else value
-        ),  # markup of ours is of another type
+        # only `str`: our own markup has another type
+        finalize=lambda value: safe(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -1,4 +1,4 @@
-"""One occurrence of a data fault, and what became of it while rows were recorded."""
+"""One occurrence of a data fault, and its effect on the rows as they are recorded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim.arrays import Bools, Ints
-from sim.model.faults.catalogue import KINDS, Struck
+from sim.model.faults.catalogue import KINDS, Target
 from sim.model.faults.poison import Poison
 
 
@@ -21,23 +21,25 @@ class Unit:
 
 
 @dataclass(eq=False)
-class Event:
-    """A turbine's samples first..last-1. `altered` marks the samples really changed (sensor faults); ids and rows are
-    filled in as the rows are recorded (`row.missing`: the samples that were not)."""
+class Occurrence:
+    """One occurrence of a fault: a turbine's samples first..last-1.
+
+    `altered` marks the samples that really changed (sensor faults). Ids and row counts are filled
+    in as the rows are recorded. For `row.missing`, `rows` counts the samples that were not.
+    """
 
     kind: str
     turbine: int
     channel: str | None
     first: int
     last: int
-    size: float = (
-        0.0  # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
-    )
-    full: int = 0  # drift: samples the whole fault would take, were the run long enough
+    # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
+    size: float = 0.0
+    full: int = 0  # drift: samples of the whole fault, beyond the run's end too
     delay_us: int = 0
     order_us: Ints | None = None  # out of order: delay of each sample
-    by_us: int = 0  # clock: how far stamps are off
-    held: float | None = None  # stuck, sentinel: the value
+    by_us: int = 0  # clock: error of the stamps
+    value: float | None = None  # stuck, sentinel
     unit: Unit | None = None
     poison: Poison | None = None
     altered: Bools = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
@@ -47,8 +49,8 @@ class Event:
     unrecorded: int = 0
 
     @property
-    def strikes(self) -> Struck:
-        return KINDS[self.kind].strikes
+    def target(self) -> Target:
+        return KINDS[self.kind].target
 
     def recorded(self, ids: Ints) -> None:
         """Note rows that carry this fault; ids ascending."""
@@ -62,8 +64,8 @@ class Event:
     @property
     def detail(self) -> str | None:
         notes = []
-        if self.held is not None:
-            notes.append(f"held at {self.held:g}")
+        if self.value is not None:
+            notes.append(f"held at {self.value:g}")
         if self.size:
             notes.append(f"by {self.size:+g}")
         if self.unit is not None:

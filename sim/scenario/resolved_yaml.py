@@ -1,4 +1,4 @@
-"""The resolved scenario as YAML text, to be kept with a run: every scalar as it was written, typed by nobody."""
+"""The resolved scenario as YAML text, kept with a run. Every scalar stays as it was written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.scenario.document import Document
 
 
 class _Dumper(Emitter, Serializer, SafeRepresenter, BaseResolver):
-    """PyYAML without typing: every scalar plain where YAML's grammar allows."""
+    """PyYAML without types: every scalar is plain where the grammar of YAML allows it."""
 
     def __init__(self, stream: Any) -> None:
         Emitter.__init__(self, stream, width=120, allow_unicode=True)
@@ -24,7 +24,7 @@ class _Dumper(Emitter, Serializer, SafeRepresenter, BaseResolver):
 
 
 def write(data: dict[str, Any]) -> str:
-    """The scenario as YAML, in the order of the schema."""
+    """Return the scenario as YAML, with the keys in the order of the schema."""
     ordered = {
         name: data[name] for name in Document.model_fields if name in data and name != "extends"
     }

@@ -1,19 +1,22 @@
-"""Whether one set of runs is slower than another, beyond doubt and beyond a limit: regression, none, or unknown.
+"""The slowdown between two sets of runs, with an interval and a verdict.
 
-    slowdown = how many times worse the new runs are, 1.0 for equal (a rate: base / new; a time: new / base)
-
-Every run is cut into spans; logarithms of a span's value are compared span by span, so that what a schedule does over
-time (a ramp, a spike) cancels. The interval is Student's t on those differences. Runs differ from each other by more
-than their spans tell; with REPEATS runs more than sides, that spread is estimated (pooled over both) and the wider
-interval counts. Several quantities share the doubt: each has an interval of 1 - 0.05 / m (Bonferroni).
-
+    slowdown     ratio of new to base, 1.0 for equal, above 1 for worse
+                 (a rate: base / new; a time: new / base)
     regression   the whole interval is beyond 1 + limit
-    none         the whole interval is within it
-    unknown      the interval is too wide to tell
+    none         the whole interval is within 1 + limit
+    unknown      the interval contains 1 + limit
 
-So equal runs are called a regression in at most one case in twenty, and a narrow miss is never a verdict. Without
-repeats the spread between runs is not seen: what the machine did beside counts as the runs' own. Spans of queues that
-grow depend on each other; their interval is too narrow. Repeat runs where it matters.
+Each run is cut into spans. Logarithms of the values are compared span by span, so that the shape of
+a schedule (a ramp, a spike) cancels. The interval is Student's t over those differences.
+
+Runs differ from each other by more than their spans show. With REPEATS runs more than sides, that
+spread is estimated (pooled over both sides), and the wider of the two intervals is used. m
+quantities share the risk of a false verdict: each has an interval of 1 - 0.05 / m (Bonferroni). So
+equal runs give a regression in at most one comparison of twenty.
+
+Limits: without repeats the spread between runs is not seen, and a disturbance of the machine counts
+as the runs' own. Spans of a growing queue depend on each other, which makes their interval too
+narrow. Repeat runs where the result matters.
 """
 
 from __future__ import annotations
@@ -33,15 +36,19 @@ BLOCKS: Final = 10
 LIMIT: Final = 0.10
 DOUBT: Final = 0.05
 REPEATS: Final = 2
-"""Degrees of freedom from which on a spread between runs is estimated; with one, the interval would have no end."""
+"""Degrees of freedom from which the spread between runs is estimated.
+
+With one degree of freedom the interval would be too wide to be useful.
+"""
 Verdict = Literal["regression", "none", "unknown"]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One thing to compare: values (runs, spans) of each side, BLOCKS spans or more, all more than 0, in `unit`.
+    """One quantity to compare.
 
-    counts: whether a verdict of unknown matters; a quantity that does not count can only add a regression.
+    base, new: values (runs, spans) in `unit`, BLOCKS spans or more, all above 0.
+    counts: a verdict of unknown matters. A quantity that does not count can only add a regression.
     """
 
     name: str
@@ -54,7 +61,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Means of both sides; how many times worse the new one is, with its interval."""
+    """Means of both sides, and the slowdown with its interval."""
 
     name: str
     unit: str
@@ -68,12 +75,20 @@ class Comparison:
 
 
 def compare(quantities: Sequence[Quantity], limit: float = LIMIT) -> list[Comparison]:
-    """Each quantity's comparison, in order. Raises ValueError for shapes that do not fit or values that are not > 0."""
+    """Compare each quantity, in order.
+
+    Raises ValueError for shapes that do not fit, or values that are not above 0.
+    """
     return [_one(quantity, limit, DOUBT / len(quantities)) for quantity in quantities]
 
 
 def overall(comparisons: Sequence[Comparison]) -> Verdict:
-    """A regression anywhere is one; no quantity at all, or one that counts and is unknown, is unknown."""
+    """Return the verdict over all quantities.
+
+    - regression: at least one quantity has one.
+    - unknown: no quantity counts, or one that counts is unknown.
+    - none: otherwise.
+    """
     if any(one.verdict == "regression" for one in comparisons):
         return "regression"
     counting = [one for one in comparisons if one.counts]
@@ -83,14 +98,17 @@ def overall(comparisons: Sequence[Comparison]) -> Verdict:
 
 
 def verdict(low: float, high: float, limit: float) -> Verdict:
-    """Of an interval of slowdowns."""
+    """Return the verdict of an interval of slowdowns."""
     if low > 1 + limit:
         return "regression"
     return "none" if high <= 1 + limit else "unknown"
 
 
 def blocks(values: npt.ArrayLike) -> Floats:
-    """A series (n,) as the means of BLOCKS parts of equal length. Raises ValueError for fewer values than blocks."""
+    """Return a series (n,) as the means of BLOCKS parts of equal length.
+
+    Raises ValueError for fewer values than blocks.
+    """
     series = np.asarray(values, dtype=np.float64)
     if len(series) < BLOCKS:
         raise ValueError(f"{len(series)} values cannot be cut into {BLOCKS} spans")
@@ -98,9 +116,10 @@ def blocks(values: npt.ArrayLike) -> Floats:
 
 
 def t_quantile(doubt: float, freedom: float) -> float:
-    """Student's t that is exceeded, on either side together, with probability `doubt`.
+    """Return the value that Student's t exceeds, in absolute terms, with probability `doubt`.
 
-    G. W. Hill, Algorithm 396, Communications of the ACM 13(10), 1970: six digits for 3 degrees of freedom and more.
+    G. W. Hill, Algorithm 396, Communications of the ACM 13(10), 1970: six digits for 3 degrees of
+    freedom and more.
     """
     if freedom < 1.5:
         return 1 / math.tan(doubt * math.pi / 2)

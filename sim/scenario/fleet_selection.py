@@ -1,4 +1,4 @@
-"""The part of a fleet that a scenario runs: some of its farms, or fewer turbines, by largest remainder."""
+"""The part of a fleet that a scenario runs: some of its farms, or fewer turbines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from sim.yamlfile import suggestion
 
 
 def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple[int, str]]]:
-    """The fleet with only these farms, in its own order, and (index, message) of each unknown name."""
+    """Return the fleet with only these farms, in its own order, and the unknown names.
+
+    Each unknown name is a pair (index, message).
+    """
     known = [farm.farm_id for farm in fleet.farms]
     wrong = [
         (i, f"unknown farm '{w}'{suggestion(w, known)}")
@@ -23,13 +26,15 @@ def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple
 
 
 def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
-    """The first turbines of every farm, `wanted` in all, in proportion; a farm left with none takes no part.
+    """Return the fleet cut to `wanted` turbines, in proportion by largest remainder.
 
-    Raises ValueError when the fleet has fewer: positions are not invented here.
+    Every farm keeps its first turbines; a farm left with none is dropped.
+    Raises ValueError if the fleet has fewer, because positions are not invented here.
     """
     if wanted > fleet.turbines:
         raise ValueError(
-            f"{wanted:,} is more than the {fleet.turbines:,} there are; write a fleet file for a larger fleet"
+            f"{wanted:,} is more than the {fleet.turbines:,} there are; "
+            "write a fleet file for a larger fleet"
         )
     counts = largest_remainder([farm.turbines for farm in fleet.farms], wanted)
     cut = (

@@ -1,68 +1,50 @@
-"""From what was measured and what the oracle says to one Result: figures, expectations, verdict, exit code.
+"""The result of a run: figures, expectations, verdict and exit code, from its record.
 
-The order of precedence is fixed: a wrong lake (5) outweighs a threshold that was missed (4), and both outweigh a
-verdict that could not be reached (6). An expectation on a figure that this run did not produce was not met: unknown.
+Exit codes take precedence in this order:
+
+1. the error that ended the run early;
+2. a wrong lake (5);
+3. an expectation that was not met (4);
+4. an unknown verdict (6). An expectation on a figure that the run did not produce is unknown.
 """
 
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.lake import LIFECYCLE
-from sim.chaos.call import Place
-from sim.chaos.faults import InjectionCounts
-from sim.chaos.foreign import ForeignObject
 from sim.check.verdict import Verdict
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
-from sim.report.result import Cell, Fault, Figure, Finding, Injected, Lake, Result, Run, Shard
-from sim.run.planned import Planned
-from sim.run.task import ShardResult, commits_table
+from sim.report.result import (
+    Fault,
+    Figure,
+    Finding,
+    HourCompleteness,
+    Injected,
+    Lake,
+    Result,
+    Run,
+    Shard,
+)
+from sim.run.environment import machine, versions
+from sim.run.planned_faults import PlannedFaults
+from sim.run.record import Record, ShardResult, commits_table
 from sim.scenario import Scenario
 
 T = TypeVar("T")
-PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "boto3", "faker")
 
 
-@dataclass
-class Record:
-    """What a run leaves behind for the judgement; filled as the run goes on, and used as far as it got."""
-
-    shards: list[ShardResult] = field(default_factory=list)
-    operations: pa.Table | None = None
-    ceiling_per_s: float | None = None
-    memory_peak_bytes: int | None = None
-    node_bytes: int | None = None
-    verify_s: float | None = None
-    total_s: float | None = None
-    started: str | None = None
-    store: str = ""
-    workers: int = 0
-    verdict: Verdict | None = None
-    errors: list[str] = field(default_factory=list)
-    planned: dict[str, Planned] = field(default_factory=dict)
-    struck: InjectionCounts = field(default_factory=InjectionCounts)
-    """Faults of delivery: how often each kind was meant to strike, and how often it did."""
-    foreign: dict[Place, ForeignObject] = field(default_factory=dict)
-    """What the fault proxy put under keys of ours."""
-    stopped_by: int | None = None
-    """The exit code of what ended the run before its verdict; None when it came to its end."""
-
-
-def result(scenario: Scenario, record: Record, replay: str) -> Result:
-    """The run as one object. Nothing in here waits, reads or writes."""
+def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
+    """Return the run as one object. Nothing here waits, reads or writes."""
     outlook = _outlook(scenario, record)
     values = _figures(scenario, record, outlook)
     outcomes = thresholds.evaluate(
@@ -88,7 +70,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         versions=versions(),
         environment=_environment(record),
         figures={name: _figure(name, value) for name, value in values.items() if value is not None},
-        lake=None if oracle is None else lake_of(oracle),
+        lake=None if oracle is None else _lake(oracle),
         expectations=tuple(outcomes),
         faults=tuple(
             Fault(kind, plan.times, record.struck.by_kind[kind])
@@ -97,7 +79,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
         completeness=()
         if oracle is None
-        else tuple(_typed(Cell, cell) for cell in oracle.completeness),
+        else tuple(_typed(HourCompleteness, cell) for cell in oracle.completeness),
         findings=()
         if oracle is None
         else tuple(Finding(**vars(finding)) for finding in oracle.findings),
@@ -116,7 +98,7 @@ def result(scenario: Scenario, record: Record, replay: str) -> Result:
 def decide(
     record: Record, outcomes: Sequence[thresholds.Outcome]
 ) -> tuple[Literal["pass", "fail", "unknown"], int]:
-    """Verdict and exit code."""
+    """Return verdict and exit code."""
     if record.stopped_by is not None:
         return "unknown", record.stopped_by
     if record.verdict is None:
@@ -135,21 +117,21 @@ def decide(
 
 
 def _never_fired(record: Record) -> tuple[str, ...]:
-    """Faults that were certain to strike and did not, one line each."""
+    """Return a line for each fault that was certain to fire and did not."""
     return tuple(
         f"{kind} was planned and never fired" for kind, plan in _unfired(record) if plan.certain
     )
 
 
 def _by_chance(record: Record) -> tuple[str, ...]:
-    """Faults that struck nothing, as it may happen, one line each with the odds."""
+    """Return a line, with the odds, for each fault that never fired by chance."""
     return tuple(
-        f"{kind} struck nothing; {plan.risk}" for kind, plan in _unfired(record) if not plan.certain
+        f"{kind} never fired; {plan.risk}" for kind, plan in _unfired(record) if not plan.certain
     )
 
 
-def _unfired(record: Record) -> list[tuple[str, Planned]]:
-    """What was planned and did not strike; a run that was ended early may have had no chance."""
+def _unfired(record: Record) -> list[tuple[str, PlannedFaults]]:
+    """Return planned faults that never fired; none of a run that ended early."""
     if record.stopped_by is not None:
         return []
     return [
@@ -158,7 +140,10 @@ def _unfired(record: Record) -> list[tuple[str, Planned]]:
 
 
 def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:
-    """The effect of the lifecycle policies on a day of these objects; None of a run that was ended early."""
+    """Return the effect of the lifecycle policies on a day of these objects.
+
+    None for a run that ended early.
+    """
     if record.operations is None or record.stopped_by is not None:
         return None
     return lifecycle.outlook(
@@ -169,7 +154,7 @@ def _outlook(scenario: Scenario, record: Record) -> lifecycle.Outlook | None:
 def _figures(
     scenario: Scenario, record: Record, outlook: lifecycle.Outlook | None
 ) -> dict[str, float | None]:
-    """Every figure that this run produced, by name; None or absent: not determined."""
+    """Return name -> figure, for every figure of this run; None or absent: not determined."""
     shards = record.shards
     figures: dict[str, float | None] = {
         "store.put_ceiling_per_s": record.ceiling_per_s,
@@ -217,7 +202,7 @@ def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
 
 
 def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[str, float | None]:
-    """What the raw operations say of the store. Latency from the intended start, in seconds."""
+    """Return figures of the raw operations. Latency counts from the intended start, in seconds."""
     written = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
     )
@@ -251,8 +236,8 @@ def _figure(name: str, value: float) -> Figure:
     )
 
 
-def lake_of(oracle: Verdict) -> Lake:
-    """What the oracle found in the buckets."""
+def _lake(oracle: Verdict) -> Lake:
+    """Return the oracle's findings about the buckets as a part of the result."""
     return Lake(
         oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule)
     )
@@ -270,28 +255,16 @@ def _shard(shard: ShardResult) -> Shard:
     )
 
 
-def versions() -> dict[str, str]:
-    """Program to version, of what can change a lake's bytes."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
 def _environment(record: Record) -> dict[str, str]:
     return {
-        "machine": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, "
-        f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "machine": machine(),
         "store": record.store,
         "workers": str(record.workers),
     }
 
 
 def _typed(kind: type[T], fields: Mapping[str, Any]) -> T:
-    """A dict of the oracle, which knows nothing of reports, as a record of the report."""
+    """Return a dict of the oracle, which knows no report, as a record of the report."""
     return kind(**fields)
 
 

@@ -1,4 +1,4 @@
-"""pydantic's errors in the user's words, each at its place in the tree the values were read from."""
+"""pydantic's errors in the user's words, each at its place in the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHAPES: Final = {
 
 
 def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | None:
-    """One of pydantic's errors; None for one that only follows from another."""
+    """Translate one of pydantic's errors; None if it only follows from another."""
     loc: Path = error["loc"]
     kind, above = error["type"], loc[:-1]
     inside = f"in {name(above)}" if above else "at the top level"
@@ -64,12 +64,12 @@ def _model_at(loc: Path) -> type[BaseModel]:
 
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields by the keys that a user writes."""
+    """Return a model's fields by the keys that a user writes."""
     return {field.alias or key: field for key, field in model.model_fields.items()}
 
 
 def model_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field, or of the entries of a list."""
+    """Return the model of a field, or of the entries of a list."""
     for kind in (field.annotation, *get_args(field.annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
@@ -77,7 +77,7 @@ def model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def empty(node: Node, at: Path = ()) -> Iterator[Path]:
-    """The paths of all values that are not written."""
+    """Yield the paths of all keys and entries without a value."""
     if isinstance(node, Scalar):
         if node.empty:
             yield at
@@ -88,7 +88,10 @@ def empty(node: Node, at: Path = ()) -> Iterator[Path]:
 
 
 def place(tree: Node, path: Path, key: bool = False) -> Place:
-    """Where the value at the path stands (or its key), or the nearest thing around it that was written."""
+    """Return the place of the value at the path (or of its key).
+
+    If that is not written in the file, the place of the nearest node above it.
+    """
     node = tree
     for depth, step in enumerate(path, 1):
         if isinstance(node, yamlfile.Mapping) and isinstance(step, str) and step in node.entries:
@@ -105,7 +108,7 @@ def place(tree: Node, path: Path, key: bool = False) -> Place:
 
 
 def name(path: Path) -> str:
-    """A path as a user writes it: `data_faults[0].rate`."""
+    """Return a path as a user writes it: `data_faults[0].rate`."""
     return "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in path
     ).removeprefix(".")

@@ -1,0 +1,129 @@
+"""`windfleet run`: the whole run as a list of steps, from scenario to report.
+
+Whatever ends a run early, three things hold:
+
+- The raw record stays in the run directory: node files, ground truth, operations so far.
+- A result.json with the cause is written, if the disk takes it.
+- No process is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.terminal import cause
+from sim import run_directory
+from sim.errors import ENVIRONMENT, DirectoryError
+from sim.measure.memory import MemoryPeak
+from sim.report.progress import RunProgress
+from sim.report.result import Result
+from sim.report.terminal import print_summary
+from sim.report.write import write_all
+from sim.run import result
+from sim.run.delivery import deliver
+from sim.run.planned_faults import planned_faults
+from sim.run.record import Record
+from sim.run.verdict import judge_lake
+from sim.scenario import Scenario
+from sim.scenario.plan import plan
+from sim.store import target
+from sim.store.target import Target
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the command line. replay: the command that repeats the run."""
+
+    out: Path
+    workers: int
+    store: target.Options
+    overwrite: bool = False
+    save_lake: bool = False
+    replay: str = ""
+
+
+def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
+    """Run, judge, report. Return the exit code.
+
+    Raises DirectoryError or TargetError where no report can be made.
+    """
+    target.require_breakable(options.store, scenario.faults)
+    size = plan(scenario)
+    need_bytes = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
+    with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
+        record = Record(started=_now(), workers=options.workers)
+        begun = time.perf_counter()
+        with record.catching(options.out), RunProgress(console) as progress:
+            progress.phase(target.opening(options.store), None, "")
+            with target.opened(options.store) as store, _memory_peak(record):
+                record.store = str(store)
+                _measure_ceiling(store, record, progress)
+                record.planned = planned_faults(scenario, size)
+                rows = scenario.fleet.turbines * scenario.clock.samples
+                progress.phase("simulating and delivering", rows, "rows")
+                deliver(
+                    scenario,
+                    store,
+                    record,
+                    progress.advance,
+                    run_dir=options.out,
+                    workers=options.workers,
+                )
+                _measure_ceiling(store, record, progress)
+                judge_lake(
+                    scenario,
+                    store,
+                    record,
+                    progress,
+                    run_dir=options.out,
+                    save=options.save_lake,
+                )
+            if options.store.keep:
+                stop = "stop it with: windfleet store down"
+                progress.log(f"the store is still running at {store.endpoint_url}; {stop}")
+        record.total_s = time.perf_counter() - begun
+        found = result.of_run(scenario, record, options.replay)
+        _write(found, record, options.out)
+        print_summary(console, found, options.out)
+        return found.exit_code
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _memory_peak(record: Record) -> Iterator[None]:
+    """Put the largest memory of all the run's processes during the block into `record`."""
+    with MemoryPeak() as memory:
+        try:
+            yield
+        finally:
+            record.memory_peak_bytes = memory.peak_bytes
+
+
+def _measure_ceiling(store: Target, record: Record, progress: RunProgress) -> None:
+    """Measure the store's PUT ceiling before and after the load, and keep the better one.
+
+    On a shared machine a single measurement may meet a bad moment.
+    """
+    progress.phase("measuring the store's ceiling", None, "")
+    measured = (record.ceiling_per_s, target.ceiling(store))
+    record.ceiling_per_s = max((each for each in measured if each is not None), default=None)
+
+
+def _write(found: Result, record: Record, out: Path) -> None:
+    """Write the report. Raises DirectoryError with the run's own errors where the disk is full."""
+    try:
+        write_all(found, out, record.operations)
+    except OSError as error:
+        texts = [*record.errors, f"{out}: cannot write the report: {cause(error)}"]
+        fix = "free some space, or name another disk with --out DIR"
+        raise DirectoryError(f"{'; '.join(texts)}; {fix}", ENVIRONMENT) from error

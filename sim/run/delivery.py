@@ -1,0 +1,64 @@
+"""Delivery of a whole run: every farm simulated, and driven through the pipeline into the store.
+
+    deliver(scenario, store, record, advance, run_dir=..., workers=...)
+
+`run`, `demo` and `campaign` all call it. Shards run in worker processes (`sim.run.shards`). Faults
+of the wire need a proxy in front of the store, which lives as long as the shards do.
+
+Not covered: the run directory, the store's start, the verdict and the report (`sim.run.command`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sim.run import operations
+from sim.run.record import Record
+from sim.run.shard_plan import shard_plans
+from sim.run.shards import run_shards
+from sim.scenario import Scenario
+from sim.store import target
+from sim.store.target import Target
+
+
+def deliver(
+    scenario: Scenario,
+    store: Target,
+    record: Record,
+    advance: Callable[[int], None],
+    *,
+    run_dir: Path,
+    workers: int,
+    compact: bool = False,
+) -> None:
+    """Simulate and deliver. Results of shards, operations and injected faults go into `record`.
+
+    advance: called with the number of rows delivered since its last call; negative when a killed
+        worker's shard begins again.
+    compact: one object per farm, stage and hour (`sim.run.compact`).
+
+    Raises TargetError of the fault proxy, and all that `sim.run.shards.run_shards` raises.
+    """
+    with target.broken(store, scenario.seed, scenario.faults) as proxy:
+        try:
+            run_shards(
+                shard_plans(scenario, store, proxy, run_dir, compact),
+                workers,
+                lambda _, delivered: advance(delivered),
+                store.require_alive,
+                record.shards,
+                record.struck,
+            )
+        finally:
+            record.operations = operations.merge(run_dir)
+            if proxy is not None:
+                record.struck.merge(proxy.injections)
+                record.foreign = proxy.foreign
+        if proxy is not None:
+            proxy.settle()
+    if undelivered := record.undelivered:
+        turbine, error = next(iter(undelivered.items()))
+        record.errors.append(
+            f"{len(undelivered)} nodes could not deliver everything; {turbine}: {error}"
+        )

@@ -1,0 +1,190 @@
+"""The nodes of one farm: driven at every flush through the real pipeline into the real store.
+
+A store that fails is tried again on three levels: by the client per request, at the next flush per
+node, and at the end by the drains of `sim.run.shard`. GIVE_UP_AFTER nodes in a row that cannot
+reach it end the shard: the store is gone, unless a fault keeps nodes from it.
+
+A crash (`sim.chaos.shard`) takes the memory of every node. The flush begins again with new nodes,
+which go on from their checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pipeline.config import NodeConfig
+from pipeline.node import Delivered, EdgeNode, Failed, Publish, run
+from pipeline.ports import Clock, ObjectStore, Unavailable
+from sim.chaos.faults import SECOND_WRITER, Crash, fault_point
+from sim.chaos.shard import NodeFiles, ShardFaults
+from sim.errors import StoreGone
+from sim.run.compact import Compacted, publish
+from sim.run.record import ShardResult
+from sim.run.shard_plan import ShardPlan
+from sim.run.unreported import Unreported
+
+SECOND_THREADS = 2
+LIVES = 1000
+"""Crashes of the process per flush. Faults hit a call a few times at most, so it is never met."""
+GIVE_UP_AFTER = 25
+STRUCK_FILES = ".struck"
+"""Folder of node files under a fault of files, for the length of a flush."""
+
+
+class FarmNodes:
+    """Nodes of one farm, over all lives of their process.
+
+    result: batches, errors of nodes and time in the pipeline go in here.
+    check: called with each result; its exception ends the flush.
+    committed: called with the number of rows of each durable batch.
+    """
+
+    def __init__(
+        self,
+        plan: ShardPlan,
+        configs: Sequence[NodeConfig],
+        store: ObjectStore,
+        faults: ShardFaults,
+        clock: Clock,
+        result: ShardResult,
+        check: Callable[[], None],
+        committed: Callable[[int], None],
+    ) -> None:
+        self._plan, self._configs, self._store, self._faults = plan, configs, store, faults
+        self._clock, self._result, self._check, self._committed = clock, result, check, committed
+        self._unreported = Unreported()
+        self._publish: Publish = publish if plan.compact else self._unreported.publish
+        # Nodes in a row, over several flushes: a farm may have a single node.
+        self._out_of_reach = 0
+        self._begin_life()
+        second = set(faults.second_writers([config.turbine_id for config in configs]))
+        self._second = [node for node in self._fresh() if node.config.turbine_id in second]
+
+    def flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[Delivered]:
+        """Deliver. Return durable batches by turbine and first id.
+
+        until_us: a drain, up to this time (us since 1970). Raises StoreGone, and of `check`.
+        """
+        begun = time.perf_counter()
+        delivered: list[Delivered] = []
+        last = ""
+        with self._files() as files, self._second_writer(files, until_us):
+            for _ in range(LIVES):
+                try:
+                    self._deliver(pool, until_us, files, delivered)
+                    break
+                except Crash as crash:
+                    self._begin_life()
+                    last = str(crash)
+            else:
+                self._result.undelivered |= {
+                    node.config.turbine_id: f"crashed at {last}" for node in self._nodes
+                }
+        for batch in self._unreported.settle(self._nodes, delivered, self._clock.now_us()):
+            self._count(batch)
+            delivered.append(batch)
+        self._result.pipeline_s += time.perf_counter() - begun
+        # Batches end in the order of wall time, which differs from run to run.
+        delivered.sort(key=lambda batch: (batch.node.config.turbine_id, batch.first_id))
+        return delivered
+
+    def stopped(self) -> dict[str, str]:
+        """Return turbine -> error, of nodes that another attempt would not help."""
+        nodes = (*self._nodes, *self._second)
+        return {node.config.turbine_id: str(node.stopped) for node in nodes if node.stopped}
+
+    def _fresh(self) -> list[EdgeNode]:
+        folder = self._plan.run_dir / "nodes" / self._plan.farm.farm_id
+        return [EdgeNode(config, folder / f"{config.turbine_id}.db") for config in self._configs]
+
+    def _begin_life(self) -> None:
+        """Start a process without memory: new nodes, and the store as they see it."""
+        self._nodes = self._fresh()
+        store = Compacted(self._store) if self._plan.compact else self._store
+        self._seen = self._faults.life(store)
+
+    def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
+        paths = [node.database for node in self._fresh()]
+        folder = self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}"
+        return self._faults.files(paths, folder)
+
+    def _deliver(
+        self,
+        pool: ThreadPoolExecutor,
+        until_us: int | None,
+        files: NodeFiles,
+        delivered: list[Delivered],
+    ) -> None:
+        """Flush once, within one life. Raises Crash, StoreGone, and of `check`."""
+        lasts = self._faults.keeps_out()
+        nodes = files.give(self._switched_on())
+        # Locks of node files last in virtual time: no wait in wall time ends them.
+        results = run(
+            nodes, self._seen, self._clock, pool, until_us, self._publish, lock_wait_s=0.0
+        )
+        with contextlib.closing(results):
+            for result in results:
+                self._check()
+                files.count(result)
+                if isinstance(result, Failed):
+                    self._result.undelivered[result.node.config.turbine_id] = str(result.error)
+                    gone = isinstance(result.error, Unavailable) and not lasts
+                    self._out_of_reach = self._out_of_reach + 1 if gone else 0
+                    if self._out_of_reach >= GIVE_UP_AFTER:
+                        raise StoreGone(str(result.error))
+                else:
+                    self._out_of_reach = 0
+                    self._unreported.report(result)
+                    self._count(result)
+                    delivered.append(result)
+
+    def _switched_on(self) -> list[EdgeNode]:
+        """Return the nodes that are on. One that was off has lost its memory, and has a backlog."""
+        on: list[EdgeNode] = []
+        for place, node in enumerate(self._nodes):
+            if self._faults.offline(node.config.turbine_id):
+                self._nodes[place] = EdgeNode(node.config, node.database)
+            else:
+                on.append(node)
+        return on
+
+    @contextlib.contextmanager
+    def _second_writer(self, files: NodeFiles, until_us: int | None) -> Iterator[None]:
+        """Run another process that delivers for some of the nodes, during the block."""
+        if not self._second:
+            yield
+            return
+
+        def write() -> None:
+            nodes, line = files.give(self._second), self._faults.line(self._store)
+            with ThreadPoolExecutor(SECOND_THREADS) as pool:
+                results = run(
+                    nodes,
+                    line,
+                    self._clock,
+                    pool,
+                    until_us,
+                    None if self._plan.compact else self._publish,
+                    lock_wait_s=0.0,
+                )
+                for result in results:
+                    if isinstance(result, Delivered):
+                        self._faults.fired(fault_point(SECOND_WRITER))
+
+        thread = threading.Thread(target=write, name="second-writer")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+    def _count(self, batch: Delivered) -> None:
+        rows = len(batch.event_us)
+        self._result.objects += batch.objects
+        self._result.bytes += batch.bytes
+        self._result.commits.append((time.time_ns(), rows))
+        self._committed(rows)

@@ -1,0 +1,102 @@
+"""The record of a run: filled level by level, and used as far as it got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from sim.chaos.call import Place
+from sim.chaos.faults import InjectionCounts
+from sim.chaos.foreign import ForeignObject
+from sim.check.verdict import Verdict
+from sim.errors import INTERRUPTED, ending
+from sim.measure.histogram import Histogram
+from sim.run.planned_faults import PlannedFaults
+
+
+@dataclass
+class ShardResult:
+    """Result of one farm. Times are wall seconds.
+
+    commits: (time in ns since 1970, rows) of each batch that became durable.
+    undelivered: turbine -> last error of a node that could not deliver everything.
+    memory_peak_bytes: peak of the worker process so far. A process that ran several shards carries
+        the largest on.
+    error: last error of a store that is gone; the shard ended early.
+    """
+
+    farm: str
+    region: str
+    turbines: int
+    rows: int = 0
+    objects: int = 0
+    bytes: int = 0
+    faults: int = 0
+    simulate_s: float = 0.0
+    pipeline_s: float = 0.0
+    wall_s: float = 0.0
+    memory_peak_bytes: int = 0
+    freshness_s: Histogram = field(default_factory=Histogram)
+    commits: list[tuple[int, int]] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass
+class Record:
+    """All that a run leaves behind for its result.
+
+    struck: injected faults of delivery, by kind and point.
+    foreign: objects that the fault proxy put under keys of the pipeline.
+    stopped_by: exit code of the error that ended the run before its verdict; None if none did.
+    """
+
+    shards: list[ShardResult] = field(default_factory=list)
+    operations: pa.Table | None = None
+    ceiling_per_s: float | None = None
+    memory_peak_bytes: int | None = None
+    node_bytes: int | None = None
+    verify_s: float | None = None
+    total_s: float | None = None
+    started: str | None = None
+    store: str = ""
+    workers: int = 0
+    verdict: Verdict | None = None
+    errors: list[str] = field(default_factory=list)
+    planned: dict[str, PlannedFaults] = field(default_factory=dict)
+    struck: InjectionCounts = field(default_factory=InjectionCounts)
+    foreign: dict[Place, ForeignObject] = field(default_factory=dict)
+    stopped_by: int | None = None
+
+    @property
+    def undelivered(self) -> dict[str, str]:
+        """Turbine -> error, of nodes that could not deliver everything."""
+        return {
+            turbine: error for shard in self.shards for turbine, error in shard.undelivered.items()
+        }
+
+    @contextmanager
+    def catching(self, out: Path) -> Iterator[None]:
+        """Keep any error of the block, KeyboardInterrupt too, as `stopped_by` and a message.
+
+        out: the run directory, named where an OSError names no file.
+        """
+        try:
+            yield
+        except (KeyboardInterrupt, Exception) as error:
+            self.stopped_by, text = ending(error, out)
+            kept = "; the raw record so far is kept" if self.stopped_by == INTERRUPTED else ""
+            self.errors.append(text + kept)
+
+
+def commits_table(results: Sequence[ShardResult]) -> pa.Table:
+    """Return `end` (timestamp ns UTC) and `rows` of every batch of every shard."""
+    commits = [commit for result in results for commit in result.commits]
+    ends, rows = zip(*commits, strict=True) if commits else ((), ())
+    return pa.table(
+        {"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())}
+    )

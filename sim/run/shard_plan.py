@@ -1,0 +1,86 @@
+"""Task of one shard: one farm of the run, with everything that its worker process needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.settings import Settings
+from pipeline.store import TIMEOUT_S
+from sim.chaos.faults import Fault
+from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
+from sim.fleet.farm import Farm
+from sim.model.clock import SimClock
+from sim.model.events import Event
+from sim.model.faults import DataFault
+from sim.run.planned_faults import kills
+from sim.scenario import Scenario
+from sim.scenario.scenario import PipelineSettings, Uplink
+from sim.store.target import Target
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One farm's task. Picklable.
+
+    store: settings of the S3 client; None where `lake_dir` is set.
+    lake_dir: the lake as a folder of files.
+    compact: one object per farm, stage and hour (`sim.run.compact`).
+    proxied: `store` is a fault proxy. It needs the virtual time at every flush.
+    timeout_s: longest wait for an answer of the store.
+    resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
+        from there on.
+    kill_rows: numbers of rows made at which the worker is killed, in order.
+    """
+
+    farm: Farm
+    seed: int
+    clock: SimClock
+    pipeline: PipelineSettings
+    uplink: Uplink
+    data_faults: tuple[DataFault, ...]
+    run_dir: Path
+    store: Settings | None = None
+    lake_dir: Path | None = None
+    compact: bool = False
+    faults: tuple[Fault, ...] = ()
+    proxied: bool = False
+    timeout_s: float = TIMEOUT_S
+    events: tuple[Event, ...] = ()
+    resume_rows: int = 0
+    kill_rows: tuple[int, ...] = ()
+
+
+def shard_plans(
+    scenario: Scenario, store: Target, proxy: FaultProxy | None, run_dir: Path, compact: bool
+) -> list[ShardPlan]:
+    """Return one plan per farm. proxy: stands in front of the store, if not None."""
+    clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
+    due = kills(scenario)
+    return [
+        ShardPlan(
+            farm=farm,
+            seed=scenario.seed,
+            clock=clock,
+            pipeline=scenario.pipeline,
+            uplink=scenario.uplink,
+            data_faults=scenario.data_faults,
+            events=scenario.events,
+            run_dir=run_dir,
+            store=_client_settings(store, proxy),
+            lake_dir=store.folder,
+            compact=compact,
+            faults=scenario.faults,
+            proxied=proxy is not None,
+            timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
+            kill_rows=tuple(due.get(farm.farm_id, ())),
+        )
+        for farm in scenario.fleet.farms
+    ]
+
+
+def _client_settings(store: Target, proxy: FaultProxy | None) -> Settings | None:
+    """Return the settings that reach the store, or the proxy in front of it; None: a folder."""
+    if store.folder is not None:
+        return None
+    return store.store if proxy is None else store.store.behind(proxy.endpoint_url)

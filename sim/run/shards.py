@@ -1,0 +1,235 @@
+"""Worker processes: all shards of a run, the largest farm first, with an orderly end.
+
+- Each worker has a pool, a queue and an event of its own. A killed one takes no other's work with
+  it, and no lock that others wait for.
+- A worker that dies by itself ends the run. One that a fault kills (a real SIGKILL, sent from
+  here) is replaced, and its shard runs again from the start. The simulation is the same, so node
+  files become as they were. Delivery then goes on from the checkpoints.
+- Workers are forked from a clean server process, which imports their modules once: threads and
+  sockets of this process would not survive a fork. The server keeps the environment it began with.
+- Workers ignore Ctrl-C, which reaches the whole process group. The parent sets `stop`, and gives
+  them STOP_WITHIN_S to write what they have before it kills them.
+- A worker whose parent has died ends itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+from typing import TYPE_CHECKING, Any, Literal
+
+from sim.chaos.faults import KILL, FaultPoint, InjectionCounts, fault_point
+from sim.errors import StoreGone, WorkerDied
+from sim.run.record import ShardResult
+from sim.run.shard import run_shard
+from sim.run.shard_plan import ShardPlan
+from sim.worker import obey_parent
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
+
+STOP_WITHIN_S = 20.0
+POLL_S = 0.2
+KILL_POLL_S = 0.005
+"""Shorter while a worker is to be killed: the moment is given in rows, and passes."""
+
+
+Message = (
+    tuple[Literal["pid"], int]
+    | tuple[Literal["rows"], int, int]
+    | tuple[Literal["fault"], FaultPoint]
+)
+"""From a worker: its process id, rows simulated and delivered, or the fault_point of an injected fault."""
+_shared: dict[str, Any] = {}
+"""A worker's queue and event, set when it starts: they cannot be sent with a task."""
+
+
+def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
+    obey_parent()
+    _shared.update(queue=queue, stop=stop)
+
+
+def _work(plan: ShardPlan) -> ShardResult:
+    put = _shared["queue"].put
+    put(("pid", os.getpid()))
+    return run_shard(
+        plan,
+        lambda made, delivered: put(("rows", made, delivered)),
+        _shared["stop"].is_set,
+        lambda way: put(("fault", way)),
+    )
+
+
+class _Worker:
+    """One process and its present shard. made, delivered: rows of that shard so far."""
+
+    def __init__(self, context: ForkServerContext) -> None:
+        self._queue: SimpleQueue[Message] = context.SimpleQueue()
+        self._stop = context.Event()
+        self.pool = ProcessPoolExecutor(1, context, _start_worker, (self._queue, self._stop))
+        self.killed = False
+        self.made = self.delivered = 0
+        self._pid: int | None = None
+
+    def begin(self, plan: ShardPlan) -> None:
+        self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
+        with _signals_wait():
+            self.future: Future[ShardResult] = self.pool.submit(_work, plan)
+
+    def listen(self, struck: InjectionCounts) -> tuple[int, int]:
+        """Read the worker's messages. Return rows simulated and delivered since the last time."""
+        made, delivered = self.made, self.delivered
+        while not self._queue.empty():
+            match self._queue.get():
+                case ("pid", pid):
+                    self._pid = pid
+                case ("rows", simulated, stored):
+                    self.made, self.delivered = self.made + simulated, self.delivered + stored
+                case ("fault", way):
+                    struck.by_point[way] += 1
+        return self.made - made, self.delivered - delivered
+
+    def kill(self) -> None:
+        """Send SIGKILL now."""
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            self.killed = True
+
+    def kill_if_due(self) -> None:
+        rows = self.plan.kill_rows
+        if rows and self.made >= rows[0] and not self.killed:
+            self.kill()
+
+    def died_of_it(self) -> bool:
+        """Return True if the kill ended the shard, which may have been done before."""
+        return self.killed and isinstance(self.future.exception(), BrokenProcessPool)
+
+    def again(self) -> ShardPlan:
+        """Return the shard's plan, to be resumed after the rows that were made."""
+        resume_rows = max(self.plan.resume_rows, self.made)
+        return replace(self.plan, resume_rows=resume_rows, kill_rows=self.plan.kill_rows[1:])
+
+    def request_stop(self) -> None:
+        # A killed worker may have held the event's lock.
+        if not self.killed:
+            self._stop.set()
+
+
+def run_shards(
+    plans: Sequence[ShardPlan],
+    processes: int,
+    progress: Callable[[int, int], None],
+    require_healthy: Callable[[], None],
+    results: list[ShardResult],
+    struck: InjectionCounts,
+) -> None:
+    """Run every shard. Append its result to `results` as soon as it has one.
+
+    processes: most workers at a time.
+    progress: called in this thread with rows simulated and delivered. Both are negative when a
+        shard begins again.
+    require_healthy: called regularly. Its exception ends the run.
+    struck: counts injected faults of the shards, and kills.
+
+    Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
+    `require_healthy`. After any of them no worker is left, and `results` has all there is.
+    """
+    context = _context()
+    # The largest is last, and is taken first.
+    waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
+    workers = [_Worker(context) for _ in range(min(processes, len(plans)))]
+    busy: list[_Worker] = []
+    try:
+        while waiting or busy:
+            for worker in [each for each in workers if each not in busy][: len(waiting)]:
+                worker.begin(waiting.pop())
+                busy.append(worker)
+            hurried = any(worker.plan.kill_rows for worker in busy)
+            futures = [worker.future for worker in busy]
+            wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
+            for worker in list(busy):
+                if any(news := worker.listen(struck)):
+                    progress(*news)
+                if not worker.future.done():
+                    worker.kill_if_due()
+                    continue
+                busy.remove(worker)
+                if worker.killed:
+                    worker.pool.shutdown(wait=False)
+                    workers[workers.index(worker)] = _Worker(context)
+                if worker.died_of_it():
+                    struck.by_point[fault_point(KILL)] += 1
+                    progress(-worker.made, -worker.delivered)
+                    waiting.append(worker.again())
+                    continue
+                results.append(worker.future.result())
+                if (error := results[-1].error) is not None:
+                    raise StoreGone(error)
+            require_healthy()
+    except BrokenProcessPool as error:
+        raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
+    finally:
+        _end(workers)
+        ended = [worker.future for worker in busy if worker.future.done()]
+        done = [future for future in ended if not future.cancelled()]
+        results += [future.result() for future in done if future.exception() is None]
+
+
+def _context() -> ForkServerContext:
+    """Start the server process that workers are forked from. Like them it ignores Ctrl-C."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([run_shard.__module__])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return context
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until the block is done.
+
+    A process whose start is cut short prints a traceback: nobody waits for it, and its semaphores
+    are removed. A signal mask is not enough, since threads of libraries take the signal.
+    """
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda taken, _: caught.append(taken)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0])
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
+    processes = multiprocessing.active_children()
+    for worker in workers:
+        worker.request_stop()
+        worker.pool.shutdown(wait=False, cancel_futures=True)
+    give_up = time.monotonic() + STOP_WITHIN_S
+    while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
+        # A full pipe would block the workers.
+        for worker in workers:
+            worker.listen(InjectionCounts())
+        time.sleep(0.02)
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+    for worker in workers:
+        worker.pool.shutdown(wait=True)

@@ -1,0 +1,45 @@
+"""The verdict of a run: the independent oracle over its node files and the lake that it made."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sim.check.read.lake import LakeReader
+from sim.report.progress import RunProgress
+from sim.run.record import Record
+from sim.scenario import Scenario
+from sim.store.target import Target
+from sim.verify.judge import judge
+
+
+def judge_lake(
+    scenario: Scenario,
+    store: Target,
+    record: Record,
+    progress: RunProgress,
+    *,
+    run_dir: Path,
+    save: bool,
+) -> None:
+    """Put the verdict on the store's lake into `record`, its duration and the nodes' bytes.
+
+    save: copy the lake to `run_dir/lake` first, and judge the copy.
+    """
+    lake = store.lake
+    if save:
+        progress.phase("saving the lake", None, "objects")
+        progress.advance(lake.save(run_dir / "lake"))
+        lake = LakeReader.folder(run_dir / "lake")
+    begun = time.perf_counter()
+    record.verdict = judge(
+        run_dir,
+        lake,
+        workers=record.workers,
+        farms=scenario.fleet.farms,
+        store=None if store.folder else store.store,
+        progress=progress.follow("judging the lake", "objects"),
+        log=progress.log,
+    )
+    record.verify_s = time.perf_counter() - begun
+    record.node_bytes = sum(file.stat().st_size for file in (run_dir / "nodes").glob("*/*.db"))
