@@ -66,17 +66,17 @@ def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:
         },
         {"odd": {"injected": 4, "rows": 5, "state": 3}},
     ]
-    result = summary(parts)
-    assert result == [
+    items = summary(parts)
+    assert items == [
         {"kind": "late", "injected": 2, "rows": 9, "quarantined_by_rule": {}},
         {"kind": "odd", "injected": 5, "rows": 8, "quarantined_by_rule": {"type": 1, "state": 5}},
     ]
-    assert list(result[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
+    assert list(items[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
     assert with_detection(
-        result, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
+        items, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
     ) == [
-        result[0],
-        result[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
+        items[0],
+        items[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
     ]
 
 
