@@ -516,7 +516,7 @@ def test_a_corrupted_body_with_its_checksum_leaves_the_object_unchanged(localsta
 
 
 def test_a_hang_continues_while_the_client_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request behind the hanging one does not mean that the client left; a timeout ends it."""
+    """A request after the hanging one does not mean that the client left; a timeout ends it."""
     monkeypatch.setattr(wire_faults, "PATIENCE_S", 1.0)
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     hang = Fault("store.hang", calls=("GET",))
