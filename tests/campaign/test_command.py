@@ -48,7 +48,7 @@ def summed(
     return result
 
 
-def struck(**fields: object) -> Outcome:
+def an_outcome(**fields: object) -> Outcome:
     outcome = Outcome(
         "attempts=1",
         [FiredFault("store.error", False, 5, "data")],
@@ -68,7 +68,9 @@ def terminal_text(result: CampaignResult) -> str:
 
 
 def test_a_campaign_without_failures_passes() -> None:
-    result = summed([struck(), struck(recovery_s=[300.0, 900.0]), struck(recovery_s=[600.0])])
+    result = summed(
+        [an_outcome(), an_outcome(recovery_s=[300.0, 900.0]), an_outcome(recovery_s=[600.0])]
+    )
     assert (result.verdict, result.exit_code) == ("pass", 0)
     figures = {name: figure.value for name, figure in result.figures.items()}
     assert figures["failure.bound"] == 1.5  # two random runs
@@ -81,7 +83,10 @@ def test_a_campaign_without_failures_passes() -> None:
 def test_a_broken_invariant_fails_and_shows_its_replay_command() -> None:
     rows = WrongRows(lost=4, duplicated=2, misplaced=1)
     result = summed(
-        [struck(), struck(broken=[BrokenInvariant("lake.missing", "some key")], wrong_rows=rows)]
+        [
+            an_outcome(),
+            an_outcome(broken=[BrokenInvariant("lake.missing", "some key")], wrong_rows=rows),
+        ]
     )
     assert (result.verdict, result.exit_code) == ("fail", 5)
     assert result.broken == {"lake.missing": 1}
@@ -101,12 +106,12 @@ def test_a_broken_invariant_fails_and_shows_its_replay_command() -> None:
 
 
 def test_a_fault_that_never_fired_is_unknown() -> None:
-    result = summed([struck()], everything_fired=False)
+    result = summed([an_outcome()], everything_fired=False)
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: node.crash before at recover" in terminal_text(result)
     assert '<td class="cell unknown">? 0</td>' in render(result)
-    assert summed([struck()], oracle="unknown").exit_code == 6
-    assert summed([struck()], oracle="fail").exit_code == 5
+    assert summed([an_outcome()], oracle="unknown").exit_code == 6
+    assert summed([an_outcome()], oracle="fail").exit_code == 5
 
 
 SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
@@ -125,7 +130,7 @@ def live_run(*ways: FaultPoint, broken: list[BrokenInvariant] | None = None) -> 
 
 def test_whole_runs_have_their_own_matrix() -> None:
     run = live_run(fault_point("worker.kill"), fault_point("store.hang", "data"))
-    result = summed([struck()], live=(run, run))
+    result = summed([an_outcome()], live=(run, run))
     assert (result.verdict, result.exit_code) == ("pass", 0)
     assert (
         "each of 3 runs with faults, 2 of them on localstack with 2 workers killed,"
@@ -152,7 +157,7 @@ def test_a_random_fault_that_never_fired_is_a_note_with_its_probability() -> Non
         fault_point("store.hang", "recover"): 0.5,
         fault_point("store.slow", "history"): None,
     }
-    result = summed([struck()], live=(run, run))
+    result = summed([an_outcome()], live=(run, run))
     assert (result.verdict, result.exit_code) == ("pass", 0)
     assert [note.partition(":")[0] for note in result.notes] == [
         "store.slow at history fired in no run on LocalStack",
@@ -209,7 +214,7 @@ pipeline: {flush_every: 10m, window: 5m, allowed_lateness: 2m}
 
 def test_a_failed_whole_run_shows_its_replay_run() -> None:
     result = summed(
-        [struck()],
+        [an_outcome()],
         live=(
             live_run(
                 fault_point("worker.kill"), broken=[BrokenInvariant("lake.differs", "digest 12")]
@@ -229,12 +234,12 @@ def test_a_failed_whole_run_shows_its_replay_run() -> None:
 def test_a_planned_fault_that_no_whole_run_fired_is_unknown() -> None:
     run = live_run(fault_point("worker.kill"))
     run.meant = {**run.meant, fault_point("store.hang", "recover"): 0.0}
-    result = summed([struck()], live=(run,))
+    result = summed([an_outcome()], live=(run,))
     assert (result.verdict, result.exit_code) == ("unknown", 6)
     assert "never fired: store.hang at recover" in terminal_text(result)
     run = live_run(fault_point("worker.kill"))
     run.unknown = ["workers were done before they could be killed: 1"]
-    result = summed([struck()], live=(run,))
+    result = summed([an_outcome()], live=(run,))
     assert (result.exit_code, "could be killed: 1" in result.sentence) == (6, True)
 
 
@@ -381,7 +386,8 @@ def test_runs_that_differ_from_their_schedule_or_repetition_are_reported(
         def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:
             twice = len(plan.repeated(lines[:61]))
             return [
-                (i, first if i == 0 else second if i >= 61 else struck()) for i in range(61 + twice)
+                (i, first if i == 0 else second if i >= 61 else an_outcome())
+                for i in range(61 + twice)
             ]
 
         monkeypatch.setattr(command, "run_lines", run_lines)
@@ -393,10 +399,10 @@ def test_runs_that_differ_from_their_schedule_or_repetition_are_reported(
         assert code == (5 if broken else 6)
         return broken
 
-    assert pretend(struck(), struck()) == {}
-    assert pretend(struck(trace="other"), struck()) == {"not.deterministic": 3}
-    assert pretend(struck(digest="other"), struck()) == {"not.deterministic": 3}
-    assert pretend(struck(), struck(fired=[])) == {"not.enumerated": 1}
+    assert pretend(an_outcome(), an_outcome()) == {}
+    assert pretend(an_outcome(trace="other"), an_outcome()) == {"not.deterministic": 3}
+    assert pretend(an_outcome(digest="other"), an_outcome()) == {"not.deterministic": 3}
+    assert pretend(an_outcome(), an_outcome(fired=[])) == {"not.enumerated": 1}
 
 
 @pytest.mark.parametrize("kind", ["worker.kill", "store.slow"])

@@ -109,7 +109,7 @@ def test_truth_records_the_rows_of_each_file(world: World) -> None:
                 if event["first_id"] <= i <= event["last_id"]
             ]
             assert len(carrying) == event["rows"]
-            assert carrying[-1][0] == life[-1][0], "there is no way back"
+            assert carrying[-1][0] == life[-1][0], "the change must last to the last row"
             from_us = int(event["from"].timestamp() * 1e6)
             for i, names, row in life:
                 carries = event["first_id"] <= i

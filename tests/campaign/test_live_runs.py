@@ -1,6 +1,6 @@
 """Whole runs of a campaign: their drawn faults, and the verdict on one on LocalStack.
 
-Not covered here: sixty of them, which is what `windfleet campaign` makes (`make test-all` makes
+Not covered here: sixty of them, as in `windfleet campaign` (`make test-all` makes
 twelve).
 """
 

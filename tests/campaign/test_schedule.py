@@ -123,7 +123,7 @@ def test_a_late_commit_arrives_within_a_bounded_number_of_calls() -> None:
 
 
 def test_shares_depend_on_the_call_and_not_on_the_order() -> None:
-    def struck(keys: list[str]) -> set[str]:
+    def injected(keys: list[str]) -> set[str]:
         store, _, schedule, _ = faulty("seed=5 store.error%0.3")
         out = set()
         for key in keys:
@@ -135,8 +135,8 @@ def test_shares_depend_on_the_call_and_not_on_the_order() -> None:
         return out
 
     keys = [f"k{i}" for i in range(400)]
-    assert struck(keys) == struck(keys[::-1])
-    assert 80 < len(struck(keys)) < 160
+    assert injected(keys) == injected(keys[::-1])
+    assert 80 < len(injected(keys)) < 160
 
 
 def test_windows_buckets_farms_points_and_counts_limit_a_fault() -> None:

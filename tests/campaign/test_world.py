@@ -99,7 +99,7 @@ def test_the_run_without_faults_passes(world: World, clean: CleanRun, tmp_path: 
     assert verdict.digest == clean.outcome.digest == clean.store.digest()
     assert verdict.figures["rows.late"] > 0
     assert {verb for verb, _ in clean.log} == {"create", "replace", "get", "list"}, (
-        "nothing reads the past"
+        "no call reads earlier data"
     )
     assert clean.outcome.puts == clean.outcome.objects + clean.outcome.committed
 

@@ -291,14 +291,14 @@ def test_a_bucket_refuses_writes_and_others_accept_them(clean_lake: str) -> None
 def test_injections_are_a_function_of_the_seed_and_the_call(clean_lake: str) -> None:
     keys = [f"{FOLDER}A-{i:03}-1-2.parquet" for i in range(40)]
 
-    def struck(seed: int, order: list[str]) -> set[str]:
+    def injected(seed: int, order: list[str]) -> set[str]:
         with proxied(clean_lake, Fault("store.error", share=0.4), seed=seed) as (_, store):
             return {key for key in order if outcome(partial(store.get, DATA, key)) is Unavailable}
 
-    first = struck(7, keys)
+    first = injected(7, keys)
     assert 5 <= len(first) <= 30
-    assert struck(7, keys[::-1]) == first
-    assert struck(8, keys) != first
+    assert injected(7, keys[::-1]) == first
+    assert injected(8, keys) != first
 
 
 def test_errors_come_in_bursts_and_end(clean_lake: str) -> None:

@@ -181,7 +181,7 @@ def test_a_bias_is_constant(healthy: Columns) -> None:
     assert len(seen) > 5
 
 
-def test_a_sentinel_replaces_each_reading(healthy: Columns) -> None:
+def test_a_sentinel_replaces_readings(healthy: Columns) -> None:
     told, data, _ = run([often("sensor.sentinel", duration_s=100.0)])
     values = set()
     for event in told:
@@ -341,7 +341,7 @@ def test_a_wrong_clock_changes_timestamps_only(
 
 
 def test_a_late_row_has_clock_readings_of_its_sampling_and_its_storing() -> None:
-    """Sampled before the step, stored during it: by its clock recorded an hour too early."""
+    """Sampled before the step, stored during it: recorded an hour before its own timestamp."""
     late, step = (
         often("row.late", 4.0, duration_s=60.0, delay_s=300.0),
         often("clock.step", 2.0, by_s=-3600.0),

@@ -153,7 +153,7 @@ def test_electrical_faults_are_frequent_and_short_gearbox_faults_rare_and_long(o
 
 
 def test_a_few_machines_fail_far_more_than_others(onshore):
-    """The worst tenth has over a quarter of all downtime; chance among equal machines gives less."""
+    """The worst tenth has over a quarter of downtime; chance among equal machines gives less."""
     out = np.sort((onshore.down > 0).sum(axis=0))[::-1]
     assert out[: len(out) // 10].sum() > 0.25 * out.sum()
     trips = Counter(order["turbine_id"] for order in onshore.orders if order["work"] == "reset")
@@ -498,7 +498,7 @@ def test_a_change_takes_effect_at_the_first_step_that_ends_after_it():
     line.set(start, 0, FAULT)
     line.set(start + 30.0, 0, 0)
     line.set_grid(start + 31.0, 0, STOPPED)
-    line.set(start + 45.0, 0, FAULT)  # the event's own state
+    line.set(start + 45.0, 0, FAULT)  # reported: the machine's own state
     line.set_grid(start + 70.0, 0, 0)
     line.limit(start + 60.0, 0.3)
     line.limit(start + 61.0, 0.6)
