@@ -1,4 +1,4 @@
-"""What became of injected faults: the rows each names, and which rules caught how many of them."""
+"""Outcomes of injected faults: the rows of each, and the rules that caught them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
 
 
 def faults(*rows: tuple[object, ...]) -> pa.Table:
-    """Records (turbine, kind, first id, last id, rows)."""
+    """Return records (turbine, kind, first id, last id, rows)."""
     return pa.table(
         [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), KINDS, strict=True)],
         names=list(COLUMNS),
@@ -66,17 +66,17 @@ def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:
         },
         {"odd": {"injected": 4, "rows": 5, "state": 3}},
     ]
-    told = summary(parts)
-    assert told == [
+    items = summary(parts)
+    assert items == [
         {"kind": "late", "injected": 2, "rows": 9, "quarantined_by_rule": {}},
         {"kind": "odd", "injected": 5, "rows": 8, "quarantined_by_rule": {"type": 1, "state": 5}},
     ]
-    assert list(told[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
+    assert list(items[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
     assert with_detection(
-        told, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
+        items, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
     ) == [
-        told[0],
-        told[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
+        items[0],
+        items[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
     ]
 
 
