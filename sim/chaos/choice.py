@@ -3,12 +3,13 @@
 The wall clock plays no part. Nor does the order in which calls of different nodes arrive. So a run
 can be repeated although its threads and processes race.
 
-A run with faults ends, because every call heals: one fault hits the same call (verb, bucket, key)
-at most INJECTIONS_PER_CALL times, whatever its share. `store.error` comes in bursts of two tries of
-a call. Windows are virtual time; each farm has its own, and the caller passes it.
+A run with faults ends, because a repeated call succeeds in the end. A fault without a window hits
+the same call (verb, bucket, key) at most INJECTIONS_PER_CALL times, whatever its share. A fault
+with a window ends with it. `store.error` comes in bursts of two tries of a call. Windows are
+virtual time; each farm has its own, and the caller passes it.
 
-All worlds decide here: the store's interface (`sim.campaign.schedule`), the wire (`proxy`) and a
-run's own processes (`shard`).
+This module chooses for all layers: the store's interface (`sim.campaign.schedule`), the wire
+(`proxy`) and a run's own processes (`shard`).
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def in_window(fault: Fault, now_s: float) -> bool:
 
 
 def chosen(seed: int, number: int, fault: Fault, turbine: str) -> bool:
-    """Return True if a fault of nodes hits this node. Other nodes and faults play no part."""
+    """Return True if a fault of nodes hits this node, whatever other nodes and faults do."""
     return chance(seed, "chaos", number, "node", turbine) < fault.share
 
 

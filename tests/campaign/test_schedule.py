@@ -173,7 +173,7 @@ def test_windows_buckets_farms_points_and_counts_confine() -> None:
 def test_healed_means_that_nothing_strikes() -> None:
     store, _, schedule, _ = faulty("store.error%1 node.offline[0+100]")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) == OFFLINE
-    schedule.healed = True
+    schedule.faults_ended = True
     store.create(DATA, "a", b"1")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) is None
 

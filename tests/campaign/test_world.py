@@ -167,7 +167,7 @@ def test_what_never_ends_is_stuck(
 
     monkeypatch.setattr(
         in_process_run.Schedule,
-        "healed",
+        "faults_ended",
         property(lambda self: False, lambda self, value: None),
         raising=False,
     )

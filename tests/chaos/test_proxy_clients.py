@@ -581,7 +581,7 @@ def test_a_kind_strikes_no_call_that_it_cannot(kind: str, may: str, cannot: str)
 def test_faults_of_calls_are_for_the_wire(tmp_path: Path) -> None:
     for fault in (Fault("store.error", calls=("PUT",)), Fault("store.error", keys=("x",))):
         with pytest.raises(
-            ScheduleError, match=r"store\.error: calls and keys are known on the wire only"
+            ScheduleError, match=r"store\.error: calls and keys select requests on the wire"
         ):
             Schedule(Line((fault,)))
 
