@@ -1,8 +1,8 @@
 """Verdict on one share of the fleet: some turbines of one farm, with all of their objects.
 
 A share is the unit of work of a worker process, and bounds its memory. Objects under the share's
-keys may hold rows of other shares' turbines. They are returned as `visitors`; the caller judges the
-shares that they belong to again, with these objects as `guests`.
+keys may hold rows of other shares' turbines. Such objects are returned as `visitors`. The caller
+then judges the shares of those turbines again, with these objects as `guests`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sim.check.compare.rows import compare_rows
 from sim.check.compare.windows import compare_windows, earlier_drains
 from sim.check.completeness import Completeness
 from sim.check.detection.score import Score, score
-from sim.check.detection.truth import caught
+from sim.check.detection.truth import count_faults
 from sim.check.expected.rows import Expectation, expect, late
 from sim.check.expected.windows import expect_windows
 from sim.check.findings import Finding, Findings, hour_text
@@ -51,7 +51,7 @@ class Share:
     `truth`    injected faults of these turbines
     `events`   the same with times; None if detection cannot be scored
     `fleet`    node files of all turbines: rows of another share may lie in these objects
-    `by_hand`  the nodes may have been drained before
+    `by_hand`  no run drove the nodes, so they may have been drained more than once
     """
 
     number: int
@@ -70,7 +70,7 @@ class ShareVerdict:
     """The verdict on one share.
 
     `hashes`    `<bucket>/<key>` -> sha256
-    `visitors`  number of another share -> (stage, object) with rows of it
+    `visitors`  number of another share -> (stage, object) with rows of its turbines
     `at`        the stage judged last, for error messages
     """
 
@@ -219,7 +219,7 @@ def _judge_lake(
 ) -> None:
     nodes, neighbour = expected.nodes, _neighbours(share)
     out.generated, out.late = len(expected.id), late(expected)
-    out.truth = caught(share.truth, expected)
+    out.truth = count_faults(share.truth, expected)
     blamed: set[str] = set()
     objects: dict[str, DataObject] = {}
     present = {}

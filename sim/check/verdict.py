@@ -56,7 +56,7 @@ SHARE_BYTES: Final = 96 * 1024 * 1024
 _STRAYS: Final = -1
 """Number of the share of objects that belong to no turbine."""
 _FOREIGN: Final = -2
-"""Number of the privacy search in objects of no turbine or form."""
+"""Number of the privacy search in objects of no known turbine or form."""
 _UNJUDGED: Final = frozenset({"node.unreadable"})
 """Findings that make a verdict unknown; any other makes it fail."""
 
@@ -122,7 +122,7 @@ def judge(
     foreign = _deal(refs, shares, share_of)
     for number, share in shares.items():
         shares[number] = replace(_with_truth(share, faults, events), by_hand=by_hand)
-    done = len(refs) - sum(_load(share) for share in shares.values())
+    done = len(refs) - sum(_object_count(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
     strange = [
         ref
@@ -133,7 +133,7 @@ def judge(
         parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
         parts[part.number] = part
-        done += _load(shares[part.number])
+        done += _object_count(shares[part.number])
         if progress:
             progress(done, len(refs))
     again = _guests(parts, shares)
@@ -206,12 +206,12 @@ def _strays(shares: dict[int, Share]) -> list[ObjectRef]:
     return [ref for refs in shares[_STRAYS].objects.values() for ref in refs]
 
 
-def _load(share: Share) -> int:
+def _object_count(share: Share) -> int:
     return sum(len(refs) for refs in share.objects.values())
 
 
 def _guests(parts: dict[int, ShareVerdict], shares: dict[int, Share]) -> list[Share]:
-    """Return shares with rows under other shares' keys, `guests` set to the objects with them."""
+    """Return the shares with rows under other shares' keys, with those objects as `guests`."""
     guests: dict[int, dict[str, list[ObjectRef]]] = {}
     for part in parts.values():
         for number, visits in part.visitors.items():
@@ -251,7 +251,7 @@ def _run(
 
 
 def _run_isolated(lake: LakeReader, share: Share, share_of: dict[str, int]) -> ShareVerdict:
-    """Judge a share in its own process, so that its death costs no other share its verdict."""
+    """Judge a share in its own process. If that dies, no other share loses its verdict."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=context, initializer=_leave_interrupts_to_parent)
     try:

@@ -12,7 +12,7 @@ from sim.check.detection.truth import (
     COLUMNS,
     NO_FAULTS,
     TruthError,
-    caught,
+    count_faults,
     read_truth,
     summary,
     with_detection,
@@ -47,7 +47,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         ("A-002", "other", 1, 7, 7),
         ("B-001", "elsewhere", 1, 8, 8),
     )
-    assert caught(truth, expected(first, second)) == {
+    assert count_faults(truth, expected(first, second)) == {
         "odd": {"injected": 2, "rows": 5, "type": 1, "state": 2, "null": 1},
         "alone": {"injected": 1, "rows": 1, "state": 1},
         "beside": {"injected": 1, "rows": 0},

@@ -7,8 +7,8 @@ numbers   3 to 6 decimals, rounded or cut, and single precision; 2 decimals in c
 integers  units of 1e-5, 1e-6 or 1e-7 degrees
 texts     decimal fractions of 3 decimals or more, also of single precision; degrees and minutes,
           with or without seconds; geohashes of 6 letters or more
-pairs     latitude and longitude in one text, both with 2 decimals or as integers; one of them may
-          be coincidence
+pairs     latitude and longitude in one text, both with 2 decimals or as integers; one without the
+          other may be coincidence
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Coordinates:
     """
 
     def __init__(self, at: Iterable[tuple[float | None, float | None]]) -> None:
-        """Prepare the (latitude, longitude) of each node; None for one that is coarse already."""
+        """Prepare the (latitude, longitude) of each node; None for one with a single decimal."""
         self.fields: dict[float, str] = {}
         self._geohashes: set[bytes] = set()
         self._partners: dict[bytes, set[bytes]] = {}

@@ -1,6 +1,6 @@
 """Secrets of some nodes: the values that must not leave them, prepared for a search in bytes.
 
-`privacy_key`                     can undo pseudonyms
+`privacy_key`                     with it pseudonyms can be undone
 `operator_contact`, `technician`  whole and in parts: name, mail address, telephone
 `latitude`, `longitude`           if they are finer than the one decimal that may leave
 
@@ -123,7 +123,7 @@ class Secrets:
         return any(key in content for key in self._keys)
 
     def mentions_key(self, texts: pa.Array) -> bool:
-        """Return True if a key may be in one of the texts, also with other characters between."""
+        """Return True if a key may be in a text, also with other characters between its own."""
         whole = "\0".join(texts.to_pylist()).encode()
         letters = squeezed(whole)
         return self.has_key(whole) or any(key in letters for key in self._key_letters)
