@@ -81,7 +81,7 @@ class _FarmProcess:
         )
         self._nodes = self._new_nodes()
         self._second = self._new_nodes()
-        self._back_at = 0
+        self._returns_at = 0  # number of the flush at which a crashed process is back
 
     def positions(self) -> tuple[Position | None, ...]:
         return tuple(node.position for node in self._nodes)
@@ -94,7 +94,7 @@ class _FarmProcess:
 
     def flush(self, flush: int) -> bool:
         """Flush once, or drain once after the last flush. Return True if every node succeeded."""
-        if flush < self._back_at and not self._run.schedule.faults_ended:
+        if flush < self._returns_at and not self._run.schedule.faults_ended:
             return False
         for _ in range(1 + RESTARTS):
             online = [node for node in self._nodes if not self._node_fault([OFFLINE], node)]
@@ -104,7 +104,7 @@ class _FarmProcess:
             except Crash:
                 self._nodes = self._new_nodes()
                 if self._run.schedule.line.down:
-                    self._back_at = flush + 1 + self._run.schedule.line.down
+                    self._returns_at = flush + 1 + self._run.schedule.line.down
                     return False
         return False
 

@@ -40,7 +40,8 @@ class FaultChoice:
     def __init__(self, seed: int, number: int, fault: Fault) -> None:
         self.number, self.fault = number, fault
         self._seed, self._left = seed, fault.count
-        self._asked: Counter[tuple[str, str, str]] = Counter()
+        # By (verb, bucket, key): times that the call was made, and times that the fault hit it.
+        self._made: Counter[tuple[str, str, str]] = Counter()
         self._hit: Counter[tuple[str, str, str]] = Counter()
 
     def draw(self, call: Call, now_s: float) -> float | None:
@@ -51,12 +52,13 @@ class FaultChoice:
         fault, place = self.fault, (call.verb, call.bucket, call.key)
         if not _concerns(fault, call, now_s):
             return None
-        self._asked[place] += 1
+        self._made[place] += 1
         if self._left == 0 or (
             self._hit[place] >= INJECTIONS_PER_CALL and not KINDS[fault.kind].windowed
         ):
             return None
-        turn = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
+        # Both tries of a burst of store.error have the same turn, and so the same draw.
+        turn = (self._made[place] + 1) // 2 if fault.kind == "store.error" else self._made[place]
         path = ("chaos", self.number, call.turbine, *place, turn)
         if fault.share < 1 and chance(self._seed, *path) >= fault.share:
             return None
@@ -119,8 +121,9 @@ def applies(kind: str, point: Point, verb: str) -> bool:
 
 
 def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
+    """Return True if a call meets all conditions of a fault, apart from its share and its count."""
     return (
-        (_is_called(fault, call) if fault.calls else _is_at(fault, call))
+        (_names_request(fault, call) if fault.calls else _is_at(fault, call))
         and (not fault.farms or call.farm in fault.farms)
         and (not fault.buckets or call.bucket in fault.buckets)
         and (not fault.keys or any(fnmatchcase(call.key, pattern) for pattern in fault.keys))
@@ -128,7 +131,7 @@ def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
     )
 
 
-def _is_called(fault: Fault, call: Call) -> bool:
+def _names_request(fault: Fault, call: Call) -> bool:
     """Return True if a fault names this request by method or operation, whoever makes it."""
     return call.method in methods(KINDS[fault.kind]) and (
         call.method in fault.calls or call.operation in fault.calls

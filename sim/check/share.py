@@ -34,7 +34,7 @@ from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
 from sim.check.privacy.scan import Privacy
 from sim.check.read.columns import Ints
 from sim.check.read.databases import NodeError, path_text
-from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
+from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, foreign_reason, holds_rejected
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
@@ -335,7 +335,7 @@ def _report_objects(
                 out.completeness.add(
                     stage, "unexpected", np.full(stray[i], place.hour if place else 0)
                 )
-                why = item.problem or why_foreign(item.ref.bucket, item.ref.key)
+                why = item.problem or foreign_reason(item.ref.bucket, item.ref.key)
                 rows = int(stray[i])
                 out.findings.add(
                     Finding("object.foreign", stage=stage, key=name, rows=rows, detail=why)

@@ -41,10 +41,10 @@ from sim.check.read.keys import (
     ALL_STAGES,
     ROW_STAGES,
     bucket_of,
+    foreign_reason,
     holds_rejected,
     read_batch_key,
     read_checkpoint_key,
-    why_foreign,
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
@@ -136,6 +136,7 @@ def judge(
         done += _object_count(shares[part.number])
         if progress:
             progress(done, len(refs))
+    # A share with rows under another share's keys is judged a second time, with those objects.
     again = _guests(parts, shares)
     parts.update({part.number: part for part in _run(lake, again, share_of, workers)})
     return _sum(list(parts.values()), foreign, refs, errors)
@@ -182,7 +183,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
 def _deal(
     refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, int]
 ) -> list[ObjectRef]:
-    """Add every object to its share. Return the manifests and checkpoints that have no share."""
+    """Add every object to its share. Return the manifests and checkpoints of no known turbine."""
     foreign = []
     for ref in refs:
         name = ref.bucket.rsplit("-", 1)[-1]
@@ -274,7 +275,7 @@ def _sum(
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
-        detail = why_foreign(ref.bucket, ref.key)
+        detail = foreign_reason(ref.bucket, ref.key)
         findings.add(Finding("object.foreign", stage=stage, key=ref.name, detail=detail))
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)

@@ -55,7 +55,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         "other": {"injected": 2, "rows": 8, "type": 1},
         "elsewhere": {"injected": 1, "rows": 8},
     }
-    assert caught(NO_FAULTS, expected(first)) == {}
+    assert count_faults(NO_FAULTS, expected(first)) == {}
 
 
 def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:

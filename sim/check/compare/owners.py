@@ -73,6 +73,7 @@ def find_owners(
             rows.object
         ]
     )
+    # Objects in which no row names the key's turbine or has the turbine_id that its node stored.
     silent = np.bincount(rows.object, weights=agreed, minlength=len(keyed)) == 0
     silent &= (
         np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed))

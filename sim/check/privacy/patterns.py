@@ -173,6 +173,7 @@ class Finder:
     def __init__(self, patterns: Mapping[bytes, str]) -> None:
         """Prepare the search. `patterns`: bytes -> description of a hit."""
         self._descriptions = dict(patterns)
+        # A head is the first four bytes of a pattern. The table has a bit for each head's hash.
         self._by_head: dict[int, list[bytes]] = defaultdict(list)
         for pattern in patterns:
             self._by_head[int.from_bytes(pattern[:4], "little")].append(pattern)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sim.check.privacy.coordinates import Coordinates, singular
+from sim.check.privacy.coordinates import Coordinates, has_many_decimals
 from sim.check.privacy.decoding import decoded_texts, unescaped
 from sim.check.privacy.patterns import (
     SHORTEST,
@@ -106,7 +106,7 @@ class Secrets:
         for value, field in self.coordinates.fields.items():
             text = repr(abs(value))
             spelled.update((form, f"{field} {how}") for how, form in coded(text))
-            if singular(value):
+            if has_many_decimals(value):
                 spelled[text.encode()] = f"{field} in the clear"
                 spelled.update(
                     (struct.pack(f"{order}d", value), f"{field} as a float") for order in "<>"
