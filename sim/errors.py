@@ -1,4 +1,7 @@
-"""Errors of windfleet, and the exit codes of its commands, which only this module defines.
+"""Errors of windfleet, and the exit codes of its commands with their meanings.
+
+The exit code of an error is decided here. That of a verdict is decided in `sim.run.result`,
+`sim.load.result`, `sim.campaign.summary`, `sim.verify.command` and `sim.cli` (`compare`).
 
 WindfleetError             code
 ├── InvalidInput              2   an argument or an input file
@@ -150,9 +153,9 @@ class DemoError(WindfleetError):
 
 
 FIXES: Final = {
-    errno.EACCES: "use a place to which this user has access, or change its permissions",
-    errno.EPERM: "use a place to which this user has access",
-    errno.EROFS: "use a place that can be written",
+    errno.EACCES: "name a place that this user may access, or change its permissions",
+    errno.EPERM: "name a place that this user may access",
+    errno.EROFS: "name a place that can be written",
     errno.ENOSPC: "free some space, or name another disk",
     errno.EDQUOT: "free some space, or name another disk",
     errno.ENAMETOOLONG: "use a shorter name",
@@ -163,7 +166,7 @@ FIXES: Final = {
     errno.EMFILE: "raise the limit of open files: ulimit -n",
     errno.ENFILE: "raise the limit of open files: ulimit -n",
     errno.ENOLCK: "this file system has no locks; name another disk",
-    errno.EOPNOTSUPP: "this file system does not support the operation; name another disk",
+    errno.EOPNOTSUPP: "this file system lacks a function that is needed; name another disk",
 }
 """Error number of the operating system -> advice to the user."""
 
@@ -173,7 +176,7 @@ def exit_code_and_message(error: BaseException, out: Path | None = None) -> tupl
 
     out: the folder being written. The message names it if an OSError names no file.
     """
-    # Imported only after a failure: at the top they would delay the start of every command.
+    # Imported only after an error: they would slow down the start of every command.
     from pipeline.lake import LakeError
     from pipeline.settings import SettingsError
     from pipeline.terminal import OutputError
