@@ -28,7 +28,7 @@ from sim.errors import (
     UNKNOWN,
     DirectoryError,
     ScenarioError,
-    ending,
+    exit_code_and_message,
 )
 
 PROGRAM = "windfleet"
@@ -56,7 +56,7 @@ def _main(arguments: list[str]) -> int:
     except (BrokenPipeError, OutputError):
         raise
     except Exception as error:
-        code, text = ending(error)
+        code, text = exit_code_and_message(error)
         # An editor finds file:line:col at the start of a line only.
         return _fail(text if isinstance(error, ScenarioError) else f"{PROGRAM}: {text}", code)
 

@@ -42,7 +42,7 @@ def run_lines(
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield (index, outcome) of each line, in the order in which they finish.
 
-    progress: called with numbers of runs done. Raises WorkerLost.
+    progress: called with the number of runs in each finished chunk. Raises WorkerLost.
     """
     context = multiprocessing.get_context("spawn")
     chunks = iter(

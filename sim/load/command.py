@@ -40,7 +40,7 @@ from sim.errors import (
     UNKNOWN,
     DirectoryError,
     PlanError,
-    ending,
+    exit_code_and_message,
 )
 from sim.load import calibration, locust_processes
 from sim.load.batches import Batches
@@ -135,7 +135,7 @@ class _LoadTest:
                 raise
             self._stop(UNKNOWN, str(error))
         except (KeyboardInterrupt, Exception) as error:
-            code, text = ending(error, self.options.out)
+            code, text = exit_code_and_message(error, self.options.out)
             if code == INTERRUPTED:
                 kept = self.course.records
                 text += "; the raw record so far is kept" if kept else " before the first phase"

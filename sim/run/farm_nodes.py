@@ -105,7 +105,7 @@ class FarmNodes:
         """Start a process without memory: new nodes, and the store as they see it."""
         self._nodes = self._fresh()
         store = Compacted(self._store) if self._plan.compact else self._store
-        self._seen = self._faults.life(store)
+        self._seen = self._faults.new_process(store)
 
     def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
         paths = [node.database for node in self._fresh()]
@@ -121,7 +121,7 @@ class FarmNodes:
     ) -> None:
         """Flush once, within one life. Raises Crash, StoreGone, and of `check`."""
         lasts = self._faults.keeps_out()
-        nodes = files.give(self._switched_on())
+        nodes = files.assign(self._switched_on())
         # Locks of node files last in virtual time: no wait in wall time ends them.
         results = run(
             nodes, self._seen, self._clock, pool, until_us, self._publish, lock_wait_s=0.0
@@ -160,7 +160,7 @@ class FarmNodes:
             return
 
         def write() -> None:
-            nodes, line = files.give(self._second), self._faults.line(self._store)
+            nodes, line = files.assign(self._second), self._faults.uplink(self._store)
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
                 results = run(
                     nodes,

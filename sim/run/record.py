@@ -13,7 +13,7 @@ from sim.chaos.call import Place
 from sim.chaos.faults import InjectionCounts
 from sim.chaos.foreign import ForeignObject
 from sim.check.verdict import Verdict
-from sim.errors import INTERRUPTED, ending
+from sim.errors import INTERRUPTED, exit_code_and_message
 from sim.measure.histogram import Histogram
 from sim.run.planned_faults import PlannedFaults
 
@@ -88,7 +88,7 @@ class Record:
         try:
             yield
         except (KeyboardInterrupt, Exception) as error:
-            self.stopped_by, text = ending(error, out)
+            self.stopped_by, text = exit_code_and_message(error, out)
             kept = "; the raw record so far is kept" if self.stopped_by == INTERRUPTED else ""
             self.errors.append(text + kept)
 

@@ -41,7 +41,7 @@ def takes(kind: Kind) -> dict[str, bool]:
 
 
 def _on_the_wire(kind: Kind) -> bool:
-    return "wire" in kind.worlds
+    return "wire" in kind.layers
 
 
 def calls(kind: Kind) -> tuple[str, ...]:

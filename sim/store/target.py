@@ -173,7 +173,7 @@ def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[Fault
 
 def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
     return [
-        (number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].worlds
+        (number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].layers
     ]
 
 

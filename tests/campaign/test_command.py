@@ -445,7 +445,7 @@ def test_a_replay_of_an_unknown_point_is_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, place: str
 ) -> None:
     assert cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", fault]) == 2
-    assert f"no such place {place}; places are A, aggregated" in capsys.readouterr().err
+    assert f"no such farm or bucket {place}; there are A, aggregated" in capsys.readouterr().err
 
 
 def test_a_failing_schedule_is_replayed(

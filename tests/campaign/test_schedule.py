@@ -176,7 +176,7 @@ def test_windows_buckets_farms_points_and_counts_limit_a_fault() -> None:
 def test_a_healed_schedule_injects_no_faults() -> None:
     store, _, schedule, _ = faulty("store.error%1 node.offline[0+100]")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) == OFFLINE
-    schedule.healed = True
+    schedule.faults_ended = True
     store.create(DATA, "a", b"1")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) is None
 

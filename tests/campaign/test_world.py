@@ -169,7 +169,7 @@ def test_a_run_that_does_not_end_is_stuck(
 
     monkeypatch.setattr(
         in_process_run.Schedule,
-        "healed",
+        "faults_ended",
         property(lambda self: False, lambda self, value: None),
         raising=False,
     )

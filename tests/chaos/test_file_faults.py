@@ -169,7 +169,7 @@ def test_each_file_fault_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> No
     node, store = EdgeNode(config(), in_use), MemoryStore()
     struck = tmp_path / "struck"
     with faults.files([in_use], struck) as files:
-        assert files.give([node])[0].database == struck / in_use.name
+        assert files.assign([node])[0].database == struck / in_use.name
         result = flush(node, store)
         files.count(result)
     assert said == [kind]
@@ -177,7 +177,7 @@ def test_each_file_fault_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> No
     assert not struck.exists()
     now_s = 15.0
     with faults.files([in_use], struck) as files:
-        assert files.give([node])[0].database == in_use
+        assert files.assign([node])[0].database == in_use
         for result in drive([node], store):
             files.count(result)
     assert said == [kind]
@@ -196,7 +196,7 @@ def test_a_full_disk_does_not_affect_files_without_a_wal(in_use: Path, tmp_path:
     faults = ShardFaults(seed, "A", [fault], lambda: 0.0, lambda kind: None)
     nodes = [EdgeNode(config(), in_use), EdgeNode(config("A-002"), other)]
     with faults.files([in_use, other], tmp_path / "struck") as files:
-        sound, _ = files.give(nodes)
+        sound, _ = files.assign(nodes)
         assert source.read(sound.database, 0, 10).num_rows == 3
         assert sound.database != in_use
 

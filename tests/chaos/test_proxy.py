@@ -139,7 +139,7 @@ def test_a_fault_of_a_create_has_its_effect(
 HEALING = [
     k
     for k, kind in KINDS.items()
-    if "wire" in kind.worlds and "data" in kind.points and k != FOREIGN
+    if "wire" in kind.layers and "data" in kind.points and k != FOREIGN
 ]
 
 

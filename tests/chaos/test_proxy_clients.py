@@ -587,7 +587,7 @@ def test_a_kind_applies_only_to_its_possible_calls(kind: str, may: str, cannot: 
 def test_faults_of_calls_require_the_proxy(tmp_path: Path) -> None:
     for fault in (Fault("store.error", calls=("PUT",)), Fault("store.error", keys=("x",))):
         with pytest.raises(
-            ScheduleError, match=r"store\.error: calls and keys are known on the wire only"
+            ScheduleError, match=r"store\.error: calls and keys select requests on the wire"
         ):
             Schedule(Line((fault,)))
 

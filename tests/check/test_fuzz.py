@@ -287,7 +287,7 @@ footer = int.from_bytes(content[-8:-4], "little")
 for at in range(len(content) - 8 - footer, len(content) - 8, 11):
     harmed = bytearray(content)
     harmed[at] ^= 1 << at % 8
-    for read in (lambda data: parquet.known(data, schema, ["turbine_id", "farm_id"]), parquet.odd):
+    for read in (lambda data: parquet.read_exact_schema(data, schema, ["turbine_id", "farm_id"]), parquet.read_any_schema):
         try:
             read(bytes(harmed))
         except parquet.Unreadable:
@@ -313,17 +313,17 @@ def test_declared_sizes_are_bounded_before_anything_is_decoded() -> None:
         )
     )
     with pytest.raises(parquet.Unreadable, match="declares 2097152 rows"):
-        parquet.odd(rows)
+        parquet.read_any_schema(rows)
     inside = write(
         pa.table({"a": pa.array([[0] * (parquet.MOST_VALUES + 1)], pa.list_(pa.int8()))})
     )
     with pytest.raises(parquet.Unreadable, match="column 0 declares 4194305 values"):
-        parquet.odd(inside)
+        parquet.read_any_schema(inside)
     groups = write(
         pa.table({f"c{i}": pa.array([1] * 60, pa.int8()) for i in range(2_000)}), row_group_size=1
     )
     with pytest.raises(parquet.Unreadable, match="60 row groups of 2000 columns"):
-        parquet.odd(groups)
+        parquet.read_any_schema(groups)
 
 
 def test_odd_files_of_a_folder_affect_no_other_object(

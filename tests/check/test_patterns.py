@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sim.check.privacy.coordinates import Coordinates, geohash, singular
+from sim.check.privacy.coordinates import Coordinates, geohash, has_many_decimals
 from sim.check.privacy.patterns import Finder, bare, coded, spellings, squeezed
 
 LATITUDE, LONGITUDE = 41.123457, -75.987654
@@ -150,7 +150,7 @@ def test_a_coordinate_as_coarse_as_the_published_one_is_no_secret() -> None:
     }
     assert {near for near in map(abs, places.near) if near < 41} == {5.25}
     assert places.exact == {}
-    assert [singular(value) for value in (41.12345, 41.123457, -75.98765, -75.987654)] == [
+    assert [has_many_decimals(value) for value in (41.12345, 41.123457, -75.98765, -75.987654)] == [
         False,
         True,
         False,

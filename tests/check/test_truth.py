@@ -12,7 +12,7 @@ from sim.check.detection.truth import (
     COLUMNS,
     NO_FAULTS,
     TruthError,
-    caught,
+    count_faults,
     read_truth,
     summary,
     with_detection,
@@ -47,7 +47,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         ("A-002", "other", 1, 7, 7),
         ("B-001", "elsewhere", 1, 8, 8),
     )
-    assert caught(truth, expected(first, second)) == {
+    assert count_faults(truth, expected(first, second)) == {
         "odd": {"injected": 2, "rows": 5, "type": 1, "state": 2, "null": 1},
         "alone": {"injected": 1, "rows": 1, "state": 1},
         "beside": {"injected": 1, "rows": 0},
@@ -55,7 +55,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         "other": {"injected": 2, "rows": 8, "type": 1},
         "elsewhere": {"injected": 1, "rows": 8},
     }
-    assert caught(NO_FAULTS, expected(first)) == {}
+    assert count_faults(NO_FAULTS, expected(first)) == {}
 
 
 def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.terminal import Outlet, OutputError, one_line, safe
 from sim.cli import _Console, main
-from sim.errors import ending
+from sim.errors import exit_code_and_message
 from sim.report.jinja_environment import environment
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
 from tests.support import runs
@@ -117,7 +117,7 @@ def test_a_name_that_is_not_utf_8_can_be_printed_in_any_locale(tmp_path: Path) -
     ],
 )
 def test_an_error_of_the_system_is_no_bug(error: OSError, said: str) -> None:
-    code, text = ending(error)
+    code, text = exit_code_and_message(error)
     assert code == 3
     assert text.startswith(said)
     assert "bug" not in text

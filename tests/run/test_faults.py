@@ -213,13 +213,13 @@ class Sea:
 @pytest.mark.parametrize(("at", "there"), [("before-data", False), ("after-data", True)])
 def test_a_crash_takes_the_whole_process(at: str, there: bool) -> None:
     sea = Sea(Fault("node.crash", at=(at,), count=1))
-    life = sea.faults.life(sea.store)
+    life = sea.faults.new_process(sea.store)
     with pytest.raises(Crash):
         life.create(DATA, KEY, b"x")
     assert ((DATA, KEY) in sea.store.objects) is there
     with pytest.raises(Crash):
         life.get(DATA, KEY)  # every thread of a dead process has ended
-    after = sea.faults.life(sea.store)
+    after = sea.faults.new_process(sea.store)
     if not there:
         after.create(DATA, KEY, b"x")
     assert after.get(DATA, KEY)[0] == b"x"
@@ -229,18 +229,22 @@ def test_a_crash_takes_the_whole_process(at: str, there: bool) -> None:
 def test_a_crash_is_of_its_point_and_farm() -> None:
     assert (
         Sea(Fault("node.crash", at=("before-manifest",)))
-        .faults.life(MemoryStore())
+        .faults.new_process(MemoryStore())
         .create(DATA, KEY, b"x")
     )
-    assert Sea(Fault("node.crash", farms=("B",))).faults.life(MemoryStore()).create(DATA, KEY, b"x")
+    assert (
+        Sea(Fault("node.crash", farms=("B",)))
+        .faults.new_process(MemoryStore())
+        .create(DATA, KEY, b"x")
+    )
     sea = Sea(Fault("node.crash", at=("before-recover",)))
     with pytest.raises(Crash):
-        sea.faults.life(sea.store).get(bucket("checkpoints"), "checkpoints/A/A-001.json")
+        sea.faults.new_process(sea.store).get(bucket("checkpoints"), "checkpoints/A/A-001.json")
 
 
 def test_a_line_that_is_cut_lets_nothing_through_and_heals() -> None:
     sea = Sea(Fault("farm.uplink", from_s=10, for_s=5))
-    line = sea.faults.line(sea.store)
+    line = sea.faults.uplink(sea.store)
     for sea.now_s in (10.0, 14.9):
         assert sea.faults.cut_off()
         assert sea.faults.keeps_out()
