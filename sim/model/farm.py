@@ -7,10 +7,10 @@
 SimPy owns the operating states (`operations`). Everything else is arrays of (inner steps,
 turbines). A sample is their mean; a sample's state is the longest (`sample`).
 
-The cut of a run into blocks changes no bit, nor do other farms: randomness comes in fixed pages of
-samples, slow changes at fixed ticks, and memory passes from one step to the next. Weather and
-operations are the same year for every run. The rest depends on the clock's start and step, and,
-through the schedule of data faults, on the run's length.
+The values do not depend on how a run is cut into blocks, nor on other farms. Random numbers are
+drawn in fixed pages of samples, slow changes are computed at fixed ticks, and state passes from one
+step to the next. Weather and operations are the same year for every run. The rest depends on the
+clock's start and step, and, through the schedule of data faults, on the run's length.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from sim.model.wind.wind import Wind, WindPage
 States = npt.NDArray[np.int8]
 
 CELLS_AT_ONCE = 24_000  # steps times turbines computed together: they fit the CPU cache
-ICED = 0.1  # ice on blades that counts as a defect: some per cent of power
+ICED = 0.1  # ice mass (0..1) that counts as a defect: it costs some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
 STATE_LOG = pa.schema(
@@ -136,7 +136,7 @@ class FarmModel:
     def wear(self) -> pa.Table:
         """Visible wear and ice on blades, schema orders.WEAR; final after the last block.
 
-        These are the defects of machines that run.
+        Both are defects of machines that still run.
         """
         intervals = self._iced.table()
         on = intervals["value"] > 0

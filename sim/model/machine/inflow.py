@@ -1,10 +1,11 @@
 """Factors between the site's wind and a machine: the rotor's wind, and the anemometer's reading.
 
-They give a power curve from a nacelle anemometer its scatter, which has memory.
+They cause the scatter of a power curve measured with a nacelle anemometer. That scatter is
+correlated in time.
 
-- Rotor: the wind at hub height stands for the disc's, with an error that shear, veer and slopes
-  change over minutes to hours (one per machine, one shared by the farm). Blades soil over weeks and
-  rain washes them. Machines differ.
+- Rotor: the wind at hub height is taken for that of the whole disc. The error changes with shear,
+  veer and slopes over minutes to hours (one part per machine, one shared by the farm). Blades soil
+  over weeks and rain washes them. Machines differ.
 - Anemometer: behind the rotor it reads some per cent low in operation (IEC 61400-12-2, nacelle
   transfer function), its calibration drifts, and its surroundings bias it for minutes.
 - Density: wind is scaled with (rho / 1.225)^(1/3), the correction of IEC 61400-12-1 for machines
@@ -70,7 +71,7 @@ class Inflow:
         self._slow = SlowSeries(every, self._factors(0.0), self._tick)
 
     def read(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines).
+        """(rotor's wind / hub's wind, anemometer's reading / true wind), each (count, turbines).
 
         For the inner steps first..first+count-1.
         """

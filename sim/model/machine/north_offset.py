@@ -1,7 +1,7 @@
 """North offset of a machine: its nacelle position and reported wind direction are off by degrees.
 
 The position sensor is set to north by eye at commissioning, and again whenever it is exchanged or
-loses count. The error of an archive is therefore constant for months and then another. (A. Clerc et
+loses count. In an archive the error is therefore constant for months, and then jumps. (A. Clerc et
 al. find and correct such steps at every machine of the open Hill of Towie data with their package
 wind-up; B. M. Doekemeijer et al., FLASC, call it northing calibration.) The machine itself follows
 its vane and does not need north.
@@ -20,7 +20,7 @@ from sim.units import DAY_S
 
 SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)  # shortest and longest, by machine
 OFF_DEG: Final = 3.5  # std
-KNOWN: Final = 64  # settings of a machine, in turn
+KNOWN: Final = 64  # settings drawn for a machine, used in turn
 
 
 class NorthOffset:
@@ -40,7 +40,7 @@ class NorthOffset:
     def read(self, first: int, count: int) -> Floats:
         """Degrees to add at the steps first..first+count-1, (count, turbines).
 
-        The shape is (1, turbines) where no sensor is set anew.
+        The shape is (1, turbines) if no sensor is set again during these steps.
         """
         ends = self._setting(np.array([first, first + count - 1]))
         setting = (

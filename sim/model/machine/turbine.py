@@ -43,7 +43,7 @@ from sim.units import MINUTE_S
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
 IDLE, IDLE_SPREAD = 0.06, 0.25  # of rated speed at cut-in wind; std of its logarithm
-IDLE_MOST: Final = 1.6  # upper bound, times that
+IDLE_MOST: Final = 1.6  # upper bound of the factor wind / cut-in wind
 CEILING: Final = 1.05  # of rated power; no turbine produces more
 # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
 OVERSPEED: Final = 0.35
@@ -281,7 +281,7 @@ class Turbines:
             return 1.0
         short *= self._limit_move
         self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
-        self._short[self._short < 1e-30] = 0.0  # changes no later bit
+        self._short[self._short < 1e-30] = 0.0  # too small to change a result
         short[short < 1e-4] = 0.0
         allowed: Floats = 1.0 - short
         return allowed

@@ -2,19 +2,19 @@
 
 Independent parts add in squares:
 
-- Gear mesh and everything broadband: grows with speed and load, more in turbulent air, each machine
-  its own.
-- 1P: imbalance with the square of speed, of the rotor, of ice that shed unevenly, of a blade whose
-  pitch is off.
+- Gear mesh and everything broadband: grows with speed, load and turbulence, and differs between
+  machines.
+- 1P: imbalance, with the square of speed: of the rotor itself, by ice that the blades shed
+  unevenly, by a blade whose pitch is off.
 - 3P: blades passing the tower excite its first bending mode, which type designers put just below
   the slowest producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11).
-  It is crossed in every run-up and felt on the plateau.
+  The rotor passes this resonance in every run-up, and stays near it at its slowest speed.
 - Worn bearings and teeth: with speed and load.
 
 The tower sways in the wind at any rotor speed. Other causes (sea, shear, temperature of the mounts,
-gusts that strike askew) change a machine's level by some per cent over minutes and hours. Power and
-speed therefore explain most of a ten-minute level, but not all. The parts of the level that come
-with load and with speed differ between machines.
+oblique gusts) change a machine's level by some per cent over minutes and hours. Power and speed
+therefore explain most of a ten-minute level, but not all. The parts of the level that come with
+load and with speed differ between machines.
 
 Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s). Worn
 ones cross its C/D boundary, the alarm of `pipeline.records`, some days before they fail. Numbers
