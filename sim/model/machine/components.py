@@ -1,6 +1,6 @@
 """Components of a turbine: failure rates, severities, repair times, warnings. Data, no behaviour.
 
-Rates are per turbine-year, in four severities: a `reset` from afar, a `minor` repair, a `major`
+Rates are per turbine-year, in four severities: a remote `reset`, a `minor` repair, a `major`
 one, a `replacement`.
 
 Sources

@@ -2,7 +2,7 @@
 
 Hours are whole UTC hours, for the whole time of the operations. A window is a run of hours in which
 the site's crews work and the wind stays below the task's limit (`site`). Windows shorter than
-LEAST_H are left unused: they are not worth the way.
+LEAST_H are not used: they are not worth the trip.
 """
 
 from __future__ import annotations
