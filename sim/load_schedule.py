@@ -46,9 +46,9 @@ class ScheduleKind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        # Equal distances.
+        # Equal times between requests.
         ScheduleKind("constant", ("rate", "for")),
-        # Independent arrivals, thus exponential distances.
+        # Independent arrivals: the times between them are exponentially distributed.
         ScheduleKind("poisson", ("rate", "for")),
         # A rate that changes from one value to another at a constant slope.
         ScheduleKind("ramp", ("from", "to", "for")),

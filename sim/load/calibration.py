@@ -68,7 +68,7 @@ def calibrate(settings: EngineSettings, batches: Batches) -> Generator:
             server_pid=store.pid,
             require_alive=lambda: None,
             progress=lambda phase, progress: None,
-            again=True,
+            repeat_batch=True,
             own=True,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)

@@ -4,7 +4,7 @@
     operations.start(env)
     while ...: env.run(until=clock.seconds(last - 1)); down, limit = operations.states(first, last)
 
-Failures are drawn in advance (`failures`). A SimPy process exists only while one is dealt with.
+Failures are drawn in advance (`failures`). Each has a SimPy process only during its repair.
 
 - A reset is remote and is repeated if it fails; after the last attempt a crew goes to the machine.
 - A repair starts when parts are there, a crew is free and on duty, and the wind allows the task

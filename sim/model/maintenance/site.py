@@ -3,8 +3,8 @@
 Wind limits, hourly mean at hub height: common limits of manufacturers' service manuals. Offshore a
 crew transfer vessel lands in up to 1.5 m of sea (I. Dinwoodie et al., "Reference cases for
 verification of operation and maintenance simulation models for offshore wind farms", Wind
-Engineering 39 (2015) 1-14). The model has no waves; a limit of 13 m/s at hub height stands for that
-sea state.
+Engineering 39 (2015) 1-14). The model has no waves; a limit of about 13 m/s at hub height stands
+for that sea state.
 
 Onshore crews work on weekdays and on Saturdays until noon, offshore crews twelve hours every day,
 jack-up vessels all the time. Numbers without a source are ours.
