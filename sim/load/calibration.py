@@ -120,7 +120,7 @@ def too_slow_for(load: Load, nodes: Nodes, generator: Generator) -> str | None:
 def own_late_s(requests: pa.Table, users: int) -> Floats:
     """Return the lateness, in seconds, of the requests of an open phase that had a free user.
 
-    users: of each process.
+    users: the number of users of each process.
     """
     made = requests.filter(pc.is_valid(requests["start"]))
     parts = [np.empty(0)]

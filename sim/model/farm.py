@@ -42,7 +42,7 @@ from sim.model.wind.wind import Wind, WindPage
 
 States = npt.NDArray[np.int8]
 
-CELLS_AT_ONCE = 24_000  # steps times turbines computed together: they fit the CPU cache
+STEPS_AT_ONCE = 24_000  # steps x turbines computed together: they fit the CPU cache
 ICED = 0.1  # ice mass (0..1) that counts as a defect: it costs some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -166,7 +166,7 @@ class FarmModel:
         index = start // page
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
-        at_once = max(1, CELLS_AT_ONCE // (k * self.farm.turbines))
+        at_once = max(1, STEPS_AT_ONCE // (k * self.farm.turbines))
         for low in range(start, stop, at_once):
             high = min(low + at_once, stop)
             true, state, ice = self._machines(low, high, self._page[1])

@@ -190,7 +190,7 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
     assert first is not None
     assert first.number == 0
     assert dispatch.take() is None  # the node's flush is under way
-    read, other = dispatch.take(), dispatch.due()
+    read, other = dispatch.take(), dispatch.take()
     assert read is not None
     assert other is not None
     assert (read.number, other.number) == (2, 3)  # a read waits for nobody, nor does another node

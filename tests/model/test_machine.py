@@ -19,7 +19,7 @@ from sim.model.machine.curve import Curve, left_of_scatter
 from sim.model.machine.ice import rates
 from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.sample import longest, means
-from sim.model.machine.sensor import SENSORS, Sensors, bell, steps
+from sim.model.machine.sensor import SENSORS, Sensors, near_normal, steps
 from sim.model.machine.thermal import Thermal
 from sim.model.machine.turbine import CEILING, Turbines
 from sim.model.machine.vibration import Vibration
@@ -547,7 +547,7 @@ def test_a_channel_more_or_less_changes_no_other(monkeypatch):
 
 
 def test_noise_is_nearly_normal():
-    noise = bell(rng(1, "noise"), 400_000).astype(float)
+    noise = near_normal(rng(1, "noise"), 400_000).astype(float)
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 1.0) < 0.01
     assert abs((np.abs(noise) < 1.0).mean() - 0.683) < 0.02

@@ -30,7 +30,7 @@ from sim.units import DAY_S
 TICK_S: Final = 240.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
 SHARED: Final = (0.009, 7200.0)  # the same of the whole farm
-MACHINE, MACHINES = 0.995, 0.006  # mean and std of a machine's constant factor
+MACHINE_MEAN, MACHINE_STD = 0.995, 0.006  # mean and std of a machine's constant factor
 MACHINE_BOUNDS: Final = (0.975, 1.01)
 # largest loss, shortest and longest time between washings
 SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)
@@ -57,7 +57,7 @@ class Inflow:
         every = max(1, round(TICK_S / step_s))
         self._tick_s = every * step_s
         draw = seeds.rng(seed, "inflow", farm.farm_id)
-        self._machine = draw.normal(MACHINE, MACHINES, n).clip(*MACHINE_BOUNDS)
+        self._machine = draw.normal(MACHINE_MEAN, MACHINE_STD, n).clip(*MACHINE_BOUNDS)
         self._calibration = draw.normal(1.0, CALIBRATION, n).clip(*CALIBRATION_BOUNDS)
         self._washed = draw.uniform(SOILING[1], SOILING[2], n)
         self._phase = draw.uniform(0.0, 1.0, n)

@@ -20,7 +20,7 @@ from sim.units import DAY_S
 
 SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)  # shortest and longest, by machine
 OFF_DEG: Final = 3.5  # std
-KNOWN: Final = 64  # settings drawn for a machine, used in turn
+SETTINGS: Final = 64  # settings drawn for a machine, used in turn
 
 
 class NorthOffset:
@@ -33,7 +33,7 @@ class NorthOffset:
         draw = seeds.rng(seed, "north", farm.farm_id)
         self._every = draw.uniform(*SET_EVERY_S, farm.turbines)
         self._phase = draw.uniform(0.0, 1.0, farm.turbines)
-        self._off = draw.normal(0.0, OFF_DEG, (KNOWN, farm.turbines))
+        self._off = draw.normal(0.0, OFF_DEG, (SETTINGS, farm.turbines))
         self._machine = np.arange(farm.turbines)
         self._start_s, self._step_s = start_s, step_s
 
@@ -53,4 +53,4 @@ class NorthOffset:
 
     def _setting(self, step: np.ndarray) -> np.ndarray:
         seconds = self._start_s + step[:, None] * self._step_s
-        return np.floor(seconds / self._every + self._phase).astype(np.intp) % KNOWN
+        return np.floor(seconds / self._every + self._phase).astype(np.intp) % SETTINGS

@@ -86,7 +86,7 @@ class Sensors:
         for channel, name in zip(found, CHANNEL_NAMES, strict=True):
             if SENSORS[name].noise == 0.0:
                 continue
-            channel[:] = bell(
+            channel[:] = near_normal(
                 seeds.rng(self.seed, "sensor", self.farm.farm_id, name, page), channel.size
             ).reshape(channel.shape)
         return found
@@ -121,7 +121,7 @@ class Sensors:
         return reading
 
 
-def bell(draw: np.random.Generator, count: int) -> Noise:
+def near_normal(draw: np.random.Generator, count: int) -> Noise:
     """Nearly normal numbers of mean 0 and variance 1, within 3.5: sums of four uniform numbers.
 
     They cost a third of the time of normal ones.

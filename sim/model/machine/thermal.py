@@ -162,8 +162,8 @@ class Thermal:
         first, air, wear = self._now
         at = tick * self.every - first
         if tick:
-            did = self._sum(at - self.every, at)[0] / self.every
-            self._move(float(air[at]), did.reshape(3, -1), wear)
+            means = self._sum(at - self.every, at)[0] / self.every
+            self._move(float(air[at]), means.reshape(3, -1), wear)
         drawn = self._draws.normal(tick)
         keep = self._lively_keep
         self._lively = keep * self._lively + math.sqrt(1.0 - keep**2) * float(drawn[-1])
@@ -178,26 +178,26 @@ class Thermal:
         points += self._off
         return points.ravel()
 
-    def _move(self, air: float, did: Floats, wear: Wear) -> None:
+    def _move(self, air: float, means: Floats, wear: Wear) -> None:
         """Advance the bodies by one tick.
 
-        `did` (3, turbines): means over it of load, its square, and speed as a share of rated speed.
+        `means` (3, turbines): over the tick, of load, its square, and speed as a share of rated speed.
         """
         felt = self._bodies - self._set
         seen = felt[SEEN] * SIGN
         self._on |= seen > ON
         self._on &= seen >= OFF
-        self._on[0] |= did[0] > FORCED
+        self._on[0] |= means[0] > FORCED
         nacelle, drive = self._bodies[NACELLE], self._bodies[1:]
         cooler = (felt[1:] - CLOSED) * (1.0 / (OPEN - CLOSED))
         np.minimum(np.maximum(cooler, 0.0, out=cooler), 1.0, out=cooler)
         cooler *= COOLER
-        cooler[0] *= np.minimum(TURNING * did[2], 1.0)
+        cooler[0] *= np.minimum(TURNING * means[2], 1.0)
         cooler[0] += MORE[1] * self._on[1]
         cooler[1] += MORE[2] * self._on[2]
         cooler[1] += MORE[2] * self._on[3]
         cooler *= 1.0 - WORN_COOLING * wear.cooling
-        heat = np.einsum("bq,qn->bn", HEAT, did)
+        heat = np.einsum("bq,qn->bn", HEAT, means)
         heat += ALWAYS
         heat *= self._scatter
         heat[WINDING] *= 1.0 + WORN_WINDING * wear.generator
@@ -219,13 +219,13 @@ class Thermal:
         self._bodies += heat
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
         self._friction += (
-            worn * (FRICTION_SPEED * did[2] + FRICTION_LOAD * did[0]) - self._friction
+            worn * (FRICTION_SPEED * means[2] + FRICTION_LOAD * means[0]) - self._friction
         ) * self._warming
 
     def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> SlowSeries:
         """Set the state before the run."""
         self._bodies += air + WARM_K
-        did = np.stack([load, load * load, speed])
+        means = np.stack([load, load * load, speed])
         for _ in range(SETTLED_TICKS):
-            self._move(air, did, wear)
+            self._move(air, means, wear)
         return SlowSeries(self.every, self._points(air), self._tick)

@@ -49,7 +49,7 @@ class Damage:
 
 
 class Damages:
-    """All visible damage of a farm, past and to come."""
+    """All visible damage of a farm, past and future."""
 
     def __init__(self, turbines: int) -> None:
         self._turbines = turbines
@@ -63,7 +63,7 @@ class Damages:
         self._columns = None
 
     def repair(self, turbine: int, component: int, now_s: float) -> None:
-        """Note a component as new; damage that leads to a later failure begins again."""
+        """Note that a component is new now. Damage that leads to a later failure begins again."""
         self._repaired[turbine, component] = now_s
         for damage in [d for d in self.log if (d.turbine, d.component) == (turbine, component)]:
             if damage.from_s < now_s < damage.repaired_s:

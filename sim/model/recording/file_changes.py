@@ -3,7 +3,7 @@
     node.replaced    rows go to a fresh file, which numbers them from 1; the old one is kept
     schema.added     ALTER TABLE: one more channel, with values from then on, null before
     schema.dropped   new firmware: a fresh file without the channel. Dropping the column in place
-    would rewrite rows that are not delivered yet, which no node does
+                     would rewrite rows that are not delivered yet, which no node does
 
 Each takes effect between two rows in the order of storing, and lasts to the end of the run. Ids
 here are those of the lake (`pipeline.records.GENERATION_IDS`); `nodefile` carries the changes out.
