@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FILES_PER_USER: Final = 6
-"""Open files of a client process for each of its users: a connection to each bucket's client."""
+"""Open files of a client process that are reserved for each of its users, connections included."""
 FILES_SPARE: Final = 256
 """Open files of a client process for everything else."""
 

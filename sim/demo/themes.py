@@ -46,7 +46,7 @@ def without_story(theme: Theme, events: bool) -> Theme:
 
 
 def theme(name: str) -> Theme:
-    """The theme of a name. Raises KeyError for a name that is not in `names()`."""
+    """Return the theme called `name`. Raises KeyError for a name that is not in `names()`."""
     if name not in names():
         raise KeyError(name)
     title, _, story = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition("\n")

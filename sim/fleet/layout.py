@@ -87,7 +87,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
         for key in ("pattern", "across", "along", "facing", "jitter"):
             if fields.has(key):
                 fields.add_problem(
-                    f"{key} has no meaning beside positions; remove one of them", fields.place(key)
+                    f"{key} has no effect with positions; remove one of them", fields.place(key)
                 )
         fields.close()
         return Layout(places=places)

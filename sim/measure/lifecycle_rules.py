@@ -66,8 +66,8 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     for days, target in moves:
         if days < CLASSES[target].least_age_days:
             raise ValueError(
-                f"lifecycle rule {entry['ID']}: S3 moves no object to {target} after {days} days "
-                "already"
+                f"lifecycle rule {entry['ID']}: S3 moves an object to {target} after "
+                f"{CLASSES[target].least_age_days} days at the earliest, not after {days}"
             )
     return Rule(
         name=entry["ID"],

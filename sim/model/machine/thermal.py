@@ -181,7 +181,7 @@ class Thermal:
     def _move(self, air: float, means: Floats, wear: Wear) -> None:
         """Advance the bodies by one tick.
 
-        `means` (3, turbines): over the tick, of load, its square, and speed as a share of rated speed.
+        `means` (3, turbines), over the tick: of load, its square, and speed over rated speed.
         """
         felt = self._bodies - self._set
         seen = felt[SEEN] * SIGN
