@@ -9,8 +9,9 @@ turbines). A sample is their mean; a sample's state is the longest (`sample`).
 
 The values do not depend on how a run is cut into blocks, nor on other farms. Random numbers are
 drawn in fixed pages of samples, slow changes are computed at fixed ticks, and state passes from one
-step to the next. Weather and operations are the same year for every run. The rest depends on the
-clock's start and step, and, through the schedule of data faults, on the run's length.
+step to the next. With one seed, weather and operations of a date are the same in every run. The
+rest depends on the clock's start and step, and, through the schedule of data faults, on the run's
+length.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class FarmModel:
                 load,
                 felt,
                 means(wind.air.turbulence, k),
-                self._vibration.unrest(first, len(wind.speed), middles),
+                self._vibration.fluctuation(first, len(wind.speed), middles),
                 wear,
                 None if ice is None else ice * self._turbines.ice.uneven,
             ),

@@ -445,10 +445,10 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
 
 
 def test_machines_shake_more_and_less_for_minutes_and_an_hour():
-    unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
-    assert 0.06 < unrest.std() < 0.09
-    assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
-    assert 0.4 < np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] < 0.85
+    fluctuation = Vibration(FARM, 7, 30.0).fluctuation(0, 30_000, np.arange(30_000.0))
+    assert 0.06 < fluctuation.std() < 0.09
+    assert np.corrcoef(fluctuation[120:, 0], fluctuation[:-120, 0])[0, 1] < 0.6
+    assert 0.4 < np.corrcoef(fluctuation[10:, 0], fluctuation[:-10, 0])[0, 1] < 0.85
 
 
 def test_healthy_machines_vibrate_in_zones_a_and_b():

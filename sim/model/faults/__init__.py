@@ -1,7 +1,7 @@
 """Faults injected into the data: sensors, rows, clocks, files.
 
-They are part of the data: the lake must show them (in quarantine, or as revised windows), whatever
-happens to delivery.
+They are part of the data. The lake must show them (in quarantine, or as revised windows), with or
+without faults of delivery.
 
     catalogue    every kind: its target, its default length, the settings it takes
     occurrence   one occurrence of a fault, with the rows that carry it

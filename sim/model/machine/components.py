@@ -111,4 +111,4 @@ COMPONENTS: Final = (
 )
 COMPONENT_NAMES: Final = tuple(component.name for component in COMPONENTS)
 MINOR_SYMPTOM: Final = 0.25
-"""Share of `symptom` that holds for minor repairs."""
+"""Factor on `symptom` for minor repairs."""

@@ -34,7 +34,7 @@ SUBLIMATED_S: Final = 60 * HOUR_S
 EXPOSURE: Final = 0.3  # std of the logarithm between machines
 EXPOSURE_BOUNDS: Final = (0.4, 2.0)
 UNEVEN: Final = (0.2, 1.0)  # bounds of the unevenness between machines
-TRACE: Final = 1e-3  # ice mass that counts as none when nothing grows
+TRACE: Final = 1e-3  # ice mass below which it counts as none while no ice grows
 LEAST_RATE: Final = 1e-12  # 1/s, keeps a division finite
 LOSS, LOSS_SQUARE = 0.1, 0.42  # of the rotor's wind, per ice and per squared ice
 

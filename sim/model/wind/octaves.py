@@ -10,8 +10,8 @@ a function of (seed, octave, place, time). Any part of it can be computed on its
   of the sphere (Rahimi and Recht 2007).
 - B is the cubic B-spline, corrected to variance 1 at every t.
 - c is the steering wind that each pattern drifts with while it lasts. A front therefore reaches the
-  eastern farm later (Taylor's hypothesis). A pattern is forgotten after two spacings, so farms with
-  different steering never drift apart without bound.
+  eastern farm later (Taylor's hypothesis). A pattern lasts two spacings to either side of its knot,
+  so patterns of farms with different steering never drift apart without bound.
 
 Drift contributes half of an octave's mean square frequency, the change of patterns the other half.
 The spread of wave numbers is log-normal, which turns the correlation over distance from a
