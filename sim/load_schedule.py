@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FILES_PER_USER: Final = 6
-"""Open files of a client process for each of its users: a connection to each bucket's client."""
+"""Open files of a client process that are reserved for each of its users, connections included."""
 FILES_SPARE: Final = 256
 """Open files of a client process for everything else."""
 
@@ -46,9 +46,9 @@ class ScheduleKind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        # Equal distances.
+        # Equal times between requests.
         ScheduleKind("constant", ("rate", "for")),
-        # Independent arrivals, thus exponential distances.
+        # Independent arrivals: the times between them are exponentially distributed.
         ScheduleKind("poisson", ("rate", "for")),
         # A rate that changes from one value to another at a constant slope.
         ScheduleKind("ramp", ("from", "to", "for")),

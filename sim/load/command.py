@@ -104,7 +104,7 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
 
 
 def join(master: Path, console: Console) -> int:
-    """Be a client process of the test in the run directory `master`. Raises EngineError."""
+    """Run as a client process of the test in the run directory `master`. Raises EngineError."""
 
     def report(text: str) -> None:
         console.print(text, markup=False, highlight=False)

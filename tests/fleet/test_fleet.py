@@ -290,7 +290,7 @@ def test_a_layout_may_list_every_turbine(tmp_path):
             "{positions",
             "{across: 5, positions",
             (4, 23),
-            "across has no meaning beside positions; remove one of them",
+            "across has no effect with positions; remove one of them",
         ),
         (
             "     layout",

@@ -186,15 +186,15 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
         np.array([0, 0, 0, 1, 0, 1], np.int32),
     )
     dispatch = OpenDispatch(found, np.arange(6), 0, 1)
-    first = dispatch.due()
+    first = dispatch.take()
     assert first is not None
     assert first.number == 0
-    assert dispatch.due() is None  # the node's flush is under way
-    read, other = dispatch.due(), dispatch.due()
+    assert dispatch.take() is None  # the node's flush is under way
+    read, other = dispatch.take(), dispatch.take()
     assert read is not None
     assert other is not None
     assert (read.number, other.number) == (2, 3)  # a read waits for nobody, nor does another node
-    assert dispatch.due() is None
+    assert dispatch.take() is None
     assert dispatch.done(read) is None
     second = dispatch.done(first)
     assert second is not None
@@ -204,12 +204,12 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
     assert third.number == 4
     assert dispatch.done(third) is None
     assert dispatch.done(other) is None
-    last = dispatch.due()
+    last = dispatch.take()
     assert last is not None
     assert last.number == 5
     assert dispatch.done(last) is None
     assert dispatch.left == 0
-    assert dispatch.coming() is None
+    assert dispatch.peek() is None
 
 
 def test_a_closed_phase_gives_each_worker_its_nodes_in_turn() -> None:

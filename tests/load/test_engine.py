@@ -235,7 +235,9 @@ def test_one_process_and_three_do_the_same(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("guess", "per_s"), [("CLOSED_S", 1.0), ("PER_USER_S", 0.25)])
+@pytest.mark.parametrize(
+    ("guess", "per_s"), [("CLOSED_FLUSHES_PER_S", 1.0), ("USER_FLUSHES_PER_S", 0.25)]
+)
 def test_a_closed_phase_goes_again_when_its_batches_run_out(
     guess: str, per_s: float, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -573,13 +575,13 @@ def test_the_watch_sees_what_waits() -> None:
     stalled = progress.window(4 * second)  # nothing has ended for two seconds, and 40 more are due
     assert stalled["latency.flush.p95"] > 1.5
     assert stalled["load.backlog.max"] == 41
-    assert progress.broken(4 * second) is None
+    assert progress.stop_reason(4 * second) is None
     rows["outcome"] = 1
     rows["number"] += 40
     rows["end"] += 2 * second
     progress.feed(rows)
     assert (progress.done, progress.failed, progress.failed_in_a_row) == (80, 40, 40)
-    assert (progress.broken(4 * second) or "").startswith("errors.share > 5%")
+    assert (progress.stop_reason(4 * second) or "").startswith("errors.share > 5%")
 
 
 @pytest.mark.parametrize("users", [None, 30])
@@ -601,7 +603,7 @@ def test_the_watch_sees_a_store_that_never_answers(users: int | None) -> None:
     seen = progress.window(2 * second)
     assert seen["errors.share"] == seen["load.late.p99"] == seen["load.backlog.max"] == 0
     assert seen["latency.flush.p50"] == seen["service.flush.p50"] == pytest.approx(1.855)
-    assert (progress.broken(2 * second) or "").startswith("latency.flush.p50 > 1s")
+    assert (progress.stop_reason(2 * second) or "").startswith("latency.flush.p50 > 1s")
     rows["outcome"], rows["end"] = 0, 3 * second
     progress.feed(rows)
     assert progress.window(4 * second)["latency.flush.p50"] == pytest.approx(2.855)

@@ -98,7 +98,9 @@ def test_only_enabled_rules_and_their_prefix_count() -> None:
 
 
 def test_what_s3_refuses_or_the_model_does_not_know_is_an_error() -> None:
-    with pytest.raises(ValueError, match="S3 moves no object to STANDARD_IA after 29 days"):
+    with pytest.raises(
+        ValueError, match="to STANDARD_IA after 30 days at the earliest, not after 29"
+    ):
         rules([entry((29, "STANDARD_IA"))])
     assert rules([entry((0, "GLACIER_IR"))])[0].moves == ((0, "GLACIER_IR"),)
     with pytest.raises(ValueError, match="r: filters by Tag are not supported"):

@@ -502,7 +502,7 @@ def test_a_change_takes_effect_at_the_first_step_that_ends_after_it():
     line.set_grid(start + 70.0, 0, 0)
     line.limit(start + 60.0, 0.3)
     line.limit(start + 61.0, 0.6)
-    line.lift(start + 120.0, 0.3)
+    line.end_limit(start + 120.0, 0.3)
     down, limit = line.read(0, 1)
     assert down.tolist() == [[0, FAULT], [0, FAULT]]  # these end at -30 s and 0 s
     down, limit = line.read(1, 4)

@@ -19,7 +19,7 @@ from sim.model.machine.curve import Curve, left_of_scatter
 from sim.model.machine.ice import rates
 from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.sample import longest, means
-from sim.model.machine.sensor import SENSORS, Sensors, bell, steps
+from sim.model.machine.sensor import SENSORS, Sensors, near_normal, steps
 from sim.model.machine.thermal import Thermal
 from sim.model.machine.turbine import CEILING, Turbines
 from sim.model.machine.vibration import Vibration
@@ -461,10 +461,10 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
 
 
 def test_vibration_varies_over_minutes_and_an_hour():
-    unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
-    assert 0.06 < unrest.std() < 0.09
-    assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
-    assert 0.4 < np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] < 0.85
+    fluctuation = Vibration(FARM, 7, 30.0).fluctuation(0, 30_000, np.arange(30_000.0))
+    assert 0.06 < fluctuation.std() < 0.09
+    assert np.corrcoef(fluctuation[120:, 0], fluctuation[:-120, 0])[0, 1] < 0.6
+    assert 0.4 < np.corrcoef(fluctuation[10:, 0], fluctuation[:-10, 0])[0, 1] < 0.85
 
 
 def test_healthy_machines_vibrate_in_zones_a_and_b():
@@ -566,7 +566,7 @@ def test_an_added_or_removed_channel_changes_no_other(monkeypatch):
 
 
 def test_noise_is_approximately_normal():
-    noise = bell(rng(1, "noise"), 400_000).astype(float)
+    noise = near_normal(rng(1, "noise"), 400_000).astype(float)
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 1.0) < 0.01
     assert abs((np.abs(noise) < 1.0).mean() - 0.683) < 0.02
