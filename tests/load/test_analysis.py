@@ -1,6 +1,6 @@
-"""From raw records to figures: what a stall does to percentiles, where a sweep bends, what a search finds, what limits.
+"""Figures from raw records: percentiles after a stall, sweeps, searches, and the limit.
 
-The store is arithmetic (`load_world`), so the truth is known.
+The store is arithmetic (`load_world`), so the correct result is known.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def constant(rate: float, seconds: float, name: str = "1-constant") -> Phase:
 
 
 def test_a_frozen_server_shows_in_the_true_percentile() -> None:
-    """3 s of 20 s frozen, 20 requests/s: 60 wait 3, 2.95, ... s; the p95 of 400 is the 20th longest wait."""
+    """3 s of 20 s frozen at 20 requests/s: 60 requests wait 3, 2.95, ... s.
+
+    The p95 of 400 requests is the 20th longest wait.
+    """
     engine = QueueEngine(capacity_per_s=1000, noise=0.01, frozen=(8.0, 3.0))
     found = figures.of([engine.run(constant(20, 20))])
     waits = np.sort(11.0 - (np.arange(160, 220) + 0.5) / 20)[::-1]
@@ -46,7 +49,10 @@ def test_a_frozen_server_shows_in_the_true_percentile() -> None:
 
 
 def test_closed_users_hide_the_same_stall() -> None:
-    """Why the schedule is open: four users wait through it with one request each, and the percentile sees nothing."""
+    """Reason for an open schedule: a closed one hides the stall.
+
+    Four users wait through it with one request each, and the percentile does not change.
+    """
     engine = QueueEngine(capacity_per_s=1000, noise=0.01, think_s=0.2, frozen=(8.0, 3.0))
     found = figures.of([engine.run(Phase("sweep-4", None, 4, 20.0))])
     assert found[P95] < 0.25
@@ -62,7 +68,7 @@ def test_latency_counts_from_the_intended_start_and_service_does_not() -> None:
     assert found["load.backlog.end"] == pytest.approx(100, abs=4)
 
 
-def test_backlog_rises_and_falls_with_what_is_due_and_started() -> None:
+def test_backlog_is_the_requests_due_and_not_started() -> None:
     record = QueueEngine(capacity_per_s=10, noise=0.01, users=1).run(constant(20, 10))
     made = figures.part(record).requests
     assert requests.backlog(
@@ -70,7 +76,7 @@ def test_backlog_rises_and_falls_with_what_is_due_and_started() -> None:
     ).tolist() == pytest.approx([0, 50, 100, 50, 0], abs=3)
 
 
-def test_what_still_waits_when_a_phase_is_given_up_counts_with_its_wait() -> None:
+def test_requests_that_still_wait_at_an_early_stop_count_with_their_wait() -> None:
     """A server that takes a second each, 20/s for 20 s: most requests never get an answer."""
     record = QueueEngine(capacity_per_s=1, noise=0.01, users=8).run(constant(20, 20))
     outcomes = pc.unique(record.requests["outcome"]).to_pylist()

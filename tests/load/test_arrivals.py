@@ -1,4 +1,4 @@
-"""Arrivals: every kind of schedule entry against what it means, the same for any number of workers, from the seed."""
+"""Arrivals of every kind of schedule entry: correct, from the seed, for any number of workers."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_herd_comes_at_once_with_its_backlog() -> None:
     assert np.array_equal(np.bincount(at_once), np.full(NODES.count, 3))
     assert np.array_equal(
         at_once[: NODES.count], np.arange(NODES.count)
-    )  # everybody's first, then everybody's second
+    )  # the first batch of every node, then the second
     later = made(ENTRIES["fleet"])
     assert len(found) - len(at_once) == pytest.approx(len(later), abs=5)
 
@@ -151,7 +151,7 @@ def test_the_mix_has_its_shares_and_its_own_randomness() -> None:
     assert shares == pytest.approx([0.90, 0.06, 0.03, 0.01], abs=0.01)
     assert np.array_equal(
         found.intended_s, made(entry).intended_s
-    )  # who reads does not move who writes
+    )  # reads do not shift writes
     only = made(entry, (("list_hour", 3.0),))
     assert set(only.kind) == {REQUEST_KINDS.index("list_hour")}
     assert found.flushes(NODES.count).sum() == np.count_nonzero(found.kind == 0)
@@ -193,7 +193,7 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
     read, other = dispatch.due(), dispatch.due()
     assert read is not None
     assert other is not None
-    assert (read.number, other.number) == (2, 3)  # a read waits for nobody, nor does another node
+    assert (read.number, other.number) == (2, 3)  # reads and other nodes do not wait
     assert dispatch.due() is None
     assert dispatch.done(read) is None
     second = dispatch.done(first)
@@ -212,7 +212,7 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
     assert dispatch.coming() is None
 
 
-def test_a_closed_phase_gives_each_worker_its_nodes_in_turn() -> None:
+def test_a_closed_phase_uses_the_nodes_of_each_worker_in_turn() -> None:
     dispatch = ClosedDispatch(6, FLUSH, 7, "sweep-2", 1, 2)
     jobs = [dispatch.take() for _ in range(4)]
     assert [job and (job.number, job.node) for job in jobs] == [

@@ -1,6 +1,6 @@
-"""Lifecycle rules against S3's documented ones, prices by hand, and the policies of `buckets.json` against both.
+"""Lifecycle rules against S3's documented ones, prices by hand, and `buckets.json` against both.
 
-Not covered: that a store takes the policies (test_lake.py), how they are shown (test_report.py).
+Not covered: a store that accepts the policies (test_buckets.py), their display (test_report.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def by_size(low: int | None, high: int | None = None) -> dict[str, Any]:
 
 
 def moved(configuration: dict[str, Any], *sizes: int, key: str = "x/1") -> list[float]:
-    """The number of objects that each transition takes."""
+    """Return the number of objects that each transition moves."""
     return [
         found.taken
         for found in outlook({"b": of_size(*sizes, key=key)}, {"b": [configuration]}).moved
@@ -97,7 +97,7 @@ def test_only_enabled_rules_and_their_prefix_count() -> None:
     assert moved(entry((30, "GLACIER_IR"), Status="Disabled"), GB) == []
 
 
-def test_what_s3_refuses_or_the_model_does_not_know_is_an_error() -> None:
+def test_a_policy_that_s3_or_the_model_refuses_is_an_error() -> None:
     with pytest.raises(ValueError, match="S3 moves no object to STANDARD_IA after 29 days"):
         rules([entry((29, "STANDARD_IA"))])
     assert rules([entry((0, "GLACIER_IR"))])[0].moves == ((0, "GLACIER_IR"),)
@@ -215,13 +215,13 @@ def test_a_runs_operations_become_objects_of_a_day() -> None:
 
 
 def alone(rule: Rule, size: int, *moves: tuple[int, str]) -> float:
-    """Five years of an object that the rule takes, read once a year."""
+    """Price five years of one object under the rule, read once a year."""
     objects = of_size(size, key=rule.prefix + "year=")
     return bill(objects, [replace(rule, moves=moves)], FIVE_YEARS, reads_per_year=1).total
 
 
 @pytest.mark.parametrize(("stage", "rule", "move"), MOVING)
-def test_each_transition_pays_for_the_smallest_object_that_it_takes(
+def test_each_transition_pays_off_for_the_smallest_object_that_it_moves(
     stage: str, rule: Rule, move: tuple[int, str]
 ) -> None:
     size = smallest(rule, move[1])
@@ -230,7 +230,7 @@ def test_each_transition_pays_for_the_smallest_object_that_it_takes(
 
 
 @pytest.mark.parametrize(("stage", "rule", "move"), MOVING)
-def test_no_transition_would_pay_for_the_objects_of_a_flush(
+def test_no_transition_pays_off_for_the_objects_of_a_flush(
     stage: str, rule: Rule, move: tuple[int, str]
 ) -> None:
     every = replace(rule, above=-1, below=None)
@@ -238,7 +238,7 @@ def test_no_transition_would_pay_for_the_objects_of_a_flush(
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "STANDARD"])
-def test_no_class_would_pay_for_manifests_or_windows(name: str) -> None:
+def test_no_class_pays_off_for_manifests_or_windows(name: str) -> None:
     for size in (2_150, 6_000):
         rule = Rule("r", above=-1)
         assert alone(rule, size, (30, name)) > alone(rule, size)
@@ -256,7 +256,7 @@ def test_no_object_is_taken_by_two_rules_for_moving(stage: str) -> None:
 
 
 def refusals(configuration: Sequence[dict[str, Any]]) -> list[str]:
-    """Why S3 would refuse a lifecycle configuration: its documented constraints, each with the rule's name."""
+    """List violations of S3's documented constraints in a lifecycle configuration, by rule name."""
     found = []
     names = [rule["ID"] for rule in configuration]
     if len(set(names)) < len(names) or len(names) > 1000:
@@ -321,5 +321,5 @@ def test_s3_takes_every_policy(stage: str) -> None:
         [{"ID": "r", "Status": "Enabled", "Filter": {}}],
     ],
 )
-def test_what_s3_refuses_is_seen(wrong: list[dict[str, Any]]) -> None:
+def test_a_violation_of_s3s_constraints_is_found(wrong: list[dict[str, Any]]) -> None:
     assert len(refusals(wrong)) == 1
