@@ -131,7 +131,9 @@ def main() -> None:
         add_line("simulate: make samples of 10 min", *best(lambda: simulate(None, week)))
         paths = [nodes / farm.farm_id / f"{config.turbine_id}.db" for config in configs]
         rows = args.turbines * args.rows
-        add_line("pipeline: read SQLite", *best(lambda: [read(path, 0, READ_ROWS) for path in paths]))
+        add_line(
+            "pipeline: read SQLite", *best(lambda: [read(path, 0, READ_ROWS) for path in paths])
+        )
         null = NullStore()
         add_line(
             "pipeline: all, null store, 1 node a call",

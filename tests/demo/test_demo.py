@@ -34,14 +34,15 @@ from tests.support import lakesecrets
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
 FAULTS = (
     "data_faults=[{kind: row.late, rate: 20 per turbine-day, duration: 30m, delay: 3h},"
-    " {kind: row.duplicate, rate: 10 per turbine-day}, {kind: sensor.dropout, rate: 10 per turbine-day},"
+    " {kind: row.duplicate, rate: 10 per turbine-day},"
+    " {kind: sensor.dropout, rate: 10 per turbine-day},"
     " {kind: row.poisoned, rate: 10 per turbine-day}]"
 )
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same small data set in both layouts. Nodes flush every six hours, so late rows look back."""
+    """The same small data set in both layouts. Flushes every six hours make late rows look back."""
     folder = tmp_path_factory.mktemp("demo")
     out = {}
     for layout in ("turbine", "farm"):
@@ -277,7 +278,7 @@ def test_every_theme_is_a_scenario_with_a_story(name: str) -> None:
     assert scenario.name == f"demo-{name}"
     assert theme.title
     assert "How to find it" in theme.story
-    for event in scenario.events:  # what the story names is in it
+    for event in scenario.events:  # the story names each of them
         for word in (*event.turbines, *(f"**{farm}**" for farm in event.farms)):
             assert word in theme.story
 
@@ -294,7 +295,7 @@ def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:
 
 
 def test_the_wind_blows_while_ice_takes_the_power() -> None:
-    """Wind at every farm that the story names, so that ice has power to take, and a thaw at the end."""
+    """At every farm of the story, ice meets enough wind to take power, and thaws in the end."""
     for air in weather("icing", "CD", np.arange(20.0, 56.0, 0.5)):
         assert air.speed.min() > 6.0
     for air in weather("icing", "CD", np.arange(64.0, 95.0, 0.5)):
@@ -402,7 +403,8 @@ def test_no_title_of_the_realism_page_is_cut(made: dict[str, Path]) -> None:
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             for axes in figure.axes:
-                ends = [title.get_window_extent() for title in (axes.title, axes._left_title)]  # type: ignore[attr-defined]
+                titles = (axes.title, axes._left_title)  # type: ignore[attr-defined]
+                ends = [title.get_window_extent() for title in titles]
                 assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 for end in ends), name
 
 

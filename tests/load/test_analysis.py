@@ -88,7 +88,7 @@ def test_requests_that_still_wait_at_an_early_stop_count_with_their_wait() -> No
 
 
 def given_up() -> PhaseRecord:
-    """Frozen from 5 s, given up at 9: nothing started or ended in between, and all of it waited."""
+    """Phase frozen from 5 s and stopped at 9 s: no request started or ended in between."""
     done = QueueEngine(capacity_per_s=100, users=4).run(constant(10.0, 20.0))
     table = done.requests
     rows = np.arange(table.num_rows)
@@ -114,11 +114,11 @@ def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
 
 def test_reports_count_a_stopped_phase_as_its_figures_do() -> None:
     record = given_up()
-    told = figures.summary(record, "open")
-    (lane,) = charts.lanes((told,), record.requests, record.resources)
+    stopped = figures.summary(record, "open")
+    (lane,) = charts.lanes((stopped,), record.requests, record.resources)
     shown = requests.figures([lane.part])
-    assert shown == {name: told.figures[name] for name in shown}
-    assert (told.to_s, told.duration_s) == (pytest.approx(9.0, abs=1.0), 20.0)
+    assert shown == {name: stopped.figures[name] for name in shown}
+    assert (stopped.to_s, stopped.duration_s) == (pytest.approx(9.0, abs=1.0), 20.0)
 
 
 def test_warm_up_is_left_out() -> None:
@@ -137,7 +137,7 @@ def test_errors_are_counted_and_not_achieved() -> None:
 
 
 def test_figures_of_phases_are_merged_exactly() -> None:
-    """Two phases together are what one table of both would say: 95 % of all, not a mean of two percentiles."""
+    """The p95 of two phases is that of one table of both, not a mean of two percentiles."""
     engine = QueueEngine(capacity_per_s=30, noise=0.2)
     records = [
         engine.run(constant(10, 10, "1-constant")),
@@ -174,8 +174,8 @@ def test_a_sweep_finds_where_one_server_is_full() -> None:
     assert found.fit.peak_users is None
 
 
-def test_littles_law_is_missed_by_a_record_that_lies() -> None:
-    """Half of the requests lost from the record: throughput halves, response times do not."""
+def test_littles_law_is_missed_by_an_incomplete_record() -> None:
+    """Half of the requests are missing: throughput halves, response times stay."""
     records = levels(QueueEngine(capacity_per_s=50))
     thinned = [
         replace(r, requests=r.requests.filter(pa.array(np.arange(len(r.requests)) % 2 == 0)))
@@ -249,7 +249,7 @@ def test_two_searches_agree_within_a_tenth() -> None:
     )  # 40/s, less what a queue near its limit costs
 
 
-def test_what_was_found_was_held_and_the_next_rate_failed() -> None:
+def test_the_rate_found_is_confirmed_and_the_next_one_failed() -> None:
     engine = QueueEngine(capacity_per_s=40, think_s=0.05)
     one = searcher(engine)
     found = one.run(guess=20.0)
@@ -280,7 +280,7 @@ def test_a_store_that_takes_the_highest_rate() -> None:
 
 def test_a_hold_that_fails_steps_down_a_bounded_number_of_times() -> None:
     class Tired(QueueEngine):
-        """Good for a short try; a hold finds it three times slower."""
+        """Store that serves a short try well, and a hold three times slower."""
 
         def run(self, phase: Phase) -> PhaseRecord:
             self.capacity_per_s = 13.0 if phase.duration_s >= 30 else 40.0
@@ -301,7 +301,7 @@ def test_a_search_out_of_time_confirms_nothing() -> None:
     assert found.steps == ()
 
 
-def test_a_late_generator_has_no_vote() -> None:
+def test_a_late_generator_gives_no_verdict() -> None:
     found = searcher(
         QueueEngine(capacity_per_s=40, think_s=0.05), late="the generator was late"
     ).run()
@@ -347,7 +347,7 @@ BUSY = {
             False,
             300.0,
             "concurrency",
-        ),  # a server of many threads: a core says nothing of it
+        ),  # a server of many threads: one core is no limit
         ({"cpu.client": 0.95}, False, 300.0, "generator"),
         ({}, False, 33.0, "generator"),
         ({}, True, 300.0, "nothing"),
@@ -376,7 +376,7 @@ def test_the_limit_is_named(
     assert bottleneck.find_limit(BUSY | changed, kept_up, 64, generator).what == what
 
 
-def test_the_stores_core_is_told_with_the_clients() -> None:
+def test_the_stores_core_is_reported_with_the_clients() -> None:
     found = bottleneck.find_limit(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
     assert found.text == "The store: its one core is 98 % busy; the busiest client is at 31 %."
 
@@ -408,9 +408,8 @@ def test_a_course_runs_the_plan_in_order_and_knows_its_figures() -> None:
     found = course.figures()
     assert found["load.peak_per_s"] == pytest.approx(40, rel=0.1)
     assert found["load.sustainable_per_s"] == pytest.approx(38, rel=0.1)
-    assert found["load.requests"] == pytest.approx(
-        650 + 100, abs=70
-    )  # of the schedule, without its warm-up
+    # of the schedule, without its warm-up
+    assert found["load.requests"] == pytest.approx(650 + 100, abs=70)
     assert found["cpu.server_per_operation"] == pytest.approx(1 / 40, rel=0.1)
     limit = course.limit()
     assert limit is not None
@@ -422,12 +421,11 @@ def test_one_request_at_the_edge_of_a_short_phase_is_no_sign_of_falling_behind()
     assert bottleneck.kept_up(one_short, 3.0)
     assert not bottleneck.kept_up(one_short, 30.0)
     assert not bottleneck.kept_up(one_short | {"load.achieved_per_s": 7.0}, 3.0)
-    assert not bottleneck.kept_up(
-        one_short | {"load.errors": 1.0}, 3.0
-    )  # it failed, and is not under way
+    # it failed, and is not under way
+    assert not bottleneck.kept_up(one_short | {"load.errors": 1.0}, 3.0)
 
 
-def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
+def test_a_short_phase_is_judged_by_its_samples() -> None:
     short = replace(
         LOAD, schedule=(Entry("constant", 4.0, rate_per_s=20.0),), sweep=None, search=None
     )
@@ -438,7 +436,7 @@ def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
     assert "the store's process is at" in limit.text
 
 
-def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
+def test_a_standstill_is_named_and_a_slow_store_is_not_one() -> None:
     schedule = replace(
         LOAD, schedule=(Entry("constant", 20.0, rate_per_s=10.0),), sweep=None, search=None
     )
@@ -463,8 +461,8 @@ def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
     ("start", "end", "span", "stood"),
     [
         ([0.0, 0.1, 5.0], [1.0, 3.0, 5.5], (0.0, 10.0), 2.0),
-        ([0.0, 6.0], [1.0, 6.5], (0.0, 10.0), 1.0),  # nobody asked between 1 and 6
-        ([0.0, 0.5], [1.0, np.nan], (0.0, 10.0), 7.0),  # given up at 8
+        ([0.0, 6.0], [1.0, 6.5], (0.0, 10.0), 1.0),  # no request from 1 to 6
+        ([0.0, 0.5], [1.0, np.nan], (0.0, 10.0), 7.0),  # stopped at 8
         ([0.0, 0.1], [1.0, 3.0], (0.0, 2.5), 1.5),
         ([np.nan], [np.nan], (0.0, 10.0), 0.0),
     ],
@@ -498,7 +496,7 @@ def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
     assert limit.text.startswith("Not known: 1 of the load generator's processes died")
 
 
-def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
+def test_the_plan_lists_a_warm_up_only_if_there_is_one() -> None:
     ramp, herd = (
         Entry("ramp", 20.0, from_per_s=5.0, to_per_s=60.0),
         Entry("herd", 60.0, outage_s=900.0),
@@ -511,7 +509,7 @@ def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
     assert not any("warm-up" in line for line in plan_lines(replace(only, schedule=(herd,))))
 
 
-def test_of_a_test_without_a_request_no_limit_is_told() -> None:
+def test_a_test_without_a_request_has_no_limit() -> None:
     empty = replace(
         LOAD,
         schedule=(Entry("constant", 0.4, rate_per_s=1.0),),
@@ -525,11 +523,11 @@ def test_of_a_test_without_a_request_no_limit_is_told() -> None:
     assert decide(course.test(), ()) == ("unknown", 6)
 
 
-def test_a_backlog_that_went_away_again_is_not_keeping_up() -> None:
-    """A herd: all is achieved in the end, and for most of the time everybody waited."""
+def test_a_backlog_that_drains_again_is_not_keeping_up() -> None:
+    """A herd: all requests succeed in the end, and most wait for most of the time."""
 
     class Unseen(QueueEngine):
-        """A store on another machine: its process is not sampled."""
+        """Store on another machine, whose process is not sampled."""
 
         def run(self, phase: Phase) -> PhaseRecord:
             return replace(super().run(phase), resources=RESOURCES.empty_table())

@@ -149,9 +149,7 @@ def test_the_mix_has_its_shares_and_its_own_randomness() -> None:
     found = made(entry, MIX)
     shares = np.bincount(found.kind, minlength=len(REQUEST_KINDS)) / len(found)
     assert shares == pytest.approx([0.90, 0.06, 0.03, 0.01], abs=0.01)
-    assert np.array_equal(
-        found.intended_s, made(entry).intended_s
-    )  # reads do not shift writes
+    assert np.array_equal(found.intended_s, made(entry).intended_s)  # reads do not shift writes
     only = made(entry, (("list_hour", 3.0),))
     assert set(only.kind) == {REQUEST_KINDS.index("list_hour")}
     assert found.flushes(NODES.count).sum() == np.count_nonzero(found.kind == 0)

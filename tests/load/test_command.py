@@ -56,8 +56,8 @@ def requests(run: Path) -> dict[str, int]:
 def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> None:
     """Run a load test until it exits with 0, at most three times.
 
-    Another attempt follows exit code 7 with the message that the generator was late: other tests on the
-    machine can delay it.
+    Another attempt follows exit code 7 with the message that the generator was late: other tests on
+    the machine can delay it.
     """
     for _ in range(3):
         code, text = attempt()
@@ -298,7 +298,8 @@ def test_locusts_web_interface_starts_the_schedule_again_and_again(
 
     def made() -> bool:
         found = get("/stats/requests")
-        total = [row for row in found["stats"] if row["name"] == "flush"]  # type: ignore[attr-defined]
+        stats = found["stats"]
+        total = [row for row in stats if row["name"] == "flush"]  # type: ignore[attr-defined]
         return found["state"] == "stopped" and bool(total) and total[0]["num_requests"] == 32
 
     try:
@@ -314,6 +315,6 @@ def test_locusts_web_interface_starts_the_schedule_again_and_again(
         assert lake.first_object(clean_lake) is not None  # the page stays up until the end
     finally:
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
-    assert "Traceback" not in said, said
+        output, _ = process.communicate(timeout=30)
+    assert "Traceback" not in output, output
     assert lake.first_object(clean_lake) is None

@@ -549,9 +549,9 @@ def test_a_generator_that_is_late_by_itself_is_detected(
         record = LocustEngine(slowed, batches).run(constant(15, 4))
     finally:
         stop.set()
-    said = calibration.late_by_itself([record], 16, 1)
-    assert said is not None
-    assert "though users were free" in said
+    message = calibration.late_by_itself([record], 16, 1)
+    assert message is not None
+    assert "though users were free" in message
     calm = LocustEngine(settings(clean_lake, tmp_path / "calm", users=16), batches).run(
         constant(15, 4)
     )

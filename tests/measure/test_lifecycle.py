@@ -114,18 +114,23 @@ def priced(days: int, size: int, *moves: tuple[int, str], **more: Any) -> Bill:
     [
         (priced(30, GB), 0.023, 0, 0),
         (priced(90, GB, (30, "STANDARD_IA")), 0.023 + 2 * 0.0125, 1e-5, 0),
-        (priced(30, GB, (30, "STANDARD_IA")), 0.023, 0, 0),  # S3 moves it when the span is over
+        (priced(30, GB, (30, "STANDARD_IA")), 0.023, 0, 0),  # S3 moves it at the end of the span
         (priced(60, KB, (30, "STANDARD_IA")), (1 / KB * 0.023 + 128 / KB * 0.0125) / KB, 1e-5, 0),
         (priced(60, KB, (30, "GLACIER_IR")), (1 / KB * 0.023 + 128 / KB * 0.004) / KB, 2e-5, 0),
         (priced(30, KB, (0, "GLACIER")), (33 * 0.0036 + 8 * 0.023) / KB**2, 3e-5, 0),
         (priced(30, KB, (0, "DEEP_ARCHIVE")), (33 * 0.00099 + 8 * 0.023) / KB**2, 5e-5, 0),
-        (priced(130, GB, (30, "STANDARD_IA"), (40, "GLACIER_IR")), 0.023 + 0.0125 / 3 + 0.012, 3e-5, 0.0125 * 2 / 3),
+        (
+            priced(130, GB, (30, "STANDARD_IA"), (40, "GLACIER_IR")),
+            0.023 + 0.0125 / 3 + 0.012, 3e-5, 0.0125 * 2 / 3,
+        ),
         (priced(365, GB, (0, "GLACIER_IR"), expire_days=30), 0.004, 2e-5, 2 * 0.004),
         (priced(365, GB, (0, "GLACIER_IR"), expire_days=90), 3 * 0.004, 2e-5, 0),
         (priced(365, KB, (0, "DEEP_ARCHIVE"), expire_days=150), 5 * ARCHIVED, 5e-5, ARCHIVED),
         (priced(60, GB, expire_days=15), 0.0115, 0, 0),
-        (priced(60, GB, (30, "GLACIER_IR"), (40, "STANDARD_IA")), 0.023 + 0.004, 2e-5, 0),  # down only
-        (priced(60, GB, (30, "STANDARD_IA"), (30, "GLACIER_IR")), 0.023 + 0.004, 2e-5, 0),  # the colder wins
+        # down only
+        (priced(60, GB, (30, "GLACIER_IR"), (40, "STANDARD_IA")), 0.023 + 0.004, 2e-5, 0),
+        # the colder class wins
+        (priced(60, GB, (30, "STANDARD_IA"), (30, "GLACIER_IR")), 0.023 + 0.004, 2e-5, 0),
         (priced(150, GB, (0, "INTELLIGENT_TIERING")), 0.023 + 2 * 0.0125 + 2 * 0.004, 1e-5, 0),
         (priced(150, KB, (0, "INTELLIGENT_TIERING")), 5 * 0.023 * 2**-20, 1e-5, 0),
     ],
@@ -182,7 +187,8 @@ def test_the_outlook_counts_a_day_by_bucket() -> None:
         ("b", 1, KB),
     ]
     assert [(r.what, r.days, r.buckets) for r in found.removed] == [
-        ("old versions", 7, ("a", "b")), ("unfinished uploads", 1, ("b",)), ("current objects", 9, ("c",)),
+        ("old versions", 7, ("a", "b")), ("unfinished uploads", 1, ("b",)),
+        ("current objects", 9, ("c",)),
     ]  # fmt: skip
     year, five = found.kept
     assert (year.days, five.days) == (365, FIVE_YEARS)

@@ -91,10 +91,11 @@ def test_not_measured_is_not_passed() -> None:
 def test_figures_of_the_contract() -> None:
     """Names that scripts depend on: they are fixed."""
     fixed = (
-        "rows.generated rows.ingested rows.validated rows.quarantined rows.lost rows.duplicated rows.misplaced "
-        "rows.unexpected rows.altered manifest.mismatches windows.wrong throughput.rows_per_s throughput.objects_per_s "
-        "store.put_ceiling_per_s freshness.p50 freshness.p95 freshness.p99 latency.put.p50 latency.put.p95 "
-        "latency.put.p99 memory.peak cost.per_day"
+        "rows.generated rows.ingested rows.validated rows.quarantined rows.lost rows.duplicated"
+        " rows.misplaced rows.unexpected rows.altered manifest.mismatches windows.wrong"
+        " throughput.rows_per_s throughput.objects_per_s store.put_ceiling_per_s"
+        " freshness.p50 freshness.p95 freshness.p99"
+        " latency.put.p50 latency.put.p95 latency.put.p99 memory.peak cost.per_day"
     )
     assert set(fixed.split()) <= set(FIGURES)
 

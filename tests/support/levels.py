@@ -19,7 +19,8 @@ import pytest
 ROOTS = (
     # servers and processes
     *("subprocess", "multiprocessing", "concurrent.futures.process"),
-    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store", "sim.load.engine.LocustEngine"),
+    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store"),
+    "sim.load.engine.LocustEngine",
     *("sim.run.command", "sim.run.shards", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
     *(

@@ -180,12 +180,12 @@ class Command:
         return found
 
     def left(self) -> list[str]:
-        """Processes and temporary files that should be gone."""
+        """List processes and temporary files that should be gone."""
         files = [str(path) for path in self.temporary.iterdir()]
         return [" ".join(_command_line(p)) for p in self.processes()] + files
 
     def kill_all(self) -> None:
-        """End whatever is left, for a test that failed must not disturb the next."""
+        """End all remaining processes, so that a failed test does not disturb the next."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -224,7 +224,7 @@ def _until_exit(prefix: str) -> Path:
 
 
 class Ended:
-    """The end of a command: exit code, both streams, and what it should not have left."""
+    """The end of a command: exit code, both streams, and leftovers."""
 
     def __init__(self, code: int, out: str, err: str, left: Sequence[str] = ()) -> None:
         self.code, self.out, self.err, self.left = code, out, err, list(left)
@@ -293,7 +293,7 @@ def inside(*arguments: object, program: str = "-c", **env: str) -> Ended:
 
 
 def command(*arguments: object, **env: str) -> Done:
-    """The installed program, run to its end."""
+    """Run the installed program to its end."""
     with closing(
         Command([str(Path(sys.executable).with_name("windfleet"))], arguments, env)
     ) as started:
@@ -301,7 +301,7 @@ def command(*arguments: object, **env: str) -> Done:
 
 
 def quick(*arguments: object, plant: str = "", **env: str) -> Done:
-    """The quick command, run to its end."""
+    """Run the quick command to its end."""
     with closing(start(*arguments, plant=plant, **env)) as started:
         return Done(started)
 
@@ -327,7 +327,7 @@ def saved(endpoint_url: str) -> tuple[Path, Path]:
 
 
 def copy(run: Path, to: Path) -> Path:
-    """A copy of a run to be spoiled."""
+    """Copy a run, so that a test may change it."""
     shutil.copytree(run, to)
     return to
 
@@ -339,7 +339,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def control_characters(text: str) -> list[str]:
-    """Those a log should not have: all but the newline."""
+    """List characters that a log should not have: control characters except the newline."""
     return _CONTROL.findall(text)
 
 
