@@ -246,7 +246,7 @@ def test_two_searches_agree_within_a_tenth() -> None:
     assert max(rates) <= 1.1 * min(rates)
     assert np.mean(rates) == pytest.approx(
         39, rel=0.06
-    )  # 40/s, less what a queue near its limit costs
+    )  # 40/s, less the cost of a queue near its limit
 
 
 def test_the_rate_found_is_confirmed_and_the_next_one_failed() -> None:

@@ -202,7 +202,7 @@ def test_one_process_and_three_do_the_same(
             settings(clean_lake, tmp_path / str(processes), MIX, 9, processes), batches
         )
         records.append(engine.run(phase))
-        assert lake.first_object(clean_lake) is None  # what it wrote is gone
+        assert lake.first_object(clean_lake) is None  # its objects are gone
     one, three = records
     same = ["number", "kind", "node", "bytes", "rows", "outcome"]
     listed = pc.equal(one.requests["kind"], "list_hour")  # how much is listed depends on the moment
@@ -400,7 +400,7 @@ def test_a_worker_that_dies_is_reported_and_its_requests_are_counted(
     theirs = record.requests.filter(pc.equal(record.requests["outcome"], "not-made"))
     assert set(np.asarray(theirs["node"]) % 2) == {1}  # client-1's nodes, and no other's
     kept = record.requests.filter(pc.equal(record.requests["worker"], "client-1"))
-    assert kept.num_rows >= 5  # what it had done until then is known
+    assert kept.num_rows >= 5  # its work until then is known
     assert lake.first_object(clean_lake) is None
 
 

@@ -120,9 +120,7 @@ def test_steady_noise_is_steady_and_its_mean_known() -> None:
         wrong += not state.steady
         near += abs(state.mean - 20) <= 2.3 * state.error
     assert wrong <= 8
-    assert (
-        near >= 170
-    )  # 95 % with nine degrees of freedom, less what the choice of the beginning costs
+    assert near >= 170  # 95 % with nine degrees of freedom, less the cost of choosing the beginning
 
 
 def test_a_slow_start_is_left_out() -> None:

@@ -78,7 +78,7 @@ def test_a_node_is_delivered_in_steps_and_equals_the_lake_in_memory(
     assert capsys.readouterr().out == "A-001: 59 rows in 4 batches, 15 data objects; last id 59\n"
     assert main([*ask, "--until", UNTIL]) == 0
     assert capsys.readouterr().out == "A-001: 0 rows in 0 batches, 0 data objects; last id 59\n"
-    assert main(ask) == 0  # no time: only what is closed
+    assert main(ask) == 0  # no time: closed batches only
     assert "last id 89" in capsys.readouterr().out
     data = {k: v for k, v in stored(clean_lake).items() if k[0] == bucket("validated")}
     reference = drain(node, [])

@@ -2,7 +2,7 @@
 
 Three ways to run a command, the cheapest first:
 
-- `inside`: `main` in this process. For whatever a process boundary has no part in: refusals,
+- `inside`: `main` in this process. For tests that need no process boundary: refusals,
   texts, exit codes, verdicts, and runs whose directory is looked at.
 - `quick`: `main` in a process forked from a template (prefork.py), after the lines of `plant`,
   which break something in that process only. For signals, streams, limits, environments, and for
@@ -12,7 +12,7 @@ Three ways to run a command, the cheapest first:
 The first two measure the store's ceiling and the load generator for moments only, and remember the
 detached LocalStack elsewhere, so that a developer's own is not touched. A process of its own has
 its own folder for temporary files. That folder marks it: all processes of the run, workers and
-LocalStack included, inherit it, so `left` finds whatever has not ended.
+LocalStack included, inherit it, so `left` finds all that have not ended.
 """
 
 from __future__ import annotations
