@@ -512,9 +512,8 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
                 r"the store is still running at (\S+); stop it with: windfleet store down", done.out
             )
             assert lake.first_object(url)
-            judged = runs.inside(
-                "verify", run, "--workers", 1
-            )  # without a saved lake it looks in the store that is up
+            # without a saved lake it looks in the store that is up
+            judged = runs.inside("verify", run, "--workers", 1)
             assert judged.code == 0, judged.text
             assert "the same figures as in result.json" in judged.out
         finally:

@@ -182,9 +182,8 @@ def test_the_compacted_layout_is_smaller_and_in_the_same_partitions(made: dict[s
         folders[layout] = {(ref.bucket, ref.key.rpartition("/")[0]) for ref in refs}
         objects[layout] = len(refs)
     assert folders["farm"] == folders["turbine"]
-    assert (
-        objects["farm"] < objects["turbine"]
-    )  # by little: two turbines a farm, and many late rows
+    # by little: two turbines a farm, and many late rows
+    assert objects["farm"] < objects["turbine"]
 
 
 def test_a_folder_of_objects_is_a_dataset_that_others_can_read(made: dict[str, Path]) -> None:

@@ -244,9 +244,8 @@ def test_two_searches_agree_within_a_tenth() -> None:
     assert None not in found
     rates = [rate for rate in found if rate is not None]
     assert max(rates) <= 1.1 * min(rates)
-    assert np.mean(rates) == pytest.approx(
-        39, rel=0.06
-    )  # 40/s, less the cost of a queue near its limit
+    # 40/s, less the cost of a queue near its limit
+    assert np.mean(rates) == pytest.approx(39, rel=0.06)
 
 
 def test_the_rate_found_is_confirmed_and_the_next_one_failed() -> None:
@@ -342,28 +341,31 @@ BUSY = {
     ("changed", "kept_up", "generator", "what"),
     [
         ({"cpu.server": 0.98, "cpu.client": 0.31}, False, 300.0, "server"),
+        # a server of many threads: one core is no limit
         (
             {"cpu.server": 2.4},
             False,
             300.0,
             "concurrency",
-        ),  # a server of many threads: one core is no limit
+        ),
         ({"cpu.client": 0.95}, False, 300.0, "generator"),
         ({}, False, 33.0, "generator"),
         ({}, True, 300.0, "nothing"),
         ({"cpu.idle": 0.02, "cpu.others": 1.2}, False, 300.0, "machine"),
+        # a store that waits
         (
             {"cpu.idle": 0.02, "cpu.others": 1.9, "cpu.server": 0.01},
             False,
             300.0,
             "concurrency",
-        ),  # a store that waits
+        ),
+        # all cores at work for the test itself
         (
             {"cpu.idle": 0.02, "cpu.others": 0.1},
             False,
             300.0,
             "concurrency",
-        ),  # all cores at work for the test itself
+        ),
         ({"cpu.idle": 0.9, "cpu.others": 1.2}, False, 300.0, "concurrency"),
         ({}, False, 300.0, "concurrency"),
         ({"load.late.p99": 0.0}, False, 300.0, "unknown"),

@@ -67,9 +67,8 @@ def test_constant_is_evenly_spaced() -> None:
 
 def test_a_ramp_reaches_each_rate_when_it_should() -> None:
     found = made(ENTRIES["ramp"])
-    area = (
-        5 * found.intended_s + (45 - 5) / 40 * found.intended_s**2 / 2
-    )  # the integral of the rate, by hand
+    # the integral of the rate, by hand
+    area = 5 * found.intended_s + (45 - 5) / 40 * found.intended_s**2 / 2
     assert area == pytest.approx(np.arange(len(found)) + 0.5)
     falling = made(Entry("ramp", 40.0, from_per_s=45.0, to_per_s=5.0))
     assert np.sort(40.0 - falling.intended_s) == pytest.approx(found.intended_s)
@@ -98,9 +97,8 @@ def test_poisson_distances_are_exponential_and_of_the_seed() -> None:
     found = made(ENTRIES["poisson"]).intended_s
     gaps = np.diff(found)
     assert np.mean(gaps) == pytest.approx(1 / 20, rel=0.05)
-    assert np.std(gaps) == pytest.approx(
-        np.mean(gaps), rel=0.1
-    )  # an exponential's deviation is its mean
+    # an exponential's deviation is its mean
+    assert np.std(gaps) == pytest.approx(np.mean(gaps), rel=0.1)
     assert np.mean(gaps > np.mean(gaps)) == pytest.approx(np.exp(-1), abs=0.02)
     assert np.array_equal(found, made(ENTRIES["poisson"]).intended_s)
     assert not np.array_equal(found[:50], made(ENTRIES["poisson"], seed=8).intended_s[:50])
@@ -116,9 +114,8 @@ def test_a_fleet_flushes_each_node_at_its_own_phase_with_jitter() -> None:
         assert np.all(np.abs(gaps - 15) <= JITTER * 15)
         first[node] = float(times[0])
     assert np.ptp(list(first.values())) > 10  # phases all over the interval
-    assert (
-        len({round(gap, 6) for gap in np.diff(found.intended_s[found.node == 0])}) > 1
-    )  # jitter moves each flush
+    # jitter moves each flush
+    assert len({round(gap, 6) for gap in np.diff(found.intended_s[found.node == 0])}) > 1
     assert len(made(ENTRIES["fleet"], nodes=Nodes(1500, 900.0))) == pytest.approx(6000, abs=1500)
 
 
@@ -126,9 +123,8 @@ def test_a_herd_comes_at_once_with_its_backlog() -> None:
     found = made(ENTRIES["herd"])  # 2,700 s of outage, a flush each 900 s: three batches each
     at_once = found.node[found.intended_s == 0]
     assert np.array_equal(np.bincount(at_once), np.full(NODES.count, 3))
-    assert np.array_equal(
-        at_once[: NODES.count], np.arange(NODES.count)
-    )  # the first batch of every node, then the second
+    # the first batch of every node, then the second
+    assert np.array_equal(at_once[: NODES.count], np.arange(NODES.count))
     later = made(ENTRIES["fleet"])
     assert len(found) - len(at_once) == pytest.approx(len(later), abs=5)
 
@@ -213,12 +209,13 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
 def test_a_closed_phase_uses_the_nodes_of_each_worker_in_turn() -> None:
     dispatch = ClosedDispatch(6, FLUSH, 7, "sweep-2", 1, 2)
     jobs = [dispatch.take() for _ in range(4)]
+    # its nodes are all busy
     assert [job and (job.number, job.node) for job in jobs] == [
         (1, 1),
         (3, 3),
         (5, 5),
         None,
-    ]  # its nodes are all busy
+    ]
     assert jobs[1] is not None
     dispatch.done(jobs[1])
     again = dispatch.take()

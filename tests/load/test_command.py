@@ -206,9 +206,8 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
     where = ("--out", out, "--endpoint-url", clean_lake)
 
     def attempt() -> tuple[int | None, str]:
-        shutil.rmtree(
-            out, ignore_errors=True
-        )  # workers must not join the master of an earlier attempt
+        # workers must not join the master of an earlier attempt
+        shutil.rmtree(out, ignore_errors=True)
         master = runs.start("load", scenario, *where, "--master", "--expect-workers", 2)
         with closing(master):
             one, two = (runs.start("load", "--worker", "--out", out) for _ in range(2))
@@ -219,9 +218,8 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
                 return code, master.text
 
     kept_up(attempt)
-    assert [path.name for path in (out / ".load").iterdir()] == [
-        "current-phase.json"
-    ]  # no batches are left
+    # no batches are left
+    assert [path.name for path in (out / ".load").iterdir()] == ["current-phase.json"]
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}

@@ -171,10 +171,11 @@ def test_reads_report_outcome_and_bytes(tmp_path: Path) -> None:
     assert (manifest.outcome, manifest.objects, manifest.rows) == (0, 1, 60)
     assert (scanned.outcome, scanned.objects, scanned.rows) == (0, 3, 180)
     lost = Client(MemoryStore(), prepared, 3, encode_inside=False)
+    # corrupt (not in the list), missing
     assert [lost.perform(kind, 4, None).outcome for kind in (1, 2)] == [
         6,
         4,
-    ]  # corrupt (not in the list), missing
+    ]
 
 
 def test_plans_beyond_the_limits_are_refused_with_the_number(tmp_path: Path) -> None:
@@ -496,9 +497,8 @@ def requests_of(
 
 def test_lateness_is_the_generators_own_only_while_a_user_is_free() -> None:
     busy = requests_of([0, 0.1, 0.2], [0, 1.0, 2.0], [1.0, 2.0, 3.0], [0, 1, 2])
-    assert calibration.own_late_s(busy, 1).tolist() == [
-        0.0
-    ]  # one user: the others wait for the target
+    # one user: the others wait for the target
+    assert calibration.own_late_s(busy, 1).tolist() == [0.0]
     assert calibration.own_late_s(busy, 2).tolist() == pytest.approx([0.0, 0.9])
     assert calibration.own_late_s(busy, 3).tolist() == pytest.approx([0.0, 0.9, 1.8])
     same = requests_of([0, 0.1], [0, 1.0], [1.0, 2.0], [5, 5])

@@ -42,9 +42,8 @@ def test_the_intervals_contain_the_true_value_as_often_as_stated(alpha: float, b
         fit = usl.fit(USERS, x, 0.02 * x, seed)
         held["lambda_"] += fit.lambda_.low <= 50 <= fit.lambda_.high
         held["alpha"] += fit.alpha.low <= alpha <= fit.alpha.high
-    assert all(count >= 51 for count in held.values()), (
-        held
-    )  # 95 %, with room for chance: 57 are expected
+    # 95 %, with room for chance: 57 are expected
+    assert all(count >= 51 for count in held.values()), held
 
 
 def test_without_coherency_there_is_no_peak_but_an_asymptote() -> None:

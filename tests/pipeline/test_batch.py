@@ -87,9 +87,8 @@ def test_a_slot_with_too_many_rows_is_cut_by_count(monkeypatch: pytest.MonkeyPat
     assert ranges([1] * 4, None) == []
     assert ranges([1] * 4, LAST) == [(1, 4)]
     assert ranges([1, 1, 1, 1, SLOT], None) == [(1, 4)]
-    assert ranges([0, SLOT, SLOT, SLOT, SLOT], LAST) == [
-        (1, 1)
-    ]  # more of the second slot may follow
+    # more of the second slot may follow
+    assert ranges([0, SLOT, SLOT, SLOT, SLOT], LAST) == [(1, 1)]
 
 
 def test_rows_of_a_fresh_file_are_another_batch() -> None:

@@ -42,9 +42,8 @@ def no_buckets(server: str) -> Any:
     for found in s3.list_buckets()["Buckets"]:
         for item in s3.list_objects_v2(Bucket=found["Name"]).get("Contents", ()):
             s3.delete_object(Bucket=found["Name"], Key=item["Key"])
-        s3.delete_bucket_tagging(
-            Bucket=found["Name"]
-        )  # LocalStack 4.13.1 would give them to the next of that name
+        # LocalStack 4.13.1 would give them to the next of that name
+        s3.delete_bucket_tagging(Bucket=found["Name"])
         s3.delete_bucket(Bucket=found["Name"])
     return server, s3
 

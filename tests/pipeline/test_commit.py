@@ -264,9 +264,8 @@ def test_a_store_that_contradicts_itself_about_a_key_is_unavailable(tmp_path: Pa
     assert isinstance(result, Failed)
     assert isinstance(result.error, Unavailable)
     assert node.stopped is None
-    assert (
-        len({call.key for call in store.calls if call.verb == "create"}) == 1
-    )  # nothing after it was tried
+    # nothing after it was tried
+    assert len({call.key for call in store.calls if call.verb == "create"}) == 1
 
 
 def test_a_store_that_contradicts_itself_about_a_checkpoint_is_unavailable(tmp_path: Path) -> None:

@@ -131,9 +131,8 @@ BAD_IDS = {
         "the id of another row",
     ),
     "descending": (
-        NODE_DDL.replace(
-            KEY, "id INTEGER PRIMARY KEY DESC"
-        ),  # no alias of the rowid, by SQLite's manual
+        # no alias of the rowid, by SQLite's manual
+        NODE_DDL.replace(KEY, "id INTEGER PRIMARY KEY DESC"),
         f"UPDATE {TABLE} SET id = NULL WHERE id = 2",
         "without an id",
     ),

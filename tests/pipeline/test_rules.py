@@ -59,10 +59,11 @@ def test_each_poison_breaks_its_rule_and_spares_its_neighbours(tmp_path: Path, k
         ({"power_output": 0.3, "wind_speed": 0.0}, None),
         ({"power_output": 0.31, "rotor_rpm": 0.5}, None),
         ({"turbine_id": "A-0011"}, "identity"),
+        # SQLite makes a number of '9'
         (
             {"turbine_id": "x", "status": None, "wind_speed": "9"},
             "null",
-        ),  # SQLite makes a number of '9'
+        ),
     ],
 )
 def test_limits_are_those_of_the_contract(tmp_path: Path, cells: Row, rule: str | None) -> None:

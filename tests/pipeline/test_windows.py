@@ -99,16 +99,16 @@ def test_a_node_that_goes_on_after_a_drain_keeps_its_windows_right(
 
 
 def test_a_window_is_emitted_once_the_watermark_has_passed_it(tmp_path: Path) -> None:
-    rows = [
-        good(i, step_s=60) for i in range(1, 47)
-    ]  # to minute 46: batches of 15 minutes, lateness 5
+    # to minute 46: batches of 15 minutes, lateness 5
+    rows = [good(i, step_s=60) for i in range(1, 47)]
     store = MemoryStore()
     drive([EdgeNode(config(), write(tmp_path / "n.db", rows))], store, until_us=None)
+    # 30..40 waits: newest is minute 44
     assert sorted(latest(store)) == [
         START,
         START + HOUR // 6,
         START + HOUR // 3,
-    ]  # 30..40 waits: newest is minute 44
+    ]
     (checkpoint,) = documents(store, "checkpoints").values()
     assert list(checkpoint["open_windows"]) == [str(START + HOUR // 2), str(START + 4 * HOUR // 6)]
 

@@ -181,14 +181,16 @@ def test_load_runs_are_compared_from_their_records(
     assert "sweep: rate" in printed
     assert "one side has a single run" in printed
     assert re.search(r"sweep: rate .*, \d+(\.\d)? % slower \(ratio 1\.\d{3}, interval ", printed)
+    # the other way round it is an improvement
     assert cli.main(["compare", str(slow), str(base)]) in (
         0,
         6,
-    )  # the other way round it is an improvement
+    )
+    # a second base shows the spread
     assert cli.main(["compare", f"{base},{same}", str(slow)]) in (
         4,
         6,
-    )  # a second base shows the spread
+    )
 
 
 def test_a_search_that_no_longer_finds_a_rate_is_a_regression(
@@ -204,9 +206,8 @@ def test_a_search_that_no_longer_finds_a_rate_is_a_regression(
     assert cli.main(["compare", str(good), str(broken)]) == 4
     assert "-> 0 requests/s, no rate any more (ratio inf, " in capsys.readouterr().out
     assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
-    assert (
-        cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
-    )  # one run of two has none
+    # one run of two has none
+    assert cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
     assert cli.main(["compare", str(broken), str(good)]) == 0
 
 

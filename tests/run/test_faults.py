@@ -184,9 +184,8 @@ def test_the_ladder_climbs_to_the_whole_catalogue() -> None:
     kinds = [
         {fault.kind for fault in load(SCENARIOS / f"chaos-{name}.yaml").faults} for name in LADDER
     ]
-    assert (
-        kinds[0] < kinds[1] < kinds[2] == set(KINDS) - {FOREIGN}
-    )  # after that rung the lake differs
+    # after that rung the lake differs
+    assert kinds[0] < kinds[1] < kinds[2] == set(KINDS) - {FOREIGN}
 
 
 @pytest.mark.campaign

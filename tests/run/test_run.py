@@ -236,9 +236,8 @@ def test_result_has_every_documented_field(result: dict[str, Any]) -> None:
     assert {s["farm"]: s["turbines"] for s in result["shards"]} == runs.TURBINES
     peaks = [shard["memory_peak_bytes"] for shard in result["shards"]]
     assert len(set(peaks)) > 1  # each worker's own, nothing inherited
-    assert (
-        30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")
-    )  # several processes of Python with pyarrow
+    # several processes of Python with pyarrow
+    assert 30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")
     assert result["faults"] == []  # none of delivery
     assert (result["run"]["farms"], result["run"]["turbines"]) == (3, 9)
     assert (result["run"]["virtual_start"], result["run"]["virtual_end"]) == (
@@ -291,9 +290,8 @@ def test_the_outlook_of_the_policies_is_of_the_objects_in_the_lake(
     assert stored == {
         bucket: pytest.approx((len(found), sum(found))) for bucket, found in sizes.items()
     }
-    assert not any(
-        moved["taken"] for moved in result["outlook"]["moved"]
-    )  # a minute's objects are small
+    # a minute's objects are small
+    assert not any(moved["taken"] for moved in result["outlook"]["moved"])
     year = sum(map(sum, sizes.values())) / days / 2**30 * 0.023 * 365 / 30
     assert value(result, "cost.kept_year") == pytest.approx(year, rel=1e-3, abs=1e-6)
     page = (run / "report.html").read_text()
@@ -328,9 +326,8 @@ def test_the_account_of_rows_adds_up(run: Path, result: dict[str, Any]) -> None:
         assert cell["expected"] == cell["actual"]
         cells[cell["stage"]] += cell["actual"]
     windows = cells.pop("aggregated")
-    assert (
-        windows == value(result, "windows.expected") < held.pop("aggregated")
-    )  # late rows made revisions
+    # late rows made revisions
+    assert windows == value(result, "windows.expected") < held.pop("aggregated")
     assert cells == held
 
 

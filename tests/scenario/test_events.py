@@ -103,9 +103,8 @@ def test_sizes_have_their_range(tmp_path, kind):
 def test_a_turbine_must_take_part(tmp_path):
     line = "{{kind: machine.failure, from: 0s, for: 1h, turbines: [{}], component: yaw}}"
     assert load(scenario(tmp_path, [line.format("A-001")])).events
-    (found,) = errors(
-        scenario(tmp_path, [line.format("A-100")])
-    )  # 16 turbines of the fleet: A has two
+    # 16 turbines of the fleet: A has two
+    (found,) = errors(scenario(tmp_path, [line.format("A-100")]))
     assert found == "7:59: turbine 'A-100' takes no part in this run; did you mean 'A-002'?"
     (found,) = errors(scenario(tmp_path, [line.format("tower")]))
     assert found.endswith(

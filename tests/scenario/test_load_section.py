@@ -315,12 +315,13 @@ schedule:
 stop_when: [errors.shar > 5%]
 """,
     )
+    # the second: all warm-up
     assert [line.split(":")[0] for line in found] == [
         "8",
         "9",
         "9",
         "10",
-    ]  # the second: all warm-up
+    ]
 
 
 def test_the_schema_refuses_mistakes_that_an_editor_can_check(tmp_path: Path) -> None:

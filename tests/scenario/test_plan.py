@@ -165,9 +165,8 @@ def test_time_cost_and_faults_follow_from_the_counts(tmp_path: Path) -> None:
     )
     planned = plan(wanted)
     writes = sum(planned.writes.values())
-    assert (
-        planned.verify_requests == sum(planned.objects.values()) + 6
-    )  # one page of keys per bucket
+    # one page of keys per bucket
+    assert planned.verify_requests == sum(planned.objects.values()) + 6
     assert planned.store_s == pytest.approx((writes + 4 + planned.verify_requests) / REQUESTS_PER_S)
     stored = sum(planned.lake_bytes.values()) - planned.lake_bytes["checkpoints"]
     by_list = 2 * (writes * 0.005 / 1000 + 4 * 0.0004 / 1000) + 2 * stored / 2**30 * 0.023

@@ -63,12 +63,10 @@ SPOILED: dict[tuple[str, int], tuple[str, Row]] = {
     ("B-001", 700): ("identity", {"turbine_id": "A-001"}),
     **{("B-001", i): ("" if i < 309 else "stuck", {"temperature": 21.5}) for i in range(300, 315)},
     **{("B-001", i): ("", {"temperature": 0.0}) for i in range(400, 420)},  # rests at 0: not stuck
-    **{
-        ("B-001", i): ("", {"temperature": 22.5}) for i in range(500, 509)
-    },  # nine rows only: not stuck
-    **{
-        ("B-001", i): ("", {"temperature": 23.5}) for i in range(600, 617)
-    },  # a rejected row parts it: not stuck
+    # nine rows only: not stuck
+    **{("B-001", i): ("", {"temperature": 22.5}) for i in range(500, 509)},
+    # a rejected row parts it: not stuck
+    **{("B-001", i): ("", {"temperature": 23.5}) for i in range(600, 617)},
     ("B-001", 608): ("power.wind", {"temperature": 23.5, "wind_speed": 0.5}),
 }
 

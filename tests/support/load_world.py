@@ -74,9 +74,8 @@ class QueueEngine:
             free = begin[i] + work[i]
         end = begin + work + self.think_s
         start = arrivals.intended_s.copy()
-        start[self.users :] = np.maximum(
-            start[self.users :], end[: -self.users]
-        )  # a user must be free
+        # a user must be free
+        start[self.users :] = np.maximum(start[self.users :], end[: -self.users])
         return arrivals.intended_s, start, end
 
     def _closed(

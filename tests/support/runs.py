@@ -170,9 +170,8 @@ class Command:
     def workers(self) -> list[psutil.Process]:
         """Living worker processes."""
         servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
-        return [
-            p for p in servers.values() if p.ppid() in servers
-        ]  # the first is whom they are forked from
+        # the first is whom they are forked from
+        return [p for p in servers.values() if p.ppid() in servers]
 
     def server(self) -> psutil.Process:
         """Embedded LocalStack of the command."""
