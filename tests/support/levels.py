@@ -51,7 +51,7 @@ def is_slow(item: pytest.Item) -> bool:
 
 @functools.cache
 def _reaches(function: FunctionType) -> bool:
-    """Walk what a function names, each object once."""
+    """Walk the names in a function, each object once."""
     todo: list[object] = [function]
     seen: set[int] = set()
     while todo:
