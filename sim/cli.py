@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from pipeline.terminal import OutputError, guarded, hush, safe, unwrapped
+from pipeline.terminal import OutputError, discard_pending, guarded, safe, unwrapped
 from sim.arguments import parse
 from sim.errors import (
     INTERRUPTED,
@@ -91,7 +91,7 @@ class _Console(Console):
             yield segment if segment.control else segment._replace(text=safe(segment.text))
 
     def on_broken_pipe(self) -> None:
-        hush(sys.stdout)
+        discard_pending(sys.stdout)
 
 
 def _fail(text: str, code: int) -> int:

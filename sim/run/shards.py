@@ -49,7 +49,7 @@ Message = (
     | tuple[Literal["rows"], int, int]
     | tuple[Literal["fault"], FaultPoint]
 )
-"""From a worker: its process id, rows simulated and delivered, or the fault_point of an injected fault."""
+"""From a worker: its process id, rows simulated and delivered, or an injected fault's point."""
 _shared: dict[str, Any] = {}
 """A worker's queue and event, set when it starts: they cannot be sent with a task."""
 

@@ -275,7 +275,7 @@ def test_a_node_that_was_away_while_its_file_was_replaced_misses_nothing(
 
 
 def ids_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "_lifted", lambda table, generation: table)
+    monkeypatch.setattr(generations, "_with_lake_ids", lambda table, generation: table)
 
 
 def retired_files_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
