@@ -1,4 +1,7 @@
-"""Errors of windfleet and the exit codes of its commands. Decided here and nowhere else.
+"""Errors of windfleet, and the exit codes of its commands with their meanings.
+
+The exit code of an error is decided here. That of a verdict is decided in `sim.run.result`,
+`sim.load.result`, `sim.campaign.summary`, `sim.verify.command` and `sim.cli` (`compare`).
 
 WindfleetError             code
 ├── InvalidInput              2   an argument or a file of the user's
@@ -149,9 +152,9 @@ class DemoError(WindfleetError):
 
 
 FIXES: Final = {
-    errno.EACCES: "use a place that this user may use, or change its permissions",
-    errno.EPERM: "use a place that this user may use",
-    errno.EROFS: "use a place that can be written",
+    errno.EACCES: "name a place that this user may access, or change its permissions",
+    errno.EPERM: "name a place that this user may access",
+    errno.EROFS: "name a place that can be written",
     errno.ENOSPC: "free some space, or name another disk",
     errno.EDQUOT: "free some space, or name another disk",
     errno.ENAMETOOLONG: "use a shorter name",
@@ -162,7 +165,7 @@ FIXES: Final = {
     errno.EMFILE: "raise the limit of open files: ulimit -n",
     errno.ENFILE: "raise the limit of open files: ulimit -n",
     errno.ENOLCK: "this file system has no locks; name another disk",
-    errno.EOPNOTSUPP: "this file system lacks what is needed; name another disk",
+    errno.EOPNOTSUPP: "this file system lacks a function that is needed; name another disk",
 }
 """Error number of the operating system -> advice to the user."""
 
@@ -172,7 +175,7 @@ def ending(error: BaseException, out: Path | None = None) -> tuple[int, str]:
 
     out: the folder that was being written, named where an OSError names no file.
     """
-    # Imported when something failed: the start of every command would pay for them.
+    # Imported only after an error: they would slow down the start of every command.
     from pipeline.lake import LakeError
     from pipeline.settings import SettingsError
     from pipeline.terminal import OutputError

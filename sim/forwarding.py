@@ -1,4 +1,4 @@
-"""A store in front of another store: one method sees every call.
+"""A store in front of another store, with one method through which every call goes.
 
     class Counting(Forwarding):
         def around(self, call, effect):
@@ -41,7 +41,7 @@ class StoreCall(NamedTuple):
 class Forwarding(ObjectStore):
     """An object store that forwards the four verbs through `around`.
 
-    As safe to share between threads as the store behind it and the override of `around`.
+    Safe to share between threads if the inner store and the override of `around` are.
     """
 
     def __init__(self, inner: ObjectStore) -> None:
