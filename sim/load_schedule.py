@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FILES_PER_USER: Final = 6
-"""Open files of a client process for each of its users: at most one connection per bucket."""
+"""Open files that a client process may need per user: one connection to the store, and a margin."""
 FILES_SPARE: Final = 256
 """Open files of a client process for everything else."""
 
@@ -101,7 +101,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Search:
-    """A bisection for the highest constant rate that keeps every SLO.
+    """A bisection for the highest constant rate that meets every SLO.
 
     within: the search stops when lowest failed and highest passed rate differ by this share.
     each_s: shortest try of one rate. The first `Load.warm_up_s` of it are excluded. A high
