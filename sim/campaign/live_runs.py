@@ -110,7 +110,7 @@ def _run(
         store=store.store,
         log=found.unknown.append,
     )
-    found.injections = record.struck
+    found.injections = record.injections
     found.requests = 0 if record.operations is None else record.operations.num_rows
     if not record.foreign:  # where a node met foreign bytes, rows must be missing
         found.wrong_rows = WrongRows(
@@ -125,7 +125,8 @@ def _run(
         if record.foreign
         else _broken_without_foreign(verdict, clean)
     )
-    if missed := sum(len(rows) for rows in kills(scenario).values()) - record.struck.by_kind[KILL]:
+    planned = sum(len(rows) for rows in kills(scenario).values())
+    if missed := planned - record.injections.by_kind[KILL]:
         found.unknown.append(f"workers were done before they could be killed: {missed}")
     return found
 

@@ -50,7 +50,7 @@ class ShardResult:
 class Record:
     """All that a run leaves behind for its result.
 
-    struck: injected faults of delivery, by kind and point.
+    injections: injected faults of delivery, by kind and point.
     foreign: objects that the fault proxy put under keys of the pipeline.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
@@ -68,7 +68,7 @@ class Record:
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
     planned: dict[str, PlannedFaults] = field(default_factory=dict)
-    struck: InjectionCounts = field(default_factory=InjectionCounts)
+    injections: InjectionCounts = field(default_factory=InjectionCounts)
     foreign: dict[Place, ForeignObject] = field(default_factory=dict)
     stopped_by: int | None = None
 

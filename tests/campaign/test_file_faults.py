@@ -275,7 +275,7 @@ def test_a_node_offline_during_a_file_change_loses_no_rows(
 
 
 def ids_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "_lifted", lambda table, generation: table)
+    monkeypatch.setattr(generations, "_with_lake_ids", lambda table, generation: table)
 
 
 def retired_files_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,7 +287,11 @@ footer = int.from_bytes(content[-8:-4], "little")
 for at in range(len(content) - 8 - footer, len(content) - 8, 11):
     harmed = bytearray(content)
     harmed[at] ^= 1 << at % 8
-    for read in (lambda data: parquet.read_exact_schema(data, schema, ["turbine_id", "farm_id"]), parquet.read_any_schema):
+    names = ["turbine_id", "farm_id"]
+    for read in (
+        lambda data: parquet.read_exact_schema(data, schema, names),
+        parquet.read_any_schema,
+    ):
         try:
             read(bytes(harmed))
         except parquet.Unreadable:

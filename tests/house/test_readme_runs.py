@@ -62,6 +62,7 @@ COMMANDS = {
     "make check": Way("parsed"),
     "make test-all": Way("parsed"),
     "make test-fast": Way("parsed"),
+    "python -m tests.house.prose": Way("parsed"),
     "make lock": Way("parsed"),
     "windfleet demo": Way("short", DAY),
     "windfleet demo --theme bearing-failure --inspect": Way(
@@ -82,7 +83,6 @@ COMMANDS = {
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),
-    "python -m tests.house.prose": Way("parsed"),
 }
 
 

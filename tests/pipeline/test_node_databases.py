@@ -235,10 +235,10 @@ def test_a_view_is_read_if_its_ids_are_good(tmp_path: Path, ids: list[int | None
 def test_ids_are_read_unless_sqlite_numbers_the_table() -> None:
     rowid = (NODE_DDL, GOOD_IDS["at the end"], GOOD_IDS["quoted"], GOOD_IDS["strict"])
     tables = [ddl.replace("IF NOT EXISTS ", "").encode() for ddl in rowid]
-    assert [database.numbers_rows(ddl) for ddl in tables] == [True] * 4
+    assert [database.id_is_rowid(ddl) for ddl in tables] == [True] * 4
     others = [ddl.replace("IF NOT EXISTS ", "").encode() for ddl, _, _ in BAD_IDS.values()]
     assert not any(
-        database.numbers_rows(ddl)
+        database.id_is_rowid(ddl)
         for ddl in (*others, b"CREATE VIEW x AS SELECT 1", b"CREATE TABLE \xff")
     )
 

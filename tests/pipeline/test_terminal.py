@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.terminal import Outlet, OutputError, one_line, safe
+from pipeline.terminal import OutputError, SafeStream, one_line, safe
 from sim.cli import _Console, main
 from sim.errors import exit_code_and_message
 from sim.report.jinja_environment import environment
@@ -46,15 +46,15 @@ def test_a_full_stream_is_an_error_if_it_is_needed() -> None:
     with pytest.raises(
         OutputError, match=r"^standard output cannot be written: No space left on device$"
     ):
-        Outlet(Full()).write("x")
-    Outlet(Full(), needed=False).write("x")
+        SafeStream(Full()).write("x")
+    SafeStream(Full(), needed=False).write("x")
 
 
 def test_rich_text_is_escaped_and_keeps_its_own_sequences(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", Outlet(out))
+    monkeypatch.setattr(sys, "stdout", SafeStream(out))
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = _Console()
     console.print("name [red]x[/red] \x1b[2J \u202e :smile:", style="bold", highlight=False)

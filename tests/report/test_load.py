@@ -22,7 +22,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report import result as results
 from sim.report.load.charts import lanes
-from sim.report.load.page import counting, kinds, render_load, sentence
+from sim.report.load.page import counted_lanes, kinds, render_load, sentence
 from sim.report.load.terminal import print_load
 from sim.report.result import RESULT_FILE, Result
 from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
@@ -120,12 +120,12 @@ def test_percentiles_and_figures_are_of_the_same_phases(run_dir: Path) -> None:
     assert "Over the open phases, without warm-up." in page(run_dir)
     searched = replace(found.load, phases=tuple(p for p in found.load.phases if p.kind != "open"))
     hold = [phase for phase in searched.phases if phase.kind == "hold"][-1]
-    shown, words = counting(searched, lanes(searched.phases, *tables))
+    shown, words = counted_lanes(searched, lanes(searched.phases, *tables))
     assert words == f"over {hold.name}, which confirmed the rate"
     row = next(row for row in kinds(shown) if row.kind == "flush")
     assert row.latency["p95"] == pytest.approx(hold.figures["latency.flush.p95"])
     nothing = replace(searched, search=replace(found.load.search, sustainable=None))
-    assert counting(nothing, shown) == (shown, "over all phases")
+    assert counted_lanes(nothing, shown) == (shown, "over all phases")
 
 
 def test_a_disturbed_test_is_reported_first(run_dir: Path) -> None:

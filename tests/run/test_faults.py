@@ -156,7 +156,7 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
         assert decide(record, [])[0] == verdict
         assert bool(_never_fired(record)) is (verdict == "unknown")
         assert bool(_by_chance(record)) is (verdict == "pass")
-        record.struck.by_point["node.crash before", "data"] = 1
+        record.injections.by_point["node.crash before", "data"] = 1
         assert decide(record, [])[0] == "pass"
         assert (_never_fired(record), _by_chance(record)) == ((), ())
 
