@@ -6,9 +6,9 @@ Delivers every row that the node recorded before TIME (such as 2024-01-15T01:00:
 windows, and exits. The next run continues from the checkpoint. Files that the node's software
 retired lie beside A-001.db (`generations`), and their rows come first.
 
-The last batch ends at TIME, so TIME is part of the lake: repeat an interrupted run with the same
-command. Without --until, only batches that a later row has closed are delivered. Their content
-depends on the rows only.
+The last batch ends at TIME, so the lake's content depends on TIME. Repeat an interrupted run with
+the same command. Without --until, only batches that a later row has closed are delivered. Their
+content depends on the rows only.
 
 Exit codes:
 
@@ -70,7 +70,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     store = S3ObjectStore(endpoint_url)
     try:
-        store.first(lake.BUCKETS["checkpoints"])  # refuses a web page, which may answer 200 too
+        store.first(lake.BUCKETS["checkpoints"])  # raises for a web page, which may answer 200 too
     except NoBucket as error:
         return _report_error(3, f"{error}; create it with --create-buckets")
     except Unavailable:
@@ -123,7 +123,7 @@ def _config(db: Path, path: Path | None) -> NodeConfig:
 def _turbine(db: Path) -> str | None:
     """Return the turbine that a file's first rows name, None if no row names one."""
     if not db.stat().st_size:
-        return None  # an empty file replaces a lost one
+        return None  # an empty file stands in for a lost one
     with database.opened(db) as connection:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
         row = connection.execute(

@@ -5,11 +5,11 @@ flush_every) changes, and at the first row of a fresh file (see `records.GENERAT
 boundaries depend on the data only: no clock, no retry and no other writer can move them.
 
 A batch is *closed* once a later row exists, in the same file or in the next. Only a drain closes
-the last batch: the caller asserts that nothing more was recorded before `until`. Retiring a file
-closes nothing. Otherwise every batch could be delivered before the drain. But a drain closes the
-last windows with its last batch, so it needs one.
+the last batch: its caller asserts that no more rows were recorded before `until`. To retire a file
+does not close its last batch. If it did, a drain could find no batch left, and a drain emits the
+last windows with its last batch.
 
-Per-call overhead of Arrow and numpy dominates below some 3,600 rows. So the stages take `Groups`:
+Per-call overhead of Arrow and numpy dominates below about 3,600 rows. So the stages take `Groups`:
 one table that holds the batches of many nodes, one after the other, with the offset of each.
 """
 
@@ -114,8 +114,8 @@ def cut(raw: pa.Table, flush_every_s: int, until_us: int | None) -> list[Batch]:
 
     The table starts where a batch starts. until_us: None for a flush, which leaves the last batch
     open. A drain takes all rows up to the last one that was recorded before `until_us`, which
-    closes its batch. Rows before it are included whatever their time, so a clock that was ahead for
-    a while hides nothing.
+    closes its batch. All rows before it are included, whatever their time, so a clock that was
+    fast for a while hides no row.
     """
     file_starts = _file_starts(raw)
     recorded, timed = _recorded(raw, file_starts)

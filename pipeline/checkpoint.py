@@ -1,10 +1,10 @@
 """A node's progress: one small JSON object per node, written by compare-and-set only.
 
-`last_id` is the promise: every row up to it is durable and named by a manifest. The other fields
+`last_id` is a promise: every row up to it is durable and named by a manifest. The other fields
 are the state that the stages need for the next batch. With them a restarted node computes the same
 bytes:
 
-- the running series of each channel that can be stuck,
+- the current series of equal readings of each channel that can be stuck,
 - the newest event time,
 - the partial sums of open windows.
 
@@ -140,7 +140,10 @@ def _refuse(constant: str) -> None:
 
 
 def _check_fields(raw: dict[str, Any]) -> None:
-    """Raise ValueError unless the fields are `_FIELDS`. Those of `_LATER_FIELDS` may be missing."""
+    """Raise ValueError unless the fields are `_FIELDS`.
+
+    `_LATER_FIELDS` may be missing: older versions did not write them.
+    """
     if unknown := sorted(raw.keys() - _FIELDS):
         raise ValueError(f"unknown field {unknown[0]!r}")
     if missing := sorted(_FIELDS - raw.keys() - _LATER_FIELDS):

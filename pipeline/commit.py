@@ -2,11 +2,12 @@
 
     data objects  ->  manifest  ->  checkpoint
 
-All of its ordering is in this file. A data object is created if absent. "Already there" is not yet
-a success: the object is read back and compared. Equal content means that an earlier attempt, or
-another writer of the same batch, did this node's work. Different content is a conflict, and the
-node stops before it does harm. The manifest follows the same rule. The checkpoint is replaced by
-compare-and-set on the ETag that was read, so a late or second writer can never set it back.
+The order of all writes is decided in this file. A data object is created if absent. "Already there"
+is not yet a success: the object is read back and compared. Equal content means that an earlier
+attempt, or another writer of the same batch, has already written it. Different content is a
+conflict, and the node stops before it writes more. The manifest follows the same rule. The
+checkpoint is replaced by compare-and-set on the ETag that was read, so a late or second writer can
+never set it back.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def recover(store: ObjectStore, config: NodeConfig) -> Position:
     except CheckpointError as error:
         raise CheckpointError(
             f"{bucket}/{key}: {error}; restore its last good version, or remove it: "
-            "then the node compares the lake with its rows from the first on"
+            "then the node starts again at its first row, and compares each object in the lake"
         ) from error
 
 
@@ -122,14 +123,15 @@ def _advance(store: ObjectStore, work: Commit, position: Position) -> Position:
         except (AlreadyExists, Conflict):
             found = recover(store, work.config)
             if found.state.last_id > work.state.last_id or found.state == work.state:
-                return found  # another writer is as far or further; or our answer was lost
+                # Another writer is at least as far, or only the answer to our own write was lost.
+                return found
             if found.etag is not None and found.state != position.state:
                 at = found.state.last_id
                 raise ContentConflict(
                     f"{bucket}/{key} at id {at} does not follow from this node's rows"
                 ) from None
             etag = found.etag
-    raise Unavailable(f"put {bucket}/{key}: changed meanwhile, {CONFIRMATIONS} times")
+    raise Unavailable(f"put {bucket}/{key}: another writer changed it, {CONFIRMATIONS} times")
 
 
 def _checkpoint_address(config: NodeConfig) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 It is a JSON file beside the node's database. The ids have Bacalhau's form (`j-`, `e-`, `n-` +
 UUID). They are part of the lake's bytes, so they are configuration: a simulation derives them from
-the seed and writes them into the file. The asset record is here in the clear and stays on the node:
-`stages.enrich` lets only pseudonyms and coarse coordinates out.
+the seed and writes them into the file. The asset record is plain text here. Personal data and
+exact coordinates stay on the node: `stages.enrich` writes pseudonyms and coarse coordinates.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Asset:
-    """One turbine's entry in the asset register. Starred fields never leave the node in the clear.
+    """One turbine's entry in the asset register. Fields marked * never leave the node as they are.
 
     Units: `rated_power` MW, `hub_height` m, `rated_rpm` 1/min, coordinates degrees WGS 84.
     `power_curve` lists (wind speed m/s, power MW), ascending. It is empty if the type is unknown.
@@ -84,8 +84,8 @@ class NodeConfig:
     def for_turbine(cls, turbine_id: str) -> NodeConfig:
         """Return the configuration of a node without a file: ids from the turbine's name.
 
-        Ids never come from the environment of the current job: a job that is placed again must
-        write the same bytes. Raises ConfigError.
+        Ids never come from the environment of the current job: a job that is scheduled again,
+        perhaps on another node, must write the same bytes. Raises ConfigError.
         """
 
         def name_id(prefix: str) -> str:
@@ -157,7 +157,7 @@ class NodeConfig:
 
 
 def _name_problem(name: str) -> str | None:
-    """Return the rule that a name breaks, None if every reader finds objects and files so named."""
+    """Return the rule that a name breaks, None if every reader finds objects of that name."""
     if not name or not name.isprintable():
         return "must be printable text, and not empty"
     if "/" in name or "\\" in name:

@@ -1,7 +1,8 @@
 """A node's SQLite file, opened read-only: its URI, its readability, and the validity of its ids.
 
-SQLite's result codes decide, never its texts. ADBC carries no codes: when a read through it fails,
-Python's sqlite3 opens the file to get the code. A reader waits LOCK_WAIT_S for a lock.
+SQLite's result codes classify an error, never its messages. ADBC does not report the codes: when a
+read through it fails, Python's sqlite3 opens the file to get the code. A reader waits LOCK_WAIT_S
+for a lock.
 
 A temporary state raises SourceBusy:
 
@@ -31,7 +32,7 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _EXHAUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}
 _NO_SHM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """Primary codes of a WAL-mode file whose -shm cannot be created, if it has no hot journal."""
-_LONGEST_PATH = 504  # 512, less the ending of a journal
+_LONGEST_PATH = 504  # 512, less the suffix `-journal`
 _FIX = (
     "copy the rows into a table whose id is INTEGER PRIMARY KEY, "
     "numbered in the order in which they were stored"
@@ -66,8 +67,8 @@ def uri(path: Path, parameters: str = "mode=ro") -> str:
 def readable(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[str]:
     """Yield the URI under which SQLite can read the file now.
 
-    Raises SourceError, also if the file changed during a read with `immutable`. A read that failed
-    is repeated under this URI; a read that succeeds does not need it.
+    Raises SourceError, also if the file changed during a read with `immutable`. `source.read`
+    first tries the plain URI, and uses this one only after that has failed.
     """
     if not os.path.isfile(path):
         exists = os.path.lexists(path)
@@ -160,7 +161,7 @@ DEFINITION = (
 
 
 @lru_cache(1024)
-def numbers_rows(definition: bytes) -> bool:
+def id_is_rowid(definition: bytes) -> bool:
     """Return True for a table whose id is the rowid, which SQLite itself keeps valid.
 
     False for a view, WITHOUT ROWID, `id INTEGER` and `id TEXT PRIMARY KEY`. SQLite lets such ids be
@@ -176,7 +177,8 @@ def numbers_rows(definition: bytes) -> bool:
             ]
             indexed = any(row[3] == "pk" for row in empty.execute(f"PRAGMA index_list({TABLE})"))
         except (sqlite3.Error, UnicodeDecodeError):
-            return False  # another version of SQLite, or a function of the node's own
+            # SQL of another version of SQLite, or with a function that only the node defines.
+            return False
     return keys == ["id"] and not indexed
 
 

@@ -12,12 +12,12 @@ follows:
 - Retired files may be deleted once a row of a later file is in the lake.
 - The rows do not depend on the time of the read.
 
-The switch may happen during a read. So the retired name is looked up again afterwards. If it has
-appeared, the rows that were read (of whichever file) are discarded and read again from the retired
+The switch may happen during a read. So the retired name is looked up again afterwards. If it
+now exists, the rows that were read, from either file, are discarded and read again from the retired
 file.
 
-If a file was replaced and the old one not kept, the node stops and reports the fix (`source`).
-People decide about the old file's undelivered rows.
+If a file was replaced and the old one not kept, the node stops and reports the fix (`source`). An
+operator must decide about the old file's undelivered rows.
 
 Not covered: a retired file that was removed before any of its rows were delivered, unless a later
 retired file exists.
@@ -60,7 +60,7 @@ def read(
         try:
             if size is None:
                 table = _current(database, generation, after, limit - rows, anchor_us, lock_wait_s)
-            else:  # an empty file replaces a lost one
+            else:  # an empty file stands in for a lost one
                 table = (
                     source.read(retired, after, limit - rows, anchor_us, lock_wait_s)
                     if size
@@ -72,7 +72,7 @@ def read(
             raise
         if size is None and _size(retired) is not None:
             continue  # retired during the read; now its retired name is known
-        tables.append(_lifted(table, generation))
+        tables.append(_with_lake_ids(table, generation))
         rows += table.num_rows
         if size is None:
             break
@@ -133,7 +133,7 @@ def _size(path: Path) -> int | None:
         raise
 
 
-def _lifted(table: pa.Table, generation: int) -> pa.Table:
+def _with_lake_ids(table: pa.Table, generation: int) -> pa.Table:
     """Return the same rows with their ids in the lake."""
     if generation == 0:
         return table

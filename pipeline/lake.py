@@ -81,8 +81,8 @@ def missing(place: Place) -> list[str]:
 def ensure(place: Place) -> list[str]:
     """Create every missing bucket with region, tag and lifecycle; return their names.
 
-    A tagged bucket whose lifecycle differs from `buckets.json` gets it again. Other buckets stay
-    unchanged. Raises LakeError.
+    A tagged bucket whose lifecycle differs from `buckets.json` gets that of the file. Other buckets
+    stay unchanged. Raises LakeError.
     """
     store, s3 = _store(place), client(place)
     created = []
@@ -314,7 +314,7 @@ def _explain(error: Exception, where: str, subject: str) -> str:
 
     match error:
         case SettingsError():
-            return str(error)  # `where` may hold the password for which it was refused
+            return str(error)  # `where` may contain a password, and was refused because of it
         case Refused(denied=True):
             return f"Access to {subject} is denied: {_CHECK_CREDENTIALS} ({error})"
         case Unavailable():

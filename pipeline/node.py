@@ -3,9 +3,9 @@
     run(nodes, store, clock, pool)            a flush: every batch that a later row has closed
     run(nodes, store, clock, pool, until_us)  a drain: every row before `until_us`, all windows
 
-`run` takes one node or a whole farm. Nodes go through the stages together, and through the store in
-parallel (`pool`). Each node's own batches stay in order. A node whose batch could not be committed
-keeps its position and is reported. The next run continues from there.
+`run` takes one node or a whole farm. Batches of many nodes go through the stages together, and are
+committed in parallel (`pool`). Each node's own batches stay in order. A node whose batch could not
+be committed keeps its position and is reported. The next run continues from there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class EdgeNode:
     """One node.
 
     database: the file that its software writes now; retired files lie beside it (`generations`).
-    position: None until it is read from the lake. stopped: the reason why the node must not go on.
+    position: None until it is read from the lake. stopped: an error that no later run can overcome.
     """
 
     config: NodeConfig
@@ -69,7 +69,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Failed:
-    """A node that could not go on this time. `node.stopped` is set if another time cannot help."""
+    """A node that failed in this run. `node.stopped` is set if a later run must fail, too."""
 
     node: EdgeNode
     error: Exception

@@ -1,4 +1,4 @@
-"""Hours and keys of the lake. No other module builds a key.
+"""Hours and keys of the lake. No other module of the pipeline builds a key.
 
     <stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine_id>-<first_id>-<last_id>.parquet
 
@@ -6,8 +6,8 @@ Rejected rows are the stage `quarantine`. They are in the validated bucket under
 beside `validated/` and not inside it: a reader of all of `validated/` must get valid rows only.
 
 The hour is the event's, in UTC. The id range is the batch's. A row whose timestamp is null or has
-no four-digit year is placed by its `recorded_at`, and if that is no better, at 1970-01-01T00. Such
-a row must not be lost, and it must be possible to find it.
+no four-digit year is placed by its `recorded_at`, and if that is no better, at hour 1970-01-01T00.
+Such a row must not be lost, and it must be possible to find it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""The two seams of the pipeline, Clock and ObjectStore: its only access to the world outside.
+"""Interfaces Clock and ObjectStore: the pipeline's only access to the outside world.
 
     StoreError
       NotFound            the key holds no object
       AlreadyExists       create-if-absent found an object
       Conflict            compare-and-set found another version than the named one
-      Unavailable         no answer, or "later"; retries were already made, another may succeed
-      Refused             a final no of the store: credentials, bad request
+      Unavailable         no answer, or one that asks for a later attempt; a retry may succeed
+      Refused             a final refusal: credentials, bad request
         NoBucket          the bucket does not exist
 
-The tree of errors is part of the seam: `commit` decides by type, never by an SDK's exception or
+The error tree is part of the interface: `commit` decides by type, never by an SDK's exception or
 text.
 """
 

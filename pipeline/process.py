@@ -1,4 +1,6 @@
-"""One batch of each of many nodes through the four stages: tables in, commits out. Pure.
+"""One batch of each of many nodes through the four stages: tables in, commits out.
+
+Pure functions: no clock, no store, no files.
 
 Work per row is done once for all nodes (`transform`): ingest, validate, aggregate, and the hours of
 rows. Work per node is its Parquet objects (`process`): the contract wants one per node, stage and

@@ -82,7 +82,7 @@ REQUIRED_COLUMNS: Final = ("id", "timestamp", "recorded_at", "turbine_id", "stat
 """Columns without which a file cannot be read.
 
 A channel that a file lacks reads as null in every row. A column that is not in NODE_COLUMNS is kept
-in `_rescued_data`. Names are SQLite's: a-z and A-Z are the same.
+in `_rescued_data`. Names are compared as in SQLite: a-z and A-Z are the same.
 """
 
 # --- the stages ----------------------------------------------------------------------------------
@@ -195,9 +195,9 @@ RULES: Final = (
     "time.stale",  # timestamp more than STALE_AFTER_US before recorded_at
     "state",  # status is none of STATES
     "range",  # a channel is outside its limits
-    "power.rotor",  # more than POWER_FLOOR of rated power below ROTOR_STANDSTILL_RPM
+    "power.rotor",  # power above POWER_FLOOR of rated, with the rotor below ROTOR_STANDSTILL_RPM
     "power.rated",  # power above RATED_CEILING times rated power
-    "power.wind",  # more than POWER_FLOOR of rated power below WIND_CALM
+    "power.wind",  # power above POWER_FLOOR of rated, with wind below WIND_CALM
     "stuck",  # a `stuck` channel keeps one non-zero value for STUCK_ROWS rows and STUCK_AFTER_US
     "duplicate",  # an earlier row (lower id) that broke no rule above has the same timestamp
 )
@@ -205,7 +205,7 @@ RULES: Final = (
 
 `stuck` looks at the node's rows in id order. A run is a maximal series of equal non-zero values in
 consecutive rows. A row that broke an earlier rule ends the run: the sensor's behaviour meanwhile is
-unknown, and two short runs around a gap would pass for a long one. A row breaks the rule once its
+unknown, and two short runs around a gap would look like a long one. A row breaks the rule once its
 run has STUCK_ROWS rows and its timestamp is at least STUCK_AFTER_US after that of the run's first
 row.
 
@@ -228,9 +228,10 @@ STUCK_AFTER_US: Final = 60 * 1_000_000
 ANOMALIES: Final = ("vibration", "generator_heat", "gearbox_heat", "overspeed", "underperformance")
 """Kinds of anomaly that a window counts.
 
-The first four are judged row by row. Underperformance is judged over the window. It looks at the
-rows that are `running` while the power curve promises at least PROMISE_FLOOR of rated power. If
-their total power is less than UNDERPERFORMANCE of the total promise, each of those rows counts.
+The first four are judged row by row. Underperformance is judged over the window. A row's
+promise is the power that the power curve gives at its wind speed. The rows judged are `running`,
+with a promise of at least PROMISE_FLOOR of rated power. If their total power is less than
+UNDERPERFORMANCE of their total promise, each of them counts.
 
 `anomaly_count` is the sum of the counts of all kinds. `anomaly_kinds` lists the kinds with a count
 above 0, in the order above. Kinds whose asset data is unknown are not judged.

@@ -1,4 +1,4 @@
-"""The SELECT list that reads misfit cells as null and keeps them as JSON. Text only.
+"""SELECT list that reads misfit cells as null and keeps them as JSON. Only SQL text is made here.
 
 Cells of unknown columns are kept as well. The text of a cell depends on that cell only, never on
 its neighbours, so a row gives the same bytes whatever other rows are read with it. SQLite cannot
@@ -33,11 +33,11 @@ def selection(
     def is_garbled(name: str) -> str:
         return f"id IN (SELECT value FROM json_each({garbled[name]}))"
 
-    def alien(name: str) -> str:
+    def is_misfit(name: str) -> str:
         if name in unknown:
             return f"{quoted(name)} IS NOT NULL"
-        strange = f"typeof({name}) NOT IN ({_FITTING[columns[name]]}, 'null')"
-        return f"({strange} OR {is_garbled(name)})" if name in garbled else strange
+        other_type = f"typeof({name}) NOT IN ({_FITTING[columns[name]]}, 'null')"
+        return f"({other_type} OR {is_garbled(name)})" if name in garbled else other_type
 
     def keep(name: str) -> str:
         cell = quoted(name)
@@ -49,9 +49,9 @@ def selection(
             f"WHEN typeof({cell}) = 'real' THEN {number} ELSE {cell} END"
         )
         key = "'" + name.replace("'", "''") + "'"
-        return f"{key}, CASE WHEN {alien(name)} THEN {kept} END"
+        return f"{key}, CASE WHEN {is_misfit(name)} THEN {kept} END"
 
-    fitting = {name: f"CASE WHEN {alien(name)} THEN NULL ELSE {name} END" for name in misfits}
+    fitting = {name: f"CASE WHEN {is_misfit(name)} THEN NULL ELSE {name} END" for name in misfits}
     # AS: the file may have the name in capitals
     typed = [f"{fitting.get(name, name)} AS {name}" for name in columns]
     names = sorted([*misfits, *unknown])
@@ -59,8 +59,8 @@ def selection(
     for first in range(0, len(names), _PAIRS):
         pairs = ", ".join(map(keep, names[first : first + _PAIRS]))
         rescued = f"json_patch({rescued}, json_object({pairs}))"  # a patch drops nulls
-    any_alien = " OR ".join(map(alien, names))
-    return ", ".join(typed) + f", CASE WHEN {any_alien} THEN {rescued} END AS {RESCUED}"
+    any_misfit = " OR ".join(map(is_misfit, names))
+    return ", ".join(typed) + f", CASE WHEN {any_misfit} THEN {rescued} END AS {RESCUED}"
 
 
 def quoted(name: str) -> str:

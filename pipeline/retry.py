@@ -2,8 +2,8 @@
 
 The store below makes no retries (`pipeline.store`). So a retry shows in operations.parquet instead
 of hiding in a latency, and every store (S3, or one in memory) is retried alike. Only `Unavailable`
-is retried: any other error is an answer. A retry after a lost answer may meet its own effect
-(AlreadyExists, Conflict). `pipeline.commit` judges that, by a comparison of contents.
+is retried: any other error is the store's answer. If only the answer of an attempt was lost, its
+retry finds the effect (AlreadyExists, Conflict). `pipeline.commit` then compares the contents.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The botocore client for everything but objects: buckets, tags, lifecycle, uploads.
 
-botocore reads some fifty variables and two files by itself. Its session gets a store of constants
-in their place, so that endpoint, region, keys, certificates, proxies, retries and monitoring are
-those of the settings.
+botocore reads some fifty variables and two files by itself. Here its session reads constants
+instead, so that endpoint, region, keys, certificates, proxies, retries and monitoring are those of
+the settings.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 A user's settings, the same for every command and every client:
 
-    endpoint       AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; `--endpoint-url` outranks both
+    endpoint       AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; `--endpoint-url` comes before both
     region         AWS_REGION, else AWS_DEFAULT_REGION, else that of `buckets.json`
     credentials    AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, optionally AWS_SESSION_TOKEN
     profile        AWS_PROFILE, if no key is set. Its keys are read from
                    AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE (`~/.aws/credentials`,
-                   `~/.aws/config`). A remote endpoint takes the profile `default` by itself.
+                   `~/.aws/config`). Without keys and AWS_PROFILE, a remote endpoint uses the
+                   profile `default`.
     CA bundle      AWS_CA_BUNDLE, for https
     proxies        HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in upper or lower case, for an
                    endpoint that is not on this machine

@@ -1,22 +1,22 @@
 """One SQLite file of a node as an Arrow table, incrementally by id.
 
 The file is only read, never created or changed. Well-typed files go through ADBC at about 1 us a
-row. SQLite lets any cell hold any type, and gateways of sensors use that. If a column comes back
-with another type than its own, holds text that is not UTF-8, or is unknown, the same rows are read
-again in the same transaction. Then cells that do not fit are null, and are kept as JSON in
+row. SQLite lets any cell hold any type, and sensor gateways make use of that. If a column comes
+back with another type than its own, holds text that is not UTF-8, or is unknown, the same rows are
+read again in the same transaction. Then cells that do not fit are null, and are kept as JSON in
 `_rescued_data` (the convention of Auto Loader; see `records.RESCUED`). A channel that the file
 lacks reads as null.
 
 `database` opens the file, explains why it cannot be read, and knows the tables that SQLite itself
 numbers. Ids of all other tables are counted at every read, before a row is used.
 
-A silently replaced file must not be misread (a file retired by the convention of `generations` is
-no such case). So row `after_id` is read again: its recording time must equal the checkpoint's. If
+A file that was replaced without being retired (see `generations`) must not be taken for the old
+one. So row `after_id` is read again: its recording time must equal the checkpoint's. If
 the row is missing, the other rows decide:
 
 - No row is left, or a later row exists: old rows were deleted. A fresh file has no later row
   without this one, because it numbers without gaps.
-- All rows have lower ids: the file is another one, which has not come that far.
+- All rows have lower ids: the file is another one, with fewer rows so far.
 
 Not covered: another file whose own oldest rows were deleted beyond `after_id`, and new rows with
 lower ids than those in the lake.
@@ -78,8 +78,8 @@ def check(path: Path, lock_wait_s: float = LOCK_WAIT_S) -> None:
             raise SourceError(f"{shown(path)}: has no table {TABLE}")
         _check_columns(path, _known(found))
         (definition,) = connection.execute(f"SELECT {database.DEFINITION}").fetchone()
-        if not database.numbers_rows(definition):
-            _check_numbers(path, connection.execute(database.COUNT_IDS).fetchone())
+        if not database.id_is_rowid(definition):
+            _check_id_counts(path, connection.execute(database.COUNT_IDS).fetchone())
 
 
 def read(
@@ -116,21 +116,23 @@ def _read(
 
     Raises SourceError, and one of _FAILURES.
     """
-    if _is_quiet(path, connection, after_id, anchor_us):
+    if _has_no_new_rows(path, connection, after_id, anchor_us):
         return RAW.empty_table()
     first_id, wanted = (after_id, limit + 1) if after_id else (_LOWEST, limit)
     table = _typed(path, connection, _query(connection, "*", first_id, wanted), first_id, wanted)
     if after_id:
-        table = _without_known_row(path, connection, table, after_id, anchor_us).slice(0, limit)
+        table = _without_last_row_in_lake(path, connection, table, after_id, anchor_us).slice(
+            0, limit
+        )
     if table.num_rows:
         _check_ids(path, table)
     return table
 
 
-def _is_quiet(
+def _has_no_new_rows(
     path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None
 ) -> bool:
-    """Return True if the file ends at the row that the lake knows, as in most polls. Cheap.
+    """Return True if the file ends at the last row in the lake, as in most polls. Cheap.
 
     Raises SourceError for an id that is missing, repeated or not an integer: such rows would go
     unread.
@@ -142,8 +144,8 @@ def _is_quiet(
     )
     seen = f", {newer}, {recorded}" if after_id and anchor_us is not None else ", 1, NULL"
     definition, rows, recorded_us = _first_row(connection, f"SELECT {database.DEFINITION}{seen}")
-    if definition is not None and not database.numbers_rows(definition):
-        _check_numbers(path, _first_row(connection, database.COUNT_IDS))
+    if definition is not None and not database.id_is_rowid(definition):
+        _check_id_counts(path, _first_row(connection, database.COUNT_IDS))
     return not rows and recorded_us == anchor_us
 
 
@@ -155,7 +157,7 @@ def _read_through(path: Path) -> None:
             pass
 
 
-def _check_numbers(path: Path, counts: Sequence[int]) -> None:
+def _check_id_counts(path: Path, counts: Sequence[int]) -> None:
     if problem := database.id_problem(*counts):
         raise SourceError(f"{shown(path)}: {problem}")
 
@@ -205,10 +207,10 @@ def _typed(
     return table.cast(RAW, safe=False).combine_chunks()
 
 
-def _without_known_row(
+def _without_last_row_in_lake(
     path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None
 ) -> pa.Table:
-    """Return the table without its first row `after_id`, which must be the row that the lake knows.
+    """Return the table without its first row `after_id`, which must be the last row in the lake.
 
     Raises SourceReplaced.
     """

@@ -1,4 +1,4 @@
-"""S3 by its wire protocol: the ObjectStore of every run against LocalStack or a real endpoint.
+"""S3 over HTTP: the ObjectStore of every run against LocalStack or a real endpoint.
 
 One call is one attempt; retries are made above (`pipeline.retry`). Only S3's own answers are
 accepted. A web page at the endpoint, a redirect, and a listing of another bucket raise Refused,
@@ -27,8 +27,8 @@ from pipeline.wire import Answer, Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
-# codes of a 400 that come from the transmission, not from the request: a retry may succeed
-PASSING = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}
+# codes of a 400 for errors in transmission: a retry may succeed
+TRANSIENT = {"RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch"}
 NOT_S3 = "answers, but not as S3 does"
 MOST_PAGES = 100_000
 """Most pages of one listing: a hundred million keys. A server that promises more is no S3."""
@@ -66,7 +66,7 @@ class S3ObjectStore:
         operation = f"get {bucket}/{key}"
         answer = self._ask(operation, "GET", bucket, key)
         if _is_web_page(answer):
-            raise self._strange(operation, "a web page")
+            raise self._not_s3(operation, "a web page")
         return answer.body, self._etag(operation, answer)
 
     def pages(self, bucket: str, prefix: str = "", most: int | None = None) -> Iterator[Objects]:
@@ -83,18 +83,18 @@ class S3ObjectStore:
             try:
                 page = listing.page(answer.body, bucket)
             except ValueError as error:
-                raise self._strange(operation, str(error)) from None
+                raise self._not_s3(operation, str(error)) from None
             yield page.objects
             if page.token is None:
                 return
             if page.token in seen:
-                raise self._strange(operation, "a listing that goes in a circle")
+                raise self._not_s3(operation, "a listing that goes in a circle")
             seen.add(page.token)
             query["continuation-token"] = page.token
-        raise self._strange(operation, f"a listing of more than {MOST_PAGES:,} pages")
+        raise self._not_s3(operation, f"a listing of more than {MOST_PAGES:,} pages")
 
     def first(self, bucket: str) -> str | None:
-        """Return some key of the bucket, None if it is empty.
+        """Return any key of the bucket, None if it is empty.
 
         Raises NoBucket, and StoreError if the server is no S3.
         """
@@ -118,7 +118,7 @@ class S3ObjectStore:
         operation = f"put {bucket}/{key}"
         answer = self._ask(operation, "PUT", bucket, key, None, condition, body, failed)
         if answer.body:
-            raise self._strange(operation, f"a PUT answered with {answer.body[:40]!r}")
+            raise self._not_s3(operation, f"a PUT answered with {answer.body[:40]!r}")
         return self._etag(operation, answer)
 
     def _ask(
@@ -134,7 +134,7 @@ class S3ObjectStore:
     ) -> Answer:
         """Return the answer to a request that succeeded.
 
-        failed: the error that a failed precondition means.
+        failed: the error to raise for a failed precondition.
         """
         try:
             answer = self._wire.ask(method, bucket, key, query, headers, body)
@@ -169,21 +169,21 @@ class S3ObjectStore:
         if status == 404 and code is not None:
             return NotFound(text)
         if 200 < status < 300 or (status == 404 and code is None):
-            return self._strange(operation, f"HTTP {status} without an S3 error")
+            return self._not_s3(operation, f"HTTP {status} without an S3 error")
         if status in (401, 403):
             denied = Refused(text)
             denied.denied = True
             return denied
-        if status in REFUSALS and code not in PASSING:
+        if status in REFUSALS and code not in TRANSIENT:
             return Refused(text)
         return Unavailable(text)
 
     def _etag(self, operation: str, answer: Answer) -> str:
         if etag := answer.headers.get("etag"):
             return etag
-        raise self._strange(operation, "no ETag, which conditional writes need")
+        raise self._not_s3(operation, "no ETag, which conditional writes need")
 
-    def _strange(self, operation: str, found: str) -> Refused:
+    def _not_s3(self, operation: str, found: str) -> Refused:
         return Refused(
             f"{operation}: {self.settings.place} {NOT_S3} ({found[:_SHOWN]}): "
             "is the endpoint right?"
@@ -191,7 +191,7 @@ class S3ObjectStore:
 
 
 def _is_web_page(answer: Answer) -> bool:
-    """Return True for a page of some portal in between.
+    """Return True for a page of a proxy or login portal between client and S3.
 
     A page that is stored in S3 comes with S3's own headers.
     """

@@ -1,8 +1,8 @@
 """Output to a terminal, a file or a pipe: harmless text, and a clear error for a full disk.
 
-Names, keys and error texts come from strangers. All output goes through `safe` at the streams, so
-no caller can forget it. A stream that cannot be written ends the program with exit code 3. A pipe
-whose reader has gone away is no error.
+Names, keys and error texts come from outside, and may contain control characters. All output goes
+through `safe` at the streams, so no caller can forget it. A stream that cannot be written ends the
+program with exit code 3. A pipe whose reader has gone away is no error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-class Outlet:
+class SafeStream:
     """A text stream that lets only safe text through.
 
     clean: False for a writer with escape sequences of its own, which makes its texts safe by
@@ -84,9 +84,9 @@ class Outlet:
         except BrokenPipeError:
             if self._needed:
                 raise
-            hush(self.stream)
+            discard_pending(self.stream)
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            hush(self.stream)
+            discard_pending(self.stream)
             if self._needed:
                 raise OutputError(f"standard output cannot be written: {cause(error)}") from None
 
@@ -94,7 +94,7 @@ class Outlet:
         return getattr(self.stream, name)
 
 
-def hush(stream: TextIO) -> None:
+def discard_pending(stream: TextIO) -> None:
     """Discard the stream's pending output, so that Python's own flush at exit does not fail."""
     with suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
@@ -109,7 +109,9 @@ def unwrapped(stream: TextIO) -> TextIO:
     Such a writer makes its texts safe by itself.
     """
     return (
-        cast(TextIO, Outlet(stream.stream, clean=False)) if isinstance(stream, Outlet) else stream
+        cast(TextIO, SafeStream(stream.stream, clean=False))
+        if isinstance(stream, SafeStream)
+        else stream
     )
 
 
@@ -121,7 +123,10 @@ def guarded(program: str, command: Callable[[], int]) -> int:
     if (closed := _closed()) is not None:
         return closed(program)
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast(TextIO, Outlet(out)), cast(TextIO, Outlet(err, needed=False))
+    sys.stdout, sys.stderr = (
+        cast(TextIO, SafeStream(out)),
+        cast(TextIO, SafeStream(err, needed=False)),
+    )
     try:
         return _run(program, command)
     finally:
@@ -140,7 +145,7 @@ def _run(program: str, command: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()  # also after --help, which raises SystemExit
     except BrokenPipeError:
-        hush(sys.stdout)
+        discard_pending(sys.stdout)
     except OutputError as error:
         print(f"{program}: {error}; free some space, or redirect the output", file=sys.stderr)
         code = CANNOT_WRITE
@@ -166,7 +171,7 @@ def _closed() -> Callable[[str], int] | None:
     def refuse(program: str) -> int:
         left = sys.stderr if 2 not in closed else sys.stdout if 1 not in closed else None
         if left is not None:
-            Outlet(left, needed=False).write(
+            SafeStream(left, needed=False).write(
                 f"{program}: {missing} is closed; redirect it to a file or to {os.devnull}\n"
             )
         return CANNOT_WRITE

@@ -2,8 +2,8 @@
 
 Nothing comes from the environment. This is the standard library's client and not an SDK: SDKs read
 dozens of variables and files by themselves, follow redirects and take proxies. Each of these can
-send data to a place that nobody named. Here a request goes to the server of the settings, or to
-their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms
+send data to a server that the user did not name. Here a request goes to the server of the settings,
+or to their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms
 (obstore 0.15, boto3 1.5 to 2.4).
 
 Safe to share between threads: each thread has a connection of its own.
@@ -105,7 +105,7 @@ class Wire:
             self._drop()
             reason = str(error) or type(error).__name__
             raise Unavailable(f"no answer from {server.url} ({reason[:200]})") from error
-        except BaseException:  # interrupted: nobody may read the rest as another answer
+        except BaseException:  # interrupted: the rest must not be read as the next answer
             self._drop()
             raise
 

@@ -1,6 +1,7 @@
 """Command line of `windfleet`: commands, options and their help. `sim.cli` runs them.
 
-Every command imports this module, so it is light. A check of an option imports its helper itself.
+Every command imports this module, so it imports little. A check of an option imports its helper
+when it runs.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument(
         "--worker",
         action="store_true",
-        help="be a client process of the master running in --out DIR",
+        help="run as a client process of the master that runs in --out DIR",
     )
     _store_arguments(load)
 

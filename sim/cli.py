@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from pipeline.terminal import OutputError, guarded, hush, safe, unwrapped
+from pipeline.terminal import OutputError, discard_pending, guarded, safe, unwrapped
 from sim.arguments import parse
 from sim.errors import (
     INTERRUPTED,
@@ -28,7 +28,7 @@ from sim.errors import (
     UNKNOWN,
     DirectoryError,
     ScenarioError,
-    ending,
+    exit_code_and_message,
 )
 
 PROGRAM = "windfleet"
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     args = parse(arguments)
-    # The replay finds this run's directory.
+    # When the command is repeated, this run's directory exists already.
     overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
     args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
     # A shell starts background jobs with Ctrl-C ignored.
@@ -56,7 +56,7 @@ def _main(arguments: list[str]) -> int:
     except (BrokenPipeError, OutputError):
         raise
     except Exception as error:
-        code, text = ending(error)
+        code, text = exit_code_and_message(error)
         # An editor finds file:line:col at the start of a line only.
         return _fail(text if isinstance(error, ScenarioError) else f"{PROGRAM}: {text}", code)
 
@@ -69,7 +69,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _program() -> str:
-    """Return the program as it was typed: `windfleet`, or a relative path to it."""
+    """Return the program as the user typed it: `windfleet`, or a relative path to it."""
     typed = Path(sys.argv[0])
     return str(typed) if typed.name == PROGRAM and not typed.is_absolute() else PROGRAM
 
@@ -77,7 +77,7 @@ def _program() -> str:
 class _Console(Console):
     """Console that prints texts as they are, without characters that harm a terminal.
 
-    When the reader of a pipe goes away, rich would end the program. Here a run goes on to its
+    If the reader of a pipe ends early, rich would end the program. Here a run continues to its
     verdict.
     """
 
@@ -91,7 +91,7 @@ class _Console(Console):
             yield segment if segment.control else segment._replace(text=safe(segment.text))
 
     def on_broken_pipe(self) -> None:
-        hush(sys.stdout)
+        discard_pending(sys.stdout)
 
 
 def _fail(text: str, code: int) -> int:
@@ -130,7 +130,7 @@ def _verify(args: argparse.Namespace) -> int:
     from sim.verify.command import find_lake, verify
 
     if not (args.run / "nodes").is_dir():
-        raise DirectoryError(f"{args.run}: holds no nodes/; is this a run directory?")
+        raise DirectoryError(f"{args.run}: has no nodes/; is this a run directory?")
     return verify(
         args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console()
     )

@@ -1,7 +1,10 @@
-"""Errors of windfleet and the exit codes of its commands. Decided here and nowhere else.
+"""Errors of windfleet, and the exit codes of its commands with their meanings.
+
+The exit code of an error is decided here. That of a verdict is decided in `sim.run.result`,
+`sim.load.result`, `sim.campaign.summary`, `sim.verify.command` and `sim.cli` (`compare`).
 
 WindfleetError             code
-├── InvalidInput              2   an argument or a file of the user's
+├── InvalidInput              2   an argument or an input file
 │   ├── ScenarioError
 │   ├── FleetError
 │   ├── ScheduleError
@@ -19,7 +22,8 @@ WindfleetError             code
 ├── DemoError         2, 3 or 5   each instance has its own
 └── QueryError        2, 3 or 5   each instance has its own
 
-Errors of `pipeline` and `sim.check`, which do not know this module, get their code in `ending`.
+`exit_code_and_message` gives their code to errors of `pipeline` and `sim.check`, which do not know
+this module.
 """
 
 from __future__ import annotations
@@ -66,13 +70,13 @@ class WindfleetError(Exception):
 
 
 class InvalidInput(WindfleetError):
-    """An argument or a file of the user's that cannot be used."""
+    """An argument or an input file that cannot be used."""
 
     exit_code = INVALID
 
 
 class ScenarioError(InvalidInput, ValueError):
-    """A scenario that cannot run. `problems` lists every reason; `str()` gives one a line."""
+    """A scenario that cannot run. `problems` lists every reason; `str()` puts each on a line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -80,7 +84,7 @@ class ScenarioError(InvalidInput, ValueError):
 
 
 class FleetError(InvalidInput, ValueError):
-    """A fleet that cannot be used. `problems` lists every reason; `str()` gives one a line."""
+    """A fleet that cannot be used. `problems` lists every reason; `str()` puts each on a line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(problems)
@@ -88,11 +92,11 @@ class FleetError(InvalidInput, ValueError):
 
 
 class ScheduleError(InvalidInput, ValueError):
-    """A line that is not a fault schedule. The text names the word and what was expected."""
+    """A line that is not a fault schedule. The text names the wrong word and the right form."""
 
 
 class PlanError(InvalidInput):
-    """A load that cannot run as planned. The text names the setting and the fix."""
+    """A load test that cannot run as planned. The text names the setting and the fix."""
 
 
 class ResultError(InvalidInput, ValueError):
@@ -126,11 +130,11 @@ class NodeFileError(EnvironmentFailed, OSError):
 
 
 class EngineError(EnvironmentFailed):
-    """A load test that its target, the machine or Locust ended. The text says why."""
+    """A load test ended early by its target, the machine or Locust. The text gives the reason."""
 
 
 class TargetGone(EngineError):
-    """A target that refuses connections, or has died."""
+    """A target that refuses connections, or whose process has ended."""
 
 
 class DirectoryError(WindfleetError):
@@ -158,9 +162,9 @@ class QueryError(WindfleetError):
 
 
 FIXES: Final = {
-    errno.EACCES: "use a place that this user may use, or change its permissions",
-    errno.EPERM: "use a place that this user may use",
-    errno.EROFS: "use a place that can be written",
+    errno.EACCES: "name a place that this user may access, or change its permissions",
+    errno.EPERM: "name a place that this user may access",
+    errno.EROFS: "name a place that can be written",
     errno.ENOSPC: "free some space, or name another disk",
     errno.EDQUOT: "free some space, or name another disk",
     errno.ENAMETOOLONG: "use a shorter name",
@@ -171,17 +175,17 @@ FIXES: Final = {
     errno.EMFILE: "raise the limit of open files: ulimit -n",
     errno.ENFILE: "raise the limit of open files: ulimit -n",
     errno.ENOLCK: "this file system has no locks; name another disk",
-    errno.EOPNOTSUPP: "this file system lacks what is needed; name another disk",
+    errno.EOPNOTSUPP: "this file system lacks a function that is needed; name another disk",
 }
 """Error number of the operating system -> advice to the user."""
 
 
-def ending(error: BaseException, out: Path | None = None) -> tuple[int, str]:
+def exit_code_and_message(error: BaseException, out: Path | None = None) -> tuple[int, str]:
     """Return the exit code and the message for an error that ends a command.
 
-    out: the folder that was being written, named where an OSError names no file.
+    out: the folder being written. The message names it if an OSError names no file.
     """
-    # Imported when something failed: the start of every command would pay for them.
+    # Imported only after an error: they would slow down the start of every command.
     from pipeline.lake import LakeError
     from pipeline.settings import SettingsError
     from pipeline.terminal import OutputError

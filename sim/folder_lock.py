@@ -1,4 +1,4 @@
-"""Ownership of a folder by one process, by a lock on a file in it.
+"""Ownership of a folder by one process, through a lock on a file in the folder.
 
 The process holds the lock as long as it lives. The kernel releases it when the process ends, also
 by SIGKILL, so a file left behind blocks nobody. Child processes do not inherit it. On NFS the lock
@@ -25,7 +25,7 @@ class Occupied(Exception):
 
 @contextmanager
 def owned(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Own an existing folder for the block. `wait`: until its owner ends.
+    """Own an existing folder for the block. wait: True to wait until its present owner ends.
 
     Raises Occupied, and OSError if no lock is possible.
     """
@@ -41,7 +41,7 @@ def owned(folder: Path, wait: bool = False) -> Iterator[None]:
     finally:
         with suppress(OSError):
             if _is(path, file):
-                # still locked: a process that has opened it sees that it is gone, and makes another
+                # Still locked: a process that has it open finds it removed, and makes another.
                 path.unlink()
         os.close(file)
 

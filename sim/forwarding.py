@@ -1,4 +1,4 @@
-"""A store in front of another store: one method sees every call.
+"""A store in front of another store, with one method through which every call goes.
 
     class Counting(Forwarding):
         def around(self, call, effect):
@@ -22,7 +22,7 @@ Verb = Literal["create", "replace", "get", "list"]
 class StoreCall(NamedTuple):
     """One call of an object store.
 
-    key: for `list`, the folder and the beginning of the name.
+    key: for `list`, the folder followed by the prefix of the name.
     body: for `create` and `replace`. etag: for `replace`, the version to replace.
     """
 
@@ -41,7 +41,7 @@ class StoreCall(NamedTuple):
 class Forwarding(ObjectStore):
     """An object store that forwards the four verbs through `around`.
 
-    As safe to share between threads as the store behind it and the override of `around`.
+    Safe to share between threads if the inner store and the override of `around` are.
     """
 
     def __init__(self, inner: ObjectStore) -> None:

@@ -1,8 +1,8 @@
 """The `load` section of a scenario, resolved: requests, rates and limits of a load test. Data only.
 
-The catalogue KINDS lists the settings of each kind of schedule entry, as `sim.chaos.faults.KINDS`
-does for faults. The scenario's rules read it, and `sim.load.arrivals` turns entries into arrivals.
-All lengths are in seconds, all rates per second.
+The catalogue KINDS lists the settings of each kind of schedule entry. The scenario's rules read it,
+and `sim.load.arrivals` turns entries into arrivals. All lengths are in seconds, all rates per
+second.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FILES_PER_USER: Final = 6
-"""Open files of a client process for each of its users: a connection to each bucket's client."""
+"""Open files that a client process may need per user: one connection to the store, and a margin."""
 FILES_SPARE: Final = 256
 """Open files of a client process for everything else."""
 
@@ -46,11 +46,11 @@ class ScheduleKind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        # Equal distances.
+        # Equal intervals between requests.
         ScheduleKind("constant", ("rate", "for")),
-        # Independent arrivals, thus exponential distances.
+        # Independent arrivals, so exponential intervals.
         ScheduleKind("poisson", ("rate", "for")),
-        # A rate that changes from one value to another at a constant slope.
+        # A rate that rises or falls linearly.
         ScheduleKind("ramp", ("from", "to", "for")),
         # One constant rate after the other.
         ScheduleKind("step", ("rates", "each")),
@@ -101,9 +101,9 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Search:
-    """A bisection for the highest constant rate that keeps every SLO.
+    """A bisection for the highest constant rate that meets every SLO.
 
-    within: width of the bracket at which it stops, as a share of the rate.
+    within: the search stops when lowest failed and highest passed rate differ by this share.
     each_s: shortest try of one rate. The first `Load.warm_up_s` of it are excluded. A high
     percentile needs a longer try.
     hold_s: length of the hold that confirms the rate.

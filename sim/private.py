@@ -1,7 +1,4 @@
-"""Files that only their owner can read, for people's names and for keys.
-
-Node configurations are among them.
-"""
+"""Files with mode 0600, for people's names and for keys, such as node configurations."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ def made(
 ) -> Iterator[None]:
     """Make `path` the directory of this run for the block, with the scenario in it.
 
-    No other process can use it meanwhile. named_by: the option that names it.
+    No other process can use it meanwhile. named_by: the option that names it, for messages.
     Raises DirectoryError.
     """
     with ExitStack() as stack:
         try:
             if not (path / LOCK_FILE).exists():
-                # Before the lock's file is put there.
+                # Before the lock creates a file in it.
                 _require_ours(path, named_by)
             path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(path, named_by))
@@ -102,7 +102,7 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
 
 
 def _was_interrupted(path: Path) -> bool:
-    """Return True if the result is of an interrupted run, whose record was kept on purpose."""
+    """Return True if the result is of an interrupted run: its record is kept on purpose."""
     try:
         return bool(json.loads((path / RESULT_FILE).read_bytes())["exit_code"] == INTERRUPTED)
     except (OSError, ValueError, LookupError, TypeError):

@@ -1,8 +1,8 @@
 """Random numbers as a function of (seed, path) only. Every generator of windfleet comes from here.
 
-The reason: a new channel, farm or worker must shift nothing else, and it must be possible to
-recompute any shard by itself. So there is no global generator, and none is passed around. A caller
-names the purpose of its numbers:
+The reason: a new channel, farm or worker must not change any other number, and it must be possible
+to recompute any shard by itself. So there is no global generator, and none is passed around. A
+caller names the purpose of its numbers:
 
     rng(seed, "farm", "A", "wind", page).standard_normal(600)
 

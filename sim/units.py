@@ -22,7 +22,10 @@ DAY_S: Final = 86_400.0
 JULIAN_YEAR_S: Final = 365.25 * DAY_S
 """The year of rates: events per turbine-year."""
 GREGORIAN_YEAR_S: Final = 365.2425 * DAY_S
-"""The year of the seasons. A lake's bytes depend on both, so that neither can replace the other."""
+"""The year of the seasons.
+
+The bytes of a lake depend on both years, so neither may be changed to the other.
+"""
 
 _DURATION_US: Final = {
     "d": DAY_US,

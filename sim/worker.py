@@ -1,4 +1,4 @@
-"""Manners of a worker process: it ignores Ctrl-C, and it ends with its parent."""
+"""Set-up of a worker process: it ignores Ctrl-C, and ends when its parent has ended."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import signal
 import threading
 
 
-def obey_parent() -> None:
-    """Leave interrupts to the parent, and end this process when the parent has died.
+def follow_parent() -> None:
+    """Ignore Ctrl-C, and end this process as soon as its parent has died.
 
     A worker calls it first.
     """

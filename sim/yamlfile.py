@@ -3,8 +3,8 @@
 YAML's own types are not trusted (`NO` is false there, `12:30` is 750, `1e6` is a string): every
 scalar stays the text that was written, and the reader's schema gives it a type. `parse` finds
 problems of the text itself: syntax, encoding, duplicate keys, tags, merge keys. The meaning of keys
-and values is the caller's business (`sim.scenario`, `sim.fleet`). Callers report through the same
-`Problem`, so one list can hold every error of every file.
+and values is the caller's business (`sim.scenario`, `sim.fleet`). Callers use the same
+`Problem`, so that one list can hold every error of every file.
 
 Not covered: several documents in a file, tags, `<<` merge keys, keys that are not plain text. Each
 is refused by name.

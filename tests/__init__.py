@@ -1,1 +1,1 @@
-"""Tests of windfleet. See README.md beside this file for what each level proves."""
+"""Tests of windfleet. README.md beside this file lists the levels and their proofs."""

@@ -1,11 +1,12 @@
-"""`make bench`: what a row and an object cost, part by part, on this machine. Measured, never asserted.
+"""`make bench`: cost of a row and an object, part by part, on this machine. Asserts nothing.
 
     python -m tests.bench [--turbines 100] [--rows 600]
 
-Every line is the best of ROUNDS rounds (a shared machine only ever adds). CPU time counts this process and its threads;
-LocalStack's own CPU is told apart. The first line is a fixed piece of work (sorting a million numbers): compare runs of
-different days by their ratio to it, and two versions of the code only side by side in one session. us/row are
-seconds per million rows.
+Every line is the best of ROUNDS rounds, because other programs on the machine only add time. CPU
+time counts this process and its threads; LocalStack's own CPU time is listed separately. The first
+line is a fixed piece of work, sorting a million numbers. Compare runs of different days by their
+ratio to it, and two versions of the code only side by side in one session. us/row are seconds per
+million rows.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ WEEK = 1008  # samples of ten minutes
 
 
 class NullStore:
-    """Takes everything and keeps nothing: what is left is the client's own cost."""
+    """Store that accepts everything and keeps nothing, which leaves the client's own cost."""
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         return "etag"
@@ -61,7 +62,7 @@ class NullStore:
 
 
 def best(work: Callable[[], object]) -> tuple[float, float]:
-    """Least CPU and least wall seconds of ROUNDS calls."""
+    """Return the least CPU seconds and the least wall seconds of ROUNDS calls."""
     rounds = []
     for _ in range(ROUNDS):
         cpu, wall = time.process_time(), time.perf_counter()
@@ -71,7 +72,7 @@ def best(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def deliver(paths: list[Path], configs: list, store: ObjectStore, nodes_per_call: int) -> int:
-    """Drain nodes, `nodes_per_call` at a time; the number of rows."""
+    """Drain nodes, `nodes_per_call` at a time. Return the number of rows."""
     nodes = [EdgeNode(config, path) for config, path in zip(configs, paths, strict=True)]
     rows = 0
     with ThreadPoolExecutor(4) as pool:
@@ -98,7 +99,7 @@ def main() -> None:
     )
     rows = 0
 
-    def tell(part: str, cpu: float, wall: float) -> None:
+    def add_line(part: str, cpu: float, wall: float) -> None:
         table.add_row(
             part, f"{cpu / rows * 1e6:.2f}", f"{wall / rows * 1e6:.2f}", f"{rows / wall:,.0f}"
         )
@@ -123,20 +124,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         nodes = Path(name) / "nodes"
         rows = simulate(nodes)
-        tell("simulate: make samples of 1 s", *best(lambda: simulate(None)))
-        tell("simulate: make and store in SQLite", *best(lambda: simulate(nodes)))
+        add_line("simulate: make samples of 1 s", *best(lambda: simulate(None)))
+        add_line("simulate: make and store in SQLite", *best(lambda: simulate(nodes)))
         week = SimClock(START_US, 600_000_000, WEEK)
         rows = farm.turbines * WEEK
-        tell("simulate: make samples of 10 min", *best(lambda: simulate(None, week)))
+        add_line("simulate: make samples of 10 min", *best(lambda: simulate(None, week)))
         paths = [nodes / farm.farm_id / f"{config.turbine_id}.db" for config in configs]
         rows = args.turbines * args.rows
-        tell("pipeline: read SQLite", *best(lambda: [read(path, 0, READ_ROWS) for path in paths]))
+        add_line(
+            "pipeline: read SQLite", *best(lambda: [read(path, 0, READ_ROWS) for path in paths])
+        )
         null = NullStore()
-        tell(
+        add_line(
             "pipeline: all, null store, 1 node a call",
             *best(lambda: deliver(paths, configs, null, 1)),
         )
-        tell(
+        add_line(
             "pipeline: all, null store, together",
             *best(lambda: deliver(paths, configs, null, len(paths))),
         )
@@ -152,13 +155,13 @@ def main() -> None:
                 wall = time.perf_counter() - begun
                 rounds.append((wall, time.process_time() - cpu, server.cpu_seconds() - served))
             wall, cpu, served = min(rounds)
-            tell("pipeline: all, LocalStack, together", cpu, wall)
-            tell("  LocalStack's own", served, wall)
+            add_line("pipeline: all, LocalStack, together", cpu, wall)
+            add_line("  LocalStack's own", served, wall)
             for path in nodes.glob("*/*"):
                 if path.with_suffix(".db") not in paths:
                     path.unlink()
             reader = s3_lake(url)
-            tell("oracle: judge the lake", *best(lambda: check.judge(nodes, reader, None, 1)))
+            add_line("oracle: judge the lake", *best(lambda: check.judge(nodes, reader, None, 1)))
             most = ceiling(Target(url, server))
     console = Console()
     console.print(table)

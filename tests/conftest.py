@@ -1,4 +1,4 @@
-"""Shared by all tests: a real LocalStack for each test worker, and the marker `slow`."""
+"""Fixtures of all tests: a LocalStack for each test worker, and the marker `slow`."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from pipeline import lake
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import levels
 
-# Tests talk to loopback only, whatever endpoint the shell is set up for.
+# Tests connect to loopback only, even if the shell names another endpoint.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[variable]
 

@@ -39,7 +39,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nothing_listens() -> str:
-    """An endpoint on this machine that does not answer."""
+    """Endpoint on this machine without a server."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -123,7 +123,7 @@ def test_an_invalid_scenario_is_2_with_every_place(tmp_path: Path, command: str)
         ("nosuch.key=1", ["nosuch"]),
     ],
 )
-def test_an_override_that_cannot_be_is_2(tiny: Path, change: str, words: list[str]) -> None:
+def test_an_invalid_override_is_2(tiny: Path, change: str, words: list[str]) -> None:
     done = runs.inside("run", tiny, "--out", tiny.parent / "run", "--set", change)
     code, out, err = done.code, done.out, done.err
     assert (code, out) == (2, "")
@@ -133,7 +133,7 @@ def test_an_override_that_cannot_be_is_2(tiny: Path, change: str, words: list[st
     assert not (tiny.parent / "run").exists()
 
 
-def test_a_scenario_that_is_not_there_is_2(tmp_path: Path) -> None:
+def test_a_missing_scenario_is_2(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     done = runs.inside("run", path)
     assert (done.code, done.err) == (2, f"{path}: cannot be read: No such file or directory\n")
@@ -148,7 +148,7 @@ def test_an_editor_finds_the_place_in_a_path_with_spaces(tmp_path: Path) -> None
     assert all(line.startswith(f"{path}:") for line in err.splitlines()), err
 
 
-def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
+def test_check_and_plan_print_and_create_nothing(tiny: Path) -> None:
     before = sorted(tiny.parent.iterdir())
     checked = runs.inside("check", tiny)
     assert (checked.code, checked.err) == (0, "")
@@ -161,7 +161,7 @@ def test_check_and_plan_print_and_make_nothing(tiny: Path) -> None:
     assert sorted(tiny.parent.iterdir()) == before
 
 
-def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
+def test_an_earlier_run_is_refused_then_replaced_and_other_files_stay(
     localstack: str, tmp_path: Path, tiny: Path
 ) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
@@ -184,7 +184,7 @@ def test_an_earlier_run_is_refused_then_replaced_and_what_else_lies_there_stays(
     assert (run / "notes.txt").read_text() == "mine"
 
 
-def test_a_run_that_came_to_nothing_stands_in_nobodys_way(
+def test_a_run_without_nodes_may_be_replaced(
     localstack: str, tiny: Path, nothing_listens: str
 ) -> None:
     run = tiny.parent / "run"
@@ -253,10 +253,10 @@ def test_a_place_that_is_no_run_is_never_touched(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(
+def test_a_users_scenario_does_not_turn_its_folder_into_a_run(
     tmp_path: Path, overwrite: bool
 ) -> None:
-    """A scenario of the user's, named as a run names its own, survives `--out` of its folder."""
+    """A user's file with the name of a run's scenario survives `--out` of its folder."""
     (tmp_path / run_directory.SCENARIO_FILE).write_text("name: mine  # and my notes")
     (tmp_path / "truth").mkdir()
     with pytest.raises(DirectoryError, match="not a windfleet run"):
@@ -265,8 +265,8 @@ def test_a_scenario_of_the_users_own_makes_no_run_of_its_folder(
     assert (tmp_path / "truth").is_dir()
 
 
-def test_nothing_stays_of_a_run_that_is_replaced(tmp_path: Path) -> None:
-    """A killed run leaves work in progress, in folders with a dot. It goes, too."""
+def test_a_replaced_run_leaves_nothing(tmp_path: Path) -> None:
+    """A killed run leaves folders with a dot, its work in progress. They go, too."""
     begin(tmp_path, False, "name: x", 1)
     for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
         (tmp_path / name).mkdir(parents=True)
@@ -284,7 +284,7 @@ def test_a_disk_that_is_too_small_is_reported_before_any_write(tmp_path: Path) -
     assert not (tmp_path / "run" / run_directory.SCENARIO_FILE).exists()
 
 
-def test_no_store_to_be_had_is_3(tiny: Path, nothing_listens: str) -> None:
+def test_a_missing_store_is_3(tiny: Path, nothing_listens: str) -> None:
     run = ["run", tiny, "--overwrite", "--out", tiny.parent / "run"]
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
@@ -352,7 +352,7 @@ def foreign_bucket(clean_lake: str) -> Iterator[tuple[Any, str]]:
     s3.delete_object(Bucket=bucket, Key="theirs/data.bin")
 
 
-def test_a_lake_that_holds_objects_is_refused_and_left_alone(clean_lake: str, tiny: Path) -> None:
+def test_a_lake_with_objects_is_refused_and_unchanged(clean_lake: str, tiny: Path) -> None:
     s3, bucket = lake.client(clean_lake), lake.BUCKETS["aggregated"]
     s3.put_object(Bucket=bucket, Key="aggregated/earlier.parquet", Body=b"rows")
     done = runs.quick("run", tiny, "--out", tiny.parent / "run", "--endpoint-url", clean_lake)
@@ -364,7 +364,7 @@ def test_a_lake_that_holds_objects_is_refused_and_left_alone(clean_lake: str, ti
     assert lake.first_object(clean_lake) is None
 
 
-def test_a_bucket_of_somebody_else_is_never_emptied(
+def test_a_bucket_of_another_owner_is_never_emptied(
     foreign_bucket: tuple[Any, str], localstack: str, tiny: Path
 ) -> None:
     s3, bucket = foreign_bucket
@@ -375,7 +375,7 @@ def test_a_bucket_of_somebody_else_is_never_emptied(
     assert done.code == 3
     assert f"Bucket {bucket} was not made by windfleet" in done.text
     assert s3.get_object(Bucket=bucket, Key="theirs/data.bin")["Body"].read() == b"precious"
-    # Nothing was removed before it found that out.
+    # Nothing was removed before that check.
     assert (
         s3.get_object(Bucket=lake.BUCKETS["ingestion"], Key="ingestion/ours.parquet")["Body"].read()
         == b"rows"
@@ -428,7 +428,7 @@ def lose_farm(run: Path, farm: str) -> None:
         path.unlink()
 
 
-def test_verify_misses_a_farm_that_is_gone_without_a_trace(localstack: str, tmp_path: Path) -> None:
+def test_verify_reports_a_farm_without_any_files(localstack: str, tmp_path: Path) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     lose_farm(run, "B")
     done = runs.inside("verify", run, "--workers", 1)
@@ -458,7 +458,7 @@ def test_a_directory_that_is_no_run_is_2(tmp_path: Path) -> None:
         assert done.said_once(str(tmp_path), words, "run directory"), done.err
 
 
-def test_report_makes_the_same_bytes_again(localstack: str, tmp_path: Path) -> None:
+def test_report_rebuilds_the_same_bytes(localstack: str, tmp_path: Path) -> None:
     run = runs.copy(runs.saved(localstack)[0], tmp_path / "run")
     names = ("report.html", "junit.xml", "result.json")
     before = {name: (run / name).read_bytes() for name in names}
@@ -512,9 +512,8 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
                 r"the store is still running at (\S+); stop it with: windfleet store down", done.out
             )
             assert lake.first_object(url)
-            judged = runs.inside(
-                "verify", run, "--workers", 1
-            )  # without a saved lake it looks in the store that is up
+            # without a saved lake it looks in the store that is up
+            judged = runs.inside("verify", run, "--workers", 1)
             assert judged.code == 0, judged.text
             assert "the same figures as in result.json" in judged.out
         finally:
@@ -522,7 +521,7 @@ def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:
         assert runs.wait_until(lambda: not done.command.left(), 5), done.command.left()
 
 
-def test_a_reader_that_goes_away_stops_nothing(tiny: Path, localstack: str) -> None:
+def test_a_closed_pipe_stops_nothing(tiny: Path, localstack: str) -> None:
     gone = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1)"
     for command in ("plan", "check"):
         done = runs.quick(command, tiny, plant=gone)

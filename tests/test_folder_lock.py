@@ -1,4 +1,4 @@
-"""One owner of a run directory at a time, whatever command it is, and none after it is dead."""
+"""One owner of a run directory at a time, of any command, and none after its death."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_the_second_is_told_who_owns_the_folder_and_a_killed_owner_stops_nobody(
+def test_the_owner_is_named_and_a_killed_one_has_no_lock(
     tmp_path: Path, owner: subprocess.Popen[str]
 ) -> None:
     who = rf"^process {owner.pid} on \S+, since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$"
@@ -53,8 +53,8 @@ def test_the_second_is_told_who_owns_the_folder_and_a_killed_owner_stops_nobody(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_many_at_once_one_owns_it(tmp_path: Path) -> None:
-    """Each removes the file when it is done, while others have it open already."""
+def test_only_one_of_many_owns_the_folder(tmp_path: Path) -> None:
+    """Each removes the file at its end, while others have it open."""
     inside: list[int] = []
 
     def turn(number: int) -> int:
@@ -68,7 +68,7 @@ def test_of_many_at_once_one_owns_it(tmp_path: Path) -> None:
         assert set(pool.map(turn, range(400))) == {1}
 
 
-def test_the_lock_is_no_link_into_somebody_elses_file(tmp_path: Path) -> None:
+def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("dear")
     (tmp_path / LOCK_FILE).symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match="symbolic links"), owned(tmp_path):
@@ -90,7 +90,7 @@ def signals() -> Iterator[None]:
 @pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
 @pytest.mark.parametrize("command", ["run", "load", "campaign", "demo", "report"])
-def test_no_command_writes_where_another_is_at_work(
+def test_no_command_writes_into_a_folder_in_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, more: list[str]
 ) -> None:
     scenario = runs.scenario(tmp_path)
@@ -116,21 +116,21 @@ def test_no_command_writes_where_another_is_at_work(
             ],
         }.get(command, [str(scenario), "--out", str(out), *more])
         assert main([command, *words]) == 3
-        said = capsys.readouterr().err
-        assert said.startswith(f"windfleet: {out}: another windfleet is at work here (process ")
-        assert said.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"windfleet: {out}: another windfleet is at work here (process ")
+        assert printed.count("\n") == 1
         assert (
             "--to DIR"
             if command == "demo"
             else "--out DIR"
             if command != "report"
             else "another DIR"
-        ) in said
+        ) in printed
         assert sorted(path.name for path in out.iterdir()) == before
 
 
 @pytest.mark.parametrize(("code", "kept"), [(130, True), (3, False)])
-def test_an_interrupted_run_is_kept_and_one_that_came_to_nothing_is_not(
+def test_an_interrupted_run_is_kept_and_a_failed_start_is_not(
     tmp_path: Path, code: int, kept: bool
 ) -> None:
     """Neither has nodes yet."""
@@ -156,7 +156,7 @@ def test_an_interrupted_run_is_kept_and_one_that_came_to_nothing_is_not(
 
 
 def test_a_killed_run_is_an_earlier_run(tmp_path: Path) -> None:
-    """It left its lock's file, and no result."""
+    """Its lock file remains, without a result."""
     (tmp_path / run_directory.SCENARIO_FILE).write_text(run_directory.MARK + "name: x")
     (tmp_path / LOCK_FILE).write_text("process 1 on there, since then")
     (tmp_path / "nodes").mkdir()
@@ -167,7 +167,7 @@ def test_a_killed_run_is_an_earlier_run(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lock_in_a_folder_of_the_users_makes_no_run_of_it(tmp_path: Path) -> None:
+def test_a_lock_in_a_users_folder_does_not_turn_it_into_a_run(tmp_path: Path) -> None:
     (tmp_path / LOCK_FILE).touch()
     (tmp_path / "letter.txt").write_text("dear")
     with (

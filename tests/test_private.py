@@ -1,4 +1,4 @@
-"""Whatever holds people's names or keys is for its owner alone."""
+"""Files with people's names or keys are readable by their owner only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import lakesecrets
 
 @pytest.fixture(autouse=True)
 def generous() -> object:
-    """A mask that would let everybody read."""
+    """A mask that would let all users read."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -69,7 +69,7 @@ def test_node_configurations_and_batches_are_the_owner_s(tmp_path: Path) -> None
     assert [path for path in files if mode(path) != 0o600] == []
     assert lakesecrets.open_to_others(tmp_path, secrets) == []
     assert mode(tmp_path / ".load") == 0o700
-    files[0].chmod(0o644)  # the search finds what it is for
+    files[0].chmod(0o644)  # the search itself works
     assert lakesecrets.open_to_others(tmp_path, secrets) == files[:1]
 
 

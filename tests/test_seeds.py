@@ -6,7 +6,7 @@ import pytest
 from sim import seeds
 
 
-def test_same_path_same_stream_whenever_asked():
+def test_the_same_path_has_the_same_stream_at_any_time():
     first = seeds.rng(7, "farm", "A", 3).standard_normal(5)
     seeds.rng(7, "farm", "B", 3).standard_normal(100)
     assert np.array_equal(first, seeds.rng(7, "farm", "A", 3).standard_normal(5))
@@ -30,8 +30,11 @@ def test_different_paths_share_nothing(one, other):
     assert seeds.hexkey(*one) != seeds.hexkey(*other)
 
 
-def test_pinned_so_that_old_seeds_keep_their_meaning():
-    """Whoever changes the derivation changes every recorded run; then these values, and the CHANGELOG, change too."""
+def test_pinned_values_keep_old_seeds_valid():
+    """A change of the derivation changes every recorded run.
+
+    Then these values and the CHANGELOG change, too.
+    """
     assert str(seeds.uuid(7, "node", "A-001")) == "80ac3476-5bd2-410d-92b4-b8e23bb019e0"
     assert seeds.number(7, "asset", "A-001") == 3562660101661801884
     assert seeds.hexkey(7, "node", "privacy") == "0df40e9fe19e6c7be13cb3f5c85252e6"

@@ -1,6 +1,6 @@
 """The four stages as pure functions: tables in, tables out. No clock, no store, no files.
 
 Ingest, validate and aggregate take one table of many nodes' batches (`pipeline.batch.Groups`),
-because per-call overhead dominates below some thousands of rows. A single node is a group of one
+because per-call overhead dominates below a few thousand rows. A single node is a group of one
 and goes through the same code. Enrich takes the rows of one node: it adds that node's constants.
 """

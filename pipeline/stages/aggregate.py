@@ -1,9 +1,9 @@
 """Event-time windows per turbine, with a watermark and anomaly counts.
 
 A window is emitted once the watermark (newest valid event time less the allowed lateness) has
-passed its end, or at a drain. A row that comes later makes the whole window again, as its next
-revision. So the latest revision always equals a recomputation over all valid rows. Open windows
-travel in the checkpoint as `sums`.
+passed its end, or at a drain. A row that arrives later causes the whole window to be emitted again,
+as its next revision. So the latest revision always equals a recomputation over all valid rows. Open
+windows travel in the checkpoint as `sums`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
 
 
 def _added(validated: pa.Table, groups: Groups) -> Floats:
-    """Return each row's part of the plain sums, shape (len(ADDED), rows)."""
+    """Return the numbers that each row adds to the plain sums, shape (len(ADDED), rows)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
         (
@@ -186,14 +186,16 @@ def _added(validated: pa.Table, groups: Groups) -> Floats:
 
 
 def _promise(wind: Floats, groups: Groups) -> Floats:
-    """Return the power in MW that each row's turbine type promises at its wind speed.
+    """Return the power in MW that the turbine type's power curve gives at each row's wind speed.
 
     It is 0 outside the curve, and for a type without one.
     """
     out = np.zeros(len(wind))
     curves = [config.asset.power_curve for config in groups.configs]
     i = 0
-    while i < len(curves):  # one interpolation per series of nodes of one type: one for a farm
+    while i < len(
+        curves
+    ):  # one interpolation per series of nodes with the same curve: often the whole farm
         j = i + 1
         while j < len(curves) and curves[j] == curves[i]:
             j += 1

@@ -1,7 +1,7 @@
 """Valid rows plus their node's identity, labels and asset data. Personal data is left out.
 
 operator_contact and technician leave the node only as keyed pseudonyms: HMAC-SHA256, stable within
-a fleet, different under another key. Coordinates are rounded to 0.1 degree (some 11 km: the farm,
+a fleet, different under another key. Coordinates are rounded to 0.1 degree (about 11 km: the farm,
 not the turbine). Without a key there is no pseudonym: the column is null, never the plain value.
 """
 

@@ -61,13 +61,13 @@ def validate(
     verdicts = _Verdicts(ingested.num_rows)
     values = floats(ingested, CHANNEL_NAMES)
     timestamp = ints(ingested, "timestamp")
-    _check_alone(ingested, groups, values, timestamp, verdicts)
+    _check_single_rows(ingested, groups, values, timestamp, verdicts)
     runs = _check_stuck(values, timestamp, groups, before, verdicts)
     _check_duplicates(timestamp, groups, before, history, verdicts)
     return verdicts.rule, runs
 
 
-def _check_alone(
+def _check_single_rows(
     table: pa.Table, groups: Groups, values: npt.NDArray[np.float64], t: Ints, out: _Verdicts
 ) -> None:
     """Apply the rules that look at one row at a time."""
@@ -129,11 +129,12 @@ def _check_stuck(
     rows = np.flatnonzero(sound)
     kept = groups.select(sound)
     filled = np.flatnonzero(np.diff(groups.offsets))
-    goes_on, goes_out = np.ones((2, len(before)), dtype=bool)
-    goes_on[filled] = sound[groups.offsets[filled]]
-    goes_out[filled] = sound[groups.offsets[filled + 1] - 1]
+    # A series crosses a batch's first or last row only if that row is sound.
+    crosses_first, crosses_last = np.ones((2, len(before)), dtype=bool)
+    crosses_first[filled] = sound[groups.offsets[filled]]
+    crosses_last[filled] = sound[groups.offsets[filled + 1] - 1]
     runs: list[dict[str, Run]] = [
-        dict(state.runs) if goes else {} for state, goes in zip(before, goes_on, strict=True)
+        dict(state.runs) if goes else {} for state, goes in zip(before, crosses_first, strict=True)
     ]
     filled = np.flatnonzero(np.diff(kept.offsets))
     first, last = kept.offsets[filled], kept.offsets[filled + 1] - 1
@@ -164,7 +165,7 @@ def _check_stuck(
             filled, value[last].tolist(), count[last].tolist(), since[last].tolist(), strict=True
         ):
             runs[group][name] = (v, n, s)
-    return [series if goes else {} for series, goes in zip(runs, goes_out, strict=True)]
+    return [series if goes else {} for series, goes in zip(runs, crosses_last, strict=True)]
 
 
 def _check_duplicates(
@@ -176,7 +177,7 @@ def _check_duplicates(
 ) -> None:
     """Apply the rule `duplicate`.
 
-    Only groups that are not strictly newer row by row are examined closely.
+    Only groups with a row that is no newer than the row before it are examined closely.
     """
     rows = np.flatnonzero(out.sound)
     kept = groups.select(out.sound)

@@ -1,13 +1,14 @@
 """`windfleet campaign`: runs with every fault, in process and on a real store, and one result.
 
 1. Make the node files, and the run without faults. The oracle judges that run, once.
-2. Compare every other run in process with it (`sim.campaign.invariants`). If all are equal to it
-   and it is right, all are right. Lakes with foreign bytes differ, so the oracle judges some of
-   those.
+2. Compare the lake of every other in-process run with the lake of that run
+   (`sim.campaign.invariants`). An equal lake needs no verdict of its own. Lakes with foreign bytes
+   must differ, so the oracle judges some of those.
 3. Make whole runs on a real store (`sim.campaign.live_runs`).
 
-Exit code 5: an invariant broke. Exit code 6: a planned fault never fired, or the oracle could not
-judge. A campaign that ends early (Ctrl-C, a store that dies) reports the runs that were made.
+Exit code 5: a run broke an invariant. Exit code 6: a fault that was certain to fire never did, or
+the oracle could not judge. A campaign that ends early (Ctrl-C, a store that dies) reports the runs
+that were made.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from sim.campaign.shrink import shrink
 from sim.campaign.summary import Summary
 from sim.campaign.world import World, make_world
 from sim.chaos.faults import CRASH, Fault
-from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, ending
+from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, exit_code_and_message
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.progress import RunProgress
 from sim.scenario import Scenario
@@ -49,11 +50,12 @@ _BROKEN_SHOWN: Final = 20
 class CampaignOptions:
     """Settings from the command line.
 
-    live         whole runs on a real store
-    seed         of the random runs
-    command      repeats the campaign, without --out
-    run_command  makes one whole run of its scenario
-    load         reads the scenario with more settings
+    runs         number of random runs in process
+    live         number of whole runs on a real store
+    seed         seed of the random runs
+    command      command line that repeats the campaign, without --out
+    run_command  command line of one whole run of the scenario
+    load         loads the scenario with additional settings
     replay       a schedule to run instead of the campaign
     """
 
@@ -72,7 +74,7 @@ class CampaignOptions:
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
     """Run one schedule again, shrink it if it fails, and return the exit code.
 
-    command: up to --replay. Raises ScheduleError.
+    command: the command line before `--replay`. Raises ScheduleError.
     """
 
     def write_line(text: str) -> None:
@@ -110,7 +112,8 @@ def _require_possible(line: Line, scenario: Scenario) -> None:
     for fault in line.items:
         if isinstance(fault, Fault) and (unknown := {*fault.farms, *fault.buckets} - known):
             raise ScheduleError(
-                f"{fault.kind}: no such place {min(unknown)}; places are {', '.join(sorted(known))}"
+                f"{fault.kind}: no such farm or bucket {min(unknown)}; "
+                f"there are {', '.join(sorted(known))}"
             )
 
 
@@ -153,7 +156,7 @@ def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Conso
         else:
             progress.phase("judging the lake without faults", None, "")
             _judge_clean(world, clean, Path(folder) / "lake", result)
-            _run_both_worlds(scenario, world, clean, options, result, progress)
+            _run_all(scenario, world, clean, options, result, progress)
     result.verdict = _VERDICTS.get(result.exit_code, "unknown")
     write(result, options.out)
     print_summary(console, result, options.out)
@@ -161,7 +164,7 @@ def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Conso
 
 
 def _judge(world: World, store: MemoryStore, folder: Path) -> check.Verdict:
-    """Return the oracle's verdict on a store, written as files to `folder`."""
+    """Write a store's objects to `folder`, and return the oracle's verdict on them."""
     dump(store, folder)
     return check.judge(world.final, check.LakeReader.folder(folder), None, 1)
 
@@ -173,7 +176,7 @@ def _judge_clean(world: World, clean: CleanRun, folder: Path, result: CampaignRe
     result.digest = clean.outcome.digest
 
 
-def _run_both_worlds(
+def _run_all(
     scenario: Scenario,
     world: World,
     clean: CleanRun,
@@ -181,14 +184,14 @@ def _run_both_worlds(
     result: CampaignResult,
     progress: RunProgress,
 ) -> None:
-    """Make the runs in process and on the store, and write what was made into the result."""
+    """Make the runs in process and on LocalStack. An early end still reports the runs made."""
     summary = Summary(options.command, options.run_command)
     ended: tuple[int, str] | None = None
     try:
         _run_in_process(world, clean, options, summary, progress)
         _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
-        ended = ending(error, Path(tempfile.gettempdir()))
+        ended = exit_code_and_message(error, Path(tempfile.gettempdir()))
     summary.sum_up(result)
     if ended is not None:
         done = f"{summary.runs:,} runs in process and {summary.live:,} on LocalStack were made"
@@ -237,7 +240,7 @@ def _run_in_process(
 
 
 def _judge_foreign(world: World, clean: CleanRun, summary: Summary) -> None:
-    """Give lakes with foreign bytes to the oracle, which must fail each and name the key."""
+    """Judge lakes with foreign bytes. The oracle must fail each and name the key."""
     for line in plan.foreign_in_each_bucket(clean):
         outcome, store = run_with_store(world, clean, line)
         with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
@@ -246,7 +249,8 @@ def _judge_foreign(world: World, clean: CleanRun, summary: Summary) -> None:
         if verdict.status != "fail" or not named >= {"/".join(place) for place in store.planted}:
             outcome.broken.append(
                 BrokenInvariant(
-                    "oracle", f"{verdict.status}, without the foreign object of {outcome.line}"
+                    "oracle",
+                    f"verdict {verdict.status}, must be fail and name the object of {outcome.line}",
                 )
             )
         summary.single += 1

@@ -4,8 +4,8 @@ Each call is one point of a node's protocol (`faults.Point`). The schedule decid
 is injected there. The fault is raised before or after the call takes effect. A late commit takes
 effect some calls later, or at `settle`.
 
-Not covered: faults that need a wire (slow answers, torn connections, changed bodies). A truncated
-body is already an error here, because `pipeline.store` compares lengths. Tests on the wire show it.
+Not covered: faults that need a connection (slow answers, resets, changed bodies). A truncated body
+is an error here, because `pipeline.store` compares lengths. Tests of the fault proxy prove that.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sim.forwarding import Forwarding, StoreCall
 
 T = TypeVar("T")
 LATE_CALLS: Final = 60
-"""A late commit takes effect within so many calls of the same farm."""
+"""Most calls of the same farm until a late commit takes effect."""
 _BEFORE: Final = ("store.error", "store.outage", "farm.uplink")
 _AFTER: Final = ("store.ack-lost", "store.truncated-get")
 
 
 Plant = Callable[[str, str, bytes, str | None, float], bool]
-"""plant(bucket, key, ours, etag, how): see `sim.campaign.invariants.WatchedStore.plant`."""
+"""plant(bucket, key, ours, etag, draw): see `sim.campaign.invariants.WatchedStore.plant`."""
 
 
 class FaultyStore(Forwarding):
@@ -47,24 +47,24 @@ class FaultyStore(Forwarding):
         plan: Schedule,
         now_s: Callable[[], float],
         farm: str,
-        intrude: Callable[[], None] | None = None,
+        second_writer: Callable[[], None] | None = None,
         plant: Plant | None = None,
     ) -> None:
         """now_s: returns virtual seconds since the start.
 
-        intrude: called for the fault of a second writer, before the call goes on.
+        second_writer: called for the fault of a second writer, before the call itself is made.
         plant: puts foreign bytes under the key that the call is about to write.
         """
         super().__init__(inner)
         self._plan, self._now_s, self._farm = plan, now_s, farm
-        self._intrude, self._intruding, self._plant = intrude, False, plant
+        self._second_writer, self._in_second_writer, self._plant = second_writer, False, plant
         self._late: list[tuple[int, Callable[[], str]]] = []
         self._lock = threading.Lock()
         self._calls = 0
         self.log: list[str] = []
 
-    def go_on(self, log: Sequence[str]) -> None:
-        """Continue the count after these calls, none of which had a fault."""
+    def continue_after(self, log: Sequence[str]) -> None:
+        """Continue the log and the count after these calls, none of which had a fault."""
         self.log, self._calls = list(log), len(log)
 
     def settle(self) -> None:
@@ -82,7 +82,7 @@ class FaultyStore(Forwarding):
         assert point is not None, stage
         turbine = turbine_of(stage, call.key)
         seen = Call(point, call.kind, stage, call.key, turbine, self._farm)
-        fired = self._plan.choose(seen, self._now_s(), self._intruding)
+        fired = self._plan.choose(seen, self._now_s(), self._in_second_writer)
         where = f"{call.verb} {call.bucket}/{call.key}"
         injected = f"{fired.kind} {fired.after}" if fired else ""
         self.log.append(f"{self._plan.calls} {where} {injected}")
@@ -90,7 +90,7 @@ class FaultyStore(Forwarding):
             return effect()
         text = f"{where}: {fired.kind} (injected at call {fired.number})"
         if fired.kind == SECOND_WRITER:
-            self._bring_second_writer()
+            self._run_second_writer()
             return effect()
         if fired.kind == FOREIGN:
             if not self._planted(call, fired.number):
@@ -116,17 +116,17 @@ class FaultyStore(Forwarding):
         """Put foreign bytes under the call's key. Return False if that is not possible."""
         if self._plant is None or call.body is None:
             return False
-        how = chance(self._plan.line.seed, "foreign", number)
-        return self._plant(call.bucket, call.key, call.body, call.etag, how)
+        draw = chance(self._plan.line.seed, "foreign", number)
+        return self._plant(call.bucket, call.key, call.body, call.etag, draw)
 
-    def _bring_second_writer(self) -> None:
-        if self._intrude is None:
+    def _run_second_writer(self) -> None:
+        if self._second_writer is None:
             return
-        self._intruding = True
+        self._in_second_writer = True
         try:
-            self._intrude()
+            self._second_writer()
         finally:
-            self._intruding = False
+            self._in_second_writer = False
 
     def _keep_late(self, number: int, effect: Callable[[], T]) -> None:
         with self._lock:
@@ -134,7 +134,7 @@ class FaultyStore(Forwarding):
             self._late.append((due, effect))  # type: ignore[arg-type]
 
     def _make_late_commits(self) -> None:
-        """Count a call, and make the late commits that are due by then."""
+        """Count a call, and make the late commits that are now due."""
         with self._lock:
             self._calls += 1
             due = [effect for at, effect in self._late if at <= self._calls]

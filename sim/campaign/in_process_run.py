@@ -1,12 +1,12 @@
 """One run in process: real node files, the real pipeline, a store in memory, scheduled faults.
 
-A run drives every farm's nodes at each flush time, as a process would. A crash takes all nodes of
-the farm with it, and they start again from the lake. After the last flush everything is drained,
-first with the faults on, then after all faults have ended. The last drain must succeed.
+At each flush time every farm's nodes deliver, as in one process per farm. A crash ends all nodes of
+the farm, and they start again from the lake. After the last flush everything is drained, first with
+the faults on, then after all faults have ended. The last drain must succeed.
 
-A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice. So up to the
-first flush in which a fault can fire it equals the run without faults. It begins there, from the
-state of that run (`FlushStart`).
+A run is a function of (world, schedule): no thread, no wall clock, no unseeded choice. So it equals
+the run without faults until the first flush in which a fault can fire. Therefore it begins at that
+flush, with the saved state of the run without faults (`FlushStart`).
 
 Not covered: concurrent requests of two nodes (nodes share nothing, so their order cannot matter),
 the wire, and real processes. Those are covered by `sim.campaign.live_runs`.
@@ -42,10 +42,10 @@ from sim.chaos.faults import DISK_FULL, FILE_FAULTS, OFFLINE, WAL, Crash
 from sim.chaos.file_faults import disk_full
 
 RESTARTS: Final = 3
-"""Restarts of a crashed process within one flush. After them it waits for the next flush."""
-DRAINS_UNDER_FIRE: Final = 2
+"""Most restarts of a process within one flush. After another crash it waits for the next flush."""
+DRAINS_WITH_FAULTS: Final = 2
 """Most drains with the faults still on."""
-DRAINS_HEALED: Final = 2
+DRAINS_AFTER_FAULTS: Final = 2
 """Drains after all faults have ended: one delivers everything, the second must find nothing."""
 _EVERYTHING_US: Final = 2**63
 """Later than any time that a node can store."""
@@ -56,7 +56,7 @@ class CleanRunBroken(Exception):
 
 
 class _CommitCounter(Inline):
-    """Numbers of commits of each batch, by its manifest's key."""
+    """An inline executor that counts the commits of each batch, by its manifest's key."""
 
     def __init__(self) -> None:
         self.commits: Counter[str] = Counter()
@@ -68,20 +68,20 @@ class _CommitCounter(Inline):
 
 
 class _FarmProcess:
-    """One farm's process, and the second writer that delivers for the same nodes."""
+    """The process of one farm, and a second writer that delivers for the same nodes."""
 
     def __init__(self, run: InProcessRun, farm_id: str, configs: Sequence[NodeConfig]) -> None:
         self._run, self.farm_id, self._configs = run, farm_id, configs
         schedule = run.schedule
         self.faulty = FaultyStore(
-            run.store, schedule, lambda: run.now_s, farm_id, self._intrude, run.store.plant
+            run.store, schedule, lambda: run.now_s, farm_id, self._deliver_twice, run.store.plant
         )
         self._client = Retrying(
             self.faulty, attempts=schedule.line.attempts, sleep=lambda seconds: None
         )
         self._nodes = self._new_nodes()
         self._second = self._new_nodes()
-        self._back_at = 0
+        self._returns_at = 0  # number of the flush at which a crashed process is back
 
     def positions(self) -> tuple[Position | None, ...]:
         return tuple(node.position for node in self._nodes)
@@ -90,11 +90,11 @@ class _FarmProcess:
         """Set the state that the run without faults had: positions of the nodes, calls made."""
         for node, position in zip(self._nodes, positions, strict=True):
             node.position = position
-        self.faulty.go_on(log)
+        self.faulty.continue_after(log)
 
     def flush(self, flush: int) -> bool:
-        """Flush once; drain once after the last flush. Return True if every node succeeded."""
-        if flush < self._back_at and not self._run.schedule.healed:
+        """Flush once, or drain once after the last flush. Return True if every node succeeded."""
+        if flush < self._returns_at and not self._run.schedule.faults_ended:
             return False
         for _ in range(1 + RESTARTS):
             online = [node for node in self._nodes if not self._node_fault([OFFLINE], node)]
@@ -104,7 +104,7 @@ class _FarmProcess:
             except Crash:
                 self._nodes = self._new_nodes()
                 if self._run.schedule.line.down:
-                    self._back_at = flush + 1 + self._run.schedule.line.down
+                    self._returns_at = flush + 1 + self._run.schedule.line.down
                     return False
         return False
 
@@ -138,8 +138,8 @@ class _FarmProcess:
             raise Crash from error
         return good
 
-    def _intrude(self) -> None:
-        """Let the second writer, which may have missed some flushes, drive the same nodes."""
+    def _deliver_twice(self) -> None:
+        """Let the second writer deliver for the same nodes. It may have missed some flushes."""
         try:
             self._drive(self._second, self._run.flush, {})
         except Crash:
@@ -172,7 +172,7 @@ class InProcessRun:
 
     @property
     def now_s(self) -> float:
-        """Virtual seconds from the start. Drains follow each other at the interval of flushes."""
+        """Virtual seconds from the start. Drains are one flush interval apart."""
         times = self.world.flush_s
         past = self.flush - len(times)
         return (
@@ -215,7 +215,7 @@ class InProcessRun:
     def all_flushes(self, starts: list[FlushStart] | None = None) -> bool:
         """Make every flush and the drains. Return True if the last drain succeeded.
 
-        starts: takes the state before each flush.
+        starts: a list that receives the state before each flush.
         """
         last = len(self.world.flush_s)
         for flush in range(self.flush, last):
@@ -223,12 +223,12 @@ class InProcessRun:
             if starts is not None:
                 starts.append(self._start())
             self._flush_farms()
-        for self.flush in range(last, last + DRAINS_UNDER_FIRE):
+        for self.flush in range(last, last + DRAINS_WITH_FAULTS):
             if self._flush_farms():
                 break
-        self.schedule.healed = True
+        self.schedule.faults_ended = True
         done = False
-        for _ in range(DRAINS_HEALED):
+        for _ in range(DRAINS_AFTER_FAULTS):
             self.flush += 1
             done = self._flush_farms()
         for farm in self._farms:
@@ -291,7 +291,9 @@ def _outcome(
     ]
     if not done:
         broken.append(
-            BrokenInvariant("stuck", f"not drained after {DRAINS_HEALED} drains without any fault")
+            BrokenInvariant(
+                "stuck", f"not drained after {DRAINS_AFTER_FAULTS} drains without faults"
+            )
         )
     lags = _lags(state.levels, levels, state.world.flush_every_s, met_foreign)
     if lags and {fired.kind for fired in state.schedule.fired} == {WAL}:
@@ -323,11 +325,11 @@ def _outcome(
 
 
 def _lags(
-    levels: list[dict[str, int]], clean: list[dict[str, int]], flush_every_s: int, without: set[str]
+    levels: list[dict[str, int]], clean: list[dict[str, int]], flush_every_s: int, stopped: set[str]
 ) -> list[float]:
-    """Return the length of each interval in which the lake lagged the run without faults.
+    """Return, in virtual seconds, each interval in which the lake lagged the run without faults.
 
-    In virtual seconds. without: turbines that stopped for good.
+    stopped: turbines that stopped for good, and are left out.
     """
     lags: list[float] = []
     flushes = 0
@@ -336,7 +338,7 @@ def _lags(
         if all(
             level.get(turbine, 0) >= last_id
             for turbine, last_id in want.items()
-            if turbine not in without
+            if turbine not in stopped
         ):
             if flushes:
                 lags.append(flushes * float(flush_every_s))

@@ -1,4 +1,4 @@
-"""An executor that runs each call within `submit`, so that store calls keep the program's order."""
+"""An executor without threads: store calls are made in the order in which they are submitted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class Inline(Executor):
-    """Calls run in the caller's thread.
+    """Executor whose `submit` runs the call in the caller's thread.
 
-    A BaseException such as `sim.chaos.faults.Crash` is not kept in the future. It ends the caller,
-    as the end of a process would.
+    An exception such as `sim.chaos.faults.Crash`, which is no `Exception`, is not kept in the
+    future. It ends the caller, as the end of a process would.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -4,15 +4,16 @@ At the moment of each write (`WatchedStore`):
     data.overwritten      a data object or a manifest was overwritten
     manifest.ahead        a manifest names an object that is missing or has other bytes or SHA-256
     manifest.shared       two manifests name the same object
-    checkpoint.ahead      a checkpoint covers rows that no complete manifest holds
+    checkpoint.ahead      a checkpoint covers rows of a batch without a manifest
     checkpoint.regressed  a checkpoint went back
 
 After the run (`broken_invariants`), against the run of the same nodes without faults:
-    lake.missing lake.debris lake.altered   keys and contents of data objects, so the digest, too
-    manifest.differs checkpoint.differs     their contents, except the time of upload
-    debris                                  a manifest or checkpoint too many
+    lake.missing lake.debris lake.altered   a data object is missing, surplus or altered. Any of
+                                            them changes the digest
+    manifest.differs checkpoint.differs     other contents, apart from the time of upload
+    debris                                  a surplus manifest or checkpoint
     data.unnamed                            a data object that no manifest names
-    writes.unbounded                        more puts of one object than its attempts explain
+    writes.unbounded                        more puts of one object than its commits allow
 
 After the run (`sim.campaign.in_process_run`):
     late               rows in a killed writer's WAL came later than without the fault
@@ -63,10 +64,10 @@ class WrongRows(NamedTuple):
 
 
 class WatchedStore(MemoryStore):
-    """A MemoryStore that checks every write as it takes effect. puts: numbers of tries.
+    """A MemoryStore that checks every write as it takes effect.
 
-    reached: last id of each turbine's checkpoint. named: for each data object, the manifest that
-    names it. planted: foreign bytes.
+    puts: attempts to write each object, failed ones included. reached: last id of each turbine's
+    checkpoint. named: data object -> key of the manifest that names it. planted: foreign bytes.
     """
 
     def __init__(self) -> None:
@@ -160,9 +161,10 @@ class WatchedStore(MemoryStore):
             self._durable[turbine] = last
 
     def _following(self, turbine: str) -> int:
-        """Return the first id of the batch after the durable ones: the next id, or a later file's.
+        """Return the first id of the batch that follows the durable ones, -1 if there is none.
 
-        The comparison with the run without faults shows if rows of the earlier file are missing.
+        It is the next id, or the first id of a later node file. Only the comparison with the run
+        without faults shows if rows of the earlier file are missing.
         """
         durable, batches = self._durable[turbine], self._batches[turbine]
         if durable + 1 in batches:
@@ -198,8 +200,7 @@ def broken_invariants(
 ) -> list[BrokenInvariant]:
     """Return every invariant that the finished run broke, those seen at a write first.
 
-    commits: for each batch, by its manifest's key, how often it was handed to the store. attempts:
-    tries per request.
+    commits: manifest's key -> number of commits of the batch. attempts: tries per request.
     """
     broken = list(store.broken)
     broken += [
@@ -246,7 +247,7 @@ def _debris(place: Place) -> str:
 
 
 def wrong_rows(store: MemoryStore, clean: MemoryStore) -> WrongRows:
-    """Count rows of the ingestion stage that are lost, duplicated, or under a wrong hour."""
+    """Count rows of the ingestion stage that are lost, duplicated or under a wrong hour."""
     want, have = _rows(clean), _rows(store)
     lost = len(want.keys() - have.keys())
     duplicated = sum(len(folders) - 1 for folders in have.values())

@@ -1,9 +1,9 @@
 """Faults for whole runs on a real store, as the text of a scenario's `faults`.
 
-Each run has its own seed (so other data), one or two killed workers, and KINDS_EACH other kinds.
-Kinds take turns in an order that the seed shuffles: all of them come before one comes again. Each
-time a kind hits its next point, and after the last one any point. `--set faults=...` takes the
-text, which is how a run is repeated.
+Each run has its own seed and so its own data, one or two killed workers, and KINDS_EACH other kinds
+of fault. The seed shuffles the order of the kinds. All of them come once before one comes again.
+Each time a kind comes, it hits its next point; after the last point it once hits any point. The
+text is an argument of `--set faults=...`, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from sim.chaos.faults import (
 KINDS_EACH: Final = 5
 _OTHERS: Final = tuple(kind for kind in KINDS if kind != KILL)
 _SLOW: Final = ("store.hang", "store.late-commit", "store.slow")
-"""Kinds that cost a client its whole timeout, or seconds. They fire only a few times per run."""
+"""Kinds that cost a client seconds or its whole timeout. Each such fault fires at most twice."""
 _RARE: Final = ("recover", "history")
-"""Points of few calls: a node reads its checkpoint at its first flush, the past only if it must."""
+"""Points with few calls: a node reads its checkpoint once, earlier objects only for late rows."""
 COUNT_AT_RARE: Final = 4
-"""Count of a fault at a rare point, where it hits every call.
+"""Most injections at a rare point, where the fault hits every call.
 
-Two such kinds at one point must not outlast the attempts of the drain.
+Two such kinds at one point must not use up all attempts of the drain.
 """
 
 
 @dataclass(frozen=True)
 class LiveFaults:
-    """The faults of one run. faults: YAML. meant: the points that they are meant to hit."""
+    """The faults of one run. faults: YAML text. meant: the points that they are meant to hit."""
 
     seed: int
     faults: str
@@ -60,12 +60,12 @@ def draw_live_faults(
     faults = [f"{{kind: {KILL}, count: {int(draw.integers(1, 3))}}}"]
     meant = [fault_point(KILL)]
     for turn in range(index * KINDS_EACH, (index + 1) * KINDS_EACH):
-        time, place = divmod(turn, len(_OTHERS))
-        order = seeds.rng(seed, "bout", "order", time).permutation(len(_OTHERS))
+        nth, place = divmod(turn, len(_OTHERS))
+        order = seeds.rng(seed, "bout", "order", nth).permutation(len(_OTHERS))
         kind = _OTHERS[int(order[place])]
         if KINDS[kind].windowed and not flush_s:
-            continue  # nodes that flush only in the drain meet none of these
-        text, points = _fault(kind, time, draw, farms, flush_s, end_s)
+            continue  # the only flush is the drain, and these faults end before it
+        text, points = _fault(kind, nth, draw, farms, flush_s, end_s)
         faults.append(text)
         meant += points
     return LiveFaults(seed + 1 + index, f"[{', '.join(faults)}]", tuple(meant))
@@ -73,19 +73,19 @@ def draw_live_faults(
 
 def _fault(
     kind: str,
-    time: int,
+    nth: int,
     draw: np.random.Generator,
     farms: Sequence[str],
     flush_s: Sequence[float],
     end_s: float,
 ) -> tuple[str, list[FaultPoint]]:
-    """Return the `time`-th fault of a kind, and the points that it is meant to hit."""
+    """Return the fault for a kind's turn `nth`, from 0, and the points that it is meant to hit."""
     words, meant, at = [f"kind: {kind}"], [fault_point(kind)], ""
     points = KINDS[kind].points
     if points:
         sides = (False, True) if kind == CRASH else (False,)
         places = [(point, after) for point in points for after in sides]
-        turn = time % (len(places) + 1)
+        turn = nth % (len(places) + 1)
         meant = [fault_point(kind, *places[turn])] if turn < len(places) else []
         if turn < len(places):
             at, after = places[turn]

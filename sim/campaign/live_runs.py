@@ -3,7 +3,7 @@
 Each run is a `windfleet run` with its own seed and faults (`sim.campaign.live_faults`), and its
 replay is that command. Two things must hold:
 
-- The lake is the one that the in-process world leaves for the same seed without any fault.
+- The lake equals that of the in-process run without faults for the same seed.
 - The oracle passes it.
 
 Nodes that met foreign bytes are the exception: they must have stopped and reported the key
@@ -50,10 +50,9 @@ class LiveRun:
     """One run and its result.
 
     settings  arguments of `--set` that repeat it
-    meant     the points that its faults are meant to hit, and the chance that they hit none, None
-              if unknown
-    requests  of the nodes, every try counted
-    unknown   reasons why the run did not show all that it should
+    meant     point that a fault is meant to hit -> chance that it does not, None if unknown
+    requests  requests of the nodes, every try counted
+    unknown   reasons why the run proves less than planned
     """
 
     settings: tuple[str, str]
@@ -111,9 +110,9 @@ def _run(
         store=store.store,
         log=found.unknown.append,
     )
-    found.injections = record.struck
+    found.injections = record.injections
     found.requests = 0 if record.operations is None else record.operations.num_rows
-    if not record.foreign:  # with foreign bytes rows must be missing
+    if not record.foreign:  # where a node met foreign bytes, rows must be missing
         found.wrong_rows = WrongRows(
             *(int(verdict.figures.get(f"rows.{name}", 0)) for name in WrongRows._fields)
         )
@@ -124,9 +123,10 @@ def _run(
     found.broken += (
         _broken_with_foreign(record, verdict, clean, store)
         if record.foreign
-        else _broken_if_healed(verdict, clean)
+        else _broken_without_foreign(verdict, clean)
     )
-    if missed := sum(len(rows) for rows in kills(scenario).values()) - record.struck.by_kind[KILL]:
+    planned = sum(len(rows) for rows in kills(scenario).values())
+    if missed := planned - record.injections.by_kind[KILL]:
         found.unknown.append(f"workers were done before they could be killed: {missed}")
     return found
 
@@ -144,14 +144,14 @@ def _undelivered(record: Record) -> Iterator[BrokenInvariant]:
             )
 
 
-def _broken_if_healed(verdict: check.Verdict, clean: CleanRun) -> Iterator[BrokenInvariant]:
-    """Yield breaches of a lake that must equal the one without faults."""
+def _broken_without_foreign(verdict: check.Verdict, clean: CleanRun) -> Iterator[BrokenInvariant]:
+    """Yield broken invariants of a lake that must equal that of the run without faults."""
     want = clean.outcome.digest
     if verdict.status == "fail":
         yield BrokenInvariant("oracle", "; ".join(map(str, verdict.findings[:3])))
     if verdict.status != "unknown" and verdict.digest != want:
         yield BrokenInvariant(
-            "lake.differs", f"digest {verdict.digest[:16]}, with --set=faults=[] {want[:16]}"
+            "lake.differs", f"digest {verdict.digest[:16]}, without faults {want[:16]}"
         )
 
 
@@ -164,7 +164,7 @@ def _place(name: str) -> Place:
 def _broken_with_foreign(
     record: Record, verdict: check.Verdict, clean: CleanRun, store: target.Target
 ) -> Iterator[BrokenInvariant]:
-    """Yield breaches of a lake with foreign bytes in it."""
+    """Yield broken invariants of a lake with foreign bytes in it."""
     refs = store.lake.objects()
     objects = {
         (ref.bucket, ref.key): body or b""

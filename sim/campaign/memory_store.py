@@ -100,7 +100,7 @@ class MemoryStore:
                 self.fault(call, False)
             try:
                 return effect()
-            finally:  # any answer may be lost, an error too
+            finally:  # an answer may be lost even if it is an error
                 if self.fault is not None:
                     self.fault(call, True)
 

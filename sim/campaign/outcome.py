@@ -14,12 +14,12 @@ from sim.campaign.schedule import FiredFault
 class Outcome:
     """The outcome of one run.
 
-    attempts      batches handed to the store, every try counted
+    attempts      commits of batches, repeated ones included
     acknowledged  batches reported as durable
-    recovered     batches in the lake that were not reported to any process
+    recovered     batches in the lake that were never reported as durable to a process
     committed     batches in the lake
     objects       data objects in the lake
-    puts          writes of data objects and manifests, every try counted
+    puts          attempts to write data objects and manifests
     recovery_s    virtual seconds of each interval in which the lake lagged the run without faults
     wrong_rows    only counted if the lake is wrong
     trace         hash of every call and the fault that hit it

@@ -1,14 +1,16 @@
 """The plan of a campaign: the schedules of its in-process runs.
 
 every_call        For n = 1, 2, 3 ... a fault at the n-th call of the run: a crash or an error,
-                  before and after the call's effect, with one try and (errors) with an immediate
-                  retry. The last n lies past the end, where nothing may fire; this is checked.
-every_interval    At every flush all nodes are off, or their files are locked, in WAL, in a journal
-                  or on a full disk.
+                  before and after the call's effect, or foreign bytes. Errors come twice: for a
+                  single attempt per request, and with retries. The last n lies past the end, where
+                  nothing may fire; this is checked.
+every_interval    At every flush, and at the first drain, a fault of all nodes: they are off, or
+                  their files have one of the file faults.
 every_other_kind  Every other kind once at each point that the run without faults has. So no cell
                   of the matrix is left to chance.
-random_line       One to eight faults of all kinds of this world. Half of the time the next fires
-                  while the nodes still recover from the one before.
+random_line       One to eight faults of all kinds that can fire in process, and sometimes foreign
+                  bytes. Half of the numbered faults follow closely on the one before, while the
+                  nodes still recover.
 repeated          Some runs are made twice, in any free process. Both must agree, call by call.
 
 Not covered: the wire and real processes (`sim.campaign.live_faults`).
@@ -45,14 +47,16 @@ from sim.chaos.faults import (
 REPEAT_EVERY: Final = 20
 """One run in this many is made twice."""
 ATTEMPTS: Final = 4
+"""Tries per request in runs with retries."""
 MOST_FAULTS: Final = 8
+"""Most faults of a random run, foreign bytes not counted."""
 IN_PROCESS_KINDS: Final = tuple(
-    n for n, kind in KINDS.items() if n != KILL and {"seam", "process"} & set(kind.worlds)
+    n for n, kind in KINDS.items() if n != KILL and {"store", "process"} & set(kind.layers)
 )
 """Kinds that can fire in process."""
-_HEALING: Final = tuple(kind for kind in IN_PROCESS_KINDS if kind != FOREIGN)
+_RECOVERABLE: Final = tuple(kind for kind in IN_PROCESS_KINDS if kind != FOREIGN)
 FOREIGN_SHARE: Final = 0.12
-"""Share of random runs with foreign bytes. More would hide other faults: the node stops there."""
+"""Share of random runs with foreign bytes. More would hide other faults, since the node stops."""
 ENUMERATED: Final = (CRASH, "store.error", "store.ack-lost", FOREIGN)
 _BUCKET_OF: Final = {"data": "ingestion", "manifest": "metadata", "checkpoint": "checkpoints"}
 NOT_DETERMINISTIC: Final = BrokenInvariant(
@@ -62,7 +66,7 @@ BUCKETS: Final = ("ingestion", "validated", "enriched", "aggregated", "metadata"
 
 
 def planned_points() -> list[FaultPoint]:
-    """Return every fault and point of this world."""
+    """Return every fault and point of the in-process runs."""
     return fault_points(IN_PROCESS_KINDS)
 
 
@@ -72,7 +76,7 @@ def points_of(outcome: Outcome) -> set[FaultPoint]:
 
 
 def every_call(clean: CleanRun) -> list[Line]:
-    """Return one line per call and fault that applies to it, and per fault one past the end."""
+    """Return a line for each call and applicable fault, and for each fault one past the end."""
     calls = _calls(clean)
     lines = []
     for kind, after, attempts in (
@@ -104,7 +108,7 @@ def foreign_in_each_bucket(clean: CleanRun) -> list[Line]:
 
 
 def every_interval(world: World) -> list[Line]:
-    """Return one line per kind of NODE_INTERVALS and flush, for all nodes; and the first drain."""
+    """Return lines for all nodes: each kind of NODE_INTERVALS at each flush and the first drain."""
     times_s = (*world.flush_s, world.drain_s)
     return [
         Line((Fault(kind, from_s=at_s, for_s=1.0),)) for kind in NODE_INTERVALS for at_s in times_s
@@ -148,7 +152,7 @@ def certain_points(clean: CleanRun) -> set[FaultPoint]:
 
 
 def _calls(clean: CleanRun) -> list[tuple[Point, str]]:
-    """Return point and verb of every call of the run without faults, as faults see them."""
+    """Return point and verb (put, get or list) of every call of the run without faults."""
     found = []
     for verb, bucket in clean.log:
         point = point_of(verb, bucket.removeprefix(BUCKET_PREFIX))
@@ -164,7 +168,7 @@ def is_past_end(line: Line, clean: CleanRun) -> bool:
 
 
 def not_enumerated(outcome: Outcome) -> BrokenInvariant:
-    """Return the breach of a line that did not fire at its call, or fired past the end."""
+    """Return the broken invariant of a line that missed its call, or fired past the last one."""
     return BrokenInvariant(
         "not.enumerated",
         "fired past the last call" if outcome.fired else "did not fire at its call",
@@ -178,7 +182,7 @@ def random_line(world: World, calls: int, seed: int, index: int) -> Line:
     items: list[PlannedInjection | Fault] = []
     number = 0
     for _ in range(int(draw.integers(1, MOST_FAULTS + 1))):
-        kind = _HEALING[int(draw.integers(len(_HEALING)))]
+        kind = _RECOVERABLE[int(draw.integers(len(_RECOVERABLE)))]
         chance, near, begin, length, which, at = draw.random(6).tolist()
         if KINDS[kind].windowed:
             share = round(0.3 + 0.7 * chance, 2) if kind in NODE_INTERVALS else 1.0

@@ -16,14 +16,14 @@ from sim.campaign.outcome import Outcome
 from sim.campaign.schedule import Line
 from sim.campaign.world import World
 from sim.errors import WorkerLost
-from sim.worker import obey_parent
+from sim.worker import follow_parent
 
 CHUNK_RUNS: Final = 8
 _worker: dict[str, Any] = {}
 
 
 def _start_worker(world: World) -> None:
-    obey_parent()
+    follow_parent()
     use_one_thread()
     _worker.update(world=world, clean=run_clean(world))
 
@@ -42,7 +42,7 @@ def run_lines(
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield (index, outcome) of each line, in the order in which they finish.
 
-    progress: called with numbers of runs done. Raises WorkerLost.
+    progress: called with the number of runs in each finished chunk. Raises WorkerLost.
     """
     context = multiprocessing.get_context("spawn")
     chunks = iter(

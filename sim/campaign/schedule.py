@@ -4,15 +4,15 @@
 
 kind#n      the first call from the n-th on that the kind applies to; calls are numbered from 1
             through the whole run, and a call with a fault counts, too
-kind%share  each call with that chance, a function of (seed, place in the line, call) and never of
-            time (`sim.chaos.choice`)
+kind%share  each call with that chance, a function of (seed, position in the line, call) and never
+            of time (`sim.chaos.choice`)
 [from+for]  a window, in virtual seconds
 @points     only at these points
 =names      only in these buckets (farm.uplink: only these farms)
 *n          at most n times
 /after      of node.crash: after the call's effect
 attempts    tries per request
-down        flushes that a crashed process stays away
+down        flushes that a crashed process misses
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FiredFault:
 
 @dataclass(frozen=True)
 class Line:
-    """A whole schedule as data. `str()` and `parse` are inverse to each other."""
+    """A whole schedule as data. `str()` and `parse` are inverses."""
 
     items: tuple[PlannedInjection | Fault, ...] = ()
     seed: int = 0
@@ -68,13 +68,13 @@ class Line:
 class Schedule:
     """A line applied to a run: it counts calls, chooses faults and keeps those that fired.
 
-    healed: all faults have ended. A call gets at most one fault, the first of the line that hits.
-    Safe to share between threads.
+    faults_ended: from now on no fault fires. A call gets at most one fault, the first of the line
+    that hits it. Safe to share between threads.
     """
 
     line: Line
     calls: int = 0
-    healed: bool = False
+    faults_ended: bool = False
     fired: list[FiredFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Schedule:
             if isinstance(item, Fault) and (item.calls or item.keys)
         ]:
             raise ScheduleError(
-                f"{wire_only[0]}: calls and keys are known on the wire only; leave them out here"
+                f"{wire_only[0]}: calls and keys select requests on the wire; a schedule has none"
             )
         self._spent: set[int] = set()
         self._item_of: dict[int, int] = {}  # number of a call -> index of the item that hit it
@@ -110,11 +110,11 @@ class Schedule:
     def choose(self, call: Call, now_s: float, nested: bool = False) -> FiredFault | None:
         """Count the call and return the fault that hits it, if any.
 
-        nested: the call is a second writer's, which brings no third.
+        nested: the call is a second writer's, which gets no second writer of its own.
         """
         with self._lock:
             self.calls += 1
-            if self.healed:
+            if self.faults_ended:
                 return None
             for index, item in enumerate(self.line.items):
                 if item.kind in NODE_INTERVALS or (nested and item.kind == SECOND_WRITER):
@@ -139,11 +139,11 @@ class Schedule:
                 self._choices[index].take_back(call)
 
     def node_fault(self, kinds: Sequence[str], turbine: str, now_s: float) -> str | None:
-        """Return the first of these kinds that is on at a node now. It counts as fired.
+        """Return the first of these kinds that affects a node now. It counts as fired.
 
         kinds: of NODE_INTERVALS.
         """
-        for kind in kinds if not self.healed else ():
+        for kind in kinds if not self.faults_ended else ():
             for choice in self._choices.values():
                 if choice.fault.kind != kind or not in_window(choice.fault, now_s):
                     continue
@@ -218,7 +218,7 @@ def _numbered(word: str, found: re.Match[str]) -> PlannedInjection:
     others = ("share", "from", "at", "names", "count")
     if found["kind"] in NODE_INTERVALS or any(found[name] for name in others):
         raise ScheduleError(
-            f"{word!r}: a numbered fault hits one call, it has no window, share or place"
+            f"{word!r}: a numbered fault hits one call; it has no window, share or place"
         )
     if int(found["number"]) < 1:
         raise ScheduleError(f"{word!r}: calls are numbered from 1")
@@ -258,7 +258,7 @@ def _fault(word: str, found: re.Match[str]) -> Fault:
 
 
 def expanded(line: Line, fired: Sequence[FiredFault]) -> Line:
-    """Replace shares and windows of calls by the numbered faults that fired, in a new line."""
+    """Return a line with the calls that were hit, by number, instead of shares and windows."""
     kept = [item for item in line.items if item.kind in NODE_INTERVALS]
     numbered = [
         PlannedInjection(fault.kind, fault.number, fault.after)

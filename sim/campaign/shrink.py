@@ -1,10 +1,10 @@
 """Reduction of a failing schedule to the smallest that still fails.
 
-Shares and windows are first replaced by the numbered faults that fired. So a run with forty faults
-ends as the one or two that matter. Then faults are dropped as long as any invariant breaks. Every
-trial is a whole run; TRIALS bounds them.
+Shares and windows are first replaced by the numbered faults that fired. Then faults are dropped as
+long as the rest still breaks an invariant. So of forty faults the one or two that matter are left.
+Every trial is a whole run; TRIALS bounds their number.
 
-Not covered: to move a fault to an earlier call.
+Not tried: moving a fault to an earlier call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The sums over all runs of a campaign, and the figures, matrix and verdict that follow.
+"""Sums over all runs of a campaign, and the figures, matrix and verdict made from them.
 
-A failure of any run gives exit code 5. A planned fault that never fired, or an oracle that could
-not judge, gives 6.
+A failure of any run gives exit code 5. A fault that was certain to fire and never did, or an oracle
+that could not judge, gives 6.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ _SUMMED: Final = ("calls", "attempts", "acknowledged", "recovered", "committed",
 
 @dataclass
 class Matrix:
-    """One world's matrix: for each fault and point, the runs that it hit and those that failed.
+    """For each fault and point, the runs that it hit and those of them that failed.
+
+    One matrix is for the in-process runs, another for the live ones.
 
     meant    points that the runs were meant to hit
     certain  points that were certain to be hit
-    never    for the others, the chance that no run hits them; None: unknown
+    never    point -> chance that no run hits it, None if unknown
     """
 
     meant: set[FaultPoint] = field(default_factory=set)
@@ -53,7 +55,7 @@ class Matrix:
     def add_meant(self, points: Mapping[FaultPoint, float | None]) -> None:
         """Add the plan of a run.
 
-        points: those that it is meant to hit, and the chance that it does not, None if unknown.
+        points: point that it is meant to hit -> chance that it does not, None if unknown.
         """
         self.meant.update(points)
         for point, never in points.items():
@@ -84,7 +86,8 @@ class Matrix:
 class Summary:
     """Sums over all runs.
 
-    command: the campaign's, up to --replay. run_command: of a whole run, up to its settings.
+    command: command line of the campaign, before `--replay`. run_command: that of a whole run,
+    before its `--set` options. amplification: most puts per object of any run.
     """
 
     command: str
@@ -197,7 +200,7 @@ class Summary:
             missing = f"{never_fired} combinations of fault and point that were certain to fire"
             return UNKNOWN, f"{none} {missing} never did."
         if self.unknown:
-            times = f"{len(self.unknown):,} times a run did not show all that it should"
+            times = f"{len(self.unknown):,} times a run proved less than planned"
             return UNKNOWN, f"{none} {times}: {self.unknown[0]}."
         if result.oracle != "pass":
             return UNKNOWN, f"{none} the oracle could not judge."
@@ -278,17 +281,21 @@ class Summary:
                 statistics.median(self.recovery_s) if self.recovery_s else None,
                 "s",
                 "modelled",
-                "delay against the run without faults, per interval",
+                "median time for which the lake lagged the run without faults",
             ),
             "recovery.max": CampaignFigure(
-                max(self.recovery_s, default=None), "s", "modelled", "the longest such interval"
+                max(self.recovery_s, default=None),
+                "s",
+                "modelled",
+                "longest time for which the lake lagged",
             ),
             "writes.per_object": _counted(
                 sums["puts"] / max(sums["objects"] + sums["committed"], 1), "puts per object"
             ),
             "writes.per_object.max": _counted(self.amplification, "the same in the worst run"),
             "failure.bound": _counted(
-                3 / n if n and not self.broken else None, "95 % bound per random run, 3/n"
+                3 / n if n and not self.broken else None,
+                "upper bound of the chance that a random run fails, 95 % sure: 3/n",
             ),
         }
 

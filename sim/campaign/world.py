@@ -1,7 +1,8 @@
 """The node files of a campaign: simulated once per scenario, with a snapshot for every flush time.
 
-A snapshot holds the rows recorded by then. There are two of each: a plain file, and the file as its
-writer would leave it if it were killed there. Thousands of runs share them
+A snapshot holds the rows recorded by then. Each is stored twice: as a plain file, and as the files
+that a writer killed at that time leaves, with the newest rows in the WAL. Thousands of runs share
+them
 (`sim.campaign.in_process_run`).
 """
 
@@ -64,7 +65,7 @@ class World:
         return top / config.farm_id / f"{config.turbine_id}.db"
 
     def faulty_database(self, flush: int, config: NodeConfig, kind: str) -> Path:
-        """Return the node's file under a fault of files, as a copy for this process."""
+        """Return a copy of the node's file with a file fault, for this process only."""
         if kind == BUSY:
             database = self.database(flush, config)
             return locked_copy(

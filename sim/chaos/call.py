@@ -24,8 +24,8 @@ class Call:
 
     Of a node: `verb` is put, get or list; `bucket` is a stage's name, `metadata` or `checkpoints`.
     Of another client: the point is OTHER, turbine and farm are empty, and `verb` is the operation,
-    with the number of a part. `method` and `operation` come from the HTTP request; at the store's
-    interface there is none, and both are "".
+    for a part of an upload with its number. `method` and `operation` come from the HTTP request; at
+    the store's interface there is none, and both are "".
     """
 
     point: Point
@@ -41,8 +41,8 @@ class Call:
 def point_of(verb: str, bucket: str) -> Point | None:
     """Return the point of a call, None for a call that no node makes.
 
-    verb: get, list, or one that writes. bucket: its name without the common prefix. To read back a
-    data object that already existed counts as history.
+    verb: get, list, or one that writes. bucket: its name without the common prefix. Reading back a
+    data object that already existed counts as history, too.
     """
     if bucket == "checkpoints":
         return "recover" if verb in READS else "checkpoint"

@@ -3,12 +3,13 @@
 The wall clock plays no part. Nor does the order in which calls of different nodes arrive. So a run
 can be repeated although its threads and processes race.
 
-A run with faults ends, because every call heals: one fault hits the same call (verb, bucket, key)
-at most INJECTIONS_PER_CALL times, whatever its share. `store.error` comes in bursts of two tries of
-a call. Windows are virtual time; each farm has its own, and the caller passes it.
+A run with faults ends, because a repeated call succeeds in the end. A fault without a window hits
+the same call (verb, bucket, key) at most INJECTIONS_PER_CALL times, whatever its share. A fault
+with a window ends with it. `store.error` comes in bursts of two tries of a call. Windows are
+virtual time; each farm has its own, and the caller passes it.
 
-All worlds decide here: the store's interface (`sim.campaign.schedule`), the wire (`proxy`) and a
-run's own processes (`shard`).
+This module chooses for all layers: the store's interface (`sim.campaign.schedule`), the wire
+(`proxy`) and a run's own processes (`shard`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class FaultChoice:
     def __init__(self, seed: int, number: int, fault: Fault) -> None:
         self.number, self.fault = number, fault
         self._seed, self._left = seed, fault.count
-        self._asked: Counter[tuple[str, str, str]] = Counter()
+        # By (verb, bucket, key): times that the call was made, and times that the fault hit it.
+        self._made: Counter[tuple[str, str, str]] = Counter()
         self._hit: Counter[tuple[str, str, str]] = Counter()
 
     def draw(self, call: Call, now_s: float) -> float | None:
@@ -50,12 +52,13 @@ class FaultChoice:
         fault, place = self.fault, (call.verb, call.bucket, call.key)
         if not _concerns(fault, call, now_s):
             return None
-        self._asked[place] += 1
+        self._made[place] += 1
         if self._left == 0 or (
             self._hit[place] >= INJECTIONS_PER_CALL and not KINDS[fault.kind].windowed
         ):
             return None
-        turn = (self._asked[place] + 1) // 2 if fault.kind == "store.error" else self._asked[place]
+        # Both tries of a burst of store.error have the same turn, and so the same draw.
+        turn = (self._made[place] + 1) // 2 if fault.kind == "store.error" else self._made[place]
         path = ("chaos", self.number, call.turbine, *place, turn)
         if fault.share < 1 and chance(self._seed, *path) >= fault.share:
             return None
@@ -118,8 +121,9 @@ def applies(kind: str, point: Point, verb: str) -> bool:
 
 
 def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
+    """Return True if a call meets all conditions of a fault, apart from its share and its count."""
     return (
-        (_is_called(fault, call) if fault.calls else _is_at(fault, call))
+        (_names_request(fault, call) if fault.calls else _is_at(fault, call))
         and (not fault.farms or call.farm in fault.farms)
         and (not fault.buckets or call.bucket in fault.buckets)
         and (not fault.keys or any(fnmatchcase(call.key, pattern) for pattern in fault.keys))
@@ -127,7 +131,7 @@ def _concerns(fault: Fault, call: Call, now_s: float) -> bool:
     )
 
 
-def _is_called(fault: Fault, call: Call) -> bool:
+def _names_request(fault: Fault, call: Call) -> bool:
     """Return True if a fault names this request by method or operation, whoever makes it."""
     return call.method in methods(KINDS[fault.kind]) and (
         call.method in fault.calls or call.operation in fault.calls
@@ -160,7 +164,7 @@ def in_window(fault: Fault, now_s: float) -> bool:
 
 
 def chosen(seed: int, number: int, fault: Fault, turbine: str) -> bool:
-    """Return True if a fault of nodes hits this node. Other nodes and faults play no part."""
+    """Return True if a fault of nodes hits this node, whatever other nodes and faults do."""
     return chance(seed, "chaos", number, "node", turbine) < fault.share
 
 

@@ -1,8 +1,8 @@
 """The catalogue of delivery faults: every kind, its points, and its text in plans and reports.
 
-A fault is data. It hits a call or not as a function of (seed, fault's number, farm, call), never of
-the wall clock, so a run can be repeated (`sim.chaos.choice`). `InjectionCounts` counts the faults
-that fired. A planned fault that never fired makes the verdict unknown.
+A fault is data. It hits a call or not as a function of (seed, fault's number, call, repetition),
+never of the wall clock, so a run can be repeated (`sim.chaos.choice`). `InjectionCounts` counts the
+faults that fired. A fault that was certain to fire and never did makes the verdict unknown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NODE_INTERVALS: Final = (OFFLINE, *FILE_FAULTS)
 
 
 class Crash(BaseException):
-    """The process is gone. No code of the pipeline may catch this.
+    """The end of a process, raised in its place. No code of the pipeline may catch it.
 
     The caller that drives the nodes drops all of them and starts again with new ones.
     """
@@ -54,13 +54,13 @@ class Crash(BaseException):
 class Kind:
     """One kind of fault.
 
-    worlds: `seam` (the store's interface, any store), `wire` (the loopback proxy, a real S3 only),
-    `process` (the run's own processes). windowed: the fault lasts from `from` to `from + for`, in
-    virtual time.
+    layers: places that can inject it: `store` (the interface of any store), `wire` (the loopback
+    proxy, before a real S3), `process` (the run's own processes). windowed: the fault lasts from
+    `from` to `from + for`, in virtual time.
     """
 
     name: str
-    worlds: tuple[str, ...]
+    layers: tuple[str, ...]
     points: tuple[Point, ...]
     windowed: bool
     text: str
@@ -77,14 +77,14 @@ class Kind:
         return "farms" if self.windowed else "calls", "calls"
 
 
-_SEAM: Final = ("seam",)
+_STORE: Final = ("store",)
 _WIRE: Final = ("wire",)
-_BOTH: Final = ("seam", "wire")
+_BOTH: Final = ("store", "wire")
 _PROCESS: Final = ("process",)
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind(CRASH, _SEAM, POINTS, False, "a node's process dies before or after a call's effect"),
+        Kind(CRASH, _STORE, POINTS, False, "a node's process dies before or after a call's effect"),
         Kind(OFFLINE, _PROCESS, (), True, "the node is off, then returns with a backlog"),
         Kind(BUSY, _PROCESS, (), True, "another process holds a lock on the node's file"),
         Kind(WAL, _PROCESS, (), True, "the writer was killed: its newest rows are only in the WAL"),
@@ -140,13 +140,13 @@ class Fault:
 FaultPoint = tuple[str, str]
 """One kind of fault at one point, as (row, point).
 
-The row is the kind, of crashes with the side (`node.crash after`). The point is "" for kinds
-without points.
+The row is the kind; of a crash, the kind and the side (`node.crash after`). The point is "" for
+kinds without points.
 """
 
 
 def fault_point(kind: str, point: str = "", after: bool = False) -> FaultPoint:
-    """Return the (row, point) of a fault. after: of a crash, after the call's effect."""
+    """Return the (row, point) of a fault. after: the crash comes after the call's effect."""
     row = f"{kind} {'after' if after else 'before'}" if kind == CRASH else kind
     return row, point if KINDS[kind].points else ""
 

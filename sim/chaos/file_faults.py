@@ -2,19 +2,19 @@
 
 node.busy       Another process holds an exclusive lock on the file, as a backup or a VACUUM does
                 (`LockHolder`).
-node.wal        The writer was killed. `copy_with_wal` of a file in use is exactly that state: the
-                newest rows are only in the WAL, and there is no -shm to read it by.
+node.wal        The writer was killed. `copy_with_wal` of a file in use gives exactly that
+                state: the newest rows are only in the WAL, and there is no -shm to read it with.
 node.journal    The writer was killed within a transaction, in rollback-journal mode.
                 `interrupt_transaction` leaves some of its pages in the file and a hot journal
                 beside it, which only a writer can roll back.
 node.disk-full  The state of node.wal, under `disk_full`. The pipeline writes nothing on a node, but
                 SQLite must create the -shm for any reader. Meanwhile no file of this process may
                 grow (RLIMIT_FSIZE, which needs no root), and SQLite fails as on a full disk. A node
-                whose -shm exists still reads, however full its disk.
+                whose -shm exists can still read on a full disk.
 
 Files that the node's software has retired (`pipeline.generations`) are copied with the file in use.
 
-Not covered: a torn WAL or a damaged file. The rows written would then no longer be the truth.
+Not covered: a torn WAL or a damaged file. Then the expected rows would not be known.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ for line in sys.stdin:  # until the parent closes the pipe, or dies
 
 
 class LockHolder:
-    """Another process that holds databases locked. A context manager.
+    """Another process that keeps databases locked. A context manager.
 
     The locks end with `close`, or with this process.
     """
@@ -101,7 +101,7 @@ def _process_holder() -> LockHolder:
 def locked_copy(database: Path, folder: Path) -> Path:
     """Return a copy in `folder` that stays locked until this process ends.
 
-    It is made once per database, for worlds of many short runs.
+    It is made once per database and folder, since a campaign makes many short runs.
     """
     copy = copy_with_wal(database, folder)
     _process_holder().lock(copy)

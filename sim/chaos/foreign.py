@@ -1,8 +1,8 @@
 """Foreign bytes under a node's key (`store.foreign-object`), and the invariants that follow.
 
 Another writer stores the bytes just before a node creates the object or advances its checkpoint.
-There are three sorts: a text; the node's own bytes with the middle changed, so that length, begin
-and end agree; the first half of the node's own bytes.
+There are three sorts: a text; the node's own bytes with the middle changed, so that length,
+beginning and end agree; the first half of the node's own bytes.
 
 The node must stop there and report the key, and no writer may overwrite the foreign bytes. Such a
 lake cannot have the digest of the run without faults, so `broken_invariants` checks these instead:
@@ -60,7 +60,7 @@ def foreign_object(place: Place, ours: bytes, draw: float) -> ForeignObject:
 
 
 def _with_changed_middle(body: bytes) -> bytes:
-    """Change the middle third: a reader that compares only some bytes must not miss all of it."""
+    """Return a body with its middle third changed. Comparing only both ends would not show that."""
     low, high = len(body) // 3, 2 * len(body) // 3
     return body[:low] + bytes(byte ^ 1 for byte in body[low:high]) + body[high:]
 
@@ -70,7 +70,7 @@ def broken_invariants(
     clean: Mapping[Place, bytes],
     planted: Mapping[Place, ForeignObject],
 ) -> Iterator[tuple[str, str]]:
-    """Yield (invariant, place) for each breach by a node that met foreign bytes.
+    """Yield (invariant, place) for each invariant broken by a node that met foreign bytes.
 
     clean: the lake of the run without faults.
     """

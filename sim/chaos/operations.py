@@ -1,7 +1,7 @@
 """S3 operations as HTTP requests, and the names by which a fault may select them.
 
-The method, a subresource in the query (`?uploads`) and the header of a copy distinguish them. Any
-other request (`?acl`, `?lifecycle` ...) has a method and no operation.
+The method, a subresource in the query (`?uploads`) and the header `x-amz-copy-source` distinguish
+them. Any other request (`?acl`, `?lifecycle` ...) has a method and no operation.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ _WITH_BODY: Final = {
     "store.truncated-get": ("GET",),
     FOREIGN: ("PUT",),
 }
+"""Methods of the kinds that need a body, of a request or of an answer."""
 
 
 class _Shape(NamedTuple):
     """The HTTP shape of one operation.
 
-    of: a key, a bucket or the service. word: the subresource in the query.
+    of: a key, a bucket or the service. word: the subresource in the query. copies: the request has
+    the header `x-amz-copy-source`.
     """
 
     of: str
@@ -83,7 +85,7 @@ def methods(kind: Kind) -> tuple[str, ...]:
 def operation_of(method: str, bucket: str, key: str, words: Iterable[str], copies: bool) -> str:
     """Return the operation of a request, "" if it is none of OPERATIONS.
 
-    words: of its query. copies: it has the header of a copy.
+    words: names in its query. copies: it has the header `x-amz-copy-source`.
     """
     of = "key" if key else "bucket" if bucket else "service"
     word = ",".join(_SUBRESOURCES.intersection(words))

@@ -11,9 +11,9 @@ It runs in a thread of the run's own process, so it outlives every worker that i
 forwarded, or a fault is chosen (`choice`) and injected (`wire_faults`). Any S3 client can use it.
 
 Windows are virtual time. Each farm reports its own with `report_time`, a request to the path /-/
-that is never forwarded. A call that is no node's goes by the latest time of any farm.
+that is never forwarded. For a call of another client the latest time of any farm counts.
 
-A request that is no HTTP gets 400 (too large: 413, 431). This ends its connection, no other.
+A request that is not HTTP gets 400 (too large: 413, 431), and its connection ends.
 
 Not covered: TLS and signatures (a real S3 would refuse a request signed for another host).
 """
@@ -43,7 +43,7 @@ CLIENT_TIMEOUT_S: Final = 3.0
 START_WITHIN_S: Final = 10.0
 SETTLE_WITHIN_S: Final = 60.0
 LINGER_S: Final = 1.0
-"""Time to read the rest of a refused request. To close early would lose the answer."""
+"""Longest time to read the rest of a refused request. An earlier close could lose the answer."""
 _CONTROL: Final = "/-/"
 _CLIENT_ERRORS: Final = {
     413: "EntityTooLarge",
@@ -69,7 +69,7 @@ class FaultProxy:
     def __init__(self, upstream_url: str, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
         """Raises ValueError for a store that is not plain HTTP here, or a fault not of the wire."""
         self._upstream = address(upstream_url)
-        if others := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].worlds]:
+        if others := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].layers]:
             raise ValueError(f"{others[0]} is not a fault of the wire")
         self._chooser = Chooser(seed, faults)
         self._faults = WireFaults(self._upstream, self._chooser)
@@ -182,7 +182,7 @@ class FaultProxy:
 async def _next(client: Connection) -> Message | None:
     """Return the next request, None at the end of the connection.
 
-    A request that is no HTTP gets an error answer and ends the connection.
+    A request that is not HTTP gets an error answer and ends the connection.
     """
     try:
         return await client.request()

@@ -21,7 +21,7 @@ _OF_A_NODE: Final = {"PutObject": "put", "GetObject": "get", "ListObjectsV2": "l
 
 
 def call_of(request: Message) -> Call:
-    """Return a request as a call: a node's if bucket and operation are a node's, else another's."""
+    """Return a request as a call: a node's if nodes use its bucket and operation."""
     path, _, words = request.target.partition("?")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     query = parse_qs(words, keep_blank_values=True) if words else {}

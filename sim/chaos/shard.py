@@ -1,7 +1,7 @@
-"""Delivery faults inside a shard's process: crashes, nodes that are off, node files, a farm's line.
+"""Delivery faults inside a shard's process: crashes, nodes off, node files, a farm's uplink.
 
     faults = ShardFaults(seed, farm, scenario.faults, now_s, fired)
-    store = faults.life(store)         the store as a new process reaches it; one per Crash
+    store = faults.new_process(store)  the store as a new process reaches it; again after a Crash
 
 A crash happens at a store call, before or after the call takes effect. It ends the whole process:
 
@@ -59,7 +59,8 @@ _KEEP_OUT = ("store.outage", "bucket.refuses", UPLINK)
 class ShardFaults:
     """The faults of one farm.
 
-    now_s: returns virtual seconds since the start. fired: called with the cell of each injection.
+    now_s: returns virtual seconds since the start. fired: called with the fault and point of each
+    injection.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class ShardFaults:
             seed, [(n, fault) for n, fault in self._faults if fault.kind == CRASH]
         )
 
-    def life(self, store: ObjectStore) -> ObjectStore:
+    def new_process(self, store: ObjectStore) -> ObjectStore:
         """Return `store` as a new process of the farm's nodes reaches it."""
         return _Process(store, self, self._crashes)
 
-    def line(self, store: ObjectStore) -> ObjectStore:
-        """Return `store` through the farm's line only, without crashes."""
+    def uplink(self, store: ObjectStore) -> ObjectStore:
+        """Return `store` with the faults of the farm's uplink only, without crashes."""
         return _Process(store, self, None)
 
     def offline(self, turbine: str) -> bool:
@@ -97,9 +98,11 @@ class ShardFaults:
     def files(self, originals: Sequence[Path], folder: Path) -> Iterator[NodeFiles]:
         """Provide the nodes' files, with their faults, for the length of a block.
 
-        They are copies in `folder`, or the originals. While a disk is full, all are copies, and
-        those of sound nodes were checkpointed and have no WAL. This process also writes the
-        originals, and the fault must not touch their -shm files. Raises OSError, sqlite3.Error.
+        A file with a fault is a copy in `folder`, any other is the original. While a disk is full,
+        all are copies, and those without a fault are checkpointed and have no WAL. This process
+        also writes the originals, and the fault must not touch their -shm files.
+
+        Raises OSError, sqlite3.Error.
         """
         kind_of = {path.stem: self._file_fault(path.stem) for path in originals}
         kinds = set(kind_of.values())
@@ -129,20 +132,20 @@ class ShardFaults:
         return [turbine for turbine in turbines if self._chosen(SECOND_WRITER, turbine)]
 
     def cut_off(self) -> bool:
-        """Return True if the farm's line is down now."""
+        """Return True if the farm's uplink is down now."""
         return any(
             fault.kind == UPLINK and in_window(fault, self.now_s()) for _, fault in self._faults
         )
 
     def keeps_out(self) -> bool:
-        """Return True if a fault that lasts keeps nodes from the store now."""
+        """Return True if a windowed fault keeps nodes from the store now."""
         return any(
             fault.kind in _KEEP_OUT and in_window(fault, self.now_s()) for _, fault in self._faults
         )
 
-    def fired(self, way: FaultPoint) -> None:
+    def fired(self, point: FaultPoint) -> None:
         """Count an injection."""
-        self._fired(way)
+        self._fired(point)
 
     def _chosen(self, kind: str, turbine: str) -> bool:
         return any(
@@ -163,8 +166,8 @@ class NodeFiles:
     ) -> None:
         self._paths, self._kind_of, self._fired = paths, kind_of, fired
 
-    def give(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
-        """Return the nodes, set to read these files. A WAL with rows counts as an injection."""
+    def assign(self, nodes: Sequence[EdgeNode]) -> Sequence[EdgeNode]:
+        """Set the nodes to read these files, and return them. A WAL counts as an injection."""
         for node in nodes:
             turbine = node.config.turbine_id
             node.database = self._paths[turbine]
@@ -197,7 +200,7 @@ class _Process(Forwarding):
             raise Crash(text)
         if self._faults.cut_off():
             self._faults.fired(fault_point(UPLINK))
-            raise Unavailable(f"{text}: the farm's line is down")
+            raise Unavailable(f"{text}: the farm's uplink is down")
         name = call.bucket.removeprefix(BUCKET_PREFIX)
         point = point_of(call.kind, name)
         if self._crashes is None or point is None:

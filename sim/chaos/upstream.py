@@ -15,7 +15,7 @@ class Upstream:
         self._store: Connection | None = None
 
     async def ask(self, request: Message) -> Message:
-        """Return the store's answer. Raises WireError, OSError."""
+        """Send a request and return the store's answer. Raises WireError, OSError."""
         if self._store is not None and self._store.reader.at_eof():
             self.close()
         if self._store is None:
@@ -31,7 +31,7 @@ class Upstream:
         return answer
 
     async def forward(self, request: Message, client: Connection) -> bool:
-        """Ask the store and send its answer to the client. Return True if the connection continues.
+        """Send the store's answer on to the client. Return True if the connection continues.
 
         Raises WireError, OSError.
         """

@@ -4,8 +4,9 @@ A message is whole in memory. Head and body are forwarded byte for byte, and tra
 case. A chunked body becomes one chunk. Sizes are bounded: HEAD_BYTES for a head, BODY_BYTES for a
 body.
 
-Each message gets its own parser. Answers to a client pass through none, because faults break HTTP
-on purpose and h11 would refuse to. Bytes that follow a message (pipelining) are kept for the next.
+Each message gets its own parser. Answers to a client pass through no parser, because faults break
+HTTP on purpose and h11 would refuse to send them. Bytes that follow a message (pipelining) are kept
+for the next.
 
 `Expect: 100-continue` is answered here, and forwarded like any header, since a client may have
 signed it. Interim answers (1xx) of a store are dropped.
@@ -30,7 +31,7 @@ _CONTINUE: Final = h11.InformationalResponse(status_code=100, reason=b"Continue"
 
 
 class WireError(Exception):
-    """The peer sent bytes that are no HTTP message, or hung up within one.
+    """Bytes from the peer that are not an HTTP message, or an end within a message.
 
     status: for the answer to a client.
     """
@@ -44,7 +45,7 @@ class WireError(Exception):
 class Message:
     """A request or an answer.
 
-    head: first line and headers as received, up to and with the empty line. headers: by name in
+    head: first line and headers as received, with the empty line at the end. headers: by name in
     lower case. last: the connection ends after it.
     """
 
@@ -139,7 +140,7 @@ class Connection:
                 elif isinstance(event, (h11.Request, h11.Response)):
                     first, headers = event, dict(event.headers)
                     head = received[: len(received) - len(parser.trailing_data[0])]
-                    if isinstance(event, h11.Request):  # before a 100 Continue
+                    if isinstance(event, h11.Request):  # checked before the 100 Continue
                         _require_bounded(int(headers.get(b"content-length", b"0")))
                 elif isinstance(event, h11.InformationalResponse):
                     received = parser.trailing_data[0]
@@ -165,7 +166,7 @@ class Connection:
 
 @lru_cache(maxsize=64)
 def _request_with(method: str) -> h11.Request:
-    """Return a request for the answer's parser, which must know that a HEAD has no body."""
+    """Return a request for the answer's parser: the answer to a HEAD has no body."""
     return h11.Request(method=method, target="/", headers=[("Host", "store")])
 
 

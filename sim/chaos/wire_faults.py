@@ -153,7 +153,7 @@ class WireFaults:
         return await this.forward()
 
     async def _take_back(self, this: Exchange) -> bool:
-        """Forward the request: this fault cannot change it."""
+        """Uncount the fault, which cannot change this request, and forward the request."""
         self._chooser.take_back(this.injection, this.call)
         return await this.forward()
 
@@ -177,7 +177,7 @@ class WireFaults:
         await this.client.writer.drain()
         return False
 
-    # later, or never
+    # later, or no answer at all
 
     async def _hang(self, this: Exchange) -> bool:
         """Give no answer until the client hangs up."""

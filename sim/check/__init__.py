@@ -2,14 +2,14 @@
 
     verdict = judge(run / "nodes", LakeReader.folder(run / "lake"), run / "truth", workers=2)
 
-The answer to a question about the lake is in one module of this package:
+Each subject has one module of this package:
 
-| question                                              | module              |
+| subject                                               | module              |
 |-------------------------------------------------------|---------------------|
 | verdict on the run: `pass`, `fail` or `unknown`       | `verdict`           |
 | verdict on some turbines, stage by stage              | `share`             |
 | rows per stage and hour: expected, lost, duplicated   | `completeness`      |
-| fields of a finding, bound on the number kept         | `findings`          |
+| a finding, and the bound on the number kept           | `findings`          |
 | rule that a row violates: `stuck`, `range`, `type`    | `expected.rules`    |
 | rows and batches that the lake must hold              | `expected.rows`     |
 | windows that it must hold, with their sums            | `expected.windows`  |
@@ -29,10 +29,10 @@ The answer to a question about the lake is in one module of this package:
 | rows of a fault that went into quarantine             | `detection.truth`   |
 | readers of node files, objects, keys and JSON         | `read`              |
 
-It shares only the constants of `pipeline.records` with the pipeline. The pipeline goes batch by
-batch and carries state in checkpoints; the oracle takes whole histories of many turbines at once.
+It shares only the constants of `pipeline.records` with the pipeline. The pipeline works batch by
+batch and carries state in checkpoints; the oracle reads the whole history of many turbines at once.
 It reads every object once, compares bit for bit, and gives each defect one name
-(`verdict.findings`).
+(`Verdict.findings`).
 
 Not covered: speed and timeliness.
 """

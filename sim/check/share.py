@@ -1,8 +1,8 @@
 """Verdict on one share of the fleet: some turbines of one farm, with all of their objects.
 
 A share is the unit of work of a worker process, and bounds its memory. Objects under the share's
-keys may hold rows of other shares' turbines. They are returned as `visitors`; the caller judges the
-shares that they belong to again, with these objects as `guests`.
+keys may hold rows of other shares' turbines. Such objects are returned as `visitors`. The caller
+then judges the shares of those turbines again, with these objects as `guests`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sim.check.compare.rows import compare_rows
 from sim.check.compare.windows import compare_windows, earlier_drains
 from sim.check.completeness import Completeness
 from sim.check.detection.score import Score, score
-from sim.check.detection.truth import caught
+from sim.check.detection.truth import count_faults
 from sim.check.expected.rows import Expectation, expect, late
 from sim.check.expected.windows import expect_windows
 from sim.check.findings import Finding, Findings, hour_text
@@ -34,7 +34,7 @@ from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
 from sim.check.privacy.scan import Privacy
 from sim.check.read.columns import Ints
 from sim.check.read.databases import NodeError, path_text
-from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, holds_rejected, why_foreign
+from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, foreign_reason, holds_rejected
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
@@ -51,7 +51,7 @@ class Share:
     `truth`    injected faults of these turbines
     `events`   the same with times; None if detection cannot be scored
     `fleet`    node files of all turbines: rows of another share may lie in these objects
-    `by_hand`  the nodes may have been drained before
+    `by_hand`  no run drove the nodes, so they may have been drained more than once
     """
 
     number: int
@@ -70,7 +70,7 @@ class ShareVerdict:
     """The verdict on one share.
 
     `hashes`    `<bucket>/<key>` -> sha256
-    `visitors`  number of another share -> (stage, object) with rows of it
+    `visitors`  number of another share -> (stage, object) with rows of its turbines
     `at`        the stage judged last, for error messages
     """
 
@@ -219,7 +219,7 @@ def _judge_lake(
 ) -> None:
     nodes, neighbour = expected.nodes, _neighbours(share)
     out.generated, out.late = len(expected.id), late(expected)
-    out.truth = caught(share.truth, expected)
+    out.truth = count_faults(share.truth, expected)
     blamed: set[str] = set()
     objects: dict[str, DataObject] = {}
     present = {}
@@ -335,7 +335,7 @@ def _report_objects(
                 out.completeness.add(
                     stage, "unexpected", np.full(stray[i], place.hour if place else 0)
                 )
-                why = item.problem or why_foreign(item.ref.bucket, item.ref.key)
+                why = item.problem or foreign_reason(item.ref.bucket, item.ref.key)
                 rows = int(stray[i])
                 out.findings.add(
                     Finding("object.foreign", stage=stage, key=name, rows=rows, detail=why)

@@ -41,10 +41,10 @@ from sim.check.read.keys import (
     ALL_STAGES,
     ROW_STAGES,
     bucket_of,
+    foreign_reason,
     holds_rejected,
     read_batch_key,
     read_checkpoint_key,
-    why_foreign,
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
@@ -56,7 +56,7 @@ SHARE_BYTES: Final = 96 * 1024 * 1024
 _STRAYS: Final = -1
 """Number of the share of objects that belong to no turbine."""
 _FOREIGN: Final = -2
-"""Number of the privacy search in objects of no turbine or form."""
+"""Number of the privacy search in objects of no known turbine or form."""
 _UNJUDGED: Final = frozenset({"node.unreadable"})
 """Findings that make a verdict unknown; any other makes it fail."""
 
@@ -122,7 +122,7 @@ def judge(
     foreign = _deal(refs, shares, share_of)
     for number, share in shares.items():
         shares[number] = replace(_with_truth(share, faults, events), by_hand=by_hand)
-    done = len(refs) - sum(_load(share) for share in shares.values())
+    done = len(refs) - sum(_object_count(share) for share in shares.values())
     parts: dict[int, ShareVerdict] = {}
     strange = [
         ref
@@ -133,9 +133,10 @@ def judge(
         parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
     for part in _run(lake, list(shares.values()), share_of, workers):
         parts[part.number] = part
-        done += _load(shares[part.number])
+        done += _object_count(shares[part.number])
         if progress:
             progress(done, len(refs))
+    # A share with rows under another share's keys is judged a second time, with those objects.
     again = _guests(parts, shares)
     parts.update({part.number: part for part in _run(lake, again, share_of, workers)})
     return _sum(list(parts.values()), foreign, refs, errors)
@@ -182,7 +183,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
 def _deal(
     refs: list[ObjectRef], shares: dict[int, Share], share_of: dict[str, int]
 ) -> list[ObjectRef]:
-    """Add every object to its share. Return the manifests and checkpoints that have no share."""
+    """Add every object to its share. Return the manifests and checkpoints of no known turbine."""
     foreign = []
     for ref in refs:
         name = ref.bucket.rsplit("-", 1)[-1]
@@ -206,12 +207,12 @@ def _strays(shares: dict[int, Share]) -> list[ObjectRef]:
     return [ref for refs in shares[_STRAYS].objects.values() for ref in refs]
 
 
-def _load(share: Share) -> int:
+def _object_count(share: Share) -> int:
     return sum(len(refs) for refs in share.objects.values())
 
 
 def _guests(parts: dict[int, ShareVerdict], shares: dict[int, Share]) -> list[Share]:
-    """Return shares with rows under other shares' keys, `guests` set to the objects with them."""
+    """Return the shares with rows under other shares' keys, with those objects as `guests`."""
     guests: dict[int, dict[str, list[ObjectRef]]] = {}
     for part in parts.values():
         for number, visits in part.visitors.items():
@@ -251,7 +252,7 @@ def _run(
 
 
 def _run_isolated(lake: LakeReader, share: Share, share_of: dict[str, int]) -> ShareVerdict:
-    """Judge a share in its own process, so that its death costs no other share its verdict."""
+    """Judge a share in its own process. If that dies, no other share loses its verdict."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=context, initializer=_leave_interrupts_to_parent)
     try:
@@ -274,7 +275,7 @@ def _sum(
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
-        detail = why_foreign(ref.bucket, ref.key)
+        detail = foreign_reason(ref.bucket, ref.key)
         findings.add(Finding("object.foreign", stage=stage, key=ref.name, detail=detail))
     for part in sorted(parts, key=lambda part: part.number):
         findings.merge(part.findings)

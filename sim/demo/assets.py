@@ -1,8 +1,8 @@
 """The asset register of a data set's fleet as Parquet and CSV: one row per turbine.
 
-It holds the operator's records with people and exact places, and is the only file of a data set
-with personal data (all invented, by Faker). The lake holds pseudonyms and coarse coordinates in
-their place.
+It holds the operator's records with people and exact places (all invented, by Faker). Apart from
+the node configurations that `--nodes` keeps, no other file of a data set has personal data. The
+lake holds pseudonyms and coarse coordinates in their place.
 """
 
 from __future__ import annotations

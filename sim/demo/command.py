@@ -72,7 +72,7 @@ def _loaded(theme: Theme, args: argparse.Namespace) -> Scenario:
         )
     try:
         return load(theme.scenario, [setting for _, setting in given])
-    except ScenarioError as error:  # names overrides; the user wrote arguments
+    except ScenarioError as error:  # it names `--set` overrides; the user wrote other arguments
         written = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
         raise ScenarioError(
             [replace(p, file=written.get(p.file, p.file)) for p in error.problems]

@@ -2,7 +2,7 @@
 
     DIR/lake/<bucket>/...         the objects of the real pipeline, in the six buckets' layout
     DIR/truth/*.parquet           labels: injected faults, and the history of machines and crews
-    DIR/assets.parquet, .csv      the asset register in the clear: not for everybody
+    DIR/assets.parquet, .csv      the asset register with names and exact places: mode 0600
     DIR/README.md, *.png          contents, the story and queries that find it
     DIR/nodes/<farm>/*.db         the edge nodes' databases, on request
 
@@ -73,7 +73,7 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     )
     lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
-        target.require_empty(options.upload)  # before minutes are spent on the data
+        target.require_empty(options.upload)  # before the minutes that the data take
     need_bytes = round(planned.node_bytes + lake_bytes)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
         return _filled(scenario, theme, layout, options, console)
@@ -181,7 +181,7 @@ def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> No
 def _copy(store: ObjectStore, bucket: str, key: str, body: bytes) -> None:
     """Create the object.
 
-    An object that exists with the same body is right: an earlier answer may have been lost.
+    An object that exists with the same body is accepted: an earlier answer may have been lost.
     """
     try:
         store.create(bucket, key, body)

@@ -94,7 +94,7 @@ def fleet(made: Dataset, farms: Sequence[FarmReadings]) -> Figure:
 
 
 def raster(readings: FarmReadings) -> Figure:
-    """One row per turbine, time to the right, colour: power as a share of rated."""
+    """Power as a share of rated power, as colours: a row per turbine, time to the right."""
     with style():
         figure = Figure(figsize=(11, 4.6), dpi=PIXELS, layout="constrained")
         axes = figure.subplots()
@@ -120,7 +120,7 @@ def raster(readings: FarmReadings) -> Figure:
 
 
 def focus(readings: FarmReadings, turbine: str) -> Figure:
-    """One turbine beside the middle half of its farm."""
+    """One turbine compared with the middle half of its farm's turbines."""
     place = list(readings.turbines).index(readings.farm.turbine_ids.index(turbine))
     with style():
         figure = Figure(figsize=(11, 7.2), dpi=PIXELS, layout="constrained")

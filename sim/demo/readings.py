@@ -1,8 +1,8 @@
 """Readings of a data set as arrays of (turbines, samples), from its node databases, for pictures.
 
-Cells outside the limits of `records.CHANNELS`, and cells without a row, are NaN. Of several rows
-with one time the last counts. A data set of more than MOST_CELLS is thinned out: every k-th turbine
-of each farm is read.
+Values outside the limits of `records.CHANNELS`, and samples without a row, are NaN. Of several rows
+with the same time the last one counts. A data set of more than MOST_CELLS is thinned out: every
+k-th turbine of each farm is read.
 """
 
 from __future__ import annotations

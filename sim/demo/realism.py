@@ -1,8 +1,8 @@
-"""realism.html: a wind engineer's first charts, drawn only from the generated readings.
+"""realism.html: charts that a wind engineer looks at first, drawn only from generated readings.
 
-Power curve, wind rose, spectrum, memory, correlation by distance, availability, temperatures, a map
-of the wakes; and the key figures of each farm. One file, offline. It passes no judgement: that is
-the reader's.
+Power curve, wind rose, spectrum, memory (autocorrelation), correlation by distance, availability,
+temperatures, a map of the wakes; and the key figures of each farm. One file, offline. The page does
+not judge the data; the reader does.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ STATE_TONES: Final = (GREEN, "#b8c4d0", "#F0E442", "#E69F00", VERMILLION, "#CC79
 
 
 def style() -> AbstractContextManager[None]:
-    """The house style, for the length of a block."""
+    """Context manager: the common style of all charts."""
     settings: Any = STYLE
     return mpl.rc_context(settings)
 
@@ -254,7 +254,7 @@ def distance(farms: Sequence[FarmReadings]) -> Figure:
             ms=2.5,
             color=GREEN,
             alpha=0.35,
-            label="its change a sample, the same pairs",
+            label="its change from sample to sample, same pairs",
         )
     means = {r.farm.farm_id: _farm_mean(r) for r in farms}
     pairs = [
@@ -338,7 +338,7 @@ def temperatures(farms: Sequence[FarmReadings]) -> Figure:
 
 
 def wakes(farms: Sequence[FarmReadings]) -> Figure:
-    """Mean wind at each turbine relative to the farm, in its most frequent sector (arrow)."""
+    """Mean wind at each turbine over the farm's, for wind from its most frequent sector (arrow)."""
     readings = _largest(farms)
     wind, direction = readings.channels["wind_speed"], readings.channels["wind_direction"]
     sector = 10.0

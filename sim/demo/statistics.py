@@ -1,7 +1,7 @@
 """Wind statistics as numbers: distribution, spectrum, memory, correlation by distance.
 
-Arrays may hold NaN where nothing was read. Series that must be whole (spectrum, memory) have their
-gaps bridged linearly.
+Arrays may hold NaN where nothing was read. For spectrum and memory, which need whole series, gaps
+are interpolated linearly.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def spectrum(series: Floats, step_s: float) -> tuple[Floats, Floats]:
 def autocorrelation(series: Floats, lags: int) -> Floats:
     """Correlation of a series with itself at lags 0..lags-1 samples, by FFT.
 
-    Biased, so that it fades out.
+    It is the biased estimate, which falls to 0 at long lags.
     """
     values = bridged(series)
     values = values - values.mean()

@@ -1,7 +1,7 @@
 """Themes: scenarios that tell a story, each with a text of its events and how to find them.
 
-A theme is two files of `stories/`: `<name>.yaml`, a scenario as any other, and `<name>.md`, whose
-first line is its title. A theme is added by adding the two.
+A theme is two files of `stories/`: `<name>.yaml`, an ordinary scenario, and `<name>.md`, whose
+first line is the title. To add a theme, add the two files.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def names() -> list[str]:
 
 
 def without_story(theme: Theme, events: bool) -> Theme:
-    """A theme reduced to its scenario.
+    """A theme without its story.
 
-    `events`: the user has put others in its place.
+    `events`: True if the user's own events replace those of the story.
     """
     happens = "its events are in `scenario.yaml`, under `events`" if events else "it has no events"
     return replace(
@@ -46,7 +46,7 @@ def without_story(theme: Theme, events: bool) -> Theme:
 
 
 def theme(name: str) -> Theme:
-    """The theme of a name. Raises KeyError for a name that is not in `names()`."""
+    """Return the theme called `name`. Raises KeyError for a name that is not in `names()`."""
     if name not in names():
         raise KeyError(name)
     title, _, story = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition("\n")

@@ -7,7 +7,7 @@ A farm without a climate gets `monsoon` between the tropics, else `coast`, both 
 temperatures of its latitude. Months are the northern hemisphere's (1.0 is 1 January, 7.5 the middle
 of July); south of the equator they count from July. Hours are local solar time.
 
-Not covered: climates that change, terrain maps, sea ice.
+Not covered: climate change, terrain maps, sea ice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Climate:
     terrain: float  # std of the turbines' speed-up over the farm's mean wind, fraction
     winter_direction: float  # deg, from which the mean flow of the cool season comes
     summer_direction: float  # deg
-    steadiness: float  # strength of the mean flow over the std of passing weather
+    steadiness: float  # mean flow, in standard deviations of the passing weather
     channelling: float  # 0..1, damping by terrain of flow across winter_direction
     seasonal_wind: float  # amplitude over the year, fraction of the mean
     windiest_month: float
@@ -109,7 +109,7 @@ def usual(latitude: float) -> Climate:
 
 
 def load_climate(node: Node | None, latitude: float, problems: list[Problem]) -> Climate | None:
-    """Return the value of a farm's `climate`, None after noting its problems."""
+    """Return a farm's climate. If it has problems, add them to `problems` and return None."""
     if node is None:
         return usual(latitude)
     if isinstance(node, Scalar):

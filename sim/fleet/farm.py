@@ -9,7 +9,7 @@ from sim.arrays import Floats
 from sim.fleet.climate import Climate
 from sim.fleet.turbine import TurbineType
 
-METRES_PER_DEGREE = 111_320.0  # of latitude; a sphere is good enough within one farm
+METRES_PER_DEGREE = 111_320.0  # per degree of latitude; a sphere is good enough within one farm
 
 
 @dataclass(frozen=True, eq=False)

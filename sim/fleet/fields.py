@@ -1,7 +1,7 @@
 """Typed reading of a YAML mapping, field by field: problems are collected, nothing is raised.
 
-`yamlfile` gives texts with places; this module gives them types. `loader` reads fleets and turbine
-types with it.
+`yamlfile` gives texts with line and column; this module gives them types. `loader` reads fleets and
+turbine types with it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence, parse,
 
 
 class Fields:
-    """One mapping during reading.
+    """One mapping that is being read.
 
-    Getters note a problem and return None or the default. `close` notes unknown keys.
+    Getters add a problem to `problems` and return None or the default. `close` reports unknown
+    keys.
     """
 
     def __init__(self, node: Mapping, subject: str, problems: list[Problem]) -> None:
         self.node, self.subject, self.problems = node, subject, problems
         self._asked: list[str] = []
 
-    def complain(self, message: str, at: Place | None = None) -> None:
+    def add_problem(self, message: str, at: Place | None = None) -> None:
         self.problems.append(Problem.at(at or self.node.place, message))
 
     def place(self, key: str) -> Place:
@@ -40,7 +41,7 @@ class Fields:
         value = self.node.entries.get(key)
         missing = value is None or (isinstance(value, Scalar) and value.empty)
         if missing and (required or key in self.node.keys):
-            self.complain(f"{self.subject} has no {key}; add '{key}: ...'", self.place(key))
+            self.add_problem(f"{self.subject} has no {key}; add '{key}: ...'", self.place(key))
         return None if missing else value
 
     def text(self, key: str, required: bool = True) -> str | None:
@@ -48,7 +49,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Scalar) or not value.text.strip():
-            self.complain(f"{key} must be a plain text", value.place)
+            self.add_problem(f"{key} must be a plain text", value.place)
             return None
         return value.text.strip()
 
@@ -66,15 +67,15 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Scalar) or not value.text.strip().lstrip("+-").isascii():
-            self.complain(f"{key} must be a whole number", value.place)
+            self.add_problem(f"{key} must be a whole number", value.place)
             return None
         try:
             parsed = int(value.text.replace(",", "_"))
         except ValueError:
-            self.complain(f"{key} must be a whole number, not '{value.text}'", value.place)
+            self.add_problem(f"{key} must be a whole number, not '{value.text}'", value.place)
             return None
         if not low <= parsed <= high:
-            self.complain(f"{key} is {parsed}; it must be {low} to {high}", value.place)
+            self.add_problem(f"{key} is {parsed}; it must be {low} to {high}", value.place)
             return None
         return parsed
 
@@ -82,7 +83,7 @@ class Fields:
         value = self.text(key, required=False)
         names = list(allowed)
         if value is not None and value not in names:
-            self.complain(f"unknown {key} '{value}'{suggestion(value, names)}", self.place(key))
+            self.add_problem(f"unknown {key} '{value}'{suggestion(value, names)}", self.place(key))
         return value if value in names else default
 
     def mapping(self, key: str, subject: str) -> Fields | None:
@@ -90,7 +91,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            self.complain(f"{key} must be a mapping ('name: value' lines)", value.place)
+            self.add_problem(f"{key} must be a mapping ('name: value' lines)", value.place)
             return None
         return Fields(value, subject, self.problems)
 
@@ -99,21 +100,21 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, Sequence):
-            self.complain(f"{key} must be a list ('- ...' lines)", value.place)
+            self.add_problem(f"{key} must be a list ('- ...' lines)", value.place)
             return []
         return value.items
 
     def close(self) -> None:
-        """Note every key that no getter asked for."""
+        """Add a problem for every key that no getter asked for."""
         for key, place in self.node.keys.items():
             if key not in self._asked:
-                self.complain(
+                self.add_problem(
                     f"unknown key '{key}' in {self.subject}{suggestion(key, self._asked)}", place
                 )
 
 
 def number(node: Node, name: str, low: float, high: float, problems: list[Problem]) -> float | None:
-    """Return a scalar as a finite number in [low, high], None after noting its problem."""
+    """Return a scalar as a finite number in [low, high], or add a problem and return None."""
     try:
         parsed = float(node.text) if isinstance(node, Scalar) else math.nan
     except ValueError:
@@ -133,7 +134,7 @@ def number(node: Node, name: str, low: float, high: float, problems: list[Proble
 def read(
     path: Path, subject: str, problems: list[Problem], named: Place | None = None
 ) -> Fields | None:
-    """Return the mapping at the top of a YAML file, None after noting its problems.
+    """Return the mapping at the top of a YAML file, or add to `problems` and return None.
 
     named: the place where another file names this one. An unreadable file is reported there.
     """

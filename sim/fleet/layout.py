@@ -86,8 +86,8 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
         places = _places(fields, farm_id, rotor_diameter)
         for key in ("pattern", "across", "along", "facing", "jitter"):
             if fields.has(key):
-                fields.complain(
-                    f"{key} has no meaning beside positions; remove one of them", fields.place(key)
+                fields.add_problem(
+                    f"{key} has no effect with positions; remove one of them", fields.place(key)
                 )
         fields.close()
         return Layout(places=places)
@@ -100,7 +100,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
     )
     fields.close()
     if layout.closest < CLEARANCE:
-        fields.complain(
+        fields.add_problem(
             f"turbines could stand {layout.closest:.1f} rotor diameters apart; "
             f"the least is {CLEARANCE:g}: raise across or along, or lower jitter"
         )
@@ -110,7 +110,7 @@ def load_layout(fields: Fields | None, farm_id: str, rotor_diameter: float | Non
 def _places(
     fields: Fields, farm_id: str, rotor_diameter: float | None
 ) -> tuple[tuple[float, float], ...]:
-    """Return the points of `positions`. A problem carries the place of its point."""
+    """Return the points of `positions`. Each problem names its point's line and column."""
     places, at = [], []
     before = len(fields.problems)
     for item in fields.items("positions"):
@@ -128,7 +128,7 @@ def _places(
             at.append(item.place)
     if len(fields.problems) == before:
         if not places:
-            fields.complain(
+            fields.add_problem(
                 "positions lists no turbine; add '- [east, north]' points",
                 fields.place("positions"),
             )
@@ -145,7 +145,7 @@ def _too_close(
     order = np.argsort(points[:, 0], kind="stable")
     east, north = points[order].T
     found: dict[int, tuple[int, float]] = {}
-    # neighbours in order of east, as long as any is near enough
+    # pairs ever further apart in order of east, as long as any pair is near enough
     for shift in range(1, len(points)):
         step = east[shift:] - east[:-shift]
         if not (step < least).any():

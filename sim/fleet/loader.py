@@ -7,7 +7,7 @@
       - {id: A, name: ..., region: ..., time_zone: Europe/Dublin, latitude: 53.1,
          longitude: -8.6, turbine_type: iea-3.4mw-130, turbines: 150,
          layout: {pattern: grid, across: 5, along: 7},
-         climate: {base: coast, mean_wind: 8.2}}       # a name, a mapping, or nothing: by latitude
+         climate: {base: coast, mean_wind: 8.2}}       # a name or a mapping; default by latitude
 
 A layout may list every turbine instead, as metres east and north of the farm's coordinates, turbine
 001 first: `layout: {positions: [[0, 0], [650, 0], ...]}`. Then `turbines` may be left out.
@@ -127,7 +127,7 @@ def _fleet(
         at = fields.place("extends")
         parent = _find(extends, path.parent, at, problems)
         if parent is not None and parent.resolve() in {p.resolve() for p in (*above, path)}:
-            fields.complain(f"extends '{extends}' leads back to this file", at)
+            fields.add_problem(f"extends '{extends}' leads back to this file", at)
         elif (
             parent is not None
             and (found := _fleet(parent, (*above, path), first, problems, at)) is not None
@@ -148,13 +148,13 @@ def _fleet(
 def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> None:
     total = sum(site.turbines for site in sites)
     if not sites:
-        fields.complain("fleet has no farms; add one under 'farms:'", fields.place("farms"))
+        fields.add_problem("fleet has no farms; add one under 'farms:'", fields.place("farms"))
     elif total > MAX_TURBINES and scale_to is None:
-        fields.complain(f"fleet has {total:,} turbines; at most {MAX_TURBINES:,} are supported")
+        fields.add_problem(f"fleet has {total:,} turbines; at most {MAX_TURBINES:,} are supported")
     elif scale_to not in (None, total) and (
         fixed := [site.farm_id for site in sites if site.layout.places]
     ):
-        fields.complain(
+        fields.add_problem(
             f"scale_to {scale_to} would change the number of turbines, "
             f"but farm {fixed[0]} lists their positions",
             fields.place("scale_to"),
@@ -163,7 +163,7 @@ def _check_size(fields: Fields, sites: list[_Site], scale_to: int | None) -> Non
         counts := largest_remainder([s.turbines for s in sites], scale_to)
     ):
         empty = sites[counts.index(0)].farm_id
-        fields.complain(
+        fields.add_problem(
             f"scale_to {scale_to} leaves farm {empty} without turbines", fields.place("scale_to")
         )
 
@@ -178,11 +178,11 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     if farm_id is not None:
         fields.subject = f"farm {farm_id}"
         if not re.fullmatch(r"[A-Za-z0-9]{1,8}", farm_id):
-            fields.complain(
+            fields.add_problem(
                 f"farm id '{farm_id}' must be 1 to 8 letters or digits", fields.place("id")
             )
         if farm_id in first:
-            fields.complain(
+            fields.add_problem(
                 f"duplicate farm id '{farm_id}'; it is already used at {first[farm_id]}", node.place
             )
         first.setdefault(farm_id, node.place)
@@ -191,7 +191,7 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     if time_zone is not None and time_zone not in zoneinfo.available_timezones():
         known = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
         hint = suggestion(time_zone, known) if "known" not in suggestion(time_zone, known) else ""
-        fields.complain(
+        fields.add_problem(
             f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}",
             fields.place("time_zone"),
         )
@@ -210,7 +210,7 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     if layout.places and turbines is None:
         turbines = len(layout.places)
     elif layout.places and turbines != len(layout.places):
-        fields.complain(
+        fields.add_problem(
             f"turbines is {turbines}, but layout lists {len(layout.places)} positions; "
             "remove turbines",
             fields.place("turbines"),

@@ -20,7 +20,7 @@ def names() -> list[str]:
 
 
 def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> TurbineType | None:
-    """Load a type by name, or by the path of a YAML file; None after noting its problems.
+    """Load a type by name or YAML file; add its problems to `problems` and return None.
 
     A path ends in `.yaml` or `.yml` and is relative to `base`.
     """
@@ -68,7 +68,7 @@ def read_type(
         **figures,  # type: ignore[arg-type]
     )
     for wrong in _contradictions(kind):
-        fields.complain(wrong)
+        fields.add_problem(wrong)
     return kind if len(problems) == before else None
 
 
@@ -93,7 +93,7 @@ def _curve(
 
 
 def _contradictions(kind: TurbineType) -> list[str]:
-    """List problems that no single field shows."""
+    """List the contradictions between fields."""
     found = []
     if not kind.cut_in < kind.rated_wind < kind.cut_out:
         found.append("cut_in, rated_wind and cut_out must ascend")

@@ -2,9 +2,9 @@
 
     arrivals = of(entry, "1-ramp", load.mix, Nodes(1500, 900.0), seed)
 
-- A deterministic rate lambda(t) puts arrival i where the integral of lambda reaches i + 1/2. A rate
-  that changes loses no arrival and doubles none.
-- Poisson arrivals have exponential distances.
+- A deterministic rate lambda(t) puts arrival i where the integral of lambda reaches i + 1/2. A
+  change of rate neither loses nor repeats an arrival.
+- Poisson arrivals have exponentially distributed times between them.
 - `fleet`: each node flushes at its own phase plus a jitter, once per flush_every.
 - `herd`: the nodes kept their batches during an outage of the store. At 0 all of them come, each
   with its backlog in order. After that they flush at their own phase.
@@ -32,7 +32,7 @@ from sim.load_schedule import REQUEST_KINDS, Entry, RequestKind
 from sim.seeds import rng
 
 JITTER: Final = 0.02
-"""The most that a node flushes after its own phase, as a share of the flush interval."""
+"""Largest delay of a flush after its node's phase, as a share of the flush interval."""
 Mix = Sequence[tuple[RequestKind, float]]
 
 
@@ -146,7 +146,7 @@ _TIMES: Final = {
 
 
 def _fleet(entry: Entry, name: str, nodes: Nodes, seed: int) -> tuple[Floats, Ints]:
-    """Return (times, nodes) in order of time. A node's arrivals at one time follow its batches."""
+    """Return (times, nodes) in order of time. Simultaneous ones of a node stay in batch order."""
     period_s = nodes.flush_every_s / entry.speed
     # Each node's own phase is the same in every phase of the load test.
     phase = rng(seed, "load", "flush-phase").random(nodes.count) * period_s

@@ -47,7 +47,7 @@ from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
 
 MOST_BATCHES: Final = 100_000
-"""The most batches of one node. It only gives virtual time an end."""
+"""The most batches of one node. This bound only gives virtual time an end."""
 _DATA, _INDEX, _NODES = "batches.bin", "batches.npz", "nodes.pickle"
 
 
@@ -84,7 +84,7 @@ class Cadence:
 
 
 class _Farm:
-    """The simulation of one farm, which can always continue."""
+    """The simulation of one farm, which can be continued at any time."""
 
     def __init__(
         self, folder: Path, farm: Any, configs: list[NodeConfig], clock: SimClock, seed: int
@@ -143,7 +143,7 @@ class Batches:
         return int(self._data.tell())
 
     def ensure(self, batches: int, report: Callable[[int], None] = lambda made: None) -> None:
-        """Make batches until every node has so many. Raises PlanError, OSError.
+        """Make batches until every node has `batches` of them. Raises PlanError, OSError.
 
         report: called with the number of batches made in each round.
         """
@@ -158,7 +158,7 @@ class Batches:
         np.savez(self.folder / _INDEX, ends=ends)
 
     def simulate(self, batches: int) -> None:
-        """Write the rows of so many batches per node, for requests that encode. Raises OSError."""
+        """Write the rows of `batches` batches per node, for flushes that encode. Raises OSError."""
         for farm in self._farms:
             farm.simulate(batches * self.cadence.rows + 1)  # the row after a batch closes it
 

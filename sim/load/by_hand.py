@@ -1,7 +1,7 @@
 """Preparation for a Locust that was started by hand: a scenario's batches, a lake, a plan.
 
-Lives in the process that leads: the master, or the only one. `windfleet load` does the same for its
-own Locust. Not covered: see `sim.load.locustfile`.
+Used only by the leading process: the master, or the single process. `windfleet load` does the same
+for its own Locust. Not covered: see `sim.load.locustfile`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sim.load_schedule import Load
 from sim.scenario import load as load_scenario
 
 CLOSED_BATCHES: Final = 4000
-"""Batches of all nodes together without a schedule. When they are used up, users rest."""
+"""Batches prepared for all nodes together if there is no schedule. Users stop after them."""
 CLOSED_S: Final = 86_400.0
 
 

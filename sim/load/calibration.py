@@ -68,7 +68,7 @@ def calibrate(settings: EngineSettings, batches: Batches) -> Generator:
             server_pid=store.pid,
             require_alive=lambda: None,
             progress=lambda phase, progress: None,
-            again=True,
+            repeat_batch=True,
             own=True,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)
@@ -120,7 +120,7 @@ def too_slow_for(load: Load, nodes: Nodes, generator: Generator) -> str | None:
 def own_late_s(requests: pa.Table, users: int) -> Floats:
     """Return the lateness, in seconds, of the requests of an open phase that had a free user.
 
-    users: of each process.
+    users: the number of users of each process.
     """
     made = requests.filter(pc.is_valid(requests["start"]))
     parts = [np.empty(0)]

@@ -40,7 +40,7 @@ from sim.errors import (
     UNKNOWN,
     DirectoryError,
     PlanError,
-    ending,
+    exit_code_and_message,
 )
 from sim.load import calibration, locust_processes
 from sim.load.batches import Batches
@@ -104,7 +104,7 @@ def load_test(scenario: Scenario, options: LoadOptions, console: Console) -> int
 
 
 def join(master: Path, console: Console) -> int:
-    """Be a client process of the test in the run directory `master`. Raises EngineError."""
+    """Run as a client process of the test in the run directory `master`. Raises EngineError."""
 
     def report(text: str) -> None:
         console.print(text, markup=False, highlight=False)
@@ -135,7 +135,7 @@ class _LoadTest:
                 raise
             self._stop(UNKNOWN, str(error))
         except (KeyboardInterrupt, Exception) as error:
-            code, text = ending(error, self.options.out)
+            code, text = exit_code_and_message(error, self.options.out)
             if code == INTERRUPTED:
                 kept = self.course.records
                 text += "; the raw record so far is kept" if kept else " before the first phase"

@@ -55,10 +55,10 @@ HANG_S: Final = 30.0
 SETTLE_S: Final = 1.0
 """Wait for abandoned requests to reach the lake before it is cleaned."""
 SEED_THREADS: Final = 4
-PER_USER_S, CLOSED_S = 40.0, 150.0
-"""Most flushes a second of one user, and of any number of users, in a closed phase: a first guess.
+USER_FLUSHES_PER_S, CLOSED_FLUSHES_PER_S = 40.0, 150.0
+"""First guess of the most flushes per second in a closed phase: per user, and in all.
 
-A phase that makes more runs out of batches. It is run again with at least twice as many.
+A phase that makes more flushes runs out of batches. It is run again with at least twice as many.
 """
 TRIES: Final = 4
 
@@ -108,7 +108,7 @@ class LocustEngine:
             most = int(phase.arrivals.flushes(self._nodes).max(initial=0))
         else:
             most = math.ceil(self._closed_per_s(phase) * phase.duration_s / self._nodes) + 1
-        most = 1 if self.settings.again else most + (self._seeded > 0)
+        most = 1 if self.settings.repeat_batch else most + (self._seeded > 0)
         if self.settings.encode_inside:
             self._batches.ensure(min(1, self._seeded), self.settings.preparing)
             self._batches.simulate(most)
@@ -117,7 +117,7 @@ class LocustEngine:
 
     def _closed_per_s(self, phase: Phase) -> float:
         """Return the expected most flushes a second of a closed phase."""
-        return self._more * min(PER_USER_S * (phase.users or 1), CLOSED_S)
+        return self._more * min(USER_FLUSHES_PER_S * (phase.users or 1), CLOSED_FLUSHES_PER_S)
 
     def _try(self, phase: Phase) -> tuple[PhaseRecord, bool]:
         """Run the phase once. Return its record, and True if it ran out of batches."""
@@ -129,7 +129,7 @@ class LocustEngine:
         plan.write(folder)
         try:
             self._seed(folder)
-            found = self._attend(phase, plan, folder)
+            found = self._run_locust(phase, plan, folder)
         except BaseException as error:
             if not isinstance(error, TargetGone):
                 with contextlib.suppress(EngineError):  # the user must read the first error
@@ -152,8 +152,8 @@ class LocustEngine:
                 f"{self.settings.endpoint_url}: the lake cannot be made ready: {error}"
             ) from error
 
-    def _attend(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
-        """Start Locust, watch it, end it, collect the record."""
+    def _run_locust(self, phase: Phase, plan: ClientPlan, folder: Path) -> tuple[PhaseRecord, bool]:
+        """Start Locust, watch it, end it and collect the record."""
         s = self.settings
         locust = LocustProcesses(folder, s.endpoint_url, plan.users, plan.workers, s.join_folder)
         stopped: str | None = None
@@ -192,13 +192,13 @@ class LocustEngine:
         give_up_ns = started_ns + round((plan.duration_s + plan.drain_s + HANG_S) * 1e9)
         while locust.running():
             time.sleep(POLL_S)
-            progress.feed(follower.news())
+            progress.feed(follower.new_rows())
             s.progress(phase, progress)
             s.require_alive()
             if progress.failed_in_a_row >= GONE_AFTER and s.store.proxy is None:
                 require_reachable(s.endpoint_url)
             now_ns = plan.now_ns()
-            if reason := progress.broken(now_ns) or self._limit_reached(progress, now_ns):
+            if reason := progress.stop_reason(now_ns) or self._limit_reached(progress, now_ns):
                 return reason
             if now_ns > give_up_ns:
                 raise EngineError(f"Locust did not end by itself.{locust.log_tail()}")
@@ -222,7 +222,7 @@ class LocustEngine:
 
         ended: no other phase follows, so that a disposable store may keep them.
         """
-        if self.settings.again or (ended and self.settings.disposable):
+        if self.settings.repeat_batch or (ended and self.settings.disposable):
             shutil.rmtree(folder)
             return
         keys = read_keys(folder)

@@ -1,8 +1,9 @@
 """Locust's processes for one phase, all on loopback.
 
-They are one process, a master with workers that it forks, or a master that workers join.
+They are either a single process, or a master with workers. The master forks its workers, or workers
+that were started elsewhere join it.
 
-- They run in sessions of their own. Ctrl-C reaches windfleet only, which ends them when their
+- They run in sessions of their own. Ctrl-C reaches only windfleet, which ends them when their
   record is safe.
 - A process whose parent has died ends itself.
 - Workers that join are started elsewhere on this machine with `windfleet load --worker` (`join`).
@@ -127,7 +128,7 @@ def dismiss(join_folder: Path) -> None:
 
 
 def join(join_folder: Path, report: Callable[[str], None]) -> None:
-    """Be a worker for every phase of a master, until it has no more.
+    """Run as a worker in every phase of a master, until it has no more.
 
     join_folder: the master's. report: called with a message for each phase.
     Raises EngineError if there is no master.

@@ -7,10 +7,10 @@ all its work for each request, and the answer comes at once.
 
 - PUT, GET, ListObjectsV2 and DeleteObjects over persistent HTTP/1.1 connections on loopback.
 - Every PUT succeeds, whatever its conditions. So a few batches serve for any number of flushes
-  (`ClientPlan.again`).
+  (`ClientPlan.repeat_batch`).
 - Signatures and checksums are ignored.
 
-This is no mock of S3 for tests; tests use a real server.
+This is not a mock of S3 for tests; they use a real server.
 """
 
 from __future__ import annotations

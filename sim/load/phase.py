@@ -6,8 +6,9 @@
 
 This is the interface between the engine and the analysis.
 
-- A latency counts from the intended start. If the server stands still, requests that cannot start
-  show that wait. A generator that waits with its users hides it (coordinated omission).
+- A latency counts from the intended start. If the server stands still, the requests that cannot
+  start include that wait. A generator that only counts from the actual start hides it (coordinated
+  omission).
 - Users are only a cap on requests under way at once.
 - The backlog at a moment is the number of requests that are due and have not started.
 - A closed phase has no schedule. Each user makes one request after the other, and the intended
@@ -39,7 +40,7 @@ REQUESTS: Final = pa.schema(
         pa.field("intended_start", _TIME),
         pa.field("start", _TIME),  # null: never made
         pa.field("end", _TIME),  # null: never made, or under way when the phase was ended
-        # Sent by a flush (if it failed, at most), or received by a read.
+        # Sent by a flush (an upper bound if it failed), or received by a read.
         pa.field("bytes", pa.int64()),
         # Created by a flush (manifest and checkpoint included), listed, or read.
         pa.field("objects", pa.int32()),

@@ -29,7 +29,7 @@ from sim.units import SECOND_US, format_duration
 GUESS: Final = 0.6
 """First rate of the search after a sweep, as a share of the rate of the sweep's best level.
 
-An open loop breaks below the best rate of a closed one.
+An open loop misses the SLO at a lower rate than the best of a closed one.
 """
 
 

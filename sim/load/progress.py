@@ -92,7 +92,7 @@ class PhaseProgress:
             figures |= _ranks(f"service.{name}", service_s[begun["kind"] == number])
         return figures
 
-    def broken(self, now_ns: int) -> str | None:
+    def stop_reason(self, now_ns: int) -> str | None:
         """Return the condition of `stop_when` that holds, with the figure's value. None if none."""
         for outcome in evaluate(self._phase.stop_when, self.window(now_ns)):
             if outcome.passed:

@@ -31,7 +31,7 @@ _JUDGED: Final = ("open", "closed")
 
 @dataclass
 class Circumstances:
-    """Facts about the test beside its course. stopped_by: exit code of an early end, or None."""
+    """Facts about the test that its phases do not have. stopped_by: exit code of an early end."""
 
     replay: str
     store: str = ""
@@ -42,7 +42,7 @@ class Circumstances:
 
 
 def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
-    """Return the test as one object. Waits for nothing, reads and writes no file."""
+    """Return the test as one object. Reads and writes no file."""
     values = {name: value for name, value in course.figures().items() if math.isfinite(value)}
     if around.total_s is not None:
         values["time.total"] = around.total_s

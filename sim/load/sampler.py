@@ -6,9 +6,9 @@ Each sample has CPU time, memory, threads and connections.
 - The server is the sum over its tree of processes.
 - Connections are the established TCP connections to the target's port; for the server, at that
   port.
-- `idle` and `others` are no processes. They are the unused CPU time of this machine, and the CPU
-  time of all other processes. They distinguish a machine that is busy with other work from a slow
-  store.
+- `idle` and `others` are not processes. They are the unused CPU time of this machine and the CPU
+  time of all other processes. They show whether the machine is busy with other work or the store is
+  slow.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class EngineSettings:
     require_alive: raises when the store is known to have died.
     progress: called with the phase and its progress, several times a second.
     preparing: called with the number of batches made in each round.
-    again: the target is a null store, and each node repeats one batch.
+    repeat_batch: the target is a null store, and each node repeats one batch.
     disposable: the store ends with the test, so that its objects need not be removed.
     own: windfleet started the server.
     """
@@ -45,7 +45,7 @@ class EngineSettings:
     require_alive: Callable[[], None] = lambda: None
     progress: Callable[[Phase, PhaseProgress], None] = lambda phase, progress: None
     preparing: Callable[[int], None] = lambda made: None
-    again: bool = False
+    repeat_batch: bool = False
     disposable: bool = False
     own: bool = False
 

@@ -10,7 +10,8 @@ In the order in which they are tried:
 - Nothing: the store kept up with the offered load.
 - Standstill: no request ended for a long time, although some were in progress.
 - Machine: no core is idle, and other programs use some of them. They affect the figures.
-- Users: as many connections as users, and requests that start late. More users would find more.
+- Users: as many connections as users, and requests that start late. With more users the test might
+  find a higher limit.
 - Anything else is unknown, and reported so.
 
 Not covered: stores on other machines, whose processes cannot be sampled; disks, memory and other
@@ -36,7 +37,7 @@ _ONE_CORE: Final = 1.3  # work outside the lock adds to the one core
 KEPT_UP: Final = 0.97
 """A load was kept up with if at least this share of the offered rate was achieved."""
 EDGE: Final = 2
-"""Requests that may be in progress at either end of a span. So many missing ones do not count."""
+"""Missing requests that do not count: those in progress at either end of a span."""
 _CLIENT: Final = "client-"
 SERVER: Final = "server"
 IDLE: Final = "idle"

@@ -85,7 +85,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Removed:
-    """One kind of removal after so many days. `what` is CURRENT, OLD_VERSIONS or UPLOADS."""
+    """One kind of removal after `days` days. `what` is CURRENT, OLD_VERSIONS or UPLOADS."""
 
     what: str
     days: int

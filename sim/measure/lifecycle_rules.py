@@ -2,9 +2,9 @@
 
 A rule applies to the objects under its prefix, within its own size bounds. A transition of a rule
 without size bounds skips objects below 128 KB: all of them by default, or, in a bucket configured
-`varies_by_storage_class`, those that would not go to Glacier or Deep Archive. A size filter takes
-precedence over both (S3 API, PutBucketLifecycleConfiguration, TransitionDefaultMinimumObjectSize;
-the default since September 2024 is `all_storage_classes_128K`).
+`varies_by_storage_class`, only those whose target is not Glacier or Deep Archive. A size filter
+takes precedence over both (S3 API, PutBucketLifecycleConfiguration,
+TransitionDefaultMinimumObjectSize; the default since September 2024 is `all_storage_classes_128K`).
 
 Not covered: filters by tag.
 """
@@ -66,8 +66,8 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     for days, target in moves:
         if days < CLASSES[target].least_age_days:
             raise ValueError(
-                f"lifecycle rule {entry['ID']}: S3 moves no object to {target} after {days} days "
-                "already"
+                f"lifecycle rule {entry['ID']}: S3 moves an object to {target} after "
+                f"{CLASSES[target].least_age_days} days at the earliest, not after {days}"
             )
     return Rule(
         name=entry["ID"],

@@ -1,7 +1,7 @@
 """The largest resident memory of a process and its descendants together. Measured by sampling.
 
-It is an upper bound: pages that processes share count once in each. Peaks between two samples are
-missed.
+It counts too much where processes share pages: each of them counts those pages. Peaks between two
+samples are missed.
 """
 
 from __future__ import annotations

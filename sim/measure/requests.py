@@ -9,7 +9,7 @@
 
 - Latency counts from the intended start, so that a stall counts in every request that it delays.
 - A due request that has not ended when its phase gives up counts with its waiting time until then.
-  That is less than the truth, but much better than leaving it out.
+  That is less than its true latency, but much better than leaving the request out.
 - Failed requests count like others. `errors.share` gives their share.
 - The backlog at a moment is the number of due requests that have not started.
 - Percentiles come from `Histogram`: three significant digits, and phases merge exactly.

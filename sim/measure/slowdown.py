@@ -9,14 +9,14 @@
 Each run is cut into spans. Logarithms of the values are compared span by span, so that the shape of
 a schedule (a ramp, a spike) cancels. The interval is Student's t over those differences.
 
-Runs differ from each other by more than their spans show. With REPEATS runs more than sides, that
-spread is estimated (pooled over both sides), and the wider of the two intervals is used. m
-quantities share the risk of a false verdict: each has an interval of 1 - 0.05 / m (Bonferroni). So
-equal runs give a regression in at most one comparison of twenty.
+Runs differ from each other by more than their spans show. With at least REPEATS more runs than
+sides (two), that spread is estimated (pooled over both sides), and the wider of the two intervals
+is used. m quantities share the risk of a false verdict: each has a confidence interval of 1 - 0.05
+/ m (Bonferroni). So equal runs give a regression in at most one comparison of twenty.
 
-Limits: without repeats the spread between runs is not seen, and a disturbance of the machine counts
-as the runs' own. Spans of a growing queue depend on each other, which makes their interval too
-narrow. Repeat runs where the result matters.
+Limits: without repeats the spread between runs is not seen, and a disturbance of the machine looks
+like a slowdown of the program. Spans of a growing queue are correlated, which makes the interval
+too narrow. Repeat runs where the result matters.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from sim.arrays import Floats
 
 BLOCKS: Final = 10
 LIMIT: Final = 0.10
-DOUBT: Final = 0.05
+SIGNIFICANCE: Final = 0.05
+"""Probability that equal runs give a regression, over all quantities together."""
 REPEATS: Final = 2
 """Degrees of freedom from which the spread between runs is estimated.
 
@@ -48,7 +49,8 @@ class Quantity:
     """One quantity to compare.
 
     base, new: values (runs, spans) in `unit`, BLOCKS spans or more, all above 0.
-    counts: a verdict of unknown matters. A quantity that does not count can only add a regression.
+    counts: if it is unknown, the overall verdict is unknown. A quantity that does not count can
+    only add a regression.
     """
 
     name: str
@@ -79,7 +81,7 @@ def compare(quantities: Sequence[Quantity], limit: float = LIMIT) -> list[Compar
 
     Raises ValueError for shapes that do not fit, or values that are not above 0.
     """
-    return [_one(quantity, limit, DOUBT / len(quantities)) for quantity in quantities]
+    return [_one(quantity, limit, SIGNIFICANCE / len(quantities)) for quantity in quantities]
 
 
 def overall(comparisons: Sequence[Comparison]) -> Verdict:
@@ -115,23 +117,25 @@ def blocks(values: npt.ArrayLike) -> Floats:
     return np.array([part.mean() for part in np.array_split(series, BLOCKS)])
 
 
-def t_quantile(doubt: float, freedom: float) -> float:
-    """Return the value that Student's t exceeds, in absolute terms, with probability `doubt`.
+def t_quantile(significance: float, freedom: float) -> float:
+    """Return the value that the absolute value of Student's t exceeds with this probability.
+
+    `significance`: the probability. `freedom`: degrees of freedom.
 
     G. W. Hill, Algorithm 396, Communications of the ACM 13(10), 1970: six digits for 3 degrees of
     freedom and more.
     """
     if freedom < 1.5:
-        return 1 / math.tan(doubt * math.pi / 2)
+        return 1 / math.tan(significance * math.pi / 2)
     if freedom < 2.5:
-        return math.sqrt(2 / (doubt * (2 - doubt)) - 2)
+        return math.sqrt(2 / (significance * (2 - significance)) - 2)
     a = 1 / (freedom - 0.5)
     b = 48 / a**2
     c = ((20700 * a / b - 98) * a - 16) * a + 96.36
     d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * freedom
-    y = (d * doubt) ** (2 / freedom)
+    y = (d * significance) ** (2 / freedom)
     if y > 0.05 + a:
-        x = NormalDist().inv_cdf(doubt / 2)
+        x = NormalDist().inv_cdf(significance / 2)
         y = x * x
         if freedom < 5:
             c += 0.3 * (freedom - 4.5) * (x + 0.6)
@@ -146,7 +150,7 @@ def t_quantile(doubt: float, freedom: float) -> float:
     return math.sqrt(freedom * y)
 
 
-def _one(quantity: Quantity, limit: float, doubt: float) -> Comparison:
+def _one(quantity: Quantity, limit: float, significance: float) -> Comparison:
     for side in (quantity.base, quantity.new):
         sound = (
             side.ndim == 2 and len(side) > 0 and side.shape[1] == quantity.base.shape[1] >= BLOCKS
@@ -159,14 +163,16 @@ def _one(quantity: Quantity, limit: float, doubt: float) -> Comparison:
     base, new = np.log(quantity.base), np.log(quantity.new)
     apart = sign * (new.mean(axis=0) - base.mean(axis=0))
     middle = float(apart.mean())
-    width = t_quantile(doubt, len(apart) - 1) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
+    width = (
+        t_quantile(significance, len(apart) - 1) * float(apart.std(ddof=1)) / math.sqrt(len(apart))
+    )
     if (freedom := len(base) + len(new) - 2) >= REPEATS:
         spread = (
             sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (base, new))
             / freedom
         )
         between = math.sqrt(spread * (1 / len(base) + 1 / len(new)))
-        width = max(width, t_quantile(doubt, freedom) * between)
+        width = max(width, t_quantile(significance, freedom) * between)
     low, high = math.exp(middle - width), math.exp(middle + width)
     means = (float(quantity.base.mean()), float(quantity.new.mean()))
     return Comparison(

@@ -20,8 +20,8 @@ Claims are made only where the data support them:
 - The interval of beta touches 0: no peak is claimed. The asymptote is lambda / alpha of a fit with
   beta = 0, unless the interval of that alpha touches 0 too. Then no limit was seen.
 - It does not touch 0: a peak is claimed only if throughput was seen to fall below its best level,
-  or if the law fits within the errors of the levels (`sound`). A queue before a single server bends
-  more sharply than the law can, and the law would mistake that bend for a coming fall.
+  or if the law fits within the errors of the levels (`sound`). The curve of a queue with a single
+  server bends more sharply than the law can, and the fit would mistake that bend for a coming fall.
 
 Not covered: think time, and loads that change while a level runs.
 """
@@ -63,8 +63,8 @@ class Interval:
 class Fit:
     """A fit of `lambda_` (per second), `alpha` and `beta`, and the results that follow from it.
 
-    A result that the data do not support is None. r2: of the throughputs. sound: the residuals are
-    no larger than the levels' own errors explain.
+    A result that the data do not support is None. r2: coefficient of determination of the
+    throughputs. sound: the residuals are no larger than the levels' own errors explain.
     """
 
     lambda_: Interval

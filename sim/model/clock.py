@@ -21,8 +21,8 @@ from sim.units import DAY_US
 
 INNER_LONGEST_US: Final = 30_000_000
 """Rotor, pitch and control move in seconds to a minute; longer steps would skip their motion."""
-INNER_SHORTEST_US: Final = 1_000_000  # where a sampling step has to be cut
-# inner steps; part of the data's definition: another number is another fleet
+INNER_SHORTEST_US: Final = 1_000_000  # applies only to sampling steps that are cut
+# inner steps in a page of random numbers; another value gives other data for the same seed
 PAGE_STEPS: Final = 600
 
 
@@ -61,7 +61,7 @@ class SimClock:
 
     @property
     def page(self) -> int:
-        """Samples of a page. Randomness is drawn by pages of up to PAGE_STEPS inner steps."""
+        """Samples in a page: random numbers are drawn for up to PAGE_STEPS inner steps at once."""
         return max(1, PAGE_STEPS // self.inner[0])
 
     def inner_times_us(self, first: int, last: int) -> Ints:
@@ -97,7 +97,7 @@ class SimClock:
 
 
 def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) -> Ints:
-    """Number of samples at each flush, ascending.
+    """Number of samples taken so far at each flush, ascending.
 
     A flush comes at each multiple of `every_us`. It covers all samples up to the first at or after
     that time, since that row closes a batch (`pipeline.batch`). A flush that would come with the

@@ -1,4 +1,4 @@
-"""Events that a scenario schedules: storm, icing, calm, failure, grid outage. Data, no behaviour.
+"""Events that a scenario schedules: storm, icing, calm, failure, outage. Data, no behaviour.
 
 A scenario's `events` add to the events that weather and chance bring. The weather reads `weather.*`
 (`sim.model.wind.weather`), operations read the rest (`sim.model.maintenance.operations`). Each

@@ -7,10 +7,11 @@
 SimPy owns the operating states (`operations`). Everything else is arrays of (inner steps,
 turbines). A sample is their mean; a sample's state is the longest (`sample`).
 
-The cut of a run into blocks changes no bit, nor do other farms: randomness comes in fixed pages of
-samples, slow changes at fixed ticks, and memory passes from one step to the next. Weather and
-operations are the same year for every run. The rest depends on the clock's start and step, and,
-through the schedule of data faults, on the run's length.
+The values do not depend on how a run is cut into blocks, nor on other farms. Random numbers are
+drawn in fixed pages of samples, slow changes are computed at fixed ticks, and state passes from one
+step to the next. With one seed, weather and operations of a date are the same in every run. The
+rest depends on the clock's start and step, and, through the schedule of data faults, on the run's
+length.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ from sim.model.wind.wind import Wind, WindPage
 
 States = npt.NDArray[np.int8]
 
-CELLS_AT_ONCE = 24_000  # steps times turbines computed together: they fit the CPU cache
-ICED = 0.1  # ice on blades that counts as a defect: some per cent of power
+STEPS_AT_ONCE = 24_000  # steps x turbines computed together: they fit the CPU cache
+ICED = 0.1  # ice mass (0..1) that counts as a defect: it costs some per cent of power
 
 _TIME = pa.timestamp("us", tz="UTC")
 STATE_LOG = pa.schema(
@@ -136,7 +137,7 @@ class FarmModel:
     def wear(self) -> pa.Table:
         """Visible wear and ice on blades, schema orders.WEAR; final after the last block.
 
-        These are the defects of machines that run.
+        Both are defects of machines that still run.
         """
         intervals = self._iced.table()
         on = intervals["value"] > 0
@@ -166,7 +167,7 @@ class FarmModel:
         index = start // page
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
-        at_once = max(1, CELLS_AT_ONCE // (k * self.farm.turbines))
+        at_once = max(1, STEPS_AT_ONCE // (k * self.farm.turbines))
         for low in range(start, stop, at_once):
             high = min(low + at_once, stop)
             true, state, ice = self._machines(low, high, self._page[1])
@@ -209,7 +210,7 @@ class FarmModel:
                 load,
                 felt,
                 means(wind.air.turbulence, k),
-                self._vibration.unrest(first, len(wind.speed), middles),
+                self._vibration.fluctuation(first, len(wind.speed), middles),
                 wear,
                 None if ice is None else ice * self._turbines.ice.uneven,
             ),

@@ -1,6 +1,7 @@
 """First-order memory, vectorised over the columns: the one loop over time that the models share.
 
-Each step is computed element by element, so the cut of a series into calls changes no bit.
+Each step is computed element by element, so the result does not depend on how a series is cut into
+calls.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from sim.arrays import Floats
 
 
 def blend(step_s: float, memory_s: float) -> float:
-    """Share of the way that a first-order lag with time constant `memory_s` moves in one step."""
+    """Share of the distance to the target that a first-order lag covers in one step.
+
+    `memory_s`: its time constant.
+    """
     return -math.expm1(-step_s / memory_s)
 
 

@@ -1,8 +1,9 @@
-"""Slow changes, computed at ticks some inner steps apart and read as straight lines between them.
+"""Slow changes, computed at ticks (every few inner steps) and interpolated linearly between them.
 
-Tick j stands at the first inner step of the j-th stretch of `every` steps, counted from the run's
-start, so the cut of a run does not move ticks. During a stretch the value moves from that of tick j
-- 1 to that of tick j. A value therefore never anticipates, and is at most one stretch late.
+Tick j is the first inner step of the j-th stretch of `every` steps. Stretches count from the run's
+start, so ticks do not depend on how a run is cut into blocks. During stretch j the value moves from
+that of tick (j - 1) to that of tick j. A value therefore never depends on the future, and lags by
+at most one stretch.
 """
 
 from __future__ import annotations

@@ -195,10 +195,10 @@ class _Load:
         if body is None:
             return "was listed, and is gone"
         try:
-            found = parquet.known(body, self.table.source, ())
+            found = parquet.read_exact_schema(body, self.table.source, ())
             why = parquet.problem(found) if found is not None else ""
             if found is None:
-                found, _ = parquet.odd(body)
+                found, _ = parquet.read_any_schema(body)
         except parquet.Unreadable as error:
             return str(error)
         if why:

@@ -3,7 +3,7 @@
 Both are sums over the oracle's completeness per farm, hour and stage. HTML and terminal reports
 share them.
 
-Not covered: judgement; the counts are already judged.
+Not covered: the comparison with the lake, which the oracle has made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sim.report.numbers import count, percent
 from sim.report.result import WRONGS, HourCompleteness, Result
 
 ORDER: Final = ("ingestion", "quarantine", "validated", "enriched", "aggregated")
-_HOURLY_DAYS: Final = 14  # in a longer map, a tile is a day
+_HOURLY_DAYS: Final = 14  # in a map of more days, a tile is a day instead of an hour
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class StageRow:
 def by_stage(result: Result) -> list[StageRow]:
     """Return one row per stage, in the order of the pipeline.
 
-    A stage that was not judged has only the number of rows seen in the lake. A stage without
-    counts, in a lake that was read and judged, is 0 of 0.
+    A stage that was not judged has only the number of rows seen in the lake. If the whole lake was
+    judged, a stage without counts is 0 of 0.
     """
     in_lake = result.lake.rows_by_stage if result.lake else {}
     cells: dict[str, list[HourCompleteness]] = defaultdict(list)
@@ -67,7 +67,7 @@ def _stage_row(
 ) -> StageRow:
     """Return the row of a stage.
 
-    nothing: an empty `cells` means that nothing was expected and nothing found.
+    nothing: True if empty `cells` mean that no row was expected and none found.
     """
     if not cells and not nothing:
         return StageRow(stage, None, in_lake, dict.fromkeys(WRONGS), percent(0, 0))
@@ -125,7 +125,7 @@ class Band:
 def foremost(everything: list[Band], limit: int) -> list[Band]:
     """Return at most `limit` bands, in time order.
 
-    Bands with most flawed tiles are chosen first, then bands with most rows.
+    Those with the most flawed tiles are chosen first; among equals, those with the most rows.
     """
     chosen = sorted(everything, key=lambda band: (-band.flawed, -band.expected, band.title))[:limit]
     return sorted(chosen, key=lambda band: band.title)
@@ -168,9 +168,9 @@ def _tile(cells: list[HourCompleteness]) -> Tile:
     share = worst.complete.removesuffix(" %") if worst else "–"
     state = "lost" if wrong["lost"] else "wrong" if any(wrong.values()) else "complete"
     faults = [f"{count(value)} {kind}" for kind, value in wrong.items() if value]
-    lost_in = sorted(s.stage for s in stages if not s.flawless and s.expected is not None)
+    wrong_in = sorted(s.stage for s in stages if not s.flawless and s.expected is not None)
     detail = (
-        f"{', '.join(faults)} in {', '.join(_ordered(lost_in))}"
+        f"{', '.join(faults)} in {', '.join(_ordered(wrong_in))}"
         if faults
         else f"all {count(expected)} present"
     )

@@ -33,10 +33,10 @@ FAILURES_SHOWN: Final = 10
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """One fault at one protocol step ("" for faults without a certain step) in one world.
+    """One fault at one step of the protocol ("" for faults that have no fixed step), in one world.
 
     runs: runs in which it was injected. failed: failed runs among them.
-    certain: chance could not prevent the injection.
+    certain: at least one run was certain to inject it.
     """
 
     world: str

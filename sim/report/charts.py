@@ -58,7 +58,7 @@ _METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def throughput(series: Series, ceiling_per_s: float | None) -> str:
-    """Return rows/s above objects/s over time, with the store's ceiling as a dashed line."""
+    """Return charts over time: rows/s, and below it objects/s with the store's ceiling dashed."""
     with style("throughput"):
         figure = Figure(figsize=(10.6, 4.1), layout=ConstrainedLayoutEngine(h_pad=0.08))
         rows, objects = figure.subplots(2, 1, sharex=True)
@@ -91,7 +91,7 @@ def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, tit
 
 
 def latency(latencies: Sequence[Latency]) -> str | None:
-    """Return a line from p50 to the maximum for each kind of operation, on a log scale.
+    """Return a chart with a line from p50 to the maximum per kind of operation, on a log scale.
 
     Marks are at p50, p95, p99 and the maximum. None if no operation was answered.
     """

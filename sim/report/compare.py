@@ -6,10 +6,10 @@ Compared quantities, all from the raw records; the arithmetic is `sim.measure.sl
   percentile of latency of each kind of request in open phases; the rate that a search found.
 - Run: rows and objects per second, and PUT latency.
 
-Rates and medians count. The 95th percentiles and the result of a search are less certain and can
-only add a regression. Other work on the machine (`sim.measure.bottleneck.disturbed`) can only make
-a load test slower. So a disturbed new side gives no regression, and a disturbed base gives no
-"none"; both give "unknown".
+Rates and medians decide the verdict. The 95th percentiles and the result of a search are less
+certain: they can show a regression, but not exclude one. Other work on the machine
+(`sim.measure.bottleneck.disturbed`) can only make a load test slower. So if the new side was
+disturbed, "regression" becomes "unknown"; if the base was, "none" does.
 
 Not covered: runs of different scenarios or schedules, which are refused; the cause of a slowdown.
 """
@@ -41,8 +41,8 @@ from sim.report.result import Result, read_result
 from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
-"""Fewer requests in a span give no usable percentiles."""
-SAME: Final = 0.02
+"""Fewest requests in a span for usable percentiles."""
+SCHEDULES_DIFFER: Final = 0.02
 """Share of requests by which two schedules of one phase may differ.
 
 A Poisson process with another seed makes another number of requests.
@@ -78,7 +78,7 @@ def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
     base_disturbed, new_disturbed = (
         any(_disturbed(result) for _, result in side) for side in sides
     )
-    comparisons = [_undisturbed(one, base_disturbed, new_disturbed) for one in comparisons]
+    comparisons = [_with_doubt(one, base_disturbed, new_disturbed) for one in comparisons]
     return Compared(tuple(comparisons), slowdown.overall(comparisons), tuple(_notes(sides, every)))
 
 
@@ -140,7 +140,7 @@ def _edges(part: Part) -> Floats:
 def _rates(part: Part) -> Floats:
     """Return the rate of each span.
 
-    Half a request is added, so that a span without any has a logarithm.
+    Half a request is added to each span, so that the logarithm of an empty one is finite.
     """
     edges = _edges(part)
     rates: Floats = requests.ended_per_s(part.requests, edges) + 0.5 / np.diff(edges)
@@ -176,7 +176,7 @@ def _by_span(at: Floats, values: Floats, edges: Floats, rank: float) -> Floats |
 
 def _require_same_schedule(name: str, parts: Sequence[Sequence[Part]]) -> None:
     counts = [len(part.requests.intended_s) for side in parts for part in side]
-    if max(counts) > (1 + SAME) * min(counts) + 5 * math.sqrt(max(counts)):
+    if max(counts) > (1 + SCHEDULES_DIFFER) * min(counts) + 5 * math.sqrt(max(counts)):
         raise ResultError(
             f"phase {name} has {min(counts):,} requests in one run and {max(counts):,} in another; "
             "compare runs of the same schedule"
@@ -223,7 +223,7 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     """Compare the results of searches over all runs of a side. Their brackets give the interval.
 
     A run whose search found no rate is not left out, because it may be the one with a regression.
-    Its rate is between 0 and the lowest failed rate, and then a verdict of unknown counts.
+    Its rate is between 0 and the lowest failed rate, and a verdict of unknown then counts, too.
     """
     found = [[r.load.search for _, r in side if r.load and r.load.search] for side in sides]
     rates = [[search.sustainable or 0.0 for search in side] for side in found]
@@ -273,7 +273,7 @@ def _disturbed(result: Result) -> bool:
     )
 
 
-def _undisturbed(one: Comparison, base: bool, new: bool) -> Comparison:
+def _with_doubt(one: Comparison, base: bool, new: bool) -> Comparison:
     """Return the comparison; "unknown" if a disturbed side makes its verdict doubtful."""
     doubtful = (one.verdict == "regression" and new) or (one.verdict == "none" and base)
     return replace(one, verdict="unknown") if doubtful else one

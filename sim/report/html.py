@@ -1,8 +1,8 @@
 """report.html of a run: one offline file that starts with the verdict.
 
 Made only from the result and the raw operations, so it can be rebuilt at any time, byte for byte.
-Modelled numbers (virtual time, prices) and measured ones (wall time) are never in one chart and are
-always labelled.
+Modelled numbers (virtual time, prices) and measured ones (wall time) are always labelled, and never
+in the same chart.
 
 Not covered: interaction; the page has no script.
 """

@@ -17,7 +17,7 @@ _NAMES: Final = {"pass": "Pass", "fail": "Fail", "unknown": "Verdict unknown"}
 
 
 def heading(verdict: str, exit_code: int) -> str:
-    """Return the verdict, with the meaning of the exit code if that adds something."""
+    """Return the verdict in words, with the exit code's meaning unless that repeats it."""
     if exit_code in (PASS, UNKNOWN):
         return _NAMES[verdict]
     return f"{_NAMES[verdict]}: {MEANINGS[exit_code]}"
@@ -29,7 +29,7 @@ def environment() -> Environment:
         loader=PackageLoader("sim.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        # only `str`: our own markup has another type
+        # only `str`: markup made by templates has another type
         finalize=lambda value: safe(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""The lifecycle policies of a run or a plan in words: moves, removals, prices.
+"""The lifecycle policies of a run or a plan in words: transitions, removals, prices.
 
 Shared by the terminal and the HTML report. Everything is modelled, per day of the load.
 """
@@ -18,7 +18,8 @@ _ONLY_VERSIONED: Final = ", in a bucket that keeps versions"
 class Row:
     """One transition.
 
-    stays: the reason why some objects under its prefix do not move; empty if all move.
+    takes: sizes of the objects that it moves. moved: their number and bytes per day.
+    stays: the reason why other objects under its prefix do not move; empty if all move.
     """
 
     bucket: str
@@ -33,7 +34,7 @@ class Row:
 
 
 def rows(outlook: Outlook) -> list[Row]:
-    """Return every transition in the order of the rules, then the buckets that have none."""
+    """Return a row per transition, in the order of the rules, then one per bucket without any."""
     unmoved = [
         stored
         for stored in outlook.stored

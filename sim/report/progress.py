@@ -3,7 +3,7 @@
 On a terminal, progress is a live line with rate and time left. In a pipe it is plain lines, one
 every few seconds at most, without control characters, so that a log stays readable.
 
-Not covered: prompts; nothing here reads input.
+Not covered: input.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class RunProgress:
             self._print(f"{self._name} ...")
 
     def follow(self, name: str, unit: str) -> Callable[[int, int], None]:
-        """Return a function of (done, total) that begins the phase at its first call."""
+        """Return a function of (done, total) that reports progress and, first, begins the phase."""
         before: list[int] = []
 
         def update(done: int, total: int) -> None:

@@ -64,7 +64,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     for note in result.notes:
         console.print(Text(f"note: {printable(note)}", "yellow"), soft_wrap=True)
     for outcome in result.expectations:
-        # without a judged lake, the errors are enough
+        # if no lake was judged, the errors above explain it
         if not outcome.passed and result.lake is not None:
             value = (
                 f"is {result.value_text(outcome)}"

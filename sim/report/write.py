@@ -5,7 +5,7 @@ and operations.parquet; for a load test (a result with a `load` part) also reque
 resources.parquet. Each file appears whole or not at all (temporary file, then rename). result.json
 is written first, because the other two can be rebuilt from it.
 
-Not covered: operations.parquet itself, which the driver writes while it runs.
+Not covered: operations.parquet itself, which `sim.run.operations` writes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
                     f"column '{name}' is {column.type} with {column.null_count} empty values"
                 )
         return table
-    except FileNotFoundError as error:  # pyarrow's message is only the path
+    except FileNotFoundError as error:  # pyarrow's message would be only the path
         raise ResultError(
             f"{path}: is missing; the run recorded nothing, or the file was removed"
         ) from error

@@ -1,6 +1,6 @@
 """`windfleet run`: the whole run as a list of steps, from scenario to report.
 
-Whatever ends a run early, three things hold:
+If anything ends a run early, three things still hold:
 
 - The raw record stays in the run directory: node files, ground truth, operations so far.
 - A result.json with the cause is written, if the disk takes it.
@@ -54,7 +54,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
 
     Raises DirectoryError or TargetError where no report can be made.
     """
-    target.require_breakable(options.store, scenario.faults)
+    target.require_proxy_possible(options.store, scenario.faults)
     size = plan(scenario)
     need_bytes = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
@@ -110,9 +110,9 @@ def _memory_peak(record: Record) -> Iterator[None]:
 
 
 def _measure_ceiling(store: Target, record: Record, progress: RunProgress) -> None:
-    """Measure the store's PUT ceiling before and after the load, and keep the better one.
+    """Measure the store's PUT ceiling. Keep it if it is higher than the one in `record`.
 
-    On a shared machine a single measurement may meet a bad moment.
+    It is measured before and after the load: other work on the machine can only lower it.
     """
     progress.phase("measuring the store's ceiling", None, "")
     measured = (record.ceiling_per_s, target.ceiling(store))

@@ -1,9 +1,9 @@
-"""Compact layout: one object per farm, stage and hour, as table maintenance leaves it.
+"""Compact layout: one object per farm, stage and hour, as after table maintenance (OPTIMIZE).
 
 The pipeline's own layout is one object per turbine, stage and hour: 4.3 million objects of six
 rows for a month of 10-minute data of 1,500 turbines. The compact layout has 23,000. Rows are the
-same, to the bit, and made by the same stages (`pipeline.process.transform`). Only the last step,
-objects, differs. Keys, in the contract's partitions:
+same, to the bit, and made by the same stages (`pipeline.process.transform`). Only the objects
+differ. Keys, in the contract's partitions:
 
     <stage>/year=YYYY/month=MM/day=DD/hour=HH/
         <farm_id>-compact-<flush>-<first turbine>-<first id>.parquet
@@ -50,8 +50,8 @@ MARK: Final = "-compact-"
 class Compacted:
     """A store of compact objects, with the interface that a node expects for reads of its history.
 
-    A listing under the node's own name gives one object: its rows of all the farm's objects in that
-    folder. All other calls go through.
+    A listing of the node's own keys gives one key. A GET of that key gives the node's rows of all
+    the farm's objects in that folder. All other calls are forwarded.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -59,7 +59,7 @@ class Compacted:
         self.create, self.replace = store.create, store.replace
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
-        """Return one key, of an id range before any batch, if the farm has objects there."""
+        """Return one key, with id range 0-0 (before any batch), if the farm has objects there."""
         farm = name_prefix.partition("-")[0]
         return (
             [f"{folder}{name_prefix}0-0.parquet"]
@@ -85,7 +85,7 @@ def publish(
 ) -> Iterator[Delivered | Failed]:
     """Commit a round of one batch per node of a farm together. See `pipeline.node.Publish`.
 
-    Objects and bytes are the farm's, divided over its nodes.
+    Each node reports an equal share of the farm's objects and bytes.
     """
     staged = transform([work for _, work in works])
     farm = works[0][1].config.farm_id

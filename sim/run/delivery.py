@@ -3,7 +3,7 @@
     deliver(scenario, store, record, advance, run_dir=..., workers=...)
 
 `run`, `demo` and `campaign` all call it. Shards run in worker processes (`sim.run.shards`). Faults
-of the wire need a proxy in front of the store, which lives as long as the shards do.
+of the wire need a proxy in front of the store, which runs until all shards have ended.
 
 Not covered: the run directory, the store's start, the verdict and the report (`sim.run.command`).
 """
@@ -40,7 +40,7 @@ def deliver(
 
     Raises TargetError of the fault proxy, and all that `sim.run.shards.run_shards` raises.
     """
-    with target.broken(store, scenario.seed, scenario.faults) as proxy:
+    with target.fault_proxy(store, scenario.seed, scenario.faults) as proxy:
         try:
             run_shards(
                 shard_plans(scenario, store, proxy, run_dir, compact),
@@ -48,12 +48,12 @@ def deliver(
                 lambda _, delivered: advance(delivered),
                 store.require_alive,
                 record.shards,
-                record.struck,
+                record.injections,
             )
         finally:
             record.operations = operations.merge(run_dir)
             if proxy is not None:
-                record.struck.merge(proxy.injections)
+                record.injections.merge(proxy.injections)
                 record.foreign = proxy.foreign
         if proxy is not None:
             proxy.settle()

@@ -4,8 +4,8 @@ A store that fails is tried again on three levels: by the client per request, at
 node, and at the end by the drains of `sim.run.shard`. GIVE_UP_AFTER nodes in a row that cannot
 reach it end the shard: the store is gone, unless a fault keeps nodes from it.
 
-A crash (`sim.chaos.shard`) takes the memory of every node. The flush begins again with new nodes,
-which go on from their checkpoints.
+In a crash (`sim.chaos.shard`) every node loses its memory. The flush begins again with new nodes,
+which continue from their checkpoints.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ from sim.run.shard_plan import ShardPlan
 from sim.run.unreported import Unreported
 
 SECOND_THREADS = 2
-LIVES = 1000
-"""Crashes of the process per flush. Faults hit a call a few times at most, so it is never met."""
+MOST_CRASHES = 1000
+"""Most crashes of the process in one flush.
+
+A fault hits one call a few times at most, so this number is never reached.
+"""
 GIVE_UP_AFTER = 25
-STRUCK_FILES = ".struck"
-"""Folder of node files under a fault of files, for the length of a flush."""
+FAULTY_FILES = ".struck"
+"""Folder of the node files that have a fault, while a flush lasts."""
 
 
 class FarmNodes:
-    """Nodes of one farm, over all lives of their process.
+    """Nodes of one farm, through all crashes and restarts of their process.
 
     result: batches, errors of nodes and time in the pipeline go in here.
     check: called with each result; its exception ends the flush.
@@ -58,9 +61,9 @@ class FarmNodes:
         self._clock, self._result, self._check, self._committed = clock, result, check, committed
         self._unreported = Unreported()
         self._publish: Publish = publish if plan.compact else self._unreported.publish
-        # Nodes in a row, over several flushes: a farm may have a single node.
+        # Counts over several flushes, since a farm may have a single node.
         self._out_of_reach = 0
-        self._begin_life()
+        self._restart()
         second = set(faults.second_writers([config.turbine_id for config in configs]))
         self._second = [node for node in self._fresh() if node.config.turbine_id in second]
 
@@ -73,12 +76,12 @@ class FarmNodes:
         delivered: list[Delivered] = []
         last = ""
         with self._files() as files, self._second_writer(files, until_us):
-            for _ in range(LIVES):
+            for _ in range(MOST_CRASHES):
                 try:
                     self._deliver(pool, until_us, files, delivered)
                     break
                 except Crash as crash:
-                    self._begin_life()
+                    self._restart()
                     last = str(crash)
             else:
                 self._result.undelivered |= {
@@ -93,7 +96,7 @@ class FarmNodes:
         return delivered
 
     def stopped(self) -> dict[str, str]:
-        """Return turbine -> error, of nodes that another attempt would not help."""
+        """Return turbine -> error, of nodes for which another attempt cannot succeed."""
         nodes = (*self._nodes, *self._second)
         return {node.config.turbine_id: str(node.stopped) for node in nodes if node.stopped}
 
@@ -101,15 +104,15 @@ class FarmNodes:
         folder = self._plan.run_dir / "nodes" / self._plan.farm.farm_id
         return [EdgeNode(config, folder / f"{config.turbine_id}.db") for config in self._configs]
 
-    def _begin_life(self) -> None:
+    def _restart(self) -> None:
         """Start a process without memory: new nodes, and the store as they see it."""
         self._nodes = self._fresh()
         store = Compacted(self._store) if self._plan.compact else self._store
-        self._seen = self._faults.life(store)
+        self._seen = self._faults.new_process(store)
 
     def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
         paths = [node.database for node in self._fresh()]
-        folder = self._plan.run_dir / f"{STRUCK_FILES}-{self._plan.farm.farm_id}"
+        folder = self._plan.run_dir / f"{FAULTY_FILES}-{self._plan.farm.farm_id}"
         return self._faults.files(paths, folder)
 
     def _deliver(
@@ -119,9 +122,9 @@ class FarmNodes:
         files: NodeFiles,
         delivered: list[Delivered],
     ) -> None:
-        """Flush once, within one life. Raises Crash, StoreGone, and of `check`."""
-        lasts = self._faults.keeps_out()
-        nodes = files.give(self._switched_on())
+        """Flush once, until done or until a crash. Raises Crash, StoreGone, and of `check`."""
+        kept_out = self._faults.keeps_out()
+        nodes = files.assign(self._switched_on())
         # Locks of node files last in virtual time: no wait in wall time ends them.
         results = run(
             nodes, self._seen, self._clock, pool, until_us, self._publish, lock_wait_s=0.0
@@ -132,7 +135,7 @@ class FarmNodes:
                 files.count(result)
                 if isinstance(result, Failed):
                     self._result.undelivered[result.node.config.turbine_id] = str(result.error)
-                    gone = isinstance(result.error, Unavailable) and not lasts
+                    gone = isinstance(result.error, Unavailable) and not kept_out
                     self._out_of_reach = self._out_of_reach + 1 if gone else 0
                     if self._out_of_reach >= GIVE_UP_AFTER:
                         raise StoreGone(str(result.error))
@@ -154,13 +157,13 @@ class FarmNodes:
 
     @contextlib.contextmanager
     def _second_writer(self, files: NodeFiles, until_us: int | None) -> Iterator[None]:
-        """Run another process that delivers for some of the nodes, during the block."""
+        """Run a second writer (a thread) that delivers for some of the nodes, during the block."""
         if not self._second:
             yield
             return
 
         def write() -> None:
-            nodes, line = files.give(self._second), self._faults.line(self._store)
+            nodes, line = files.assign(self._second), self._faults.uplink(self._store)
             with ThreadPoolExecutor(SECOND_THREADS) as pool:
                 results = run(
                     nodes,

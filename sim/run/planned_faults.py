@@ -7,8 +7,8 @@ The planned number is one of these:
 - the fault's share of the calls that a run without faults makes at its points. More may fire:
   retries and reads of history come on top.
 
-A share may draw no call and no node. `never` is the chance of that. Only a fault that was certain
-to fire and did not leaves the verdict unknown.
+A share may draw no call and no node. `never` is the chance of that. If a fault that was certain
+to fire did not, the verdict is unknown. Other faults that never fire are only noted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UNSURE: Final = "a node makes such a call only after certain events"
 class PlannedFaults:
     """One fault, or all of a kind.
 
-    times: planned number, see the module.
+    times: planned number, as in the module's docstring.
     never: chance that none fires, 0..1; None if it cannot be known beforehand.
     odds: origin of `never`, in words.
     """
@@ -77,7 +77,7 @@ class PlannedFaults:
 
 
 def percent(chance_of: float) -> str:
-    """Format a chance of 0..1: size percents, or two digits of a small one."""
+    """Format a chance of 0..1 in percent; a chance below 1 % with two significant digits."""
     if 0.99 < chance_of < 1:
         return "more than 99 %"
     return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
@@ -123,7 +123,7 @@ def _one(scenario: Scenario, number: int, fault: Fault, size: Plan) -> PlannedFa
 
 
 def _taken(scenario: Scenario, number: int, size: Plan) -> float:
-    """Return how many of a fault's calls earlier faults can take: of several, the first fires."""
+    """Return the number of a fault's calls that faults before it can take: only the first fires."""
     fault, taken = scenario.faults[number], 0.0
     for other in scenario.faults[:number]:
         # A crashed node makes its calls again.

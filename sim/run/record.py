@@ -13,7 +13,7 @@ from sim.chaos.call import Place
 from sim.chaos.faults import InjectionCounts
 from sim.chaos.foreign import ForeignObject
 from sim.check.verdict import Verdict
-from sim.errors import INTERRUPTED, ending
+from sim.errors import INTERRUPTED, exit_code_and_message
 from sim.measure.histogram import Histogram
 from sim.run.planned_faults import PlannedFaults
 
@@ -50,7 +50,7 @@ class ShardResult:
 class Record:
     """All that a run leaves behind for its result.
 
-    struck: injected faults of delivery, by kind and point.
+    injections: injected faults of delivery, by kind and point.
     foreign: objects that the fault proxy put under keys of the pipeline.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
@@ -68,7 +68,7 @@ class Record:
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
     planned: dict[str, PlannedFaults] = field(default_factory=dict)
-    struck: InjectionCounts = field(default_factory=InjectionCounts)
+    injections: InjectionCounts = field(default_factory=InjectionCounts)
     foreign: dict[Place, ForeignObject] = field(default_factory=dict)
     stopped_by: int | None = None
 
@@ -88,7 +88,7 @@ class Record:
         try:
             yield
         except (KeyboardInterrupt, Exception) as error:
-            self.stopped_by, text = ending(error, out)
+            self.stopped_by, text = exit_code_and_message(error, out)
             kept = "; the raw record so far is kept" if self.stopped_by == INTERRUPTED else ""
             self.errors.append(text + kept)
 

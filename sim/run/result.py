@@ -73,7 +73,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         lake=None if oracle is None else _lake(oracle),
         expectations=tuple(outcomes),
         faults=tuple(
-            Fault(kind, plan.times, record.struck.by_kind[kind])
+            Fault(kind, plan.times, record.injections.by_kind[kind])
             for kind, plan in record.planned.items()
         ),
         shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
@@ -135,7 +135,7 @@ def _unfired(record: Record) -> list[tuple[str, PlannedFaults]]:
     if record.stopped_by is not None:
         return []
     return [
-        (kind, plan) for kind, plan in record.planned.items() if not record.struck.by_kind[kind]
+        (kind, plan) for kind, plan in record.planned.items() if not record.injections.by_kind[kind]
     ]
 
 

@@ -42,9 +42,9 @@ from sim.store.folder import FolderStore
 COMMIT_THREADS = 4
 DRAIN_ATTEMPTS = 5
 DRAIN_WAIT_S = 1.0
-"""Wait after the first attempt. It doubles with every other."""
-HURRY = 0.25
-"""Share of every wait between attempts that is left where a fault proxy makes calls fail often."""
+"""Wait after the first attempt. It doubles after each further one."""
+PROXIED_WAIT = 0.25
+"""Factor on every wait between attempts behind a fault proxy, where many calls fail."""
 BLOCK_ROWS = 1_000_000
 """Rows of a farm that are made at once; bounds memory when flushes are far apart."""
 _EVERYTHING_US = 2**63
@@ -58,7 +58,7 @@ class Stopped(Exception):
 Progress = Callable[[int, int], None]
 """Called with rows simulated and rows delivered since the last call."""
 Fired = Callable[[FaultPoint], None]
-"""Called with the cell of each injected fault."""
+"""Called with the fault point of each injected fault."""
 
 
 class _Shard:
@@ -117,14 +117,14 @@ class _Shard:
             ThreadPoolExecutor(COMMIT_THREADS) as pool,
         ):
             try:
-                self._env.run(until=self._env.process(self._live(writer, pool)))
+                self._env.run(until=self._env.process(self._simulate_and_deliver(writer, pool)))
             finally:
                 self._write_truth()
 
-    def _live(
+    def _simulate_and_deliver(
         self, writer: NodeWriter, pool: ThreadPoolExecutor
     ) -> Generator[simpy.Event, Any, None]:
-        """Live the farm's life as one SimPy process, until the last batch has arrived."""
+        """Simulate and deliver as one SimPy process, until the last batch has arrived."""
         clock = self._plan.clock
         made = 0
         arrivals: list[simpy.Process] = []
@@ -153,7 +153,7 @@ class _Shard:
         self._progress(rows, 0)
 
     def _flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[simpy.Process]:
-        """Deliver, and send the batches up the modelled line."""
+        """Deliver, and send the batches over the modelled uplink."""
         if self._plan.proxied and self._plan.store is not None:
             self._send_time(self._plan.store.server.url)
         delivered = self._nodes.flush(pool, until_us)
@@ -215,7 +215,7 @@ def run_shard(
     """
     recorder = Recorder(plan.run_dir, plan.farm.farm_id)
     begun = time.perf_counter()
-    sleep = (lambda seconds: time.sleep(seconds * HURRY)) if plan.proxied else time.sleep
+    sleep = (lambda seconds: time.sleep(seconds * PROXIED_WAIT)) if plan.proxied else time.sleep
     bare = (
         FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     )

@@ -3,8 +3,8 @@
 - Each worker has a pool, a queue and an event of its own. A killed one takes no other's work with
   it, and no lock that others wait for.
 - A worker that dies by itself ends the run. One that a fault kills (a real SIGKILL, sent from
-  here) is replaced, and its shard runs again from the start. The simulation is the same, so node
-  files become as they were. Delivery then goes on from the checkpoints.
+  here) is replaced, and its shard runs again from the start. The simulation is the same, so
+  the node files become the same. Delivery then continues from the checkpoints.
 - Workers are forked from a clean server process, which imports their modules once: threads and
   sockets of this process would not survive a fork. The server keeps the environment it began with.
 - Workers ignore Ctrl-C, which reaches the whole process group. The parent sets `stop`, and gives
@@ -32,7 +32,7 @@ from sim.errors import StoreGone, WorkerDied
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
-from sim.worker import obey_parent
+from sim.worker import follow_parent
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -49,13 +49,13 @@ Message = (
     | tuple[Literal["rows"], int, int]
     | tuple[Literal["fault"], FaultPoint]
 )
-"""From a worker: its process id, rows simulated and delivered, or the fault_point of an injected fault."""
+"""From a worker: its process id, rows simulated and delivered, or an injected fault's point."""
 _shared: dict[str, Any] = {}
 """A worker's queue and event, set when it starts: they cannot be sent with a task."""
 
 
 def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
-    obey_parent()
+    follow_parent()
     _shared.update(queue=queue, stop=stop)
 
 
@@ -66,7 +66,7 @@ def _work(plan: ShardPlan) -> ShardResult:
         plan,
         lambda made, delivered: put(("rows", made, delivered)),
         _shared["stop"].is_set,
-        lambda way: put(("fault", way)),
+        lambda point: put(("fault", point)),
     )
 
 
@@ -83,10 +83,10 @@ class _Worker:
 
     def begin(self, plan: ShardPlan) -> None:
         self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
-        with _signals_wait():
+        with _signals_delayed():
             self.future: Future[ShardResult] = self.pool.submit(_work, plan)
 
-    def listen(self, struck: InjectionCounts) -> tuple[int, int]:
+    def listen(self, injections: InjectionCounts) -> tuple[int, int]:
         """Read the worker's messages. Return rows simulated and delivered since the last time."""
         made, delivered = self.made, self.delivered
         while not self._queue.empty():
@@ -95,8 +95,8 @@ class _Worker:
                     self._pid = pid
                 case ("rows", simulated, stored):
                     self.made, self.delivered = self.made + simulated, self.delivered + stored
-                case ("fault", way):
-                    struck.by_point[way] += 1
+                case ("fault", point):
+                    injections.by_point[point] += 1
         return self.made - made, self.delivered - delivered
 
     def kill(self) -> None:
@@ -110,12 +110,12 @@ class _Worker:
         if rows and self.made >= rows[0] and not self.killed:
             self.kill()
 
-    def died_of_it(self) -> bool:
-        """Return True if the kill ended the shard, which may have been done before."""
+    def ended_by_kill(self) -> bool:
+        """Return True if the kill ended the shard. The shard may have ended before it."""
         return self.killed and isinstance(self.future.exception(), BrokenProcessPool)
 
-    def again(self) -> ShardPlan:
-        """Return the shard's plan, to be resumed after the rows that were made."""
+    def resumed_plan(self) -> ShardPlan:
+        """Return the plan for the rest of the shard: no flush before the rows that were made."""
         resume_rows = max(self.plan.resume_rows, self.made)
         return replace(self.plan, resume_rows=resume_rows, kill_rows=self.plan.kill_rows[1:])
 
@@ -131,7 +131,7 @@ def run_shards(
     progress: Callable[[int, int], None],
     require_healthy: Callable[[], None],
     results: list[ShardResult],
-    struck: InjectionCounts,
+    injections: InjectionCounts,
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
 
@@ -139,13 +139,14 @@ def run_shards(
     progress: called in this thread with rows simulated and delivered. Both are negative when a
         shard begins again.
     require_healthy: called regularly. Its exception ends the run.
-    struck: counts injected faults of the shards, and kills.
+    injections: counts injected faults of the shards, and kills.
 
     Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
-    `require_healthy`. After any of them no worker is left, and `results` has all there is.
+    `require_healthy`. After any of them no worker is left, and `results` has the result of every
+    shard that ended.
     """
     context = _context()
-    # The largest is last, and is taken first.
+    # Taken from the end: the largest first.
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
     workers = [_Worker(context) for _ in range(min(processes, len(plans)))]
     busy: list[_Worker] = []
@@ -158,7 +159,7 @@ def run_shards(
             futures = [worker.future for worker in busy]
             wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
             for worker in list(busy):
-                if any(news := worker.listen(struck)):
+                if any(news := worker.listen(injections)):
                     progress(*news)
                 if not worker.future.done():
                     worker.kill_if_due()
@@ -167,10 +168,10 @@ def run_shards(
                 if worker.killed:
                     worker.pool.shutdown(wait=False)
                     workers[workers.index(worker)] = _Worker(context)
-                if worker.died_of_it():
-                    struck.by_point[fault_point(KILL)] += 1
+                if worker.ended_by_kill():
+                    injections.by_point[fault_point(KILL)] += 1
                     progress(-worker.made, -worker.delivered)
-                    waiting.append(worker.again())
+                    waiting.append(worker.resumed_plan())
                     continue
                 results.append(worker.future.result())
                 if (error := results[-1].error) is not None:
@@ -198,7 +199,7 @@ def _context() -> ForkServerContext:
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
+def _signals_delayed() -> Iterator[None]:
     """Delay Ctrl-C and SIGTERM until the block is done.
 
     A process whose start is cut short prints a traceback: nobody waits for it, and its semaphores

@@ -50,5 +50,5 @@ class FarmUplink:
         yield self._env.timeout(self._latency_s)
         arrived_us = self._start_us + self._env.now * 1e6
         in_range = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]
-        # Not below zero: a clock may be ahead.
+        # Not below zero: a node's clock may be fast.
         self.freshness_s.record_many(np.maximum(arrived_us - in_range, 0.0) / 1e6)

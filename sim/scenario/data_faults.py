@@ -28,7 +28,7 @@ OFFSET_MAX_US: Final = DAY_US
 
 
 def check(data: dict[str, Any]) -> Found:
-    """Yield a finding for each setting that its kind lacks, needs or cannot take."""
+    """Yield a finding for each setting that is missing, or that the fault's kind does not have."""
     length = duration_us(data)
     for i, fault in enumerate(listed(data, "data_faults")):
         if not isinstance(fault, dict):
@@ -58,8 +58,8 @@ def check(data: dict[str, Any]) -> Found:
 def _lengths(data: dict[str, Any], i: int, run_us: int | None) -> Found:
     """Yield findings for times that are too long.
 
-    A fault ends within the run, a delayed row is stored within it, and a clock is off by a day at
-    most.
+    A fault must end within the run, a delayed row must be stored within it, and a clock can be off
+    by a day at most.
     """
     at = ("data_faults", i)
     lasts, delay = (read(data, (*at, key), parse_duration) for key in ("duration", "delay"))

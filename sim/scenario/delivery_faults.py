@@ -1,7 +1,7 @@
 """Rules of `faults` (faults of delivery), and each entry's translation into a Fault.
 
-The rules follow from the catalogue `sim.chaos.faults.KINDS`: the store calls that a kind can
-affect, and whether it has a duration.
+The rules follow from the catalogue `sim.chaos.faults.KINDS`. It has the store calls that a kind can
+affect, and the kinds that have a start and a duration.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def takes(kind: Kind) -> dict[str, bool]:
 
 
 def _on_the_wire(kind: Kind) -> bool:
-    return "wire" in kind.worlds
+    return "wire" in kind.layers
 
 
 def calls(kind: Kind) -> tuple[str, ...]:

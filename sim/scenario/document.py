@@ -1,4 +1,4 @@
-"""The keys of a scenario file: one pydantic model per mapping. Keys and defaults stand only here.
+"""The keys of a scenario file: one pydantic model per mapping. Keys and defaults are only here.
 
 The models read texts (`sim.yamlfile` types nothing; `values` types them) and are the source of
 `scenarios/scenario.schema.json`. Defaults are written as a user would write them, so that one text

@@ -40,7 +40,7 @@ def translate(tree: yamlfile.Mapping, error: Mapping[str, Any]) -> Problem | Non
         return Problem.at(place(tree, loc), f"{name(loc)}: must be {_SHAPES[kind]}")
     if kind == "too_short":
         if error["input"]:
-            return None  # entries are there, but wrong in themselves
+            return None  # it has entries, and each has an error of its own
         return Problem.at(
             place(tree, loc), f"{name(loc)}: is empty; name at least one, or remove the key for all"
         )

@@ -1,7 +1,7 @@
 """Rules of `events`, and each entry's translation into the model's Event.
 
-The rules follow from the catalogue `sim.model.events.KINDS`, which gives the size of each kind, if
-any.
+The rules follow from the catalogue `sim.model.events.KINDS`, which has the bounds of each kind's
+size.
 """
 
 from __future__ import annotations

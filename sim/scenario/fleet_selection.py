@@ -29,7 +29,7 @@ def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
     """Return the fleet cut to `wanted` turbines, in proportion by largest remainder.
 
     Every farm keeps its first turbines; a farm left with none is dropped.
-    Raises ValueError if the fleet has fewer, because positions are not invented here.
+    Raises ValueError if the fleet has fewer: more turbines would need positions.
     """
     if wanted > fleet.turbines:
         raise ValueError(

@@ -171,10 +171,9 @@ def _fill(model: type[BaseModel], data: dict[str, Any]) -> None:
 
 
 def _sorted(problems: list[Problem], path: Path) -> list[Problem]:
-    """Sort problems, each once.
+    """Sort problems, and remove repeated ones.
 
-    First those of the scenario's own file, then those of other files, then those of overrides in
-    their order; within a file by line.
+    Order: the scenario's own file, other files, overrides by number; within a file by line.
     """
 
     def key(problem: Problem) -> tuple[object, ...]:

@@ -133,7 +133,7 @@ def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.nd
     # flush times strictly inside the run
     cuts = np.arange(clock.start_us // flush_us + 1, -(-clock.end_us // flush_us)) * flush_us
     edges = np.concatenate(([0], -(-(cuts - clock.start_us) // clock.sample_us), [clock.samples]))
-    edges = np.unique(edges)  # if flushes are closer than samples, some have no rows
+    edges = np.unique(edges)  # flushes more frequent than samples: some have no rows
     parts = -(-np.diff(edges) // MAX_BATCH_ROWS)
     part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
     begin = np.repeat(edges[:-1], parts) + part * MAX_BATCH_ROWS
@@ -173,9 +173,9 @@ def _a_day(
 
 
 def batch_bytes(rows: int) -> float:
-    """Estimate the bytes that one batch of so many rows writes within one hour.
+    """Estimate the bytes of one batch of `rows` rows, all in one hour.
 
-    These are its objects, its manifest and its checkpoint.
+    Counted are its objects, its manifest and its checkpoint.
     """
     objects = sum(
         _OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]

@@ -1,8 +1,9 @@
 """Rules between the fields of a scenario.
 
-pydantic checks one value at a time and cannot see these.
+pydantic checks one value at a time, so these rules are apart.
 
-Each rule works on the values that can be read, so that a mistake elsewhere does not hide it.
+Each rule uses the values that can be read, so that an error in another value does not hide its
+findings.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ def _divisor(whole: int, wanted: int) -> int:
 def read(data: dict[str, Any], path: Path, parse: Callable[[str], T]) -> T | None:
     """Return the value at the path, or None if it is absent or wrong.
 
-    The models report a value that is wrong in itself.
+    A value that cannot be parsed is reported by the models of `document`.
     """
     node: Any = data
     for step in path:

@@ -37,7 +37,7 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
         ]
     parent = tree.entries.get("extends")
     if not isinstance(parent, Scalar) or not parent.text:
-        return tree, problems  # absent or malformed; the schema judges the latter
+        return tree, problems  # absent, or malformed: the model reports that
     other = path.parent / parent.text
     files = (*below, path)
     if "\0" not in parent.text and other.resolve() in [file.resolve() for file in files]:

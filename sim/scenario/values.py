@@ -1,6 +1,6 @@
 """The types of a scenario's values.
 
-Each reads a text, names the fix if it cannot, and gives editors a pattern.
+Each parses a text, names the fix if it cannot, and has a JSON Schema for editors.
 
 Not covered: the keys of a mapping (`sim.scenario.document`), rules between values (`rules`).
 """

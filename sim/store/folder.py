@@ -1,8 +1,8 @@
 """An object store in a folder, `<bucket>/<key>`, for data sets as files.
 
-It is as strict as S3: a bucket must exist, creation never overwrites, replacement compares. An
-object appears whole or not at all: it is written beside its place and linked there. ETags are
-content hashes.
+It is as strict as S3: a bucket must exist, `create` never overwrites, `replace` compares ETags. An
+object appears whole or not at all: it is written to a temporary file in the same folder, and then
+linked to its name. ETags are content hashes.
 
 Not covered: two processes that replace the same key at the same moment (each node has one writer
 here), and disks without hard links.

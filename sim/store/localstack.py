@@ -94,7 +94,7 @@ class EmbeddedLocalStack:
 
         Raises TargetError: not installed, port taken, not ready in 60 s, died while starting.
         """
-        with _turn() if detach else contextlib.nullcontext():
+        with _exclusively() if detach else contextlib.nullcontext():
             return self._started(port, detach)
 
     def _started(self, port: int | None, detach: bool) -> str:
@@ -154,8 +154,8 @@ class EmbeddedLocalStack:
         lease = [] if self._detached else ["--with-parent", str(self._directory)]
         try:
             with (self._directory / "server.log").open("wb") as log:
-                # -W ignore: its dependencies warn about each other. A session of its own: Ctrl-C is
-                # for this process, which stops the server when the record is safe.
+                # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
+                # reach only this process, which stops the server after it has saved the record.
                 self._process = subprocess.Popen(
                     [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease],
                     env=_environment(port, self._directory),
@@ -224,7 +224,7 @@ def up(port: int = DEFAULT_PORT) -> Server:
 
     Raises TargetError (see `EmbeddedLocalStack.start`).
     """
-    with _turn():
+    with _exclusively():
         if server := status():
             if server.port != port:
                 running = f"A LocalStack is already running on port {server.port}."
@@ -250,7 +250,7 @@ def status() -> Server | None:
 
 def down() -> Server | None:
     """End the detached server and return it, or None when there was none. End no other process."""
-    with _turn():
+    with _exclusively():
         server = status()
         if server is None:
             return None
@@ -266,13 +266,13 @@ def down() -> Server | None:
         return server
 
 
-def _turn() -> contextlib.AbstractContextManager[None]:
-    """Wait for other processes here: two that start a server at once would record only one."""
+def _exclusively() -> contextlib.AbstractContextManager[None]:
+    """Lock against other processes: of two servers started at once, only one would be recorded."""
     return owned(HOME, wait=True) if HOME.is_dir() else contextlib.nullcontext()
 
 
 def _forget(server: Server) -> None:
-    # Anybody may have edited the record.
+    # The record may have been edited by hand: remove only folders with our prefix.
     if pathlib.Path(server.directory).name.startswith(DIRECTORY_PREFIX):
         shutil.rmtree(server.directory, ignore_errors=True)
     remove_state(HOME, server.pid)

@@ -1,6 +1,6 @@
 """The record of the detached LocalStack of this checkout: `.localstack/server.json`.
 
-Pids are used again. A process is the recorded server only if pid and start time both agree.
+The system reuses pids. A process is the recorded server only if pid and start time both agree.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ def read_state(home: pathlib.Path) -> Server | None:
 
 
 def write_state(home: pathlib.Path, server: Server) -> None:
-    """Record `server`, whole or not at all."""
+    """Record `server`. The file appears whole or not at all."""
     draft = home / f"{FILE}.{os.getpid()}"
     draft.write_text(json.dumps(dataclasses.asdict(server), indent=2) + "\n", encoding="utf-8")
     draft.replace(home / FILE)

@@ -37,7 +37,10 @@ CEILING_THREADS = 8
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line. port: of the embedded one. folder: the lake as files, no S3."""
+    """Options of the command line.
+
+    port: of the embedded store. folder: the lake as files, no S3.
+    """
 
     endpoint_url: str | None = None
     port: int | None = None
@@ -123,8 +126,8 @@ def opening(options: Options) -> str:
 def require_empty(options: Options) -> None:
     """Raise TargetError or LakeError unless a named endpoint answers and its lake can be used.
 
-    Such a lake is empty, or may be emptied. For commands with long work before they open it.
-    Changes nothing.
+    It can be used if it is empty or may be emptied. For commands that work long before they open
+    the store. Changes nothing.
     """
     endpoint_url = endpoint_of(options)
     if endpoint_url is not None:
@@ -140,8 +143,8 @@ def _refuse_objects(endpoint_url: str, name: str | None) -> None:
         raise TargetError(f"the lake at {endpoint_url} already holds objects ({name}); {fix}")
 
 
-def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
-    """Raise TargetError for faults of the wire and a store that cannot or must not have them."""
+def require_proxy_possible(options: Options, faults: Sequence[Fault]) -> None:
+    """Raise TargetError if there are faults of the wire, and the store can have no fault proxy."""
     if options.folder is not None:
         if _of_the_wire(faults):
             raise TargetError(
@@ -157,7 +160,7 @@ def require_breakable(options: Options, faults: Sequence[Fault]) -> None:
 
 
 @contextmanager
-def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
+def fault_proxy(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
     """Run the fault proxy in front of a target; None if no fault needs it. Raises TargetError."""
     wire = _of_the_wire(faults)
     if not wire:
@@ -173,7 +176,7 @@ def broken(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[Fault
 
 def _of_the_wire(faults: Sequence[Fault]) -> list[tuple[int, Fault]]:
     return [
-        (number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].worlds
+        (number, fault) for number, fault in enumerate(faults) if "wire" in KINDS[fault.kind].layers
     ]
 
 
@@ -220,8 +223,8 @@ def _prepared(target: Target, options: Options) -> Target:
 def ceiling(target: Target) -> float | None:
     """Return the PUTs per second that the store takes from this machine; None for a remote store.
 
-    The best of CEILING_ROUNDS short rounds counts: other work of the machine only lowers a round.
-    Raises TargetError, LakeError.
+    The best of CEILING_ROUNDS short rounds counts, because other work on the machine can only lower
+    a rate. Raises TargetError, LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None

@@ -28,14 +28,14 @@ FINDINGS_SHOWN = 20
 
 
 def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
-    """Return the run's lake: the first of these that there is.
+    """Return the run's lake, the first of these that exists.
 
     1. `folder` or `endpoint_url`, from the command line
     2. the run's saved copy
     3. the S3 of the environment
     4. the detached LocalStack
 
-    Raises TargetError, also where there is none.
+    Raises TargetError, also if there is none.
     """
     if folder is not None:
         if not folder.is_dir():
@@ -77,7 +77,7 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
 
 
 def _farms(run_dir: Path, progress: RunProgress) -> Sequence[Farm]:
-    """Return the farms of the run's scenario, none where it cannot be read."""
+    """Return the farms of the run's scenario; none if it cannot be read."""
     try:
         return load_scenario(run_dir / SCENARIO_FILE).fleet.farms
     except ScenarioError as error:
@@ -117,7 +117,7 @@ def _sample(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _comparison(run_dir: Path, verdict: Verdict) -> Iterator[str]:
-    """Yield a line that compares the verdict with the run's own; none without one."""
+    """Yield a line that compares the verdict with result.json, if the run has one."""
     try:
         before = read_result(run_dir)
     except ResultError:

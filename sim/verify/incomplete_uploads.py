@@ -20,7 +20,7 @@ KEPT: Final = 20
 
 
 def check(store: Settings) -> Verdict:
-    """Return `fail` when there is an upload, else `pass`; `objects.unfinished` counts them.
+    """Return `fail` if there is an upload, else `pass`; `objects.unfinished` counts them.
 
     Raises pipeline.lake.LakeError.
     """

@@ -23,7 +23,7 @@ from sim.fleet.farm import Farm
 from sim.verify import incomplete_uploads, missing_nodes
 
 RANK: Final = ("pass", "unknown", "fail")
-"""Statuses in rising order. Of several the highest wins."""
+"""Statuses in rising order. The highest of several wins."""
 
 
 def judge(
@@ -39,10 +39,10 @@ def judge(
 ) -> Verdict:
     """Judge a lake against the node files of a run directory.
 
-    farms: each of their turbines must have a node file; none where the fleet is not known.
+    farms: each of their turbines must have a node file; empty if the fleet is not known.
     store: the S3 of the lake, None for a folder.
-    by_hand: no run drove the nodes, so that they may have been drained more than once.
-    log: called with a line for each check that failed without an effect on the verdict.
+    by_hand: no run drove the nodes, so they may have been drained more than once.
+    log: called with a line for each check that could not be made. The verdict ignores such checks.
     """
     verdict = check.judge(run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand)
     parts = [verdict, missing_nodes.check(run_dir / "nodes", farms)]

@@ -1,7 +1,7 @@
 """Turbines of a scenario without a node file.
 
 The oracle judges the lake against the node files that it finds. A farm that is missing from both
-would pass there.
+would go unnoticed there.
 
 Not covered: node files of turbines that the scenario does not have, and the contents of a node
 file.
@@ -28,7 +28,7 @@ def missing(nodes: Path, farms: Sequence[Farm]) -> list[str]:
 
 
 def check(nodes: Path, farms: Sequence[Farm]) -> Verdict:
-    """Return `unknown` when a node file is missing, else `pass`."""
+    """Return `unknown` if a node file is missing, else `pass`."""
     turbines = missing(nodes, farms)
     if not turbines:
         return Verdict("pass")

@@ -48,7 +48,7 @@ def summed(
     return result
 
 
-def struck(**fields: object) -> Outcome:
+def an_outcome(**fields: object) -> Outcome:
     outcome = Outcome(
         "attempts=1",
         [FiredFault("store.error", False, 5, "data")],
@@ -60,15 +60,17 @@ def struck(**fields: object) -> Outcome:
     return replace(outcome, **fields)  # type: ignore[arg-type]
 
 
-def told(result: CampaignResult) -> str:
+def terminal_text(result: CampaignResult) -> str:
     console = Console(file=io.StringIO(), width=200)
     print_summary(console, result, Path("out"))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_all_right() -> None:
-    result = summed([struck(), struck(recovery_s=[300.0, 900.0]), struck(recovery_s=[600.0])])
+def test_a_campaign_without_failures_passes() -> None:
+    result = summed(
+        [an_outcome(), an_outcome(recovery_s=[300.0, 900.0]), an_outcome(recovery_s=[600.0])]
+    )
     assert (result.verdict, result.exit_code) == ("pass", 0)
     figures = {name: figure.value for name, figure in result.figures.items()}
     assert figures["failure.bound"] == 1.5  # two random runs
@@ -78,10 +80,13 @@ def test_all_right() -> None:
     assert result.kinds == {"store.error": 3}
 
 
-def test_a_broken_invariant_is_a_failure_and_names_what_repeats_it() -> None:
+def test_a_broken_invariant_fails_and_shows_its_replay_command() -> None:
     rows = WrongRows(lost=4, duplicated=2, misplaced=1)
     result = summed(
-        [struck(), struck(broken=[BrokenInvariant("lake.missing", "some key")], wrong_rows=rows)]
+        [
+            an_outcome(),
+            an_outcome(broken=[BrokenInvariant("lake.missing", "some key")], wrong_rows=rows),
+        ]
     )
     assert (result.verdict, result.exit_code) == ("fail", 5)
     assert result.broken == {"lake.missing": 1}
@@ -94,19 +99,19 @@ def test_a_broken_invariant_is_a_failure_and_names_what_repeats_it() -> None:
     )
     found = next(c for c in result.matrix if (c.fault, c.point) == ("store.error", "data"))
     assert (found.runs, found.failed, found.state) == (3, 1, "fail")
-    assert failure.replay in told(result)
+    assert failure.replay in terminal_text(result)
     page = render(result)
     assert '<td class="cell fail">✗ 1 of 3</td>' in page
     assert "some key" in page
 
 
-def test_what_never_fired_is_unknown() -> None:
-    result = summed([struck()], everything_fired=False)
+def test_a_fault_that_never_fired_is_unknown() -> None:
+    result = summed([an_outcome()], everything_fired=False)
     assert (result.verdict, result.exit_code) == ("unknown", 6)
-    assert "never fired: node.crash before at recover" in told(result)
+    assert "never fired: node.crash before at recover" in terminal_text(result)
     assert '<td class="cell unknown">? 0</td>' in render(result)
-    assert summed([struck()], oracle="unknown").exit_code == 6
-    assert summed([struck()], oracle="fail").exit_code == 5
+    assert summed([an_outcome()], oracle="unknown").exit_code == 6
+    assert summed([an_outcome()], oracle="fail").exit_code == 5
 
 
 SETTINGS = ("seed=8", "faults=[{kind: worker.kill, count: 1}]")
@@ -123,9 +128,9 @@ def live_run(*ways: FaultPoint, broken: list[BrokenInvariant] | None = None) -> 
     )
 
 
-def test_whole_runs_have_a_matrix_of_their_own() -> None:
+def test_whole_runs_have_their_own_matrix() -> None:
     run = live_run(fault_point("worker.kill"), fault_point("store.hang", "data"))
-    result = summed([struck()], live=(run, run))
+    result = summed([an_outcome()], live=(run, run))
     assert (result.verdict, result.exit_code) == ("pass", 0)
     assert (
         "each of 3 runs with faults, 2 of them on localstack with 2 workers killed,"
@@ -145,27 +150,27 @@ def test_whole_runs_have_a_matrix_of_their_own() -> None:
     assert LIVE[1:] in render(result)
 
 
-def test_what_chance_did_not_bring_is_a_note_with_its_odds() -> None:
+def test_a_random_fault_that_never_fired_is_a_note_with_its_probability() -> None:
     run = live_run(fault_point("worker.kill"))
     run.meant = {
         **run.meant,
         fault_point("store.hang", "recover"): 0.5,
         fault_point("store.slow", "history"): None,
     }
-    result = summed([struck()], live=(run, run))
+    result = summed([an_outcome()], live=(run, run))
     assert (result.verdict, result.exit_code) == ("pass", 0)
     assert [note.partition(":")[0] for note in result.notes] == [
         "store.slow at history fired in no run on LocalStack",
         "store.hang at recover fired in no run on LocalStack",
     ]
     assert result.notes[1].endswith(": a chance of 25 %")
-    assert result.notes[1] in told(result)
+    assert result.notes[1] in terminal_text(result)
     assert '<td class="cell chance">– 0</td>' in render(result)
 
 
 @pytest.mark.parametrize("flush_every", ["10m", "30m"])
 def test_a_scenario_with_one_flush(tmp_path: Path, flush_every: str) -> None:
-    """Nodes flush in the drain alone: every cell that such a run has is struck, in both worlds."""
+    """Nodes flush in the drain only: every possible scenario point is hit, in both worlds."""
     path = tmp_path / "one.yaml"
     path.write_text(ONE_FLUSH.replace("10m,", f"{flush_every},"))
     world = make_world(load(path), tmp_path / "world")
@@ -207,9 +212,9 @@ pipeline: {flush_every: 10m, window: 5m, allowed_lateness: 2m}
 """
 
 
-def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
+def test_a_failed_whole_run_shows_its_replay_run() -> None:
     result = summed(
-        [struck()],
+        [an_outcome()],
         live=(
             live_run(
                 fault_point("worker.kill"), broken=[BrokenInvariant("lake.differs", "digest 12")]
@@ -223,18 +228,18 @@ def test_a_whole_run_that_fails_names_the_run_that_repeats_it() -> None:
         == "windfleet run tiny.yaml --set=seed=8 '--set=faults=[{kind: worker.kill, count: 1}]'"
     )
     assert MatrixCell(LIVE, "worker.kill", "", 1, 1) in result.matrix
-    assert failure.replay in told(result)
+    assert failure.replay in terminal_text(result)
 
 
-def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
+def test_a_planned_fault_that_no_whole_run_fired_is_unknown() -> None:
     run = live_run(fault_point("worker.kill"))
     run.meant = {**run.meant, fault_point("store.hang", "recover"): 0.0}
-    result = summed([struck()], live=(run,))
+    result = summed([an_outcome()], live=(run,))
     assert (result.verdict, result.exit_code) == ("unknown", 6)
-    assert "never fired: store.hang at recover" in told(result)
+    assert "never fired: store.hang at recover" in terminal_text(result)
     run = live_run(fault_point("worker.kill"))
     run.unknown = ["workers were done before they could be killed: 1"]
-    result = summed([struck()], live=(run,))
+    result = summed([an_outcome()], live=(run,))
     assert (result.exit_code, "could be killed: 1" in result.sentence) == (6, True)
 
 
@@ -246,7 +251,7 @@ def test_what_a_whole_run_meant_and_never_did_is_unknown() -> None:
         (ZeroDivisionError("oops"), 1),
     ],
 )
-def test_a_campaign_that_ends_early_keeps_what_it_found(
+def test_a_campaign_that_ends_early_keeps_its_failures(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -286,7 +291,7 @@ def test_a_campaign_that_ends_early_keeps_what_it_found(
     assert document["errors"][0] in (out / "campaign.html").read_text()
 
 
-def test_every_cell_of_the_catalogue_is_planned() -> None:
+def test_every_point_of_the_catalogue_is_planned() -> None:
     cells = plan.planned_points()
     assert len(cells) == len(set(cells))
     assert {row for row, _ in cells} == {
@@ -313,7 +318,7 @@ def test_every_cell_of_the_catalogue_is_planned() -> None:
     assert MatrixCell(IN_PROCESS, "x", "data", 0, 0).state == "unknown"
 
 
-def test_names_from_a_schedule_cannot_break_the_page() -> None:
+def test_names_from_a_schedule_are_escaped_in_the_page() -> None:
     result = CampaignResult(
         "<b>", 7, "x", failures=[Failure("<i>", ("lake.missing",), "<u>", "<s>")]
     )
@@ -321,10 +326,10 @@ def test_names_from_a_schedule_cannot_break_the_page() -> None:
     assert "&lt;u&gt;" in render(result)
 
 
-def test_the_command(
+def test_a_small_campaign_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every fortieth of the enumeration and four at random, over two processes: too few for a verdict."""
+    """Every fortieth enumerated run and four random ones, over two processes: no verdict yet."""
     scenario, everything = scenario_file(tmp_path), plan.every_call
     monkeypatch.setattr(plan, "every_call", lambda clean: everything(clean)[-1::-40])
     monkeypatch.setattr(plan, "every_other_kind", lambda world, clean: [])
@@ -351,14 +356,14 @@ def test_the_command(
     assert document["digest"] in said
     assert "never fired: " in said
     assert "</html>" in (tmp_path / "out" / "campaign.html").read_text()
-    assert cli.main(arguments) == 2  # the directory holds a run
+    assert cli.main(arguments) == 2  # the directory contains a run
     assert "--overwrite" in capsys.readouterr().err
 
 
-def test_runs_that_differ_or_are_not_what_they_say(
+def test_runs_that_differ_from_their_schedule_or_repetition_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A second time with other calls; a fault that did not fire where the enumeration says so."""
+    """The second run makes other calls; an enumerated fault does not fire."""
     arguments = [
         "campaign",
         str(scenario_file(tmp_path)),
@@ -381,7 +386,8 @@ def test_runs_that_differ_or_are_not_what_they_say(
         def run_lines(world: object, lines: list[Line], workers: int, progress: object) -> object:
             twice = len(plan.repeated(lines[:61]))
             return [
-                (i, first if i == 0 else second if i >= 61 else struck()) for i in range(61 + twice)
+                (i, first if i == 0 else second if i >= 61 else an_outcome())
+                for i in range(61 + twice)
             ]
 
         monkeypatch.setattr(command, "run_lines", run_lines)
@@ -393,14 +399,14 @@ def test_runs_that_differ_or_are_not_what_they_say(
         assert code == (5 if broken else 6)
         return broken
 
-    assert pretend(struck(), struck()) == {}
-    assert pretend(struck(trace="other"), struck()) == {"not.deterministic": 3}
-    assert pretend(struck(digest="other"), struck()) == {"not.deterministic": 3}
-    assert pretend(struck(), struck(fired=[])) == {"not.enumerated": 1}
+    assert pretend(an_outcome(), an_outcome()) == {}
+    assert pretend(an_outcome(trace="other"), an_outcome()) == {"not.deterministic": 3}
+    assert pretend(an_outcome(digest="other"), an_outcome()) == {"not.deterministic": 3}
+    assert pretend(an_outcome(), an_outcome(fired=[])) == {"not.enumerated": 1}
 
 
 @pytest.mark.parametrize("kind", ["worker.kill", "store.slow"])
-def test_a_fault_that_cannot_strike_in_process_is_no_failure_of_the_lake(
+def test_a_fault_that_cannot_fire_in_process_is_no_failure_of_the_lake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     assert (
@@ -435,14 +441,14 @@ def test_an_empty_line_is_a_schedule_without_faults_and_no_campaign(
 @pytest.mark.parametrize(
     ("fault", "place"), [("farm.uplink[0+900]=Z", "Z"), ("bucket.refuses[0+900]=nope", "nope")]
 )
-def test_a_replay_of_a_place_that_is_not_there_is_refused(
+def test_a_replay_of_an_unknown_point_is_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, place: str
 ) -> None:
     assert cli.main(["campaign", str(scenario_file(tmp_path)), "--replay", fault]) == 2
-    assert f"no such place {place}; places are A, aggregated" in capsys.readouterr().err
+    assert f"no such farm or bucket {place}; there are A, aggregated" in capsys.readouterr().err
 
 
-def test_replay(
+def test_a_failing_schedule_is_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["campaign", str(scenario_file(tmp_path)), "--replay"]
@@ -464,7 +470,7 @@ def test_replay(
 
 
 def _single_runs(tmp_path: Path) -> int:
-    """Runs with one fault each: every call struck in every way, spells, samples, and foreign bytes for the oracle."""
+    """Runs with one fault each: every call with every kind, intervals, samples, foreign bytes."""
     world = make_world(load(scenario_file(tmp_path)), tmp_path / "world")
     clean = run_clean(world)
     once = (plan.every_call(clean), plan.every_interval(world), plan.every_other_kind(world, clean))
@@ -473,7 +479,7 @@ def _single_runs(tmp_path: Path) -> int:
 
 @pytest.mark.campaign
 def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
-    """Its dozen whole runs make few calls: chance leaves some cells of their matrix grey, and the verdict open."""
+    """A dozen whole runs of few calls: some matrix points stay uncovered, the verdict unknown."""
     arguments = [
         "campaign",
         str(scenario_file(tmp_path)),

@@ -1,4 +1,4 @@
-"""The simulator's faults of node files, through pipeline, campaign and oracle: a fresh file, a channel more or less."""
+"""Faults of node files in pipeline, campaign and oracle: fresh files, added or lost channels."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def stored(database: Path) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def whole_life(nodes: Path, turbine_id: str) -> list[tuple[int, list[str], dict[str, Any]]]:
-    """(id in the lake, columns of its file, row) of every row, all files."""
+    """Return (id in the lake, columns of its file, row) of every row, all files."""
     current = nodes / "D" / f"{turbine_id}.db"
     retired = len(list(current.parent.glob(f"{turbine_id}.retired-*.db")))
     files = [*(generations.retired_file(current, i) for i in range(retired)), current]
@@ -95,7 +95,7 @@ def clean(world: World) -> CleanRun:
     return run_clean(world)
 
 
-def test_truth_says_which_rows_which_file_holds(world: World) -> None:
+def test_truth_records_the_rows_of_each_file(world: World) -> None:
     which = farm()
     made = model(which)
     made.block(0, CLOCK.samples)
@@ -109,7 +109,7 @@ def test_truth_says_which_rows_which_file_holds(world: World) -> None:
                 if event["first_id"] <= i <= event["last_id"]
             ]
             assert len(carrying) == event["rows"]
-            assert carrying[-1][0] == life[-1][0], "there is no way back"
+            assert carrying[-1][0] == life[-1][0], "the change must last to the last row"
             from_us = int(event["from"].timestamp() * 1e6)
             for i, names, row in life:
                 carries = event["first_id"] <= i
@@ -141,7 +141,7 @@ def test_new_channels_have_values_of_the_right_size() -> None:
 
 
 def test_a_fault_of_files_shifts_no_reading(tmp_path: Path) -> None:
-    """The rows are those of the same farm without it, but for ids, and the channel that is gone."""
+    """Rows equal those of the farm without the fault, except ids and the missing channel."""
     which = farm()
     plain, changed = (model(which, faults).block(0, CLOCK.samples) for faults in ((), FAULTS[:3]))
     for name in NODE_COLUMNS:
@@ -156,7 +156,7 @@ def test_a_fault_of_files_shifts_no_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cuts", [(7, 8, 31), tuple(range(1, 60))])
-def test_the_same_bytes_however_the_run_is_cut(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+def test_the_bytes_do_not_depend_on_block_sizes(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     digests = []
     for name, edges in (("whole", (0, CLOCK.samples)), ("cut", (0, *cuts, CLOCK.samples))):
         which, made = farm(), model(farm())
@@ -179,8 +179,8 @@ def test_the_same_bytes_however_the_run_is_cut(tmp_path: Path, cuts: tuple[int, 
     )
 
 
-def test_a_file_whose_log_cannot_be_folded_in_is_not_replaced(tmp_path: Path) -> None:
-    """Its log would be taken for the fresh file's."""
+def test_a_file_that_cannot_be_checkpointed_is_not_replaced(tmp_path: Path) -> None:
+    """The fresh file would take over its WAL."""
     which, made = farm(1), model(farm(1), ())
     with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
         writer.write(made.block(0, 10))
@@ -199,8 +199,8 @@ def test_a_file_whose_log_cannot_be_folded_in_is_not_replaced(tmp_path: Path) ->
     assert len(stored(path.with_name(RETIRED_NAME.format(stem=path.stem, generation=0)))[1]) == 20
 
 
-def test_the_oracle_cuts_batches_of_files_by_itself(tmp_path: Path) -> None:
-    """Rows without a recording time at the start of a fresh file do not go with the row before, in another file."""
+def test_the_oracle_computes_batches_of_files_independently(tmp_path: Path) -> None:
+    """Rows without a recording time that begin a fresh file start a new batch."""
     database = tmp_path / "nodes" / "A" / "A-001.db"
     database.parent.mkdir(parents=True)
     database.with_suffix(".json").write_text(config().to_json())
@@ -213,7 +213,7 @@ def test_the_oracle_cuts_batches_of_files_by_itself(tmp_path: Path) -> None:
     assert (verdict.status, verdict.counts) == ("pass", {})
 
 
-def test_the_run_without_faults_of_delivery_is_right(
+def test_a_run_without_delivery_faults_passes(
     world: World, clean: CleanRun, tmp_path: Path
 ) -> None:
     dump(clean.store, tmp_path / "lake")
@@ -243,7 +243,7 @@ def crashes(clean: CleanRun) -> list[Line]:
 
 
 @pytest.mark.parametrize("every", [11, pytest.param(4, marks=pytest.mark.campaign)])
-def test_a_crash_at_any_call_around_a_switch_leaves_no_trace(
+def test_a_crash_at_any_call_around_a_file_change_leaves_no_difference(
     world: World, clean: CleanRun, every: int
 ) -> None:
     lines = crashes(clean)
@@ -266,7 +266,7 @@ def test_a_crash_at_any_call_around_a_switch_leaves_no_trace(
         "attempts=3 down=0 seed=5 store.error%0.2 node.second-writer%0.1 store.outage[300+400]",
     ],
 )
-def test_a_node_that_was_away_while_its_file_was_replaced_misses_nothing(
+def test_a_node_offline_during_a_file_change_loses_no_rows(
     world: World, clean: CleanRun, line: str
 ) -> None:
     outcome = run_once(world, clean, parse(line))
@@ -275,7 +275,7 @@ def test_a_node_that_was_away_while_its_file_was_replaced_misses_nothing(
 
 
 def ids_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "_lifted", lambda table, generation: table)
+    monkeypatch.setattr(generations, "_with_lake_ids", lambda table, generation: table)
 
 
 def retired_files_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def batches_across_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_read_ends_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So nothing ever closes its last batch."""
+    """Its last batch never closes."""
     read = generations.read
 
     def one_file(database: Path, *how: Any) -> pa.Table:
@@ -377,10 +377,8 @@ def test_seeded_bugs_are_found_in_the_first_run(
     assert verdict.status == "fail"
 
 
-def test_the_oracle_misses_a_retired_file_that_is_gone(
-    world: World, clean: CleanRun, tmp_path: Path
-) -> None:
-    """One of several by its number, the newest by rows that the lake has and no file."""
+def test_a_missing_retired_file_is_reported(world: World, clean: CleanRun, tmp_path: Path) -> None:
+    """One of several by its number, the newest by rows in the lake that no file has."""
     dump(clean.store, tmp_path / "lake")
     reader = check.LakeReader.folder(tmp_path / "lake")
     newest = max((world.final / "D").glob("*.retired-[1-9].db"), key=lambda path: path.stem[-1])

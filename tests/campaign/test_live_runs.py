@@ -1,6 +1,7 @@
-"""Whole runs of a campaign: what is drawn for them, and that one on LocalStack is judged as it should be.
+"""Whole runs of a campaign: their drawn faults, and the verdict on one on LocalStack.
 
-Not covered here: sixty of them, which is what `windfleet campaign` makes (`make test-all` makes twelve).
+Not covered here: sixty of them, as in `windfleet campaign` (`make test-all` makes
+twelve).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def drawn(index: int, seed: int = 7) -> LiveFaults:
     return draw_live_faults(seed, index, ["A", "E"], FLUSHES_S, 1500.0)
 
 
-def test_the_kinds_and_their_points_take_turns() -> None:
+def test_kinds_and_their_points_alternate() -> None:
     turns = len(KINDS) - 1
     first = [
         kind for i in range(turns // KINDS_EACH + 1) for kind in _kinds(drawn(i)) if kind != KILL
@@ -39,7 +40,7 @@ def test_the_kinds_and_their_points_take_turns() -> None:
     assert {way for i in range(66) for way in drawn(i).meant} == set(fault_points(KINDS))
 
 
-def test_a_bout_follows_from_seed_and_number() -> None:
+def test_live_faults_follow_from_seed_and_number() -> None:
     assert drawn(3) == drawn(3)
     assert len({drawn(i).faults for i in range(20)}) == 20
     assert drawn(3).faults != drawn(3, seed=8).faults
@@ -50,8 +51,8 @@ def test_a_bout_follows_from_seed_and_number() -> None:
     ("seed", "bouts"),
     [(7, 15), (8, 15), *(pytest.param(seed, 60, marks=pytest.mark.campaign) for seed in (7, 8))],
 )
-def test_every_bout_is_a_scenario(seed: int, bouts: int) -> None:
-    """Nothing is drawn that a scenario could not say, or that no node would ever meet."""
+def test_all_live_faults_form_valid_scenarios(seed: int, bouts: int) -> None:
+    """Every drawn fault can be written in a scenario, and some node meets it."""
     for i in range(bouts):
         scenario = load(
             CAMPAIGN, [f"seed={drawn(i, seed).seed}", f"faults={drawn(i, seed).faults}"]
@@ -63,10 +64,10 @@ def _kinds(drawn: LiveFaults) -> list[str]:
     return [part.partition(",")[0].partition("}")[0] for part in drawn.faults.split("kind: ")[1:]]
 
 
-def test_a_whole_run_is_held_against_the_other_world(
+def test_a_whole_run_is_compared_with_the_in_process_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice on one store: as it is, and against a lake that it is not."""
+    """Run twice on one store: against the right lake, and against another lake."""
     path = scenario_file(tmp_path)
     scenario = load(path)
     flush_s = make_world(scenario, tmp_path / "world").flush_s
@@ -92,14 +93,13 @@ def test_a_whole_run_is_held_against_the_other_world(
     assert [name for name, _ in bad.broken] == ["lake.differs"]
 
 
-def test_a_store_that_dies_or_a_lake_that_cannot_be_read_is_no_finding(
+def test_a_dead_store_or_an_unreadable_lake_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = scenario_file(tmp_path)
     scenario = load(path)
-    monkeypatch.setenv(
-        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
-    )  # nobody listens, and it is nobody's business
+    # nothing listens there; the runs must not use it
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(
         live_runs.check, "judge", lambda *_: Verdict(errors=["the lake could not be listed"])
     )

@@ -1,4 +1,4 @@
-"""Schedules: one line of text is one run's bad luck; what strikes is a function of the line and the call."""
+"""Schedules: one line of text describes one run's faults; injections follow from line and call."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ def faulty(text: str, farm: str = "A") -> tuple[FaultyStore, MemoryStore, Schedu
         "attempts=1 down=0 seed=0",
         "attempts=4 down=2 seed=9 node.crash/after#37 node.crash#1 node.second-writer#12",
         "attempts=1 down=0 seed=7 store.error%0.05@data,before-manifest*3 store.late-commit%1.0",
-        "attempts=1 down=0 seed=7 store.outage[600+300] store.outage[0+6]@data bucket.refuses[0+9.5]=data,metadata",
+        (
+            "attempts=1 down=0 seed=7 store.outage[600+300] store.outage[0+6]@data "
+            "bucket.refuses[0+9.5]=data,metadata"
+        ),
         "attempts=1 down=0 seed=7 farm.uplink[60+3]=A,B node.offline[0+1200]%0.5",
     ],
 )
-def test_a_line_and_its_text_are_each_others_inverse(text: str) -> None:
+def test_parsing_inverts_printing(text: str) -> None:
     assert str(parse(text)) == text
     assert parse(str(parse(text))) == parse(text)
 
@@ -62,12 +65,12 @@ def test_a_line_and_its_text_are_each_others_inverse(text: str) -> None:
         ("node.crash#3*2", "no window, share or place"),
     ],
 )
-def test_what_is_no_schedule_is_told(text: str, said: str) -> None:
+def test_an_invalid_schedule_is_reported(text: str, said: str) -> None:
     with pytest.raises(ScheduleError, match=said):
         parse(text)
 
 
-def test_a_numbered_fault_strikes_once_the_first_call_from_there_on_that_it_applies_to() -> None:
+def test_a_numbered_fault_fires_once_at_the_first_applicable_call() -> None:
     store, inner, schedule, _ = faulty("store.ack-lost#2")
     store.create(DATA, "a", b"1")
     with pytest.raises(NotFound):
@@ -79,7 +82,7 @@ def test_a_numbered_fault_strikes_once_the_first_call_from_there_on_that_it_appl
     assert schedule.fired == [FiredFault("store.ack-lost", False, 3, "manifest")]
 
 
-def test_before_has_no_effect_and_after_has_it() -> None:
+def test_a_fault_before_a_call_prevents_its_effect_and_one_after_does_not() -> None:
     for text, there in (
         ("node.crash#1", False),
         ("node.crash/after#1", True),
@@ -97,7 +100,7 @@ def test_before_has_no_effect_and_after_has_it() -> None:
         assert len(schedule.fired) == 1
 
 
-def test_a_late_commit_arrives_later_and_gives_way_to_what_is_newer() -> None:
+def test_a_late_commit_arrives_later_and_yields_to_newer_data() -> None:
     store, inner, _, _ = faulty("store.late-commit#2 store.late-commit#3")
     etag = store.create(CHECKPOINTS, "c", b"1")
     with pytest.raises(Unavailable):
@@ -110,7 +113,7 @@ def test_a_late_commit_arrives_later_and_gives_way_to_what_is_newer() -> None:
     assert inner.objects == {(CHECKPOINTS, "c"): b"3", (DATA, "a"): b"old"}
 
 
-def test_a_late_commit_arrives_within_so_many_calls() -> None:
+def test_a_late_commit_arrives_within_a_bounded_number_of_calls() -> None:
     store, inner, _, _ = faulty("store.late-commit#1")
     with pytest.raises(Unavailable):
         store.create(DATA, "a", b"old")
@@ -120,7 +123,7 @@ def test_a_late_commit_arrives_within_so_many_calls() -> None:
 
 
 def test_shares_depend_on_the_call_and_not_on_the_order() -> None:
-    def struck(keys: list[str]) -> set[str]:
+    def injected(keys: list[str]) -> set[str]:
         store, _, schedule, _ = faulty("seed=5 store.error%0.3")
         out = set()
         for key in keys:
@@ -132,11 +135,11 @@ def test_shares_depend_on_the_call_and_not_on_the_order() -> None:
         return out
 
     keys = [f"k{i}" for i in range(400)]
-    assert struck(keys) == struck(keys[::-1])
-    assert 80 < len(struck(keys)) < 160
+    assert injected(keys) == injected(keys[::-1])
+    assert 80 < len(injected(keys)) < 160
 
 
-def test_windows_buckets_farms_points_and_counts_confine() -> None:
+def test_windows_buckets_farms_points_and_counts_limit_a_fault() -> None:
     store, _, schedule, now = faulty(
         "bucket.refuses[10+10]=metadata farm.uplink[30+10]=A store.outage[50+10]@manifest"
     )
@@ -170,15 +173,15 @@ def test_windows_buckets_farms_points_and_counts_confine() -> None:
         store.get(DATA, "a")
 
 
-def test_healed_means_that_nothing_strikes() -> None:
+def test_a_healed_schedule_injects_no_faults() -> None:
     store, _, schedule, _ = faulty("store.error%1 node.offline[0+100]")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) == OFFLINE
-    schedule.healed = True
+    schedule.faults_ended = True
     store.create(DATA, "a", b"1")
     assert schedule.node_fault([OFFLINE], "A-001", 5.0) is None
 
 
-def test_conditional_writes_are_refused_as_if_something_stood_in_the_way() -> None:
+def test_conditional_writes_are_refused_as_if_the_object_existed() -> None:
     store, inner, _, _ = faulty("store.precondition#2")
     etag = store.create(CHECKPOINTS, "c", b"1")
     with pytest.raises(Conflict):
@@ -186,7 +189,7 @@ def test_conditional_writes_are_refused_as_if_something_stood_in_the_way() -> No
     assert inner.objects[CHECKPOINTS, "c"] == b"1"
 
 
-def test_spelled_out_the_same_calls_are_struck() -> None:
+def test_an_enumerated_schedule_hits_the_same_calls() -> None:
     line = Line(
         (
             PlannedInjection("node.crash", 3, True),
@@ -207,7 +210,7 @@ def test_spelled_out_the_same_calls_are_struck() -> None:
     )
 
 
-def test_points() -> None:
+def test_points_of_calls() -> None:
     assert point_of("get", "checkpoints") == "recover"
     assert point_of("create", "checkpoints") == point_of("replace", "checkpoints") == "checkpoint"
     assert point_of("get", "metadata") == point_of("create", "metadata") == "manifest"
@@ -216,7 +219,7 @@ def test_points() -> None:
     assert {point for kind in KINDS.values() for point in kind.points} >= {"recover", "history"}
 
 
-def test_flushes_are_at_the_first_sample_behind_each_boundary_and_not_at_the_last() -> None:
+def test_flushes_are_at_the_first_sample_after_each_boundary_except_the_last() -> None:
     minute = 60_000_000
     assert flush_samples(0, minute, 31, 10 * minute).tolist() == [
         11,

@@ -1,7 +1,7 @@
-"""The in-process world: whatever strikes, the lake is that of the run without faults; and pipeline bugs are found.
+"""The in-process world: every fault leaves the fault-free lake, and pipeline bugs are found.
 
-BUGS are the mistakes that a pipeline like this one is known for, planted one at a time; the campaign must find each.
-The number of runs it took is printed (`pytest -s`).
+BUGS lists known mistakes of such pipelines. They are planted one at a time; the campaign must find
+each. The number of runs it took is printed (`pytest -s`).
 """
 
 from __future__ import annotations
@@ -92,19 +92,19 @@ def clean(world: World) -> CleanRun:
     return run_clean(world)
 
 
-def test_the_run_without_faults_is_right(world: World, clean: CleanRun, tmp_path: Path) -> None:
+def test_the_run_without_faults_passes(world: World, clean: CleanRun, tmp_path: Path) -> None:
     dump(clean.store, tmp_path)
     verdict = check.judge(world.final, check.LakeReader.folder(tmp_path), None, 1)
     assert verdict.status == "pass"
     assert verdict.digest == clean.outcome.digest == clean.store.digest()
     assert verdict.figures["rows.late"] > 0
     assert {verb for verb, _ in clean.log} == {"create", "replace", "get", "list"}, (
-        "nothing reads the past"
+        "no call reads earlier data"
     )
     assert clean.outcome.puts == clean.outcome.objects + clean.outcome.committed
 
 
-def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
+def test_snapshots_contain_the_rows_recorded_by_then(world: World) -> None:
     for farm, configs in world.nodes:
         for config in configs:
             ids = [
@@ -118,8 +118,10 @@ def test_snapshots_hold_what_was_recorded_by_then(world: World) -> None:
                 assert recorded.max() - world.start_us < (flush_s + 1) * 1e6
 
 
-def test_every_call_struck_alone(world: World, clean: CleanRun) -> None:
-    """Each seventh call, in turn of the seven ways; `windfleet campaign` takes them all."""
+def test_a_single_fault_at_any_call_leaves_the_fault_free_lake(
+    world: World, clean: CleanRun
+) -> None:
+    """Hit every seventh call, alternating the seven ways; `windfleet campaign` hits all calls."""
     lines = every_call(clean)
     for line in [*lines[::7], *(line for line in lines if is_past_end(line, clean))]:
         outcome = run_once(world, clean, line)
@@ -130,7 +132,7 @@ def test_every_call_struck_alone(world: World, clean: CleanRun) -> None:
         }
 
 
-def test_random_bad_luck(world: World, clean: CleanRun) -> None:
+def test_random_schedules_leave_the_fault_free_lake(world: World, clean: CleanRun) -> None:
     for index in range(30):
         line = random_line(world, len(clean.log), 1, index)
         assert parse(str(line)) == line
@@ -160,14 +162,14 @@ def test_recovery_is_counted_in_virtual_time(world: World, clean: CleanRun) -> N
     )
 
 
-def test_what_never_ends_is_stuck(
+def test_a_run_that_does_not_end_is_stuck(
     world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sim.campaign import in_process_run
 
     monkeypatch.setattr(
         in_process_run.Schedule,
-        "healed",
+        "faults_ended",
         property(lambda self: False, lambda self, value: None),
         raising=False,
     )
@@ -176,10 +178,10 @@ def test_what_never_ends_is_stuck(
     assert outcome.wrong_rows.lost > 0
 
 
-def test_a_pipeline_that_breaks_is_told(
+def test_an_unexpected_exception_is_reported(
     world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that nobody foresaw, now and then: the process starts anew, and the run is no pass."""
+    """On an unexpected exception the process starts anew, and the run does not pass."""
     real, tries = node.commit, iter(range(10**6))
 
     def commit(store: ObjectStore, work: Commit, position: Position) -> Position:
@@ -196,7 +198,7 @@ def test_a_pipeline_that_breaks_is_told(
 def test_a_backlog_longer_than_one_read(
     world: World, clean: CleanRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node that was off from the first row on has all of them to deliver, a batch at a time."""
+    """A node offline from the first row on delivers all rows, a batch at a time."""
     manifests = [
         json.loads(body) for (bucket, _), body in clean.store.objects.items() if bucket == METADATA
     ]
@@ -226,6 +228,7 @@ def bug(plant: Patch, *names: str) -> Any:
     return pytest.param(Bug(plant, frozenset(names)), id=plant.__name__)
 
 
+# the row at the cursor is not the checkpoint's row
 BUGS = [
     bug(checkpoint_before_data, "clean"),
     bug(manifest_before_data, "clean"),
@@ -234,9 +237,7 @@ BUGS = [
     bug(partition_by_the_batchs_last_row, "lake.missing", "stopped"),
     bug(exists_trusted_and_bytes_that_vary, "manifest.ahead"),
     bug(cursor_on_the_timestamp, "clean"),
-    bug(
-        off_by_one_after_a_restart, "stopped"
-    ),  # the row at the cursor is not the one that the checkpoint tells of
+    bug(off_by_one_after_a_restart, "stopped"),
     bug(state_saved_although_a_bucket_refused, "manifest.ahead"),
     bug(checkpoint_written_over, "checkpoint.regressed"),
     bug(lost_answer_taken_for_done, "checkpoint.ahead"),
@@ -254,7 +255,7 @@ BUGS = [
 
 
 def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str], Line | None]:
-    """How many runs a campaign takes until one breaks; the fault-free run and its verdict are the first."""
+    """Count the runs until one breaks; the fault-free run and its verdict are the first."""
     try:
         clean = run_clean(world)
     except CleanRunBroken:
@@ -264,9 +265,8 @@ def until_found(world: World, tmp_path: Path, most: int) -> tuple[int, set[str],
     if verdict.status != "pass":
         return 1, {"oracle", *verdict.counts}, None
     single = every_call(clean)
-    order = (
-        np.random.default_rng(1).permutation(len(single)).tolist()
-    )  # a campaign takes all: which first is luck
+    # a campaign makes all runs; the order is random
+    order = np.random.default_rng(1).permutation(len(single)).tolist()
     at_random: Iterator[Line] = (random_line(world, len(clean.log), 1, i) for i in range(most))
     mixed = chain.from_iterable(zip((single[i] for i in order), at_random, strict=False))
     for runs, line in enumerate(islice(mixed, most), 2):
@@ -301,7 +301,7 @@ def test_bugs_that_few_calls_show(
     bucket: str,
     name: str,
 ) -> None:
-    """One call in fifty shows them; a campaign takes all calls, here it is the first of the kind."""
+    """One call in fifty shows them; a campaign hits all calls, this test the first of the kind."""
     first = next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
     line = Line((PlannedInjection(FOREIGN, first),))
     assert run_once(world, clean, line).broken == []
@@ -309,10 +309,8 @@ def test_bugs_that_few_calls_show(
     assert name in {broken.invariant for broken in run_once(world, clean, line).broken}
 
 
-def test_foreign_bytes_stop_their_node_and_nobody_else(
-    world: World, clean: CleanRun, tmp_path: Path
-) -> None:
-    """At an object of each bucket in turn: the oracle fails that lake, and names the key."""
+def test_foreign_bytes_stop_their_node_only(world: World, clean: CleanRun, tmp_path: Path) -> None:
+    """Plant them in each bucket in turn: the oracle fails that lake and names the key."""
     struck = [
         next(n for n, call in enumerate(clean.log, 1) if call == ("create", bucket))
         for bucket in BUCKETS_HIT
@@ -341,7 +339,7 @@ def test_foreign_bytes_stop_their_node_and_nobody_else(
 
 
 def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: CleanRun) -> None:
-    """The twin of foreign bytes: somebody else puts just what the node would, at every create."""
+    """The same bytes as the node's, from another writer, at every create."""
     real = WatchedStore.create
 
     class Twice(WatchedStore):
@@ -358,11 +356,11 @@ def test_equal_bytes_of_another_writer_are_no_conflict(world: World, clean: Clea
 
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The scenario that `windfleet campaign` is for: its windows end within a flush, and rows come late."""
+    """The scenario of `windfleet campaign`: its windows end within a flush, and rows come late."""
     return make_world(load(CAMPAIGN), tmp_path_factory.mktemp("varied"))
 
 
-def test_the_run_without_window_bugs_is_right(varied: World, tmp_path: Path) -> None:
+def test_the_run_without_window_bugs_passes(varied: World, tmp_path: Path) -> None:
     assert until_found(varied, tmp_path, 0) == (0, set(), None)
 
 
@@ -394,7 +392,7 @@ def test_seeded_bugs_of_windows_are_found(
 def test_seeded_bugs_that_need_data_of_their_own_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Patch, fault: str, finding: str
 ) -> None:
-    """They show where most rows come late, and where the last batch is rejected whole."""
+    """They show where most rows come late, and where the last batch is rejected completely."""
     varied = make_world(load(CAMPAIGN, [f"data_faults=[{fault}]"]), tmp_path / "world")
     assert until_found(varied, tmp_path / "right", 0) == (0, set(), None)
     plant(monkeypatch)
@@ -402,7 +400,7 @@ def test_seeded_bugs_that_need_data_of_their_own_are_found(
     assert (runs, finding in names) == (1, True)
 
 
-def test_a_failing_schedule_shrinks_to_what_matters(
+def test_a_failing_schedule_shrinks_to_the_relevant_faults(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state_saved_although_a_bucket_refused(monkeypatch)
@@ -418,7 +416,7 @@ def test_a_failing_schedule_shrinks_to_what_matters(
     assert run_once(world, clean, parse(str(smallest))).broken
 
 
-def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
+def test_the_store_detects_each_wrong_write() -> None:
     def manifest_of(**cells: Any) -> bytes:
         entry = {"bucket": "expanso-databricks-ingestion", "key": "a", "bytes": 1, "sha256": "x"}
         return json.dumps(
@@ -452,7 +450,7 @@ def test_the_store_sees_each_wrong_write_as_it_happens() -> None:
 
 
 def copy_of(clean: CleanRun) -> tuple[WatchedStore, Counter[str]]:
-    """A store that holds what the fault-free run left, and the commits that made it."""
+    """Return a store with the fault-free run's objects, and the commits that made them."""
     store = WatchedStore()
     for (bucket, key), body in sorted(
         clean.store.objects.items(), key=lambda item: item[0][0] in (METADATA, CHECKPOINTS)
@@ -465,7 +463,7 @@ def copy_of(clean: CleanRun) -> tuple[WatchedStore, Counter[str]]:
     return store, Counter({key: 1 for bucket, key in store.objects if bucket == METADATA})
 
 
-def test_the_finished_lake_is_held_against_the_one_without_faults(clean: CleanRun) -> None:
+def test_the_finished_lake_is_compared_with_the_fault_free_lake(clean: CleanRun) -> None:
     places = sorted(clean.store.objects)
     data = next(place for place in places if place[0].endswith("ingestion"))
     meta = next(place for place in places if place[0] == METADATA)
@@ -518,8 +516,8 @@ def test_rows_lost_doubled_and_misplaced_are_counted(clean: CleanRun) -> None:
     assert wrong_rows(store, clean.store) == (rows, 0, 0)
 
 
-def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
-    """Each of them asks the lake again where it stands, the ones that were not struck too."""
+def test_a_crash_stops_all_nodes_of_the_process(world: World) -> None:
+    """Every node reads its position from the lake again, also without a fault of its own."""
 
     def recoveries(text: str) -> int:
         state = InProcessRun(world, parse(text))
@@ -531,7 +529,7 @@ def test_a_crash_takes_all_nodes_of_the_process_with_it(world: World) -> None:
     assert recoveries("node.crash#20") == 2 * nodes
 
 
-def test_beginning_where_something_can_strike_is_beginning_at_the_start(
+def test_a_run_from_the_first_possible_fault_equals_a_run_from_the_start(
     world: World, clean: CleanRun
 ) -> None:
     single, begun = every_call(clean), Counter[int]()

@@ -1,4 +1,4 @@
-"""Faults of a node's own file, each made for real: what its reader meets, waits for, and delivers after all."""
+"""Faults of a node's own file, made for real: the reader's errors, waits and late deliveries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.pipeline_world import config, drive, good, rows_of, write
 
 @pytest.fixture
 def in_use(tmp_path: Path) -> Iterator[Path]:
-    """A database that its writer has open: row 1 in the file, rows 2 and 3 in the log."""
+    """A database that its writer has open: row 1 in the file, rows 2 and 3 in the WAL."""
     path = tmp_path / "A-001.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -53,7 +53,7 @@ def flush(node: EdgeNode, store: MemoryStore) -> Delivered | Failed:
     return result
 
 
-def held_up(result: Delivered | Failed) -> bool:
+def is_delayed(result: Delivered | Failed) -> bool:
     return (
         isinstance(result, Failed)
         and isinstance(result.error, SourceBusy)
@@ -61,7 +61,7 @@ def held_up(result: Delivered | Failed) -> bool:
     )
 
 
-def test_what_a_killed_writer_leaves_is_delivered_whole(in_use: Path, tmp_path: Path) -> None:
+def test_rows_of_a_killed_writer_are_delivered_completely(in_use: Path, tmp_path: Path) -> None:
     copy = copy_with_wal(in_use, tmp_path / "left")
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-wal"]
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as without_log:
@@ -71,21 +71,22 @@ def test_what_a_killed_writer_leaves_is_delivered_whole(in_use: Path, tmp_path: 
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
 
-def test_a_full_disk_is_waited_for(in_use: Path, tmp_path: Path) -> None:
+def test_delivery_waits_for_a_full_disk(in_use: Path, tmp_path: Path) -> None:
     node, store = EdgeNode(config(), copy_with_wal(in_use, tmp_path / "left")), MemoryStore()
     with disk_full():
-        assert held_up(flush(node, store))
+        assert is_delayed(flush(node, store))
     node.database = copy_with_wal(in_use, tmp_path / "left")
     assert isinstance(flush(node, store), Delivered)
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
 
-def test_a_full_disk_is_nothing_to_a_reader_while_the_writer_is_there(
+def test_a_full_disk_does_not_stop_a_reader_during_a_write_session(
     in_use: Path, tmp_path: Path
 ) -> None:
-    """In a process of its own: SQLite's locks, by which the two tell each other, do not count within one."""
+    """Use a separate process: SQLite's locks between connections do not count within one."""
     copy = copy_with_wal(in_use, tmp_path / "left")
-    use = f"import sqlite3; c = sqlite3.connect({str(copy)!r}); c.execute('SELECT id FROM {TABLE}').fetchall()"
+    select = f"c.execute('SELECT id FROM {TABLE}').fetchall()"
+    use = f"import sqlite3; c = sqlite3.connect({str(copy)!r}); {select}"
     command = [sys.executable, "-c", f"{use}; print(1, flush=True); input()"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -97,7 +98,7 @@ def test_a_full_disk_is_nothing_to_a_reader_while_the_writer_is_there(
         writer.communicate("done")
 
 
-def test_a_full_disk_takes_nothing_and_ends(tmp_path: Path) -> None:
+def test_a_full_disk_rejects_writes_until_it_ends(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("123")
     with disk_full():
         assert (tmp_path / "old").read_text() == "123"
@@ -106,26 +107,25 @@ def test_a_full_disk_takes_nothing_and_ends(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("123")
 
 
-def test_a_file_that_another_process_holds_is_waited_for(in_use: Path, tmp_path: Path) -> None:
-    """A file in WAL mode, whose readers a mere transaction of another would not keep out."""
+def test_delivery_waits_for_a_locked_file(in_use: Path, tmp_path: Path) -> None:
+    """Lock a file in WAL mode, where another connection's transaction does not block readers."""
     copy = copy_with_wal(in_use, tmp_path / "held")
     node, store = EdgeNode(config(), copy), MemoryStore()
     with LockHolder() as holder:
         holder.lock(copy)
-        assert held_up(flush(node, store))
+        assert is_delayed(flush(node, store))
         with pytest.raises(OSError, match="could not be locked"):
             holder.lock(tmp_path / "nowhere" / "x.db")
     assert isinstance(flush(node, store), Delivered)
 
 
-def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> None:
+def test_retired_files_are_copied_with_the_current_file(in_use: Path, tmp_path: Path) -> None:
     retired = RETIRED_NAME.format(stem=in_use.stem, generation=0)
     for name in (retired, RETIRED_NAME.format(stem="A-002", generation=0)):
         (tmp_path / name).write_bytes(b"rows")
     (tmp_path / "left").mkdir()
-    (
-        tmp_path / "left" / RETIRED_NAME.format(stem="A-001", generation=1)
-    ).touch()  # an earlier copy's
+    # an earlier copy's
+    (tmp_path / "left" / RETIRED_NAME.format(stem="A-001", generation=1)).touch()
     copy = copy_with_wal(in_use, tmp_path / "left")
     assert sorted(path.name for path in copy.parent.iterdir()) == [
         "A-001.db",
@@ -137,21 +137,21 @@ def test_retired_files_go_with_the_one_in_use(in_use: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", retired]
 
 
-def test_a_journal_that_its_writer_left_is_waited_for(in_use: Path, tmp_path: Path) -> None:
-    """The next writer rolls back; until then the file holds what was never committed."""
+def test_delivery_waits_for_a_hot_journal(in_use: Path, tmp_path: Path) -> None:
+    """The next writer rolls back; until then the file has uncommitted rows."""
     copy = copy_with_wal(in_use, tmp_path / "left")
     interrupt_transaction(copy)
     assert sorted(path.name for path in copy.parent.iterdir()) == ["A-001.db", "A-001.db-journal"]
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as blind:
         assert blind.execute(f"SELECT count(*) FROM {TABLE} WHERE status IS NULL").fetchone()[0] > 0
     node, store = EdgeNode(config(), copy), MemoryStore()
-    assert held_up(flush(node, store))
+    assert is_delayed(flush(node, store))
     checkpoint_wal(copy)
     assert isinstance(flush(node, store), Delivered)
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
 
-def test_a_name_of_any_bytes_can_be_held(tmp_path: Path) -> None:
+def test_a_file_name_of_any_bytes_can_be_locked(tmp_path: Path) -> None:
     database = write(tmp_path / "caf\udce9\n.db", [good(1)])
     with LockHolder() as holder:
         holder.lock(database)
@@ -160,8 +160,8 @@ def test_a_name_of_any_bytes_can_be_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FILE_FAULTS)
-def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
-    """Each counts when it struck, is over with its window, and leaves nothing behind."""
+def test_each_file_fault_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
+    """Each fault counts when it fires, ends with its window, and leaves no files."""
     now_s, said = 10.0, list[str]()
     faults = ShardFaults(
         7, "A", [Fault(kind, from_s=10, for_s=5)], lambda: now_s, lambda way: said.append(way[0])
@@ -169,23 +169,23 @@ def test_in_a_run(in_use: Path, tmp_path: Path, kind: str) -> None:
     node, store = EdgeNode(config(), in_use), MemoryStore()
     struck = tmp_path / "struck"
     with faults.files([in_use], struck) as files:
-        assert files.give([node])[0].database == struck / in_use.name
+        assert files.assign([node])[0].database == struck / in_use.name
         result = flush(node, store)
         files.count(result)
     assert said == [kind]
-    assert held_up(result) == (kind != WAL)
+    assert is_delayed(result) == (kind != WAL)
     assert not struck.exists()
     now_s = 15.0
     with faults.files([in_use], struck) as files:
-        assert files.give([node])[0].database == in_use
+        assert files.assign([node])[0].database == in_use
         for result in drive([node], store):
             files.count(result)
     assert said == [kind]
     assert [row["id"] for row in rows_of(store, "ingestion")] == [1, 2, 3]
 
 
-def test_a_full_disk_is_no_matter_to_files_without_a_log(in_use: Path, tmp_path: Path) -> None:
-    """Another node of the same process, whose writer must not lose its -shm to a reader that cannot make another."""
+def test_a_full_disk_does_not_affect_files_without_a_wal(in_use: Path, tmp_path: Path) -> None:
+    """Use another node of the same process: its writer must keep its -shm file."""
     other = tmp_path / "A-002.db"
     shutil.copyfile(copy_with_wal(in_use, tmp_path / "copy"), other)
     fault = Fault(DISK_FULL, share=0.5, for_s=5)
@@ -196,7 +196,7 @@ def test_a_full_disk_is_no_matter_to_files_without_a_log(in_use: Path, tmp_path:
     faults = ShardFaults(seed, "A", [fault], lambda: 0.0, lambda kind: None)
     nodes = [EdgeNode(config(), in_use), EdgeNode(config("A-002"), other)]
     with faults.files([in_use, other], tmp_path / "struck") as files:
-        sound, _ = files.give(nodes)
+        sound, _ = files.assign(nodes)
         assert source.read(sound.database, 0, 10).num_rows == 3
         assert sound.database != in_use
 
@@ -207,20 +207,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize("kind", FILE_FAULTS)
-def test_in_process(world: World, kind: str) -> None:
+def test_each_file_fault_in_process(world: World, kind: str) -> None:
     clean = run_clean(world)
     outcome = run_once(world, clean, parse(f"seed=1 {kind}[0+700] node.crash#20"))
     assert outcome.broken == []
     assert outcome.digest == clean.outcome.digest
     assert {fired.kind for fired in outcome.fired} == {kind, "node.crash"}
     assert outcome.recovery_s == ([] if kind == WAL else [600.0])
+    # one of two
     assert (
         run_once(world, clean, parse(f"seed=1 {kind}[0+700]%0.5")).recovery_s == outcome.recovery_s
-    )  # one of two
+    )
 
 
 @pytest.mark.parametrize("kind", [BUSY, DISK_FULL, JOURNAL])
-def test_a_node_that_stops_for_it_is_found(
+def test_a_node_that_stops_for_a_file_fault_is_reported(
     world: World, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     clean = run_clean(world)
@@ -236,10 +237,10 @@ def test_a_node_that_stops_for_it_is_found(
     }
 
 
-def test_a_reader_that_passes_the_log_over_is_found(
+def test_a_reader_that_ignores_the_wal_is_reported(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`immutable=1` reads any file, and takes the rows of its log for not there: they come late."""
+    """`immutable=1` reads any file and ignores the rows of its WAL: they come late."""
     clean, connect = run_clean(world), source.adbc.connect
     monkeypatch.setattr(
         source.adbc, "connect", lambda uri: connect(uri.replace("mode=ro", "immutable=1"))

@@ -1,4 +1,4 @@
-"""The fault proxy before a real LocalStack, with the pipeline's own S3 client: each kind does on the wire what it says.
+"""The fault proxy with LocalStack and the pipeline's S3 client: each kind's effect on the wire.
 
 Not covered: whole runs through it (test_chaos_run.py).
 """
@@ -71,7 +71,7 @@ def outcome(call: Callable[[], object]) -> type[StoreError] | None:
     return None
 
 
-def test_without_faults_it_is_not_there(clean_lake: str) -> None:
+def test_without_faults_the_proxy_changes_nothing(clean_lake: str) -> None:
     direct = S3ObjectStore(clean_lake)
     with proxied(clean_lake) as (proxy, store):
         with pytest.raises(NotFound):
@@ -109,7 +109,7 @@ def test_without_faults_it_is_not_there(clean_lake: str) -> None:
         ("bucket.refuses", Refused, False),
     ],
 )
-def test_a_create_that_is_struck(
+def test_a_fault_of_a_create_has_its_effect(
     clean_lake: str, kind: str, error: type[StoreError] | None, effect: bool
 ) -> None:
     with proxied(clean_lake, once(kind, "data")) as (proxy, store):
@@ -117,10 +117,11 @@ def test_a_create_that_is_struck(
         found = outcome(lambda: store.create(DATA, KEY, BODY))
         took_s = time.monotonic() - begun
         if kind == "store.conflict":
+            # S3 leaves the meaning of a 409 on a create to the client
             assert found in (
                 AlreadyExists,
                 Unavailable,
-            )  # S3 leaves it to the client what a 409 of a create means
+            )
         else:
             assert found is error
         there = outcome(lambda: S3ObjectStore(clean_lake).get(DATA, KEY)) is None
@@ -130,22 +131,21 @@ def test_a_create_that_is_struck(
             assert took_s >= TIMEOUT_S
         if kind == "store.slow":
             assert took_s >= 0.1
-        assert outcome(lambda: store.create(DATA, KEY, BODY)) is (
-            AlreadyExists if effect else None
-        )  # one is enough
+        # one injection only
+        assert outcome(lambda: store.create(DATA, KEY, BODY)) is (AlreadyExists if effect else None)
     assert S3ObjectStore(clean_lake).get(DATA, KEY)[0] == BODY
 
 
 HEALING = [
     k
     for k, kind in KINDS.items()
-    if "wire" in kind.worlds and "data" in kind.points and k != FOREIGN
+    if "wire" in kind.layers and "data" in kind.points and k != FOREIGN
 ]
 
 
 @pytest.mark.parametrize("kind", HEALING)
 def test_a_write_through_any_fault_arrives_once_and_unchanged(clean_lake: str, kind: str) -> None:
-    """The whole client: retries, and the commit protocol above them, until it is through."""
+    """The whole client (retries, and the commit protocol above them) writes until it succeeds."""
     window = {"for_s": 60.0} if KINDS[kind].windowed else {}
     with proxied(clean_lake, Fault(kind, **window)) as (proxy, plain):
         store = Retrying(plain, sleep=lambda _: None)
@@ -184,7 +184,7 @@ def deliver(store: ObjectStore, body: bytes = BODY) -> Position:
 def test_foreign_bytes_stop_the_node_and_stay(clean_lake: str, point: str) -> None:
     direct = S3ObjectStore(clean_lake)
     with proxied(clean_lake, once(FOREIGN, point)) as (proxy, plain):
-        for _ in range(2):  # nor does another try help
+        for _ in range(2):  # another attempt does not help
             with pytest.raises((ContentConflict, CheckpointError)) as stop:
                 deliver(Retrying(plain, sleep=lambda _: None))
         ((place, met),) = proxy.foreign.items()
@@ -194,7 +194,7 @@ def test_foreign_bytes_stop_the_node_and_stay(clean_lake: str, point: str) -> No
     assert direct.get(*place)[0] == met.body
 
 
-def test_foreign_bytes_take_the_place_of_a_checkpoint_but_not_of_a_newer_one(
+def test_foreign_bytes_replace_a_checkpoint_but_no_newer_one(
     clean_lake: str,
 ) -> None:
     place, ahead = (
@@ -204,9 +204,8 @@ def test_foreign_bytes_take_the_place_of_a_checkpoint_but_not_of_a_newer_one(
     first = S3ObjectStore(clean_lake).create(*place, b"at 1")
     with proxied(clean_lake, once(FOREIGN)) as (proxy, store):
         with pytest.raises(Conflict):
-            store.replace(
-                *place, ahead, '"another"'
-            )  # the writer that was faster met the same answer
+            # a faster writer would have got the same error
+            store.replace(*place, ahead, '"another"')
         assert (proxy.foreign, proxy.injections.by_kind) == ({}, {})
         with pytest.raises(Conflict):
             store.replace(*place, ahead, first)
@@ -214,7 +213,7 @@ def test_foreign_bytes_take_the_place_of_a_checkpoint_but_not_of_a_newer_one(
     assert S3ObjectStore(clean_lake).get(*place)[0] == proxy.foreign[place].body
 
 
-def test_a_late_commit_does_not_take_the_checkpoint_back(clean_lake: str) -> None:
+def test_a_late_commit_does_not_set_the_checkpoint_back(clean_lake: str) -> None:
     place = bucket("checkpoints"), checkpoint_key("A", "A-001")
     direct = S3ObjectStore(clean_lake)
     first = direct.create(*place, b"at 1")
@@ -228,7 +227,7 @@ def test_a_late_commit_does_not_take_the_checkpoint_back(clean_lake: str) -> Non
     assert direct.get(*place)[0] == b"at 3"
 
 
-def test_a_late_commit_is_made_when_nothing_stands_in_its_way(clean_lake: str) -> None:
+def test_a_late_commit_succeeds_without_a_conflicting_write(clean_lake: str) -> None:
     with proxied(clean_lake, once("store.late-commit")) as (proxy, store):
         with pytest.raises(Unavailable):
             store.create(DATA, KEY, BODY)
@@ -236,10 +235,12 @@ def test_a_late_commit_is_made_when_nothing_stands_in_its_way(clean_lake: str) -
     assert S3ObjectStore(clean_lake).get(DATA, KEY)[0] == BODY
 
 
-def test_a_truncated_body_is_no_body(clean_lake: str) -> None:
+def test_a_truncated_body_is_rejected(clean_lake: str) -> None:
     with proxied(clean_lake, once("store.truncated-get")) as (proxy, store):
         assert outcome(lambda: store.get(DATA, KEY)) is NotFound
-        assert proxy.injections.by_kind["store.truncated-get"] == 0  # there was nothing to cut
+        assert (
+            proxy.injections.by_kind["store.truncated-get"] == 0
+        )  # no object, nothing to truncate
         store.create(DATA, KEY, BODY)
         with pytest.raises(Unavailable):
             store.get(DATA, KEY)
@@ -247,7 +248,7 @@ def test_a_truncated_body_is_no_body(clean_lake: str) -> None:
         assert proxy.injections.by_kind == {"store.truncated-get": 1}
 
 
-def test_a_corrupted_overwrite_leaves_what_was_there(clean_lake: str) -> None:
+def test_a_corrupted_overwrite_leaves_the_object_unchanged(clean_lake: str) -> None:
     place = bucket("checkpoints"), checkpoint_key("A", "A-001")
     direct = S3ObjectStore(clean_lake)
     first = direct.create(*place, b"at 1")
@@ -260,14 +261,14 @@ def test_a_corrupted_overwrite_leaves_what_was_there(clean_lake: str) -> None:
     assert direct.get(*place)[0] == b"at 2"
 
 
-def test_a_window_is_the_farms_own_time_and_closes(clean_lake: str) -> None:
+def test_a_window_follows_the_farms_own_time_and_ends(clean_lake: str) -> None:
     outage = Fault("store.outage", from_s=300, for_s=60, farms=("A",))
     other = FOLDER + "B-001-1-2.parquet"
     with proxied(clean_lake, outage) as (proxy, store):
         store.create(DATA, KEY + ".1", BODY)
         report_time(proxy.endpoint_url, "A", 300)
         report_time(proxy.endpoint_url, "B", 900)
-        for _ in range(INJECTIONS_PER_CALL + 2):  # no limit but the window's end
+        for _ in range(INJECTIONS_PER_CALL + 2):  # only the window's end limits them
             assert outcome(lambda: store.create(DATA, KEY, BODY)) is Unavailable
         store.create(DATA, other, BODY)
         report_time(proxy.endpoint_url, "A", 360)
@@ -275,7 +276,7 @@ def test_a_window_is_the_farms_own_time_and_closes(clean_lake: str) -> None:
         assert proxy.injections.by_kind == {"store.outage": INJECTIONS_PER_CALL + 2}
 
 
-def test_a_bucket_refuses_while_others_take(clean_lake: str) -> None:
+def test_a_bucket_refuses_writes_and_others_accept_them(clean_lake: str) -> None:
     with proxied(
         clean_lake, Fault("bucket.refuses", for_s=9, buckets=("validated", "metadata"))
     ) as (_, store):
@@ -283,22 +284,21 @@ def test_a_bucket_refuses_while_others_take(clean_lake: str) -> None:
         key = KEY.replace("ingestion", "validated")
         assert outcome(lambda: store.create(bucket("validated"), key, BODY)) is Refused
         assert outcome(lambda: store.get(bucket("validated"), key)) is NotFound
-        assert (
-            outcome(lambda: store.get(bucket("metadata"), key)) is NotFound
-        )  # the point is the same, the verb is not
+        # same point, another verb
+        assert outcome(lambda: store.get(bucket("metadata"), key)) is NotFound
 
 
-def test_what_is_struck_is_a_function_of_the_seed_and_the_call(clean_lake: str) -> None:
+def test_injections_are_a_function_of_the_seed_and_the_call(clean_lake: str) -> None:
     keys = [f"{FOLDER}A-{i:03}-1-2.parquet" for i in range(40)]
 
-    def struck(seed: int, order: list[str]) -> set[str]:
+    def injected(seed: int, order: list[str]) -> set[str]:
         with proxied(clean_lake, Fault("store.error", share=0.4), seed=seed) as (_, store):
             return {key for key in order if outcome(partial(store.get, DATA, key)) is Unavailable}
 
-    first = struck(7, keys)
+    first = injected(7, keys)
     assert 5 <= len(first) <= 30
-    assert struck(7, keys[::-1]) == first
-    assert struck(8, keys) != first
+    assert injected(7, keys[::-1]) == first
+    assert injected(8, keys) != first
 
 
 def test_errors_come_in_bursts_and_end(clean_lake: str) -> None:
@@ -307,7 +307,7 @@ def test_errors_come_in_bursts_and_end(clean_lake: str) -> None:
     assert found == [Unavailable] * INJECTIONS_PER_CALL + [NotFound] * 2
 
 
-def test_a_reset_is_a_reset(clean_lake: str) -> None:
+def test_a_reset_closes_the_connection(clean_lake: str) -> None:
     with proxied(clean_lake, once("store.reset")) as (proxy, _):
         port = int(proxy.endpoint_url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), 5) as client:
@@ -316,7 +316,7 @@ def test_a_reset_is_a_reset(clean_lake: str) -> None:
                 client.recv(1)
 
 
-def test_it_stands_only_before_this_machine_and_only_with_faults_of_the_wire() -> None:
+def test_the_proxy_accepts_only_local_endpoints_and_wire_faults() -> None:
     with pytest.raises(ValueError, match="only plain HTTP on this machine"):
         FaultProxy("http://s3.us-west-2.amazonaws.com", 7, [])
     with pytest.raises(ValueError, match=r"worker\.kill is not a fault of the wire"):
@@ -324,7 +324,7 @@ def test_it_stands_only_before_this_machine_and_only_with_faults_of_the_wire() -
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 1000, b"x" * 1001])
-def test_a_body_that_only_the_end_of_the_connection_ends_is_whole_and_bounded(
+def test_a_body_ended_by_the_connection_is_complete_and_bounded(
     monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     monkeypatch.setattr(wire, "BODY_BYTES", 1000)
@@ -343,7 +343,7 @@ def test_a_body_that_only_the_end_of_the_connection_ends_is_whole_and_bounded(
         assert (message.body, message.last) == (body, True)
 
 
-def test_a_client_that_talks_nonsense_harms_nobody(clean_lake: str) -> None:
+def test_an_invalid_request_affects_no_other_client(clean_lake: str) -> None:
     with proxied(clean_lake) as (proxy, store):
         port = int(proxy.endpoint_url.rpartition(":")[2])
         for words in (

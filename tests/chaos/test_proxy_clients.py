@@ -1,6 +1,8 @@
-"""Stock S3 clients through the fault proxy, as without it; HTTP as they and stores may write it; faults of any call.
+"""Stock S3 clients through the fault proxy; unusual but valid HTTP; faults of any call.
 
-By hand, as it cannot be installed beside our boto3: s3fs. Not covered: what each kind of fault does (test_proxy.py).
+By hand, as it cannot be installed with our boto3: s3fs.
+
+Not covered: the effect of each kind of fault (test_proxy.py).
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def boto(url: str) -> Any:
 
 @contextmanager
 def bucket(url: str, name: str = "anybodys-bucket") -> Iterator[str]:
-    """A bucket that is none of the lake's, for the length of a block."""
+    """Create a bucket outside the lake, for the length of a block."""
     client = boto(url)
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     try:
@@ -96,7 +98,7 @@ def use_boto3(url: str, name: str) -> list[object]:
 
 
 def use_boto3_with_trailers(url: str, name: str) -> list[object]:
-    """`aws-chunked` and a sum in the trailer, as botocore sends a body over TLS."""
+    """Send `aws-chunked` with a checksum in the trailer, as botocore does over TLS."""
     s3 = boto(url)
 
     def in_trailer(params: dict[str, Any], **_: object) -> None:
@@ -118,7 +120,8 @@ def use_boto3_with_trailers(url: str, name: str) -> list[object]:
 
 def use_obstore(url: str, name: str) -> list[object]:
     keys = {"access_key_id": "test", "secret_access_key": "test", "region": "us-west-2"}
-    store = S3Store(name, endpoint=url, client_options={"allow_http": True}, **keys)  # type: ignore[arg-type]
+    http: Any = {"allow_http": True}
+    store = S3Store(name, endpoint=url, client_options=http, **keys)  # type: ignore[arg-type]
     obstore.put(store, "a/" + ODD, SMALL)
     obstore.put(store, "a/large", LARGE, use_multipart=True, chunk_size=5 * MB)
     obstore.copy(store, "a/large", "a/copy")
@@ -151,7 +154,7 @@ def use_pyarrow(url: str, name: str) -> list[object]:
 
 
 @pytest.mark.parametrize("use", [use_boto3, use_boto3_with_trailers, use_obstore, use_pyarrow])
-def test_a_stock_client_sees_and_leaves_the_same(
+def test_a_stock_client_has_the_same_results_through_the_proxy(
     localstack: str, use: Callable[[str, str], list[object]]
 ) -> None:
     def lake(name: str) -> dict[str, bytes]:
@@ -168,12 +171,12 @@ def test_a_stock_client_sees_and_leaves_the_same(
         proxy.settle()
 
 
-# HTTP as clients and stores may write it
+# HTTP variants of clients and stores
 
 
 @contextmanager
 def store_of(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A store that gives these answers, one to each request, and then hangs up; and the requests, as they came."""
+    """Run a store that sends one answer per request, then hangs up; yield the raw requests too."""
     came: list[bytes] = []
     left = list(answers)
 
@@ -204,7 +207,10 @@ def _request(file: Any) -> bytes:
 
 
 def _lines(file: Any) -> bytes:
-    """All up to an empty line, with it. Raises EOFError."""
+    """Read up to an empty line, inclusive.
+
+    Raises EOFError.
+    """
     lines = []
     while not lines or lines[-1] != b"\r\n":
         lines.append(file.readline())
@@ -218,7 +224,7 @@ def caller(url: str) -> socket.socket:
 
 
 def talk(url: str, *sent: bytes, until: int = 0) -> bytes:
-    """What comes back for this: `until` so many bytes are there, else until the other side hangs up."""
+    """Send bytes and return the answer: `until` so many bytes, or all up to the hang-up."""
     got = b""
     with caller(url) as client:
         for part in sent:
@@ -232,18 +238,19 @@ def talk(url: str, *sent: bytes, until: int = 0) -> bytes:
 
 @contextmanager
 def before(*answers: bytes, faults: tuple[Fault, ...] = ()) -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy in front of a store of these answers."""
+    """Run a proxy in front of a store with these answers."""
     with store_of(*answers) as (url, came), FaultProxy(url, 7, list(enumerate(faults))) as proxy:
         yield proxy.endpoint_url, came
 
 
 HEAD: Final = (
-    b"PUT /b/k?x-id=PutObject HTTP/1.1\r\nhost: elsewhere:99\r\nX-Amz-Meta-B: 1\r\nx-amz-meta-a:  two  \r\n"
-    b"X-AMZ-Meta-B: 2\r\nEXPECT: 100-Continue\r\nx-amz-meta-u: \xc3\xbc\r\nContent-Length: 4\r\n\r\n"
+    b"PUT /b/k?x-id=PutObject HTTP/1.1\r\nhost: elsewhere:99\r\n"
+    b"X-Amz-Meta-B: 1\r\nx-amz-meta-a:  two  \r\nX-AMZ-Meta-B: 2\r\n"
+    b"EXPECT: 100-Continue\r\nx-amz-meta-u: \xc3\xbc\r\nContent-Length: 4\r\n\r\n"
 )
 
 
-def test_heads_pass_as_they_came_and_interim_answers_do_not() -> None:
+def test_heads_pass_unchanged_and_interim_answers_do_not() -> None:
     answer = (
         b'HTTP/1.1 201 Made  It\r\nx-B: 1\r\nETag: "x"\r\nX-b: 2\r\nContent-Length: 2\r\n\r\nhi'
     )
@@ -256,13 +263,13 @@ def test_heads_pass_as_they_came_and_interim_answers_do_not() -> None:
     assert came == [HEAD + b"body"]
 
 
-def test_a_client_that_does_not_wait_is_not_told_to_go_on() -> None:
+def test_a_client_that_does_not_wait_gets_no_100_continue() -> None:
     with before(OK) as (url, came):
         assert talk(url, HEAD + b"body", until=len(OK)) == OK
     assert came == [HEAD + b"body"]
 
 
-def test_chunks_and_trailers_pass_both_ways() -> None:
+def test_chunks_and_trailers_pass_in_both_directions() -> None:
     head = b"PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with before(answer + b"3\r\nabc\r\n1;x=y\r\nd\r\n0\r\nX-After: 1\r\n\r\n") as (url, came):
@@ -277,8 +284,8 @@ def test_chunks_and_trailers_pass_both_ways() -> None:
     assert came == [head + b"5\r\nhello\r\n0\r\nX-Sum: 5\r\nx-sum: 6\r\n\r\n"]
 
 
-def test_answers_without_a_body_and_requests_in_a_row() -> None:
-    """Four requests at once, over one connection: a HEAD, 204, 304 and the end of the connection."""
+def test_answers_without_a_body_and_pipelined_requests() -> None:
+    """Send four requests over one connection: a HEAD, 204, 304 and the end of the connection."""
     answers = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
@@ -294,7 +301,7 @@ def test_answers_without_a_body_and_requests_in_a_row() -> None:
     assert came == lines
 
 
-def test_whoever_closes_the_connection_is_followed() -> None:
+def test_a_closed_connection_is_closed_on_both_sides() -> None:
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     with before(closing) as (url, came):
@@ -332,7 +339,7 @@ def test_whoever_closes_the_connection_is_followed() -> None:
         (b"POST /-/A/noon HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
     ],
 )
-def test_a_request_that_is_none_is_refused_and_ends_nothing_else(
+def test_an_invalid_request_is_refused_and_other_clients_continue(
     monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int
 ) -> None:
     monkeypatch.setattr(wire, "BODY_BYTES", 1000)
@@ -344,7 +351,7 @@ def test_a_request_that_is_none_is_refused_and_ends_nothing_else(
     assert len(came) == 1
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
+def test_a_client_that_disconnects_leaves_no_tasks() -> None:
     with before(OK) as (url, came):
         with caller(url) as client:
             client.sendall(b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
@@ -352,8 +359,8 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
     assert [each.split(b" ")[0] for each in came] == [b"GET"]
 
 
-def test_a_slow_client_keeps_nobody_waiting() -> None:
-    """It did not ask whether to go on, so nobody answers that."""
+def test_a_slow_client_delays_no_other_client() -> None:
+    """It did not send Expect: 100-continue, so it gets no interim answer."""
     slow = b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nslow"
     with before(OK, OK, OK) as (url, came), caller(url) as client:
         for part in (slow[:20], slow[20:-2]):
@@ -404,7 +411,7 @@ def asked(line: str, headers: str = "") -> Call:
         ("OPTIONS /b/k", "", "k"),
     ],
 )
-def test_a_request_is_told_apart(line: str, operation: str, key: str) -> None:
+def test_the_operation_and_key_of_a_request(line: str, operation: str, key: str) -> None:
     call = asked(line)
     assert (call.operation, call.key, call.method, call.point) == (
         operation,
@@ -416,7 +423,7 @@ def test_a_request_is_told_apart(line: str, operation: str, key: str) -> None:
     assert call.verb.startswith(operation or call.method)
 
 
-def test_copies_and_parts_are_calls_of_their_own() -> None:
+def test_copies_and_parts_are_separate_operations() -> None:
     copy = "x-amz-copy-source: b/k\r\n"
     assert (asked("PUT /b/k", copy).operation, asked("PUT /b/k?uploadId=u", copy).operation) == (
         "CopyObject",
@@ -432,7 +439,7 @@ def test_copies_and_parts_are_calls_of_their_own() -> None:
     )
 
 
-def test_a_node_asks_whole_objects_of_the_lake_alone() -> None:
+def test_a_node_requests_whole_objects_of_the_lake_only() -> None:
     place = "expanso-databricks-ingestion/ingestion/A-001-1-2.parquet"
     assert (asked(f"PUT /{place}").point, asked(f"GET /{place}").point) == ("data", "history")
     assert asked("PUT /expanso-databricks-ingestion/x/A-001-1-2.parquet").farm == "A"
@@ -443,7 +450,7 @@ def test_a_node_asks_whole_objects_of_the_lake_alone() -> None:
 
 
 def code(call: Callable[[], object]) -> str:
-    """The error of a call, "" if it has none."""
+    """Return the error code of a call, "" if it has none."""
     try:
         call()
     except ClientError as error:
@@ -453,7 +460,7 @@ def code(call: Callable[[], object]) -> str:
     return ""
 
 
-def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: str) -> None:
+def test_faults_hit_the_calls_and_keys_they_name_and_heal(localstack: str) -> None:
     faults = [
         Fault("store.error", calls=("HEAD",), keys=("a/*",)),
         Fault("store.reset", calls=("DeleteObject",)),
@@ -462,7 +469,7 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
         ),
         Fault("store.error-after", calls=("CompleteMultipartUpload",), count=1),
         Fault("store.ack-lost", calls=("UploadPart",), keys=("large",), count=1),
-        Fault("store.error"),  # of nodes: it lets be what is none's
+        Fault("store.error"),  # for calls of nodes: it skips other calls
     ]
     with FaultProxy(localstack, 7, list(enumerate(faults))) as proxy, bucket(localstack) as name:
         s3 = boto(proxy.endpoint_url)
@@ -488,9 +495,8 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
             code(lambda: s3.complete_multipart_upload(MultipartUpload=parts, **place))
             == "InternalError"
         )
-        assert (
-            s3.head_object(Bucket=name, Key="large")["ContentLength"] == 5 * MB
-        )  # behind the effect
+        # after the effect
+        assert s3.head_object(Bucket=name, Key="large")["ContentLength"] == 5 * MB
         assert proxy.injections.by_kind == {
             "store.error": INJECTIONS_PER_CALL,
             "store.reset": 1,
@@ -500,7 +506,7 @@ def test_faults_strike_the_calls_and_keys_that_they_name_and_heal(localstack: st
         }
 
 
-def test_a_corrupted_body_with_its_sum_leaves_what_was_there(localstack: str) -> None:
+def test_a_corrupted_body_with_its_checksum_leaves_the_object_unchanged(localstack: str) -> None:
     fault = Fault("store.corrupted-put", calls=("PUT",), count=1)
     with FaultProxy(localstack, 7, [(0, fault)]) as proxy, bucket(localstack) as name:
         boto(localstack).put_object(Bucket=name, Key="k", Body=b"first")
@@ -509,8 +515,8 @@ def test_a_corrupted_body_with_its_sum_leaves_what_was_there(localstack: str) ->
         assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"first"
 
 
-def test_a_hang_outlasts_what_a_client_has_still_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request behind the one that hangs is no sign that the client has left; patience ends it."""
+def test_a_hang_continues_while_the_client_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request after the hanging one does not mean that the client left; a timeout ends it."""
     monkeypatch.setattr(wire_faults, "PATIENCE_S", 1.0)
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     hang = Fault("store.hang", calls=("GET",))
@@ -540,7 +546,7 @@ def test_an_error_for_a_head_has_no_body() -> None:
         assert client.recv(999) == OK
 
 
-def test_a_call_that_is_no_nodes_goes_by_the_latest_time_of_any_farm() -> None:
+def test_a_call_of_no_node_uses_the_latest_time_of_any_farm() -> None:
     outage = Fault("store.outage", calls=("GET",), from_s=5.0, for_s=5.0)
     line = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
     with before(OK, OK, faults=(outage,)) as (url, _):
@@ -553,7 +559,7 @@ def test_a_call_that_is_no_nodes_goes_by_the_latest_time_of_any_farm() -> None:
         assert talk(url, line, until=len(OK)) == OK
 
 
-def test_what_a_call_meets_is_a_function_of_seed_and_call() -> None:
+def test_faults_of_a_call_are_a_function_of_seed_and_call() -> None:
     def met(seed: int, order: list[int]) -> dict[int, bool]:
         chooser = Chooser(seed, [(0, Fault("store.error", calls=("HeadObject",), share=0.4))])
         return {i: chooser.choose(asked(f"HEAD /b/{i}"), 0.0) is not None for i in order}
@@ -572,21 +578,21 @@ def test_what_a_call_meets_is_a_function_of_seed_and_call() -> None:
         ("bucket.refuses", "PUT", "HEAD"),
     ],
 )
-def test_a_kind_strikes_no_call_that_it_cannot(kind: str, may: str, cannot: str) -> None:
+def test_a_kind_applies_only_to_its_possible_calls(kind: str, may: str, cannot: str) -> None:
     chooser = Chooser(7, [(0, Fault(kind, for_s=1.0, calls=(may, cannot)))])
     assert chooser.choose(asked(f"{cannot} /b/k"), 0.0) is None
     assert chooser.choose(asked(f"{may} /b/k"), 0.0) is not None
 
 
-def test_faults_of_calls_are_for_the_wire(tmp_path: Path) -> None:
+def test_faults_of_calls_require_the_proxy(tmp_path: Path) -> None:
     for fault in (Fault("store.error", calls=("PUT",)), Fault("store.error", keys=("x",))):
         with pytest.raises(
-            ScheduleError, match=r"store\.error: calls and keys are known on the wire only"
+            ScheduleError, match=r"store\.error: calls and keys select requests on the wire"
         ):
             Schedule(Line((fault,)))
 
 
-def test_a_scenario_means_as_many_of_them_as_nodes_make(tmp_path: Path) -> None:
+def test_expected_injections_count_the_calls_of_nodes(tmp_path: Path) -> None:
     words = "calls: [PutObject], buckets: [expanso-databricks-metadata, my-bucket]"
     scenario = load(scenario_file(tmp_path), [f"faults=[{{kind: store.error, {words}}}]"])
     assert scenario.faults == (

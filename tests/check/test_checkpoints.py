@@ -1,4 +1,4 @@
-"""Checkpoints against what they must be after the drain: present, readable, at the node's last row, and the node's."""
+"""Checkpoints after the drain: present, readable, at the node's last row and of the right node."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MINUTE = 60 * SECOND_US
 
 
 def series(number: int, time: int) -> dict[str, list[float | int]]:
-    """Of a node whose last row is `good(number)`, at `time`: no channel reads what it read before."""
+    """Series of a node whose last row is `good(number)`, at `time`, each one reading long."""
     rests = {channel.name for channel in CHANNELS if channel.stuck}
     return {name: [value, 1, time] for name, value in good(number).items() if name in rests}
 
 
 def state(turbine: str, last_id: int, batches: int, newest: int) -> dict[str, Any]:
-    """The checkpoint of a node whose last row is `good(last_id)`."""
+    """Return the checkpoint of a node whose last row is `good(last_id)`."""
     known = {
         "schema_version": 1,
         "turbine_id": turbine,
@@ -45,7 +45,7 @@ MANGLED = "not a JSON object with an integer last_id"
 
 
 def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
-    """(kind, turbine, detail) of what is found; `A_001` .. hold the content of each turbine's checkpoint."""
+    """Return (kind, turbine, detail) of each finding; `A_001` .. give each turbine's checkpoint."""
     objects = {
         f"{BUCKET}/checkpoints/A/{name.replace('_', '-')}.json": data
         for name, data in contents.items()
@@ -68,7 +68,11 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
     ("content", "kind", "detail"),
     [
         (RIGHT, None, ""),
-        (RIGHT | {"last_id": 6}, "behind", "last_id is 6, must be 7, the id of the node's last row"),
+        (
+            RIGHT | {"last_id": 6},
+            "behind",
+            "last_id is 6, must be 7, the id of the node's last row",
+        ),
         (RIGHT | {"last_id": 8}, "ahead", "last_id is 8, must be 7, the id of the node's last row"),
         (RIGHT | {"schema_version": 2}, "disagrees", "schema_version is 2, must be 1"),
         (RIGHT | {"turbine_id": "A-002"}, "disagrees", 'turbine_id is "A-002", must be "A-001"'),
@@ -83,13 +87,20 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
         (RIGHT | {"more": {}}, "disagrees", "more must not be present"),
         (RIGHT | {"anchor_us": None}, "disagrees", f"anchor_us is null, must be {START + MINUTE}"),
         (RIGHT | {"max_event_us": 5}, "disagrees", f"max_event_us is 5, must be {START + MINUTE}"),
-        (RIGHT | {"closed_until_us": 5}, "disagrees", f"closed_until_us is 5, must be {START + 2 * MINUTE}"),
+        (
+            RIGHT | {"closed_until_us": 5},
+            "disagrees",
+            f"closed_until_us is 5, must be {START + 2 * MINUTE}",
+        ),
         (RIGHT | {"open_windows": []}, "disagrees", "open_windows is [], must be {}"),
         (RIGHT | {"open_windows": {"5": [1]}}, "disagrees", "open_windows.5 must not be present"),
         (
             RIGHT | {"runs": RIGHT["runs"] | {"wind_speed": [9.875, 2, START + MINUTE]}},
             "disagrees",
-            f"runs.wind_speed is [9.875, 2, {START + MINUTE}], must be [9.875, 1, {START + MINUTE}]",
+            (
+                f"runs.wind_speed is [9.875, 2, {START + MINUTE}], "
+                f"must be [9.875, 1, {START + MINUTE}]"
+            ),
         ),
         (
             RIGHT | {"runs": RIGHT["runs"] | {"wind_speed": [9.875, 1]}},
@@ -108,22 +119,27 @@ def found(**contents: bytes | None) -> list[tuple[str, str, str]]:
         (b'{"last_id": 7, "last_id": 7}', "unreadable", None),
         (b"\xef\xbb\xbf{}", "unreadable", None),
         (b"[" * 100_000, "unreadable", None),
-        *(({"last_id": cursor}, "unreadable", MANGLED) for cursor in (None, "7", 7.0, 7.5, True, [7])),
+        *(
+            ({"last_id": cursor}, "unreadable", MANGLED)
+            for cursor in (None, "7", 7.0, 7.5, True, [7])
+        ),
         ({}, "unreadable", MANGLED),
         ([7], "unreadable", MANGLED),
     ],
-)  # fmt: skip
-def test_what_a_checkpoint_must_be(content: object, kind: str | None, detail: str | None) -> None:
+)
+def test_a_checkpoint_that_differs_from_its_rows_is_reported(
+    content: object, kind: str | None, detail: str | None
+) -> None:
     data = (
         content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
     )
     says = found(A_001=data, A_002=json.dumps(SECOND).encode())
-    if detail is None:  # the parser's own words
+    if detail is None:  # the JSON parser's own message
         says = [(kind, turbine, None) for kind, turbine, _ in says]
     assert says == ([(kind, "A-001", detail)] if kind else [])
 
 
-def test_a_node_without_rows_needs_none_and_may_not_be_beyond_them() -> None:
+def test_a_node_without_rows_needs_no_checkpoint() -> None:
     one, two = json.dumps(RIGHT).encode(), json.dumps(SECOND).encode()
     nothing = dict.fromkeys(("anchor_us", "max_event_us", "closed_until_us"))
     start = SECOND | {
@@ -140,11 +156,11 @@ def test_a_node_without_rows_needs_none_and_may_not_be_beyond_them() -> None:
 
 
 def of_rows(*rows: Row, **changes: Any) -> dict[str, Any]:
-    """The checkpoint of a node with these rows."""
+    """Return the checkpoint of a node with these rows."""
     return _state(expected(list(rows), nodes=[node(**changes)]), 0, slice(0, len(rows)), 1)
 
 
-def test_the_newest_event_is_of_a_valid_row_and_windows_are_made_to_its_end() -> None:
+def test_the_newest_event_comes_from_a_valid_row_and_closes_its_windows() -> None:
     rows = [good(1), good(9), good(3), good(4, timestamp=START + MINUTE * 4, status="dancing")]
     found = of_rows(*rows, window_s=50)
     assert (found["max_event_us"], found["closed_until_us"]) == (
@@ -187,7 +203,7 @@ def test_a_rejected_row_ends_every_series() -> None:
     assert of_rows(*rows)["runs"]["wind_speed"] == [8.0, 4, rows[3]["timestamp"]]
 
 
-def test_channels_that_may_rest_have_no_series() -> None:
+def test_channels_that_may_stay_constant_have_no_series() -> None:
     assert of_rows(good(1))["runs"].keys() == {
         channel.name for channel in CHANNELS if channel.stuck
     }

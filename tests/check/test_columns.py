@@ -1,4 +1,4 @@
-"""The comparable forms: equal where lake and node say the same, bit for bit, and nowhere else; the lookup of pairs."""
+"""Comparable forms of columns: equal exactly where lake and node agree bit for bit; pair lookup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sim.check.read.columns import (
 
 
 @pytest.mark.parametrize("column", [pa.array, lambda *given: pa.chunked_array([pa.array(*given)])])
-def test_integers_and_times_keep_their_value_and_null_is_none_of_them(column) -> None:
+def test_integers_and_times_keep_their_value_and_null_is_distinct(column) -> None:
     for kind in (pa.int64(), pa.int32(), pa.timestamp("us", tz="UTC")):
         assert integers(column([3, None, -1], kind)).tolist() == [3, NULL, -1]
         assert integers(column([3, -1], kind)).tolist() == [3, -1]
@@ -34,7 +34,7 @@ def test_integers_and_times_keep_their_value_and_null_is_none_of_them(column) ->
     assert nulls(column([NULL, 0], pa.int64())).tolist() == [False, False]
 
 
-def test_floats_are_their_bits_and_every_nan_is_one() -> None:
+def test_floats_compare_by_their_bits_and_all_nans_are_equal() -> None:
     (odd,) = struct.unpack("<d", struct.pack("<q", NAN_BITS + 7))
     values = [1.5, 0.0, -0.0, math.nextafter(1.5, 9), math.inf]
     bits = [struct.unpack("<q", struct.pack("<d", value))[0] for value in values]
@@ -49,7 +49,7 @@ def test_floats_are_their_bits_and_every_nan_is_one() -> None:
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_a_text_is_its_place_in_the_vocabulary(encoded) -> None:
+def test_a_text_becomes_its_index_in_the_vocabulary(encoded) -> None:
     vocabulary = pa.array(["b", "a"])
     for texts, places in (
         (["a", "b", "c", None, "a"], [1, 0, FOREIGN, ABSENT, 1]),
@@ -64,7 +64,7 @@ def test_a_text_is_its_place_in_the_vocabulary(encoded) -> None:
     assert len({ABSENT, FOREIGN, 0, 1}) == 4
 
 
-def test_documents_that_say_the_same_are_the_same_text() -> None:
+def test_equal_documents_become_the_same_text() -> None:
     texts = ['{"b": 1.50, "a": "x"}', '{"a":"x","b":1.5}', '{"a":"x","b":1}', None, "no JSON"]
     same, again, other, nothing, odd = plain_json(pa.array(texts)).to_pylist()
     assert same == again != other
@@ -75,7 +75,7 @@ def test_documents_that_say_the_same_are_the_same_text() -> None:
     assert plain_json(pa.array([None, None], pa.string())).type == pa.string()
 
 
-def test_a_pair_is_found_where_it_is_and_no_other() -> None:
+def test_an_existing_pair_is_found_and_others_are_not() -> None:
     pairs = [(0, 7), (0, 9), (1, 3), (1, 7), (3, 3), (3, 12)]
     places = RowIndex(*(np.array(part) for part in zip(*pairs, strict=True)))
     asked = [(owner, number) for owner in range(-1, 5) for number in range(15)]
@@ -85,7 +85,7 @@ def test_a_pair_is_found_where_it_is_and_no_other() -> None:
     }
 
 
-def test_among_none_or_one_pair() -> None:
+def test_lookup_among_no_pair_and_one_pair() -> None:
     one = np.array([0])
     assert RowIndex(one[:0], one[:0]).find(one, one).tolist() == [-1]
     assert RowIndex(one, one).find(np.array([0, 0, 1, -1]), np.array([0, 1, 0, 0])).tolist() == [

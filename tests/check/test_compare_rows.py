@@ -1,4 +1,4 @@
-"""Rows of a stage against those that must be there: a small lake, spoilt in one place, and all that is said of it."""
+"""Rows of a stage against the expected rows: a small lake, damaged in one place, all findings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AT_23, AT_0 = "2024-01-14T23:00:00Z", "2024-01-15T00:00:00Z"
 
 
 def keys(stage: str) -> list[str]:
-    """Of the three objects of batches 1-2 (two hours) and 3-6 of A-001, and of batch 1-2 of A-002."""
+    """Keys of three objects: batches 1-2 (two hours) and 3-6 of A-001, batch 1-2 of A-002."""
     top = "_quarantine" if stage == "quarantine" else stage
     names = f"{OLD}/A-001-1-2", f"{NEW}/A-001-1-2", f"{NEW}/A-001-3-6", f"{NEW}/A-002-1-2"
     return [f"{top}/{name}.parquet" for name in names]
@@ -59,7 +59,7 @@ A, B, C, D = keys("ingestion")
 
 
 def row(turbine: str, number: int, **cells: object) -> Row:
-    """A row as the lake must hold it, in any stage, but for some cells."""
+    """Return a row as the lake must hold it, in any stage, with some cells changed."""
     stored = (FIRST if turbine == "A-001" else SECOND_NODE)[number - 1]
     more = enrichment(NODES[int(turbine[-1]) - 1])
     return stored | more | {"farm_id": "A", "rule": RULES.get((turbine, number))} | cells
@@ -96,8 +96,13 @@ def compared(
 
 @dataclass(frozen=True)
 class Case:
-    """`says`: (kind, turbine, hour, key, rows, detail) of all findings; `counts`: fate -> hour -> rows, beside what is
-    expected; places of expected rows that are `absent`, and of others that are there, `besides`."""
+    """One damage to the lake and its findings.
+
+    - `says`: (kind, turbine, hour, key, rows, detail) of all findings.
+    - `counts`: fate -> hour -> rows, beside the expected rows.
+    - `absent`: indices of expected rows that are missing.
+    - `besides`: indices of other rows that are present.
+    """
 
     name: str
     change: Callable[[Objects], object]
@@ -110,12 +115,12 @@ class Case:
 
 
 def cell(key: str, number: int, **cells: object) -> Callable[[Objects], object]:
-    """The row of an object at a place, with cells changed."""
+    """Change cells of the row at an index of an object."""
     return lambda objects: objects[key][number].update(cells)
 
 
 def altered(detail: str, number: int = 3, stage: str = "ingestion", **cells: object) -> Case:
-    """One cell or more of row 3, 4, 5 or 6 of A-001, the detail without its number."""
+    """Change cells of row 3, 4, 5 or 6 of A-001; `detail` lacks the row's number."""
     key = keys(stage)[2]
     at = number - 3 if stage != "quarantine" else number - 5
     says = [("altered", "A-001", AT_0, key, 1, f"id {number}: {detail}")]
@@ -157,7 +162,7 @@ CASES = [
         (1, 6, 7),
     ),
     Case(
-        "what an unreadable object held is lost, but nobody's finding here",
+        "rows of an unreadable object count as lost and have no finding here",
         lambda objects: (objects.update({C: b"hello"}), drop(A)(objects)),
         [("lost", "A-001", AT_23, A, 1, "missing from the lake: id 1")],
         {"lost": {OLD_HOUR: 1, HOUR: 4}},
@@ -187,22 +192,25 @@ CASES = [
         blamed=(C,),
     ),
     Case(
-        "copies in another batch, listed before: the row is the one in its place",
+        "copies in another batch, listed first: the copies are the duplicates",
         add(A, row("A-001", 4), row("A-001", 5)),
         [("duplicated", "A-001", AT_0, A, 2, f"already in {bucket_of('ingestion')}/{C}: ids 4-5")],
         {"duplicated": {HOUR: 2}},
         blamed=(A,),
     ),
     Case(
-        "of two copies in place the right one",
+        "of two copies in place the unaltered one is the original",
         put(A, row("A-001", 1, blade_pitch=2.0), row("A-001", 1)),
         [("duplicated", "A-001", AT_23, A, 1, f"already in {bucket_of('ingestion')}/{A}: id 1")],
         {"duplicated": {OLD_HOUR: 1}},
         blamed=(A,),
     ),
     Case(
-        "the one in place though it is altered",
-        lambda objects: (put(A, row("A-001", 1, blade_pitch=2.5))(objects), add(B, row("A-001", 1))(objects)),
+        "an altered row in place stays the original",
+        lambda objects: (
+            put(A, row("A-001", 1, blade_pitch=2.5))(objects),
+            add(B, row("A-001", 1))(objects),
+        ),
         [
             ("duplicated", "A-001", AT_23, B, 1, f"already in {bucket_of('ingestion')}/{A}: id 1"),
             ("altered", "A-001", AT_23, A, 1, "id 1: blade_pitch is 2.5, the node has 9.125"),
@@ -214,7 +222,16 @@ CASES = [
     Case(
         "under another hour",
         move(A, A.replace("hour=23", "hour=22")),
-        [("misplaced", "A-001", AT_23, A.replace("hour=23", "hour=22"), 1, f"belongs in {A}: id 1")],
+        [
+            (
+                "misplaced",
+                "A-001",
+                AT_23,
+                A.replace("hour=23", "hour=22"),
+                1,
+                f"belongs in {A}: id 1",
+            )
+        ],
         {"misplaced": {OLD_HOUR: 1}},
         blamed=(A.replace("hour=23", "hour=22"),),
     ),
@@ -222,7 +239,16 @@ CASES = [
         Case(
             f"under {name}",
             move(C, C.replace("A-001-3-6", name)),
-            [("misplaced", "A-001", AT_0, C.replace("A-001-3-6", name), 4, f"belongs in {C}: ids 3-6")],
+            [
+                (
+                    "misplaced",
+                    "A-001",
+                    AT_0,
+                    C.replace("A-001-3-6", name),
+                    4,
+                    f"belongs in {C}: ids 3-6",
+                )
+            ],
             {"misplaced": {HOUR: 4}},
             blamed=(C.replace("A-001-3-6", name),),
         )
@@ -236,7 +262,9 @@ CASES = [
         blamed=(C,),
     ),
     # altered
-    altered(f"timestamp is 2024-01-15 00:00:21+00:00, the node has {AT_20}", timestamp=AT_20 + SECOND),
+    altered(
+        f"timestamp is 2024-01-15 00:00:21+00:00, the node has {AT_20}", timestamp=AT_20 + SECOND
+    ),
     altered(f"recorded_at is None, the node has {AT_20}", recorded_at=None),
     altered(f"timestamp is {-(2**63)}, the node has {AT_20}", timestamp=-(2**63)),
     altered("turbine_id is A-003, must be A-001", turbine_id="A-003"),
@@ -248,8 +276,14 @@ CASES = [
     altered("blade_pitch is nan, the node has 9.375", blade_pitch=math.nan),
     altered("wind_speed is 0.0, the node has null", 5, wind_speed=0.0),
     altered("_rescued_data is {}, must be None", _rescued_data="{}"),
-    altered('_rescued_data is {"a": 1}, must be {"a": 1, "wind_speed": "x"}', 5, _rescued_data='{"a": 1}'),
-    altered("rotor_rpm is 1.0, the node has 9.5; also blade_pitch", 4, rotor_rpm=1.0, blade_pitch=1.0),
+    altered(
+        '_rescued_data is {"a": 1}, must be {"a": 1, "wind_speed": "x"}',
+        5,
+        _rescued_data='{"a": 1}',
+    ),
+    altered(
+        "rotor_rpm is 1.0, the node has 9.5; also blade_pitch", 4, rotor_rpm=1.0, blade_pitch=1.0
+    ),
     altered(
         "rotor_rpm is 1.0, the node has 9.5; also blade_pitch, power_output, temperature",
         4,
@@ -258,19 +292,50 @@ CASES = [
     altered(
         "rotor_rpm is 1.0, the node has 9.5; also blade_pitch, power_output, temperature ...",
         4,
-        **dict.fromkeys(("rotor_rpm", "blade_pitch", "power_output", "temperature", "ambient_temperature"), 1.0),
+        **dict.fromkeys(
+            ("rotor_rpm", "blade_pitch", "power_output", "temperature", "ambient_temperature"), 1.0
+        ),
     ),
-    altered("node_id is n-A-002, the node's configuration has n-A-001", stage="enriched", node_id="n-A-002"),
+    altered(
+        "node_id is n-A-002, the node's configuration has n-A-001",
+        stage="enriched",
+        node_id="n-A-002",
+    ),
     altered("os_arch is x, the node's configuration has None", stage="enriched", os_arch="x"),
-    altered(f"technician_ref is None, the node's configuration has {ANN}", stage="enriched", technician_ref=None),
-    altered("hub_height is 81.0, the node's configuration has 80.0", stage="enriched", hub_height=81.0),
-    altered("latitude_coarse is 1.0, the node's configuration has None", stage="enriched", latitude_coarse=1.0),
-    altered("turbine_id is A-002, must be A-001; also rule", 5, "quarantine", turbine_id="A-002", rule="null"),
+    altered(
+        f"technician_ref is None, the node's configuration has {ANN}",
+        stage="enriched",
+        technician_ref=None,
+    ),
+    altered(
+        "hub_height is 81.0, the node's configuration has 80.0", stage="enriched", hub_height=81.0
+    ),
+    altered(
+        "latitude_coarse is 1.0, the node's configuration has None",
+        stage="enriched",
+        latitude_coarse=1.0,
+    ),
+    altered(
+        "turbine_id is A-002, must be A-001; also rule",
+        5,
+        "quarantine",
+        turbine_id="A-002",
+        rule="null",
+    ),
     *(
         Case(
             f"the rule alone: {wrong}",
             cell(QUARANTINED[2], number - 5, rule=wrong),
-            [("quarantine.wrong-rule", "A-001", AT_0, QUARANTINED[2], 1, f"id {number}: rule is {wrong}, {must}")],
+            [
+                (
+                    "quarantine.wrong-rule",
+                    "A-001",
+                    AT_0,
+                    QUARANTINED[2],
+                    1,
+                    f"id {number}: rule is {wrong}, {must}",
+                )
+            ],
             {"altered": {HOUR: 1}},
             stage="quarantine",
         )
@@ -284,7 +349,14 @@ CASES = [
             cell(D, 1, farm_id=None)(objects),
         ),
         [
-            ("altered", "A-001", AT_0, C, 2, "ids 4, 6: rotor_rpm is 1.0, the node has 9.75; also temperature"),
+            (
+                "altered",
+                "A-001",
+                AT_0,
+                C,
+                2,
+                "ids 4, 6: rotor_rpm is 1.0, the node has 9.75; also temperature",
+            ),
             ("altered", "A-002", AT_0, D, 1, "id 2: farm_id is None, must be A"),
         ],
         {"altered": {HOUR: 3}},
@@ -294,9 +366,11 @@ CASES = [
         cell(C, 2, _rescued_data='{"wind_speed":"x","a":1}'),
     ),
     Case(
-        "what a schema lacks is altered, but nobody's finding here",
+        "a column missing from the schema counts as altered and has no finding here",
         lambda objects: (
-            objects.update({A: parquet(objects[A], INGESTION.remove(INGESTION.get_field_index("blade_pitch")))}),
+            objects.update(
+                {A: parquet(objects[A], INGESTION.remove(INGESTION.get_field_index("blade_pitch")))}
+            ),
             cell(C, 0, blade_pitch=1.0)(objects),
         ),
         [("altered", "A-001", AT_0, C, 1, "id 3: blade_pitch is 1.0, the node has 9.375")],
@@ -318,14 +392,28 @@ CASES = [
         blamed=("ingestion/x.parquet",),
     ),
     Case(
-        "rejected rows let through",
+        "rejected rows in a later stage",
         lambda objects: (
             add(VALIDATED[0], row("A-001", 5))(objects),
             add(VALIDATED[2], row("A-001", 6))(objects),
         ),
         [
-            ("unexpected", "A-001", AT_0, VALIDATED[0], 1, "violates rule `type`, belongs in quarantine: id 5"),
-            ("unexpected", "A-001", AT_0, VALIDATED[2], 1, "violates rule `state`, belongs in quarantine: id 6"),
+            (
+                "unexpected",
+                "A-001",
+                AT_0,
+                VALIDATED[0],
+                1,
+                "violates rule `type`, belongs in quarantine: id 5",
+            ),
+            (
+                "unexpected",
+                "A-001",
+                AT_0,
+                VALIDATED[2],
+                1,
+                "violates rule `state`, belongs in quarantine: id 6",
+            ),
         ],
         {"unexpected": {HOUR: 2}},
         besides=(4, 5),
@@ -335,18 +423,30 @@ CASES = [
     Case(
         "a valid row in quarantine",
         add(QUARANTINED[2], row("A-001", 1)),
-        [("unexpected", "A-001", AT_23, QUARANTINED[2], 1, "valid, does not belong in quarantine: id 1")],
+        [
+            (
+                "unexpected",
+                "A-001",
+                AT_23,
+                QUARANTINED[2],
+                1,
+                "valid, does not belong in quarantine: id 1",
+            )
+        ],
         {"unexpected": {OLD_HOUR: 1}},
         besides=(0,),
         blamed=(QUARANTINED[2],),
         stage="quarantine",
     ),
-    Case("rows of another share", put(A.replace("A-001", "A-003"), row("A-001", 1, turbine_id="A-003", id=99))),
-]  # fmt: skip
+    Case(
+        "rows of another share",
+        put(A.replace("A-001", "A-003"), row("A-001", 1, turbine_id="A-003", id=99)),
+    ),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said(case: Case) -> None:
+def test_damaged_rows_are_reported(case: Case) -> None:
     objects = right(case.stage)
     case.change(objects)
     verdict, findings, completeness = compared(case.stage, objects)
@@ -383,7 +483,7 @@ def test_what_is_said(case: Case) -> None:
 
 
 @pytest.mark.parametrize("stage", ["ingestion", "validated", "quarantine", "enriched"])
-def test_a_right_stage_is_right_and_an_empty_one_has_lost_all(stage: str) -> None:
+def test_an_undamaged_stage_passes_and_an_empty_one_has_lost_all(stage: str) -> None:
     assert compared(stage, right(stage))[1].counts == {}
     verdict, findings, completeness = compared(stage, {})
     assert findings.counts == {"lost": len(right(stage))}
@@ -391,7 +491,7 @@ def test_a_right_stage_is_right_and_an_empty_one_has_lost_all(stage: str) -> Non
     assert not verdict.present.any()
 
 
-def test_of_nodes_without_rows_nothing_is_expected() -> None:
+def test_nodes_without_rows_have_no_expected_rows() -> None:
     plan = expected([], [])
     verdict, findings, completeness = compared("ingestion", {B: [row("A-001", 2)]}, plan)
     assert [(found.kind, found.detail) for found in findings.kept] == [
@@ -406,8 +506,8 @@ def test_of_nodes_without_rows_nothing_is_expected() -> None:
     ("node_has", "lake_has"), [(None, -(2**63)), (-(2**63), None), (None, 0), (0, None)]
 )
 @pytest.mark.parametrize("name", ["timestamp", "recorded_at"])
-def test_null_is_no_time_at_all(name: str, node_has: int | None, lake_has: int | None) -> None:
-    """The smallest integer is what numpy calls NaT, and a time like any other in a node's file."""
+def test_null_equals_no_time(name: str, node_has: int | None, lake_has: int | None) -> None:
+    """Keep the smallest integer a time: numpy reads it as NaT, a node's file may hold it."""
     plan = expected([good(1, **{name: node_has})])
     key = f"ingestion/{NEW}/A-001-1-1.parquet"
     for cell_, counted in ((node_has, 0), (lake_has, 1)):

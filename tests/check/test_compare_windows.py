@@ -1,4 +1,4 @@
-"""Windows in the lake against the recomputed ones: a small lake, spoilt in one place, and all that is said of it."""
+"""Windows in the lake against recomputed windows: a small lake, damaged in one place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.check_world import (
 
 MINUTE_US = 60_000_000
 NODES = [node("A-001"), node("A-002", farm="B")]  # of minutes 59 to 62; of 0 and 1
-LATE = good(374, timestamp=START + 60 * MINUTE_US + 1)  # its window was made by the batch before
+LATE = good(374, timestamp=START + 60 * MINUTE_US + 1)  # its window belongs to the batch before
 PLAN = expected(
     [*(good(i) for i in range(358, 374)), LATE], [good(i, "A-002") for i in (1, 2, 7)], nodes=NODES
 )
@@ -49,20 +49,24 @@ HOUR = 473_688
 
 
 def right() -> Objects:
-    """Of A-001 the window of 00:59, and those of 01:00 (a second revision), 01:01 and 01:02, of A-002 two."""
+    """A-001: windows 00:59, 01:00 (a second revision), 01:01 and 01:02; A-002: two windows."""
     first, tried, second, third, fourth, *others = window_rows(PLAN)
     return {A: [first], FIRST_TRY: [tried], B: [second, third, fourth], C: others}
 
 
 def row(at: int, **cells: object) -> Row:
-    """The latest revision of a window."""
+    """Return the latest revision of a window."""
     return window_rows(PLAN)[WINDOWS.last[at]] | cells
 
 
 @dataclass(frozen=True)
 class Case:
-    """`says`: (kind, turbine, minute of the day, key, detail) of all findings; `counts`: fate -> hour -> windows,
-    beside what is expected; `wrong`: how many windows are."""
+    """One damage to the lake and its findings.
+
+    - `says`: (kind, turbine, minute of the day, key, detail) of all findings.
+    - `counts`: fate -> hour -> windows, beside the expected windows.
+    - `wrong`: number of wrong windows.
+    """
 
     name: str
     change: Callable[[Objects], object]
@@ -96,9 +100,14 @@ CASES = [
     Case("nothing", lambda objects: None),
     Case(
         "the objects in another order, and the rows",
-        lambda objects: [objects.update({key: objects.pop(key)[::-1]}) for key in (C, B, FIRST_TRY, A)],
+        lambda objects: [
+            objects.update({key: objects.pop(key)[::-1]}) for key in (C, B, FIRST_TRY, A)
+        ],
     ),
-    Case("of another share", put(A.replace("A-001", "A-003"), row(0, turbine_id="A-003", window_start=START))),
+    Case(
+        "of another share",
+        put(A.replace("A-001", "A-003"), row(0, turbine_id="A-003", window_start=START)),
+    ),
     # missing
     Case(
         "missing, of both nodes",
@@ -112,18 +121,26 @@ CASES = [
         3,
     ),
     Case(
-        "what an unreadable object held is lost, but nobody's finding here",
+        "windows of an unreadable object count as lost and have no finding here",
         both(lambda objects: objects.update({B: b"hello"}), drop(A)),
         [
             ("missing", "A-001", 59, "", "missing from the lake; valid rows in it: 3"),
-            ("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 of 7 valid rows"),
+            (
+                "stale-revision",
+                "A-001",
+                60,
+                FIRST_TRY,
+                "the latest revision counts 6 of 7 valid rows",
+            ),
         ],
         {"lost": {HOUR: 1, HOUR + 1: 2}, "altered": {HOUR + 1: 1}},
         4,
         revised=0,
     ),
-    Case("an unreadable object of no known form", lambda objects: objects.update({NO_KEY: b"hello"})),
-    # twice
+    Case(
+        "an unreadable object of no known form", lambda objects: objects.update({NO_KEY: b"hello"})
+    ),
+    # duplicated
     Case(
         "a revision twice in its object",
         add(B, row(2)),
@@ -133,7 +150,7 @@ CASES = [
         (B,),
     ),
     Case(
-        "a revision in another object, listed before: the row is the one in its place",
+        "a revision in another object, listed first: the copy is the duplicate",
         both(add(A, row(1, revision=1)), lambda objects: objects.update({B: objects.pop(B)})),
         [("duplicated", "A-001", 60, A, f"revision 1 is already in {B}")],
         {"duplicated": {HOUR + 1: 1}},
@@ -143,7 +160,15 @@ CASES = [
     Case(
         "a window in an object of another batch too",
         put(A.replace("361-366", "367-372"), row(0)),
-        [("duplicated", "A-001", 59, A.replace("361-366", "367-372"), f"revision 0 is already in {A}")],
+        [
+            (
+                "duplicated",
+                "A-001",
+                59,
+                A.replace("361-366", "367-372"),
+                f"revision 0 is already in {A}",
+            )
+        ],
         {"duplicated": {HOUR: 1}},
         1,
         (A, A.replace("361-366", "367-372")),
@@ -162,10 +187,16 @@ CASES = [
     ),
     Case(
         "both revisions moved",
-        both(move(FIRST_TRY, FIRST_TRY.replace("hour=01", "hour=02")), move(B, B.replace("374", "375"))),
+        both(
+            move(FIRST_TRY, FIRST_TRY.replace("hour=01", "hour=02")),
+            move(B, B.replace("374", "375")),
+        ),
         [
             ("misplaced", "A-001", 60, FIRST_TRY.replace("hour=01", "hour=02"), NO_HOUR),
-            *(("misplaced", "A-001", minute, B.replace("374", "375"), NO_HOUR) for minute in (60, 61, 62)),
+            *(
+                ("misplaced", "A-001", minute, B.replace("374", "375"), NO_HOUR)
+                for minute in (60, 61, 62)
+            ),
         ],
         {"misplaced": {HOUR + 1: 4}},
         3,
@@ -199,7 +230,15 @@ CASES = [
     Case(
         "the latest revision gone",
         put(B, row(2), row(3)),
-        [("stale-revision", "A-001", 60, FIRST_TRY, "the latest revision counts 6 of 7 valid rows")],
+        [
+            (
+                "stale-revision",
+                "A-001",
+                60,
+                FIRST_TRY,
+                "the latest revision counts 6 of 7 valid rows",
+            )
+        ],
         {"altered": {HOUR + 1: 1}},
         1,
         revised=0,
@@ -208,7 +247,15 @@ CASES = [
     Case(
         "a value",
         cell(B, 1, power_output=2.5),
-        [("wrong", "A-001", 61, B, "power_output is 2.5, must be 1.25; columns that differ: power_output")],
+        [
+            (
+                "wrong",
+                "A-001",
+                61,
+                B,
+                "power_output is 2.5, must be 1.25; columns that differ: power_output",
+            )
+        ],
         {"altered": {HOUR + 1: 1}},
         1,
     ),
@@ -227,56 +274,96 @@ CASES = [
         1,
     ),
     Case(
-        "the first revision is of the rows up to its batch",
+        "the first revision covers the rows up to its batch",
         cell(FIRST_TRY, 0, rows=7, farm_id=None),
-        [("wrong", "A-001", 60, FIRST_TRY, "revision 0: farm_id is None; columns that differ: farm_id, rows")],
+        [
+            (
+                "wrong",
+                "A-001",
+                60,
+                FIRST_TRY,
+                "revision 0: farm_id is None; columns that differ: farm_id, rows",
+            )
+        ],
         {"altered": {HOUR + 1: 1}},
         1,
     ),
     # the batch
     Case(
-        "made by the batch after",
+        "written by the next batch",
         move(A, BETWEEN),
-        [("late", "A-001", 59, BETWEEN, f"revision 0 was made by {MIDDLE}, must be by the batch of ids 361-366")],
+        [
+            (
+                "late",
+                "A-001",
+                59,
+                BETWEEN,
+                f"revision 0 was made by {MIDDLE}, must be by the batch of ids 361-366",
+            )
+        ],
         wrong=1,
     ),
     Case(
-        "made by the batch before",
+        "written by the previous batch",
         both(put(B, row(1), row(3)), add(FIRST_TRY, row(2))),
         [("early", "A-001", 61, FIRST_TRY, f"revision 0 was made by {MIDDLE}, must be by {LAST}")],
         wrong=1,
     ),
     Case(
-        "made before its time, and again",
+        "written too early, and again",
         both(cell(B, 1, revision=1), add(FIRST_TRY, row(2, rows=1))),
-        [("early", "A-001", 61, FIRST_TRY, f"revision 0 was made by {MIDDLE}, the first must be by {LAST}")],
+        [
+            (
+                "early",
+                "A-001",
+                61,
+                FIRST_TRY,
+                f"revision 0 was made by {MIDDLE}, the first must be by {LAST}",
+            )
+        ],
         wrong=1,
         revised=2,
     ),
     Case(
-        "made again of nothing new",
+        "a revision that changes no value",
         put(BETWEEN, row(0, revision=1)),
-        [("needless-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and changes no value")],
+        [
+            (
+                "needless-revision",
+                "A-001",
+                59,
+                BETWEEN,
+                f"revision 1 was made by {MIDDLE}, and changes no value",
+            )
+        ],
         wrong=1,
         revised=2,
     ),
     Case(
-        "made again of nothing",
+        "a revision that matches no rows",
         put(BETWEEN, row(0, revision=1, rows=9)),
-        [("invented-revision", "A-001", 59, BETWEEN, f"revision 1 was made by {MIDDLE}, and matches no rows up to that batch")],
+        [
+            (
+                "invented-revision",
+                "A-001",
+                59,
+                BETWEEN,
+                f"revision 1 was made by {MIDDLE}, and matches no rows up to that batch",
+            )
+        ],
         {"altered": {HOUR: 1}},
         1,
         revised=2,
     ),
     Case(
-        "a late row is in the first revision, and makes no second",
+        "a late row is in the first revision, without a second",
         both(put(FIRST_TRY, row(1, revision=0)), put(B, row(2), row(3))),
         [("missing-revision", "A-001", 60, "", f"revision 1 is missing, must be made by {LAST}")],
         wrong=1,
         revised=0,
     ),
     Case(
-        "as much, and an object of the hour cannot be read",
+        "the same with an unreadable object of the hour",
         both(
             put(FIRST_TRY, row(1, revision=0)),
             put(B, row(2), row(3)),
@@ -285,13 +372,21 @@ CASES = [
         revised=0,
     ),
     Case(
-        "numbered against the order of batches",
+        "revisions against the order of batches",
         both(put(FIRST_TRY, row(1)), cell(B, 0, revision=0)),
-        [("revision-order", "A-001", 60, FIRST_TRY, f"revision 1 is of {MIDDLE}, the one before of a later one")],
+        [
+            (
+                "revision-order",
+                "A-001",
+                60,
+                FIRST_TRY,
+                f"revision 1 is of {MIDDLE}, the one before of a later one",
+            )
+        ],
         wrong=1,
     ),
     Case(
-        "what a schema lacks is altered, but nobody's finding here",
+        "a column missing from the schema counts as altered and has no finding here",
         both(
             lambda objects: objects.update({A: parquet(objects[A], AGGREGATED.remove(1))}),
             cell(C, 0, farm_id="A"),
@@ -302,7 +397,7 @@ CASES = [
     ),
     # unexpected
     Case(
-        "of no rows, in two revisions",
+        "a window without rows, in two revisions",
         both(
             add(B, *(row(2, window_start=START + 70 * MINUTE_US, revision=i) for i in (0, 1))),
             add(C, row(4, window_start=START + 70 * MINUTE_US)),
@@ -315,7 +410,7 @@ CASES = [
         2,
         (B, C),
     ),
-]  # fmt: skip
+]
 
 
 def compared(
@@ -331,7 +426,7 @@ def compared(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said(case: Case) -> None:
+def test_damaged_windows_are_reported(case: Case) -> None:
     objects = right()
     case.change(objects)
     (wrong, revised, blamed), findings, completeness = compared(objects)
@@ -368,7 +463,7 @@ def test_without_objects_all_windows_are_missing() -> None:
     assert completeness.total("lost", ("aggregated",)) == 6
 
 
-def test_of_nodes_without_rows_no_windows_are_expected() -> None:
+def test_nodes_without_rows_have_no_expected_windows() -> None:
     plan = expected([], [])
     (wrong, revised, blamed), findings, _ = compared({C: [row(4)]}, plan)
     assert (wrong, revised, len(blamed), findings.counts) == (1, 0, 1, {"window.unexpected": 1})

@@ -1,4 +1,4 @@
-"""Texts written in another form: each form is taken out, exactly, and nothing is taken for one that is none."""
+"""Decoding of nested text: each form is decoded exactly, and other bytes are left alone."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HEX = b"496e67726964"  # Ingrid
         pa.compress(TEXT, "zstd", asbytes=True),
     ],
 )
-def test_compressed(packed: bytes) -> None:
+def test_compressed_text_is_decoded(packed: bytes) -> None:
     assert decoded_texts(packed)[0] == TEXT
-    assert TEXT not in decoded_texts(b"x" + packed)  # only where it is all there is
-    assert all(TEXT.startswith(inner) for inner in decoded_texts(packed[:9]))  # torn
+    assert TEXT not in decoded_texts(b"x" + packed)  # a compressed stream must be the whole object
+    assert all(TEXT.startswith(inner) for inner in decoded_texts(packed[:9]))  # truncated
 
 
-def test_no_more_is_unpacked_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.check.privacy.decoding.MOST_BYTES", 1000)
     for pack in (gzip.compress, zlib.compress, bz2.compress, lzma.compress):
         assert decoded_texts(pack(b" " * 1001)) == [b" " * 1000]
@@ -48,7 +48,7 @@ def test_no_more_is_unpacked_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -
         (HEX + b"7", [b"Ingrid"]),  # half a byte more
         (HEX[:-1], []),
         (HEX + b"78 and " + HEX, [b"Ingridx", b"Ingrid"]),
-        # base64: whole groups of four letters, and rests of two and three; a rest of one means nothing
+        # base64: groups of four letters, rests of two and three; a rest of one encodes nothing
         (base64.b64encode(b"Ingrid, Ann"[:9]), [b"Ingrid, A"]),
         (b"SW5ncmlkLCBB", [b"Ingrid, A"]),
         (b"SW5ncmlkLCBBb", [b"Ingrid, A"]),
@@ -71,11 +71,11 @@ def test_no_more_is_unpacked_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -
         (b"S&oslash;ren &#8211; &amp;", ["Søren – &".encode()]),
     ],
 )
-def test_each_form(content: bytes, found: list[bytes]) -> None:
+def test_each_form_is_decoded(content: bytes, found: list[bytes]) -> None:
     assert decoded_texts(content) == found
 
 
-def test_one_in_another_as_deep_as_is_asked_for() -> None:
+def test_nested_forms_are_decoded_to_the_given_depth() -> None:
     content = b"a%25252520b"
     inner = [b"a%252520b", b"a%2520b", b"a%20b", b"a b"]
     assert [decoded_texts(content, depth) for depth in range(5)] == [
@@ -84,7 +84,7 @@ def test_one_in_another_as_deep_as_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 20, 32, 64])
-def test_the_bytes_of_a_digest_are_not_looked_into(size: int) -> None:
+def test_the_bytes_of_a_digest_are_not_searched(size: int) -> None:
     digest = HEX.rjust(size, b"\xff")
     assert decoded_texts(digest.hex().encode()) == [digest]
     assert decoded_texts(b"\xff".hex().encode() + digest.hex().encode()) == [
@@ -95,5 +95,5 @@ def test_the_bytes_of_a_digest_are_not_looked_into(size: int) -> None:
     assert decoded_texts(text.hex().encode()) == [text, b"Ingrid"]
 
 
-def test_escapes_of_json() -> None:
+def test_json_escapes_are_decoded() -> None:
     assert unescaped(rb"\u0053\u00F8ren \ud83d\u12") == "Søren ".encode() + rb"\u12"

@@ -1,7 +1,7 @@
-"""Defects planted in the lake of a real run. `windfleet verify`: right name, right count, exit 5.
+"""Defects planted in the lake of a real run: `windfleet verify` names and counts them, exit 5.
 
-test_mutants.py has the whole catalogue, for the oracle. These tests are of the command, on a lake
-that the real pipeline wrote; of a lake still in the store; and of the order of exit codes.
+test_mutants.py holds the whole catalogue, for the oracle. These tests cover the command on a lake
+that the real pipeline wrote, a lake still in the store, and the order of exit codes.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WRONG = (
 
 @pytest.fixture
 def run(localstack: str, tmp_path: Path) -> Path:
-    """Directory of a good run with its saved lake, to be damaged."""
+    """Copy a good run with its saved lake, to be damaged."""
     return runs.copy(runs.saved(localstack)[0], tmp_path / "run")
 
 
 def verified(run: Path, *options: object) -> runs.Ended:
-    """The command `verify` in this process, without workers."""
+    """Run the command `verify` in this process, without workers."""
     return runs.inside("verify", run, "--workers", 1, *options)
 
 
@@ -64,7 +64,7 @@ def wrong(done: runs.Ended) -> dict[str, int]:
     return {name: figures[name] for name in WRONG if figures[name]}
 
 
-def test_a_right_lake_is_judged_as_the_run_judged_it(run: Path) -> None:
+def test_an_undamaged_lake_gets_the_verdict_of_its_run(run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     done = runs.quick("verify", run, "--workers", 2)
     assert done.code == 0, done.text
@@ -80,7 +80,7 @@ def test_a_right_lake_is_judged_as_the_run_judged_it(run: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["ingestion", "enriched"])
-def test_a_deleted_object_is_lost_rows(run: Path, stage: str) -> None:
+def test_a_deleted_object_is_reported_as_lost_rows(run: Path, stage: str) -> None:
     victim = an_object(run, stage)
     rows = rows_of(victim)
     victim.unlink()
@@ -97,7 +97,7 @@ def test_a_deleted_object_is_lost_rows(run: Path, stage: str) -> None:
     )
 
 
-def test_an_object_under_the_next_hour_is_misplaced_rows(run: Path) -> None:
+def test_an_object_under_the_next_hour_is_reported_as_misplaced_rows(run: Path) -> None:
     victim = an_object(run, "validated")
     rows = rows_of(victim)
     there = victim.parent.with_name("hour=02") / victim.name
@@ -110,7 +110,7 @@ def test_an_object_under_the_next_hour_is_misplaced_rows(run: Path) -> None:
     assert f"misplaced: {rows} rows validated B-002 " in done.out
 
 
-def test_a_copy_under_another_name_is_duplicated_rows(run: Path) -> None:
+def test_a_copy_under_another_name_is_reported_as_duplicated_rows(run: Path) -> None:
     victim = an_object(run, "enriched")
     turbine, first, last = victim.stem.rsplit("-", 2)
     shutil.copy(victim, victim.with_name(f"{turbine}-{first}-{int(last) + 1}.parquet"))
@@ -120,7 +120,7 @@ def test_a_copy_under_another_name_is_duplicated_rows(run: Path) -> None:
     assert wrong(done) == {"rows.duplicated": rows_of(victim)}
 
 
-def test_a_changed_value_is_an_altered_row(run: Path) -> None:
+def test_a_changed_value_is_reported_as_an_altered_row(run: Path) -> None:
     victim = an_object(run, "enriched")
     table = pq.read_table(victim, partitioning=None)
     at, column = table.num_rows // 2, table.schema.get_field_index("power_output")
@@ -132,12 +132,12 @@ def test_a_changed_value_is_an_altered_row(run: Path) -> None:
     pq.write_table(table.set_column(column, table.field(column), changed), victim)
     done = verified(run)
     assert done.code == 5, done.text
-    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 differs, too
+    assert done.found() == {"altered": 1, "manifest.disagrees": 1}  # its sha256 differs too
     assert wrong(done) == {"rows.altered": 1, "manifest.mismatches": 1}
     assert "power_output" in done.out
 
 
-def test_a_dropped_manifest_is_a_missing_manifest(run: Path) -> None:
+def test_a_deleted_manifest_is_reported_as_missing(run: Path) -> None:
     victim = next((run / "lake" / "expanso-databricks-metadata").glob("**/G-001-*.json"))
     victim.unlink()
     done = verified(run)
@@ -147,7 +147,7 @@ def test_a_dropped_manifest_is_a_missing_manifest(run: Path) -> None:
     assert victim.name in done.out
 
 
-def test_a_checkpoint_set_back_is_a_mismatch(run: Path) -> None:
+def test_a_checkpoint_set_back_is_reported_as_a_mismatch(run: Path) -> None:
     victim = run / "lake" / "expanso-databricks-checkpoints" / "checkpoints" / "A" / "A-001.json"
     checkpoint = json.loads(victim.read_text())
     victim.write_text(json.dumps(checkpoint | {"last_id": checkpoint["last_id"] - 1}))
@@ -174,7 +174,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
     assert "Traceback" not in done.text
     assert wrong(done) == {}
     an_object(run, "ingestion", "B-001").unlink()
-    assert verified(run).code == 5  # what is known to be wrong outweighs what is not known
+    assert verified(run).code == 5  # a known defect outweighs an unknown part
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
         ("pass", [True], 130, ("unknown", 130)),
     ],
 )
-def test_what_comes_first_when_more_than_one_thing_is_wrong(
+def test_exit_codes_have_an_order_of_precedence(
     status: str | None, passed: list[bool | None], stopped_by: int | None, decided: tuple[str, int]
 ) -> None:
     record = Record(verdict=Verdict(status=status) if status else None, stopped_by=stopped_by)
@@ -202,7 +202,7 @@ def test_what_comes_first_when_more_than_one_thing_is_wrong(
     assert decide(record, outcomes) == decided
 
 
-# Deletes one object of the ingestion stage after the delivery, before the verdict.
+# Delete one object of the ingestion stage after delivery, before the verdict.
 SPOIL = """\
 import sim.run.command as command
 from pipeline import lake
@@ -247,7 +247,7 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     assert [e["passed"] for e in result["expectations"]] == [False]
 
     judged = verified(tmp_path / "run", "--endpoint-url", localstack)
-    assert (judged.code, judged.found()) == (0, {}), judged.text  # verify asks for the lake alone
+    assert (judged.code, judged.found()) == (0, {}), judged.text  # verify judges the lake only
     assert "the same figures as in result.json" in judged.out
 
     s3, bucket = lake.client(localstack), lake.BUCKETS["validated"]

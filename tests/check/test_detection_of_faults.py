@@ -1,4 +1,4 @@
-"""Detection against ground truth: planted faults with a score that was worked out by hand."""
+"""Detection against ground truth: planted faults whose score was worked out by hand."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ FOLDER = AGGREGATED.rpartition("/")[0]
 
 
 def at(number: int) -> int:
-    """When row `number` of a node happened, us."""
+    """Event time of row `number` of a node, us."""
     return START_US + (number - 1) * STEP_US
 
 
 def fault(
     turbine: str, kind: str, channel: str | None, first: int, last: int, rows: int | None = None
 ) -> dict:
-    """A fault of the rows first..last; `rows` 0: it altered nothing."""
+    """Return a fault of the rows first..last; with `rows` 0 it altered nothing."""
     count = last - first + 1 if rows is None else rows
     return {
         "turbine_id": turbine,
@@ -57,24 +57,27 @@ def fault(
 
 FAULTS = [
     fault("B-001", "sensor.stuck", "temperature", 300, 314),  # found at its tenth row, after 90 s
-    fault("A-001", "sensor.dropout", "power_output", 40, 40),  # rule null, at once
-    fault("A-001", "sensor.spike", "wind_speed", 100, 100),  # rule range, at once
+    fault("A-001", "sensor.dropout", "power_output", 40, 40),  # rule null, immediately
+    fault("A-001", "sensor.spike", "wind_speed", 100, 100),  # rule range, immediately
     fault("B-001", "sensor.spike", "blade_pitch", 600, 602),  # within limits: missed
     fault(
         "B-001", "sensor.drift", "temperature", 320, 360
-    ),  # within limits: missed; `stuck` before it is not of it
+    ),  # within limits: missed; the `stuck` before it belongs to another fault
     fault("A-001", "row.duplicate", None, 139, 140),  # row 140 has the time of row 139
     fault("A-002", "row.late", None, 500, 500),  # valid: not detectable
     fault("A-002", "sensor.stuck", "wind_speed", 700, 720, rows=0),  # altered nothing
     fault(
         "A-002", "sensor.spike", "generator_temperature", 200, 201
-    ),  # its window is hot, with or without it
+    ),  # its window is hot with and without it
 ]
 GENERATOR_WINDOW = at(200) // WINDOW_US * WINDOW_US
 
 
 def alarms_by_rule() -> set[tuple[str, int, str]]:
-    """(turbine, window, rule) of the builder's bad rows, each at its time; when it was recorded if that is in doubt."""
+    """Return (turbine, window, rule) of the builder's bad rows.
+
+    A row counts at its own time, or at its recording time if its own time is in doubt.
+    """
     found = set()
     for (turbine, number), (rule, changes) in SPOILED.items():
         time = changes.get("timestamp", at(number))
@@ -189,7 +192,7 @@ def test_planted_faults_have_the_score_worked_out_by_hand(tmp_path):
 
 
 def underperforming(lake: Objects) -> Changes:
-    """The second window of hour 1 of A-002 says that it underperforms."""
+    """Mark the second window of hour 1 of A-002 as underperforming."""
     starts = read(lake[AGGREGATED]).column("window_start").cast(pa.int64()).to_pylist()
     at = starts.index(HOUR_1 + WINDOW_US)
     return sealed(
@@ -202,11 +205,11 @@ def underperforming(lake: Objects) -> Changes:
     [
         ("machine.pitch", HOUR_1 + WINDOW_US, 1.0),
         ("machine.ice", HOUR_1 + WINDOW_US, 1.0),
-        ("machine.converter", HOUR_1 + WINDOW_US, 0.0),  # shows in nothing that is judged
+        ("machine.converter", HOUR_1 + WINDOW_US, 0.0),  # no judged signal shows it
         ("machine.pitch", HOUR_1 + 2 * WINDOW_US, 0.0),
     ],
 )
-def test_what_worn_machines_are_said_to_do_is_no_false_alarm(tmp_path, kind, begin, precision):
+def test_alarms_of_worn_machines_are_not_false(tmp_path, kind, begin, precision):
     wear = {"turbine_id": "A-002", "kind": kind, "from": begin, "to": begin + STEP_US, "rows": 1}
     (tmp_path / "truth").mkdir()
     pq.write_table(pa.Table.from_pylist([wear], schema=WEAR), tmp_path / "truth" / "wear-A.parquet")
@@ -223,9 +226,7 @@ def test_what_worn_machines_are_said_to_do_is_no_false_alarm(tmp_path, kind, beg
         ("standby", HOUR_1 + WINDOW_US, 0.0),
     ],
 )
-def test_what_the_lake_says_beside_a_stopped_machine_is_no_false_alarm(
-    tmp_path, state, begin, precision
-):
+def test_alarms_near_a_stopped_machine_are_not_false(tmp_path, state, begin, precision):
     states = [{"turbine_id": "A-002", "state": state, "from": begin, "to": begin + STEP_US}]
     verdict = judged(tmp_path, [], states, underperforming)
     assert scored(verdict)["precision.underperformance"] == precision
@@ -239,7 +240,7 @@ def test_what_the_lake_says_beside_a_stopped_machine_is_no_false_alarm(
         ("sensor.spike", 100, "wind_speed", "blade_pitch"),
     ],
 )
-def test_what_one_channel_broke_does_not_tell_of_a_fault_of_another(
+def test_an_alarm_of_one_channel_does_not_detect_a_fault_of_another(
     tmp_path, kind, row, broken, other
 ):
     figures = scored(judged(tmp_path, [fault("A-001", kind, other, row, row)], []))
@@ -250,7 +251,7 @@ def test_what_one_channel_broke_does_not_tell_of_a_fault_of_another(
 
 
 def windows_say(kinds: list[str], only: int | None = None) -> Any:
-    """Every window of A-002's second hour, or one of them, carries these kinds of anomalies."""
+    """Give every window of A-002's second hour, or one of them, these kinds of anomalies."""
 
     def change(lake: Objects) -> Changes:
         changed: Changes = {}
@@ -267,13 +268,13 @@ def windows_say(kinds: list[str], only: int | None = None) -> Any:
 
 
 def of_hour_1(channel: str, first_window: int, windows: int, kind: str = "sensor.bias") -> dict:
-    """A fault of A-002 that lasts so many windows of the second hour, and stays within limits."""
+    """Return a fault of A-002 over some windows of the second hour, within limits."""
     begin = HOUR_1 + first_window * WINDOW_US
     first = (begin - START_US) // STEP_US + 1
     return fault("A-002", kind, channel, first, first + windows * (WINDOW_US // STEP_US) - 1)
 
 
-def test_alarms_everywhere_find_everything_and_are_worth_nothing(tmp_path):
+def test_alarms_everywhere_have_full_recall_and_low_precision(tmp_path):
     told = scored(
         judged(
             tmp_path / "a", [of_hour_1("vibration_level", 1, 1)], [], windows_say(list(ANOMALIES))
@@ -287,7 +288,7 @@ def test_alarms_everywhere_find_everything_and_are_worth_nothing(tmp_path):
     assert all(told[f"precision.{kind}"] == 0 for kind in ANOMALIES if kind != "vibration")
 
 
-def test_an_alarm_of_another_kind_place_or_time_finds_nothing(tmp_path):
+def test_an_alarm_of_another_kind_place_or_time_detects_nothing(tmp_path):
     window = HOUR_1 + 2 * WINDOW_US
     cases = [
         (of_hour_1("vibration_level", 2, 1), ["vibration"], 1.0),
@@ -296,8 +297,8 @@ def test_an_alarm_of_another_kind_place_or_time_finds_nothing(tmp_path):
             ["generator_heat", "gearbox_heat", "overspeed", "underperformance"],
             0.0,
         ),
-        (of_hour_1("vibration_level", 1, 1), ["vibration"], 0.0),  # it was over
-        (of_hour_1("vibration_level", 3, 1), ["vibration"], 0.0),  # it was to come
+        (of_hour_1("vibration_level", 1, 1), ["vibration"], 0.0),  # the fault had ended
+        (of_hour_1("vibration_level", 3, 1), ["vibration"], 0.0),  # the fault had not begun
         (of_hour_1("vibration_level", 2, 1) | {"turbine_id": "B-001"}, ["vibration"], 0.0),
     ]
     for number, (planted, kinds, recall) in enumerate(cases):
@@ -309,24 +310,23 @@ def test_an_alarm_of_another_kind_place_or_time_finds_nothing(tmp_path):
 
 @pytest.mark.parametrize("window", [1, 2, 4])
 def test_a_late_alarm_shows_its_delay(tmp_path, window):
-    """The bias begins with window 1 and lasts four; what tells is the end of a window."""
+    """A bias begins with window 1 and lasts four windows; an alarm counts at its window's end."""
     changed = windows_say(["vibration"], HOUR_1 + window * WINDOW_US)
     told = scored(judged(tmp_path, [of_hour_1("vibration_level", 1, 4)], [], changed))
     assert told["delay.sensor.bias"] == told["delay.p95"] == window * WINDOW_US / 1e6
 
 
-def test_what_lies_between_two_rows_of_an_alarm_is_not_found_by_it(tmp_path):
-    """Rows 40, 42 and (41, by when it was recorded) 44 are one alarm of `null`; nothing of it is told of row 43."""
+def test_a_fault_between_two_rows_of_an_alarm_is_not_detected(tmp_path):
+    """Rows 40, 42 and 44 (41, by its recording time) form one alarm of `null`, without row 43."""
     between = fault("A-001", "row.poisoned", "status", 43, 43)
     assert scored(judged(tmp_path / "a", [between], []))["recall"] == 0.0
     second = fault("A-001", "row.poisoned", "status", 41, 42)
-    assert (
-        scored(judged(tmp_path / "b", [second], []))["delay.p50"] == STEP_US / 1e6
-    )  # not 0: row 40 is not of it
+    # not 0: row 40 is not part of the fault
+    assert scored(judged(tmp_path / "b", [second], []))["delay.p50"] == STEP_US / 1e6
 
 
 def test_only_the_latest_revision_of_a_window_counts(tmp_path):
-    """Revision 0 of the window that a late row changed has an alarm which revision 1 took back."""
+    """Revision 1 of the window that a late row changed withdraws an alarm of revision 0."""
     verdict = judged(
         tmp_path,
         [],
@@ -341,8 +341,8 @@ def test_only_the_latest_revision_of_a_window_counts(tmp_path):
 @pytest.mark.parametrize(
     ("offset_us", "found"), [(-HOUR_US, True), (HOUR_US, False), (-2 * HOUR_US, False)]
 )
-def test_what_a_wrong_clock_moved_is_looked_for_where_it_was_told(tmp_path, offset_us, found):
-    """Row 140 of A-001 has the time of row 139: so it would if the clock had been an hour behind, an hour later."""
+def test_rows_moved_by_a_wrong_clock_are_matched_at_their_stored_time(tmp_path, offset_us, found):
+    """Row 140 of A-001 has row 139's time, as with a clock an hour slow, an hour later."""
     step = fault("A-001", "clock.step", None, 138, 141) | {
         "first_id": 900,
         "last_id": 910,
@@ -353,13 +353,12 @@ def test_what_a_wrong_clock_moved_is_looked_for_where_it_was_told(tmp_path, offs
     assert figures["recall.clock.step"] == found
     assert figures["precision.duplicate"] == found
     if found:
-        assert (
-            figures["delay.clock.step"] == STEP_US / 1e6
-        )  # the second of the clock's rows is the doubled one
+        # the second of the clock's rows is the duplicate
+        assert figures["delay.clock.step"] == STEP_US / 1e6
 
 
-def test_another_fault_under_a_wrong_clock_is_found_there_too(tmp_path):
-    """The null of row 40 was told an hour early; its own id is not known to the truth."""
+def test_another_fault_under_a_wrong_clock_is_detected_at_its_stored_time(tmp_path):
+    """The null of row 40 was reported an hour early; the truth does not know its id."""
     skew = fault("A-001", "clock.skew", None, 35, 45) | {"offset_us": -HOUR_US}
     dropout = fault("A-001", "sensor.dropout", "power_output", 40, 40) | {
         "first_id": None,
@@ -374,7 +373,7 @@ def test_another_fault_under_a_wrong_clock_is_found_there_too(tmp_path):
     assert figures["precision.duplicate"] == 0.0
 
 
-def test_poison_is_found_whatever_it_did_to_the_time(tmp_path):
+def test_poison_is_detected_whatever_time_it_wrote(tmp_path):
     bad = {
         31: "timestamp",
         41: "timestamp",
@@ -389,15 +388,14 @@ def test_poison_is_found_whatever_it_did_to_the_time(tmp_path):
     )
     figures = scored(verdict)
     assert figures["recall.row.poisoned"] == 1.0
-    assert (
-        figures["delay.row.poisoned"] <= 30
-    )  # rows are recorded half a minute after their time here
+    # rows are recorded half a minute after their time here
+    assert figures["delay.row.poisoned"] <= 30
     for rule in ("time.range", "time.future", "time.stale", "state"):
         assert figures[f"precision.{rule}"] == 1.0, rule
     assert figures["precision.stuck"] == 0.0
 
 
-def test_a_truth_from_before_there_were_clock_faults_is_read(tmp_path):
+def test_a_truth_file_without_clock_fault_columns_is_read(tmp_path):
     lakebuilder.write_nodes(tmp_path / "nodes")
     lakebuilder.write_lake(tmp_path / "lake", lakebuilder.build())
     (tmp_path / "truth").mkdir()
@@ -407,7 +405,7 @@ def test_a_truth_from_before_there_were_clock_faults_is_read(tmp_path):
     assert scored(verdict)["found"] == 5
 
 
-def test_a_kind_that_is_not_known_explains_alarms_and_is_not_scored(tmp_path):
+def test_an_unknown_kind_explains_alarms_and_is_not_scored(tmp_path):
     verdict = judged(tmp_path, [fault("A-001", "sensor.haunted", None, 1, 800)], [])
     figures = scored(verdict)
     assert (figures["faults"], figures["precision.range"]) == (0, 1.0)
@@ -420,7 +418,7 @@ def test_without_ground_truth_there_is_no_score(tmp_path):
     assert not scored(judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), None, 1))
 
 
-def test_every_figure_has_a_name_and_every_kind_of_fault_a_place():
+def test_every_figure_has_a_name_and_every_kind_of_fault_has_signals():
     names = [f"detection.recall.{k}" for k in DATA_FAULTS] + [
         f"detection.delay.{k}" for k in DATA_FAULTS
     ]
@@ -439,7 +437,7 @@ def test_every_figure_has_a_name_and_every_kind_of_fault_a_place():
     assert signals("sensor.haunted", None) is None
 
 
-def test_reports_show_what_was_found_and_keep_silent_without_a_score():
+def test_reports_show_detection_only_with_a_score():
     def shown(result: Result) -> tuple[str, str]:
         console = Console(width=80, record=True, file=io.StringIO())
         print_summary(console, result, Path("runs/x"))

@@ -1,4 +1,4 @@
-"""The score of detection in memory: which alarm falls on which fault, to the microsecond, and how scores add up."""
+"""The score of detection in memory: matching of alarms to faults, to the us, and its sums."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VIBRATION = "vibration_level"
 
 
 def fault(kind: str, channel: str | None, begin: int, end: int, **more: Any) -> Row:
-    """A fault of A-1 of [begin, end), us after START_US; by time alone unless `more` says ids."""
+    """Return a fault of A-1 over [begin, end), us after START_US; `more` may give ids."""
     known: Row = {
         "turbine_id": "A-1",
         "kind": kind,
@@ -36,7 +36,7 @@ def fault(kind: str, channel: str | None, begin: int, end: int, **more: Any) -> 
 
 
 def window(turbine: str, start: int, *kinds: str, revision: int = 0) -> Row:
-    """A window that starts so many us after START_US."""
+    """Return a window that starts `start` us after START_US."""
     begin, length = START_US + start, (600, 300)[INDEX.get(turbine, 0)] * S
     times = {"window_start": begin, "window_end": begin + length}
     return {"turbine_id": turbine, "anomaly_kinds": [*kinds], "revision": revision} | times
@@ -51,7 +51,7 @@ def rejected(number: int, at: int | None, rule: str, turbine: str = "A-1", **mor
     )
 
 
-def told(events: list[Row], windows: list[Row] = [], rows: list[Row] = []) -> Score:  # noqa: B006
+def scored(events: list[Row], windows: list[Row] = [], rows: list[Row] = []) -> Score:  # noqa: B006
     schema = pa.schema(
         (name, pa.string() if name in ("turbine_id", "kind", "channel") else pa.int64())
         for name in EVENTS
@@ -70,17 +70,21 @@ def told(events: list[Row], windows: list[Row] = [], rows: list[Row] = []) -> Sc
     )
 
 
-def found(events: list[Row], windows: list[Row] = [], rows: list[Row] = []) -> list[float]:  # noqa: B006
-    """The delays of what was found, s."""
-    return [delay for delays in told(events, windows, rows).delays_s.values() for delay in delays]
+def found(
+    events: list[Row],
+    windows: list[Row] = [],  # noqa: B006
+    rows: list[Row] = [],  # noqa: B006
+) -> list[float]:
+    """Delays of the detected faults, s."""
+    return [delay for delays in scored(events, windows, rows).delays_s.values() for delay in delays]
 
 
-def test_what_each_fault_can_cause() -> None:
+def test_signals_that_each_fault_can_cause() -> None:
     wind = {"underperformance", "power.wind"}
     power = {"underperformance", "power.rotor", "power.rated", "power.wind"}
     for kind, channel, can in (
         ("sensor.stuck", "wind_speed", wind | {"stuck"}),
-        ("sensor.stuck", "power_output", power),  # may rest
+        ("sensor.stuck", "power_output", power),  # may stay constant
         ("sensor.stuck", None, set()),
         ("sensor.bias", "rotor_rpm", {"overspeed", "power.rotor", "range"}),
         *(
@@ -213,11 +217,11 @@ WINDOW = window("A-1", 600 * S, "vibration")
         (0, 5000 * S, [1200.0]),
     ],
 )
-def test_a_window_tells_of_what_lies_in_it_when_it_ends(
+def test_a_window_detects_the_faults_within_it_at_its_end(
     begin: int, end: int, delays: list[float]
 ) -> None:
     event = fault("sensor.bias", VIBRATION, begin, end)
-    out = told([event], [WINDOW])
+    out = scored([event], [WINDOW])
     assert out == Score(
         Counter({"sensor.bias": 1}),
         Counter({"sensor.bias": 1}),
@@ -228,18 +232,18 @@ def test_a_window_tells_of_what_lies_in_it_when_it_ends(
     )
 
 
-def test_the_first_window_that_tells_counts_and_all_are_true() -> None:
+def test_the_first_detecting_window_sets_the_delay_and_all_are_true() -> None:
     later, others = (
         window("A-1", 1200 * S, "vibration", "overspeed"),
         window("B-1", 600 * S, "vibration"),
     )
-    out = told([fault("sensor.bias", VIBRATION, 700 * S, 1300 * S)], [others, later, WINDOW])
+    out = scored([fault("sensor.bias", VIBRATION, 700 * S, 1300 * S)], [others, later, WINDOW])
     assert out.delays_s == {"sensor.bias": [500.0]}
     assert out.alarms == {"vibration": 3, "overspeed": 1}
     assert out.true_alarms == {"vibration": 2, "overspeed": 0}
 
 
-def test_only_what_the_latest_revision_says_counts_window_by_window() -> None:
+def test_only_the_latest_revision_of_each_window_counts() -> None:
     windows = [
         window("A-1", 600 * S, "gearbox_heat", revision=2),
         window("A-1", 600 * S, "vibration", revision=1),
@@ -250,13 +254,13 @@ def test_only_what_the_latest_revision_says_counts_window_by_window() -> None:
         window("B-1", 0, "haunted", "vibration"),
         window("B-1", 900 * S),
     ]
-    out = told([], windows)
+    out = scored([], windows)
     assert out.alarms == {"gearbox_heat": 1, "vibration": 2, "overspeed": 1}
     both = [
         fault("sensor.bias", VIBRATION, 700 * S, 701 * S),
         fault("sensor.bias", "gearbox_temperature", 700 * S, 701 * S),
     ]
-    assert told(both, windows).found_by == {"sensor.bias": {"gearbox_heat": 1}}
+    assert scored(both, windows).found_by == {"sensor.bias": {"gearbox_heat": 1}}
 
 
 def test_quarantined_rows_are_one_alarm_per_rule_and_window() -> None:
@@ -270,25 +274,25 @@ def test_quarantined_rows_are_one_alarm_per_rule_and_window() -> None:
         rejected(6, 300 * S, "state", "B-1"),
     ]
     rows += [rejected(7, 0, "state", "Z-1"), rejected(8, 0, "haunted")]
-    assert told([], rows=rows[::-1]).alarms == {"state": 4, "identity": 1}
-    assert told([], rows=[rows[0], rows[3], rows[1]]).alarms == {"state": 1, "identity": 1}
-    out = told([fault("row.poisoned", "status", 599 * S, 599 * S + 1)], rows=rows)
+    assert scored([], rows=rows[::-1]).alarms == {"state": 4, "identity": 1}
+    assert scored([], rows=[rows[0], rows[3], rows[1]]).alarms == {"state": 1, "identity": 1}
+    out = scored([fault("row.poisoned", "status", 599 * S, 599 * S + 1)], rows=rows)
     assert out.delays_s == {"row.poisoned": [0.0]}
     assert out.true_alarms == {"state": 1, "identity": 0}
 
 
 @pytest.mark.parametrize("begin", [-1, 0, 1])
 @pytest.mark.parametrize("end", [0, 1])
-def test_a_row_tells_of_its_own_moment(begin: int, end: int) -> None:
+def test_a_row_detects_faults_at_its_own_time(begin: int, end: int) -> None:
     event = fault("row.poisoned", "status", 7 * S + begin, 7 * S + end + (begin > 0))
     inside = begin <= 0 and (end > 0)
     assert found([event], rows=[rejected(1, 7 * S, "state")]) == ([-begin / S] if inside else [])
 
 
-def test_alarms_of_windows_and_of_rows_are_alarms_of_their_own() -> None:
+def test_alarms_of_windows_and_of_rows_are_counted_separately() -> None:
     windows = [window("A-1", 0, "vibration"), window("A-1", 600 * S, "overspeed")]
     rows = [rejected(1, 700 * S, "state"), rejected(2, 1500 * S, "identity")]
-    out = told(
+    out = scored(
         [
             fault("sensor.bias", VIBRATION, 0, 1),
             fault("row.poisoned", "turbine_id", 1500 * S, 1501 * S),
@@ -300,7 +304,7 @@ def test_alarms_of_windows_and_of_rows_are_alarms_of_their_own() -> None:
     assert out.true_alarms == {"vibration": 1, "overspeed": 0, "state": 0, "identity": 1}
 
 
-def test_a_row_tells_by_its_id_of_a_fault_at_another_time() -> None:
+def test_a_row_detects_by_its_id_a_fault_at_another_time() -> None:
     rows = [rejected(number, 100 * S + number * S, "state") for number in (4, 5, 6)]
     for ids, delays in (
         ((5, 5), [5.0]),
@@ -312,10 +316,9 @@ def test_a_row_tells_by_its_id_of_a_fault_at_another_time() -> None:
         event = fault("row.poisoned", "status", 100 * S, 101 * S, first_id=ids[0], last_id=ids[1])
         assert found([event], rows=rows) == delays, ids
     early = fault("row.poisoned", "status", 200 * S, 201 * S, first_id=5, last_id=5)
-    assert found([early], rows=rows) == [0.0]  # its row says an earlier time
-    assert (
-        found([early | {"channel": "turbine_id"}], rows=rows) == []
-    )  # that rule does not tell of it
+    assert found([early], rows=rows) == [0.0]  # its row has an earlier time
+    # that rule does not detect it
+    assert found([early | {"channel": "turbine_id"}], rows=rows) == []
     timed = fault("row.poisoned", "status", 104 * S, 105 * S, first_id=6, last_id=6)
     assert found([timed], rows=rows) == [0.0]
     assert found([fault("sensor.bias", VIBRATION, 0, 1, first_id=-1, last_id=0)], [WINDOW]) == [
@@ -337,15 +340,15 @@ def test_a_row_tells_by_its_id_of_a_fault_at_another_time() -> None:
         ("time.stale", 0, START_US + 5 * S, 1),
     ],
 )
-def test_a_row_without_a_time_that_can_be_counts_when_it_was_recorded(
+def test_a_row_without_a_possible_time_counts_at_its_recording_time(
     rule: str, timestamp: int | None, recorded_at: int | None, alarms: int
 ) -> None:
     bad = rejected(1, 0, rule, timestamp=timestamp, recorded_at=recorded_at)
-    out = told([fault("sensor.haunted", None, 5 * S, 5 * S + 1)], rows=[bad])
+    out = scored([fault("sensor.haunted", None, 5 * S, 5 * S + 1)], rows=[bad])
     assert (out.alarms.total(), out.true_alarms.total()) == (alarms, alarms)
 
 
-def test_ends_of_what_a_recording_time_can_be() -> None:
+def test_bounds_of_a_recording_time() -> None:
     for recorded_at, alarms in (
         (TIME_MIN_US, 1),
         (TIME_MIN_US - 1, 0),
@@ -353,12 +356,14 @@ def test_ends_of_what_a_recording_time_can_be() -> None:
         (TIME_MAX_US, 0),
     ):
         assert (
-            told([], rows=[rejected(1, None, "null", recorded_at=recorded_at)]).alarms.total()
+            scored([], rows=[rejected(1, None, "null", recorded_at=recorded_at)]).alarms.total()
             == alarms
         )
     doubted = rejected(1, 5 * S, "time.future", recorded_at=TIME_MAX_US)
     assert (
-        told([fault("sensor.haunted", None, 5 * S, 5 * S + 1)], rows=[doubted]).true_alarms.total()
+        scored(
+            [fault("sensor.haunted", None, 5 * S, 5 * S + 1)], rows=[doubted]
+        ).true_alarms.total()
         == 1
     )
 
@@ -375,8 +380,10 @@ def test_ends_of_what_a_recording_time_can_be() -> None:
         ("range", None, False),
     ],
 )
-def test_what_one_channel_broke_tells_of_no_other(rule: str, value: float | None, of: bool) -> None:
-    """Some other channel is broken as well, so that the rule is of that one where it is not of the wind."""
+def test_a_rule_broken_by_one_channel_detects_no_other(
+    rule: str, value: float | None, of: bool
+) -> None:
+    """Break another channel too: without a fault of the wind, the rule is about that channel."""
     kind = "sensor.dropout" if rule == "null" else "sensor.spike"
     other = {"temperature": None if rule == "null" else 99.0}
     rows = [rejected(1, 7 * S, rule, wind_speed=value, **other)]
@@ -386,26 +393,26 @@ def test_what_one_channel_broke_tells_of_no_other(rule: str, value: float | None
     assert found([fault("row.poisoned", None, 7 * S, 8 * S)], rows=rows) == [0.0]
 
 
-def test_a_rule_that_names_no_channel_tells_of_each() -> None:
+def test_a_rule_without_a_channel_detects_faults_of_each() -> None:
     rows = [rejected(1, 7 * S, "stuck", wind_speed=None)]
     assert found([fault("sensor.stuck", "temperature", 7 * S, 8 * S)], rows=rows) == [0.0]
 
 
-def test_what_is_not_scored() -> None:
+def test_undetectable_faults_are_not_scored() -> None:
     event = fault("sensor.bias", VIBRATION, 700 * S, 701 * S)
-    assert told([event | {"rows": 0}, event | {"turbine_id": "Z-1"}], [WINDOW]) == Score(
+    assert scored([event | {"rows": 0}, event | {"turbine_id": "Z-1"}], [WINDOW]) == Score(
         alarms=Counter(vibration=1)
     )
-    late = told([event | {"kind": "row.late"}], [WINDOW])
+    late = scored([event | {"kind": "row.late"}], [WINDOW])
     assert (late.injected, late.detectable, late.true_alarms) == (
         {"row.late": 1},
         {},
         {"vibration": 0},
     )
-    odd = told([event | {"kind": "sensor.haunted"}], [WINDOW])
+    odd = scored([event | {"kind": "sensor.haunted"}], [WINDOW])
     assert (odd.injected, odd.detectable, odd.delays_s) == ({"sensor.haunted": 1}, {}, {})
     assert odd.true_alarms == {"vibration": 1}
-    machine = told([event | {"kind": "machine.gearbox", "channel": None}], [WINDOW])
+    machine = scored([event | {"kind": "machine.gearbox", "channel": None}], [WINDOW])
     assert (machine.detectable, machine.true_alarms) == ({}, {"vibration": 1})
 
 
@@ -416,10 +423,11 @@ def doubled(*at: int) -> list[Row]:
     return [rejected(i, each, "duplicate") for i, each in enumerate(at)]
 
 
-def test_a_wrong_clock_is_told_at_the_times_that_it_said() -> None:
+def test_a_wrong_clock_is_detected_at_its_stored_times() -> None:
     behind = fault("clock.step", None, HOUR, HOUR + 10 * S, offset_us=-HOUR)
     assert found([behind], rows=doubled(0)) == [0.0]
-    assert found([behind], rows=doubled(9 * S)) == [9.0]  # an hour later in truth than it says
+    # an hour later in truth than its stored time
+    assert found([behind], rows=doubled(9 * S)) == [9.0]
     assert found([behind], rows=doubled(10 * S)) == []
     assert found([behind], rows=doubled(-1)) == []
     ahead = fault("clock.step", None, HOUR, HOUR + 10 * S, offset_us=HOUR)
@@ -431,7 +439,7 @@ def test_a_wrong_clock_is_told_at_the_times_that_it_said() -> None:
     assert found([right], rows=doubled(0)) == []
 
 
-def test_another_fault_under_a_wrong_clock_is_told_where_both_were() -> None:
+def test_another_fault_under_a_wrong_clock_is_detected_at_both_times() -> None:
     clock = fault("clock.skew", None, HOUR, HOUR + 10 * S, offset_us=100 * S)
     poison = fault("row.poisoned", "status", HOUR + 5 * S, HOUR + 15 * S)
 

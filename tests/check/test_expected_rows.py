@@ -1,4 +1,4 @@
-"""What the lake must hold of a node's rows: their hours, batches and stages, and what every enriched row carries."""
+"""The expected rows of a node: their hours, batches and stages, and the enriched columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ YEAR_1, YEAR_10000 = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
 
 
 def batches(plan: Expectation) -> list[tuple[int, int, int]]:
-    """(owner, first id, last id) of each; that the rows know theirs is seen to."""
+    """Return (owner, first id, last id) of each batch; check that rows refer to their batch."""
     b = plan.batches
     assert plan.batch.tolist() == np.repeat(np.arange(len(b.owner)), b.end - b.start).tolist()
     assert plan.id[b.start].tolist() == b.first.tolist()
@@ -38,21 +38,21 @@ def recorded(*seconds: float | None, turbine: str = "A-001") -> list[Row]:
         ([], []),
         ([0, 59.999999, 60, 119, 120], [(0, 1, 2), (0, 3, 4), (0, 5, 5)]),
         ([-0.000001, 0], [(0, 1, 1), (0, 2, 2)]),
-        ([0, 90, 30], [(0, 1, 1), (0, 2, 2), (0, 3, 3)]),  # a clock that is set back cuts too
+        ([0, 90, 30], [(0, 1, 1), (0, 2, 2), (0, 3, 3)]),  # a clock set back also ends a batch
         ([0, None, None, 30, None, 60, None], [(0, 1, 5), (0, 6, 7)]),
         ([None, None, 0, 30], [(0, 1, 2), (0, 3, 4)]),
         ([None, None], [(0, 1, 2)]),
         ([0, 600], [(0, 1, 1), (0, 2, 2)]),
     ],
 )
-def test_a_batch_is_cut_where_the_recording_time_crosses_a_flush(
+def test_a_batch_ends_where_the_recording_time_crosses_a_flush(
     seconds: list[float | None], ranges: list[tuple[int, int, int]]
 ) -> None:
     assert batches(expected(recorded(*seconds))) == ranges
 
 
 @pytest.mark.parametrize("first", [-(2**63), 2**63 - 1, 0])
-def test_any_integer_is_a_recording_time_and_null_is_none(first: int) -> None:
+def test_any_integer_is_a_recording_time_and_null_is_not(first: int) -> None:
     rows = [good(i, recorded_at=time) for i, time in enumerate((None, first, None, START), 1)]
     assert batches(expected(rows)) == [(0, 1, 1), (0, 2, 3), (0, 4, 4)]
 
@@ -120,7 +120,7 @@ def test_a_batch_has_a_hundred_thousand_rows_at_most() -> None:
         (YEAR_1 - 1, YEAR_1 - 1, 0),
     ],
 )
-def test_a_row_is_under_the_hour_of_its_event_or_else_of_its_recording(
+def test_a_row_is_under_the_hour_of_its_event_or_its_recording(
     timestamp, recorded_at, hour
 ) -> None:
     plan = expected([good(1, timestamp=timestamp, recorded_at=recorded_at)])
@@ -130,7 +130,7 @@ def test_a_row_is_under_the_hour_of_its_event_or_else_of_its_recording(
     ]
 
 
-def test_what_each_stage_must_hold() -> None:
+def test_each_stage_has_its_expected_rows() -> None:
     plan = expected([good(1), good(2, misfit=True), good(3, status="dancing"), good(4)])
     places = {
         stage: np.flatnonzero(plan.belongs(stage)).tolist()
@@ -140,7 +140,7 @@ def test_what_each_stage_must_hold() -> None:
     assert np.flatnonzero(plan.belongs("quarantine")).tolist() == [1, 2]
 
 
-def test_cells_are_those_of_each_node() -> None:
+def test_cells_come_from_each_node() -> None:
     nodes = [node("A-001"), node("B-001"), node("A-002")]
     plan = expected(
         [], [good(1, "B-001")], [good(1, "A-002", blade_pitch=None), good(9, "A-001")], nodes=nodes
@@ -163,14 +163,14 @@ def test_cells_are_those_of_each_node() -> None:
     assert plan.rule.tolist() == plan.columns["rule"].tolist() == [-1, 1, 2]
 
 
-def test_late_is_a_valid_row_older_than_one_before_it() -> None:
+def test_a_late_row_is_valid_and_older_than_an_earlier_row() -> None:
     times = (0, 20, 10, 20, 15, 30, 29, 40)
     first = [
         good(i, timestamp=START + time * SECOND, recorded_at=START)
         for i, time in enumerate(times, 1)
     ]
     first[5] |= {"status": "dancing"}  # 30: does not count
-    first[6] |= {"timestamp": START + 5 * SECOND, "misfit": True}  # and so does 5
+    first[6] |= {"timestamp": START + 5 * SECOND, "misfit": True}  # neither does 5
     second = [good(1, "A-002", timestamp=START - SECOND), good(2, "A-002", timestamp=START)]
     assert late(expected(first)) == 2  # 10 and 15; the second 20 is a duplicate
     assert late(expected(first, second)) == 2
@@ -178,7 +178,7 @@ def test_late_is_a_valid_row_older_than_one_before_it() -> None:
     assert late(expected([], [])) == late(expected([good(1, misfit=True)])) == 0
 
 
-def test_enrichment_is_the_nodes_configuration_without_persons_and_exact_places() -> None:
+def test_enrichment_leaves_out_persons_and_exact_coordinates() -> None:
     labels = {"region": "eu-west-1", "os_arch": "arm64", "version": "v1.7.0", "name": "A-001"}
     asset = ASSET | {"operator_contact": "ann@x.example", "latitude": 40.1234, "longitude": -0.06}
     asset |= {"turbine_type": "T3", "serial_number": "S-1", "hub_height": 100.0}

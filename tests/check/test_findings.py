@@ -1,4 +1,4 @@
-"""Findings: all are counted, few are kept, none of a rare kind is hidden; and the completeness of rows by stage and hour."""
+"""Findings: all are counted, few are kept, each rare kind stays; completeness by stage and hour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sim.check.findings import KEPT, Finding, Findings, hour_text, id_ranges
         (2**63 // 3_600_000_000, "9999-12-31T23:00:00Z"),
     ],
 )
-def test_an_hour_beyond_all_calendars_is_told_as_the_nearest(hour: int, text: str) -> None:
+def test_an_hour_outside_the_calendar_is_reported_as_the_nearest(hour: int, text: str) -> None:
     assert hour_text(hour) == text
 
 
@@ -36,7 +36,7 @@ def test_an_hour_beyond_all_calendars_is_told_as_the_nearest(hour: int, text: st
         (range(1, 601), "ids 1-600"),
     ],
 )
-def test_ids_are_told_as_a_range_or_the_first_few(ids: list[int], text: str) -> None:
+def test_ids_are_reported_as_a_range_or_the_first_few(ids: list[int], text: str) -> None:
     assert id_ranges(ids) == text
 
 
@@ -65,7 +65,7 @@ def test_fields_of_a_finding_are_empty_by_default() -> None:
     }
 
 
-def test_few_findings_are_all_told_in_order_of_place() -> None:
+def test_few_findings_are_all_reported_in_order_of_place() -> None:
     findings = Findings()
     for kind, turbine in (("lost", "B-001"), ("lost", "A-001"), ("altered", "C-001")):
         findings.add(Finding(kind, turbine=turbine))
@@ -73,7 +73,7 @@ def test_few_findings_are_all_told_in_order_of_place() -> None:
     assert told == [("altered", "C-001"), ("lost", "A-001"), ("lost", "B-001")]
 
 
-def test_a_tally_counts_rows_by_stage_hour_and_fate() -> None:
+def test_completeness_counts_rows_by_stage_hour_and_fate() -> None:
     completeness = Completeness()
     completeness.add("ingestion", "expected", np.array([5, 3, 5, 5]))
     completeness.add("ingestion", "lost", np.array([5]))
@@ -90,5 +90,5 @@ def test_a_tally_counts_rows_by_stage_hour_and_fate() -> None:
     assert completeness.total("lost", ("ingestion", "validated")) == 5
 
 
-def test_there_is_what_was_expected_but_for_what_is_lost_and_what_came_in_addition() -> None:
+def test_present_rows_are_expected_less_lost_plus_extra() -> None:
     assert actual_rows(dict(zip(FATES, (100, 1, 20, 300, 4000, 50000), strict=True))) == 50119

@@ -1,6 +1,6 @@
-"""Objects that nobody meant: whatever bytes or tables a lake holds, there is a verdict, and it names the object.
+"""Malformed objects: any bytes or tables in a lake get a verdict that names the object.
 
-Not covered: node files (test_check_nodes.py) and objects that the store does not give.
+Not covered: node files (test_nodes.py) and objects that the store does not return.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def judged(nodes: Path, kept: lakebuilder.Kept) -> Judge:
 
 
 def unnamed(verdict: Verdict, names: list[str]) -> list[str]:
-    """Those of the objects that no finding names."""
+    """Names of objects that no finding mentions."""
     texts = "\n".join(f"{found.key} {found.detail}" for found in verdict.findings)
     return [name for name in names if name not in texts]
 
 
 def harmed(content: bytes, draw: random.Random) -> bytes:
-    """The bytes with some of them changed, cut off, doubled or taken out."""
+    """Change, truncate, repeat or remove some of the bytes."""
     data = bytearray(content)
     for _ in range(draw.choice([1, 1, 1, 4, 16])):
         at = draw.randrange(len(data))
@@ -108,7 +108,7 @@ def test_harmed_documents_are_named(judged: Judge, lake: Objects, seed: int) -> 
 
 
 def text(values: pa.Array) -> pa.Array:
-    """Bytes as a string column that nobody checked."""
+    """Return bytes as a string column without validation."""
     return pa.Array.from_buffers(pa.string(), len(values), values.buffers())
 
 
@@ -134,7 +134,7 @@ def twice(content: bytes) -> bytes:
 
 
 def bomb(content: bytes) -> bytes:
-    """Eight million equal rows in a few kilobytes."""
+    """Write eight million equal rows in a few kilobytes."""
     one = read(content).slice(0, 1)
     indices = pa.array([0] * 8_000_000, pa.int32())
     return write(
@@ -143,7 +143,7 @@ def bomb(content: bytes) -> bytes:
 
 
 def long_text(content: bytes) -> bytes:
-    """A text of a megabyte in every row, stored once."""
+    """Write a text of a megabyte in every row, stored once."""
     rows = len(read(content))
     more = pa.DictionaryArray.from_arrays(
         pa.array([0] * rows, pa.int32()), pa.array(["x" * (1 << 23)])
@@ -159,43 +159,59 @@ def extended(kind: pa.DataType, value: object) -> Callable[[int], pa.Array]:
 
 NESTED = pa.struct({"a": pa.struct({"b": pa.list_(pa.int8())})})
 ODD: dict[str, Callable[[bytes], bytes]] = {
-    "text that is not UTF-8": with_column("status", lambda rows: text(pa.array([b"\xff\xfe"] * rows, pa.binary()))),
+    "text that is not UTF-8": with_column(
+        "status", lambda rows: text(pa.array([b"\xff\xfe"] * rows, pa.binary()))
+    ),
     "rescued text that is not UTF-8": with_column(
         "_rescued_data", lambda rows: text(pa.array([b"\xc3"] * rows, pa.binary()))
     ),
-    "struct for text": with_column("turbine_id", repeated({"a": "x"}, pa.struct({"a": pa.string()}))),
+    "struct for text": with_column(
+        "turbine_id", repeated({"a": "x"}, pa.struct({"a": pa.string()}))
+    ),
     "struct for a number": with_column("wind_speed", repeated({"a": {"b": [1]}}, NESTED)),
     "struct for ids": with_column("id", repeated({"a": 1}, pa.struct({"a": pa.int64()}))),
     "list": with_column("status", repeated(["running"], pa.list_(pa.string()))),
-    "map": with_column("note", repeated([("k", "v"), ("l", None)], pa.map_(pa.string(), pa.string()))),
-    "map of structs": with_column("m", repeated([("k", {"a": None})], pa.map_(pa.string(), NESTED))),
+    "map": with_column(
+        "note", repeated([("k", "v"), ("l", None)], pa.map_(pa.string(), pa.string()))
+    ),
+    "map of structs": with_column(
+        "m", repeated([("k", {"a": None})], pa.map_(pa.string(), NESTED))
+    ),
     "fixed list": with_column("f", repeated([1.5, 2.5], pa.list_(pa.float32(), 2))),
-    "decimals": with_column("power_output", repeated(decimal.Decimal("1.25"), pa.decimal128(38, 2))),
+    "decimals": with_column(
+        "power_output", repeated(decimal.Decimal("1.25"), pa.decimal128(38, 2))
+    ),
     "wide decimals": with_column("id", repeated(decimal.Decimal(10) ** 60, pa.decimal256(70, 0))),
     "half floats": with_column("wind_speed", repeated(1.5, pa.float16())),
     "unsigned ids beyond int64": with_column("id", repeated(2**64 - 1, pa.uint64())),
     "bytes for text": with_column("status", repeated(b"\xff", pa.binary())),
     "bytes for times": with_column("timestamp", repeated(b"12345678", pa.binary(8))),
     "times of day": with_column("recorded_at", repeated(5, pa.time64("ns"))),
-    "times in the year 300000": with_column("timestamp", repeated(2**63 - 1, pa.timestamp("us", tz="UTC"))),
+    "times in the year 300000": with_column(
+        "timestamp", repeated(2**63 - 1, pa.timestamp("us", tz="UTC"))
+    ),
     "nulls only": with_column("status", lambda rows: pa.nulls(rows)),
     "UUIDs": with_column("u", extended(pa.uuid(), b"0" * 16)),
     "JSON": with_column("j", extended(pa.json_(), '{"a":' * 2_000)),
     "deep JSON rescued": with_column("_rescued_data", repeated('{"a":' * 50_000, pa.string())),
-    "endless number rescued": with_column("_rescued_data", repeated('{"a":' + "9" * 5_000 + "}", pa.string())),
+    "endless number rescued": with_column(
+        "_rescued_data", repeated('{"a":' + "9" * 5_000 + "}", pa.string())
+    ),
     "a column twice": twice,
     "no columns": lambda content: write(pa.table({})),
     "no rows, no columns of ours": lambda content: write(pa.table({"": pa.array([], pa.int8())})),
     "eight million rows": bomb,
     "a text of megabytes in every row": long_text,
     "another magic": lambda content: b"PARE" + content[4:-4] + b"PARE",
-    "footer as long as the file": lambda content: content[:-8] + len(content).to_bytes(4, "little") + b"PAR1",
+    "footer as long as the file": lambda content: (
+        content[:-8] + len(content).to_bytes(4, "little") + b"PAR1"
+    ),
     "a name of megabytes": with_column("n" * (1 << 21), repeated(1, pa.int8())),
     "a name with a nul and a line": with_column("a\0\nb", repeated(1, pa.int8())),
-}  # fmt: skip
+}
 
 
-def test_odd_tables_are_named_each_in_a_place_of_its_own(judged: Judge, lake: Objects) -> None:
+def test_odd_tables_are_each_named(judged: Judge, lake: Objects) -> None:
     for stage in ("ingestion", "enriched"):
         names = sorted(n for n in lake if f"-{stage}/" in n and len(read(lake[n])) > 20)[: len(ODD)]
         places = dict(zip(ODD, [*names, *names], strict=False))
@@ -241,7 +257,7 @@ NAMES = st.sampled_from(
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(NAMES, TYPES), max_size=5), st.integers(0, 3))
-def test_tables_of_any_types_are_read_or_refused(
+def test_tables_of_any_types_are_read_or_rejected(
     columns: list[tuple[str, pa.DataType]], rows: int
 ) -> None:
     try:
@@ -251,7 +267,7 @@ def test_tables_of_any_types_are_read_or_refused(
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
     except (pa.ArrowException, ValueError):
-        return  # has no form in Parquet
+        return  # Parquet has no such type
     content = sink.getvalue().to_pybytes()
     ref = ObjectRef("expanso-databricks-enriched", ENRICHED.split("/", 1)[1], len(content))
     found = read_stage(Memory({ref.name: content}), "enriched", [ref], [])
@@ -271,7 +287,11 @@ footer = int.from_bytes(content[-8:-4], "little")
 for at in range(len(content) - 8 - footer, len(content) - 8, 11):
     harmed = bytearray(content)
     harmed[at] ^= 1 << at % 8
-    for read in (lambda data: parquet.known(data, schema, ["turbine_id", "farm_id"]), parquet.odd):
+    names = ["turbine_id", "farm_id"]
+    for read in (
+        lambda data: parquet.read_exact_schema(data, schema, names),
+        parquet.read_any_schema,
+    ):
         try:
             read(bytes(harmed))
         except parquet.Unreadable:
@@ -297,20 +317,20 @@ def test_declared_sizes_are_bounded_before_anything_is_decoded() -> None:
         )
     )
     with pytest.raises(parquet.Unreadable, match="declares 2097152 rows"):
-        parquet.odd(rows)
+        parquet.read_any_schema(rows)
     inside = write(
         pa.table({"a": pa.array([[0] * (parquet.MOST_VALUES + 1)], pa.list_(pa.int8()))})
     )
     with pytest.raises(parquet.Unreadable, match="column 0 declares 4194305 values"):
-        parquet.odd(inside)
+        parquet.read_any_schema(inside)
     groups = write(
         pa.table({f"c{i}": pa.array([1] * 60, pa.int8()) for i in range(2_000)}), row_group_size=1
     )
     with pytest.raises(parquet.Unreadable, match="60 row groups of 2000 columns"):
-        parquet.odd(groups)
+        parquet.read_any_schema(groups)
 
 
-def test_odd_files_of_a_folder_cost_nothing_but_themselves(
+def test_odd_files_of_a_folder_affect_no_other_object(
     lake: Objects, nodes: Path, tmp_path: Path
 ) -> None:
     lakebuilder.write_lake(tmp_path / "lake", lake)
@@ -322,7 +342,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(
     (top / "-").write_bytes(b"")
     Path(os.fsdecode(os.fsencode(top) + b"/\xff\xfe.parquet")).write_bytes(b"x")
     (tmp_path / "lake" / INGESTED).unlink()
-    os.mkfifo(tmp_path / "lake" / INGESTED)  # as good as one that may not be read, for root too
+    os.mkfifo(tmp_path / "lake" / INGESTED)  # as good as an unreadable file, even for root
     verdict = judge(nodes, LakeReader.folder(tmp_path / "lake"), None, 1)
     assert (verdict.errors, verdict.status) == ([], "fail")
     assert verdict.counts == {"object.foreign": 5, "object.unreadable": 1, "manifest.disagrees": 1}
@@ -330,7 +350,7 @@ def test_odd_files_of_a_folder_cost_nothing_but_themselves(
     assert verdict.digest == ""
 
 
-def test_a_bug_of_the_oracle_costs_one_share_and_is_not_hidden(
+def test_a_bug_of_the_oracle_affects_one_share_and_is_reported(
     judged: Judge, lake: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = share.compare_rows

@@ -1,4 +1,4 @@
-"""The strict JSON reader: everything that two readers could take differently is refused, with a word of why."""
+"""The strict JSON reader: it rejects documents that two readers could read differently."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ NESTED = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
         (b'"' + b"[" * (1 << 25) + b'"', "bytes, more than"),
     ],
 )
-def test_a_document_that_readers_could_take_differently_is_refused(
-    content: bytes | None, problem: str
-) -> None:
+def test_an_ambiguous_document_is_rejected(content: bytes | None, problem: str) -> None:
     value, why = parse(content)
     assert value is None
     assert problem in why
@@ -61,7 +59,7 @@ def test_a_document_that_readers_could_take_differently_is_refused(
         0,
     ],
 )
-def test_a_sound_document_is_read_as_it_stands(value: Any) -> None:
+def test_a_valid_document_is_read_unchanged(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == (value, "")
     assert parse(json.dumps(value, ensure_ascii=False, indent=2).encode()) == (value, "")
 
@@ -79,7 +77,7 @@ def test_equal_values_of_other_types_are_not_the_same(a: Any, b: Any) -> None:
     assert not same({"x": [a]}, {"x": [b]})
 
 
-def test_names_are_in_no_order_and_all_count() -> None:
+def test_the_order_of_names_is_ignored_and_all_are_compared() -> None:
     assert same({"a": 1, "b": [None, "x"]}, {"b": [None, "x"], "a": 1})
     assert not same({"a": 1, "b": 2}, {"a": 1})
     assert not same({"a": 1}, {"a": 1, "b": 2})

@@ -1,4 +1,4 @@
-"""The forms of a key, for the oracle: what is read is what was written, and nothing that was written otherwise."""
+"""Object keys in the oracle: every written key is read back, and other forms are rejected."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_hours_count_from_1970(hour: int, folder: str) -> None:
         (INGESTION, "ingestion/readme.txt"),
     ],
 )
-def test_another_form_is_no_key(bucket: str, key: str) -> None:
+def test_another_form_is_rejected(bucket: str, key: str) -> None:
     assert read_batch_key(bucket, key) is None
 
 
-def test_a_checkpoint_has_the_key_of_its_farm_and_turbine() -> None:
+def test_a_checkpoint_key_names_farm_and_turbine() -> None:
     assert read_checkpoint_key("checkpoints/A/A-001.json") == ("A", "A-001")
     for key in (
         "checkpoints/A-001.json",

@@ -1,4 +1,4 @@
-"""What the oracle says of manifests, word by word, on three batches of two nodes."""
+"""Findings on manifests, with their exact details, for three batches of two nodes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Change = Callable[[Documents, Objects], object]
 
 
 def expected() -> Expectation:
-    """Row 2 of A-001 breaks rule `state`; of A-002 row 1 breaks `type`, and row 2 `null`; neither has a time."""
+    """A-001: row 2 breaks `state`. A-002: row 1 breaks `type`, row 2 `null`; neither has a time."""
     first = [row(i, "A-001", START_US + i) for i in (1, 2, 3)] + [
         row(i, "A-001", START_US + HOUR_US + i) for i in (4, 5)
     ]
@@ -48,7 +48,7 @@ def named(batch: int, stage: str = "ingestion") -> str:
 
 
 def made() -> tuple[Documents, Objects]:
-    """A sound manifest for each batch, by key, and the objects that they name, two a batch."""
+    """Return a valid manifest for each batch, by key, and the objects they name, two a batch."""
     documents: Documents = {}
     objects: Objects = {}
     for batch, (turbine, first, last, rows) in enumerate(FACTS):
@@ -113,8 +113,8 @@ def made() -> tuple[Documents, Objects]:
     return documents, objects
 
 
-def said(change: Change, blamed: set[str] | None = None) -> list[Finding]:
-    """The findings, in the order in which they are made; their number must be the number of mismatches."""
+def findings_after(change: Change, blamed: set[str] | None = None) -> list[Finding]:
+    """Return the findings in order; their number must equal the number of mismatches."""
     documents, objects = made()
     change(documents, objects)
     findings = Findings()
@@ -150,7 +150,7 @@ def edited(batch: int, **changes: Any) -> Change:
 
 
 def of_entries(batch: int, edit: Callable[[list[dict[str, Any]]], object]) -> Change:
-    """The entries of a manifest changed, and its `data_path` with them."""
+    """Edit the entries of a manifest, and its `data_path` with them."""
 
     def change(documents: Documents, _: Objects) -> None:
         document = documents[KEYS[batch]]
@@ -161,12 +161,12 @@ def of_entries(batch: int, edit: Callable[[list[dict[str, Any]]], object]) -> Ch
 
 
 def placed(key: str, to: str) -> Change:
-    """The manifest also under another key."""
+    """Store the manifest under another key too."""
     return lambda documents, _: documents.update({to: documents[key]})
 
 
 def test_sound_manifests_are_confirmed() -> None:
-    assert said(lambda *_: None) == []
+    assert findings_after(lambda *_: None) == []
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
@@ -175,23 +175,23 @@ def test_a_batch_without_a_manifest(batch: int) -> None:
     told = finding(
         "missing", batch, KEYS[batch], f"no manifest for the batch of ids {first}-{last}"
     )
-    assert said(lambda documents, _: documents.pop(KEYS[batch])) == [told]
+    assert findings_after(lambda documents, _: documents.pop(KEYS[batch])) == [told]
 
 
-def test_all_manifests_gone() -> None:
+def test_all_manifests_missing() -> None:
     assert [
         found.key.rpartition("-metadata/")[2]
-        for found in said(lambda documents, _: documents.clear())
+        for found in findings_after(lambda documents, _: documents.clear())
     ] == [*KEYS]
 
 
 def test_a_manifest_of_no_batch() -> None:
     strange = KEYS[1].replace("4-5", "4-6")
-    assert said(placed(KEYS[1], strange)) == [
+    assert findings_after(placed(KEYS[1], strange)) == [
         finding("unexpected", None, strange, "no such batch in the node files: A-001")
     ]
     odd = "metadata/odd.json"
-    assert said(placed(KEYS[1], odd)) == [
+    assert findings_after(placed(KEYS[1], odd)) == [
         finding("unexpected", None, odd, f"no such batch in the node files: {odd}")
     ]
 
@@ -199,19 +199,19 @@ def test_a_manifest_of_no_batch() -> None:
 def test_a_manifest_under_another_hour() -> None:
     moved = KEYS[1].replace("hour=01", "hour=02")
     copy = finding("unexpected", 1, moved, f"belongs at {KEYS[1]}")
-    assert said(placed(KEYS[1], moved)) == [copy]
-    assert said(lambda documents, _: documents.update({moved: documents.pop(KEYS[1])})) == [
-        finding("misplaced", 1, moved, f"belongs at {KEYS[1]}")
-    ]
+    assert findings_after(placed(KEYS[1], moved)) == [copy]
+    assert findings_after(
+        lambda documents, _: documents.update({moved: documents.pop(KEYS[1])})
+    ) == [finding("misplaced", 1, moved, f"belongs at {KEYS[1]}")]
 
 
-def test_a_copy_elsewhere_is_not_asked_for_its_objects() -> None:
+def test_objects_of_a_misplaced_copy_are_not_checked() -> None:
     def change(documents: Documents, _: Objects) -> None:
         copied = KEYS[1].replace("hour=01", "hour=02")
         documents[copied] = documents[KEYS[1]]
         documents[KEYS[1]] = documents[KEYS[1]] | {"objects": [], "destination": {"data_path": []}}
 
-    assert [found.kind for found in said(change)] == [
+    assert [found.kind for found in findings_after(change)] == [
         "manifest.unexpected",
         *["manifest.missing"] * 2,
     ]
@@ -222,7 +222,7 @@ def test_a_copy_elsewhere_is_not_asked_for_its_objects() -> None:
 )
 def test_a_manifest_that_is_another_document(body: bytes) -> None:
     told = finding("unreadable", 0, KEYS[0], "not a JSON object with a list of objects")
-    assert said(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
+    assert findings_after(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
 
 
 @pytest.mark.parametrize(
@@ -231,19 +231,21 @@ def test_a_manifest_that_is_another_document(body: bytes) -> None:
 )
 def test_a_manifest_that_cannot_be_read(body: bytes | None) -> None:
     told = finding("unreadable", 0, KEYS[0], parse(body)[1])
-    assert said(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
+    assert findings_after(lambda documents, _: documents.update({KEYS[0]: body})) == [told]
 
 
 def test_a_byte_order_mark_is_a_mismatch() -> None:
     def marked(documents: Documents, _: Objects) -> None:
         documents[KEYS[0]] = b"\xef\xbb\xbf" + json.dumps(documents[KEYS[0]]).encode()
 
-    assert said(marked) == [finding("unreadable", 0, KEYS[0], "begins with a byte order mark")]
+    assert findings_after(marked) == [
+        finding("unreadable", 0, KEYS[0], "begins with a byte order mark")
+    ]
 
 
 @pytest.mark.parametrize("time", ["2030-12-31T23:59:59.999+00:00", "1999-01-01T00:00:00.000Z"])
-def test_when_a_manifest_was_uploaded_is_free(time: str) -> None:
-    assert said(edited(0, upload_timestamp=time)) == []
+def test_any_upload_time_in_utc_is_accepted(time: str) -> None:
+    assert findings_after(edited(0, upload_timestamp=time)) == []
 
 
 @pytest.mark.parametrize(
@@ -270,33 +272,33 @@ def test_when_a_manifest_was_uploaded_is_free(time: str) -> None:
         ),
     ],
 )
-def test_but_it_is_a_time_in_utc(time: object) -> None:
+def test_an_upload_time_that_is_not_a_utc_time_is_reported(time: object) -> None:
     wanted = "must be a UTC time like 2024-01-15T00:00:00.000+00:00"
     told = finding("disagrees", 0, KEYS[0], f"upload_timestamp is {json.dumps(time)}, {wanted}")
-    assert said(edited(0, upload_timestamp=time)) == [told]
+    assert findings_after(edited(0, upload_timestamp=time)) == [told]
     gone = finding("disagrees", 0, KEYS[0], f"upload_timestamp is null, {wanted}")
-    assert said(lambda documents, _: documents[KEYS[0]].pop("upload_timestamp")) == [gone]
+    assert findings_after(lambda documents, _: documents[KEYS[0]].pop("upload_timestamp")) == [gone]
 
 
-def test_names_that_no_manifest_has() -> None:
+def test_unknown_names_are_reported() -> None:
     def change(documents: Documents, _: Objects) -> None:
         documents[KEYS[0]]["note"] = None
         documents[KEYS[1]]["source"]["note"] = 1
         documents[KEYS[1]]["source"]["time_range"]["note"] = 1
         documents[KEYS[2]]["objects"][1]["note"] = "x"
 
-    told = said(change)
+    told = findings_after(change)
     assert [(each.kind, each.turbine) for each in told] == [
         ("manifest.disagrees", turbine) for turbine in ("A-001", "A-001", "A-002")
     ]
     assert told[0].detail == '"note" must not be present'
     assert told[1].detail.startswith("source is {")
     assert told[2].detail == f'{named(2, "enriched")}: "note" must not be present'
-    extra = said(edited(0, destination=made()[0][KEYS[0]]["destination"] | {"note": 1}))
+    extra = findings_after(edited(0, destination=made()[0][KEYS[0]]["destination"] | {"note": 1}))
     assert [each.detail for each in extra] == [
         "destination must have only data_path, the keys of the objects in order"
     ]
-    rule = said(edited(0, rejected={"state": 1, "null": 0}))
+    rule = findings_after(edited(0, rejected={"state": 1, "null": 0}))
     assert [each.detail for each in rule] == [
         'rejected is {"state": 1, "null": 0}, must be {"state": 1}'
     ]
@@ -305,24 +307,24 @@ def test_names_that_no_manifest_has() -> None:
 @pytest.mark.parametrize("value", [True, 1.0, "1"])
 def test_a_value_of_another_type_is_another_value(value: object) -> None:
     wanted = f"is {json.dumps(value)}, must be 1"
-    assert [each.detail for each in said(edited(0, schema_version=value))] == [
+    assert [each.detail for each in findings_after(edited(0, schema_version=value))] == [
         f"schema_version {wanted}"
     ]
-    assert [each.kind for each in said(edited(0, rejected={"state": value}))] == [
+    assert [each.kind for each in findings_after(edited(0, rejected={"state": value}))] == [
         "manifest.disagrees"
     ]
     source = made()[0][KEYS[0]]["source"]
-    assert [each.kind for each in said(edited(0, source=source | {"first_id": value}))] == [
-        "manifest.disagrees"
-    ]
-    told = said(of_entries(0, lambda entries: entries[0].update(first_id=value)))
+    assert [
+        each.kind for each in findings_after(edited(0, source=source | {"first_id": value}))
+    ] == ["manifest.disagrees"]
+    told = findings_after(of_entries(0, lambda entries: entries[0].update(first_id=value)))
     assert [each.detail for each in told] == [f"{named(0)}: first_id {wanted}"]
 
 
-def test_the_manifest_of_another_batch_says_nothing_more() -> None:
+def test_the_manifest_of_another_batch_has_one_finding() -> None:
     for of, name in ((2, "A-002, ids 1-2"), (1, "A-001, ids 4-5")):
         told = finding("disagrees", 0, KEYS[0], f"manifest of another batch: {name}")
-        assert said(
+        assert findings_after(
             lambda documents, _, of=of: documents.update({KEYS[0]: documents[KEYS[of]]})
         ) == [told]
 
@@ -345,12 +347,12 @@ def test_the_manifest_of_another_batch_says_nothing_more() -> None:
         ("source", {}),
     ],
 )
-def test_what_a_manifest_says_otherwise(name: str, value: object) -> None:
+def test_a_differing_value_is_reported(name: str, value: object) -> None:
     right = made()[0][KEYS[0]][name]
     told = finding(
         "disagrees", 0, KEYS[0], f"{name} is {json.dumps(value)}, must be {json.dumps(right)}"
     )
-    assert said(edited(0, **{name: value})) == [told]
+    assert findings_after(edited(0, **{name: value})) == [told]
 
 
 @pytest.mark.parametrize(
@@ -364,17 +366,17 @@ def test_what_a_manifest_says_otherwise(name: str, value: object) -> None:
         ("last_id", None),
     ],
 )
-def test_what_a_manifest_says_otherwise_of_its_source(name: str, value: object) -> None:
+def test_a_differing_value_of_the_source_is_reported(name: str, value: object) -> None:
     source = made()[0][KEYS[0]]["source"]
-    (told,) = said(edited(0, source=source | {name: value}))
+    (told,) = findings_after(edited(0, source=source | {name: value}))
     shown = json.dumps(source | {name: value})
     assert told == finding(
         "disagrees", 0, KEYS[0], f"source is {shown}, must be {json.dumps(source)}"
     )
 
 
-def test_a_long_value_is_cut() -> None:
-    (told,) = said(edited(0, job_id="x" * 1_000))
+def test_a_long_value_is_truncated() -> None:
+    (told,) = findings_after(edited(0, job_id="x" * 1_000))
     assert told.detail == f'job_id is "{"x" * 299} ..., must be "j-1"'
 
 
@@ -386,23 +388,23 @@ def test_times_of_a_source() -> None:
         source = made()[0][KEYS[batch]]["source"]
         assert source["time_range"] == right
         for name in right:
-            (told,) = said(
+            (told,) = findings_after(
                 edited(batch, source=source | {"time_range": right | {name: START_US + 2}})
             )
             assert told.kind == "manifest.disagrees"
 
 
 @pytest.mark.parametrize("destination", [None, [], {}, {"data_path": []}])
-def test_keys_that_the_destination_does_not_have(destination: object) -> None:
+def test_unknown_keys_of_the_destination_are_reported(destination: object) -> None:
     told = finding(
         "disagrees",
         0,
         KEYS[0],
         "destination must have only data_path, the keys of the objects in order",
     )
-    assert said(edited(0, destination=destination)) == [told]
+    assert findings_after(edited(0, destination=destination)) == [told]
     both = edited(0, destination=destination, farm_id="B")
-    assert said(both) == [
+    assert findings_after(both) == [
         finding("disagrees", 0, KEYS[0], f'farm_id is "B", must be "A"; {told.detail}')
     ]
 
@@ -412,7 +414,7 @@ def test_an_object_named_twice_is_judged_once() -> None:
         entries.insert(1, entries[0] | {"rows": 7})
         entries[2]["rows"] = 8
 
-    told = said(of_entries(0, again))
+    told = findings_after(of_entries(0, again))
     assert told == [
         finding("disagrees", 0, KEYS[0], f"lists {named(0)} twice"),
         finding("disagrees", 0, KEYS[0], f"{named(0, 'enriched')}: rows is 8, must be 3"),
@@ -423,20 +425,20 @@ def test_an_object_named_twice_is_judged_once() -> None:
 def test_an_object_of_another_batch(other: int) -> None:
     entry = made()[0][KEYS[other]]["objects"][0]
     told = finding("disagrees", 0, KEYS[0], f"lists {named(other)}, an object of another batch")
-    assert said(of_entries(0, lambda entries: entries.append(entry))) == [told]
+    assert findings_after(of_entries(0, lambda entries: entries.append(entry))) == [told]
 
 
 @pytest.mark.parametrize(
     "name",
     ["rows", "bytes", "sha256", "min_event_us", "max_event_us", "first_id", "last_id", "stage"],
 )
-def test_what_a_manifest_says_otherwise_of_an_object(name: str) -> None:
+def test_a_differing_value_of_an_object_is_reported(name: str) -> None:
     right = made()[0][KEYS[1]]["objects"][0][name]
     told = finding("disagrees", 1, KEYS[1], f"{named(1)}: {name} is 1, must be {json.dumps(right)}")
-    assert said(of_entries(1, lambda entries: entries[0].update({name: 1}))) == [told]
+    assert findings_after(of_entries(1, lambda entries: entries[0].update({name: 1}))) == [told]
 
 
-def test_of_an_object_that_cannot_be_read_only_its_bytes_count() -> None:
+def test_only_the_bytes_of_an_unreadable_object_are_compared() -> None:
     def change(documents: Documents, objects: Objects) -> None:
         objects[named(0)].problem = "torn"
         documents[KEYS[0]]["objects"][0].update(
@@ -444,7 +446,7 @@ def test_of_an_object_that_cannot_be_read_only_its_bytes_count() -> None:
         )
 
     told = f'{named(0)}: bytes is 8, must be 9; stage is "s", must be "ingestion"'
-    assert said(change) == [finding("disagrees", 0, KEYS[0], told)]
+    assert findings_after(change) == [finding("disagrees", 0, KEYS[0], told)]
 
 
 def test_an_object_of_no_known_form_has_no_stage() -> None:
@@ -456,12 +458,12 @@ def test_an_object_of_no_known_form_has_no_stage() -> None:
         entry |= dict.fromkeys(("first_id", "last_id", "min_event_us", "max_event_us"))
         of_entries(0, lambda entries: entries.append(entry))(documents, objects)
 
-    assert said(change) == []
+    assert findings_after(change) == []
 
 
-def test_an_object_that_is_not_there() -> None:
+def test_a_missing_object_is_reported() -> None:
     gone = finding("dangling", 0, KEYS[0], f"lists {named(0)}, which does not exist")
-    assert said(lambda _, objects: objects.pop(named(0))) == [gone]
+    assert findings_after(lambda _, objects: objects.pop(named(0))) == [gone]
     elsewhere = named(0).replace("hour=00", "hour=07")
     told = [finding("dangling", 0, KEYS[0], f"{gone.detail}; the same bytes are at {elsewhere}")]
 
@@ -470,30 +472,32 @@ def test_an_object_that_is_not_there() -> None:
         item.place = read_batch_key(*elsewhere.split("/", 1))
         objects[elsewhere] = item
 
-    assert said(moved, {elsewhere}) == told
+    assert findings_after(moved, {elsewhere}) == told
     left = "not listed in its batch's manifest; rows: 3"
-    assert said(moved) == [*told, finding("missing", 0, elsewhere, left, "")]
+    assert findings_after(moved) == [*told, finding("missing", 0, elsewhere, left, "")]
 
 
-def test_bytes_that_another_manifest_names_were_not_moved() -> None:
+def test_bytes_that_another_manifest_names_are_not_misplaced() -> None:
     def change(documents: Documents, objects: Objects) -> None:
         item = objects.pop(named(0))
         twin = objects[named(1)]
         twin.sha256 = documents[KEYS[1]]["objects"][0]["sha256"] = item.sha256
 
-    assert [found.detail for found in said(change)] == [f"lists {named(0)}, which does not exist"]
+    assert [found.detail for found in findings_after(change)] == [
+        f"lists {named(0)}, which does not exist"
+    ]
 
 
-def test_objects_that_their_manifest_leaves_out() -> None:
+def test_objects_missing_from_their_manifest_are_reported() -> None:
     none = of_entries(2, lambda entries: entries.clear())
     detail = "not listed in its batch's manifest; rows: 2"
     both = [
         finding("missing", 2, named(2, stage), detail, "") for stage in ("enriched", "ingestion")
     ]
-    assert said(none) == both
-    assert said(none, {named(2)}) == both[:1]  # has a finding of its own
+    assert findings_after(none) == both
+    assert findings_after(none, {named(2)}) == both[:1]  # the finding on its missing manifest
 
 
-def test_an_entry_that_names_nothing_dangles() -> None:
-    (told,) = said(of_entries(0, lambda entries: entries.append({})))
+def test_an_entry_without_an_object_is_dangling() -> None:
+    (told,) = findings_after(of_entries(0, lambda entries: entries.append({})))
     assert told == finding("dangling", 0, KEYS[0], "lists None/None, which does not exist")

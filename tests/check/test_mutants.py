@@ -1,7 +1,7 @@
-"""The verifier verified: a good lake, one catalogue of ways to spoil it, and what the oracle must say of each.
+"""Mutation tests of the oracle: a good lake, a catalogue of defects, and their diagnoses.
 
-A mutant is killed when the oracle gives it its right name, counts it right and finds nothing else. A neutral change
-(bytes differ, what they say does not) must pass.
+A mutant is killed when the oracle reports its right name and count, and nothing else. A neutral
+change (other bytes, same content) must pass.
 """
 
 from __future__ import annotations
@@ -73,8 +73,14 @@ ZERO = (LOST, DUPLICATED, MISPLACED, ALTERED, UNEXPECTED, WINDOWS, MANIFESTS, CH
 
 @dataclass(frozen=True)
 class Mutant:
-    """`change` makes it; `counts` are the findings by kind, `figures` those that are not 0. `names` are parts of what
-    the findings must say; `place` is (kind, stage, turbine, hour, object, rows) of the only finding of that kind."""
+    """A defect and its diagnosis.
+
+    - `change` makes it.
+    - `counts`: findings by kind.
+    - `figures`: figures that are not 0.
+    - `names`: parts of the findings' texts.
+    - `place`: (kind, stage, turbine, hour, object, rows) of the only finding of that kind.
+    """
 
     name: str
     change: Callable[[Objects], Changes]
@@ -202,14 +208,12 @@ MUTANTS = [
         ("does not belong in quarantine: id 3", "rejected is"),
     ),
     Mutant(
-        "bad row let through",
+        "bad row in a later stage",
         bad_row_let_through,
         {"lost": 1, "unexpected": 1},
         {LOST: 1, UNEXPECTED: 1},
     ),
-    Mutant(
-        "rows of a turbine that is not there", strangers, {"object.foreign": 1}, {UNEXPECTED: 90}
-    ),
+    Mutant("rows of an unknown turbine", strangers, {"object.foreign": 1}, {UNEXPECTED: 90}),
     # cells
     altered(
         VALIDATED, "wind_speed", 5, lambda value: math.nextafter(value, 99), "last bit of a float"
@@ -465,7 +469,7 @@ MUTANTS = [
         ("revision 0: wind_speed",),
     ),
     Mutant(
-        "earlier revision of rows to come",
+        "earlier revision with later rows",
         one_cell(EARLIER, "rows", 1, lambda value: value + 1),
         {"window.wrong": 1},
         {WINDOWS: 1},
@@ -550,7 +554,7 @@ MUTANTS = [
     manifest("no list of objects", "unreadable", objects=7),
     manifest("pipeline version", "disagrees", pipeline_version="1"),
     manifest("time of upload", "disagrees", upload_timestamp="2024-01-15T00:00:00"),
-    manifest("a name more", "disagrees", note=None),
+    manifest("an extra name", "disagrees", note=None),
     manifest("true for 1", "disagrees", schema_version=True),
     manifest("1.0 for 1", "disagrees", schema_version=1.0),
     *(
@@ -666,7 +670,7 @@ MUTANTS = [
         ("the farm is B, must be A",),
     ),
     Mutant(
-        "checkpoint of a turbine that is not there",
+        "checkpoint of an unknown turbine",
         copied(CHECKPOINT, CHECKPOINT.replace("A-002", "A-009")),
         {"object.foreign": 1},
         {},
@@ -750,7 +754,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder
 
 @pytest.fixture
 def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[[Changes], Verdict]:
-    """Judges the good lake with some objects changed (bytes), or removed (None)."""
+    """Judge the good lake with some objects changed (bytes) or removed (None)."""
 
     def run(changes: Changes) -> Verdict:
         with kept.changed(changes) as folder:
@@ -760,11 +764,11 @@ def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[[Changes], Verdict]:
 
 
 def wrong(verdict: Verdict) -> dict[str, float]:
-    """The figures that must be 0 in a right lake, and are not."""
+    """Figures that must be 0 in an undamaged lake, and are not."""
     return {name: verdict.figures[name] for name in ZERO if verdict.figures[name]}
 
 
-def test_a_right_lake_passes_with_every_row_accounted_for(judged):
+def test_an_undamaged_lake_passes_with_every_row_accounted_for(judged):
     verdict = judged({})
     assert (verdict.status, verdict.counts, verdict.errors, wrong(verdict)) == ("pass", {}, [], {})
     rejected = sum(bool(rule) for rule, _ in lakebuilder.SPOILED.values())
@@ -811,7 +815,7 @@ def test_mutant_is_killed_with_the_right_diagnosis(judged, lake, mutant, monkeyp
         ) == mutant.place
 
 
-def test_mutants_have_names_of_their_own():
+def test_mutants_have_distinct_names():
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
 
 
@@ -823,12 +827,12 @@ def test_neutral_change_passes(judged, lake, name):
     assert (verdict.status, verdict.counts, wrong(verdict)) == ("pass", {}, {})
 
 
-def test_a_window_is_revised_by_what_the_lake_holds_last(judged, lake):
+def test_revised_windows_are_counted_by_their_latest_revision(judged, lake):
     first_only = windows_kept(lambda table: table.filter(pc.equal(table.column("revision"), 0)))
     assert judged(first_only(lake)).figures["windows.revised"] == 0
 
 
-def test_lost_rows_are_lost_in_the_completeness_map_too(judged):
+def test_lost_rows_are_lost_in_completeness_too(judged):
     verdict = judged({VALIDATED: None})
     assert verdict.figures["rows.unbalanced"] == 90
     (cell,) = [c for c in verdict.completeness if c["lost"]]

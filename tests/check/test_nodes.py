@@ -1,4 +1,4 @@
-"""The oracle's own reader of node files: what it finds, what it makes of odd cells and columns, what it refuses."""
+"""The oracle's own reader of node files: rows found, odd cells and columns, errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def good(number: int, **changes: Any) -> Row:
 
 
 def made(path: Path, rows: Sequence[Row], *more: str, ddl: str = NODE_DDL) -> Path:
-    """A node's file with these rows, after the statements `more`."""
+    """Return a node's file with these rows, after the statements `more`."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(ddl)
         for statement in more:
@@ -98,7 +98,7 @@ def test_cells_that_do_not_fit_are_rescued(tmp_path: Path) -> None:
     ]
 
 
-def test_an_odd_cell_far_behind_is_rescued_all_the_same(tmp_path: Path) -> None:
+def test_an_odd_cell_after_thousands_of_rows_is_rescued(tmp_path: Path) -> None:
     """Types are not guessed from the first thousands of rows."""
     rows = [good(i) for i in range(1, 1200)] + [good(5000, timestamp="late", wind_speed="n/a")]
     *_, last = read(made(tmp_path / "n.db", rows))
@@ -106,14 +106,14 @@ def test_an_odd_cell_far_behind_is_rescued_all_the_same(tmp_path: Path) -> None:
     assert last == as_read(rows[-1] | {"timestamp": None, "wind_speed": None}, told, True)
 
 
-def test_text_that_is_no_utf_8_is_rescued_as_its_bytes(tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_rescued_as_its_bytes(tmp_path: Path) -> None:
     path = made(tmp_path / "n.db", [good(1), good(2)])
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"UPDATE {TABLE} SET status = CAST(x'c328' AS TEXT) WHERE id = 2")
     assert read(path) == [as_read(good(1)), as_read(good(2, status=None), {"status": "C328"}, True)]
 
 
-def test_columns_that_the_schema_does_not_know_are_kept_and_are_no_misfit(tmp_path: Path) -> None:
+def test_unknown_columns_are_kept_and_are_no_misfit(tmp_path: Path) -> None:
     more = [
         f'ALTER TABLE {TABLE} ADD COLUMN "{name}"'
         for name in ("ice", "Icing", "empty", "a b".replace('"', '""'))
@@ -136,8 +136,8 @@ def test_a_name_with_a_quote_in_it(tmp_path: Path) -> None:
     assert [row[RESCUED] for row in read(path)] == ['{"a\\"b": 7}']
 
 
-def test_names_are_those_of_sqlite(tmp_path: Path) -> None:
-    """Small or capital, but for letters that are not ASCII; the Kelvin sign is no k."""
+def test_column_names_compare_as_in_sqlite(tmp_path: Path) -> None:
+    """ASCII letters match in either case, others exactly; the Kelvin sign is no k."""
     ddl = (
         NODE_DDL.replace("wind_speed", "WIND_Speed")
         .replace("  id ", "  ID ")
@@ -158,7 +158,7 @@ def test_names_are_those_of_sqlite(tmp_path: Path) -> None:
     assert read(path) == [as_read(row)]
 
 
-def test_a_channel_that_the_file_does_not_have_is_null(tmp_path: Path) -> None:
+def test_a_missing_channel_is_null(tmp_path: Path) -> None:
     path = made(tmp_path / "n.db", [good(1), good(2)])
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN rotor_rpm")
@@ -166,7 +166,7 @@ def test_a_channel_that_the_file_does_not_have_is_null(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [["status"], ["timestamp", "turbine_id"]])
-def test_a_file_without_a_column_that_it_must_have(tmp_path: Path, columns: list[str]) -> None:
+def test_a_missing_required_column_is_reported(tmp_path: Path, columns: list[str]) -> None:
     path = made(tmp_path / "n.db", [good(1)])
     with closing(sqlite3.connect(path)) as connection, connection:
         for name in columns:
@@ -176,7 +176,7 @@ def test_a_file_without_a_column_that_it_must_have(tmp_path: Path, columns: list
     assert str(caught.value) == f"{path}: no such column: {', '.join(columns)}"
 
 
-def test_what_is_no_database(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "n.db"
     with pytest.raises(NodeError) as caught:
         read(path)
@@ -189,12 +189,12 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ids", [[1, GENERATION_IDS - 1], [1]])
-def test_ids_that_fit(tmp_path: Path, ids: list[int]) -> None:
+def test_valid_ids_are_accepted(tmp_path: Path, ids: list[int]) -> None:
     assert [row["id"] for row in read(made(tmp_path / "n.db", [good(i) for i in ids]))] == ids
 
 
 @pytest.mark.parametrize("ids", [[0, 5], [-7, 5], [5, GENERATION_IDS]])
-def test_ids_that_do_not(tmp_path: Path, ids: list[int]) -> None:
+def test_invalid_ids_are_reported(tmp_path: Path, ids: list[int]) -> None:
     path = made(tmp_path / "n.db", [good(i) for i in ids])
     with pytest.raises(NodeError) as caught:
         read(path)
@@ -204,7 +204,7 @@ def test_ids_that_do_not(tmp_path: Path, ids: list[int]) -> None:
     )
 
 
-def test_rows_of_all_files_of_a_life(tmp_path: Path) -> None:
+def test_rows_of_all_files_of_a_node_are_read(tmp_path: Path) -> None:
     lost = tmp_path / "A-001.retired-1.db"
     lost.touch()
     retired = [made(tmp_path / "A-001.retired-0.db", [good(3), good(4)]), lost]
@@ -216,13 +216,13 @@ def test_rows_of_all_files_of_a_life(tmp_path: Path) -> None:
     assert str(caught.value) == f"{lost}: retired file 0 of the node is missing"
 
 
-def test_an_empty_file_of_now_is_not_one_that_is_lost(tmp_path: Path) -> None:
+def test_an_empty_current_file_is_not_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "n.db").touch()
     with pytest.raises(NodeError):
         read(tmp_path / "n.db")
 
 
-def test_rows_in_the_log_and_nothing_left_beside(tmp_path: Path) -> None:
+def test_rows_in_the_wal_are_read_and_no_file_is_left(tmp_path: Path) -> None:
     path = made(tmp_path / "n.db", [good(1)])
     assert [row["id"] for row in read(path)] == [1]
     assert [each.name for each in tmp_path.iterdir()] == ["n.db"]
@@ -273,7 +273,7 @@ def test_turbines_are_found_with_all_their_files(tmp_path: Path) -> None:
     ]
 
 
-def test_a_configuration(tmp_path: Path) -> None:
+def test_a_configuration_is_read(tmp_path: Path) -> None:
     path = tmp_path / "A-001.json"
     known = lakebuilder.node_config("A-001")
     path.write_text(json.dumps(known))
@@ -299,7 +299,7 @@ def test_a_configuration(tmp_path: Path) -> None:
 
 
 def test_a_column_of_whole_numbers_is_read_as_numbers(tmp_path: Path) -> None:
-    """SQLite keeps 3.0 of a REAL column as 3.0; a column without a type keeps what it is given."""
+    """SQLite keeps 3.0 of a REAL column as 3.0; an untyped column keeps the given value."""
     ddl = NODE_DDL.replace("wind_speed REAL", "wind_speed")
     path = made(tmp_path / "n.db", [good(1, wind_speed=3), good(2, wind_speed=4)], ddl=ddl)
     assert [row["wind_speed"] for row in read(path)] == [3.0, 4.0]

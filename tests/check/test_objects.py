@@ -1,4 +1,4 @@
-"""Objects as the oracle reads them: what is known of each, and how far one that is not of its stage can be read."""
+"""Objects as the oracle reads them: facts of each, and partial reads of other schemas."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_rows_ids_and_times_of_each_object() -> None:
     ]
 
 
-def test_windows_have_no_ids_but_times() -> None:
+def test_windows_have_times_and_no_ids() -> None:
     rows = window_rows(expected([good(1), good(7)]))
     item, table = read("aggregated", parquet(rows, AGGREGATED))
     assert (item.rows, item.min_event_us, item.max_event_us) == (2, START, START + 60 * SECOND)
     assert (item.first_id, item.last_id, len(table)) == (None, None, 2)
 
 
-def test_guests_come_last_and_know_it() -> None:
+def test_guests_come_last_and_are_marked() -> None:
     contents = {
         f"{BUCKET}/{key}": parquet([good(i)], INGESTION) for i, key in enumerate((A, B, C), 1)
     }
@@ -87,7 +87,7 @@ def test_guests_come_last_and_know_it() -> None:
     assert read_stage(Memory(contents), "ingestion", [], []).table.num_rows == 0
 
 
-def test_names_are_read_as_dictionaries_shared_by_all_objects() -> None:
+def test_names_are_read_as_shared_dictionaries() -> None:
     rows: list[Row] = [good(1, _rescued_data="{}"), good(2, "A-002")]
     table = stage_rows("quarantine", {A: rows[:1], B: rows[1:]}).table
     names = [
@@ -102,7 +102,7 @@ def test_names_are_read_as_dictionaries_shared_by_all_objects() -> None:
 @pytest.mark.parametrize(
     "content", [None, b"", b"hello" * 100, parquet([good(1)], INGESTION)[:-100]]
 )
-def test_what_cannot_be_read_has_no_rows_and_a_problem(content: bytes | None) -> None:
+def test_an_unreadable_object_has_no_rows_and_a_problem(content: bytes | None) -> None:
     found = stage_rows("ingestion", {A: content, B: [good(1)]})
     item = found.objects[0]
     assert item.problem.startswith(
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_has_no_rows_and_a_problem(content: bytes | None) ->
 
 
 def table(schema: pa.Schema = INGESTION, **columns: pa.Array) -> pa.Table:
-    """Three rows, with columns changed, added, or left out (None)."""
+    """Return three rows, with columns changed, added, or left out (None)."""
     rows = pa.Table.from_pylist([good(i, farm_id="A") for i in (1, 2, 3)], schema=schema)
     for name, values in columns.items():
         at = rows.schema.get_field_index(name)
@@ -161,9 +161,7 @@ def written(rows: pa.Table) -> bytes:
         (INGESTION, {"id": pa.array([1, 2, 3], pa.int32())}, "type: id is int32"),
     ],
 )
-def test_what_differs_from_the_schema_is_named_and_the_rest_is_read(
-    schema, columns, problem
-) -> None:
+def test_a_schema_difference_is_named_and_the_rest_is_read(schema, columns, problem) -> None:
     stage = "enriched" if schema is ENRICHED else "ingestion"
     item, rows = read(stage, written(table(schema, **columns)))
     assert (item.schema_problem, item.problem, item.rows) == (problem, "", 3)
@@ -177,7 +175,7 @@ def test_what_differs_from_the_schema_is_named_and_the_rest_is_read(
         )
 
 
-def test_columns_in_another_order_are_a_problem_of_the_schema() -> None:
+def test_columns_in_another_order_are_a_schema_problem() -> None:
     item, rows = read("ingestion", written(table().select(INGESTION.names[::-1])))
     assert (item.schema_problem, item.problem, rows.schema.names) == (
         "order of columns",
@@ -196,7 +194,7 @@ def test_columns_in_another_order_are_a_problem_of_the_schema() -> None:
         ("aggregated", {"window_start": None, "rows": None}, "missing: window_start, rows"),
     ],
 )
-def test_rows_that_cannot_be_told_apart_are_none(
+def test_rows_without_an_identity_are_not_read(
     stage: str, columns: dict[str, pa.Array], problem: str
 ) -> None:
     item, rows = read(
@@ -206,7 +204,7 @@ def test_rows_that_cannot_be_told_apart_are_none(
     assert (item.rows, len(rows)) == (0, 0)
 
 
-def test_columns_twice_or_required_are_problems_of_the_schema() -> None:
+def test_duplicate_or_required_columns_are_schema_problems() -> None:
     rows = table()
     double = pa.table([*rows.columns, rows.column("status")], names=[*rows.column_names, "status"])
     item, found = read("ingestion", written(double))
@@ -217,7 +215,7 @@ def test_columns_twice_or_required_are_problems_of_the_schema() -> None:
     assert (item.schema_problem, item.rows) == ("not nullable: id", 3)
 
 
-def test_an_object_too_large_to_be_read_is_not_fetched() -> None:
+def test_an_object_above_the_size_bound_is_not_fetched() -> None:
     refs = [ObjectRef(BUCKET, A, decode.MOST_BYTES + 1), ObjectRef(BUCKET, B, 0)]
     found = read_stage(
         Memory({f"{BUCKET}/{B}": parquet([good(1)], INGESTION)}), "ingestion", refs, []
@@ -226,6 +224,6 @@ def test_an_object_too_large_to_be_read_is_not_fetched() -> None:
     assert (found.objects[0].rows, found.objects[1].rows) == (0, 1)
 
 
-def test_windows_without_another_column_can_be_told_apart() -> None:
+def test_windows_missing_another_column_keep_their_identity() -> None:
     item, rows = read("aggregated", written(table(AGGREGATED, rows=None)))
     assert (item.problem, item.schema_problem, len(rows)) == ("", "missing: rows", 3)

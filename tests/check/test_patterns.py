@@ -1,4 +1,4 @@
-"""The forms of secret texts and places, one by one, and the finder that looks for many of them at once."""
+"""Forms of secret texts and coordinates, one by one, and the multi-pattern finder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sim.check.privacy.coordinates import Coordinates, geohash, singular
+from sim.check.privacy.coordinates import Coordinates, geohash, has_many_decimals
 from sim.check.privacy.patterns import Finder, bare, coded, spellings, squeezed
 
 LATITUDE, LONGITUDE = 41.123457, -75.987654
@@ -43,7 +43,7 @@ def test_the_forms_of_a_text() -> None:
     )
 
 
-def test_a_form_that_is_the_text_or_too_short_is_none() -> None:
+def test_a_form_equal_to_the_text_or_too_short_is_left_out() -> None:
     assert [
         form
         for how, form in coded("Ab1234")
@@ -59,7 +59,7 @@ def test_a_form_that_is_the_text_or_too_short_is_none() -> None:
 
 
 @pytest.mark.parametrize("text", ["Sørensen", "ingrid@x", "+44 20 7946", "\xff\xfe\xfd>>>???"])
-def test_base64_at_any_place_is_found_by_all_the_letters_that_the_text_decides(text: str) -> None:
+def test_base64_at_any_offset_is_found_by_the_letters_it_determines(text: str) -> None:
     raw = text.encode()
     forms = [form for how, form in coded(text) if how == "in base64"]
     for before, after in itertools.product(range(5), range(4)):
@@ -70,15 +70,16 @@ def test_base64_at_any_place_is_found_by_all_the_letters_that_the_text_decides(t
             assert len(longest) == 8 * (before + len(raw)) // 6 - first, (before, after)
 
 
-def test_what_is_squeezed_keeps_letters_and_digits() -> None:
+def test_squeezed_text_keeps_letters_and_digits() -> None:
     assert squeezed(b"In-Grid_S. 42\0x") == b"ingrids42x"
     assert squeezed("Ingrid SØRENSEN, Åsa".encode()) == b"ingridsorensenasa"
-    assert squeezed(b"S\0\xf8\0-E") == b"se\0soe"  # no UTF-8: read as it can be, and as Latin-1
-    assert squeezed(b"S\0\xc3\0\xb8\0r\0") == b"sor"  # every byte of UTF-8 made two
+    # not UTF-8: read with errors ignored, and as Latin-1
+    assert squeezed(b"S\0\xf8\0-E") == b"se\0soe"
+    assert squeezed(b"S\0\xc3\0\xb8\0r\0") == b"sor"  # each byte of UTF-8 became two
     assert squeezed(b"") == b""
 
 
-def test_a_name_however_its_accents_were_written() -> None:
+def test_a_name_is_found_with_accents_in_any_form() -> None:
     assert bare("Ingrid Sørensen") == {
         *(b"ingridsorensen", b"sorenseningrid", b"ingridsoerensen", b"soerenseningrid"),
         *(b"ingridsrensen", b"srenseningrid"),
@@ -97,7 +98,7 @@ NEEDLES = {
 }
 
 
-def test_every_needle_is_found_wherever_it_stands() -> None:
+def test_every_pattern_is_found_at_every_offset() -> None:
     finder = Finder(NEEDLES)
     for before, after in itertools.product(range(9), range(5)):
         found = finder.find(b"." * before + b"needle" + b"." * after)
@@ -112,7 +113,7 @@ def test_every_needle_is_found_wherever_it_stands() -> None:
     assert Finder({}).find(b"needle" * 9) == []
 
 
-def test_what_has_the_hash_of_a_needle_is_none() -> None:
+def test_a_hash_collision_is_no_match() -> None:
     content = np.random.default_rng(1).integers(0, 2**32, 1 << 18, dtype=np.uint32).tobytes()
     for needle in (b"\x01\0\0\0.", b"\xff\xff\xff\xff.", b"need"):
         assert Finder({needle: "it"}).find(content) == []
@@ -141,7 +142,7 @@ def test_a_coordinate_as_numbers() -> None:
     }
 
 
-def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
+def test_a_coordinate_as_coarse_as_the_published_one_is_no_secret() -> None:
     places = Coordinates([(41.10004, 5.25)])
     assert {near for near in map(abs, places.near) if round(near, 4) == 41.1} == {
         41.10004,
@@ -149,7 +150,7 @@ def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
     }
     assert {near for near in map(abs, places.near) if near < 41} == {5.25}
     assert places.exact == {}
-    assert [singular(value) for value in (41.12345, 41.123457, -75.98765, -75.987654)] == [
+    assert [has_many_decimals(value) for value in (41.12345, 41.123457, -75.98765, -75.987654)] == [
         False,
         True,
         False,
@@ -157,7 +158,7 @@ def test_what_is_as_coarse_as_what_may_leave_is_no_secret() -> None:
     ]
 
 
-def told(text: str, lists: bool = False, places: Coordinates | None = None) -> list[str]:
+def spelled(text: str, lists: bool = False, places: Coordinates | None = None) -> list[str]:
     return list(
         (places or Coordinates([(LATITUDE, LONGITUDE), (10.5123, -10.0)])).spelled_in(
             text.encode(), lists
@@ -199,8 +200,8 @@ def told(text: str, lists: bool = False, places: Coordinates | None = None) -> l
         ),
     ],
 )
-def test_texts_that_spell_a_latitude(text: str) -> None:
-    assert told(text) == ["latitude"]
+def test_texts_that_contain_a_latitude(text: str) -> None:
+    assert spelled(text) == ["latitude"]
 
 
 @pytest.mark.parametrize(
@@ -240,18 +241,18 @@ def test_texts_that_spell_a_latitude(text: str) -> None:
         ),
     ],
 )
-def test_texts_that_do_not(text: str) -> None:
-    assert told(text) == []
+def test_texts_that_do_not_contain_a_latitude(text: str) -> None:
+    assert spelled(text) == []
 
 
 def test_minutes_are_read_to_the_minute_and_their_fractions_to_the_second() -> None:
-    assert [told(f"41°{minutes}'N") for minutes in ("06", "07", "08", "09")] == [
+    assert [spelled(f"41°{minutes}'N") for minutes in ("06", "07", "08", "09")] == [
         [],
         ["latitude"],
         ["latitude"],
         [],
     ]
-    assert [told(f"41°{minutes}'N") for minutes in ("7.39", "7.4", "7.42", "7.43")] == [
+    assert [spelled(f"41°{minutes}'N") for minutes in ("7.39", "7.4", "7.42", "7.43")] == [
         [],
         *[["latitude"]] * 2,
         [],
@@ -259,31 +260,31 @@ def test_minutes_are_read_to_the_minute_and_their_fractions_to_the_second() -> N
 
 
 def test_degrees_minutes_and_seconds_to_the_second() -> None:
-    assert told("41d07m25.4451") == ["latitude"]
-    assert told("41d07m25.4453") == []
+    assert spelled("41d07m25.4451") == ["latitude"]
+    assert spelled("41d07m25.4453") == []
 
 
-def test_a_coordinate_of_more_decimals_than_anybody_writes() -> None:
+def test_a_coordinate_with_excessive_decimals() -> None:
     near = {number for number in Coordinates([(41.12345678, None)]).near if number > 0}
     assert {41.123457, 41.123456, 41.12345678} <= near
     assert 41.1234568 not in near
 
 
-def test_every_coordinate_is_told_by_its_own_field() -> None:
+def test_every_coordinate_is_reported_by_its_own_field() -> None:
     for value in ("41.123", "41.124", "75.987", "75.988"):
-        assert len(told(value, places=Coordinates([(LATITUDE, LONGITUDE)]))) == 1
-    assert told("75.988 41.123") == ["longitude", "latitude"]
-    assert told("10.5123") == ["latitude"]
-    assert told("41.123", places=Coordinates([])) == []
-    assert told("41.123", places=Coordinates([(50.5, None)])) == []
+        assert len(spelled(value, places=Coordinates([(LATITUDE, LONGITUDE)]))) == 1
+    assert spelled("75.988 41.123") == ["longitude", "latitude"]
+    assert spelled("10.5123") == ["latitude"]
+    assert spelled("41.123", places=Coordinates([])) == []
+    assert spelled("41.123", places=Coordinates([(50.5, None)])) == []
     for value in ("41.122", "41.124"):
-        assert told(value, places=Coordinates([(41.123, None)])) == []
+        assert spelled(value, places=Coordinates([(41.123, None)])) == []
 
 
-def test_numbers_of_a_list_must_be_all_of_a_coordinate() -> None:
+def test_a_number_in_a_list_must_match_the_whole_coordinate() -> None:
     for text in ("[41.123]", "[1, 41.1235]", "[-41.12346", "[1.5,    -41.123", "[10.5123]"):
-        assert told(text, lists=True) == [], text
-        assert told(text) == ["latitude"]
+        assert spelled(text, lists=True) == [], text
+        assert spelled(text) == ["latitude"]
     for text in (
         "[41.123457]",
         "[1.0, 41.123457]",
@@ -292,10 +293,10 @@ def test_numbers_of_a_list_must_be_all_of_a_coordinate() -> None:
         '{"a": 41.123}',
         "[1,     41.123",
     ):
-        assert told(text, lists=True) == ["latitude"], text
+        assert spelled(text, lists=True) == ["latitude"], text
 
 
-def test_a_place_by_its_geohash() -> None:
+def test_a_coordinate_is_found_by_its_geohash() -> None:
     assert geohash(57.64911, 10.40744, 11) == b"u4pruydqqvj"  # the example of its inventor
     assert geohash(-0.0, 0.0, 1) == b"s"
     code = geohash(LATITUDE, LONGITUDE, 12).decode()
@@ -351,7 +352,7 @@ def test_a_latitude_with_its_longitude(latitude: str, longitude: str) -> None:
     assert not hinted(f'{{"a": {latitude}, "b": [{longitude}]}}', True)
 
 
-def test_two_decimals_that_are_one_say_nothing_loosely() -> None:
+def test_two_decimals_ending_in_zero_are_no_loose_match() -> None:
     assert Coordinates([(41.1004, 20.25)]).hints() == {
         *(b"4110040", b"41100400", b"411004000", geohash(41.1004, 20.25, 6)),
     }

@@ -1,4 +1,4 @@
-"""What the asset register keeps to itself is found wherever it is planted in the lake, and nothing else is."""
+"""Personal data of the asset register: found wherever it is planted, and no false leaks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FOLLOW_UPS |= {"checkpoint.unreadable", "checkpoint.disagrees", "manifest.unread
 
 
 def personal(turbine: str) -> dict[str, Any]:
-    """The builder's configuration with people in the register of A-002, and a place of 10 cm."""
+    """Return the builder's configuration: people in A-002's register, a position to 10 cm."""
     config = built(turbine)
     if turbine == "A-002":
         config["asset"] |= {"operator_contact": OPERATOR, "technician": TECHNICIAN}
@@ -66,7 +66,7 @@ built = lakebuilder.node_config
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Node files; what the enriched stage says of A-002 is none of these tests' business but for the names."""
+    """Node files. These tests use only the names that the enriched stage has for A-002."""
     folder = tmp_path_factory.mktemp("nodes")
     lakebuilder.write_nodes(folder)
     (folder / "A" / "A-002.json").write_text(json.dumps(personal("A-002")))
@@ -101,7 +101,7 @@ def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[..., Verdict]:
 
 
 def leaks(verdict: Verdict) -> list[tuple[str, str]]:
-    """(object, field) of every leak; whatever else was found must follow from the planting."""
+    """Return (object, field) of every leak; other findings must follow from the planted data."""
     found = [f for f in verdict.findings if f.kind == "privacy.leak"]
     assert verdict.figures["privacy.leaks"] == verdict.counts.get("privacy.leak", 0) == len(found)
     assert set(verdict.counts) - {"privacy.leak"} <= FOLLOW_UPS
@@ -110,7 +110,7 @@ def leaks(verdict: Verdict) -> list[tuple[str, str]]:
     return [(f.key, f.detail.split(" ", 1)[0]) for f in found]
 
 
-def test_a_lake_of_pseudonyms_leaks_nothing(judged):
+def test_a_lake_of_pseudonyms_has_no_leaks(judged):
     assert leaks(judged({})) == []
 
 
@@ -224,8 +224,8 @@ def test_exact_coordinate_in_a_list_of_json(judged, lake):
     ]
 
 
-def test_what_is_no_leak(judged, lake):
-    """Coarse values, sums that come near a place, readings that equal a rounded one."""
+def test_coarse_values_and_readings_are_no_leak(judged, lake):
+    """Coarse values, sums near a coordinate, readings that equal a rounded coordinate."""
     sums = rejson(
         lake[CHECKPOINT],
         open_windows={"1": [41.1234571234, 141.123457, 41.1234, 41.123]},
@@ -238,7 +238,7 @@ def test_what_is_no_leak(judged, lake):
 
 @pytest.fixture
 def placed(nodes: Path) -> Iterator[Callable[[float, float], None]]:
-    """Puts A-002 somewhere else, for one test."""
+    """Move A-002 to other coordinates, for one test."""
     path = nodes / "A" / "A-002.json"
     before = path.read_text()
 
@@ -251,7 +251,7 @@ def placed(nodes: Path) -> Iterator[Callable[[float, float], None]]:
     path.write_text(before)
 
 
-def test_a_place_as_coarse_as_may_leave_is_no_secret(judged, lake, placed):
+def test_a_coordinate_as_coarse_as_the_published_one_is_no_secret(judged, lake, placed):
     placed(0.0, -76.0)
     verdict = judged(
         {
@@ -263,7 +263,7 @@ def test_a_place_as_coarse_as_may_leave_is_no_secret(judged, lake, placed):
     assert verdict.figures["privacy.leaks"] == 0
 
 
-def test_a_place_that_rounds_to_a_coarse_one_and_one_that_readings_may_have(judged, lake, placed):
+def test_a_coordinate_that_rounds_to_a_coarse_one_or_equals_a_reading(judged, lake, placed):
     placed(41.10004, 21.12345)
     assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "temperature", 0, 21.12345)})) == []
     assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "hub_height", 0, 21.12345)})) == [
@@ -272,8 +272,8 @@ def test_a_place_that_rounds_to_a_coarse_one_and_one_that_readings_may_have(judg
     assert leaks(judged({ENRICHED: edit(lake[ENRICHED], "hub_height", 0, 41.1)})) == []
 
 
-def test_ingestion_is_searched_by_nobody(judged, lake):
-    """Rows are kept there as the node stored them."""
+def test_ingestion_is_not_searched(judged, lake):
+    """Ingestion keeps rows as the node stored them."""
     name = ENRICHED.replace("enriched", "ingestion")
     assert leaks(judged({name: edit(lake[name], "status", 0, OPERATOR)})) == []
 
@@ -286,19 +286,19 @@ def test_ingestion_is_searched_by_nobody(judged, lake):
         "expanso-databricks-enriched/enriched/people.csv",
     ],
 )
-def test_object_of_no_known_form_is_searched_for_everybody(judged, name):
+def test_an_object_of_no_known_form_is_searched_for_all_nodes(judged, name):
     assert leaks(judged({name: f"A-002;{TECHNICIAN};{LATITUDE}".encode()})) == [
         (name, "latitude"),
         (name, "technician"),
     ]
 
 
-def test_broken_object_is_searched_as_bytes(judged, lake):
+def test_a_broken_object_is_searched_as_bytes(judged, lake):
     content = lake[ENRICHED][:-100] + TECHNICIAN.encode()
     assert leaks(judged({ENRICHED: content})) == [(ENRICHED, "technician")]
 
 
-def test_finder_finds_every_needle_at_every_offset():
+def test_the_finder_finds_every_pattern_at_every_offset():
     needles = {form: how for how, form in (*spellings(OPERATOR), *coded(TECHNICIAN))}
     finder = Finder(needles)
     for needle, said in needles.items():
@@ -343,7 +343,7 @@ KEYS: dict[str, str | list[int]] = {
 
 
 @pytest.mark.parametrize("form", KEYS)
-def test_a_node_s_key_in_a_manifest_and_a_checkpoint(judged, lake, form):
+def test_a_node_key_in_a_manifest_and_a_checkpoint(judged, lake, form):
     verdict = judged({name: rejson(lake[name], note=KEYS[form]) for name in (MANIFEST, CHECKPOINT)})
     assert leaks(verdict) == [(CHECKPOINT, "privacy_key"), (MANIFEST, "privacy_key")]
     texts = " ".join(found.detail for found in verdict.findings).lower()
@@ -351,7 +351,7 @@ def test_a_node_s_key_in_a_manifest_and_a_checkpoint(judged, lake, form):
     assert base64.b64encode(RAW).decode().lower() not in texts
 
 
-def test_a_key_in_place_of_an_identity_is_not_shown_by_the_finding_that_says_so(judged, lake):
+def test_a_finding_does_not_show_a_key_in_place_of_an_identity(judged, lake):
     verdict = judged({MANIFEST: rejson(lake[MANIFEST], job_id=KEY)})
     assert leaks(verdict) == [(MANIFEST, "privacy_key")]
     withheld = [
@@ -364,7 +364,7 @@ def test_a_key_in_place_of_an_identity_is_not_shown_by_the_finding_that_says_so(
 
 
 @pytest.mark.parametrize("name", [ENRICHED, AGGREGATED, VALIDATED])
-def test_a_node_s_key_in_objects(judged, lake, name):
+def test_a_node_key_in_objects(judged, lake, name):
     table = read(lake[name])
     for more in (
         pa.array([KEY] * len(table)),
@@ -381,7 +381,7 @@ def test_a_node_s_key_in_objects(judged, lake, name):
     ]
 
 
-def test_what_a_node_rescued_is_searched_for_keys_but_not_for_people(judged, lake):
+def test_rescued_data_is_searched_for_keys_and_not_for_people(judged, lake):
     for text, field in ((KEY, ["privacy_key"]), (TECHNICIAN, [])):
         verdict = judged(
             {QUARANTINED: edit(lake[QUARANTINED], "_rescued_data", 3, json.dumps({"note": text}))}
@@ -389,7 +389,7 @@ def test_what_a_node_rescued_is_searched_for_keys_but_not_for_people(judged, lak
         assert leaks(verdict) == [(QUARANTINED, name) for name in field]
 
 
-def test_a_key_of_few_bytes_is_found_as_a_value_only(judged, lake):
+def test_a_short_key_is_found_as_a_value_only(judged, lake):
     assert leaks(judged({MANIFEST: rejson(lake[MANIFEST], note="00ff10")})) == [
         (MANIFEST, "privacy_key")
     ]

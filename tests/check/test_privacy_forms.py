@@ -1,7 +1,8 @@
-"""Privacy, attacked: a name, a telephone number or a place in every form thought of is found in each carrier.
+"""Attacks on privacy: each known form of a name, telephone number or position, per carrier.
 
-Each form is planted in a value of JSON, in a compressed column of text and in what a Parquet file carries beside its
-columns; forms of numbers in columns of their own. test_privacy.py shows the same by `judge`, with forms in plain sight.
+Each form is planted in a JSON value, in a compressed text column and in a Parquet file's metadata.
+Forms of numbers are planted in columns of their own. test_privacy.py shows plain forms through
+`judge`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
 
 
 def fields(node: Node, *contents: bytes, key: str = REF.key) -> set[str]:
-    """Which fields are found in objects with these contents."""
+    """Fields found in objects with these contents."""
     privacy, findings = Privacy([node]), Findings()
     for i, content in enumerate(contents):
         privacy.search_object(ObjectRef(REF.bucket, f"{key}{i or ''}", 0), content)
@@ -145,39 +146,39 @@ PLACES = {
 
 
 @pytest.mark.parametrize("form", NAMES)
-def test_a_name(node, form):
+def test_a_name_is_found(node, form):
     for carrier, content in carriers(NAMES[form]):
         assert fields(node, content) == {"technician"}, carrier
 
 
 @pytest.mark.parametrize("form", TELEPHONES)
-def test_a_telephone_number(node, form):
+def test_a_telephone_number_is_found(node, form):
     for carrier, content in carriers(TELEPHONES[form]):
         assert fields(node, content) == {"technician"}, carrier
 
 
 @pytest.mark.parametrize("form", PLACES)
-def test_a_place(node, form):
+def test_a_position_is_found(node, form):
     for carrier, content in carriers(PLACES[form]):
         assert fields(node, content) & {"latitude", "longitude"}, carrier
 
 
-def test_whole_objects_that_are_packed(node):
+def test_compressed_objects_are_searched(node):
     text = json.dumps({"who": NAME, "lat": LATITUDE}).encode()
     for pack in (gzip.compress, zlib.compress, bz2.compress, lzma.compress):
         assert fields(node, pack(text)) == {"technician", "latitude"}
         assert fields(node, column(pa.array([b"x", pack(text)]))) == {"technician", "latitude"}
-    assert fields(node, gzip.compress(text)[:-9]) == set()  # torn: nothing can be read
+    assert fields(node, gzip.compress(text)[:-9]) == set()  # truncated: nothing can be read
 
 
-def test_a_name_in_two_pieces(node):
+def test_a_name_in_two_parts_is_found(node):
     assert fields(node, json.dumps({"first": "Ingrid", "b": {"last": "Sørensen"}}).encode()) == {
         "technician"
     }
     table = pa.table({"a": ["x", "INGRID"], "b": ["Sorensen", None]})
     assert fields(node, write(table)) == {"technician"}
     halves = [json.dumps({"n": word}).encode() for word in NAME.split()]
-    assert fields(node, *halves) == set()  # in two objects each may be anybody
+    assert fields(node, *halves) == set()  # in two objects each half is ambiguous
     assert fields(node, json.dumps({"a": "Ingrid", "b": "an Ingrid Sø"}).encode()) == set()
 
 
@@ -199,11 +200,11 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("form", NUMBERS)
-def test_a_place_in_numbers(node, form):
+def test_a_position_in_numbers_is_found(node, form):
     assert fields(node, column(NUMBERS[form])) & {"latitude", "longitude"}
 
 
-def test_a_name_in_nested_columns(node):
+def test_a_name_in_nested_columns_is_found(node):
     for values in (
         pa.array([{"who": [NAME]}]),
         pa.array([[("who", NAME)]], pa.map_(pa.string(), pa.string())),
@@ -214,16 +215,15 @@ def test_a_name_in_nested_columns(node):
     assert fields(node, write(pa.table({NAME: [1]}))) == {"technician"}
 
 
-def test_numbers_of_json_that_tell_together(node):
+def test_json_numbers_that_form_a_position_together(node):
     for latitude, longitude in ((41.12, -75.99), (41123457, -75987654)):
         assert fields(node, rejson(b"{}", a=latitude, b=longitude)) == {"latitude"}
         assert fields(node, rejson(b"{}", a=latitude)) == set()
-        assert (
-            fields(node, rejson(b"{}", sums=[latitude, longitude])) == set()
-        )  # two sums of readings
+        # two sums of readings
+        assert fields(node, rejson(b"{}", sums=[latitude, longitude])) == set()
 
 
-def test_the_key_of_an_object(node):
+def test_the_key_of_an_object_is_searched(node):
     for key in (
         "metadata/Ingrid_Sorensen.json",
         f"metadata/{quote(NAME)}",
@@ -232,7 +232,7 @@ def test_the_key_of_an_object(node):
         assert len(fields(node, b"{}", key=key)) == 1
 
 
-def test_a_good_lake_tells_nothing(node):
+def test_a_good_lake_has_no_leaks(node):
     lake = lakebuilder.build()
     assert {MANIFEST, CHECKPOINT, ENRICHED} <= lake.keys()
     assert (
@@ -240,14 +240,12 @@ def test_a_good_lake_tells_nothing(node):
         == set()
     )
     assert fields(node, column(pa.array([4112300, 41123, 411234]))) == set()
-    assert (
-        fields(node, rejson(b"{}", uploaded="2024-01-15T00:00:41.123457+00:00")) == set()
-    )  # a time's seconds
+    # a time's seconds
+    assert fields(node, rejson(b"{}", uploaded="2024-01-15T00:00:41.123457+00:00")) == set()
     assert fields(node, b'{"at":41.123457}') == {"latitude"}
     word = geohash(LATITUDE, LONGITUDE, 8).decode()
-    assert (
-        fields(node, rejson(b"{}", node=f"n-{word}-2222-4222-8222-222222222222")) == set()
-    )  # a UUID may begin so
+    # a UUID may begin so
+    assert fields(node, rejson(b"{}", node=f"n-{word}-2222-4222-8222-222222222222")) == set()
     assert fields(node, rejson(b"{}", near=word)) == {"latitude"}
     assert (
         fields(

@@ -1,4 +1,4 @@
-"""Privacy, finding by finding: what is told of a leak, what of an asset is a secret, which numbers tell a place."""
+"""Privacy findings in detail: reports of leaks, secrets of an asset, numbers near a position."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def reported(privacy: Privacy) -> list[Finding]:
     return findings.kept
 
 
-def told(privacy: Privacy, *texts: str) -> list[str]:
-    """Details of what is found in objects of JSON, each with one text."""
+def details(privacy: Privacy, *texts: str) -> list[str]:
+    """Details of the findings in objects of JSON, each with one text."""
     for i, text in enumerate(texts):
         body = json.dumps({"note": text}, ensure_ascii=False).encode()
         privacy.search_bytes([ref("metadata", f"metadata/{i}")], [body])
@@ -55,7 +55,7 @@ def enriched(*objects: list[Row]) -> Any:
     )
 
 
-def test_a_leak_is_told_by_object_and_field() -> None:
+def test_a_leak_is_reported_by_object_and_field() -> None:
     privacy = of(technician=NAME, latitude=LATITUDE)
     data, checkpoint = (
         ref("metadata", f"metadata/{HOUR_0}/A-1-1-2.json"),
@@ -109,7 +109,7 @@ def test_rows_are_counted_object_by_object() -> None:
     assert second.detail == "technician in the clear in column status"
 
 
-def test_only_what_is_behind_ingestion_is_searched() -> None:
+def test_only_stages_after_ingestion_are_searched() -> None:
     privacy = of(technician=NAME)
     for stage in ("ingestion", "validated", "quarantine"):
         key = f"{stage}/{HOUR_0}/A-1-1-9.parquet".replace("quarantine", "_quarantine")
@@ -119,7 +119,7 @@ def test_only_what_is_behind_ingestion_is_searched() -> None:
     assert reported(privacy) == []
 
 
-def test_behind_ingestion_keys_are_looked_for_in_all_stages() -> None:
+def test_keys_are_searched_in_all_stages_after_ingestion() -> None:
     key = "00c1d2e3f4a5968778695a4b3c2d1e0f"
     for stage in (*ALL_STAGES, "metadata", "checkpoints"):
         privacy = Privacy([node("A-1", privacy_key=key)])
@@ -158,7 +158,7 @@ def test_a_report_shows_no_secret_that_another_finding_quotes() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_finds_the_one_with_most_rows_is_told(order: int) -> None:
+def test_the_match_with_most_rows_is_reported(order: int) -> None:
     privacy = of(technician=NAME)
     columns = [("a", [NAME, None, None]), ("b", [NAME, NAME, "x"]), ("c", [NAME, NAME, None])][
         ::order
@@ -183,10 +183,10 @@ def test_of_several_finds_the_one_with_most_rows_is_told(order: int) -> None:
         (1 << 20, ["01245"]),
     ],
 )
-def test_what_is_read_through_a_watched_reader_is_searched_once(
+def test_objects_read_through_a_watched_reader_are_searched_once(
     monkeypatch: pytest.MonkeyPatch, size: int, batches: list[str]
 ) -> None:
-    """Some at a time, until more than so many bytes are at hand: so the memory is bounded."""
+    """Objects are searched in batches above a number of bytes: memory stays bounded."""
     monkeypatch.setattr(watched, "_BATCH_BYTES", size)
     privacy = of(technician=NAME)
     bodies = {
@@ -212,28 +212,28 @@ def test_what_is_read_through_a_watched_reader_is_searched_once(
 
 def test_parts_of_a_personal_value() -> None:
     contact = "Ingrid Berg <ib@crew.example>, 020 7946 0018; Bo, Ulla"
-    assert told(
+    assert details(
         of(technician=contact), "ingrid berg", "IB@CREW.EXAMPLE", "020 7946 0018", "Bo", "Ulla"
     ) == [*["technician in the clear in its bytes"] * 3]
-    assert told(of(technician=contact), contact) == ["technician in the clear in its bytes"]
-    assert told(of(technician=None, operator_contact=""), "None", "") == []
-    assert told(of(operator_contact="sixsix, fives"), "a sixsix.", "a fives.") == [
+    assert details(of(technician=contact), contact) == ["technician in the clear in its bytes"]
+    assert details(of(technician=None, operator_contact=""), "None", "") == []
+    assert details(of(operator_contact="sixsix, fives"), "a sixsix.", "a fives.") == [
         "operator_contact in the clear in its bytes"
     ]
 
 
-def test_a_part_of_five_letters_is_not_looked_for_in_any_form() -> None:
-    assert told(of(operator_contact="sixsix, fives"), b"fives".hex()) == []
-    assert told(of(operator_contact="sixsix, fives"), b"sixsix".hex()) == [
+def test_a_part_of_five_letters_is_not_searched() -> None:
+    assert details(of(operator_contact="sixsix, fives"), b"fives".hex()) == []
+    assert details(of(operator_contact="sixsix, fives"), b"sixsix".hex()) == [
         "operator_contact in hexadecimal in its bytes"
     ]
 
 
 def test_a_name_of_eight_letters_is_found_without_its_spaces() -> None:
-    assert told(of(technician="Al Berger"), "alberger") == [
+    assert details(of(technician="Al Berger"), "alberger") == [
         "technician with other case, accents or spaces in its text"
     ]
-    assert told(of(technician="Al Berge"), "alberge") == []
+    assert details(of(technician="Al Berge"), "alberge") == []
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_a_name_of_eight_letters_is_found_without_its_spaces() -> None:
         ("1234567890 12345", "123456789012345"),
     ],
 )
-def test_a_telephone_number(number: str, text: str) -> None:
-    assert told(of(technician=number), text) == ["technician as digits in its text"]
+def test_a_telephone_number_is_found(number: str, text: str) -> None:
+    assert details(of(technician=number), text) == ["technician as digits in its text"]
 
 
 @pytest.mark.parametrize(
@@ -267,11 +267,11 @@ def test_a_telephone_number(number: str, text: str) -> None:
         ("123 456 789", "1234567890"),
     ],
 )
-def test_what_is_no_telephone_number(number: str, text: str) -> None:
-    assert told(of(technician=number), text) == []
+def test_other_digits_are_no_telephone_number(number: str, text: str) -> None:
+    assert details(of(technician=number), text) == []
 
 
-def test_words_of_a_name_that_stand_apart() -> None:
+def test_separated_words_of_a_name_are_found() -> None:
     def found(name: str, *cells: list[str]) -> list[str]:
         privacy = of(technician=name)
         for i, texts in enumerate(cells):
@@ -299,7 +299,7 @@ def test_words_of_a_name_that_stand_apart() -> None:
     assert found(f"{NAME}, Ingrid Holm", ["Ingrid", "Holm"]) == apart
 
 
-def test_words_of_a_name_in_two_columns_of_one_object() -> None:
+def test_words_of_a_name_in_two_columns_are_found() -> None:
     privacy = of(technician=NAME)
     rows: list[Row] = [{"status": "ingrid"}, {"region": "Berg", "status": "x"}]
     privacy.search_rows("enriched", enriched(rows, rows[:1], rows[1:]))
@@ -317,7 +317,7 @@ PLACED = {"latitude": LATITUDE, "longitude": LONGITUDE}
 
 
 def numbers(values: pa.Array, name: str = "n") -> list[tuple[str, int]]:
-    """(field, rows) of what a column of an object tells."""
+    """Return (field, rows) of the findings in a column of an object."""
     privacy = of(**PLACED)
     privacy.cells.search(
         name, values, [ref("enriched", "k")], np.zeros(len(values), dtype=np.int64)
@@ -339,7 +339,9 @@ def numbers(values: pa.Array, name: str = "n") -> list[tuple[str, int]]:
         ("wind_speed_max", [LONGITUDE], ["longitude"]),
     ],
 )
-def test_floats_that_tell_a_place(name: str, values: list[float], fields: list[str]) -> None:
+def test_floats_near_a_position_are_found(
+    name: str, values: list[float], fields: list[str]
+) -> None:
     assert [field for field, _ in numbers(pa.array(values, pa.float64()), name)] == fields
 
 
@@ -354,7 +356,7 @@ def test_floats_that_tell_a_place(name: str, values: list[float], fields: list[s
         *((kind, [100], []) for kind in (pa.int8(), pa.uint8(), pa.int16(), pa.uint16())),
     ],
 )
-def test_integers_that_tell_a_place(
+def test_integers_near_a_position_are_found(
     kind: pa.DataType, values: list[int], fields: list[str]
 ) -> None:
     assert [field for field, _ in numbers(pa.array(values, kind))] == fields
@@ -362,7 +364,7 @@ def test_integers_that_tell_a_place(
         assert numbers(pa.array(values, kind), name) == []
 
 
-def test_the_largest_and_the_smallest_number_of_a_type_are_looked_for_too() -> None:
+def test_the_extreme_numbers_of_a_type_are_searched_too() -> None:
     for kind, edge in (
         (pa.int32(), 2147483647),
         (pa.int32(), -2147483648),
@@ -377,7 +379,7 @@ def test_the_largest_and_the_smallest_number_of_a_type_are_looked_for_too() -> N
             )
 
 
-def test_nested_and_odd_columns() -> None:
+def test_nested_and_odd_columns_are_searched() -> None:
     two = [("latitude", 2)]
     assert numbers(pa.array([[LATITUDE, 1.0], None, [], [LATITUDE]])) == two
     assert numbers(pa.array([[LATITUDE], [1.0], [LATITUDE]], pa.large_list(pa.float64()))) == two
@@ -414,7 +416,7 @@ def test_nested_and_odd_columns() -> None:
         pa.binary(len(NAME)),
     ],
 )
-def test_every_type_of_text_is_read(kind: pa.DataType) -> None:
+def test_every_text_type_is_searched(kind: pa.DataType) -> None:
     privacy = of(technician=NAME)
     text = NAME.encode() if "binary" in str(kind) else NAME
     privacy.cells.search(
@@ -423,26 +425,26 @@ def test_every_type_of_text_is_read(kind: pa.DataType) -> None:
     assert [found.rows for found in reported(privacy)] == [1]
 
 
-def test_a_place_that_is_coarse_or_unknown_is_no_secret() -> None:
+def test_a_coarse_or_unknown_position_is_no_secret() -> None:
     privacy = of(latitude=41.1, longitude=None)
     privacy.search_bytes([ref("metadata", "m")], [b'{"a": 41.1, "b": 41.123}'])
     assert reported(privacy) == []
-    assert told(of(latitude=41.12), "41.120") == ["latitude as a number in its text"]
-    assert told(of(latitude="41.1235", longitude=5), "41.1235", "5.000") == [
+    assert details(of(latitude=41.12), "41.120") == ["latitude as a number in its text"]
+    assert details(of(latitude="41.1235", longitude=5), "41.1235", "5.000") == [
         "latitude as a number in its text"
     ]
 
 
-def test_a_place_that_readings_may_have_is_not_looked_for_in_bytes() -> None:
-    """Of five decimals or less: not in the clear among all bytes, but where a number is read as one."""
+def test_a_coordinate_that_readings_may_equal_is_not_searched_in_bytes() -> None:
+    """Coordinates of five decimals or less match numbers, not raw bytes."""
     privacy = of(latitude=41.12345)
     privacy.search_bytes([ref("metadata", "m")], [b'{"a": [41.12345]}'])
     assert reported(privacy) == []
-    assert told(of(latitude=41.12345), "41.12345") == ["latitude as a number in its text"]
+    assert details(of(latitude=41.12345), "41.12345") == ["latitude as a number in its text"]
 
 
-def test_brackets_make_a_list_in_json_alone() -> None:
-    """There a number may be a sum of readings; in a cell, a key or beside columns it is a place."""
+def test_brackets_form_a_list_in_json_only() -> None:
+    """In a JSON list a number may be a sum of readings; in a cell, key or metadata it matches."""
     text = "at [41.1235]"
     assert numbers(pa.array([text, "x"])) == [("latitude", 1)]
     privacy = of(**PLACED)
@@ -456,7 +458,7 @@ def test_brackets_make_a_list_in_json_alone() -> None:
     ]
 
 
-def test_what_is_packed_is_told_of_the_object_that_has_it() -> None:
+def test_compressed_text_is_reported_for_its_object() -> None:
     privacy = of(technician=NAME)
     packed = [base64.b64encode(gzip.compress(text.encode())).decode() for text in ("x", NAME)]
     bodies = [
@@ -469,7 +471,7 @@ def test_what_is_packed_is_told_of_the_object_that_has_it() -> None:
     ]
 
 
-def test_a_place_among_raw_bytes() -> None:
+def test_a_position_in_raw_bytes_is_found() -> None:
     spelled = {
         b"PAR1 at 41.123457 torn": "in the clear",
         b"PAR1" + struct.pack("<d", LATITUDE): "as a float",
@@ -485,7 +487,7 @@ def test_a_place_among_raw_bytes() -> None:
         )
 
 
-def test_what_a_parquet_file_carries_beside_its_columns() -> None:
+def test_the_metadata_of_a_parquet_file_is_searched() -> None:
     privacy = of(technician=NAME, **PLACED)
     noted = [
         write(pa.table({"a": [1]}).replace_schema_metadata({"by": text}))
@@ -506,7 +508,7 @@ def test_what_a_parquet_file_carries_beside_its_columns() -> None:
     ] * 2
 
 
-def test_objects_of_no_known_form() -> None:
+def test_objects_of_no_known_form_are_searched() -> None:
     privacy = of(technician=NAME, **PLACED)
     for key in (f"metadata/{NAME}.json", "metadata/lat=41.1235", "metadata/x"):
         privacy.search_object(ref("metadata", key), None)

@@ -1,4 +1,4 @@
-"""The lake as the oracle reads it, from a folder and from an S3: what it lists, reads and saves, and when it cannot."""
+"""The lake as the oracle reads it, from a folder and from S3: listing, reading, saving, errors."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def folder(tmp_path: Path) -> LakeReader:
 
 
 class Bucketless(BaseHTTPRequestHandler):
-    """An S3 of the objects of LAKE; a bucket without any is not there, `forbidden` ones are refused."""
+    """An S3 server of the objects of LAKE: empty buckets are absent, `forbidden` ones refuse."""
 
     forbidden: tuple[str, ...] = ()
-    seen: tuple[list[str], ...] = ([], [])  # hosts, and who signed for which region
+    seen: tuple[list[str], ...] = ([], [])  # hosts, and the region in each signature
 
     def do_GET(self) -> None:
         self.seen[0].append(self.headers["Host"].split(":")[0])
@@ -67,10 +67,8 @@ class Bucketless(BaseHTTPRequestHandler):
                 f"<Contents><Key>{k}</Key><Size>{len(d)}</Size>{stamp}</Contents>"
                 for k, d in held.items()
             )
-            self.answer(
-                200,
-                f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(entries)}</ListBucketResult>".encode(),
-            )
+            listing = f"<IsTruncated>false</IsTruncated>{''.join(entries)}"
+            self.answer(200, f"<ListBucketResult>{listing}</ListBucketResult>".encode())
 
     def answer(self, status: int, content: bytes) -> None:
         self.send_response(status)
@@ -111,7 +109,7 @@ def test_an_s3_is_listed_and_read(endpoint: str) -> None:
     }
 
 
-def test_on_loopback_too_the_keys_of_the_environment_sign(
+def test_keys_of_the_environment_sign_on_loopback_too(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
@@ -120,7 +118,7 @@ def test_on_loopback_too_the_keys_of_the_environment_sign(
     assert {who.split("/")[0] for who in Bucketless.seen[1]} == {"mine"}
 
 
-def test_an_s3_that_refuses_is_not_one_that_is_empty(
+def test_an_s3_that_refuses_is_not_read_as_empty(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = s3_lake(endpoint)
@@ -137,7 +135,7 @@ def test_an_s3_that_refuses_is_not_one_that_is_empty(
         s3_lake("http://127.0.0.1:9").objects()
 
 
-def test_without_any_bucket_it_is_no_lake(
+def test_an_s3_without_buckets_is_no_lake(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(globals(), "LAKE", {})
@@ -150,7 +148,7 @@ def test_without_any_bucket_it_is_no_lake(
     assert LakeReader.folder(tmp_path).objects() == []
 
 
-def test_a_file_that_cannot_be_read_is_none_and_stops_no_other(folder: LakeReader) -> None:
+def test_an_unreadable_file_is_none_and_affects_no_other(folder: LakeReader) -> None:
     top = Path(folder.location) / INGESTION / "ingestion"
     (top / "circle").symlink_to("circle")
     (top / "nowhere").symlink_to("gone")
@@ -163,7 +161,7 @@ def test_a_file_that_cannot_be_read_is_none_and_stops_no_other(folder: LakeReade
     assert list(folder.read([REFS[0]])) != [None]
 
 
-def test_a_saved_lake_is_the_lake(folder: LakeReader, tmp_path: Path) -> None:
+def test_a_saved_lake_equals_the_lake(folder: LakeReader, tmp_path: Path) -> None:
     for _ in range(2):
         assert folder.save(tmp_path / "deep" / "copy") == len(LAKE)
     copy = LakeReader.folder(tmp_path / "deep" / "copy")
@@ -174,7 +172,7 @@ def test_a_saved_lake_is_the_lake(folder: LakeReader, tmp_path: Path) -> None:
         LakeReader.folder(tmp_path / "deep").save(tmp_path / "other")
 
 
-def test_a_lake_that_changes_while_it_is_saved_is_not_saved(
+def test_a_lake_that_changes_during_the_save_is_an_error(
     folder: LakeReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LakeReader, "objects", lambda _: [*REFS, GONE])
@@ -182,7 +180,7 @@ def test_a_lake_that_changes_while_it_is_saved_is_not_saved(
         folder.save(tmp_path / "copy")
 
 
-def test_a_folder_that_cannot_be_listed_is_no_empty_one(
+def test_a_folder_that_cannot_be_listed_is_not_read_as_empty(
     folder: LakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -192,6 +190,6 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refused)  # root may list any
+    monkeypatch.setattr(os, "scandir", refused)  # root may list any folder
     with pytest.raises(LakeError, match="hour=00: cannot be listed: Permission denied"):
         folder.objects()

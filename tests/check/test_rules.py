@@ -1,4 +1,4 @@
-"""The oracle's rules: each at its bound and one step beyond, and each behind every rule that is asked before it."""
+"""The oracle's rules: each at its bound, one step beyond it, and after every earlier rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEAK, STRONG = (
     records.POWER_FLOOR * ASSET["rated_power"],
     records.RATED_CEILING * ASSET["rated_power"],
 )
-LOWEST = -(1 << 63) + 1  # the least that is not null
+LOWEST = -(1 << 63) + 1  # the smallest that is not null
 
 CASES: list[tuple[Row, str | None]] = [
     ({}, None),
@@ -67,14 +67,13 @@ BREAKS: dict[str, Row] = {
 
 
 def rules(*series: list[Row], **asset: object) -> list[str | None]:
-    """The rule each row breaks, of series of nodes A-001, A-002 .. one behind the other."""
+    """Return the rule that each row breaks, for series of nodes A-001, A-002 .. in order."""
     nodes = [node(f"A-{i:03}", asset=ASSET | asset) for i in range(1, len(series) + 1)]
-    return [
-        [*records.RULES, None][i] for i in expected(*series, nodes=nodes).rule.tolist()
-    ]  # -1: none
+    # -1: none
+    return [[*records.RULES, None][i] for i in expected(*series, nodes=nodes).rule.tolist()]
 
 
-def test_limits_are_where_the_contract_says() -> None:
+def test_limits_are_those_of_the_contract() -> None:
     found = rules(*([good(1, f"A-{i:03}", **cells)] for i, (cells, _) in enumerate(CASES, 1)))
     assert list(zip(found, CASES, strict=True)) == [(rule, (cells, rule)) for cells, rule in CASES]
 
@@ -96,8 +95,8 @@ def test_power_is_not_judged_where_rated_power_is_unknown() -> None:
     ]
 
 
-def held(rows: int, step_us: int = 10 * SECOND, **cells: float) -> list[Row]:
-    """Rows that hold the cells given, `step_us` apart."""
+def constant_rows(rows: int, step_us: int = 10 * SECOND, **cells: float) -> list[Row]:
+    """Rows with constant values in the given cells, `step_us` apart."""
     times = [dict.fromkeys(BOTH, START + i * step_us) for i in range(rows)]
     return [good(i + 1) | times[i] | cells for i in range(rows)]
 
@@ -108,51 +107,57 @@ REJECTED = good(6, temperature=1.0, status="dancing")
 @pytest.mark.parametrize(
     ("rows", "stuck"),
     [
-        (held(12, temperature=1.0), [9, 10, 11]),
-        (held(10, temperature=1.0), [9]),
-        (held(9, temperature=1.0), []),
-        (held(12, 6 * SECOND, temperature=1.0), [10, 11]),  # the 60th second counts
-        (held(12, 6 * SECOND - 1, temperature=1.0), [11]),
-        (held(12, temperature=0.0), []),
-        (held(12, temperature=-1.0), [9, 10, 11]),
-        (held(12, blade_pitch=1.0, power_output=1.0), []),  # may rest
-        (held(6, temperature=1.0) + held(12)[6:], []),
-        (held(14)[:2] + held(14, temperature=1.0)[2:], [11, 12, 13]),
-        (held(12, temperature=1.0)[:9] + held(12, temperature=2.0)[9:], []),
-        (held(14, temperature=1.0)[:11] + held(14, temperature=2.0)[11:], [9, 10]),
+        (constant_rows(12, temperature=1.0), [9, 10, 11]),
+        (constant_rows(10, temperature=1.0), [9]),
+        (constant_rows(9, temperature=1.0), []),
+        (constant_rows(12, 6 * SECOND, temperature=1.0), [10, 11]),  # the 60th second counts
+        (constant_rows(12, 6 * SECOND - 1, temperature=1.0), [11]),
+        (constant_rows(12, temperature=0.0), []),
+        (constant_rows(12, temperature=-1.0), [9, 10, 11]),
+        (constant_rows(12, blade_pitch=1.0, power_output=1.0), []),  # may stay constant
+        (constant_rows(6, temperature=1.0) + constant_rows(12)[6:], []),
+        (constant_rows(14)[:2] + constant_rows(14, temperature=1.0)[2:], [11, 12, 13]),
+        (constant_rows(12, temperature=1.0)[:9] + constant_rows(12, temperature=2.0)[9:], []),
         (
-            [*held(5, temperature=1.0), REJECTED, *held(13, temperature=1.0)[6:]],
+            constant_rows(14, temperature=1.0)[:11] + constant_rows(14, temperature=2.0)[11:],
+            [9, 10],
+        ),
+        (
+            [*constant_rows(5, temperature=1.0), REJECTED, *constant_rows(13, temperature=1.0)[6:]],
             [],
-        ),  # which ends a series
-        ([*held(5, temperature=1.0), REJECTED, *held(17, temperature=1.0)[6:]], [15, 16]),
+        ),  # the rejected row ends a series
+        (
+            [*constant_rows(5, temperature=1.0), REJECTED, *constant_rows(17, temperature=1.0)[6:]],
+            [15, 16],
+        ),
         (
             [
-                *held(5, temperature=1.0),
+                *constant_rows(5, temperature=1.0),
                 REJECTED | {"misfit": True},
-                *held(13, temperature=1.0)[6:],
+                *constant_rows(13, temperature=1.0)[6:],
             ],
             [],
         ),
     ],
 )
-def test_stuck_from_the_tenth_row_and_the_sixtieth_second(
+def test_stuck_begins_at_the_tenth_row_and_the_sixtieth_second(
     rows: list[Row], stuck: list[int]
 ) -> None:
     assert [i for i, rule in enumerate(rules(rows)) if rule == "stuck"] == stuck
 
 
-def test_each_channel_that_may_not_rest_can_be_stuck() -> None:
-    assert [c.name for c in records.CHANNELS if rules(held(10, **{c.name: 2.0}))[9]] == [
+def test_each_channel_that_must_vary_can_be_stuck() -> None:
+    assert [c.name for c in records.CHANNELS if rules(constant_rows(10, **{c.name: 2.0}))[9]] == [
         c.name for c in records.CHANNELS if c.stuck
     ]
 
 
 def test_a_series_ends_with_its_node() -> None:
-    second = [row | {"turbine_id": "A-002"} for row in held(9, temperature=1.0)]
-    assert rules(held(9, temperature=1.0), second) == [None] * 18
+    second = [row | {"turbine_id": "A-002"} for row in constant_rows(9, temperature=1.0)]
+    assert rules(constant_rows(9, temperature=1.0), second) == [None] * 18
 
 
-def test_a_time_is_taken_once_by_the_lowest_id_that_breaks_no_rule_before() -> None:
+def test_a_time_belongs_to_the_lowest_id_that_breaks_no_earlier_rule() -> None:
     first = [
         good(1),
         good(2),
@@ -170,7 +175,7 @@ def test_a_time_is_taken_once_by_the_lowest_id_that_breaks_no_rule_before() -> N
 
 
 def test_a_stuck_row_leaves_its_time_to_the_next() -> None:
-    rows = [*held(10, temperature=1.0), good(11)]
+    rows = [*constant_rows(10, temperature=1.0), good(11)]
     rows[10]["timestamp"] = rows[9]["timestamp"]
     assert rules(rows)[9:] == ["stuck", None]
 

@@ -1,4 +1,4 @@
-"""One share judged: what it counts, what it says of objects as such, whom it sends on, and what stops it."""
+"""One share judged: its counts, findings on objects, rows sent to other shares, and errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[NodeFile]:
 
 @pytest.fixture
 def torn(files: list[NodeFile], tmp_path: Path) -> list[NodeFile]:
-    """A copy of the files, to be harmed."""
+    """Return a copy of the files, to be damaged."""
     shutil.copytree(files[0].config.parents[1], tmp_path, dirs_exist_ok=True)
     return discover(tmp_path)
 
@@ -67,7 +67,7 @@ def share(
     guests: Iterable[str] = (),
     **more: Any,
 ) -> Share:
-    """The share's turbines and their objects; those of no turbine come to share 0."""
+    """Return the share's turbines and their objects; objects of no turbine go to share 0."""
     objects: dict[str, list[ObjectRef]] = {}
     visiting: dict[str, list[ObjectRef]] = {}
     for name in lake:
@@ -93,7 +93,8 @@ def judged(
     guests: Iterable[str] = (),
     **more: Any,
 ) -> ShareVerdict:
-    return judge_share(Memory(lake), share(number, files, lake, guests, **more), SHARE_OF)  # type: ignore[arg-type]
+    work = share(number, files, lake, guests, **more)
+    return judge_share(Memory(lake), work, SHARE_OF)  # type: ignore[arg-type]
 
 
 def of(lake: Lake, *turbines: str) -> list[str]:
@@ -106,13 +107,17 @@ def found(verdict: ShareVerdict) -> list[Finding]:
 
 
 @pytest.mark.parametrize(("number", "turbines"), [(0, ("A-001", "A-002")), (1, ("B-001",))])
-def test_a_right_share(
+def test_an_undamaged_share_passes(
     lake: Lake, files: list[NodeFile], number: int, turbines: tuple[str, ...]
 ) -> None:
     verdict = judged(number, files, lake)
     assert (verdict.number, verdict.farm, found(verdict), verdict.errors, verdict.visitors) == (
-        number, "AB"[number], [], [], {}
-    )  # fmt: skip
+        number,
+        "AB"[number],
+        [],
+        [],
+        {},
+    )
     assert verdict.hashes == {
         name: hashlib.sha256(lake[name]).hexdigest() for name in of(lake, *turbines)
     }
@@ -147,7 +152,7 @@ def test_a_right_share(
     assert verdict.completeness.total("expected", ("ingestion",)) == rows
 
 
-def test_what_is_wrong_is_counted_by_its_kind(lake: Lake, files: list[NodeFile]) -> None:
+def test_defects_are_counted_by_kind(lake: Lake, files: list[NodeFile]) -> None:
     names = {
         kind: next(n for n in lake if f"-{kind}/" in n and "B-001" in n)
         for kind in ("checkpoints", "metadata")
@@ -160,8 +165,12 @@ def test_what_is_wrong_is_counted_by_its_kind(lake: Lake, files: list[NodeFile])
     spoilt[row] = write(read(lake[row]).slice(2))
     verdict = judged(1, files, spoilt)
     assert verdict.findings.counts == {
-        "lost": 1, "window.missing": 1, "manifest.unreadable": 1, "manifest.disagrees": 2, "checkpoint.unreadable": 1,
-    }  # fmt: skip
+        "lost": 1,
+        "window.missing": 1,
+        "manifest.unreadable": 1,
+        "manifest.disagrees": 2,
+        "checkpoint.unreadable": 1,
+    }
     assert (verdict.unbalanced, verdict.windows_wrong) == (2, 1)
     assert (verdict.manifest_mismatches, verdict.checkpoint_mismatches) == (3, 1)
     leaking = judged(
@@ -180,9 +189,7 @@ def test_what_is_wrong_is_counted_by_its_kind(lake: Lake, files: list[NodeFile])
     assert found(leaking)[1].farm == "B"
 
 
-def test_faults_are_looked_for_where_ground_truth_is_known(
-    lake: Lake, files: list[NodeFile]
-) -> None:
+def test_detection_is_scored_with_ground_truth(lake: Lake, files: list[NodeFile]) -> None:
     fault = {
         "turbine_id": ["B-001"],
         "kind": ["odd"],
@@ -198,7 +205,7 @@ def test_faults_are_looked_for_where_ground_truth_is_known(
     assert verdict.detection is not None
 
 
-def test_of_a_node_that_cannot_be_read_only_that_is_said(lake: Lake, torn: list[NodeFile]) -> None:
+def test_an_unreadable_node_has_one_error_only(lake: Lake, torn: list[NodeFile]) -> None:
     whole = judged(0, torn, lake)
     torn[0].database.write_bytes(b"hello" * 100)
     config = json.loads(torn[2].config.read_text())
@@ -241,7 +248,7 @@ def test_a_lake_that_cannot_be_reached_is_an_error(lake: Lake, files: list[NodeF
         assert counts == dict.fromkeys(counts, 0) | counted
 
 
-def test_in_strange_objects_the_personal_values_of_all_nodes_are_looked_for(
+def test_unknown_objects_are_searched_for_personal_values_of_all_nodes(
     lake: Lake, torn: list[NodeFile]
 ) -> None:
     torn[0].config.write_text("{")
@@ -278,7 +285,7 @@ def test_rows_under_another_shares_key_are_sent_there_and_judged_there(
     assert (second.rows, second.hashes, second.by_rule) == (right.rows, right.hashes, right.by_rule)
 
 
-def test_a_guest_is_sent_on_to_nobody(lake: Lake, files: list[NodeFile]) -> None:
+def test_a_guest_is_not_sent_on(lake: Lake, files: list[NodeFile]) -> None:
     name = INGESTED.replace("A-002-268-357", "A-001-1-2")
     parts = [
         read(lake[INGESTED]).slice(0, 10),
@@ -312,7 +319,7 @@ UNKNOWN = "key of unknown form, or of a turbine that is not in the fleet"
         (STRANGER, lambda _: b"hello", 0, HOUR_1, "not a readable Parquet file of 5 bytes"),
     ],
 )
-def test_objects_of_no_turbine(
+def test_objects_of_no_turbine_are_reported(
     lake: Lake,
     files: list[NodeFile],
     name: str,
@@ -335,7 +342,7 @@ def test_objects_of_no_turbine(
     assert counted == ({hour: rows} if rows else {})
 
 
-def test_rejected_rows_where_an_earlier_pipeline_put_them_are_named_with_the_reason(
+def test_rejected_rows_at_their_earlier_location_are_reported_with_the_reason(
     lake: Lake, files: list[NodeFile]
 ) -> None:
     former = QUARANTINED.replace("/_quarantine/", "/validated/_quarantine/")
@@ -347,13 +354,15 @@ def test_rejected_rows_where_an_earlier_pipeline_put_them_are_named_with_the_rea
         {name: body for name, body in lake.items() if name != QUARANTINED}
         | {former: lake[QUARANTINED]},
     )
-    why = "rejected rows belong in _quarantine/, not below validated/: written by pipeline version 2 or earlier?"
+    why = (
+        "rejected rows belong in _quarantine/, not below validated/: "
+        "written by pipeline version 2 or earlier?"
+    )
     foreign = [one for one in found(moved) if one.kind == "object.foreign"]
     assert foreign == [Finding("object.foreign", stage="quarantine", key=former, detail=why)]
     assert moved.findings.counts["misplaced"] == 1
-    assert (
-        moved.completeness.total("misplaced", ROW_STAGES) == rows - 1
-    )  # one row names another turbine
+    # one row names another turbine
+    assert moved.completeness.total("misplaced", ROW_STAGES) == rows - 1
 
 
 def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(
@@ -362,7 +371,7 @@ def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(
     assert judged(0, files, lake | {STRANGER: lake[INGESTED]}).findings.counts == {"duplicated": 1}
 
 
-def test_one_that_holds_those_of_another_share_is_sent_there(
+def test_an_object_with_rows_of_another_share_is_sent_there(
     lake: Lake, files: list[NodeFile]
 ) -> None:
     verdict = judged(0, files, lake | {STRANGER: lake[INGESTED.replace("A-002", "B-001")]})
@@ -383,7 +392,7 @@ def test_one_that_holds_those_of_another_share_is_sent_there(
         (INGESTED.replace("A-002", "A-001"), 90),
     ],
 )
-def test_an_unreadable_object_is_told_with_the_rows_that_it_must_hold(
+def test_an_unreadable_object_is_reported_with_its_expected_rows(
     lake: Lake, files: list[NodeFile], name: str, rows: int
 ) -> None:
     place = read_batch_key(*name.split("/", 1))
@@ -409,14 +418,14 @@ def test_an_unreadable_object_is_told_with_the_rows_that_it_must_hold(
     assert told[0].detail.startswith("not a readable Parquet file of 5 bytes")
 
 
-def test_an_object_of_another_schema_is_told_and_looked_through(
+def test_an_object_of_another_schema_is_reported_and_searched(
     lake: Lake, files: list[NodeFile]
 ) -> None:
     table = read(lake[ENRICHED])
     for name, note, leaks in (
         (ENRICHED, "person1@example.org", 1),
         (ENRICHED, "nobody", 0),
-        (INGESTED, "person1@example.org", 0),  # there it may be
+        (INGESTED, "person1@example.org", 0),  # the stage may hold it
     ):
         table = read(lake[name])
         content = write(table.append_column("note", pa.array([note] * len(table))))
@@ -436,7 +445,7 @@ def test_an_object_of_another_schema_is_told_and_looked_through(
         assert verdict.leaks == leaks
 
 
-def test_an_object_without_rows_is_one_too_many(lake: Lake, files: list[NodeFile]) -> None:
+def test_an_object_without_rows_is_unexpected(lake: Lake, files: list[NodeFile]) -> None:
     name = INGESTED.replace("268-357", "268-356")
     verdict = judged(0, files, lake | {name: parquet([], INGESTION)})
     assert found(verdict) == [

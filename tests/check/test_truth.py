@@ -1,4 +1,4 @@
-"""What became of injected faults: the rows each names, and which rules caught how many of them."""
+"""Outcomes of injected faults: the rows of each, and the rules that caught them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sim.check.detection.truth import (
     COLUMNS,
     NO_FAULTS,
     TruthError,
-    caught,
+    count_faults,
     read_truth,
     summary,
     with_detection,
@@ -23,7 +23,7 @@ KINDS = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
 
 
 def faults(*rows: tuple[object, ...]) -> pa.Table:
-    """Records (turbine, kind, first id, last id, rows)."""
+    """Return records (turbine, kind, first id, last id, rows)."""
     return pa.table(
         [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), KINDS, strict=True)],
         names=list(COLUMNS),
@@ -47,7 +47,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         ("A-002", "other", 1, 7, 7),
         ("B-001", "elsewhere", 1, 8, 8),
     )
-    assert caught(truth, expected(first, second)) == {
+    assert count_faults(truth, expected(first, second)) == {
         "odd": {"injected": 2, "rows": 5, "type": 1, "state": 2, "null": 1},
         "alone": {"injected": 1, "rows": 1, "state": 1},
         "beside": {"injected": 1, "rows": 0},
@@ -55,7 +55,7 @@ def test_each_fault_is_caught_by_the_rules_that_its_rows_broke() -> None:
         "other": {"injected": 2, "rows": 8, "type": 1},
         "elsewhere": {"injected": 1, "rows": 8},
     }
-    assert caught(NO_FAULTS, expected(first)) == {}
+    assert count_faults(NO_FAULTS, expected(first)) == {}
 
 
 def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:
@@ -66,17 +66,17 @@ def test_the_summary_adds_the_shares_in_the_order_of_kinds_and_rules() -> None:
         },
         {"odd": {"injected": 4, "rows": 5, "state": 3}},
     ]
-    told = summary(parts)
-    assert told == [
+    items = summary(parts)
+    assert items == [
         {"kind": "late", "injected": 2, "rows": 9, "quarantined_by_rule": {}},
         {"kind": "odd", "injected": 5, "rows": 8, "quarantined_by_rule": {"type": 1, "state": 5}},
     ]
-    assert list(told[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
+    assert list(items[1]["quarantined_by_rule"]) == ["type", "state"]  # type: ignore[call-overload]
     assert with_detection(
-        told, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
+        items, [{"kind": "odd", "detectable": 5, "found": 4, "delay_s": 1.5, "more": 0}]
     ) == [
-        told[0],
-        told[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
+        items[0],
+        items[1] | {"detectable": 5, "found": 4, "delay_s": 1.5},
     ]
 
 

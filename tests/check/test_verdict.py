@@ -1,4 +1,4 @@
-"""The verdict on a run from what its shares come to: how work is dealt out and adds up, and when it is `unknown`."""
+"""The verdict on a run: division into shares, sums over shares, and causes of `unknown`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def checkpoint(turbine: str) -> ObjectRef:
 
 
 class Lake:
-    """A lake that is only listed."""
+    """A lake that can only be listed."""
 
     def __init__(self, refs: Iterable[ObjectRef], error: str = "") -> None:
         self.refs, self.error = list(refs), error
@@ -66,7 +66,7 @@ class Lake:
 
 
 class World:
-    """Judges a run whose shares come to what `of` says, by their numbers; `shares` are those that were judged."""
+    """Judge a run whose shares return `of`, by their numbers; `shares` lists the judged ones."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -119,7 +119,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-def test_turbines_are_dealt_out_by_farm_number_and_size(
+def test_turbines_are_divided_by_farm_number_and_size(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "SHARE_TURBINES", 3)
@@ -152,7 +152,7 @@ def test_turbines_are_dealt_out_by_farm_number_and_size(
     assert world.share_of == numbers
 
 
-def test_a_share_is_of_64_turbines_and_96_mebibytes() -> None:
+def test_a_share_has_64_turbines_and_96_mebibytes() -> None:
     assert (verdict.SHARE_TURBINES, verdict.SHARE_BYTES) == (64, 96 * 1024 * 1024)
 
 
@@ -174,7 +174,7 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
         ref("checkpoints", "odd"),
         ref("metadata", "metadata/odd"),
     ]
-    told = world.judge([*refs, *strays, *foreign])
+    result = world.judge([*refs, *strays, *foreign])
     dealt = {share.number: share.objects for share in world.shares}
     for number, turbine in enumerate(("A-1", "B-1")):
         assert dealt[number] == {s: [data(s, turbine)] for s in stages} | {
@@ -188,32 +188,32 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
         "aggregated": [data("aggregated", "Z-1")],
     }
     why = "key of unknown form, or of a turbine that is not in the fleet"
-    assert told.findings == sorted(
+    assert result.findings == sorted(
         (
             Finding("object.foreign", stage=each.bucket.split("-")[-1], key=each.name, detail=why)
             for each in foreign
         ),
         key=lambda found: (found.stage, found.key),
     )
-    assert told.counts == {"object.foreign": 4}
-    assert told.objects == len(refs) - 4 + len(strays)
+    assert result.counts == {"object.foreign": 4}
+    assert result.objects == len(refs) - 4 + len(strays)
     behind = [each for stage, refs in dealt[-1].items() if stage != "ingestion" for each in refs]
     assert len(behind) == 6
     searched = [*foreign, *behind]
     assert world.strange == [([each.name for each in searched], ["A-1", "B-1"])]
 
 
-def test_what_is_found_in_strange_objects_counts(world: World) -> None:
+def test_findings_in_unknown_objects_count(world: World) -> None:
     world.node("A/A-1.db")
     world.judge([data("ingestion", "Z-1")])
     assert world.strange == []
     world.leaks = 1
-    told = world.judge([data("enriched", "Z-1")])
-    assert told.figures["privacy.leaks"] == 1
-    assert told.counts == {"privacy.leak": 1}
+    result = world.judge([data("enriched", "Z-1")])
+    assert result.figures["privacy.leaks"] == 1
+    assert result.counts == {"privacy.leak": 1}
 
 
-def test_progress_is_told_as_shares_are_done(world: World) -> None:
+def test_progress_is_reported_after_each_share(world: World) -> None:
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
     seen: list[tuple[int, int]] = []
@@ -229,8 +229,8 @@ def test_progress_is_told_as_shares_are_done(world: World) -> None:
     assert seen == [(3, 5), (4, 5), (5, 5)]
 
 
-def test_shares_see_the_objects_that_hold_their_rows(world: World) -> None:
-    """And what they said before does not count any more."""
+def test_shares_are_judged_again_with_objects_that_hold_their_rows(world: World) -> None:
+    """The earlier result of such a share no longer counts."""
     for name in ("A/A-1.db", "B/B-1.db", "C/C-1.db"):
         world.node(name)
     moved = [data("ingestion", "B-1"), data("enriched", "B-1"), data("ingestion", "C-1")]
@@ -243,14 +243,14 @@ def test_shares_see_the_objects_that_hold_their_rows(world: World) -> None:
         1: visited,
         2: lambda share: ShareVerdict(2, "C", visitors={0: [("ingestion", moved[2])]}, generated=1),
     }
-    told = world.judge([data("ingestion", "A-1"), *moved])
+    result = world.judge([data("ingestion", "A-1"), *moved])
     assert [share.number for share in world.shares] == [0, 1, 2, -1, 0]
     assert world.shares[-1].guests == {"ingestion": [moved[0], moved[2]], "enriched": [moved[1]]}
     assert world.shares[-1].objects == {"ingestion": [data("ingestion", "A-1")]}
-    assert told.figures["rows.generated"] == 11
+    assert result.figures["rows.generated"] == 11
 
 
-def test_nothing_to_judge(world: World) -> None:
+def test_nothing_to_judge_is_unknown(world: World) -> None:
     (world.folder / "nodes").mkdir()
     why = f"{world.folder / 'nodes'}: no node files; the lake cannot be judged"
     nothing = world.judge()
@@ -305,21 +305,19 @@ def test_each_share_gets_its_own_truth(world: World, tmp_path: Path) -> None:
     assert [(len(share.truth), share.events) for share in world.shares] == [(0, None)] * 3
 
 
-def test_truth_that_cannot_be_read_is_told_and_the_lake_judged_all_the_same(
-    world: World, tmp_path: Path
-) -> None:
+def test_unreadable_truth_is_reported_and_the_lake_is_judged(world: World, tmp_path: Path) -> None:
     world.node("A/A-1.db")
     world.of = {0: lambda share: ShareVerdict(0, "A", generated=1)}
     (tmp_path / "bad.parquet").write_bytes(b"x")
-    told = world.judge(truth=tmp_path)
-    (error,) = told.errors
+    result = world.judge(truth=tmp_path)
+    (error,) = result.errors
     assert error.startswith(f"{tmp_path / 'bad.parquet'}: cannot read the ground truth")
-    assert (told.status, told.figures["rows.generated"]) == ("unknown", 1)
+    assert (result.status, result.figures["rows.generated"]) == ("unknown", 1)
     assert world.judge(truth=tmp_path, error="no lake").errors == [error, "no lake"]
 
 
 def part(number: int) -> ShareVerdict:
-    """Share `number` - 1, where every figure is another: 1, 2, 4 ... times `number`."""
+    """Return share `number` - 1 with distinct figures: 1, 2, 4 ... times `number`."""
     names = (
         "generated",
         "late",
@@ -353,7 +351,7 @@ def test_shares_add_up(world: World) -> None:
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
     world.of = {0: lambda share: part(1), 1: lambda share: part(2)}
-    told = world.judge(
+    result = world.judge(
         [
             data("aggregated", "A-1"),
             data("ingestion", "B-1"),
@@ -361,7 +359,7 @@ def test_shares_add_up(world: World) -> None:
             data("metadata", "A-1"),
         ]
     )
-    assert told.figures == {
+    assert result.figures == {
         "rows.generated": 3,
         "rows.late": 6,
         "rows.ingested": 3,
@@ -381,17 +379,17 @@ def test_shares_add_up(world: World) -> None:
         "checkpoint.mismatches": 384,
         "privacy.leaks": 768,
     }
-    assert told.rows_by_stage == {
+    assert result.rows_by_stage == {
         "ingestion": 3,
         "validated": 9,
         "quarantine": 27,
         "enriched": 81,
         "aggregated": 0,
     }
-    assert told.quarantined_by_rule == {"null": 2, "stuck": 3, "odd": 4}
-    assert list(told.quarantined_by_rule) == ["null", "stuck", "odd"]
-    assert told.objects == 2
-    assert (told.status, told.detection, told.truth) == ("pass", [], [])
+    assert result.quarantined_by_rule == {"null": 2, "stuck": 3, "odd": 4}
+    assert list(result.quarantined_by_rule) == ["null", "stuck", "odd"]
+    assert result.objects == 2
+    assert (result.status, result.detection, result.truth) == ("pass", [], [])
     first = {
         "farm": "A",
         "hour": "2024-01-15T00:00:00Z",
@@ -406,8 +404,8 @@ def test_shares_add_up(world: World) -> None:
         "altered": 500,
         "unexpected": 600,
     }
-    assert told.completeness[0] == first | fates
-    assert [(cell["farm"], cell["stage"], cell["expected"]) for cell in told.completeness] == [
+    assert result.completeness[0] == first | fates
+    assert [(cell["farm"], cell["stage"], cell["expected"]) for cell in result.completeness] == [
         *(("A", "aggregated", 100), ("A", "ingestion", 1), ("A", "quarantine", 10)),
         *(("B", "aggregated", 200), ("B", "ingestion", 2), ("B", "quarantine", 20)),
     ]
@@ -435,7 +433,7 @@ def test_completeness_adds_up_over_the_shares_of_a_farm(
     assert (second["hour"], second["expected"], second["altered"]) == ("2024-01-15T01:00:00Z", 2, 0)
 
 
-def test_the_digest_is_of_all_data_objects_or_none(world: World) -> None:
+def test_the_digest_covers_all_data_objects_or_is_empty(world: World) -> None:
     world.node("A/A-1.db")
     refs = [
         data("ingestion", "A-1"),
@@ -445,14 +443,17 @@ def test_the_digest_is_of_all_data_objects_or_none(world: World) -> None:
     ]
     hashes = {refs[0].name: "b", refs[1].name: "a"}
 
-    def told(hashes: dict[str, str], errors: Iterable[str] = ()) -> str:
+    def digest(hashes: dict[str, str], errors: Iterable[str] = ()) -> str:
         world.of = {0: lambda share: ShareVerdict(0, "A", hashes=hashes, errors=list(errors))}
         return world.judge(refs).digest
 
     lines = f"{refs[1].name} a\n{refs[0].name} b\n"
-    assert told(hashes) == hashlib.sha256(lines.encode()).hexdigest()
+    assert digest(hashes) == hashlib.sha256(lines.encode()).hexdigest()
     assert (
-        told(hashes | {refs[0].name: ""}) == told({refs[0].name: "b"}) == told(hashes, ["no"]) == ""
+        digest(hashes | {refs[0].name: ""})
+        == digest({refs[0].name: "b"})
+        == digest(hashes, ["no"])
+        == ""
     )
 
 
@@ -474,7 +475,7 @@ def finding(kind: str) -> Findings:
         (0, "lost", [], "unknown"),
     ],
 )
-def test_what_a_run_is_judged_to_be(
+def test_status_of_a_run(
     world: World, generated: int, kind: str, errors: list[str], status: str
 ) -> None:
     world.node("A/A-1.db")
@@ -482,19 +483,23 @@ def test_what_a_run_is_judged_to_be(
     world.of = {
         0: lambda share: ShareVerdict(0, "A", generated=generated, findings=found, errors=errors)
     }
-    told = world.judge()
-    assert (told.status, told.errors, told.counts) == (status, errors, {kind: 1} if kind else {})
+    result = world.judge()
+    assert (result.status, result.errors, result.counts) == (
+        status,
+        errors,
+        {kind: 1} if kind else {},
+    )
 
 
-def test_errors_and_findings_of_all_shares_are_told_once_each(world: World) -> None:
+def test_errors_and_findings_of_all_shares_are_reported_once(world: World) -> None:
     for name in ("A/A-1.db", "B/B-1.db", "C/C-1.db"):
         world.node(name)
     world.of[0] = lambda share: ShareVerdict(0, "A", findings=finding("lost"), errors=["z", "b"])
     world.of[1] = lambda share: ShareVerdict(1, "B", findings=finding("altered"), errors=["a", "z"])
-    told = world.judge()
-    assert told.errors == ["a", "b", "z"]
-    assert list(told.counts) == ["altered", "lost"]
-    assert [found.kind for found in told.findings] == ["altered", "lost"]
+    result = world.judge()
+    assert result.errors == ["a", "b", "z"]
+    assert list(result.counts) == ["altered", "lost"]
+    assert [found.kind for found in result.findings] == ["altered", "lost"]
 
 
 def test_scores_of_shares_add_up(world: World) -> None:
@@ -510,9 +515,9 @@ def test_scores_of_shares_add_up(world: World) -> None:
         i: lambda s: ShareVerdict(s.number, s.farm, detection=scores[s.number], truth=truth)
         for i in (0, 1)
     }
-    told = world.judge()
-    assert (told.figures["detection.faults"], told.figures["detection.found"]) == (4, 2)
-    assert told.detection == [
+    result = world.judge()
+    assert (result.figures["detection.faults"], result.figures["detection.found"]) == (4, 2)
+    assert result.detection == [
         {
             "kind": kind,
             "injected": 4,
@@ -523,11 +528,11 @@ def test_scores_of_shares_add_up(world: World) -> None:
         }
     ]
     more = {"quarantined_by_rule": {}, "detectable": 4, "found": 2, "delay_s": 1.0}
-    assert told.truth == [{"kind": kind, "injected": 2, "rows": 10} | more]
+    assert result.truth == [{"kind": kind, "injected": 2, "rows": 10} | more]
 
 
 class Pool:
-    """Stands for worker processes; the share of farm B kills its own."""
+    """Stand-in for worker processes; the share of farm B kills its own."""
 
     last: ClassVar[int] = 1
     """Of how many workers a pool is in which the share of farm B dies, at least."""
@@ -554,7 +559,7 @@ class Pool:
         self.shut.append(cancel_futures)
 
 
-def test_a_worker_that_died_is_told_with_its_farm(
+def test_a_dead_worker_is_reported_with_its_farm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
@@ -563,15 +568,19 @@ def test_a_worker_that_died_is_told_with_its_farm(
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
     world.of = {0: lambda share: ShareVerdict(0, "A", generated=3)}
-    told = world.judge(workers=2)
+    result = world.judge(workers=2)
     text = "farm B: a worker process of the oracle died (out of memory?); use fewer workers"
-    assert (told.errors, told.status, told.figures["rows.generated"]) == ([text], "unknown", 3)
+    assert (result.errors, result.status, result.figures["rows.generated"]) == (
+        [text],
+        "unknown",
+        3,
+    )
     assert sorted(share.number for share in world.shares) == [-1, 0]
     world.judge(workers=9)
     assert (Pool.made, Pool.shut) == ([2, 1, 3, 1], [True] * 4)
 
 
-def test_what_died_with_another_s_worker_is_judged_again_alone(
+def test_a_share_lost_with_another_worker_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
@@ -581,14 +590,12 @@ def test_what_died_with_another_s_worker_is_judged_again_alone(
     world.of = {
         n: lambda share: ShareVerdict(share.number, share.farm, generated=3) for n in (0, 1)
     }
-    told = world.judge(workers=2)
-    assert (told.errors, told.status, told.figures["rows.generated"]) == ([], "pass", 6)
+    result = world.judge(workers=2)
+    assert (result.errors, result.status, result.figures["rows.generated"]) == ([], "pass", 6)
 
 
-def test_an_interrupt_is_the_parent_s_business(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Control-C goes to all of a terminal's processes; workers that end by it would break the pool."""
+def test_workers_ignore_an_interrupt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C reaches all processes of a terminal; a worker that exits breaks the pool."""
     began: list[Callable[[], None]] = []
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(Pool, "began", began)
@@ -604,7 +611,7 @@ def test_an_interrupt_is_the_parent_s_business(
         signal.signal(signal.SIGINT, before)
 
 
-def test_one_worker_is_this_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_worker_runs_in_this_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", None)
     world.node("A/A-1.db")
     world.judge(workers=1)

@@ -1,4 +1,4 @@
-"""The oracle on whole runs: the real pipeline's lake, what makes a verdict unknown, worker processes, node files."""
+"""The oracle on whole runs: the real pipeline's lake, causes of `unknown`, workers, node files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.support import lakebuilder
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A folder with `nodes/` and the hand-made `lake/` of the builder."""
+    """Return a folder with `nodes/` and the hand-made `lake/` of the builder."""
     lakebuilder.write_nodes(tmp_path / "nodes")
     lakebuilder.write_lake(tmp_path / "lake", lakebuilder.build())
     return tmp_path
 
 
-def test_the_real_pipeline_makes_the_lake_that_the_oracle_and_the_builder_expect(tmp_path):
+def test_the_real_pipeline_writes_the_lake_of_the_oracle_and_the_builder(tmp_path):
     lakebuilder.write_nodes(tmp_path / "nodes")
     nodes = [
         EdgeNode(NodeConfig.load(p), p.with_suffix(".db"))
@@ -49,7 +49,7 @@ def test_the_real_pipeline_makes_the_lake_that_the_oracle_and_the_builder_expect
     )
 
 
-def test_digest_is_of_the_sorted_data_objects(made):
+def test_the_digest_covers_the_sorted_data_objects(made):
     names = [n for n in lakebuilder.build() if "-metadata/" not in n and "-checkpoints/" not in n]
     lines = sorted(
         f"{n} {hashlib.sha256((made / 'lake' / n).read_bytes()).hexdigest()}\n" for n in names
@@ -58,7 +58,7 @@ def test_digest_is_of_the_sorted_data_objects(made):
     assert judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1).digest == digest
 
 
-def test_workers_change_nothing(made, monkeypatch):
+def test_the_number_of_workers_changes_nothing(made, monkeypatch):
     monkeypatch.setattr("sim.check.verdict.SHARE_TURBINES", 1)
     moved = next((made / "lake").glob("expanso-databricks-enriched/**/A-001-268-357.parquet"))
     moved.rename(moved.with_name("B-001-7-8.parquet"))
@@ -107,7 +107,7 @@ def test_an_empty_lake_has_lost_everything(made):
 
 
 @pytest.mark.parametrize("harm", ["not SQLite", "no database", "no config", "bad config", "column"])
-def test_unreadable_node_file_is_unknown_for_its_turbine_alone(made, harm):
+def test_an_unreadable_node_file_is_unknown_for_its_turbine_only(made, harm):
     database = made / "nodes" / "A" / "A-001.db"
     if harm == "not SQLite":
         database.write_bytes(b"hello" * 100)
@@ -133,7 +133,7 @@ def test_a_defect_beside_an_unreadable_node_file_is_a_failure(made):
     assert judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1).status == "fail"
 
 
-def test_rows_that_are_still_in_the_log_of_a_database_are_read(made):
+def test_rows_in_the_wal_of_a_database_are_read(made):
     path = made / "nodes" / "B" / "B-001.db"
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -157,13 +157,13 @@ def test_text_in_every_row_of_a_column_of_numbers_is_rescued(made, column):
     assert set(rows.column(records.RESCUED).to_pylist()) == {json.dumps({column: "n/a"})}
 
 
-def test_reading_a_node_leaves_nothing_beside_it(made):
+def test_reading_a_node_leaves_no_files(made):
     before = sorted((made / "nodes").rglob("*"))
     judge(made / "nodes", LakeReader.folder(made / "lake"), None, 1)
     assert sorted((made / "nodes").rglob("*")) == before
 
 
-def test_truth_says_what_became_of_the_faults(made):
+def test_truth_reports_the_outcome_of_the_faults(made):
     (made / "truth").mkdir()
     faults = {
         "turbine_id": ["A-001", "A-001", "B-001", "B-001"],
@@ -188,7 +188,7 @@ def test_truth_says_what_became_of_the_faults(made):
     ]
 
 
-def test_unreadable_truth_is_an_error_and_not_a_pass(made):
+def test_unreadable_truth_is_an_error_and_no_pass(made):
     (made / "truth").mkdir()
     (made / "truth" / "faults.parquet").write_bytes(b"hello")
     verdict = judge(made / "nodes", LakeReader.folder(made / "lake"), made / "truth", 1)

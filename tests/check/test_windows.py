@@ -1,4 +1,4 @@
-"""The oracle's windows: which rows are in which, what a window must say, worked out by hand, and how exactly."""
+"""The oracle's windows: their rows, hand-computed values, and tolerances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE = 60 * SECOND
 
 
 def rows(*cells: Row) -> list[Row]:
-    """A row of each, six in a minute, with all the power that is promised at 8 m/s unless said otherwise."""
+    """Return one row per cell, six in a minute, with full power at 8 m/s unless given otherwise."""
     return [good(i, **{"wind_speed": 8.0, "power_output": 1.0} | c) for i, c in enumerate(cells, 1)]
 
 
@@ -72,7 +72,7 @@ def test_a_window_holds_the_valid_rows_of_its_time_whatever_their_order() -> Non
 
 
 def test_a_revision_holds_the_rows_up_to_its_batch() -> None:
-    """Two late rows, each in a batch of its own, change the first minute; the last is the drain's."""
+    """Two late rows, each in its own batch, change the first minute; the drain makes the last."""
     late = [good(i, recorded_at=good(i)["timestamp"], timestamp=START + i) for i in (14, 22)]
     series = [*(good(i) for i in range(1, 13)), late[0], good(20), late[1], good(30)]
     series[3]["power_output"], late[0]["power_output"], late[1]["power_output"] = 0.25, -1.0, 2.5
@@ -93,10 +93,11 @@ def test_a_revision_holds_the_rows_up_to_its_batch() -> None:
             min(then),
             max(then),
         )
+    # with the late row that consumes power, less than half is produced
     low = [
         "vibration",
         "underperformance",
-    ]  # with the late row that takes power, less than half is produced
+    ]
     assert [kinds(mask) for mask in found.kinds[of_first].tolist()] == [[], low, ["vibration"]]
     assert found.anomalies[of_first].tolist() == [0, 1 + 7, 1]
     first, second, third = found.efficiency[of_first].tolist()
@@ -116,7 +117,7 @@ def test_no_rows_make_no_windows() -> None:
 
 
 @pytest.mark.parametrize("name", records.MEASURES)
-def test_measures(name: str) -> None:
+def test_measures_are_computed(name: str) -> None:
     values = (1.0, 2.0, 1.5, 3.5, 2.0, 2.0, 2.5)
     found = of(
         [row | {name: value} for row, value in zip(rows(*[{}] * 7), values, strict=True)]
@@ -137,15 +138,16 @@ def windy(speed: float, power: float, **cells: object) -> Row:
         ([windy(8, 1)], 1.0),
         ([windy(10, 1)], 0.5),
         ([windy(8, 0.6), windy(10, 0.6)], 0.4),
-        ([windy(8, 0.6), windy(8, -0.6)], 0.3),  # what it takes while it stands is not produced
+        # power that a standing machine consumes is not produced
+        ([windy(8, 0.6), windy(8, -0.6)], 0.3),
         ([windy(3, 0.25)], 0.5),  # the ends belong to the curve
         ([windy(25, 1.5)], 0.5),
-        ([windy(2.9, 0.25)], None),  # nothing is promised beside it
+        ([windy(2.9, 0.25)], None),  # no expected power outside the curve
         ([windy(25.1, 1.5)], None),
         ([windy(2.9, 0.25), windy(25.1, 0.25), windy(3, 0.25)], 1.5),
     ],
 )
-def test_efficiency_is_what_was_produced_of_what_the_curve_promises(
+def test_efficiency_is_produced_over_expected_power(
     cells: list[Row], efficiency: float | None
 ) -> None:
     curve = [(3.0, 0.5), (8.0, 1.0), (12.0, 3.0), (25.0, 3.0)]
@@ -153,7 +155,7 @@ def test_efficiency_is_what_was_produced_of_what_the_curve_promises(
     assert found == pytest.approx(efficiency, rel=1e-15) if efficiency else math.isnan(found)
 
 
-def test_each_turbine_is_held_to_its_own_curve() -> None:
+def test_each_turbine_is_judged_by_its_own_curve() -> None:
     curves: list[Any] = [ASSET["power_curve"], [], [(3.0, 2.0), (25.0, 2.0)], ASSET["power_curve"]]
     nodes = [
         node(f"A-00{i}", asset=ASSET | {"power_curve": curve}) for i, curve in enumerate(curves)
@@ -184,7 +186,7 @@ def over(limit: float) -> float:
             3,
             ["vibration", "overspeed"],
         ),
-        ([windy(8, 0.5)], 0, []),  # half of what is promised
+        ([windy(8, 0.5)], 0, []),  # half of the expected power
         ([windy(8, math.nextafter(0.5, 0))], 1, ["underperformance"]),
         ([windy(10, 0.75)] * 2, 2, ["underperformance"]),
         ([windy(8, 0.25), windy(8, 0.75)], 0, []),  # the sum counts
@@ -207,20 +209,20 @@ def test_anomalies_at_their_limits(cells: list[Row], count: int, kind: list[str]
 
 
 @pytest.mark.parametrize(("rated", "count"), [(2.0, 1), (2.1, 0), (None, 0)])
-def test_little_wind_is_no_excuse_from_a_tenth_of_rated_power_on(
+def test_underperformance_counts_from_a_tenth_of_rated_power(
     rated: float | None, count: int
 ) -> None:
     found = of(rows(windy(8, 0.0)), rated_power=rated, power_curve=[(3.0, 0.2), (25.0, 0.2)])
     assert found.anomalies.tolist() == [count]
 
 
-def test_what_is_not_known_of_a_turbine_is_not_judged() -> None:
+def test_unknown_properties_of_a_turbine_are_not_judged() -> None:
     found = of(rows({"rotor_rpm": 30.0, "power_output": 0.1}), rated_rpm=None, rated_power=None)
     assert found.anomalies.tolist() == [0]
 
 
 def judged() -> tuple[Expectation, Windows, list[Row]]:
-    """Four windows of two farms, and what the lake must hold of them: each kind of anomaly, one without efficiency."""
+    """Four windows of two farms and their expected values: all anomalies, one no efficiency."""
     first = [{"vibration_level": 6.0, "rotor_rpm": 14.0}, {"power_output": 0.1}, *[{}] * 4]
     second = [*[{"wind_speed": 2.0, "power_output": 0.0, "vibration_level": 0.5}] * 6]
     third = [
@@ -258,7 +260,7 @@ PLAN, WINDOWS, LAKE = judged()
 
 
 def wrong(row: int, **cells: object) -> list[tuple[int, str]]:
-    """(row, column) of what differs in the lake with some cells of a row changed."""
+    """Return (row, column) of each difference after some cells of a row change."""
     schema = STAGE_SCHEMAS["aggregated"]
     table = pa.Table.from_pylist(
         [r | cells if i == row else r for i, r in enumerate(LAKE)], schema=schema
@@ -305,7 +307,7 @@ def wrong(row: int, **cells: object) -> list[tuple[int, str]]:
         (1, "anomaly_kinds", ["vibration"]),
     ],
 )
-def test_what_differs_is_named(row: int, column: str, value: object) -> None:
+def test_differing_columns_are_named(row: int, column: str, value: object) -> None:
     assert wrong(row, **{column: value}) == [(row, column)]
 
 
@@ -324,7 +326,7 @@ def test_sums_may_be_rounded_in_another_order(row: int, column: str, value: obje
     assert wrong(row, **{column: value}) == []
 
 
-def test_the_size_of_a_tolerance_is_that_of_the_farther_extreme() -> None:
+def test_a_tolerance_scales_with_the_larger_extreme() -> None:
     plan = expected(rows({"temperature": -50.0}, {"temperature": 10.0}))
     windows = expect_windows(plan)
     cells = {name: values[0].item() for name, values in windows.measures.items()}

@@ -1,4 +1,4 @@
-"""`windfleet demo`: what is in the folder, that both layouts hold the same rows, and what a theme's story rests on."""
+"""`windfleet demo`: files of the folder, equal rows in both layouts, and the data of each story."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ from tests.support import lakesecrets
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
 FAULTS = (
     "data_faults=[{kind: row.late, rate: 20 per turbine-day, duration: 30m, delay: 3h},"
-    " {kind: row.duplicate, rate: 10 per turbine-day}, {kind: sensor.dropout, rate: 10 per turbine-day},"
+    " {kind: row.duplicate, rate: 10 per turbine-day},"
+    " {kind: sensor.dropout, rate: 10 per turbine-day},"
     " {kind: row.poisoned, rate: 10 per turbine-day}]"
 )
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same small data set in both layouts; flushed every six hours, so that late rows look back."""
+    """The same small data set in both layouts. Flushes every six hours make late rows look back."""
     folder = tmp_path_factory.mktemp("demo")
     out = {}
     for layout in ("turbine", "farm"):
@@ -62,7 +63,7 @@ def database(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def rows(folder: Path, stage: str, top: str = "") -> pa.Table:
-    """Everything a stage holds, in an order that does not depend on objects."""
+    """Return all rows of a stage, in an order that does not depend on objects."""
     root = folder / "lake" / (BUCKET_PREFIX + stage) / (top or stage)
     files = sorted(root.rglob("*.parquet"))
     table = pa.concat_tables([pq.read_table(io.BytesIO(file.read_bytes())) for file in files])
@@ -74,7 +75,7 @@ def rows(folder: Path, stage: str, top: str = "") -> pa.Table:
     return table.sort_by([(key, "ascending") for key in keys])
 
 
-def test_nobody_else_may_read_who_works_where(made: dict[str, Path]) -> None:
+def test_personal_data_is_readable_by_the_owner_only(made: dict[str, Path]) -> None:
     for folder in made.values():
         secrets = lakesecrets.of_nodes(folder / "nodes")
         assert secrets
@@ -166,7 +167,7 @@ def test_quarantine_is_the_same_in_both_layouts(made: dict[str, Path]) -> None:
 
 
 def test_late_rows_made_revisions(made: dict[str, Path]) -> None:
-    """Otherwise the comparison above says nothing of a node's look at its own past."""
+    """Needed by the comparison above, which otherwise never reads a node's own past."""
     assert max(rows(made["farm"], "aggregated").column("revision").to_pylist()) > 0
 
 
@@ -181,9 +182,8 @@ def test_the_compacted_layout_is_smaller_and_in_the_same_partitions(made: dict[s
         folders[layout] = {(ref.bucket, ref.key.rpartition("/")[0]) for ref in refs}
         objects[layout] = len(refs)
     assert folders["farm"] == folders["turbine"]
-    assert (
-        objects["farm"] < objects["turbine"]
-    )  # by little: two turbines a farm, and many late rows
+    # by little: two turbines a farm, and many late rows
+    assert objects["farm"] < objects["turbine"]
 
 
 def test_a_folder_of_objects_is_a_dataset_that_others_can_read(made: dict[str, Path]) -> None:
@@ -195,7 +195,7 @@ def test_a_folder_of_objects_is_a_dataset_that_others_can_read(made: dict[str, P
     assert set(table.column("region").to_pylist()) == {"eu-west-1"}
 
 
-def test_what_lies_in_the_folder(made: dict[str, Path]) -> None:
+def test_the_folder_holds_the_documented_files(made: dict[str, Path]) -> None:
     folder = made["turbine"]
     readme = (folder / "README.md").read_text()
     assert "pass. Digest `" in readme
@@ -277,13 +277,13 @@ def test_every_theme_is_a_scenario_with_a_story(name: str) -> None:
     assert scenario.name == f"demo-{name}"
     assert theme.title
     assert "How to find it" in theme.story
-    for event in scenario.events:  # what the story names is in it
+    for event in scenario.events:  # the story names each of them
         for word in (*event.turbines, *(f"**{farm}**" for farm in event.farms)):
             assert word in theme.story
 
 
 def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:
-    """The air at each of the farms at hours of a theme."""
+    """Air at each farm, at hours of a theme."""
     scenario = load(themes.theme(theme).scenario)
     times = scenario.clock.start_us + np.rint(hours * 3.6e9).astype(np.int64)
     return [
@@ -294,7 +294,7 @@ def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:
 
 
 def test_the_wind_blows_while_ice_takes_the_power() -> None:
-    """The seed's weather must leave something to take, at every farm that the story names, and thaw in the end."""
+    """At every farm of the story, ice meets enough wind to take power, and thaws in the end."""
     for air in weather("icing", "CD", np.arange(20.0, 56.0, 0.5)):
         assert air.speed.min() > 6.0
     for air in weather("icing", "CD", np.arange(64.0, 95.0, 0.5)):
@@ -327,7 +327,7 @@ def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
     assert command(args) == "windfleet demo --theme icing --farms C --days 2 --set=seed=5"
 
 
-def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "Z"]) == 2
     assert "name one of these farms" in capsys.readouterr().err
     assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "E,Z"]) == 2
@@ -370,7 +370,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (tmp_path / "a").exists()
 
 
-def test_a_store_that_cannot_take_the_copy_is_told_before_anything_is_made(
+def test_a_store_that_cannot_take_the_copy_is_reported_before_anything_is_made(
     tmp_path: Path,
     localstack: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -402,7 +402,8 @@ def test_no_title_of_the_realism_page_is_cut(made: dict[str, Path]) -> None:
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             for axes in figure.axes:
-                ends = [title.get_window_extent() for title in (axes.title, axes._left_title)]  # type: ignore[attr-defined]
+                titles = (axes.title, axes._left_title)  # type: ignore[attr-defined]
+                ends = [title.get_window_extent() for title in titles]
                 assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 for end in ends), name
 
 

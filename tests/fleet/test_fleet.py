@@ -1,4 +1,4 @@
-"""The fleet as data: counts, layouts, types, asset register, node configurations, and every error with its place."""
+"""The fleet as data: layouts, types, asset register, node configurations, errors with position."""
 
 import dataclasses
 import uuid
@@ -20,7 +20,7 @@ def counts(name):
     return {farm.farm_id: farm.turbines for farm in load_fleet(name).farms}
 
 
-def test_as_drawn_is_the_document():
+def test_as_drawn_equals_the_document():
     drawn = {"A": 150, "B": 175, "C": 200, "D": 125, "E": 225, "F": 300, "G": 100, "H": 150}
     assert counts("as-drawn") == drawn
     assert load_fleet("as-drawn").turbines == 1425
@@ -28,7 +28,7 @@ def test_as_drawn_is_the_document():
     assert [farm.region for farm in load_fleet("as-drawn").farms] == regions
 
 
-def test_full_is_1500_by_largest_remainder():
+def test_full_has_1500_turbines_by_largest_remainder():
     assert counts("full") == {
         "A": 158,
         "B": 184,
@@ -43,7 +43,7 @@ def test_full_is_1500_by_largest_remainder():
 
 
 @pytest.mark.parametrize("total", [1, 7, 8, 1424, 1425, 1426, 99_999])
-def test_largest_remainder_gives_all_away_and_is_never_one_off(total):
+def test_largest_remainder_keeps_the_total_and_stays_within_one(total):
     weights = [150, 175, 200, 125, 225, 300, 100, 150]
     shares = largest_remainder(weights, total)
     assert sum(shares) == total
@@ -64,7 +64,7 @@ def test_turbines_keep_their_distance_and_are_named_in_order(preset):
 
 
 @pytest.mark.parametrize("pattern", ["grid", "staggered"])
-def test_closest_is_a_bound_of_what_jitter_can_do(pattern):
+def test_closest_bounds_the_distance_under_jitter(pattern):
     layout = Layout(pattern, across=4.0, along=3.0, jitter=0.4)
     east, north = positions(layout, 400, 100.0, "X").T
     apart = np.hypot(east[:, None] - east, north[:, None] - north)
@@ -74,7 +74,7 @@ def test_closest_is_a_bound_of_what_jitter_can_do(pattern):
 
 
 @pytest.mark.parametrize("name", types.names())
-def test_published_types_are_sound(name):
+def test_published_types_are_plausible(name):
     kind = types.read_type(types.FOLDER / f"{name}.yaml", [])
     assert kind is not None
     wind, power = np.array(kind.power_curve).T
@@ -94,7 +94,7 @@ def test_published_types_are_sound(name):
     assert (np.diff(thrust[at > 1.05 * kind.rated_wind]) < 0).all()
 
 
-def test_exact_positions_are_the_farm_plus_the_offset():
+def test_exact_positions_are_farm_plus_offset():
     farm = load_fleet().farms[0]
     latitude, longitude = farm.coordinates(5)
     east, north = farm.positions[5]
@@ -104,7 +104,7 @@ def test_exact_positions_are_the_farm_plus_the_offset():
     ) == pytest.approx(east, abs=0.2)
 
 
-def test_a_turbines_asset_record_depends_on_nothing_but_seed_and_turbine():
+def test_an_asset_record_depends_on_seed_and_turbine_only():
     farm = load_fleet().farms[2]
     whole = assets.register(farm, 7)
     alone = dataclasses.replace(farm, positions=farm.positions[:3])
@@ -113,7 +113,7 @@ def test_a_turbines_asset_record_depends_on_nothing_but_seed_and_turbine():
     assert assets.register(farm, 8)[0].serial_number != whole[0].serial_number
 
 
-def test_the_register_is_believable():
+def test_the_register_is_plausible():
     farm = load_fleet().farms[5]
     register = assets.register(farm, 7)
     assert len({asset.serial_number for asset in register}) == farm.turbines
@@ -126,7 +126,7 @@ def test_the_register_is_believable():
     assert register[0].power_curve == farm.turbine_type.power_curve
 
 
-def test_node_configurations_have_ids_in_bacalhaus_terms(tmp_path):
+def test_node_configurations_have_bacalhau_ids(tmp_path):
     farms = load_fleet().farms[:2]
     configs = [config for farm in farms for config in node_configs(farm, 7, 600, 300, 60)]
     for prefix, field in (("j-", "job_id"), ("e-", "execution_id"), ("n-", "node_id")):
@@ -148,7 +148,8 @@ def test_node_configurations_have_ids_in_bacalhaus_terms(tmp_path):
 GOOD = """\
 name: mine
 farms:
-  - {id: X, region: eu-west-1, time_zone: Europe/Dublin, latitude: 53, longitude: -8, turbine_type: iea-3.4mw-130,
+  - {id: X, region: eu-west-1, time_zone: Europe/Dublin, latitude: 53, longitude: -8, \
+turbine_type: iea-3.4mw-130,
      turbines: 3}
 """
 
@@ -166,7 +167,7 @@ def problems(tmp_path, text):
     return [(problem.line, problem.col, problem.message) for problem in caught.value.problems]
 
 
-def test_a_fleet_of_ones_own(tmp_path):
+def test_a_custom_fleet_is_loaded(tmp_path):
     fleet = load_fleet("fleet.yaml", base=write(tmp_path, GOOD).parent)
     assert (fleet.name, fleet.turbines, fleet.farms[0].turbine_ids) == (
         "mine",
@@ -183,7 +184,7 @@ def test_a_fleet_of_ones_own(tmp_path):
     ]
 
 
-def test_a_turbine_type_of_ones_own(tmp_path):
+def test_a_custom_turbine_type_is_loaded(tmp_path):
     own = (types.FOLDER / "nrel-5mw-126.yaml").read_text().replace("NREL 5MW", "Mine")
     (tmp_path / "own.yaml").write_text(own)
     fleet = load_fleet(str(write(tmp_path, GOOD.replace("iea-3.4mw-130", "own.yaml"))))
@@ -211,15 +212,18 @@ def test_a_turbine_type_of_ones_own(tmp_path):
     ]
 
 
-def test_all_errors_at_once_each_with_its_place(tmp_path):
+def test_all_errors_are_reported_with_their_positions(tmp_path):
     text = """\
 name: bad
 scale: 12
 farms:
   - {id: A, region: r, time_zone: Europe/Dublim, latitude: 95, longitude: 5, turbines: 10}
-  - {id: B, region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-12, turbines: 0}
-  - {id: C, region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-126, turbines: ten}
-  - {id: D, region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-126, turbines: 2,
+  - {id: B, region: r, time_zone: UTC, latitude: 1, longitude: 5, \
+turbine_type: nrel-5mw-12, turbines: 0}
+  - {id: C, region: r, time_zone: UTC, latitude: 1, longitude: 5, \
+turbine_type: nrel-5mw-126, turbines: ten}
+  - {id: D, region: r, time_zone: UTC, latitude: 1, longitude: 5, \
+turbine_type: nrel-5mw-126, turbines: 2,
      layout: {across: 2.5, jitter: 0.5, pattern: hex}}
 """
     assert problems(tmp_path, text) == [
@@ -233,7 +237,10 @@ farms:
         (
             8,
             14,
-            "turbines could stand 1.1 rotor diameters apart; the least is 2: raise across or along, or lower jitter",
+            (
+                "turbines could stand 1.1 rotor diameters apart; the least is 2: "
+                "raise across or along, or lower jitter"
+            ),
         ),
         (8, 50, "unknown pattern 'hex'; known: grid, staggered"),
     ]
@@ -262,13 +269,19 @@ def test_a_layout_may_list_every_turbine(tmp_path):
             "[300, 0]",
             "[200, 100]",
             (4, 35),
-            "turbines X-001 (4:27) and X-002 stand 224 m apart; the least is 2 rotor diameters, 260 m",
+            (
+                "turbines X-001 (4:27) and X-002 stand 224 m apart; "
+                "the least is 2 rotor diameters, 260 m"
+            ),
         ),
         (
             "[0, -450.5]",
             "[0, 0.0]",
             (4, 45),
-            "turbines X-001 (4:27) and X-003 stand 0 m apart; the least is 2 rotor diameters, 260 m",
+            (
+                "turbines X-001 (4:27) and X-003 stand 0 m apart; "
+                "the least is 2 rotor diameters, 260 m"
+            ),
         ),
         ("[300, 0]", "[300]", (4, 35), "a position must be [metres east, metres north]"),
         ("[300, 0]", "[300, far]", (4, 41), "metres north must be a number, not 'far'"),
@@ -277,7 +290,7 @@ def test_a_layout_may_list_every_turbine(tmp_path):
             "{positions",
             "{across: 5, positions",
             (4, 23),
-            "across has no meaning beside positions; remove one of them",
+            "across has no effect with positions; remove one of them",
         ),
         (
             "     layout",
@@ -299,11 +312,11 @@ def test_a_layout_may_list_every_turbine(tmp_path):
         ),
     ],
 )
-def test_layouts_that_cannot_stand(tmp_path, old, new, place, message):
+def test_invalid_layouts_are_reported(tmp_path, old, new, place, message):
     assert problems(tmp_path, PLACES.replace(old, new, 1)) == [(*place, message)]
 
 
-def test_many_turbines_in_one_place_are_told_and_not_searched_for_ever(tmp_path):
+def test_many_turbines_in_one_place_are_reported_in_bounded_time(tmp_path):
     points = ", ".join(["[5, 5]"] * 3000)
     found = problems(tmp_path, PLACES.replace("[0, 0], [300, 0], [0, -450.5]", points))
     assert 20 <= len(found) <= 3000
@@ -311,7 +324,7 @@ def test_many_turbines_in_one_place_are_told_and_not_searched_for_ever(tmp_path)
 
 
 @pytest.mark.parametrize("name", climate.names())
-def test_published_climates_are_sound(name):
+def test_published_climates_are_plausible(name):
     found = climate.preset(name)
     assert found.name == name
     for key, (low, high) in climate.LIMITS.items():
@@ -337,9 +350,15 @@ def test_a_farm_has_the_climate_it_names(tmp_path):
     assert climate.usual(-3.0).name == "monsoon"
     assert climate.usual(-50.0).mean_temperature < climate.usual(-30.0).mean_temperature
     assert {farm.farm_id: farm.climate.name for farm in load_fleet().farms} == {
-        "A": "ridge", "B": "offshore", "C": "inland", "D": "inland", "E": "coast", "F": "offshore", "G": "monsoon",
+        "A": "ridge",
+        "B": "offshore",
+        "C": "inland",
+        "D": "inland",
+        "E": "coast",
+        "F": "offshore",
+        "G": "monsoon",
         "H": "monsoon",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -361,12 +380,12 @@ def test_a_farm_has_the_climate_it_names(tmp_path):
         ("[coast]", [(28, "climate must be a name or a mapping ('base: name' and figures)")]),
     ],
 )
-def test_climates_that_are_none(tmp_path, value, found):
+def test_invalid_climates_are_reported(tmp_path, value, found):
     text = GOOD.replace("turbines: 3", f"turbines: 3, climate: {value}")
     assert problems(tmp_path, text) == [(4, *each) for each in found]
 
 
-def test_a_farm_id_used_twice_is_told_with_the_other_errors(tmp_path):
+def test_a_duplicate_farm_id_is_reported_with_the_other_errors(tmp_path):
     farm = "{region: r, time_zone: UTC, latitude: 1, longitude: 5, turbine_type: nrel-5mw-126"
     text = (
         f"name: bad\nfarms:\n  - {farm}, id: A, turbines: ten}}\n  - {farm}, id: A, turbines: 0}}\n"
@@ -405,19 +424,19 @@ def test_a_farm_id_used_twice_is_told_with_the_other_errors(tmp_path):
         (GOOD + GOOD.split("farms:\n")[1], "duplicate farm id 'X'; it is already used at "),
     ],
 )
-def test_what_cannot_be_a_fleet(tmp_path, text, message):
+def test_an_invalid_fleet_is_reported(tmp_path, text, message):
     found = problems(tmp_path, text)
     assert any(each.startswith(message) for *_, each in found), found
 
 
-def test_unknown_preset_and_missing_file(tmp_path):
+def test_an_unknown_preset_and_a_missing_file_are_reported(tmp_path):
     with pytest.raises(FleetError, match=r"unknown fleet 'as-drwn'; did you mean 'as-drawn'\?"):
         load_fleet("as-drwn")
     with pytest.raises(FleetError, match=r"none\.yaml: cannot be read: No such file"):
         load_fleet("none.yaml", base=tmp_path)
 
 
-def test_a_file_that_a_fleet_names_and_that_is_not_there_is_told_where_it_is_named(tmp_path):
+def test_a_missing_file_is_reported_where_the_fleet_names_it(tmp_path):
     [(*at, message)] = problems(tmp_path, GOOD.replace("iea-3.4mw-130", "mine.yaml"))
     assert at == [3, 101]
     assert (
@@ -428,13 +447,13 @@ def test_a_file_that_a_fleet_names_and_that_is_not_there_is_told_where_it_is_nam
     assert message == f"fleet: {tmp_path}/other.yaml: cannot be read: No such file or directory"
 
 
-def test_turbines_do_not_stand_a_negative_distance_apart(tmp_path):
+def test_a_negative_distance_is_reported(tmp_path):
     text = GOOD.replace("turbines: 3", "turbines: 3, layout: {across: 5, jitter: 3}")
     [(_, _, message)] = problems(tmp_path, text)
     assert message.startswith("turbines could stand 0.0 rotor diameters apart; the least is 2")
 
 
-def test_farms_are_values_that_nobody_changes():
+def test_farms_are_immutable():
     farm = load_fleet().farms[0]
     assert isinstance(farm, Farm)
     with pytest.raises(ValueError, match="read-only"):

@@ -61,6 +61,8 @@ COMMANDS = {
     "make bench": Way("parsed"),
     "make check": Way("parsed"),
     "make test-all": Way("parsed"),
+    "make test-fast": Way("parsed"),
+    "python -m tests.house.prose": Way("parsed"),
     "make lock": Way("parsed"),
     "windfleet demo": Way("short", DAY),
     "windfleet demo --theme bearing-failure --inspect": Way(

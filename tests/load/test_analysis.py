@@ -1,6 +1,6 @@
-"""From raw records to figures: what a stall does to percentiles, where a sweep bends, what a search finds, what limits.
+"""Figures from raw records: percentiles after a stall, sweeps, searches, and the limit.
 
-The store is arithmetic (`load_world`), so the truth is known.
+The store is arithmetic (`load_world`), so the correct result is known.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def constant(rate: float, seconds: float, name: str = "1-constant") -> Phase:
 
 
 def test_a_frozen_server_shows_in_the_true_percentile() -> None:
-    """3 s of 20 s frozen, 20 requests/s: 60 wait 3, 2.95, ... s; the p95 of 400 is the 20th longest wait."""
+    """3 s of 20 s frozen at 20 requests/s: 60 requests wait 3, 2.95, ... s.
+
+    The p95 of 400 requests is the 20th longest wait.
+    """
     engine = QueueEngine(capacity_per_s=1000, noise=0.01, frozen=(8.0, 3.0))
     found = figures.of([engine.run(constant(20, 20))])
     waits = np.sort(11.0 - (np.arange(160, 220) + 0.5) / 20)[::-1]
@@ -46,7 +49,10 @@ def test_a_frozen_server_shows_in_the_true_percentile() -> None:
 
 
 def test_closed_users_hide_the_same_stall() -> None:
-    """Why the schedule is open: four users wait through it with one request each, and the percentile sees nothing."""
+    """Reason for an open schedule: a closed one hides the stall.
+
+    Four users wait through it with one request each, and the percentile does not change.
+    """
     engine = QueueEngine(capacity_per_s=1000, noise=0.01, think_s=0.2, frozen=(8.0, 3.0))
     found = figures.of([engine.run(Phase("sweep-4", None, 4, 20.0))])
     assert found[P95] < 0.25
@@ -62,7 +68,7 @@ def test_latency_counts_from_the_intended_start_and_service_does_not() -> None:
     assert found["load.backlog.end"] == pytest.approx(100, abs=4)
 
 
-def test_backlog_rises_and_falls_with_what_is_due_and_started() -> None:
+def test_backlog_is_the_requests_due_and_not_started() -> None:
     record = QueueEngine(capacity_per_s=10, noise=0.01, users=1).run(constant(20, 10))
     made = figures.part(record).requests
     assert requests.backlog(
@@ -70,7 +76,7 @@ def test_backlog_rises_and_falls_with_what_is_due_and_started() -> None:
     ).tolist() == pytest.approx([0, 50, 100, 50, 0], abs=3)
 
 
-def test_what_still_waits_when_a_phase_is_given_up_counts_with_its_wait() -> None:
+def test_requests_that_still_wait_at_an_early_stop_count_with_their_wait() -> None:
     """A server that takes a second each, 20/s for 20 s: most requests never get an answer."""
     record = QueueEngine(capacity_per_s=1, noise=0.01, users=8).run(constant(20, 20))
     outcomes = pc.unique(record.requests["outcome"]).to_pylist()
@@ -82,7 +88,7 @@ def test_what_still_waits_when_a_phase_is_given_up_counts_with_its_wait() -> Non
 
 
 def given_up() -> PhaseRecord:
-    """Frozen from 5 s, given up at 9: nothing started or ended in between, and all of it waited."""
+    """Phase frozen from 5 s and stopped at 9 s: no request started or ended in between."""
     done = QueueEngine(capacity_per_s=100, users=4).run(constant(10.0, 20.0))
     table = done.requests
     rows = np.arange(table.num_rows)
@@ -108,11 +114,11 @@ def test_a_stall_that_stopped_a_phase_shows_in_its_figures() -> None:
 
 def test_reports_count_a_stopped_phase_as_its_figures_do() -> None:
     record = given_up()
-    told = figures.summary(record, "open")
-    (lane,) = charts.lanes((told,), record.requests, record.resources)
+    stopped = figures.summary(record, "open")
+    (lane,) = charts.lanes((stopped,), record.requests, record.resources)
     shown = requests.figures([lane.part])
-    assert shown == {name: told.figures[name] for name in shown}
-    assert (told.to_s, told.duration_s) == (pytest.approx(9.0, abs=1.0), 20.0)
+    assert shown == {name: stopped.figures[name] for name in shown}
+    assert (stopped.to_s, stopped.duration_s) == (pytest.approx(9.0, abs=1.0), 20.0)
 
 
 def test_warm_up_is_left_out() -> None:
@@ -131,7 +137,7 @@ def test_errors_are_counted_and_not_achieved() -> None:
 
 
 def test_figures_of_phases_are_merged_exactly() -> None:
-    """Two phases together are what one table of both would say: 95 % of all, not a mean of two percentiles."""
+    """The p95 of two phases is that of one table of both, not a mean of two percentiles."""
     engine = QueueEngine(capacity_per_s=30, noise=0.2)
     records = [
         engine.run(constant(10, 10, "1-constant")),
@@ -168,8 +174,8 @@ def test_a_sweep_finds_where_one_server_is_full() -> None:
     assert found.fit.peak_users is None
 
 
-def test_littles_law_is_missed_by_a_record_that_lies() -> None:
-    """Half of the requests lost from the record: throughput halves, response times do not."""
+def test_littles_law_is_missed_by_an_incomplete_record() -> None:
+    """Half of the requests are missing: throughput halves, response times stay."""
     records = levels(QueueEngine(capacity_per_s=50))
     thinned = [
         replace(r, requests=r.requests.filter(pa.array(np.arange(len(r.requests)) % 2 == 0)))
@@ -238,12 +244,11 @@ def test_two_searches_agree_within_a_tenth() -> None:
     assert None not in found
     rates = [rate for rate in found if rate is not None]
     assert max(rates) <= 1.1 * min(rates)
-    assert np.mean(rates) == pytest.approx(
-        39, rel=0.06
-    )  # 40/s, less what a queue near its limit costs
+    # 40/s, less the cost of a queue near its limit
+    assert np.mean(rates) == pytest.approx(39, rel=0.06)
 
 
-def test_what_was_found_was_held_and_the_next_rate_failed() -> None:
+def test_the_rate_found_is_confirmed_and_the_next_one_failed() -> None:
     engine = QueueEngine(capacity_per_s=40, think_s=0.05)
     one = searcher(engine)
     found = one.run(guess=20.0)
@@ -274,7 +279,7 @@ def test_a_store_that_takes_the_highest_rate() -> None:
 
 def test_a_hold_that_fails_steps_down_a_bounded_number_of_times() -> None:
     class Tired(QueueEngine):
-        """Good for a short try; a hold finds it three times slower."""
+        """Store that serves a short try well, and a hold three times slower."""
 
         def run(self, phase: Phase) -> PhaseRecord:
             self.capacity_per_s = 13.0 if phase.duration_s >= 30 else 40.0
@@ -295,7 +300,7 @@ def test_a_search_out_of_time_confirms_nothing() -> None:
     assert found.steps == ()
 
 
-def test_a_late_generator_has_no_vote() -> None:
+def test_a_late_generator_gives_no_verdict() -> None:
     found = searcher(
         QueueEngine(capacity_per_s=40, think_s=0.05), late="the generator was late"
     ).run()
@@ -336,28 +341,31 @@ BUSY = {
     ("changed", "kept_up", "generator", "what"),
     [
         ({"cpu.server": 0.98, "cpu.client": 0.31}, False, 300.0, "server"),
+        # a server of many threads: one core is no limit
         (
             {"cpu.server": 2.4},
             False,
             300.0,
             "concurrency",
-        ),  # a server of many threads: a core says nothing of it
+        ),
         ({"cpu.client": 0.95}, False, 300.0, "generator"),
         ({}, False, 33.0, "generator"),
         ({}, True, 300.0, "nothing"),
         ({"cpu.idle": 0.02, "cpu.others": 1.2}, False, 300.0, "machine"),
+        # a store that waits
         (
             {"cpu.idle": 0.02, "cpu.others": 1.9, "cpu.server": 0.01},
             False,
             300.0,
             "concurrency",
-        ),  # a store that waits
+        ),
+        # all cores at work for the test itself
         (
             {"cpu.idle": 0.02, "cpu.others": 0.1},
             False,
             300.0,
             "concurrency",
-        ),  # all cores at work for the test itself
+        ),
         ({"cpu.idle": 0.9, "cpu.others": 1.2}, False, 300.0, "concurrency"),
         ({}, False, 300.0, "concurrency"),
         ({"load.late.p99": 0.0}, False, 300.0, "unknown"),
@@ -370,7 +378,7 @@ def test_the_limit_is_named(
     assert bottleneck.find_limit(BUSY | changed, kept_up, 64, generator).what == what
 
 
-def test_the_stores_core_is_told_with_the_clients() -> None:
+def test_the_stores_core_is_reported_with_the_clients() -> None:
     found = bottleneck.find_limit(BUSY | {"cpu.server": 0.98, "cpu.client": 0.31}, False, 64, None)
     assert found.text == "The store: its one core is 98 % busy; the busiest client is at 31 %."
 
@@ -402,9 +410,8 @@ def test_a_course_runs_the_plan_in_order_and_knows_its_figures() -> None:
     found = course.figures()
     assert found["load.peak_per_s"] == pytest.approx(40, rel=0.1)
     assert found["load.sustainable_per_s"] == pytest.approx(38, rel=0.1)
-    assert found["load.requests"] == pytest.approx(
-        650 + 100, abs=70
-    )  # of the schedule, without its warm-up
+    # of the schedule, without its warm-up
+    assert found["load.requests"] == pytest.approx(650 + 100, abs=70)
     assert found["cpu.server_per_operation"] == pytest.approx(1 / 40, rel=0.1)
     limit = course.limit()
     assert limit is not None
@@ -416,12 +423,11 @@ def test_one_request_at_the_edge_of_a_short_phase_is_no_sign_of_falling_behind()
     assert bottleneck.kept_up(one_short, 3.0)
     assert not bottleneck.kept_up(one_short, 30.0)
     assert not bottleneck.kept_up(one_short | {"load.achieved_per_s": 7.0}, 3.0)
-    assert not bottleneck.kept_up(
-        one_short | {"load.errors": 1.0}, 3.0
-    )  # it failed, and is not under way
+    # it failed, and is not under way
+    assert not bottleneck.kept_up(one_short | {"load.errors": 1.0}, 3.0)
 
 
-def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
+def test_a_short_phase_is_judged_by_its_samples() -> None:
     short = replace(
         LOAD, schedule=(Entry("constant", 4.0, rate_per_s=20.0),), sweep=None, search=None
     )
@@ -432,7 +438,7 @@ def test_a_short_phase_is_judged_by_what_was_sampled_of_it() -> None:
     assert "the store's process is at" in limit.text
 
 
-def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
+def test_a_standstill_is_named_and_a_slow_store_is_not_one() -> None:
     schedule = replace(
         LOAD, schedule=(Entry("constant", 20.0, rate_per_s=10.0),), sweep=None, search=None
     )
@@ -457,8 +463,8 @@ def test_a_standstill_is_named_and_a_slow_store_is_none() -> None:
     ("start", "end", "span", "stood"),
     [
         ([0.0, 0.1, 5.0], [1.0, 3.0, 5.5], (0.0, 10.0), 2.0),
-        ([0.0, 6.0], [1.0, 6.5], (0.0, 10.0), 1.0),  # nobody asked between 1 and 6
-        ([0.0, 0.5], [1.0, np.nan], (0.0, 10.0), 7.0),  # given up at 8
+        ([0.0, 6.0], [1.0, 6.5], (0.0, 10.0), 1.0),  # no request from 1 to 6
+        ([0.0, 0.5], [1.0, np.nan], (0.0, 10.0), 7.0),  # stopped at 8
         ([0.0, 0.1], [1.0, 3.0], (0.0, 2.5), 1.5),
         ([np.nan], [np.nan], (0.0, 10.0), 0.0),
     ],
@@ -492,7 +498,7 @@ def test_a_store_is_not_blamed_for_a_generator_that_died() -> None:
     assert limit.text.startswith("Not known: 1 of the load generator's processes died")
 
 
-def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
+def test_the_plan_lists_a_warm_up_only_if_there_is_one() -> None:
     ramp, herd = (
         Entry("ramp", 20.0, from_per_s=5.0, to_per_s=60.0),
         Entry("herd", 60.0, outage_s=900.0),
@@ -505,7 +511,7 @@ def test_the_plan_tells_of_a_warm_up_only_where_there_is_one() -> None:
     assert not any("warm-up" in line for line in plan_lines(replace(only, schedule=(herd,))))
 
 
-def test_of_a_test_without_a_request_no_limit_is_told() -> None:
+def test_a_test_without_a_request_has_no_limit() -> None:
     empty = replace(
         LOAD,
         schedule=(Entry("constant", 0.4, rate_per_s=1.0),),
@@ -519,11 +525,11 @@ def test_of_a_test_without_a_request_no_limit_is_told() -> None:
     assert decide(course.test(), ()) == ("unknown", 6)
 
 
-def test_a_backlog_that_went_away_again_is_not_keeping_up() -> None:
-    """A herd: all is achieved in the end, and for most of the time everybody waited."""
+def test_a_backlog_that_drains_again_is_not_keeping_up() -> None:
+    """A herd: all requests succeed in the end, and most wait for most of the time."""
 
     class Unseen(QueueEngine):
-        """A store on another machine: its process is not sampled."""
+        """Store on another machine, whose process is not sampled."""
 
         def run(self, phase: Phase) -> PhaseRecord:
             return replace(super().run(phase), resources=RESOURCES.empty_table())

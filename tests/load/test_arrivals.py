@@ -1,4 +1,4 @@
-"""Arrivals: every kind of schedule entry against what it means, the same for any number of workers, from the seed."""
+"""Arrivals of every kind of schedule entry: correct, from the seed, for any number of workers."""
 
 from __future__ import annotations
 
@@ -67,9 +67,8 @@ def test_constant_is_evenly_spaced() -> None:
 
 def test_a_ramp_reaches_each_rate_when_it_should() -> None:
     found = made(ENTRIES["ramp"])
-    area = (
-        5 * found.intended_s + (45 - 5) / 40 * found.intended_s**2 / 2
-    )  # the integral of the rate, by hand
+    # the integral of the rate, by hand
+    area = 5 * found.intended_s + (45 - 5) / 40 * found.intended_s**2 / 2
     assert area == pytest.approx(np.arange(len(found)) + 0.5)
     falling = made(Entry("ramp", 40.0, from_per_s=45.0, to_per_s=5.0))
     assert np.sort(40.0 - falling.intended_s) == pytest.approx(found.intended_s)
@@ -98,9 +97,8 @@ def test_poisson_distances_are_exponential_and_of_the_seed() -> None:
     found = made(ENTRIES["poisson"]).intended_s
     gaps = np.diff(found)
     assert np.mean(gaps) == pytest.approx(1 / 20, rel=0.05)
-    assert np.std(gaps) == pytest.approx(
-        np.mean(gaps), rel=0.1
-    )  # an exponential's deviation is its mean
+    # an exponential's deviation is its mean
+    assert np.std(gaps) == pytest.approx(np.mean(gaps), rel=0.1)
     assert np.mean(gaps > np.mean(gaps)) == pytest.approx(np.exp(-1), abs=0.02)
     assert np.array_equal(found, made(ENTRIES["poisson"]).intended_s)
     assert not np.array_equal(found[:50], made(ENTRIES["poisson"], seed=8).intended_s[:50])
@@ -116,9 +114,8 @@ def test_a_fleet_flushes_each_node_at_its_own_phase_with_jitter() -> None:
         assert np.all(np.abs(gaps - 15) <= JITTER * 15)
         first[node] = float(times[0])
     assert np.ptp(list(first.values())) > 10  # phases all over the interval
-    assert (
-        len({round(gap, 6) for gap in np.diff(found.intended_s[found.node == 0])}) > 1
-    )  # jitter moves each flush
+    # jitter moves each flush
+    assert len({round(gap, 6) for gap in np.diff(found.intended_s[found.node == 0])}) > 1
     assert len(made(ENTRIES["fleet"], nodes=Nodes(1500, 900.0))) == pytest.approx(6000, abs=1500)
 
 
@@ -126,9 +123,8 @@ def test_a_herd_comes_at_once_with_its_backlog() -> None:
     found = made(ENTRIES["herd"])  # 2,700 s of outage, a flush each 900 s: three batches each
     at_once = found.node[found.intended_s == 0]
     assert np.array_equal(np.bincount(at_once), np.full(NODES.count, 3))
-    assert np.array_equal(
-        at_once[: NODES.count], np.arange(NODES.count)
-    )  # everybody's first, then everybody's second
+    # the first batch of every node, then the second
+    assert np.array_equal(at_once[: NODES.count], np.arange(NODES.count))
     later = made(ENTRIES["fleet"])
     assert len(found) - len(at_once) == pytest.approx(len(later), abs=5)
 
@@ -149,9 +145,7 @@ def test_the_mix_has_its_shares_and_its_own_randomness() -> None:
     found = made(entry, MIX)
     shares = np.bincount(found.kind, minlength=len(REQUEST_KINDS)) / len(found)
     assert shares == pytest.approx([0.90, 0.06, 0.03, 0.01], abs=0.01)
-    assert np.array_equal(
-        found.intended_s, made(entry).intended_s
-    )  # who reads does not move who writes
+    assert np.array_equal(found.intended_s, made(entry).intended_s)  # reads do not shift writes
     only = made(entry, (("list_hour", 3.0),))
     assert set(only.kind) == {REQUEST_KINDS.index("list_hour")}
     assert found.flushes(NODES.count).sum() == np.count_nonzero(found.kind == 0)
@@ -186,15 +180,15 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
         np.array([0, 0, 0, 1, 0, 1], np.int32),
     )
     dispatch = OpenDispatch(found, np.arange(6), 0, 1)
-    first = dispatch.due()
+    first = dispatch.take()
     assert first is not None
     assert first.number == 0
-    assert dispatch.due() is None  # the node's flush is under way
-    read, other = dispatch.due(), dispatch.due()
+    assert dispatch.take() is None  # the node's flush is under way
+    read, other = dispatch.take(), dispatch.take()
     assert read is not None
     assert other is not None
-    assert (read.number, other.number) == (2, 3)  # a read waits for nobody, nor does another node
-    assert dispatch.due() is None
+    assert (read.number, other.number) == (2, 3)  # reads and other nodes do not wait
+    assert dispatch.take() is None
     assert dispatch.done(read) is None
     second = dispatch.done(first)
     assert second is not None
@@ -204,23 +198,24 @@ def test_flushes_of_a_node_never_overlap_and_keep_their_order() -> None:
     assert third.number == 4
     assert dispatch.done(third) is None
     assert dispatch.done(other) is None
-    last = dispatch.due()
+    last = dispatch.take()
     assert last is not None
     assert last.number == 5
     assert dispatch.done(last) is None
     assert dispatch.left == 0
-    assert dispatch.coming() is None
+    assert dispatch.peek() is None
 
 
-def test_a_closed_phase_gives_each_worker_its_nodes_in_turn() -> None:
+def test_a_closed_phase_uses_the_nodes_of_each_worker_in_turn() -> None:
     dispatch = ClosedDispatch(6, FLUSH, 7, "sweep-2", 1, 2)
     jobs = [dispatch.take() for _ in range(4)]
+    # its nodes are all busy
     assert [job and (job.number, job.node) for job in jobs] == [
         (1, 1),
         (3, 3),
         (5, 5),
         None,
-    ]  # its nodes are all busy
+    ]
     assert jobs[1] is not None
     dispatch.done(jobs[1])
     again = dispatch.take()

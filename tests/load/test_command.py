@@ -1,4 +1,4 @@
-"""`windfleet load` and `locust -f`, as processes: exit codes, what they leave, and what they say of bad input."""
+"""`windfleet load` and `locust -f` as processes: exit codes, leftovers, errors of bad input."""
 
 from __future__ import annotations
 
@@ -54,8 +54,11 @@ def requests(run: Path) -> dict[str, int]:
 
 
 def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> None:
-    """A load test that ends with 0; with 7 before that, twice at most, where what runs beside it (other tests) kept the
-    generator from a request in time, and it said so."""
+    """Run a load test until it exits with 0, at most three times.
+
+    Another attempt follows exit code 7 with the message that the generator was late: other tests on
+    the machine can delay it.
+    """
     for _ in range(3):
         code, text = attempt()
         if code != 7 or "the generator did not get to them" not in text:
@@ -144,7 +147,7 @@ def test_bad_input_is_one_message(
     assert not done.left
 
 
-def test_load_wants_a_scenario_or_a_master(tmp_path: Path) -> None:
+def test_load_requires_a_scenario_or_a_master(tmp_path: Path) -> None:
     for arguments in ((), ("--worker",), ("some.yaml", "--worker", "--out", str(tmp_path))):
         done = runs.inside("load", *arguments)
         assert done.code == 2
@@ -203,9 +206,8 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
     where = ("--out", out, "--endpoint-url", clean_lake)
 
     def attempt() -> tuple[int | None, str]:
-        shutil.rmtree(
-            out, ignore_errors=True
-        )  # workers must not take an earlier attempt's master for theirs
+        # workers must not join the master of an earlier attempt
+        shutil.rmtree(out, ignore_errors=True)
         master = runs.start("load", scenario, *where, "--master", "--expect-workers", 2)
         with closing(master):
             one, two = (runs.start("load", "--worker", "--out", out) for _ in range(2))
@@ -216,15 +218,14 @@ def test_workers_join_a_master(scenario: Path, tmp_path: Path, clean_lake: str) 
                 return code, master.text
 
     kept_up(attempt)
-    assert [path.name for path in (out / ".load").iterdir()] == [
-        "current-phase.json"
-    ]  # no batches are left
+    # no batches are left
+    assert [path.name for path in (out / ".load").iterdir()] == ["current-phase.json"]
     assert requests(out) == {"ok": 32}
     workers = pq.read_table(out / "requests.parquet")["worker"]
     assert set(workers.to_pylist()) == {"client-0", "client-1"}
 
 
-def test_a_joined_worker_that_hangs_holds_up_no_further_phase(
+def test_a_joined_worker_that_hangs_delays_no_further_phase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
@@ -264,7 +265,7 @@ def test_locust_by_hand_without_its_web_interface(byhand: list[str], clean_lake:
     assert lake.first_object(clean_lake) is None
 
 
-def test_locust_by_hand_says_what_it_wants(byhand: list[str], clean_lake: str) -> None:
+def test_locust_by_hand_names_the_missing_option(byhand: list[str], clean_lake: str) -> None:
     command = [part for part in byhand if "scenario" not in part][:-1]
     done = subprocess.run([*command, "--headless"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
@@ -295,7 +296,8 @@ def test_locusts_web_interface_starts_the_schedule_again_and_again(
 
     def made() -> bool:
         found = get("/stats/requests")
-        total = [row for row in found["stats"] if row["name"] == "flush"]  # type: ignore[attr-defined]
+        stats = found["stats"]
+        total = [row for row in stats if row["name"] == "flush"]  # type: ignore[attr-defined]
         return found["state"] == "stopped" and bool(total) and total[0]["num_requests"] == 32
 
     try:
@@ -308,9 +310,9 @@ def test_locusts_web_interface_starts_the_schedule_again_and_again(
                 lambda: get("/stats/requests")["state"] not in ("ready", "stopped"), 20
             )
             assert runs.wait_until(made, 40), get("/stats/requests")
-        assert lake.first_object(clean_lake) is not None  # to be looked at, until the end
+        assert lake.first_object(clean_lake) is not None  # the page stays up until the end
     finally:
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
-    assert "Traceback" not in said, said
+        output, _ = process.communicate(timeout=30)
+    assert "Traceback" not in output, output
     assert lake.first_object(clean_lake) is None

@@ -1,7 +1,10 @@
-"""The load engine: real batches, Locust in real subprocesses, a real LocalStack, and what goes wrong with each.
+"""The load engine: real batches, Locust in real subprocesses, a real LocalStack, and failures.
 
-A frozen server must show in the percentiles; one process and several must do the same; a worker or a target that dies,
-a generator that is late, a limit that is reached: the record says so. Commands are in test_load_command.py.
+- A frozen server shows in the percentiles.
+- One process and several give the same result.
+- The record names a worker or a target that dies, a late generator, and a limit that is reached.
+
+Not covered: the commands (test_command.py).
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ def constant(rate: float, for_s: float, mix: Mix = FLUSH, name: str = "1-constan
 
 
 def seconds(record: PhaseRecord, to: str, since: str) -> np.ndarray:
-    """Of the requests that ended, in the order of the schedule."""
+    """Return seconds between two columns, of requests that ended, in the order of the schedule."""
     ended = record.requests.filter(pc.is_valid(record.requests["end"]))
     return (ended[to].cast("int64").to_numpy() - ended[since].cast("int64").to_numpy()) / 1e9
 
@@ -157,7 +160,7 @@ def test_a_flush_that_failed_comes_again_with_the_same_batch(tmp_path: Path) -> 
     assert store.digest() == flusher.store.digest()
 
 
-def test_reads_tell_what_they_read(tmp_path: Path) -> None:
+def test_reads_report_outcome_and_bytes(tmp_path: Path) -> None:
     with Batches(tmp_path, small(3), 7, CADENCE, 1e9) as made:
         made.ensure(1)
     prepared, store = Prepared(tmp_path), MemoryStore()
@@ -168,10 +171,11 @@ def test_reads_tell_what_they_read(tmp_path: Path) -> None:
     assert (manifest.outcome, manifest.objects, manifest.rows) == (0, 1, 60)
     assert (scanned.outcome, scanned.objects, scanned.rows) == (0, 3, 180)
     lost = Client(MemoryStore(), prepared, 3, encode_inside=False)
+    # corrupt (not in the list), missing
     assert [lost.perform(kind, 4, None).outcome for kind in (1, 2)] == [
         6,
         4,
-    ]  # corrupt (not in the list), missing
+    ]
 
 
 def test_plans_beyond_the_limits_are_refused_with_the_number(tmp_path: Path) -> None:
@@ -199,7 +203,7 @@ def test_one_process_and_three_do_the_same(
             settings(clean_lake, tmp_path / str(processes), MIX, 9, processes), batches
         )
         records.append(engine.run(phase))
-        assert lake.first_object(clean_lake) is None  # what it wrote is gone
+        assert lake.first_object(clean_lake) is None  # its objects are gone
     one, three = records
     same = ["number", "kind", "node", "bytes", "rows", "outcome"]
     listed = pc.equal(one.requests["kind"], "list_hour")  # how much is listed depends on the moment
@@ -235,7 +239,9 @@ def test_one_process_and_three_do_the_same(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("guess", "per_s"), [("CLOSED_S", 1.0), ("PER_USER_S", 0.25)])
+@pytest.mark.parametrize(
+    ("guess", "per_s"), [("CLOSED_FLUSHES_PER_S", 1.0), ("USER_FLUSHES_PER_S", 0.25)]
+)
 def test_a_closed_phase_goes_again_when_its_batches_run_out(
     guess: str, per_s: float, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +261,7 @@ def test_a_closed_phase_goes_again_when_its_batches_run_out(
 
 
 class Moment:
-    """Does something once, when a phase has got so far. As an engine's `progress`."""
+    """Progress callback of an engine that acts once, after `done` requests."""
 
     def __init__(self, done: int, what: Callable[[], None]) -> None:
         self._done, self._what = done, what
@@ -266,17 +272,20 @@ class Moment:
             self._what()
 
 
-def freeze(pid: int, for_s: float, told: list[int]) -> None:
-    """Stop a process and its children for so long, from another thread; `told`: begin and end, ns since 1970."""
+def freeze(pid: int, for_s: float, times_ns: list[int]) -> None:
+    """Suspend a process and its children for `for_s`. A thread resumes them.
+
+    `times_ns`: begin and end are appended, ns since 1970.
+    """
     tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in tree:
         process.suspend()
-    told.append(time.time_ns())
+    times_ns.append(time.time_ns())
 
     def thaw() -> None:
         for process in tree:
             process.resume()
-        told.append(time.time_ns())
+        times_ns.append(time.time_ns())
 
     threading.Timer(for_s, thaw).start()
 
@@ -284,7 +293,10 @@ def freeze(pid: int, for_s: float, told: list[int]) -> None:
 def expected_latency_s(
     intended: np.ndarray, service_s: float, frozen: tuple[float, float]
 ) -> np.ndarray:
-    """Of each arrival at one server that stands still in between: first come, first served. By hand."""
+    """Return the latency of each arrival at one server that is frozen for a while.
+
+    First come, first served, computed by hand.
+    """
     free, found = 0.0, []
     for at in intended:
         begin = max(at, free)
@@ -303,8 +315,8 @@ def test_a_frozen_server_shows_in_the_percentiles(
 ) -> None:
     pid = server_at(clean_lake)
     assert pid is not None
-    told: list[int] = []
-    moment = Moment(round(rate * for_s / 4), lambda: freeze(pid, freeze_s, told))
+    times_ns: list[int] = []
+    moment = Moment(round(rate * for_s / 4), lambda: freeze(pid, freeze_s, times_ns))
     phase = constant(rate, for_s)
     engine = LocustEngine(
         replace(settings(clean_lake, tmp_path, users=4), progress=moment), batches
@@ -313,41 +325,37 @@ def test_a_frozen_server_shows_in_the_percentiles(
     assert outcomes(record) == {"ok": round(rate * for_s)}
     latency, service = seconds(record, "end", "intended_start"), seconds(record, "end", "start")
     assert phase.arrivals is not None
-    begin, end = ((ns - record.started_ns) / 1e9 for ns in told)
+    begin, end = ((ns - record.started_ns) / 1e9 for ns in times_ns)
     wanted = expected_latency_s(phase.arrivals.intended_s, float(np.median(service)), (begin, end))
     least = np.clip(end - phase.arrivals.intended_s, 0, None)
-    least[phase.arrivals.intended_s < begin] = (
-        0  # what came during the freeze waited until its end at least
-    )
+    # a request that arrived during the freeze waited at least until its end
+    least[phase.arrivals.intended_s < begin] = 0
     p95, low, high = (float(np.quantile(values, 0.95)) for values in (latency, least, wanted))
-    assert low == pytest.approx(
-        freeze_s - 0.05 * for_s, abs=0.15
-    )  # uniform arrivals: the longest waits of them all
+    # uniform arrivals: the longest waits of all
+    assert low == pytest.approx(freeze_s - 0.05 * for_s, abs=0.15)
     assert 0.95 * low <= p95 <= 1.25 * high + 0.1
-    assert (
-        np.sum(latency > freeze_s / 2) >= 0.8 * rate * freeze_s / 2
-    )  # every arrival of the first half waited
-    assert (
-        np.quantile(service, 0.95) < p95 / 2
-    )  # a generator that waits with its users would have told this
+    # every arrival of the first half waited
+    assert np.sum(latency > freeze_s / 2) >= 0.8 * rate * freeze_s / 2
+    # a generator that waits with its users would report this figure
+    assert np.quantile(service, 0.95) < p95 / 2
 
 
 def test_a_broken_condition_ends_a_phase_early(
     batches: Batches, clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine whose clock is set an hour ahead meanwhile, too."""
+    """The machine's clock is set an hour ahead in between, which changes nothing."""
     pid = server_at(clean_lake)
     assert pid is not None
-    told: list[int] = []
+    times_ns: list[int] = []
     real = time.time_ns
 
-    def strike() -> None:
+    def set_the_clock() -> None:
         monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
-        freeze(pid, 2.5, told)
+        freeze(pid, 2.5, times_ns)
 
     phase = replace(constant(20, 30), stop_when=(parse("latency.flush.p50 > 300ms"),))
     engine = LocustEngine(
-        replace(settings(clean_lake, tmp_path), progress=Moment(10, strike)), batches
+        replace(settings(clean_lake, tmp_path), progress=Moment(10, set_the_clock)), batches
     )
     begun = time.monotonic()
     record = engine.run(phase)
@@ -360,7 +368,7 @@ def test_a_broken_condition_ends_a_phase_early(
     assert sum(found.values()) == 600
     sampled_s = (record.resources["time"].cast("int64").to_numpy() - record.started_ns) / 1e9
     assert 0.5 < sampled_s.max() < 25  # the clock was set when ten were done, at 20 a second
-    time.sleep(max(0.0, 2.6 - (time.time_ns() - told[0]) / 1e9))
+    time.sleep(max(0.0, 2.6 - (time.time_ns() - times_ns[0]) / 1e9))
     engine.close()
     assert lake.first_object(clean_lake) is None
 
@@ -373,7 +381,7 @@ def test_limits_end_a_phase(batches: Batches, clean_lake: str, tmp_path: Path) -
     assert outcomes(record)["not-made"] > 50
 
 
-def test_a_worker_that_dies_is_told_and_its_requests_counted(
+def test_a_worker_that_dies_is_reported_and_its_requests_are_counted(
     batches: Batches, clean_lake: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "phases"
@@ -395,7 +403,7 @@ def test_a_worker_that_dies_is_told_and_its_requests_counted(
     theirs = record.requests.filter(pc.equal(record.requests["outcome"], "not-made"))
     assert set(np.asarray(theirs["node"]) % 2) == {1}  # client-1's nodes, and no other's
     kept = record.requests.filter(pc.equal(record.requests["worker"], "client-1"))
-    assert kept.num_rows >= 5  # what it had done until then is known
+    assert kept.num_rows >= 5  # its work until then is known
     assert lake.first_object(clean_lake) is None
 
 
@@ -491,9 +499,8 @@ def requests_of(
 
 def test_lateness_is_the_generators_own_only_while_a_user_is_free() -> None:
     busy = requests_of([0, 0.1, 0.2], [0, 1.0, 2.0], [1.0, 2.0, 3.0], [0, 1, 2])
-    assert calibration.own_late_s(busy, 1).tolist() == [
-        0.0
-    ]  # one user: the others wait for the target
+    # one user: the others wait for the target
+    assert calibration.own_late_s(busy, 1).tolist() == [0.0]
     assert calibration.own_late_s(busy, 2).tolist() == pytest.approx([0.0, 0.9])
     assert calibration.own_late_s(busy, 3).tolist() == pytest.approx([0.0, 0.9, 1.8])
     same = requests_of([0, 0.1], [0, 1.0], [1.0, 2.0], [5, 5])
@@ -501,10 +508,10 @@ def test_lateness_is_the_generators_own_only_while_a_user_is_free() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late_s", "service_s", "told"), [(0.01, 0.02, False), (0.2, 0.02, True), (0.2, 5.0, False)]
+    ("late_s", "service_s", "times_ns"), [(0.01, 0.02, False), (0.2, 0.02, True), (0.2, 5.0, False)]
 )
-def test_lateness_tells_when_it_is_much_and_much_of_the_latency(
-    late_s: float, service_s: float, told: bool
+def test_lateness_is_reported_when_large_and_a_large_part_of_the_latency(
+    late_s: float, service_s: float, times_ns: bool
 ) -> None:
     due = np.arange(50.0) * 10
     table = requests_of(
@@ -517,11 +524,11 @@ def test_lateness_tells_when_it_is_much_and_much_of_the_latency(
         500.0,
     )
     record = PhaseRecord(phase, table, pa.table({}), pa.table({}), 10_000_000_000)
-    assert (calibration.late_by_itself([record], 4, 1) is not None) == told
+    assert (calibration.late_by_itself([record], 4, 1) is not None) == times_ns
 
 
 @pytest.mark.campaign
-def test_a_generator_that_is_late_by_itself_is_found_out(
+def test_a_generator_that_is_late_by_itself_is_detected(
     batches: Batches, clean_lake: str, tmp_path: Path
 ) -> None:
     folder, stop = tmp_path / "phases", threading.Event()
@@ -544,9 +551,9 @@ def test_a_generator_that_is_late_by_itself_is_found_out(
         record = LocustEngine(slowed, batches).run(constant(15, 4))
     finally:
         stop.set()
-    said = calibration.late_by_itself([record], 16, 1)
-    assert said is not None
-    assert "though users were free" in said
+    message = calibration.late_by_itself([record], 16, 1)
+    assert message is not None
+    assert "though users were free" in message
     calm = LocustEngine(settings(clean_lake, tmp_path / "calm", users=16), batches).run(
         constant(15, 4)
     )
@@ -556,7 +563,7 @@ def test_a_generator_that_is_late_by_itself_is_found_out(
 # watching
 
 
-def test_the_watch_sees_what_waits() -> None:
+def test_progress_counts_requests_that_wait() -> None:
     count = 200
     made = Arrivals(
         np.arange(count) / 20, np.zeros(count, np.int8), (np.arange(count) % 8).astype(np.int32)
@@ -573,18 +580,18 @@ def test_the_watch_sees_what_waits() -> None:
     stalled = progress.window(4 * second)  # nothing has ended for two seconds, and 40 more are due
     assert stalled["latency.flush.p95"] > 1.5
     assert stalled["load.backlog.max"] == 41
-    assert progress.broken(4 * second) is None
+    assert progress.stop_reason(4 * second) is None
     rows["outcome"] = 1
     rows["number"] += 40
     rows["end"] += 2 * second
     progress.feed(rows)
     assert (progress.done, progress.failed, progress.failed_in_a_row) == (80, 40, 40)
-    assert (progress.broken(4 * second) or "").startswith("errors.share > 5%")
+    assert (progress.stop_reason(4 * second) or "").startswith("errors.share > 5%")
 
 
 @pytest.mark.parametrize("users", [None, 30])
-def test_the_watch_sees_a_store_that_never_answers(users: int | None) -> None:
-    """From the first moment: nothing has ended, and all that is due is under way."""
+def test_progress_shows_a_store_that_never_answers(users: int | None) -> None:
+    """Nothing has ended since the first moment: all due requests are under way."""
     second = 1_000_000_000
     made = (
         None
@@ -601,7 +608,7 @@ def test_the_watch_sees_a_store_that_never_answers(users: int | None) -> None:
     seen = progress.window(2 * second)
     assert seen["errors.share"] == seen["load.late.p99"] == seen["load.backlog.max"] == 0
     assert seen["latency.flush.p50"] == seen["service.flush.p50"] == pytest.approx(1.855)
-    assert (progress.broken(2 * second) or "").startswith("latency.flush.p50 > 1s")
+    assert (progress.stop_reason(2 * second) or "").startswith("latency.flush.p50 > 1s")
     rows["outcome"], rows["end"] = 0, 3 * second
     progress.feed(rows)
     assert progress.window(4 * second)["latency.flush.p50"] == pytest.approx(2.855)

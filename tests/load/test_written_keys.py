@@ -1,4 +1,4 @@
-"""What a load test removes at its end: all that it may have written, nothing else."""
+"""Removal at the end of a load test: all keys that it may have written, and no others."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BUCKET = "expanso-databricks-ingestion"
 
 
 class AckLost(MemoryStore):
-    """The object is there, and nobody is told."""
+    """Store that creates the object and loses the answer."""
 
     def create(self, bucket: str, key: str, body: bytes) -> str:
         super().create(bucket, key, body)
         raise Unavailable("the answer is lost")
 
 
-def test_what_somebody_else_wrote_is_not_removed(tmp_path: Path) -> None:
+def test_objects_of_another_writer_are_not_removed(tmp_path: Path) -> None:
     store = MemoryStore()
     recorder = KeyRecorder(store, tmp_path, "0")
     store.create(BUCKET, "theirs", b"dear")
@@ -35,7 +35,7 @@ def test_what_somebody_else_wrote_is_not_removed(tmp_path: Path) -> None:
     assert read_keys(tmp_path) == {(BUCKET, "ours")}
 
 
-def test_what_a_lost_answer_may_have_made_is_removed_although_it_then_exists(
+def test_an_object_whose_answer_was_lost_is_removed(
     tmp_path: Path,
 ) -> None:
     store = AckLost()
@@ -49,7 +49,7 @@ def test_what_a_lost_answer_may_have_made_is_removed_although_it_then_exists(
 
 
 @pytest.mark.parametrize(("failures", "removed"), [(0, True), (3, True), (4, False)])
-def test_a_store_in_trouble_is_asked_again(
+def test_a_failed_removal_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, failures: int, removed: bool
 ) -> None:
     calls = []

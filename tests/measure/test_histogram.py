@@ -1,4 +1,4 @@
-"""sim.measure: the histogram against numpy, and what is derived from the table of operations."""
+"""sim.measure: the histogram against numpy, and figures from the table of operations."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_throughput_counts_every_accepted_put_and_committed_row_once() -> None:
     assert throughput.series(table.slice(0, 0), commits) is None
 
 
-def test_cost_bills_answered_requests_and_keeps_what_is_not_replaced() -> None:
+def test_cost_bills_answered_requests_and_stored_objects() -> None:
     table = _operations([0] * 5, [0] * 5, [1] * 5, ["ok", "exists", "unavailable", "ok", "ok"])
     buckets = ["x", "x", "x", "x-checkpoints", "x-checkpoints"]
     table = table.set_column(table.schema.get_field_index("bucket"), "bucket", pa.array(buckets))
@@ -144,7 +144,7 @@ def test_ceiling_over_a_store_that_refuses_is_an_error() -> None:
 def _operations(
     intended_ms: list[int], start_ms: list[int], end_ms: list[int], outcome: list[str]
 ) -> pa.Table:
-    """PUTs of 100 bytes into bucket x at milliseconds after START."""
+    """Return PUTs of 100 bytes into bucket x, at milliseconds after START."""
     base = int(START.timestamp() * 1000)
     moment = pa.timestamp("ns", tz="UTC")
 

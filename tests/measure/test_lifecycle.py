@@ -1,6 +1,6 @@
-"""Lifecycle rules against S3's documented ones, prices by hand, and the policies of `buckets.json` against both.
+"""Lifecycle rules against S3's documented ones, prices by hand, and `buckets.json` against both.
 
-Not covered: that a store takes the policies (test_lake.py), how they are shown (test_report.py).
+Not covered: a store that accepts the policies (test_buckets.py), their display (test_report.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def by_size(low: int | None, high: int | None = None) -> dict[str, Any]:
 
 
 def moved(configuration: dict[str, Any], *sizes: int, key: str = "x/1") -> list[float]:
-    """The number of objects that each transition takes."""
+    """Return the number of objects that each transition moves."""
     return [
         found.taken
         for found in outlook({"b": of_size(*sizes, key=key)}, {"b": [configuration]}).moved
@@ -97,8 +97,10 @@ def test_only_enabled_rules_and_their_prefix_count() -> None:
     assert moved(entry((30, "GLACIER_IR"), Status="Disabled"), GB) == []
 
 
-def test_what_s3_refuses_or_the_model_does_not_know_is_an_error() -> None:
-    with pytest.raises(ValueError, match="S3 moves no object to STANDARD_IA after 29 days"):
+def test_a_policy_that_s3_or_the_model_refuses_is_an_error() -> None:
+    with pytest.raises(
+        ValueError, match="to STANDARD_IA after 30 days at the earliest, not after 29"
+    ):
         rules([entry((29, "STANDARD_IA"))])
     assert rules([entry((0, "GLACIER_IR"))])[0].moves == ((0, "GLACIER_IR"),)
     with pytest.raises(ValueError, match="r: filters by Tag are not supported"):
@@ -114,18 +116,23 @@ def priced(days: int, size: int, *moves: tuple[int, str], **more: Any) -> Bill:
     [
         (priced(30, GB), 0.023, 0, 0),
         (priced(90, GB, (30, "STANDARD_IA")), 0.023 + 2 * 0.0125, 1e-5, 0),
-        (priced(30, GB, (30, "STANDARD_IA")), 0.023, 0, 0),  # S3 moves it when the span is over
+        (priced(30, GB, (30, "STANDARD_IA")), 0.023, 0, 0),  # S3 moves it at the end of the span
         (priced(60, KB, (30, "STANDARD_IA")), (1 / KB * 0.023 + 128 / KB * 0.0125) / KB, 1e-5, 0),
         (priced(60, KB, (30, "GLACIER_IR")), (1 / KB * 0.023 + 128 / KB * 0.004) / KB, 2e-5, 0),
         (priced(30, KB, (0, "GLACIER")), (33 * 0.0036 + 8 * 0.023) / KB**2, 3e-5, 0),
         (priced(30, KB, (0, "DEEP_ARCHIVE")), (33 * 0.00099 + 8 * 0.023) / KB**2, 5e-5, 0),
-        (priced(130, GB, (30, "STANDARD_IA"), (40, "GLACIER_IR")), 0.023 + 0.0125 / 3 + 0.012, 3e-5, 0.0125 * 2 / 3),
+        (
+            priced(130, GB, (30, "STANDARD_IA"), (40, "GLACIER_IR")),
+            0.023 + 0.0125 / 3 + 0.012, 3e-5, 0.0125 * 2 / 3,
+        ),
         (priced(365, GB, (0, "GLACIER_IR"), expire_days=30), 0.004, 2e-5, 2 * 0.004),
         (priced(365, GB, (0, "GLACIER_IR"), expire_days=90), 3 * 0.004, 2e-5, 0),
         (priced(365, KB, (0, "DEEP_ARCHIVE"), expire_days=150), 5 * ARCHIVED, 5e-5, ARCHIVED),
         (priced(60, GB, expire_days=15), 0.0115, 0, 0),
-        (priced(60, GB, (30, "GLACIER_IR"), (40, "STANDARD_IA")), 0.023 + 0.004, 2e-5, 0),  # down only
-        (priced(60, GB, (30, "STANDARD_IA"), (30, "GLACIER_IR")), 0.023 + 0.004, 2e-5, 0),  # the colder wins
+        # down only
+        (priced(60, GB, (30, "GLACIER_IR"), (40, "STANDARD_IA")), 0.023 + 0.004, 2e-5, 0),
+        # the colder class wins
+        (priced(60, GB, (30, "STANDARD_IA"), (30, "GLACIER_IR")), 0.023 + 0.004, 2e-5, 0),
         (priced(150, GB, (0, "INTELLIGENT_TIERING")), 0.023 + 2 * 0.0125 + 2 * 0.004, 1e-5, 0),
         (priced(150, KB, (0, "INTELLIGENT_TIERING")), 5 * 0.023 * 2**-20, 1e-5, 0),
     ],
@@ -182,7 +189,8 @@ def test_the_outlook_counts_a_day_by_bucket() -> None:
         ("b", 1, KB),
     ]
     assert [(r.what, r.days, r.buckets) for r in found.removed] == [
-        ("old versions", 7, ("a", "b")), ("unfinished uploads", 1, ("b",)), ("current objects", 9, ("c",)),
+        ("old versions", 7, ("a", "b")), ("unfinished uploads", 1, ("b",)),
+        ("current objects", 9, ("c",)),
     ]  # fmt: skip
     year, five = found.kept
     assert (year.days, five.days) == (365, FIVE_YEARS)
@@ -215,13 +223,13 @@ def test_a_runs_operations_become_objects_of_a_day() -> None:
 
 
 def alone(rule: Rule, size: int, *moves: tuple[int, str]) -> float:
-    """Five years of an object that the rule takes, read once a year."""
+    """Price five years of one object under the rule, read once a year."""
     objects = of_size(size, key=rule.prefix + "year=")
     return bill(objects, [replace(rule, moves=moves)], FIVE_YEARS, reads_per_year=1).total
 
 
 @pytest.mark.parametrize(("stage", "rule", "move"), MOVING)
-def test_each_transition_pays_for_the_smallest_object_that_it_takes(
+def test_each_transition_pays_off_for_the_smallest_object_that_it_moves(
     stage: str, rule: Rule, move: tuple[int, str]
 ) -> None:
     size = smallest(rule, move[1])
@@ -230,7 +238,7 @@ def test_each_transition_pays_for_the_smallest_object_that_it_takes(
 
 
 @pytest.mark.parametrize(("stage", "rule", "move"), MOVING)
-def test_no_transition_would_pay_for_the_objects_of_a_flush(
+def test_no_transition_pays_off_for_the_objects_of_a_flush(
     stage: str, rule: Rule, move: tuple[int, str]
 ) -> None:
     every = replace(rule, above=-1, below=None)
@@ -238,7 +246,7 @@ def test_no_transition_would_pay_for_the_objects_of_a_flush(
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "STANDARD"])
-def test_no_class_would_pay_for_manifests_or_windows(name: str) -> None:
+def test_no_class_pays_off_for_manifests_or_windows(name: str) -> None:
     for size in (2_150, 6_000):
         rule = Rule("r", above=-1)
         assert alone(rule, size, (30, name)) > alone(rule, size)
@@ -256,7 +264,7 @@ def test_no_object_is_taken_by_two_rules_for_moving(stage: str) -> None:
 
 
 def refusals(configuration: Sequence[dict[str, Any]]) -> list[str]:
-    """Why S3 would refuse a lifecycle configuration: its documented constraints, each with the rule's name."""
+    """List violations of S3's documented constraints in a lifecycle configuration, by rule name."""
     found = []
     names = [rule["ID"] for rule in configuration]
     if len(set(names)) < len(names) or len(names) > 1000:
@@ -321,5 +329,5 @@ def test_s3_takes_every_policy(stage: str) -> None:
         [{"ID": "r", "Status": "Enabled", "Filter": {}}],
     ],
 )
-def test_what_s3_refuses_is_seen(wrong: list[dict[str, Any]]) -> None:
+def test_a_violation_of_s3s_constraints_is_found(wrong: list[dict[str, Any]]) -> None:
     assert len(refusals(wrong)) == 1

@@ -1,4 +1,4 @@
-"""The arithmetic under a closed sweep: the scalability law with its intervals, and the steady state."""
+"""Arithmetic of a closed sweep: the scalability law with its intervals, and the steady state."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ def test_without_noise_the_law_is_found_again() -> None:
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.05, 0.002), (0.3, 0.005), (0.1, 0.0)])
-def test_the_intervals_hold_the_truth_as_often_as_they_say(alpha: float, beta: float) -> None:
+def test_the_intervals_contain_the_true_value_as_often_as_stated(alpha: float, beta: float) -> None:
     held = {"lambda_": 0, "alpha": 0}
     for seed in range(60):
         x = noisy(law(50, alpha, beta), 0.02, seed)
         fit = usl.fit(USERS, x, 0.02 * x, seed)
         held["lambda_"] += fit.lambda_.low <= 50 <= fit.lambda_.high
         held["alpha"] += fit.alpha.low <= alpha <= fit.alpha.high
-    assert all(count >= 51 for count in held.values()), (
-        held
-    )  # 95 %, with room for chance: 57 expected
+    # 95 %, with room for chance: 57 are expected
+    assert all(count >= 51 for count in held.values()), held
 
 
 def test_without_coherency_there_is_no_peak_but_an_asymptote() -> None:
@@ -68,7 +67,7 @@ def test_a_straight_line_has_no_limit() -> None:
 
 
 def test_the_sharp_bend_of_a_single_server_claims_no_peak() -> None:
-    """A queue before one server is level from three users on: the law must not foretell a fall."""
+    """One server with a queue is level from three users on: the law must not predict a fall."""
     for seed in range(15):
         x = noisy(np.minimum(10 * USERS, 30), 0.01, seed)
         fit = usl.fit(USERS, x, 0.01 * x, seed)
@@ -77,7 +76,7 @@ def test_the_sharp_bend_of_a_single_server_claims_no_peak() -> None:
 
 
 def test_a_law_that_fits_badly_claims_no_peak() -> None:
-    """Measured so well that coherency seems certain, and still only because the law cannot bend as sharply."""
+    """Little noise makes coherency look certain, only because the law cannot bend as sharply."""
     x = np.array([8.5, 16.2, 22.5, 25.6, 25.2, 25.0])
     fit = usl.fit(np.array([1, 2, 3, 4, 8, 16]), x, 0.002 * x, 7)
     assert fit.beta.low > 0
@@ -86,7 +85,7 @@ def test_a_law_that_fits_badly_claims_no_peak() -> None:
     assert fit.asymptote_per_s is None
 
 
-def test_a_fall_that_was_seen_is_a_peak() -> None:
+def test_a_measured_fall_is_a_peak() -> None:
     x = noisy(law(30, 0.1, 0.02), 0.02, 1)
     fit = usl.fit(USERS, x, 0.02 * x, 1)
     assert fit.peak_users is not None
@@ -120,9 +119,7 @@ def test_steady_noise_is_steady_and_its_mean_known() -> None:
         wrong += not state.steady
         near += abs(state.mean - 20) <= 2.3 * state.error
     assert wrong <= 8
-    assert (
-        near >= 170
-    )  # 95 % with nine degrees of freedom, less what the choice of the beginning costs
+    assert near >= 170  # 95 % with nine degrees of freedom, less the cost of choosing the beginning
 
 
 def test_a_slow_start_is_left_out() -> None:
@@ -142,7 +139,7 @@ def test_a_trend_is_no_steady_state(sign: int) -> None:
     assert not steady.detect(series).steady
 
 
-def test_neighbours_that_go_together_widen_the_error() -> None:
+def test_correlated_neighbours_widen_the_error() -> None:
     random = rng(3, "together")
     apart = random.standard_normal(400)
     together = np.convolve(random.standard_normal(430), np.ones(30) / np.sqrt(30), "valid")[:400]

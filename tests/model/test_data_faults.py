@@ -1,4 +1,4 @@
-"""Faults of the data, kind by kind: what nodes store, what the truth says of it, and what the pipeline makes of it."""
+"""Faults of the data, kind by kind: stored rows, recorded truth, and the pipeline's results."""
 
 from __future__ import annotations
 
@@ -60,7 +60,12 @@ def run(
     clock: SimClock = CLOCK,
     cuts: Sequence[int] = (),
 ) -> tuple[list[dict[str, Any]], Columns, dict[tuple[int, int, str], object]]:
-    """Truth (times as samples, turbine as index), columns sorted by (turbine, id), and odd cells by (turbine, id)."""
+    """Run a farm with faults; return its truth, columns and odd cells.
+
+    - Truth: times as samples, turbine as index.
+    - Columns: sorted by (turbine, id).
+    - Odd cells: by (turbine, id).
+    """
     env = simpy.Environment()
     model = FarmModel(farm, clock, 7, faults)
     model.start(env)
@@ -91,12 +96,12 @@ def healthy() -> Columns:
 
 
 def often(kind: str, times: float = 3.0, **settings: Any) -> DataFault:
-    """A fault that strikes each turbine so many times in the run."""
+    """Return a fault that occurs `times` times per turbine in the run."""
     return DataFault(kind, times / CLOCK.days, **settings)
 
 
 def all_kinds(days: float, length: float) -> tuple[DataFault, ...]:
-    """Every kind a few times, `length` seconds each, and three of them a farm at a time."""
+    """Every kind a few times, `length` seconds each; three of them hit a whole farm at a time."""
     faults = []
     for name, kind in KINDS.items():
         if not kind.by_calendar:
@@ -111,11 +116,11 @@ def all_kinds(days: float, length: float) -> tuple[DataFault, ...]:
     )
 
 
-# --- reproducible ----------------------------------------------------------------------------------------------------
+# --- reproducible ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step_us", [SECOND // 4, SECOND, 60 * SECOND])
-def test_how_a_run_is_cut_changes_nothing(step_us: int) -> None:
+def test_a_run_does_not_depend_on_block_sizes(step_us: int) -> None:
     farm = small("E", 5)
     clock = SimClock(START_US + CHANGE * SECOND - 700 * step_us, step_us, 1500)
     faults = all_kinds(clock.days, 90 * clock.step_s)
@@ -135,7 +140,7 @@ def test_how_a_run_is_cut_changes_nothing(step_us: int) -> None:
         )  # repr: a NaN equals itself
 
 
-def test_an_occurrence_is_a_function_of_seed_place_and_turbine() -> None:
+def test_an_occurrence_depends_on_seed_place_and_turbine_only() -> None:
     faults = all_kinds(CLOCK.days, 60.0)
     few, many = (
         [
@@ -147,17 +152,17 @@ def test_an_occurrence_is_a_function_of_seed_place_and_turbine() -> None:
     assert few == [event for event in many if event[0] < 4]
 
 
-def test_a_large_farm_is_scheduled_at_once() -> None:
+def test_a_large_farm_is_scheduled_quickly() -> None:
     year = SimClock(START_US, 600 * SECOND, 52_560)
     events = schedule(FLEET["F"], year, 7, [DataFault(name, 1 / 36.5) for name in KINDS])
     assert len(events) > 300 * 10 * (len(KINDS) - 1)
 
 
-# --- sensors ---------------------------------------------------------------------------------------------------------
+# --- sensors --------------------------------------------------------------------------------------
 
 
 def of_event(event: dict[str, Any], data: Columns, healthy: Columns) -> tuple[Any, Any]:
-    """The channel's readings under a fault and without it."""
+    """Return the channel's readings under a fault and without it."""
     at = slice(event["turbine"] * SAMPLES + event["from"], event["turbine"] * SAMPLES + event["to"])
     return data[event["channel"]][at], healthy[event["channel"]][at]
 
@@ -176,7 +181,7 @@ def test_a_bias_is_constant(healthy: Columns) -> None:
     assert len(seen) > 5
 
 
-def test_a_sentinel_stands_for_no_reading(healthy: Columns) -> None:
+def test_a_sentinel_replaces_readings(healthy: Columns) -> None:
     told, data, _ = run([often("sensor.sentinel", duration_s=100.0)])
     values = set()
     for event in told:
@@ -187,7 +192,7 @@ def test_a_sentinel_stands_for_no_reading(healthy: Columns) -> None:
     assert values == set(SENTINELS)
 
 
-def test_a_unit_slips_and_its_size_shows(healthy: Columns) -> None:
+def test_a_wrong_unit_scales_the_reading(healthy: Columns) -> None:
     told, data, _ = run([often("sensor.unit", 6.0, duration_s=60.0)])
     units = {unit.name: unit for channel in UNITS for unit in UNITS[channel]}
     seen = set()
@@ -204,14 +209,14 @@ def test_a_unit_slips_and_its_size_shows(healthy: Columns) -> None:
     assert set(UNITS) == set(CHANNEL_NAMES)
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def samples_of(data: Columns) -> Any:
     return (data["timestamp"] - START_US) // SECOND
 
 
-def test_missing_rows_leave_no_hole_in_the_ids_and_are_counted(healthy: Columns) -> None:
+def test_missing_rows_leave_no_gap_in_the_ids_and_are_counted(healthy: Columns) -> None:
     told, data, _ = run([often("row.missing", duration_s=200.0)])
     missing = np.zeros((N, SAMPLES), dtype=bool)
     for event in told:
@@ -259,7 +264,7 @@ def test_rows_out_of_order_are_shuffled_and_no_later_than_the_delay(healthy: Col
 
 
 def judged_rules(folder: Path) -> dict[tuple[int, int], str]:
-    """(turbine, id) -> the rule that the oracle says the stored row breaks first."""
+    """Return (turbine, id) -> the first rule that the stored row breaks, by the oracle."""
     files = discover(folder)
     found = expect([read_config(file) for file in files], [read_rows(file) for file in files])
     rows = np.flatnonzero(found.rule >= 0).tolist()
@@ -295,7 +300,7 @@ def test_each_poison_breaks_the_rule_it_names(tmp_path: Path) -> None:
     assert kinds <= {"real", "null", "text", "blob"}
 
 
-def test_a_poison_can_be_kept_to_channels() -> None:
+def test_poison_can_be_limited_to_channels() -> None:
     told, _, cells = run([often("row.poisoned", channels=("power_output",))])
     assert {event["channel"] for event in told} == {name for *_, name in cells} == {"power_output"}
     assert {event["detail"].split(",")[0] for event in told} <= {
@@ -303,7 +308,7 @@ def test_a_poison_can_be_kept_to_channels() -> None:
     }
 
 
-# --- clocks ----------------------------------------------------------------------------------------------------------
+# --- clocks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -315,7 +320,7 @@ def test_a_poison_can_be_kept_to_channels() -> None:
         (DataFault("clock.dst", duration_s=900.0), -3600.0),
     ],
 )
-def test_a_wrong_clock_moves_the_stamps_and_nothing_else(
+def test_a_wrong_clock_changes_timestamps_only(
     healthy: Columns, fault: DataFault, by_s: float
 ) -> None:
     told, data, _ = run([fault])
@@ -335,8 +340,8 @@ def test_a_wrong_clock_moves_the_stamps_and_nothing_else(
         assert len(told) == N
 
 
-def test_a_late_row_is_stamped_by_the_clock_of_its_sample_and_of_its_storing() -> None:
-    """Sampled before the step, stored during it: recorded an hour before it happened, as the node sees it."""
+def test_a_late_row_has_clock_readings_of_its_sampling_and_its_storing() -> None:
+    """Sampled before the step, stored during it: recorded an hour before its own timestamp."""
     late, step = (
         often("row.late", 4.0, duration_s=60.0, delay_s=300.0),
         often("clock.step", 2.0, by_s=-3600.0),
@@ -362,7 +367,7 @@ def test_drawn_skews_are_of_seconds_and_of_minutes() -> None:
         ("Asia/Jakarta", START_US, None),
     ],
 )
-def test_clocks_change_when_the_zone_says(
+def test_clocks_change_at_the_time_zones_transitions(
     zone: str, day_us: int, change: tuple[int, int] | None
 ) -> None:
     found = clock_changes(zone, day_us, day_us + 86_400 * SECOND)
@@ -374,10 +379,10 @@ def test_clocks_change_when_the_zone_says(
         assert len(clock_changes(zone, day_us, day_us + 366 * 86_400 * SECOND)) in (2, 3)
 
 
-# --- whole farms -----------------------------------------------------------------------------------------------------
+# --- whole farms ----------------------------------------------------------------------------------
 
 
-def test_a_fault_of_a_whole_farm_strikes_every_turbine_at_once() -> None:
+def test_a_fault_of_a_whole_farm_hits_all_turbines_at_the_same_time() -> None:
     faults = [
         often("row.missing", duration_s=100.0, whole_farm=True),
         often("sensor.stuck", whole_farm=True),
@@ -393,7 +398,7 @@ def test_a_fault_of_a_whole_farm_strikes_every_turbine_at_once() -> None:
     assert {e["from"] for e in told} != {e["from"] for e in run(faults, small("F", N))[0]}
 
 
-def test_expected_numbers_are_those_of_many_runs() -> None:
+def test_expected_numbers_equal_the_mean_of_many_runs() -> None:
     farm, clock = small("F", 50), SimClock(START_US, 60 * SECOND, 14_400)
     for fault in (DataFault("row.missing", 3.0), DataFault("row.missing", 3.0, whole_farm=True)):
         mean = np.mean([len(schedule(farm, clock, seed, [fault])) for seed in range(40)])
@@ -403,20 +408,20 @@ def test_expected_numbers_are_those_of_many_runs() -> None:
     assert mean == pytest.approx(expected(farm, clock.start_us, clock.end_us, some), rel=0.1)
 
 
-# --- the pipeline under all of it ------------------------------------------------------------------------------------
+# --- the pipeline under all faults ----------------------------------------------------------------
 
 
 def test_every_kind_is_known_to_detection() -> None:
     for name, kind in KINDS.items():
         for channel in kind.channels or (None,):
-            told = signals(name, channel)
-            assert told is not None, f"{name}: add its signals to sim.check.detection.signals"
-            assert bool(told) or name not in DATA_FAULTS
+            found = signals(name, channel)
+            assert found is not None, f"{name}: add its signals to sim.check.detection.signals"
+            assert bool(found) or name not in DATA_FAULTS
     assert {c.name for c in CHANNELS if c.stuck} == set(KINDS["sensor.stuck"].channels)
     assert "offset_us" in TRUTH.names
 
 
-def test_the_shipped_scenario_has_every_kind_and_each_entry_strikes() -> None:
+def test_the_shipped_scenario_has_every_kind_and_each_entry_occurs() -> None:
     scenario = load(SCENARIO)
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     assert {fault.kind for fault in scenario.data_faults} == set(KINDS)
@@ -429,8 +434,8 @@ def test_the_shipped_scenario_has_every_kind_and_each_entry_strikes() -> None:
         ), fault
 
 
-def test_the_lake_is_right_and_the_same_whatever_happens_to_delivery(tmp_path: Path) -> None:
-    """The shipped scenario, smaller and in process: judged without faults of delivery, then struck by them."""
+def test_the_lake_is_correct_and_equal_under_all_delivery_faults(tmp_path: Path) -> None:
+    """The shipped scenario, smaller and in process, without and with faults of delivery."""
     smaller = ["fleet.turbines=8", "clock.sample_every=30s", "pipeline.flush_every=30m"]
     world = make_world(load(SCENARIO, smaller), tmp_path / "world")
     clean = run_clean(world)

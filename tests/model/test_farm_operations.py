@@ -1,4 +1,4 @@
-"""Operations of a farm: rates, downtime, crews, wear, grid, against published ranges; one year whoever looks at it."""
+"""Farm operations (failures, downtime, crews, wear, grid) against published ranges."""
 
 import dataclasses
 import itertools
@@ -37,7 +37,7 @@ def part(farm_id, turbines):
 
 
 class Run:
-    """Operations run through: what was down at the end of each sample, and the limits then."""
+    """Operations run to the end: machines down and limits at the end of each sample."""
 
     def __init__(self, farm, clock, seed=7, events=(), cuts=(), wind=None, env=None):
         self.farm, self.clock, env = farm, clock, env or simpy.Environment()
@@ -63,7 +63,7 @@ class Run:
 
 
 def hours(order):
-    """How long a machine was out for an order that has ended."""
+    """Hours that a machine was down for an order that has ended."""
     return (order["returned_at"] - order["failed_at"]).total_seconds() / 3600
 
 
@@ -77,12 +77,16 @@ def at_sea():
     return Run(part("F", 160), SimClock(JANUARY, 600_000_000, 144 * 366))
 
 
-# --- published ranges ----------------------------------------------------------------------------------------------
+# --- published ranges -----------------------------------------------------------------------------
 
 
-def test_rates_of_the_table_are_the_published_ones():
-    """WMEP 2.4 a year (Hahn et al. 2007) to 3.7 (WOMBAT's onshore defaults); Carroll et al. 2016 offshore: 8.27, with
-    6.18 minor, 1.06 major, 0.26 replacements and 0.77 without cost data, here among the minor ones."""
+def test_failure_rates_are_the_published_ones():
+    """Failures per machine and year in published studies.
+
+    - Onshore: WMEP 2.4 (Hahn et al. 2007) to 3.7 (WOMBAT's onshore defaults).
+    - Offshore: 8.27 (Carroll et al. 2016), with 6.18 minor, 1.06 major, 0.26 replacements and
+      0.77 without cost data, here counted as minor.
+    """
     land, sea = (np.array(site.failures_a_year)[:, 1:].sum(axis=0) for site in (ONSHORE, OFFSHORE))
     assert 2.4 < land.sum() < 3.7
     assert land[0] / land.sum() == pytest.approx(0.75, abs=0.05)  # Faulstich et al. 2011
@@ -93,8 +97,8 @@ def test_rates_of_the_table_are_the_published_ones():
 
 
 @pytest.mark.parametrize("where", ["onshore", "at_sea"])
-def test_failures_happen_at_the_rates_of_the_table(where, request):
-    """Some fewer, since a machine that is down does not fail of something else."""
+def test_failures_occur_at_the_rates_of_the_table(where, request):
+    """Somewhat fewer: a machine that is down has no other failure."""
     run = request.getfixturevalue(where)
     years = run.farm.turbines * run.clock.days / 365.25
     work = Counter(
@@ -107,16 +111,23 @@ def test_failures_happen_at_the_rates_of_the_table(where, request):
         assert 0.8 * due - 3 * due**0.5 < work[severity] < due + 3 * due**0.5, severity
 
 
-def test_availability(onshore, at_sea):
-    """Onshore 93 to 98 % (Pfaffel, Faulstich and Rohrig 2017, Energies 10, 1904: by initiative), offshore 90 to 95 %
-    (ibid.; Carroll et al. 2017, Wind Energy 20: 92 to 94 % with a gearbox, 50 km from shore)."""
+def test_availability_is_in_the_published_range(onshore, at_sea):
+    """Onshore 93 to 98 %, offshore 90 to 95 %.
+
+    - Onshore: Pfaffel, Faulstich and Rohrig 2017, Energies 10, 1904: by initiative.
+    - Offshore: ibid.; Carroll et al. 2017, Wind Energy 20: 92 to 94 % with a gearbox, 50 km
+      from shore.
+    """
     assert 0.93 < (onshore.down == 0).mean() < 0.98
     assert 0.88 < (at_sea.down == 0).mean() < 0.955
     assert (at_sea.down == 0).mean() < (onshore.down == 0).mean() - 0.01
 
 
-def test_few_long_stops_and_many_short_ones(onshore):
-    """Heavy tail: Reder, Gonzalez and Melero 2016; three failures in four make a twentieth of downtime (Faulstich)."""
+def test_stops_are_few_long_ones_and_many_short_ones(onshore):
+    """Heavy tail: three failures in four make a twentieth of downtime.
+
+    Sources: Reder, Gonzalez and Melero 2016; Faulstich.
+    """
     length = np.array(
         [hours(o) for o in onshore.orders if o["returned_at"] and o["work"] in ("reset", *REPAIRS)]
     )
@@ -129,7 +140,7 @@ def test_few_long_stops_and_many_short_ones(onshore):
 
 
 def test_electrical_faults_are_frequent_and_short_gearbox_faults_rare_and_long(onshore):
-    """Days per failure against failures per year, the plot of every study since Hahn et al. 2007."""
+    """Days per failure against failures per year, the usual plot since Hahn et al. 2007."""
     out, count = defaultdict(list), Counter()
     for order in onshore.orders:
         if order["work"] in REPAIRS and order["returned_at"]:
@@ -141,13 +152,13 @@ def test_electrical_faults_are_frequent_and_short_gearbox_faults_rare_and_long(o
     assert np.mean(out["gearbox"]) > 5 * 24
 
 
-def test_a_few_machines_are_chronically_bad(onshore):
-    """The worst tenth has more than a quarter of all downtime; with equal machines chance alone gives less."""
+def test_a_few_machines_fail_far_more_than_others(onshore):
+    """The worst tenth has over a quarter of downtime; chance among equal machines gives less."""
     out = np.sort((onshore.down > 0).sum(axis=0))[::-1]
     assert out[: len(out) // 10].sum() > 0.25 * out.sum()
     trips = Counter(order["turbine_id"] for order in onshore.orders if order["work"] == "reset")
     counts = np.array([trips[turbine] for turbine in onshore.farm.turbine_ids])
-    assert counts.var() > 4 * counts.mean()  # of machines that are all alike it is the mean
+    assert counts.var() > 4 * counts.mean()  # with equal machines it equals the mean
 
 
 def test_service_comes_once_a_year_in_the_calm_season(onshore):
@@ -168,7 +179,7 @@ def test_service_comes_once_a_year_in_the_calm_season(onshore):
     assert calm.mean() < wind.mean()
 
 
-# --- crews ---------------------------------------------------------------------------------------------------------
+# --- crews ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["onshore", "at_sea"])
@@ -199,10 +210,10 @@ def test_crews_work_on_duty_and_below_the_wind_limit(where, request):
         task = LIFT if lift else OUTSIDE if outside else NACELLE
         limits.append(np.full(len(within), site.wind_limits[task]))
     wind = weather.wind(np.concatenate(touched) * 3600.0)[0]
-    assert (wind <= np.concatenate(limits) + 0.3).all()  # plans see fronts a little blurred
+    assert (wind <= np.concatenate(limits) + 0.3).all()  # plans see fronts slightly blurred
 
 
-def test_no_more_crews_work_at_once_than_there_are(at_sea):
+def test_crews_at_work_never_exceed_their_number(at_sea):
     spells = [
         v for o in at_sea.operations.repairs.orders if o.work != "replacement" for v in o.visits
     ]
@@ -212,7 +223,7 @@ def test_no_more_crews_work_at_once_than_there_are(at_sea):
     assert 2 < busy.max() <= crews.crew_count(at_sea.farm.turbines, OFFSHORE)
 
 
-def test_a_calendar_whose_wind_is_too_strong_sends_nobody():
+def test_a_calendar_with_too_strong_wind_sends_no_crew():
     storm = Run(
         part("E", 20),
         SimClock(JANUARY, 600_000_000, 144 * 10),
@@ -223,10 +234,10 @@ def test_a_calendar_whose_wind_is_too_strong_sends_nobody():
     assert (storm.down == FAULT)[-1].sum() >= (storm.down == FAULT)[0].sum() > 0
 
 
-# --- the same year -------------------------------------------------------------------------------------------------
+# --- the same year --------------------------------------------------------------------------------
 
 
-def test_how_a_run_is_cut_changes_nothing():
+def test_a_run_does_not_depend_on_block_sizes():
     farm, clock = part("A", 40), SimClock(JANUARY + 12_345_678, 600_000_000, 144 * 20)
     events = (
         Event("machine.failure", 86_400.0, 5 * 86_400.0, turbines=("A-003",), component="pitch"),
@@ -243,7 +254,7 @@ def test_how_a_run_is_cut_changes_nothing():
             )
 
 
-def test_another_step_sees_the_same_moments():
+def test_another_step_has_events_at_the_same_times():
     farm = part("C", 60)
     coarse, fine = (
         Run(farm, SimClock(JANUARY, step * 1_000_000, 3 * 86_400 // step)) for step in (600, 10)
@@ -253,8 +264,8 @@ def test_another_step_sees_the_same_moments():
 
 
 @pytest.mark.parametrize("farm_id", ["A", "F"])
-def test_another_start_sees_the_same_year(farm_id):
-    """Nearly: what waited for its crew since before the later run's warm-up may be served in another order."""
+def test_another_start_has_the_same_year(farm_id):
+    """Nearly equal: orders that wait since before the later run's warm-up may change places."""
     farm = part(farm_id, 80)
     early = Run(farm, SimClock(JANUARY, 600_000_000, 144 * 150))
     late = Run(farm, SimClock(JANUARY + 100 * DAY_US, 600_000_000, 144 * 50))
@@ -271,15 +282,15 @@ def test_another_start_sees_the_same_year(farm_id):
     assert len(later & failed[1]) > 0.99 * len(later | {f for f in failed[1] if f[2] >= begin})
 
 
-def test_other_farms_and_other_seeds():
+def test_other_farms_and_seeds_have_other_events():
     farm, clock, env = part("C", 20), SimClock(JANUARY, 600_000_000, 144 * 5), simpy.Environment()
     Operations(part("D", 30), clock, 7).start(env)
     assert Run(farm, clock, env=env) == Run(farm, clock)
     assert Run(farm, clock, seed=8) != Run(farm, clock)
 
 
-def test_the_first_sample_finds_machines_down_and_worn():
-    """No run begins with a farm as new: the share that is down is that of the year."""
+def test_the_first_sample_has_machines_down_and_worn():
+    """A run starts with the year's average share of machines down."""
     clock = SimClock(JANUARY + 40 * DAY_US, 1_000_000, 600)
     runs = [Run(farm, clock) for farm in FLEET.values()]
     share = np.concatenate([run.down[0] for run in runs]).astype(bool).mean()
@@ -288,8 +299,8 @@ def test_the_first_sample_finds_machines_down_and_worn():
     assert max(run.wear[0].gearbox.max() for run in runs) > 0.5
 
 
-def test_operations_cost_a_few_events_a_turbine(monkeypatch):
-    """A SimPy event is about a microsecond and a half; failure modes that wait would be hundreds of thousands."""
+def test_operations_take_a_few_events_per_turbine(monkeypatch):
+    """A SimPy event takes some 1.5 us; a waiting process per failure mode would make 100,000s."""
     counted = Counter()
     schedule = simpy.Environment.schedule
 
@@ -305,10 +316,10 @@ def test_operations_cost_a_few_events_a_turbine(monkeypatch):
     assert 50 * 50 < counted["events"] < 700 * 50
 
 
-# --- wear ----------------------------------------------------------------------------------------------------------
+# --- wear -----------------------------------------------------------------------------------------
 
 
-def test_wear_grows_until_the_failure_and_is_gone_after_the_repair(at_sea):
+def test_wear_grows_until_the_failure_and_ends_with_the_repair(at_sea):
     ids = {turbine: i for i, turbine in enumerate(at_sea.farm.turbine_ids)}
     page = at_sea.clock.page
     starts = np.arange(0, at_sea.clock.samples, page)
@@ -337,8 +348,11 @@ def test_wear_grows_until_the_failure_and_is_gone_after_the_repair(at_sea):
     assert min(seen[name] for name in ("gearbox", "generator", "pitch")) > 10
 
 
-def test_how_many_failures_announce_themselves_and_how_early():
-    """Components.symptom for what is major; gearbox weeks, pitch days (Tchakoua et al. 2014, Carroll et al. 2019)."""
+def test_failures_have_symptoms_at_the_given_share_and_lead_time():
+    """Share and lead time of symptoms for major failures, from Components.symptom.
+
+    Gearbox: weeks, pitch: days (Tchakoua et al. 2014, Carroll et al. 2019).
+    """
     drawn = [month(7, "F", OFFSHORE, np.ones(3000), month_of(JANUARY / 1e6) + i) for i in range(6)]
     component, severity, warning = (
         np.concatenate([getattr(each, name) for each in drawn])
@@ -359,10 +373,10 @@ def test_how_many_failures_announce_themselves_and_how_early():
     )
 
 
-# --- the grid ------------------------------------------------------------------------------------------------------
+# --- the grid -------------------------------------------------------------------------------------
 
 
-def test_grid_outages_take_the_whole_farm():
+def test_grid_outages_stop_the_whole_farm():
     events = (
         Event("grid.outage", 6 * 3600.0, 3600.0),
         Event("grid.outage", 3600.0, 600.0, farms=("B",)),
@@ -371,13 +385,13 @@ def test_grid_outages_take_the_whole_farm():
     out = (run.down > 0).mean(axis=1)
     assert (out[361:420] == 1).all()
     assert (out[:360] < 0.4).all()
-    assert out[421] > 0.5 > out[470]  # one by one
+    assert out[421] > 0.5 > out[470]  # machines return one by one
     assert (run.down[361:420] == STOPPED).mean() > 0.9
     (order,) = [o for o in run.orders if o["work"] == "outage"]
     assert (order["turbine_id"], order["cause"], hours(order)) == (None, "grid", 1.0)
 
 
-def test_grid_outages_and_curtailments_by_chance():
+def test_random_grid_outages_and_curtailments():
     months = range(24_000, 24_000 + 12 * 50)
     outages = [each for number in months for each in grid.outages(7, "A", number)]
     assert len(outages) / 50 == pytest.approx(grid.OUTAGES_A_YEAR, rel=0.25)
@@ -389,7 +403,7 @@ def test_grid_outages_and_curtailments_by_chance():
     assert grid.curtailed(np.array([3.0, 20.0])).tolist() == [0.0, 1.0]
 
 
-def test_curtailment_is_of_the_whole_farm_and_ends(at_sea):
+def test_curtailment_limits_the_whole_farm_and_ends(at_sea):
     limited = at_sea.limit < 1
     assert (limited.all(axis=1) == limited.any(axis=1)).all()  # no quiet nights at sea
     assert 0.0 < limited.mean() < 0.15
@@ -403,7 +417,7 @@ def test_curtailment_is_of_the_whole_farm_and_ends(at_sea):
     assert (run.limit[182:] == 0.4).sum() == 0
 
 
-def test_quiet_nights_are_some_machines_of_farms_on_land(onshore):
+def test_quiet_nights_limit_some_machines_of_farms_on_land(onshore):
     calm = np.median(onshore.limit, axis=1) == 1
     quiet = (onshore.limit[calm] < 1).any(axis=0)
     assert quiet.mean() == pytest.approx(ONSHORE.quiet_share, abs=0.01)
@@ -415,10 +429,10 @@ def test_quiet_nights_are_some_machines_of_farms_on_land(onshore):
     assert 0.65 < onshore.limit[calm][:, quiet].min() < 0.8
 
 
-# --- on purpose ----------------------------------------------------------------------------------------------------
+# --- planned failures -----------------------------------------------------------------------------
 
 
-def test_a_failure_on_purpose_shows_before_it_happens_and_is_repaired():
+def test_a_planned_failure_has_symptoms_and_is_repaired():
     farm, clock = part("A", 10), SimClock(JANUARY, 600_000_000, 144 * 60)
     event = Event(
         "machine.failure",
@@ -432,9 +446,8 @@ def test_a_failure_on_purpose_shows_before_it_happens_and_is_repaired():
         o for o in run.orders if o["turbine_id"] == "A-004" and o["cause"] == "main_bearing"
     ]
     assert order["work"] == "major"
-    assert (
-        abs(order["failed_at"].timestamp() - JANUARY / 1e6 - 10 * 86_400) < 86_400
-    )  # or when the machine is back
+    # or when the machine is back
+    assert abs(order["failed_at"].timestamp() - JANUARY / 1e6 - 10 * 86_400) < 86_400
     assert order["crew_at"] > order["failed_at"]
     assert run.down[144 * 10 + 60, 3] in (FAULT, MAINTENANCE)
     (wear,) = [
@@ -448,7 +461,7 @@ def test_a_failure_on_purpose_shows_before_it_happens_and_is_repaired():
     assert curve[-1] == 0.0
 
 
-def test_operations_must_be_asked_for_page_by_page():
+def test_operations_must_be_requested_page_by_page():
     clock = SimClock(JANUARY, 600_000_000, 300)
     operations = Operations(part("A", 3), clock, 7)
     operations.start(simpy.Environment())
@@ -456,7 +469,7 @@ def test_operations_must_be_asked_for_page_by_page():
         operations.wear(20, 40)
 
 
-def test_work_orders_tell_what_was_known_at_the_end():
+def test_work_orders_contain_the_facts_known_at_the_end():
     run = Run(part("F", 60), SimClock(JANUARY, 600_000_000, 144 * 30))
     end = datetime.fromtimestamp(run.clock.end_us / 1e6, zoneinfo.ZoneInfo("UTC"))
     assert any(order["returned_at"] is None for order in run.orders)
@@ -475,21 +488,21 @@ def test_work_orders_tell_what_was_known_at_the_end():
     assert 0 < RUNS_ON < 1
 
 
-# --- the timeline --------------------------------------------------------------------------------------------------
+# --- the timeline ---------------------------------------------------------------------------------
 
 
-def test_a_change_counts_from_the_first_step_that_ends_after_it():
+def test_a_change_takes_effect_at_the_first_step_that_ends_after_it():
     clock = SimClock(JANUARY, 60_000_000, 10)  # inner steps of 30 s
     line, start = Timeline(clock, 2), JANUARY / 1e6
     line.set(start - 1e6, 1, FAULT)
     line.set(start, 0, FAULT)
     line.set(start + 30.0, 0, 0)
     line.set_grid(start + 31.0, 0, STOPPED)
-    line.set(start + 45.0, 0, FAULT)  # its own state is what it tells
+    line.set(start + 45.0, 0, FAULT)  # reported: the machine's own state
     line.set_grid(start + 70.0, 0, 0)
     line.limit(start + 60.0, 0.3)
     line.limit(start + 61.0, 0.6)
-    line.lift(start + 120.0, 0.3)
+    line.end_limit(start + 120.0, 0.3)
     down, limit = line.read(0, 1)
     assert down.tolist() == [[0, FAULT], [0, FAULT]]  # these end at -30 s and 0 s
     down, limit = line.read(1, 4)
@@ -498,6 +511,6 @@ def test_a_change_counts_from_the_first_step_that_ends_after_it():
     assert down[:, 1].tolist() == [FAULT] * 6
 
 
-def test_a_year_has_its_seconds():
+def test_a_year_has_365_2425_days():
     cycle = datetime(2400, 1, 1) - datetime(2000, 1, 1)
     assert cycle.total_seconds() / 400 == GREGORIAN_YEAR_S

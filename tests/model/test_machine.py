@@ -1,6 +1,6 @@
-"""Machines by themselves, in winds made for the purpose: what turns, what heats, what shakes, and what it costs.
+"""Single machines in constructed winds: rotation, heat, vibration and power.
 
-Published ranges that are checked are named beside the check. Machines in their farm are in test_model.
+Published ranges stand at their tests. Machines within a farm: test_model.py.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from sim.model.machine.curve import Curve, left_of_scatter
 from sim.model.machine.ice import rates
 from sim.model.machine.north_offset import NorthOffset
 from sim.model.machine.sample import longest, means
-from sim.model.machine.sensor import SENSORS, Sensors, bell, steps
+from sim.model.machine.sensor import SENSORS, Sensors, near_normal, steps
 from sim.model.machine.thermal import Thermal
 from sim.model.machine.turbine import CEILING, Turbines
 from sim.model.machine.vibration import Vibration
@@ -42,14 +42,14 @@ START_S = 1_705_276_800.0
 
 
 def wear(**worn):
-    """Sound machines, but for what is named."""
+    """Return machines without wear, except the named parts."""
     return Wear(**{field.name: np.full(N, worn.get(field.name, 0.0)) for field in fields(Wear)})
 
 
 def page(
     speed, direction=0.0, sigma=0.0, temperature=15.0, humidity=0.6, turbulence=0.1, density=1.225
 ):
-    """A wind of (steps,) or (steps, N) m/s, the rest numbers or arrays of steps."""
+    """Return wind of (steps,) or (steps, N) m/s; other inputs are numbers or arrays of steps."""
     speed = np.array(np.broadcast_to(np.atleast_2d(np.asarray(speed, float).T).T, (len(speed), N)))
     steps = len(speed)
     names = [field.name for field in fields(Air)]
@@ -67,7 +67,7 @@ def page(
 
 
 def drive(wind, step_s=1.0, down=0, limit=1.0, worn=None, farm=FARM):
-    """The machines of a farm in a wind, from a fresh start."""
+    """Run the machines of a farm in a wind, from a fresh start."""
     turbines = Turbines(farm, 7, step_s, START_S)
     steps = len(wind.speed)
     stopped = np.array(np.broadcast_to(np.atleast_2d(np.asarray(down, np.int8)).T, (steps, N)))
@@ -80,7 +80,7 @@ def steady(speed, steps=600, **air):
 
 
 def gusty(mean, intensity=0.15, seconds=3600, memory_s=20.0, seed=1):
-    """Wind with first-order turbulence, each machine its own."""
+    """Wind with first-order turbulence, independent for each machine."""
     white = rng(seed, "gusts").standard_normal((seconds, N))
     keep = np.exp(-1.0 / memory_s)
     gusts, now = np.empty_like(white), white[0]
@@ -90,11 +90,11 @@ def gusty(mean, intensity=0.15, seconds=3600, memory_s=20.0, seed=1):
     return page(np.maximum(mean * (1.0 + intensity * gusts), 0.1))
 
 
-# --- power, rotor, pitch ---------------------------------------------------------------------------------------------
+# --- power, rotor, pitch --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(FARMS))
-def test_in_steady_wind_a_machine_keeps_to_its_published_curve(name):
+def test_in_steady_wind_a_machine_follows_its_published_curve(name):
     farm = replace(FARMS[name], positions=FARMS[name].positions[:N])
     kind = farm.turbine_type
     wind, power = np.array(kind.power_curve).T
@@ -105,8 +105,8 @@ def test_in_steady_wind_a_machine_keeps_to_its_published_curve(name):
         assert (made <= high * 1.012).all()
 
 
-def test_thin_air_carries_less():
-    """IEC 61400-12-1: wind scaled with the cube root of density, so power below rated goes with density."""
+def test_thin_air_gives_less_power():
+    """Power below rated is proportional to density (IEC 61400-12-1: cube root of density)."""
     dense, thin = (drive(steady(8.0, density=rho)).power[-1] for rho in (1.225, 1.225 * 0.9))
     assert np.allclose(thin / dense, 0.9, atol=0.03)
     assert np.allclose(
@@ -115,14 +115,17 @@ def test_thin_air_carries_less():
 
 
 def test_power_exceeds_rated_by_the_overshoot_at_most():
-    """Variable-speed machines hold rated power within some per cent (NREL 5 MW in turbulence: Jonkman et al. 2009)."""
+    """Variable-speed machines keep rated power within a few per cent.
+
+    Source: NREL 5 MW in turbulence (Jonkman et al. 2009).
+    """
     load = drive(gusty(17.0)).load[120:]
     assert 1.003 < load.max() <= CEILING
     assert abs(load.mean() - 1.0) < 0.01
     assert load.std() < 0.025
 
 
-def test_rotor_speed_has_its_minimum_its_optimum_and_its_plateau():
+def test_rotor_speed_has_a_minimum_an_optimum_and_a_plateau():
     kind = FARM.turbine_type
     speed = {v: drive(steady(v)).rotor_rpm[-1] for v in (4.0, 8.0, 9.0, 14.0, 22.0)}
     assert np.allclose(speed[4.0], kind.rotor_rpm_min, rtol=0.01)
@@ -134,8 +137,10 @@ def test_rotor_speed_has_its_minimum_its_optimum_and_its_plateau():
 
 
 def test_pitch_follows_the_published_schedule():
-    """NREL/TP-500-38060, table 7-1: 10.45 deg at 15 m/s, 17.47 at 20; fine below rated wind (less what the inflow
-    differs: 0.5 m/s are a degree)."""
+    """Pitch by NREL/TP-500-38060, table 7-1: 10.45 deg at 15 m/s, 17.47 at 20.
+
+    Fine pitch below rated wind. The inflow differs: 0.5 m/s equal one degree.
+    """
     turbines = Turbines(FARM, 7, 1.0, START_S)
     for speed, degrees in ((8.0, 0.0), (15.0, 10.45), (20.0, 17.47)):
         pitch = drive(steady(speed)).pitch[-1] - turbines.fine_pitch
@@ -143,7 +148,7 @@ def test_pitch_follows_the_published_schedule():
 
 
 def test_power_lags_a_gust_by_the_rotors_inertia():
-    """J w / (3 Q) of the NREL 5 MW at 8 m/s is 7 s; the disc's average comes on top."""
+    """J w / (3 Q) of the NREL 5 MW at 8 m/s is 7 s; averaging over the disc adds to it."""
     wind = page(np.r_[np.full(300, 7.5), np.full(120, 8.5)])
     power = drive(wind).power
     rise = (power[300:] - power[299]) / (power[-1] - power[299])
@@ -161,7 +166,7 @@ def test_power_is_smoother_than_the_winds_cube():
     assert ripple(power) < 0.3 * ripple(cube)
 
 
-def test_scatter_within_a_long_step_counts_as_it_does_second_by_second():
+def test_scatter_within_a_long_step_has_the_effect_of_seconds():
     wind = gusty(9.0, intensity=0.12, seconds=5 * HOUR)
     each = drive(wind).power[600:].mean()
     halves = wind.speed.reshape(-1, 30, N)
@@ -170,7 +175,7 @@ def test_scatter_within_a_long_step_counts_as_it_does_second_by_second():
     assert together == pytest.approx(each, rel=0.015)
 
 
-def test_what_is_left_of_scatter_falls_with_memory_and_rises_with_the_step():
+def test_remaining_scatter_falls_with_memory_and_rises_with_the_step():
     assert left_of_scatter(30.0, (0.01,), 10.0) > 0.95
     assert left_of_scatter(30.0, (4.0, 4.0), 10.0) < left_of_scatter(60.0, (4.0, 4.0), 10.0) < 0.8
 
@@ -186,7 +191,7 @@ def test_the_smoothed_curve_is_the_mean_over_a_gaussian():
     assert made == pytest.approx(exact, abs=2e-3)
 
 
-# --- starting, stopping, limits --------------------------------------------------------------------------------------
+# --- starting, stopping, limits -------------------------------------------------------------------
 
 
 def test_cut_in_has_hysteresis():
@@ -198,7 +203,7 @@ def test_cut_in_has_hysteresis():
     assert ((np.diff(running.astype(int), axis=0) != 0).sum(axis=0) == 2).all()  # no flutter
 
 
-def test_a_storm_stops_machines_and_a_lull_does_not_bring_them_back():
+def test_a_storm_stops_machines_and_a_lull_does_not_restart_them():
     up = np.linspace(21.0, 28.0, 2 * HOUR)
     wind = np.r_[up, up[::-1]]
     machine = drive(page(wind))
@@ -232,7 +237,7 @@ def test_a_start_takes_a_minute_or_two_and_a_fault_opens_the_breaker_at_once():
     assert np.allclose(machine.pitch[-1], Controller(FARM, 7, 1.0).feather_deg, atol=1.0)
 
 
-def test_a_limit_is_kept_by_pitch_and_reached_in_seconds():
+def test_pitch_keeps_a_limit_and_reaches_it_in_seconds():
     limit = np.r_[np.ones(300), np.full(300, 0.4)]
     machine = drive(steady(11.0, 600), limit=limit)
     assert (machine.load[299] > 0.6).all()
@@ -244,7 +249,7 @@ def test_a_limit_is_kept_by_pitch_and_reached_in_seconds():
 
 
 def test_a_machine_at_rest_draws_power_more_in_frost():
-    """Standby consumption of 2-3 MW machines is 5 to 40 kW in archives: some 0.1 to 1.5 % of rated power."""
+    """Standby consumption of 2-3 MW machines in archives: 5 to 40 kW, 0.1 to 1.5 % of rated."""
     mild, frost = (
         -drive(steady(1.0, 6 * HOUR, temperature=t)).power / FARM.turbine_type.rated_power
         for t in (15, -15)
@@ -252,10 +257,10 @@ def test_a_machine_at_rest_draws_power_more_in_frost():
     assert mild.min() > 0.001
     assert mild.max() < 0.015
     assert (frost.mean(axis=0) > mild.mean(axis=0) + 0.002).all()
-    assert (mild.max(axis=0) > mild.min(axis=0) + 0.002).all()  # now and then a pump
+    assert (mild.max(axis=0) > mild.min(axis=0) + 0.002).all()  # a pump runs now and then
 
 
-# --- yaw -------------------------------------------------------------------------------------------------------------
+# --- yaw ------------------------------------------------------------------------------------------
 
 
 def yawed(direction, step_s=1.0, worn=0.0):
@@ -277,14 +282,14 @@ def test_the_nacelle_follows_beyond_a_dead_band_at_the_drives_speed():
 def test_yaw_error_costs_power_by_its_cosine():
     """Power falls with cos^1.8 to cos^2.1 of the error (Liew et al. 2020)."""
     turbines = Turbines(FARM, 7, 1.0, START_S)
-    askew = np.abs(turbines._yaw._askew) + turbines._yaw._band  # no more than that, all told
+    askew = np.abs(turbines._yaw._askew) + turbines._yaw._band  # the largest possible error
     straight = drive(steady(8.0)).power[-1]
     off = drive(steady(8.0), worn=wear(yaw=0.6)).power[-1] / straight
     assert (off < 0.93).all()
     assert (off > np.cos(np.radians(24.0 + askew)) ** 2.1 - 0.02).all()
 
 
-def test_cables_are_unwound():
+def test_cables_are_untwisted():
     turning = np.arange(8 * HOUR) * 0.05  # four turns
     nacelle, _error, unwinding = yawed(turning)
     assert unwinding is not None
@@ -296,11 +301,11 @@ def test_cables_are_unwound():
     assert ((machine.status == STANDBY).sum(axis=0) > 30 * 60).all()
 
 
-# --- ice -------------------------------------------------------------------------------------------------------------
+# --- ice ------------------------------------------------------------------------------------------
 
 
 def test_ice_grows_in_freezing_fog_and_melts():
-    """Half the power and more after a night of rime (IEA Task 19's icing classes)."""
+    """A night of rime costs half the power and more (IEA Task 19's icing classes)."""
     fog, thaw = 10 * 120, 6 * 120  # steps of 30 s
     air = {"temperature": np.r_[np.full(fog, -3.0), np.full(thaw, 3.0)], "humidity": 1.0}
     machine = drive(steady(9.0, fog + thaw, **air), step_s=30.0)
@@ -322,11 +327,14 @@ def test_no_ice_without_frost_and_fog(temperature, humidity):
     )
 
 
-# --- temperatures ----------------------------------------------------------------------------------------------------
+# --- temperatures ---------------------------------------------------------------------------------
 
 
 def heated(load, air=15.0, step_s=30.0, worn=None, kind=FARM):
-    """(nacelle, winding, gearbox, ambient sensor), by step, of machines with a load of (steps,) and the speed to it."""
+    """Return (nacelle, winding, gearbox, ambient sensor) by step, for a load of (steps,).
+
+    The rotor speed follows the load.
+    """
     load = np.repeat(np.asarray(load, float)[:, None], N, axis=1)
     speed = np.minimum(np.cbrt(load) * 1.05, 1.0) * kind.turbine_type.rated_rpm
     reads = np.arange(len(load), dtype=float)
@@ -336,8 +344,11 @@ def heated(load, air=15.0, step_s=30.0, worn=None, kind=FARM):
 
 
 def test_no_heat_without_load():
-    """A machine that never ran is as warm as its nacelle, which electronics keep 10 K above the air (La Haute Borne),
-    but for the oil's heater; what was warm before the run is gone in three days."""
+    """A machine that never ran has its nacelle's temperature; only the oil has a heater.
+
+    Electronics keep the nacelle 10 K above the air (La Haute Borne). Heat from before the run is
+    gone in three days.
+    """
     nacelle, winding, gearbox, ambient = (
         body[-2880:] for body in heated(np.zeros(3 * 2880), air=8.0)
     )
@@ -351,8 +362,10 @@ def test_no_heat_without_load():
 
 
 def test_a_stopped_machine_cools_for_hours():
-    """Measured at La Haute Borne: oil falls by 3 K in the first hour, the winding by 5; after a day both are near the
-    nacelle."""
+    """Oil cools by 3 K in the first hour, the winding by 5 (measured at La Haute Borne).
+
+    After a day both are near the nacelle's temperature.
+    """
     day = 2880
     _, winding, gearbox, _ = heated(np.r_[np.full(day, 1.0), np.zeros(2 * day)], air=10.0)
     assert (np.abs(winding[-1] - 10.0) < 24.0).all()
@@ -366,8 +379,8 @@ def test_a_stopped_machine_cools_for_hours():
     assert ((half_life_h(winding) > 0.8) & (half_life_h(winding) < 5.0)).all()
 
 
-def test_a_nacelle_is_warmest_at_little_load():
-    """La Haute Borne, 10 degC outside: 17 to 31, up and down, at little load, 15 to 19 at full load."""
+def test_a_nacelle_is_warmest_at_low_load():
+    """La Haute Borne, 10 degC outside: 17 to 31, varying, at low load, 15 to 19 at full load."""
     little, full = (heated(np.full(2880, load), air=10.0)[0][1440:] for load in (0.05, 1.0))
     assert little.min() > 13.0
     assert np.median(np.ptp(little, axis=0)) > 8.0
@@ -376,8 +389,11 @@ def test_a_nacelle_is_warmest_at_little_load():
 
 
 @pytest.mark.parametrize("load", [0.03, 0.2, 0.6])
-def test_a_machine_of_little_load_is_warm_too(load):
-    """Oil 55 to 63, winding 50 to 68 below four fifths of the load (La Haute Borne, Kelmarsh): by thermostat."""
+def test_a_machine_at_low_load_is_warm_too(load):
+    """Thermostats keep oil at 55 to 63, winding at 50 to 68 degC below 80 % load.
+
+    Sources: La Haute Borne, Kelmarsh.
+    """
     _, winding, oil, _ = (body[1440:] for body in heated(np.full(2880, load), air=10.0))
     assert 54.0 < oil.mean() < 63.0
     assert 50.0 < winding.mean() < 69.0
@@ -385,26 +401,26 @@ def test_a_machine_of_little_load_is_warm_too(load):
 
 
 @pytest.mark.parametrize("air", [-10.0, 5.0, 20.0, 35.0])
-def test_oil_is_held_by_its_thermostat_at_rated_load(air):
-    """Oil at 55 to 73 degC under load: SCADA sets' (Kelmarsh, La Haute Borne) usual range."""
+def test_the_thermostat_limits_oil_temperature_at_rated_load(air):
+    """Oil at 55 to 73 degC under load: the usual range of SCADA sets (Kelmarsh, La Haute Borne)."""
     oil = heated(np.ones(2880), air=air)[2][1440:]
     assert oil.min() > 53.0
     assert oil.max() < 77.0
     if air < 0.0:
-        assert np.ptp(oil, axis=0).max() < 2.0  # the thermostat alone, fans stand still
+        assert np.ptp(oil, axis=0).max() < 2.0  # the thermostat only, fans stand still
     if air == 20.0:
-        assert (np.ptp(oil, axis=0) > 3.0).any()  # fans come and go
+        assert (np.ptp(oil, axis=0) > 3.0).any()  # fans switch on and off
 
 
-def test_a_healthy_machine_stays_under_the_alarms_in_a_hot_summer():
+def test_a_healthy_machine_stays_below_the_alarms_in_a_hot_summer():
     _, winding, gearbox, _ = heated(np.full(2880, 1.0), air=40.0)
     assert winding.max() < GENERATOR_ALARM - 8.0
     assert gearbox.max() < GEARBOX_ALARM - 8.0
     assert winding[-1].mean() > 90.0
 
 
-def test_winding_heats_the_more_the_higher_the_load():
-    """Its cooling regulates up to four fifths of the load, then copper losses win."""
+def test_winding_heat_rises_with_the_load():
+    """Cooling regulates the winding up to 80 % load, then copper losses dominate."""
     at = [heated(np.full(2880, load), air=25.0)[1][-1].mean() for load in (0.25, 0.5, 0.75, 1.0)]
     steps = np.diff(at)
     assert (steps > 1.0).all()
@@ -432,7 +448,7 @@ def test_temperatures_do_not_depend_on_the_step():
         assert np.abs(one.reshape(-1, 30, N).mean(axis=1) - other)[120:].mean() < 0.6
 
 
-# --- vibration -------------------------------------------------------------------------------------------------------
+# --- vibration ------------------------------------------------------------------------------------
 
 
 def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
@@ -444,11 +460,11 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
     )[0]
 
 
-def test_machines_shake_more_and_less_for_minutes_and_an_hour():
-    unrest = Vibration(FARM, 7, 30.0).unrest(0, 30_000, np.arange(30_000.0))
-    assert 0.06 < unrest.std() < 0.09
-    assert np.corrcoef(unrest[120:, 0], unrest[:-120, 0])[0, 1] < 0.6
-    assert 0.4 < np.corrcoef(unrest[10:, 0], unrest[:-10, 0])[0, 1] < 0.85
+def test_vibration_varies_over_minutes_and_an_hour():
+    fluctuation = Vibration(FARM, 7, 30.0).fluctuation(0, 30_000, np.arange(30_000.0))
+    assert 0.06 < fluctuation.std() < 0.09
+    assert np.corrcoef(fluctuation[120:, 0], fluctuation[:-120, 0])[0, 1] < 0.6
+    assert 0.4 < np.corrcoef(fluctuation[10:, 0], fluctuation[:-10, 0])[0, 1] < 0.85
 
 
 def test_healthy_machines_vibrate_in_zones_a_and_b():
@@ -461,7 +477,7 @@ def test_healthy_machines_vibrate_in_zones_a_and_b():
 
 
 @pytest.mark.parametrize("part", ["main_bearing", "gearbox", "rotor", "generator"])
-def test_wear_is_felt_and_crosses_the_alarm_before_the_failure(part):
+def test_wear_raises_vibration_past_the_alarm_before_the_failure(part):
     levels = [shaken(1.0, 1.0, wear(**{part: w})) for w in (0.0, 0.25, 0.5, 1.0)]
     for low, high in itertools.pairwise(levels):
         assert (high > low).all()
@@ -474,7 +490,7 @@ def test_ice_unbalances_the_rotor():
     assert (shaken(1.0, 0.5, ice=0.6) > shaken(1.0, 0.5) + 1.0).all()
 
 
-def test_the_tower_is_felt_where_blades_pass_at_its_frequency():
+def test_vibration_rises_where_blades_pass_at_the_towers_frequency():
     kind = FARM.turbine_type
     share = np.linspace(0.3, 1.0, 71)
     level = np.array([shaken(s, 0.0)[0] for s in share])
@@ -484,11 +500,14 @@ def test_the_tower_is_felt_where_blades_pass_at_its_frequency():
     assert peak[0] * kind.rated_rpm < kind.rotor_rpm_min
 
 
-# --- what machines believe --------------------------------------------------------------------------------------------
+# --- the machine's own estimate of north ----------------------------------------------------------
 
 
-def test_north_is_off_by_some_degrees_and_set_anew_now_and_then():
-    """Constant for months, then another (wind-up on Hill of Towie; FLASC): no drift, and the same for any cut."""
+def test_north_is_off_by_some_degrees_and_changes_occasionally():
+    """Constant for months, then another value; no drift, and equal for all block sizes.
+
+    Source: wind-up on Hill of Towie; FLASC.
+    """
     day = 24 * HOUR
     north = NorthOffset(FARM, 7, 600.0, START_S)
     whole = north.read(0, 144 * 3 * 365)
@@ -500,10 +519,10 @@ def test_north_is_off_by_some_degrees_and_set_anew_now_and_then():
     assert np.array_equal(np.concatenate(cut), whole[: len(cut) * day])
 
 
-# --- samples and sensors ---------------------------------------------------------------------------------------------
+# --- samples and sensors --------------------------------------------------------------------------
 
 
-def test_samples_are_means_and_states_the_longest():
+def test_samples_are_means_and_the_longest_state():
     steps = np.arange(12.0).reshape(6, 2)
     assert means(steps, 3).tolist() == [[2.0, 3.0], [8.0, 9.0]]
     assert means(steps, 1) is steps
@@ -515,7 +534,7 @@ def test_samples_are_means_and_states_the_longest():
     assert longest(stood, 10).tolist() == [[4, 0]]  # half a sample of running is not running
 
 
-def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():
+def test_slow_values_are_linear_between_ticks_for_any_request():
     whole = SlowSeries(4, np.zeros(1), lambda tick: np.array([float(tick + 1)])).read(0, 12)[:, 0]
     assert whole.tolist() == [0.25 * i for i in range(1, 13)]
     cut = SlowSeries(4, np.zeros(1), lambda tick: np.array([float(tick + 1)]))
@@ -526,19 +545,19 @@ def test_slow_values_are_lines_between_ticks_however_they_are_asked_for():
 
 
 @pytest.mark.parametrize("step_s", [0.25, 1, 2, 4, 10, 60, 299])
-def test_noise_moves_readings_for_any_sampling_of_less_than_minutes(step_s):
-    """So that a healthy sensor does not look stuck (rule `stuck` of pipeline.records: ten rows and a minute)."""
+def test_noise_changes_readings_at_every_step_below_minutes(step_s):
+    """Noise keeps healthy sensors from rule `stuck` of pipeline.records: ten rows, a minute."""
     rows = max(10, 60 / step_s)
     for name, sensor in SENSORS.items():
         if name not in ("power_output", "blade_pitch"):
             spread = sensor.noise / max(1.0, step_s) ** 0.5 * steps(sensor, step_s)
             same = math.erf(
                 0.5 / spread / 2**0.5
-            )  # at most: the reading stands in the middle of a step
+            )  # at most: the reading lies in the middle of a step
             assert same ** (rows - 1) < 1e-6
 
 
-def test_a_channel_more_or_less_changes_no_other(monkeypatch):
+def test_an_added_or_removed_channel_changes_no_other(monkeypatch):
     whole = Sensors(FARM, SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7).noise(1)
     monkeypatch.setattr(sensors, "CHANNEL_NAMES", CHANNEL_NAMES[::-2])
     assert np.array_equal(
@@ -546,20 +565,23 @@ def test_a_channel_more_or_less_changes_no_other(monkeypatch):
     )
 
 
-def test_noise_is_nearly_normal():
-    noise = bell(rng(1, "noise"), 400_000).astype(float)
+def test_noise_is_approximately_normal():
+    noise = near_normal(rng(1, "noise"), 400_000).astype(float)
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 1.0) < 0.01
     assert abs((np.abs(noise) < 1.0).mean() - 0.683) < 0.02
     assert np.abs(noise).max() < 3.5
 
 
-# --- together --------------------------------------------------------------------------------------------------------
+# --- together -------------------------------------------------------------------------------------
 
 
-def test_the_power_curve_scatters_as_measured_ones_do_and_with_memory():
-    """Ten-minute power within a wind bin: a few per cent of rated power on the steep part (IEC 61400-12-1 measurements;
-    e.g. St. Martin et al. 2016, Wind Energ. Sci. 1; Kelmarsh's archive), and one deviation is like the next."""
+def test_the_power_curve_scatters_like_measured_ones_with_memory():
+    """Ten-minute power within a wind bin scatters by a few per cent of rated power.
+
+    The range holds on the steep part, and consecutive deviations are correlated. Sources: IEC
+    61400-12-1 measurements, e.g. St. Martin et al. 2016, Wind Energ. Sci. 1; Kelmarsh's archive.
+    """
     farm = small("C", 12)
     _, data = run(farm, SimClock(int(START_S) * 1_000_000, 600_000_000, 40 * 144), seed=5)
     shape = (farm.turbines, -1)
@@ -581,12 +603,12 @@ def test_the_power_curve_scatters_as_measured_ones_do_and_with_memory():
 
 
 @pytest.mark.parametrize(("farm_id", "day"), [("D", 3), ("F", 20)])
-def test_sampling_by_the_second_and_by_ten_minutes_tell_the_same_day(farm_id, day):
+def test_sampling_at_seconds_and_at_ten_minutes_agree_on_a_day(farm_id, day):
     farm, start = small(farm_id, 8), int(START_S + day * 86_400) * 1_000_000
     seconds = run(farm, SimClock(start, 1_000_000, 6 * HOUR))[1]
     minutes = run(farm, SimClock(start + 600_000_000, 600_000_000, 36))[
         1
-    ]  # a sample is of the step that it ends
+    ]  # a sample belongs to the step that it ends
     rated = farm.turbine_type.rated_power
     assert (
         abs(seconds["power_output"].mean() - minutes["power_output"].mean()) < 0.03 * rated

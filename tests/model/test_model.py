@@ -1,4 +1,4 @@
-"""The farm model: reproducible however it is cut, physically sane, and truthful about every fault it injects."""
+"""The farm model: independent of block sizes, physically plausible, exact truth of its faults."""
 
 import dataclasses
 from itertools import pairwise
@@ -35,14 +35,14 @@ def same(one, other):
     )
 
 
-# --- reproducible --------------------------------------------------------------------------------------------------
+# --- reproducible ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("farm_id", "step_us"), [("D", 1_000_000), ("D", 250_000), ("D", 60_000_000), ("E", 1_000_000)]
 )
-def test_how_a_run_is_cut_changes_nothing(farm_id, step_us):
-    """Farm E's wind is about cut-in speed, where the controller's memory shows."""
+def test_a_run_does_not_depend_on_block_sizes(farm_id, step_us):
+    """Farm E's wind is near cut-in speed, where the controller's memory matters."""
     farm, clock = small(farm_id, 12), SimClock(START_US, step_us, 1500)
     faults = tuple(dataclasses.replace(f, rate_per_day=4.0 / clock.days) for f in EVERY_KIND)
     whole_model, whole = run(farm, clock, faults=faults)
@@ -60,7 +60,7 @@ def test_other_farms_in_the_same_environment_change_nothing():
     assert same(run(farm, clock, env=env)[1], run(farm, clock)[1])
 
 
-def test_a_longer_run_begins_like_the_shorter_one():
+def test_a_longer_run_begins_with_the_shorter_one():
     farm = small("A", 5)
     short, long = (run(farm, SimClock(START_US, 1_000_000, n))[1] for n in (700, 1300))
     keep = long["id"] <= 700
@@ -75,7 +75,7 @@ def test_another_seed_is_another_run():
     )
 
 
-def test_blocks_must_follow_each_other():
+def test_blocks_must_be_consecutive():
     model = FarmModel(small("A", 2), SimClock(START_US, 1_000_000, 60), 7)
     model.start(simpy.Environment())
     with pytest.raises(ValueError, match=r"block\(10, 20\) does not follow on sample 0 of 60"):
@@ -94,18 +94,17 @@ def test_farms_of_a_region_share_its_weather():
     assert abs(np.corrcoef(hourly["A"], hourly["C"])[0, 1]) < 0.5
 
 
-# --- physically sane -----------------------------------------------------------------------------------------------
+# --- physically plausible -------------------------------------------------------------------------
 
 
 def broken_rules(farm, data):
-    """How many rows break each rule of records.RULES: the rules said again in numpy, for a healthy farm."""
+    """Rows that break each rule of records.RULES, for a healthy farm; the rules again in numpy."""
     rated = farm.turbine_type.rated_power
     found = {"time": int((np.abs(data["recorded_at"] - data["timestamp"]) > 200_000).sum())}
     for channel in records.CHANNELS:
         x = data[channel.name]
-        found[f"range {channel.name}"] = int(
-            (~((x >= channel.low) & (x <= channel.high))).sum()
-        )  # NaN too
+        # NaN too
+        found[f"range {channel.name}"] = int((~((x >= channel.low) & (x <= channel.high))).sum())
     found["direction"] = int((data["wind_direction"] >= 360).sum())
     power = data["power_output"]
     found["power.rotor"] = int(((power > 0.1 * rated) & (data["rotor_rpm"] < 0.5)).sum())
@@ -127,7 +126,7 @@ def broken_rules(farm, data):
 
 
 def worn(model, data):
-    """Which rows the truth says are of machines with wear or ice, or in the hours after it (they cool)."""
+    """Mask of rows with wear or ice by the truth, or in the hours after it (cooling)."""
     mask = np.zeros(len(data["id"]), dtype=bool)
     for each in model.wear().to_pylist():
         own = data["turbine"] == model.farm.turbine_ids.index(each["turbine_id"])
@@ -167,7 +166,7 @@ def test_a_healthy_fleet_breaks_no_rule_and_raises_next_to_no_alarm(farm_id, ste
 
 @pytest.fixture(scope="module")
 def months():
-    """Return (farm, model of January, January, January and July) at 10 minutes: every state occurs."""
+    """Return (farm, January model, January, January and July) at 10 minutes, with every state."""
     farm = small("C", 30)
     january, july = (
         run(farm, SimClock(START_US + day * 86_400_000_000, 600_000_000, 6 * 24 * DAYS), seed=3)
@@ -181,7 +180,7 @@ def months():
     return farm, *january, both
 
 
-def test_months_look_like_a_wind_farm(months):
+def test_months_have_the_statistics_of_a_wind_farm(months):
     farm, *_, data = months
     rated = farm.turbine_type.rated_power
     assert 5.5 < data["wind_speed"].mean() < 11
@@ -194,13 +193,12 @@ def test_months_look_like_a_wind_farm(months):
     assert temperature[:, 1].mean() > 12  # July
 
 
-def test_states_mean_what_they_say(months):
+def test_readings_agree_with_states(months):
     farm, *_, data = months
     rated, status = farm.turbine_type.rated_power, data["status"]
     own = status.reshape(farm.turbines, -1)
-    settled = np.zeros_like(
-        own, dtype=bool
-    )  # a sample in which the state changes is a mean of both
+    # a sample in which the state changes is a mean of both
+    settled = np.zeros_like(own, dtype=bool)
     settled[:, 2:-1] = (
         (own[:, 2:-1] == own[:, :-3])
         & (own[:, 2:-1] == own[:, 1:-2])
@@ -216,7 +214,7 @@ def test_states_mean_what_they_say(months):
     standby = (status == STATES.index("standby")) & settled.ravel()
     assert (
         data["power_output"][standby] < 0
-    ).mean() > 0.85  # near cut-in wind machines come and go
+    ).mean() > 0.85  # near cut-in wind machines start and stop
     running = status == STATES.index("running")
     assert np.corrcoef(data["power_output"][running], data["wind_speed"][running])[0, 1] > 0.8
     assert (
@@ -243,7 +241,7 @@ def test_the_state_log_is_the_status_column(months):
     assert all(one != other for one, other in pairwise(entries))  # no state follows itself
 
 
-def test_wind_is_related_in_space():
+def test_wind_is_correlated_in_space():
     farm = FLEET["F"]
     speed = run(farm, SimClock(START_US, 10_000_000, 8 * 360))[1]["wind_speed"].reshape(
         farm.turbines, -1
@@ -251,7 +249,7 @@ def test_wind_is_related_in_space():
     minutes = speed.reshape(farm.turbines, -1, 30).mean(
         axis=2
     )  # gusts of seconds are each turbine's own
-    swing = minutes - minutes.mean(axis=0)  # what the farm does not do as one
+    swing = minutes - minutes.mean(axis=0)  # deviation from the farm's mean
     east, north = farm.positions.T
     apart = np.hypot(east[:, None] - east, north[:, None] - north)
     related = np.corrcoef(swing - swing.mean(axis=1, keepdims=True))
@@ -259,7 +257,7 @@ def test_wind_is_related_in_space():
     assert near > far + 0.3
 
 
-def test_wind_is_related_in_time():
+def test_wind_is_correlated_in_time():
     farm = FLEET["F"]
     speed = run(farm, SimClock(START_US, 1_000_000, 1800))[1]["wind_speed"].reshape(
         farm.turbines, -1
@@ -271,8 +269,11 @@ def test_wind_is_related_in_time():
     assert 0.05 < intensity < 0.3
 
 
-def test_a_nacelle_anemometer_falls_off_as_turbulence_does():
-    """The inertial subrange, f^-5/3 (Kaimal et al. 1972), from tens of seconds to some seconds: nothing averages it."""
+def test_the_spectrum_of_a_nacelle_anemometer_is_that_of_turbulence():
+    """The inertial subrange, f^-5/3, from tens of seconds to some seconds: nothing averages it.
+
+    Source: Kaimal et al. 1972.
+    """
     farm = small("E", 25)
     speed = run(farm, SimClock(START_US, 1_000_000, 2 * 3600))[1]["wind_speed"].reshape(
         farm.turbines, -1, 1800
@@ -287,7 +288,7 @@ def test_a_nacelle_anemometer_falls_off_as_turbulence_does():
     assert -1.95 < slope < -1.3
 
 
-def test_a_stopping_rotor_takes_its_time_and_power_does_not():
+def test_a_rotor_stops_slowly_and_power_immediately():
     farm = small("F", 60)
     seconds = SimClock(START_US, 1_000_000, 10 * 3600)
     model = FarmModel(farm, seconds, 11)
@@ -300,7 +301,7 @@ def test_a_stopping_rotor_takes_its_time_and_power_does_not():
         status, rotor, power = (
             columns[n].reshape(60, -1) for n in ("status", "rotor_rpm", "power_output")
         )
-        assert (power[status == STATES.index("standby")] < 0).all()  # starting up included
+        assert (power[status == STATES.index("standby")] < 0).all()  # also while starting
         assert (power[status >= STATES.index("stopped")] < 0).all()
         stops = np.argwhere((status[:, 1:] >= 3) & (status[:, :-1] == 0))
         for turbine, sample in stops[stops[:, 1] < 3400]:
@@ -312,12 +313,12 @@ def test_a_stopping_rotor_takes_its_time_and_power_does_not():
     assert slow > 0
 
 
-# --- truthful ------------------------------------------------------------------------------------------------------
+# --- exact truth ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def faulty():
-    """(farm, model, data with faults, the same run without)."""
+    """Return (farm, model, data with faults, the same run without)."""
     farm, clock = small("E", 40), SimClock(START_US, 1_000_000, 2400)
     model, data = run(farm, clock, faults=EVERY_KIND, cuts=(600, 1200, 1800))
     return farm, model, data, run(farm, clock)[1]
@@ -425,7 +426,7 @@ def copies(data):
     return result
 
 
-def test_doubled_rows_are_there_twice_and_counted(faulty):
+def test_duplicate_rows_are_stored_twice_and_counted(faulty):
     _, _, data, _ = faulty
     again = copies(data)
     told = list(events(faulty, "row.duplicate"))
@@ -437,7 +438,8 @@ def test_doubled_rows_are_there_twice_and_counted(faulty):
             data[name][order][spots], data[name][order][spots - 1], equal_nan=name != "status"
         )
     after_us = np.diff(data["recorded_at"][order])[spots - 1]
-    assert set(after_us.tolist()) == {0, 1000}  # 0: the second copy of a row that two faults double
+    # 0: the second copy of a row that two faults duplicate
+    assert set(after_us.tolist()) == {0, 1000}
     assert (after_us == 1000).mean() > 0.9
     for each in told:
         if each["rows"]:
@@ -445,7 +447,7 @@ def test_doubled_rows_are_there_twice_and_counted(faulty):
             assert again[own & np.isin(data["id"], [each["first_id"], each["last_id"]])].all()
 
 
-def test_no_row_is_lost_but_those_due_after_the_end(faulty):
+def test_only_rows_due_after_the_end_are_missing(faulty):
     farm, _, data, _ = faulty
     stored = len(data["id"]) - copies(data).sum()
     missing = farm.turbines * 2400 - stored
@@ -460,7 +462,7 @@ def test_no_row_is_lost_but_those_due_after_the_end(faulty):
         assert np.array_equal(ids, np.arange(1, len(ids) + 1))
 
 
-def test_a_fault_without_effect_says_so():
+def test_a_fault_without_effect_has_zero_rows():
     """A stuck rotor sensor of a machine at rest reads 0 as before: nothing is altered."""
     farm, clock = small("C", 30), SimClock(START_US, 600_000_000, 6 * 24 * 12)
     model, _ = run(farm, clock, seed=3, faults=[DataFault("sensor.stuck", 8.0, ("rotor_rpm",))])
@@ -469,7 +471,7 @@ def test_a_fault_without_effect_says_so():
     assert max(rows) > 10
 
 
-def test_when_faults_strike_depends_on_seed_place_and_turbine_only():
+def test_fault_times_depend_on_seed_place_and_turbine_only():
     clock = SimClock(START_US, 1_000_000, 600)
     fault = DataFault("sensor.dropout", 300.0)
     many = run(small("A", 10), clock, faults=[fault])[0].truth().to_pylist()
@@ -489,7 +491,7 @@ def test_when_faults_strike_depends_on_seed_place_and_turbine_only():
     assert moved != many
 
 
-def test_rates_are_per_turbine_day():
+def test_fault_rates_are_per_turbine_and_day():
     farm, clock = small("F", 300), SimClock(START_US, 60_000_000, 24 * 60)
     fault = DataFault("sensor.spike", 2.0, ("temperature",))
     model = FarmModel(farm, clock, 7, [fault])
@@ -498,7 +500,7 @@ def test_rates_are_per_turbine_day():
 
 
 @pytest.mark.parametrize("step_s", [1, 10, 60, 600])
-def test_a_stuck_sensor_is_stuck_long_enough_to_be_found(step_s):
+def test_a_stuck_sensor_stays_stuck_long_enough_to_be_detected(step_s):
     farm, clock = small("A", 10), SimClock(START_US, step_s * 1_000_000, 600)
     fault = DataFault("sensor.stuck", 1.0 / clock.days, ("temperature",))
     for each in run(farm, clock, faults=[fault])[0].truth().to_pylist():
@@ -522,6 +524,6 @@ def test_a_stuck_sensor_is_stuck_long_enough_to_be_found(step_s):
         ),
     ],
 )
-def test_faults_that_make_no_sense(kind, channels, message):
+def test_invalid_faults_are_rejected(kind, channels, message):
     with pytest.raises(ValueError, match=message):
         DataFault(kind, 1.0, channels)

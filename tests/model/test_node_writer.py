@@ -1,4 +1,4 @@
-"""Node files hold exactly what the blocks say, read while written, are clean when closed, and fail with their name."""
+"""Node files: their content equals the blocks; readable during writes; errors name the file."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ def farm(turbines=6, farm_id="D"):
 
 
 def write(directory, which, cuts=(), handles=512, clock=CLOCK):
-    """Run a farm into node files; the blocks."""
+    """Write a farm's run into node files; return the blocks."""
     env, model, blocks = simpy.Environment(), FarmModel(which, clock, 7, FAULTS), []
     model.start(env)
     with NodeWriter(directory, which, node_configs(which, 7), handles=handles) as writer:
@@ -61,7 +61,7 @@ def digests(directory):
     }
 
 
-def test_a_file_holds_what_the_blocks_say(tmp_path):
+def test_a_file_contains_the_rows_of_the_blocks(tmp_path):
     which = farm()
     blocks = write(tmp_path, which, cuts=(1, 13, 600))
     nulls = 0
@@ -91,14 +91,14 @@ def test_a_file_holds_what_the_blocks_say(tmp_path):
     assert nulls > 100
 
 
-def test_the_configuration_lies_beside_the_database(tmp_path):
+def test_the_configuration_is_stored_next_to_the_database(tmp_path):
     which = farm(2)
     write(tmp_path, which)
     for config in node_configs(which, 7):
         assert NodeConfig.load(tmp_path / "D" / f"{config.turbine_id}.json") == config
 
 
-def test_nothing_but_the_two_files_remains(tmp_path):
+def test_only_the_two_files_remain(tmp_path):
     which = farm(3)
     write(tmp_path, which, cuts=(300,))
     assert sorted(path.name for path in (tmp_path / "D").iterdir()) == sorted(
@@ -106,7 +106,7 @@ def test_nothing_but_the_two_files_remains(tmp_path):
     )
 
 
-def test_finished_files_are_plain_and_reading_leaves_nothing_behind(tmp_path):
+def test_finished_files_are_not_in_wal_mode_and_reading_leaves_no_files(tmp_path):
     write(tmp_path, farm(3), cuts=(300,), handles=1)
     before = digests(tmp_path)
     for path in (tmp_path / "D").glob("*.db"):
@@ -117,7 +117,7 @@ def test_finished_files_are_plain_and_reading_leaves_nothing_behind(tmp_path):
     assert digests(tmp_path) == before
 
 
-def test_a_file_somebody_still_reads_is_complete_all_the_same(tmp_path):
+def test_a_file_with_an_open_reader_is_complete(tmp_path):
     which = farm(1)
     model = FarmModel(which, CLOCK, 7)
     model.start(simpy.Environment())
@@ -132,13 +132,13 @@ def test_a_file_somebody_still_reads_is_complete_all_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("cuts", [(60, 120, 601), tuple(range(100, 900, 100)), (899,)])
-def test_same_seed_same_bytes_however_cut(tmp_path, cuts):
+def test_bytes_depend_on_the_seed_and_not_on_block_sizes(tmp_path, cuts):
     write(tmp_path / "one", farm())
     write(tmp_path / "other", farm(), cuts=cuts)
     assert digests(tmp_path / "one") == digests(tmp_path / "other")
 
 
-def test_few_handles_are_enough_and_make_the_same_rows(tmp_path):
+def test_few_handles_write_the_same_rows(tmp_path):
     which = farm()
     write(tmp_path / "many", which, cuts=(200, 400, 600))
     write(tmp_path / "few", which, cuts=(200, 400, 600), handles=2)
@@ -157,7 +157,7 @@ def test_handles_are_bounded(tmp_path):
         assert len(list((tmp_path / "D").glob("*-wal"))) == 2
 
 
-def test_readers_see_each_block_while_the_writer_goes_on(tmp_path):
+def test_readers_see_each_block_during_writing(tmp_path):
     which = farm(1)
     env, model = simpy.Environment(), FarmModel(which, CLOCK, 7)
     model.start(env)
@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def interrupted(directory, which):
-    """Write a sample, then stop in the middle of the next block: one node whole, the other half."""
+    """Write a sample, then stop in the middle of the next block: one node done, the other not."""
     model = FarmModel(which, CLOCK, 7)
     model.start(simpy.Environment())
     with NodeWriter(directory, which, node_configs(which, 7)) as writer:
@@ -210,7 +210,7 @@ def interrupted(directory, which):
         raise KeyboardInterrupt
 
 
-def test_an_interrupted_block_leaves_no_half_of_it(tmp_path):
+def test_an_interrupted_block_is_rolled_back(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path, farm(2))
     assert len(rows(tmp_path / "D" / "D-001.db")) == 60
@@ -222,7 +222,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from tests.model.test_node_writer import farm, write
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # no file may grow beyond this: stands for a full disk
+# No file may grow beyond this: stands for a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 from sim.errors import NodeFileError
 try:
     write(Path(sys.argv[1]), farm(2), cuts=range(100, 900, 100))
@@ -231,7 +232,7 @@ except NodeFileError as error:
 """
 
 
-def test_a_full_disk_is_one_message_that_names_the_file(tmp_path):
+def test_a_full_disk_is_one_error_that_names_the_file(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Wakes against what was measured at wind farms, and against what no wake may do. Published ranges at each test."""
+"""Wakes against measurements at wind farms and physical limits. Sources stand at each test."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ V80 = read_type(FOLDER / "vestas-v80-2mw.yaml", [])
 
 
 def flat(farm_id, positions, kind=V80):
-    """A farm without terrain, its turbines here (metres)."""
+    """Return a farm without terrain and with turbines at these positions (metres)."""
     farm = FARMS[farm_id]
     climate = dataclasses.replace(farm.climate, terrain=0.0)
     return dataclasses.replace(
@@ -33,13 +33,13 @@ def power(kind, speed):
 
 
 def at(wakes, direction, speed):
-    """(factor, added) of each turbine for one wind."""
+    """Return (factor, added) of each turbine for one wind."""
     factor, added = wakes.at(np.array([float(direction)]), np.array([float(speed)]))
     return factor[0], added[0]
 
 
 def loss(farm):
-    """Share of a year's energy that wakes take, the wind coming evenly from everywhere."""
+    """Share of a year's energy lost to wakes, with wind evenly from all directions."""
     wakes = Wakes(farm, 7)
     k = farm.climate.weibull_k
     scale = farm.climate.mean_wind / math.gamma(1 + 1 / k)
@@ -57,8 +57,13 @@ def loss(farm):
 
 
 def test_horns_rev_rows():
-    """Horns Rev 1, 7 D apart, wind along the rows at 8 and 10 m/s: the second machine gives 55 to 70 % of the first,
-    the tenth 50 to 65 % (Barthelmie et al. 2009, Wind Energy 12; Hansen et al. 2012, Wind Energy 15)."""
+    """Horns Rev 1, 7 D apart, wind along the rows at 8 and 10 m/s.
+
+    - Second machine: 55 to 70 % of the first.
+    - Tenth machine: 50 to 65 %.
+
+    Sources: Barthelmie et al. 2009, Wind Energy 12; Hansen et al. 2012, Wind Energy 15.
+    """
     farm = flat("F", [[c * 560.0, -r * 560.0] for r in range(8) for c in range(10)])
     wakes = Wakes(farm, 7)
     for speed in (8, 10):
@@ -80,7 +85,7 @@ def test_wakes_weaken_with_distance():
     assert (np.diff([added[1] for _, added in pairs]) < 0).all()
 
 
-def test_only_what_stands_downwind_is_in_the_wake():
+def test_only_downwind_machines_are_in_the_wake():
     wakes = Wakes(row(7), 7)
     for direction in (0, 180, 45):
         factor, _ = at(wakes, direction, 8)
@@ -90,11 +95,11 @@ def test_only_what_stands_downwind_is_in_the_wake():
     assert west == pytest.approx(east[::-1], abs=1e-9)
     assert west[0] == 1.0
     width = [at(wakes, 270 + turn, 8)[0][1] for turn in range(0, 21, 2)]
-    assert (np.diff(width) > -1e-9).all()  # less and less
+    assert (np.diff(width) > -1e-9).all()  # decreasing
     assert width[0] < 0.9 < 0.99 < width[-1]  # half-widths at 7 D are some 6 to 8 deg
 
 
-def test_wakes_vanish_in_strong_wind_and_where_no_machine_makes_any():
+def test_wakes_vanish_in_strong_wind_and_without_upwind_machines():
     wakes = Wakes(row(7), 7)
     assert (at(wakes, 270, 24)[0][1:] > 0.96).all()
     assert at(wakes, 270, 8)[0][1] < at(wakes, 270, 14)[0][1] < at(wakes, 270, 20)[0][1]
@@ -108,14 +113,17 @@ def test_wakes_vanish_in_strong_wind_and_where_no_machine_makes_any():
     ("farm_id", "low", "high"),
     [("A", 0.03, 0.12), ("E", 0.03, 0.13), ("B", 0.08, 0.2), ("F", 0.08, 0.2)],
 )
-def test_a_year_of_wakes_costs_what_farms_report(farm_id, low, high):
-    """5 to 8 % on land, 10 to 20 % for large farms at sea (Barthelmie et al. 2009: 10-20 %; Lee and Fields 2021, Wind
-    Energ. Sci. 6); ours on land are large and dense."""
+def test_wake_losses_of_a_year_are_in_the_reported_range(farm_id, low, high):
+    """Wakes cost 5 to 8 % on land, 10 to 20 % for large farms at sea.
+
+    Sources: Barthelmie et al. 2009: 10-20 %; Lee and Fields 2021, Wind Energ. Sci. 6. The model's
+    farms on land are large and dense.
+    """
     assert low < loss(FARMS[farm_id]) < high
 
 
-def test_no_farm_gives_more_than_the_free_wind_holds():
-    """Energy: without terrain no machine sees more than the free wind, and none stands in less than momentum allows."""
+def test_no_farm_extracts_more_than_the_free_wind():
+    """Without terrain no machine has more than the free wind, or less than momentum allows."""
     for farm_id in "BG":
         farm = FARMS[farm_id]
         farm = flat(farm_id, farm.positions, farm.turbine_type)
@@ -130,8 +138,8 @@ def test_no_farm_gives_more_than_the_free_wind_holds():
             assert factor.max(axis=1) == pytest.approx(1.0, abs=1e-9)  # the first row
 
 
-def test_wider_spacing_always_loses_less():
-    """The whole of a layout moved apart."""
+def test_wider_spacing_loses_less():
+    """Scale a whole layout up."""
     farm = flat("G", FARMS["G"].positions[:40], FARMS["G"].turbine_type)
     lost = [
         loss(dataclasses.replace(farm, positions=farm.positions * stretch))
@@ -140,7 +148,7 @@ def test_wider_spacing_always_loses_less():
     assert (np.diff(lost) < 0).all()
 
 
-def test_the_table_is_made_where_it_is_asked_for_and_has_no_steps():
+def test_the_table_is_computed_on_demand_and_interpolated():
     farm = FARMS["D"]
     wakes = Wakes(farm, 7)
     wakes.at(np.array([359.0, 361.0]), np.array([8.0, 9.0]))

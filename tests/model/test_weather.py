@@ -1,6 +1,6 @@
-"""The weather of farms: distributions, memory, maps and fronts against published ranges; one year for whoever asks.
+"""The weather of farms (distributions, memory, maps, fronts) against published ranges.
 
-Ranges are those of hub heights. Sources stand at each test.
+A year is the same for every request. Ranges are those of hub heights. Sources stand at each test.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ TIMES = START_US + np.arange(365 * 144) * TEN_MINUTES_US
 
 @pytest.fixture(scope="module")
 def year():
-    """A year of every farm's air, every 10 minutes."""
+    """Air of every farm for a year, every 10 minutes."""
     return {farm_id: Weather(farm, 7).at(TIMES) for farm_id, farm in FARMS.items()}
 
 
@@ -30,7 +30,7 @@ def hourly(values):
 
 
 def correlation(one, other, lag=0):
-    """Of two series, the other `lag` steps later."""
+    """Correlation of two series, the other `lag` steps later."""
     return np.corrcoef(one[: len(one) - lag], other[lag:])[0, 1]
 
 
@@ -40,17 +40,20 @@ def apart(one, other):
 
 
 def months(numbers):
-    """Which TIMES lie in these months of the year."""
+    """Mask of the TIMES in these months of the year."""
     return np.isin((TIMES - START_US) // 86_400_000_000 // 30.5 + 1, numbers)
 
 
-# --- what a year is made of ----------------------------------------------------------------------------------------
+# --- statistics of a year -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("farm_id", FARMS)
 def test_a_year_has_the_climates_distribution(year, farm_id):
-    """Weibull shapes of 1.5 to 2.6 and years within some 10 % of the mean: European Wind Atlas (Troen and Petersen
-    1989), ch. 3; k by moments (Justus et al. 1978): (std / mean) ** -1.086."""
+    """Weibull shapes of 1.5 to 2.6; yearly means within some 10 % of the climate's mean.
+
+    Sources: European Wind Atlas (Troen and Petersen 1989), ch. 3; k by moments (Justus et al.
+    1978): (std / mean) ** -1.086.
+    """
     climate, speed = FARMS[farm_id].climate, year[farm_id].speed
     assert speed.mean() == pytest.approx(climate.mean_wind, rel=0.12)
     k = (speed.std() / speed.mean()) ** -1.086
@@ -62,9 +65,12 @@ def test_a_year_has_the_climates_distribution(year, farm_id):
 
 
 @pytest.mark.parametrize("farm_id", FARMS)
-def test_wind_remembers_hours_and_half_forgets_a_day(year, farm_id):
-    """Hourly wind: r(1 h) about 0.9 at 10 m (Brett and Tuller 1991, J. Appl. Meteor. 30), more at hub height; r(6 h)
-    0.6 to 0.85, r(24 h) 0.2 to 0.5 at 100 m (FINO1, Cabauw)."""
+def test_wind_is_correlated_over_hours_and_less_over_a_day(year, farm_id):
+    """Autocorrelation of hourly wind: r(6 h) 0.6 to 0.85, r(24 h) 0.2 to 0.5 at 100 m.
+
+    r(1 h) is about 0.9 at 10 m (Brett and Tuller 1991, J. Appl. Meteor. 30), more at hub height.
+    The others: FINO1, Cabauw.
+    """
     wind = hourly(year[farm_id].speed)
     assert 0.92 < correlation(wind, wind, 1) < 0.99
     assert 0.55 < correlation(wind, wind, 6) < 0.88
@@ -72,7 +78,10 @@ def test_wind_remembers_hours_and_half_forgets_a_day(year, farm_id):
 
 
 def test_spectrum_falls_between_the_synoptic_peak_and_the_mesoscale():
-    """Slopes of -3 to -5/3 between 2 days and 6 hours, peak at some days: Larsen et al. 2013, Van der Hoven 1957."""
+    """Slopes of -3 to -5/3 between 2 days and 6 hours, peak at some days.
+
+    Sources: Larsen et al. 2013, Van der Hoven 1957.
+    """
     assert energy(4 * 86_400) > 3 * energy(86_400) > 9 * energy(6 * 3600)
     times = START_US + np.arange(3 * 365 * 24) * 3_600_000_000
     wind = Weather(FARMS["F"], 3).at(times).speed.reshape(-1, 24 * 73)  # pieces of 73 days
@@ -94,8 +103,11 @@ def test_spectrum_falls_between_the_synoptic_peak_and_the_mesoscale():
 
 @pytest.mark.parametrize("farm_id", "AEG")
 def test_ramps_have_heavy_tails_and_days_differ(year, farm_id):
-    """DeMarco and Basu 2018, Wind Energy 21: tails of ramps over hours far heavier than normal (kurtosis 3), less so
-    the longer the ramp. Standard deviations within days of a normal process of this spectrum differ by 0.40."""
+    """Ramps over hours have far heavier tails than normal (kurtosis 3), less so for longer ramps.
+
+    Source: DeMarco and Basu 2018, Wind Energy 21. Standard deviations within days of a normal
+    process of this spectrum differ by 0.40.
+    """
     wind = hourly(year[farm_id].speed)
     ramps = [wind[hours:] - wind[:-hours] for hours in (1, 3, 12)]
     kurtosis = [((ramp - ramp.mean()) ** 4).mean() / ramp.var() ** 2 for ramp in ramps]
@@ -105,9 +117,12 @@ def test_ramps_have_heavy_tails_and_days_differ(year, farm_id):
     assert 0.43 < within.std() / within.mean() < 0.6
 
 
-def test_days_and_seasons_are_the_sites(year):
-    """Inland hub heights are windier by night (low-level jets; Schwartz and Elliott 2006: 10-30 %), with convection by
-    day; at sea the day hardly shows; mid-latitude winters are windier."""
+def test_days_and_seasons_are_those_of_the_site(year):
+    """Inland nights are windier at hub height, mid-latitude winters are windier.
+
+    - Inland: low-level jets by night (Schwartz and Elliott 2006: 10-30 %), convection by day.
+    - At sea the time of day hardly matters.
+    """
     for farm_id, low, high in (("D", 1.1, 1.6), ("A", 1.05, 1.5), ("F", 0.9, 1.1), ("B", 0.9, 1.1)):
         hour = ((TIMES / 3.6e9) + FARMS[farm_id].longitude / 15.0) % 24
         night, day = hour < 4, (hour > 11) & (hour < 15)
@@ -121,8 +136,11 @@ def test_days_and_seasons_are_the_sites(year):
         assert 1.1 < winter / summer < 2.0, farm_id
 
 
-def test_the_monsoon_turns_round(year):
-    """Singapore Strait: north-east from December to March, south to south-west from June to September (MSS 2009)."""
+def test_the_monsoon_reverses(year):
+    """Singapore Strait: north-east December to March, south to south-west June to September.
+
+    Source: MSS 2009.
+    """
     for farm_id in "GH":
         for numbers, expected in (([1, 2], 25.0), ([7, 8], 195.0)):
             to = np.exp(1j * np.radians(year[farm_id].direction[months(numbers)])).mean()
@@ -130,7 +148,7 @@ def test_the_monsoon_turns_round(year):
             assert abs(to) > 0.5
 
 
-def test_direction_swings_in_lulls_and_holds_in_strong_wind(year):
+def test_direction_varies_in_lulls_and_is_steady_in_strong_wind(year):
     for farm_id in "CEF":
         air = year[farm_id]
         turn = np.abs(np.diff(air.direction[::6]))
@@ -139,32 +157,38 @@ def test_direction_swings_in_lulls_and_holds_in_strong_wind(year):
         assert np.median(turn[speed > 9.0]) < 8.0
 
 
-# --- maps and fronts -------------------------------------------------------------------------------------------------
+# --- maps and fronts ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("one", "other", "km"), [("C", "D", 119), ("E", "F", 191), ("A", "B", 392)]
 )
-def test_hours_are_shared_over_hundreds_of_kilometres(year, one, other, km):
-    """Hourly wind: r = exp(-d / D) with D of 300 to 800 km (Giebel 2000: 723 km; Holttinen 2005: 500 km)."""
+def test_hourly_wind_is_correlated_over_hundreds_of_kilometres(year, one, other, km):
+    """Hourly wind: r = exp(-d / D) with D of 300 to 800 km.
+
+    Sources: Giebel 2000: 723 km; Holttinen 2005: 500 km.
+    """
     r = correlation(hourly(year[one].speed), hourly(year[other].speed))
     assert 300 < -km / np.log(r) < 1100
 
 
-def test_farms_of_other_regions_hardly_agree(year):
+def test_farms_of_other_regions_are_hardly_correlated(year):
     for one, other in ("AC", "AE", "EG", "CF"):
         assert abs(correlation(hourly(year[one].speed), hourly(year[other].speed))) < 0.3
 
 
-def test_minutes_are_not_shared(year):
-    """Changes of half an hour and less are unrelated beyond some 30 km (Ernst, Wan and Kirby 1999)."""
+def test_changes_of_minutes_are_not_correlated(year):
+    """Changes of half an hour and less are uncorrelated beyond some 30 km.
+
+    Source: Ernst, Wan and Kirby 1999.
+    """
     for one, other in ("CD", "EF"):
         changes = [np.diff(year[farm_id].speed[::3]) for farm_id in (one, other)]
         assert abs(correlation(*changes)) < 0.25
 
 
 def test_weather_of_mid_latitudes_comes_from_the_west(year):
-    """The Irish Sea gets it later than the west of Ireland; also Virginia later than the mountains behind it."""
+    """Weather reaches the Irish Sea after the west of Ireland, Virginia after the mountains."""
     for west, east in ("EF", "AB"):
         one, other = hourly(year[west].speed), hourly(year[east].speed)
         best = max(
@@ -187,7 +211,10 @@ def passages(score):
 
 @pytest.mark.parametrize("latitude", [53.08, -53.08])
 def test_a_cold_front_cools_veers_and_gusts(latitude):
-    """North of the equator wind veers at a cold front, south of it it backs; pressure rises behind (Bjerknes)."""
+    """At a cold front wind veers in the north and backs in the south; then pressure rises.
+
+    Source: Bjerknes. North and south of the equator.
+    """
     farm = dataclasses.replace(FARMS["E"], latitude=latitude)
     air = Weather(farm, 7).at(TIMES)
     cooling = air.temperature[12:] - air.temperature[:-12]  # within 2 h
@@ -213,11 +240,11 @@ def test_south_of_the_equator_july_is_winter():
     assert january > july + 5
 
 
-# --- the air ---------------------------------------------------------------------------------------------------------
+# --- the air --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("farm_id", FARMS)
-def test_air_is_that_of_the_place(year, farm_id):
+def test_air_has_the_climate_of_the_place(year, farm_id):
     climate, air = FARMS[farm_id].climate, year[farm_id]
     assert air.temperature.mean() == pytest.approx(climate.mean_temperature, abs=1.5)
     swing = (
@@ -241,9 +268,12 @@ def test_air_is_that_of_the_place(year, farm_id):
     assert (air.turbulence > 0).all()
 
 
-def test_turbulence_is_the_normal_models_mean_on_average(year):
-    """sigma = Iref (0.75 V + 3.8), the mean of IEC 61400-1's normal turbulence model; offshore intensities at 15 m/s
-    are 5 to 9 %, on land 10 to 16 % (Tuerk and Emeis 2010; Hansen and Larsen 2005)."""
+def test_mean_turbulence_is_that_of_the_normal_model(year):
+    """Mean of IEC 61400-1's normal turbulence model: sigma = Iref (0.75 V + 3.8).
+
+    Intensities at 15 m/s: offshore 5 to 9 %, on land 10 to 16 % (Tuerk and Emeis 2010; Hansen and
+    Larsen 2005).
+    """
     for farm_id, farm in FARMS.items():
         air = year[farm_id]
         strong = np.abs(air.speed - 13.5) < 1.5
@@ -254,11 +284,11 @@ def test_turbulence_is_the_normal_models_mean_on_average(year):
         assert low < mean < high, farm_id
 
 
-# --- a function of seed, place and time ------------------------------------------------------------------------------
+# --- a function of seed, place and time -----------------------------------------------------------
 
 
 def same(one, other):
-    """Two airs, directions up to whole turns."""
+    """Assert that two airs are equal, directions up to whole turns."""
     for field in dataclasses.fields(one):
         left, right = getattr(one, field.name), getattr(other, field.name)
         if field.name == "direction":
@@ -267,7 +297,7 @@ def same(one, other):
             assert np.array_equal(left, right), field.name
 
 
-def test_weather_is_the_same_whoever_asks_and_when():
+def test_weather_does_not_depend_on_the_request():
     times = TIMES[4000:6000] + 123_456_789
     whole = Weather(FARMS["C"], 7).at(times)
     other = Weather(FARMS["C"], 7, start_us=START_US + 5)
@@ -282,7 +312,7 @@ def test_weather_is_the_same_whoever_asks_and_when():
     renamed = dataclasses.replace(
         FARMS["C"], farm_id="X", region="elsewhere", positions=FARMS["C"].positions[:3]
     )
-    same(Weather(renamed, 7).at(times), whole)  # weather is the place's
+    same(Weather(renamed, 7).at(times), whole)  # the place determines the weather, not the name
     assert (
         abs(
             correlation(
@@ -293,7 +323,7 @@ def test_weather_is_the_same_whoever_asks_and_when():
     )
 
 
-def test_directions_go_on_without_a_jump_from_call_to_call():
+def test_directions_are_continuous_from_call_to_call():
     weather = Weather(FARMS["G"], 7)
     last = None
     for first in range(0, len(TIMES), 30):
@@ -302,13 +332,13 @@ def test_directions_go_on_without_a_jump_from_call_to_call():
         last = bearing[-1]
 
 
-# --- events ----------------------------------------------------------------------------------------------------------
+# --- events ---------------------------------------------------------------------------------------
 
 DAY_US = START_US + np.arange(0, 86_400, 10) * 1_000_000
 
 
 def events(*given):
-    """(air with, air without) over the first day, every 10 s."""
+    """Return (air with, air without) over the first day, every 10 s."""
     return (
         Weather(FARMS["E"], 7, given, START_US).at(DAY_US),
         Weather(FARMS["E"], 7, (), START_US).at(DAY_US),
@@ -339,9 +369,8 @@ def test_events_act_smoothly_within_their_time_and_farms(farms):
         air.speed[(second > 6600) & (second < 7800)],
         air.speed[(second > 17_400) & (second < 18_600)],
     )
-    assert (
-        0.85 * 30.0 < storm.min() < storm.max() <= 30.0
-    )  # neither is an even wind, which no archive has
+    # neither wind is constant, as in no archive
+    assert 0.85 * 30.0 < storm.min() < storm.max() <= 30.0
     assert 0.4 * 2.0 < calm.min() < calm.max() < 1.6 * 2.0
     assert np.abs(np.diff(air.speed)).max() < 0.3  # m/s in 10 s
     fog = (second > 38_000) & (second < 42_000)
@@ -351,14 +380,15 @@ def test_events_act_smoothly_within_their_time_and_farms(farms):
     assert np.ptp(air.direction[(second > 3600) & (second < 10_800)]) > 30
 
 
-def test_clear_days_have_a_course_and_overcast_ones_hardly_any():
-    """Daily ranges of temperature vary with cloud by factors (Dai, Trenberth and Karl 1999, J. Climate 12: cloud halves
-    them), fronts aside."""
+def test_clear_days_have_a_larger_daily_range_than_overcast_ones():
+    """Daily ranges of temperature vary with cloud by factors, fronts aside.
+
+    Source: Dai, Trenberth and Karl 1999, J. Climate 12: cloud halves them.
+    """
     air = Weather(FARMS["D"], 7).at(TIMES)
     days = air.temperature[: len(TIMES) // 144 * 144].reshape(-1, 144)
     summer = days[150:240]
-    reach = np.ptp(
-        summer - np.linspace(0, 1, 144) * (summer[:, -1:] - summer[:, :1]), axis=1
-    )  # less the day's trend
+    # less the day's trend
+    reach = np.ptp(summer - np.linspace(0, 1, 144) * (summer[:, -1:] - summer[:, :1]), axis=1)
     assert np.quantile(reach, 0.9) > 1.6 * np.quantile(reach, 0.1)
     assert 5 < np.median(reach) < 16

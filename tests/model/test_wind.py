@@ -1,6 +1,6 @@
-"""Wind at the turbines: turbulence, gusts, what neighbours share, and the same year at every sampling step.
+"""Wind at the turbines: turbulence, gusts, correlation of neighbours, and all sampling steps.
 
-Published ranges with their sources stand at each test.
+A year is the same at every sampling step. Published ranges with their sources stand at each test.
 """
 
 import dataclasses
@@ -25,7 +25,10 @@ def few(farm_id, turbines=8):
 
 
 def run(farm, step_s, hours, seed=7, start_us=START_US):
-    """(speed, direction, sigma, (steps, turbines); air speed (steps,)) of inner steps, and how many make a sample."""
+    """Return (speed, direction, sigma, air speed) of inner steps, and the steps per sample.
+
+    Shapes: (steps, turbines); air speed (steps,).
+    """
     clock = SimClock(start_us, round(step_s * 1e6), round(hours * 3600 / step_s))
     wind = Wind(farm, clock, seed)
     pages = [wind.page(index) for index in range(-(-clock.samples // clock.page))]
@@ -36,14 +39,14 @@ def run(farm, step_s, hours, seed=7, start_us=START_US):
 
 
 def blocks(values, length, of=np.mean):
-    """`of` over blocks of so many rows."""
+    """Apply `of` to blocks of `length` rows."""
     return of(values[: len(values) // length * length].reshape(-1, length, values.shape[1]), axis=1)
 
 
 @pytest.fixture(scope="module")
 def seconds():
-    """Two days of a few turbines at 1 s, on land and at sea."""
-    return {farm_id: run(few(farm_id), 1, 48) for farm_id in "EF"}
+    """A day of a few turbines at 1 s, on land and at sea."""
+    return {farm_id: run(few(farm_id), 1, 24) for farm_id in "EF"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def weeks():
     return {farm_id: run(FARMS[farm_id], 600, 24 * 14)[0].astype(np.float32) for farm_id in "ED"}
 
 
-# --- turbulence ------------------------------------------------------------------------------------------------------
+# --- turbulence -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("farm_id", "turbine"), [("E", 0), ("E", 5), ("F", 3)])
@@ -69,15 +72,19 @@ def test_spectrum_of_seconds_falls_as_kolmogorovs(seconds, farm_id, turbine):
     slope = np.polyfit(np.log(np.sqrt(edges[1:] * edges[:-1])), levels, 1)[0]
     assert slope == pytest.approx(-5 / 3, abs=0.2)
     energy = frequency * power
+    # Kaimal's peak
     assert (
         energy[(frequency > 0.004) & (frequency < 0.04)].mean() > 2 * energy[frequency > 0.3].mean()
-    )  # Kaimal's peak
+    )
 
 
 @pytest.mark.parametrize("farm_id", "EF")
 def test_intensity_falls_with_speed_as_the_normal_model_says(seconds, farm_id):
-    """Mean of IEC 61400-1's NTM, Iref (0.75 + 3.8 / V); wakes and stability move it by some 30 %, single ten-minute
-    intervals scatter by 10 to 40 % (Hansen and Larsen 2005)."""
+    """Mean of IEC 61400-1's NTM, Iref (0.75 + 3.8 / V).
+
+    Wakes and stability change it by some 30 %; single ten-minute intervals scatter by 10 to 40 %
+    (Hansen and Larsen 2005).
+    """
     speed = seconds[farm_id][0]
     mean, std = blocks(speed, 600), blocks(speed, 600, np.std)
     iref = FARMS[farm_id].climate.iref
@@ -94,9 +101,12 @@ def test_intensity_falls_with_speed_as_the_normal_model_says(seconds, farm_id):
 
 
 @pytest.mark.parametrize("farm_id", "EF")
-def test_gusts_are_as_strong_as_gusts_are(seconds, farm_id):
-    """The strongest 3 s of ten minutes are 2 to 3.2 standard deviations above the mean (Wieringa 1973, Boundary-Layer
-    Meteorol. 3; Greenway 1979), so gust factors 1.1 to 1.25 at sea, 1.25 to 1.5 on land."""
+def test_gust_factors_are_in_the_published_range(seconds, farm_id):
+    """The strongest 3 s of ten minutes are 2 to 3.2 standard deviations above the mean.
+
+    So gust factors are 1.1 to 1.25 at sea, 1.25 to 1.5 on land (Wieringa 1973, Boundary-Layer
+    Meteorol. 3; Greenway 1979).
+    """
     speed = seconds[farm_id][0]
     mean, std = blocks(speed, 600), blocks(speed, 600, np.std)
     gust = blocks(blocks(speed, 3), 200, np.max)
@@ -114,8 +124,11 @@ def excess(values):
 
 
 def test_increments_have_heavy_tails(seconds, weeks):
-    """Those of a second, within hours of like wind (Boettcher, Barth and Peinke 2007: intermittent), and those of ten
-    minutes (DeMarco and Basu 2018: quasi power laws at every site, far from normal)."""
+    """Increments of a second and of ten minutes have heavy tails.
+
+    - A second, within hours of similar wind: Boettcher, Barth and Peinke 2007: intermittent.
+    - Ten minutes: DeMarco and Basu 2018: quasi power laws at every site, far from normal.
+    """
     for farm_id in "EF":
         speed = seconds[farm_id][0]
         hours = [
@@ -130,8 +143,8 @@ def test_increments_have_heavy_tails(seconds, weeks):
         assert 0.5 < excess(np.diff(ten, axis=0)[near]) < 15
 
 
-def test_calms_have_no_floor():
-    """The wind has two components; where one is nothing, the other goes on."""
+def test_calms_have_no_minimum_speed():
+    """Wind has two components; where one is zero, the other is not."""
     speed = blocks(run(few("G", 6), 600, 24 * 40)[0], 20)
     counts = np.histogram(speed, np.arange(0.0, 2.6, 0.25))[0]
     assert counts[1:3].max() < 1.3 * counts[3:].max()
@@ -152,7 +165,7 @@ def test_the_mean_of_a_first_order_process_is_known_exactly(step):
 
 
 @pytest.mark.parametrize("h", [0.25, 1.0, 5.0, 30.0])
-def test_turbulence_loses_no_variance_whatever_the_step(h):
+def test_turbulence_keeps_its_variance_at_every_step(h):
     turbulence = Turbulence(400, h, 7, "test")
     values, within = zip(
         *(turbulence.page(index, np.full(600, 9.0)) for index in range(4)), strict=True
@@ -164,15 +177,15 @@ def test_turbulence_loses_no_variance_whatever_the_step(h):
     assert coarse == pytest.approx(expected.page(0, np.full(600, 9.0))[0].var(), rel=0.06)
 
 
-# --- the same year at every step -------------------------------------------------------------------------------------
+# --- the same year at every step ------------------------------------------------------------------
 
 
-def test_sampling_steps_tell_of_the_same_wind(seconds):
-    """Ten-minute means and scatter from 1 s, 30 s and 10 min; what a step hides is in sigma."""
+def test_sampling_steps_have_the_same_wind(seconds):
+    """Ten-minute means and scatter from 1 s, 30 s and 10 min; sigma is the scatter in a step."""
     speed, direction, sigma, _, _ = seconds["E"]
     mean, inside = blocks(speed, 600), blocks(speed, 600, np.var) + blocks(sigma**2, 600)
     for step_s in (10, 30, 600):
-        other, bearing, within, _, k = run(few("E"), step_s, 48)
+        other, bearing, within, _, k = run(few("E"), step_s, 24)
         length = 600 // step_s * k
         means, insides = (
             blocks(other, length),
@@ -193,7 +206,7 @@ def test_sampling_steps_tell_of_the_same_wind(seconds):
         assert np.median(np.minimum(swing, 360 - swing)) < 2
 
 
-def test_another_start_sees_the_same_days():
+def test_another_start_has_the_same_days():
     """All but the turbulence of minutes is a function of absolute time."""
     farm = few("C")
     speed = blocks(run(farm, 600, 72)[0], 20)
@@ -201,16 +214,15 @@ def test_another_start_sees_the_same_days():
     twin = speed[21 * 6 : 51 * 6]
     assert np.corrcoef(twin.ravel(), later.ravel())[0, 1] > 0.95
     assert not np.array_equal(twin, later)
-    assert np.array_equal(
-        blocks(run(farm, 600, 6)[0], 20), speed[:36]
-    )  # a shorter run, the same start: the same bytes
+    # a shorter run, the same start: the same bytes
+    assert np.array_equal(blocks(run(farm, 600, 6)[0], 20), speed[:36])
     assert (
         abs(np.corrcoef(speed.ravel(), blocks(run(farm, 600, 72, seed=8)[0], 20).ravel())[0, 1])
         < 0.9
     )
 
 
-# --- over the layout -------------------------------------------------------------------------------------------------
+# --- over the layout ------------------------------------------------------------------------------
 
 
 def by_distance(farm, rows, edges):
@@ -223,9 +235,12 @@ def by_distance(farm, rows, edges):
     )
 
 
-def test_neighbours_agree_on_hours_and_less_on_minutes(weeks):
-    """Ten-minute changes: related at a kilometre, hardly at 10 to 20 km (Ernst, Wan and Kirby 1999; Vincent et al.
-    2013: coherence exp(-c f d / U)); hours related over the whole farm."""
+def test_neighbours_are_correlated_over_hours_and_less_over_minutes(weeks):
+    """Ten-minute changes are correlated at a kilometre, hardly at 10 to 20 km.
+
+    Sources: Ernst, Wan and Kirby 1999; Vincent et al. 2013: coherence exp(-c f d / U). Hours are
+    correlated over the whole farm.
+    """
     edges = [1, 1200, 4000, 8000, 16_000]
     for farm_id, speed in weeks.items():
         ten = blocks(speed, 20)
@@ -242,8 +257,8 @@ def test_neighbours_agree_on_hours_and_less_on_minutes(weeks):
         assert 0.85 < levels[-1] < levels[0] < 0.998
 
 
-def test_farms_share_hours_and_not_minutes():
-    """C and D, 120 km apart."""
+def test_farms_are_correlated_over_hours_and_not_minutes():
+    """C and D are 120 km apart."""
     one, other = (
         blocks(run(few(farm_id, 4), 600, 24 * 30)[0], 20).mean(axis=1) for farm_id in "CD"
     )
@@ -253,7 +268,7 @@ def test_farms_share_hours_and_not_minutes():
 
 
 def test_changes_arrive_downwind_later():
-    """Taylor's hypothesis: what passes one place passes the other after distance over wind speed."""
+    """Taylor's hypothesis: a pattern moves downwind at the wind's speed."""
     farm = dataclasses.replace(
         FARMS["F"], positions=np.array([[0.0, 0.0], [0.0, 4000.0], [4000.0, 0.0]])
     )
@@ -285,8 +300,8 @@ def test_changes_arrive_downwind_later():
     )  # patterns change on their way, which shortens apparent lags
 
 
-def test_rows_behind_get_less_wind_and_more_turbulence():
-    """The wakes turn with the wind: the machine in the lee changes sides with it."""
+def test_downwind_rows_have_less_wind_and_more_turbulence():
+    """Wakes turn with the wind: the machine in the lee changes sides with it."""
     farm = FARMS["F"]
     spot = np.array([[0.0, 0.0], [6 * 126.0, 0.0]])  # 6 D east of each other
     farm = dataclasses.replace(
@@ -305,7 +320,7 @@ def test_rows_behind_get_less_wind_and_more_turbulence():
 
 
 @pytest.mark.parametrize("farm_id", "AG")
-def test_values_are_possible(farm_id):
+def test_values_are_physically_possible(farm_id):
     for step_s in (1, 600):
         speed, direction, sigma, free, _ = run(few(farm_id, 30), step_s, 2 if step_s == 1 else 240)
         assert np.isfinite(speed).all()

@@ -1,4 +1,4 @@
-"""Batches: where they are cut, and that nothing but the rows decides it."""
+"""Batches: their boundaries, which depend on the rows only."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ def test_times_before_1970_round_down() -> None:
 
 def test_a_row_without_recording_time_goes_with_the_row_before() -> None:
     assert ranges([0, None, SLOT, None, None], LAST) == [(1, 2), (3, 5)]
-    assert ranges([None, None, 0, 1], LAST) == [(1, 2), (3, 4)]  # nothing before: on their own
+    assert ranges([None, None, 0, 1], LAST) == [(1, 2), (3, 4)]  # no row before them
     assert ranges([None, None], None) == []
     assert ranges([0, None, None], None) == []
 
 
-def test_a_drain_takes_what_was_recorded_before_its_time_and_nothing_behind() -> None:
+def test_a_drain_takes_the_rows_recorded_before_its_time() -> None:
     recorded = [0, 10, 20, None, 30, 40]
     assert ranges(recorded, 20) == [(1, 2)]
     assert ranges(recorded, 21) == [(1, 4)]  # the row without a time goes with the one before
     assert ranges(recorded, 0) == []
 
 
-def test_a_clock_that_was_ahead_for_a_moment_hides_no_row_from_a_drain() -> None:
+def test_a_drain_sees_rows_after_one_from_a_fast_clock() -> None:
     assert ranges([0, LAST, 10, 20], 100) == [(1, 1), (2, 2), (3, 4)]
     assert cut(raw([0, LAST, 10, 20]), FLUSH_S, 100)[-1].final
 
@@ -87,9 +87,8 @@ def test_a_slot_with_too_many_rows_is_cut_by_count(monkeypatch: pytest.MonkeyPat
     assert ranges([1] * 4, None) == []
     assert ranges([1] * 4, LAST) == [(1, 4)]
     assert ranges([1, 1, 1, 1, SLOT], None) == [(1, 4)]
-    assert ranges([0, SLOT, SLOT, SLOT, SLOT], LAST) == [
-        (1, 1)
-    ]  # more of the second slot may follow
+    # more of the second slot may follow
+    assert ranges([0, SLOT, SLOT, SLOT, SLOT], LAST) == [(1, 1)]
 
 
 def test_rows_of_a_fresh_file_are_another_batch() -> None:
@@ -109,7 +108,7 @@ def test_a_batch_has_a_hundred_thousand_rows_at_most() -> None:
 
 
 def drained(recorded: list[int | None], reads: list[int]) -> list[tuple[int, int]]:
-    """Ids of the batches after a flush at each length of `reads`, and a drain at the end."""
+    """Return ids of the batches after a flush at each length of `reads`, and a drain at the end."""
     out: list[tuple[int, int]] = []
     for seen, until in [*((n, None) for n in reads), (len(recorded), LAST)]:
         while True:
@@ -150,7 +149,7 @@ def test_batches_are_the_same_whenever_flushed(
         )
 
 
-def test_a_drain_ends_though_more_than_one_read_lies_behind_its_time(tmp_path: Path) -> None:
+def test_a_drain_ends_if_more_than_one_read_follows_its_time(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(i) for i in range(1, 40)])
     reads: list[int] = []
 

@@ -1,4 +1,7 @@
-"""The six buckets: made once, as the data says, by us and by the Docker init hook alike, and nobody else's touched."""
+"""The six buckets: made once from `buckets.json`, by windfleet and by the Docker init hook.
+
+Buckets of another owner stay unchanged.
+"""
 
 import json
 import os
@@ -27,7 +30,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A server of our own: these tests remove buckets."""
+    """Server for this file only, because these tests remove buckets."""
     with EmbeddedLocalStack() as store:
         yield store.endpoint_url
 
@@ -39,9 +42,8 @@ def no_buckets(server: str) -> Any:
     for found in s3.list_buckets()["Buckets"]:
         for item in s3.list_objects_v2(Bucket=found["Name"]).get("Contents", ()):
             s3.delete_object(Bucket=found["Name"], Key=item["Key"])
-        s3.delete_bucket_tagging(
-            Bucket=found["Name"]
-        )  # LocalStack 4.13.1 would give them to the next of that name
+        # LocalStack 4.13.1 would give them to the next of that name
+        s3.delete_bucket_tagging(Bucket=found["Name"])
         s3.delete_bucket(Bucket=found["Name"])
     return server, s3
 
@@ -73,7 +75,7 @@ def test_the_six_buckets_are_made_once_as_the_data_says(no_buckets: Any) -> None
     assert lake.ensure(endpoint) == []
 
 
-def test_only_what_is_missing_or_altered_is_made_again(no_buckets: Any) -> None:
+def test_only_missing_or_altered_settings_are_written_again(no_buckets: Any) -> None:
     endpoint, s3 = no_buckets
     lake.ensure(endpoint)
     s3.delete_bucket(Bucket=NAMES[2])
@@ -82,7 +84,7 @@ def test_only_what_is_missing_or_altered_is_made_again(no_buckets: Any) -> None:
     assert as_found(s3, NAMES[4]) == as_wanted("checkpoints")
 
 
-def test_a_bucket_of_somebody_else_is_used_but_not_changed(no_buckets: Any) -> None:
+def test_a_bucket_of_another_owner_is_used_but_not_changed(no_buckets: Any) -> None:
     endpoint, s3 = no_buckets
     location = {"LocationConstraint": lake.REGION}
     s3.create_bucket(Bucket=NAMES[0], CreateBucketConfiguration=location)
@@ -110,7 +112,7 @@ def test_empty_removes_every_page(clean_lake: str) -> None:
     assert lake.empty(clean_lake) == 0
 
 
-def test_uploads_that_were_never_ended_are_told_and_emptied(clean_lake: str) -> None:
+def test_incomplete_uploads_are_reported_and_removed(clean_lake: str) -> None:
     s3, name = lake.client(clean_lake), lake.BUCKETS["enriched"]
     assert lake.incomplete_uploads(clean_lake) == []
     for key in ("enriched/b", "enriched/a"):
@@ -120,9 +122,9 @@ def test_uploads_that_were_never_ended_are_told_and_emptied(clean_lake: str) -> 
     assert lake.incomplete_uploads(clean_lake) == []
 
 
-def test_objects_that_were_not_removed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_that_were_not_removed_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
-        """Answers 200, and names what it kept."""
+        """Client that answers 200 and lists keys that it did not delete."""
 
         def delete_objects(self, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
             kept = [one["Key"] for one in Delete["Objects"] if one["Key"].startswith("kept")]
@@ -150,7 +152,7 @@ def test_every_bucket_has_a_policy_and_no_current_object_expires() -> None:
         ), stage
 
 
-def test_an_unreachable_endpoint_is_told_clearly() -> None:
+def test_an_unreachable_endpoint_is_reported() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"

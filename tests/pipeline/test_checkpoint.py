@@ -1,4 +1,4 @@
-"""Checkpoints read back: the very state that was written, or one error that names the field; never a guess."""
+"""Checkpoints read back: the state that was written, or one error that names the field."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.pipeline_world import config, drain, drive, good, write
         b"null",
     ],
 )
-def test_what_is_no_checkpoint_is_told(body: bytes) -> None:
+def test_a_document_that_is_no_checkpoint_is_refused(body: bytes) -> None:
     with pytest.raises(CheckpointError):
         Checkpoint.from_json(body, "A-001")
 
@@ -67,10 +67,13 @@ SUMS = list(OPEN)
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        *(({name: value}, name) for name in ("last_id", "batches") for value in (True, 9.0, "9", None, -1, 2**63, [9])),
+        *(({name: value}, name)
+          for name in ("last_id", "batches") for value in (True, 9.0, "9", None, -1, 2**63, [9])),
         ({"last_id": 1}, "batches is 2"),
-        *(({"max_event_us": value}, "max_event_us") for value in (True, 1.0, "x", NOW * 10, 0, None)),
-        *(({"closed_until_us": value}, "closed_until_us") for value in (True, 1.0, "x", 2**63, NOW * 2, None)),
+        *(({"max_event_us": value}, "max_event_us")
+          for value in (True, 1.0, "x", NOW * 10, 0, None)),
+        *(({"closed_until_us": value}, "closed_until_us")
+          for value in (True, 1.0, "x", 2**63, NOW * 2, None)),
         *(({"anchor_us": value}, "anchor_us") for value in (True, 1.0, "x", 2**63)),
         ({"schema_version": True}, "schema True"),
         ({"schema_version": 1.0}, "schema 1.0"),
@@ -79,28 +82,35 @@ SUMS = list(OPEN)
         *(({"runs": value}, "runs is") for value in ([], None, "x", 1)),
         ({"runs": {"humidity": [1.0, 1, NOW]}}, "runs.humidity"),
         ({"runs": {"blade_pitch": [1.0, 1, NOW]}}, "runs.blade_pitch"),
-        *(({"runs": {"wind_speed": v}}, "runs.wind_speed is") for v in ([1.0, 1], [1.0, 1, NOW, 1], None, "abc")),
-        *(({"runs": {"wind_speed": [v, 1, NOW]}}, "runs.wind_speed[0]") for v in (True, "1", None, -1.0, 76, 10**400)),
-        *(({"runs": {"wind_speed": [1.0, n, NOW]}}, "runs.wind_speed[1]") for n in (True, 0, 1.0, "1")),
-        *(({"runs": {"wind_speed": [1.0, 1, t]}}, "runs.wind_speed[2]") for t in (True, 5, 1.7e15, None)),
+        *(({"runs": {"wind_speed": v}}, "runs.wind_speed is")
+          for v in ([1.0, 1], [1.0, 1, NOW, 1], None, "abc")),
+        *(({"runs": {"wind_speed": [v, 1, NOW]}}, "runs.wind_speed[0]")
+          for v in (True, "1", None, -1.0, 76, 10**400)),
+        *(({"runs": {"wind_speed": [1.0, n, NOW]}}, "runs.wind_speed[1]")
+          for n in (True, 0, 1.0, "1")),
+        *(({"runs": {"wind_speed": [1.0, 1, t]}}, "runs.wind_speed[2]")
+          for t in (True, 5, 1.7e15, None)),
         *(({"open_windows": value}, "open_windows is") for value in ([], None, 1)),
-        *(({"open_windows": {at: SUMS}}, "open_windows." + at[:9]) for at in ("x", "-1", "01", "1.0", "9" * 30)),
+        *(({"open_windows": {at: SUMS}}, "open_windows." + at[:9])
+          for at in ("x", "-1", "01", "1.0", "9" * 30)),
         ({"open_windows": {str(NOW + 1): SUMS}}, "after max_event_us"),
-        *(({"open_windows": {"7": value}}, "open_windows.7 is") for value in (SUMS[1:], [*SUMS, 1.0], {}, None, [])),
-        *(({"open_windows": {"7": [n, *SUMS[1:]]}}, "open_windows.7[0]") for n in (0, 1.5, True, -1.0)),
+        *(({"open_windows": {"7": value}}, "open_windows.7 is")
+          for value in (SUMS[1:], [*SUMS, 1.0], {}, None, [])),
+        *(({"open_windows": {"7": [n, *SUMS[1:]]}}, "open_windows.7[0]")
+          for n in (0, 1.5, True, -1.0)),
         ({"open_windows": {"7": [*SUMS[:3], "x", *SUMS[4:]]}}, "open_windows.7[3]"),
         ({"open_windows": {"7": [*SUMS[:6], -1.0, *SUMS[7:]]}}, "open_windows.7[6]"),
         ({"open_windows": {"7": [*SUMS[:11], 99.0, *SUMS[12:]]}}, "above its maximum"),
     ],
 )  # fmt: skip
-def test_a_field_that_cannot_be_is_named(changes: dict[str, object], place: str) -> None:
+def test_an_invalid_field_is_named(changes: dict[str, object], place: str) -> None:
     document = json.loads(STATE.to_json("A-001", "n-1")) | changes
     with pytest.raises(CheckpointError, match=re.escape(place)):
         Checkpoint.from_json(json.dumps(document).encode(), "A-001")
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         (lambda body: b"\xef\xbb\xbf" + body, "BOM"),
         (lambda body: body.decode().encode("utf-16"), "utf-8"),
@@ -116,10 +126,8 @@ def test_a_field_that_cannot_be_is_named(changes: dict[str, object], place: str)
         (lambda body: body[:-9], "not a checkpoint"),
     ],
 )
-def test_json_that_two_readers_could_take_for_two_things_is_refused(
-    change: Callable[[bytes], bytes], says: str
-) -> None:
-    with pytest.raises(CheckpointError, match=re.escape(says)):
+def test_ambiguous_json_is_refused(change: Callable[[bytes], bytes], expected: str) -> None:
+    with pytest.raises(CheckpointError, match=re.escape(expected)):
         Checkpoint.from_json(change(STATE.to_json("A-001", "n-1")), "A-001")
 
 
@@ -131,7 +139,7 @@ def test_a_window_may_be_closed_as_far_ahead_as_windows_are_long() -> None:
         Checkpoint.from_json(body, "A-001", 86_400)
 
 
-def test_a_node_with_a_spoiled_checkpoint_stops_and_names_it(tmp_path: Path) -> None:
+def test_a_node_with_an_invalid_checkpoint_stops_and_names_it(tmp_path: Path) -> None:
     database = tmp_path / "n.db"
     store = drain(database, [good(1), good(2)])
     (place,) = [place for place in store.objects if place[0].endswith("checkpoints")]

@@ -1,4 +1,4 @@
-"""`python -m pipeline`: one real node by hand, its exit codes, and one clear line for whatever is wrong."""
+"""`python -m pipeline`: one real node by hand, its exit codes, and one error message each."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def node(tmp_path: Path) -> Path:
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was said on stderr: one line."""
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err
+    """Return the one line on stderr."""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
 
 
-def test_what_is_wrong_with_a_name_is_one_line_that_no_terminal_obeys(
+def test_an_error_in_a_name_is_one_line_without_escape_sequences(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--db", str(tmp_path / "a\x1b[2J\n\udce9.db")]) == 2
@@ -43,7 +43,7 @@ def test_what_is_wrong_with_a_name_is_one_line_that_no_terminal_obeys(
 
 
 @pytest.mark.parametrize("name", ["..", "A\\1", "A/1", "_A", "x" * 201])
-def test_a_turbine_that_cannot_name_an_object_is_refused(
+def test_a_turbine_id_unfit_for_keys_is_refused(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = write(tmp_path / "n.db", [good(1, turbine_id=name)])
@@ -51,8 +51,10 @@ def test_a_turbine_that_cannot_name_an_object_is_refused(
     assert "choose another name" in error(capsys)
 
 
-def test_a_name_as_long_as_names_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """That of a retired file, or of a configuration beside it, would be longer than a file system takes."""
+def test_a_file_name_of_the_greatest_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name of a retired file or a configuration beside it exceeds the file system's limit."""
     database = write(tmp_path / f"{'n' * 244}.db", [good(1)])
     assert main(["--db", str(database), "--endpoint-url", "http://127.0.0.1:9"]) == 3
     assert "127.0.0.1:9" in error(capsys)
@@ -68,7 +70,7 @@ def stored(endpoint_url: str) -> dict[tuple[str, str], bytes]:
     return out
 
 
-def test_a_node_is_delivered_goes_on_and_gives_what_memory_gives(
+def test_a_node_is_delivered_in_steps_and_equals_the_lake_in_memory(
     clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask = ["--db", str(node), "--endpoint-url", clean_lake]
@@ -76,7 +78,7 @@ def test_a_node_is_delivered_goes_on_and_gives_what_memory_gives(
     assert capsys.readouterr().out == "A-001: 59 rows in 4 batches, 15 data objects; last id 59\n"
     assert main([*ask, "--until", UNTIL]) == 0
     assert capsys.readouterr().out == "A-001: 0 rows in 0 batches, 0 data objects; last id 59\n"
-    assert main(ask) == 0  # no time: only what is closed
+    assert main(ask) == 0  # no time: closed batches only
     assert "last id 89" in capsys.readouterr().out
     data = {k: v for k, v in stored(clean_lake).items() if k[0] == bucket("validated")}
     reference = drain(node, [])
@@ -97,7 +99,7 @@ def test_the_lake_in_s3_is_the_lake_in_memory(clean_lake: str, node: Path) -> No
 @pytest.mark.parametrize(
     "theirs", [b"", b"ZZZZ behind any Parquet file in every order", b"A in front of it"]
 )
-def test_other_content_is_told_and_left(
+def test_other_content_is_reported_and_kept(
     clean_lake: str, node: Path, theirs: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = "validated/year=2024/month=01/day=15/hour=00/A-001-1-14.parquet"
@@ -108,7 +110,7 @@ def test_other_content_is_told_and_left(
     assert store.get(bucket("validated"), key)[0] == theirs
 
 
-def test_a_checkpoint_that_is_none_is_told(
+def test_an_invalid_checkpoint_is_reported(
     clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     S3ObjectStore(clean_lake).create(bucket("checkpoints"), "checkpoints/A/A-001.json", b"{}")
@@ -116,26 +118,26 @@ def test_a_checkpoint_that_is_none_is_told(
     assert "not a checkpoint" in error(capsys)
 
 
-def test_a_missing_bucket_is_told_with_the_fix(
+def test_a_missing_bucket_is_reported_with_the_fix(
     clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lake.client(clean_lake).delete_bucket(Bucket=bucket("metadata"))
     ask = ["--db", str(node), "--endpoint-url", clean_lake, "--until", UNTIL]
     assert main(ask) == 3
-    said = error(capsys)
-    assert bucket("metadata") in said
-    assert "--create-buckets" in said
+    printed = error(capsys)
+    assert bucket("metadata") in printed
+    assert "--create-buckets" in printed
     assert main([*ask, "--create-buckets"]) == 0
     assert "last id 59" in capsys.readouterr().out
 
 
-def test_no_store_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_store_is_reported(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--db", str(node), "--endpoint-url", "http://127.0.0.1:9"]) == 3
     assert "127.0.0.1:9" in error(capsys)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("none.db", None, "no such file"),
         (
@@ -146,18 +148,22 @@ def test_no_store_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ("empty.db", b"", "has no table sensor_readings"),
     ],
 )
-def test_a_database_that_is_none_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, told: str
+def test_an_invalid_database_is_reported(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes | None,
+    expected: str,
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     assert main(["--db", str(tmp_path / name), "--endpoint-url", "http://127.0.0.1:9"]) == 2
-    said = error(capsys)
-    assert name in said
-    assert told in said
+    printed = error(capsys)
+    assert name in printed
+    assert expected in printed
 
 
-def test_a_configuration_that_does_not_fit_is_told(
+def test_an_invalid_configuration_is_reported(
     node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node.with_suffix(".json").write_text('{"turbine_id": "A-001"}')
@@ -175,7 +181,7 @@ def test_a_node_without_configuration_takes_its_name_from_the_rows(
     ]
 
 
-def test_a_database_without_rows_is_fine(
+def test_a_database_without_rows_is_accepted(
     clean_lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -201,12 +207,12 @@ def test_a_time_without_zone_or_sense_is_refused(
     with pytest.raises(SystemExit) as stop:
         main(["--db", str(node), "--until", text])
     assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert "--until" in said
-    assert ("has no time zone" if "T" in text else "is not an ISO 8601 time") in said
+    printed = capsys.readouterr().err
+    assert "--until" in printed
+    assert ("has no time zone" if "T" in text else "is not an ISO 8601 time") in printed
 
 
-def test_a_damaged_past_stops_the_node_with_its_name(
+def test_a_damaged_object_of_the_past_stops_the_node_and_is_named(
     clean_lake: str, node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask = ["--db", str(node), "--endpoint-url", clean_lake]
@@ -216,12 +222,12 @@ def test_a_damaged_past_stops_the_node_with_its_name(
     write(node, [good(91, step_s=60, timestamp=good(3, step_s=60)["timestamp"])])
     capsys.readouterr()
     assert main([*ask, "--until", "2024-01-15T03:00:00Z"]) == 5
-    said = capsys.readouterr()
-    assert f"{key} is damaged" in said.err
-    assert said.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert f"{key} is damaged" in printed.err
+    assert printed.err.count("\n") == 1
 
 
-def test_what_went_into_quarantine_is_told(
+def test_rows_in_quarantine_are_reported(
     clean_lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [good(1, wind_speed=None), good(2, turbine_id="B-9"), good(3), good(4, wind_speed=None)]
@@ -250,7 +256,7 @@ def test_a_job_placed_anew_writes_the_same_bytes(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["Q/../../x", "", "Z\n1"])
-def test_a_turbine_that_cannot_name_objects_is_told(
+def test_a_turbine_id_unfit_for_keys_is_reported(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = write(tmp_path / "n.db", [good(1, turbine_id=name)])
@@ -259,7 +265,7 @@ def test_a_turbine_that_cannot_name_objects_is_told(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "printed"),
     [
         ({"labels": [1]}, "labels is [1]"),
         ({"labels": {"region": 5}}, "must map names to text"),
@@ -270,9 +276,9 @@ def test_a_turbine_that_cannot_name_objects_is_told(
     ],
 )
 def test_each_wrong_field_of_a_configuration_is_named(
-    node: Path, change: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+    node: Path, change: dict[str, object], printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = node.with_suffix(".json")
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert main(["--db", str(node), "--endpoint-url", "http://127.0.0.1:9"]) == 2
-    assert said in error(capsys)
+    assert printed in error(capsys)

@@ -1,4 +1,4 @@
-"""The promise of the commit protocol: whatever fails wherever, the drained lake is that of a run without faults."""
+"""The commit protocol: after any fault, the drained lake equals that of a run without faults."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.support.pipeline_world import (
 
 
 class Crash(BaseException):
-    """The process is gone: nothing catches it."""
+    """The process ends: no handler catches this."""
 
 
 def rows() -> list[Row]:
-    """Three batches over two hours; a late row, a repeated one and a poisoned one among them."""
+    """Three batches over two hours, with a late, a repeated and a poisoned row."""
     made = [{**good(i, step_s=60), "id": i - 44} for i in range(45, 80)]
     made[20]["timestamp"] = made[2]["timestamp"] + 5
     made[25]["timestamp"] = made[3]["timestamp"]
@@ -55,7 +55,7 @@ def last_id(store: MemoryStore) -> int:
 
 
 def durable(store: MemoryStore) -> int:
-    """Last id up to which manifests name every row, with all their objects there."""
+    """Return the last id up to which manifests name every row and all their objects exist."""
     reached = 0
     for document in sorted(
         documents(store, "metadata").values(), key=lambda d: d["source"]["first_id"]
@@ -68,9 +68,7 @@ def durable(store: MemoryStore) -> int:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", ["crash", "error"])
-def test_any_single_fault_leaves_the_lake_as_if_it_had_not_been(
-    tmp_path: Path, kind: str, after: bool
-) -> None:
+def test_any_single_fault_leaves_the_same_lake(tmp_path: Path, kind: str, after: bool) -> None:
     database = tmp_path / "n.db"
     clean = drain(database, rows())
     for number in range(1, len(clean.calls) + 1):
@@ -100,7 +98,7 @@ def test_two_faults_one_after_the_other(tmp_path: Path) -> None:
             store = MemoryStore()
             for number, after in ((first, True), (second, False)):
                 store.fault = failing(len(store.calls) + number, after, Crash())
-                with contextlib.suppress(Crash):  # towards the end nothing is left to fail
+                with contextlib.suppress(Crash):  # the last calls leave nothing that could fail
                     drive([EdgeNode(config(), database)], store)
             store.fault = None
             drive([EdgeNode(config(), database)], store)
@@ -179,7 +177,7 @@ def test_a_second_writer_in_between(tmp_path: Path, number: int) -> None:
     assert first.position.state.last_id == len(rows())
 
 
-def test_a_node_that_fell_asleep_finds_that_another_did_its_work(tmp_path: Path) -> None:
+def test_a_suspended_node_accepts_the_work_of_another(tmp_path: Path) -> None:
     made = rows()
     database, store = tmp_path / "n.db", MemoryStore()
     write(database, made[:5])
@@ -191,7 +189,7 @@ def test_a_node_that_fell_asleep_finds_that_another_did_its_work(tmp_path: Path)
     assert store.objects == drain(database, []).objects
 
 
-def test_a_level_checkpoint_that_says_something_else_is_a_conflict(tmp_path: Path) -> None:
+def test_a_level_checkpoint_with_other_content_is_a_conflict(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", rows()[:5])
     clean = drain(database, [])
     (place,) = [p for p in clean.objects if "checkpoints" in p[0]]
@@ -227,7 +225,7 @@ def test_a_checkpoint_that_vanished_is_written_again(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_other_batches_is_a_conflict(tmp_path: Path) -> None:
-    """A writer that flushes at other times stores the same rows under other keys: stop, do not fight."""
+    """A writer that flushes at other times stores the same rows under other keys: stop."""
     database = tmp_path / "n.db"
     drain(database, rows())
     store = MemoryStore()
@@ -253,7 +251,7 @@ def test_a_checkpoint_of_other_batches_is_a_conflict(tmp_path: Path) -> None:
     assert "checkpoints" in str(node.stopped)
 
 
-def test_a_store_that_says_exists_and_missing_in_turn_is_unavailable(tmp_path: Path) -> None:
+def test_a_store_that_contradicts_itself_about_a_key_is_unavailable(tmp_path: Path) -> None:
     store = MemoryStore()
 
     def fault(call: Call, after: bool) -> None:
@@ -266,12 +264,11 @@ def test_a_store_that_says_exists_and_missing_in_turn_is_unavailable(tmp_path: P
     assert isinstance(result, Failed)
     assert isinstance(result.error, Unavailable)
     assert node.stopped is None
-    assert (
-        len({call.key for call in store.calls if call.verb == "create"}) == 1
-    )  # nothing behind it was tried
+    # nothing after it was tried
+    assert len({call.key for call in store.calls if call.verb == "create"}) == 1
 
 
-def test_a_checkpoint_that_exists_and_is_missing_in_turn_is_unavailable(tmp_path: Path) -> None:
+def test_a_store_that_contradicts_itself_about_a_checkpoint_is_unavailable(tmp_path: Path) -> None:
     store = MemoryStore()
 
     def fault(call: Call, after: bool) -> None:
@@ -288,19 +285,19 @@ def test_a_checkpoint_that_exists_and_is_missing_in_turn_is_unavailable(tmp_path
     assert all(isinstance(r, Delivered) for r in drive([node], store))
 
 
-def test_what_is_no_manifest_is_no_equal_one() -> None:
+def test_an_invalid_manifest_equals_none() -> None:
     assert equal(b'{"a": 1, "upload_timestamp": 2}', b'{"upload_timestamp": 3, "a": 1}')
     for body in (b"", b"\xff", b"[]", b"null", b'{"a": 2}', b"{}"):
         assert not equal(b'{"a": 1}', body)
         assert not equal(body, b'{"a": 1}')
 
 
-def test_a_manifest_says_when_it_was_made(tmp_path: Path) -> None:
+def test_a_manifest_contains_its_time_of_creation(tmp_path: Path) -> None:
     made = documents(drain(tmp_path / "n.db", rows()), "metadata").values()
     assert {document["upload_timestamp"] for document in made} == {"2024-01-16T00:00:00.000+00:00"}
 
 
-def test_a_level_checkpoint_of_before_there_were_anchors_is_no_conflict(tmp_path: Path) -> None:
+def test_a_level_checkpoint_without_an_anchor_is_no_conflict(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", rows()[:5])
     (place,) = [p for p in drain(database, []).objects if "checkpoints" in p[0]]
     store = MemoryStore()

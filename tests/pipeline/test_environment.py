@@ -1,4 +1,4 @@
-"""No command sends a byte to anybody but the store that was named, whatever variables, proxies and files say."""
+"""Every command sends bytes to the named store only, with any variables, proxies and files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def deliver(database: Path, url: str, env: dict[str, str]) -> subprocess.Complet
     )
 
 
-def test_what_the_libraries_know_is_what_is_set(around: tuple[Served, dict[str, str]]) -> None:
+def test_every_variable_of_the_libraries_is_set(around: tuple[Served, dict[str, str]]) -> None:
     _, env = around
     assert known() <= {*env, *USERS}
     assert {*PROXIES, *ENDPOINTS} <= set(env)
@@ -96,7 +96,7 @@ def test_load(
     done = runs.quick(
         "load", world, "--out", tmp_path / "load", "--endpoint-url", clean_lake, **env
     )
-    assert done.code in (0, 7), done.text  # 7: what runs beside it held the generator up
+    assert done.code in (0, 7), done.text  # 7: other processes delayed the generator
     assert (listener.connections, listener.requests) == (0, [])
 
 
@@ -119,7 +119,7 @@ def test_demo(tmp_path: Path, clean_lake: str, around: tuple[Served, dict[str, s
     assert (listener.connections, listener.requests) == (0, [])
 
 
-def test_campaign_and_what_talks_to_no_store(
+def test_campaign_and_commands_without_a_store(
     world: Path, tmp_path: Path, around: tuple[Served, dict[str, str]]
 ) -> None:
     listener, env = around
@@ -138,7 +138,7 @@ def test_campaign_and_what_talks_to_no_store(
     campaign = runs.quick(
         "campaign", world, "--runs", 1, "--wired", 1, "--workers", 1, "--out", out, **env, **users
     )
-    assert campaign.code in (0, 6), campaign.text  # 6: a worker was done before it could be killed
+    assert campaign.code in (0, 6), campaign.text  # 6: a worker ended before it could be killed
     for command in (("plan", world), ("check", world)):
         assert runs.quick(*command, **env, **users).code == 0
     assert (listener.connections, listener.requests) == (0, [])
@@ -160,7 +160,7 @@ def test_the_store_of_this_checkout(tmp_path: Path, around: tuple[Served, dict[s
     assert (listener.connections, listener.requests) == (0, [])
 
 
-def test_a_web_page_as_endpoint_is_no_empty_lake(world: Path, tmp_path: Path) -> None:
+def test_a_web_page_as_endpoint_is_an_error(world: Path, tmp_path: Path) -> None:
     farm = tmp_path / "run" / "nodes" / "A"
     farm.mkdir(parents=True)
     (farm / "A-001.json").write_text(config().to_json())
@@ -214,13 +214,13 @@ def test_no_command_takes_or_shows_a_secret_in_an_endpoint(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
     with pytest.raises(SystemExit, match="2"):
         pipeline_main(["--db", "none.db"])
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("an endpoint URL must not carry") == 9
-    assert "hunter2" not in said.out + said.err
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("an endpoint URL must not carry") == 9
+    assert "hunter2" not in printed.out + printed.err
     assert not (tmp_path / "out").exists()
 
 
-def test_without_credentials_a_remote_store_is_not_asked(tmp_path: Path) -> None:
+def test_without_credentials_a_remote_store_gets_no_request(tmp_path: Path) -> None:
     (tmp_path / "A-001.json").write_text(config().to_json())
     node = write(tmp_path / "A-001.db", [good(1)])
     done = deliver(node, "https://s3.example.invalid", {"HOME": str(tmp_path)})

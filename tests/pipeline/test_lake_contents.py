@@ -1,4 +1,4 @@
-"""What the lake holds: the same bytes however the nodes were driven, every row once, in its hour, nothing personal."""
+"""Content of the lake: same bytes for any order of work, each row once in its hour, no names."""
 
 from __future__ import annotations
 
@@ -96,7 +96,10 @@ def test_nodes_together_give_the_bytes_of_nodes_alone(
 
 
 def account(store: MemoryStore, rows: list[Row]) -> None:
-    """ingestion = validated + quarantined = the node's rows, each in the object of its hour and its batch."""
+    """Check ingestion = validated + quarantined = the node's rows.
+
+    Each row must be in the object of its hour and its batch.
+    """
     placed: dict[str, list[int]] = {}
     for stage in ("ingestion", "validated", "quarantine", "enriched"):
         placed[stage] = []
@@ -105,16 +108,16 @@ def account(store: MemoryStore, rows: list[Row]) -> None:
             ids = table.column("id").to_pylist()
             assert ids == sorted(ids)
             placed[stage] += ids
-            hour, first, last = told(key)
+            hour, first, last = hour_and_ids(key)
             assert first <= ids[0] <= ids[-1] <= last
             assert (first, last) in batches(rows, 900)
             for i in ids:
-                assert hour == hour_of(rows[i - 1]), (key, rows[i - 1])
+                assert hour == wanted_hour(rows[i - 1]), (key, rows[i - 1])
     assert sorted(placed["ingestion"]) == [row["id"] for row in rows]
     assert sorted(placed["validated"] + placed["quarantine"]) == [row["id"] for row in rows]
     assert placed["validated"] == placed["enriched"]
     assert all(
-        told(key)[0] * HOUR == t["window_start"][0].value // HOUR * HOUR
+        hour_and_ids(key)[0] * HOUR == t["window_start"][0].value // HOUR * HOUR
         for key, t in windows_of(store)
     )
     manifests(store, rows)
@@ -129,7 +132,7 @@ def windows_of(store: MemoryStore):  # type: ignore[no-untyped-def]
 
 
 def manifests(store: MemoryStore, rows: list[Row]) -> None:
-    """Manifests name every data object once, and say what it is."""
+    """Check that manifests name every data object once, with its facts."""
     named = []
     for document in documents(store, "metadata").values():
         assert document["destination"]["data_path"] == [
@@ -159,8 +162,8 @@ def manifests(store: MemoryStore, rows: list[Row]) -> None:
     assert sorted(named) == sorted(data)
 
 
-def told(key: str) -> tuple[int, int, int]:
-    """Hour since 1970, first and last id, from a key."""
+def hour_and_ids(key: str) -> tuple[int, int, int]:
+    """Return hour since 1970, first id and last id, from a key."""
     found = re.fullmatch(
         r".*/year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/A-001-(\d+)-(\d+)\.parquet", key
     )
@@ -170,8 +173,11 @@ def told(key: str) -> tuple[int, int, int]:
     return days * 24 + hour, first, last
 
 
-def hour_of(row: Row) -> int:
-    """Where a row belongs: by event time, else by recording time, else 1970; only years 1 to 9999 are times."""
+def wanted_hour(row: Row) -> int:
+    """Return the hour of a row: of its event time, else of its recording time, else 1970.
+
+    Only years 1 to 9999 are times.
+    """
     for name in ("timestamp", "recorded_at"):
         if (
             isinstance(row[name], int)
@@ -203,7 +209,7 @@ def test_a_batch_over_an_hour_becomes_an_object_for_each(tmp_path: Path) -> None
     ]
 
 
-def test_cells_that_do_not_fit_are_rescued_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_values_of_a_wrong_type_are_rescued_and_the_rest_is_kept(tmp_path: Path) -> None:
     odd = good(2, wind_speed="9,5", status=b"\x00\xff", timestamp=1.5, rotor_rpm=None)
     store = drain(tmp_path / "n.db", [good(1), odd, good(3)])
     plain, rescued, _ = sorted(rows_of(store, "ingestion"), key=lambda row: row["id"])
@@ -247,7 +253,7 @@ def test_pseudonyms_are_keyed() -> None:
     assert pseudonym("Olga", "") is pseudonym(None, "00") is None
 
 
-def test_a_node_that_knows_nothing_of_itself_delivers(tmp_path: Path) -> None:
+def test_a_node_without_a_description_delivers(tmp_path: Path) -> None:
     store = drain(tmp_path / "n.db", [good(1)], config(asset=Asset(), privacy_key="", labels={}))
     (row,) = rows_of(store, "enriched")
     assert all(
@@ -273,7 +279,7 @@ def test_no_value_of_another_node_is_in_an_object(tmp_path: Path) -> None:
 
 
 def test_history_of_a_turbine_whose_name_begins_like_another(tmp_path: Path) -> None:
-    """`A-1-2` and `A-1` share a prefix: neither may take the other's rows for its own past."""
+    """`A-1-2` and `A-1` share a prefix: neither may read the other's rows as its own past."""
     shared = MemoryStore()
     for turbine in ("A-1-2", "A-1", "A-10"):
         rows = [good(i, turbine, step_s=60) for i in range(1, 100)]

@@ -1,4 +1,4 @@
-"""Edge nodes side by side: what a flush tells of each batch, whom a failure stops, and how many rows go at a time."""
+"""Edge nodes side by side: figures of each flush, isolation of failures, and rows per call."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ def made(folder: Path, turbine: str, rows: int, step_s: int = 10) -> EdgeNode:
 
 
 def ranges(results: Sequence[Delivered | Failed]) -> list[tuple[str, int, int]]:
-    """What was delivered, node by node; nothing failed."""
+    """Return delivered (node, first id, last id), node by node. Check that nothing failed."""
     assert not [result.error for result in results if isinstance(result, Failed)]
-    told = [
+    found = [
         (r.node.config.turbine_id, r.first_id, r.last_id)
         for r in results
         if isinstance(r, Delivered)
     ]
-    return sorted(told, key=lambda each: each[0])
+    return sorted(found, key=lambda each: each[0])
 
 
-def test_what_is_told_of_a_batch(tmp_path: Path) -> None:
+def test_the_figures_of_a_delivered_batch(tmp_path: Path) -> None:
     rows: list[Row] = [good(i) for i in range(1, 11)]
     rows[3]["status"], rows[4]["timestamp"] = "dancing", None
     edge = EdgeNode(config(), write(tmp_path / "n.db", rows))
     store = MemoryStore()
-    (told,) = drive([edge], store)
-    assert isinstance(told, Delivered)
-    assert (told.node, told.first_id, told.last_id) == (edge, 1, 10)
-    assert told.event_us.tolist() == [row["timestamp"] or 0 for row in rows]
-    assert told.rejected == {"state": 1, "null": 1}
+    (delivered,) = drive([edge], store)
+    assert isinstance(delivered, Delivered)
+    assert (delivered.node, delivered.first_id, delivered.last_id) == (edge, 1, 10)
+    assert delivered.event_us.tolist() == [row["timestamp"] or 0 for row in rows]
+    assert delivered.rejected == {"state": 1, "null": 1}
     written = {
         place: body for place, body in store.objects.items() if "checkpoints" not in place[0]
     }
-    assert told.objects == len(written) - 1
-    assert told.bytes == sum(map(len, written.values()))
+    assert delivered.objects == len(written) - 1
+    assert delivered.bytes == sum(map(len, written.values()))
     assert edge.stopped is None
 
 
@@ -79,7 +79,7 @@ def test_nodes_go_in_rounds_and_each_in_its_order(tmp_path: Path) -> None:
 def test_rows_that_go_through_the_stages_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, first: int
 ) -> None:
-    """Nodes are read until so many rows are at hand, and the same becomes durable."""
+    """Nodes are read until enough rows are at hand. The durable result stays the same."""
     monkeypatch.setattr(node, "CHUNK_ROWS", rows)
     nodes = [made(tmp_path, f"A-00{i}", SLOT) for i in (1, 2, 3)]
     reads: list[str] = []
@@ -141,7 +141,7 @@ def test_a_node_that_failed_is_not_read_again_in_the_same_run(
     ]
 
 
-def test_a_lake_that_does_not_answer_at_first_is_asked_again(tmp_path: Path) -> None:
+def test_a_lake_that_does_not_answer_at_first_gets_another_request(tmp_path: Path) -> None:
     nodes = [made(tmp_path, "A-001", SLOT), made(tmp_path, "A-002", SLOT)]
     store = MemoryStore()
 
@@ -158,7 +158,7 @@ def test_a_lake_that_does_not_answer_at_first_is_asked_again(tmp_path: Path) -> 
     assert ranges(drive(nodes, store, None)) == [("A-001", 1, 89)]
 
 
-def test_a_node_whose_file_is_busy_goes_on_later_and_a_damaged_one_stops(tmp_path: Path) -> None:
+def test_a_node_with_a_busy_file_continues_later_and_a_damaged_one_stops(tmp_path: Path) -> None:
     nodes = [
         made(tmp_path, "A-001", SLOT),
         made(tmp_path, "A-002", SLOT),
@@ -179,7 +179,7 @@ def test_a_node_whose_file_is_busy_goes_on_later_and_a_damaged_one_stops(tmp_pat
     assert ranges(drive(nodes, store, None)) == [("A-001", 1, 89)]
 
 
-def test_a_conflict_stops_its_node_alone(tmp_path: Path) -> None:
+def test_a_conflict_stops_its_node_only(tmp_path: Path) -> None:
     nodes = [made(tmp_path, "A-001", 2 * SLOT + 9), made(tmp_path, "A-002", 2 * SLOT + 9)]
     clean = MemoryStore()
     drive(nodes[:1], clean, None)
@@ -196,7 +196,7 @@ def test_a_conflict_stops_its_node_alone(tmp_path: Path) -> None:
     assert drive(nodes, store, None) == []
 
 
-def test_a_past_that_cannot_be_read_stops_its_node_alone(tmp_path: Path) -> None:
+def test_an_unreadable_past_stops_its_node_only(tmp_path: Path) -> None:
     nodes = [made(tmp_path, "A-001", SLOT), made(tmp_path, "A-002", SLOT)]
     store = MemoryStore()
     drive(nodes, store, None)
@@ -244,10 +244,10 @@ def test_another_way_to_make_a_round_durable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "step_s", "first", "last"), [(3 * SLOT, 10, 89, 269), (5, 900, 1, 4)]
 )
-def test_what_another_writer_delivered_meanwhile_is_passed_over(
+def test_batches_that_another_writer_delivered_are_skipped(
     tmp_path: Path, rows: int, step_s: int, first: int, last: int
 ) -> None:
-    """It drains the node behind this one's first batch; no batch is left, and no round is made of none."""
+    """The writer drains the node after this one's first batch. No batch and no round is left."""
     edge, store = made(tmp_path, "A-001", rows, step_s), MemoryStore()
 
     def fault(call: Call, after: bool) -> None:

@@ -1,6 +1,6 @@
-"""Node files as strangers make them: ids, journals, tables and names. Pipeline and oracle read the same, or say why.
+"""Node files of other makers: ids, journals, tables and names. Pipeline and oracle agree on them.
 
-`deliver` drains nodes into a lake in a folder, `judged` is the oracle's verdict of it.
+`deliver` drains nodes into a lake in a folder. `judged` is the oracle's verdict of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEY = "id INTEGER PRIMARY KEY AUTOINCREMENT"
 
 
 def node_of(folder: Path, turbine: str = "A-001") -> EdgeNode:
-    """A node with its configuration in a run's folder, its database still to be made."""
+    """Return a node with its configuration in a run's folder. Its database does not exist yet."""
     path = folder / "nodes" / "A" / f"{turbine}.db"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(
@@ -75,11 +75,11 @@ def file_of(path: Path) -> NodeFile:
     return NodeFile("A", path.stem, path, path.with_suffix(".json"))
 
 
-# --- integers --------------------------------------------------------------------------------------------------------
+# --- integers
 
 
 def test_every_integer_is_a_time(tmp_path: Path) -> None:
-    """-2^63 is NaT to numpy and pandas; an exporter writes it for a time that is missing."""
+    """-2^63 is NaT to numpy and pandas. An exporter writes it for a missing time."""
     node = node_of(tmp_path)
     now = good(1)["timestamp"]
     times = [None, MIN, MIN + 1, -1, 0, now, MAX - 1, MAX]
@@ -101,7 +101,7 @@ def test_the_first_and_the_last_row_of_a_file(tmp_path: Path, recorded: int | No
     assert (judged(tmp_path).status, judged(tmp_path).counts) == ("pass", {})
 
 
-# --- ids -------------------------------------------------------------------------------------------------------------
+# --- ids
 
 BAD_IDS = {
     "null": (
@@ -131,9 +131,8 @@ BAD_IDS = {
         "the id of another row",
     ),
     "descending": (
-        NODE_DDL.replace(
-            KEY, "id INTEGER PRIMARY KEY DESC"
-        ),  # no alias of the rowid, says SQLite's manual
+        # no alias of the rowid, by SQLite's manual
+        NODE_DDL.replace(KEY, "id INTEGER PRIMARY KEY DESC"),
         f"UPDATE {TABLE} SET id = NULL WHERE id = 2",
         "without an id",
     ),
@@ -153,8 +152,11 @@ BAD_IDS = {
 
 
 @pytest.mark.parametrize("kind", BAD_IDS)
-def test_ids_that_cannot_be_relied_on_are_refused_with_the_fix(tmp_path: Path, kind: str) -> None:
-    """By check, by the first read, and by one behind them; nothing of the node is in the lake, others are judged."""
+def test_unreliable_ids_are_refused_with_the_fix(tmp_path: Path, kind: str) -> None:
+    """By check, by the first read and by a later one.
+
+    The lake contains nothing of the node. Other nodes are judged.
+    """
     ddl, spoil, text = BAD_IDS[kind]
     bad, sound = node_of(tmp_path, "A-001"), node_of(tmp_path, "A-002")
     execute(write(bad.database, [good(i) for i in (1, 2, 3)], ddl), spoil)
@@ -187,7 +189,7 @@ GOOD_IDS = {
 
 
 @pytest.mark.parametrize("kind", GOOD_IDS)
-def test_a_table_of_another_make_is_delivered(tmp_path: Path, kind: str) -> None:
+def test_a_table_with_other_declarations_is_delivered(tmp_path: Path, kind: str) -> None:
     node = node_of(tmp_path)
     write(node.database, [good(i) for i in (1, 2, 3)], GOOD_IDS[kind])
     assert all(isinstance(result, Delivered) for result in deliver(tmp_path, [node], None))
@@ -197,7 +199,7 @@ def test_a_table_of_another_make_is_delivered(tmp_path: Path, kind: str) -> None
     assert (verdict.status, verdict.counts, verdict.figures["rows.ingested"]) == ("pass", {}, 5)
 
 
-def test_a_node_that_was_drained_before_is_right_unless_a_run_drove_it(tmp_path: Path) -> None:
+def test_an_already_drained_node_passes_unless_a_run_drove_it(tmp_path: Path) -> None:
     node = node_of(tmp_path)
     for ids in ((1, 2, 3), (7, 8), (13, 14, 15)):
         write(node.database, [good(i) for i in ids])
@@ -230,13 +232,13 @@ def test_a_view_is_read_if_its_ids_are_good(tmp_path: Path, ids: list[int | None
     assert judged(tmp_path).status == ("pass" if whole else "unknown")
 
 
-def test_only_tables_that_sqlite_numbers_go_unread() -> None:
+def test_ids_are_read_unless_sqlite_numbers_the_table() -> None:
     rowid = (NODE_DDL, GOOD_IDS["at the end"], GOOD_IDS["quoted"], GOOD_IDS["strict"])
     tables = [ddl.replace("IF NOT EXISTS ", "").encode() for ddl in rowid]
-    assert [database.numbers_rows(ddl) for ddl in tables] == [True] * 4
+    assert [database.id_is_rowid(ddl) for ddl in tables] == [True] * 4
     others = [ddl.replace("IF NOT EXISTS ", "").encode() for ddl, _, _ in BAD_IDS.values()]
     assert not any(
-        database.numbers_rows(ddl)
+        database.id_is_rowid(ddl)
         for ddl in (*others, b"CREATE VIEW x AS SELECT 1", b"CREATE TABLE \xff")
     )
 
@@ -266,7 +268,7 @@ def test_generated_columns_count(tmp_path: Path, how: str) -> None:
     assert (verdict.status, verdict.counts, verdict.figures["rows.ingested"]) == ("pass", {}, 2)
 
 
-# --- journals and locks ----------------------------------------------------------------------------------------------
+# --- journals and locks
 
 DIE = f"""
 import os, signal, sqlite3, sys
@@ -279,7 +281,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_writing(path: Path, mode: str) -> None:
-    """A writer's death within a transaction, pages of which are in the file already."""
+    """A writer's death within a transaction, with some of its pages in the file."""
     subprocess.run([sys.executable, "-c", DIE, str(path), mode], check=False)
 
 
@@ -288,7 +290,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "PERSIST", "TRUNCATE"])
-def test_a_hot_journal_is_waited_for_and_judged_as_rolled_back(tmp_path: Path, mode: str) -> None:
+def test_a_hot_journal_delays_the_node_and_is_judged_as_rolled_back(
+    tmp_path: Path, mode: str
+) -> None:
     node = node_of(tmp_path)
     write(node.database, [good(i) for i in (1, 2, 3)])
     deliver(tmp_path, [node])
@@ -310,7 +314,7 @@ def test_a_hot_journal_is_waited_for_and_judged_as_rolled_back(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("left", ["empty", "zeroed", "truncated"])
-def test_a_journal_that_is_not_hot_is_nothing(tmp_path: Path, left: str) -> None:
+def test_a_journal_that_is_not_hot_is_ignored(tmp_path: Path, left: str) -> None:
     node = node_of(tmp_path)
     write(node.database, [good(1)])
     if left == "truncated":
@@ -325,7 +329,7 @@ def test_a_journal_that_is_not_hot_is_nothing(tmp_path: Path, left: str) -> None
     assert (judged(tmp_path).status, judged(tmp_path).counts) == ("pass", {})
 
 
-def test_a_persistent_journal_of_finished_transactions_is_nothing(tmp_path: Path) -> None:
+def test_a_persistent_journal_of_finished_transactions_is_ignored(tmp_path: Path) -> None:
     node = node_of(tmp_path)
     write(node.database, [good(1), good(2)])
     with closing(sqlite3.connect(node.database, isolation_level=None)) as writer:
@@ -336,7 +340,7 @@ def test_a_persistent_journal_of_finished_transactions_is_nothing(tmp_path: Path
         assert (judged(tmp_path).status, judged(tmp_path).counts) == ("pass", {})
 
 
-def test_the_oracle_reads_a_log_from_a_copy(tmp_path: Path) -> None:
+def test_the_oracle_reads_a_wal_from_a_copy(tmp_path: Path) -> None:
     path = write(tmp_path / "A-001.db", [good(1)])
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -351,7 +355,7 @@ def test_the_oracle_reads_a_log_from_a_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-journal"])
-def test_the_oracle_refuses_a_file_that_is_written_to_meanwhile(
+def test_the_oracle_refuses_a_file_that_changes_during_its_read(
     tmp_path: Path, ending: str
 ) -> None:
     path = write(tmp_path / "A-001.db", [good(1)])
@@ -361,12 +365,13 @@ def test_the_oracle_refuses_a_file_that_is_written_to_meanwhile(
 
 HOLD = """
 import sqlite3, sys, time
-c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute("BEGIN EXCLUSIVE"); print(1, flush=True)
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("BEGIN EXCLUSIVE"); print(1, flush=True)
 time.sleep(float(sys.argv[2])); c.execute("COMMIT"); input()
 """
 
 
-def test_a_lock_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+def test_a_lock_is_waited_for_within_a_bound(tmp_path: Path) -> None:
     path = write(tmp_path / "n.db", [good(1)])
     command = [sys.executable, "-c", HOLD, str(path), "0.4"]
     with subprocess.Popen(
@@ -393,7 +398,7 @@ except source.SourceError as error:
 
 
 def read_without_rights(path: Path) -> str:
-    """A read in a process that may write no more than the folder's mode says, though root runs the tests."""
+    """Read in a process limited to the folder's permissions, though root runs the tests."""
     drop = "-dac_override,-dac_read_search"
     command = [sys.executable, "-c", READ, str(path)]
     if os.geteuid() == 0:
@@ -405,7 +410,7 @@ def read_without_rights(path: Path) -> str:
 
 @pytest.mark.parametrize("left", ["closed", "empty log", "log"])
 def test_a_file_in_wal_mode_in_a_folder_that_may_not_be_written(tmp_path: Path, left: str) -> None:
-    """As SQLite closed it, it is read as it lies; rows in a log need a -shm."""
+    """A file that SQLite closed is readable as it is; rows in a WAL need a -shm."""
     made, folder = tmp_path / "made.db", tmp_path / "node"
     folder.mkdir()
     execute(write(made, [good(1)]), "PRAGMA journal_mode = WAL")
@@ -448,7 +453,7 @@ def test_a_damaged_page_is_named_by_sqlite(tmp_path: Path) -> None:
     assert not isinstance(error.value, SourceBusy)
 
 
-# --- names -----------------------------------------------------------------------------------------------------------
+# --- names
 
 
 @pytest.mark.parametrize("name", ["a b?c#d%41é", "caf\udce9", "q'\"*[x]", "-", "new\nline"])
@@ -462,8 +467,8 @@ def test_a_path_of_any_bytes(tmp_path: Path, name: str) -> None:
         assert read_rows(file_of(way)).num_rows == 1
 
 
-def test_a_file_name_as_long_as_sqlite_takes(tmp_path: Path) -> None:
-    """A retired file's name would be longer than a file system takes, so there is none."""
+def test_a_file_name_of_sqlites_greatest_length(tmp_path: Path) -> None:
+    """A retired file's name would exceed the file system's limit, so there is none."""
     path = write(tmp_path / f"{'n' * 244}.db", [good(1)])
     assert generations.read(path, 0, 10).num_rows == 1
     longer = tmp_path.joinpath(*["d" * 100] * 5) / "n.db"
@@ -473,7 +478,7 @@ def test_a_file_name_as_long_as_sqlite_takes(tmp_path: Path) -> None:
         source.read(longer, 0, 10)
 
 
-def test_a_link_to_a_file_with_a_log(tmp_path: Path) -> None:
+def test_a_link_to_a_file_with_a_wal(tmp_path: Path) -> None:
     path = write(tmp_path / "real.db", [good(1)])
     link = tmp_path / "links" / "A-001.db"
     link.parent.mkdir()
@@ -485,14 +490,14 @@ def test_a_link_to_a_file_with_a_log(tmp_path: Path) -> None:
         assert source.read(link, 0, 10).num_rows == read_rows(file_of(link)).num_rows == 2
 
 
-def test_what_is_said_and_stored_of_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+def test_a_name_outside_utf_8_in_messages_and_files(tmp_path: Path) -> None:
     assert database.shown("caf\udce9.db") == databases.path_text("caf\udce9.db") == "caf\\xe9.db"
     with pytest.raises(source.SourceError, match=r"caf\\xe9\.db: no such file"):
         source.check(tmp_path / "caf\udce9.db")
 
 
 def test_the_verdict_of_a_node_whose_name_is_not_utf_8(tmp_path: Path) -> None:
-    """It cannot be the name that its configuration says; the others are judged."""
+    """The file's name cannot be the one in its configuration. Other nodes are judged."""
     node = node_of(tmp_path)
     write(node.database, [good(1)])
     deliver(tmp_path, [node])
@@ -512,7 +517,7 @@ def test_the_verdict_of_a_node_whose_name_is_not_utf_8(tmp_path: Path) -> None:
 def test_text_is_text_in_every_encoding_of_a_file(
     tmp_path: Path, encoding: str, column: str
 ) -> None:
-    """Beside a blob a text beyond ASCII is no garbled one; half of a surrogate pair is."""
+    """Text beyond ASCII beside a blob is valid; half of a surrogate pair is not."""
     node = node_of(tmp_path)
     execute(node.database, f"PRAGMA encoding='{encoding}'", NODE_DDL)
     write(node.database, [good(i) for i in range(1, 6)])

@@ -1,4 +1,4 @@
-"""Hours and keys, to the microsecond at the ends of what a key can say."""
+"""Hours and keys, to the microsecond at both ends of the range of a key."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_a_row_is_under_the_hour_of_its_event(time_us: int, folder: str) -> None
 
 
 @pytest.mark.parametrize("nonsense", [None, FIRST_US - 1, LAST_US + 1])
-def test_a_time_without_four_digits_of_year_gives_way(nonsense: int | None) -> None:
+def test_a_time_outside_four_digit_years_is_replaced(nonsense: int | None) -> None:
     assert hour_of(nonsense, SANE_US) == SANE_US // partition.HOUR_US
     assert hour_of(nonsense, nonsense) == 0
 
 
-def test_keys_are_read_back_for_their_own_turbine_alone() -> None:
+def test_keys_are_read_back_for_their_own_turbine_only() -> None:
     key = partition.data_key("ingestion", 473_688, "A-1", 12, 345)
     assert key == "ingestion/year=2024/month=01/day=15/hour=00/A-1-12-345.parquet"
     rejected = partition.data_key("quarantine", 473_688, "A-1", 12, 345)
@@ -60,7 +60,7 @@ def test_keys_are_read_back_for_their_own_turbine_alone() -> None:
     assert partition.id_range(key.replace(".parquet", ".json"), "A-1") is None
 
 
-def test_where_manifests_and_checkpoints_are() -> None:
+def test_keys_of_manifests_and_checkpoints() -> None:
     assert partition.bucket("metadata") == "expanso-databricks-metadata"
     key = "metadata/year=2024/month=01/day=15/hour=00/A-1-12-345.json"
     assert partition.manifest_key(SANE_US // partition.HOUR_US, "A-1", 12, 345) == key

@@ -1,5 +1,7 @@
-"""A node's database gives way to a fresh one whose ids start again: nothing is lost, nothing overwritten, and a file
-that was replaced without a word is told from the one that the lake knows."""
+"""A fresh database replaces a node's old one and its ids start again.
+
+Nothing is lost or overwritten. A file that was replaced without keeping the old one is detected.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ SEEN = st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=6)
 
 
 def retire(database: Path) -> Path:
-    """What a node's software does: the old file aside, a fresh one in its place; the old one's path."""
+    """Rename the old file and start a fresh one, as a node's software does. Return the old path."""
     number = sum(1 for _ in database.parent.glob(f"{database.stem}.retired-*.db"))
     old = database.with_name(RETIRED_NAME.format(stem=database.stem, generation=number))
     database.rename(old)
@@ -51,7 +53,10 @@ def retire(database: Path) -> Path:
 
 
 def numbered(rows: list[Row], cuts: list[int]) -> tuple[list[Row], list[Row]]:
-    """The rows as their files have them, when the file is replaced in front of each row of `cuts`; and as the lake."""
+    """Return the rows as their files number them, and as the lake does.
+
+    The file is replaced before each row of `cuts`.
+    """
     stored, lifted = [], []
     generation = number = 0
     for place, row in enumerate(rows):
@@ -63,7 +68,7 @@ def numbered(rows: list[Row], cuts: list[int]) -> tuple[list[Row], list[Row]]:
 
 
 class Writer:
-    """Stores rows as time goes by, and replaces the file where it is told."""
+    """Stores rows as time passes, and replaces the file at given rows."""
 
     def __init__(self, database: Path, rows: list[Row], cuts: list[int]) -> None:
         self.database, self.rows, self.cuts, self.stored = (
@@ -90,10 +95,13 @@ class Writer:
     st.lists(st.integers(0, 60), max_size=4),
     st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=6),
 )
-def test_when_files_are_read_leaves_no_trace(
+def test_the_times_of_reads_leave_no_trace(
     rows: list[Row], cuts: list[int], seen: list[tuple[int, bool]]
 ) -> None:
-    """Cut anywhere, twice at one row or behind the last; read at any time, by a node that slept or forgot."""
+    """Cuts anywhere, also twice at one row or after the last; reads at any time.
+
+    The node also sleeps or loses its memory.
+    """
     node = config()
     cuts = [min(place, len(rows)) for place in cuts]
     stored, lifted = numbered(rows, cuts)
@@ -120,11 +128,11 @@ def test_when_files_are_read_leaves_no_trace(
         drive([edge, second], often)
     assert often.objects == once.objects
     assert sorted(row["id"] for row in rows_of(once, "ingestion")) == [row["id"] for row in lifted]
-    told = [
+    found = [
         (d["source"]["first_id"], d["source"]["last_id"])
         for d in documents(once, "metadata").values()
     ]
-    assert sorted(told) == batches(lifted, FLUSH_S)
+    assert sorted(found) == batches(lifted, FLUSH_S)
     assert {d["source"]["database"] for d in documents(once, "metadata").values()} <= {"n.db"}
     verdicts = judge(lifted, node)
     assert {row["id"]: row["rule"] for row in rows_of(once, "quarantine")} == {
@@ -139,7 +147,7 @@ def test_when_files_are_read_leaves_no_trace(
 
 
 def test_a_batch_is_closed_by_a_row_of_the_next_file_and_not_by_the_switch(tmp_path: Path) -> None:
-    """Else nothing might be left for the drain to close the last windows with."""
+    """Otherwise the drain might have no batch with which to close the last windows."""
     database = write(tmp_path / "n.db", [good(i) for i in range(1, 9)])
     store, node = MemoryStore(), EdgeNode(config(), database)
     retire(database)
@@ -174,10 +182,10 @@ def test_rows_without_a_recording_time_do_not_look_into_the_file_before(tmp_path
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_switch_while_a_file_is_read_is_noticed(
+def test_a_switch_during_a_read_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Between our look at the folder and the opening of the file, or behind it; also when rows are there already."""
+    """Between listing the folder and opening the file, or later; with rows or without."""
     read = source.read
     for known, fresh in ((0, 1), (2, 1), (2, 6)):
         folder = tmp_path / f"{known}-{fresh}"
@@ -211,7 +219,7 @@ def test_a_switch_while_a_file_is_read_is_noticed(
         ]
 
 
-def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+def test_a_missing_first_file_is_waited_for(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(1)])
     old = retire(database)
     store, node = MemoryStore(), EdgeNode(config(), database)
@@ -230,10 +238,10 @@ def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fresh", [1, 3, 4, 5, 9])
 @pytest.mark.parametrize("fix", ["the old file", "an empty one"])
-def test_a_file_replaced_without_keeping_the_old_one_stops_the_node_until_people_say(
+def test_a_file_replaced_without_keeping_the_old_one_stops_the_node(
     tmp_path: Path, fresh: int, fix: str
 ) -> None:
-    """Shorter than what the lake has, as long, or longer already: never misread."""
+    """Shorter than the lake's copy, as long, or longer: never misread. An operator must decide."""
     database = tmp_path / "n.db"
     store = drain(database, [good(i) for i in range(1, 5)])
     before = dict(store.objects)
@@ -269,7 +277,7 @@ def test_old_rows_that_a_node_deletes_are_no_replacement(tmp_path: Path, purged:
 
 
 @pytest.mark.parametrize("recorded_at", [None, "half past", b"\x00\xff", 1.5])
-def test_a_last_row_that_does_not_say_when_it_was_recorded_proves_nothing(
+def test_a_last_row_without_a_recording_time_proves_nothing(
     tmp_path: Path, recorded_at: object
 ) -> None:
     database = tmp_path / "n.db"
@@ -280,7 +288,7 @@ def test_a_last_row_that_does_not_say_when_it_was_recorded_proves_nothing(
     assert [type(r) for r in drive([EdgeNode(config(), database)], store)] == [Delivered]
 
 
-def test_a_checkpoint_from_before_there_were_anchors_is_read() -> None:
+def test_a_checkpoint_without_an_anchor_is_read() -> None:
     state = Checkpoint(9, 2, anchor_us=77)
     body = state.to_json("A-001", "n-1")
     assert Checkpoint.from_json(body, "A-001").anchor_us == 77
@@ -291,22 +299,22 @@ def test_a_checkpoint_from_before_there_were_anchors_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(0, "id 0"), (-3, "id -3"), (GENERATION_IDS, f"id {GENERATION_IDS}")]
+    ("number", "expected"), [(0, "id 0"), (-3, "id -3"), (GENERATION_IDS, f"id {GENERATION_IDS}")]
 )
-def test_ids_that_do_not_fit_are_told_and_nothing_is_passed_over(
-    tmp_path: Path, number: int, told: str
+def test_ids_out_of_range_are_reported_and_no_row_is_skipped(
+    tmp_path: Path, number: int, expected: str
 ) -> None:
     database = write(tmp_path / "n.db", [good(1), good(2, id=number)])
     store, node = MemoryStore(), EdgeNode(config(), database)
     (failed,) = drive([node], store)
     assert isinstance(failed, Failed)
-    assert told in str(failed.error)
+    assert expected in str(failed.error)
     assert str(database) in str(failed.error)
     assert node.stopped is not None
     assert not store.objects
 
 
-def test_a_delivered_file_may_go_and_a_missing_one_is_missed(tmp_path: Path) -> None:
+def test_a_delivered_file_may_be_deleted_and_another_may_not(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(1)])
     first = retire(database)
     write(database, [good(2, id=1)])

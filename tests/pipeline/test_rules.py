@@ -1,4 +1,4 @@
-"""Validation: every rule on its own, and all of them against a plain restatement over the node's whole history."""
+"""Validation rules one by one, and all against a plain restatement over a node's history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import records
-from pipeline.config import Asset
+from pipeline.config import Asset, NodeConfig
 from tests.support.examples import examples
 from tests.support.pipeline_reference import LAST, SPOIL, judge, messy
 from tests.support.pipeline_world import HOUR, SECOND, Row, config, documents, drain, good, rows_of
@@ -18,15 +18,17 @@ from tests.support.pipeline_world import HOUR, SECOND, Row, config, documents, d
 NODE = config()
 RULE_OF = {
     "no time": "null", "time 0": "time.range", "time -1": "time.range", "time 9e18": "time.range",
-    "time lowest": "time.range", "time highest": "time.range", "time text": "type", "time real": "type",
-    "unrecorded": "null", "recorded highest": "time.stale", "recorded lowest": "time.future", "null": "null",
-    "nan": "null", "inf": "range", "-inf": "range", "text": "type", "blob": "type", "stranger": "identity",
-    "nobody": "null", "state": "state", "range": "range", "power.rotor": "power.rotor", "power.rated": "power.rated",
-    "power.wind": "power.wind", "calm": None, "shaking": None, "hot": None, "fast": None, "weak": None,
+    "time lowest": "time.range", "time highest": "time.range", "time text": "type",
+    "time real": "type", "unrecorded": "null", "recorded highest": "time.stale",
+    "recorded lowest": "time.future", "null": "null", "nan": "null", "inf": "range",
+    "-inf": "range", "text": "type", "blob": "type", "stranger": "identity", "nobody": "null",
+    "state": "state", "range": "range", "power.rotor": "power.rotor", "power.rated": "power.rated",
+    "power.wind": "power.wind", "calm": None, "shaking": None, "hot": None, "fast": None,
+    "weak": None,
 }  # fmt: skip
 
 
-def verdicts(path: Path, rows: list[Row], node=NODE) -> dict[int, str | None]:  # type: ignore[no-untyped-def]
+def verdicts(path: Path, rows: list[Row], node: NodeConfig = NODE) -> dict[int, str | None]:
     store = drain(path, rows, node)
     found: dict[int, str | None] = {row["id"]: None for row in rows_of(store, "validated")}
     rejected = rows_of(store, "quarantine")
@@ -57,17 +59,18 @@ def test_each_poison_breaks_its_rule_and_spares_its_neighbours(tmp_path: Path, k
         ({"power_output": 0.3, "wind_speed": 0.0}, None),
         ({"power_output": 0.31, "rotor_rpm": 0.5}, None),
         ({"turbine_id": "A-0011"}, "identity"),
+        # SQLite makes a number of '9'
         (
             {"turbine_id": "x", "status": None, "wind_speed": "9"},
             "null",
-        ),  # SQLite makes a number of '9'
+        ),
     ],
 )
-def test_limits_are_where_the_contract_says(tmp_path: Path, cells: Row, rule: str | None) -> None:
+def test_limits_are_those_of_the_contract(tmp_path: Path, cells: Row, rule: str | None) -> None:
     assert verdicts(tmp_path / "n.db", [good(1, **cells)]) == {1: rule}
 
 
-def test_power_rules_are_not_asked_where_rated_power_is_unknown(tmp_path: Path) -> None:
+def test_power_rules_do_not_apply_without_a_rated_power(tmp_path: Path) -> None:
     rows = [good(1, power_output=19.0, rotor_rpm=0.0, wind_speed=0.0)]
     assert verdicts(tmp_path / "n.db", rows, config(asset=Asset())) == {1: None}
 
@@ -91,7 +94,7 @@ def test_stuck_goes_on_over_batches(tmp_path: Path, flush_every_s: int) -> None:
 @pytest.mark.parametrize("flush_every_s", [30, 70, 3600])
 @pytest.mark.parametrize("bad", [10, 11, 12, 13])
 def test_a_rejected_row_ends_a_series(tmp_path: Path, bad: int, flush_every_s: int) -> None:
-    """Wherever it stands in its batch: in the middle, first, last."""
+    """Anywhere in its batch: in the middle, first, last."""
     rows = [good(i, temperature=3.0 if 5 <= i < 30 else 20 + i / 8) for i in range(1, 40)]
     rows[bad - 1].update(status="dancing")
     found = verdicts(tmp_path / "n.db", rows, config(flush_every_s=flush_every_s))
@@ -133,7 +136,7 @@ def test_the_time_of_a_rejected_row_is_free(tmp_path: Path) -> None:
 @settings(max_examples=examples(60), deadline=None)
 @given(messy(), st.sampled_from((250, 900, 7000)))
 @example([good(1), good(2, recorded_at=LAST - 1), good(3), good(4)], 900)
-def test_the_rules_are_those_of_a_plain_restatement(rows: list[Row], flush_every_s: int) -> None:
+def test_the_rules_equal_a_plain_restatement(rows: list[Row], flush_every_s: int) -> None:
     node = config(flush_every_s=flush_every_s)
     with tempfile.TemporaryDirectory() as folder:
         store = drain(Path(folder) / "n.db", rows, node)

@@ -1,4 +1,4 @@
-"""The client of S3 that everybody uses: endpoints, settings, signatures, requests, listings, and what it refuses."""
+"""The S3 client of all commands: endpoints, settings, signatures, requests, listings, refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def page(*keys: str, more: str = "false", inside: str = "") -> bytes:
     items = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in keys)
     return (
         XML
-        + f"<ListBucketResult><IsTruncated>{more}</IsTruncated>{inside}{items}</ListBucketResult>".encode()
+        + f"<ListBucketResult><IsTruncated>{more}</IsTruncated>{inside}{items}".encode()
+        + b"</ListBucketResult>"
     )
 
 
@@ -77,17 +78,19 @@ def test_an_endpoint_has_scheme_host_and_port(text: str, url: str, loopback: boo
 @pytest.mark.parametrize(
     "text",
     [
-        "nonsense", "", "http://", "http:///", "ftp://127.0.0.1", "//127.0.0.1", "127.0.0.1:4566", "http:127.0.0.1",
-        "http://127.0.0.1:0", "http://127.0.0.1:65536", "http://127.0.0.1:99999", "http://127.0.0.1:", "http://h:-1",
-        "http://h:1x", "http://h:١", "http://127.0.0.1/lake", "http://127.0.0.1//", "http://127.0.0.1\\.example.com",
-        " http://127.0.0.1", "http://127.0.0.1 ", "http://127.0.0.1\n", "http://127.0.0.1\t:1", "http://127.0.0.1%2e",
-        "http://127.1", "http://2130706433", "http://0x7f.0.0.1", "http://0x7f000001", "http://0177.0.0.1",
-        "http://127.0.0.01", "http://localhost.", "http://127.0.0.1.", "http://ⓛocalhost", "http://büro",
-        "http://[::1%25lo]", "http://[::1", "http://::1", "http://[0:0:0:0:0:0:0:1]", "http://-a", "http://a..b",
-        "http://a_b", "http://.", f"http://{'a' * 64}",
+        "nonsense", "", "http://", "http:///", "ftp://127.0.0.1", "//127.0.0.1", "127.0.0.1:4566",
+        "http:127.0.0.1", "http://127.0.0.1:0", "http://127.0.0.1:65536", "http://127.0.0.1:99999",
+        "http://127.0.0.1:", "http://h:-1", "http://h:1x", "http://h:١", "http://127.0.0.1/lake",
+        "http://127.0.0.1//", "http://127.0.0.1\\.example.com", " http://127.0.0.1",
+        "http://127.0.0.1 ", "http://127.0.0.1\n", "http://127.0.0.1\t:1", "http://127.0.0.1%2e",
+        "http://127.1", "http://2130706433", "http://0x7f.0.0.1", "http://0x7f000001",
+        "http://0177.0.0.1", "http://127.0.0.01", "http://localhost.", "http://127.0.0.1.",
+        "http://ⓛocalhost", "http://büro", "http://[::1%25lo]", "http://[::1", "http://::1",
+        "http://[0:0:0:0:0:0:0:1]", "http://-a", "http://a..b", "http://a_b", "http://.",
+        f"http://{'a' * 64}",
     ],
 )  # fmt: skip
-def test_what_is_no_endpoint_is_refused(text: str) -> None:
+def test_an_invalid_endpoint_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:4566|is not a port"):
         endpoint.parse(text)
 
@@ -95,9 +98,10 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "http://user:hunter2@127.0.0.1:4566", "http://user:hunter2/x@127.0.0.1", "http://hunter2@127.0.0.1",
-        "http://127.0.0.1@evil.example:hunter2", "http://127.0.0.1?key=hunter2", "http://127.0.0.1/?key=hunter2",
-        "http://127.0.0.1#hunter2", "http://user:hun?ter2@h", "HTTP://:hunter2@h", "x://user:hunter2@h",
+        "http://user:hunter2@127.0.0.1:4566", "http://user:hunter2/x@127.0.0.1",
+        "http://hunter2@127.0.0.1", "http://127.0.0.1@evil.example:hunter2",
+        "http://127.0.0.1?key=hunter2", "http://127.0.0.1/?key=hunter2", "http://127.0.0.1#hunter2",
+        "http://user:hun?ter2@h", "HTTP://:hunter2@h", "x://user:hunter2@h",
     ],
 )  # fmt: skip
 def test_a_secret_in_an_endpoint_is_refused_and_not_repeated(text: str) -> None:
@@ -110,7 +114,7 @@ def test_a_secret_in_an_endpoint_is_refused_and_not_repeated(text: str) -> None:
 @pytest.mark.parametrize(
     "ask", [lake.client, lake.ensure, lake.first_object, s3_lake, S3ObjectStore]
 )
-def test_nobody_repeats_it(ask: Callable[[str], object]) -> None:
+def test_every_function_refuses_a_secret_without_repeating_it(ask: Callable[[str], object]) -> None:
     with pytest.raises(
         (lake.LakeError, LakeError, SettingsError), match="must not carry"
     ) as refused:
@@ -121,18 +125,19 @@ def test_nobody_repeats_it(ask: Callable[[str], object]) -> None:
 # --- settings
 
 
-def test_nothing_set_is_test_and_us_west_2_on_this_machine() -> None:
+def test_defaults_on_loopback_are_test_credentials_and_us_west_2() -> None:
     found = settings("http://127.0.0.1:1")
     assert (found.region, found.credentials) == ("us-west-2", Credentials("test", "test"))
     assert (found.region, found.proxy, found.ca_bundle) == (lake.REGION, None, None)
 
 
-def test_what_may_be_set_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_supported_variables_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text("")
     for name, value in {
-        "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "AWS_PROFILE": "none",
-        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_CA_BUNDLE": str(bundle), "HTTPS_PROXY": "proxy.example:3128",
+        "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t",
+        "AWS_PROFILE": "none", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_CA_BUNDLE": str(bundle),
+        "HTTPS_PROXY": "proxy.example:3128",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     found = settings("https://s3.example.com")
@@ -151,7 +156,7 @@ def test_what_may_be_set_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert (own.credentials, own.region) == (Credentials("test", "test"), "us-west-2")
 
 
-def test_a_profile_gives_the_keys_where_none_are_set(
+def test_a_profile_supplies_the_keys_if_none_are_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = tmp_path / "home" / ".aws"
@@ -251,7 +256,7 @@ def test_a_profile_gives_the_keys_where_none_are_set(
         ),
     ],
 )
-def test_what_is_set_wrongly_is_named(
+def test_a_wrong_setting_is_named(
     variables: dict[str, str], place: str | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "http://10.0.0.1":
@@ -282,8 +287,8 @@ def test_a_credentials_file_with_odd_keys_is_named_and_not_shown(
     assert "hunter2" not in str(refused.value)
 
 
-def test_tls_keys_are_logged_for_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SSLKEYLOGFILE is Python's and curl's; what reads the file can read the traffic, credentials too."""
+def test_tls_keys_are_not_logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSLKEYLOGFILE is Python's and curl's: its file lets a reader decrypt all traffic."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     monkeypatch.setenv("AWS_CA_BUNDLE", str(TLS / "authority.pem"))
     with served(Reply(200, page("a")), tls=True) as server:
@@ -370,7 +375,7 @@ def test_a_redirect_is_never_followed(status: int, monkeypatch: pytest.MonkeyPat
             with pytest.raises(
                 lake.LakeError, match="redirect" if status != 303 else "No S3 answers"
             ):
-                lake.remove(server.url, [(BUCKET, KEY)])  # botocore stumbles over a 303
+                lake.remove(server.url, [(BUCKET, KEY)])  # botocore fails at a 303
             with pytest.raises(LakeError, match="redirect"):
                 s3_lake(server.url).objects()
             assert server.requests
@@ -396,7 +401,7 @@ NO_S3 = {
 
 @pytest.mark.parametrize("body", NO_S3.values(), ids=NO_S3)
 @pytest.mark.parametrize("at_first", [True, False])
-def test_what_is_no_listing_is_no_empty_lake(body: bytes, at_first: bool) -> None:
+def test_an_invalid_listing_is_an_error_and_not_an_empty_lake(body: bytes, at_first: bool) -> None:
     more = page("a", more="true", inside="<NextContinuationToken>n</NextContinuationToken>")
     with served(*([] if at_first else [Reply(200, more)]), Reply(200, body)) as server:
         with pytest.raises(
@@ -409,7 +414,7 @@ def test_what_is_no_listing_is_no_empty_lake(body: bytes, at_first: bool) -> Non
                     ask(server.url)
 
 
-def test_a_web_page_is_no_object_and_no_missing_one() -> None:
+def test_a_web_page_is_neither_an_object_nor_a_missing_key() -> None:
     for reply in (Reply(200, NO_S3["page"]), Reply(404, NO_S3["page"]), Reply(204)):
         with served(reply) as server:
             for call in verbs(server.url):
@@ -417,8 +422,8 @@ def test_a_web_page_is_no_object_and_no_missing_one() -> None:
                     call()
 
 
-def test_a_body_where_s3_sends_none_is_no_success_of_a_put() -> None:
-    """S3 answers a PUT with an ETag and no body; a portal in the way may well send an ETag of its own."""
+def test_a_put_with_a_body_in_the_answer_has_not_succeeded() -> None:
+    """S3 answers a PUT with an ETag and no body. A captive portal may send its own ETag."""
     for body in (NO_S3["page"], b"{}", b"<Error><Code>InternalError</Code></Error>"):
         with served(Reply(200, body, (("ETag", '"e"'),))) as server:
             store = S3ObjectStore(server.url)
@@ -432,7 +437,7 @@ def test_a_body_where_s3_sends_none_is_no_success_of_a_put() -> None:
                     call()
 
 
-def test_a_web_page_with_an_etag_is_no_object_unless_s3_says_so() -> None:
+def test_a_web_page_with_an_etag_is_an_object_only_with_s3s_headers() -> None:
     page_of = (("ETag", '"e"'), ("Content-Type", "text/html; charset=utf-8"))
     refused = pytest.raises(Refused, match=r"not as S3 does \(a web page\)")
     with served(Reply(200, NO_S3["page"], page_of)) as server, refused:
@@ -453,7 +458,7 @@ def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
 
 
 @pytest.mark.parametrize("body", [page("a"), b"", b"<a/>", b"<html><body>It works</body></html>"])
-def test_what_does_not_answer_a_question_about_a_bucket_is_no_s3(body: bytes) -> None:
+def test_a_wrong_answer_about_a_bucket_is_an_error(body: bytes) -> None:
     tagged = b"<Tagging><TagSet><Tag><Key>%s</Key><Value>%s</Value></Tag></TagSet></Tagging>"
     ours = Reply(200, tagged % next((k.encode(), v.encode()) for k, v in lake.TAGS.items()))
     for before, ask in (([], lake.ensure), ([ours], lake.ensure), ([], lake.incomplete_uploads)):
@@ -470,7 +475,7 @@ def test_what_does_not_answer_a_question_about_a_bucket_is_no_s3(body: bytes) ->
         lake.remove(server.url, [("b", "k")])
 
 
-def test_the_listing_is_asked_page_by_page_and_keys_come_as_they_are() -> None:
+def test_the_listing_goes_page_by_page_and_leaves_keys_unchanged() -> None:
     inside = "<EncodingType>url</EncodingType><NextContinuationToken>n+=</NextContinuationToken>"
     first = page("a%3D1", more="true", inside=inside)
     with served(Reply(200, first), Reply(200, page("a=%31"))) as server:
@@ -481,7 +486,7 @@ def test_the_listing_is_asked_page_by_page_and_keys_come_as_they_are() -> None:
         ]
 
 
-def test_an_answer_that_ends_early_is_no_shorter_object() -> None:
+def test_a_truncated_answer_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         store = S3ObjectStore(f"http://127.0.0.1:{listener.getsockname()[1]}", 2)
         heads = ("Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n", "")
@@ -512,7 +517,7 @@ def test_a_request_ends_in_time_and_so_does_a_slow_answer() -> None:
         assert time.monotonic() - begun < 2
 
 
-def test_the_code_of_s3_comes_first_and_the_rest_is_cut() -> None:
+def test_a_message_begins_with_the_code_of_s3_and_is_cut() -> None:
     message = "lacked the necessary privileges " * 50
     body = f"<Error><Message>{message}&#x9b;</Message><Code>AccessDenied</Code></Error>".encode()
     with served(Reply(403, body)) as server:
@@ -578,7 +583,7 @@ def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.M
         assert proxy.requests[-1][:2] == ("CONNECT", "s3.example.invalid:443")
 
 
-def test_a_certificate_is_trusted_by_the_users_bundle_and_no_other(
+def test_only_the_users_ca_bundle_is_trusted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with served(
@@ -597,7 +602,7 @@ def test_a_certificate_is_trusted_by_the_users_bundle_and_no_other(
         assert [verb for verb, _, _ in there.requests] == ["GET", "PUT", "POST"]
 
 
-def test_a_listing_that_never_ends_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_listing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_PAGES", 3)
     more = [f"<NextContinuationToken>{token}</NextContinuationToken>" for token in "abcde"]
     with served(*(Reply(200, page(inside=token, more="true")) for token in more)) as there:

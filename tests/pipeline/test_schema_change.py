@@ -1,4 +1,7 @@
-"""Columns that come and go while a node runs, and text that is not UTF-8: nothing lost, no row depends on others."""
+"""Columns that appear and disappear during a run, and text outside UTF-8: no row is lost.
+
+No row's result depends on other rows.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ from tests.support.examples import examples
 from tests.support.pipeline_world import Row, config, drain, drive, good, rows_of, write
 
 NAMES = (
-    "blade_load", "hub humidity (%)", 'a "b" c', "it's", "order", "select", "Wind_Speed_2", "Dreh\u00b4moment", "rowid",
+    "blade_load", "hub humidity (%)", 'a "b" c', "it's", "order", "select", "Wind_Speed_2",
+    "Dreh\u00b4moment", "rowid",
     RESCUED, "farm_id", "rule", 'x,"wind_speed', '{"status":', "\\", "id2", "*", "[x]",
 )  # fmt: skip
 GARBLED = (b"\xff", b"run\xc3", b"\xed\xa0\x80", b"\xc0\x80")
@@ -43,7 +47,7 @@ def add(name: str) -> str:
 
 
 def put(name: str, number: int, value: object) -> tuple[str, tuple[Any, ...]]:
-    """Bytes of GARBLED are stored as text."""
+    """Return the SQL that stores a value. Bytes of GARBLED are stored as text."""
     slot = "CAST(? AS TEXT)" if value in GARBLED else "?"
     return f"UPDATE {TABLE} SET {quoted(name)} = {slot} WHERE id = ?", (value, number)
 
@@ -57,9 +61,7 @@ def plain(value: object) -> object:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_new_column_is_kept_whatever_its_name_and_breaks_no_rule(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_new_column_of_any_name_is_kept_and_breaks_no_rule(tmp_path: Path, name: str) -> None:
     database = write(tmp_path / "n.db", [good(i) for i in range(1, 7)])
     cells = {
         2: 1.5,
@@ -77,7 +79,7 @@ def test_a_new_column_is_kept_whatever_its_name_and_breaks_no_rule(
     assert rows_of(store, "quarantine") == []
 
 
-def test_a_known_columns_misfit_breaks_the_rule_beside_new_columns(tmp_path: Path) -> None:
+def test_a_wrong_type_in_a_known_column_breaks_the_rule_beside_new_columns(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(1), good(2, wind_speed="n/a"), good(3)])
     change(database, add("order"), add("a"), put("order", 2, 3), put("a", 2, 1), put("order", 3, 4))
     (spoiled,) = rows_of(store := drain(tmp_path / "m.db", []), "quarantine") or [None]
@@ -90,7 +92,7 @@ def test_a_known_columns_misfit_breaks_the_rule_beside_new_columns(tmp_path: Pat
 
 @pytest.mark.parametrize("column", ["status", "turbine_id", "wind_speed", "timestamp", "extra"])
 @pytest.mark.parametrize("garbled", GARBLED)
-def test_text_that_is_not_utf8_is_rescued_as_hex_and_stops_nobody(
+def test_text_outside_utf_8_is_rescued_as_hex_and_stops_no_node(
     tmp_path: Path, column: str, garbled: bytes
 ) -> None:
     database = write(tmp_path / "n.db", [good(i) for i in (1, 2, 3)])
@@ -105,8 +107,8 @@ def test_text_that_is_not_utf8_is_rescued_as_hex_and_stops_nobody(
     )
 
 
-def test_names_are_sqlites(tmp_path: Path) -> None:
-    """Spelled in capitals a column is the same; a letter beyond a-z is another."""
+def test_names_compare_as_in_sqlite(tmp_path: Path) -> None:
+    """Capitals A-Z make no difference to a column's name; other letters do."""
     database = write(tmp_path / "n.db", [good(1), good(2, temperature="hot")])
     change(database, f"ALTER TABLE {TABLE} RENAME COLUMN temperature TO Temperature")
     change(database, f"ALTER TABLE {TABLE} RENAME COLUMN recorded_at TO RECORDED_AT")
@@ -121,7 +123,7 @@ def test_names_are_sqlites(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", [CHANNEL_NAMES[:1], CHANNEL_NAMES[3:5], CHANNEL_NAMES])
-def test_a_channel_that_is_gone_reads_as_null_and_its_rows_are_kept(
+def test_a_missing_channel_reads_as_null_and_its_rows_are_kept(
     tmp_path: Path, gone: tuple[str, ...]
 ) -> None:
     database = write(tmp_path / "n.db", [good(1)])
@@ -147,7 +149,7 @@ def test_a_channel_that_is_gone_reads_as_null_and_its_rows_are_kept(
 
 
 @pytest.mark.parametrize("name", ["id", "timestamp", "recorded_at", "turbine_id", "status"])
-def test_a_column_without_which_no_row_makes_sense_is_missed(tmp_path: Path, name: str) -> None:
+def test_a_missing_required_column_is_an_error(tmp_path: Path, name: str) -> None:
     columns = ", ".join(n for n in NODE_COLUMNS if n != name)
     database = tmp_path / "n.db"
     change(
@@ -160,8 +162,8 @@ def test_a_column_without_which_no_row_makes_sense_is_missed(tmp_path: Path, nam
             ask(database)
 
 
-def test_a_column_of_whole_numbers_is_no_text(tmp_path: Path) -> None:
-    """In a table without types SQLite keeps a number where text belongs."""
+def test_a_number_in_a_text_column_is_not_text(tmp_path: Path) -> None:
+    """A table without types keeps a number in a column of text."""
     database = tmp_path / "n.db"
     change(
         database, f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY, {', '.join(NODE_COLUMNS[1:])})"
@@ -180,7 +182,8 @@ def test_many_new_columns(tmp_path: Path) -> None:
 
 
 CELL = st.one_of(
-    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text(max_size=6), st.binary(max_size=4),
+    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False),
+    st.text(max_size=6), st.binary(max_size=4),
     st.sampled_from(GARBLED), st.sampled_from(('"wind_speed":', ',"status":1', "\x00", "a\x00b")),
 )  # fmt: skip
 COLUMN = st.sampled_from((*NODE_COLUMNS[1:], *NAMES))
@@ -196,10 +199,10 @@ CELLS = st.lists(st.tuples(COLUMN, st.integers(1, 6), CELL), max_size=8)
     st.lists(COLUMN, max_size=2),
 )
 @example([("timestamp", 1, 0.1), ("status", 6, GARBLED[0])], 3, [])
-def test_a_row_reads_the_same_whatever_is_read_with_it_and_as_the_oracle_reads_it(
+def test_a_row_reads_the_same_in_any_read_and_in_the_oracle(
     cells: list[tuple[str, int, object]], first: int, late: list[str]
 ) -> None:
-    """Alone, with others, before its file had a column more and afterwards."""
+    """Alone, with others, before its file had one more column, and afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         database = write(Path(folder) / "n.db", [good(i) for i in range(1, 7)])
         names = list(dict.fromkeys(name for name, _, _ in cells if name not in NODE_COLUMNS))
@@ -227,7 +230,7 @@ def test_a_row_reads_the_same_whatever_is_read_with_it_and_as_the_oracle_reads_i
 def test_both_queries_of_a_read_see_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row stored between them, garbled in a way that the first one told nothing of."""
+    """A row stored between the queries has garbled text that the first one did not see."""
     database = tmp_path / "n.db"
     change(database, "PRAGMA journal_mode = WAL")
     write(database, [good(1, wind_speed="n/a")])

@@ -1,4 +1,4 @@
-"""Reading node files: incrementally, without touching them, and with a clear word when they cannot be read."""
+"""Reading node files: incremental, without changes to them, with a clear error if unreadable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sim.campaign.memory_store import MemoryStore
 from tests.support.pipeline_world import config, drive, good, write
 
 
-def test_rows_come_in_id_order_behind_the_cursor_and_not_more_than_asked(tmp_path: Path) -> None:
+def test_rows_after_the_cursor_come_in_id_order_up_to_the_limit(tmp_path: Path) -> None:
     database = write(tmp_path / "n.db", [good(i) for i in (3, 1, 7, 5)])
     assert source.read(database, 0, 10).column("id").to_pylist() == [1, 3, 5, 7]
     assert source.read(database, 1, 2).column("id").to_pylist() == [3, 5]
@@ -36,7 +36,7 @@ def test_a_column_of_nulls_and_a_column_of_whole_numbers_keep_their_types(tmp_pa
     assert table.column("status").null_count == table.column(RESCUED).null_count == 2
 
 
-def test_what_a_writer_has_in_its_log_is_read_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
+def test_rows_in_a_wal_are_read_and_the_file_stays_unchanged(tmp_path: Path) -> None:
     database = tmp_path / "n.db"
     with closing(sqlite3.connect(database)) as writer:
         writer.execute("PRAGMA journal_mode=WAL")
@@ -48,14 +48,14 @@ def test_what_a_writer_has_in_its_log_is_read_and_the_file_stays_as_it_is(tmp_pa
     assert source.read(database, 0, 10).num_rows == 1
 
 
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
     for ask in (source.check, lambda path: source.read(path, 0, 1)):
         with pytest.raises(source.SourceError, match=r"n\.db: no such file"):
             ask(tmp_path / "n.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_unreadable_file_is_told_for_what_it_is(tmp_path: Path) -> None:
+def test_each_kind_of_unreadable_file_has_its_own_error(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text(
         "no database, but long enough to have a header of one hundred bytes\n" * 9
     )
@@ -64,21 +64,24 @@ def test_each_unreadable_file_is_told_for_what_it_is(tmp_path: Path) -> None:
         tmp_path / "lacks.db",
         [name for name in NODE_COLUMNS if name not in ("turbine_id", "status")],
     )
-    for name, told in (
+    for name, expected in (
         ("text.db", "not a readable SQLite database"),
         ("empty.db", f"has no table {TABLE}"),
         ("lacks.db", f"table {TABLE} lacks the columns turbine_id, status"),
     ):
         for ask in (source.check, lambda path: source.read(path, 0, 1)):
-            with pytest.raises(source.SourceError, match=told) as error:
+            with pytest.raises(source.SourceError, match=expected) as error:
                 ask(tmp_path / name)
             assert name in str(error.value)
 
 
-def test_a_locked_file_is_told_and_read_another_time(tmp_path: Path) -> None:
-    """By another process: SQLite's locks do not count within one."""
+def test_a_locked_file_is_reported_and_read_later(tmp_path: Path) -> None:
+    """Another process locks it: SQLite's locks do not count within one process."""
     database = write(tmp_path / "n.db", [good(1)])
-    hold = f"import sqlite3; c = sqlite3.connect({str(database)!r}); c.execute('BEGIN EXCLUSIVE'); print(1, flush=True)"
+    hold = (
+        f"import sqlite3; c = sqlite3.connect({str(database)!r});"
+        " c.execute('BEGIN EXCLUSIVE'); print(1, flush=True)"
+    )
     command = [sys.executable, "-c", f"{hold}; input()"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -94,7 +97,7 @@ def test_a_locked_file_is_told_and_read_another_time(tmp_path: Path) -> None:
     assert [type(r) for r in drive([node], store)] == [Delivered]
 
 
-def test_a_column_more_is_no_harm_and_odd_paths_are_read(tmp_path: Path) -> None:
+def test_an_added_column_and_odd_paths_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "a b?c#d%20é"
     folder.mkdir()
     database = write(folder / "n.db", [good(1)])
@@ -119,7 +122,7 @@ def test_a_row_written_without_times_gets_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"),
+    ("cells", "expected"),
     [
         ({"turbine_id": ""}, "turbine_id"),
         ({"turbine_id": "A/1"}, "must have no slash or backslash"),
@@ -142,13 +145,11 @@ def test_a_row_written_without_times_gets_them(tmp_path: Path) -> None:
         ({"asset": 3}, "not a node configuration"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_told(
-    tmp_path: Path, cells: object, told: str
-) -> None:
+def test_an_invalid_configuration_is_reported(tmp_path: Path, cells: object, expected: str) -> None:
     path = tmp_path / "A-001.json"
     assert isinstance(cells, dict)
     path.write_text(json.dumps({**json.loads(config().to_json()), **cells}))
-    with pytest.raises(ConfigError, match=told) as error:
+    with pytest.raises(ConfigError, match=expected) as error:
         NodeConfig.load(path)
     assert str(path) in str(error.value)
 
@@ -156,13 +157,13 @@ def test_a_configuration_that_does_not_fit_is_told(
 @pytest.mark.parametrize(
     "name", ["A 1. ", "A*[1]?{2}", "A%41#", "A-", "A=1", "é" * 100, "a.retired-x"]
 )
-def test_a_name_that_every_reader_finds_is_taken(name: str) -> None:
-    """DuckDB's and pyarrow's globs and the store's own paths return such keys as they are."""
+def test_a_name_that_every_reader_finds_is_accepted(name: str) -> None:
+    """Globs of DuckDB and pyarrow and the store's own paths return such keys unchanged."""
     assert NodeConfig.for_turbine(name).turbine_id == name
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_configuration_is_utf_8_whatever_the_locale(tmp_path: Path, encoding: str) -> None:
+def test_a_configuration_is_utf_8_in_any_locale(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "A-001.json"
     path.write_text(
         config(labels={"region": "Côte"}).to_json().replace("\\u00f4", "ô"), encoding=encoding
@@ -185,7 +186,9 @@ def test_a_configuration_is_utf_8_whatever_the_locale(tmp_path: Path, encoding: 
 @pytest.mark.parametrize(
     ("body", "text"), [(b"\xff\xfe{", "not UTF-8 at byte 0"), (b"[" * 100_000, "recursion")]
 )
-def test_a_configuration_that_is_no_text_or_endless(tmp_path: Path, body: bytes, text: str) -> None:
+def test_a_configuration_of_bytes_or_of_endless_length(
+    tmp_path: Path, body: bytes, text: str
+) -> None:
     path = tmp_path / "A-001.json"
     path.write_bytes(body)
     with pytest.raises(ConfigError, match=text):

@@ -1,4 +1,4 @@
-"""The S3 client against LocalStack: four verbs, the tree of errors, retries, and listings beyond a thousand keys."""
+"""The S3 client against LocalStack: four verbs, errors, retries, listings beyond 1,000 keys."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FOLDER = "ingestion/year=2024/month=01/day=15/hour=00/"
 
 @pytest.fixture(params=["memory", "folder", "localstack"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    """The same contract for all stores."""
+    """A store of each kind, under one contract."""
     if request.param == "memory":
         return MemoryStore()
     if request.param == "folder":
@@ -63,10 +63,9 @@ def test_the_contract_of_a_store(store: ObjectStore) -> None:
     assert store.list(BUCKET, "ingestion/year=1999/", "A-") == []
 
 
-def test_a_missing_bucket_is_refused_and_not_a_missing_key(store: ObjectStore) -> None:
-    key = (
-        FOLDER + "A-001-1-2.parquet"
-    )  # as long as keys are: the answer names it before it says why
+def test_a_missing_bucket_is_not_a_missing_key(store: ObjectStore) -> None:
+    # of a key's real length: the answer names it before the reason
+    key = FOLDER + "A-001-1-2.parquet"
     calls: list[Callable[[], Any]] = [
         partial(store.get, "no-such-bucket", key),
         partial(store.create, "no-such-bucket", key, b"x"),
@@ -78,7 +77,7 @@ def test_a_missing_bucket_is_refused_and_not_a_missing_key(store: ObjectStore) -
             call()
 
 
-def test_one_writer_of_many_creates(store: ObjectStore) -> None:
+def test_only_one_of_many_writers_creates(store: ObjectStore) -> None:
     def attempt(i: int) -> int | None:
         try:
             store.create(BUCKET, "ingestion/race", b"%d" % i)
@@ -92,7 +91,7 @@ def test_one_writer_of_many_creates(store: ObjectStore) -> None:
     assert store.get(BUCKET, "ingestion/race")[0] == b"%d" % winners[0]
 
 
-def test_a_listing_is_complete_and_only_what_was_asked_for(clean_lake: str) -> None:
+def test_a_listing_is_complete_and_limited_to_its_prefix(clean_lake: str) -> None:
     store = S3ObjectStore(clean_lake)
     names = {f"{turbine}-{i}-{i + 9}.parquet" for i in range(1, 1100) for turbine in ("A-1",)}
     names |= {
@@ -162,7 +161,9 @@ def test_every_outcome_is_recorded(clean_lake: str) -> None:
         (503, "SlowDown", Unavailable),
     ],
 )
-def test_what_an_answer_means(status: int, code: str, error: type[StoreError]) -> None:
+def test_each_status_of_an_answer_has_its_error(
+    status: int, code: str, error: type[StoreError]
+) -> None:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))

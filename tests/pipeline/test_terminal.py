@@ -1,4 +1,4 @@
-"""What goes out to a terminal harms none, and what cannot go out is the environment's fault, in any command."""
+"""Safe output on a terminal, and the exit code of any command whose output fails."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.terminal import Outlet, OutputError, one_line, safe
+from pipeline.terminal import OutputError, SafeStream, one_line, safe
 from sim.cli import _Console, main
-from sim.errors import ending
+from sim.errors import exit_code_and_message
 from sim.report.jinja_environment import environment
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
 from tests.support import runs
@@ -31,7 +31,7 @@ WINDFLEET = str(Path(sys.executable).with_name("windfleet"))
         ("caf\udce9 \ud800", "caf\\xe9 \\ud800"),
     ],
 )
-def test_what_harms_a_terminal_is_an_escape(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert safe(text) == shown
     assert one_line(text) == shown.replace("\n", "\\n").replace("\t", "\\t")
     assert safe(shown) == shown
@@ -42,19 +42,19 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_a_full_stream_is_an_error_where_it_is_needed() -> None:
+def test_a_full_stream_is_an_error_if_it_is_needed() -> None:
     with pytest.raises(
         OutputError, match=r"^standard output cannot be written: No space left on device$"
     ):
-        Outlet(Full()).write("x")
-    Outlet(Full(), needed=False).write("x")
+        SafeStream(Full()).write("x")
+    SafeStream(Full(), needed=False).write("x")
 
 
-def test_rich_text_is_made_safe_and_its_own_escape_sequences_stay(
+def test_rich_text_is_escaped_and_keeps_its_own_sequences(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", Outlet(out))
+    monkeypatch.setattr(sys, "stdout", SafeStream(out))
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = _Console()
     console.print("name [red]x[/red] \x1b[2J \u202e :smile:", style="bold", highlight=False)
@@ -84,13 +84,13 @@ def test_a_full_output_is_3_and_one_message(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("closed", "said"), [(1, "standard output is closed"), (2, "standard error is closed")]
+    ("closed", "message"), [(1, "standard output is closed"), (2, "standard error is closed")]
 )
-def test_a_closed_output_is_3(closed: int, said: str) -> None:
+def test_a_closed_output_is_3(closed: int, message: str) -> None:
     command = ["sh", "-c", f'"$0" --version {closed}>&-', WINDFLEET]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, (done.stdout + done.stderr).count("\n")) == (3, 1)
-    assert said in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
 
 
 def test_a_name_that_is_not_utf_8_can_be_printed_in_any_locale(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_name_that_is_not_utf_8_can_be_printed_in_any_locale(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied; use a place"),
         (OSError(36, "File name too long", "n"), "n: File name too long; use a shorter name"),
@@ -116,10 +116,10 @@ def test_a_name_that_is_not_utf_8_can_be_printed_in_any_locale(tmp_path: Path) -
         ),
     ],
 )
-def test_an_error_of_the_system_is_no_bug(error: OSError, said: str) -> None:
-    code, text = ending(error)
+def test_an_error_of_the_system_is_not_a_bug(error: OSError, message: str) -> None:
+    code, text = exit_code_and_message(error)
     assert code == 3
-    assert text.startswith(said)
+    assert text.startswith(message)
     assert "bug" not in text
 
 

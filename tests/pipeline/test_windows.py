@@ -1,4 +1,4 @@
-"""Windows: the latest revision equals a recomputation over all valid rows, whatever was late."""
+"""Windows: with any late rows, the last revision equals a recomputation over all valid rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ from tests.support.pipeline_world import (
 
 
 def latest(store: MemoryStore) -> dict[int, Row]:
-    """Window start -> its newest revision; revisions must be 0..k, each once, in the order of the batches."""
+    """Return window start -> newest revision.
+
+    Revisions must be 0..k, each once, in the order of the batches.
+    """
     revisions: dict[int, list[Row]] = defaultdict(list)
     for row in rows_of(store, "aggregated"):
         revisions[row["window_start"]].append(row)
@@ -96,21 +99,21 @@ def test_a_node_that_goes_on_after_a_drain_keeps_its_windows_right(
 
 
 def test_a_window_is_emitted_once_the_watermark_has_passed_it(tmp_path: Path) -> None:
-    rows = [
-        good(i, step_s=60) for i in range(1, 47)
-    ]  # to minute 46: batches of 15 minutes, lateness 5
+    # to minute 46: batches of 15 minutes, lateness 5
+    rows = [good(i, step_s=60) for i in range(1, 47)]
     store = MemoryStore()
     drive([EdgeNode(config(), write(tmp_path / "n.db", rows))], store, until_us=None)
+    # 30..40 waits: newest is minute 44
     assert sorted(latest(store)) == [
         START,
         START + HOUR // 6,
         START + HOUR // 3,
-    ]  # 30..40 waits: newest is minute 44
+    ]
     (checkpoint,) = documents(store, "checkpoints").values()
     assert list(checkpoint["open_windows"]) == [str(START + HOUR // 2), str(START + 4 * HOUR // 6)]
 
 
-def test_a_late_row_makes_one_more_revision_of_its_window_alone(tmp_path: Path) -> None:
+def test_a_late_row_makes_one_more_revision_of_its_window_only(tmp_path: Path) -> None:
     rows = [good(i, step_s=60) for i in range(1, 141)]
     for n, at in enumerate(
         (95, 110, 125)
@@ -149,13 +152,13 @@ def test_a_window_longer_than_an_hour_takes_late_rows_of_all_its_hours(tmp_path:
 def test_each_anomaly_is_counted_and_named_in_order(tmp_path: Path) -> None:
     spoiled: Mapping[int, Row] = {
         1: {"vibration_level": 6.0},
-        2: {"vibration_level": 5.6, "generator_temperature": 130.5},  # 5.6 is not above the alarm
+        2: {"vibration_level": 5.6, "generator_temperature": 130.5},  # 5.6: no alarm
         3: {"rotor_rpm": 13.9, "gearbox_temperature": 86.0},
         4: {"rotor_rpm": 13.7},
     }
     rows = [good(i, **spoiled.get(i, {})) for i in range(1, 31)]
     rows += [good(i, power_output=0.1) for i in range(61, 91)]
-    light = {"wind_speed": 4.0, "power_output": 0.0}  # promises too little to judge by
+    light = {"wind_speed": 4.0, "power_output": 0.0}  # too little power to judge by
     rows += [good(i, **light, rotor_rpm=5 + i / 100) for i in range(121, 130)]
     first, second, third = (
         row for _, row in sorted(latest(drain(tmp_path / "n.db", rows)).items())

@@ -1,4 +1,4 @@
-"""Comparing runs: a planted slowdown is found, equal runs are not accused, and what is too noisy is left open."""
+"""Comparison of runs: finds a planted slowdown, clears equal runs, leaves noisy ones open."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ clock: {start: 2024-01-15T00:00:00Z, duration: 10m}
 pipeline: {flush_every: 1m}
 load:
   warm_up: 2s
-  search: {slo: [latency.flush.p95 <= 500ms], from: 20/s, to: 120/s, within: 10%, for: 12s, hold: 24s}
+  search:
+    {slo: [latency.flush.p95 <= 500ms], from: 20/s, to: 120/s, within: 10%, for: 12s, hold: 24s}
   limits: {time: 2h}
 """
 RAMP = "{kind: ramp, from: 10/s, to: 30/s, for: 31s}"
@@ -53,7 +54,7 @@ def scenario(folder: Path, name: str = "steady", schedule: str = RAMP) -> Scenar
 
 
 def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
-    """A run directory as `windfleet load` leaves it, on a store of arithmetic."""
+    """Return a run directory as `windfleet load` leaves it, on a store of arithmetic."""
     folder.mkdir()
     assert of.load is not None
     course = Course(of.load, of.seed, Nodes(of.fleet.turbines, of.pipeline.flush_every_s))
@@ -67,7 +68,10 @@ def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
 def quantities(
     seed: int, slower: float, runs: int = 1, spread: float = 0.0, noise: float = 0.08
 ) -> list[Quantity]:
-    """Three quantities with noise from span to span and from run to run; the new side `slower` times worse."""
+    """Three quantities with noise between spans and between runs.
+
+    The new side is `slower` times worse.
+    """
     random = np.random.default_rng(seed)
 
     def side(times: float) -> np.ndarray:
@@ -82,7 +86,10 @@ def quantities(
 
 
 def verdicts(slower: float, seeds: int = 400, **changed: float) -> dict[str, float]:
-    found = [overall(compare(quantities(seed, slower, **changed))) for seed in range(seeds)]  # type: ignore[arg-type]
+    found = [
+        overall(compare(quantities(seed, slower, **changed)))  # type: ignore[arg-type]
+        for seed in range(seeds)
+    ]
     return {verdict: found.count(verdict) / seeds for verdict in ("regression", "none", "unknown")}
 
 
@@ -115,7 +122,7 @@ def test_a_quicker_run_is_no_regression() -> None:
 
 
 def test_repeats_count_the_spread_between_runs() -> None:
-    """Runs that differ among themselves by 20 % say nothing about a tenth, however smooth each one is."""
+    """Runs that differ by 20 % prove nothing about a tenth, however smooth each one is."""
     found = verdicts(1.3, runs=2, spread=0.2, noise=0.01)
     assert found["regression"] < 0.15
 
@@ -126,7 +133,7 @@ def test_a_trend_that_both_sides_share_cancels() -> None:
     assert compare([both])[0].verdict == "none"
 
 
-def test_what_does_not_count_cannot_leave_a_verdict_open() -> None:
+def test_an_uncounted_quantity_cannot_leave_a_verdict_open() -> None:
     wild = np.exp(np.random.default_rng(1).standard_normal((1, BLOCKS)))
     calm = np.ones((1, BLOCKS))
     sides = [
@@ -147,7 +154,7 @@ def test_what_does_not_count_cannot_leave_a_verdict_open() -> None:
         (0.05, 30, 2.04227),
     ],
 )
-def test_students_t_is_that_of_the_tables(doubt: float, freedom: float, value: float) -> None:
+def test_students_t_equals_published_tables(doubt: float, freedom: float, value: float) -> None:
     assert t_quantile(doubt, freedom) == pytest.approx(value, rel=1e-4)
 
 
@@ -169,22 +176,24 @@ def test_load_runs_are_compared_from_their_records(
     assert cli.main(["compare", str(base), str(same), "--limit", "15%"]) == 0
     assert "NO REGRESSION" in capsys.readouterr().out
     assert cli.main(["compare", str(base), str(slow)]) == 4
-    said = capsys.readouterr().out
-    assert "REGRESSION" in said
-    assert "sweep: rate" in said
-    assert "one side has a single run" in said
-    assert re.search(r"sweep: rate .*, \d+(\.\d)? % slower \(ratio 1\.\d{3}, interval ", said)
+    printed = capsys.readouterr().out
+    assert "REGRESSION" in printed
+    assert "sweep: rate" in printed
+    assert "one side has a single run" in printed
+    assert re.search(r"sweep: rate .*, \d+(\.\d)? % slower \(ratio 1\.\d{3}, interval ", printed)
+    # the other way round it is an improvement
     assert cli.main(["compare", str(slow), str(base)]) in (
         0,
         6,
-    )  # the other way round it is an improvement
+    )
+    # a second base shows the spread
     assert cli.main(["compare", f"{base},{same}", str(slow)]) in (
         4,
         6,
-    )  # a second base shows the spread
+    )
 
 
-def test_a_search_that_finds_no_rate_any_more_is_a_regression(
+def test_a_search_that_no_longer_finds_a_rate_is_a_regression(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "search.yaml"
@@ -197,13 +206,12 @@ def test_a_search_that_finds_no_rate_any_more_is_a_regression(
     assert cli.main(["compare", str(good), str(broken)]) == 4
     assert "-> 0 requests/s, no rate any more (ratio inf, " in capsys.readouterr().out
     assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
-    assert (
-        cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
-    )  # one run of two has none
+    # one run of two has none
+    assert cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
     assert cli.main(["compare", str(broken), str(good)]) == 0
 
 
-def test_what_cannot_be_compared_is_refused(
+def test_runs_that_cannot_be_compared_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of = scenario(tmp_path)
@@ -227,11 +235,13 @@ def test_what_cannot_be_compared_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [(["a,", "b"], "single commas"), (["a", "b", "--limit", "2"], "more than all")],
 )
-def test_bad_arguments(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments(
+    arguments: list[str], printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["compare", *arguments])
     assert left.value.code == 2
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err

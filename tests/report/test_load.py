@@ -1,4 +1,4 @@
-"""The report of a load test: what it says, that it is one offline file, and that the raw record makes it again."""
+"""The report of a load test: its text, one offline file, rebuilt from the raw record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
 from sim.report import result as results
 from sim.report.load.charts import lanes
-from sim.report.load.page import counting, kinds, render_load, sentence
+from sim.report.load.page import counted_lanes, kinds, render_load, sentence
 from sim.report.load.terminal import print_load
 from sim.report.result import RESULT_FILE, Result
 from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_load
@@ -51,7 +51,7 @@ expect:
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a test on a store of arithmetic that takes 30 requests/s, one in fifty badly."""
+    """Directory of a test on a store of arithmetic at 30 requests/s, with 2 % errors."""
     folder = tmp_path_factory.mktemp("sample")
     (folder / "sample.yaml").write_text(SCENARIO)
     scenario = load(folder / "sample.yaml")
@@ -75,7 +75,10 @@ def read(run_dir: Path) -> Result:
 
 def test_every_part_is_there(run_dir: Path) -> None:
     html = page(run_dir)
-    sections = "limit expectations search sweep schedule heat percentiles operations processes plan figures environment"
+    sections = (
+        "limit expectations search sweep schedule heat percentiles operations processes plan"
+        " figures environment"
+    )
     for name in sections.split():
         assert f'<section id="{name}">' in html, name
     for chart in ("schedule", "heat", "percentiles", "processes", "sweep", "search"):
@@ -83,7 +86,7 @@ def test_every_part_is_there(run_dir: Path) -> None:
     assert "No data" not in html
 
 
-def test_it_is_one_file_that_asks_nobody(run_dir: Path) -> None:
+def test_it_is_one_file_without_requests(run_dir: Path) -> None:
     html = page(run_dir)
     assert "<script" not in html
     assert not re.search(r'(src|href)="(?!#|data:)', html)
@@ -92,7 +95,7 @@ def test_it_is_one_file_that_asks_nobody(run_dir: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_it_says_what_was_found(run_dir: Path) -> None:
+def test_it_contains_the_results(run_dir: Path) -> None:
     html, found = page(run_dir), read(run_dir)
     assert found.verdict == "fail"
     assert found.exit_code == 4
@@ -109,7 +112,7 @@ def test_it_says_what_was_found(run_dir: Path) -> None:
         assert phase.name in html
 
 
-def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) -> None:
+def test_percentiles_and_figures_are_of_the_same_phases(run_dir: Path) -> None:
     tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
     found = read(run_dir)
     assert found.load is not None
@@ -117,22 +120,22 @@ def test_percentiles_are_of_the_phases_that_the_figures_are_of(run_dir: Path) ->
     assert "Over the open phases, without warm-up." in page(run_dir)
     searched = replace(found.load, phases=tuple(p for p in found.load.phases if p.kind != "open"))
     hold = [phase for phase in searched.phases if phase.kind == "hold"][-1]
-    shown, said = counting(searched, lanes(searched.phases, *tables))
-    assert said == f"over {hold.name}, which confirmed the rate"
+    shown, words = counted_lanes(searched, lanes(searched.phases, *tables))
+    assert words == f"over {hold.name}, which confirmed the rate"
     row = next(row for row in kinds(shown) if row.kind == "flush")
     assert row.latency["p95"] == pytest.approx(hold.figures["latency.flush.p95"])
     nothing = replace(searched, search=replace(found.load.search, sustainable=None))
-    assert counting(nothing, shown) == (shown, "over all phases")
+    assert counted_lanes(nothing, shown) == (shown, "over all phases")
 
 
-def test_a_disturbed_test_says_so_first_of_all(run_dir: Path) -> None:
+def test_a_disturbed_test_is_reported_first(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
     assert "disturbed" not in sentence(found)
     first, *rest = found.load.phases
     busy = replace(first, figures=first.figures | {"cpu.idle": 0.1, "cpu.others": 0.7})
-    said = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
-    assert f"disturbed the test in 1 of {1 + len(rest)} phases: repeat it on a quiet" in said
+    words = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
+    assert f"disturbed the test in 1 of {1 + len(rest)} phases: repeat it on a quiet" in words
 
 
 def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:
@@ -140,7 +143,7 @@ def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:
     assert found.to_json() == (run_dir / RESULT_FILE).read_text()
 
 
-def test_windfleet_report_makes_it_again_byte_for_byte(run_dir: Path) -> None:
+def test_windfleet_report_rebuilds_it_byte_for_byte(run_dir: Path) -> None:
     before = page(run_dir), (run_dir / JUNIT_FILE).read_text()
     (run_dir / HTML_FILE).unlink()
     (run_dir / JUNIT_FILE).unlink()
@@ -148,7 +151,7 @@ def test_windfleet_report_makes_it_again_byte_for_byte(run_dir: Path) -> None:
     assert (page(run_dir), (run_dir / JUNIT_FILE).read_text()) == before
 
 
-def test_a_damaged_record_is_told_by_file(
+def test_a_damaged_record_is_reported_by_file(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in (RESULT_FILE, RESOURCES_FILE, REQUESTS_FILE):
@@ -162,12 +165,12 @@ def test_a_damaged_record_is_told_by_file(
     assert "requests.parquet" in capsys.readouterr().err
 
 
-def test_without_operations_the_page_says_so(run_dir: Path) -> None:
+def test_the_page_names_missing_operations(run_dir: Path) -> None:
     tables = [pq.read_table(run_dir / name) for name in (REQUESTS_FILE, RESOURCES_FILE)]
     assert "No data: no operation was recorded." in render_load(read(run_dir), *tables, None)
 
 
-def test_a_test_that_came_to_nothing_still_has_a_page(run_dir: Path) -> None:
+def test_a_test_without_results_has_a_page(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
     empty = replace(
@@ -180,7 +183,7 @@ def test_a_test_that_came_to_nothing_still_has_a_page(run_dir: Path) -> None:
     assert "No data: no phase was run." in html
 
 
-def test_words_from_outside_are_no_markup(run_dir: Path) -> None:
+def test_external_text_is_escaped(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
     evil = replace(
@@ -197,18 +200,18 @@ def test_words_from_outside_are_no_markup(run_dir: Path) -> None:
     assert "<i>x</i>" not in html
 
 
-def test_an_early_stop_and_a_lost_worker_are_told(run_dir: Path) -> None:
+def test_an_early_stop_and_a_lost_worker_are_reported(run_dir: Path) -> None:
     found = read(run_dir)
     assert found.load is not None
     first, *rest = found.load.phases
     stopped = replace(
         first, stopped_early="errors.share > 5% (it was 0.31).\nAnd its log", lost_workers=1
     )
-    told = replace(found, load=replace(found.load, phases=(stopped, *rest)))
-    assert "Phase 1-ramp was stopped early: errors.share > 5% (it was 0.31)." in sentence(told)
-    assert "1 load generator died during the test." in sentence(told)
+    changed = replace(found, load=replace(found.load, phases=(stopped, *rest)))
+    assert "Phase 1-ramp was stopped early: errors.share > 5% (it was 0.31)." in sentence(changed)
+    assert "1 load generator died during the test." in sentence(changed)
     html = render_load(
-        told,
+        changed,
         *(
             pq.read_table(run_dir / name)
             for name in (REQUESTS_FILE, RESOURCES_FILE, OPERATIONS_FILE)
@@ -226,11 +229,11 @@ def test_junit_has_a_case_per_expectation(run_dir: Path) -> None:
     assert cases["latency.scan_partition.p95 <= 1s"] == ["error"]
 
 
-def test_the_terminal_says_the_same(run_dir: Path) -> None:
+def test_the_terminal_shows_the_same(run_dir: Path) -> None:
     out = io.StringIO()
     print_load(Console(file=out, width=80), read(run_dir), run_dir)
-    said = out.getvalue()
-    assert said.lstrip().startswith("FAIL  ")
+    words = out.getvalue()
+    assert words.lstrip().startswith("FAIL  ")
     for part in (
         "1-ramp",
         "sweep-8",
@@ -238,5 +241,5 @@ def test_the_terminal_says_the_same(run_dir: Path) -> None:
         "not met: latency.flush.p95 <= 10ms",
         "report: ",
     ):
-        assert part in said, part
-    assert "unknown: latency.scan_partition.p95 <= 1s (was not measured)" in said
+        assert part in words, part
+    assert "unknown: latency.scan_partition.p95 <= 1s (was not measured)" in words

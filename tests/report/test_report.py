@@ -1,4 +1,4 @@
-"""sim.report: one result, told as JSON, JUnit, HTML and on the terminal."""
+"""sim.report: one result as JSON, JUnit, HTML and on the terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda raw: raw.update(seed="seven"), "seed"),
         (lambda raw: raw.update(verdict="maybe"), "verdict"),
@@ -61,11 +61,11 @@ def test_json_round_trip_keeps_every_field(result: Result, tmp_path: Path) -> No
         ),
     ],
 )
-def test_a_result_that_does_not_fit_is_refused_by_field(change, said: str, tmp_path: Path) -> None:
+def test_an_invalid_result_is_refused_by_field(change, expected: str, tmp_path: Path) -> None:
     raw = json.loads(passed().to_json())
     change(raw)
     (tmp_path / "result.json").write_text(json.dumps(raw))
-    with pytest.raises(ResultError, match=re.escape(said)) as caught:
+    with pytest.raises(ResultError, match=re.escape(expected)) as caught:
         read_result(tmp_path)
     assert str(tmp_path / "result.json") in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_rebuilt_reports_are_byte_identical(result: Result, tmp_path: Path) -> N
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
-def test_a_failed_write_leaves_the_old_report_and_no_litter(
+def test_a_failed_write_leaves_the_old_report_and_no_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_all(passed(), tmp_path, None)
@@ -123,7 +123,7 @@ def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (lambda table: table.drop_columns(["outcome"]), "no column 'outcome'"),
         (
@@ -136,17 +136,17 @@ def test_a_broken_table_of_operations_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_table_that_is_none_of_operations_is_named_by_column(
-    spoil, said: str, tmp_path: Path
+def test_a_table_of_other_columns_is_refused_by_column(
+    spoil, expected: str, tmp_path: Path
 ) -> None:
     write_all(passed(), tmp_path, None)
     pq.write_table(spoil(operations()), tmp_path / "operations.parquet")
-    with pytest.raises(ResultError, match=rf"operations\.parquet: {said}"):
+    with pytest.raises(ResultError, match=rf"operations\.parquet: {expected}"):
         rebuild(tmp_path)
 
 
 class _Page(HTMLParser):
-    """Tags, ids, references, text; every non-void element must be closed in order."""
+    """Tags, ids, references and text of a page. Every non-void element must close in order."""
 
     VOID = frozenset({"meta", "br", "path", "circle", "use", "rect", "line", "link", "img"})
 
@@ -182,7 +182,7 @@ class _Page(HTMLParser):
 
 
 @pytest.mark.parametrize("result", SAMPLES, ids=lambda r: r.verdict)
-def test_the_page_is_whole_and_loads_nothing(result: Result) -> None:
+def test_the_page_is_complete_and_loads_nothing(result: Result) -> None:
     text = html.render(result, operations())
     page = _Page(text)
     assert page.open == []
@@ -193,7 +193,7 @@ def test_the_page_is_whole_and_loads_nothing(result: Result) -> None:
     assert not re.search(r"https?:|@import|url\((?!#)", text)
 
 
-def test_the_failing_page_says_what_is_wrong_and_escapes_it() -> None:
+def test_the_failing_page_lists_findings_and_escapes_them() -> None:
     text = html.render(failed(), operations())
     page = " ".join(_Page(text).text.split())
     assert "Fail: the lake is wrong" in page
@@ -216,7 +216,7 @@ def test_the_failing_page_says_what_is_wrong_and_escapes_it() -> None:
         assert f'<section id="{section}">' in text
 
 
-def test_a_page_without_data_says_so_in_words_and_never_passes() -> None:
+def test_a_page_without_data_names_that_and_never_passes() -> None:
     text = html.render(unknown(), None)
     assert "Verdict unknown" in text
     assert text.count("No data: ") == 7
@@ -285,7 +285,7 @@ def _without_quarantine(digest: str) -> Result:
     )
 
 
-def test_a_stage_that_rightly_holds_nothing_was_judged(tmp_path: Path) -> None:
+def test_an_empty_stage_that_should_be_empty_was_judged(tmp_path: Path) -> None:
     result = _without_quarantine("9f2c")
     console, stream = _piped()
     print_summary(console, result, tmp_path)
@@ -301,7 +301,7 @@ def test_a_stage_that_was_not_read_was_not_judged(tmp_path: Path) -> None:
     assert re.search(r"quarantine +– +0 +not judged", stream.getvalue())
 
 
-def test_rows_under_two_faults_are_explained_where_they_are_counted(tmp_path: Path) -> None:
+def test_rows_under_two_faults_are_explained_beside_their_count(tmp_path: Path) -> None:
     note = "A row with two faults counts for both"
     console, stream = _piped()
     print_summary(console, passed(), tmp_path)
@@ -403,7 +403,7 @@ def test_the_piped_summary_is_plain_and_names_verdict_and_report(
     assert "…" not in text
 
 
-def test_faults_of_delivery_are_told_with_what_they_are() -> None:
+def test_delivery_faults_are_listed_with_their_meaning() -> None:
     faults = (DeliveryFault("store.reset", 3, 0), DeliveryFault("node.crash", 2, 4))
     text = html.render(dataclasses.replace(passed(), faults=faults), None)
     page = " ".join(_Page(text).text.split())
@@ -411,7 +411,7 @@ def test_faults_of_delivery_are_told_with_what_they_are() -> None:
     assert (
         "node.crash a node's process dies before or after a call's effect 2 calls 4 calls" in page
     )
-    assert text.count('<td class="n bad">') == 1  # what never fired
+    assert text.count('<td class="n bad">') == 1  # never fired
 
 
 def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
@@ -427,11 +427,11 @@ def test_the_summary_of_a_failure_lists_what_failed(tmp_path: Path) -> None:
     assert "modelled" in text
 
 
-def test_the_report_tells_each_transition_and_why_the_rest_stays() -> None:
+def test_the_report_lists_each_transition_and_the_reason_for_none() -> None:
     page = " ".join(_Page(html.render(passed(), None)).text.split())
     assert (
-        "ingestion small 365 days GLACIER from 128 KiB 144,000 45.5 KiB none S3 moves none below 128 KB"
-        in page
+        "ingestion small 365 days GLACIER from 128 KiB 144,000 45.5 KiB none"
+        " S3 moves none below 128 KB" in page
     )
     assert "enriched large 90 days STANDARD_IA 1 MiB to 1 GiB 24 2.0 MiB 24, 48.0 MiB" in page
     assert "metadata – – – – 24 2.0 KiB none no rule moves it" in page
@@ -469,14 +469,14 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     assert not CONTROL.search(text)
     assert "…" not in text
     assert re.search(r"all +9,000 +18\.0 MiB +18,000", text)
-    for said in (
+    for line in (
         "1,500 turbines in 8 farms",
         "900,000 in 3,000 batches",
         "1 min 22 s at 350",
         "12.35 USD a day",
         "128.0 MiB",
     ):
-        assert said in text
+        assert line in text
     assert "sensor.stuck 0.031 (expected)" in text
     assert re.search(r"ingestion +144,000 +45\.5 KiB +none: rules start at 128 KiB", text)
     assert re.search(

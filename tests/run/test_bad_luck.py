@@ -24,7 +24,7 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import TargetError
-from sim.run.shards import _signals_wait
+from sim.run.shards import _signals_delayed
 from sim.store import target
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import runs
@@ -46,7 +46,7 @@ WITHIN_S = 60  # issue 2: a run without its store ends within a minute
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., runs.Command]]:
-    """Start the long run. Return in the middle, when the first two farms have delivered batches."""
+    """Start the long run. Return in the middle, after the first two farms delivered batches."""
     started: list[runs.Command] = []
 
     def begin(*arguments: object, endpoint_url: str = "") -> runs.Command:
@@ -140,7 +140,7 @@ def test_an_interrupt_stops_everything_and_keeps_the_record(
 def test_an_impatient_second_interrupt_changes_nothing(
     start: Callable[..., runs.Command], localstack: str, tmp_path: Path, numbers: tuple[int, int]
 ) -> None:
-    # the workers cannot answer while they are stopped, so that the second finds the first one's clean-up under way
+    # Stopped workers cannot answer, so the second signal arrives during the first one's clean-up.
     first, second = numbers
     command = start(endpoint_url="" if second == signal.SIGTERM else localstack)
     workers = command.workers()
@@ -161,7 +161,7 @@ def test_an_interrupt_waits_until_a_worker_is_started() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def start_slowly() -> None:
-        with _signals_wait():
+        with _signals_delayed():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
             started.append(True)
@@ -186,7 +186,7 @@ def test_the_store_dying_in_mid_run_is_3_and_reported_once(
 def test_a_named_store_dying_in_mid_run_is_3_and_reported_once(
     start: Callable[..., runs.Command], tmp_path: Path
 ) -> None:
-    """A named S3 just stops answering: the run has no process to look at."""
+    """A named S3 stops answering: the run has no store process to watch."""
     with EmbeddedLocalStack() as store:
         command = start(endpoint_url=store.endpoint_url)
         assert store.pid is not None
@@ -221,7 +221,7 @@ def test_when_the_command_is_killed_workers_and_store_end_by_themselves(
 
 
 def test_a_full_disk_is_3_and_names_the_file(localstack: str, tmp_path: Path) -> None:
-    """Files of the run's processes cannot exceed 300 kB: for a node file the disk is full."""
+    """Files of the run's processes are limited to 300 kB, which fills the disk for node files."""
     scenario = runs.scenario(tmp_path, LONG.replace("flush_every: 1m", "flush_every: 30m"))
     done = runs.quick(
         *("run", scenario, "--out", tmp_path / "run", "--endpoint-url", localstack, "--empty-lake"),
@@ -239,7 +239,7 @@ def test_a_full_disk_is_3_and_names_the_file(localstack: str, tmp_path: Path) ->
 def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
     localstack: str, tmp_path: Path
 ) -> None:
-    """The disk is full at the end: only the report, some 50 kB, does not fit any more."""
+    """The disk is full at the end: the report of some 50 kB does not fit."""
     plant = (
         "import resource, sim.run.result as j; r = j.of_run\n"
         "limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))\n"
@@ -263,9 +263,7 @@ def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
     assert (tmp_path / "run" / "operations.parquet").exists()
 
 
-def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(
-    localstack: str, tmp_path: Path
-) -> None:
+def test_an_unexpected_error_is_1_and_keeps_the_record(localstack: str, tmp_path: Path) -> None:
     plant = (
         "import sim.check\ndef judge(*_): raise ZeroDivisionError('oops')\nsim.check.judge = judge"
     )
@@ -294,7 +292,7 @@ def test_an_error_that_nobody_foresaw_is_1_and_keeps_the_record(
     assert runs.result(tmp_path / "seen")["errors"] == [error]
 
 
-def test_a_store_that_takes_nothing_has_no_ceiling_and_is_not_our_fault(
+def test_a_store_that_refuses_all_has_no_ceiling_and_is_an_error(
     localstack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A store that refuses the scratch bucket.

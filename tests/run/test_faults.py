@@ -84,7 +84,9 @@ def test_a_run_with_faults_gives_the_lake_without_them(localstack: str, tmp_path
     assert done.left == clean_done.left == []
 
 
-def test_a_share_that_draws_nobody_is_a_note_with_its_odds(localstack: str, tmp_path: Path) -> None:
+def test_a_share_that_draws_no_node_is_a_note_with_its_odds(
+    localstack: str, tmp_path: Path
+) -> None:
     never = "faults: [{kind: store.conflict, share: 1/1000000000}]\n"
     scenario = runs.scenario(tmp_path, runs.SCENARIO.replace("  - freshness", "#") + never)
     done, result = run(localstack, scenario, tmp_path / "run")
@@ -135,7 +137,7 @@ def test_foreign_bytes_fail_the_run_by_design_and_the_verdict_names_the_key(
         ("{kind: store.slow, share: 1%}, {kind: store.slow, at: [recover]}", "store.slow", 0.0),
     ],
 )
-def test_the_chance_that_a_fault_strikes_nothing(
+def test_the_probability_that_a_fault_never_fires(
     tmp_path: Path, fault: str, kind: str, never: float | None
 ) -> None:
     scenario = load(runs.scenario(tmp_path, runs.SCENARIO + f"faults: [{fault}]\n"))
@@ -154,7 +156,7 @@ def test_only_what_was_certain_leaves_the_verdict_unknown() -> None:
         assert decide(record, [])[0] == verdict
         assert bool(_never_fired(record)) is (verdict == "unknown")
         assert bool(_by_chance(record)) is (verdict == "pass")
-        record.struck.by_point["node.crash before", "data"] = 1
+        record.injections.by_point["node.crash before", "data"] = 1
         assert decide(record, [])[0] == "pass"
         assert (_never_fired(record), _by_chance(record)) == ((), ())
 
@@ -182,14 +184,13 @@ def test_the_ladder_climbs_to_the_whole_catalogue() -> None:
     kinds = [
         {fault.kind for fault in load(SCENARIOS / f"chaos-{name}.yaml").faults} for name in LADDER
     ]
-    assert (
-        kinds[0] < kinds[1] < kinds[2] == set(KINDS) - {FOREIGN}
-    )  # behind that one the lake is another
+    # after that rung the lake differs
+    assert kinds[0] < kinds[1] < kinds[2] == set(KINDS) - {FOREIGN}
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", LADDER)
-def test_the_ladder_holds(localstack: str, tmp_path: Path, name: str) -> None:
+def test_each_rung_of_the_ladder_passes(localstack: str, tmp_path: Path, name: str) -> None:
     path = SCENARIOS / f"chaos-{name}.yaml"
     _, clean = run(localstack, path, tmp_path / "clean", "--set", "faults=[]")
     done, result = run(localstack, path, tmp_path / "run")
@@ -213,34 +214,38 @@ class Sea:
 @pytest.mark.parametrize(("at", "there"), [("before-data", False), ("after-data", True)])
 def test_a_crash_takes_the_whole_process(at: str, there: bool) -> None:
     sea = Sea(Fault("node.crash", at=(at,), count=1))
-    life = sea.faults.life(sea.store)
+    life = sea.faults.new_process(sea.store)
     with pytest.raises(Crash):
         life.create(DATA, KEY, b"x")
     assert ((DATA, KEY) in sea.store.objects) is there
     with pytest.raises(Crash):
         life.get(DATA, KEY)  # every thread of a dead process has ended
-    after = sea.faults.life(sea.store)
+    after = sea.faults.new_process(sea.store)
     if not there:
         after.create(DATA, KEY, b"x")
     assert after.get(DATA, KEY)[0] == b"x"
     assert sea.fired == [f"node.crash {at.partition('-')[0]}"]
 
 
-def test_a_crash_is_of_its_point_and_farm() -> None:
+def test_a_crash_needs_its_point_and_farm() -> None:
     assert (
         Sea(Fault("node.crash", at=("before-manifest",)))
-        .faults.life(MemoryStore())
+        .faults.new_process(MemoryStore())
         .create(DATA, KEY, b"x")
     )
-    assert Sea(Fault("node.crash", farms=("B",))).faults.life(MemoryStore()).create(DATA, KEY, b"x")
+    assert (
+        Sea(Fault("node.crash", farms=("B",)))
+        .faults.new_process(MemoryStore())
+        .create(DATA, KEY, b"x")
+    )
     sea = Sea(Fault("node.crash", at=("before-recover",)))
     with pytest.raises(Crash):
-        sea.faults.life(sea.store).get(bucket("checkpoints"), "checkpoints/A/A-001.json")
+        sea.faults.new_process(sea.store).get(bucket("checkpoints"), "checkpoints/A/A-001.json")
 
 
-def test_a_line_that_is_cut_lets_nothing_through_and_heals() -> None:
+def test_a_cut_line_passes_nothing_and_recovers() -> None:
     sea = Sea(Fault("farm.uplink", from_s=10, for_s=5))
-    line = sea.faults.line(sea.store)
+    line = sea.faults.uplink(sea.store)
     for sea.now_s in (10.0, 14.9):
         assert sea.faults.cut_off()
         assert sea.faults.keeps_out()
@@ -270,7 +275,7 @@ def test_nodes_are_chosen_by_their_share_and_only_in_the_window() -> None:
     assert not sea.faults.keeps_out()
 
 
-def test_what_is_planned_follows_from_the_scenario(tmp_path: Path) -> None:
+def test_planned_faults_follow_from_the_scenario(tmp_path: Path) -> None:
     faults = FAULTS.replace("count: 2", "count: 5").replace(
         "share: 8%", "share: 8%, farms: [A], at: [checkpoint]"
     )

@@ -1,4 +1,4 @@
-"""The raw record of store operations: on disk as soon as made, whatever ends its worker."""
+"""The raw record of store operations: on disk at once, however its worker ends."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ KILLS = "faults: [{kind: worker.kill, count: 3}]\n"
 def test_a_folder_whose_name_is_no_uri(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Pyarrow takes a relative path with a colon for a URI, and writes no name outside UTF-8."""
+    """Pyarrow takes a relative path with a colon for a URI and rejects names outside UTF-8."""
     monkeypatch.chdir(tmp_path)
     Path(name).mkdir()
     assert merge(Path(name)).num_rows == 0
     assert (tmp_path / name / "operations.parquet").stat().st_size > 0
 
 
-def test_what_is_appended_is_what_is_merged(tmp_path: Path) -> None:
+def test_appended_operations_are_merged_unchanged(tmp_path: Path) -> None:
     rows = [
         ONE._replace(start=n, bytes=2**40 + n, outcome="missing")
         for n in (1_705_276_800_000_000_001, 5)
@@ -53,10 +53,10 @@ def test_what_is_appended_is_what_is_merged(tmp_path: Path) -> None:
     assert merged.drop("worker").combine_chunks().equals(expected)
     assert merged["worker"].to_pylist() == ["B", "A", "A"]
     assert not (tmp_path / PARTS).exists()
-    assert merge(tmp_path).num_rows == 0  # a run that was ended before any worker began
+    assert merge(tmp_path).num_rows == 0  # a run that ended before any worker began
 
 
-def test_a_worker_that_is_killed_has_written_all_but_the_line_it_was_at(tmp_path: Path) -> None:
+def test_a_killed_worker_has_written_all_but_its_last_line(tmp_path: Path) -> None:
     code = f"""
 import os, signal, sys
 from pathlib import Path
@@ -78,7 +78,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert merge(tmp_path)["start"].cast("int64").to_pylist() == list(range(1001))
 
 
-def test_a_disk_that_is_full_for_a_while_costs_nothing(
+def test_a_disk_that_is_full_for_a_while_loses_no_operation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder(tmp_path, "A")

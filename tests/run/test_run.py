@@ -80,7 +80,7 @@ def value(result: dict[str, Any], name: str) -> float:
     return float(result["figures"][name]["value"])
 
 
-def test_nobody_else_may_read_who_works_where(run: Path) -> None:
+def test_personal_data_is_readable_by_the_owner_only(run: Path) -> None:
     secrets = lakesecrets.of_nodes(run / "nodes")
     assert secrets
     assert lakesecrets.open_to_others(run, secrets) == []
@@ -110,7 +110,7 @@ def test_it_passes_in_plain_text_and_leaves_nothing_running(run: Path) -> None:
     assert str(run / "report.html") in done.out
 
 
-def test_the_run_directory_holds_what_is_documented_and_nothing_else(run: Path) -> None:
+def test_the_run_directory_has_the_documented_files_and_no_others(run: Path) -> None:
     files = {"result.json", "report.html", "junit.xml", "operations.parquet", "scenario.yaml"}
     assert {path.name for path in run.iterdir()} == files | {"nodes", "truth", "lake"}
     nodes = {
@@ -148,7 +148,7 @@ def test_every_node_has_the_documented_table_and_ids_without_a_gap(
     )
 
 
-def test_truth_names_rows_that_are_there_and_every_fault_that_was_asked_for(
+def test_truth_names_existing_rows_and_every_requested_fault(
     run: Path, result: dict[str, Any]
 ) -> None:
     faults = pa.concat_tables(
@@ -204,7 +204,7 @@ def test_six_buckets_with_keys_of_the_documented_form(run: Path) -> None:
     assert {name.split("/hour=")[1][:2] for name in data_files(run)} == {"00", "01"}
 
 
-def test_an_object_holds_rows_of_its_hour_turbine_and_id_range_alone(run: Path) -> None:
+def test_an_object_has_rows_of_its_hour_turbine_and_id_range_only(run: Path) -> None:
     for name, path in data_files(run).items():
         table = pq.read_table(path, partitioning=None)
         match = re.search(f"{HOUR}/{BATCH}", name)
@@ -236,9 +236,8 @@ def test_result_has_every_documented_field(result: dict[str, Any]) -> None:
     assert {s["farm"]: s["turbines"] for s in result["shards"]} == runs.TURBINES
     peaks = [shard["memory_peak_bytes"] for shard in result["shards"]]
     assert len(set(peaks)) > 1  # each worker's own, nothing inherited
-    assert (
-        30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")
-    )  # python with pyarrow, of several processes
+    # several processes of Python with pyarrow
+    assert 30e6 < min(peaks) <= max(peaks) < value(result, "memory.peak")
     assert result["faults"] == []  # none of delivery
     assert (result["run"]["farms"], result["run"]["turbines"]) == (3, 9)
     assert (result["run"]["virtual_start"], result["run"]["virtual_end"]) == (
@@ -291,9 +290,8 @@ def test_the_outlook_of_the_policies_is_of_the_objects_in_the_lake(
     assert stored == {
         bucket: pytest.approx((len(found), sum(found))) for bucket, found in sizes.items()
     }
-    assert not any(
-        moved["taken"] for moved in result["outlook"]["moved"]
-    )  # a minute's objects are small
+    # a minute's objects are small
+    assert not any(moved["taken"] for moved in result["outlook"]["moved"])
     year = sum(map(sum, sizes.values())) / days / 2**30 * 0.023 * 365 / 30
     assert value(result, "cost.kept_year") == pytest.approx(year, rel=1e-3, abs=1e-6)
     page = (run / "report.html").read_text()
@@ -328,9 +326,8 @@ def test_the_account_of_rows_adds_up(run: Path, result: dict[str, Any]) -> None:
         assert cell["expected"] == cell["actual"]
         cells[cell["stage"]] += cell["actual"]
     windows = cells.pop("aggregated")
-    assert (
-        windows == value(result, "windows.expected") < held.pop("aggregated")
-    )  # late rows made revisions
+    # late rows made revisions
+    assert windows == value(result, "windows.expected") < held.pop("aggregated")
     assert cells == held
 
 
@@ -342,7 +339,7 @@ def test_the_digest_is_that_of_the_saved_data_objects(run: Path, result: dict[st
     assert result["lake"]["digest"] == hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
-def test_operations_are_the_raw_record_of_what_the_store_was_asked(
+def test_operations_are_the_raw_record_of_store_requests(
     run: Path, result: dict[str, Any], operations: pa.Table
 ) -> None:
     time, text = pa.timestamp("ns", tz="UTC"), pa.string()
@@ -454,7 +451,7 @@ def test_manifests_carry_the_edge_names_and_the_hashes_of_their_objects(run: Pat
     assert sorted(named) == sorted(data_files(run))
 
 
-def test_junit_lists_every_expectation_as_met(run: Path, result: dict[str, Any]) -> None:
+def test_junit_lists_every_expectation_as_passed(run: Path, result: dict[str, Any]) -> None:
     root = ET.parse(run / "junit.xml").getroot()
     assert (root.get("failures"), root.get("errors")) == ("0", "0")
     names = {case.get("name") for case in root.iter("testcase")}
@@ -462,7 +459,7 @@ def test_junit_lists_every_expectation_as_met(run: Path, result: dict[str, Any])
     assert int(root.get("tests") or 0) == len(list(root.iter("testcase")))
 
 
-def test_the_report_needs_nothing_from_elsewhere(run: Path, result: dict[str, Any]) -> None:
+def test_the_report_loads_nothing(run: Path, result: dict[str, Any]) -> None:
     page = (run / "report.html").read_text()
     assert result["lake"]["digest"][:12] in page
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)

@@ -1,4 +1,7 @@
-"""`events` of a scenario: typed, inherited, overridden, refused in their place (golden/scenario/bad-events.yaml)."""
+"""`events` of a scenario: types, inheritance, overrides, errors with line and column.
+
+The texts of errors are in golden/scenario/bad-events.yaml.
+"""
 
 import pytest
 import yaml
@@ -33,7 +36,10 @@ def test_events_are_typed_and_survive_the_resolved_text(tmp_path):
         tmp_path,
         [
             "{kind: weather.icing, from: 0s, for: 2h, size: -4.5, farms: [A, B]}",
-            "{kind: machine.failure, from: 5m, for: 2d, turbines: [A-001, B-002], component: main_bearing}",
+            (
+                "{kind: machine.failure, from: 5m, for: 2d, turbines: [A-001, B-002],"
+                " component: main_bearing}"
+            ),
             "{kind: grid.outage, from: 30m, for: 1h30m}",
         ],
     )
@@ -68,11 +74,11 @@ def test_events_are_inherited_replaced_and_taken_away(tmp_path):
     assert load(other).events == (Event("weather.calm", 0.0, 3600.0),)
 
 
-def test_what_a_kind_must_say_is_known(tmp_path):
-    told = errors(
+def test_a_kind_has_its_required_keys(tmp_path):
+    found = errors(
         scenario(tmp_path, ["{kind: machine.failure, from: 0s, for: 1h}", "{kind: grid.outage}"])
     )
-    assert told == [
+    assert found == [
         "7:5: missing key 'component' in events[0]; add for example 'component: gearbox'",
         "7:5: missing key 'turbines' in events[0]; add for example 'turbines: [A-001]'",
         "8:5: missing key 'for' in events[1]; add for example 'for: 6h'",
@@ -89,19 +95,19 @@ def test_sizes_have_their_range(tmp_path, kind):
     for size in (least - 0.5, most + 0.5):
         path = scenario(tmp_path, [line.format(kind.name, size)])
         place = path.read_text().splitlines()[6].index(f"{size}}}") + 1
-        text = f"events[0].size: {size:g} is out of range; {kind.name} takes {least:g} to {most:g} {unit}"
+        text = f"events[0].size: {size:g} is out of range;"
+        text += f" {kind.name} takes {least:g} to {most:g} {unit}"
         assert errors(path) == [f"7:{place}: {text}"]
 
 
 def test_a_turbine_must_take_part(tmp_path):
     line = "{{kind: machine.failure, from: 0s, for: 1h, turbines: [{}], component: yaw}}"
     assert load(scenario(tmp_path, [line.format("A-001")])).events
-    (told,) = errors(
-        scenario(tmp_path, [line.format("A-100")])
-    )  # 16 turbines of the fleet: A has two
-    assert told == "7:59: turbine 'A-100' takes no part in this run; did you mean 'A-002'?"
-    (told,) = errors(scenario(tmp_path, [line.format("tower")]))
-    assert told.endswith(
+    # 16 turbines of the fleet: A has two
+    (found,) = errors(scenario(tmp_path, [line.format("A-100")]))
+    assert found == "7:59: turbine 'A-100' takes no part in this run; did you mean 'A-002'?"
+    (found,) = errors(scenario(tmp_path, [line.format("tower")]))
+    assert found.endswith(
         "turbine 'tower' takes no part in this run; its turbines are A-001 to H-002"
     )
     assert errors(scenario(tmp_path, [line.format("A-001")]), "fleet.farms=[B]")[0].endswith(
@@ -109,13 +115,13 @@ def test_a_turbine_must_take_part(tmp_path):
     )
 
 
-def test_an_event_begins_in_the_run_and_may_end_behind_it(tmp_path):
+def test_an_event_begins_in_the_run_and_may_end_after_it(tmp_path):
     assert load(scenario(tmp_path, ["{kind: weather.calm, from: 59m, for: 5h}"])).events
-    told = errors(scenario(tmp_path, ["{kind: weather.calm, from: 1h, for: 5h}"]))
-    assert told == ["7:32: events[0].from: begins at 1h, and the run ends at 1h"]
+    found = errors(scenario(tmp_path, ["{kind: weather.calm, from: 1h, for: 5h}"]))
+    assert found == ["7:32: events[0].from: begins at 1h, and the run ends at 1h"]
 
 
-def test_an_editor_is_told_the_same():
+def test_the_schema_has_the_same_rules():
     validator = pytest.importorskip("jsonschema").Draft202012Validator(schema.make())
     head = yaml.safe_load(HEAD.replace("2024-01-15T00:00:00Z", "'2024-01-15T00:00:00Z'"))
 

@@ -1,4 +1,4 @@
-"""The load section: what it comes to, and that every mistake is told where it stands."""
+"""The load section: its resolved schedules, and every mistake reported with line and column."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ clock: {start: 2024-01-15T00:00:00Z, duration: 10m}
 pipeline: {flush_every: 1m}
 load:
 """
-"""Six lines: what a test writes begins on line 7."""
+"""Six lines: the text of a test begins on line 7."""
 
 
 def problems(folder: Path, section: str) -> list[str]:
-    """What is told of a load section, the file's path left out."""
+    """Return the errors of a load section, without the file's path."""
     path = folder / "bad.yaml"
     path.write_text(HEAD + "".join(f"  {line}\n" for line in section.strip().splitlines()))
     with pytest.raises(ScenarioError) as raised:
@@ -56,7 +56,7 @@ def test_shipped_scenarios_load_and_fit_the_schema(path: Path) -> None:
 
 
 def load_text(path: Path, text: str):  # type: ignore[no-untyped-def]
-    """The resolved text loads to the same; beside its scenario, so that paths in it hold."""
+    """Load the resolved text, written beside its scenario, so that relative paths stay valid."""
     path.write_text(text)
     try:
         return load(path)
@@ -65,7 +65,7 @@ def load_text(path: Path, text: str):  # type: ignore[no-untyped-def]
 
 
 def _plain(document: object) -> object:
-    """As an editor sees it: YAML's dates are texts."""
+    """Return the document as an editor sees it: dates of YAML are texts."""
     return json.loads(
         json.dumps(document, default=lambda value: value.isoformat().replace("+00:00", "Z"))
     )
@@ -145,7 +145,10 @@ BAD = {
     "nothing": ("warm_up: 1s", "7:3: load asks for nothing; add a schedule, a sweep or a search"),
     "an SLO on no metric": (
         "search: {slo: latncy.flush.p95 <= 1s, from: 5/s, to: 9/s}",
-        "7:17: load.search.slo[0]: unknown figure 'latncy.flush.p95'; did you mean 'latency.flush.p95'?",
+        (
+            "7:17: load.search.slo[0]: unknown figure 'latncy.flush.p95';"
+            " did you mean 'latency.flush.p95'?"
+        ),
     ),
     "an SLO on a figure of the whole run": (
         "search: {slo: [freshness.p99 <= 20m], from: 5/s, to: 9/s}",
@@ -168,7 +171,10 @@ BAD = {
     ),
     "a ramp that never ends": (
         "schedule: [{kind: ramp, from: 5/s, to: 80/s}]",
-        "7:14: missing key 'for' in load.schedule[0]: a ramp never ends without it; add for example 'for: 30s'",
+        (
+            "7:14: missing key 'for' in load.schedule[0]: a ramp never ends without it;"
+            " add for example 'for: 30s'"
+        ),
     ),
     "a ramp that does not rise": (
         "schedule: [{kind: ramp, from: 5/s, to: 5/s, for: 30s}]",
@@ -225,10 +231,16 @@ BAD = {
     ),
     "longer than the limit": (
         "schedule: [{kind: soak, rate: 1/s, for: 20m}]\n" + SWEEP + "limits: {time: 10m}",
-        "7:13: load.schedule: all phases take 20m40s (schedule 20m, sweep 40s), and load.limits.time is 10m",
+        (
+            "7:13: load.schedule: all phases take 20m40s (schedule 20m, sweep 40s),"
+            " and load.limits.time is 10m"
+        ),
     ),
     "more bytes than the limit": (
-        "schedule: [{kind: constant, rate: 100/s, for: 10m}]\nbatch_rows: 3600\nlimits: {bytes: 1 GB}",
+        (
+            "schedule: [{kind: constant, rate: 100/s, for: 10m}]\n"
+            "batch_rows: 3600\nlimits: {bytes: 1 GB}"
+        ),
         "7:13: load.schedule: 60,000 flushes write about 32.",
     ),
     "all warm-up": (
@@ -267,10 +279,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("section", "said"), BAD.values(), ids=BAD)
-def test_bad_input_is_told_where_it_stands(tmp_path: Path, section: str, said: str) -> None:
+@pytest.mark.parametrize(("section", "expected"), BAD.values(), ids=BAD)
+def test_a_mistake_is_reported_with_line_and_column(
+    tmp_path: Path, section: str, expected: str
+) -> None:
     found = problems(tmp_path, section)
-    assert any(line.startswith(said) for line in found), found
+    assert any(line.startswith(expected) for line in found), found
     assert len(found) == 1, found
 
 
@@ -301,15 +315,16 @@ schedule:
 stop_when: [errors.shar > 5%]
 """,
     )
+    # the second: all warm-up
     assert [line.split(":")[0] for line in found] == [
         "8",
         "9",
         "9",
         "10",
-    ]  # the second: all warm-up
+    ]
 
 
-def test_the_schema_refuses_what_an_editor_can_see(tmp_path: Path) -> None:
+def test_the_schema_refuses_mistakes_that_an_editor_can_check(tmp_path: Path) -> None:
     schema = json.loads(SCHEMA_FILE.read_text())
     base = _plain(yaml.safe_load(HEAD.replace("load:\n", "")))
     assert isinstance(base, dict)

@@ -1,4 +1,4 @@
-"""The plan against a count by hand: every sample of a node walked one by one through batches, hours and windows."""
+"""The plan against a count by hand, sample by sample, through batches, hours and windows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ HOUR_S = 3600
 def scenario(folder: Path, clock: str, pipeline: str, turbines: int = 3) -> Scenario:
     path = folder / "x.yaml"
     path.write_text(
-        f"schema_version: 1\nname: x\nfleet: {{preset: full, farms: [A, B], turbines: {turbines}}}\n"
+        "schema_version: 1\nname: x\n"
+        f"fleet: {{preset: full, farms: [A, B], turbines: {turbines}}}\n"
         f"clock: {{{clock}}}\npipeline: {{{pipeline}}}\n"
         "data_faults:\n  - {kind: row.late, rate: 2 per turbine-day}\n"
         "  - {kind: row.late, rate: 4 per turbine-day, farms: [A]}\n"
@@ -38,7 +39,10 @@ def scenario(folder: Path, clock: str, pipeline: str, turbines: int = 3) -> Scen
 
 
 def by_hand(wanted: Scenario) -> tuple[list[int], int, int, int]:
-    """(rows of each batch, row-level objects of one stage, windows, aggregated objects) of one node."""
+    """Count one node by hand.
+
+    Return (rows of each batch, row-level objects of one stage, windows, aggregated objects).
+    """
     clock, settings = wanted.clock, wanted.pipeline
     times = [clock.start_us / 1e6 + i * clock.sample_us / 1e6 for i in range(clock.samples)]
     slots: dict[int, list[float]] = {}
@@ -109,8 +113,8 @@ def test_counts_are_exact(tmp_path: Path, clock: str, pipeline: str) -> None:
     assert planned.windows == 3 * windows
     assert planned.batches == 3 * len(rows)
     assert planned.objects == {
-        "ingestion": 3 * pairs, "validated": 3 * pairs, "enriched": 3 * pairs, "aggregated": 3 * aggregated,
-        "metadata": 3 * len(rows), "checkpoints": 3,
+        "ingestion": 3 * pairs, "validated": 3 * pairs, "enriched": 3 * pairs,
+        "aggregated": 3 * aggregated, "metadata": 3 * len(rows), "checkpoints": 3,
     }  # fmt: skip
     assert planned.writes == planned.objects | {"checkpoints": 3 * len(rows)}
     share = 86_400 / wanted.clock.duration_s
@@ -122,14 +126,14 @@ def test_counts_are_exact(tmp_path: Path, clock: str, pipeline: str) -> None:
 
 
 def taken(wanted: Scenario) -> dict[tuple[str, int, str], float]:
-    """Objects a day that the policies move, by bucket, age and storage class."""
+    """Return objects a day that the policies move, by bucket, age and storage class."""
     moved = plan(wanted).outlook.moved
     return {
         (each.bucket, each.days, each.storage_class): each.taken for each in moved if each.taken
     }
 
 
-def test_policies_move_what_an_hourly_flush_makes_and_nothing_of_a_shorter_one(
+def test_policies_move_objects_of_hourly_flushes_only(
     tmp_path: Path,
 ) -> None:
     clock = "start: 2024-01-15T00:30:00Z, duration: 12h"
@@ -161,9 +165,8 @@ def test_time_cost_and_faults_follow_from_the_counts(tmp_path: Path) -> None:
     )
     planned = plan(wanted)
     writes = sum(planned.writes.values())
-    assert (
-        planned.verify_requests == sum(planned.objects.values()) + 6
-    )  # one page of keys per bucket
+    # one page of keys per bucket
+    assert planned.verify_requests == sum(planned.objects.values()) + 6
     assert planned.store_s == pytest.approx((writes + 4 + planned.verify_requests) / REQUESTS_PER_S)
     stored = sum(planned.lake_bytes.values()) - planned.lake_bytes["checkpoints"]
     by_list = 2 * (writes * 0.005 / 1000 + 4 * 0.0004 / 1000) + 2 * stored / 2**30 * 0.023
@@ -199,8 +202,8 @@ class Shelf:
         return []
 
 
-def test_the_real_pipeline_does_what_the_plan_says(tmp_path: Path) -> None:
-    """Two turbines simulated and driven: the same objects and requests, bytes within 15 % of the estimate."""
+def test_the_real_pipeline_agrees_with_the_plan(tmp_path: Path) -> None:
+    """Two turbines simulated and driven: same objects and requests, bytes within 15 %."""
     text = (
         "start: 2024-01-15T00:45:00Z, duration: 30m",
         "flush_every: 10m, window: 5m, allowed_lateness: 2m",
@@ -247,14 +250,14 @@ def test_quickstart() -> None:
     assert all(10 <= count <= 20 for count in planned.faults.values())
 
 
-def test_delivery_faults_are_told_with_their_windows() -> None:
+def test_delivery_faults_are_listed_with_their_windows() -> None:
     console = Console(file=io.StringIO(), width=160)
     print_plan(console, plan(load(SCENARIOS / "chaos-heavy.yaml")))
     assert isinstance(console.file, io.StringIO)
-    told = [line[15:].rstrip() for line in console.file.getvalue().splitlines()]
-    assert "node.crash, 4 % of calls" in told
-    assert "node.offline, 30 % of nodes, 8m to 22m" in told
-    assert "farm.uplink, 9m to 17m, farm C F" in told
-    assert "worker.kill, 3 times" in told
-    assert "store.late-commit, 2 % of calls, 6 at most" in told
-    assert "bucket.refuses, 4m to 6m, bucket checkpoints, farm A" in told
+    printed = [line[15:].rstrip() for line in console.file.getvalue().splitlines()]
+    assert "node.crash, 4 % of calls" in printed
+    assert "node.offline, 30 % of nodes, 8m to 22m" in printed
+    assert "farm.uplink, 9m to 17m, farm C F" in printed
+    assert "worker.kill, 3 times" in printed
+    assert "store.late-commit, 2 % of calls, 6 at most" in printed
+    assert "bucket.refuses, 4m to 6m, bucket checkpoints, farm A" in printed

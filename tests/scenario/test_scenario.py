@@ -1,7 +1,8 @@
-"""Scenarios: every error at once and in its place, values typed by us, extends, overrides, the schema.
+"""Scenarios: all errors at once with their places, values, extends, overrides, the schema.
 
-Every `golden/scenario/*.yaml` with a `.txt` beside it is a bad scenario and the exact text of its errors. After a
-wanted change of words: `WINDFLEET_WRITE_GOLDEN=1 pytest tests/scenario/test_scenario.py`, then read the diff.
+Every `golden/scenario/*.yaml` with a `.txt` beside it is a bad scenario and the exact text of its
+errors. After a wanted change of words: `WINDFLEET_WRITE_GOLDEN=1 pytest
+tests/scenario/test_scenario.py`, then read the diff.
 """
 
 from __future__ import annotations
@@ -69,15 +70,15 @@ def problems_of(path: Path) -> list[yamlfile.Problem] | None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_scenario_is_told_in_full(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_scenario_gets_all_its_errors(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOLDEN)
-    told = "\n".join(errors(Path(f"{name}.yaml"))) + "\n"
+    text = "\n".join(errors(Path(f"{name}.yaml"))) + "\n"
     if os.environ.get("WINDFLEET_WRITE_GOLDEN"):
-        Path(f"{name}.txt").write_text(told)
-    assert told == Path(f"{name}.txt").read_text()
+        Path(f"{name}.txt").write_text(text)
+    assert text == Path(f"{name}.txt").read_text()
 
 
-def test_golden_files_are_all_looked_at() -> None:
+def test_every_golden_file_is_compared() -> None:
     assert len(BAD) >= 20
     helpers = {"bad-fleet.fleet", "circle-b"}
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == {*BAD, *helpers}
@@ -117,7 +118,7 @@ def test_base_shows_every_key_and_its_default(tmp_path: Path) -> None:
     assert load(least).text == load(SCENARIOS / "_base.yaml").text
 
 
-def test_values_are_not_typed_by_yaml(tmp_path: Path) -> None:
+def test_values_do_not_depend_on_yamls_types(tmp_path: Path) -> None:
     text = TINY.replace("name: tiny", "name: NO\nseed: 1e6").replace(
         "rows.lost == 0", "'rows.generated >= 1e3'"
     )
@@ -226,17 +227,24 @@ def test_overrides(tmp_path: Path) -> None:
 
 def test_errors_in_overrides_are_placed_at_them(tmp_path: Path) -> None:
     settings = [
-        "seed", "clock.duratoin=1m", "expect[3]=x", "data_faults[0].rate=1 per month", "pipeline.window.x=1",
-        "expect=[a", "uplink.latency=", "data_faults.kind=x", "seed=1", "seed=y",
+        "seed", "clock.duratoin=1m", "expect[3]=x", "data_faults[0].rate=1 per month",
+        "pipeline.window.x=1", "expect=[a", "uplink.latency=", "data_faults.kind=x", "seed=1",
+        "seed=y",
     ]  # fmt: skip
     rate = "write for example '3/1000 per turbine-day', '2 per turbine-year' or '1 per farm-month'"
     bracket = "is a closing bracket or a comma missing?"
     assert errors(write(tmp_path, TINY), *settings) == [
-        "--set 1: 'seed' is not path=value; write for example clock.duration=10m or data_faults[0].rate=...",
+        (
+            "--set 1: 'seed' is not path=value; write for example clock.duration=10m"
+            " or data_faults[0].rate=..."
+        ),
         "--set 2: unknown key 'duratoin' in clock; did you mean 'duration'?",
         "--set 3: expect[3] does not exist; expect has 1 entry, from [0]",
         f"--set 4: data_faults[0].rate: '1 per month': 'month' is not a unit of a rate; {rate}",
-        "--set 5: pipeline.window is a single value; set it as a whole, for example pipeline.window={x: ...}",
+        (
+            "--set 5: pipeline.window is a single value; set it as a whole,"
+            " for example pipeline.window={x: ...}"
+        ),
         f"--set 6: not valid YAML: expected ',' or ']', but got '<stream end>'; {bracket}",
         "--set 7: uplink.latency has no value; write one or remove it",
         "--set 8: data_faults is a list; name an entry, for example data_faults[0].kind=...",
@@ -271,7 +279,7 @@ def test_aliases_are_bounded() -> None:
 def test_any_text_gives_errors_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """600 mutations of a good file: each loads or is told, in place; nothing else is raised."""
+    """600 mutations of a good file: each loads or gives a ScenarioError with its place."""
     monkeypatch.setattr("sim.scenario.loader.load_fleet", functools.cache(load_fleet))
     draw = random.Random(7)
     pieces = [
@@ -295,24 +303,24 @@ def test_any_text_gives_errors_and_no_traceback(
         "<<: ",
         "? ",
     ]
-    told = 0
+    refused = 0
     for _ in range(600):
         text = list(TINY)
         for _ in range(draw.randint(1, 4)):
             at = draw.randrange(len(text))
             text[at : at + draw.randint(0, 3)] = [draw.choice(pieces)]
         problems = problems_of(write(tmp_path, "".join(text)))
-        told += problems is not None
+        refused += problems is not None
         assert problems is None or problems
         assert all(
             problem.message and problem.file.startswith(str(tmp_path)) for problem in problems or ()
         )
         assert not any("Input should" in problem.message for problem in problems or ())
-    assert told > 300
+    assert refused > 300
 
 
 @pytest.mark.parametrize("section", ["EventChoice", "DataFaultChoice", "FaultChoice"])
-def test_schema_says_of_each_kind_what_it_is(section: str) -> None:
+def test_schema_describes_each_kind(section: str) -> None:
     kind = schema.make()["$defs"][section]["properties"]["kind"]
     assert len(kind["enum"]) == len(kind["enumDescriptions"]) == len(set(kind["enumDescriptions"]))
 
@@ -352,15 +360,15 @@ def test_schema_accepts_shipped_scenarios(name: str) -> None:
         "inherited",
     ],
 )
-def test_schema_refuses_what_an_editor_can_see(name: str) -> None:
+def test_schema_refuses_mistakes_that_an_editor_can_check(name: str) -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator(schema.make())
     assert not validator.is_valid(yaml.load((GOLDEN / f"{name}.yaml").read_text(), _Core))
 
 
 @pytest.mark.parametrize(
     ("text", "us"),
-    [("1h", 3_600_000_000), ("90s", 90_000_000), ("1h30m", 5_400_000_000), ("500ms", 500_000), ("2d", 172_800_000_000),
-     ("1.5h", 5_400_000_000), ("0s", 0), ("25us", 25)],
+    [("1h", 3_600_000_000), ("90s", 90_000_000), ("1h30m", 5_400_000_000), ("500ms", 500_000),
+     ("2d", 172_800_000_000), ("1.5h", 5_400_000_000), ("0s", 0), ("25us", 25)],
 )  # fmt: skip
 def test_durations(text: str, us: int) -> None:
     assert parse_duration(text) == us
@@ -387,9 +395,11 @@ def test_a_line_without_bandwidth_is_refused(tmp_path: Path) -> None:
 def test_a_run_too_large_to_plan_is_refused_with_its_numbers(tmp_path: Path) -> None:
     path = write(tmp_path, TINY)
     flushes = [
-        "clock.duration=10000001s", "clock.sample_every=1s", "pipeline.flush_every=1s", "pipeline.window=1s",
+        "clock.duration=10000001s", "clock.sample_every=1s", "pipeline.flush_every=1s",
+        "pipeline.window=1s",
     ]  # fmt: skip
-    batches = "1s in a run of 115d17h46m41s makes 10,000,001 batches a node; at most 10,000,000 are supported"
+    batches = "1s in a run of 115d17h46m41s makes 10,000,001 batches a node;"
+    batches += " at most 10,000,000 are supported"
     assert errors(path, *flushes) == [f"--set 3: pipeline.flush_every: {batches}"]
     assert load(path, ["clock.duration=10000000s", *flushes[1:]]).clock.samples == 10_000_000
     rows = "makes 1,000,008,000,000 rows of 8 turbines; at most 1,000,000,000,000 are supported"
@@ -408,7 +418,7 @@ def test_a_run_too_large_to_plan_is_refused_with_its_numbers(tmp_path: Path) -> 
         ("1 per fleet-month", "'fleet-month' is not a unit of a rate"),
     ],
 )
-def test_a_rate_is_refused_for_what_is_wrong_with_it(text: str, fault: str) -> None:
+def test_a_wrong_rate_is_refused_with_its_reason(text: str, fault: str) -> None:
     with pytest.raises(
         ValueError,
         match=re.escape(f"'{text}': {fault}; write for example '3/1000 per turbine-day'"),
@@ -417,7 +427,7 @@ def test_a_rate_is_refused_for_what_is_wrong_with_it(text: str, fault: str) -> N
 
 
 @pytest.mark.parametrize("parse", [parse_rate, parse_bit_rate])
-def test_a_quantity_beyond_all_measure_is_refused(parse: Callable[[str], float]) -> None:
+def test_a_quantity_out_of_range_is_refused(parse: Callable[[str], float]) -> None:
     unit = " per turbine-day" if parse is parse_rate else " bit/s"
     with pytest.raises(ValueError, match="is too large"):
         parse("9" * 400 + unit)

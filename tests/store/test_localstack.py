@@ -1,7 +1,7 @@
 """The embedded LocalStack: keys, readiness, ports, and a clean end.
 
-Starts real servers, about 1.2 s each. Not covered: the Docker image (see test_lake.py for its init
-hook).
+Starts real servers, about 1.2 s each. Not covered: the Docker image (its init hook runs in
+tests/pipeline/test_buckets.py).
 """
 
 import http.server
@@ -87,7 +87,7 @@ def test_small_pages_start_after_and_delimiters_are_right_too(
 
 
 @pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects", "list_object_versions"])
-def test_names_that_need_quoting_come_back_as_they_are(localstack: str, operation: str) -> None:
+def test_names_that_need_quoting_come_back_unchanged(localstack: str, operation: str) -> None:
     s3, name = lake.client(localstack), f"odd-keys-{operation.replace('_', '-')}"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": lake.REGION})
     keys = [f"a b+%41=é/{n}" for n in range(5)]
@@ -100,7 +100,7 @@ def test_names_that_need_quoting_come_back_as_they_are(localstack: str, operatio
     )
     field = "Versions" if operation == "list_object_versions" else "Contents"
     assert [item["Key"] for page in pages for item in page.get(field, ())] == keys
-    # There boto3 leaves the prefix as it came.
+    # boto3 leaves the prefix unchanged there.
     if operation != "list_objects":
         assert {page["Prefix"] for page in pages} == {"a b+%41"}
     folders = getattr(s3, operation)(Bucket=name, Delimiter="/")
@@ -164,7 +164,7 @@ class HalfALocalStack(http.server.BaseHTTPRequestHandler):
     ("report", "put_status", "ready"),
     [("running", 200, True), ("available", 200, False), ("running", 500, False)],
 )
-def test_ready_takes_a_report_of_s3_and_an_object_read_back(
+def test_ready_requires_a_report_of_s3_and_an_object_read_back(
     report: str, put_status: int, ready: bool
 ) -> None:
     attributes = {
@@ -202,7 +202,7 @@ def test_a_lost_race_for_a_free_port_is_tried_again(monkeypatch: pytest.MonkeyPa
         assert next(ports, None) is None
 
 
-def test_an_environment_not_installed_names_the_command(
+def test_a_missing_environment_names_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(localstack, "PYTHON", tmp_path / "python")
@@ -222,7 +222,7 @@ def test_a_server_that_dies_while_starting_shows_its_log(
     assert store._directory is None
 
 
-def test_a_server_that_never_gets_ready_is_given_up(
+def test_a_server_that_never_becomes_ready_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     sleeper = tmp_path / "launcher.py"
@@ -287,7 +287,7 @@ def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path)
     assert not pathlib.Path(server.directory).exists()
 
 
-def test_down_never_ends_a_process_that_got_the_pid_later(
+def test_down_never_ends_a_process_that_reuses_the_pid(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(localstack, "HOME", tmp_path)
@@ -308,7 +308,7 @@ def test_down_never_ends_a_process_that_got_the_pid_later(
             bystander.kill()
 
 
-def test_half_a_record_is_no_server(
+def test_an_incomplete_record_is_no_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(localstack, "HOME", tmp_path)

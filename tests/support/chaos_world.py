@@ -1,4 +1,4 @@
-"""A world for campaigns small enough for `make test`: two turbines of one farm, twenty minutes across an hour."""
+"""A small world for campaigns in `make test`: two turbines, twenty minutes across an hour."""
 
 from __future__ import annotations
 

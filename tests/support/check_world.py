@@ -1,4 +1,4 @@
-"""What the oracle's parts are tested on: nodes and their rows, in memory."""
+"""Nodes, rows and stages in memory, for tests of the oracle's parts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Objects = dict[str, list[Row] | bytes]
 
 
 def node(turbine: str = "A-001", **changes: Any) -> Node:
-    """A node with a flush and a window of a minute and no lateness; `changes` are of its fields."""
+    """Return a node with flush and window of a minute and no lateness, with fields `changes`."""
     ids = {"job_id": "j-1", "execution_id": "e-1", "node_id": f"n-{turbine}"}
     cells: Row = {
         "turbine": turbine,
@@ -52,7 +52,7 @@ def node(turbine: str = "A-001", **changes: Any) -> Node:
 
 
 def good(number: int, turbine: str = "A-001", **changes: Any) -> Row:
-    """Row `number`, ten seconds after the one before, that breaks no rule and alarms nobody; no channel is stuck."""
+    """Return row `number`, ten seconds after the one before: valid, no alarm, no stuck channel."""
     time = START + 10 * SECOND * (number - 1)
     row: Row = {
         "id": number,
@@ -74,13 +74,16 @@ def table(rows: Sequence[Row]) -> pa.Table:
 
 
 def expected(*series: Sequence[Row], nodes: Sequence[Node] = ()) -> Expectation:
-    """What the oracle expects of nodes A-001, A-002 .., or of those given, with a series of rows each."""
+    """Return the oracle's expected rows of nodes A-001, A-002 .., or of `nodes`.
+
+    Each node has a series of rows.
+    """
     fleet = nodes or [node(f"A-{i:03}") for i in range(1, len(series) + 1)]
     return expect(list(fleet), [table(rows) for rows in series])
 
 
 class Memory:
-    """Objects that are there by `<bucket>/<key>`; None for one that is gone."""
+    """Reader of objects by `<bucket>/<key>`. None stands for an object that is gone."""
 
     def __init__(self, objects: Mapping[str, bytes | None]) -> None:
         self._objects = objects
@@ -96,7 +99,7 @@ def parquet(rows: Sequence[Row], schema: pa.Schema) -> bytes:
 
 
 def stage_rows(stage: str, objects: Mapping[str, Sequence[Row] | bytes | None]) -> StageRows:
-    """A stage of the lake that holds these objects, by key: their rows, or what else they consist of."""
+    """Return a stage of the lake with these objects, by key: rows or other bytes."""
     bucket = bucket_of(stage)
     contents = {
         f"{bucket}/{key}": rows
@@ -108,7 +111,7 @@ def stage_rows(stage: str, objects: Mapping[str, Sequence[Row] | bytes | None]) 
 
 
 def window_rows(plan: Expectation) -> list[Row]:
-    """What the aggregated stage must hold of each expected window, in all its revisions."""
+    """Return the rows of the aggregated stage, in all revisions of each expected window."""
     windows = expect_windows(plan)
     rows = []
     for i, (owner, start) in enumerate(

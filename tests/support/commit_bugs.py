@@ -1,4 +1,4 @@
-"""Bugs of the commit path, to be planted one at a time; a campaign must find each."""
+"""Bugs of the commit path, planted one at a time. A campaign must find each."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only after a crash, as a shortcut of recovery would: runs without faults do not show it."""
+    """Only after a crash, as a shortcut of recovery would: runs without faults hide it."""
     fresh, hours = [False], process.event_hours
     recover = protocol.recover
 
@@ -80,7 +80,7 @@ def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """412 is taken for success, while the content depends on when the attempt was made."""
+    """412 counts as success, while the content depends on the time of the attempt."""
     encode, tries = process.encode.parquet, iter(range(10**9))
 
     def parquet(table: Any) -> bytes:
@@ -138,7 +138,7 @@ def state_saved_although_a_bucket_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No If-Match: whatever is there is replaced by what this writer thinks."""
+    """No If-Match: this writer's state replaces any other."""
 
     def advance(store: ObjectStore, work: Commit, position: Position) -> Position:
         place = protocol._checkpoint_address(work.config)
@@ -205,7 +205,7 @@ def compared_by(same: Callable[[bytes, bytes], bool]) -> Patch:
 
 
 def exists_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """412 is taken for success, and nothing is compared; the bytes are right."""
+    """412 counts as success without a comparison. The bytes are right."""
     compared_by(lambda ours, theirs: True)(monkeypatch)
 
 
@@ -238,7 +238,7 @@ def foreign_bytes_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def foreign_checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint that cannot be read is taken for none, and replaced."""
+    """An unreadable checkpoint counts as none and is replaced."""
     recover = protocol.recover
 
     def careless(store: ObjectStore, config: Any) -> Position:
@@ -252,7 +252,7 @@ def foreign_checkpoint_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batch_in_conflict_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The node says that it met a conflict, and goes on with the next batch."""
+    """The node reports its conflict and continues with the next batch."""
     commit = protocol.commit
 
     def skipping(store: ObjectStore, work: Commit, position: Position) -> Position:
@@ -266,7 +266,7 @@ def batch_in_conflict_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def conflict_goes_on_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conflict is taken for a busy store: the node retries for ever and never stops."""
+    """A conflict counts as a busy store: the node retries for ever and never stops."""
     commit = protocol.commit
 
     def patient(store: ObjectStore, work: Commit, position: Position) -> Position:

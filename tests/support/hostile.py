@@ -1,4 +1,4 @@
-"""An environment that means harm: every variable and file that S3's libraries and proxies know names a listener."""
+"""A hostile environment: every variable and file known to S3's libraries names a listener."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USERS = (
     ),
     *("AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
 )
-"""What the README says a user may set, endpoints apart: it is honoured, so it is not nonsense here."""
+"""Variables that the README lets a user set, except endpoints. They have valid values here."""
 SWITCHES = {
     "AWS_CSM_ENABLED": "true",
     "AWS_SKIP_SIGNATURE": "true",
@@ -45,12 +45,12 @@ SWITCHES = {
     "AWS_SDK_UA_APP_ID": "hunter2",
     "BOTOCORE_EXPERIMENTAL__PLUGINS": "x=nonsense",
 }
-"""What does harm only with a value of its own kind; all others get the listener's URL, which no number or switch is."""
+"""Variables of a switch or a name, with a harmful value. All others get the listener's URL."""
 LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 def known() -> set[str]:
-    """Every AWS_ name in the text of botocore, and in what obstore documents of object_store."""
+    """Return every AWS_ name in the text of botocore and in obstore's documentation."""
     names = {"AWS_ALLOW_HTTP", "AWS_PROXY_URL", "AWS_TOKEN", "AWS_ENDPOINT"}
     sources = [
         *Path(botocore.__file__).parent.glob("*.py"),
@@ -63,7 +63,7 @@ def known() -> set[str]:
 
 @contextmanager
 def hostile(home: Path, endpoints: bool = True) -> Iterator[tuple[Served, dict[str, str]]]:
-    """The listener, and the environment. `endpoints`: those name it, too."""
+    """Yield the listener and the environment. `endpoints`: variables of endpoints name it, too."""
     with served(Reply(200, LISTING)) as listener:
         names = (
             (known() | set(PROXIES) | set(ENDPOINTS))
@@ -71,8 +71,9 @@ def hostile(home: Path, endpoints: bool = True) -> Iterator[tuple[Served, dict[s
             - (set() if endpoints else set(ENDPOINTS))
         )
         (home / ".aws").mkdir(parents=True)
-        config = f"[default]\nendpoint_url = {listener.url}\nservices = all\nca_bundle = /none\nregion = nonsense\n"
-        config += f"s3 =\n  addressing_style = virtual\n[services all]\ns3 =\n  endpoint_url = {listener.url}\n"
+        config = f"[default]\nendpoint_url = {listener.url}\nservices = all\nca_bundle = /none\n"
+        config += "region = nonsense\ns3 =\n  addressing_style = virtual\n"
+        config += f"[services all]\ns3 =\n  endpoint_url = {listener.url}\n"
         (home / ".aws" / "config").write_text(config)
         keys = "[default]\naws_access_key_id = theirs\naws_secret_access_key = theirs\n"
         (home / ".aws" / "credentials").write_text(keys)

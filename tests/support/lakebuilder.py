@@ -1,8 +1,8 @@
 """A small lake made by hand in plain Python: node files and the objects of six buckets.
 
-Two farms, three turbines, two hours and a bit at one row every ten seconds. Nothing here decides
-by rule which rows are bad: `SPOILED` says it, row by row, so that the oracle's rules are judged
-against a list made by a person.
+Two farms, three turbines, two hours and a bit at one row every ten seconds. `SPOILED`
+lists the bad rows one by one. A person made that list, no rule did, so that it tests the oracle's
+rules.
 """
 
 from __future__ import annotations
@@ -56,20 +56,17 @@ SPOILED: dict[tuple[str, int], tuple[str, Row]] = {
     ("A-001", 110): ("power.rotor", {"rotor_rpm": 0.25}),
     ("A-001", 120): ("power.rated", {"power_output": 3.8}),
     ("A-001", 130): ("power.wind", {"wind_speed": 0.5}),
-    ("A-001", 790): (
-        "null",
-        {"timestamp": None},
-    ),  # alone in its quarantine object: no event time at all
+    # the only row of its quarantine object: no event time
+    ("A-001", 790): ("null", {"timestamp": None}),
     ("A-001", 140): ("duplicate", {"timestamp": START_US + 138 * STEP_US}),
-    ("B-001", 700): ("identity", {"turbine_id": "A-001"}),  # alone in its quarantine object
+    # the only row of its quarantine object
+    ("B-001", 700): ("identity", {"turbine_id": "A-001"}),
     **{("B-001", i): ("" if i < 309 else "stuck", {"temperature": 21.5}) for i in range(300, 315)},
     **{("B-001", i): ("", {"temperature": 0.0}) for i in range(400, 420)},  # rests at 0: not stuck
-    **{
-        ("B-001", i): ("", {"temperature": 22.5}) for i in range(500, 509)
-    },  # nine rows only: not stuck
-    **{
-        ("B-001", i): ("", {"temperature": 23.5}) for i in range(600, 617)
-    },  # a rejected row parts it: not stuck
+    # nine rows only: not stuck
+    **{("B-001", i): ("", {"temperature": 22.5}) for i in range(500, 509)},
+    # a rejected row parts it: not stuck
+    **{("B-001", i): ("", {"temperature": 23.5}) for i in range(600, 617)},
     ("B-001", 608): ("power.wind", {"temperature": 23.5, "wind_speed": 0.5}),
 }
 
@@ -104,7 +101,7 @@ def node_config(turbine: str) -> dict[str, Any]:
 
 
 def stored_rows(turbine: str) -> list[Row]:
-    """The cells as they are put into SQLite, in id order."""
+    """Return the cells as SQLite gets them, in id order."""
     rows = []
     for i in range(1, ROWS + 1):
         time = START_US + (i - 1) * STEP_US
@@ -182,7 +179,7 @@ def write_lake(folder: Path, lake: dict[str, bytes]) -> None:
 
 
 class Kept:
-    """A lake kept in a folder: `changed` spoils it for a while, without writing the rest again."""
+    """A lake in a folder. `changed` damages it for a while, without a rewrite of the rest."""
 
     def __init__(self, folder: Path, lake: dict[str, bytes]) -> None:
         self.folder, self._lake = folder, lake
@@ -326,7 +323,7 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
 
 
 def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
-    """Revisions that each batch makes.
+    """Return the revisions that each batch makes.
 
     A window has its first revision once the newest event is `LATENESS_US` later than its end, and
     another for each later batch with a row in it. The last batch makes all remaining windows.
@@ -353,7 +350,7 @@ def _windows(turbine: str, batches: list[list[Row]]) -> list[list[Row]]:
 
 
 def _checkpoint(turbine: str, rows: list[Row], batches: int) -> Row:
-    """State after the last row, which is sound: the series that end there, no open window."""
+    """Return the state after the last row: the series that end there, no open window."""
     newest = max(row["timestamp"] for row in rows if row["rule"] is None)
     runs = {}
     for channel in records.CHANNELS:

@@ -1,4 +1,4 @@
-"""Files that others may read although they name people, places or keys."""
+"""Search for files that name people, places or keys and that others may read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FIELDS = ("operator_contact", "technician", "latitude", "longitude")
 
 
 def of_nodes(folder: Path) -> set[bytes]:
-    """What the configurations under a folder keep to themselves, as they write it."""
+    """Return the secrets in the configurations under a folder, as written there."""
     secrets = set()
     for path in folder.rglob("*.json"):
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -22,7 +22,7 @@ def of_nodes(folder: Path) -> set[bytes]:
 
 
 def open_to_others(folder: Path, secrets: set[bytes]) -> list[Path]:
-    """Files below a folder that hold one of the secrets and may be read by the group or by all."""
+    """List files below a folder that contain a secret and are readable by group or all."""
     files = [
         path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_mode & 0o077
     ]

@@ -1,7 +1,7 @@
-"""Cuts into a lake made by `lakebuilder`: cells, rows and objects changed, with or without a manifest that agrees.
+"""Changes of cells, rows and objects in a lake of `lakebuilder`.
 
-A change that a broken pipeline would make comes with a manifest that says so (`sealed`); one that happens to an object
-afterwards, such as bit rot, leaves the manifest as it was.
+A change that a broken pipeline would make comes with a matching manifest (`sealed`). A change of an
+object afterwards, such as bit rot, leaves the manifest as it was.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ QUARANTINED = (
     "expanso-databricks-validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-87.parquet"
 )
 LET_THROUGH = QUARANTINED.replace("_quarantine/", "validated/")
-AGGREGATED = f"expanso-databricks-aggregated/aggregated/{HOUR_1}/A-002-448-537.parquet"  # 3 windows, the first again
+# 3 windows, the first again
+AGGREGATED = f"expanso-databricks-aggregated/aggregated/{HOUR_1}/A-002-448-537.parquet"
 EARLIER = AGGREGATED.replace(
     "448-537", "268-357"
 )  # its second is revision 0 of the window that a late row changed
@@ -57,7 +58,7 @@ def write(table: pa.Table, **options: Any) -> bytes:
 
 
 def edit(content: bytes, column: str, row: int, value: object) -> bytes:
-    """The Parquet file with one cell changed."""
+    """Return the Parquet file with one cell changed."""
     table = read(content)
     mask = pa.array([i == row for i in range(len(table))])
     field = table.schema.field(column)
@@ -69,7 +70,7 @@ def edit(content: bytes, column: str, row: int, value: object) -> bytes:
 
 
 def fill(content: bytes, column: str, values: Any) -> bytes:
-    """The Parquet file with a whole column changed: an array, or one value for all rows."""
+    """Return the Parquet file with a whole column changed: an array, or one value for all rows."""
     table = read(content)
     index = table.schema.get_field_index(column)
     field = table.schema.field(index)
@@ -94,7 +95,7 @@ def rejson(content: bytes, **changes: object) -> bytes:
 
 
 def manifest_of(lake: Objects, name: str) -> str:
-    """The name of the manifest that names an object."""
+    """Return the name of the manifest that names an object."""
     bucket, key = name.split("/", 1)
     for found, content in lake.items():
         if (
@@ -110,7 +111,7 @@ def _entries(content: bytes) -> dict[str, dict[str, Any]]:
 
 
 def entry_edit(content: bytes, edit: Callable[[list[dict[str, Any]]], object]) -> bytes:
-    """The manifest with its list of objects changed in place by `edit`; `data_path` follows."""
+    """Return the manifest with its list of objects changed by `edit`. `data_path` follows."""
     document = json.loads(content)
     edit(document["objects"])
     document["destination"]["data_path"] = [entry["key"] for entry in document["objects"]]
@@ -118,7 +119,7 @@ def entry_edit(content: bytes, edit: Callable[[list[dict[str, Any]]], object]) -
 
 
 def sealed(lake: Objects, changes: Changes) -> Changes:
-    """The changes, and the manifests of the objects concerned as a pipeline that means it would have written them."""
+    """Return the changes, with manifests that match the changed objects."""
     out = dict(changes)
     for name, content in changes.items():
         if name not in lake or name.endswith(".json"):
@@ -126,7 +127,7 @@ def sealed(lake: Objects, changes: Changes) -> Changes:
         manifest = manifest_of(lake, name)
         bucket, key = name.split("/", 1)
 
-        def say(
+        def correct(
             entries: list[dict[str, Any]],
             bucket: str = bucket,
             key: str = key,
@@ -140,12 +141,12 @@ def sealed(lake: Objects, changes: Changes) -> Changes:
             else:
                 found |= facts(content, found["stage"])
 
-        out[manifest] = entry_edit(out.get(manifest) or lake[manifest], say)
+        out[manifest] = entry_edit(out.get(manifest) or lake[manifest], correct)
     return out
 
 
 def facts(content: bytes, stage: str) -> dict[str, Any]:
-    """What a manifest says of an object's content."""
+    """Return a manifest's entries about an object's content."""
     table = read(content)
     time = table.column("window_start" if stage == "aggregated" else "timestamp").cast(pa.int64())
     ids = table.column("id") if stage != "aggregated" else pa.array([], pa.int64())
@@ -196,7 +197,7 @@ def row_twice(lake: Objects) -> Changes:
 
 
 def row_to(there: str, name: str = INGESTED) -> Callable[[Objects], Changes]:
-    """The first row of an object, put into another one."""
+    """The first row of an object, moved into another one."""
 
     def change(lake: Objects) -> Changes:
         here, other = read(lake[name]), read(lake[there])
@@ -229,7 +230,7 @@ def swapped(a: str, b: str, seal: bool) -> Callable[[Objects], Changes]:
 
 
 def valid_row_in_quarantine(lake: Objects) -> Changes:
-    """Row 3 of the first batch of A-001 goes to quarantine; validated and enriched do without it."""
+    """Row 3 of A-001's first batch is in quarantine, and not in validated and enriched."""
     enriched = LET_THROUGH.replace("validated", "enriched")
     rejected = read(lake[QUARANTINED])
     row = read(lake[LET_THROUGH]).slice(2, 1)
@@ -272,7 +273,7 @@ def window_of_no_rows(lake: Objects) -> Changes:
 
 
 def window_to(name: str, row: int, to: str, **cells: object) -> Callable[[Objects], Changes]:
-    """A window of an object put into that of another batch too, with some cells changed."""
+    """A window of an object, copied into that of another batch, with some cells changed."""
 
     def change(lake: Objects) -> Changes:
         window = write(read(lake[name]).slice(row, 1))
@@ -297,7 +298,7 @@ def window_moved(name: str, row: int, to: str) -> Callable[[Objects], Changes]:
 
 
 def first_revision_knows_all(lake: Objects) -> Changes:
-    """The first revision of a window has its late row already, and the second was never made."""
+    """The first revision of a window contains its late row. The second does not exist."""
     first, second = read(lake[EARLIER]), read(lake[AGGREGATED])
     final = read(edit(write(second.slice(0, 1)), "revision", 0, 0))
     return sealed(
@@ -335,6 +336,6 @@ def schema(change: Callable[[pa.Table], pa.Table]) -> Callable[[Objects], Change
 
 
 def entry_of(lake: Objects, name: str) -> dict[str, Any]:
-    """What an object's manifest says of it."""
+    """Return an object's entry in its manifest."""
     key = name.split("/", 1)[1]
     return next(e for e in json.loads(lake[manifest_of(lake, name)])["objects"] if e["key"] == key)

@@ -19,11 +19,8 @@ import pytest
 ROOTS = (
     # servers and processes
     *("subprocess", "multiprocessing", "concurrent.futures.process"),
-    *(
-        "sim.store.localstack.EmbeddedLocalStack",
-        "sim.load.null_store",
-        "sim.load.engine.LocustEngine",
-    ),
+    *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store"),
+    *("sim.load.engine.LocustEngine", "sim.load.calibration.calibrate"),
     *("sim.run.command", "sim.run.shards", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
     *(
@@ -54,7 +51,7 @@ def is_slow(item: pytest.Item) -> bool:
 
 @functools.cache
 def _reaches(function: FunctionType) -> bool:
-    """Walk what a function names, each object once."""
+    """Walk the names in a function, each object once."""
     todo: list[object] = [function]
     seen: set[int] = set()
     while todo:

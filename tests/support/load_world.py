@@ -1,7 +1,8 @@
-"""A store in a page of arithmetic: one server, first come first served, behind so many users. For tests of analysis.
+"""A store of arithmetic for tests of analysis: one server, a queue, and a number of users.
 
-It answers like LocalStack does: one request after the other at `capacity_per_s` with some noise, no matter how many
-users wait. Lindley's recursion over whole arrays; times are wall times from a fixed start.
+It answers as LocalStack does: one request after the other at `capacity_per_s` with some noise, for
+any number of waiting users. Lindley's recursion over whole arrays. Times are wall times from a
+fixed start.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ STARTED_NS = 1_764_000_000_000_000_000
 
 @dataclass
 class QueueEngine:
-    """`think_s`: work of the client per request that needs no server, so that one user leaves the server idle.
+    """Load engine on the store of arithmetic.
 
-    `others`: cores of the machine's two that other programs use.
-
-    `frozen`: (from, for) seconds of a phase in which the server stands still. `wobble`: how much its speed differs from
-    phase to phase.
+    - `think_s`: work of the client per request, without the server: one user leaves it idle.
+    - `others`: cores of the machine's two that other programs use.
+    - `frozen`: (from, for) seconds of a phase in which the server is frozen.
+    - `wobble`: difference of its speed between phases.
     """
 
     capacity_per_s: float = 25.0
@@ -73,9 +74,8 @@ class QueueEngine:
             free = begin[i] + work[i]
         end = begin + work + self.think_s
         start = arrivals.intended_s.copy()
-        start[self.users :] = np.maximum(
-            start[self.users :], end[: -self.users]
-        )  # a user must be free
+        # a user must be free
+        start[self.users :] = np.maximum(start[self.users :], end[: -self.users])
         return arrivals.intended_s, start, end
 
     def _closed(
@@ -134,7 +134,7 @@ class QueueEngine:
         )
 
     def _resources(self, phase: Phase, start: np.ndarray, end: np.ndarray) -> pa.Table:
-        """The server is busy as long as it works, the client a tenth of that."""
+        """The server is busy during its work, the client for a tenth of that."""
         at = np.arange(0.0, phase.duration_s + 1.0)
         done = np.searchsorted(np.sort(end), at) / self.capacity_per_s
         rows = [("server", np.minimum(done, at), 300_000_000), ("client-0", 0.1 * done, 80_000_000)]
@@ -156,7 +156,7 @@ class QueueEngine:
         return pa.concat_tables(tables).sort_by("time")
 
     def _times(self, seconds: np.ndarray) -> pa.Array:
-        """Seconds of the phase as wall times; NaN is null."""
+        """Return seconds of the phase as wall times. NaN becomes null."""
         missing = np.isnan(seconds)
         ns = self.now_ns + np.where(missing, 0, seconds * 1e9).astype(np.int64)
         return pa.array(ns, mask=missing).cast(pa.timestamp("ns", tz="UTC"))
@@ -165,7 +165,7 @@ class QueueEngine:
 def recorded(
     folder: Path, course: Course, engine: QueueEngine
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """The course run to its end, and its raw record as `windfleet load` leaves it in its run directory."""
+    """Run the course. Leave its raw record as `windfleet load` does in its run directory."""
     course.run(engine, lambda: 1e9)
     records = [record for record, _ in course.records]
     requests = pa.concat_tables([record.requests for record in records])

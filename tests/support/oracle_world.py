@@ -1,4 +1,4 @@
-"""What a share of the oracle is made of, in memory: nodes, their rows, and objects that hold some of them."""
+"""One share of the oracle's work in memory: nodes, their rows, and objects with some of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stored(rows: list[Row]) -> pa.Table:
 
 
 def stage_rows(stage: str, objects: Mapping[str, list[Row]]) -> StageRows:
-    """Rows of a stage as they were read from its objects, by their keys."""
+    """Rows of a stage, as read from its objects, by their keys."""
     schema = pa.schema(
         field.with_type(pa.dictionary(pa.int32(), pa.string()))
         if field.type == pa.string() and field.name != "_rescued_data"
@@ -76,7 +76,7 @@ def stage_rows(stage: str, objects: Mapping[str, list[Row]]) -> StageRows:
 
 
 class Kept:
-    """A reader of what it is given by key."""
+    """A reader of given objects by key."""
 
     def __init__(self, contents: Mapping[str, bytes | None]) -> None:
         self.contents = contents

@@ -1,6 +1,7 @@
-"""What the stages must give, restated row by row in plain Python over a node's whole history, and messy rows for it.
+"""Expected content of the stages, row by row in plain Python, and messy rows as input.
 
-Slow and simple on purpose: no numpy, no batches, nothing carried over. The rules are those of `records.RULES`.
+Slow and simple on purpose: over a node's whole history, without numpy, batches or carried state.
+The rules are those of `records.RULES`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def misfit(row: Row, name: str) -> bool:
 
 
 def first_broken(row: Row, node: NodeConfig) -> str | None:
-    """The first rule that a row breaks on its own."""
+    """Return the first rule that a row breaks by itself."""
     if any(misfit(row, name) for name in records.NODE_COLUMNS):
         return "type"
     if any(row[name] is None or row[name] != row[name] for name in records.NODE_COLUMNS):
@@ -55,7 +56,7 @@ def first_broken(row: Row, node: NodeConfig) -> str | None:
 
 
 def judge(rows: Iterable[Row], node: NodeConfig) -> dict[int, str | None]:
-    """id -> the first broken rule, over the whole history of a node."""
+    """Return id -> the first broken rule, over the whole history of a node."""
     verdicts: dict[int, str | None] = {}
     series: dict[str, list[Row]] = {name: [] for name, c in LIMITS.items() if c.stuck}
     seen: set[int] = set()
@@ -94,7 +95,7 @@ def promise(wind: float, node: NodeConfig) -> float:
 
 
 def windows(valid: Iterable[Row], node: NodeConfig) -> dict[int, Row]:
-    """Window start (us) -> the row of AGGREGATED it must have, revision left out."""
+    """Return window start (us) -> the expected row of AGGREGATED, without revision."""
     length = node.window_s * SECOND
     parts: dict[int, list[Row]] = defaultdict(list)
     for row in valid:
@@ -145,8 +146,10 @@ def _window(start: int, rows: list[Row], node: NodeConfig) -> Row:
 
 
 def batches(rows: Iterable[Row], flush_every_s: int) -> list[tuple[int, int]]:
-    """(first, last) id of each batch, by the rule alone: a new one where the slot of the recording time changes, or the
-    file."""
+    """Return (first, last) id of each batch, by the rule only.
+
+    A batch begins where the slot of the recording time changes, or the file.
+    """
     out: list[list[int]] = []
     slot: int | None = None
     generation = -1
@@ -198,7 +201,7 @@ SPOIL: dict[str, Any] = {
 
 @st.composite
 def messy(draw: st.DrawFn, turbine_id: str = "A-001", most: int = 60) -> list[Row]:
-    """Rows of one node over minutes to hours, with late, repeated, disordered, stuck and poisoned ones among them."""
+    """Rows of one node over minutes to hours: late, repeated, disordered, stuck, poisoned ones."""
     step_s = draw(st.sampled_from((10, 45, 130, 400)))
     rows = [good(i, turbine_id, step_s) for i in range(1, draw(st.integers(1, most)) + 1)]
     kinds = ("late", "repeat", "stuck", "clock back", *SPOIL)

@@ -1,6 +1,7 @@
-"""Node files made cell by cell, the pipeline driven over them in memory, and the lake read back: for test_pipeline_*.
+"""Node files made cell by cell, the pipeline run over them in memory, and the lake read back.
 
-A row is a dict of cells as SQLite stores them. `good` gives a row that breaks no rule; tests spoil cells of it.
+A row is a dict of cells as SQLite stores them. `good` returns a row that breaks no rule; tests
+change cells of it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ FULL_ASSET = Asset(
 
 
 def config(turbine_id: str = "A-001", asset: Asset = FULL_ASSET, **settings: Any) -> NodeConfig:
-    """A node with flushes of 900 s and windows of 600 s, unless told otherwise."""
+    """Return a node with flushes of 900 s and windows of 600 s, if `settings` name no others."""
     return NodeConfig(
         turbine_id=turbine_id,
         farm_id=turbine_id.split("-")[0],
@@ -62,7 +63,10 @@ def config(turbine_id: str = "A-001", asset: Asset = FULL_ASSET, **settings: Any
 
 
 def good(i: int, turbine_id: str = "A-001", step_s: int = 10, **cells: Any) -> Row:
-    """Row number i (from 1) of a turbine in light wind, one every `step_s`; every channel moves with i."""
+    """Row number i (from 1) of a turbine in light wind, one every `step_s`.
+
+    Every channel moves with i.
+    """
     at = START + i * step_s * SECOND
     wobble = (i * 37 % 101) / 100
     row: Row = {
@@ -86,7 +90,7 @@ def good(i: int, turbine_id: str = "A-001", step_s: int = 10, **cells: Any) -> R
 
 
 def write(path: Path, rows: Iterable[Row], ddl: str = NODE_DDL) -> Path:
-    """Append rows to a node's database, made when it is not there."""
+    """Append rows to a node's database. Create it if it does not exist."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(ddl)
         slots = ", ".join("?" * len(NODE_COLUMNS))
@@ -110,7 +114,7 @@ def drive(
 
 
 def drain(path: Path, rows: Iterable[Row], node: NodeConfig | None = None) -> MemoryStore:
-    """The lake of one node that held `rows` and was drained once."""
+    """Return the lake of one node that had `rows` and was drained once."""
     store = MemoryStore()
     results = drive([EdgeNode(node or config(), write(path, rows))], store)
     assert not [r.error for r in results if isinstance(r, Failed)]
@@ -140,7 +144,10 @@ def rows_of(store: MemoryStore, stage: str) -> list[Row]:
 
 
 def documents(store: MemoryStore, bucket: str) -> dict[str, Any]:
-    """Key -> parsed JSON of the metadata or the checkpoints bucket; JSON proper, without NaN and infinity."""
+    """Return key -> parsed JSON of the metadata or the checkpoints bucket.
+
+    The JSON is strict: NaN and infinity are refused.
+    """
 
     def refuse(text: str) -> None:
         raise ValueError(f"{text} is not JSON")

@@ -40,7 +40,7 @@ LONGEST = 1 << 16
 
 
 class Forked:
-    """A child of the template: what the tests use of `subprocess.Popen`."""
+    """A child of the template, with the parts of `subprocess.Popen` that the tests use."""
 
     def __init__(self, pid: int, status: int) -> None:
         self.pid = pid

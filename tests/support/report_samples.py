@@ -1,4 +1,4 @@
-"""Three results to report on: a small run that passes, a fleet-day with defects, a run that confirmed nothing."""
+"""Three results to report: a small run that passes, a fleet-day with defects, an unknown one."""
 
 from __future__ import annotations
 
@@ -194,7 +194,10 @@ def passed() -> Result:
 
 
 def failed(hours: int = 24) -> Result:
-    """A fleet-day whose lake lost an object, holds another twice, and has two farms with misplaced and altered rows."""
+    """A fleet-day with defects.
+
+    The lake lost an object and has another twice. Two farms have misplaced and altered rows.
+    """
     made = cells(
         hours,
         3600,
@@ -207,7 +210,8 @@ def failed(hours: int = 24) -> Result:
             ("D", 7, "aggregated"): {"lost": 792},
         },
     )
-    key = "expanso-databricks-ingestion/ingestion/year=2024/month=01/day=15/hour={}/{}-10801-11700.parquet"
+    day = "expanso-databricks-ingestion/ingestion/year=2024/month=01/day=15"
+    key = day + "/hour={}/{}-10801-11700.parquet"
     hour = (START + timedelta(hours=3)).isoformat()
     rows = 1500 * 3600 * hours
     return Result(
@@ -295,7 +299,10 @@ def unknown() -> Result:
         lake=None,
         expectations=(Outcome("rows.lost == 0", None, None),),
         errors=(
-            "The store at 127.0.0.1:4566 stopped answering after 12 s; see store.log in the run's directory.",
+            (
+                "The store at 127.0.0.1:4566 stopped answering after 12 s;"
+                " see store.log in the run's directory."
+            ),
         ),
     )
 

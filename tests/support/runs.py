@@ -2,7 +2,7 @@
 
 Three ways to run a command, the cheapest first:
 
-- `inside`: `main` in this process. For whatever a process boundary has no part in: refusals,
+- `inside`: `main` in this process. For tests that need no process boundary: refusals,
   texts, exit codes, verdicts, and runs whose directory is looked at.
 - `quick`: `main` in a process forked from a template (prefork.py), after the lines of `plant`,
   which break something in that process only. For signals, streams, limits, environments, and for
@@ -12,7 +12,7 @@ Three ways to run a command, the cheapest first:
 The first two measure the store's ceiling and the load generator for moments only, and remember the
 detached LocalStack elsewhere, so that a developer's own is not touched. A process of its own has
 its own folder for temporary files. That folder marks it: all processes of the run, workers and
-LocalStack included, inherit it, so `left` finds whatever has not ended.
+LocalStack included, inherit it, so `left` finds all that have not ended.
 """
 
 from __future__ import annotations
@@ -170,9 +170,8 @@ class Command:
     def workers(self) -> list[psutil.Process]:
         """Living worker processes."""
         servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
-        return [
-            p for p in servers.values() if p.ppid() in servers
-        ]  # the first is whom they are forked from
+        # the first is whom they are forked from
+        return [p for p in servers.values() if p.ppid() in servers]
 
     def server(self) -> psutil.Process:
         """Embedded LocalStack of the command."""
@@ -180,12 +179,12 @@ class Command:
         return found
 
     def left(self) -> list[str]:
-        """Processes and temporary files that should be gone."""
+        """List processes and temporary files that should be gone."""
         files = [str(path) for path in self.temporary.iterdir()]
         return [" ".join(_command_line(p)) for p in self.processes()] + files
 
     def kill_all(self) -> None:
-        """End whatever is left, for a test that failed must not disturb the next."""
+        """End all remaining processes, so that a failed test does not disturb the next."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -224,7 +223,7 @@ def _until_exit(prefix: str) -> Path:
 
 
 class Ended:
-    """The end of a command: exit code, both streams, and what it should not have left."""
+    """The end of a command: exit code, both streams, and leftovers."""
 
     def __init__(self, code: int, out: str, err: str, left: Sequence[str] = ()) -> None:
         self.code, self.out, self.err, self.left = code, out, err, list(left)
@@ -293,7 +292,7 @@ def inside(*arguments: object, program: str = "-c", **env: str) -> Ended:
 
 
 def command(*arguments: object, **env: str) -> Done:
-    """The installed program, run to its end."""
+    """Run the installed program to its end."""
     with closing(
         Command([str(Path(sys.executable).with_name("windfleet"))], arguments, env)
     ) as started:
@@ -301,7 +300,7 @@ def command(*arguments: object, **env: str) -> Done:
 
 
 def quick(*arguments: object, plant: str = "", **env: str) -> Done:
-    """The quick command, run to its end."""
+    """Run the quick command to its end."""
     with closing(start(*arguments, plant=plant, **env)) as started:
         return Done(started)
 
@@ -327,7 +326,7 @@ def saved(endpoint_url: str) -> tuple[Path, Path]:
 
 
 def copy(run: Path, to: Path) -> Path:
-    """A copy of a run to be spoiled."""
+    """Copy a run, so that a test may change it."""
     shutil.copytree(run, to)
     return to
 
@@ -339,7 +338,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def control_characters(text: str) -> list[str]:
-    """Those a log should not have: all but the newline."""
+    """List characters that a log should not have: control characters except the newline."""
     return _CONTROL.findall(text)
 
 

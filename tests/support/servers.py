@@ -1,4 +1,4 @@
-"""Loopback servers that answer every request alike, and count what reaches them."""
+"""Loopback servers with fixed replies that count their requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 TLS = Path(__file__).with_name("tls")
-"""A certificate of 127.0.0.1 with its key, for tests alone: nothing trusts it by itself."""
+"""A certificate of 127.0.0.1 with its key, for tests only: nothing trusts it by itself."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Reply:
 
 @dataclass
 class Served:
-    """`requests`: (verb, path with query, headers in lower case). `connections`: also those without a request."""
+    """`requests`: (verb, path with query, headers in lower case).
+
+    `connections` counts also those without a request.
+    """
 
     url: str
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -35,7 +38,7 @@ class Served:
 
 @contextmanager
 def served(*replies: Reply, tls: bool = False) -> Iterator[Served]:
-    """A server on a free port that gives the replies in turn, and the last of them for ever."""
+    """A server on a free port that sends the replies in turn, and the last of them for ever."""
     left = list(replies)
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,5 +82,5 @@ def served(*replies: Reply, tls: bool = False) -> Iterator[Served]:
 
 
 def query(path: str) -> dict[str, str]:
-    """The query of a request, each name once."""
+    """Return the query of a request, each name once."""
     return {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}

@@ -1,7 +1,7 @@
-"""Bugs of windows, to be planted in the pipeline: made too early or too late, again, or of other rows.
+"""Bugs of windows, planted in the pipeline: too early, too late, again, or of other rows.
 
-The run without faults carries such a bug as well, and every other lake agrees with it: only the oracle's verdict on
-that run can find them.
+The run without faults has such a bug as well, and every other lake agrees with it. Only the
+oracle's verdict on that run can find them.
 """
 
 from __future__ import annotations
@@ -114,7 +114,10 @@ def watermark_of_the_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def emitting(change: Callable[[Any, Any, Any], Any]) -> Patch:
-    """`change` takes the node's state, the sums of fresh rows and what is right, and gives what is emitted instead."""
+    """Replace the emitted windows by those of `change`.
+
+    `change` gets the node's state, the sums of fresh rows and the right windows.
+    """
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
         advance = aggregate._advance
@@ -129,7 +132,7 @@ def emitting(change: Callable[[Any, Any, Any], Any]) -> Patch:
 
 
 def _cells(table: Any, mask: Any, **values: Any) -> Any:
-    """The table with some columns changed where `mask` holds."""
+    """Return the table with some columns changed where `mask` is true."""
     for name, value in values.items():
         index = table.schema.get_field_index(name)
         changed = pc.if_else(pa.array(mask), value(table.column(name)), table.column(name))
@@ -140,7 +143,7 @@ def _cells(table: Any, mask: Any, **values: Any) -> Any:
 
 
 def earlier_revisions_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first revision of a window that is made before the drain is of other rows; the later ones are right."""
+    """The first revision of a window before the drain is of other rows; later ones are right."""
 
     def change(state: Any, right: Any, final: bool) -> Any:
         early = (
@@ -155,7 +158,7 @@ def earlier_revisions_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def windows_made_again_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Needless revisions: what the batch before made is made again, with the next number."""
+    """Needless revisions: each batch emits the windows of the one before again."""
     last: dict[str, Any] = {}
 
     def change(state: Any, right: Any, final: bool) -> Any:
@@ -177,7 +180,7 @@ def windows_made_again_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def windows_invented(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drain makes one more revision of a window: of rows that nobody recorded."""
+    """The drain emits one more revision of a window, of rows that do not exist."""
 
     def change(state: Any, right: Any, final: bool) -> Any:
         first = right.emitted.slice(0, 1)
@@ -195,7 +198,7 @@ def every_batch_drains(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def late_rows_left_out_until_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A late row's window is not made again by its batch, but by the drain."""
+    """The drain revises a late row's window; its batch does not."""
     waiting: dict[str, Any] = {}
     advance = aggregate._advance
 
@@ -221,7 +224,7 @@ def late_rows_left_out_until_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def last_window_taken_for_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A late row's window that was the last to be made begins anew: its earlier rows are not read back."""
+    """The last emitted window of a late row starts again, without its earlier rows."""
     advance = aggregate._advance
 
     def forgetful(

@@ -4,9 +4,9 @@
 `checkpoint.unreadable`
 `checkpoint.behind`      its cursor (`last_id`) is before the node's last row
 `checkpoint.ahead`       its cursor is beyond the node's last row, so later rows would be skipped
-`checkpoint.disagrees`   any other field: identity, number of batches, newest event, end of the
-                         windows made, running series, open windows, time of the last row
-`checkpoint.unexpected`  under a farm that is not the node's
+`checkpoint.disagrees`   any other field: identity, number of batches, newest event, end of the last
+                         window made, current series, open windows, time of the last row
+`checkpoint.unexpected`  its key names a farm that is not the node's
 
 Fields are compared as JSON: `true` and `1.0` are not 1.
 """
@@ -98,7 +98,7 @@ def _state(expected: Expectation, owner: int, rows: slice, batches: int) -> dict
 
 
 def _series(expected: Expectation, rows: slice) -> dict[str, list[float | int]]:
-    """Series of equal readings at the end of the rows: channel -> value, rows, time of the first.
+    """Series of equal readings up to the last row: channel -> value, rows, time of the first.
 
     Only channels that can be stuck have one.
     """

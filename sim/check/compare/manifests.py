@@ -5,16 +5,16 @@
 `manifest.disagrees`   a field differs from the batch, the node or the object; or it lists an object
                        twice or one of another batch; or it is another batch's manifest (its list of
                        objects is then not checked)
-`manifest.misplaced`   under another hour
+`manifest.misplaced`   its key has another hour than the batch's manifest must have
 `manifest.unexpected`  of no batch
 `manifest.unreadable`
 
-Each counts as one mismatch. An object that no manifest lists is not reported again if it is a
-defect itself (a copy, a moved object) or if its manifest is missing.
+Each finding counts as one mismatch. An object that no manifest lists gets no finding here if it has
+a finding of its own (a copy, a moved object) or if its batch has no manifest.
 
 Verified:
 - every name and value, types included (`true` and `1.0` are not 1)
-- names that no manifest has
+- that there are no other names
 - the form of `upload_timestamp`: UTC, ISO 8601, with milliseconds
 
 Not verified:
@@ -121,7 +121,7 @@ def _read(
 
 
 def _batch(ref: ObjectRef, keys: set[str], report: ManifestReport) -> int | None:
-    """Return the batch of a manifest; None if it has none, or another is at the batch's key."""
+    """Return a manifest's batch; None if it has none, or another manifest is at the batch's key."""
     place = read_batch_key(ref.bucket, ref.key)
     batch = report.batch_at(place)
     if batch is None:
@@ -214,7 +214,7 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _other_batch(document: Mapping[str, Any], turbine: str, first: int, last: int) -> str:
-    """Name the manifest's batch if its turbine or both ids are another batch's; else empty."""
+    """Describe the manifest's batch if its turbine or both ids are another batch's; else empty."""
     source = document.get("source")
     ids = (
         [source.get("first_id"), source.get("last_id")]

@@ -37,7 +37,10 @@ def check_order(
 
 
 def _falls(item: Ints, number: Ints, revision: Ints) -> Bools:
-    """Mask of rows, from the second on, that follow a row of a higher number in the same object."""
+    """Mask of the rows from the second on: lower (number, revision) than the row before it.
+
+    Both rows must be in the same object.
+    """
     lower = number[1:] < number[:-1]
     lower |= (number[1:] == number[:-1]) & (revision[1:] < revision[:-1])
     falls: Bools = lower & (item[1:] == item[:-1])

@@ -5,13 +5,13 @@ store rows under a wrong `turbine_id` (rule `identity`), and one altered cell mu
 row's owner. So:
 
 - A row belongs to the turbine in its object's key.
-- If no row of an object names that turbine, or agrees with its node's `turbine_id`, all rows belong
-  to the turbines that they name.
+- If no row of an object names that turbine, and none has the `turbine_id` that its node stored, all
+  rows belong to the turbines that they name.
 - A single row that names another turbine belongs to it if it equals, in times and channels, a row
   that the other node stored.
 
-If the other turbine is judged in another share, its node is read here too. Both shares must come to
-the same answer.
+If the other turbine is judged in another share, its node file is read here, too. So both shares
+come to the same answer.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def find_owners(
             rows.object
         ]
     )
+    # Objects in which no row names the key's turbine or has the turbine_id that its node stored.
     silent = np.bincount(rows.object, weights=agreed, minlength=len(keyed)) == 0
     silent &= (
         np.bincount(rows.object, weights=_as_stored(rows, expected, owner), minlength=len(keyed))

@@ -2,10 +2,10 @@
 
 `window.early`              made by a batch whose watermark has not passed the window yet
 `window.late`               made by a later batch than the expected one
-`window.needless-revision`  surplus, and equal to the revision that was current at its batch
-`window.invented-revision`  surplus, and different from it
+`window.needless-revision`  surplus, and equal to the expected revision as of its batch
+`window.invented-revision`  surplus, and different from that
 `window.missing-revision`
-`window.revision-order`     numbers ascend while batches do not
+`window.revision-order`     a higher number was made by an earlier batch
 
 A window with a missing or misplaced object has that as its only diagnosis.
 """
@@ -56,7 +56,8 @@ def judge_batches(
 
     Returns the windows with such a finding, and the indices in `found` of surplus revisions.
     unclear: windows that are not judged.
-    incomplete: windows without a finding for a missing revision.
+    incomplete: windows whose missing revisions get no finding here, since another finding covers
+    them.
     """
     windows = report.windows
     clear = ~np.isin(found.window, unclear)
@@ -91,7 +92,7 @@ def _pairs(
     """Pair surplus revisions (odd) with missing ones (due), in order, window by window.
 
     Returns pairs (odd, due), the odd without a partner, and the due without one. In a window with
-    an odd revision, a due one without a partner is no finding of its own, and is not returned.
+    an odd revision, a due one without a partner gets no finding of its own, and is not returned.
     """
     pairs, odd_left, due_left = [], [], []
     of_window: dict[int, list[int]] = {}
@@ -131,7 +132,7 @@ def _report_surplus(found: Found, surplus: Ints, report: Report) -> None:
 
 
 def _current(windows: Windows, window: Ints, batch: Ints) -> Ints:
-    """Index of each window's newest revision as of a batch. At least one was made by then."""
+    """Index of each window's newest expected revision as of a batch. One must exist by then."""
     size = int(max(windows.batch.max(initial=0), batch.max(initial=0))) + 1
     return (
         np.searchsorted(windows.window * size + windows.batch, window * size + batch, side="right")

@@ -91,7 +91,7 @@ def compare_rows(
 
 
 def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
-    """Mask of the copies that count as the row: the first of the best."""
+    """Mask of the copies that count as the row: in the right object, then unaltered, then first."""
     chosen = np.ones(len(at), dtype=bool)
     several = np.flatnonzero(copies[at] > 1)
     order = several[np.lexsort((altered[several], ~home[several], at[several]))]

@@ -1,6 +1,6 @@
-"""Windows in the lake, compared with the recomputed ones; one diagnosis each.
+"""Windows in the lake, compared with the recomputed ones. A defect has one diagnosis.
 
-Of each window the lake must have the revisions 0..k.
+The lake must have the revisions 0..k of each window.
 
 `window.missing`
 `window.duplicated`      a revision exists twice

@@ -33,8 +33,8 @@ class Evidence:
     `owner`     index of the node
     `signal`    index in `SIGNALS`
     `first`, `last`
-                first and last moment that the item is about, us
-    `known`     moment at which it is known, us
+                first and last moment that the item covers, us
+    `known`     moment from which the lake can show it, us
     `id`        id of the row, -1 for an anomaly
     `channels`  bit mask of the channels that violate the rule, in the order of `CHANNELS`; 0 if
                 the rule names none

@@ -3,14 +3,14 @@
 Match      A fault is found if an alarm (`alarms`) falls on it, with a signal that the fault can
            cause (`signals`). The alarm's window must overlap the fault's time [from, to), or one
            of its quarantined rows must be within the fault, by time or by id.
-Channels   Rows quarantined for `null` or `range` only match a fault of the channel that is null or
-           out of its range in them.
-Clocks     While a node's clock is wrong, its turbine's events get another time. That time also
-           counts.
+Channels   Rows quarantined for `null` or `range` match only faults of a channel that is null or
+           out of range in those rows.
+Clocks     While a node's clock is wrong, its rows have that clock's time. Alarms on the rows of a
+           fault then match at the true time and at the clock's time.
 Precision  Share of alarms that fall on a fault.
 Recall     Share of faults found, of those in `DATA_FAULTS` that altered a row and have a signal.
 Delay      True time from the fault's start to the end of the first window that shows it, or to the
-           first quarantined row. The way through the pipeline is not included (`freshness`).
+           first quarantined row. The time in the pipeline is not included (see `freshness`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Score:
             self.found_by.setdefault(kind, Counter()).update(by)
 
     def figures(self) -> dict[str, float]:
-        """Return figures by the names of sim.measure.figures. Ratios without cases are omitted."""
+        """Return figures, named as in `sim.measure.figures`, without ratios of denominator 0."""
         every = [delay for delays in self.delays_s.values() for delay in delays]
         out: dict[str, float] = {
             "detection.faults": self.detectable.total(),
@@ -180,7 +180,7 @@ def _known(
 
 
 def _matching(event: dict[str, Any], own: Evidence, can: frozenset[str] | None) -> Bools:
-    """Mask of the evidence with a signal and a channel that the fault can cause."""
+    """Mask of the evidence whose signal and channel the fault can cause."""
     matching = np.ones(len(own.owner), dtype=bool)
     if can is not None:
         matching &= np.isin(own.signal, [SIGNALS.index(signal) for signal in can])
@@ -193,10 +193,10 @@ def _matching(event: dict[str, Any], own: Evidence, can: frozenset[str] | None) 
 def _recorded_times(
     event: dict[str, Any], wrong_clocks: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield the times [begin, end) that a fault's rows can have, and their lead on true time, us.
+    """Yield (begin, end, lead): times [begin, end) of a fault's rows, and lead on true time, us.
 
-    A clock that is ahead makes its duplicates afterwards, when the correct clock reaches the same
-    times. These have no lead.
+    A clock that is ahead causes duplicates only later, when the corrected clock reaches the same
+    times. These rows have no lead.
     """
     yield event["from"], event["to"], 0
     for clock in wrong_clocks:

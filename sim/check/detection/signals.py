@@ -9,15 +9,15 @@ Kinds that are undetectable by design do not count in recall:
 - late rows and rows out of order: they are valid, and cause revisions
 - missing rows: no row is there to violate a rule, and no anomaly kind judges a window's number of
   rows (its column `rows` shows it)
-- clock.skew: event times and recording times move together, between the times used before. A skew
+- clock.skew: event and recording times shift together, to times between those already used. A skew
   by whole samples repeats a time; an alarm on it is then true
-- a node's file replaced by a fresh one, and an added channel: no row gets worse
+- a node's file replaced by a fresh one, and an added channel: no row becomes invalid
 - the operating state `fault`: the machine reports it itself, and no anomaly kind judges its rows.
   An underperformance next to a stop is a true alarm
 - a component that wears out (`machine.*`, by component, and ice on blades): an alarm about it is
   true, but the time until it shows depends on the machine
 
-An unknown kind of fault is not scored, and explains any alarm.
+A fault of unknown kind does not count in recall, and any alarm on it counts as true.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ALARM: Final = {
     "power_output": {"underperformance", "power.rotor", "power.rated", "power.wind"},
 }
 _CLOCK: Final = {"duplicate", "time.future"}
-"""A time used twice; a late row with its event time and its recording time by different clocks."""
+"""A time used twice, or a late row with event and recording time by different clocks."""
 _POISON: Final = {
     "timestamp": {"type", "null", "time.range", "time.future", "time.stale"},
     "recorded_at": {"null", "time.future", "time.stale"},

@@ -105,8 +105,8 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
     )
 
 
-def caught(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
-    """Count faults by kind: kind -> {"injected", "rows", rule: rows that it rejects, ...}."""
+def count_faults(truth: pa.Table, expected: Expectation) -> dict[str, dict[str, int]]:
+    """Count faults by kind: kind -> {"injected", "rows", rule: rows rejected by it, ...}."""
     index = pa.array([node.turbine for node in expected.nodes], pa.string())
     owner = np.asarray(pc.index_in(truth.column("turbine_id"), index).fill_null(-1), dtype=np.int64)
     out: dict[str, dict[str, int]] = {}

@@ -4,7 +4,7 @@ Watermark  The newest event time of a valid row up to the end of a batch, less t
            rounded down to a whole window. It only rises.
 Revisions  A batch makes each window that its watermark is the first to pass. It also makes a
            revision of each window passed earlier in which it has valid rows.
-Drain      The last batch of a node passes every window. A node that is driven by hand may also have
+Drain      The last batch of a node passes every window. A node that is run by hand may also have
            earlier drains. The rows do not show them, but the lake does (`drains`). A run drains
            once, so a window that looks like an earlier drain's counts as made too early.
 """
@@ -22,7 +22,7 @@ from sim.check.read.columns import NULL, Bools, Ints
 
 _ALL: Final = int(np.iinfo(np.int64).max)
 _FOR_EVER_S: Final = 10**12
-"""A lateness that closes no window before the drain. A longer one would overflow the times."""
+"""Longest lateness used. It closes no window before the drain; a longer one overflows times."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ def node_bounds(expected: Expectation) -> Ints:
 def drains(expected: Expectation, batch: Ints, start: Ints) -> Bools:
     """Mask of the batches of drains, as the lake shows them; shape (batches,).
 
-    A drain makes the window of the newest row so far. A watermark never passes the window that it
-    is in, so no other batch makes that window.
-    batch, start: of the windows in the lake, (windows,).
+    A drain makes the window of the newest row so far. A watermark never passes the window of the
+    newest row, so no other batch makes that window.
+
+    batch, start: batch and start of each window in the lake, (windows,).
     """
     newest, found = progress(expected).newest, np.zeros(len(expected.batches.start), dtype=bool)
     length = np.array([node.window_s * SECOND_US for node in expected.nodes], dtype=np.int64)

@@ -41,9 +41,11 @@ class Windows:
     """All revisions of all windows with a valid row, sorted by owner, start and number.
 
     Arrays of shape (revisions,), times in us:
+    `number`      number of the revision in its window, from 0
     `batch`       index of the batch that makes the revision
     `measures`    column of AGGREGATED -> value
     `efficiency`  NaN for null
+    `anomalies`   sum over the anomaly kinds of the rows with that kind
     `kinds`       bit mask of anomaly kinds
     `window`      index of the revision's window
 
@@ -176,7 +178,10 @@ def _add_earlier(sums: dict[str, Floats], at: Ints) -> None:
 
 
 def _promise(expected: Expectation, owner: Ints, wind: Floats) -> Floats:
-    """Power in MW by the turbine's power curve, shape (rows,); 0 outside of it or without one."""
+    """Expected power in MW by the turbine's power curve, shape (rows,).
+
+    0 outside of the curve, or without one.
+    """
     promise = np.zeros(len(wind))
     curves: dict[tuple[tuple[float, float], ...], list[int]] = {}
     for i, node in enumerate(expected.nodes):

@@ -19,7 +19,7 @@ from sim.check.read.lake import ObjectRef
 _MEASURED: Final = {*CHANNEL_NAMES, *AGGREGATED.names} - set(ENRICHMENT_NUMBERS)
 """Columns with readings, which may equal a rounded coordinate by chance."""
 _SIZES: Final = {"rated_power", "hub_height"}
-"""Columns with numbers of two decimals, which may equal a coordinate of two by chance."""
+"""Columns with numbers of two decimals, which may equal a coordinate rounded to two by chance."""
 _COUNTS: Final = {"id", "rows", "anomaly_count", "revision"}
 """Columns of integers that are not searched."""
 

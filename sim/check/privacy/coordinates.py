@@ -7,8 +7,8 @@ numbers   3 to 6 decimals, rounded or cut, and single precision; 2 decimals in c
 integers  units of 1e-5, 1e-6 or 1e-7 degrees
 texts     decimal fractions of 3 decimals or more, also of single precision; degrees and minutes,
           with or without seconds; geohashes of 6 letters or more
-pairs     latitude and longitude in one text, both with 2 decimals or as integers; one of them may
-          be coincidence
+pairs     latitude and longitude in one text, both with 2 decimals or as integers; one without the
+          other may be coincidence
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Coordinates:
     """
 
     def __init__(self, at: Iterable[tuple[float | None, float | None]]) -> None:
-        """Prepare the (latitude, longitude) of each node; None for one that is coarse already."""
+        """Prepare the (latitude, longitude) of each node; None for one with a single decimal."""
         self.fields: dict[float, str] = {}
         self._geohashes: set[bytes] = set()
         self._partners: dict[bytes, set[bytes]] = {}
@@ -67,7 +67,9 @@ class Coordinates:
                 for ours, theirs in zip(_loosely(latitude), _loosely(longitude), strict=True):
                     for form in ours:
                         self._partners.setdefault(form, set()).update(theirs)
-        self.exact = {value: field for value, field in self.fields.items() if singular(value)}
+        self.exact = {
+            value: field for value, field in self.fields.items() if has_many_decimals(value)
+        }
         self.near = self._around(ROUNDED)
         self.loose = self._around((_LOOSE, *ROUNDED))
         self.integers = {
@@ -112,6 +114,7 @@ class Coordinates:
         return any(self._partners[first] & numbers for first in numbers & self._partners.keys())
 
     def _around(self, decimals: tuple[int, ...]) -> Mapping[float, str]:
+        """Map every form of `_neighbours` to its field."""
         return {
             near: field
             for value, field in self.fields.items()
@@ -119,6 +122,7 @@ class Coordinates:
         }
 
     def _decimals(self, text: bytes, lists: bool) -> Iterator[str]:
+        """Yield the fields of coordinates that are decimal fractions in the text."""
         for match in _DECIMALS.finditer(text):
             whole = _WHOLE.search(text[max(match.start() - 9, 0) : match.start()])
             if whole is None:
@@ -130,22 +134,24 @@ class Coordinates:
                     apart < 10.0 ** -min(decimals, 6) * (1 - 1e-6)
                     or abs(float(np.float32(size)) - value) < 1e-9
                 )
-                if (apart == 0 and singular(size)) if exactly else near:
+                if (apart == 0 and has_many_decimals(size)) if exactly else near:
                     yield field
 
     def _sexagesimal(self, text: bytes) -> Iterator[str]:
+        """Yield the fields of coordinates in degrees and minutes, with or without seconds."""
         for match in _DEGREES.finditer(text) if _MINUTES.search(text) else ():
             value = int(match[1]) + float(match[2]) / 60 + float(match[3] or 0) / 3600
             finest = 3600 if match[3] or b"." in match[2] else 60
             yield from (field for apart, _, field in self._nearest(value) if apart < 1 / finest)
 
     def _nearest(self, value: float) -> Iterator[tuple[float, float, str]]:
+        """Yield (distance, coordinate, field) of the two nearest coordinates, unsigned."""
         at = int(np.searchsorted(self._sizes, value))
         for i in range(max(at - 1, 0), min(at + 1, len(self._sizes))):
             yield abs(float(self._sizes[i]) - value), float(self._sizes[i]), self._named[i]
 
 
-def singular(value: float) -> bool:
+def has_many_decimals(value: float) -> bool:
     """Return True for a coordinate with more decimals than a mean of readings has by chance."""
     return round(value, _MOST_OF_READINGS) != value
 

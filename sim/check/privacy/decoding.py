@@ -44,7 +44,7 @@ _ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
 def decoded_texts(content: bytes, depth: int = DEPTH) -> list[bytes]:
     """Return every text that `content` contains in encoded form, at most `depth` levels deep.
 
-    Usually that is nothing except digests, which are hexadecimal words.
+    Usually these are only digests, which are hexadecimal words.
     """
     found = []
     for inner in _unpacked(content) if depth else ():

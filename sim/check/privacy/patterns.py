@@ -4,8 +4,8 @@ Forms of a text:
 - UTF-8: as it is, in lower and in upper case
 - UTF-16, base64 (also URL-safe, at any alignment), hexadecimal, percent-encoded, JSON-escaped
 - the first digits of its unkeyed MD5, SHA-1 and SHA-256; an unkeyed digest of a name can be guessed
-- for names and addresses: other case, other accents, other characters between letters. `squeezed`
-  removes these from the content, `bare` from the name
+- of names and addresses also: other case, other accents, other characters between letters.
+  `squeezed` removes these from the content, `bare` from the name
 
 `sim.check.privacy.decoding` covers compressed and nested forms.
 """
@@ -27,11 +27,11 @@ import numpy as np
 from sim.check.read.columns import Ints
 
 SHORTEST: Final = 6
-"""Bytes of a form; shorter ones occur by chance."""
+"""Least bytes of a form. Shorter ones occur by chance."""
 SHORTEST_PATTERN: Final = 4
-"""Bytes that `Finder` needs."""
+"""Least bytes of a pattern of `Finder`."""
 _SHORTEST_KEY: Final = 8
-"""Bytes of a key; shorter ones are searched for only in quotes."""
+"""Least bytes of a key. A shorter one is searched for only in quotes."""
 _DIGEST_HEX: Final = 16
 """Hexadecimal digits of a digest that are searched for."""
 _SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
@@ -116,7 +116,7 @@ def _raw(key: str) -> bytes:
 
 
 def _base64(raw: bytes) -> list[bytes]:
-    """Return the base64 letters that depend only on these bytes, for each of three alignments."""
+    """Return the base64 letters that depend on these bytes only, for each of three alignments."""
     inner = []
     for before in range(3):
         coded = base64.b64encode(bytes(before) + raw)
@@ -127,7 +127,7 @@ def _base64(raw: bytes) -> list[bytes]:
 def squeezed(content: bytes) -> bytes:
     """Return only the letters and digits of a text, in lower case and without accents.
 
-    Bytes that are not UTF-8 are read as UTF-8 without them and as Latin-1.
+    Content that is not UTF-8 is read twice: as UTF-8 without the invalid bytes, and as Latin-1.
     """
     if content.isascii():
         return content.translate(_SMALL, _BETWEEN)
@@ -173,6 +173,7 @@ class Finder:
     def __init__(self, patterns: Mapping[bytes, str]) -> None:
         """Prepare the search. `patterns`: bytes -> description of a hit."""
         self._descriptions = dict(patterns)
+        # A head is the first four bytes of a pattern. The table has a bit for each head's hash.
         self._by_head: dict[int, list[bytes]] = defaultdict(list)
         for pattern in patterns:
             self._by_head[int.from_bytes(pattern[:4], "little")].append(pattern)

@@ -83,7 +83,7 @@ class Privacy:
             return
         self.search_bytes([ref], [content])
         try:
-            table, _ = parquet.odd(content)
+            table, _ = parquet.read_any_schema(content)
         except parquet.Unreadable:
             return
         for name, column in zip(table.column_names, table.columns, strict=True):

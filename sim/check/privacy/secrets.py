@@ -1,6 +1,6 @@
 """Secrets of some nodes: the values that must not leave them, prepared for a search in bytes.
 
-`privacy_key`                     can undo pseudonyms
+`privacy_key`                     with it pseudonyms can be undone
 `operator_contact`, `technician`  whole and in parts: name, mail address, telephone
 `latitude`, `longitude`           if they are finer than the one decimal that may leave
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sim.check.privacy.coordinates import Coordinates, singular
+from sim.check.privacy.coordinates import Coordinates, has_many_decimals
 from sim.check.privacy.decoding import decoded_texts, unescaped
 from sim.check.privacy.patterns import (
     SHORTEST,
@@ -106,7 +106,7 @@ class Secrets:
         for value, field in self.coordinates.fields.items():
             text = repr(abs(value))
             spelled.update((form, f"{field} {how}") for how, form in coded(text))
-            if singular(value):
+            if has_many_decimals(value):
                 spelled[text.encode()] = f"{field} in the clear"
                 spelled.update(
                     (struct.pack(f"{order}d", value), f"{field} as a float") for order in "<>"
@@ -123,7 +123,7 @@ class Secrets:
         return any(key in content for key in self._keys)
 
     def mentions_key(self, texts: pa.Array) -> bool:
-        """Return True if a key may be in one of the texts, also with other characters between."""
+        """Return True if a key may be in a text, also with other characters between its own."""
         whole = "\0".join(texts.to_pylist()).encode()
         letters = squeezed(whole)
         return self.has_key(whole) or any(key in letters for key in self._key_letters)

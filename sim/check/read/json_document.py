@@ -1,11 +1,11 @@
-"""JSON documents of the lake, read strictly: every reader must understand a document alike.
+"""JSON documents of the lake, read strictly: all readers must agree on the contents.
 
 Refused:
 - bytes that are not UTF-8, and a byte order mark
 - a name twice in one object
 - NaN, Infinity, and numbers outside the range of a 64-bit integer or float
 - half a surrogate pair
-- documents longer or nested deeper than any of the pipeline
+- documents longer, or nested deeper, than any that the pipeline writes
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def holds_rejected(bucket: str, key: str) -> bool:
     )
 
 
-def why_foreign(bucket: str, key: str) -> str:
+def foreign_reason(bucket: str, key: str) -> str:
     """Reason for rejecting a key that belongs to no turbine."""
     if holds_rejected(bucket, key) and key.startswith(_FORMER_QUARANTINE):
         text = f"rejected rows belong in {QUARANTINE}/, not below validated/"

@@ -163,7 +163,7 @@ class LakeReader:
     def _read_file(self, ref: ObjectRef) -> bytes | None:
         path = Path(self.location) / ref.bucket / ref.key
         try:
-            return path.read_bytes() if path.is_file() else None  # a read of a pipe never ends
+            return path.read_bytes() if path.is_file() else None  # a read of a named pipe blocks
         except OSError:  # an unreadable file must not cost other objects their verdict
             return None
 

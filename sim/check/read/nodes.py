@@ -2,14 +2,14 @@
 
 `databases` opens each file in its last committed state. Ids must be integers, without nulls or
 duplicates, regardless of the table's declaration; otherwise a node's rows cannot be judged. One
-bulk read gets all rows. The Arrow types of the result show if every cell has its column's type.
+query reads all rows. The Arrow types of the result show if every cell has its column's type.
 Only these columns are read again, cell by cell: columns with a misfit, with text that is not UTF-8,
 or with a name that the schema does not have.
 
 A node that got a fresh file has its retired ones beside the current one (`records.GENERATION_IDS`).
 A gap in their numbers is detected. Not detected is the loss of the newest retired file or of all of
 them, since the files do not show their number. The lake's ids then do not match the remaining
-files, and the verdict is that some rows are unexpected and others lost.
+files: the oracle reports some rows as unexpected and others as lost.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class NodeFile:
 
 @dataclass(frozen=True)
 class Node:
-    """The part of a node's configuration that shows in the lake. Powers in MW, times in seconds.
+    """The part of a node's configuration that affects the lake. Powers in MW, times in seconds.
 
     `asset` is as in the file.
     """

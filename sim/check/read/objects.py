@@ -136,7 +136,7 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
         return schema.empty_table()
     item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
     try:
-        table = parquet.known(content, schema, _names(stage))
+        table = parquet.read_exact_schema(content, schema, _names(stage))
         return _adapted(item, content, stage, schema) if table is None else table
     except parquet.Unreadable as error:
         item.problem = _unreadable(item.size, str(error))
@@ -145,12 +145,12 @@ def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema
 
 def _adapted(item: DataObject, content: bytes, stage: str, schema: pa.Schema) -> pa.Table:
     """Cast a file of another schema to the stage's, where possible. Raises parquet.Unreadable."""
-    table, found = parquet.odd(content, schema.names)
+    table, found = parquet.read_any_schema(content, schema.names)
     item.schema_problem = _schema_problem(found, STAGE_SCHEMAS[stage])
     columns = []
     for field in schema:
         try:
-            column = parquet.plain(table.column(field.name), field.type)
+            column = parquet.cast_column(table.column(field.name), field.type)
         except (pa.ArrowException, KeyError):  # of another type, missing, or twice in the file
             column = None
         if column is None and field.name in _IDENTITY.get(stage, ("id",)):

@@ -37,7 +37,9 @@ class Unreadable(ValueError):
     """The bytes are not a readable Parquet file. The text names the reason."""
 
 
-def known(content: bytes, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.Table | None:
+def read_exact_schema(
+    content: bytes, schema: pa.Schema, dictionaries: Sequence[str]
+) -> pa.Table | None:
     """Read a file of exactly this schema, not yet validated; None for others. Raises Unreadable."""
     with _reasons():
         try:
@@ -54,7 +56,9 @@ def known(content: bytes, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.
         return file.read(use_threads=False)
 
 
-def odd(content: bytes, names: Collection[str] | None = None) -> tuple[pa.Table, pa.Schema]:
+def read_any_schema(
+    content: bytes, names: Collection[str] | None = None
+) -> tuple[pa.Table, pa.Schema]:
     """Read a file of any schema. Return (table, schema of the whole file). Raises Unreadable.
 
     The table has the columns of these names, or all, with texts as dictionaries.
@@ -81,7 +85,7 @@ def odd(content: bytes, names: Collection[str] | None = None) -> tuple[pa.Table,
 
 
 def problem(table: pa.Table) -> str:
-    """Reason why a table from `known` must not be used; empty for a valid one."""
+    """Reason why a table from `read_exact_schema` must not be used; empty for a valid one."""
     try:  # every bit pattern of a number is valid
         table.select([field.name for field in table.schema if not _is_number(field.type)]).validate(
             full=True
@@ -91,7 +95,7 @@ def problem(table: pa.Table) -> str:
     return ""
 
 
-def plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def cast_column(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Cast a column to another type, dictionaries expanded. Raises Unreadable if too large."""
     if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(kind):
         size = 0
@@ -147,8 +151,8 @@ def _require_bounded(metadata: pq.FileMetaData) -> int:
 def _require_few_values(metadata: pq.FileMetaData, leaves: Collection[int]) -> None:
     """Raise Unreadable if a column of a scanned file declares too many values or bytes.
 
-    The scan must come first: pyarrow ends the process at a chunk that contradicts its column,
-    unless it finds it while it reads.
+    The scan must come first. A chunk that contradicts its column makes pyarrow end the process,
+    unless pyarrow has found it by reading it.
     """
     for leaf in leaves:
         chunks = [metadata.row_group(i).column(leaf) for i in range(metadata.num_row_groups)]

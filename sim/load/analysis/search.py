@@ -4,7 +4,7 @@ Each try is an open phase of constant rate.
 
     bracket  from a guess (or the lowest rate), up by FACTOR to a failure or down to a pass
     bisect   at the geometric middle, until the bracket is within the wanted share
-    hold     the best rate that passed, for long; after a failure a step down, HOLDS times at most
+    hold     the best rate that passed, for longer; after a failure a step lower, up to HOLDS times
 
 A rate passes when every SLO holds, the offered rate was achieved (`bottleneck.kept_up`), and the
 backlog at the end is at most the number of users.
@@ -151,7 +151,7 @@ class Searcher:
         return step, record
 
     def _close(self, record: PhaseRecord) -> bool:
-        """Return True if another try at this rate may well have another result."""
+        """Return True if another try at this rate could easily have another result."""
         found = of([record])
         kept = found["load.achieved_per_s"] / max(found["load.offered_per_s"], 1e-9)
         ratios = [

@@ -1,4 +1,4 @@
-"""A closed sweep over numbers of users, one level after the other, and a law fitted to all levels.
+"""A closed sweep over numbers of users, level by level, and a scalability law fitted to it.
 
 - Each level is measured over its steady state. After the warm-up it is cut into WINDOWS equal
   windows, and `sim.measure.steady` finds the first one that counts.

@@ -47,11 +47,11 @@ class OpenDispatch:
         self._next = 0
         self.left = len(self._jobs)
 
-    def coming(self) -> Job | None:
+    def peek(self) -> Job | None:
         """Return the next arrival, without taking it. None after the last."""
         return self._jobs[self._next] if self._next < len(self._jobs) else None
 
-    def due(self) -> Job | None:
+    def take(self) -> Job | None:
         """Take the next arrival. None if it is queued until its node's flush has ended."""
         job = self._jobs[self._next]
         self._next += 1

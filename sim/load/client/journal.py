@@ -81,7 +81,7 @@ def _operations_path(folder: Path, worker: int) -> Path:
     return folder / f"operations-{worker}.tsv"
 
 
-def _appending(path: Path) -> int:
+def _open_for_append(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o644)
 
 
@@ -94,7 +94,7 @@ class Journal:
     """The journal of one worker. `append` may be called from any thread: it is one write."""
 
     def __init__(self, folder: Path, worker: int) -> None:
-        self._file = _appending(path_of(folder, worker))
+        self._file = _open_for_append(path_of(folder, worker))
 
     def append(self, request: Request) -> None:
         """Write a row. Raises OSError."""
@@ -105,7 +105,7 @@ class OperationLog:
     """The store operations of one worker, a line each. `append` may be called from any thread."""
 
     def __init__(self, folder: Path, worker: int) -> None:
-        self._file = _appending(_operations_path(folder, worker))
+        self._file = _open_for_append(_operations_path(folder, worker))
         self._worker = _name(worker)
 
     def append(self, operation: Operation) -> None:
@@ -126,7 +126,7 @@ class Follower:
         self._paths = [path_of(folder, worker) for worker in range(workers)]
         self._offsets = [0] * workers
 
-    def news(self) -> Rows:
+    def new_rows(self) -> Rows:
         """Return the rows that all workers wrote since the last call."""
         parts = []
         for i, path in enumerate(self._paths):

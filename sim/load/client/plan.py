@@ -32,12 +32,12 @@ def pid_path(folder: Path, worker: int) -> Path:
 
 
 def over_path(folder: Path, worker: int) -> Path:
-    """Return the path of a client's end mark. A client that ends without it was lost."""
+    """Return the path of the file that marks a client's regular end. Without it, it was lost."""
     return folder / f"client-{worker}.over"
 
 
 def ran_out_path(folder: Path) -> Path:
-    """Return the path of the mark that a client had no batch left to flush."""
+    """Return the path of the file that marks that a client had no batch left to flush."""
     return folder / "ran-out"
 
 
@@ -48,7 +48,7 @@ class ClientPlan:
     nodes, seeded: the number of nodes, and of those whose first batch is in the lake.
     drain_s: longest time after the phase's end for requests under way.
     offset_ns: of the common clock (`journal.wall_offset_ns`).
-    again: the target is a null store, and each node repeats one batch (`sim.load.null_store`).
+    repeat_batch: each node repeats one batch, for a null store (`sim.load.null_store`).
     own: windfleet started the server.
     """
 
@@ -67,7 +67,7 @@ class ClientPlan:
     offset_ns: int
     mix: Mix
     arrivals: Arrivals | None
-    again: bool = False
+    repeat_batch: bool = False
     own: bool = False
 
     @classmethod
@@ -91,7 +91,7 @@ class ClientPlan:
             offset_ns=wall_offset_ns(),
             mix=settings.mix,
             arrivals=phase.arrivals,
-            again=settings.again,
+            repeat_batch=settings.repeat_batch,
             own=settings.own,
         )
 

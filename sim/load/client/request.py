@@ -7,7 +7,7 @@
 - Reads go to objects that were committed before the clock started: the first batches of `SEEDED`
   nodes. An hour's listing grows with the run.
 
-There are no retries here and one attempt in the client library, so that each failure shows. Any
+Nothing here retries, and the client library makes a single attempt, so that each failure shows. Any
 number of threads may call, but flushes of one node must not overlap (`sim.load.client.dispatch`
 keeps them apart).
 """
@@ -82,7 +82,7 @@ class Client:
     """The nodes of one client process.
 
     seeded: the number of nodes, from the first, that have a batch in the lake.
-    again: every flush of a node commits its last prepared batch, as its first.
+    repeat_batch: every flush of a node commits its last prepared batch, as if it were the first.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Client:
         prepared: Prepared,
         seeded: int,
         encode_inside: bool,
-        again: bool = False,
+        repeat_batch: bool = False,
     ) -> None:
         self._store, self._prepared = store, prepared
-        self._seeded, self._encode_inside, self._again = seeded, encode_inside, again
+        self._seeded, self._encode_inside, self._repeat_batch = seeded, encode_inside, repeat_batch
         self._positions: dict[int, Position] = {}
         self._flushed: dict[int, int] = {}
 
@@ -112,7 +112,7 @@ class Client:
         if REQUEST_KINDS[kind] != "flush" or self._encode_inside:
             return None
         return self._prepared.commit_of(
-            node, self._prepared.ready - 1 if self._again else self._flushed.get(node, 0)
+            node, self._prepared.ready - 1 if self._repeat_batch else self._flushed.get(node, 0)
         )
 
     def perform(self, kind: int, node: int, work: Commit | None) -> Done:
@@ -129,7 +129,7 @@ class Client:
         position = self._positions.get(node) or Position(Checkpoint(), None)
         work = work or self._encode(node, position)
         reached = commit(self._store, work, position)
-        if not self._again:
+        if not self._repeat_batch:
             self._positions[node] = reached
             self._flushed[node] = self._flushed.get(node, 0) + 1
         rows = work.state.last_id - position.state.last_id

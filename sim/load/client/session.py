@@ -3,7 +3,8 @@
 In an open phase, a dispatcher waits for each arrival's intended time and queues its job. A free
 user takes the job and runs it on a thread: a commit computes, and would delay every other greenlet
 of the process. gevent's threadpool has as many threads as there are users. In a closed phase each
-user takes its next job itself. `start` and `end` are taken on the thread, right around the work.
+user takes its next job itself. `start` and `end` are measured on the thread, directly before and
+after the work.
 
 The session is over when all arrivals are done, or `drain_s` after the phase's end. Requests under
 way then are `abandoned`. Only for Locust's processes: this module imports gevent.
@@ -35,7 +36,7 @@ from sim.load.phase import OUTCOMES
 from sim.load_schedule import REQUEST_KINDS
 
 LEAD_NS: Final = 300_000_000
-"""From the start message to the schedule's 0. Every worker must have the message by then."""
+"""Time from the start message to the schedule's 0. Every worker must have the message by then."""
 SHORT_S: Final = 0.0005
 """The resolution of gevent's timer. Shorter waits are skipped."""
 _RETRY_S: Final = 0.002
@@ -65,9 +66,9 @@ class Session:
         recorded = Retrying(keys, log.append, attempts=1, now_ns=self.plan.now_ns)
         prepared = Prepared(self.plan.batches)
         self._client = Client(
-            recorded, prepared, self.plan.seeded, self.plan.encode_inside, self.plan.again
+            recorded, prepared, self.plan.seeded, self.plan.encode_inside, self.plan.repeat_batch
         )
-        if not self.plan.again:
+        if not self.plan.repeat_batch:
             mine = [n for n in range(self.plan.seeded) if n % self.plan.workers == worker]
             self._client.recover(store, mine)
         self._journal = Journal(folder, worker)
@@ -126,11 +127,11 @@ class Session:
                 self._closed.done(job)
 
     def _dispatch(self, dispatch: OpenDispatch) -> None:
-        while (coming := dispatch.coming()) is not None:
+        while (coming := dispatch.peek()) is not None:
             wait_s = (coming.intended - self.plan.now_ns()) / 1e9
             if wait_s > SHORT_S:
                 gevent.sleep(wait_s)
-            elif (job := dispatch.due()) is not None:
+            elif (job := dispatch.take()) is not None:
                 self._queue.put(job)
 
     def _end_when_finished(self) -> None:

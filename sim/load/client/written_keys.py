@@ -1,7 +1,7 @@
 """Every key that a load test may have written. The test removes these objects at its end.
 
 A key is recorded before its PUT. An answer may be lost and a process may be killed, and the object
-may exist all the same. A PUT that finds an object under its key takes the record back, so that the
+may exist all the same. A PUT that finds an object under its key cancels the record, so that the
 test removes no object of another writer. Earlier records of the same key stay: the object may be
 the test's own.
 """
@@ -54,7 +54,7 @@ class KeyRecorder(Forwarding):
 
 
 def read_keys(folder: Path) -> set[Key]:
-    """Return the keys in a phase's folder that were recorded more often than taken back."""
+    """Return the keys in a phase's folder that were recorded more often than cancelled."""
     records: Counter[str] = Counter()
     for path in sorted(folder.glob("keys-*.tsv")):
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,12 +1,12 @@
 """Faults injected into the data: sensors, rows, clocks, files.
 
-They are part of the data: the lake must show them (in quarantine, or as revised windows), whatever
-happens to delivery.
+They are part of the data. The lake must show them (in quarantine, or as revised windows), with or
+without faults of delivery.
 
     catalogue    every kind: its target, its default length, the settings it takes
     occurrence   one occurrence of a fault, with the rows that carry it
     poison       wrong values of one cell, and the rule that each breaks
-    schedule     times of the occurrences: a function of (seed, fault's place in the scenario,
+    schedule     times of the occurrences: a function of (seed, position in the scenario,
                  turbine or farm)
     inject       sensor faults, in values; `sim.model.recording` carries out the others
     truth        the altered rows, as a table

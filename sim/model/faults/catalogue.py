@@ -22,11 +22,11 @@ class Kind:
     - target: the part of a node that it acts on.
     - duration_s: default length, but no fewer samples than `least`; None: a moment, takes no
       duration.
-    - channels: those it may take; empty: it concerns whole rows.
+    - channels: those that it may affect; empty for a fault of whole rows.
     - delay_s: default delay of storing rows; None: takes no delay.
     - by_s: bounds of the drawn error of a clock; None: takes no `by`.
-    - by_calendar: it comes when the farm's clocks change, so it takes a `share` of the nodes in
-      place of a rate.
+    - by_calendar: it occurs when the farm's clocks change, so it takes a `share` of the nodes
+      instead of a rate.
     """
 
     text: str
@@ -102,8 +102,8 @@ class DataFault:
 
     Empty `channels` and `farms` mean all that apply; None means the kind's default.
 
-    - rate_per_day: begun per turbine and day. With `whole_farm` per farm and day; it then comes to
-      every turbine of the farm at the same time.
+    - rate_per_day: occurrences that begin per turbine and day. With `whole_farm` it is per farm and
+      day, and an occurrence affects every turbine of the farm at the same time.
     - share: of the nodes, for kinds that follow the calendar.
     - by_s: error of a clock, signed.
 

@@ -11,7 +11,7 @@ from sim.arrays import Floats
 from sim.model.faults.occurrence import Occurrence
 from sim.model.machine.sensor import SENSORS, steps
 
-# of a reading in another unit: a healthy sensor does not repeat itself at this resolution
+# decimals of a reading in another unit: so fine that a healthy sensor does not repeat a value
 UNIT_DECIMALS = 4
 
 
@@ -40,9 +40,9 @@ def inject(occurrences: Sequence[Occurrence], values: Floats, first: int, step_s
 
 
 def _reading(event: Occurrence, resolved: int, before: Floats, low: int) -> Floats:
-    """Readings of a faulty sensor from sample `low` on in place of `before`, (samples,).
+    """Return the readings of a faulty sensor in place of `before`, which begins at sample `low`.
 
-    `resolved`: the sensor's steps per unit.
+    Both are (samples,). `resolved`: the sensor's resolution, in steps per unit.
     """
     if event.kind == "sensor.dropout":
         return np.full(len(before), np.nan)

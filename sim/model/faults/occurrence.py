@@ -13,7 +13,7 @@ from sim.model.faults.poison import Poison
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit that a reading may slip into: reading * factor + zero."""
+    """A wrong unit in which a sensor may read: reading * factor + zero."""
 
     name: str
     factor: float
@@ -25,7 +25,8 @@ class Occurrence:
     """One occurrence of a fault: a turbine's samples first..last-1.
 
     `altered` marks the samples that really changed (sensor faults). Ids and row counts are filled
-    in as the rows are recorded. For `row.missing`, `rows` counts the samples that were not.
+    in as the rows are recorded. For `row.missing`, `rows` counts the samples that were not
+    recorded.
     """
 
     kind: str
@@ -35,10 +36,10 @@ class Occurrence:
     last: int
     # spike, bias, drift: change in the channel's unit (a drift reaches it at its end)
     size: float = 0.0
-    full: int = 0  # drift: samples of the whole fault, beyond the run's end too
+    full: int = 0  # drift: samples of the whole fault, with those after the run's end
     delay_us: int = 0
     order_us: Ints | None = None  # out of order: delay of each sample
-    by_us: int = 0  # clock: error of the stamps
+    by_us: int = 0  # clock: error of the timestamps
     value: float | None = None  # stuck, sentinel
     unit: Unit | None = None
     poison: Poison | None = None

@@ -1,9 +1,9 @@
 """Poison: wrong values of one cell of a row, and the rule of validation that each must break.
 
-SQLite lets any cell hold any type, and gateways make use of that: error texts in number columns,
-raw bytes, times in another unit, times as text.
+SQLite lets any cell hold a value of any type, and real gateways write such values: error texts in
+number columns, raw bytes, times in another unit, times as text.
 
-Not covered: text that reads as a number, for SQLite would make a number of it.
+Not covered: text that reads as a number, since SQLite converts it to a number.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Final
 from sim.units import DAY_US
 
 CHANNEL: Final = "channel"
-"""In place of a column: the channel that the fault took."""
+"""Stands for the channel of the fault, in place of a column's name."""
 _YEAR_US: Final = 366 * DAY_US
 
 
 @dataclass(frozen=True)
 class Poison:
-    """One sort of wrong value.
+    """One kind of wrong value.
 
-    `rule`: empty for a cell that is odd and valid. `value` gives the cell from the column's regular
+    `rule`: empty for an unusual but valid cell. `value` gives the cell from the column's regular
     time in us (any number for other columns).
     """
 

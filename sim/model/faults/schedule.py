@@ -1,8 +1,8 @@
 """Schedule of data faults: every occurrence in a run, drawn before it begins.
 
-Each is a function of (seed, place of the fault in the scenario, turbine). A fault of a whole farm
-is a function of the farm: all its turbines have the same time, channel and size. Clock changes of
-local time are not drawn; they follow the calendar of the farm's time zone.
+Each is a function of (seed, position of the fault in the scenario, turbine). A fault of a whole
+farm is a function of the farm: all its turbines have the same time, channel and size. Clock changes
+of local time are not drawn; they follow the calendar of the farm's time zone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ UNITS: Final = {
     "vibration_level": (Unit("in/s", 1 / 25.4), Unit("um/s", 1000.0)),
 }
 EXTREMES_APART: Final = 5
-"""Distance between the first extremes of neighbouring turbines."""
+"""Offset in EXTREMES between the first values of neighbouring turbines."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,7 +94,7 @@ def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
 
 
 def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """(time, change) of the clocks of an IANA time zone in [start, end), in us, ascending.
+    """Clock changes of an IANA time zone in [start, end), ascending: (time, change) in us.
 
     Times are since 1970.
     """
@@ -153,9 +153,9 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
 def _occurrence(
     fault: DataFault, turbine: int, clock: SimClock, five: Floats, path: tuple[int, int, str, int]
 ) -> Occurrence:
-    """One occurrence from `five` draws.
+    """One occurrence from `five` random numbers in [0, 1).
 
-    More numbers come from a stream of its own, named by `path`.
+    Further numbers come from a random stream of its own, named by `path`.
     """
     kind = KINDS[fault.kind]
     channels = fault.channels or kind.channels
@@ -185,7 +185,7 @@ def _occurrence(
         sorts = [poison for poison in POISONS if poison.column == CHANNEL or not fault.channels]
         event.poison = sorts[int(size * len(sorts))]
         event.channel = channel if event.poison.column == CHANNEL else event.poison.column
-    elif fault.kind == "row.extreme":  # in turn, so that a few rows meet them all
+    elif fault.kind == "row.extreme":  # in turn, so that a few rows cover them all
         event.poison = EXTREMES[(path[-1] + EXTREMES_APART * turbine) % len(EXTREMES)]
         event.channel = event.poison.column
     if kind.delay_s is not None:

@@ -1,6 +1,6 @@
 """Components of a turbine: failure rates, severities, repair times, warnings. Data, no behaviour.
 
-Rates are per turbine-year, in four severities: a `reset` from afar, a `minor` repair, a `major`
+Rates are per turbine-year, in four severities: a remote `reset`, a `minor` repair, a `major`
 one, a `replacement`.
 
 Sources
@@ -19,10 +19,10 @@ Sources
   Melero, "Wind turbine failures: tackling current problems in failure data analysis", J. Phys.
   Conf. Ser. 753 (2016) 072027, and the public status logs of Kelmarsh and Penmanshiel (C. Plumley,
   Zenodo 2022). The shares by component are ours.
-- Symptoms: drive train damage shows weeks to months ahead in vibration and temperature, electronics
-  hardly: P. Tchakoua et al., "Wind turbine condition monitoring: state-of-the-art review", Energies
-  7 (2014) 2595-2630; J. Carroll et al., "Wind turbine gearbox failure and remaining useful life
-  prediction", Wind Energy 22 (2019) 360-375. Rounded.
+- Symptoms: damage of the drive train shows weeks to months ahead in vibration and temperature, that
+  of electronics hardly ever: P. Tchakoua et al., "Wind turbine condition monitoring:
+  state-of-the-art review", Energies 7 (2014) 2595-2630; J. Carroll et al., "Wind turbine gearbox
+  failure and remaining useful life prediction", Wind Energy 22 (2019) 360-375. Rounded.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ RESET, MINOR, MAJOR, REPLACEMENT = range(4)
 class Component:
     """One part of a turbine.
 
-    `onshore` and `offshore`: events a turbine-year by severity. `hours`: mean repair time by
+    `onshore` and `offshore`: events per turbine-year, by severity. `hours`: mean repair time by
     severity. `symptom`: share of its major repairs and replacements that wear announces.
-    `warning_days`: median time by which wear comes first. `outside`: repaired in the hub or on a
-    rope, where less wind is allowed.
+    `warning_days`: median time from visible wear to the failure. `outside`: repaired in the hub or
+    on a rope, where less wind is allowed.
     """
 
     name: str
@@ -111,4 +111,4 @@ COMPONENTS: Final = (
 )
 COMPONENT_NAMES: Final = tuple(component.name for component in COMPONENTS)
 MINOR_SYMPTOM: Final = 0.25
-"""Share of `symptom` that holds for minor repairs."""
+"""Factor on `symptom` for minor repairs."""

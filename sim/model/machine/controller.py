@@ -20,17 +20,18 @@ from sim.arrays import Bools, Floats
 from sim.fleet.farm import Farm
 from sim.model.first_order import blend
 
-TEN_MINUTES_S: Final = 300.0  # first-order memory with the mean age of a ten-minute mean
+TEN_MINUTES_S: Final = 300.0  # time constant; the wind's mean age is then that of a ten-minute mean
 START_ABOVE: Final = 0.3  # m/s over cut-in
 STOP_BELOW: Final = 0.7  # m/s under cut-in
 RESTART_BELOW: Final = 3.0  # m/s under cut-out
 GUST: Final = 1.35  # of cut-out
 GUST_SIGMAS: Final = 1.5  # of the wind within a step
 SPIN_UP_S, SPIN_DOWN_S, BLADES_S = 30.0, 9.0, 8.0  # time constants
-CUT_IN_SPREAD, CUT_OUT_FACTOR = 0.12, 2.0  # m/s between machines; cut-out differs by more
-CONNECT: Final = 0.92  # of the way from idling; the generator is on the grid from there on
-OFF_GRID: Final = 0.3  # of the way from idling; power is ramped down to 0 at it
-# position of the blades in a stop and while they wait for wind: a farm's setting
+# std between machines, m/s; cut-out varies by this factor more
+CUT_IN_SPREAD, CUT_OUT_FACTOR = 0.12, 2.0
+CONNECT: Final = 0.92  # of the way from idling to full spin: here the generator connects
+OFF_GRID: Final = 0.3  # of the same way: here the power of a stopping machine reaches 0
+# pitch of the blades when stopped, and while waiting for wind; bounds of the farm's setting
 FEATHER_DEG, WAIT_DEG = (84.0, 92.0), (45.0, 75.0)
 
 
@@ -58,9 +59,9 @@ class Controller:
     def operating(
         self, minute: Floats, ten_minutes: Floats, gust: Floats, available: Bools
     ) -> Bools:
-        """True for the machines that are to run, (steps, turbines).
+        """True for the machines that should run, (steps, turbines).
 
-        From averages of the wind and the gusts in it (m/s).
+        `minute`, `ten_minutes`: average wind; `gust`: the gusts in it, m/s. `available`: not down.
         """
         start = (minute > self._cut_in + START_ABOVE) & (
             ten_minutes < self._cut_out - RESTART_BELOW
@@ -85,5 +86,5 @@ class Controller:
         return up.astype(bool)
 
     def keep_spin(self, up: Bools) -> Floats:
-        """Share of the rotor's remaining way that is left after one step."""
+        """Share of the rotor's distance to its target speed that is left after one step."""
         return np.where(up, self._keep_up, self._keep_down)

@@ -1,10 +1,11 @@
 """The steady behaviour of a turbine type, tabulated: power, rotor speed, pitch, rotor inertia.
 
-Tables are read at the nearest of fine steps, which costs a tenth of an interpolation.
+Tables have fine steps and are read at the step below, which costs a tenth of an interpolation.
 
-Long time steps: the wind swings within them, so power is the curve's mean over that scatter. The
-curve is smoothed with a Gaussian whose deviation is the part that disc and rotor leave of the
-scatter (`left_of_scatter`). Steps of 1 s and of 30 s therefore give the same energy.
+Long time steps: the wind varies within them, so power is the curve's mean over that scatter. The
+curve is smoothed with a Gaussian. Its standard deviation is the part of the scatter that disc and
+rotor do not average out (`left_of_scatter`). Steps of 1 s and of 30 s therefore give the same
+energy.
 
 Region 2: the rotor keeps the optimal tip-speed ratio and turns as fast as its inertia lets it. With
 K w^2 as generator torque, a deviation decays with J w / (3 Q) (linearised about the optimum, where
@@ -13,9 +14,9 @@ inertia constant of the NREL 5 MW, J w^2 / (2 P) = 7 s (TP-500-38060: 43.8e6 kg 
 generator's).
 
 Pitch above rated wind is that report's schedule (table 7-1) over the wind's ratio to rated wind. A
-limited machine uses it from the wind that gives the limit.
+machine with a power limit begins to pitch at the wind that gives the limit.
 
-Not covered: stall, blades that bend, peak shaving.
+Not covered: stall, flexible blades, peak shaving.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from sim.fleet.turbine import TurbineType
 
 INERTIA_CONSTANT_S: Final = 7.0
 RATED_SPEED_AT: Final = 0.95  # of rated wind, where rated rotor speed is reached
-PITCH_ACTUATOR_S: Final = 4.0  # memory of blades and drive train
-# share of the diameter over the wind: the time over which the disc averages a gust
+PITCH_ACTUATOR_S: Final = 4.0  # time constant of blades and drive train
+# of rotor diameter / rated wind: the time over which the disc averages a gust
 DISC: Final = 0.65
-ABOVE_RATED_S: Final = 4.0  # pitch control
-PLATEAU_S: Final = 1.5  # torque control at constant rotor speed
+ABOVE_RATED_S: Final = 4.0  # time constant of pitch control
+PLATEAU_S: Final = 1.5  # time constant of torque control at constant rotor speed
 SLOWEST_S: Final = 12.0  # upper bound of the rotor's time constant
 LEAST_SLOPE: Final = 0.05  # of the curve below cut-in wind, rated power per m/s
 DRAIN: Final = -0.004  # of rated power, just before a becalmed machine leaves the grid
@@ -41,7 +42,7 @@ HIGHEST: Final = 50.0  # m/s, end of the tables
 SCATTER_STEP: Final = 0.125  # m/s
 SCATTERS: Final = 24
 LENGTH_SCALE_M: Final = 340.2  # Kaimal spectrum, IEC 61400-1 annex C
-STEP_S: Final = 2.0  # longer steps have scatter within them
+STEP_S: Final = 2.0  # the wind is taken to scatter within steps longer than this
 PITCH_SCHEDULE: Final = (  # wind over rated wind, deg
     (1.0, 0.0), (1.053, 3.83), (1.140, 6.60), (1.228, 8.70), (1.316, 10.45), (1.404, 12.06),
     (1.491, 13.54), (1.579, 14.92), (1.667, 16.23), (1.754, 17.47), (1.842, 18.70), (1.930, 19.94),
@@ -111,7 +112,8 @@ class Curve:
 def _steady(speed: Floats, wind: Floats, load: Floats) -> Floats:
     """The published curve, continued at both ends.
 
-    Below cut-in wind it falls on to DRAIN; beyond its end it stays (the controller stops).
+    Below cut-in wind it falls further, to DRAIN. Above its last wind it is constant: there the
+    controller stops the machine.
     """
     slope = (load[1] - load[0]) / (wind[1] - wind[0])
     below = np.maximum(load[0] + (speed - wind[0]) * max(slope, LEAST_SLOPE), DRAIN)
@@ -121,7 +123,7 @@ def _steady(speed: Floats, wind: Floats, load: Floats) -> Floats:
 def _smoothed(steady: Floats, steps: int) -> Floats:
     """The mean of the curve over Gaussian scatters, flattened (SCATTERS, speeds).
 
-    Row i has a scatter of i * SCATTER_STEP (m/s).
+    Row i is for a scatter (standard deviation) of i * SCATTER_STEP m/s.
     """
     rows = [steady]
     for row in range(1, SCATTERS):
@@ -145,9 +147,9 @@ def _inertia(kind: TurbineType, speed: Floats, steady: Floats, tip: float) -> Fl
 
 
 def left_of_scatter(step_s: float, memories_s: tuple[float, ...], wind: float) -> float:
-    """Share of the wind's standard deviation within a step that first-order memories pass.
+    """Share of the wind's standard deviation within a step that first-order lags let through.
 
-    With the Kaimal spectrum, f / (1 + 6 f L / U)^(5/3), the step's own average taken away.
+    For the Kaimal spectrum, f / (1 + 6 f L / U)^(5/3), without the variance of the step's mean.
     """
     f = np.geomspace(1e-4, 10.0, 4000)
     within = 1.0 - np.sinc(f * step_s) ** 2

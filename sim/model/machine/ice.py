@@ -5,10 +5,9 @@ Ice mass is 0..1; at 1 a machine produces almost nothing.
 - Growth needs air below freezing that is saturated (rime from cloud, ISO 12494 section 6). It is
   fastest some degrees below zero, and slow in deep frost with its little water.
 - Above freezing, ice melts within the hour. Otherwise it sublimates over days.
-- Losses are of the kind that measured icing classes show: some per cent in the first hour, half the
-  power and more after a night (IEA Wind Task 19, "Wind energy in cold climates", 2012, and its Ice
-  Loss method).
-- Ice unbalances the rotor, for blades never shed it all at once.
+- Losses match the measured icing classes: some per cent in the first hour, half the power and more
+  after a night (IEA Wind Task 19, "Wind energy in cold climates", 2012, and its Ice Loss method).
+- Ice unbalances the rotor, since the blades never shed it all at once.
 
 Not covered: blade heating, instrument icing, ice throw.
 """
@@ -35,7 +34,7 @@ SUBLIMATED_S: Final = 60 * HOUR_S
 EXPOSURE: Final = 0.3  # std of the logarithm between machines
 EXPOSURE_BOUNDS: Final = (0.4, 2.0)
 UNEVEN: Final = (0.2, 1.0)  # bounds of the unevenness between machines
-TRACE: Final = 1e-3  # ice mass that counts as none when nothing grows
+TRACE: Final = 1e-3  # ice mass below which it counts as none while no ice grows
 LEAST_RATE: Final = 1e-12  # 1/s, keeps a division finite
 LOSS, LOSS_SQUARE = 0.1, 0.42  # of the rotor's wind, per ice and per squared ice
 
@@ -89,7 +88,7 @@ def rates(temperature: float, humidity: float) -> tuple[float, float]:
 
 
 def wind_left(ice: Floats) -> Floats:
-    """Share of the rotor's wind left by ice.
+    """Factor on the rotor's wind by ice, at most 1.
 
     At 0.5 a third of the power is gone, at 1 nine tenths.
     """

@@ -1,10 +1,11 @@
 """Factors between the site's wind and a machine: the rotor's wind, and the anemometer's reading.
 
-They give a power curve from a nacelle anemometer its scatter, which has memory.
+They cause the scatter of a power curve measured with a nacelle anemometer. That scatter is
+correlated in time.
 
-- Rotor: the wind at hub height stands for the disc's, with an error that shear, veer and slopes
-  change over minutes to hours (one per machine, one shared by the farm). Blades soil over weeks and
-  rain washes them. Machines differ.
+- Rotor: the wind at hub height is taken for that of the whole disc. The error changes with shear,
+  veer and slopes over minutes to hours (one part per machine, one shared by the farm). Blades soil
+  over weeks and rain washes them. Machines differ.
 - Anemometer: behind the rotor it reads some per cent low in operation (IEC 61400-12-2, nacelle
   transfer function), its calibration drifts, and its surroundings bias it for minutes.
 - Density: wind is scaled with (rho / 1.225)^(1/3), the correction of IEC 61400-12-1 for machines
@@ -29,7 +30,7 @@ from sim.units import DAY_S
 TICK_S: Final = 240.0
 OWN: Final = (0.017, 900.0)  # deviation of the rotor's wind from the hub's, memory s
 SHARED: Final = (0.009, 7200.0)  # the same of the whole farm
-MACHINE, MACHINES = 0.995, 0.006  # mean and std of a machine's constant factor
+MACHINE_MEAN, MACHINE_STD = 0.995, 0.006  # mean and std of a machine's constant factor
 MACHINE_BOUNDS: Final = (0.975, 1.01)
 # largest loss, shortest and longest time between washings
 SOILING: Final = (0.004, 12 * DAY_S, 40 * DAY_S)
@@ -56,7 +57,7 @@ class Inflow:
         every = max(1, round(TICK_S / step_s))
         self._tick_s = every * step_s
         draw = seeds.rng(seed, "inflow", farm.farm_id)
-        self._machine = draw.normal(MACHINE, MACHINES, n).clip(*MACHINE_BOUNDS)
+        self._machine = draw.normal(MACHINE_MEAN, MACHINE_STD, n).clip(*MACHINE_BOUNDS)
         self._calibration = draw.normal(1.0, CALIBRATION, n).clip(*CALIBRATION_BOUNDS)
         self._washed = draw.uniform(SOILING[1], SOILING[2], n)
         self._phase = draw.uniform(0.0, 1.0, n)
@@ -70,7 +71,7 @@ class Inflow:
         self._slow = SlowSeries(every, self._factors(0.0), self._tick)
 
     def read(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """(rotor's wind over the hub's, anemometer's over the true one), (count, turbines).
+        """(rotor's wind / hub's wind, anemometer's reading / true wind), each (count, turbines).
 
         For the inner steps first..first+count-1.
         """

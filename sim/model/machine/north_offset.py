@@ -1,7 +1,7 @@
 """North offset of a machine: its nacelle position and reported wind direction are off by degrees.
 
 The position sensor is set to north by eye at commissioning, and again whenever it is exchanged or
-loses count. The error of an archive is therefore constant for months and then another. (A. Clerc et
+loses count. In an archive the error is therefore constant for months, and then jumps. (A. Clerc et
 al. find and correct such steps at every machine of the open Hill of Towie data with their package
 wind-up; B. M. Doekemeijer et al., FLASC, call it northing calibration.) The machine itself follows
 its vane and does not need north.
@@ -20,7 +20,7 @@ from sim.units import DAY_S
 
 SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)  # shortest and longest, by machine
 OFF_DEG: Final = 3.5  # std
-KNOWN: Final = 64  # settings of a machine, in turn
+SETTINGS: Final = 64  # settings drawn for a machine, used in turn
 
 
 class NorthOffset:
@@ -33,14 +33,14 @@ class NorthOffset:
         draw = seeds.rng(seed, "north", farm.farm_id)
         self._every = draw.uniform(*SET_EVERY_S, farm.turbines)
         self._phase = draw.uniform(0.0, 1.0, farm.turbines)
-        self._off = draw.normal(0.0, OFF_DEG, (KNOWN, farm.turbines))
+        self._off = draw.normal(0.0, OFF_DEG, (SETTINGS, farm.turbines))
         self._machine = np.arange(farm.turbines)
         self._start_s, self._step_s = start_s, step_s
 
     def read(self, first: int, count: int) -> Floats:
         """Degrees to add at the steps first..first+count-1, (count, turbines).
 
-        The shape is (1, turbines) where no sensor is set anew.
+        The shape is (1, turbines) if no sensor is set again during these steps.
         """
         ends = self._setting(np.array([first, first + count - 1]))
         setting = (
@@ -53,4 +53,4 @@ class NorthOffset:
 
     def _setting(self, step: np.ndarray) -> np.ndarray:
         seconds = self._start_s + step[:, None] * self._step_s
-        return np.floor(seconds / self._every + self._phase).astype(np.intp) % KNOWN
+        return np.floor(seconds / self._every + self._phase).astype(np.intp) % SETTINGS

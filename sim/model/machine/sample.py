@@ -13,9 +13,9 @@ from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
 
 STOOD = 0.4
-"""Share of a sample in standstill above which its status is not running.
+"""Share of a sample at standstill from which its status is not running.
 
-A status of running promises the power curve (`records`: underperformance).
+The rule `underperformance` of `pipeline.records` compares rows with status running with the curve.
 """
 
 
@@ -28,10 +28,10 @@ def means(values: Floats, k: int) -> Floats:
 
 
 def longest(status: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int8]:
-    """The state in which each turbine was longest, (samples, turbines); ties: the last of STATES.
+    """State that each turbine was in for longest, (samples, turbines); ties: the last of STATES.
 
-    A machine that stood for STOOD of the (steps, turbines) or more does not count as running, in
-    whatever state it stood.
+    `status` is (steps, turbines). A machine that stood still for a share STOOD of the steps or more
+    does not count as running, even if it stood in several states.
     """
     if k == 1:
         return status

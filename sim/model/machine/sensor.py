@@ -1,14 +1,15 @@
 """Sensors: noise, limits and resolution of each channel, from true values to readings.
 
-- Noise is that of a sample of one second. It is white, so means over longer steps have less.
+- Noise is that of a sample of one second. It is white, so means over longer steps have less of it.
 - Resolution grows with the step: ten-minute archives keep two or three decimals of every channel,
   and repeat a value now and then.
-- Channels that `pipeline.records` checks for stuck values have noise of half a step of their
-  resolution or more at one second, where temperatures come in tenths and toggle between neighbours.
-  For means over up to some minutes it is several steps. A healthy sensor therefore does not repeat
-  a value for a minute.
+- Channels that `pipeline.records` checks for stuck values have noise of at least half a step of
+  their resolution in samples of one second. There temperatures come in tenths and toggle between
+  neighbouring values. In means over some minutes the noise is several steps. A healthy sensor
+  therefore does not repeat a value for a minute.
 - A pitch encoder has no noise: blades at rest give the same number for hours.
-- A rotor sensor counts pulses: below its threshold it reads exactly 0, as cups do in a calm.
+- A rotor sensor counts pulses: below its threshold it reads exactly 0, as a cup anemometer does in
+  a calm.
 - An anemometer's noise is mostly the turbulence behind the blades, and grows with the wind.
 """
 
@@ -31,7 +32,7 @@ Noise = npt.NDArray[np.float32]
 
 ROTOR_THRESHOLD_RPM = 0.3
 WIND_THRESHOLD = 0.35  # m/s
-# s: shorter samples keep the sensor's resolution, longer ones the archive's
+# s: samples below RAW_S have the sensor's resolution, from ARCHIVED_S on the archive's
 RAW_S, ARCHIVED_S = 2.0, 300.0
 RESTS = 0.001  # noise below which a channel may repeat itself for hours
 
@@ -41,7 +42,7 @@ class Sensor:
     """Noise and resolution of one channel.
 
     `noise`, `relative`: standard deviation over one second, absolute and as a share of the reading.
-    `steps`, `archived`: steps per unit of one reading, and of a mean over minutes.
+    `steps`, `archived`: resolution in steps per unit, of one reading and of a mean over minutes.
     """
 
     noise: float
@@ -67,8 +68,8 @@ SENSORS = {
 class Sensors:
     """The sensors of one farm.
 
-    Noise comes in pages of samples. Each channel has its own generator, so another channel changes
-    nothing.
+    Noise comes in pages of samples. Each channel has its own random generator, so a new channel
+    does not change the others.
     """
 
     def __init__(self, farm: Farm, clock: SimClock, seed: int) -> None:
@@ -85,7 +86,7 @@ class Sensors:
         for channel, name in zip(found, CHANNEL_NAMES, strict=True):
             if SENSORS[name].noise == 0.0:
                 continue
-            channel[:] = bell(
+            channel[:] = near_normal(
                 seeds.rng(self.seed, "sensor", self.farm.farm_id, name, page), channel.size
             ).reshape(channel.shape)
         return found
@@ -120,10 +121,10 @@ class Sensors:
         return reading
 
 
-def bell(draw: np.random.Generator, count: int) -> Noise:
-    """Bell-shaped numbers of mean 0 and variance 1: sums of four uniform ones, within 3.5.
+def near_normal(draw: np.random.Generator, count: int) -> Noise:
+    """Nearly normal numbers of mean 0 and variance 1, within 3.5: sums of four uniform numbers.
 
-    They cost a third of normal ones.
+    They cost a third of the time of normal ones.
     """
     parts = draw.bit_generator.random_raw(count).view(np.uint16).reshape(4, count)
     total = parts[0].astype(np.float32)

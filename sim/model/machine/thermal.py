@@ -1,27 +1,29 @@
 """Temperatures of nacelle air, generator winding and gearbox oil: losses heat, coolers switch.
 
 Each body is one heat capacity (lumped, e.g. Incropera, Fundamentals of Heat and Mass Transfer, ch.
-5): C dT/dt = Q - sum of G (T - sink), integrated exactly over a tick in which Q, G and sinks stand
-still. Q and G are in kelvin: Q is the rise over the sink that the losses would make at G = 1.
-Winding and oil stand in the nacelle's air and warm it. Their coolers stand outside, and are shut
-when there is little to cool. Tons of steel therefore stay warm: a winding for hours, the oil for
-half a day after the rotor has stopped. At any load they are far above ambient. Thermostats, coolers
-and sensors differ from machine to machine.
+5): C dT/dt = Q - sum of G (T - sink). It is integrated exactly over a tick, during which Q, G and
+sinks are constant. G has no unit. Q is in kelvin: the rise over the sink that the losses would
+cause at G = 1. Winding and oil stand in the nacelle's air and warm it. Their coolers are outside,
+and are closed when there is little to cool. Tons of steel therefore stay warm: a winding for hours,
+the oil for half a day after the rotor has stopped. At any load they are far above ambient.
+Thermostats, coolers and sensors differ from machine to machine.
 
 - Winding: copper losses with load and its square, iron and excitation with speed. Its cooling
   circuit opens by thermostat and runs while the rotor turns. A second stage starts at 74 degC and
   stops at 62.
-- Oil: gear friction with speed and load. A thermostat lets it past the cooler below 54 degC and all
-  through it from 62 on; two fans with hysteresis above. A heater keeps a resting machine's oil from
-  freezing stiff. The reading is the oil at the bearing: it shows the friction of worn bearings and
-  teeth by itself. Direct-drive machines report their main bearing as gearbox.
-- Nacelle: the heat of the two and the drives' own losses, through walls. Fans run under load, else
-  from 31 degC on until 17. A machine of little load therefore goes up and down in hours, and one of
-  full load is hardly warmer than the air. Louvres close before it freezes.
+- Oil: gear friction with speed and load. Below 54 degC a thermostat valve makes it bypass the
+  cooler; from 62 on all of it passes through. Above that, two fans switch with hysteresis. A heater
+  keeps a resting machine's oil from freezing stiff. The reading is that of the oil at the bearing,
+  so it adds the friction of worn bearings and teeth. Direct-drive machines report their main
+  bearing as gearbox.
+- Nacelle: the heat of winding and oil and the drives' own losses leave through the walls. Fans run
+  under load; otherwise they start at 31 degC and stop at 17. At little load the nacelle's
+  temperature therefore goes up and down over hours. At full load it is hardly above the outside
+  air. Louvres close before it freezes.
 
-Levels and memories are those of published SCADA sets of 2 MW machines (La Haute Borne, Kelmarsh,
-Penmanshiel): oil 55 degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a lull;
-winding 55 to 65 below 80 % load, 80 at full; a nacelle 10 K above ambient at rest. A healthy
+Levels and time constants are those of published SCADA sets of 2 MW machines (La Haute Borne,
+Kelmarsh, Penmanshiel): oil 55 degC at no load, 60 to 70 at full, falling by 1 to 3 K an hour in a
+lull; winding 55 to 65 below 80 % load, 80 at full; a nacelle 10 K above ambient at rest. A healthy
 machine stays under the alarms of `pipeline.records` in a 40 degC summer. A worn generator, gearbox,
 main bearing or cooling system runs hotter.
 
@@ -43,7 +45,7 @@ from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, SlowSeries
 
 TICK_S: Final = 240.0
-# before the run, in which the machine is taken to do the same as in its first step
+# computed before the run, with the load and speed of its first step
 SETTLED_TICKS: Final = 120
 
 NACELLE, WINDING, OIL = range(3)  # rows of the arrays below
@@ -88,7 +90,7 @@ SET_K: Final = np.array([[0.8], [1.5], [2.2]])  # std of thermostats and switche
 SET_SIGMAS, SENSOR_SIGMAS = 2.0, 2.5  # upper bounds of their deviations and of the sensors'
 # std of the sensors of nacelle, winding, oil and ambient
 SENSORS_K: Final = np.array([[0.5], [0.8], [0.7], [0.45]])
-# K: moving differences of ambient sensors, by sun, wind side, eddies
+# K: std of the varying errors of ambient sensors, slow (sun, wind side) and fast (eddies)
 MICROCLIMATE: Final = np.array([[0.3], [0.04]])
 MICROCLIMATE_S: Final = np.array([[36_000.0], [2400.0]])  # their time constants
 # strength of eddies: std of the logarithm, memory s
@@ -138,7 +140,7 @@ class Thermal:
         )
         self._now = first, air, wear
         points = self._slow.read(first, count, reads)
-        # first step of the stretch that the call leaves open
+        # first step of the stretch that is unfinished when the call ends
         begun = (first + count - 1) // self.every * self.every - first
         self._sums = self._sum(begun, count)
         points += np.interp(reads, np.arange(first, first + count), air)[:, None]
@@ -147,8 +149,8 @@ class Thermal:
     def _sum(self, begun: int, end: int) -> Floats:
         """Sums of load, its square and speed over the steps from `begun` of this call to `end`.
 
-        (1, columns). Earlier rows may be in `_sums` already. The sum goes row by row, so cuts
-        change no bit.
+        (1, columns). Earlier rows may be in `_sums` already. The sum goes row by row, so it does
+        not depend on how steps are cut into calls.
         """
         rows = self._heat[max(begun, 0) : end]
         return np.add.reduce(
@@ -160,8 +162,8 @@ class Thermal:
         first, air, wear = self._now
         at = tick * self.every - first
         if tick:
-            did = self._sum(at - self.every, at)[0] / self.every
-            self._move(float(air[at]), did.reshape(3, -1), wear)
+            means = self._sum(at - self.every, at)[0] / self.every
+            self._move(float(air[at]), means.reshape(3, -1), wear)
         drawn = self._draws.normal(tick)
         keep = self._lively_keep
         self._lively = keep * self._lively + math.sqrt(1.0 - keep**2) * float(drawn[-1])
@@ -176,26 +178,26 @@ class Thermal:
         points += self._off
         return points.ravel()
 
-    def _move(self, air: float, did: Floats, wear: Wear) -> None:
+    def _move(self, air: float, means: Floats, wear: Wear) -> None:
         """Advance the bodies by one tick.
 
-        `did` (3, turbines): means over it of load, its square, and speed as a share of rated speed.
+        `means` (3, turbines), over the tick: of load, its square, and speed over rated speed.
         """
         felt = self._bodies - self._set
         seen = felt[SEEN] * SIGN
         self._on |= seen > ON
         self._on &= seen >= OFF
-        self._on[0] |= did[0] > FORCED
+        self._on[0] |= means[0] > FORCED
         nacelle, drive = self._bodies[NACELLE], self._bodies[1:]
         cooler = (felt[1:] - CLOSED) * (1.0 / (OPEN - CLOSED))
         np.minimum(np.maximum(cooler, 0.0, out=cooler), 1.0, out=cooler)
         cooler *= COOLER
-        cooler[0] *= np.minimum(TURNING * did[2], 1.0)
+        cooler[0] *= np.minimum(TURNING * means[2], 1.0)
         cooler[0] += MORE[1] * self._on[1]
         cooler[1] += MORE[2] * self._on[2]
         cooler[1] += MORE[2] * self._on[3]
         cooler *= 1.0 - WORN_COOLING * wear.cooling
-        heat = np.einsum("bq,qn->bn", HEAT, did)
+        heat = np.einsum("bq,qn->bn", HEAT, means)
         heat += ALWAYS
         heat *= self._scatter
         heat[WINDING] *= 1.0 + WORN_WINDING * wear.generator
@@ -208,7 +210,7 @@ class Thermal:
         )
         conductance[NACELLE] = HULL + MORE[0] * self._on[0] * louvres
         conductance[1:] = cooler + WALLS
-        # exact while heat and conductance stand still, so stable for any tick
+        # exact for constant heat and conductance, so stable for any length of tick
         heat /= conductance
         heat += air
         conductance *= -self._tick_s / CAPACITY_S
@@ -217,13 +219,13 @@ class Thermal:
         self._bodies += heat
         worn = WORN_BEARING_K * wear.gearbox + WORN_MAIN_BEARING_K * wear.main_bearing
         self._friction += (
-            worn * (FRICTION_SPEED * did[2] + FRICTION_LOAD * did[0]) - self._friction
+            worn * (FRICTION_SPEED * means[2] + FRICTION_LOAD * means[0]) - self._friction
         ) * self._warming
 
     def _settle(self, air: float, load: Floats, speed: Floats, wear: Wear) -> SlowSeries:
         """Set the state before the run."""
         self._bodies += air + WARM_K
-        did = np.stack([load, load * load, speed])
+        means = np.stack([load, load * load, speed])
         for _ in range(SETTLED_TICKS):
-            self._move(air, did, wear)
+            self._move(air, means, wear)
         return SlowSeries(self.every, self._points(air), self._tick)

@@ -43,12 +43,12 @@ from sim.units import MINUTE_S
 RUNNING, STANDBY, CURTAILED = (STATES.index(name) for name in ("running", "standby", "curtailed"))
 
 IDLE, IDLE_SPREAD = 0.06, 0.25  # of rated speed at cut-in wind; std of its logarithm
-IDLE_MOST: Final = 1.6  # upper bound, times that
+IDLE_MOST: Final = 1.6  # upper bound of the factor wind / cut-in wind
 CEILING: Final = 1.05  # of rated power; no turbine produces more
 # relative rise of rotor speed per relative rise of wind that pitch has not answered yet
 OVERSPEED: Final = 0.35
 OVERSHOOT: Final = 0.5  # relative rise of power over that of rotor speed
-SWING: Final = 0.06  # upper bound of the rise: pitch answers large gusts faster
+SWING: Final = 0.06  # upper bound of that rise of rotor speed: pitch answers large gusts faster
 # pitch holds the speed from 11.5/12 of rated wind, fully at 12.5/12
 HELD_FROM, HELD_WITHIN = 11.5, 12.0
 RAMPED: Final = 0.96  # of the way from idling: the generator has its full torque
@@ -64,7 +64,8 @@ PUMP_DRAW: Final = 0.004  # now and then: oil, hydraulics, batteries
 PUMPS_AT: Final = 1.0  # normal draw above which they run
 DRIVE_DRAW: Final = 0.003  # yaw motors
 FINE_PITCH_DEG: Final = 0.25  # std between machines
-VANE_GAIN: Final = (0.75, 0.95)  # of the vane behind the rotor
+# share of a deviation from the nacelle's direction that the vane behind the rotor shows
+VANE_GAIN: Final = (0.75, 0.95)
 PITCH_LOSS, ROTOR_LOSS = 0.10, 0.05  # of the rotor's wind, at wear 1
 
 
@@ -112,7 +113,7 @@ class Turbines:
         self._averages: Floats | None = None
         self._lull = False  # at some turbine, in these steps
         self._rotor: Floats | None = None
-        self._short = np.zeros(n)  # share of rated power withheld now
+        self._short = np.zeros(n)  # share of rated power that the limit takes now
         self._nacelle: Floats | None = None  # position in the step before
 
     def advance(
@@ -281,7 +282,7 @@ class Turbines:
             return 1.0
         short *= self._limit_move
         self._short = autoregress(short, self._short, np.full(self._n, 1.0 - self._limit_move))
-        self._short[self._short < 1e-30] = 0.0  # changes no later bit
+        self._short[self._short < 1e-30] = 0.0  # too small to change a result
         short[short < 1e-4] = 0.0
         allowed: Floats = 1.0 - short
         return allowed

@@ -2,19 +2,19 @@
 
 Independent parts add in squares:
 
-- Gear mesh and everything broadband: grows with speed and load, more in turbulent air, each machine
-  its own.
-- 1P: imbalance with the square of speed, of the rotor, of ice that shed unevenly, of a blade whose
-  pitch is off.
+- Gear mesh and everything broadband: grows with speed, load and turbulence, and differs between
+  machines.
+- 1P: imbalance, with the square of speed: of the rotor itself, by ice that the blades shed
+  unevenly, by a blade whose pitch is off.
 - 3P: blades passing the tower excite its first bending mode, which type designers put just below
   the slowest producing speed (soft-stiff tower, Burton et al., Wind Energy Handbook, section 6.11).
-  It is crossed in every run-up and felt on the plateau.
+  The rotor passes this resonance in every run-up, and stays near it at its slowest speed.
 - Worn bearings and teeth: with speed and load.
 
 The tower sways in the wind at any rotor speed. Other causes (sea, shear, temperature of the mounts,
-gusts that strike askew) change a machine's level by some per cent over minutes and hours. Power and
-speed therefore explain most of a ten-minute level, but not all. The parts of the level that come
-with load and with speed differ between machines.
+oblique gusts) change a machine's level by some per cent over minutes and hours. Power and speed
+therefore explain most of a ten-minute level, but not all. The parts of the level that come with
+load and with speed differ between machines.
 
 Healthy machines stay in zones A and B of ISO 10816-21 for gearboxes (B/C 3.5, C/D 5.6 mm/s). Worn
 ones cross its C/D boundary, the alarm of `pipeline.records`, some days before they fail. Numbers
@@ -49,8 +49,8 @@ IMBALANCE: Final = (0.1, 0.4)  # of healthy rotors, mm/s at rated speed
 ROTOR_WEAR, PITCH_WEAR, ICE = 7.0, 5.0, 6.0  # imbalance at wear 1 (or ice 1, all on one blade)
 MAIN_BEARING, GENERATOR = 7.5, 5.5  # at rated speed and wear 1
 GEARBOX: Final = (4.0, 4.0)  # with speed; with speed and load
-UNREST: Final = np.array([[0.045], [0.06]])  # std of slow and fast changes, share of the level
-UNREST_S: Final = (2400.0, 400.0)  # their time constants
+FLUCTUATION: Final = np.array([[0.045], [0.06]])  # std of slow and fast changes, share of the level
+FLUCTUATION_S: Final = (2400.0, 400.0)  # their time constants
 BUILD: Final = (0.12, 0.12)  # std of a machine's level, and of its load's part
 BUILD_BOUNDS: Final = (0.75, 1.3)
 LOAD_BOUNDS: Final = (0.7, 1.3)
@@ -67,10 +67,14 @@ class Vibration:
         draw = seeds.rng(seed, "vibration", farm.farm_id)
         self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(*BUILD_BOUNDS)
         every = max(1, round(TICK_S / step_s))
-        self._keep = np.array([[1.0 - blend(every * step_s, memory_s)] for memory_s in UNREST_S])
-        self._draws = Draws(seed, ("vibration", farm.farm_id, "ticks"), len(UNREST) * farm.turbines)
-        self._unrest = UNREST * draw.standard_normal((len(UNREST), farm.turbines))
-        self._slow = SlowSeries(every, self._unrest.sum(axis=0), self._tick)
+        self._keep = np.array(
+            [[1.0 - blend(every * step_s, memory_s)] for memory_s in FLUCTUATION_S]
+        )
+        self._draws = Draws(
+            seed, ("vibration", farm.farm_id, "ticks"), len(FLUCTUATION) * farm.turbines
+        )
+        self._fluctuation = FLUCTUATION * draw.standard_normal((len(FLUCTUATION), farm.turbines))
+        self._slow = SlowSeries(every, self._fluctuation.sum(axis=0), self._tick)
         self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
         self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(*LOAD_BOUNDS)
         ratio = np.arange(int(1.3 * STEPS)) / (
@@ -79,14 +83,13 @@ class Vibration:
         self._tower = (TOWER**2) / ((1.0 - ratio**2) ** 2 + (2.0 * DAMPING * ratio) ** 2)
 
     def _tick(self, tick: int) -> Floats:
-        kick = UNREST * np.sqrt(1.0 - self._keep**2)
-        self._unrest = self._keep * self._unrest + kick * self._draws.normal(tick).reshape(
-            self._unrest.shape
-        )
-        level: Floats = self._unrest.sum(axis=0)
+        kick = FLUCTUATION * np.sqrt(1.0 - self._keep**2)
+        drawn = self._draws.normal(tick).reshape(self._fluctuation.shape)
+        self._fluctuation = self._keep * self._fluctuation + kick * drawn
+        level: Floats = self._fluctuation.sum(axis=0)
         return level
 
-    def unrest(self, first: int, count: int, reads: Floats) -> Floats:
+    def fluctuation(self, first: int, count: int, reads: Floats) -> Floats:
         """Relative change of the machines' level by other causes, (reads, turbines).
 
         `reads`: step numbers among first..first+count-1.
@@ -99,7 +102,7 @@ class Vibration:
         load: Floats,
         wind: Floats,
         turbulence: Floats,
-        unrest: Floats,
+        fluctuation: Floats,
         wear: Wear,
         ice: Floats | None,
     ) -> Floats:
@@ -128,6 +131,6 @@ class Vibration:
         sway = wind * wind
         sway *= (SWAY_SCALE * SWAY * turbulence)[:, None]
         level += sway
-        level *= 1.0 + unrest
+        level *= 1.0 + fluctuation
         level += AT_REST
         return level

@@ -1,12 +1,12 @@
 """Visible wear: damage of each component of each turbine before it fails, 0 (sound) to 1.
 
-Damage that announces itself begins a warning time before the failure. It grows with the square of
-the time since: slowly at first, as the P-F curve of condition monitoring has it (J. Moubray,
+Damage with symptoms begins a warning time before the failure. It grows with the square of the time
+since then: slowly at first, like the P-F curve of condition monitoring (J. Moubray,
 "Reliability-centred Maintenance", 2nd ed. 1997, ch. 7). At the failure it is 1, and stays there
 until the repair. Its effects are in `vibration`, `thermal` and `turbine`.
 
-Wear is constant over a page of samples, so the cut of a run into blocks does not change it. It is
-that of the page's first moment, and 0 where the component is repaired before the page ends.
+Wear is constant over a page of samples, so it does not depend on how a run is cut into blocks. It
+is the wear at the start of the page, or 0 if the component is repaired before the page ends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Damage:
 
 
 class Damages:
-    """All visible damage of a farm, past and to come."""
+    """All visible damage of a farm, past and future."""
 
     def __init__(self, turbines: int) -> None:
         self._turbines = turbines
@@ -63,7 +63,7 @@ class Damages:
         self._columns = None
 
     def repair(self, turbine: int, component: int, now_s: float) -> None:
-        """Note a component as new; damage that leads to a later failure begins again."""
+        """Note that a component is new now. Damage that leads to a later failure begins again."""
         self._repaired[turbine, component] = now_s
         for damage in [d for d in self.log if (d.turbine, d.component) == (turbine, component)]:
             if damage.from_s < now_s < damage.repaired_s:

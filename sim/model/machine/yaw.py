@@ -1,10 +1,10 @@
 """Yaw: the nacelle follows the wind late and in steps, and unwinds twisted cables.
 
-A slow vane average beyond the dead band starts the drive. It runs at its own slow speed until the
-nacelle faces the average again. A yaw error takes power: the rotor sees a wind smaller by
-cos^(2/3), so that power falls with about cos^2 (measured: exponents of 1.8 to 2.1; Liew, Urban and
-Andersen 2020, Wind Energ. Sci. 5). Machines stand a few degrees askew for good. A worn yaw system
-has a wider dead band, a slower drive and an error that grows.
+The drive starts when a slow average of the vane leaves the dead band. It runs at its own slow speed
+until the nacelle faces the average again. A yaw error costs power: it reduces the rotor's wind by
+cos^(2/3), so power falls with about cos^2 (measured: exponents of 1.8 to 2.1; Liew, Urban and
+Andersen 2020, Wind Energ. Sci. 5). Each machine has a constant misalignment of a few degrees. A
+worn yaw system has a wider dead band, a slower drive and an error that grows.
 
 Numbers without a source are ours.
 """
@@ -25,7 +25,7 @@ TICK_S: Final = 10.0
 SLOWER_S: Final = 60.0  # tick of steps that are longer than TICK_S
 VANE_MEMORY_S: Final = 40.0
 DEAD_BAND_DEG: Final = (6.0, 10.0)  # between machines
-FIRST_OFFSET: Final = 0.7  # of the dead band: position at the start
+FIRST_OFFSET: Final = 0.7  # of the dead band: largest yaw error at the start
 DRIVE_DEG_S: Final = 0.3
 MISALIGNED_DEG: Final = 2.5  # std between machines
 WORN_DEG: Final = 40.0  # misalignment of a yaw system that is about to fail
@@ -47,7 +47,7 @@ class Yaw:
         self._tick_s = self.every * step_s
         self._band = draw.uniform(*DEAD_BAND_DEG, n)
         self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
-        # cable twist less nacelle position, deg
+        # cable twist minus nacelle position, deg
         self._wound = draw.uniform(-FIRST_TWIST, FIRST_TWIST, n) * TWIST_DEG
         self._offset = draw.uniform(-FIRST_OFFSET, FIRST_OFFSET, n)
         self._busy: Floats | None = None  # remaining ticks of unwinding
@@ -96,7 +96,7 @@ class Yaw:
         return self._nacelle
 
     def _unwind(self, tick: int) -> None:
-        """Begin to unwind, or go on; a machine that unwinds does not follow the wind."""
+        """Begin or continue to unwind. A machine that unwinds does not follow the wind."""
         twist = self._nacelle + self._wound
         back = np.rint(twist / 360.0) * 360.0 * (np.abs(twist) > TWIST_DEG)
         self._wound -= back
@@ -126,7 +126,7 @@ class Yaw:
 
 
 def wind_left(error: Floats) -> Floats:
-    """Share of the wind left by a yaw error (deg): cos^(2/3), by its series."""
+    """Factor on the wind by a yaw error (deg): the first terms of the series of cos^(2/3)."""
     square = error * error
     square *= -0.5 * EXPONENT * math.radians(1.0) ** 2
     square += 1.0

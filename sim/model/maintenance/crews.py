@@ -1,8 +1,8 @@
 """Crews of a farm: their number, their working hours in the farm's time zone, and weather windows.
 
-Hours are whole UTC hours, for the whole time of the operations. A window is a run of hours in which
-the site's crews work and the wind stays below the task's limit (`site`). Windows shorter than
-LEAST_H are left unused: they are not worth the way.
+All arrays have one element per UTC hour, over the whole time of the operations. A window is a run
+of hours in which the site's crews work and the wind stays below the task's limit (`site`). Windows
+shorter than LEAST_H are not used: they are not worth the trip.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Failures of a farm, drawn ahead as whole arrays, a calendar month at a time.
 
-All failure modes of all turbines of a farm are one Poisson process, the sum of theirs. The number
-in a month is one draw; times, turbines and components are arrays. A month is a function of (seed,
-farm, month) only, so runs with other starts, lengths or steps see the same failures. Each failure
-brings the random numbers of its consequences (repair time, parts at hand), so one failure shifts
-nothing for another.
+The failures of all components of all turbines of a farm are drawn as one Poisson process, the sum
+of the single ones. The number in a month is one draw; times, turbines and components are arrays. A
+month is a function of (seed, farm, month) only, so runs with other starts, lengths or steps see the
+same failures. Each failure carries the random numbers of its consequences (repair time, parts at
+hand), so it does not change those of other failures.
 
 A few machines are chronically bad: a turbine's rates are multiplied by its frailty, gamma
 distributed with mean 1: V. Slimacek, B. Lindqvist, "Reliability of wind turbines modeled by a
@@ -36,8 +36,8 @@ LONGEST_WARNING_S = 120 * DAY_S
 class Failures:
     """Failures in order of time, arrays of shape (failures,) unless noted.
 
-    `at_s`: seconds since 1970. `turbine`, `component`, `severity`: indices. `warning_s`: time by
-    which wear comes first (s; 0: without warning). `normal`, `uniform` (failures, 4): random
+    `at_s`: seconds since 1970. `turbine`, `component`, `severity`: indices. `warning_s`: time from
+    visible wear to the failure (s; 0: no warning). `normal`, `uniform` (failures, 4): random
     numbers of the consequences.
     """
 

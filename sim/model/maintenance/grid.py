@@ -1,6 +1,6 @@
 """Influences from outside the farm: grid outages, curtailment, quiet nights, visitors' stops.
 
-Each is drawn as arrays, a calendar month at a time, as `failures` are. Times are seconds since
+Each is drawn as arrays, a calendar month at a time, like `failures`. Times are seconds since
 1970.
 
 Sources
@@ -9,8 +9,8 @@ Sources
 - Curtailment: in steps of rated power as German feed-in management asks for (60, 30, 0 %), mostly
   in strong wind, some 2 % of the time on average and much more at some farms than at others
   (R. Wiser et al., "Land-based wind market report", Berkeley Lab).
-- Quiet nights: from 22 to 6 (TA Laerm, 1998, 6.4) for the turbines on the side where people live;
-  makers sell noise modes that give up some 5 to 30 % of rated power.
+- Quiet nights: from 22 to 6 (TA Laerm, 1998, 6.4) for the turbines nearest to houses; manufacturers
+  offer noise modes that cost some 5 to 30 % of rated power.
 - Stops for visits and inspections: ours.
 
 Not covered: prices, reactive power, frequency response, shadow flicker, bats.
@@ -33,7 +33,7 @@ from sim.units import DAY_S, HOUR_S, JULIAN_YEAR_S
 OUTAGES_A_YEAR: Final = 2.5
 OUTAGE_S: Final = (1.5 * HOUR_S, 1.3)  # median, spread of the logarithm
 LONGEST_OUTAGE_S: Final = 3 * DAY_S
-CURTAILMENTS_A_YEAR: Final = 120.0  # requested; not all in wind that needs it
+CURTAILMENTS_A_YEAR: Final = 120.0  # requested; those in too little wind do not take place
 CURTAILED_SHAPE: Final = 1.5  # of the gamma distribution of farms' curtailments, mean 1
 CURTAILMENT_S: Final = (1.6 * HOUR_S, 0.9)  # median, spread of the logarithm
 STEPS: Final = (0.6, 0.3, 0.0)  # of rated power
@@ -59,7 +59,7 @@ def outages(seed: int, farm_id: str, number: int) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class Curtailment:
-    """A request of the grid operator: limits one after the other from `at_s` on.
+    """A request of the grid operator: a sequence of limits that begins at `at_s`.
 
     It takes place when its `rank`, 0..1, is below `curtailed(wind)`.
     """
@@ -97,7 +97,7 @@ def stops(
 ) -> list[tuple[float, int, float]]:
     """(start, turbine, length) of visitors' stops in a month.
 
-    Stops in hours without duty are included; they do not take place.
+    Stops outside working hours are included; the caller skips them.
     """
     draw = seeds.rng(seed, "stops", farm_id, number // 12, number % 12 + 1)
     start, end = month_s(number), month_s(number + 1)

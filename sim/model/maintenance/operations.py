@@ -4,18 +4,18 @@
     operations.start(env)
     while ...: env.run(until=clock.seconds(last - 1)); down, limit = operations.states(first, last)
 
-Failures are drawn ahead (`failures`); processes live only while somebody works on them.
+Failures are drawn in advance (`failures`). Each has a SimPy process only during its repair.
 
-- A reset comes from afar and is tried again; in the end a crew looks at the machine.
+- A reset is remote and is repeated if it fails; after the last attempt a crew goes to the machine.
 - A repair starts when parts are there, a crew is free and on duty, and the wind allows the task
   (`repairs`, `crews`). Replacements need a crane or vessel.
-- Service comes once a year in the season of little wind.
-- The grid takes a whole farm away, and its operator limits it (`grid`).
+- Each machine has service once a year, in the season of little wind.
+- A grid outage stops a whole farm, and the grid's operator can limit its power (`grid`).
 
 Operations have their own environment, in seconds since 1970: a farm's year is the same, to the last
-bit, for every run. They begin WARM_UP_MONTHS before the month of the run's start, so machines that
-are down, parts on their way and visible wear are there at the first sample. (Two runs with other
-starts differ by orders that waited longer than that for their crew.) A process of the run's
+bit, for every run. They begin WARM_UP_MONTHS before the month of the run's start, so the first
+sample already has machines that are down, parts on their way and visible wear. (Runs with different
+starts can differ in orders that waited longer than that for a crew.) A process of the run's
 environment keeps them ahead of it by a day, or a page of samples.
 
 Numbers without a source are ours.
@@ -67,7 +67,7 @@ STOPPED = STATES.index("stopped")
 WARM_UP_MONTHS: Final = 3
 BEYOND_S: Final = 14 * DAY_S  # length of the calendar after the run's end
 
-# until a reset, by itself or from afar: median, spread of the logarithm
+# until a reset, automatic or remote: median, spread of the logarithm
 RESET_S: Final = (480.0, 1.2)
 RESET_WORKS: Final = 0.8  # share of the resets
 TRIPS_AGAIN_S: Final = 600.0  # mean
@@ -77,7 +77,7 @@ PARTS_AT_HAND: Final = (1.0, 0.75, 0.25, 0.0)  # share, by severity
 PARTS_S: Final = ((0.0, 0.0), (1.5 * DAY_S, 0.6), (4.0 * DAY_S, 0.8), (16.0 * DAY_S, 0.6))
 PARTS_LONGEST_S: Final = 75 * DAY_S
 REPAIR_SPREAD: Final = 0.5  # of the logarithm of repair hours
-SERVICE_WAY: Final = 0.5  # way to the turbine, 0..1
+SERVICE_WAY: Final = 0.5  # distance to the turbine: 0 the nearest, 1 the farthest
 SERVICE_SPREAD: Final = 0.25  # of the logarithm of a machine's effort
 RESTART_S: Final = 360.0  # mean delay after the grid is back
 
@@ -116,7 +116,7 @@ class Operations:
         self._damages = Damages(farm.turbines)
 
     def start(self, env: simpy.Environment) -> None:
-        """Run up to the run's start, and keep ahead of `env` from then on.
+        """Simulate up to the run's start, and stay ahead of `env` from then on.
 
         The time of `env` is seconds since the start.
         """
@@ -177,7 +177,7 @@ class Operations:
     # --- time -------------------------------------------------------------------------------------
 
     def _keep_ahead(self, env: simpy.Environment) -> Process:
-        """Run ahead of `env`: at each sample all of its page may be requested."""
+        """Stay ahead of `env`, so that at each sample its whole page can be requested."""
         while env.now < self._end_s - self._start_s:
             yield env.timeout(self._ahead_s)
             self._world.run(until=self._start_s + env.now + self._ahead_s)
@@ -198,7 +198,7 @@ class Operations:
         ):
             yield self._until(at)
             down = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
-            # reset without a crew, long before the run: no trace is left
+            # a reset without a crew that ends before the run leaves no trace in it
             forgotten = at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
             if severity == RESET and not down and not forgotten:
                 self._world.process(self._trip(turbine, component, normal, uniform))
@@ -210,9 +210,9 @@ class Operations:
     def _trip(
         self, turbine: int, component: int, normal: list[float], uniform: list[float]
     ) -> Process:
-        """Stop a machine and reset it from afar.
+        """Stop a machine and reset it remotely.
 
-        A crew looks at a machine that trips again and again.
+        A crew goes to a machine that keeps tripping.
         """
         repairs = self.repairs
         order = repairs.order(turbine, COMPONENT_NAMES[component], SEVERITIES[RESET])
@@ -340,7 +340,7 @@ class Operations:
         for length, share in steps:
             self._timeline.limit(self._world.now, share)
             yield self._world.timeout(length)
-            self._timeline.lift(self._world.now, share)
+            self._timeline.end_limit(self._world.now, share)
         self.repairs.close(order)
 
     # --- events -----------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""Repairs: crews bring machines back into service, one work order after the other (SimPy).
+"""Repairs: crews carry out work orders and bring machines back into service (SimPy).
 
 A crew comes when it is on duty, the wind allows the task for some hours (`crews`), and it is free.
 Repairs come before service, the oldest first. The crew works until its window closes, and comes
 again in the next one. Between visits a machine that cannot run waits in `fault`. A machine that can
-run (service, small repairs) runs; a crew does not begin on it while something else has stopped it.
+run (service, small repairs) runs between visits. A crew does not start on it while another process
+has stopped it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Repairs:
         return turbine in self._occupied
 
     def freed(self, turbine: int) -> simpy.Event:
-        """The event of an occupied machine's release."""
+        """The event that succeeds when an occupied machine is released."""
         return self._occupied[turbine]
 
     def occupy(self, turbine: int) -> None:

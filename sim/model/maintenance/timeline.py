@@ -36,7 +36,7 @@ class Timeline:
         self._change(now_s, turbine, state, self._grid)
 
     def off_grid(self, turbine: int) -> bool:
-        """Return True if the grid holds the machine."""
+        """Return True if the grid keeps the machine stopped."""
         return bool(self._grid[turbine])
 
     def limit(self, now_s: float, share: float) -> None:
@@ -44,8 +44,8 @@ class Timeline:
         self._limited.append(share)
         self._limits.append((self._step(now_s), min(self._limited)))
 
-    def lift(self, now_s: float, share: float) -> None:
-        """End a limit."""
+    def end_limit(self, now_s: float, share: float) -> None:
+        """End one limit of this share."""
         self._limited.remove(share)
         self._limits.append((self._step(now_s), min(self._limited, default=1.0)))
 

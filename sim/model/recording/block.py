@@ -33,7 +33,7 @@ class Block:
     - `offsets`: turbine i has the rows offsets[i]..offsets[i+1]-1.
     - `cells`: values of any type that replace cells, by (row, column of the node's table).
     - `changes`: of files, in order.
-    - `extra`: channels that some files have beside those of records, NaN is NULL.
+    - `extra`: channels of some files that `pipeline.records` does not have; NaN is NULL.
     """
 
     columns: dict[str, npt.NDArray[Any]]

@@ -1,6 +1,6 @@
 """Changes of a node's file while it runs: a fresh file, a new channel, a dropped channel.
 
-    node.replaced    rows go to a fresh file, which numbers them from 1; the old one is kept beside
+    node.replaced    rows go to a fresh file, which numbers them from 1; the old one is kept
     schema.added     ALTER TABLE: one more channel, with values from then on, null before
     schema.dropped   new firmware: a fresh file without the channel. Dropping the column in place
                      would rewrite rows that are not delivered yet, which no node does
@@ -9,11 +9,11 @@ Each takes effect between two rows in the order of storing, and lasts to the end
 here are those of the lake (`pipeline.records.GENERATION_IDS`); `nodefile` carries the changes out.
 A second change of the same kind and channel has no effect.
 
-New channels are functions of a row's own readings, coarse but of the right size:
+New channels are rough functions of a row's own readings, of a realistic size:
 
     blade_load     kN m   bending moment of a blade's root: LOAD_KNM * v^2 * cos(pitch), with the
                           dynamic pressure of the wind and the part of the chord that faces it
-    hub_humidity   %      air of OUTSIDE_HUMIDITY % outside, warmed to the nacelle's temperature
+    hub_humidity   %      outside air of OUTSIDE_HUMIDITY %, warmed to the nacelle's temperature
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FileChanges:
     def __init__(self, clock: SimClock, occurrences: Sequence[Occurrence]) -> None:
         self._clock = clock
         self._waiting = [event for event in occurrences if event.target == "file"]
-        self._begun: list[tuple[Occurrence, int]] = []  # with the first id that has it
+        self._begun: list[tuple[Occurrence, int]] = []  # with the first id that it affects
         self.gone: dict[tuple[int, str], int] = {}
 
     def apply(

@@ -9,8 +9,8 @@ A node may set its file aside and begin a fresh one, and its table may gain or l
 (`file_changes` has the times). The old file is closed after a WAL checkpoint and kept as
 `pipeline.records.RETIRED_NAME`.
 
-`close` checkpoints the WAL and leaves plain files, without -wal or -shm, that read-only readers
-leave as they are. Beside each database lies the node's configuration (JSON).
+`close` checkpoints the WAL and leaves plain files. Readers that only read them then create no -wal
+or -shm file. Beside each database lies the node's configuration (JSON).
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class NodeWriter:
         # statements that give a fresh file of a turbine its current columns
         self._altered: dict[int, list[str]] = {}
         self._columns: dict[int, tuple[str, ...]] = {}  # by turbine, where they changed
-        with _naming(self.folder):
+        with _as_node_file_error(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._template = _template(self.folder / ".template.db")
         for path, config in zip(self.paths, configs, strict=True):
-            with _naming(path):
+            with _as_node_file_error(path):
                 path.write_bytes(self._template)
                 private.write(path.with_suffix(".json"), f"{config.to_json()}\n".encode())
 
@@ -93,7 +93,7 @@ class NodeWriter:
         Raises NodeFileError.
         """
         path, number = self.paths[turbine], self._retired.get(turbine, 0)
-        with _naming(path):
+        with _as_node_file_error(path):
             with contextlib.closing(self._connection(turbine)) as connection:
                 del self._open[turbine]
                 connection.execute("PRAGMA busy_timeout = 1000")
@@ -108,7 +108,7 @@ class NodeWriter:
     def add_channel(self, turbine: int, name: str) -> None:
         """Add a column to the node's file. Raises NodeFileError."""
         statement = f'ALTER TABLE {TABLE} ADD COLUMN "{name}" REAL'
-        with _naming(self.paths[turbine]):
+        with _as_node_file_error(self.paths[turbine]):
             self._connection(turbine).execute(statement)
         self._altered.setdefault(turbine, []).append(statement)
         self._columns[turbine] = (*self._columns.get(turbine, NODE_COLUMNS), name)
@@ -161,7 +161,7 @@ class NodeWriter:
             if names is NODE_COLUMNS
             else _insert(turbine_id, ROWS_PER_INSERT, names)
         )
-        with _naming(self.paths[turbine]):
+        with _as_node_file_error(self.paths[turbine]):
             execute = self._connection(turbine).execute
             execute("BEGIN")
             for start in range(0, whole, stride):
@@ -181,7 +181,7 @@ class NodeWriter:
             return connection
         while len(self._open) >= self._handles:
             oldest, connection = self._open.popitem(last=False)
-            with _naming(self.paths[oldest]):
+            with _as_node_file_error(self.paths[oldest]):
                 connection.close()
         connection = sqlite3.connect(self.paths[turbine], isolation_level=None)
         self._open[turbine] = connection
@@ -199,7 +199,7 @@ class NodeWriter:
             turbine = self._unfinished.pop()
             try:
                 with (
-                    _naming(self.paths[turbine]),
+                    _as_node_file_error(self.paths[turbine]),
                     contextlib.closing(self._connection(turbine)) as connection,
                 ):
                     del self._open[turbine]
@@ -226,9 +226,9 @@ class NodeWriter:
 
 
 def _insert(turbine_id: str, rows: int, names: Sequence[str] = NODE_COLUMNS) -> str:
-    """An INSERT statement of so many rows.
+    """An INSERT statement of `rows` rows.
 
-    The turbine's id is part of its text: one value less to bind per row.
+    The turbine's id is part of its text, so each row has one value less to bind.
     """
     row = ", ".join(f"'{turbine_id}'" if name == "turbine_id" else "?" for name in names)
     return f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES {', '.join([f'({row})'] * rows)}"
@@ -265,7 +265,7 @@ def _template(path: Path) -> bytes:
 def _files_allowed(wanted: int) -> int:
     """Number of files that this process may use for node databases.
 
-    Raises the soft limit as far as the hard one allows.
+    Raises the soft limit if it is too low, up to the hard limit.
     """
     spare = 256  # for sockets, libraries, the pipeline's own readers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -294,7 +294,7 @@ def _finish(connection: sqlite3.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _as_node_file_error(path: Path) -> Iterator[None]:
     """Raise errors of SQLite and the file system as NodeFileError that names the file."""
     try:
         yield

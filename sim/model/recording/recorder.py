@@ -1,15 +1,15 @@
-"""From samples to rows: time of storing, id and stamps of each row. Faults of rows and clocks.
+"""From samples to rows: time of storing, id and timestamps of each. Faults of rows and clocks.
 
 - A node stores a row a moment after its sample (20 to 180 ms, a constant of the node). It numbers
   rows in the order of storing, from 1.
-- A late row keeps its event time and is stored `delay` after it, rows out of order each a drawn
-  time later. A doubled row is stored again at once, or `delay` later. A missing row is never
-  stored, and leaves no hole in the ids.
-- A wrong clock moves the stamps that the node makes while it is wrong (`timestamp` at the sample,
-  `recorded_at` at storing) and nothing else: order and ids follow true time.
+- A late row keeps its event time and is stored `delay` after it. Rows out of order are each stored
+  a random time later. A duplicate row is stored again at once, or `delay` later. A missing row is
+  never stored, and leaves no gap in the ids.
+- A wrong clock shifts the timestamps that the node writes while it is wrong (`timestamp` at the
+  sample, `recorded_at` at storing). It changes nothing else: order and ids follow true time.
 - A poisoned row is stored like any other, with one cell replaced.
-- When a node's file is replaced, ids go on in another generation. A dropped channel reads nothing
-  (`file_changes`).
+- When a node's file is replaced, ids continue in another generation. A dropped channel has no
+  values (`file_changes`).
 
 Rows that would be stored after the end of the run are not in the node's file; the truth counts
 them.
@@ -33,11 +33,11 @@ from sim.model.recording.block import Block
 from sim.model.recording.file_changes import FileChanges
 
 Rows = dict[str, npt.NDArray[Any]]
-"""Columns of rows without numbers yet.
+"""Columns of rows that have no ids yet.
 
 sample, turbine, timestamp, recorded_at, status, and values (channels, rows). With faults of rows
-also `stored` (true time), and in `MARKS` the index of the occurrence that made the row so, -1 for
-none.
+also `stored` (true time) and the columns `MARKS`: the index of the occurrence that moved, copied,
+removed or poisoned the row, -1 for none.
 """
 MARKS = ("moved", "copy", "gone", "poison")
 
@@ -154,7 +154,7 @@ class Recorder:
     def _mark(self, index: int, rows: Rows, first: int, count: int) -> None:
         """Mark an occurrence's plain rows, and move them in time.
 
-        Rows that another occurrence of the same sort has marked are left out.
+        Rows that already have this mark from another occurrence are left out.
         """
         event = self.occurrences[index]
         mark = _MARK.get(event.kind)

@@ -1,7 +1,7 @@
 """The climate's share of a farm's wind: mean flow, seasons, hours, and the Weibull distribution.
 
-Weather adds its fields to the flow vector here. `ranks` maps the vector's length to wind speed so
-that a year of it has the climate's Weibull distribution. Numbers without a source are ours.
+The weather's fields are added to the mean flow here. `ranks` maps the vector's length to wind speed
+so that a year of it has the climate's Weibull distribution. Numbers without a source are ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOURS: Final = 24.0  # period of the day
 MIDWINTER: Final = 1.5  # month: the middle of January
 SEASON_SHARPNESS: Final = 2.5  # of the change between the winter's and the summer's mean flow
 LEAST_WIND: Final = 0.2  # m/s
-FLOW_SIGMAS: Final = 3.8  # reach of the grid of flows that stands for a year
+FLOW_SIGMAS: Final = 3.8  # half width of the grid of flows that represents a year
 FLOWS: Final = 20  # points of that grid along each axis
 QUANTILES: Final = np.concatenate(
     [[1e-4, 1e-3], np.linspace(0.005, 0.995, 199), [0.998, 0.9993, 0.9999]]

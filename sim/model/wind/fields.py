@@ -22,7 +22,7 @@ from sim.units import DAY_S
 
 SHORTEST_S: Final = 600.0
 FIRST, LAST = 5, 12  # octaves of the weather; faster ones are the mesoscale's (`wind`)
-SYNOPTIC: Final = 8  # octave of 1.8 days; slower ones move pressure and air masses
+SYNOPTIC: Final = 8  # octave of 1.8 days; it and slower ones make pressure and air masses
 CLOUD: Final = range(5, 10)  # 5 h to 4 days
 INTERMITTENT: Final = range(5, 9)  # 5 h to 1.8 days
 SPELLS: Final = {9: 1.0, 10: 1.0}  # 3.6 and 7.1 days: unsettled and quiet days
@@ -56,8 +56,9 @@ def steering(latitude: float) -> float:
 def fields(seed: int, place: Place, drift_m_s: float, seconds: Floats) -> dict[str, Floats]:
     """Normal fields of unit variance at a place, by name, (times,) each.
 
-    Names: `east` and `north` (flow), `front`, `pressure`, `airmass`, `unrest`, `cloud`, `spells`.
-    `seconds`: UTC since 1970. `drift_m_s`: eastward steering, see `steering`.
+    Names: `east` and `north` (flow), `front`, `pressure`, `airmass`, `unrest` (changes of
+    turbulence and humidity), `cloud`, `spells` (unsettled and quiet days). `seconds`: UTC since
+    1970. `drift_m_s`: eastward steering, see `steering`.
     """
     octaves = range(FIRST, LAST + 1)
     spectrum = {i: energy(SHORTEST_S * 2.0**i) for i in octaves}

@@ -1,8 +1,8 @@
 """Weather noise: a Gaussian field over the sphere and time, one octave of periods at a time.
 
-Weather must be the same for every farm, run, worker and block, and have the memory of real wind at
-every scale from minutes to weeks. An octave is therefore no running filter but a function of (seed,
-octave, place, time), and any part of it can be computed by itself:
+Weather must be the same for every farm, run, worker and block. Like real wind it must be correlated
+over every scale from minutes to weeks. An octave is therefore not a filter that runs along time but
+a function of (seed, octave, place, time). Any part of it can be computed on its own:
 
     f(x, t) = sum_j B((t - t_j) / spacing) P_j(x - c (t - t_j))
 
@@ -10,15 +10,15 @@ octave, place, time), and any part of it can be computed by itself:
   of the sphere (Rahimi and Recht 2007).
 - B is the cubic B-spline, corrected to variance 1 at every t.
 - c is the steering wind that each pattern drifts with while it lasts. A front therefore reaches the
-  eastern farm later (Taylor's hypothesis). A pattern is forgotten after two spacings, so farms with
-  different steering never drift apart without bound.
+  eastern farm later (Taylor's hypothesis). A pattern lasts two spacings to either side of its knot,
+  so patterns of farms with different steering never drift apart without bound.
 
-Drift makes half of an octave's squared frequency, the change of patterns the other half. The spread
-of wave numbers is log-normal, which turns the correlation over distance from a Gaussian's into
-nearly an exponential's.
+Drift contributes half of an octave's mean square frequency, the change of patterns the other half.
+The spread of wave numbers is log-normal, which turns the correlation over distance from a
+Gaussian's into nearly an exponential's.
 
-Random numbers come in blocks of knots. Places are keyed (seed, name, octave, block), strengths by
-component too, so another component shifts nothing.
+Random numbers are drawn in blocks of knots. Wave vectors and phases are keyed by (seed, name,
+octave, block), strengths by the component too, so a new component does not change the others.
 
 Not covered: anisotropic patterns; vectors across the poles.
 """

@@ -1,16 +1,16 @@
 """Turbulence at every turbine, seconds to minutes: Gaussian, Kaimal spectrum, means over steps.
 
 - Spectrum: IEC 61400-1 (ed. 3, eq. B.14 and table B.1: longitudinal scale 8.1 * 42 m above 60 m),
-  met by a sum of first-order (Ornstein-Uhlenbeck) processes. Their lengths lie a factor apart and
-  their variances go with length**(2/3), which falls as f**(-5/3) between the longest and the
-  shortest.
-- Memory: length over wind speed, so gusts are shorter in strong wind.
+  approximated by a sum of first-order (Ornstein-Uhlenbeck) processes. Each is a constant factor
+  shorter than the one before, with a variance that goes with length**(2/3). Their sum falls as
+  f**(-5/3) between the longest and the shortest.
+- Memory (time constant): length over wind speed, so gusts are shorter in strong wind.
 - Steps: the mean of such a process over a step h is an ARMA(1, 1) process with known coefficients
   (`averaged`). Samples of 1 s and of 30 s therefore show the same turbulence. The variance that a
   step averages away is returned too.
 - Processes whose memory is shorter than a step share one white noise.
 
-Turbines are independent: neighbours share only slower changes (`wind`).
+Turbulence of different turbines is independent; they share only slower changes (`wind`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sim import seeds
 from sim.arrays import Floats
 
 LENGTHS_M = (190.0, 38.0, 7.6)
-USUAL = 8.0  # m/s, decides which processes a step resolves
+USUAL = 8.0  # m/s, the wind for which it is decided which processes a step resolves
 FORGOTTEN = 4.0  # step over memory above which a process is white noise
 SLOWEST = 0.5  # m/s, lower bound of the wind that gives memories
 

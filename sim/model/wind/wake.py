@@ -4,8 +4,8 @@ Both are tabulated by wind direction and free wind speed, and interpolated betwe
 
 - Deficit: Gaussian, self-similar (Bastankhah and Porte-Agel 2014, Renewable Energy 70). Its width
   grows with the turbulence at the machine that makes it, k = 0.38 I + 0.004 (Niayifar and
-  Porte-Agel 2016, Energies 9). Deficits, each relative to its maker's wind, add up (the same). The
-  rotor feels the mean over its disc.
+  Porte-Agel 2016, Energies 9). Deficits, each relative to the wind at the machine that makes it,
+  add up (same source). The rotor feels the mean over its disc.
 - Added turbulence: Crespo and Hernandez 1996, the strongest of the upstream machines (weighted by
   the overlap), added in squares.
 - Site speed-up, a smooth function of direction per turbine, is part of the table.
@@ -35,7 +35,7 @@ ITERATIONS = 4
 REACH = 2.3  # standard deviations across a wake
 RANGE_D = 80.0  # rotor diameters downwind
 CLOSEST_D = 1.5  # the far-wake model does not hold nearer
-WANDER_DEG = 2.0  # std of direction within ten minutes that a table point stands for
+WANDER_DEG = 2.0  # std of the wind direction within the ten minutes that a table point represents
 HARMONICS = 3  # of direction, in the site's speed-up
 MOST_THRUST = 0.96  # thrust coefficient; momentum theory ends at 1
 LEAST_WIND = 0.2  # of the free wind, in the deepest wake
@@ -109,31 +109,31 @@ class Wakes:
     def _fill(self, sector: int) -> None:
         """Compute one direction at all speeds."""
         radians = math.radians(sector * STEP_DEG)
-        maker, taker, down, across = self._pairs(radians)
+        upstream, downstream, down, across = self._pairs(radians)
         ambient = normal_turbulence(self.iref, SPEEDS)[:, None]
         site = self.site(radians)
         free = SPEEDS[:, None] * site
         speed, intensity = free.copy(), np.repeat(ambient, len(site), axis=1)
         gain = np.zeros_like(speed)
-        if len(maker):
-            first = np.flatnonzero(np.r_[True, taker[1:] != taker[:-1]])
-            takers = taker[first]
+        if len(upstream):
+            first = np.flatnonzero(np.r_[True, downstream[1:] != downstream[:-1]])
+            receivers = downstream[first]
             for _ in range(ITERATIONS):
                 thrust = np.interp(speed, *self._thrust)
-                deficit, overlap = self._deficit(thrust, intensity, maker, down, across)
-                deficit *= speed[:, maker]
+                deficit, overlap = self._deficit(thrust, intensity, upstream, down, across)
+                deficit *= speed[:, upstream]
                 speed = free.copy()
-                speed[:, takers] -= np.add.reduceat(deficit, first, axis=1)
+                speed[:, receivers] -= np.add.reduceat(deficit, first, axis=1)
                 np.maximum(speed, LEAST_WIND * free, out=speed)
                 induction = 0.5 * (1.0 - np.sqrt(1.0 - thrust))
-                added = ADDED * induction[:, maker] ** ADDED_INDUCTION * ambient**ADDED_AMBIENT
+                added = ADDED * induction[:, upstream] ** ADDED_INDUCTION * ambient**ADDED_AMBIENT
                 added = added * down**ADDED_DISTANCE * overlap
-                gain[:, takers] = np.maximum.reduceat(added, first, axis=1)
+                gain[:, receivers] = np.maximum.reduceat(added, first, axis=1)
                 intensity = np.sqrt(ambient**2 + gain**2)
         self.factor[sector], self.added[sector] = speed / SPEEDS[:, None], gain
 
     def _pairs(self, radians: float) -> tuple[Ints, Ints, Floats, Floats]:
-        """Pairs (maker, taker) sorted by taker, with their distances downwind and across.
+        """Pairs (upstream, downstream) sorted by the second, with distances downwind and across.
 
         Distances are in rotor diameters.
         """
@@ -141,29 +141,31 @@ class Wakes:
             self.positions[:, 0] * math.sin(radians) + self.positions[:, 1] * math.cos(radians)
         )
         side = self.positions[:, 0] * math.cos(radians) - self.positions[:, 1] * math.sin(radians)
-        # taker (row) downwind of maker (column)
+        # row: the downstream turbine, column: the upstream one
         down = (along[:, None] - along) / self.kind.rotor_diameter
         across = np.abs(side[:, None] - side) / self.kind.rotor_diameter
         width = REACH_START + REACH_GROWTH * down
-        taker, maker = np.nonzero((down > CLOSEST_D) & (down < RANGE_D) & (across < REACH * width))
-        return maker, taker, down[taker, maker], across[taker, maker]
+        downstream, upstream = np.nonzero(
+            (down > CLOSEST_D) & (down < RANGE_D) & (across < REACH * width)
+        )
+        return upstream, downstream, down[downstream, upstream], across[downstream, upstream]
 
     def _deficit(
         self,
         thrust: Floats,
         intensity: Floats,
-        maker: Ints,
+        upstream: Ints,
         down: Floats,
         across: Floats,
     ) -> tuple[Floats, Floats]:
-        """(share of the maker's wind lost by the taker, overlap 0..1), each (speeds, pairs)."""
+        """(wind lost as a share of the upstream turbine's, overlap 0..1), each (speeds, pairs)."""
         root = np.sqrt(1.0 - thrust)
         beta = 0.5 * (1.0 + root) / root
-        growth = (GROWTH * intensity + GROWTH_CALM)[:, maker]
-        start = (START * np.sqrt(beta))[:, maker]
+        growth = (GROWTH * intensity + GROWTH_CALM)[:, upstream]
+        start = (START * np.sqrt(beta))[:, upstream]
         width = growth * down + start  # standard deviation, rotor diameters
         square = width**2
-        centre = 1.0 - np.sqrt(np.maximum(1.0 - thrust[:, maker] / (8.0 * square), 0.0))
+        centre = 1.0 - np.sqrt(np.maximum(1.0 - thrust[:, upstream] / (8.0 * square), 0.0))
         # variance averaged over the disc, and with meandering
         wide = square + DISC + (math.radians(WANDER_DEG) * down) ** 2
         overlap = np.exp(-0.5 * across**2 / wide)

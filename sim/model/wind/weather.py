@@ -1,7 +1,7 @@
 """Weather at a farm, minutes to weeks: wind, temperature, pressure, humidity, turbulence.
 
-A pure function of (seed, place on the sphere, absolute time): every run, farm, worker and block
-sees the same year.
+A pure function of (seed, place on the sphere, absolute time): every run, farm, worker and block has
+the same weather.
 
 - Wind: Gaussian fields (`fields`) and the climate's mean flow add up to one flow vector. Its
   direction is the wind's. Its length, scaled by season and hour, is mapped by rank to the climate's
@@ -15,7 +15,7 @@ sees the same year.
   and hour. The day's course depends on the sky: 0.4 times the usual under cloud, 1.6 times under
   a clear sky. Highs bring clear skies more often.
 - Density: that of moist air. Turbulence: the normal turbulence model (`sim.model.air`), more by
-  day, before fronts and in unrest.
+  day, before fronts and in unsettled air.
 - Events `weather.*` of the scenario act on top.
 
 Values are computed on an absolute grid of 10 minutes and interpolated. Faster changes belong to
@@ -60,10 +60,10 @@ KEPT: Final = 4  # chunks remembered besides those in use
 
 # Events of the scenario.
 VEER_DEG: Final = 150.0  # turn of the wind over a storm
-STORM_VARIES: Final = 0.2  # share that a storm lacks where there was no wind
-CALM_VARIES: Final = 0.5  # power of the usual wind that shows in a calm
+STORM_VARIES: Final = 0.2  # share by which a storm is weaker if there was no wind before
+CALM_VARIES: Final = 0.5  # exponent of the usual wind, which still shows in a calm
 CALM_MOST: Final = 1.6  # upper bound of that factor
-RAMP: Final = 0.35  # share of an event in which it grows, and in which it ends
+RAMP: Final = 0.35  # share of an event during which it grows, and again during which it ends
 
 # Fronts. Lengths and widths are in standard deviations of the front field.
 RISING_PER_S: Final = 8e-6  # rate of the field at which a crossing counts as a front (logistic)
@@ -140,7 +140,8 @@ class _Front:
 class Weather:
     """The weather of one farm; `events` count from `start_us`.
 
-    Directions go on without a jump from call to call: earlier calls shift them by whole turns.
+    Directions continue from call to call without a jump; so they depend on earlier calls by whole
+    turns.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class Weather:
     def hourly(self, first: int, hours: int) -> Floats:
         """Wind (m/s) at whole hours since 1970, (hours,), for plans of months ahead.
 
-        As `wind`, but from a grid of hours: a sixth of the cost, and fronts a little blurred.
+        Like `wind`, but on a grid of hours: a sixth of the cost, with slightly blurred fronts.
         """
         points = np.arange(first, first + hours)
         speed, direction = self._grid(points, HOUR_S)[:2]
@@ -203,7 +204,7 @@ class Weather:
     def _with_events(
         self, seconds: Floats, speed: Floats, direction: Floats
     ) -> tuple[Floats, Floats]:
-        """(speed, direction) with the scenario's storms and calms; the weather still shows."""
+        """(speed, direction) with the scenario's storms and calms, modified by the usual wind."""
         for event in self._events:
             ramp, share = self._ramp(event, seconds)
             usual = np.maximum(speed, LEAST_WIND) / self.climate.mean_wind
@@ -235,7 +236,7 @@ class Weather:
         return table[:, low - first : high - first]
 
     def _joined(self, chunk: int) -> Floats:
-        """A chunk whose direction continues, by whole turns, from the chunk known beside it."""
+        """A chunk whose direction continues that of a neighbouring chunk, by whole turns."""
         table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK) + BORDER)
         bearing = np.unwrap(table[1], period=360.0)
         gap = 0.0
@@ -334,7 +335,7 @@ class Weather:
     def _turbulence(
         self, speed: Floats, sun: Floats, neutral: Floats, unrest: Floats, ahead: Floats
     ) -> Floats:
-        """Turbulence intensity: the NTM's, more by day, in unrest and before fronts."""
+        """Turbulence intensity: the NTM's, more by day, in unsettled air and before fronts."""
         climate = self.climate
         turbulence = normal_turbulence(climate.iref, speed)
         turbulence *= 1.0 + climate.diurnal_turbulence * sun * neutral / DIURNAL_TURBULENCE

@@ -4,10 +4,10 @@
 
 - U: the weather's wind. It reaches turbine i with the delay of its distance d_i downwind.
 - m: changes of 10 min to 3 h. These are octaves of frozen patterns over the sphere (`octaves`),
-  carried along by the wind of their hour. Neighbours therefore agree on slow changes, later
-  downwind, and hardly on fast ones. Their std is the climate's `mesoscale`, their spectrum f^-5/3
-  (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and turbulence
-  offshore).
+  carried along by the wind of their hour. Neighbouring turbines therefore share slow changes, the
+  downwind one later, and hardly share fast ones. Their std is the climate's `mesoscale`, their
+  spectrum f^-5/3 (Larsen et al. 2016, Boundary-Layer Meteorol. 159: no gap between weather and
+  turbulence offshore).
 - wake_i: from `wake`. Wakes turn with the wind that has reached the rows, LAG_D rotor diameters
   late, and are deeper in stable, calmer air.
 - sigma_i, turbulence_i: each turbine's own turbulence (`turbulence`) and local direction. Ambient
@@ -17,10 +17,10 @@ All but turbulence is a function of absolute time, tabulated on a grid of GRID_S
 
 Changes and turbulence are intermittent: their strength is log-normal. For the farm it varies over
 hours and days (ACTIVITY: showers, convection, stable layers), more across the wind than along it.
-For each machine it varies over a minute or two (GUSTINESS). Tails of measured ramps from 10 min to
-hours are far heavier than normal ones for that reason (DeMarco and Basu 2018, Wind Energy 21), as
-are those of increments within seconds (Boettcher, Barth and Peinke 2007, Stoch. Environ. Res. Risk
-Assess. 21), and days differ.
+For each machine it varies over a minute or two (GUSTINESS). For that reason days differ, and
+measured ramps from 10 min to hours have far heavier tails than a normal distribution (DeMarco and
+Basu 2018, Wind Energy 21). So have increments within seconds (Boettcher, Barth and Peinke 2007,
+Stoch. Environ. Res. Risk Assess. 21).
 
 Pages hold clock.page samples. Times of values are the middles of inner steps.
 
@@ -65,7 +65,8 @@ ACTIVITY = (3, 5, 7)
 ACTIVE = (0.55, 0.7, 0.2)  # std of the logarithm of changes along and across, and of turbulence
 LIVELIEST = 1.7  # upper bound of the activity, in standard deviations
 ACROSS = 1.3  # changes across the wind over those along it
-GUSTINESS = (600.0, 0.3)  # of each machine's turbulence: length m, std of the logarithm
+# changing strength of each machine's turbulence: length m, std of its logarithm
+GUSTINESS = (600.0, 0.3)
 MOST = 1.7  # times usual turbulence
 LIMIT_CHANGE = 0.5  # of the wind: upper bound of a change along it
 # factor on the climate's `mesoscale`: UNREST + UNREST_CALM (m/s) over the wind
@@ -139,7 +140,8 @@ class Wind:
         swing, hidden = self._across.page(index, air.speed)
         sigma *= LATERAL
         swing *= sigma
-        speed *= speed  # length of both components, as cups and rotors feel it; calms are not still
+        # length of both components, which cups and rotors respond to; never 0 in a calm
+        speed *= speed
         speed += swing * swing
         speed += sigma * sigma * hidden[:, None]
         np.sqrt(speed, out=speed)

@@ -53,7 +53,7 @@ class Lane:
 
     @property
     def part(self) -> Part:
-        """Return the part of the phase that counts."""
+        """Return the phase without its warm-up."""
         return Part(self.requests, self.phase.warm_up_s, self.phase.to_s)
 
 
@@ -77,7 +77,7 @@ def lanes(phases: Sequence[PhaseSummary], made: pa.Table, resources: pa.Table) -
 
 
 def schedule(shown: Sequence[Lane]) -> str:
-    """Return rates offered, achieved and failed, and the backlog below, by equal windows."""
+    """Return two charts by windows: rates offered, achieved and failed; below them the backlog."""
     with style("schedule"):
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         rate, waits = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -126,7 +126,7 @@ def schedule(shown: Sequence[Lane]) -> str:
 
 
 def heat(shown: Sequence[Lane]) -> str | None:
-    """Return the requests by intended start and latency (log scale); None without requests."""
+    """Return a heat map of requests by intended start and latency (log scale); None without any."""
     parts = [(lane, lane.requests.latency_s[lane.requests.due]) for lane in shown]
     everything = np.concatenate([latency for _, latency in parts]) if parts else np.empty(0)
     everything = everything[everything > 0]

@@ -21,7 +21,7 @@ from sim.report.numbers import decimal, duration
 def percentiles(shown: Sequence[Lane]) -> str | None:
     """Return latency (solid) and service time (dashed) of each kind of request by percentile.
 
-    Each nine of the percentile takes the same width of the axis. None without requests.
+    The axis is logarithmic: 90 %, 99 % and 99.9 % are at equal distances. None without requests.
     """
     parts = [lane.part for lane in shown]
     inside = [(part.requests, part.intended_inside) for part in parts]

@@ -113,7 +113,7 @@ def render_load(
         fit_rows=fit_rows, slo_value=lambda value: numbers.figure(value, unit)
     )
     shown = charts.lanes(test.phases, requests, resources)
-    counted, counted_phases = counting(test, shown)
+    counted, counted_phases = counted_lanes(test, shown)
     return environment.get_template("load.html.j2").render(
         result=result,
         test=test,
@@ -152,10 +152,10 @@ def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
     return found[:CARDS]
 
 
-def counting(test: LoadTest, shown: list[Lane]) -> tuple[list[Lane], str]:
-    """Return the phases that the figures describe, and their name in words.
+def counted_lanes(test: LoadTest, shown: list[Lane]) -> tuple[list[Lane], str]:
+    """Return the phases from which the page's figures are made, and their name in words.
 
-    They are those of the schedule; else the hold that confirmed the rate; else all phases.
+    Those of the schedule; if there are none, the hold that confirmed the rate; else all phases.
     """
     if scheduled := [lane for lane in shown if lane.phase.kind == "open"]:
         return scheduled, "over the open phases"

@@ -44,7 +44,7 @@ class MixChoice(Section):
 
 
 class EntryChoice(Section):
-    """One stretch of the open schedule."""
+    """One entry of the open schedule."""
 
     kind: ScheduleKindName = Field(description="How requests arrive.", examples=["constant"])
     length: LongDuration | None = Field(
@@ -105,7 +105,7 @@ class SweepChoice(Section):
 
 
 class SearchChoice(Section):
-    """A search for the largest constant rate that keeps an SLO: bisection, then a hold."""
+    """A search for the highest constant rate that meets an SLO: bisection, then a hold."""
 
     slo: tuple[Threshold, ...] = Field(
         min_length=1,

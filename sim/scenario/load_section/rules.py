@@ -107,7 +107,7 @@ def check_load_size(data: dict[str, Any], turbines: int) -> Found:
                 )
                 yield Finding((*at, "outage"), message)
         else:
-            requests += _area(data, entry, at)
+            requests += _scheduled_requests(data, entry, at)
     share = _flush_share(data)
     sample_us = read(data, ("clock", "sample_every"), parse_duration)
     rows = read(data, ("load", "batch_rows"), parse_count) or (flush_us or 0) // (
@@ -280,8 +280,8 @@ def _longer_than_warm_up(data: dict[str, Any], path: Path, span: str) -> Found:
 def _thresholds(load: dict[str, Any]) -> Found:
     """Yield findings for SLOs and early stops that cannot be judged.
 
-    They are judged per phase, so they may only name figures of a single phase, and need the right
-    operator.
+    They are judged per phase, so they may only name figures of a single phase. An SLO is an upper
+    bound, and an early stop is a lower bound.
     """
     mix = load.get("mix")
     made = [kind for kind in REQUEST_KINDS if kind in mix] if isinstance(mix, dict) else ["flush"]
@@ -323,7 +323,8 @@ def _thresholds(load: dict[str, Any]) -> Found:
 def _time(data: dict[str, Any], load: dict[str, Any]) -> Found:
     """Yield a finding if the plan takes longer than `load.limits.time`.
 
-    Its least time counts: the schedule, the sweep, and of the search one rate and the hold.
+    The shortest possible time counts: the schedule, the sweep, and of the search one try and the
+    hold.
     """
     limit = read(data, ("load", "limits", "time"), parse_duration)
     entries = enumerate(listed(load, "schedule"))
@@ -350,15 +351,15 @@ def _time(data: dict[str, Any], load: dict[str, Any]) -> Found:
 
 
 def _length(data: dict[str, Any], entry: dict[str, Any], at: Path) -> int | None:
-    """Return the length of a stretch, us; None if unreadable."""
+    """Return the length of a schedule entry, us; None if unreadable."""
     if entry.get("kind") == "step":
         each = read(data, (*at, "each"), parse_duration)
         return each * len(listed(entry, "rates")) if each else None
     return read(data, (*at, "for"), parse_duration)
 
 
-def _area(data: dict[str, Any], entry: dict[str, Any], at: Path) -> float:
-    """Return the number of requests in a stretch that has rates; 0 if unreadable."""
+def _scheduled_requests(data: dict[str, Any], entry: dict[str, Any], at: Path) -> float:
+    """Return the number of requests of a schedule entry that has rates; 0 if unreadable."""
 
     def rate(*path: str | int) -> float:
         return read(data, (*at, *path), parse_per_second) or 0.0
