@@ -80,6 +80,13 @@ COMMANDS = {
     f"windfleet run scenarios/quickstart.yaml --endpoint-url {PORT}": Way(
         "long", (*FEW, "--empty-lake")
     ),
+    "windfleet run scenarios/small.yaml --save-lake": Way("parsed"),
+    "windfleet query pipeline/catalog/queries/turbine_performance.sql runs/small-7 "
+    "--now 2024-01-15T01:15:00Z": Way("parsed"),
+    'windfleet query "SELECT * FROM wind_turbine_maintenance_dashboard ORDER BY place LIMIT 3" '
+    "demo/bearing-failure": Way("parsed"),
+    "windfleet catalog --ledger": Way("parsed"),
+    "python -m tests.maintenance_truth": Way("parsed"),
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),

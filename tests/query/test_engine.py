@@ -1,4 +1,4 @@
-"""Databricks SQL on DuckDB: the architecture's queries as written, the clock, free names, errors."""
+"""Databricks SQL on DuckDB: the architecture's queries as written, clock, free names, errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime.datetime(2024, 1, 15, 0, 30, tzinfo=datetime.UTC)
 
 @pytest.fixture(scope="module")
 def where(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """Two turbines with 20 and 5 rows, one a second from START on; every value is the row's number."""
+    """Two turbines with 20 and 5 rows, one a second; every value is the row's number."""
     folder = tmp_path_factory.mktemp("lakehouse")
     lakehouse.add(folder / "lake", "A-001", 1, 20)
     lakehouse.add(folder / "lake", "B-001", 1, 5)
