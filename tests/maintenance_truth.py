@@ -3,11 +3,11 @@
     nice python -m tests.maintenance_truth            ten seeds with planted wear, ten without
     nice python -m tests.maintenance_truth --seeds 2
 
-Each seed is a data set of 20 turbines for 60 days of 10-minute data, from `windfleet demo`. In
-the first kind, one component of one turbine wears from day 15 and fails on day 50. The view is read
-for every other day before, by the clock of the query. Failures and wear that come by chance are in the
-ground truth (`truth/`) and count as true. Prints one line per seed, then recall, precision and lead
-time.
+Each seed is a data set of 20 turbines for 60 days of 10-minute data, from `windfleet demo`.
+In the first kind, one component of one turbine wears from day 15 and fails on day 50. The view is
+read for every other day before, by the clock of the query. Failures and wear that come by chance
+are in the ground truth (`truth/`) and count as true. Prints one line per seed, then recall,
+precision and lead time.
 
 Not covered: fleets of other sizes, data sets shorter than a month.
 """
