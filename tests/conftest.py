@@ -14,7 +14,9 @@ for variable in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[variable]
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    if "slow" not in config.option.markexpr:
+        return
     for item in items:
         if levels.is_slow(item):
             item.add_marker(pytest.mark.slow)

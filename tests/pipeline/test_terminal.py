@@ -106,7 +106,7 @@ def test_a_name_that_is_not_utf_8_can_be_printed_in_any_locale(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied; use a place"),
+        (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied; name a place"),
         (OSError(36, "File name too long", "n"), "n: File name too long; use a shorter name"),
         (OSError("no number"), "a file or connection: no number"),
         (OSError(), "a file or connection: OSError"),

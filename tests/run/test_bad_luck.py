@@ -156,9 +156,17 @@ def test_an_impatient_second_interrupt_changes_nothing(
     kept(tmp_path / "run")
 
 
+@pytest.fixture
+def default_interrupt() -> Iterator[None]:
+    """Python's own handler of SIGINT, whatever command ran in this process before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_interrupt")
 def test_an_interrupt_waits_until_a_worker_is_started() -> None:
     started: list[bool] = []
-    before = signal.getsignal(signal.SIGINT)
 
     def start_slowly() -> None:
         with _signals_delayed():
@@ -169,7 +177,7 @@ def test_an_interrupt_waits_until_a_worker_is_started() -> None:
     with pytest.raises(KeyboardInterrupt):
         start_slowly()
     assert started
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_store_dying_in_mid_run_is_3_and_reported_once(
