@@ -4,6 +4,7 @@
 |------------------|--------------------------------------------------------------------------------|
 | `locations`      | external locations, one per bucket                                             |
 | `tables`         | streaming tables; columns, types and unit comments come from `pipeline.records` |
+| `ddl`            | the `CREATE STREAMING TABLE` statements of the tables                          |
 | `statements`     | the SQL files, in the order in which they are created                          |
 | `views/`         | one `CREATE OR REPLACE VIEW` per file, in Databricks SQL                       |
 | `queries/`       | the architecture's three queries as written, and the third corrected           |

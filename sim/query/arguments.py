@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
 
@@ -22,6 +23,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--endpoint-url",
         metavar="URL",
         help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="embedded: DuckDB over Delta tables; spark: Spark Declarative Pipelines, after make spark "
+        "(default: embedded)",
     )
     parser.add_argument(
         "--warehouse",
