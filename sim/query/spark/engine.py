@@ -68,7 +68,15 @@ class Loaded:
 
 
 def run(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table]:
-    """Yield the load, then the rows of each statement. Raises QueryError, check.LakeError."""
+    """Yield each load, and after it the rows of each statement. Raises QueryError, check.LakeError."""
+    for each in answers(warehouse, job):
+        if isinstance(each, QueryError):
+            raise each
+        yield each
+
+
+def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | QueryError]:
+    """As `run`, but the error of one statement does not end the others."""
     checked = _checked(job.text)
     found = home.find()
     sources = _sources(warehouse, job.options)
@@ -206,7 +214,7 @@ def _process(
 
 def _events(
     child: subprocess.Popen[str], request: Mapping[str, Any], folder: Path
-) -> Iterator[Loaded | pa.Table]:
+) -> Iterator[Loaded | pa.Table | QueryError]:
     assert child.stdin is not None
     assert child.stdout is not None
     before = _objects(folder)
@@ -224,6 +232,8 @@ def _events(
         elif event["event"] == "rows":
             with pa.ipc.open_stream(event["file"]) as stream:
                 yield stream.read_all()
+        elif event["stage"] == "sql":
+            yield _sql_error(event["text"])
         else:
             raise _error(event["stage"], event["text"], folder)
     raise QueryError(f"Spark ended early{_last_lines(folder / 'log.txt')}", ENVIRONMENT)
@@ -247,10 +257,14 @@ def _error(stage: str, text: str, folder: Path) -> QueryError:
         )
     if stage == "load":
         return _load_error(text, folder)
-    found = re.search(r"\[UNRESOLVED_COLUMN[^`]*`([^`]+)`", text)
+    return QueryError(f"the catalogue's SQL: {_first(text)}")
+
+
+def _sql_error(text: str) -> QueryError:
+    """Return Spark's message, which has the position, and the way to bind a free name."""
     message = f"SQL: {_first(text)}"
-    if found:
-        message += f"; to bind a free name: --set {found[1].replace('`', '')}=VALUE"
+    if found := re.search(r"\[UNRESOLVED_COLUMN[^`]*`([^`]+)`", text):
+        message += f"; to bind a free name: --set {found[1]}=VALUE"
     return QueryError(message)
 
 
