@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.catalog.tables import BY_NAME
 from pipeline.sdk import s3_client
+from pipeline.settings import settings
 from sim.errors import QueryError
 from sim.query.spark import engine
 from sim.query.warehouse import Warehouse
@@ -90,7 +91,7 @@ def weeks(turbine: str, seed: int) -> pa.Table:
 
 def upload(lake: Path, endpoint_url: str) -> None:
     """Put every object of a saved lake into the buckets of an S3 that has them."""
-    client = s3_client(endpoint_url)
+    client = s3_client(settings(endpoint_url), connect_timeout_s=5, read_timeout_s=60)
     for path in sorted(lake.glob("*/**/*")):
         if path.is_file():
             bucket, _, key = path.relative_to(lake).as_posix().partition("/")
