@@ -25,8 +25,9 @@ def streaming_table(
     options: Mapping[str, str] = OPTIONS,
     source_url: str | None = None,
 ) -> str:
-    """Return the statement of a table whose bucket is at `bucket_url`, which ends with the bucket's name.
+    """Return the statement of a table.
 
+    bucket_url: ends with the bucket's name, such as s3://expanso-databricks-ingestion/.
     source_url: another place to read, where the prefix holds nothing that an engine could list.
     """
     bucket_url = bucket_url.rstrip("/")

@@ -1,4 +1,4 @@
-"""The parity ledger: options of Auto Loader and `read_files`, and the effect of each on each engine.
+"""The parity ledger: options of Auto Loader and `read_files`, and the effect of each by engine.
 
 Sources: Databricks documentation, "Auto Loader options" and "read_files table-valued function".
 `cloudFiles.` is left out of the names, as `read_files` leaves it out.
@@ -21,12 +21,15 @@ EVOLUTION: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
 
 
 class OptionError(ValueError):
-    """An option that is unknown, refused, or has a value that is not supported. The text names it."""
+    """An option that is unknown or refused, or whose value is. The text names it."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option. values, spark_values: those that the engine accepts, None for any positive number."""
+    """One option.
+
+    values, spark_values: those that the engine accepts, None for any positive number.
+    """
 
     name: str
     embedded: str

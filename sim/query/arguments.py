@@ -1,4 +1,4 @@
-"""The arguments of `windfleet query`. Light: the command line is parsed with it whatever the command."""
+"""The arguments of `windfleet query`. Light: every command line is parsed with them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=ENGINES,
         default=ENGINES[0],
-        help="embedded: DuckDB over Delta tables; spark: Spark Declarative Pipelines, after make spark "
-        "(default: embedded)",
+        help="embedded: DuckDB over Delta tables; spark: Spark Declarative Pipelines, after "
+        "make spark (default: embedded)",
     )
     parser.add_argument(
         "--warehouse",

@@ -42,7 +42,7 @@ TABLE_NAMES = [table.name for table in TABLES]
 STATEMENTS = {
     **{name: f"SELECT * FROM {name}" for name in (*TABLE_NAMES, *statements.VIEWS)},
     **{name: statements.query(name).rstrip().rstrip(";") for name in statements.QUERIES},
-    "clock": "SELECT current_date() AS d, current_timestamp() AS t, now() AS n, current_timestamp AS u",
+    "clock": "SELECT current_date() d, current_timestamp() t, now() n, current_timestamp u",
     "free_name": "SELECT threshold_value AS v, word AS w, MAX(id) AS m FROM wind_turbine_raw",
 }
 VARIABLES = {"threshold_value": THRESHOLD, "word": "two words", "id": "7"}
@@ -187,7 +187,7 @@ def batches(where: Warehouse) -> int:
 
 
 def test_a_second_call_loads_new_keys_only(tmp_path: Path) -> None:
-    """Keys that sort first, have an old date, are of a prefix that had none, or were overwritten."""
+    """Keys that sort first, have an old date, are of a new prefix, or were overwritten."""
     lake = tmp_path / "lake"
     without_quarantine = tuple(table for table in TABLES if table.prefix != "_quarantine/")
     lakehouse.add(lake, "B-001", 1, 5, without_quarantine)
@@ -289,7 +289,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def test_a_driver_killed_five_times_loads_every_row_once(tmp_path: Path) -> None:
-    """SIGKILL for Spark's JVM in the midst of its micro-batches; twice for the driver, once for windfleet."""
+    """SIGKILL in the midst of micro-batches: for the JVM, for its Python, for windfleet."""
     turbines = [f"{farm}-{i:03}" for farm in "ABCD" for i in range(10)]
     for turbine in turbines:
         lakehouse.add(tmp_path / "lake", turbine, 1, 5)

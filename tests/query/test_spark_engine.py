@@ -11,7 +11,7 @@ from pipeline.settings import settings
 from sim.cli import main
 from sim.errors import ENVIRONMENT, INVALID, LAKE_WRONG, QueryError
 from sim.query import sql
-from sim.query.spark import engine, home
+from sim.query.spark import home, messages, state
 from sim.query.spark import settings as spark_settings
 from tests.support import lakehouse
 
@@ -79,12 +79,18 @@ def test_sql_is_checked_before_spark_starts(
 def test_an_option_that_spark_lacks_is_refused(
     lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for option in ("rescuedDataColumn=_rescued_data", "schemaEvolutionMode=rescue", "schema=id INT"):
+    for option in (
+        "rescuedDataColumn=_rescued_data",
+        "schemaEvolutionMode=rescue",
+        "schema=id INT",
+    ):
         assert query("SELECT 1 AS a", "--lake", str(lake), "--option", option) == INVALID
         assert option.partition("=")[0] in capsys.readouterr().err
 
 
-def test_a_place_without_a_lake_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_without_a_lake_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert query("SELECT 1 AS a", "--lake", str(tmp_path)) == INVALID
     assert "holds no lake" in capsys.readouterr().err
 
@@ -132,22 +138,18 @@ def test_a_certificate_that_java_would_not_read_is_refused(
 
 
 def test_a_state_of_another_place_is_refused(tmp_path: Path) -> None:
-    with engine._state(tmp_path / "one" / "spark"):
-        pass
+    state.prepared(tmp_path / "one" / "spark")
     (tmp_path / "one").rename(tmp_path / "two")
-    with (
-        pytest.raises(QueryError, match="made elsewhere"),
-        engine._state(tmp_path / "two" / "spark"),
-    ):
-        pass
+    with pytest.raises(QueryError, match="made elsewhere"):
+        state.prepared(tmp_path / "two" / "spark")
 
 
 def test_a_bad_object_is_found_in_sparks_message() -> None:
     key = "expanso-databricks-ingestion/ingestion/hour=00/A-1.parquet"
     text = (
-        "Flow x has FAILED.\nError: [FAILED_READ_FILE.NO_HINT] Encountered error while reading file "
+        "Flow x has FAILED.\nError: [FAILED_READ_FILE.NO_HINT] Error while reading file "
         f"s3://{key}. SQLSTATE: KD001\n\tat java.lang.Thread"
     )
-    found = engine._load_error(text, Path("/w"))
+    found = messages.load_error(text, Path("/w"))
     assert str(found).startswith(f"{key}: cannot be loaded: [FAILED_READ_FILE.NO_HINT]")
     assert found.exit_code == LAKE_WRONG

@@ -36,8 +36,8 @@ STATUSES = ("running", "running", "running", "running", "standby", "fault")
 def make_lake(folder: Path) -> Path:
     """Return the lake of a real run (late rows, revisions, quarantine), with more objects in it.
 
-    One farm has two weeks of ten-minute rows, so that the maintenance view has something to rank; one
-    of its turbines wears out. Two objects have a column that no table has.
+    One farm has two weeks of ten-minute rows, so that the maintenance view has something to rank;
+    one of its turbines wears out. Two objects have a column that no table has.
     """
     run = folder / "run"
     command = [sys.executable, "-m", "sim.cli", "run", "scenarios/small.yaml", "--save-lake"]
@@ -128,7 +128,7 @@ def different(mine: pa.Table, theirs: pa.Table) -> str:
 
 
 def _sorted(rows: pa.Table) -> list[tuple[object, ...]]:
-    """Rows in an order that rounding does not change: by their exact columns, then by the others."""
+    """Rows sorted by their exact columns, then by the others: rounding changes no place."""
     columns = [column.to_pylist() for column in rows.columns]
     exact = [i for i, kind in enumerate(rows.schema.types) if not pa.types.is_floating(kind)]
     rest = [i for i in range(len(columns)) if i not in exact]

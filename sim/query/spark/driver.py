@@ -1,11 +1,12 @@
 """The process of one `windfleet query --engine spark`. Run by `engine` in the environment of Spark.
 
-Reads one job (a line of JSON) from standard input and writes events (lines of JSON) to standard output:
+Reads one job (a line of JSON) from standard input, and writes events (lines of JSON) to standard
+output:
 
-    {"event": "loaded"}                  the pipeline's tables hold every new object
-    {"event": "rows", "file": PATH}      rows of a statement as an Arrow stream
-    {"event": "error", "stage": STAGE, "text": TEXT}
-                                         stage `start`, `load`, `view` or `sql`; of `sql`, the rest goes on
+    {"event": "loaded"}                                 the tables hold every new object
+    {"event": "rows", "file": PATH}                     rows of a statement as an Arrow stream
+    {"event": "error", "stage": STAGE, "text": TEXT}    `start`, `load`, `view`: the last event;
+                                                        `sql`: of a statement, others follow
     {"event": "done"}
 
 The end of standard input ends the process: nothing outlives the command. Imports PySpark only.
@@ -24,7 +25,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Do the job. The process ends without waiting for Spark's own end: all state is durable by then."""
+    """Do the job. The process does not wait for Spark's end: all state is durable by then."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

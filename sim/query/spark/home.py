@@ -1,4 +1,4 @@
-"""The environment of the Spark engine: `.spark`, which `make spark` makes, and the machine's Java."""
+"""The environment of the Spark engine: the folder `.spark`, and the machine's Java."""
 
 from __future__ import annotations
 

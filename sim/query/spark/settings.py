@@ -91,8 +91,8 @@ def s3a(s3: Settings) -> dict[str, str]:
     """Return the settings of S3A. Raises QueryError for a setting that S3A cannot follow."""
     if s3.ca_bundle is not None:
         raise QueryError(
-            "AWS_CA_BUNDLE: is not supported by --engine spark; add the certificate to Java's trust store, "
-            "and unset the variable",
+            "AWS_CA_BUNDLE: is not supported by --engine spark; add the certificate to Java's "
+            "trust store, and unset the variable",
             ENVIRONMENT,
         )
     provider = (
