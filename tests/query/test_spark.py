@@ -172,7 +172,7 @@ def small(tmp_path: Path, count: int = 6) -> Warehouse:
 COUNT = "SELECT turbine_id, id FROM wind_turbine_raw"
 
 
-def counted(rows: pa.Table | QueryError) -> Counter[tuple[str, int]]:
+def counted(rows: object) -> Counter[tuple[str, int]]:
     assert isinstance(rows, pa.Table), rows
     return Counter(zip(rows["turbine_id"].to_pylist(), rows["id"].to_pylist(), strict=True))
 
@@ -203,6 +203,23 @@ def test_a_second_call_loads_new_keys_only(tmp_path: Path) -> None:
     objects, (raw, rejected) = spark_world.answers(where, engine.Job(both_tables))
     assert (objects, counted(raw)) == (5, expected("A-001", "B-001"))
     assert counted(rejected) == expected("A-001")
+
+
+def test_follow_answers_again_after_new_objects(tmp_path: Path) -> None:
+    where = small(tmp_path, 1)
+    events = engine.run(where, engine.Job(COUNT, follow_s=0.5))
+    assert next(events) == engine.Loaded(len(TABLES))
+    assert counted(next(events)) == expected("A-000")
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    loads = []
+    for each in events:
+        if not isinstance(each, engine.Loaded):
+            assert counted(each) == expected("A-000", "A-001")
+            break
+        loads.append(each.objects)
+    events.close()
+    assert sum(loads) >= len(TABLES)
+    assert [each for each in spark_world.family(os.getpid()) if each.name() == "java"] == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ class Loaded:
     objects: int
 
 
-def run(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table]:
+def run(warehouse: Warehouse, job: Job) -> Generator[Loaded | pa.Table, None, None]:
     """Yield each load, and after it the rows of each statement.
 
     Raises QueryError, check.LakeError.
@@ -162,6 +162,7 @@ def _process(
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
     except OSError as error:

@@ -60,7 +60,11 @@ def _first(text: str) -> str:
 def last_lines(log: Path) -> str:
     """Return the end of the log for a message."""
     with suppress(OSError):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip()
+        ]
         if lines:
             return ": " + one_line(" / ".join(lines[-_LOG_LINES:]))
     return ""
