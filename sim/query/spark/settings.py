@@ -19,7 +19,7 @@ from sim.query.spark.home import SparkHome
 LOOPBACK: Final = "127.0.0.1"
 MEMORY: Final = "2g"
 _SHORT: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""A call is too short for the second compiler: 34 s of CPU instead of 61 for 407 objects and a view."""
+"""A call is too short for the second compiler: 34 s of CPU, not 61, for 407 objects and a view."""
 _PLAIN: Final = {
     "threads.keepalivetime": "60",
     "connection.establish.timeout": "30000",
