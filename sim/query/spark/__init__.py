@@ -21,7 +21,7 @@ the engines add in other orders. Where they differ:
 | `SUM` of whole numbers        | a decimal                      | a whole number                  |
 | a column without a name       | as DuckDB names it             | as Spark names it               |
 | rows that `ORDER BY` leaves   | in any order                   | in any order, perhaps another   |
-| `DESCRIBE`                    | six columns                    | three, units as comments         |
+| `DESCRIBE`                    | six columns                    | three, units as comments        |
 | a warehouse that was moved    | is read                        | is refused                      |
 
 Not covered: Unity Catalog, a cluster, evolution of columns (see the parity ledger).

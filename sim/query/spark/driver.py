@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -67,6 +68,12 @@ def _watch() -> None:
     os._exit(1)
 
 
+def _watch_jvm(jvm: subprocess.Popen[bytes]) -> None:
+    """End with the JVM: the client would try to reach it for ten minutes."""
+    jvm.wait()
+    os._exit(1)
+
+
 def _session(conf: dict[str, str]) -> Any:
     """Return a session of Spark Connect with a server in this process's JVM."""
     os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = str(uuid.uuid4())
@@ -74,7 +81,9 @@ def _session(conf: dict[str, str]) -> Any:
 
     made = SparkConf(loadDefaults=False)
     made.setAll(list(conf.items()))
-    jvm: Any = SparkContext.getOrCreate(made)._jvm
+    context: Any = SparkContext.getOrCreate(made)
+    threading.Thread(target=_watch_jvm, args=(context._gateway.proc,), daemon=True).start()
+    jvm = context._jvm
     service = getattr(jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
     port = service.__getattr__("MODULE$").localPort()
     from pyspark.sql.connect.session import SparkSession
