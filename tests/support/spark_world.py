@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import subprocess
@@ -150,6 +151,16 @@ def _equal(a: object, b: object) -> bool:
             return a is b
         return math.isclose(float(a), float(b), rel_tol=1e-9, abs_tol=1e-12)  # type: ignore[arg-type]
     return a == b
+
+
+def javas(pid: int) -> list[psutil.Process]:
+    """Return the JVMs below a process. Spark starts many short-lived helpers beside them."""
+    found = []
+    for each in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.name() == "java":
+                found.append(each)
+    return found
 
 
 def family(pid: int) -> Iterator[psutil.Process]:

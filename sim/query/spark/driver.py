@@ -1,13 +1,14 @@
 """The process of one `windfleet query --engine spark`. Run by `engine` in the environment of Spark.
 
-Reads one job (a line of JSON) from standard input, and writes events (lines of JSON) to standard
-output:
+Reads jobs (lines of JSON) from standard input, and writes events (lines of JSON) to standard
+output. The first job has everything; others have a `pipeline`, and answer where that loads
+something.
 
     {"event": "loaded"}                                 the tables hold every new object
     {"event": "rows", "file": PATH}                     rows of a statement as an Arrow stream
     {"event": "error", "stage": STAGE, "text": TEXT}    `start`, `load`, `view`: the last event;
                                                         `sql`: of a statement, others follow
-    {"event": "done"}
+    {"event": "done"}                                   of a job
 
 The end of standard input ends the process: nothing outlives the command. Imports PySpark only.
 """
@@ -16,10 +17,10 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ def main() -> None:
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events, flush=True)
 
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_watch, daemon=True).start()
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+    job = jobs.get()
     stage = "start"
     try:
         spark = _session(job["conf"])
@@ -47,24 +49,23 @@ def main() -> None:
             _load(spark, job)
             emit(event="loaded")
             now = _batches(job["storage"])
+            if before < 0:
+                stage = "view"
+                _prepare(spark, job)
             if now != before:
-                if before < 0:
-                    stage = "view"
-                    _prepare(spark, job)
                 stage = "sql"
                 _answer(spark, job, emit)
-            if not job["follow_s"]:
-                break
             before = now
-            time.sleep(job["follow_s"])
-        emit(event="done")
+            emit(event="done")
+            job |= jobs.get()
     except Exception as error:
         emit(event="error", stage=stage, text=str(error) or repr(error))
     os._exit(0)
 
 
-def _watch() -> None:
-    sys.stdin.read()
+def _read(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
     os._exit(1)
 
 

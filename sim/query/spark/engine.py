@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -93,7 +94,6 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
             },
             "statements": checked,
             "out": scratch,
-            "follow_s": job.follow_s,
         }
         command = [str(found.python), "-I", str(home.DRIVER)]
         with (
@@ -101,6 +101,10 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
             _process(command, settings.environment(found, s3), log) as child,
         ):
             yield from _events(child, request, folder)
+            while job.follow_s is not None:
+                time.sleep(job.follow_s)
+                again = "".join(_sources(warehouse, job.options))
+                yield from _events(child, {"pipeline": again}, folder)
 
 
 def _checked(text: str) -> list[str]:
