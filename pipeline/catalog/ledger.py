@@ -1,11 +1,11 @@
-"""The parity ledger: options of Auto Loader and `read_files`, with their effect on each engine.
+"""The parity ledger: options of Auto Loader and `read_files`, and the effect of each by engine.
 
 Sources: Databricks documentation, "Auto Loader options" and "read_files table-valued function".
 `cloudFiles.` is left out of the names, as `read_files` leaves it out.
 
 embedded: effect in `windfleet query`; "" where the option is refused by name.
-spark: effect in `windfleet query --engine spark`, on open Spark with our `read_files`.
-test: proves the embedded effect, `file::test`.
+spark: effect in `windfleet query --engine spark`, on open Spark with our `read_files`; "" as above.
+test, spark_test: proves the effect, `file::test`.
 """
 
 from __future__ import annotations
@@ -14,29 +14,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+EMBEDDED: Final = "embedded"
+SPARK: Final = "spark"
+ENGINES: Final = (EMBEDDED, SPARK)
 EVOLUTION: Final = ("addNewColumns", "rescue", "failOnNewColumns", "none")
 
 
 class OptionError(ValueError):
-    """An option that is unknown or refused, or has an unsupported value. The text names it."""
+    """An option that is unknown or refused, or whose value is. The text names it."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `values`: those that the embedded tier accepts, None for any positive number."""
+    """One option.
+
+    values, spark_values: those that the engine accepts, None for any positive number.
+    """
 
     name: str
     embedded: str
     spark: str = ""
     test: str = ""
     values: tuple[str, ...] | None = ()
+    spark_test: str = ""
+    spark_values: tuple[str, ...] | None = ()
+
+    def effect(self, engine: str) -> str:
+        return self.spark if engine == SPARK else self.embedded
+
+    def accepts(self, engine: str) -> tuple[str, ...] | None:
+        return self.spark_values if engine == SPARK else self.values
 
 
-def _loader(test: str) -> str:
-    return f"tests/query/test_loader.py::{test}"
-
-
+_LOADER: Final = "tests/query/test_loader.py"
+_ON_SPARK: Final = "tests/query/test_spark.py"
 _REFUSED: Final = "tests/pipeline/test_ledger.py::test_a_refused_option_is_named"
+_REFUSED_ON_SPARK: Final = f"{_ON_SPARK}::test_read_files_names_each_option_that_it_refuses"
+_EQUAL: Final = f"{_ON_SPARK}::test_rows_of_a_table_are_equal"
 _FALSE: Final = ("false",)
 _TRUE: Final = ("true",)
 
@@ -44,78 +58,129 @@ OPTIONS: Final = (
     Option(
         "format",
         "parquet only",
-        "parquet",
-        _loader("test_every_object_is_loaded_once_with_its_source"),
+        "parquet only",
+        f"{_LOADER}::test_every_object_is_loaded_once_with_its_source",
         ("parquet",),
+        _EQUAL,
+        ("parquet",),
+    ),
+    Option(
+        "schema",
+        "",
+        "required; the catalogue sets it to the table's columns",
+        _REFUSED,
+        (),
+        f"{_ON_SPARK}::test_read_files_needs_a_schema",
     ),
     Option(
         "schemaEvolutionMode",
         "as Auto Loader, but a new column is added at once",
-        "schema is fixed: none",
-        _loader("test_an_unknown_column_is_added"),
+        "none only: an unknown column is passed over, a value that does not fit ends the load",
+        f"{_LOADER}::test_an_unknown_column_is_added",
         EVOLUTION,
+        _EQUAL,
+        ("none",),
     ),
     Option(
         "rescuedDataColumn",
         "always _rescued_data",
         "",
-        _loader("test_a_value_that_does_not_fit_is_rescued"),
+        f"{_LOADER}::test_a_value_that_does_not_fit_is_rescued",
         ("_rescued_data",),
+        _REFUSED_ON_SPARK,
     ),
     Option(
         "maxFilesPerTrigger",
         "objects in one transaction",
-        "per micro-batch",
-        _loader("test_bounds_of_a_batch"),
+        "objects in one micro-batch",
+        f"{_LOADER}::test_bounds_of_a_batch",
+        None,
+        f"{_ON_SPARK}::test_bounds_of_a_micro_batch",
         None,
     ),
     Option(
         "maxBytesPerTrigger",
         "bytes in one transaction, soft",
-        "",
-        _loader("test_bounds_of_a_batch"),
+        "bytes in one micro-batch, soft; not together with maxFilesPerTrigger",
+        f"{_LOADER}::test_bounds_of_a_batch",
+        None,
+        f"{_ON_SPARK}::test_bounds_of_a_micro_batch",
         None,
     ),
     Option(
         "allowOverwrites",
         "false only: a key is loaded once",
-        "same",
-        _loader("test_an_overwritten_key_is_not_loaded_again"),
+        "false only: a key is loaded once",
+        f"{_LOADER}::test_an_overwritten_key_is_not_loaded_again",
+        _FALSE,
+        f"{_ON_SPARK}::test_a_second_call_loads_new_keys_only",
         _FALSE,
     ),
     Option(
         "includeExistingFiles",
         "true only",
-        "same",
-        _loader("test_every_object_is_loaded_once_with_its_source"),
+        "true only",
+        f"{_LOADER}::test_every_object_is_loaded_once_with_its_source",
+        _TRUE,
+        _EQUAL,
         _TRUE,
     ),
     Option(
         "ignoreCorruptFiles",
         "true leaves bad objects out and reports each",
-        "same, without a report",
-        _loader("test_a_bad_object_is_refused_or_left_out_by_name"),
+        "true leaves bad objects out, without a report",
+        f"{_LOADER}::test_a_bad_object_is_refused_or_left_out_by_name",
+        ("true", "false"),
+        f"{_ON_SPARK}::test_a_bad_object_is_refused_or_left_out",
         ("true", "false"),
     ),
     Option(
         "recursiveFileLookup",
         "true only",
-        "same",
-        _loader("test_every_object_is_loaded_once_with_its_source"),
+        "true only",
+        f"{_LOADER}::test_every_object_is_loaded_once_with_its_source",
+        _TRUE,
+        _EQUAL,
         _TRUE,
     ),
     Option(
         "useIncrementalListing",
         "false only: every load lists all keys, so that a late key is seen",
-        "same",
-        _loader("test_a_key_that_a_listing_shows_late_is_loaded_then"),
+        "false only: every load lists all keys, so that a late key is seen",
+        f"{_LOADER}::test_a_key_that_a_listing_shows_late_is_loaded_then",
+        _FALSE,
+        f"{_ON_SPARK}::test_a_second_call_loads_new_keys_only",
         _FALSE,
     ),
-    Option("useNotifications", "false only", "same", _REFUSED, _FALSE),
-    Option("partitionColumns", "empty only: columns of the key are not added", "", _REFUSED, ("",)),
-    Option("validateOptions", "true only: an unknown option is an error", "", _REFUSED, _TRUE),
+    Option(
+        "useNotifications",
+        "false only",
+        "false only",
+        _REFUSED,
+        _FALSE,
+        _REFUSED_ON_SPARK,
+        _FALSE,
+    ),
+    Option(
+        "partitionColumns",
+        "empty only: columns of the key are not added",
+        "empty only: columns of the key are not added",
+        _REFUSED,
+        ("",),
+        _EQUAL,
+        ("",),
+    ),
+    Option(
+        "validateOptions",
+        "true only: an unknown option is an error",
+        "true only: an unknown option is an error",
+        _REFUSED,
+        _TRUE,
+        _REFUSED_ON_SPARK,
+        _TRUE,
+    ),
     *(
-        Option(name, "", "", _REFUSED)
+        Option(name, "", "", _REFUSED, spark_test=_REFUSED_ON_SPARK)
         for name in (
             "awsAccessKey",
             "awsSecretKey",
@@ -142,7 +207,6 @@ OPTIONS: Final = (
             "roleArn",
             "roleExternalId",
             "roleSessionName",
-            "schema",
             "schemaHints",
             "schemaLocation",
             "stsEndpoint",
@@ -154,8 +218,10 @@ OPTIONS: Final = (
 BY_NAME: Final[Mapping[str, Option]] = {option.name.lower(): option for option in OPTIONS}
 
 
-def accepted(options: Mapping[str, str], nearest: Callable[[str], str]) -> dict[str, str]:
-    """Return options by their plain name. Raises OptionError for one that is refused.
+def accepted(
+    options: Mapping[str, str], nearest: Callable[[str], str], engine: str = EMBEDDED
+) -> dict[str, str]:
+    """Return options by their plain name. Raises OptionError for one that the engine refuses.
 
     nearest: the known name most like an unknown one, "" for none.
     """
@@ -167,12 +233,17 @@ def accepted(options: Mapping[str, str], nearest: Callable[[str], str]) -> dict[
             near = nearest(plain)
             hint = f"; nearest name: {near}" if near else ""
             raise OptionError(f"{given}: no option of Auto Loader or read_files{hint}")
-        if not option.embedded:
-            raise OptionError(f"{given}: is not supported by the embedded tier")
-        if option.values is None:
+        values = option.accepts(engine)
+        if values == ():
+            tier = "open Spark" if engine == SPARK else "the embedded tier"
+            reason = f"is not supported by {tier}"
+            if option.effect(engine):
+                reason = "is set by the catalogue"
+            raise OptionError(f"{given}: {reason}")
+        if values is None:
             if not value.isdecimal() or int(value) < 1:
                 raise OptionError(f"{given}={value}: must be a whole number from 1 up")
-        elif value not in option.values:
-            raise OptionError(f"{given}={value}: must be {' or '.join(map(repr, option.values))}")
+        elif value not in values:
+            raise OptionError(f"{given}={value}: must be {' or '.join(map(repr, values))}")
         found[option.name] = value
     return found

@@ -8,6 +8,8 @@
 | `offsets`    | the log of batches: which objects belong to which Delta transaction           |
 | `conform`    | an object's columns in the form of its table: evolution, rescued values       |
 | `engine`     | Databricks SQL on DuckDB, through sqlglot                                     |
+| `sql`        | statements of a text, and their syntax                                        |
+| `spark/`     | the other engine: Spark Declarative Pipelines                                 |
 | `output`     | rows as table, CSV, JSON or Parquet                                           |
 
 Not covered: Unity Catalog itself, time travel, writes from SQL.

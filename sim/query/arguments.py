@@ -1,7 +1,4 @@
-"""The arguments of `windfleet query`.
-
-Imports little: every command parses its command line with this module.
-"""
+"""The arguments of `windfleet query`. Light: every command line is parsed with them."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
 
@@ -25,6 +23,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--endpoint-url",
         metavar="URL",
         help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="embedded: DuckDB over Delta tables; spark: Spark Declarative Pipelines, after "
+        "make spark (default: embedded)",
     )
     parser.add_argument(
         "--warehouse",

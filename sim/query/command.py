@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 from rich.console import Console
 
 from pipeline.catalog import ledger
@@ -29,7 +30,10 @@ FOLLOW_S: Final = 2.0
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """The arguments of `windfleet query`. `sql`: a statement, or the path of a file of them."""
+    """The arguments of `windfleet query`.
+
+    sql: a statement, or the path of a file of them. engine: one of `ledger.ENGINES`.
+    """
 
     sql: str
     run: Path | None = None
@@ -42,26 +46,58 @@ class QueryOptions:
     form: str = "table"
     out: Path | None = None
     follow: bool = False
+    engine: str = ledger.EMBEDDED
 
 
 def run(options: QueryOptions, console: Console, notes: Console) -> int:
     """Load, answer, print; the exit code. Notes go to standard error. Raises QueryError."""
     text = _sql(options.sql)
     warehouse = _warehouse(options)
+    variables = dict(_binding("--set", each) for each in options.variables)
+    if options.engine == ledger.SPARK:
+        return _on_spark(options, text, warehouse, variables, console, notes)
     how = _load_options(options.options)
     while True:
         loaded = load(warehouse, how)
         _report(loaded, notes)
         if loaded.objects or not options.follow:
-            variables = dict(_binding("--set", each) for each in options.variables)
             for rows in Engine(warehouse, options.now, variables).run(text):
-                try:
-                    write(rows, options.form, options.out, console)
-                except OSError as error:
-                    raise QueryError(f"{options.out}: {reason(error)}", ENVIRONMENT) from error
+                _write(rows, options, console)
         if not options.follow:
             return PASS
         time.sleep(FOLLOW_S)
+
+
+def _on_spark(
+    options: QueryOptions,
+    text: str,
+    warehouse: Warehouse,
+    variables: Mapping[str, str],
+    console: Console,
+    notes: Console,
+) -> int:
+    from sim.query.spark import engine as spark
+
+    job = spark.Job(
+        text,
+        options.now,
+        variables,
+        _accepted(options.options, ledger.SPARK),
+        FOLLOW_S if options.follow else None,
+    )
+    for each in spark.run(warehouse, job):
+        if isinstance(each, spark.Loaded):
+            _report(Loaded(each.objects), notes)
+        else:
+            _write(each, options, console)
+    return PASS
+
+
+def _write(rows: pa.Table, options: QueryOptions, console: Console) -> None:
+    try:
+        write(rows, options.form, options.out, console)
+    except OSError as error:
+        raise QueryError(f"{options.out}: {reason(error)}", ENVIRONMENT) from error
 
 
 def _sql(text: str) -> str:
@@ -86,16 +122,21 @@ def _binding(option: str, text: str) -> tuple[str, str]:
 
 def _load_options(texts: Sequence[str]) -> LoadOptions:
     """Return the options of Auto Loader that were given. Raises QueryError."""
-    try:
-        found = ledger.accepted(dict(_binding("--option", text) for text in texts), _nearest)
-    except ledger.OptionError as error:
-        raise QueryError(f"--option {error}; windfleet catalog --ledger lists all") from error
+    found = _accepted(texts, ledger.EMBEDDED)
     return LoadOptions(
         schema_evolution=found.get("schemaEvolutionMode", ledger.EVOLUTION[0]),
         skip_bad=found.get("ignoreCorruptFiles") == "true",
         batch_objects=int(found.get("maxFilesPerTrigger", BATCH_OBJECTS)),
         batch_bytes=int(found.get("maxBytesPerTrigger", BATCH_BYTES)),
     )
+
+
+def _accepted(texts: Sequence[str], engine: str) -> dict[str, str]:
+    """Return options by their plain name. Raises QueryError."""
+    try:
+        return ledger.accepted(dict(_binding("--option", text) for text in texts), _nearest, engine)
+    except ledger.OptionError as error:
+        raise QueryError(f"--option {error}; windfleet catalog --ledger lists all") from error
 
 
 def _nearest(name: str) -> str:
@@ -142,8 +183,9 @@ def _of_folder(folder: Path, options: QueryOptions) -> Warehouse:
 
 def _report(loaded: Loaded, notes: Console) -> None:
     if loaded.objects:
+        rows = f", {loaded.rows:,} rows" if loaded.rows else ""
         notes.print(
-            f"loaded {loaded.objects:,} objects, {loaded.rows:,} rows",
+            f"loaded {loaded.objects:,} objects{rows}",
             highlight=False,
             soft_wrap=True,
         )

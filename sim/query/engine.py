@@ -20,15 +20,14 @@ import pyarrow as pa
 import sqlglot
 from deltalake import DeltaTable
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from pipeline.catalog import statements
 from pipeline.catalog.tables import BY_NAME
 from sim.errors import QueryError
+from sim.query.sql import literal, parsed
 from sim.query.warehouse import Warehouse
 
 _CLOCKS: Final = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime)
-_READS: Final = (exp.Query, exp.Describe, exp.Show)
 
 
 class Engine:
@@ -45,7 +44,7 @@ class Engine:
     ) -> None:
         """Raises QueryError."""
         self._now = (now or datetime.now(UTC)).astimezone(UTC)
-        self._variables = {name.lower(): _literal(text) for name, text in variables.items()}
+        self._variables = {name.lower(): literal(text) for name, text in variables.items()}
         self._connection = duckdb.connect(
             config={
                 "enable_external_access": "false",
@@ -69,7 +68,7 @@ class Engine:
 
     def run(self, text: str) -> Iterator[pa.Table]:
         """Yield the rows of each statement. Raises QueryError."""
-        for statement in _parsed(text):
+        for statement in parsed(text):
             prepared = self._prepared(statement).sql("duckdb")
             try:
                 yield self._connection.sql(prepared).to_arrow_table()
@@ -114,30 +113,3 @@ class Engine:
         elif found:
             parts.append(f"tables and views: {', '.join(self._columns)}")
         return "; ".join(parts)
-
-
-def _parsed(text: str) -> list[exp.Expr]:
-    """Return the statements of a text. Raises QueryError."""
-    try:
-        found = [each for each in sqlglot.parse(text, read="databricks") if each is not None]
-    except SqlglotError as error:
-        details = getattr(error, "errors", None) or [{}]
-        first = details[0]
-        where = f"line {first['line']}, column {first['col']}: " if first.get("line") else ""
-        near = f" near {first['highlight']!r}" if first.get("highlight") else ""
-        raise QueryError(f"SQL: {where}{first.get('description', error)}{near}") from error
-    if not found:
-        raise QueryError("SQL: no statement")
-    for each in found:
-        if not isinstance(each, _READS):
-            raise QueryError(
-                f"SQL: {each.key.upper()} is not answered here; only SELECT, DESCRIBE and SHOW are"
-            )
-    return found
-
-
-def _literal(text: str) -> exp.Expr:
-    """Return a number or text as SQL."""
-    if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
-        return sqlglot.parse_one(text, read="databricks")
-    return exp.Literal.string(text)

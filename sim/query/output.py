@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +59,11 @@ def _flat(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _json(value: object) -> str:
+def _json(value: object) -> str | int | float:
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, Decimal):  # DuckDB's sum of integers
+        return int(value) if value == value.to_integral_value() else float(value)
     return str(value)
 
 

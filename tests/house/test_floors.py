@@ -73,6 +73,7 @@ INNER: dict[str, tuple[set[str], ...]] = {
     "check": ({"read"}, {"expected"}, {"compare", "detection", "privacy"}),
     "load": ({"analysis", "client"},),
     "model": ({"wind"}, {"machine"}, {"faults", "maintenance"}, {"recording"}),
+    "query": ({"spark"},),
     "report": ({"load"},),
     "scenario": ({"load_section"},),
 }

@@ -64,6 +64,7 @@ COMMANDS = {
     "make test-fast": Way("parsed"),
     "python -m tests.house.prose": Way("parsed"),
     "make lock": Way("parsed"),
+    "make spark": Way("parsed"),
     "windfleet demo": Way("short", DAY),
     "windfleet demo --theme bearing-failure --inspect": Way(
         "long", (*DAY, "--set", "events=[]")

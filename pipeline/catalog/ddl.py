@@ -1,0 +1,70 @@
+"""`CREATE STREAMING TABLE` statements, generated from `tables`.
+
+Columns are listed and handed to the reader (`schema =>`), so that no engine infers them.
+`_rescued_data` is among them: the nodes' rows carry it, and the other stages' objects have none.
+`IF NOT EXISTS` is the form that open Spark and Databricks both know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pipeline.catalog.tables import SOURCE_FILE, Table
+
+OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"format": "parquet", "recursiveFileLookup": "true", "maxFilesPerTrigger": "1000"}
+)
+"""Options of `read_files`. Recursive: the hive parts of the keys are no columns."""
+
+
+def streaming_table(
+    table: Table,
+    bucket_url: str,
+    options: Mapping[str, str] = OPTIONS,
+    source_url: str | None = None,
+) -> str:
+    """Return the statement of a table.
+
+    bucket_url: ends with the bucket's name, such as s3://expanso-databricks-ingestion/.
+    source_url: another place to read, where the prefix holds nothing that an engine could list.
+    """
+    bucket_url = bucket_url.rstrip("/")
+    bucket = bucket_url.rpartition("/")[2]
+    read = {"schema": schema(table), **options}
+    arguments = [literal(source_url or f"{bucket_url}/{table.prefix}")]
+    arguments += [f"{name} => {literal(value)}" for name, value in read.items()]
+    names = [f"  {_name(name)}" for name, _, _ in table.columns if name != SOURCE_FILE]
+    key = literal(f".*({bucket}/{table.prefix}.*)")
+    names.append(f"  REGEXP_EXTRACT(_metadata.file_path, {key}, 1) AS {_name(SOURCE_FILE)}")
+    return (
+        f"CREATE STREAMING TABLE IF NOT EXISTS {table.name} (\n{columns(table)}\n)\n"
+        f"COMMENT {literal(table.comment)}\n"
+        "AS SELECT\n" + ",\n".join(names) + "\n"
+        "FROM STREAM read_files(\n  " + ",\n  ".join(arguments) + "\n);\n"
+    )
+
+
+def columns(table: Table) -> str:
+    """Return the column list of a table: name, type and comment, one a line."""
+    return ",\n".join(
+        f"  {_name(name)} {kind}" + (f" COMMENT {literal(comment)}" if comment else "")
+        for name, kind, comment in table.columns
+    )
+
+
+def schema(table: Table) -> str:
+    """Return the columns that are read from a table's objects, as `schema =>` takes them."""
+    return ", ".join(
+        f"{_name(name)} {kind}" for name, kind, _ in table.columns if name != SOURCE_FILE
+    )
+
+
+def literal(text: str) -> str:
+    """Return a string literal of Databricks SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _name(name: str) -> str:
+    return f"`{name}`"

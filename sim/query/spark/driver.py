@@ -1,0 +1,142 @@
+"""The process of one `windfleet query --engine spark`. Run by `engine` in the environment of Spark.
+
+Reads jobs (lines of JSON) from standard input, and writes events (lines of JSON) to standard
+output. The first job has everything; others have a `pipeline`, and answer where that loads
+something.
+
+    {"event": "loaded"}                                 the tables hold every new object
+    {"event": "rows", "file": PATH}                     rows of a statement as an Arrow stream
+    {"event": "error", "stage": STAGE, "text": TEXT}    `start`, `load`, `view`: the last event;
+                                                        `sql`: of a statement, others follow
+    {"event": "done"}                                   of a job
+
+The end of standard input ends the process: nothing outlives the command. Imports PySpark only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Do the job. The process does not wait for Spark's end: all state is durable by then."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def emit(**event: Any) -> None:
+        print(json.dumps(event), file=events, flush=True)
+
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+    job = jobs.get()
+    stage = "start"
+    try:
+        spark = _session(job["conf"])
+        stage = "load"
+        for table in job["tables"]:
+            spark.sql(table)
+        before = -1
+        while True:
+            stage = "load"
+            _load(spark, job)
+            emit(event="loaded")
+            now = _batches(job["storage"])
+            if before < 0:
+                stage = "view"
+                _prepare(spark, job)
+            if now != before:
+                stage = "sql"
+                _answer(spark, job, emit)
+            before = now
+            emit(event="done")
+            job |= jobs.get()
+    except Exception as error:
+        emit(event="error", stage=stage, text=str(error) or repr(error))
+    os._exit(0)
+
+
+def _read(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(1)
+
+
+def _watch_jvm(jvm: subprocess.Popen[bytes]) -> None:
+    """End with the JVM: the client would try to reach it for ten minutes."""
+    jvm.wait()
+    os._exit(1)
+
+
+def _session(conf: dict[str, str]) -> Any:
+    """Return a session of Spark Connect with a server in this process's JVM."""
+    os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = str(uuid.uuid4())
+    from pyspark import SparkConf, SparkContext
+
+    made = SparkConf(loadDefaults=False)
+    made.setAll(list(conf.items()))
+    context: Any = SparkContext.getOrCreate(made)
+    threading.Thread(target=_watch_jvm, args=(context._gateway.proc,), daemon=True).start()
+    jvm = context._jvm
+    service = getattr(jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
+    port = service.__getattr__("MODULE$").localPort()
+    from pyspark.sql.connect.session import SparkSession
+
+    return SparkSession.builder.remote(f"sc://localhost:{port}").getOrCreate()
+
+
+def _load(spark: Any, job: dict[str, Any]) -> None:
+    """Run the pipeline until every object that is there is loaded. Raises RuntimeError."""
+    from pyspark.pipelines.spark_connect_graph_element_registry import (
+        SparkConnectGraphElementRegistry,
+    )
+    from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
+
+    graph = create_dataflow_graph(spark, None, None, {})
+    SparkConnectGraphElementRegistry(spark, graph).register_sql(job["pipeline"], Path("tables.sql"))
+    messages = []
+    try:
+        for result in start_run(spark, graph, None, False, None, False, job["storage"]):
+            if "pipeline_event_result" in result:
+                messages.append(result["pipeline_event_result"].event.message)
+    except Exception as error:
+        raise RuntimeError("\n".join([*messages, str(error)])) from error
+
+
+def _prepare(spark: Any, job: dict[str, Any]) -> None:
+    for view in job["views"]:
+        spark.sql(view)
+    for name, literal in job["variables"].items():
+        spark.sql(f"DECLARE OR REPLACE VARIABLE `{name}` DEFAULT {literal}")
+
+
+def _answer(spark: Any, job: dict[str, Any], emit: Any) -> None:
+    import pyarrow as pa
+
+    for number, statement in enumerate(job["statements"]):
+        try:
+            rows = spark.sql(statement).toArrow()
+        except Exception as error:
+            emit(event="error", stage="sql", text=str(error) or repr(error))
+            continue
+        path = os.path.join(job["out"], f"{number}.arrow")
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+            stream.write_table(rows)
+        emit(event="rows", file=path)
+
+
+def _batches(storage: str) -> int:
+    """Return the number of micro-batches so far."""
+    root = Path(storage.removeprefix("file://"))
+    return sum(1 for path in root.glob("_checkpoints/**/commits/*") if path.name[0] != ".")
+
+
+if __name__ == "__main__":
+    main()

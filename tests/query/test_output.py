@@ -1,0 +1,48 @@
+"""Forms of a query's rows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv
+from rich.console import Console
+
+from sim.query.output import write
+
+ROWS = pa.table(
+    {
+        "n": pa.array([Decimal(225), None], pa.decimal128(38, 0)),
+        "kinds": [["vibration"], []],
+        "day": [datetime.date(2024, 1, 15), None],
+        "text": ["a,b", "\x1b[1mc"],
+    }
+)
+
+
+def test_json_has_a_number_for_a_sum_of_integers(tmp_path: Path) -> None:
+    write(ROWS, "json", tmp_path / "rows.json", Console())
+    lines = [json.loads(line) for line in (tmp_path / "rows.json").read_text().splitlines()]
+    assert lines == [
+        {"n": 225, "kinds": ["vibration"], "day": "2024-01-15", "text": "a,b"},
+        {"n": None, "kinds": [], "day": None, "text": "\x1b[1mc"},
+    ]
+
+
+def test_csv_and_parquet_are_read_back(tmp_path: Path) -> None:
+    write(ROWS, "csv", tmp_path / "rows.csv", Console())
+    assert csv.read_csv(tmp_path / "rows.csv")["text"].to_pylist()[0] == "a,b"
+    write(ROWS, "parquet", tmp_path / "rows.parquet", Console())
+    assert pq.read_table(tmp_path / "rows.parquet").equals(ROWS)
+
+
+def test_a_table_shows_control_characters_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    write(ROWS, "table", None, Console(markup=False, width=120))
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "2 rows" in shown
