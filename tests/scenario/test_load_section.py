@@ -46,22 +46,13 @@ def good(folder: Path, section: str) -> Load:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_scenarios_load_and_fit_the_schema(path: Path) -> None:
+def test_shipped_scenarios_load_and_fit_the_schema(path: Path, tmp_path: Path) -> None:
     scenario = load(path)
     assert scenario.load is not None
     assert scenario.name == path.stem
     jsonschema.validate(_plain(yaml.safe_load(path.read_text())), make())
-    again = path.parent / "again.yaml"
-    assert load_text(again, scenario.text).load == scenario.load
-
-
-def load_text(path: Path, text: str):  # type: ignore[no-untyped-def]
-    """Load the resolved text, written beside its scenario, so that relative paths stay valid."""
-    path.write_text(text)
-    try:
-        return load(path)
-    finally:
-        path.unlink()
+    (tmp_path / "again.yaml").write_text(scenario.text)
+    assert load(tmp_path / "again.yaml").load == scenario.load
 
 
 def _plain(document: object) -> object:
