@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"
     )
-    query_arguments(query)
+    query_arguments(query, _url)
 
     catalog = command("catalog", "show the lakehouse's catalogue")
     catalog.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,8 +12,8 @@ ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments to a parser."""
+def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
+    """Add the arguments to a parser. `url`: the type of an endpoint, as for other commands."""
     parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
     lake = parser.add_mutually_exclusive_group()
     lake.add_argument(
@@ -21,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake: <bucket>/<key>")
     lake.add_argument(
         "--endpoint-url",
+        type=url,
         metavar="URL",
         help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
     )

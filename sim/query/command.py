@@ -57,10 +57,12 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
     if options.engine == ledger.SPARK:
         return _on_spark(options, text, warehouse, variables, console, notes)
     how = _load_options(options.options)
+    answered = False
     while True:
         loaded = load(warehouse, how)
         _report(loaded, notes)
-        if loaded.objects or not options.follow:
+        if loaded.objects or not answered:
+            answered = True
             for rows in Engine(warehouse, options.now, variables).run(text):
                 _write(rows, options, console)
         if not options.follow:

@@ -159,16 +159,19 @@ class _Load:
             parts.append(part)
         rows = pa.concat_tables(parts, promote_options="default") if parts else schema.empty_table()
         self._step(f"commit {self.table.name}")
-        write_deltalake(
-            delta,
-            rows,
-            mode="append",
-            schema_mode="merge" if added else None,
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(APPLICATION, number)],
-                custom_metadata={"windfleet.objects": str(len(refs))},
-            ),
-        )
+        try:
+            write_deltalake(
+                delta,
+                rows,
+                mode="append",
+                schema_mode="merge" if added else None,
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(APPLICATION, number)],
+                    custom_metadata={"windfleet.objects": str(len(refs))},
+                ),
+            )
+        except DeltaError as error:
+            raise QueryError(f"{self.path}: cannot be written: {error}", ENVIRONMENT) from error
         self._step(f"committed {self.table.name}")
         self._loaded.objects += len(refs)
         self._loaded.rows += rows.num_rows

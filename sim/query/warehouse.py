@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,19 +43,34 @@ class Warehouse:
     def owned(self) -> Iterator[None]:
         """Make the folder if it is not there, and own it for a block; wait for another owner.
 
+        A new one in which the block made no table is removed again.
         Raises QueryError for a folder that holds something else, or is of another lake or version.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with folder_lock.owned(self.folder, wait=True):
-                self._claim()
-                yield
+            with ExitStack() as stack:
+                stack.callback(self._remove_if_empty)  # after the lock's file is gone
+                stack.enter_context(folder_lock.owned(self.folder, wait=True))
+                new = self._claim()
+                try:
+                    yield
+                finally:
+                    if new and not self._holds_tables():
+                        (self.folder / FILE).unlink()
         except OSError as error:
             raise QueryError(
                 f"{self.folder}: cannot keep a warehouse here: {reason(error)}", ENVIRONMENT
             ) from error
 
-    def _claim(self) -> None:
+    def _remove_if_empty(self) -> None:
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _holds_tables(self) -> bool:
+        return any(each.is_dir() for each in self.folder.iterdir())
+
+    def _claim(self) -> bool:
+        """Return True for a new warehouse. Raises QueryError."""
         file = self.folder / FILE
         mine = {
             "version": VERSION,
@@ -75,7 +90,7 @@ class Warehouse:
             part = file.with_suffix(".part")
             part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
             part.replace(file)
-            return
+            return True
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -87,6 +102,7 @@ class Warehouse:
                     f"{self.folder}: is of another {key.replace('_', ' ')} ({there}, not {value}); "
                     "remove it, or name another folder with --warehouse DIR"
                 )
+        return False
 
     def _place(self) -> str:
         """Return the lake's URL, or its path from here: a run directory may move."""

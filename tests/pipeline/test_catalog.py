@@ -9,7 +9,7 @@ from sqlglot import exp
 from pipeline.catalog import statements
 from pipeline.catalog.locations import ParameterError, Parameters, locations
 from pipeline.catalog.tables import BY_NAME, TABLES
-from pipeline.records import SCHEMAS
+from pipeline.records import SCHEMAS, VIBRATION_ALARM
 
 
 def test_six_external_locations() -> None:
@@ -84,3 +84,9 @@ def test_a_query_reads_tables_of_the_catalogue(name: str) -> None:
     (made,) = sqlglot.parse(statements.query(name), read="databricks")
     assert made is not None
     assert {table.name for table in made.find_all(exp.Table)} <= {*BY_NAME, *statements.VIEWS}
+
+
+def test_the_anomaly_view_has_the_alarm_of_the_records() -> None:
+    view = statements.view("wind_turbine_anomaly_detection")
+    assert f"WHERE vibration_level > {VIBRATION_ALARM}\n" in view
+    assert f"WHEN max_vibration > {2 * VIBRATION_ALARM} OR" in view

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from pipeline.catalog.tables import BY_NAME, SOURCE_FILE, TABLES
 from sim.check.read.lake import LakeReader
@@ -330,4 +331,30 @@ def test_an_overwritten_key_is_not_loaded_again(tmp_path: Path) -> None:
     other = lakehouse.rows(RAW.source, "A-777", 1, 9)
     pq.write_table(other, lakehouse.path_of(tmp_path / "lake", RAW, "A-001", 1, 2))
     assert load(warehouse(tmp_path), LoadOptions(), TWO).objects == 0
+    assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_lake_without_its_buckets_leaves_nothing_behind(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "lake" / "expanso-databricks-ingestion").mkdir(parents=True)
+    if there:
+        (tmp_path / "warehouse").mkdir()
+    with pytest.raises(QueryError, match="holds no bucket expanso-databricks-validated"):
+        load(warehouse(tmp_path), LoadOptions(), TWO)
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_a_table_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise DeltaError("no space left")
+
+    monkeypatch.setattr("sim.query.loader.write_deltalake", fails)
+    with pytest.raises(QueryError, match=r"wind_turbine_raw: cannot be written: no space"):
+        load(warehouse(tmp_path), LoadOptions(), TWO)
+    monkeypatch.undo()
+    load(warehouse(tmp_path), LoadOptions(), TWO)
     assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))

@@ -1,0 +1,56 @@
+"""`windfleet query` inside the test: the answers of `--follow`, and arguments that are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sim.query import command
+from sim.query.command import QueryOptions, run
+from tests.support import lakehouse, runs
+
+
+def test_follow_answers_at_once_and_after_each_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    waits = iter(["nothing new", "another object", "end"])
+
+    def wait(seconds: float) -> None:
+        event = next(waits)
+        if event == "another object":
+            lakehouse.add(tmp_path / "lake", "A-002", 1, 3)
+        elif event == "end":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.time, "sleep", wait)
+    sql = "SELECT COUNT(*) AS n FROM wind_turbine_raw"
+    options = QueryOptions(sql, run=tmp_path, form="csv", follow=True)
+    run_once = QueryOptions(sql, run=tmp_path, form="csv")
+    assert run(run_once, Console(), Console(stderr=True)) == 0  # loads, so that nothing is new
+    with pytest.raises(KeyboardInterrupt):
+        run(options, Console(), Console(stderr=True))
+    assert capsys.readouterr().out.split() == ['"n"', "5", '"n"', "5", '"n"', "8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--endpoint-url", "nonsense"], "is not a URL"),
+        (["--endpoint-url", "http://u:p@127.0.0.1:9"], "user name"),
+        (["--now", "yesterday"], "is not a time"),
+        (["--set", "x"], "write NAME=VALUE"),
+        (["--option", "maxFilesPerTriger=1"], "nearest name: maxFilesPerTrigger"),
+        (["--option", "cleanSource=DELETE"], "cleanSource"),
+        (["--engine", "hive"], "--engine"),
+    ],
+)
+def test_a_bad_argument_is_2_and_named(tmp_path: Path, arguments: list[str], words: str) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    place = [] if "--endpoint-url" in arguments else ["--lake", tmp_path / "lake"]
+    done = runs.inside("query", "SELECT 1 AS a", *place, *arguments)
+    assert done.code == 2, done.text
+    assert words in done.err
+    assert "u:p" not in done.text
