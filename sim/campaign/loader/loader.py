@@ -14,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline.catalog.tables import Table
 from sim.campaign.loader.calls import CallName, Calls, LoggedCall
 from sim.campaign.loader.faults import (
     DISK_FULL,
@@ -54,6 +56,7 @@ class Loader:
         place: tuple[int, int, bool],
         folder: Path,
         lake: tuple[Objects, Objects],
+        tables: Sequence[Table],
         start_second: Callable[[], None] | None,
     ) -> None:
         """place: round, attempt and second of `CallName`. lake: objects now, and before."""
@@ -63,7 +66,7 @@ class Loader:
         self.blocked, self.may_go_on = threading.Event(), threading.Event()
         self.store = ReadStore(*lake, calls.line.seed, self.call)
         self._calls, self._place, self._folder = calls, place, folder
-        self._start_second = start_second
+        self._tables, self._start_second = tables, start_second
         self._times: Counter[str] = Counter()
         self._stack = contextlib.ExitStack()
         self._lock: tuple[int, int, int] | None = None
@@ -74,7 +77,7 @@ class Loader:
         warehouse = Warehouse(self._folder, reader(self.store, self._calls.line.attempts))
         try:
             with self._stack:
-                self.loaded = load(warehouse, OPTIONS, step=self._step)
+                self.loaded = load(warehouse, OPTIONS, self._tables, self._step)
         except Crash:
             self.killed = True
             self._release_lock()
@@ -97,7 +100,7 @@ class Loader:
         if fault == KILL:
             self._die(text)
         if fault == DISK_FULL:
-            self._stack.enter_context(disk_full())
+            self._stack.enter_context(_full_disk())
         if fault == SECOND and self._start_second is not None:
             self._start_second()
         return fault
@@ -151,3 +154,18 @@ class Loader:
             found = os.fstat(file)
             if [found.st_dev, found.st_ino] == identity:
                 os.close(file)
+
+
+@contextlib.contextmanager
+def _full_disk() -> Iterator[None]:
+    """Keep every file of this process from growing, and delta-rs from reports of its panics."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        with disk_full():
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

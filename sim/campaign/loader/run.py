@@ -36,7 +36,7 @@ from sim.campaign.loader.faults import ERROR
 from sim.campaign.loader.file_changes import watched
 from sim.campaign.loader.line import LoadLine
 from sim.campaign.loader.loader import WAIT_S, Loader
-from sim.campaign.loader.tables import WrongRows, wrong_rows, wrong_so_far
+from sim.campaign.loader.tables import Tables, WrongRows
 from sim.campaign.loader.world import LoaderWorld
 
 TRIES: Final = 3
@@ -70,14 +70,14 @@ class LoadRun:
         self.world, self.calls = world, Calls(line, world.numbers)
         self.warehouse = folder / "warehouse"
         self.outcome = LoadOutcome(str(line))
+        self._tables = Tables(self.warehouse)
         self._second: tuple[Loader, threading.Thread] | None = None
         self._loader_of: dict[int, Loader] = {}
         self._messages: list[str] = []
 
     def make(self, before_round: Callable[[int], None] = lambda round_: None) -> LoadOutcome:
         """Make the run. before_round: called with the number of each round."""
-        first = self._begin()
-        for round_ in range(first, len(self.world.lakes)):
+        for round_ in self._begin():
             before_round(round_)
             for attempt in range(TRIES):
                 if self._load(round_, attempt).loaded is not None:
@@ -91,27 +91,31 @@ class LoadRun:
         found.trace = hashlib.blake2b(trace.encode(), digest_size=16).hexdigest()
         return found
 
-    def _begin(self) -> int:
-        """Return the first round in which a fault can fire, its warehouse in place."""
-        items = self.calls.line.items
-        numbers = [item.number for item in items]
-        if not items or not all(numbers) or min(numbers) > len(self.world.log):
-            return 0
-        first = self.world.log[min(numbers) - 1].name.round
-        if first:
+    def _begin(self) -> range:
+        """Return the rounds in which a fault can fire, the warehouse before them in place."""
+        items, log = self.calls.line.items, self.world.log
+        rounds = [log[item.number - 1].name.round for item in items if 0 < item.number <= len(log)]
+        if not rounds or len(rounds) < len(items):
+            return range(len(self.world.lakes))
+        if first := min(rounds):
             shutil.copytree(self.world.kept(first), self.warehouse)
-        return first
+        return range(first, max(rounds) + 1)
 
     def _load(self, round_: int, attempt: int) -> Loader:
         """Load once, and let a loader that has waited load then."""
         lake = (self.world.lakes[round_], self.world.before(round_))
 
+        def new(second: bool, start_second: Callable[[], None] | None) -> Loader:
+            place = (round_, attempt, second)
+            tables = self.world.tables
+            return Loader(self.calls, place, self.warehouse, lake, tables, start_second)
+
         def start_second() -> None:
             if self._second is None:
-                second = Loader(self.calls, (round_, attempt, True), self.warehouse, lake, None)
+                second = new(True, None)
                 self._second = (second, self._start(second))
 
-        loader = Loader(self.calls, (round_, attempt, False), self.warehouse, lake, start_second)
+        loader = new(False, start_second)
         self._loader_of[threading.get_ident()] = loader
         with watched(str(self.warehouse), self._change, self._lock):
             loader.run()
@@ -166,7 +170,7 @@ class LoadRun:
         if loader.refused and self._has_tries_left():
             self._broke("load.gave-up", loader.refused)
         shown = loader.store.shown if loader.loaded is not None else ()
-        wrong = wrong_so_far(self.warehouse, self.world.rows(round_), shown)
+        wrong = self._tables.wrong_so_far(self.world.rows(round_), shown)
         self._count(wrong, f"in round {round_ + 1}")
 
     def _has_tries_left(self) -> bool:
@@ -185,7 +189,7 @@ class LoadRun:
             self._broke("load.stuck", first.refused or first.raised or "killed")
         elif (again := self._load(round_, TRIES + 1).loaded) is not None and again.objects:
             self._broke("load.again", f"{again.objects} objects were loaded again")
-        self._count(wrong_rows(self.warehouse, self.world.rows(round_)), "after the plain load")
+        self._count(self._tables.wrong_rows(self.world.rows(round_)), "after the plain load")
 
     def _count(self, wrong: WrongRows, when: str) -> None:
         for name, count in zip(wrong._fields, wrong, strict=True):

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pipeline.catalog.tables import TABLES
+from pipeline.catalog.tables import TABLES, Table
 from pipeline.records import BUCKET_PREFIX
 from sim.campaign.loader.calls import CallName, LoggedCall
 from sim.campaign.loader.read_store import Objects
 from sim.campaign.loader.tables import Expected, expected
 from sim.chaos.call import Place
 
-ARRIVALS: Final = (3, 1, 1)
+ARRIVALS: Final = (3, 1)
 """Objects of each table that arrive in each round: more than one batch at first."""
 
 
@@ -33,6 +33,7 @@ class LoaderWorld:
 
     folder: Path
     lakes: tuple[dict[Place, bytes], ...]
+    tables: tuple[Table, ...] = TABLES
     log: list[LoggedCall] = field(default_factory=list)
     numbers: dict[CallName, int] = field(default_factory=dict)
 
@@ -48,7 +49,7 @@ class LoaderWorld:
     def rows(self, round_: int) -> dict[str, Expected]:
         """Return the rows of the lake of a round, decoded once."""
         if round_ not in self._rows:
-            self._rows[round_] = expected(self.lakes[round_])
+            self._rows[round_] = expected(self.lakes[round_], self.tables)
         return self._rows[round_]
 
     def remember(self, log: list[LoggedCall]) -> None:
@@ -57,14 +58,16 @@ class LoaderWorld:
         self.numbers = {call.name: number for number, call in enumerate(log, 1)}
 
 
-def select(folder: Path, objects: Mapping[Place, bytes]) -> LoaderWorld:
+def select(
+    folder: Path, objects: Mapping[Place, bytes], tables: tuple[Table, ...] = TABLES
+) -> LoaderWorld:
     """Return a world of some objects of a lake. Objects that arrive later may sort before others.
 
     The selection is spread over the keys, which begin with the hour of the rows.
     """
     lakes: list[dict[Place, bytes]] = [{} for _ in ARRIVALS]
     most = sum(ARRIVALS)
-    for table in TABLES:
+    for table in tables:
         places = sorted(
             place
             for place in objects
@@ -76,4 +79,4 @@ def select(folder: Path, objects: Mapping[Place, bytes]) -> LoaderWorld:
         for round_, lake in enumerate(lakes):
             for place in chosen[: sum(ARRIVALS[: round_ + 1])]:
                 lake[place] = objects[place]
-    return LoaderWorld(folder, tuple(lakes))
+    return LoaderWorld(folder, tuple(lakes), tables)
