@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import lake as buckets
-from pipeline.catalog import ledger, statements
+from pipeline.catalog import ddl, ledger, statements
 from pipeline.catalog.tables import TABLES
 from sim.check.read.lake import LakeReader
 from sim.errors import ENVIRONMENT, INVALID, LAKE_WRONG, QueryError
@@ -31,7 +31,7 @@ from sim.query.loader import LoadOptions, load
 from sim.query.spark import engine
 from sim.query.warehouse import Warehouse
 from sim.store.s3_lake import s3_lake
-from tests.support import lakehouse, spark_world
+from tests.support import lakehouse, spark_parser, spark_world
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.campaign
@@ -161,6 +161,23 @@ def test_nothing_leaves_the_machine(both: Both) -> None:
     """Whatever the variables of the user's shell say."""
     assert both.addresses <= {"127.0.0.1", "::1"}
     assert both.addresses
+
+
+def test_sparks_parser_knows_the_catalogue() -> None:
+    """A statement of Databricks only, a typo and an open text are refused, each by its place."""
+    texts = [
+        *(ddl.streaming_table(table, f"s3://{table.bucket}") for table in TABLES),
+        *map(statements.view, statements.VIEWS),
+        *map(statements.query, statements.QUERIES),
+    ]
+    odd = ["GRANT SELECT ON t TO `me`", "SELEC 1", "SELECT 'a"]
+    found = spark_parser.problems([*texts, *odd])
+    assert found[: len(texts)] == [""] * len(texts)
+    assert [text.partition("]")[0] for text in found[len(texts) :]] == [
+        "[INVALID_STATEMENT_OR_CLAUSE",
+        "[PARSE_SYNTAX_ERROR",
+        "[PARSE_SYNTAX_ERROR",
+    ]
 
 
 def small(tmp_path: Path, count: int = 6) -> Warehouse:
