@@ -14,7 +14,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable
 
 from sim import folder_lock
-from sim.campaign.loader.faults import DISK_FULL, KILL, SECOND
+from sim.campaign.loader.faults import DISK_FULL, KILL, MISSING, SECOND
 from sim.check.read.lake import ObjectRef
 from sim.query import loader, warehouse
 from sim.query.offsets import Offsets
@@ -146,19 +146,22 @@ def table_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DeltaTable, "create", over)
 
 
-BUGS: dict[Patch, tuple[set[str], str]] = {
-    no_redo: ({"load.lost"}, ""),
-    redo_always: ({"load.duplicated"}, ""),
-    commit_without_its_number: ({"load.duplicated"}, ""),
-    without_known_keys: ({"load.duplicated"}, ""),
-    without_lock: ({"load.duplicated", "load.raised", "load.stuck"}, SECOND),
-    log_read_before_the_lock: ({"load.duplicated"}, SECOND),
-    log_after_the_commit: ({"load.duplicated"}, KILL),
-    log_written_in_place: ({"load.stuck"}, DISK_FULL),
-    warehouse_file_written_in_place: ({"load.stuck"}, DISK_FULL),
-    cursor_on_the_key: ({"load.lost"}, ""),
-    missing_object_is_empty: ({"load.lost"}, ""),
-    source_without_its_bucket: ({"load.lost"}, ""),
-    table_made_anew: ({"load.lost"}, ""),
+BUGS: dict[Patch, tuple[set[str], str, str]] = {
+    no_redo: ({"load.lost"}, "", ""),
+    redo_always: ({"load.duplicated"}, "", ""),
+    commit_without_its_number: ({"load.duplicated"}, "", ""),
+    without_known_keys: ({"load.duplicated"}, "", ""),
+    without_lock: ({"load.duplicated", "load.raised", "load.stuck"}, SECOND, ""),
+    log_read_before_the_lock: ({"load.duplicated"}, SECOND, ""),
+    log_after_the_commit: ({"load.duplicated"}, KILL, ""),
+    log_written_in_place: ({"load.stuck"}, DISK_FULL, ""),
+    warehouse_file_written_in_place: ({"load.stuck"}, DISK_FULL, "warehouse"),
+    cursor_on_the_key: ({"load.lost"}, "", ""),
+    missing_object_is_empty: ({"load.lost"}, MISSING, ""),
+    source_without_its_bucket: ({"load.lost"}, "", ""),
+    table_made_anew: ({"load.lost"}, "", ""),
 }
-"""Each bug, the invariants of which it must break one, and a fault that shows it ("": any)."""
+"""Each bug, the invariants of which it must break one, and the faults that show it.
+
+These are a kind ("": any) and a part of the name of the call that it hits.
+"""
