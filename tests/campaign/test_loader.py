@@ -246,7 +246,8 @@ def test_a_failing_line_is_shown_shrunk_and_repeated(
     world = select(tmp_path / "all", OBJECTS)
     run_clean(world)
     number = line_at(world, KILL, "commit ").items[0].number
-    text = f"load seed=3 store.error#5 loader.kill#{number} list.late%0.001"
+    last = max(n for n, call in enumerate(world.log, 1) if call.point == "get")
+    text = f"load seed=3 store.error#{last} loader.kill#{number} list.late%0.001"
     shown: list[str] = []
     replayed = partial(
         replay_load, objects=OBJECTS, command="windfleet campaign x.yaml", write_line=shown.append
