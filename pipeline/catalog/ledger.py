@@ -48,6 +48,7 @@ class Option:
 
 _LOADER: Final = "tests/query/test_loader.py"
 _ON_SPARK: Final = "tests/query/test_spark.py"
+_EVOLUTION_ON_SPARK: Final = "tests/query/test_spark_evolution.py"
 _REFUSED: Final = "tests/pipeline/test_ledger.py::test_a_refused_option_is_named"
 _REFUSED_ON_SPARK: Final = f"{_ON_SPARK}::test_read_files_names_each_option_that_it_refuses"
 _EQUAL: Final = f"{_ON_SPARK}::test_rows_of_a_table_are_equal"
@@ -78,7 +79,7 @@ OPTIONS: Final = (
         "as Auto Loader: a new column stops the pipeline once, which the same call starts again",
         f"{_LOADER}::test_an_unknown_column_is_added",
         EVOLUTION,
-        f"{_ON_SPARK}::test_columns_evolve_alike_in_each_mode",
+        f"{_EVOLUTION_ON_SPARK}::test_columns_evolve_alike_in_each_mode",
         EVOLUTION,
     ),
     Option(
@@ -87,7 +88,7 @@ OPTIONS: Final = (
         "always _rescued_data",
         f"{_LOADER}::test_a_value_that_does_not_fit_is_rescued",
         ("_rescued_data",),
-        f"{_ON_SPARK}::test_values_that_do_not_fit_are_rescued_alike",
+        f"{_EVOLUTION_ON_SPARK}::test_values_that_do_not_fit_are_rescued_alike",
         ("_rescued_data",),
     ),
     Option(

@@ -44,7 +44,7 @@ def main() -> None:
     job = jobs.get()
     stage = "start"
     try:
-        spark = _session(job["conf"])
+        spark = _session(job)
         before = -1
         made: list[str] = []
         while True:
@@ -90,16 +90,20 @@ def _watch_jvm(jvm: subprocess.Popen[bytes]) -> None:
     os._exit(1)
 
 
-def _session(conf: dict[str, str]) -> Any:
+def _session(job: dict[str, Any]) -> Any:
     """Return a session of Spark Connect with a server in this process's JVM."""
     os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = str(uuid.uuid4())
     from pyspark import SparkConf, SparkContext
 
     made = SparkConf(loadDefaults=False)
-    made.setAll(list(conf.items()))
+    made.setAll(list(job["conf"].items()))
     context: Any = SparkContext.getOrCreate(made)
     threading.Thread(target=_watch_jvm, args=(context._gateway.proc,), daemon=True).start()
     jvm = context._jvm
+    for name, value in job["secrets"].items():
+        context._jsc.hadoopConfiguration().set(name, value)
+    if job["trust"] is not None:
+        jvm.Trust.only(job["trust"])
     service = getattr(jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
     port = service.__getattr__("MODULE$").localPort()
     from pyspark.sql.connect.session import SparkSession

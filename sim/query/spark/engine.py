@@ -96,6 +96,8 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
             conf |= settings.s3a(s3)
         request = {
             "conf": conf,
+            "secrets": settings.secrets(s3) if s3 else {},
+            "trust": os.path.realpath(s3.ca_bundle) if s3 and s3.ca_bundle else None,
             "storage": f"file://{folder}/storage",
             "views": [statements.view(name).rstrip().rstrip(";") for name in statements.VIEWS],
             "variables": {
@@ -107,7 +109,7 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
         command = [str(found.python), "-I", str(home.DRIVER)]
         with (
             (folder / "log.txt").open("wb") as log,
-            _process(command, settings.environment(found, s3), log) as child,
+            _process(command, settings.environment(found, s3), scratch, log) as child,
         ):
             yield from _load(child, warehouse, job, folder, request)
             while job.follow_s is not None:
@@ -198,13 +200,14 @@ def _external(table: Table, folder: Path) -> str:
 
 @contextmanager
 def _process(
-    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+    command: Sequence[str], environment: Mapping[str, str], folder: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the driver in a group of its own, with Spark's JVM. The group ends with the block."""
     try:
         child = subprocess.Popen(
             command,
             env=dict(environment),
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
