@@ -90,7 +90,9 @@ class LoadRun:
         found = self.outcome
         found.fired, found.calls = self.calls.fired, len(self.calls.log)
         found.broken = sorted(set(found.broken), key=found.broken.index)
-        trace = repr((self.calls.log, found.fired, self._messages, found.broken))
+        calls = [(call.name, sorted(call.possible)) for call in self.calls.log]
+        messages = [text.replace(str(self.warehouse), "") for text in self._messages]
+        trace = repr((calls, found.fired, messages))
         found.trace = hashlib.blake2b(trace.encode(), digest_size=16).hexdigest()
         return found
 
@@ -114,9 +116,8 @@ class LoadRun:
             return Loader(self.calls, place, self.warehouse, lake, tables, start_second)
 
         def start_second() -> None:
-            if self._second is None:
-                second = new(True, None)
-                self._second = (second, self._start(second))
+            second = new(True, None)
+            self._second = (second, self._start(second))
 
         loader = new(False, start_second)
         self._loader_of[threading.get_ident()] = loader
