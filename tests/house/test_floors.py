@@ -63,7 +63,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"run"},
-    {"campaign", "demo", "load", "query"},
+    {"campaign", "catalog", "demo", "load", "query"},
     {"arguments"},
     {"cli"},
 )
