@@ -7,7 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 from pipeline.catalog import statements
-from pipeline.catalog.locations import ParameterError, Parameters, locations
+from pipeline.catalog.locations import Parameters, locations
 from pipeline.catalog.tables import BY_NAME, TABLES
 from pipeline.records import SCHEMAS, VIBRATION_ALARM
 
@@ -49,25 +49,6 @@ def test_prefixes_divide_the_validated_bucket() -> None:
         ("validated", "validated/"),
         ("validated", "_quarantine/"),
     ]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"catalog": "a b"},
-        {"catalog": ""},
-        {"schema": "x; DROP"},
-        {"schema": "1st"},
-        {"bucket_prefix": "Upper"},
-        {"bucket_prefix": "s3://x"},
-        {"role": "admin"},
-        {"role": "arn:aws:iam::1:role/x"},
-    ],
-)
-def test_a_parameter_that_is_no_name_is_refused(wrong: dict[str, str]) -> None:
-    (name,) = wrong
-    with pytest.raises(ParameterError, match=name.replace("_", " ")):
-        Parameters(**wrong)
 
 
 @pytest.mark.parametrize("name", statements.VIEWS)
