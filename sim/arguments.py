@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.catalog.arguments import arguments as catalog_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.query.arguments import arguments as query_arguments
@@ -125,13 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     query_arguments(query, _url)
 
-    catalog = command("catalog", "show the lakehouse's catalogue")
-    catalog.add_argument(
-        "--ledger",
-        action="store_true",
-        required=True,
-        help="options of Auto Loader and read_files: effect here, effect on Spark, test",
-    )
+    catalog = command("catalog", "write the files that a Databricks workspace and AWS install")
+    catalog_arguments(catalog)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)

@@ -63,7 +63,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"query", "run"},
-    {"campaign", "demo", "load"},
+    {"campaign", "catalog", "demo", "load"},
     {"arguments"},
     {"cli"},
 )
