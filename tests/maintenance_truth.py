@@ -58,9 +58,7 @@ COMPONENTS: Final = ("main_bearing", "gearbox", "generator", "rotor", "pitch", "
 FARMS: Final = "ABCDEFGH"
 TURBINES: Final = 35
 FIRST: Final = 3
-SQL: Final = (
-    "SELECT turbine_id, component FROM wind_turbine_maintenance_dashboard ORDER BY place"
-)
+SQL: Final = "SELECT turbine_id, component FROM wind_turbine_maintenance_dashboard ORDER BY place"
 
 
 @dataclass(frozen=True)
@@ -172,9 +170,7 @@ def judge(seed: int, size: Size, folder: Path) -> Judged:
     for day, ranking in alarms(folder, size):
         now = START + timedelta(days=day)
         worn_now = {
-            turbine
-            for turbine, begins, ends in damage
-            if begins <= now <= ends + timedelta(days=7)
+            turbine for turbine, begins, ends in damage if begins <= now <= ends + timedelta(days=7)
         }
         alone = [each for each in ranking if each[0] not in worn.values()]
         judged.false |= {turbine for turbine, named in alone if named} - worn_now
