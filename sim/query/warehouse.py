@@ -79,15 +79,14 @@ class Warehouse:
             "lake": self._place(),
         }
         if not file.exists():
-            others = [
-                each.name for each in self.folder.iterdir() if each.name != folder_lock.LOCK_FILE
-            ]
+            part = file.with_suffix(".part")  # of a loader that was killed here, too
+            mine_too = (folder_lock.LOCK_FILE, part.name)
+            others = [each.name for each in self.folder.iterdir() if each.name not in mine_too]
             if others:
                 raise QueryError(
                     f"{self.folder}: holds {min(others)} and is no warehouse; "
                     "name another folder with --warehouse DIR"
                 )
-            part = file.with_suffix(".part")
             part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
             part.replace(file)
             return True
