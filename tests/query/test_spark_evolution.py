@@ -125,6 +125,21 @@ def test_columns_are_added_alike_and_stay(tmp_path: Path) -> None:
     assert differences(tmp_path, "rescue") == (SAME, [])
 
 
+def test_odd_columns_are_added_or_rescued_alike(tmp_path: Path) -> None:
+    """New columns of each type, beside values that do not fit; names of another case."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 3)
+    for i, (name, values) in enumerate(VALUES.items()):
+        misfit = pa.array(["x"] * len(values))
+        put(tmp_path / "lake", RAW, f"B-{i:03}", {f"new_{name}": values, "rotor_rpm": misfit})
+    cases = {"Note": pa.array(["a"]), "note": pa.array(["b"]), "ROTOR_RPM": pa.array([1.5])}
+    put(tmp_path / "lake", RAW, "C-001", cases)
+    same, new = differences(tmp_path, "addNewColumns")
+    assert same == SAME
+    rescued = {"new_uint64", "new_ns", "new_clock"}
+    wanted = {f"new_{name}" for name in VALUES} - rescued | {"Note"}
+    assert {name.rpartition(".")[2] for name in new} == wanted
+
+
 def test_new_columns_are_refused_alike(tmp_path: Path) -> None:
     lakehouse.add(tmp_path / "lake", "A-001", 1, 3)
     put(tmp_path / "lake", RAW, "A-002", {"humidity": pa.array([0.5]), "note": pa.array(["x"])})
