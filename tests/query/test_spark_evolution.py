@@ -26,7 +26,8 @@ pytestmark = pytest.mark.campaign
 
 RAW = BY_NAME["wind_turbine_raw"]
 AGGREGATED = BY_NAME["wind_turbine_aggregated"]
-ALL = "; ".join(f"SELECT * FROM {name}" for name in BY_NAME)
+HOURS = "SELECT turbine_id, HOUR(timestamp) AS h, DATE(timestamp) AS d FROM wind_turbine_raw"
+ALL = "; ".join([*(f"SELECT * FROM {name}" for name in BY_NAME), HOURS])
 UTC = datetime.UTC
 TEXTS = [
     *("7", "7.5", "-3", "+3", "0x1F", "-0x5", " 7", "7 ", "", "1e3", "00012", "1.", ".5", "1d"),
@@ -106,7 +107,7 @@ def differences(where: Path, mode: str) -> tuple[list[str], list[str]]:
     return [spark_world.different(one, other) for one, other in pairs], loaded.added
 
 
-SAME = [""] * len(BY_NAME)
+SAME = [""] * (len(BY_NAME) + 1)
 
 
 @pytest.mark.parametrize("mode", ["rescue", "none"])
