@@ -85,10 +85,10 @@ class StoredTable:
             raise self._failed("written", error) from error
         self._step(f"committed {self._name}")
 
-    def compact(self) -> None:
-        """Write small files together if there are many. Raises QueryError."""
+    def compact(self, few: int = FEW_SMALL_FILES) -> None:
+        """Write small files together if there are `few` or more. Raises QueryError."""
         sizes = pa.table(self._delta.get_add_actions())["size_bytes"]
-        if pc.sum(pc.less(sizes, LARGE_BYTES // 2)).as_py() < FEW_SMALL_FILES:
+        if pc.sum(pc.less(sizes, LARGE_BYTES // 2)).as_py() < few:
             return
         self._step(f"compact {self._name}")
         try:

@@ -94,14 +94,13 @@ class Warehouse:
             "lake": self._place(),
         }
         if not file.exists():
-            others = [
-                each.name for each in self.folder.iterdir() if each.name != folder_lock.LOCK_FILE
-            ]
+            part = file.with_suffix(".part")  # of a loader that was killed here, too
+            mine_too = (folder_lock.LOCK_FILE, part.name)
+            others = [each.name for each in self.folder.iterdir() if each.name not in mine_too]
             if others:
                 raise QueryError(
                     f"{self.folder}: holds {one_line(min(others))} and is no warehouse; {_ANOTHER}"
                 )
-            part = file.with_suffix(".part")
             part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
             part.replace(file)
             return True
