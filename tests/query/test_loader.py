@@ -73,6 +73,14 @@ def test_every_object_is_loaded_once_with_its_source(tmp_path: Path) -> None:
     }
 
 
+def test_parts_of_a_key_are_no_columns(tmp_path: Path) -> None:
+    """The keys hold `year=2024/month=01/...`, which a reader could take for partitions."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    load(warehouse(tmp_path), LoadOptions())
+    for table in TABLES:
+        assert content(warehouse(tmp_path), table.name).column_names == table.schema.names
+
+
 def test_a_key_that_a_listing_shows_late_is_loaded_then(tmp_path: Path) -> None:
     where = warehouse(tmp_path)
     lakehouse.add(tmp_path / "lake", "B-001", 6, 5, TWO)
