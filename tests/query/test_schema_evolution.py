@@ -1,4 +1,4 @@
-"""An object's columns in the form of its table: new columns, values that do not fit."""
+"""Schema evolution by mode: new columns are added, rescued, refused or left out."""
 
 from __future__ import annotations
 
