@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from pipeline.records import ANOMALIES
-from sim.check.detection.signals import signals
 from sim.check.read.lake import LakeReader
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from tests.support import view_world
+from tests.support.episodes import SQL, Row, Truth
 from tests.support.view_world import STEP_S, ViewWorld
 
 DAY_US = 86_400_000_000
-ANOMALY_SQL = "SELECT * FROM wind_turbine_anomaly_detection ORDER BY turbine_id, kind, first_time"
 PERFORMANCE_SQL = "SELECT * FROM wind_turbine_performance_view"
 
 
@@ -186,7 +185,7 @@ def test_a_turbine_that_is_silent_for_a_day_has_a_row_for_it(
 
 
 def episodes(world: ViewWorld) -> list[dict[str, object]]:
-    return world.rows(ANOMALY_SQL)
+    return world.rows(SQL)
 
 
 def test_every_sign_is_in_one_episode(world: ViewWorld) -> None:
@@ -221,35 +220,29 @@ def test_episodes_of_a_kind_are_more_than_an_hour_apart(world: ViewWorld) -> Non
 
 
 def test_a_fault_that_breaks_a_rule_is_in_an_episode_and_nothing_else_is(world: ViewWorld) -> None:
-    """Recall and precision are 1 for faults whose every row breaks a rule."""
+    """Recall is 1 for faults whose every row breaks a rule, and precision is 1 for every kind."""
     faults = world.faults.to_pylist()
-    found = episodes(world)
-    certain = {"sensor.dropout": {"null"}, "row.duplicate": {"duplicate"}}
-    for each in faults:
-        others = [it for it in faults if it is not each and overlap(it, each)]
-        if each["kind"] in certain and each["rows"] and not others:
-            assert any(shows(episode, each, certain[each["kind"]]) for episode in found), each
-    for episode in found:
-        assert any(shows(episode, each, signals(each["kind"], each["channel"])) for each in faults)
+    truth = Truth(faults, STEP_S * 1_000_000)
+    causes = [(episode["kind"], truth.causes(episode)) for episode in episodes(world)]
+    assert [kind for kind, faults_of_it in causes if not faults_of_it] == []
+    certain = {"sensor.dropout": "rejected.null", "row.duplicate": "rejected.duplicate"}
+    alone = [
+        fault
+        for fault in faults
+        if fault["kind"] in certain
+        and fault["rows"]
+        and not any(other is not fault and overlap(other, fault) for other in faults)
+    ]
+    assert len(alone) > 3
+    for fault in alone:
+        assert any(kind == certain[fault["kind"]] and fault in each for kind, each in causes), fault
 
 
-def overlap(one: dict[str, object], other: dict[str, object]) -> bool:
+def overlap(one: Row, other: Row) -> bool:
     return (
         one["turbine_id"] == other["turbine_id"]
         and one["from"] < other["to"]
         and one["to"] > other["from"]
-    )
-
-
-def shows(episode: dict[str, object], fault: dict[str, object], can: object) -> bool:
-    """Return True if an episode of a kind that a fault can cause overlaps it."""
-    kind = str(episode["kind"]).removeprefix("rejected.").replace("vibration_level", "vibration")
-    first, last = (round(episode[end].timestamp() * 1e6) for end in ("first_time", "last_time"))
-    return (
-        episode["turbine_id"] == fault["turbine_id"]
-        and (can is None or kind in can)
-        and first < fault["to"] + 3 * STEP_S * 1_000_000
-        and last >= fault["from"]
     )
 
 
