@@ -8,13 +8,16 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipeline.records import ANOMALIES
+from pipeline.catalog.tables import BY_NAME
+from pipeline.records import AGGREGATED, ANOMALIES, BUCKET_NAMES, BUCKET_PREFIX
 from sim.check.read.lake import LakeReader
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
-from tests.support import view_world
+from tests.support import lakehouse, view_world
 from tests.support.episodes import SQL, Row, Truth
 from tests.support.view_world import STEP_S, ViewWorld
 
@@ -258,3 +261,56 @@ def test_severity_follows_kind_length_and_level(world: ViewWorld) -> None:
             *ANOMALIES,
             "vibration_level",
         )
+
+
+def test_episodes_of_windows_made_by_hand(tmp_path: Path) -> None:
+    """A lone hour is a warning, two hours are critical; an hour's gap is inside an episode."""
+    hours = (
+        ("lone", 0, ["gearbox_heat"], 0, 1.0),
+        ("long", 0, ["gearbox_heat"], 0, 1.0),
+        ("long", 1, ["gearbox_heat"], 0, 1.0),
+        ("gap", 0, ["overspeed"], 0, 1.0),
+        ("gap", 2, ["overspeed"], 0, 1.0),
+        ("apart", 0, ["overspeed"], 0, 1.0),
+        ("apart", 4, ["overspeed"], 0, 1.0),
+        ("hard", 0, ["vibration", "generator_heat"], 0, 12.0),
+        ("slow", 0, ["underperformance"], 0, 1.0),
+        ("slow", 1, ["underperformance"], 0, 1.0),
+        ("revised", 0, ["gearbox_heat"], 0, 1.0),
+        ("revised", 0, [], 1, 1.0),
+    )
+    start = datetime.datetime(2024, 1, 15, tzinfo=datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+    rows = [
+        {
+            "turbine_id": turbine,
+            "farm_id": "A",
+            "window_start": start + at * hour,
+            "window_end": start + (at + 1) * hour,
+            "anomaly_kinds": kinds,
+            "revision": revision,
+            "vibration_level_max": most,
+        }
+        for turbine, at, kinds, revision, most in hours
+    ]
+    for bucket in BUCKET_NAMES:
+        (tmp_path / "lake" / (BUCKET_PREFIX + bucket)).mkdir(parents=True)
+    table = pa.Table.from_pylist(rows, schema=AGGREGATED)
+    path = lakehouse.path_of(tmp_path / "lake", BY_NAME["wind_turbine_aggregated"], "A-001", 1, 1)
+    pq.write_table(table, path)
+    warehouse = Warehouse(tmp_path / "warehouse", LakeReader.folder(tmp_path / "lake"))
+    load(warehouse, LoadOptions())
+    found = [
+        (row["turbine_id"], row["kind"], row["severity"], row["rows"])
+        for row in view_world.answer(warehouse, SQL)
+    ]
+    assert found == [
+        ("apart", "overspeed", "warning", 1),
+        ("apart", "overspeed", "warning", 1),
+        ("gap", "overspeed", "critical", 2),
+        ("hard", "generator_heat", "warning", 1),
+        ("hard", "vibration", "critical", 1),
+        ("lone", "gearbox_heat", "warning", 1),
+        ("long", "gearbox_heat", "critical", 2),
+        ("slow", "underperformance", "notice", 2),
+    ]
