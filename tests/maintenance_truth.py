@@ -215,7 +215,9 @@ def judge(seed: int, size: Size, folder: Path) -> Judged:
     for day, ranking in alarms(folder, size):
         now = START + timedelta(days=day)
         worn_now = {
-            turbine for turbine, begins, ends in damage if begins <= now <= ends + timedelta(days=7)
+            turbine
+            for turbine, _, begins, ends in damage
+            if begins <= now <= ends + timedelta(days=7)
         }
         alone = [each for each in ranking if each[0] not in worn.values()]
         judged.false |= {turbine for turbine, named in alone if named} - worn_now
