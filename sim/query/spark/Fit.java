@@ -230,6 +230,9 @@ final class Fit {
   }
 
   private static LocalDate day(Object value) {
+    if (value instanceof LocalDate date) {
+      return date;
+    }
     if (value instanceof Values.Moment moment) {
       return moment.instant().atOffset(ZoneOffset.UTC).toLocalDate();
     }
