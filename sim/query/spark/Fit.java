@@ -48,7 +48,7 @@ final class Fit {
   /** The value as Spark holds it in a column of a type, null where it does not fit. */
   static Object fitting(Object value, DataType type) {
     if (type.equals(DataTypes.IntegerType)) {
-      Long found = value instanceof Values.Moment ? null : integer(value);
+      Long found = value instanceof Values.Moment ? null : integer(value, 32);
       if (value instanceof LocalDate date) {
         found = date.toEpochDay();
       } else if (value instanceof Values.Clock clock) {
