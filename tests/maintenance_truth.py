@@ -58,9 +58,7 @@ COMPONENTS: Final = ("main_bearing", "gearbox", "generator", "rotor", "pitch", "
 FARMS: Final = "ABCDEFGH"
 TURBINES: Final = 35
 FIRST: Final = 3
-SQL: Final = (
-    "SELECT turbine_id, component FROM wind_turbine_maintenance_dashboard ORDER BY place"
-)
+SQL: Final = "SELECT turbine_id, component FROM wind_turbine_maintenance_dashboard ORDER BY place"
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,12 @@ def make(seed: int, size: Size, folder: Path) -> None:
         f"turbines: [{turbine}], component: {component}}}"
         for component, turbine in worn_turbines(seed, size).items()
     )
+    fleet = f"{{preset: full, farms: [{FARMS[seed % len(FARMS)]}], turbines: {size.turbines}}}"
+    clock = f"start: {START:%Y-%m-%dT%H:%M:%SZ}, duration: {DAYS}d"
     settings = (
         f"seed={seed}",
-        f"fleet={{preset: full, farms: [{FARMS[seed % len(FARMS)]}], turbines: {size.turbines}}}",
-        f"clock={{start: {START:%Y-%m-%dT%H:%M:%SZ}, duration: {DAYS}d, "
-        f"sample_every: {size.sample_every}}}",
+        f"fleet={fleet}",
+        f"clock={{{clock}, sample_every: {size.sample_every}}}",
         f"events=[{events}]",
     )
     argv = ["demo", "--theme", "bearing-failure", "--layout", "farm", "--to", str(folder)]
@@ -171,9 +170,7 @@ def judge(seed: int, size: Size, folder: Path) -> Judged:
     for day, ranking in alarms(folder, size):
         now = START + timedelta(days=day)
         worn_now = {
-            turbine
-            for turbine, begins, ends in damage
-            if begins <= now <= ends + timedelta(days=7)
+            turbine for turbine, begins, ends in damage if begins <= now <= ends + timedelta(days=7)
         }
         alone = [each for each in ranking if each[0] not in worn.values()]
         judged.false |= {turbine for turbine, named in alone if named} - worn_now
