@@ -70,4 +70,4 @@ def test_a_query_reads_tables_of_the_catalogue(name: str) -> None:
 def test_the_anomaly_view_has_the_alarm_of_the_records() -> None:
     view = statements.view("wind_turbine_anomaly_detection")
     assert f"WHERE vibration_level > {VIBRATION_ALARM}\n" in view
-    assert f"WHEN max_vibration > {2 * VIBRATION_ALARM} OR" in view
+    assert f"WHEN max_vibration > {2 * VIBRATION_ALARM} THEN" in view
