@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.catalog.arguments import arguments as catalog_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.query.arguments import arguments as query_arguments
@@ -99,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument(
         "--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)"
     )
+    campaign.add_argument(
+        "--loads",
+        type=_count,
+        default=200,
+        metavar="N",
+        help="random runs of the loader, after one per call and fault; 0 for none "
+        "(default: %(default)s)",
+    )
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
     campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
     campaign.add_argument(
@@ -117,13 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     query_arguments(query, _url)
 
-    catalog = command("catalog", "show the lakehouse's catalogue")
-    catalog.add_argument(
-        "--ledger",
-        action="store_true",
-        required=True,
-        help="options of Auto Loader and read_files: effect here, effect on Spark, test",
-    )
+    catalog = command("catalog", "write the files that a Databricks workspace and AWS install")
+    catalog_arguments(catalog)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
