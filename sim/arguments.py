@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.query.arguments import arguments as query_arguments
@@ -124,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="options of Auto Loader and read_files: effect here, effect on Spark, test",
     )
+
+    dashboard = command("dashboard", "make one offline page over a lake's three views")
+    dashboard_arguments(dashboard, _url)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)

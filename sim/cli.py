@@ -187,6 +187,15 @@ def _catalog(args: argparse.Namespace) -> int:
     return PASS
 
 
+def _dashboard(args: argparse.Namespace) -> int:
+    from sim.dashboard.command import DashboardOptions, run
+
+    options = DashboardOptions(
+        args.run, args.lake, args.endpoint_url, args.warehouse, args.now, args.out
+    )
+    return run(options, _Console())
+
+
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
@@ -266,6 +275,7 @@ _COMMANDS: Final = {
     "campaign": _campaign,
     "query": _query,
     "catalog": _catalog,
+    "dashboard": _dashboard,
     "demo": _demo,
     "plan": _plan,
     "check": _check,

@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
     parser.add_argument(
         "--now",
-        type=_instant,
+        type=instant,
         metavar="TIME",
         help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z",
     )
@@ -71,7 +71,8 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """Return a time of the command line, in UTC."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -63,7 +63,9 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"run"},
-    {"campaign", "demo", "load", "query"},
+    {"campaign", "load", "query"},
+    {"dashboard"},
+    {"demo"},
     {"arguments"},
     {"cli"},
 )

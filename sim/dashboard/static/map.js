@@ -1,0 +1,36 @@
+// Farms with their units, coloured by state.
+
+const UNKNOWN = "no data";
+
+function showMap() {
+  const units = new Set(chosenUnits());
+  const ringed = new Set(episodesOfChoice().filter((place) => page.episodes.severity[place] === "critical")
+    .map((place) => page.unitOf(page.episodes.farm_id[place], page.episodes.turbine_id[place])));
+  const counts = new Map();
+  const square = (unit) => {
+    const state = stateAt(unit, choice.from, choice.to) || UNKNOWN;
+    if (units.has(unit)) counts.set(state, (counts.get(state) || 0) + 1);
+    const text = `${unitNames[unit]}: ${state}${ringed.has(unit) ? ", critical anomaly" : ""}`;
+    return h("button", {
+      type: "button", class: `unit ${state.replace(" ", "-")}${ringed.has(unit) ? " ringed" : ""}`, title: text, "aria-label": text,
+      "aria-pressed": String(choice.unit === unit), onclick: () => chooseUnit(unit),
+    });
+  };
+  const shownFarms = choice.unit !== null ? [page.farmOf[choice.unit]] : chosenFarms();
+  fill("units", shownFarms.map((place) => {
+    const farm = farms[place];
+    const at = farm.units[0];
+    const { latitude, longitude } = page.units;
+    const where = known(latitude[at]) ? `${Math.abs(latitude[at])}° ${latitude[at] < 0 ? "S" : "N"}, ${Math.abs(longitude[at])}° ${longitude[at] < 0 ? "W" : "E"}` : "";
+    return h("div", { class: "farm" },
+      h("div", { class: "farm-head" },
+        h("button", { type: "button", class: "plain", onclick: () => set({ farms: new Set([place]), unit: null }) },
+          h("i", { class: "dot", style: { background: farm.colour } }), `Farm ${farm.id}`),
+        h("span", {}, [farm.region, where].filter(Boolean).join(" · "))),
+      h("div", { class: "farm-type" }, `${decimal(farm.units.length)} × ${[...farm.types].join(", ")}`),
+      h("div", { class: "units" }, farm.units.map(square)));
+  }));
+  fill("states", [...page.states, UNKNOWN].filter((state) => counts.has(state)).map((state) =>
+    h("li", {}, h("i", { class: `unit ${state.replace(" ", "-")}` }), `${state} ${decimal(counts.get(state))}`)));
+  fill("map-clock", `at ${dated(clockUs())}`);
+}
