@@ -16,7 +16,7 @@ from sim.dashboard.columns import Column, column
 from sim.dashboard.views import Views, sql
 
 MOST_FOCUSED: Final = 120
-MOST_POINTS: Final = 360
+MOST_POINTS: Final = 600
 SCALES: Final = {"power": 0.001, "wind": 0.01, "vibration": 0.01, "gearbox": 0.1, "generator": 0.1}
 
 

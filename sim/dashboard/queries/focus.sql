@@ -3,8 +3,8 @@
   SELECT
     place,
     turbine_id,
-    first_us - CAST(LEAST(GREATEST((last_us - first_us) / 2, 6 * window_us), 172800000000) AS BIGINT) AS from_us,
-    last_us + CAST(LEAST(GREATEST((last_us - first_us) / 2, 6 * window_us), 172800000000) AS BIGINT) AS to_us
+    first_us - CAST(LEAST(GREATEST((last_us - first_us) / 2, CAST(window_us AS BIGINT) * 6), 172800000000) AS BIGINT) AS from_us,
+    last_us + CAST(LEAST(GREATEST((last_us - first_us) / 2, CAST(window_us AS BIGINT) * 6), 172800000000) AS BIGINT) AS to_us
   FROM episodes
   WHERE place <= most_focused
 ),

@@ -12,5 +12,5 @@ FROM (
     ROW_NUMBER() OVER (PARTITION BY turbine_id, window_start ORDER BY revision DESC) AS place
   FROM wind_turbine_aggregated
 ) AS revisions
-WHERE place = 1 AND efficiency > 0
+WHERE place = 1 AND efficiency > 0 AND power_output > 0
 GROUP BY turbine_id, farm_id, step

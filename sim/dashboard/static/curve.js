@@ -33,7 +33,7 @@ function showCurve() {
   const inks = curves.map((_, place) => (place ? COLOURS[(place + 2) % COLOURS.length] : colour("ink")));
   const dots = (paint) => ({ scale: "load", paths: () => null, points: { show: true, size: 3.5, width: 0, fill: faded(paint, 0.55), stroke: paint } });
   draw("scatter", {
-    height: 300, scales: { x: { time: false, range: (_, low, high) => [0, Math.max(15, Math.ceil(high + 0.5))] }, load: { range: (_, low, high) => [Math.min(-4, low), Math.max(110, high + 4)] } },
+    height: 330, scales: { x: { time: false, range: (_, low, high) => [0, Math.max(15, Math.ceil(high + 0.5))] }, load: { range: (_, low, high) => [Math.min(-4, low), Math.max(110, high + 4)] } },
     series: [{}, dots(bad), dots(good), ...inks.map((ink) => line(ink, "load", { width: 2.2, spanGaps: true }))],
     axes: [numberAxis("wind speed, m/s", { size: 30, space: 50 }), numberAxis("% of rated power", { scale: "load", size: 44 })],
     plugins: [tip((_, at) => [
@@ -42,7 +42,7 @@ function showCurve() {
       ...curves.map((each, place) => [inks[place], `${each.type || "curve"}: ${decimal(data[3 + place][at], 1)} %`])])],
   }, data);
   legend("curve-legend", [[good, "running", "round"], [bad, "other states", "round"], ...curves.map((each, place) => [inks[place], `curve, ${each.type || "unknown type"}`])]);
-  fill("curve-count", stride > 1 ? `every ${stride}th of ${decimal(cells.length)} points` : many(cells.length, "point"));
+  fill("curve-count", stride > 1 ? `${decimal(cells.filter((_, place) => place % stride === 0).length)} of ${decimal(cells.length)} points` : many(cells.length, "point"));
 }
 
 function interpolated({ wind, load }, at) {

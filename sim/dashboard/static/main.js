@@ -22,6 +22,13 @@ function startTheme() {
   label();
 }
 
+// Two columns: the map and the ranking have very different heights, so freshness goes below the shorter.
+function balance() {
+  const [map, ranking] = ["map", "ranking"].map(byId);
+  const height = (part) => part.lastElementChild.getBoundingClientRect().bottom - part.getBoundingClientRect().top;
+  (height(map) < height(ranking) ? map : ranking).after(byId("freshness"));
+}
+
 async function start() {
   arrange(await contents());
   byId("content").hidden = false;
@@ -34,6 +41,7 @@ async function start() {
   startFilters();
   startTheme();
   showAll();
+  balance();
   document.documentElement.dataset.ready = "yes";
 }
 

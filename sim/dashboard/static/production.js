@@ -52,7 +52,7 @@ function showAvailability(series, range) {
     height: 170, cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false } },
     scales: { x: { range: () => range }, share: { range: () => [floor, 101.5] } },
     series: [{}, line(available, "share", { fill: faded(available, 0.12), width: 1.8 }), line(arrived, "share", { dash: [4, 4] })],
-    axes: [timeAxis(), numberAxis("%", { scale: "share", size: 54 }), axis({ scale: "share", side: 1, size: 34, values: () => [], grid: { show: false } })],
+    axes: [timeAxis(), numberAxis("%", { scale: "share", size: 54 }), axis({ scale: "share", side: 1, size: 34, label: " ", values: () => [], grid: { show: false } })],
     plugins: [selects, tip((_, at) => series.available[at] === null ? [] : [
       [null, moment(series.times[at] * 1e6)],
       [available, `available: ${decimal(series.available[at], 1)} %`],

@@ -43,13 +43,13 @@ function showRanking() {
   fill("places",
     h("ol", { class: "places" }, seen.map(([row, unit]) => {
       const sign = leading(ranking, row);
-      const [name, words, unitText, digits] = SIGNS[sign];
+      const [name, , unitText, digits] = SIGNS[sign];
       const component = ranking.component[row];
       return h("li", {}, h("button", { type: "button", class: "place", "aria-pressed": String(unit === open), onclick: () => set({ rank: unit, sign: null }) },
         h("span", { class: "number" }, decimal(ranking.place[row])), h("b", {}, ranking.turbine_id[row]),
         h("span", { class: component ? "tag fail" : "quiet" }, component ? plain(component) : "no finding"),
         h("span", { class: "score" }, h("span", { class: "track" }, h("span", { class: component ? "" : "low", style: { width: `${Math.max(2, (100 * Math.max(0, ranking.score[row])) / most)}%` } })), h("span", {}, decimal(ranking.score[row], 1))),
-        h("span", { class: "why" }, `${words.toLowerCase()} ${signed(shownValue(sign, ranking[name][row]), digits)} ${unitText}`)));
+        h("span", { class: "why" }, `${sign} ${signed(shownValue(sign, ranking[name][row]), digits)} ${unitText}`)));
     })),
     rows.length > seen.length && !allPlaces && h("button", { type: "button", class: "plain more", onclick: () => { allPlaces = true; showRanking(); } }, `Show all ${decimal(rows.length)}`));
   showTrend(ranking, rows.find(([, unit]) => unit === open));

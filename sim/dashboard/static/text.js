@@ -51,7 +51,7 @@ const RULES = {
   stuck: "stuck sensor", duplicate: "duplicate rows",
 };
 const KINDS = {
-  vibration: "Vibration, windows", vibration_level: "Vibration, rows", generator_heat: "Generator hot",
+  vibration: "Vibration alarm in windows", vibration_level: "Vibration above the alarm", generator_heat: "Generator hot",
   gearbox_heat: "Gearbox hot", overspeed: "Rotor overspeed", underperformance: "Low output for the wind",
 };
 const plain = (word) => word.charAt(0).toUpperCase() + word.slice(1).replaceAll("_", " ");
