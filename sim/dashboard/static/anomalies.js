@@ -77,10 +77,10 @@ function showFocus(place) {
       height: 150, cursor: { sync: { key: "focus" } },
       scales: { x: {}, left: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1.15 * (high ?? 0), 0.1)], ...properties.left }, right: { range: (_, low, high) => [0, Math.max(5, 1.2 * (high ?? 0))] } },
       series: [{}, ...entries.map(([paint, , , , scale]) => line(paint, scale || "left", { dash: scale ? [4, 4] : undefined }))],
-      axes: [timeAxis(), numberAxis(unitText, { scale: "left", size: 44 }), entries.some((each) => each[4]) ? numberAxis("m/s", { scale: "right", side: 1, grid: { show: false }, size: 30 }) : axis({ scale: "left", side: 1, size: 30, labelSize: 18, label: " ", values: () => [], grid: { show: false } })],
+      axes: [timeAxis(), numberAxis(unitText, { scale: "left", size: 44, space: 24 }), entries.some((each) => each[4]) ? numberAxis("m/s", { scale: "right", side: 1, grid: { show: false }, size: 30 }) : axis({ scale: "left", side: 1, size: 30, labelSize: 18, label: " ", values: () => [], grid: { show: false } })],
       plugins: [marks({ spans: span, lines: properties.lines }), tip((_, at) => [[null, moment(found.times[at] * 1e6)], ...entries.map(([paint, name, values, text]) => [paint, `${name}: ${decimal(values[at], text === "MW" ? 2 : 1)} ${text}`])])],
     }, [found.times, ...entries.map((each) => each[2])]);
-    legend(`${id}-legend`, entries.map(([paint, name, , , scale]) => [paint, name, scale ? "dashed" : ""]));
+    legend(`${id}-legend`, [...entries.map(([paint, name, , , scale]) => [paint, name, scale ? "dashed" : ""]), ...(properties.lines || []).map(({ paint, text }) => [paint, text, "dashed thin"])]);
   };
   one("focus-power", "MW", [[output, "power", found.power, "MW"], [wind, "wind speed", found.wind, "m/s", "right"]]);
   one("focus-vibration", "mm/s", [[vibration, "vibration", found.vibration, "mm/s"]], {

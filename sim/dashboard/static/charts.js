@@ -70,24 +70,17 @@ function marks({ spans = [], lines = [] }) {
       draw: (chart) => {
         const { ctx, bbox } = chart;
         ctx.save();
-        for (const { value, scale, paint, text } of lines) {
+        for (const { value, scale, paint } of lines) {
           ctx.lineWidth = devicePixelRatio;
           ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
           const at = chart.valToPos(value, scale, true);
           if (!(at > bbox.top && at < bbox.top + bbox.height)) continue;
-          ctx.strokeStyle = ctx.fillStyle = paint;
+          ctx.strokeStyle = paint;
           ctx.beginPath();
           ctx.moveTo(bbox.left, at);
           ctx.lineTo(bbox.left + bbox.width, at);
           ctx.stroke();
           ctx.font = FONT.replace("12px", `${12 * devicePixelRatio}px`);
-          ctx.setLineDash([]);
-          ctx.textAlign = "right";
-          ctx.lineWidth = 4 * devicePixelRatio; // a halo, so that the text reads over the series
-          ctx.strokeStyle = colour("card");
-          const place = [text, bbox.left + bbox.width - 6 * devicePixelRatio, at - 6 * devicePixelRatio];
-          ctx.strokeText(...place);
-          ctx.fillText(...place);
         }
         ctx.restore();
       },

@@ -3,7 +3,7 @@
 function showFreshness() {
   const clock = clockUs();
   const places = chosenFarms();
-  const groups = places.map((place) => [farms[place].id, choice.unit !== null ? [choice.unit] : farms[place].units, farms[place].colour]);
+  const groups = places.map((place) => [choice.unit !== null ? unitNames[choice.unit] : farms[place].id, choice.unit !== null ? [choice.unit] : farms[place].units, farms[place].colour]);
   if (places.length === 1 && choice.unit === null) {
     const age = new Map(groups[0][1].map((unit) => [unit, [newestRow(unit, choice.to) ?? -1, performance([unit], choice.from, choice.to).arrived ?? 0]]));
     const worst = [...age.keys()].sort((a, b) => age.get(a)[0] - age.get(b)[0] || age.get(a)[1] - age.get(b)[1]).slice(0, 6);
@@ -17,7 +17,7 @@ function showFreshness() {
   });
   const age = (us) => (us === null ? "no row" : lasting(Math.max(0, clock - us)));
   fill("ages", h("table", { class: "ages" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, places.length === 1 ? "Farm, stalest" : "Farm"), h("th", { scope: "col", class: "n wide" }, "Newest row"), h("th", { scope: "col", class: "n" }, "Age"),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, choice.unit !== null ? "Turbine" : places.length === 1 ? "Farm, stalest" : "Farm"), h("th", { scope: "col", class: "n wide" }, "Newest row"), h("th", { scope: "col", class: "n" }, "Age"),
       h("th", { scope: "col", class: "n" }, "Slowest unit"), h("th", { scope: "col", class: "n" }, "Silent"), h("th", { scope: "col" }, "Arrived"))),
     h("tbody", {}, rows.map(({ name, units, paint, newest, oldest, silent, arrived }) => h("tr", {},
       h("th", { scope: "row" }, paint ? h("i", { class: "dot", style: { background: paint } }) : null, name),

@@ -25,6 +25,10 @@ function startTheme() {
 // Two columns: the map and the ranking have very different heights, so freshness goes below the shorter.
 function balance() {
   const [map, ranking] = ["map", "ranking"].map(byId);
+  if (!page.rankings[0].turbine_id?.length) {
+    map.closest(".pair").classList.add("flat"); // the map over the whole width, the two others below
+    return;
+  }
   const height = (part) => part.lastElementChild.getBoundingClientRect().bottom - part.getBoundingClientRect().top;
   (height(map) < height(ranking) ? map : ranking).after(byId("freshness"));
 }

@@ -69,14 +69,14 @@ function showTrend(ranking, [row, unit]) {
     h("header", {}, h("h3", {}, `${turbine}: ${words.toLowerCase()} against its farm`),
       choice.unit !== unit && h("button", { type: "button", class: "plain", onclick: () => chooseUnit(unit) }, `Show ${turbine} alone`)),
     h("div", { class: "chips" }, Object.entries(SIGNS).map(([each, [, text]]) => chip(text, each === sign, () => set({ rank: unit, sign: each })))),
-    h("p", { class: "lead" }, `Daily mean less the median of the farm's running turbines. The last five days lie ${signed(shownValue(sign, ranking[name][row]), digits)} ${unitText} from the first third; slope ${signed(slope, digits)} ${unitText} per week.`),
+    h("p", { class: "lead" }, `Daily mean less the median of the farm's running turbines; at zero it is like its farm. The last five days lie ${signed(shownValue(sign, ranking[name][row]), digits)} ${unitText} from the first third; slope ${signed(slope, digits)} ${unitText} per week.`),
     h("div", { class: "chart", id: "trend-chart" }));
   const paint = ranking.component[row] ? colour("fault") : colour("data");
   draw("trend-chart", {
     height: 180, scales: { x: { range: (_, low, high) => [low - DAY / 1.4e6, high + DAY / 1.4e6] }, sign: { range: (_, low, high) => { const pad = 0.15 * Math.max(high - low, SIGNS[sign][2] === "mm/s" ? 0.2 : 2); return [Math.min(0, low) - pad, Math.max(0, high) + pad]; } } },
     series: [{}, line(paint, "sign", { width: 2, points: { show: true, size: 5, fill: paint } })],
     axes: [timeAxis(), numberAxis(unitText, { scale: "sign", size: 44 })],
-    plugins: [marks({ spans: [[(ranking.now_us - 5 * DAY) / 1e6, ranking.now_us / 1e6]], lines: [{ value: 0, scale: "sign", paint: colour("soft"), text: "like its farm" }] }),
+    plugins: [marks({ spans: [[(ranking.now_us - 5 * DAY) / 1e6, ranking.now_us / 1e6]], lines: [{ value: 0, scale: "sign", paint: colour("soft") }] }),
       tip((_, at) => [[null, moment(days[at] * 1e6).replace(/ \d\d:\d\d/, "")], [paint, `${signed(values[at], digits)} ${unitText}`]])],
   }, [days.slice(0, until), values]);
 }
