@@ -203,6 +203,8 @@ def _demo(args: argparse.Namespace) -> int:
     judged = f"; judged row by row: {made.verdict.status}" if made.verdict else ""
     print(f"{made.rows:,} rows of {made.fleet} in {made.seconds:.0f} s{judged}")
     print(f"{made.theme.title}: {made.folder / 'README.md'}")
+    if made.dashboard:
+        print(f"dashboard: {made.folder / made.dashboard}")
     return PASS
 
 

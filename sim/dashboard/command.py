@@ -16,9 +16,10 @@ from sim.errors import ENVIRONMENT, PASS, DashboardError, reason
 from sim.query.command import QueryOptions, warehouse_of
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
-from sim.report.write import write_text
+from sim.report.result import RESULT_FILE
+from sim.report.write import DASHBOARD_FILE, HTML_FILE, rebuild, write_text
+from sim.run_directory import locked
 
-FILE: Final = "dashboard.html"
 MOST_BYTES: Final = 5_000_000
 
 
@@ -48,8 +49,8 @@ def make(options: DashboardOptions) -> Path:
             "", options.run, options.lake, options.endpoint_url, options.warehouse, options.now
         )
     )
-    out = options.out or _folder(options, warehouse) / FILE
-    if not out.parent.is_dir():
+    out = options.out or _folder(options, warehouse) / DASHBOARD_FILE
+    if options.out is not None and not out.parent.is_dir():
         raise DashboardError(f"{out.parent}: no such folder; make it, or name another file")
     load(warehouse, LoadOptions())
     html = _page(Views(warehouse), options.now, _title(options, warehouse))
@@ -57,7 +58,14 @@ def make(options: DashboardOptions) -> Path:
         write_text(out, html)
     except OSError as error:
         raise DashboardError(f"{out}: cannot be written: {reason(error)}", ENVIRONMENT) from error
+    if out.name == DASHBOARD_FILE and _is_reported(out.parent):
+        with locked(out.parent):
+            rebuild(out.parent)  # its report links to the page from now on
     return out
+
+
+def _is_reported(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (RESULT_FILE, HTML_FILE))
 
 
 def _page(views: Views, now: datetime | None, title: str) -> str:
@@ -74,7 +82,12 @@ def _page(views: Views, now: datetime | None, title: str) -> str:
 
 
 def _folder(options: DashboardOptions, warehouse: Warehouse) -> Path:
-    return options.run or options.lake or warehouse.folder.parent
+    """Return the run directory or data set, else the folder beside or around the lake."""
+    if options.run is not None:
+        return options.run
+    if options.lake is not None:
+        return options.lake.parent if options.lake.name == "lake" else options.lake
+    return warehouse.folder.parent
 
 
 def _title(options: DashboardOptions, warehouse: Warehouse) -> str:

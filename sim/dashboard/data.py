@@ -108,9 +108,7 @@ def _foremost(rankings: Sequence[Mapping[str, Any]]) -> list[str]:
     found: dict[str, None] = {}
     for each in rankings:
         seen: dict[str, int] = {}
-        for turbine, farm in zip(
-            each.get("turbine_id", ()), each.get("farm_id", ()), strict=True
-        ):
+        for turbine, farm in zip(each.get("turbine_id", ()), each.get("farm_id", ()), strict=True):
             seen[farm] = seen.get(farm, 0) + 1
             if seen[farm] <= FIRST_PLACES:
                 found[turbine] = None

@@ -1,9 +1,8 @@
 """Readings around an episode: the page's detail on demand.
 
-The span of an episode gets half its length on both sides, at least six windows and at most two
-days. Rows are kept one by one where there are at most MOST_POINTS of them, else as means (vibration:
-maxima) of as many rows as needed. Episodes beyond the first MOST_FOCUSED, and lakes with more rows
-around episodes than the page may hold, fall back to the page's steps.
+The span of an episode gets half its length on both sides, at least six windows and at most two days.
+Rows are kept one by one where there are at most MOST_POINTS of them, else as means (vibration:
+maxima) of as many rows as needed. Episodes beyond the first MOST_FOCUSED have the page's steps.
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ def focus(
     A span has the episode's place, its first time, the length of a point, and where its points lie
     in the columns.
     """
-    found = views.rows(
-        "focus",
-        f"WITH episodes AS ({sql('episodes')})",
-        window_us=extent["window_us"],
-        sample_us=extent["sample_us"],
-        most_focused=most,
-        most_points=MOST_POINTS,
-    )
+    numbers = {
+        "window_us": extent["window_us"],
+        "sample_us": extent["sample_us"],
+        "most_focused": most,
+        "most_points": MOST_POINTS,
+    }
+    found = views.rows("focus", numbers, f"WITH episodes AS ({sql('episodes')})")
     place = _ints(found, "place")
     starts = np.flatnonzero(np.diff(place, prepend=-1))
     point = _ints(found, "point")

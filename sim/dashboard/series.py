@@ -54,14 +54,14 @@ def grid(extent: dict[str, int], most_cells: int = MOST_CELLS) -> Grid:
 def series(views: Views, shape: Grid, units: Sequence[tuple[str, str]]) -> dict[str, Column]:
     """Return the columns of the grid, shape (units, steps). `units`: (farm, turbine)."""
     numbers = {"origin_us": shape.origin_us, "step_us": shape.step_us}
-    samples = views.rows("samples", **numbers)
+    samples = views.rows("samples", numbers)
     at = _cells(samples, shape, units)
     filled = _Filled(len(units), shape.steps)
     rows = filled.of(at, samples, "row_count")
     power = filled.of(at, samples, "power")
     places = pc.index_in(samples.column("state"), pa.array(STATES))
     samples = samples.set_column(samples.column_names.index("state"), "state", places)
-    promises = views.rows("promises", **numbers)
+    promises = views.rows("promises", numbers)
     where = _cells(promises, shape, units)
     with np.errstate(invalid="ignore"):
         produced = filled.of(where, promises, "produced") / rows

@@ -26,9 +26,7 @@ def trends(views: Views, turbines: Sequence[str]) -> dict[str, dict[str, list[An
         return {}
     found: dict[str, dict[str, list[Any]]] = {}
     for row in views.answer(_statement(turbines)).to_pylist():
-        of_turbine = found.setdefault(
-            row["turbine_id"], {name: [] for name in ("date", *SIGNS)}
-        )
+        of_turbine = found.setdefault(row["turbine_id"], {name: [] for name in ("date", *SIGNS)})
         of_turbine["date"].append(row["date"].isoformat())
         for sign in SIGNS:
             of_turbine[sign].append(None if row[sign] is None else float(f"{row[sign]:.4g}"))

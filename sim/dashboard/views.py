@@ -25,8 +25,13 @@ class Views:
     def __init__(self, warehouse: Warehouse, now: datetime | None = None) -> None:
         self.warehouse, self.now = warehouse, now
 
-    def rows(self, name: str, before: str = "", **numbers: int) -> pa.Table:
-        """Return the rows of `queries/<name>.sql`. `numbers`: values of its free names."""
+    def rows(
+        self, name: str, numbers: Mapping[str, int] | None = None, before: str = ""
+    ) -> pa.Table:
+        """Return the rows of `queries/<name>.sql`.
+
+        numbers: values of its free names. before: SQL that it follows.
+        """
         return self.answer(before + sql(name), numbers)
 
     def answer(self, text: str, numbers: Mapping[str, int] | None = None) -> pa.Table:

@@ -62,8 +62,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=f"{path.resolve().as_uri()}{part}")
-        self.wait("document.readyState === 'complete' && (document.documentElement.dataset.ready"
-                  " || !document.getElementById('problem').hidden)")
+        self.wait(
+            "document.readyState === 'complete' && (document.documentElement.dataset.ready"
+            " || !document.getElementById('problem').hidden)"
+        )
 
     def size(self, width: int, height: int = 900) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
