@@ -100,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument(
         "--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)"
     )
+    campaign.add_argument(
+        "--loads",
+        type=_count,
+        default=200,
+        metavar="N",
+        help="random runs of the loader, after one per call and fault; 0 for none "
+        "(default: %(default)s)",
+    )
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
     campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
     campaign.add_argument(

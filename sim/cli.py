@@ -148,6 +148,7 @@ def _campaign(args: argparse.Namespace) -> int:
     options = CampaignOptions(
         out=out,
         runs=args.runs,
+        loads=args.loads,
         live=args.wired,
         seed=seed,
         workers=args.workers,

@@ -1,6 +1,7 @@
 """`make bench`: cost of a row and an object, part by part, on this machine. Asserts nothing.
 
-    python -m tests.bench [--turbines 100] [--rows 600]
+    python -m tests.bench [--turbines 100] [--rows 600] [--objects 6000]
+    python -m tests.bench --only query --objects 60000
 
 Every line is the best of ROUNDS rounds, because other programs on the machine only add time. CPU
 time counts this process and its threads; LocalStack's own CPU time is listed separately. The first
@@ -38,6 +39,7 @@ from sim.model.recording.nodefile import NodeWriter
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 from sim.store.target import Target, ceiling
+from tests import bench_loader
 
 ROUNDS = 3
 START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
@@ -89,7 +91,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turbines", type=int, default=100)
     parser.add_argument("--rows", type=int, default=600, help="per turbine, one a second")
+    parser.add_argument("--objects", type=int, default=6_000, help="of the lake of windfleet query")
+    parser.add_argument("--only", choices=("pipeline", "query"), help="one half of the lines")
     args = parser.parse_args()
+    if args.only != "query":
+        measure_pipeline(args)
+    if args.only != "pipeline":
+        bench_loader.measure(args.objects, Console())
+
+
+def measure_pipeline(args: argparse.Namespace) -> None:
+    """Print the lines of simulation, pipeline and oracle."""
     table = Table(
         "part",
         "CPU us/row",

@@ -1,6 +1,7 @@
 """`CREATE STREAMING TABLE` statements, generated from `tables`.
 
-Columns are listed and handed to the reader (`schema =>`), so that no engine infers them.
+Columns are listed and handed to the reader (`schema =>`), so that no engine infers them. The mode
+`addNewColumns` goes with `schemaHints =>`: a schema that is given does not grow.
 `_rescued_data` is among them: the nodes' rows carry it, and the other stages' objects have none.
 `IF NOT EXISTS` is the form that open Spark and Databricks both know.
 """
@@ -32,12 +33,15 @@ def streaming_table(
     """
     bucket_url = bucket_url.rstrip("/")
     bucket = bucket_url.rpartition("/")[2]
-    read = {"schema": schema(table), **options}
+    grows = options.get("schemaEvolutionMode") == "addNewColumns"
+    read = {"schemaHints" if grows else "schema": schema(table), **options}
     arguments = [literal(source_url or f"{bucket_url}/{table.prefix}")]
     arguments += [f"{name} => {literal(value)}" for name, value in read.items()]
-    names = [f"  {_name(name)}" for name, _, _ in table.columns if name != SOURCE_FILE]
     key = literal(f".*({bucket}/{table.prefix}.*)")
-    names.append(f"  REGEXP_EXTRACT(_metadata.file_path, {key}, 1) AS {_name(SOURCE_FILE)}")
+    source_file = f"REGEXP_EXTRACT(_metadata.file_path, {key}, 1) AS "
+    names = [
+        f"  {source_file if name == SOURCE_FILE else ''}{_name(name)}" for name, *_ in table.columns
+    ]
     return (
         f"CREATE STREAMING TABLE IF NOT EXISTS {table.name} (\n{columns(table)}\n)\n"
         f"COMMENT {literal(table.comment)}\n"

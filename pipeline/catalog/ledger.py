@@ -48,6 +48,7 @@ class Option:
 
 _LOADER: Final = "tests/query/test_loader.py"
 _ON_SPARK: Final = "tests/query/test_spark.py"
+_EVOLUTION_ON_SPARK: Final = "tests/query/test_spark_evolution.py"
 _REFUSED: Final = "tests/pipeline/test_ledger.py::test_a_refused_option_is_named"
 _REFUSED_ON_SPARK: Final = f"{_ON_SPARK}::test_read_files_names_each_option_that_it_refuses"
 _EQUAL: Final = f"{_ON_SPARK}::test_rows_of_a_table_are_equal"
@@ -67,7 +68,7 @@ OPTIONS: Final = (
     Option(
         "schema",
         "",
-        "required; the catalogue sets it to the table's columns",
+        "the catalogue sets it to the table's columns; required, but for addNewColumns",
         _REFUSED,
         (),
         f"{_ON_SPARK}::test_read_files_needs_a_schema",
@@ -75,19 +76,28 @@ OPTIONS: Final = (
     Option(
         "schemaEvolutionMode",
         "as Auto Loader, but a new column is added at once",
-        "none only: an unknown column is passed over, a value that does not fit ends the load",
+        "as Auto Loader: a new column stops the pipeline once, which the same call starts again",
         f"{_LOADER}::test_an_unknown_column_is_added",
         EVOLUTION,
-        _EQUAL,
-        ("none",),
+        f"{_EVOLUTION_ON_SPARK}::test_columns_evolve_alike_in_each_mode",
+        EVOLUTION,
     ),
     Option(
         "rescuedDataColumn",
         "always _rescued_data",
-        "",
+        "always _rescued_data",
         f"{_LOADER}::test_a_value_that_does_not_fit_is_rescued",
         ("_rescued_data",),
-        _REFUSED_ON_SPARK,
+        f"{_EVOLUTION_ON_SPARK}::test_values_that_do_not_fit_are_rescued_alike",
+        ("_rescued_data",),
+    ),
+    Option(
+        "schemaHints",
+        "",
+        "the catalogue sets it to the table's columns; for addNewColumns, in the place of schema",
+        _REFUSED,
+        (),
+        f"{_ON_SPARK}::test_read_files_needs_a_schema",
     ),
     Option(
         "maxFilesPerTrigger",
@@ -207,7 +217,6 @@ OPTIONS: Final = (
             "roleArn",
             "roleExternalId",
             "roleSessionName",
-            "schemaHints",
             "schemaLocation",
             "stsEndpoint",
             "useManagedFileEvents",

@@ -36,7 +36,7 @@ class Table:
     """A streaming table.
 
     bucket: of the lake, by its short name. prefix: of the keys that it reads.
-    source: schema of the objects.
+    source: schema of the objects. added: (name, Databricks type) of columns that evolution added.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Table:
     prefix: str
     comment: str
     source: pa.Schema
+    added: tuple[tuple[str, str], ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -56,8 +57,9 @@ class Table:
     @property
     def columns(self) -> tuple[tuple[str, str, str], ...]:
         """(name, Databricks type, comment) of each column."""
-        return tuple(
-            (field.name, _TYPES[field.type], _comment(field.name)) for field in self.schema
+        return (
+            *((field.name, _TYPES[field.type], _comment(field.name)) for field in self.schema),
+            *((name, kind, "") for name, kind in self.added),
         )
 
 

@@ -4,7 +4,8 @@
 2. Compare the lake of every other in-process run with the lake of that run
    (`sim.campaign.invariants`). An equal lake needs no verdict of its own. Lakes with foreign bytes
    must differ, so the oracle judges some of those.
-3. Make whole runs on a real store (`sim.campaign.live_runs`).
+3. Load that lake into Delta tables under faults of the loader (`sim.campaign.loader`).
+4. Make whole runs on a real store (`sim.campaign.live_runs`).
 
 Exit code 5: a run broke an invariant. Exit code 6: a fault that was certain to fire never did, or
 the oracle could not judge. A campaign that ends early (Ctrl-C, a store that dies) reports the runs
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +30,13 @@ from sim.campaign import plan
 from sim.campaign.in_process_run import CleanRunBroken, run_clean, run_once, run_with_store
 from sim.campaign.invariants import BrokenInvariant
 from sim.campaign.live_runs import Load, make_live_runs
+from sim.campaign.loader.command import replay_load, run_loads
+from sim.campaign.loader.line import is_load
+from sim.campaign.loader.totals import LoadTotals
 from sim.campaign.memory_store import MemoryStore, dump
 from sim.campaign.outcome import CleanRun, Outcome
-from sim.campaign.pool import run_lines, use_one_thread
-from sim.campaign.schedule import Line, parse
+from sim.campaign.pool import pipeline_runs, run_lines, use_one_thread
+from sim.campaign.schedule import Line, expanded, parse
 from sim.campaign.shrink import shrink
 from sim.campaign.summary import Summary
 from sim.campaign.world import World, make_world
@@ -51,6 +56,7 @@ class CampaignOptions:
     """Settings from the command line.
 
     runs         number of random runs in process
+    loads        number of random runs of the loader; 0 for none at all
     live         number of whole runs on a real store
     seed         seed of the random runs
     command      command line that repeats the campaign, without --out
@@ -61,6 +67,7 @@ class CampaignOptions:
 
     out: Path
     runs: int
+    loads: int
     live: int
     seed: int
     workers: int
@@ -80,8 +87,9 @@ def replay(scenario: Scenario, text: str, command: str, console: Console) -> int
     def write_line(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    line = parse(text)
-    _require_possible(line, scenario)
+    line = None if is_load(text) else parse(text)
+    if line is not None:
+        _require_possible(line, scenario)
     use_one_thread()
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         world = make_world(scenario, Path(folder))
@@ -90,11 +98,15 @@ def replay(scenario: Scenario, text: str, command: str, console: Console) -> int
         except CleanRunBroken as error:
             write_line(f"FAIL  without any fault: {error}")
             return LAKE_WRONG
+        if line is None:
+            objects = clean.store.objects
+            return replay_load(Path(folder) / "loads", objects, text, command, write_line)
         outcome = run_once(world, clean, line)
         _print_outcome(outcome, write_line)
         if not outcome.broken:
             return PASS if outcome.fired else UNKNOWN
-        line, outcome = shrink(world, clean, outcome, line)
+        run = partial(run_once, world, clean)
+        line, outcome = shrink(run, outcome, line, expanded(line, outcome.fired))
         write_line("smallest schedule that still fails:")
         _print_outcome(outcome, write_line)
         write_line(f"replay: {command} --replay '{line}'")
@@ -139,7 +151,8 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
 
 
 def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    full = f"{options.command} --runs {options.runs} --wired {options.live}"
+    sizes = f"--runs {options.runs} --loads {options.loads} --wired {options.live}"
+    full = f"{options.command} {sizes}"
     result = CampaignResult(scenario.name, options.seed, full)
     with (
         RunProgress(console) as progress,
@@ -189,6 +202,11 @@ def _run_all(
     ended: tuple[int, str] | None = None
     try:
         _run_in_process(world, clean, options, summary, progress)
+        if options.loads:
+            summary.loads = LoadTotals(options.command)
+            sizes = (options.loads, options.seed, options.workers)
+            folder, objects = world.folder / "loads", clean.store.objects
+            run_loads(folder, objects, summary.loads, sizes, progress)
         _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
         ended = exit_code_and_message(error, Path(tempfile.gettempdir()))
@@ -222,7 +240,9 @@ def _run_in_process(
     traces: dict[int, tuple[str, str]] = {}
     second_times: dict[int, Outcome] = {}
     try:
-        for index, outcome in run_lines(world, todo, options.workers, progress.advance):
+        for index, outcome in run_lines(
+            partial(pipeline_runs, world), todo, options.workers, progress.advance
+        ):
             if index >= len(lines):
                 second_times[repeated[index - len(lines)]] = outcome
                 continue

@@ -6,8 +6,9 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 
@@ -20,12 +21,19 @@ from sim.worker import follow_parent
 
 CHUNK_RUNS: Final = 8
 _worker: dict[str, Any] = {}
+L = TypeVar("L")
+R = TypeVar("R")
 
 
-def _start_worker(world: World) -> None:
+def pipeline_runs(world: World) -> Callable[[Line], Outcome]:
+    """Return the run of one schedule of the pipeline, in a worker process."""
+    return partial(run_once, world, run_clean(world))
+
+
+def _start_worker(prepare: Callable[[], Callable[[Any], Any]]) -> None:
     follow_parent()
     use_one_thread()
-    _worker.update(world=world, clean=run_clean(world))
+    _worker["run"] = prepare()
 
 
 def use_one_thread() -> None:
@@ -33,23 +41,27 @@ def use_one_thread() -> None:
     pa.set_cpu_count(1)
 
 
-def _run_chunk(lines: Sequence[Line]) -> list[Outcome]:
-    return [run_once(_worker["world"], _worker["clean"], line) for line in lines]
+def _run_chunk(lines: Sequence[Any]) -> list[Any]:
+    return [_worker["run"](line) for line in lines]
 
 
 def run_lines(
-    world: World, lines: Sequence[Line], workers: int, progress: Callable[[int], None]
-) -> Iterator[tuple[int, Outcome]]:
+    prepare: Callable[[], Callable[[L], R]],
+    lines: Sequence[L],
+    workers: int,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[int, R]]:
     """Yield (index, outcome) of each line, in the order in which they finish.
 
-    progress: called with the number of runs in each finished chunk. Raises WorkerLost.
+    prepare: called once in each worker process, returns the run of one line. progress: called with
+    the number of runs in each finished chunk. Raises WorkerLost.
     """
     context = multiprocessing.get_context("spawn")
     chunks = iter(
         [range(i, min(i + CHUNK_RUNS, len(lines))) for i in range(0, len(lines), CHUNK_RUNS)]
     )
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (world,))
-    pending: dict[Future[list[Outcome]], range] = {}
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (prepare,))
+    pending: dict[Future[list[R]], range] = {}
     try:
         while True:
             for chunk in islice(chunks, 2 * workers - len(pending)):

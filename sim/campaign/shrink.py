@@ -9,22 +9,28 @@ Not tried: moving a fault to an earlier call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from sim.campaign.in_process_run import run_once
-from sim.campaign.outcome import CleanRun, Outcome
-from sim.campaign.schedule import Line, expanded
-from sim.campaign.world import World
+from sim.campaign.loader.line import LoadLine
+from sim.campaign.loader.run import LoadOutcome
+from sim.campaign.outcome import Outcome
+from sim.campaign.schedule import Line
+
+L = TypeVar("L", Line, LoadLine)
+R = TypeVar("R", Outcome, LoadOutcome)
 
 TRIALS: Final = 300
 
 
-def shrink(world: World, clean: CleanRun, failing: Outcome, line: Line) -> tuple[Line, Outcome]:
-    """Return the smallest failing line found, and its outcome. failing: the outcome of `line`."""
+def shrink(run: Callable[[L], R], failing: R, line: L, numbered: L) -> tuple[L, R]:
+    """Return the smallest failing line found, and its outcome.
+
+    failing: the outcome of `line`. numbered: the line with numbers instead of shares and windows.
+    """
     trials = TRIALS
-    numbered = expanded(line, failing.fired)
-    if (found := run_once(world, clean, numbered)).broken:
+    if (found := run(numbered)).broken:
         line, failing = numbered, found
     size = max(1, len(line.items) // 2)
     while size and trials > 0:
@@ -32,7 +38,7 @@ def shrink(world: World, clean: CleanRun, failing: Outcome, line: Line) -> tuple
         start = 0
         while start < len(line.items) and trials > 0:
             candidate = replace(line, items=line.items[:start] + line.items[start + size :])
-            found = run_once(world, clean, candidate)
+            found = run(candidate)
             trials -= 1
             if found.broken:
                 line, failing, dropped = candidate, found, True

@@ -16,6 +16,7 @@ from typing import Final
 from sim.campaign import plan
 from sim.campaign.invariants import WrongRows
 from sim.campaign.live_runs import LiveRun
+from sim.campaign.loader.totals import LoadTotals
 from sim.campaign.outcome import Outcome
 from sim.campaign.schedule import Line
 from sim.chaos.faults import FOREIGN, KILL, KINDS, FaultPoint, fault_points
@@ -114,6 +115,7 @@ class Summary:
     live_matrix: Matrix = field(default_factory=Matrix)
     recovery_s: list[float] = field(default_factory=list)
     amplification: float = 0.0
+    loads: LoadTotals = field(default_factory=lambda: LoadTotals(""))
     failures: list[tuple[int, Failure]] = field(default_factory=list)
     """Failures with their number of faults. The simplest are reported first."""
 
@@ -172,27 +174,34 @@ class Summary:
 
     def sum_up(self, result: CampaignResult) -> None:
         """Write everything into the result, except an error that ended the campaign early."""
-        result.kinds = dict(sorted((self.kinds + self.live_kinds).items()))
-        result.broken = dict(sorted(self.broken.items()))
-        result.matrix = self.matrix.cells(IN_PROCESS) + self.live_matrix.cells(LIVE)
+        loads = self.loads
+        result.kinds = dict(sorted((self.kinds + loads.kinds + self.live_kinds).items()))
+        result.broken = dict(sorted((self.broken + loads.broken).items()))
+        result.matrix = [
+            *self.matrix.cells(IN_PROCESS),
+            *loads.cells(),
+            *self.live_matrix.cells(LIVE),
+        ]
         result.notes = self.matrix.notes("in process") + self.live_matrix.notes("on LocalStack")
         result.failures = [
             failure
-            for _, failure in sorted(self.failures, key=lambda pair: (pair[0], pair[1].line))
+            for _, failure in sorted(
+                [*self.failures, *loads.failures[:FAILURES_KEPT]],
+                key=lambda pair: (pair[0], pair[1].line),
+            )
         ]
         result.figures = self._figures()
         result.exit_code, result.sentence = self._verdict(result)
 
     def _verdict(self, result: CampaignResult) -> tuple[int, str]:
         never_fired = sum(cell.state == "unknown" for cell in result.matrix)
-        failed, runs = self.failed + self.live_failed, self.runs + self.live
+        failed = self.failed + self.loads.failed + self.live_failed
+        runs = self.runs + self.loads.runs + self.live
         if failed:
             return LAKE_WRONG, f"{failed:,} of {runs:,} runs broke an invariant."
-        if differ := self.broken["not.deterministic"]:
-            return (
-                LAKE_WRONG,
-                f"{differ:,} of {self.repeated:,} repeated runs came out differently.",
-            )
+        if differ := result.broken.get("not.deterministic", 0):
+            repeated = self.repeated + self.loads.repeated
+            return LAKE_WRONG, f"{differ:,} of {repeated:,} repeated runs came out differently."
         if result.oracle == "fail":
             return LAKE_WRONG, "The oracle fails the lake of the run without faults."
         none = f"No run of {runs:,} broke an invariant, but"
@@ -204,7 +213,7 @@ class Summary:
             return UNKNOWN, f"{none} {times}: {self.unknown[0]}."
         if result.oracle != "pass":
             return UNKNOWN, f"{none} the oracle could not judge."
-        return PASS, self._pass_sentence(runs)
+        return PASS, self._pass_sentence(self.runs + self.live)
 
     def _pass_sentence(self, runs: int) -> str:
         live = (
@@ -217,8 +226,14 @@ class Summary:
             if self.foreign
             else ""
         )
+        loads = (
+            f" Each of {self.loads.runs:,} runs of the loader left each row of the lake in its "
+            "table once."
+            if self.loads.runs
+            else ""
+        )
         same = "left the same lake as the run without"
-        return f"Each of {runs:,} runs with faults{live} {same}{foreign}."
+        return f"Each of {runs:,} runs with faults{live} {same}{foreign}.{loads}"
 
     def _figures(self) -> dict[str, CampaignFigure]:
         figures = {
@@ -227,6 +242,7 @@ class Summary:
             **self._recovery_figures(),
             **self._time_figures(),
         }
+        figures |= self.loads.figures() if self.loads.runs else {}
         return figures | self._live_figures() if self.live else figures
 
     def _run_figures(self) -> dict[str, CampaignFigure]:

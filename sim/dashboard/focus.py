@@ -1,6 +1,7 @@
 """Readings around an episode: the page's detail on demand.
 
-The span of an episode gets half its length on both sides, at least six windows and at most two days.
+The span of an episode gets half its length on both sides, at least six windows
+and at most two days.
 Rows are kept one by one where there are at most MOST_POINTS of them, else as means (vibration:
 maxima) of as many rows as needed. Episodes beyond the first MOST_FOCUSED have the page's steps.
 """

@@ -89,7 +89,7 @@ def _on_spark(
     )
     for each in spark.run(warehouse, job):
         if isinstance(each, spark.Loaded):
-            _report(Loaded(each.objects), notes)
+            _report(Loaded(each.objects, added=list(each.added)), notes)
         else:
             _write(each, options, console)
     return PASS

@@ -37,12 +37,12 @@ def conform(table: pa.Table, schema: pa.Schema, mode: str) -> tuple[pa.Table, pa
     unknown = [name for name in table.column_names if name not in schema.names]
     if unknown and mode == "failOnNewColumns":
         raise SchemaChange(f"unknown columns {', '.join(unknown)}")
-    rescued: dict[str, pa.ChunkedArray] = {}
+    rescued: dict[str, list[Any]] = {}
     if mode == "addNewColumns":
         for name in unknown:
             schema = schema.append(pa.field(name, _plain(table.schema.field(name).type)))
     elif mode == "rescue":
-        rescued = {name: table.column(name) for name in unknown}
+        rescued = {name: _listed(table.column(name)) for name in unknown}
     columns = []
     for field in schema:
         if field.name not in table.column_names:
@@ -60,44 +60,69 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _cast(
-    column: pa.ChunkedArray, kind: pa.DataType
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.ChunkedArray, list[Any] | None]:
     """Return the column as `kind` with nulls for values that do not fit, and those values."""
     if column.type == kind:
         return column, None
     plain = column.cast(_plain(column.type))
     try:
         return plain.cast(kind), None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         pass
-    values = [_value(each, kind) for each in plain.to_pylist()]
-    fitting = pa.chunked_array([pa.array(values, kind)])
-    return fitting, pc.if_else(fitting.is_null(), plain, pa.scalar(None, plain.type))
+    if _is_ns(plain.type) and pa.types.is_timestamp(kind):
+        rounded = plain.cast(kind, safe=False)
+        exact = pc.equal(rounded.cast(plain.type), plain)
+        fitting = pc.if_else(exact, rounded, pa.scalar(None, kind))
+    else:
+        values = [_value(each, kind) for each in _listed(plain)]
+        fitting = pa.chunked_array([pa.array(values, kind)])
+    misfits = [
+        None if fits else value
+        for fits, value in zip(fitting.is_valid().to_pylist(), _listed(plain), strict=True)
+    ]
+    return fitting, misfits
+
+
+def _is_ns(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind)) and kind.unit == "ns"
+
+
+def _listed(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values, nanoseconds as text: Python's times have none."""
+    found: list[Any] = (
+        column.cast(pa.string()) if _is_ns(_plain(column.type)) else column
+    ).to_pylist()
+    return found
 
 
 def _value(value: Any, kind: pa.DataType) -> Any:
     try:
         return pa.scalar(value).cast(kind).as_py() if value is not None else None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
         return None
 
 
-def _with_rescued(table: pa.Table, rescued: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+def _with_rescued(table: pa.Table, rescued: Mapping[str, list[Any]]) -> pa.Table:
     """Merge the values of `rescued` into `_rescued_data`, over the rows that have one."""
-    some = None
-    for column in rescued.values():
-        there = column.is_valid()
-        some = there if some is None else pc.or_(some, there)
-    rows = pc.indices_nonzero(some).to_pylist()
     texts = table.column(RESCUED).to_pylist()
-    values = {name: column.take(rows).to_pylist() for name, column in rescued.items()}
-    for i, row in enumerate(rows):
-        found = json.loads(texts[row]) if texts[row] else {}
-        found |= {name: each[i] for name, each in values.items() if each[i] is not None}
-        texts[row] = json.dumps(found, sort_keys=True, default=_json, ensure_ascii=False)
+    for row, values in enumerate(zip(*rescued.values(), strict=True)):
+        new = {
+            name: value for name, value in zip(rescued, values, strict=True) if value is not None
+        }
+        if new:
+            found = _members(texts[row]) | new
+            texts[row] = json.dumps(found, sort_keys=True, default=_json, ensure_ascii=False)
     place = table.schema.get_field_index(RESCUED)
     return table.set_column(place, table.schema.field(place), pa.array(texts, pa.string()))
+
+
+def _members(text: str | None) -> dict[str, Any]:
+    """Return the members of an earlier `_rescued_data`. Any other text is a member itself."""
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        found = text
+    return found if isinstance(found, dict) else {RESCUED: text}
 
 
 def _json(value: object) -> str:

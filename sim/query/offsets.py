@@ -3,6 +3,10 @@
 A batch is written here before its rows go into the Delta table, whose transaction carries the
 batch's number. After a kill the last batch is in the log and perhaps not in the table: it is made
 again with the same objects. So each object is in one batch, and each batch in one transaction.
+
+The log is one file that only grows: a line per batch, which is a JSON array of keys. The first line
+is batch 1. A line without its end was cut off by a kill before the batch counted; the next batch
+takes its place.
 """
 
 from __future__ import annotations
@@ -12,62 +16,69 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-from sim.check.read.lake import ObjectRef
-from sim.errors import QueryError
-
-_SUFFIX: Final = ".json"
+from sim.errors import QueryError, reason
 
 
 @dataclass
 class Offsets:
-    """The batches of one table. `known`: key -> size of every object in one of them."""
+    """The batches of one table.
 
-    folder: Path
-    bucket: str
+    last: number of the last batch. latest: its keys. known: the keys of all batches.
+    """
+
+    path: Path
     last: int = 0
-    known: dict[str, int] = field(default_factory=dict)
+    latest: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    _end: int = 0
 
     @classmethod
-    def read(cls, folder: Path, bucket: str) -> Offsets:
+    def read(cls, path: Path) -> Offsets:
         """Raises QueryError for a log that cannot be read."""
-        log = cls(folder, bucket)
-        for path in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else ():
-            log.known.update((ref.key, ref.size) for ref in log._batch(path))
-            log.last = int(path.stem)
+        log = cls(path)
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        log._add(_keys(line), len(line))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else error
+            raise QueryError(
+                f"{path}: batch {log.last + 1} cannot be read ({why}); "
+                "remove the warehouse and load again"
+            ) from error
         return log
 
-    def batch(self, number: int) -> list[ObjectRef]:
-        """Return the objects of a batch. Raises QueryError."""
-        return self._batch(self._path(number))
-
-    def append(self, refs: Sequence[ObjectRef]) -> int:
+    def append(self, keys: Sequence[str]) -> int:
         """Add a batch and return its number. Durable when this returns. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        number = self.last + 1
-        part = self.folder / f".{number}.part"
-        with part.open("w", encoding="utf-8") as file:
-            json.dump([[ref.key, ref.size] for ref in refs], file, separators=(",", ":"))
+        line = json.dumps(list(keys), separators=(",", ":")).encode() + b"\n"
+        new = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.truncate(self._end)
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self._path(number))
-        _sync(self.folder)
-        self.last = number
-        self.known.update((ref.key, ref.size) for ref in refs)
-        return number
+        if new:
+            _sync(self.path.parent)
+        self._add(list(keys), len(line))
+        return self.last
 
-    def _batch(self, path: Path) -> list[ObjectRef]:
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
-            return [ObjectRef(self.bucket, str(key), int(size)) for key, size in entries]
-        except (OSError, ValueError, TypeError) as error:
-            raise QueryError(
-                f"{path}: not a batch of a warehouse ({error}); remove the warehouse and load again"
-            ) from error
+    def _add(self, keys: list[str], size: int) -> None:
+        self.latest = keys
+        self.known.update(keys)
+        self.last += 1
+        self._end += size
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:08}{_SUFFIX}"
+
+def _keys(line: bytes) -> list[str]:
+    keys = json.loads(line)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("not a list of keys")
+    return keys
 
 
 def _sync(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
     warehouse.json                 the lake that it is of, and the form of this folder
     <table>/                       a Delta table
-    _batches/<table>/00000001.json which objects are in which transaction (`offsets`)
+    _batches/<table>.jsonl         which objects are in which transaction (`offsets`)
 
 One process at a time loads; others wait. Anybody may read.
 """
@@ -22,7 +22,7 @@ from sim import folder_lock
 from sim.check.read.lake import LakeReader
 from sim.errors import ENVIRONMENT, QueryError, reason
 
-VERSION: Final = 1
+VERSION: Final = 2
 FILE: Final = "warehouse.json"
 
 
@@ -37,7 +37,7 @@ class Warehouse:
         return self.folder / name
 
     def batches(self, name: str) -> Path:
-        return self.folder / "_batches" / name
+        return self.folder / "_batches" / f"{name}.jsonl"
 
     @contextmanager
     def owned(self) -> Iterator[None]:

@@ -118,14 +118,19 @@ def write(result: CampaignResult, folder: Path) -> None:
 
 def render(result: CampaignResult) -> str:
     """Return the page: one file without scripts, which opens offline."""
-    points = list(dict.fromkeys(cell.point for cell in result.matrix if cell.point))
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
     return (
         jinja_environment.environment()
         .get_template("campaign.html.j2")
         .render(
             result=result,
-            points=[*points, ""],
+            points={
+                world: [
+                    *dict.fromkeys(c.point for c in result.matrix if c.world == world and c.point),
+                    "",
+                ]
+                for world in worlds
+            },
             rows={
                 world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world))
                 for world in worlds

@@ -6,10 +6,12 @@ lake.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol
 
-from pipeline.ports import NoBucket, NotFound, StoreError
+from pipeline.ports import NoBucket, NotFound, ObjectStore, StoreError
 from pipeline.retry import Retrying
 from pipeline.settings import Place, Settings, SettingsError, settings
 from pipeline.store import S3ObjectStore
@@ -24,10 +26,11 @@ class S3Opener:
 
     settings: Settings
 
-    def __call__(self) -> _S3:
+    def __call__(self) -> S3Buckets:
         """Raises LakeError."""
         try:
-            return _S3(S3ObjectStore(self.settings, TIMEOUT_S))
+            store = S3ObjectStore(self.settings, TIMEOUT_S)
+            return S3Buckets(store, self.settings.place, Retrying(store))
         except SettingsError as error:
             raise LakeError(str(error)) from error
 
@@ -46,12 +49,19 @@ def settings_of(lake: LakeReader) -> Settings | None:
     return lake.opener.settings if isinstance(lake.opener, S3Opener) else None
 
 
-class _S3:
+class Pages(ObjectStore, Protocol):
+    """An object store that lists a bucket with sizes."""
+
+    def pages(self, bucket: str) -> Iterator[list[tuple[str, int]]]:
+        """Yield key and size of every object, page by page. Raises StoreError."""
+
+
+class S3Buckets:
     """Buckets of an S3, see `sim.check.read.lake.Buckets`."""
 
-    def __init__(self, store: S3ObjectStore) -> None:
-        self._store, self._tries = store, Retrying(store)
-        self._place = store.settings.place
+    def __init__(self, store: Pages, place: str, tries: Retrying) -> None:
+        """place: names the store in messages. tries: retries the calls to it."""
+        self._store, self._place, self._tries = store, place, tries
 
     def listing(self, bucket: str) -> list[tuple[str, int]] | None:
         try:

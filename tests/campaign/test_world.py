@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from sim.campaign.invariants import WatchedStore, broken_invariants, wrong_rows
 from sim.campaign.memory_store import dump
 from sim.campaign.outcome import CleanRun
 from sim.campaign.plan import every_call, every_interval, is_past_end, points_of, random_line
-from sim.campaign.schedule import Line, PlannedInjection, parse
+from sim.campaign.schedule import Line, PlannedInjection, expanded, parse
 from sim.campaign.shrink import shrink
 from sim.campaign.world import World, make_world
 from sim.chaos.call import CHECKPOINTS, METADATA, node_of
@@ -410,7 +411,9 @@ def test_a_failing_schedule_shrinks_to_the_relevant_faults(
     )
     failing = run_once(world, clean, line)
     assert failing.broken
-    smallest, outcome = shrink(world, clean, failing, line)
+    smallest, outcome = shrink(
+        partial(run_once, world, clean), failing, line, expanded(line, failing.fired)
+    )
     assert outcome.broken
     assert len(smallest.items) == 1
     assert run_once(world, clean, parse(str(smallest))).broken

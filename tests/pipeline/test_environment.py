@@ -136,7 +136,20 @@ def test_campaign_and_commands_without_a_store(
     }
     out = tmp_path / "campaign"
     campaign = runs.quick(
-        "campaign", world, "--runs", 1, "--wired", 1, "--workers", 1, "--out", out, **env, **users
+        "campaign",
+        world,
+        "--runs",
+        1,
+        "--loads",
+        0,
+        "--wired",
+        1,
+        "--workers",
+        1,
+        "--out",
+        out,
+        **env,
+        **users,
     )
     assert campaign.code in (0, 6), campaign.text  # 6: a worker ended before it could be killed
     for command in (("plan", world), ("check", world)):

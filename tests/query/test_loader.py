@@ -170,11 +170,11 @@ def test_a_loader_killed_five_times_loads_every_row_once(tmp_path: Path) -> None
     killed = 0
     for wait_s in (0.0, 0.05, 0.1, 0.2, 0.4):
         child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT)
-        log = tmp_path / "warehouse" / "_batches" / "wind_turbine_raw"
-        before = len(list(log.glob("*.json"))) if log.is_dir() else 0
+        log = tmp_path / "warehouse" / "_batches" / "wind_turbine_raw.jsonl"
+        before = log.stat().st_size if log.exists() else 0
         until = time.monotonic() + 60
         while child.poll() is None and time.monotonic() < until:
-            if log.is_dir() and len(list(log.glob("*.json"))) > before:
+            if log.exists() and log.stat().st_size > before:
                 time.sleep(wait_s)
                 break
             time.sleep(0.005)
@@ -282,7 +282,7 @@ def test_a_warehouse_of_another_lake_or_version_is_refused(tmp_path: Path) -> No
     with pytest.raises(QueryError, match=r"another lake .*--warehouse"):
         load(other, LoadOptions(), TWO)
     file = tmp_path / "warehouse" / "warehouse.json"
-    file.write_text(file.read_text().replace('"version": 1', '"version": 0'))
+    file.write_text(file.read_text().replace('"version": 2', '"version": 1'))
     with pytest.raises(QueryError, match="another version"):
         load(warehouse(tmp_path), LoadOptions(), TWO)
 
@@ -352,7 +352,7 @@ def test_a_table_that_cannot_be_written_is_named(
     def fails(*arguments: object, **options: object) -> None:
         raise DeltaError("no space left")
 
-    monkeypatch.setattr("sim.query.loader.write_deltalake", fails)
+    monkeypatch.setattr("sim.query.stored_table.write_deltalake", fails)
     with pytest.raises(QueryError, match=r"wind_turbine_raw: cannot be written: no space"):
         load(warehouse(tmp_path), LoadOptions(), TWO)
     monkeypatch.undo()

@@ -11,9 +11,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +22,18 @@ import pyarrow as pa
 import pytest
 
 from pipeline import lake as buckets
-from pipeline.catalog import ledger, statements
+from pipeline.catalog import ddl, ledger, statements
 from pipeline.catalog.tables import TABLES
 from sim.check.read.lake import LakeReader
-from sim.errors import ENVIRONMENT, INVALID, LAKE_WRONG, QueryError
+from sim.errors import ENVIRONMENT, INTERRUPTED, INVALID, LAKE_WRONG, QueryError
 from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.spark import engine
 from sim.query.warehouse import Warehouse
 from sim.store.s3_lake import s3_lake
-from tests.support import lakehouse, spark_world
+from tests.support import lakehouse, relays, spark_parser, spark_world
 from tests.support.paths import ROOT
+from tests.support.servers import TLS
 
 pytestmark = pytest.mark.campaign
 
@@ -47,28 +48,66 @@ STATEMENTS = {
 }
 VARIABLES = {"threshold_value": THRESHOLD, "word": "two words", "id": "7"}
 ASTRAY = {
-    "AWS_ENDPOINT_URL": "http://192.0.2.1:9",
-    "AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9",
-    "HTTP_PROXY": "http://192.0.2.1:9",
-    "HTTPS_PROXY": "http://192.0.2.1:9",
-    "ALL_PROXY": "http://192.0.2.1:9",
-    "JAVA_TOOL_OPTIONS": "-Dhttp.proxyHost=192.0.2.1 -Dhttp.proxyPort=9",
+    **dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"), "http://192.0.2.1:9"),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"), "http://192.0.2.1:9"),
+    **dict.fromkeys(
+        ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS"),
+        "-Dhttp.proxyHost=192.0.2.1 -Dhttp.proxyPort=9 -Duser.timezone=Asia/Tokyo",
+    ),
     "SPARK_REMOTE": "sc://192.0.2.1",
     "SPARK_HOME": "/nowhere",
-    "SPARK_CONF_DIR": "/nowhere",
+    "SPARK_LOCAL_IP": "0.0.0.0",
+    "SPARK_MASTER": "spark://192.0.2.1:7077",
     "PYSPARK_SUBMIT_ARGS": "--master spark://192.0.2.1:7077 pyspark-shell",
+    "PYSPARK_PYTHON": "/nowhere/python",
+    "PYSPARK_DRIVER_PYTHON": "/nowhere/python",
+    "PYTHONPATH": "/nowhere",
+    "CLASSPATH": "/nowhere",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1:9",
+    "TZ": "Asia/Tokyo",
 }
-"""Variables that would send Spark elsewhere. 192.0.2.1 is nobody's."""
+"""Variables that would send Spark elsewhere, or shift its clock. 192.0.2.1 is nobody's."""
+DEFAULTS = """
+spark.master spark://192.0.2.1:7077
+spark.ui.enabled true
+spark.jars.packages com.example:absent:1.0
+spark.jars.repositories http://192.0.2.1:9
+spark.hadoop.fs.s3a.endpoint http://192.0.2.1:9
+spark.driver.bindAddress 0.0.0.0
+spark.sql.session.timeZone Asia/Tokyo
+"""
+"""A `spark-defaults.conf` of the user's."""
+CORE_SITE = """<configuration><property>
+<name>fs.s3a.endpoint</name><value>http://192.0.2.1:9</value><final>true</final>
+</property></configuration>"""
+
+
+def astray(folder: Path) -> dict[str, str]:
+    """Return the variables, and some that name files in a folder with the like."""
+    for name, text in (
+        ("spark-defaults.conf", DEFAULTS),
+        ("core-site.xml", CORE_SITE),
+        (".aws/config", "[default]\nregion = nowhere\nendpoint_url = http://192.0.2.1:9\n"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    places = ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "HOME")
+    return ASTRAY | dict.fromkeys(places, str(folder))
 
 
 @dataclass
 class Both:
-    """Rows by statement, from both engines, and the addresses that Spark's processes had."""
+    """Rows by statement, from both engines.
+
+    addresses, arguments: of Spark's processes. here: files that it left where the user stands.
+    """
 
     embedded: dict[str, pa.Table]
     spark: dict[str, pa.Table]
     objects: int
     addresses: set[str]
+    arguments: set[str]
+    here: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -77,44 +116,26 @@ def both(tmp_path_factory: pytest.TempPathFactory, localstack: str) -> Both:
     folder = tmp_path_factory.mktemp("both")
     lake = spark_world.make_lake(folder)
     mine = Warehouse(folder / "embedded", LakeReader.folder(lake))
-    load(mine, LoadOptions(schema_evolution="none"))
+    load(mine, LoadOptions())
     sql = ";\n".join(STATEMENTS.values())
     rows = dict(zip(STATEMENTS, Engine(mine, NOW, VARIABLES).run(sql), strict=True))
     buckets.ensure(localstack)
     buckets.empty(localstack)
     spark_world.upload(lake, localstack)
     theirs = Warehouse(folder / "spark", s3_lake(localstack))
-    seen: set[str] = set()
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(ended, seen))
-    watcher.start()
-    before = dict(os.environ)
-    os.environ.update(ASTRAY)
-    try:
+    here = folder / "here"
+    here.mkdir()
+    with spark_world.watched() as seen, pytest.MonkeyPatch.context() as patch:
+        for name, value in astray(folder / "astray").items():
+            patch.setenv(name, value)
+        patch.chdir(here)
         objects, found = spark_world.answers(theirs, engine.Job(sql, NOW, VARIABLES))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        ended.set()
-        watcher.join()
     assert [each for each in found if isinstance(each, QueryError)] == []
-    tables = [each for each in found if isinstance(each, pa.Table)]
-    return Both(rows, dict(zip(STATEMENTS, tables, strict=True)), objects, seen)
-
-
-def _watch(ended: threading.Event, seen: set[str]) -> None:
-    """Collect the addresses that Spark's processes listen on and talk to."""
-    while not ended.wait(0.2):
-        for process in spark_world.family(os.getpid()):
-            try:
-                if process.name() != "java" and "driver.py" not in " ".join(process.cmdline()):
-                    continue
-                for each in process.net_connections("inet"):
-                    seen.update(
-                        end.ip.removeprefix("::ffff:") for end in (each.laddr, each.raddr) if end
-                    )
-            except psutil.Error:
-                continue
+    tables = dict(
+        zip(STATEMENTS, (each for each in found if isinstance(each, pa.Table)), strict=True)
+    )
+    left = [path.name for path in here.iterdir()]
+    return Both(rows, tables, objects, seen.addresses, seen.arguments, left)
 
 
 @pytest.mark.parametrize("name", TABLE_NAMES)
@@ -149,8 +170,8 @@ def test_the_lake_has_late_rows_revisions_quarantine_and_a_column_more(both: Bot
     assert max(both.spark["wind_turbine_aggregated"]["revision"].to_pylist()) >= 1
     assert both.spark["wind_turbine_quarantine"].num_rows > 0
     raw = both.spark["wind_turbine_raw"]
-    assert "humidity" not in raw.column_names
-    assert "Y-001" in raw["turbine_id"].to_pylist()
+    humid = dict(zip(raw["turbine_id"].to_pylist(), raw["humidity"].to_pylist(), strict=True))
+    assert [turbine for turbine, value in humid.items() if value is not None] == ["Y-001"]
     late = zip(raw["timestamp"].to_pylist(), raw["recorded_at"].to_pylist(), strict=True)
     assert max(recorded - stamp for stamp, recorded in late) > datetime.timedelta(minutes=5)
     names = both.spark["wind_turbine_maintenance_dashboard"].sort_by("place")["turbine_id"]
@@ -158,9 +179,58 @@ def test_the_lake_has_late_rows_revisions_quarantine_and_a_column_more(both: Bot
 
 
 def test_nothing_leaves_the_machine(both: Both) -> None:
-    """Whatever the variables of the user's shell say."""
+    """No variable and no file of the user sends it elsewhere; no server listens beyond loopback."""
     assert both.addresses <= {"127.0.0.1", "::1"}
     assert both.addresses
+    assert both.here == []
+
+
+@pytest.mark.parametrize("way", ["tls", "proxy"])
+def test_a_store_behind_tls_or_a_proxy(
+    way: str, localstack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By AWS_CA_BUNDLE, and by a proxy whose password no list of processes shows."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    buckets.ensure(localstack)
+    buckets.empty(localstack)
+    spark_world.upload(tmp_path / "lake", localstack)
+    with ExitStack() as stack:
+        passed = ["aws-sdk-java"]
+        if way == "tls":
+            url = stack.enter_context(relays.tls_front(localstack))
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(TLS / "authority.pem"))
+        else:
+            url = "http://lake.example:4566"
+            place, passed = stack.enter_context(relays.proxy(localstack, "me", "se cret"))
+            monkeypatch.setenv("HTTP_PROXY", f"http://me:se%20cret@{place}")
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                monkeypatch.setenv(name, "test")
+        seen = stack.enter_context(spark_world.watched())
+        where = Warehouse(tmp_path / "warehouse", s3_lake(url))
+        _, (rows,) = spark_world.answers(where, engine.Job(COUNT))
+    assert counted(rows) == expected("A-001")
+    assert any("aws-sdk-java" in each for each in passed)
+    assert seen.addresses <= {"127.0.0.1", "::1"}
+    assert [each for each in seen.arguments if "cret" in each] == []
+    assert any("SparkSubmit" in each for each in seen.arguments)
+    assert "cret" not in (where.folder / "spark" / "log.txt").read_text()
+
+
+def test_sparks_parser_knows_the_catalogue() -> None:
+    """A statement of Databricks only, a typo and an open text are refused, each by its place."""
+    texts = [
+        *(ddl.streaming_table(table, f"s3://{table.bucket}") for table in TABLES),
+        *map(statements.view, statements.VIEWS),
+        *map(statements.query, statements.QUERIES),
+    ]
+    odd = ["GRANT SELECT ON t TO `me`", "SELEC 1", "SELECT 'a"]
+    found = spark_parser.problems([*texts, *odd])
+    assert found[: len(texts)] == [""] * len(texts)
+    assert [text.partition("]")[0] for text in found[len(texts) :]] == [
+        "[INVALID_STATEMENT_OR_CLAUSE",
+        "[PARSE_SYNTAX_ERROR",
+        "[PARSE_SYNTAX_ERROR",
+    ]
 
 
 def small(tmp_path: Path, count: int = 6) -> Warehouse:
@@ -309,6 +379,16 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "sim.cli", "query", "--engine", "spark", *arguments]
 
 
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(COUNT, *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_a_driver_killed_five_times_loads_every_row_once(tmp_path: Path) -> None:
     """SIGKILL in the midst of micro-batches: for the JVM, for its Python, for windfleet."""
     turbines = [f"{farm}-{i:03}" for farm in "ABCD" for i in range(10)]
@@ -318,13 +398,7 @@ def test_a_driver_killed_five_times_loads_every_row_once(tmp_path: Path) -> None
     arguments = ["--lake", str(tmp_path / "lake"), "--warehouse", str(where.folder)]
     arguments += ["--option", "maxFilesPerTrigger=4"]
     for round_, victim in enumerate(("java", "java", "python", "java", "windfleet")):
-        child = subprocess.Popen(
-            command(COUNT, *arguments),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        child = start(*arguments)
         before = batches(where)
         until = time.monotonic() + 600
         while batches(where) == before and child.poll() is None and time.monotonic() < until:
@@ -342,7 +416,7 @@ def test_a_driver_killed_five_times_loads_every_row_once(tmp_path: Path) -> None
         assert child.returncode == (-signal.SIGKILL if victim == "windfleet" else ENVIRONMENT), (
             errors
         )
-        assert "Traceback" not in errors
+        assert len(errors.splitlines()) == (victim != "windfleet"), errors
         _, alive = psutil.wait_procs(below, timeout=60)
         assert alive == []
     sql = "; ".join(
@@ -354,3 +428,53 @@ def test_a_driver_killed_five_times_loads_every_row_once(tmp_path: Path) -> None
     )
     _, found = spark_world.answers(where, engine.Job(sql, options={"maxFilesPerTrigger": "4"}))
     assert [counted(rows) == expected(*turbines) for rows in found] == [True] * len(TABLES)
+
+
+def test_two_calls_at_once_load_each_object_once(tmp_path: Path) -> None:
+    where = small(tmp_path)
+    arguments = ["--lake", str(tmp_path / "lake"), "--format", "csv"]
+    calls = [start(*arguments, "--warehouse", str(where.folder)) for _ in range(2)]
+    loads = []
+    for call in calls:
+        rows, notes = call.communicate(timeout=1200)
+        assert call.returncode == 0, notes
+        found = Counter(tuple(line.split(",")) for line in rows.split()[1:])
+        assert found == Counter((f"A-{i:03}", str(n)) for i in range(6) for n in range(1, 6))
+        loads.append(notes.strip())
+    assert sorted(loads) == ["", f"loaded {6 * len(TABLES)} objects"]
+
+
+@pytest.mark.parametrize("moment", ["start", "load"])
+def test_an_interrupted_call_leaves_no_process(tmp_path: Path, moment: str) -> None:
+    where = small(tmp_path)
+    arguments = ["--lake", str(tmp_path / "lake"), "--option", "maxFilesPerTrigger=1"]
+    child = start(*arguments, "--warehouse", str(where.folder))
+    until = time.monotonic() + 600
+
+    def reached() -> bool:
+        return bool(spark_world.javas(child.pid)) and (moment == "start" or batches(where) > 0)
+
+    while not reached() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    below = list(spark_world.family(child.pid))
+    assert child.poll() is None
+    assert spark_world.javas(child.pid)
+    child.send_signal(signal.SIGINT)
+    rows, errors = child.communicate(timeout=120)
+    assert (child.returncode, rows) == (INTERRUPTED, "")
+    assert len(errors.splitlines()) == 1, errors
+    _, alive = psutil.wait_procs(below, timeout=60)
+    assert alive == []
+
+
+def test_a_java_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = small(tmp_path, 1)
+    java = tmp_path / "jdk" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'UnsupportedClassVersionError' >&2\nexit 1\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    with pytest.raises(QueryError, match=r"Spark did not start.*UnsupportedClass") as refused:
+        spark_world.answers(where, engine.Job(COUNT))
+    assert refused.value.exit_code == ENVIRONMENT
+    assert "\n" not in str(refused.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.catalog.tables import TABLES
 from pipeline.settings import settings
 from sim.cli import main
 from sim.errors import ENVIRONMENT, INVALID, LAKE_WRONG, QueryError
@@ -80,9 +81,10 @@ def test_an_option_that_spark_lacks_is_refused(
     lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for option in (
-        "rescuedDataColumn=_rescued_data",
-        "schemaEvolutionMode=rescue",
+        "rescuedDataColumn=other",
+        "schemaEvolutionMode=other",
         "schema=id INT",
+        "schemaHints=id INT",
     ):
         assert query("SELECT 1 AS a", "--lake", str(lake), "--option", option) == INVALID
         assert option.partition("=")[0] in capsys.readouterr().err
@@ -128,13 +130,48 @@ def test_settings_hold_no_secret_and_one_endpoint(monkeypatch: pytest.MonkeyPatc
     assert binds == ["127.0.0.1"] * 3
 
 
-def test_a_certificate_that_java_would_not_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ca.pem").touch()
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    with pytest.raises(QueryError, match="AWS_CA_BUNDLE"):
-        spark_settings.s3a(settings("https://127.0.0.1:4566"))
+def test_a_proxys_password_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark's settings are arguments of its process. The password goes by standard input."""
+    for name in KEYS:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("HTTP_PROXY", "http://me:p%40ss@127.0.0.1:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    s3 = settings("http://lake.example")
+    found = spark_settings.s3a(s3)
+    assert found["spark.hadoop.fs.s3a.proxy.host"] == "127.0.0.1"
+    assert found["spark.hadoop.fs.s3a.proxy.port"] == "3128"
+    assert "p@ss" not in json.dumps(found)
+    assert "p%40ss" not in json.dumps(found)
+    assert spark_settings.secrets(s3) == {
+        "fs.s3a.proxy.username": "me",
+        "fs.s3a.proxy.password": "p@ss",
+    }
+    assert spark_settings.secrets(settings("http://127.0.0.1:4566")) == {}
+
+
+def test_added_columns_stay_with_the_state(tmp_path: Path) -> None:
+    folder = state.prepared(tmp_path / "spark")
+    first = state.widen(folder, {"wind_turbine_raw": [("humidity", "double")]})
+    state.widen(folder, {"wind_turbine_raw": [("note", "string")]})
+    assert first == ["wind_turbine_raw.humidity"]
+    raw, *others = state.tables(folder)
+    assert raw.columns[-2:] == (("humidity", "double", ""), ("note", "string", ""))
+    assert others == list(TABLES[1:])
+    (folder / "columns.json").write_text("{")
+    with pytest.raises(QueryError, match=r"columns.json: cannot be read .*; remove"):
+        state.tables(folder)
+
+
+def test_an_unknown_column_is_found_in_sparks_message() -> None:
+    key = "expanso-databricks-ingestion/ingestion/hour=00/A-1.parquet"
+    text = (
+        'Flow x has FAILED.\nError: [UNKNOWN_COLUMNS] {"columns": ["a b", "c"], "object": '
+        f'"file:/lake/{key}"}}\n\tat java.lang.Thread'
+    )
+    found = messages.load_error(text, Path("/w"))
+    assert str(found).startswith(f"{key}: unknown columns a b, c; --option schemaEvolutionMode=")
+    assert found.exit_code == LAKE_WRONG
 
 
 def test_a_state_of_another_place_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,18 @@ def path_of(lake: Path, table: Table, turbine: str, first: int, count: int) -> P
     path = lake / (BUCKET_PREFIX + table.bucket) / table.prefix / HOUR / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def objects(*parts: tuple[str, int, int]) -> dict[tuple[str, str], bytes]:
+    """One object of each table and part (turbine, first, count), by bucket and key."""
+    made = {}
+    for table in TABLES:
+        for turbine, first, count in parts:
+            key = f"{table.prefix}{HOUR}/{turbine}-{first}-{first + count - 1}.parquet"
+            body = io.BytesIO()
+            pq.write_table(rows(table.source, turbine, first, count), body)
+            made[BUCKET_PREFIX + table.bucket, key] = body.getvalue()
+    return made
 
 
 def add(

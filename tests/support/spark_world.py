@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +155,40 @@ def _equal(a: object, b: object) -> bool:
         one, other = float(a), float(b)  # type: ignore[arg-type]
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return a == b
+
+
+@dataclass
+class Seen:
+    """Addresses that Spark's processes listen on and talk to, and their command lines."""
+
+    addresses: set[str] = field(default_factory=set)
+    arguments: set[str] = field(default_factory=set)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Seen]:
+    """Watch the Spark processes below this one for a block."""
+    seen = Seen()
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(ended, seen))
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _watch(ended: threading.Event, seen: Seen) -> None:
+    while not ended.wait(0.2):
+        for process in family(os.getpid()):
+            with contextlib.suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                if process.name() == "java" or "driver.py" in line:
+                    seen.arguments.add(line)
+                    for each in process.net_connections("inet"):
+                        ends = (end.ip for end in (each.laddr, each.raddr) if end)
+                        seen.addresses.update(ip.removeprefix("::ffff:") for ip in ends)
 
 
 def javas(pid: int) -> list[psutil.Process]:

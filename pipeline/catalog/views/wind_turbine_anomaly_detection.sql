@@ -1,12 +1,17 @@
 -- Anomalies: one row per episode of a turbine and kind.
 --
--- Three sources: kinds of anomaly of windows (the latest revision only), rows in quarantine (kind
--- `rejected.<rule>`), and rows whose vibration is above the alarm (kind `vibration_level`).
+-- Three sources of signs: kinds of anomaly of windows (the latest revision only), rows in quarantine
+-- (kind `rejected.<rule>`), and rows whose vibration is above the alarm (kind `vibration_level`).
 -- Signs of one kind that are at most an hour apart are one episode.
 --
---   severity   critical: vibration twice the alarm, or an hour and more of overspeed, heat or
---              vibration; warning: the rest of these; notice: underperformance and quarantine
---   signs      windows or rows of the episode
+--   turbine_id              of a row in quarantine: the node that stored it, by the object's key, since
+--                           the row's own may be the fault (compact objects hold many nodes: the row's)
+--   first_time, last_time   of a window: its start and end; of a row: its event time, or its recording
+--                           time where the event time is missing or was rejected
+--   severity                critical: vibration twice the alarm, or two signs and an hour and more of
+--                           overspeed, heat or vibration; warning: the rest of these; notice:
+--                           underperformance and quarantine
+--   rows                    windows or rows of the episode
 CREATE OR REPLACE VIEW wind_turbine_anomaly_detection AS
 WITH newest AS (
   SELECT *
@@ -18,6 +23,24 @@ WITH newest AS (
   ) AS revisions
   WHERE place = 1
 ),
+rejected AS (
+  SELECT
+    CASE
+      WHEN _source_file LIKE '%-compact-%' THEN turbine_id
+      ELSE REGEXP_EXTRACT(_source_file, '([^/]+)-[0-9]+-[0-9]+[.]parquet$', 1)
+    END AS turbine_id,
+    farm_id,
+    CONCAT('rejected.', rule) AS kind,
+    CASE
+      WHEN
+        (timestamp IS NULL OR rule LIKE 'time.%')
+        AND recorded_at >= TIMESTAMP '2000-01-01 00:00:00'
+        AND recorded_at < TIMESTAMP '2100-01-01 00:00:00'
+        THEN recorded_at
+      ELSE timestamp
+    END AS time
+  FROM wind_turbine_quarantine
+),
 signs AS (
   SELECT
     turbine_id,
@@ -25,7 +48,7 @@ signs AS (
     kind,
     window_start AS first_time,
     window_end AS last_time,
-    vibration_level_max AS vibration
+    CASE WHEN kind = 'vibration' THEN vibration_level_max END AS vibration
   FROM (
     SELECT *, EXPLODE(anomaly_kinds) AS kind
     FROM newest
@@ -34,12 +57,12 @@ signs AS (
   SELECT
     turbine_id,
     farm_id,
-    CONCAT('rejected.', rule) AS kind,
-    recorded_at AS first_time,
-    recorded_at AS last_time,
+    kind,
+    time AS first_time,
+    time AS last_time,
     CAST(NULL AS DOUBLE) AS vibration
-  FROM wind_turbine_quarantine
-  WHERE recorded_at IS NOT NULL
+  FROM rejected
+  WHERE time IS NOT NULL
   UNION ALL
   SELECT
     turbine_id,
@@ -57,14 +80,14 @@ begun AS (
     CASE
       WHEN
         TIMESTAMPDIFF(
-          SECOND,
+          MICROSECOND,
           MAX(last_time) OVER (
             PARTITION BY turbine_id, kind
             ORDER BY first_time
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
           ),
           first_time
-        ) <= 3600
+        ) <= 3600000000
         THEN 0
       ELSE 1
     END AS begins
@@ -87,7 +110,7 @@ episodes AS (
     kind,
     MIN(first_time) AS first_time,
     MAX(last_time) AS last_time,
-    COUNT(*) AS signs,
+    COUNT(*) AS `rows`,
     MAX(vibration) AS max_vibration
   FROM numbered
   GROUP BY turbine_id, farm_id, kind, episode
@@ -98,10 +121,11 @@ SELECT
   kind,
   CASE
     WHEN kind LIKE 'rejected.%' OR kind = 'underperformance' THEN 'notice'
-    WHEN max_vibration > 11.2 OR TIMESTAMPDIFF(SECOND, first_time, last_time) >= 3600 THEN 'critical'
+    WHEN max_vibration > 11.2 THEN 'critical'
+    WHEN `rows` > 1 AND TIMESTAMPDIFF(MICROSECOND, first_time, last_time) >= 3600000000 THEN 'critical'
     ELSE 'warning'
   END AS severity,
   first_time,
   last_time,
-  signs
+  `rows`
 FROM episodes;

@@ -1,13 +1,22 @@
 -- Performance per turbine: one row per day, and one for the whole time (date is null).
 --
---   energy_mwh           MWh, sum over rows of power times the sampling interval
+-- All figures are of the rows that arrived and are valid; `arrived` is their share. What is missing
+-- (samples never stored, rows in quarantine) is not made up: energy_mwh is lower by its energy.
+--
+--   energy_mwh           MWh, sum over rows of power times the sampling interval, which is the median
+--                        time between two rows of a turbine
 --   capacity_factor      energy over rated power times the time that the rows cover
 --   time_availability    share of rows in an available state (IEC 61400-26-1)
 --   energy_availability  energy over energy plus losses while unavailable, where the loss is the mean
 --                        output of the farm's available turbines in the same ten minutes
 --                        (IEC TS 61400-26-2, method of neighbours)
---   efficiency           energy over energy that the power curve promises for the measured wind
---   arrived              rows over samples between the fleet's first and last row of the day
+--   efficiency           energy over energy that the power curve promises for the measured wind, of the
+--                        windows with output: a stop counts in the availabilities
+--   arrived              rows over samples between the fleet's first and last row, in that day or in
+--                        all; a turbine without rows on a day has a row with 0
+--   newest_row           time of the newest row
+--
+-- A turbine of which no valid row arrived at all is not listed.
 CREATE OR REPLACE VIEW wind_turbine_performance_view AS
 WITH newest AS (
   SELECT *
@@ -20,10 +29,16 @@ WITH newest AS (
   WHERE place = 1
 ),
 pace AS (
-  -- Seconds between two samples: a full window's time over its rows.
-  SELECT
-    MAX(TIMESTAMPDIFF(SECOND, window_start, window_end)) / CAST(MAX(`rows`) AS DOUBLE) AS step_s
-  FROM newest
+  SELECT MEDIAN(step_us) AS step_us
+  FROM (
+    SELECT
+      TIMESTAMPDIFF(
+        MICROSECOND,
+        LAG(timestamp) OVER (PARTITION BY turbine_id ORDER BY timestamp),
+        timestamp
+      ) AS step_us
+    FROM wind_turbine_enriched
+  ) AS steps
 ),
 samples AS (
   SELECT
@@ -49,15 +64,42 @@ neighbours AS (
   WHERE available = 1
   GROUP BY farm_id, hour, tenth
 ),
-days AS (
-  SELECT date, TIMESTAMPDIFF(SECOND, MIN(timestamp), MAX(timestamp)) AS span_s
+span AS (
+  SELECT
+    MIN(timestamp) AS first_row,
+    MAX(step_us) AS step_us,
+    FLOOR(TIMESTAMPDIFF(MICROSECOND, MIN(timestamp), MAX(timestamp)) / MAX(step_us)) + 1 AS expected
   FROM samples
-  GROUP BY date
+  CROSS JOIN pace
+),
+days AS (
+  -- Samples before the end of the day, less those before its start.
+  SELECT
+    dates.date,
+    LEAST(
+      span.expected,
+      CEIL(
+        TIMESTAMPDIFF(MICROSECOND, span.first_row, CAST(DATE_ADD(dates.date, 1) AS TIMESTAMP))
+        / span.step_us
+      )
+    )
+    - GREATEST(
+      0,
+      CEIL(
+        TIMESTAMPDIFF(MICROSECOND, span.first_row, CAST(dates.date AS TIMESTAMP)) / span.step_us
+      )
+    ) AS expected
+  FROM (SELECT DISTINCT date FROM samples) AS dates
+  CROSS JOIN span
+),
+turbines AS (
+  SELECT turbine_id, farm_id, MAX(rated_power) AS rated_power
+  FROM samples
+  GROUP BY turbine_id, farm_id
 ),
 per_day AS (
   SELECT
     samples.turbine_id,
-    samples.farm_id,
     samples.date,
     COUNT(*) AS row_count,
     SUM(samples.available) AS available_count,
@@ -69,14 +111,13 @@ per_day AS (
       END
     ) AS lost_sum,
     SUM(samples.wind_speed) AS wind_sum,
-    MAX(samples.rated_power) AS rated_power,
     MAX(samples.timestamp) AS newest_row
   FROM samples
   LEFT JOIN neighbours
     ON samples.farm_id = neighbours.farm_id
     AND samples.hour = neighbours.hour
     AND samples.tenth = neighbours.tenth
-  GROUP BY samples.turbine_id, samples.farm_id, samples.date
+  GROUP BY samples.turbine_id, samples.date
 ),
 promised AS (
   SELECT
@@ -85,47 +126,52 @@ promised AS (
     SUM(power_output * `rows`) AS produced_sum,
     SUM(power_output * `rows` / efficiency) AS promised_sum
   FROM newest
-  WHERE efficiency > 0
+  WHERE efficiency > 0 AND power_output > 0
   GROUP BY turbine_id, date
 ),
 totals AS (
   SELECT
-    per_day.turbine_id,
-    per_day.farm_id,
-    per_day.date,
-    SUM(per_day.row_count) AS row_count,
+    turbines.turbine_id,
+    turbines.farm_id,
+    days.date,
+    COALESCE(SUM(per_day.row_count), 0) AS row_count,
     SUM(per_day.available_count) AS available_count,
-    SUM(per_day.power_sum) AS power_sum,
+    COALESCE(SUM(per_day.power_sum), 0.0) AS power_sum,
     SUM(per_day.lost_sum) AS lost_sum,
     SUM(per_day.wind_sum) AS wind_sum,
-    MAX(per_day.rated_power) AS rated_power,
+    MAX(turbines.rated_power) AS rated_power,
     MAX(per_day.newest_row) AS newest_row,
     SUM(promised.produced_sum) AS produced_sum,
     SUM(promised.promised_sum) AS promised_sum,
-    SUM(days.span_s) AS span_s,
-    COUNT(*) AS day_count
-  FROM per_day
-  JOIN days ON per_day.date = days.date
+    SUM(days.expected) AS expected
+  FROM turbines
+  CROSS JOIN days
+  LEFT JOIN per_day
+    ON turbines.turbine_id = per_day.turbine_id AND days.date = per_day.date
   LEFT JOIN promised
-    ON per_day.turbine_id = promised.turbine_id AND per_day.date = promised.date
+    ON turbines.turbine_id = promised.turbine_id AND days.date = promised.date
   GROUP BY GROUPING SETS (
-    (per_day.turbine_id, per_day.farm_id, per_day.date),
-    (per_day.turbine_id, per_day.farm_id)
+    (turbines.turbine_id, turbines.farm_id, days.date),
+    (turbines.turbine_id, turbines.farm_id)
   )
 )
 SELECT
-  turbine_id,
-  farm_id,
-  date,
-  power_sum * step_s / 3600 AS energy_mwh,
-  power_sum / (rated_power * row_count) AS capacity_factor,
-  available_count / CAST(row_count AS DOUBLE) AS time_availability,
+  totals.turbine_id,
+  totals.farm_id,
+  totals.date,
+  totals.power_sum * span.step_us / 3600000000 AS energy_mwh,
+  totals.power_sum / (totals.rated_power * NULLIF(totals.row_count, 0)) AS capacity_factor,
+  totals.available_count / CAST(NULLIF(totals.row_count, 0) AS DOUBLE) AS time_availability,
   CASE
-    WHEN power_sum + lost_sum > 0 THEN GREATEST(power_sum, 0.0) / (GREATEST(power_sum, 0.0) + lost_sum)
+    WHEN totals.power_sum + totals.lost_sum > 0
+      THEN GREATEST(totals.power_sum, 0.0) / (GREATEST(totals.power_sum, 0.0) + totals.lost_sum)
   END AS energy_availability,
-  CASE WHEN promised_sum > 0 THEN produced_sum / promised_sum END AS efficiency,
-  wind_sum / row_count AS mean_wind_speed,
-  row_count / (span_s / step_s + day_count) AS arrived,
-  newest_row
+  CASE
+    WHEN totals.promised_sum > 0 THEN totals.produced_sum / totals.promised_sum
+  END AS efficiency,
+  totals.wind_sum / NULLIF(totals.row_count, 0) AS mean_wind_speed,
+  totals.row_count
+    / CASE WHEN totals.date IS NULL THEN span.expected ELSE totals.expected END AS arrived,
+  totals.newest_row
 FROM totals
-CROSS JOIN pace;
+CROSS JOIN span;

@@ -6,7 +6,7 @@ SELECT
   severity,
   unix_micros(first_time) AS first_us,
   unix_micros(last_time) AS last_us,
-  signs,
+  `rows`,
   ROW_NUMBER() OVER (
     ORDER BY
       CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END,

@@ -24,13 +24,14 @@ function showAnomalies() {
       onclick: () => { set({ episode: place }); if (innerWidth < 1000) byId("focus").scrollIntoView({ block: "start" }); },
     },
     h("span", { class: `tag ${episodes.severity[place]}` }, episodes.severity[place]), h("b", {}, episodes.turbine_id[place] ?? "no name"),
-    h("span", { class: "what", title: episodes.kind[place] }, kindText(episodes.kind[place])),
-    h("span", { class: "span" }, `${moment(episodes.first_us[place])}, ${lasting(episodes.last_us[place] - episodes.first_us[place])}`),
-    h("span", { class: "signs" }, many(episodes.signs[place], "sign")))))),
+    h("span", { class: "what", title: `${episodes.kind[place]}, ${many(episodes.rows[place], kindOfSign(episodes.kind[place]))}` }, kindText(episodes.kind[place])),
+    h("span", { class: "span" }, `${moment(episodes.first_us[place])}, ${lasting(episodes.last_us[place] - episodes.first_us[place])}`))))),
     listed.length > seen.length && h("button", { type: "button", class: "plain more", onclick: () => { allEpisodes = true; showAnomalies(); } }, `Show all ${decimal(listed.length)}`),
-    page.episodes_in_all > episodes.signs.length && h("p", { class: "lead" }, `The page holds the gravest ${decimal(episodes.signs.length)} of ${decimal(page.episodes_in_all)} episodes.`));
+    page.episodes_in_all > episodes.kind.length && h("p", { class: "lead" }, `The page holds the gravest ${decimal(episodes.kind.length)} of ${decimal(page.episodes_in_all)} episodes.`));
   showFocus(open);
 }
+
+const kindOfSign = (kind) => (kind === "vibration_level" || kind.startsWith("rejected.") ? "row" : "window");
 
 // Readings around an episode: in full where the page has them, else by step.
 function readings(place) {

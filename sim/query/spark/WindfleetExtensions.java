@@ -30,7 +30,7 @@ import scala.runtime.BoxedUnit;
  * Two things that Databricks has and open Spark lacks.
  *
  * <p>{@code read_files(path, name => value, ...)} is a table function for {@code FROM STREAM}. It is
- * Spark's streaming file source. The options are those of the parity ledger
+ * Spark's streaming file source over {@link LakeParquet}. The options are those of the parity ledger
  * (pipeline/catalog/ledger.py), which arrive in the setting {@code spark.windfleet.read_files}; any
  * other option or value is an error that names it.
  *
@@ -79,15 +79,12 @@ public final class WindfleetExtensions extends AbstractFunction1<SparkSessionExt
       throw new IllegalArgumentException("read_files: no path");
     }
     Map<String, String> options = accepted(given);
-    String schema = options.remove("schema");
-    if (schema == null) {
-      throw new IllegalArgumentException("read_files: schema is missing; columns are not inferred here");
-    }
+    String schema = schema(options);
     if (options.containsKey("maxFilesPerTrigger") && options.containsKey("maxBytesPerTrigger")) {
       throw new IllegalArgumentException(
           "read_files: maxBytesPerTrigger: is not supported together with maxFilesPerTrigger");
     }
-    String format = options.remove("format");
+    options.remove("format");
     // The rest of the accepted options either goes to Spark's file source by the same name, or has
     // one value: the only one that Spark does.
     options.put("recursiveFileLookup", "true");
@@ -98,11 +95,31 @@ public final class WindfleetExtensions extends AbstractFunction1<SparkSessionExt
         (Dataset<Row>)
             SparkSession.active()
                 .readStream()
-                .format(format == null ? "parquet" : format)
+                .format(LakeParquet.class.getName())
                 .schema(schema)
                 .options(options)
                 .load(path);
     return found.logicalPlan();
+  }
+
+  /** The columns. As on Databricks, those of `schema` are all, and those of `schemaHints` may grow. */
+  private static String schema(Map<String, String> options) {
+    String schema = options.remove("schema");
+    String hints = options.remove("schemaHints");
+    boolean grows = "addNewColumns".equals(options.get(LakeParquet.MODE));
+    if (grows && schema != null) {
+      throw new IllegalArgumentException(
+          "read_files: schemaEvolutionMode => 'addNewColumns': takes its columns from schemaHints, "
+              + "not from schema");
+    }
+    if (!grows && hints != null) {
+      throw new IllegalArgumentException(
+          "read_files: schemaHints: is supported with schemaEvolutionMode => 'addNewColumns' only");
+    }
+    if (schema == null && hints == null) {
+      throw new IllegalArgumentException("read_files: schema is missing; columns are not inferred here");
+    }
+    return schema == null ? hints : schema;
   }
 
   private static String text(Expression expression) {

@@ -9,14 +9,18 @@
 | `messages`                 | Spark's errors as one line each, with the fix                      |
 | `driver`                   | the program of that process; imports PySpark only                  |
 | `WindfleetExtensions.java` | `read_files` and the clock                                         |
+| `LakeParquet.java`         | objects in the form of their table; other columns and types        |
+| `Values.java`, `Json.java` | values that are converted, or kept in `_rescued_data`              |
+| `Trust.java`               | the authorities of `AWS_CA_BUNDLE`                                 |
 
 The rows of all tables, views and queries are those of the embedded tier, doubles within 1e-9, since
-the engines add in other orders. Where they differ:
+the engines add in other orders. Schemas evolve alike in all four modes. With `addNewColumns`, a new
+column stops the pipeline, as in Auto Loader; the driver reads the schemas of the micro-batch, and
+the same call goes on with wider tables. Where the engines differ:
 
 | subject                       | embedded                       | spark                           |
 |-------------------------------|--------------------------------|---------------------------------|
-| an unknown column             | as `schemaEvolutionMode` says  | passed over (mode `none`)       |
-| a value that does not fit     | in `_rescued_data`             | ends the load, with the object  |
+| order of columns added at once| by the objects' names          | the same, within a micro-batch  |
 | `1/0`                         | infinity                       | an error                        |
 | `SUM` of whole numbers        | a decimal                      | a whole number                  |
 | a column without a name       | as DuckDB names it             | as Spark names it               |
@@ -24,5 +28,5 @@ the engines add in other orders. Where they differ:
 | `DESCRIBE`                    | six columns                    | three, units as comments        |
 | a warehouse that was moved    | is read                        | is refused                      |
 
-Not covered: Unity Catalog, a cluster, evolution of columns (see the parity ledger).
+Not covered: Unity Catalog, a cluster, a proxy reached by TLS.
 """

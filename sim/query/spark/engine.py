@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 from sqlglot import exp
 
-from pipeline.catalog import ddl, statements
+from pipeline.catalog import ddl, ledger, statements
 from pipeline.catalog.tables import TABLES, Table
 from pipeline.records import BUCKET_PREFIX
 from sim.errors import ENVIRONMENT, QueryError, reason
@@ -52,9 +52,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A load that is done. `objects`: new ones in the tables."""
+    """A load that is done. `objects`: new ones in the tables. added: new columns, table.column."""
 
     objects: int
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Wider:
+    """A load that met new columns. columns: (name, type) by table."""
+
+    columns: Mapping[str, Sequence[tuple[str, str]]]
+
+
+_LOADED: Final = object()
 
 
 def run(warehouse: Warehouse, job: Job) -> Generator[Loaded | pa.Table, None, None]:
@@ -72,7 +83,7 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
     """As `run`, but the error of one statement does not end the others."""
     checked = _checked(job.text)
     found = home.find()
-    sources = _sources(warehouse, job.options)
+    _sources(warehouse, job.options, TABLES)
     s3 = settings_of(warehouse.lake)
     with (
         warehouse.owned(),
@@ -85,8 +96,8 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
             conf |= settings.s3a(s3)
         request = {
             "conf": conf,
-            "tables": [_external(table, folder) for table in TABLES],
-            "pipeline": "".join(sources),
+            "secrets": settings.secrets(s3) if s3 else {},
+            "trust": os.path.realpath(s3.ca_bundle) if s3 and s3.ca_bundle else None,
             "storage": f"file://{folder}/storage",
             "views": [statements.view(name).rstrip().rstrip(";") for name in statements.VIEWS],
             "variables": {
@@ -98,13 +109,12 @@ def answers(warehouse: Warehouse, job: Job) -> Iterator[Loaded | pa.Table | Quer
         command = [str(found.python), "-I", str(home.DRIVER)]
         with (
             (folder / "log.txt").open("wb") as log,
-            _process(command, settings.environment(found, s3), log) as child,
+            _process(command, settings.environment(found, s3), scratch, log) as child,
         ):
-            yield from _events(child, request, folder)
+            yield from _load(child, warehouse, job, folder, request)
             while job.follow_s is not None:
                 time.sleep(job.follow_s)
-                again = "".join(_sources(warehouse, job.options))
-                yield from _events(child, {"pipeline": again}, folder)
+                yield from _load(child, warehouse, job, folder, {})
 
 
 def _checked(text: str) -> list[str]:
@@ -117,7 +127,42 @@ def _checked(text: str) -> list[str]:
     return sql.texts(text)
 
 
-def _sources(warehouse: Warehouse, options: Mapping[str, str]) -> list[str]:
+def _load(
+    child: subprocess.Popen[str],
+    warehouse: Warehouse,
+    job: Job,
+    folder: Path,
+    request: Mapping[str, Any],
+) -> Iterator[Loaded | pa.Table | QueryError]:
+    """Yield the events of a job. A load that meets new columns starts again with wider tables."""
+    before = state.objects(folder)
+    added: list[str] = []
+    while True:
+        tables = state.tables(folder)
+        request = {
+            **request,
+            "tables": [_external(table, folder) for table in tables],
+            "columns": {table.name: [name for name, _, _ in table.columns] for table in tables},
+            "pipeline": "".join(_sources(warehouse, job.options, tables)),
+        }
+        wider = None
+        for event in _events(child, request, folder / "log.txt"):
+            if isinstance(event, _Wider):
+                wider = event
+            elif event is _LOADED:
+                yield Loaded(state.objects(folder) - before, tuple(added))
+            else:
+                assert isinstance(event, pa.Table | QueryError)
+                yield event
+        if wider is None:
+            return
+        added += state.widen(folder, wider.columns)
+        request = {}
+
+
+def _sources(
+    warehouse: Warehouse, options: Mapping[str, str], tables: Sequence[Table]
+) -> list[str]:
     """Return the statements of the streaming tables. Raises QueryError where there is no lake."""
     lake = warehouse.lake
     if lake.opener is None and (odd := sorted(state.GLOB & set(os.path.realpath(lake.location)))):
@@ -126,7 +171,7 @@ def _sources(warehouse: Warehouse, options: Mapping[str, str]) -> list[str]:
             "move the lake"
         )
     root = "s3://" if lake.opener is not None else f"file://{os.path.realpath(lake.location)}/"
-    chosen = {**ddl.OPTIONS, **options}
+    chosen = {**ddl.OPTIONS, "schemaEvolutionMode": ledger.EVOLUTION[0], **options}
     if "maxBytesPerTrigger" in options and "maxFilesPerTrigger" not in options:
         del chosen["maxFilesPerTrigger"]
     empty = warehouse.folder.absolute() / FOLDER / "empty"
@@ -139,7 +184,7 @@ def _sources(warehouse: Warehouse, options: Mapping[str, str]) -> list[str]:
             )
         keys[bucket] = [ref.key for ref in found]
     made = []
-    for table in TABLES:
+    for table in tables:
         bucket = BUCKET_PREFIX + table.bucket
         there = any(key.startswith(table.prefix) for key in keys[bucket])
         source = None if there else f"file://{os.path.realpath(empty)}/{table.name}/"
@@ -155,13 +200,14 @@ def _external(table: Table, folder: Path) -> str:
 
 @contextmanager
 def _process(
-    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+    command: Sequence[str], environment: Mapping[str, str], folder: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the driver in a group of its own, with Spark's JVM. The group ends with the block."""
     try:
         child = subprocess.Popen(
             command,
             env=dict(environment),
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -184,12 +230,11 @@ def _process(
 
 
 def _events(
-    child: subprocess.Popen[str], request: Mapping[str, Any], folder: Path
-) -> Iterator[Loaded | pa.Table | QueryError]:
+    child: subprocess.Popen[str], request: Mapping[str, Any], log: Path
+) -> Iterator[object]:
+    """Yield the driver's answers to one request. Raises QueryError."""
     assert child.stdin is not None
     assert child.stdout is not None
-    log = folder / "log.txt"
-    before = state.objects(folder)
     with suppress(BrokenPipeError):
         child.stdin.write(json.dumps(request) + "\n")
         child.stdin.flush()
@@ -198,9 +243,10 @@ def _events(
         if event["event"] == "done":
             return
         if event["event"] == "loaded":
-            now = state.objects(folder)
-            yield Loaded(now - before)
-            before = now
+            yield _LOADED
+        elif event["event"] == "wider":
+            yield _Wider(event["columns"])
+            return
         elif event["event"] == "rows":
             with pa.ipc.open_stream(event["file"]) as stream:
                 yield stream.read_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,14 @@ def sql_error(text: str) -> QueryError:
 
 def load_error(text: str, log: Path) -> QueryError:
     """Return a pipeline's error, with the object where its flows name one."""
+    if unknown := re.search(r"\[UNKNOWN_COLUMNS\] (\{.*?\})(?:\s|$)", text):
+        found = json.loads(unknown[1])
+        place = found["object"][found["object"].index(BUCKET_PREFIX) :]
+        return QueryError(
+            f"{place}: unknown columns {', '.join(found['columns'])}; "
+            "--option schemaEvolutionMode=addNewColumns or rescue loads them",
+            LAKE_WRONG,
+        )
     named = re.search(r"(?:s3|file):[^\s,;]*?\.?(?:" + BUCKET_PREFIX + r"[^\s,;]+)", text)
     condition = re.search(r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE|PARQUET)[^\n]*", text)
     if named and condition:

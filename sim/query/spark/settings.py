@@ -1,19 +1,21 @@
 """Settings of Spark: this machine only, and the lake's S3 as S3A reads it.
 
 The process gets these and nothing of the user's environment, so that no variable (AWS_*, SPARK_*,
-proxies, JAVA_TOOL_OPTIONS) changes where requests go. Every server of Spark binds 127.0.0.1.
-Keys go by the process's environment: settings would show in the list of processes.
+proxies, JAVA_TOOL_OPTIONS) changes where requests go. Its working directory and Java's home are a
+folder of the call, so that no file of the user (`~/.aws`, `~/.ivy2`, `conf/spark-defaults.conf`) is
+read, and nothing is left where the user stands. Every server of Spark binds 127.0.0.1.
+Keys go by the process's environment, a proxy's password by standard input: settings would show in
+the list of processes.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pipeline.catalog import ledger
 from pipeline.settings import KEY, SECRET, TOKEN, Settings
-from sim.errors import ENVIRONMENT, QueryError
 from sim.query.spark.home import SparkHome
 
 LOOPBACK: Final = "127.0.0.1"
@@ -59,7 +61,8 @@ def configuration(home: SparkHome, folder: Path, scratch: Path, now: str) -> dic
 
     now: the clock as an ISO instant, "" for the machine's.
     """
-    java = ("-Duser.timezone=UTC", f'"-Djava.io.tmpdir={scratch}"')
+    places = (f'"-Djava.io.tmpdir={scratch}"', f'"-Duser.home={scratch}"')
+    java = ("-Duser.timezone=UTC", *places)
     return {
         "spark.master": "local[2]",
         "spark.app.name": "windfleet",
@@ -91,13 +94,7 @@ def configuration(home: SparkHome, folder: Path, scratch: Path, now: str) -> dic
 
 
 def s3a(s3: Settings) -> dict[str, str]:
-    """Return the settings of S3A. Raises QueryError for a setting that S3A cannot follow."""
-    if s3.ca_bundle is not None:
-        raise QueryError(
-            "AWS_CA_BUNDLE: is not supported by --engine spark; add the certificate to Java's "
-            "trust store, and unset the variable",
-            ENVIRONMENT,
-        )
+    """Return the settings of S3A. They hold no secret."""
     provider = (
         "TemporaryAWSCredentialsProvider"
         if s3.credentials.token
@@ -113,12 +110,19 @@ def s3a(s3: Settings) -> dict[str, str]:
     if s3.proxy is not None:
         proxy = urlsplit(s3.proxy)
         found |= {"proxy.host": str(proxy.hostname), "proxy.port": str(proxy.port or 80)}
-        if proxy.username:
-            raise QueryError(
-                "a proxy with a password is not supported by --engine spark", ENVIRONMENT
-            )
     return {f"spark.hadoop.fs.s3a.{name}": value for name, value in found.items()} | {
         "spark.hadoop.fs.s3.impl": _PLAIN["impl"]
+    }
+
+
+def secrets(s3: Settings) -> dict[str, str]:
+    """Return the settings of S3A that no list of processes may show: the proxy's user."""
+    proxy = urlsplit(s3.proxy or "")
+    if proxy.username is None:
+        return {}
+    return {
+        "fs.s3a.proxy.username": unquote(proxy.username),
+        "fs.s3a.proxy.password": unquote(proxy.password or ""),
     }
 
 

@@ -3,6 +3,7 @@
     <warehouse>/spark/state.json     the place and version that the folder is of
     <warehouse>/spark/tables/        rows, and Spark's log of them
     <warehouse>/spark/storage/       checkpoints: which objects are in which micro-batch
+    <warehouse>/spark/columns.json   columns that schema evolution added
     <warehouse>/spark/empty/         read for a prefix that holds no object yet
     <warehouse>/spark/log.txt        the last call's log
 
@@ -13,15 +14,17 @@ no row is lost or doubled. The catalogue of tables lives in memory, so that no k
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pipeline.catalog.tables import TABLES
+from pipeline.catalog.tables import TABLES, Table
 from sim.errors import QueryError
 
-VERSION: Final = 1
+VERSION: Final = 2
 GLOB: Final = set("{}[]*?\\\"'`\n")
 """Characters that Spark takes for a pattern in a path, or that end a literal."""
 
@@ -47,10 +50,43 @@ def prepared(folder: Path) -> Path:
         (folder / "tables" / table.name).mkdir(parents=True, exist_ok=True)
         (folder / "empty" / table.name).mkdir(parents=True, exist_ok=True)
     if not file.exists():
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(mine) + "\n", encoding="utf-8")
-        part.replace(file)
+        _write(file, mine)
     return folder
+
+
+def tables(folder: Path) -> tuple[Table, ...]:
+    """Return the catalogue's tables with the columns that evolution added. Raises QueryError."""
+    added = _added(folder)
+    return tuple(
+        dataclasses.replace(table, added=tuple(map(tuple, added.get(table.name, ()))))
+        for table in TABLES
+    )
+
+
+def widen(folder: Path, columns: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
+    """Add columns to tables for good. Return their names as table.column."""
+    added = _added(folder)
+    for table, found in columns.items():
+        added[table] = [*added.get(table, ()), *found]
+    _write(folder / "columns.json", added)
+    return [f"{table}.{name}" for table, found in columns.items() for name, _ in found]
+
+
+def _added(folder: Path) -> dict[str, Any]:
+    file = folder / "columns.json"
+    if not file.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise QueryError(f"{file}: cannot be read ({error}); remove {folder}") from error
+    return found
+
+
+def _write(file: Path, content: object) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    part.replace(file)
 
 
 def objects(folder: Path) -> int:
