@@ -79,8 +79,9 @@ def _rankings(views: Views, extent: Mapping[str, int]) -> list[dict[str, Any]]:
         return found
     for clock in _clocks(extent, _us(views.now)):
         rows = views.at(instant(clock)).rows("ranking")
-        if rows.num_rows:
-            found.append({"now_us": clock, **_columns(_first_places(rows))})
+        if rows.num_rows == 0:  # too few days before this clock, and before all earlier ones
+            break
+        found.append({"now_us": clock, **_columns(_first_places(rows))})
     return found
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
@@ -20,24 +22,30 @@ METADATA: Final = f"{BUCKET_PREFIX}metadata"
 
 
 class Views:
-    """Views and tables of a warehouse, as of one clock."""
+    """Views and tables of a warehouse, as of one clock. None: the time of this machine."""
 
     def __init__(self, warehouse: Warehouse, now: datetime | None = None) -> None:
         self.warehouse, self.now = warehouse, now
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(self.warehouse, self.now)
 
     def rows(
         self, name: str, numbers: Mapping[str, int] | None = None, before: str = ""
     ) -> pa.Table:
         """Return the rows of `queries/<name>.sql`.
 
-        numbers: values of its free names. before: SQL that it follows.
+        numbers: values of its parameters (`:name`). before: SQL that it follows.
         """
-        return self.answer(before + sql(name), numbers)
+        text = before + sql(name)
+        for parameter, number in (numbers or {}).items():
+            text = re.sub(rf":{parameter}\b", str(number), text)
+        return self.answer(text)
 
-    def answer(self, text: str, numbers: Mapping[str, int] | None = None) -> pa.Table:
+    def answer(self, text: str) -> pa.Table:
         """Return the rows of one statement. Raises QueryError."""
-        variables = {name: str(number) for name, number in (numbers or {}).items()}
-        (found,) = Engine(self.warehouse, self.now, variables).run(text)
+        (found,) = self._engine.run(text)
         return found
 
     def at(self, now: datetime) -> Views:
@@ -57,6 +65,9 @@ def extent(views: Views) -> dict[str, int]:
     _require_stages(views)
     _require_version(views.warehouse)
     (found,) = views.rows("extent").to_pylist()
+    if not found["window_us"] or found["window_us"] < 1:
+        raise QueryError(f"{views.warehouse.lake.location}: its windows have no length")
+    found["sample_us"] = found["sample_us"] or found["window_us"]  # one row per turbine
     return {name: int(value) for name, value in found.items()}
 
 

@@ -3,7 +3,7 @@
 SELECT
   turbine_id,
   farm_id,
-  (unix_micros(window_start) - origin_us) DIV step_us AS step,
+  (unix_micros(window_start) - :origin_us) DIV :step_us AS step,
   SUM(power_output * `rows`) AS produced,
   SUM(power_output * `rows` / efficiency) AS promised
 FROM (

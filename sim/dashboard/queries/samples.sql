@@ -2,7 +2,7 @@
 SELECT
   turbine_id,
   farm_id,
-  (unix_micros(timestamp) - origin_us) DIV step_us AS step,
+  (unix_micros(timestamp) - :origin_us) DIV :step_us AS step,
   COUNT(*) AS row_count,
   SUM(CASE WHEN status IN ('running', 'standby', 'curtailed') THEN 1 ELSE 0 END) AS available,
   AVG(power_output) AS power,

@@ -125,10 +125,9 @@ function lastStep(unit, to) {
   return -1;
 }
 
-// The state at the end of a period; none if the unit has no row in it.
-function stateAt(unit, from, to) {
+function lastState(unit, to) {
   const step = lastStep(unit, to);
-  return step < from ? null : page.states[page.columns.state[unit * page.grid.steps + step]];
+  return step < 0 ? null : page.states[page.columns.state[unit * page.grid.steps + step]];
 }
 
 function newestRow(unit, to) {

@@ -1,6 +1,6 @@
 // Farms with their units, coloured by state.
 
-const UNKNOWN = "no data";
+const UNKNOWN = "silent";
 
 function showMap() {
   const units = new Set(chosenUnits());
@@ -11,12 +11,12 @@ function showMap() {
   const few = places.reduce((sum, place) => sum + farms[place].units.length, 0) <= 120;
   byId("units").className = places.length === 1 ? "one" : "";
   const square = (unit) => {
-    const state = stateAt(unit, choice.from, choice.to) || UNKNOWN;
+    const state = stateNow(unit) || UNKNOWN;
     if (units.has(unit)) counts.set(state, (counts.get(state) || 0) + 1);
     const text = `${unitNames[unit]}: ${state}${ringed.has(unit) ? ", critical anomaly" : ""}`;
     const label = few ? unitNames[unit].replace(`${page.units.farm_id[unit]}-`, "").slice(-4) : "";
     return h("button", {
-      type: "button", class: `unit ${state.replace(" ", "-")}${ringed.has(unit) ? " ringed" : ""}`, title: text, "aria-label": text,
+      type: "button", class: `unit ${state}${ringed.has(unit) ? " ringed" : ""}`, title: text, "aria-label": text,
       "aria-pressed": String(choice.unit === unit), onclick: () => chooseUnit(unit),
     }, label);
   };
@@ -34,6 +34,6 @@ function showMap() {
       h("div", { class: few ? "units few" : "units" }, farm.units.map(square)));
   }));
   fill("states", [...page.states, UNKNOWN].filter((state) => counts.has(state)).map((state) =>
-    h("li", {}, h("i", { class: `unit ${state.replace(" ", "-")}` }), `${state} ${decimal(counts.get(state))}`)));
+    h("li", {}, h("i", { class: `unit ${state}` }), `${state} ${decimal(counts.get(state))}`)));
   fill("map-clock", `at ${dated(clockUs())}`);
 }

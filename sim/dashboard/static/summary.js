@@ -28,6 +28,9 @@ const isSilent = (unit) => {
   return newest === null || clockUs() - newest > silentAfter();
 };
 
+// The operating state at the end of the period; none for a silent turbine.
+const stateNow = (unit) => (isSilent(unit) ? null : lastState(unit, choice.to));
+
 function showAttention() {
   const found = [];
   const units = new Set(chosenUnits());
@@ -71,8 +74,7 @@ function showCards() {
     figures.energy_mwh = own.reduce((sum, each) => sum + each, 0);
     if (units.length === 1) Object.assign(figures, viewRow(units[0]));
   }
-  const states = units.map((unit) => stateAt(unit, choice.from, choice.to));
-  const running = states.filter((state) => state === "running").length;
+  const running = units.filter((unit) => stateNow(unit) === "running").length;
   const large = figures.energy_mwh >= 10000;
   fill("cards",
     card("Energy", decimal(large ? figures.energy_mwh / 1000 : figures.energy_mwh, large ? 2 : 1), large ? "GWh" : "MWh"),
