@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.catalog.arguments import arguments as catalog_arguments
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
@@ -126,13 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     query_arguments(query, _url)
 
-    catalog = command("catalog", "show the lakehouse's catalogue")
-    catalog.add_argument(
-        "--ledger",
-        action="store_true",
-        required=True,
-        help="options of Auto Loader and read_files: effect here, effect on Spark, test",
-    )
+    catalog = command("catalog", "write the files that a Databricks workspace and AWS install")
+    catalog_arguments(catalog)
 
     dashboard = command("dashboard", "make one offline page over a lake's three views")
     dashboard_arguments(dashboard, _url)

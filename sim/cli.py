@@ -182,10 +182,14 @@ def _query(args: argparse.Namespace) -> int:
 
 
 def _catalog(args: argparse.Namespace) -> int:
-    from sim.query.ledger import print_ledger
+    if args.ledger:
+        from sim.catalog.ledger import print_ledger
 
-    print_ledger(_Console())
-    return PASS
+        print_ledger(_Console())
+        return PASS
+    from sim.catalog.command import run
+
+    return run(args, _Console())
 
 
 def _dashboard(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ WindfleetError             code
 │   ├── FleetError
 │   ├── ScheduleError
 │   ├── PlanError
+│   ├── CatalogError
 │   └── ResultError
 ├── EnvironmentFailed         3   the machine, the store or another process
 │   ├── TargetError
@@ -98,6 +99,10 @@ class ScheduleError(InvalidInput, ValueError):
 
 class PlanError(InvalidInput):
     """A load test that cannot run as planned. The text names the setting and the fix."""
+
+
+class CatalogError(InvalidInput):
+    """A name that Databricks or AWS would refuse. The text names the option and the rule."""
 
 
 class ResultError(InvalidInput, ValueError):

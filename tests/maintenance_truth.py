@@ -124,11 +124,12 @@ def make(seed: int, size: Size, folder: Path) -> None:
         f"turbines: [{turbine}], component: {component}}}"
         for component, turbine in worn_turbines(seed, size).items()
     )
+    fleet = f"{{preset: full, farms: [{FARMS[seed % len(FARMS)]}], turbines: {size.turbines}}}"
+    clock = f"start: {START:%Y-%m-%dT%H:%M:%SZ}, duration: {DAYS}d"
     settings = (
         f"seed={seed}",
-        f"fleet={{preset: full, farms: [{FARMS[seed % len(FARMS)]}], turbines: {size.turbines}}}",
-        f"clock={{start: {START:%Y-%m-%dT%H:%M:%SZ}, duration: {DAYS}d, "
-        f"sample_every: {size.sample_every}}}",
+        f"fleet={fleet}",
+        f"clock={{{clock}, sample_every: {size.sample_every}}}",
         f"events=[{events}]",
     )
     argv = ["demo", "--theme", "bearing-failure", "--layout", "farm", "--to", str(folder)]

@@ -2,9 +2,11 @@
 
 | module or folder | holds                                                                         |
 |------------------|-------------------------------------------------------------------------------|
-| `locations`      | external locations, one per bucket                                            |
+| `names`          | rules for names: Unity Catalog's, S3's, IAM's                                 |
+| `locations`      | external locations, one per bucket, and the names around them                 |
 | `tables`         | streaming tables; columns, types and units come from `pipeline.records`       |
 | `ddl`            | the `CREATE STREAMING TABLE` statements of the tables                         |
+| `securables`     | statements of locations, catalogue, schema and grants                         |
 | `ledger`         | options of `read_files`, and the effect of each on each engine                |
 | `statements`     | the SQL files, in the order in which they are created                         |
 | `views/`         | one `CREATE OR REPLACE VIEW` per file, in Databricks SQL                      |

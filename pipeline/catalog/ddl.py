@@ -18,6 +18,9 @@ OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"format": "parquet", "recursiveFileLookup": "true", "maxFilesPerTrigger": "1000"}
 )
 """Options of `read_files`. Recursive: the hive parts of the keys are no columns."""
+CREATE: Final = "CREATE STREAMING TABLE IF NOT EXISTS"
+CREATE_IN_PIPELINE: Final = "CREATE OR REFRESH STREAMING TABLE"
+"""The form for a pipeline of Databricks, where `IF NOT EXISTS` is not known."""
 
 
 def streaming_table(
@@ -25,6 +28,7 @@ def streaming_table(
     bucket_url: str,
     options: Mapping[str, str] = OPTIONS,
     source_url: str | None = None,
+    create: str = CREATE,
 ) -> str:
     """Return the statement of a table.
 
@@ -40,10 +44,10 @@ def streaming_table(
     key = literal(f".*({bucket}/{table.prefix}.*)")
     source_file = f"REGEXP_EXTRACT(_metadata.file_path, {key}, 1) AS "
     names = [
-        f"  {source_file if name == SOURCE_FILE else ''}{_name(name)}" for name, *_ in table.columns
+        f"  {source_file * (name == SOURCE_FILE)}{quoted(name)}" for name, _, _ in table.columns
     ]
     return (
-        f"CREATE STREAMING TABLE IF NOT EXISTS {table.name} (\n{columns(table)}\n)\n"
+        f"{create} {table.name} (\n{columns(table)}\n)\n"
         f"COMMENT {literal(table.comment)}\n"
         "AS SELECT\n" + ",\n".join(names) + "\n"
         "FROM STREAM read_files(\n  " + ",\n  ".join(arguments) + "\n);\n"
@@ -53,7 +57,7 @@ def streaming_table(
 def columns(table: Table) -> str:
     """Return the column list of a table: name, type and comment, one a line."""
     return ",\n".join(
-        f"  {_name(name)} {kind}" + (f" COMMENT {literal(comment)}" if comment else "")
+        f"  {quoted(name)} {kind}" + (f" COMMENT {literal(comment)}" if comment else "")
         for name, kind, comment in table.columns
     )
 
@@ -61,7 +65,7 @@ def columns(table: Table) -> str:
 def schema(table: Table) -> str:
     """Return the columns that are read from a table's objects, as `schema =>` takes them."""
     return ", ".join(
-        f"{_name(name)} {kind}" for name, kind, _ in table.columns if name != SOURCE_FILE
+        f"{quoted(name)} {kind}" for name, kind, _ in table.columns if name != SOURCE_FILE
     )
 
 
@@ -70,5 +74,6 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _name(name: str) -> str:
-    return f"`{name}`"
+def quoted(name: str) -> str:
+    """Return an identifier of Databricks SQL, in backticks."""
+    return "`" + name.replace("`", "``") + "`"

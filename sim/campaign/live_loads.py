@@ -29,6 +29,7 @@ from sim.check import LakeError
 from sim.errors import QueryError
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
+from sim.report.campaign import CampaignFigure
 from sim.store import target
 from sim.store.s3_lake import s3_lake
 from sim.worker import follow_parent
@@ -128,10 +129,18 @@ def _work(endpoint_url: str, folder: Path, tries: int) -> None:
     raise SystemExit(1)
 
 
-def totals_of(loads: Sequence[LiveLoads]) -> Counter[str]:
-    """Return sums over the loads of several lakes."""
-    found = Counter(lakes=len(loads))
+def live_figures(loads: Sequence[LiveLoads]) -> dict[str, CampaignFigure]:
+    """Return the figures of the loads of several lakes, none without loads."""
+    rows = WrongRows()
     for each in loads:
-        found.update(killed=each.killed, refused=each.refused, faults=each.faults.total())
-        found.update(each.wrong_rows._asdict())
-    return found
+        rows = rows.plus(each.wrong_rows)
+    counts = {
+        "lakes": (len(loads), f"lakes that {KILLS + AT_ONCE} processes loaded, two at once"),
+        "killed": (sum(each.killed for each in loads), "of these killed by SIGKILL"),
+        "faults": (sum(each.faults.total() for each in loads), "faults of the wire in loads"),
+        "rows": (sum(rows), "rows that were lost, duplicated or altered"),
+    }
+    return {
+        f"wired.loads.{name}": CampaignFigure(value, "", "counted", text)
+        for name, (value, text) in (counts.items() if loads else ())
+    }

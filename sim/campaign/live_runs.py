@@ -10,7 +10,8 @@ Nodes that met foreign bytes are the exception: they must have stopped and repor
 (`sim.chaos.foreign`), and the oracle must fail the lake and name the key. The data of all other
 nodes must be the same.
 
-All runs share one store, which is emptied in between.
+After every LOAD_EVERY-th run, loader processes bring the lake into Delta tables
+(`sim.campaign.live_loads`). All runs share one store, which is emptied in between.
 
 Not covered: shrinking. A store that dies ends the campaign; it is no finding.
 """
@@ -21,17 +22,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from pipeline import lake
 from sim import check
 from sim.campaign.in_process_run import CleanRunBroken, run_clean
 from sim.campaign.invariants import BrokenInvariant, WrongRows
 from sim.campaign.live_faults import LiveFaults, draw_live_faults
+from sim.campaign.live_loads import LiveLoads, load_live
 from sim.campaign.outcome import CleanRun
 from sim.campaign.world import make_world
 from sim.chaos import foreign
 from sim.chaos.call import DATA, Place, node_of
-from sim.chaos.faults import KILL, FaultPoint, InjectionCounts
+from sim.chaos.faults import FOREIGN, KILL, FaultPoint, InjectionCounts
 from sim.errors import StoreGone
 from sim.run.delivery import deliver
 from sim.run.planned_faults import kills, planned_faults
@@ -41,6 +44,8 @@ from sim.scenario.plan import plan
 from sim.store import target
 from sim.verify.judge import judge
 
+LOAD_EVERY: Final = 10
+"""One lake in this many is loaded; a load costs several processes."""
 Load = Callable[[Sequence[str]], Scenario]
 """Returns the campaign's scenario with more settings."""
 
@@ -53,6 +58,7 @@ class LiveRun:
     meant     point that a fault is meant to hit -> chance that it does not, None if unknown
     requests  requests of the nodes, every try counted
     unknown   reasons why the run proves less than planned
+    loads     loads of its lake, None if there were none
     """
 
     settings: tuple[str, str]
@@ -62,6 +68,7 @@ class LiveRun:
     wrong_rows: WrongRows = field(default_factory=WrongRows)
     requests: int = 0
     unknown: list[str] = field(default_factory=list)
+    loads: LiveLoads | None = None
 
 
 def make_live_runs(
@@ -77,7 +84,11 @@ def make_live_runs(
         for index in range(runs):
             drawn = draw_live_faults(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:
-                yield _run(load, drawn, store, workers, Path(folder))
+                found = _run(load, drawn, store, workers, Path(folder))
+                if index % LOAD_EVERY == LOAD_EVERY - 1 and not found.injections.by_kind[FOREIGN]:
+                    found.loads = load_live(store, Path(folder) / "warehouse", drawn.seed)
+                    found.broken += found.loads.broken
+                yield found
             lake.empty(store.store)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from sim.campaign import plan
 from sim.campaign.invariants import WrongRows
+from sim.campaign.live_loads import LiveLoads, live_figures
 from sim.campaign.live_runs import LiveRun
 from sim.campaign.loader.totals import LoadTotals
 from sim.campaign.outcome import Outcome
@@ -115,6 +116,7 @@ class Summary:
     live_matrix: Matrix = field(default_factory=Matrix)
     recovery_s: list[float] = field(default_factory=list)
     amplification: float = 0.0
+    live_loads: list[LiveLoads] = field(default_factory=list)
     loads: LoadTotals = field(default_factory=lambda: LoadTotals(""))
     failures: list[tuple[int, Failure]] = field(default_factory=list)
     """Failures with their number of faults. The simplest are reported first."""
@@ -149,6 +151,8 @@ class Summary:
         self.unknown += run.unknown
         self.wrong_rows.update(run.wrong_rows._asdict())
         self.live_kinds.update(run.injections.by_kind)
+        if run.loads is not None:
+            self.live_loads.append(run.loads)
         self.live_matrix.add_meant(run.meant)
         self.live_matrix.add(+run.injections.by_point, bool(run.broken))
         if run.broken:
@@ -337,6 +341,7 @@ class Summary:
                 self.live_kinds.total(), f"fired, of {len(self.live_kinds)} kinds"
             ),
             "wired.requests": _counted(self.requests, "requests of the nodes, every try counted"),
+            **live_figures(self.live_loads),
             "time.wired": CampaignFigure(self.live_s, "s", "measured", "wall time of these runs"),
         }
 

@@ -156,13 +156,13 @@ def process_folder(top: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def disk_full() -> Iterator[None]:
-    """Keep every file of this process from growing.
+def disk_full(room: int = 0) -> Iterator[None]:
+    """Keep every file of this process from growing beyond `room` bytes.
 
     Reads still work, and so do writes within a file's length.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         yield
     finally:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
-from sim.query.arguments import instant
+from sim.query.arguments import instant, path
 
 
 def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
     """Add the arguments to a parser. `url`: the type of an endpoint, as for other commands."""
     lake = parser.add_mutually_exclusive_group()
     lake.add_argument(
-        "run", type=Path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
+        "run", type=path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
     )
-    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake: <bucket>/<key>")
+    lake.add_argument("--lake", type=path, metavar="DIR", help="a saved lake: <bucket>/<key>")
     lake.add_argument(
         "--endpoint-url",
         type=url,
@@ -24,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
     parser.add_argument(
         "--warehouse",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of the Delta tables (default: warehouse beside the lake)",
     )
@@ -37,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the page (default: dashboard.html in DIR, else beside the warehouse)",
     )

@@ -50,8 +50,10 @@ def make(options: DashboardOptions) -> Path:
         )
     )
     out = options.out or _folder(options, warehouse) / DASHBOARD_FILE
+    if options.out is not None and out.is_dir():
+        raise DashboardError(f"--out {out}: is a folder; name a file")
     if options.out is not None and not out.parent.is_dir():
-        raise DashboardError(f"{out.parent}: no such folder; make it, or name another file")
+        raise DashboardError(f"--out {out}: no folder {out.parent}")
     load(warehouse, LoadOptions())
     html = _page(Views(warehouse), options.now, _title(options, warehouse))
     try:

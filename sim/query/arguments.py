@@ -17,9 +17,9 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
     lake = parser.add_mutually_exclusive_group()
     lake.add_argument(
-        "run", type=Path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
+        "run", type=path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
     )
-    lake.add_argument("--lake", type=Path, metavar="DIR", help="a saved lake: <bucket>/<key>")
+    lake.add_argument("--lake", type=path, metavar="DIR", help="a saved lake: <bucket>/<key>")
     lake.add_argument(
         "--endpoint-url",
         type=url,
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
     parser.add_argument(
         "--warehouse",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of the Delta tables (default: warehouse beside the lake)",
     )
@@ -63,12 +63,21 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     parser.add_argument(
         "--format", choices=FORMATS, default=FORMATS[0], help="form of the rows (default: table)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows to a file")
+    parser.add_argument("--out", type=path, metavar="FILE", help="write the rows to a file")
     parser.add_argument(
         "--follow",
         action="store_true",
         help="keep loading, and answer again after each load, until interrupted",
     )
+
+
+def path(text: str) -> Path:
+    """Return a path of the command line. Refuses a URL."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a URL; write a path (a lake in S3: --endpoint-url URL)"
+        )
+    return Path(text)
 
 
 def instant(text: str) -> datetime:

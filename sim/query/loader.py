@@ -17,8 +17,8 @@ objects that cannot be read, are refused or left out, by name.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,12 +32,13 @@ from sim.errors import ENVIRONMENT, LAKE_WRONG, QueryError
 from sim.query.conform import SchemaChange, conform
 from sim.query.objects import Contents, contents
 from sim.query.offsets import Offsets
-from sim.query.stored_table import Step, StoredTable
+from sim.query.stored_table import FEW_SMALL_FILES, Step, StoredTable
 from sim.query.warehouse import Warehouse
 
 BATCH_OBJECTS: Final = 1_000
 BATCH_BYTES: Final = 64 * 1024 * 1024
 """Bounds of one batch, as Auto Loader's `maxFilesPerTrigger` and `maxBytesPerTrigger`."""
+Threads = Callable[[int], Executor]
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ class LoadOptions:
     """Options of a load.
 
     schema_evolution: one of `ledger.EVOLUTION`. skip_bad: pass over objects that cannot be read.
-    batch_objects, batch_bytes: bounds of one transaction.
+    batch_objects, batch_bytes: bounds of one transaction. few_files: see `StoredTable.compact`.
     """
 
     schema_evolution: str = "addNewColumns"
     skip_bad: bool = False
     batch_objects: int = BATCH_OBJECTS
     batch_bytes: int = BATCH_BYTES
+    few_files: int = FEW_SMALL_FILES
 
 
 @dataclass
@@ -69,25 +71,31 @@ def load(
     options: LoadOptions,
     tables: Sequence[Table] = TABLES,
     step: Step = lambda name: None,
+    threads: Threads = ThreadPoolExecutor,
 ) -> Loaded:
-    """Load every new object of the lake. Raises QueryError, check.LakeError."""
+    """Load every new object of the lake. Raises QueryError, check.LakeError.
+
+    threads: makes the executors of listings and of the read ahead, by number of threads.
+    """
     loaded = Loaded()
     with warehouse.owned():
-        listed = _listed(warehouse.lake, tables, step)
+        listed = _listed(warehouse.lake, tables, step, threads)
         loads = [_Load(warehouse, table, options, step) for table in tables]
         batches = [batch for each in loads for batch in each.batches(listed[each.table.bucket])]
-        with closing(_read(warehouse.lake, batches, step)) as found:
+        with closing(_read(warehouse.lake, batches, step, threads)) as found:
             for batch, read in found:
                 batch.load.commit(batch, read, loaded)
         for each in {batch.load.table.name: batch.load for batch in batches}.values():
-            each.stored.compact()
+            each.stored.compact(options.few_files)
     return loaded
 
 
-def _listed(lake: LakeReader, tables: Sequence[Table], step: Step) -> dict[str, list[ObjectRef]]:
+def _listed(
+    lake: LakeReader, tables: Sequence[Table], step: Step, threads: Threads
+) -> dict[str, list[ObjectRef]]:
     """List the tables' buckets, side by side. Raises QueryError for one that is missing."""
     buckets = sorted({table.bucket for table in tables})
-    with ThreadPoolExecutor(len(buckets)) as pool:
+    with threads(len(buckets)) as pool:
         coming = {}
         for bucket in buckets:
             step(f"list {bucket}")
@@ -114,11 +122,11 @@ class _Batch:
 
 
 def _read(
-    lake: LakeReader, batches: Sequence[_Batch], step: Step
+    lake: LakeReader, batches: Sequence[_Batch], step: Step, threads: Threads
 ) -> Generator[tuple[_Batch, Contents], None, None]:
     """Yield each batch with its contents. The next one is read meanwhile."""
     stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
+    with threads(1) as pool:
         try:
             coming = []
             for batch in batches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -33,9 +34,21 @@ def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
     else:
-        part = out.with_name(f".{out.name}.part")
+        _replace(Path(os.path.realpath(out)), body)
+
+
+def _replace(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all. A pipe or device is written to, and never replaced."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(body)
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
         part.write_bytes(body)
-        part.replace(out)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _encoded(rows: pa.Table, form: str) -> bytes:

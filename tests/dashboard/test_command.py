@@ -84,8 +84,8 @@ def test_a_lake_that_gives_no_page_is_refused_in_one_message(
 @pytest.mark.parametrize(
     ("out", "code", "words"),
     [
-        ("nowhere/page.html", 2, "no such folder; make it, or name another file"),
-        ("lake", 3, "cannot be written"),
+        ("nowhere/page.html", 2, "no folder"),
+        ("lake", 2, "is a folder; name a file"),
     ],
 )
 def test_a_page_that_cannot_be_written_leaves_nothing(

@@ -63,7 +63,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"query", "run"},
-    {"campaign", "dashboard", "load"},
+    {"campaign", "catalog", "dashboard", "load"},
     {"demo"},
     {"arguments"},
     {"cli"},

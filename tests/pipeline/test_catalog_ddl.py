@@ -45,5 +45,14 @@ def test_options_and_another_source() -> None:
     assert text.endswith("format => 'parquet'\n);\n")
 
 
+def test_a_pipeline_has_a_verb_of_its_own() -> None:
+    text = ddl.streaming_table(RAW, "s3://b", create=ddl.CREATE_IN_PIPELINE)
+    assert text.startswith("CREATE OR REFRESH STREAMING TABLE wind_turbine_raw (\n")
+
+
+def test_an_identifier_cannot_end_early() -> None:
+    assert ddl.quoted("a`; DROP") == "`a``; DROP`"
+
+
 def test_a_literal_cannot_end_early() -> None:
     assert ddl.literal("it's \\ so") == r"'it\'s \\ so'"

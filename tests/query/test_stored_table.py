@@ -21,9 +21,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-@pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_table, "FEW_SMALL_FILES", 3)
+FEW = 3
 
 
 def opened(path: Path, kill_at: str = "") -> StoredTable:
@@ -53,7 +51,7 @@ def filled(path: Path, batches: int) -> pa.Table:
 def test_small_files_become_one_with_the_same_rows_and_transaction(tmp_path: Path) -> None:
     before = filled(tmp_path, 4)
     table = opened(tmp_path)
-    table.compact()
+    table.compact(FEW)
     assert len(DeltaTable(str(tmp_path)).file_uris()) == 1
     assert content(tmp_path).equals(before)
     assert opened(tmp_path).last == 4
@@ -64,16 +62,16 @@ def test_small_files_become_one_with_the_same_rows_and_transaction(tmp_path: Pat
 
 def test_few_files_and_large_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path, 2)
-    opened(tmp_path, "compact").compact()
+    opened(tmp_path, "compact").compact(FEW)
     filled(tmp_path / "large", 4)
     monkeypatch.setattr(stored_table, "LARGE_BYTES", 2)
-    opened(tmp_path / "large", "compact").compact()
+    opened(tmp_path / "large", "compact").compact(FEW)
 
 
 def test_a_query_that_has_begun_keeps_its_files(tmp_path: Path) -> None:
     before = filled(tmp_path, 4)
     begun = DeltaTable(str(tmp_path)).to_pyarrow_dataset()
-    opened(tmp_path).compact()
+    opened(tmp_path).compact(FEW)
     assert begun.to_table().sort_by([("id", "ascending")]).equals(before)
 
 
@@ -81,9 +79,9 @@ def test_a_query_that_has_begun_keeps_its_files(tmp_path: Path) -> None:
 def test_a_kill_within_the_compaction_changes_no_row(tmp_path: Path, step: str) -> None:
     before = filled(tmp_path, 4)
     with pytest.raises(Killed):
-        opened(tmp_path, step).compact()
+        opened(tmp_path, step).compact(FEW)
     assert content(tmp_path).equals(before)
-    opened(tmp_path).compact()
+    opened(tmp_path).compact(FEW)
     assert content(tmp_path).equals(before)
     assert len(DeltaTable(str(tmp_path)).file_uris()) == 1
 

@@ -14,10 +14,12 @@ import pytest
 from deltalake import CommitProperties, DeltaTable
 
 from sim import folder_lock
-from sim.campaign.loader.faults import DISK_FULL, KILL, SECOND
+from sim.campaign.loader.faults import DISK_FULL, KILL, MISSING, SECOND
 from sim.check.read.lake import ObjectRef
-from sim.query import loader, warehouse
+from sim.errors import QueryError
+from sim.query import loader, objects, stored_table, warehouse
 from sim.query.offsets import Offsets
+from sim.query.stored_table import StoredTable
 from sim.query.warehouse import Warehouse
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -37,14 +39,14 @@ def commit_without_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def properties(app_transactions: Any, **others: Any) -> CommitProperties:
         return CommitProperties(**others)
 
-    monkeypatch.setattr(loader, "CommitProperties", properties)
+    monkeypatch.setattr(stored_table, "CommitProperties", properties)
 
 
 def without_known_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Offsets.read
 
-    def forgetful(folder: Path, bucket: str) -> Offsets:
-        log = read(folder, bucket)
+    def forgetful(path: Path) -> Offsets:
+        log = read(path)
         log.known.clear()
         return log
 
@@ -61,14 +63,12 @@ def log_read_before_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @contextmanager
     def reading(self: Warehouse) -> Iterator[None]:
-        folders = (self.folder / "_batches").glob("*")
-        early.logs = {folder: read(folder, "?") for folder in folders}
+        early.logs = {path: read(path) for path in (self.folder / "_batches").glob("*")}
         with owned(self):
             yield
 
-    def from_memory(folder: Path, bucket: str) -> Offsets:
-        log: Offsets = early.logs.get(folder, Offsets(folder, bucket))
-        log.bucket = bucket
+    def from_memory(path: Path) -> Offsets:
+        log: Offsets = early.logs.get(path, Offsets(path))
         return log
 
     monkeypatch.setattr(Warehouse, "owned", reading)
@@ -77,32 +77,64 @@ def log_read_before_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def log_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The offsets are written once the rows are in the table."""
-    append, write = Offsets.append, loader.write_deltalake
-    waiting: list[tuple[Offsets, Sequence[ObjectRef]]] = []
+    append, write = Offsets.append, stored_table.write_deltalake
+    waiting: list[tuple[Offsets, Sequence[str]]] = []
 
-    def later(self: Offsets, refs: Sequence[ObjectRef]) -> int:
-        waiting[:] = [(self, refs)]
+    def later(self: Offsets, keys: Sequence[str]) -> int:
+        waiting[:] = [(self, keys)]
         return self.last + 1
 
     def write_both(*arguments: Any, **options: Any) -> None:
         write(*arguments, **options)
-        for log, refs in waiting:
-            append(log, refs)
+        for log, keys in waiting:
+            append(log, keys)
         waiting.clear()
 
     monkeypatch.setattr(Offsets, "append", later)
-    monkeypatch.setattr(loader, "write_deltalake", write_both)
+    monkeypatch.setattr(stored_table, "write_deltalake", write_both)
 
 
-def log_written_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def append(self: Offsets, refs: Sequence[ObjectRef]) -> int:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.last += 1
-        text = json.dumps([[ref.key, ref.size] for ref in refs])
-        self._path(self.last).write_text(text, encoding="utf-8")
+def torn_line_is_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> Offsets:
+        log = Offsets(path)
+        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+            try:
+                log._add(json.loads(line), len(line))
+            except ValueError as error:
+                raise QueryError(f"{path}: {error}") from error
+        return log
+
+    monkeypatch.setattr(Offsets, "read", read)
+
+
+def torn_line_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next batch is appended to it."""
+
+    def append(self: Offsets, keys: Sequence[str]) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(list(keys)).encode() + b"\n"
+        with self.path.open("ab") as file:
+            file.write(line)
+        self._add(list(keys), len(line))
         return self.last
 
     monkeypatch.setattr(Offsets, "append", append)
+
+
+def compaction_in_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is emptied, and then filled again."""
+
+    def compact(self: StoredTable, few: int) -> None:
+        table = DeltaTable(str(self._path))
+        if len(table.file_uris()) < few:
+            return
+        rows = table.to_pyarrow_table()
+        self._step(f"compact {self._name}")
+        stored_table.write_deltalake(table, rows.slice(0, 0), mode="overwrite")
+        self._step(f"remove old files of {self._name}")
+        stored_table.write_deltalake(table, rows, mode="append")
+
+    monkeypatch.setattr(StoredTable, "compact", compact)
 
 
 def warehouse_file_written_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,23 +145,23 @@ def warehouse_file_written_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cursor_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only keys after the newest known one are new."""
-    run = loader._Load.run
+    batches = loader._Load.batches
 
-    def after_the_newest(self: Any, listed: Sequence[ObjectRef]) -> None:
+    def after_the_newest(self: Any, listed: Sequence[ObjectRef]) -> Iterator[Any]:
         known = self.log.known
         newest = max(known, default="")
-        run(self, [ref for ref in listed if ref.key in known or ref.key > newest])
+        return batches(self, [ref for ref in listed if ref.key in known or ref.key > newest])
 
-    monkeypatch.setattr(loader._Load, "run", after_the_newest)
+    monkeypatch.setattr(loader._Load, "batches", after_the_newest)
 
 
 def missing_object_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded = loader._Load._decoded
+    decoded = objects._decoded
 
-    def lenient(self: Any, ref: ObjectRef, body: bytes | None) -> pa.Table | str:
-        return self.table.schema.empty_table() if body is None else decoded(self, ref, body)
+    def lenient(ref: ObjectRef, body: bytes | None, schema: pa.Schema) -> pa.Table | str:
+        return schema.empty_table() if body is None else decoded(ref, body, schema)
 
-    monkeypatch.setattr(loader._Load, "_decoded", lenient)
+    monkeypatch.setattr(objects, "_decoded", lenient)
 
 
 def source_without_its_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,19 +178,24 @@ def table_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DeltaTable, "create", over)
 
 
-BUGS: dict[Patch, tuple[set[str], str]] = {
-    no_redo: ({"load.lost"}, ""),
-    redo_always: ({"load.duplicated"}, ""),
-    commit_without_its_number: ({"load.duplicated"}, ""),
-    without_known_keys: ({"load.duplicated"}, ""),
-    without_lock: ({"load.duplicated", "load.raised", "load.stuck"}, SECOND),
-    log_read_before_the_lock: ({"load.duplicated"}, SECOND),
-    log_after_the_commit: ({"load.duplicated"}, KILL),
-    log_written_in_place: ({"load.stuck"}, DISK_FULL),
-    warehouse_file_written_in_place: ({"load.stuck"}, DISK_FULL),
-    cursor_on_the_key: ({"load.lost"}, ""),
-    missing_object_is_empty: ({"load.lost"}, ""),
-    source_without_its_bucket: ({"load.lost"}, ""),
-    table_made_anew: ({"load.lost"}, ""),
+BUGS: dict[Patch, tuple[set[str], str, str]] = {
+    no_redo: ({"load.lost"}, "", ""),
+    redo_always: ({"load.duplicated"}, "", ""),
+    commit_without_its_number: ({"load.duplicated"}, "", ""),
+    without_known_keys: ({"load.duplicated"}, "", ""),
+    without_lock: ({"load.duplicated", "load.raised", "load.stuck"}, SECOND, ""),
+    log_read_before_the_lock: ({"load.duplicated"}, SECOND, ""),
+    log_after_the_commit: ({"load.duplicated"}, KILL, ""),
+    torn_line_is_a_batch: ({"load.stuck"}, DISK_FULL, ""),
+    torn_line_stays: ({"load.stuck"}, DISK_FULL, "open _batches"),
+    compaction_in_two_transactions: ({"load.lost"}, KILL, "old files"),
+    warehouse_file_written_in_place: ({"load.stuck"}, DISK_FULL, "warehouse"),
+    cursor_on_the_key: ({"load.lost"}, "", ""),
+    missing_object_is_empty: ({"load.lost"}, MISSING, ""),
+    source_without_its_bucket: ({"load.lost"}, "", ""),
+    table_made_anew: ({"load.lost"}, "", ""),
 }
-"""Each bug, the invariants of which it must break one, and a fault that shows it ("": any)."""
+"""Each bug, the invariants of which it must break one, and the faults that show it.
+
+These are a kind ("": any) and a part of the name of the call that it hits.
+"""

@@ -6,6 +6,7 @@ A point is a kind of call of the loader:
     get        an object                           log        before a batch goes into the log
     file       before any change of a file         commit     before a Delta transaction
                outside the Delta tables            committed  after a Delta transaction
+    compact    before files are written together   remove     before old files are removed
 
 Not covered: faults of the wire. At this interface a timeout, a reset and a 503 are one error
 (`Unavailable`). `windfleet campaign` loads the lakes of its whole runs behind the fault proxy.
@@ -19,7 +20,7 @@ from typing import Final
 LIST: Final = "list"
 GET: Final = "get"
 FILE: Final = "file"
-STEPS: Final = ("create", "log", "commit", "committed")
+STEPS: Final = ("create", "log", "commit", "committed", "compact", "remove")
 """Steps of `sim.query.loader` that are calls of their own. The others are calls of the store."""
 POINTS: Final = (LIST, GET, FILE, *STEPS)
 
@@ -54,11 +55,9 @@ KINDS: Final = {
         LoadFault(LATE, (LIST,), "some new keys are missing from a page of the listing"),
         LoadFault(STALE, (LIST,), "new and known keys are missing from a page of the listing"),
         LoadFault(KILL, POINTS, "the process dies and changes no file any more"),
-        LoadFault(TORN, ("create", "committed"), "the process dies inside a Delta transaction"),
+        LoadFault(TORN, ("create", "committed", "remove"), "it dies inside a Delta transaction"),
         LoadFault(SECOND, (LIST, FILE, *STEPS), "another loader starts, and waits or works"),
-        LoadFault(
-            DISK_FULL, (FILE, "create", "log", "commit"), "no file grows until the load ends"
-        ),
+        LoadFault(DISK_FULL, (FILE, *STEPS), "no file grows until the load ends"),
     )
 }
 DEADLY: Final = (KILL, TORN)

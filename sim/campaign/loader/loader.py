@@ -19,8 +19,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from pipeline.catalog.tables import Table
+from sim.campaign.inline_executor import Inline
 from sim.campaign.loader.calls import CallName, Calls, LoggedCall
 from sim.campaign.loader.faults import (
     DISK_FULL,
@@ -39,7 +41,9 @@ from sim.errors import QueryError
 from sim.query.loader import Loaded, LoadOptions, load
 from sim.query.warehouse import Warehouse
 
-OPTIONS = LoadOptions(batch_objects=2)
+OPTIONS: Final = LoadOptions(batch_objects=2, few_files=3)
+ROOM_BYTES: Final = 20
+"""Bytes that fit onto a full disk: enough for a part of a line."""
 WAIT_S = 60.0
 """Most seconds for which a loader waits for another one of this run; longer is a deadlock."""
 
@@ -62,7 +66,7 @@ class Loader:
         """place: round, attempt and second of `CallName`. lake: objects now, and before."""
         self.loaded: Loaded | None = None
         self.refused = self.raised = ""
-        self.killed = False
+        self.killed = self.second_waits = False
         self.blocked, self.may_go_on = threading.Event(), threading.Event()
         self.store = ReadStore(*lake, calls.line.seed, self.call)
         self._calls, self._place, self._folder = calls, place, folder
@@ -77,7 +81,9 @@ class Loader:
         warehouse = Warehouse(self._folder, reader(self.store, self._calls.line.attempts))
         try:
             with self._stack:
-                self.loaded = load(warehouse, OPTIONS, self._tables, self._step)
+                self.loaded = load(
+                    warehouse, OPTIONS, self._tables, self._step, lambda threads: Inline()
+                )
         except Crash:
             self.killed = True
             self._release_lock()
@@ -93,15 +99,16 @@ class Loader:
         if self.blocked.is_set() and not self.may_go_on.wait(WAIT_S):
             raise AssertionError("a loader has the lock while the other one still works")
         self._times[text] += 1
-        if self._start_second is None:
+        if self.second_waits or self._start_second is None:
             kinds -= {SECOND}
         name = CallName(*self._place, text, self._times[text])
         fault = self._calls.choose(LoggedCall(name, point, kinds))
         if fault == KILL:
             self._die(text)
         if fault == DISK_FULL:
-            self._stack.enter_context(_full_disk())
+            self._stack.enter_context(_full_disk(self._size_of(text) + ROOM_BYTES))
         if fault == SECOND and self._start_second is not None:
+            self.second_waits = True
             self._start_second()
         return fault
 
@@ -123,8 +130,13 @@ class Loader:
                 raise AssertionError("a loader that has ended still has the lock") from error
             self.blocked.set()
 
+    def _size_of(self, text: str) -> int:
+        """Return the size of the file that a change names, 0 if it is new."""
+        path = self._folder / text.partition(" ")[2]
+        return path.stat().st_size if path.is_file() else 0
+
     def _step(self, name: str) -> None:
-        word, _, table = name.partition(" ")
+        word, table = name.partition(" ")[0], name.rpartition(" ")[2]
         if self.killed:
             raise Crash(name)
         if word in STEPS and self.call(word, name, possible(word)) == TORN:
@@ -157,14 +169,14 @@ class Loader:
 
 
 @contextlib.contextmanager
-def _full_disk() -> Iterator[None]:
-    """Keep every file of this process from growing, and delta-rs from reports of its panics."""
+def _full_disk(room: int) -> Iterator[None]:
+    """Let no file grow beyond `room` bytes, and keep delta-rs from reports of its panics."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        with disk_full():
+        with disk_full(room):
             yield
     finally:
         os.dup2(kept, 2)
