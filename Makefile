@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# The tests start hundreds of processes, and each would compile windfleet again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # LocalStack 4.14.0 loads S3 on Python 3.13 only, 4.13.1 on 3.11 and 3.12 (with a paging patch, see localstack/launcher.py).
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)

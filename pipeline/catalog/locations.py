@@ -91,9 +91,8 @@ class Parameters:
     @property
     def _location_prefix(self) -> str:
         """Names of locations are unique in a metastore, which may hold several lakes."""
-        if self.bucket_prefix == BUCKET_PREFIX:
-            return _LOCATION_PREFIX
-        return self.bucket_prefix.rstrip("-").replace("-", "_") + "_"
+        usual = self.bucket_prefix == BUCKET_PREFIX
+        return _LOCATION_PREFIX if usual else self.bucket_prefix
 
     @property
     def credential(self) -> str:

@@ -5,7 +5,8 @@
 `unknown`  no defect was found, and something could not be judged: there are no node files, a node
            file cannot be read, or the lake cannot be reached
 
-The work is divided into shares of the fleet (`sim.check.share`), one worker process each.
+The work is divided into shares of the fleet (`sim.check.share`) for worker processes. A small lake
+is judged in this process.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ from sim.check.share import Share, ShareVerdict, judge_share, search_foreign
 SHARE_TURBINES: Final = 64
 SHARE_BYTES: Final = 96 * 1024 * 1024
 """Size of a share's node databases: some 700,000 rows."""
+FILES_PER_WORKER: Final = 500
+"""Fewest objects and node files for each worker process.
+
+The imports of a process take longer than judging fewer.
+"""
 _STRAYS: Final = -1
 """Number of the share of objects that belong to no turbine."""
 _FOREIGN: Final = -2
@@ -228,6 +234,8 @@ def _run(
 
     One worker runs in this process, several in spawned ones.
     """
+    files = sum(_object_count(share) + len(share.files) for share in shares)
+    workers = min(workers, int(files / FILES_PER_WORKER))
     if workers <= 1 or len(shares) <= 1:
         for share in shares:
             yield judge_share(lake, share, share_of)

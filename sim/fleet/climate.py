@@ -12,6 +12,7 @@ Not covered: climate change, terrain maps, sea ice.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+@functools.cache
 def preset(name: str) -> Climate:
     """Return a climate of `climates/`. Raise KeyError for a name that is not there."""
     problems: list[Problem] = []

@@ -17,6 +17,7 @@ those of the parent. Farm ids are 1 to 8 letters or digits.
 
 from __future__ import annotations
 
+import functools
 import re
 import zoneinfo
 from collections.abc import Sequence
@@ -188,8 +189,8 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
         first.setdefault(farm_id, node.place)
     name, region = fields.text("name", required=False) or f"Farm {farm_id}", fields.text("region")
     time_zone = fields.text("time_zone")
-    if time_zone is not None and time_zone not in zoneinfo.available_timezones():
-        known = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
+    if time_zone is not None and time_zone not in _time_zones():
+        known = sorted(zone for zone in _time_zones() if "/" in zone)
         hint = suggestion(time_zone, known) if "known" not in suggestion(time_zone, known) else ""
         fields.add_problem(
             f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}",
@@ -230,6 +231,11 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     return _Site(
         farm_id, name, region, time_zone, latitude, longitude, kind, turbines, layout, climate
     )
+
+
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())  # opens 600 files
 
 
 def _farm(site: _Site, turbines: int) -> Farm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,15 @@ def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> Turb
     if name not in names():
         problems.append(Problem.at(at, f"unknown turbine type '{name}'{suggestion(name, names())}"))
         return None
-    return read_type(FOLDER / f"{name}.yaml", problems)
+    return _published(name)
+
+
+@functools.cache
+def _published(name: str) -> TurbineType:
+    problems: list[Problem] = []
+    kind = read_type(FOLDER / f"{name}.yaml", problems)
+    assert kind is not None, "\n".join(map(str, problems))  # shipped data; tests read every type
+    return kind
 
 
 def read_type(

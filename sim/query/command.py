@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from sim.errors import ENVIRONMENT, PASS, QueryError, reason
 from sim.query.engine import Engine
 from sim.query.loader import BATCH_BYTES, BATCH_OBJECTS, Loaded, LoadOptions, load
 from sim.query.output import write
+from sim.query.sql import parsed
 from sim.query.warehouse import Warehouse
 from sim.store import localstack, target
 from sim.store.s3_lake import s3_lake
 
 FOLLOW_S: Final = 2.0
+MOST_SQL_BYTES: Final = 1024**2
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class QueryOptions:
 def run(options: QueryOptions, console: Console, notes: Console) -> int:
     """Load, answer, print; the exit code. Notes go to standard error. Raises QueryError."""
     text = _sql(options.sql)
-    warehouse = _warehouse(options)
+    _require_one_place(options, len(parsed(text)))
+    warehouse = warehouse_of(options)
     variables = dict(_binding("--set", each) for each in options.variables)
     if options.engine == ledger.SPARK:
         return _on_spark(options, text, warehouse, variables, console, notes)
@@ -102,17 +106,37 @@ def _write(rows: pa.Table, options: QueryOptions, console: Console) -> None:
         raise QueryError(f"{options.out}: {reason(error)}", ENVIRONMENT) from error
 
 
+def _require_one_place(options: QueryOptions, statements: int) -> None:
+    """Raises QueryError if the rows of all statements have no place to go."""
+    out = options.out
+    if out is not None and out.is_dir():
+        raise QueryError(f"--out {out}: is a folder; name a file")
+    if out is not None and not out.parent.is_dir():
+        raise QueryError(f"--out {out}: no folder {out.parent}")
+    if statements > 1 and (out is not None or options.form == "parquet"):
+        place = "a file" if out is not None else "Parquet"
+        raise QueryError(f"{place} takes the rows of one statement; the SQL has {statements}")
+    if options.form == "parquet" and out is None and sys.stdout.isatty():
+        raise QueryError("Parquet is not for a terminal; write it to a file with --out FILE")
+
+
 def _sql(text: str) -> str:
     """Return the SQL, read from a file where the text names one. Raises QueryError."""
     path = Path(text)
-    if "\n" in text or (path.suffix != ".sql" and " " in text.strip()):
+    if not text.strip() or "\n" in text or (path.suffix != ".sql" and " " in text.strip()):
         return text
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            body = file.read(MOST_SQL_BYTES + 1)
+        if len(body) > MOST_SQL_BYTES:
+            raise QueryError(f"{path}: is larger than {MOST_SQL_BYTES // 1024**2} MiB: not SQL")
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise QueryError(f"{path}: is not UTF-8 (byte {error.start})") from error
-    except OSError as error:
-        raise QueryError(f"{path}: cannot be read: {reason(error)}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise QueryError(
+            f"{one_line(text)}: neither SQL nor a file of it: {reason(error)}"
+        ) from error
 
 
 def _binding(option: str, text: str) -> tuple[str, str]:
@@ -146,7 +170,7 @@ def _nearest(name: str) -> str:
     return next(iter(difflib.get_close_matches(name, names, 1)), "")
 
 
-def _warehouse(options: QueryOptions) -> Warehouse:
+def warehouse_of(options: QueryOptions) -> Warehouse:
     """Return the lake that was named, or found, and the folder of its tables. Raises QueryError."""
     folder = options.lake
     if options.run is not None and folder is None and options.endpoint_url is None:
@@ -163,8 +187,8 @@ def _warehouse(options: QueryOptions) -> Warehouse:
         lake = s3_lake(settings(server.endpoint_url, own=True))
     else:
         raise QueryError(
-            "no lake: name a run directory (windfleet query SQL DIR), --lake DIR or --endpoint-url "
-            "URL; no LocalStack is up",
+            "no lake: name a run directory or data set (DIR), --lake DIR or --endpoint-url URL; "
+            "no LocalStack is up",
             ENVIRONMENT,
         )
     name = lake.location.partition("://")[2].replace(":", "-").replace("/", "-")

@@ -7,9 +7,11 @@
 | failOnNewColumns | raises SchemaChange        |
 | none             | is ignored                 |
 
-In every mode a missing column is null, and a value that does not fit its column is null there and
-kept in `_rescued_data`. The modes are Auto Loader's `cloudFiles.schemaEvolutionMode`. Auto Loader
-stops the stream once before it adds a column; here the column is there at once.
+A name that differs from a column's in case only is not added, nor is a type that the tables lack
+(unsigned, time of day, nanoseconds): those go to `_rescued_data`. In every mode a missing column is
+null, and a value that does not fit its column is null there and kept in `_rescued_data`. The modes
+are Auto Loader's `cloudFiles.schemaEvolutionMode`. Auto Loader stops the stream once before it adds
+a column; here the column is there at once.
 """
 
 from __future__ import annotations
@@ -39,9 +41,14 @@ def conform(table: pa.Table, schema: pa.Schema, mode: str) -> tuple[pa.Table, pa
         raise SchemaChange(f"unknown columns {', '.join(unknown)}")
     rescued: dict[str, list[Any]] = {}
     if mode == "addNewColumns":
-        for name in unknown:
-            schema = schema.append(pa.field(name, _plain(table.schema.field(name).type)))
-    elif mode == "rescue":
+        taken = {name.lower() for name in schema.names}
+        for name in list(unknown):
+            kind = _plain(table.schema.field(name).type)
+            if name.lower() not in taken and _can_be_added(kind):
+                schema = schema.append(pa.field(name, kind))
+                taken.add(name.lower())
+                unknown.remove(name)
+    if mode in ("addNewColumns", "rescue"):
         rescued = {name: _listed(table.column(name)) for name in unknown}
     columns = []
     for field in schema:
@@ -54,6 +61,18 @@ def conform(table: pa.Table, schema: pa.Schema, mode: str) -> tuple[pa.Table, pa
             rescued[field.name] = misfits
     made = pa.table(columns, schema=schema)
     return (_with_rescued(made, rescued) if rescued else made), schema
+
+
+def _can_be_added(kind: pa.DataType) -> bool:
+    """Return True for a type that both Delta and Spark hold without loss."""
+    if pa.types.is_nested(kind):
+        return kind.num_fields > 0 and all(
+            _can_be_added(kind.field(i).type) for i in range(kind.num_fields)
+        )
+    odd = (pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_float16)
+    if pa.types.is_decimal256(kind) or pa.types.is_duration(kind):
+        return False
+    return not (_is_ns(kind) or any(test(kind) for test in odd))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

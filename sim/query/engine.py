@@ -10,8 +10,9 @@ DuckDB may neither read files nor load extensions: SQL reaches the warehouse's t
 from __future__ import annotations
 
 import difflib
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,11 +24,20 @@ from sqlglot import exp
 
 from pipeline.catalog import statements
 from pipeline.catalog.tables import BY_NAME
+from pipeline.terminal import one_line
 from sim.errors import QueryError
 from sim.query.sql import literal, parsed
 from sim.query.warehouse import Warehouse
 
 _CLOCKS: Final = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime)
+
+_DEEP: Final = "SQL: is nested too deeply"
+
+
+@functools.cache
+def _view(name: str) -> exp.Expr:
+    """Return the statement that creates a view. Whoever changes it changes a copy."""
+    return sqlglot.parse_one(statements.view(name), read="databricks")
 
 
 class Engine:
@@ -50,6 +60,7 @@ class Engine:
                 "enable_external_access": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
             }
         )
         self._connection.execute("SET TimeZone = 'UTC'")
@@ -60,18 +71,19 @@ class Engine:
             self._columns[name] = list(dataset.schema.names)
             self._connection.register(name, dataset)
         for name in statements.VIEWS:
-            (made,) = sqlglot.parse(statements.view(name), read="databricks")
-            assert made is not None
-            self._connection.execute(self._prepared(made).sql("duckdb"))
+            self._connection.execute(self._prepared(_view(name)).sql("duckdb"))
             found = self._connection.execute(f'DESCRIBE "{name}"').fetchall()
             self._columns[name] = [row[0] for row in found]
+        self._connection.execute("SET lock_configuration = true")
 
     def run(self, text: str) -> Iterator[pa.Table]:
         """Yield the rows of each statement. Raises QueryError."""
         for statement in parsed(text):
-            prepared = self._prepared(statement).sql("duckdb")
             try:
+                prepared = self._prepared(statement).sql("duckdb")
                 yield self._connection.sql(prepared).to_arrow_table()
+            except RecursionError as error:
+                raise QueryError(_DEEP) from error
             except duckdb.Error as error:
                 raise QueryError(self._explained(str(error), statement)) from error
 
@@ -98,18 +110,31 @@ class Engine:
 
     def _explained(self, text: str, statement: exp.Expr) -> str:
         """Return DuckDB's message, the nearest name, and the columns of the tables used."""
+        if "max_expression_depth" in text:
+            return _DEEP
+        address = re.search(r'Cannot access file "([^"]+)"|Table with name (\S*/\S*)', text)
+        if address is not None:
+            return (
+                f"SQL: {one_line(address[1] or address[2])} is not read: SQL reaches the tables "
+                "and views of the warehouse only; a lake is loaded with DIR, --lake DIR or "
+                "--endpoint-url URL"
+            )
         first = re.sub(r"\s*(LINE \d+:|Candidate bindings|Did you mean).*", "", text, flags=re.S)
-        found = re.search(r'column "([^"]+)"|with name (\S+)', text)
-        wanted = (found[1] or found[2]).rpartition(".")[2] if found else ""
-        there = {table.name for table in statement.find_all(exp.Table)} & self._columns.keys()
-        columns = [name for table in sorted(there) for name in self._columns[table]]
-        near = difflib.get_close_matches(wanted, [*self._columns, *columns], 1)
         parts = [" ".join(first.split())]
-        if near:
-            parts.append(f"nearest name: {near[0]}")
-        if found and found[1]:
-            parts += [f"{name} has {', '.join(self._columns[name])}" for name in sorted(there)]
-            parts.append(f"to bind a free name: --set {wanted}=VALUE")
-        elif found:
+        column = re.search(r'column "([^"]+)" (?:was )?not found|column named "([^"]+)"', text)
+        table = re.search(r"(?<!Function) with name (\S+)", text)
+        if column is not None:
+            wanted = column[1] or column[2]
+            used = {each.name for each in statement.find_all(exp.Table)} & self._columns.keys()
+            parts += _nearest(wanted, [c for name in used for c in self._columns[name]])
+            parts += [f"{name} has {', '.join(self._columns[name])}" for name in sorted(used)]
+            if column[1] and wanted.isidentifier():
+                parts.append(f"to bind a free name: --set {wanted}=VALUE")
+        elif table is not None:
+            parts += _nearest(table[1].rpartition(".")[2], list(self._columns))
             parts.append(f"tables and views: {', '.join(self._columns)}")
-        return "; ".join(parts)
+        return one_line("; ".join(parts))
+
+
+def _nearest(name: str, names: Sequence[str]) -> list[str]:
+    return [f"nearest name: {each}" for each in difflib.get_close_matches(name, names, 1)]

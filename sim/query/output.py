@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,8 @@ MOST_SHOWN: Final = 50
 
 def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None:
     """Write rows to a file, or to standard output. Raises OSError."""
+    if form != "parquet":
+        rows = _plain(rows)
     if form == "table" and out is None:
         _print(rows, console)
         return
@@ -33,9 +36,33 @@ def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
     else:
-        part = out.with_name(f".{out.name}.part")
+        _replace(Path(os.path.realpath(out)), body)
+
+
+def _replace(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all. A pipe or device is written to, and never replaced."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(body)
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
         part.write_bytes(body)
-        part.replace(out)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return the rows in types that texts have: bytes as hexadecimal, nanoseconds as text."""
+    for place, field in enumerate(rows.schema):
+        column = rows.column(place)
+        if pa.types.is_binary(field.type):
+            values = [each and each.hex().upper() for each in column.to_pylist()]
+            rows = rows.set_column(place, field.name, pa.array(values, pa.string()))
+        elif pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            rows = rows.set_column(place, field.name, column.cast(pa.string()))
+    return rows
 
 
 def _encoded(rows: pa.Table, form: str) -> bytes:

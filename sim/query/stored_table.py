@@ -8,17 +8,20 @@ for an hour, for queries that have begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError
 
 from pipeline.catalog.tables import Table
-from sim.errors import ENVIRONMENT, QueryError
+from pipeline.terminal import one_line
+from sim.errors import ENVIRONMENT, FIXES, QueryError
 
 APPLICATION: Final = "windfleet-loader"
 FEW_SMALL_FILES: Final = 50
@@ -49,7 +52,7 @@ class StoredTable:
                     configuration=_PROPERTIES,
                 )
             self._delta = DeltaTable(str(path))
-        except DeltaError as error:
+        except Exception as error:
             raise self._failed("opened", error) from error
 
     @property
@@ -68,16 +71,17 @@ class StoredTable:
         """
         self._step(f"commit {self._name}")
         try:
-            write_deltalake(
-                self._delta,
-                rows,
-                mode="append",
-                schema_mode="merge" if evolves else None,
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(APPLICATION, number)]
-                ),
-            )
-        except DeltaError as error:
+            with _silent():
+                write_deltalake(
+                    self._delta,
+                    rows,
+                    mode="append",
+                    schema_mode="merge" if evolves else None,
+                    commit_properties=CommitProperties(
+                        app_transactions=[Transaction(APPLICATION, number)]
+                    ),
+                )
+        except Exception as error:
             raise self._failed("written", error) from error
         self._step(f"committed {self._name}")
 
@@ -88,11 +92,37 @@ class StoredTable:
             return
         self._step(f"compact {self._name}")
         try:
-            self._delta.optimize.compact(target_size=LARGE_BYTES)
+            with _silent():
+                self._delta.optimize.compact(target_size=LARGE_BYTES)
             self._step(f"remove old files of {self._name}")
             self._delta.vacuum(dry_run=False)
-        except DeltaError as error:
+        except Exception as error:
             raise self._failed("compacted", error) from error
 
-    def _failed(self, verb: str, error: DeltaError) -> QueryError:
-        return QueryError(f"{self._path}: cannot be {verb}: {error}", ENVIRONMENT)
+    def _failed(self, verb: str, error: Exception) -> QueryError:
+        """Return Delta's error in one line, and the fix where there is one.
+
+        Its classes are DeltaError, OSError and Exception; its texts have colours and a backtrace.
+        """
+        text = re.sub(r"\x1b\[[\d;]*m|\u21b3", "", re.split(r"\n\s+\d+: ", str(error))[0])
+        text = " ".join(text.split())
+        number = re.search(r"\(os error (\d+)\)", text)
+        fix = FIXES.get(int(number[1])) if number else None
+        return QueryError(
+            f"{self._path}: cannot be {verb}: {one_line(text)}" + (f"; {fix}" if fix else ""),
+            ENVIRONMENT,
+        )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Rust's panics from standard error. delta-rs panics beside an error of a full disk."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nothing)
+        os.close(kept)

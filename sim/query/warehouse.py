@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.records import PIPELINE_VERSION, SCHEMA_VERSION
+from pipeline.terminal import one_line
 from sim import folder_lock
 from sim.check.read.lake import LakeReader
 from sim.errors import ENVIRONMENT, QueryError, reason
 
 VERSION: Final = 2
 FILE: Final = "warehouse.json"
+_ANOTHER: Final = "name another folder with --warehouse DIR"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Warehouse:
     lake: LakeReader
 
     def table(self, name: str) -> Path:
-        return self.folder / name
+        """Return a table's folder, absolute: Delta takes a relative `s3:x` for a URL."""
+        return Path(os.path.realpath(self.folder)) / name
 
     def batches(self, name: str) -> Path:
         return self.folder / "_batches" / f"{name}.jsonl"
@@ -46,6 +49,7 @@ class Warehouse:
         A new one in which the block made no table is removed again.
         Raises QueryError for a folder that holds something else, or is of another lake or version.
         """
+        self._require_usable_path()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as stack:
@@ -57,10 +61,21 @@ class Warehouse:
                 finally:
                     if new and not self._holds_tables():
                         (self.folder / FILE).unlink()
+        except FileExistsError as error:
+            raise QueryError(f"{self.folder}: is no folder; {_ANOTHER}", ENVIRONMENT) from error
         except OSError as error:
             raise QueryError(
                 f"{self.folder}: cannot keep a warehouse here: {reason(error)}", ENVIRONMENT
             ) from error
+
+    def _require_usable_path(self) -> None:
+        path = os.path.realpath(self.folder)
+        odd = sorted({sign for sign in path if sign in "%\\" or not sign.isprintable()})
+        if odd:
+            raise QueryError(
+                f"{one_line(path)}: Delta tables cannot be in a path with "
+                f"{' '.join(map(ascii, odd))}; {_ANOTHER}"
+            )
 
     def _remove_if_empty(self) -> None:
         with suppress(OSError):
@@ -84,8 +99,7 @@ class Warehouse:
             others = [each.name for each in self.folder.iterdir() if each.name not in mine_too]
             if others:
                 raise QueryError(
-                    f"{self.folder}: holds {min(others)} and is no warehouse; "
-                    "name another folder with --warehouse DIR"
+                    f"{self.folder}: holds {one_line(min(others))} and is no warehouse; {_ANOTHER}"
                 )
             part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
             part.replace(file)
@@ -99,7 +113,7 @@ class Warehouse:
                 there = found.get(key) if isinstance(found, dict) else None
                 raise QueryError(
                     f"{self.folder}: is of another {key.replace('_', ' ')} ({there}, not {value}); "
-                    "remove it, or name another folder with --warehouse DIR"
+                    f"remove it, or {_ANOTHER}"
                 )
         return False
 

@@ -219,9 +219,9 @@ def test_a_missing_bucket_is_found(client: WorkspaceClient) -> None:
     """The grants of the engineers name a location that is gone."""
     files = texts(HARD)
     name = "sql/01_external_locations.sql"
-    kept, _, rest = files[name].partition("CREATE EXTERNAL LOCATION IF NOT EXISTS `0_a_enriched`")
+    kept, _, rest = files[name].partition("CREATE EXTERNAL LOCATION IF NOT EXISTS `0-a-enriched`")
     files[name] = kept + rest.partition(";\n")[2]
-    with pytest.raises(NotFound, match="0_a_enriched"):
+    with pytest.raises(NotFound, match="0-a-enriched"):
         install(client, HARD, files)
 
 

@@ -563,6 +563,7 @@ def test_a_dead_worker_is_reported_with_its_farm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "made", [])
     monkeypatch.setattr(Pool, "shut", [])
     for name in ("A/A-1.db", "B/B-1.db"):
@@ -584,6 +585,7 @@ def test_a_share_lost_with_another_worker_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "last", 2)
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
@@ -598,6 +600,7 @@ def test_workers_ignore_an_interrupt(world: World, monkeypatch: pytest.MonkeyPat
     """Control-C reaches all processes of a terminal; a worker that exits breaks the pool."""
     began: list[Callable[[], None]] = []
     monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "began", began)
     world.node("A/A-1.db")
     world.judge(workers=2)
@@ -617,3 +620,20 @@ def test_one_worker_runs_in_this_process(world: World, monkeypatch: pytest.Monke
     world.judge(workers=1)
     world.judge(workers=0)
     assert len(world.shares) == 4
+
+
+@pytest.mark.parametrize(("limit", "pools"), [(11, []), (6, []), (5, [2]), (1, [3])])
+def test_a_small_lake_is_judged_in_this_process(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: int, pools: list[int]
+) -> None:
+    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(Pool, "made", made := [])
+    monkeypatch.setattr(verdict, "FILES_PER_WORKER", limit)
+    monkeypatch.setattr(Pool, "last", 99)
+    for name in ("A/A-1.db", "C/C-1.db"):
+        world.node(name)
+    key = "checkpoints/{}/{}-1.json"
+    bucket = "expanso-databricks-checkpoints"
+    refs = [ObjectRef(bucket, key.format(farm, farm), 9) for farm in "AC" for _ in range(4)]
+    world.judge(refs, workers=9)
+    assert made == pools

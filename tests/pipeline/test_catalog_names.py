@@ -113,9 +113,9 @@ def test_two_lakes_of_a_metastore_have_locations_of_their_own() -> None:
     first, second = Parameters(), Parameters(bucket_prefix="acme-wind-")
     assert not {each.name for each in locations(first)} & {each.name for each in locations(second)}
     assert [each.name for each in locations(second)] == [
-        f"acme_wind_{name}" for name in BUCKET_NAMES
+        f"acme-wind-{name}" for name in BUCKET_NAMES
     ]
-    assert (first.credential, second.credential) == ("expanso_lake", "acme_wind_lake")
+    assert (first.credential, second.credential) == ("expanso_lake", "acme-wind-lake")
 
 
 def test_nobody_is_granted_anything_without_a_name() -> None:

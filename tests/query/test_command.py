@@ -77,6 +77,10 @@ def test_each_option_without_effect_is_refused_by_name(engine: str) -> None:
         (["--option", "maxFilesPerTriger=1"], "nearest name: maxFilesPerTrigger"),
         (["--option", "cleanSource=DELETE"], "cleanSource"),
         (["--engine", "hive"], "--engine"),
+        (["--warehouse", "s3://bucket/w"], "is a URL; write a path"),
+        (["--out", "s3://bucket/x.csv"], "is a URL; write a path"),
+        (["--out", "/"], "is a folder; name a file"),
+        (["--out", "none/x.csv"], "no folder none"),
     ],
 )
 def test_a_bad_argument_is_2_and_named(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -86,3 +90,36 @@ def test_a_bad_argument_is_2_and_named(tmp_path: Path, arguments: list[str], wor
     assert done.code == 2, done.text
     assert words in done.err
     assert "u:p" not in done.text
+    assert not Path("s3:").exists()
+
+
+@pytest.mark.parametrize("options", [["--out", "x"], ["--format", "parquet"]])
+def test_rows_of_two_statements_do_not_fit_one_file(tmp_path: Path, options: list[str]) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    done = runs.inside("query", "SELECT 1 AS a; SELECT 2 AS b", tmp_path, *options)
+    assert (done.code, done.out) == (2, "")
+    assert "the rows of one statement; the SQL has 2" in done.err
+    assert not (tmp_path / "warehouse").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (b"\xef\xbb\xbfSELECT 1 AS a", 0, "1 row"),
+        (b"SELECT \xff", 2, "q.sql: is not UTF-8 (byte 7)"),
+        (b"-- " + b"x" * 2**20, 2, "q.sql: is larger than 1 MiB"),
+        (b"  ", 2, "no statement"),
+        (None, 2, "q.sql: neither SQL nor a file of it: Is a directory"),
+    ],
+)
+def test_a_file_of_sql(tmp_path: Path, body: bytes | None, code: int, words: str) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    file = tmp_path / "q.sql"
+    if body is None:
+        file.mkdir()
+    else:
+        file.write_bytes(body)
+    done = runs.inside("query", file, tmp_path)
+    assert done.code == code
+    assert words in done.text
+    assert (tmp_path / "warehouse").exists() == (code == 0)

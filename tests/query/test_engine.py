@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.catalog import statements
@@ -131,13 +132,29 @@ def test_every_view_answers(where: Warehouse, view: str) -> None:
         ("", ["no statement"]),
         ("DROP TABLE wind_turbine_raw", ["DROP is not answered here"]),
         ("INSERT INTO wind_turbine_raw VALUES (1)", ["INSERT is not answered here"]),
-        ("ATTACH 'x.db'", []),
+        ("ATTACH 'https://127.0.0.1:9/x.db'", ["ATTACH is not answered here"]),
         ("COPY wind_turbine_raw TO 'x.csv'", ["is not answered here"]),
-        ("SET x = 1", ["is not answered here"]),
-        ("SELECT * FROM read_csv('/etc/passwd')", ["disabled"]),
-        ("SELECT * FROM '/etc/passwd'", []),
-        ("SELECT * FROM read_parquet('http://127.0.0.1:9/x.parquet')", []),
+        ("SET x = 1", ["SET is not answered here"]),
+        ("INSTALL httpfs", ["INSTALL is not answered here"]),
+        ("-- first\nLOAD httpfs", ["LOAD is not answered here"]),
+        ("COPY wind_turbine_raw TO 's3://bucket/x'", ["COPY is not answered here"]),
+        ("CREATE VIEW v AS SELECT 1", ["CREATE is not answered here"]),
+        ("SELECT 1; SELECT 2; DELETE FROM wind_turbine_raw", ["DELETE is not answered here"]),
+        ("WITH a AS (INSERT INTO b VALUES (1)) SELECT 1", ["INSERT is not answered here"]),
+        ("-- only a comment", ["no statement"]),
+        ("SELECT * FROM read_csv('/etc/passwd')", ["SQL: /etc/passwd is not read", "--lake DIR"]),
+        ("SELECT * FROM '/etc/passwd'", ["SQL: /etc/passwd is not read"]),
+        ("SELECT * FROM 's3://bucket/x.parquet'", ["SQL: s3://bucket/x.parquet is not read"]),
+        (
+            "SELECT * FROM read_parquet('http://127.0.0.1:9/x')",
+            ["http://127.0.0.1:9/x is not read"],
+        ),
         ("SELECT 1 +", ["line 1"]),
+        ("SELECT\n 'open", ["line 2, column", "' is not closed"]),
+        ("SELECT /* open", ["a comment is not closed"]),
+        ("SELECT " + "(" * 3000 + "1", ["nested too deeply"]),
+        ("SELECT 1" + " + 1" * 2000, ["nested too deeply"]),
+        ("SELECT x.foo FROM wind_turbine_raw AS x", ["foo", "wind_turbine_raw has id"]),
         ("SELECT CAST('x' AS INT)", ["x"]),
     ],
 )
@@ -156,3 +173,23 @@ def test_sql_cannot_reach_beyond_the_tables(where: Warehouse, tmp_path: Path) ->
     for sql in (f"SELECT * FROM '{secret}'", f"SELECT * FROM read_csv('{secret}')"):
         with pytest.raises(QueryError):
             list(Engine(where, NOW).run(sql))
+
+
+def test_a_variable_of_the_program_is_no_table(where: Warehouse) -> None:
+    """DuckDB would take a name that is no table for a Python variable of its caller."""
+    statement = pa.table({"a": [1]})
+    assert statement.num_rows == 1
+    with pytest.raises(QueryError, match="statement does not exist"):
+        list(Engine(where).run("SELECT * FROM statement"))
+
+
+def test_an_empty_statement_and_a_last_comment_are_passed_over(where: Warehouse) -> None:
+    assert answer(where, ";; SELECT 'a;b' AS x ; -- end") == [{"x": "a;b"}]
+
+
+def test_a_refused_statement_prints_nothing_by_itself(
+    where: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(QueryError):
+        list(Engine(where).run("LOAD httpfs"))
+    assert caplog.text == ""

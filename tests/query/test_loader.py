@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from deltalake.exceptions import DeltaError
 
 from pipeline.catalog.tables import BY_NAME, SOURCE_FILE, TABLES
 from sim.check.read.lake import LakeReader
-from sim.errors import LAKE_WRONG, QueryError
+from sim.errors import ENVIRONMENT, LAKE_WRONG, QueryError
+from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from tests.support import lakehouse
@@ -366,3 +368,121 @@ def test_a_table_that_cannot_be_written_is_named(
     monkeypatch.undo()
     load(warehouse(tmp_path), LoadOptions(), TWO)
     assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
+
+
+@pytest.mark.parametrize("most_bytes", [0, 100, 6_000])
+def test_a_full_disk_is_one_message_and_costs_no_row(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], most_bytes: int
+) -> None:
+    """A bound on the size of a file stands for the disk: it strikes at the first long write."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 500, TWO)
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, bounds[1]))
+    try:
+        with pytest.raises(QueryError, match=r"warehouse.*File too large") as refused:
+            load(warehouse(tmp_path), LoadOptions(), TWO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+    assert refused.value.exit_code == ENVIRONMENT
+    assert str(refused.value).isprintable()
+    assert capfd.readouterr().err == ""
+    load(warehouse(tmp_path), LoadOptions(), TWO)
+    for table in TWO:
+        assert counts(warehouse(tmp_path), table.name) == expected(("A-001", 1, 500))
+
+
+@pytest.mark.parametrize("name", ["s3:/bucket", "a b#c?d", "ünï'c+"])
+def test_a_warehouse_with_an_odd_name_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2)
+    monkeypatch.chdir(tmp_path)
+    where = Warehouse(Path(name), LakeReader.folder(tmp_path / "lake"))
+    load(where, LoadOptions())
+    (rows,) = Engine(where).run("SELECT COUNT(*) AS n FROM wind_turbine_raw")
+    assert rows.to_pylist() == [{"n": 2}]
+    assert (tmp_path / name / "wind_turbine_raw" / "_delta_log").is_dir()
+
+
+@pytest.mark.parametrize("name", ["a%20b", "back\\slash", "new\nline"])
+def test_a_path_that_delta_misreads_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    where = Warehouse(tmp_path / name, LakeReader.folder(tmp_path / "lake"))
+    with pytest.raises(QueryError, match="Delta tables cannot be in a path with") as refused:
+        load(where, LoadOptions(), TWO)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("to_nothing", [False, True])
+def test_a_warehouse_that_is_a_file_or_a_dead_link_is_refused(
+    tmp_path: Path, to_nothing: bool
+) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    if to_nothing:
+        (tmp_path / "warehouse").symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / "warehouse").write_text("dear")
+    with pytest.raises(QueryError, match="warehouse: is no folder") as refused:
+        load(warehouse(tmp_path), LoadOptions(), TWO)
+    assert refused.value.exit_code == ENVIRONMENT
+
+
+def test_a_bad_object_that_is_taken_away_stops_no_later_load(tmp_path: Path) -> None:
+    """A refused batch leaves no trace in the log."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    path = lakehouse.path_of(tmp_path / "lake", RAW, "A-002", 1, 2)
+    path.write_bytes(b"half")
+    with pytest.raises(QueryError, match="A-002-1-2"):
+        load(warehouse(tmp_path), LoadOptions(), TWO)
+    path.unlink()
+    load(warehouse(tmp_path), LoadOptions(), TWO)
+    assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
+
+
+def test_a_text_that_is_not_utf8_is_a_bad_object_and_the_others_are_loaded(
+    tmp_path: Path,
+) -> None:
+    """Texts are validated for a batch together, and then one by one to find the object."""
+    for i in range(3):
+        lakehouse.add(tmp_path / "lake", f"A-00{i}", 1, 2, TWO)
+    odd = lakehouse.rows(RAW.source, "A-003", 1, 2)
+    place = odd.schema.get_field_index("status")
+    bytes_ = pa.array([b"\xff", b"ok"]).view(pa.string())
+    odd = odd.set_column(place, odd.schema.field(place), bytes_)
+    pq.write_table(odd, lakehouse.path_of(tmp_path / "lake", RAW, "A-001", 9, 2))
+    loaded = load(warehouse(tmp_path), LoadOptions(skip_bad=True), TWO)
+    assert [bad.partition(":")[0][-18:] for bad in loaded.bad] == ["A-001-9-10.parquet"]
+    assert counts(warehouse(tmp_path)) == expected(*((f"A-00{i}", 1, 2) for i in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("rotor_rpm", "has two columns rotor_rpm"),
+        ("_source_file", "has a column _source_file, which is the loader's own"),
+        ("", "has a column without a name"),
+    ],
+)
+def test_an_object_with_a_name_that_no_table_can_have_is_bad(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    with_column(tmp_path, name, pa.array([0.5, 0.6]))
+    loaded = load(warehouse(tmp_path), LoadOptions(skip_bad=True), TWO)
+    assert [bad.partition(": ")[2] for bad in loaded.bad] == [why]
+    assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["A 2 +%20 é.parquet", "#?.parquet", "a=b&c.parquet", "q'uo\"te.parquet", "x=1/y/z.parquet"],
+)
+def test_an_object_of_any_key_is_loaded_once(tmp_path: Path, name: str) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    path = lakehouse.path_of(tmp_path / "lake", RAW, "A-001", 1, 2)
+    (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+    path.rename(path.parent / name)
+    for objects in (2, 0):
+        assert load(warehouse(tmp_path), LoadOptions(), TWO).objects == objects
+    (source,) = set(content(warehouse(tmp_path), RAW.name)["_source_file"].to_pylist())
+    assert source == f"expanso-databricks-ingestion/ingestion/{lakehouse.HOUR}/{name}"

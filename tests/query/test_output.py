@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -46,3 +47,39 @@ def test_a_table_shows_control_characters_as_escapes(capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "2 rows" in shown
+
+
+def test_a_device_is_written_to_and_a_link_followed(tmp_path: Path) -> None:
+    write(ROWS, "csv", Path("/dev/null"), Console())
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "rows.csv")
+    write(ROWS, "csv", tmp_path / "link.csv", Console())
+    assert (tmp_path / "link.csv").is_symlink()
+    assert csv.read_csv(tmp_path / "rows.csv").num_rows == 2
+
+
+def test_a_file_that_cannot_be_finished_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows.csv"
+    out.write_text("before")
+
+    def full(path: Path, body: bytes) -> int:
+        path.open("wb").write(body[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write(ROWS, "csv", out, Console())
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert out.read_text() == "before"
+
+
+def test_bytes_and_nanoseconds_are_written_in_every_form(tmp_path: Path) -> None:
+    odd = pa.table({"b": pa.array([b"\xff", None]), "n": pa.array([1, None], pa.timestamp("ns"))})
+    shown = {}
+    for form in ("table", "csv", "json"):
+        write(odd, form, tmp_path / form, Console(width=80))
+        shown[form] = (tmp_path / form).read_text()
+    assert all("FF" in text and "00:00:00.000000001" in text for text in shown.values()), shown
+    assert json.loads(shown["json"].splitlines()[1]) == {"b": None, "n": None}

@@ -39,13 +39,36 @@ def test_spark_that_is_not_installed_has_a_fix(
     assert not (tmp_path / "warehouse").exists()
 
 
+def installed(folder: Path) -> list[Path]:
+    """Make the files that `make spark` makes, all empty."""
+    classes = [f"classes/{source.stem}.class" for source in home.DRIVER.parent.glob("*.java")]
+    made = [folder / name for name in ("venv/bin/python", "jars/a.jar", *classes)]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return made
+
+
+def test_spark_that_is_installed_in_part_has_a_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as before `make spark` has compiled a class that an update brought."""
+    monkeypatch.setattr(home, "HOME", tmp_path)
+    made = installed(tmp_path)
+    assert home.find().python == made[0]
+    for path in made:
+        path.unlink()
+        with pytest.raises(QueryError, match="make spark") as refused:
+            home.find()
+        assert refused.value.exit_code == ENVIRONMENT
+        path.touch()
+
+
 @pytest.mark.parametrize("named", [None, "/nowhere"])
 def test_a_missing_java_is_named(
     named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("venv/bin/python", "classes/WindfleetExtensions.class", "jars/a.jar"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
+    installed(tmp_path)
     monkeypatch.setattr(home, "HOME", tmp_path)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)

@@ -26,10 +26,27 @@ pytestmark = pytest.mark.campaign
 
 RAW = BY_NAME["wind_turbine_raw"]
 AGGREGATED = BY_NAME["wind_turbine_aggregated"]
-ALL = "; ".join(f"SELECT * FROM {name}" for name in BY_NAME)
+HOURS = "SELECT turbine_id, HOUR(timestamp) AS h, DATE(timestamp) AS d FROM wind_turbine_raw"
+ALL = "; ".join([*(f"SELECT * FROM {name}" for name in BY_NAME), HOURS])
 UTC = datetime.UTC
 TEXTS = [
-    *("7", "7.5", "-3", "+3", "0x1F", "-0x5", " 7", "7 ", "", "1e3", "00012", "1.", ".5", "1d"),
+    *(
+        "7",
+        "7.5",
+        "-3",
+        "+3",
+        "0x1F",
+        "-0x5",
+        "0xFFFFFFFF",
+        " 7",
+        "7 ",
+        "",
+        "1e3",
+        "00012",
+        "1.",
+        ".5",
+        "1d",
+    ),
     *("nan", "-Infinity", "inf", "1e400", "5e-324", "99999999999", "12345678901234567890"),
     *("true", "fast", 'a "quoted"\n\x01 ü', "2024-01-15", "2024-1-5", "2024-02-30"),
     *("2024-01-15 01:02:03", "2024-01-15T01:02:03Z", "2024-01-15T01:02:03.5+01:00"),
@@ -106,7 +123,7 @@ def differences(where: Path, mode: str) -> tuple[list[str], list[str]]:
     return [spark_world.different(one, other) for one, other in pairs], loaded.added
 
 
-SAME = [""] * len(BY_NAME)
+SAME = [""] * (len(BY_NAME) + 1)
 
 
 @pytest.mark.parametrize("mode", ["rescue", "none"])
@@ -123,6 +140,21 @@ def test_columns_are_added_alike_and_stay(tmp_path: Path) -> None:
     later = {"humidity": pa.array([5.0]), "extra": pa.array([datetime.date(2024, 1, 15)])}
     put(tmp_path / "lake", RAW, "A-004", later)
     assert differences(tmp_path, "rescue") == (SAME, [])
+
+
+def test_odd_columns_are_added_or_rescued_alike(tmp_path: Path) -> None:
+    """New columns of each type, beside values that do not fit; names of another case."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 3)
+    for i, (name, values) in enumerate(VALUES.items()):
+        misfit = pa.array(["x"] * len(values))
+        put(tmp_path / "lake", RAW, f"B-{i:03}", {f"new_{name}": values, "rotor_rpm": misfit})
+    cases = {"Note": pa.array(["a"]), "note": pa.array(["b"]), "ROTOR_RPM": pa.array([1.5])}
+    put(tmp_path / "lake", RAW, "C-001", cases)
+    same, new = differences(tmp_path, "addNewColumns")
+    assert same == SAME
+    rescued = {"new_uint64", "new_ns", "new_clock"}
+    wanted = {f"new_{name}" for name in VALUES} - rescued | {"Note"}
+    assert {name.rpartition(".")[2] for name in new} == wanted
 
 
 def test_new_columns_are_refused_alike(tmp_path: Path) -> None:

@@ -153,6 +153,8 @@ def _equal(a: object, b: object) -> bool:
         if a is None or b is None:
             return a is b
         one, other = float(a), float(b)  # type: ignore[arg-type]
+        if math.isnan(one):
+            return math.isnan(other)
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return a == b
 

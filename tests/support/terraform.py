@@ -1,8 +1,9 @@
 """A Terraform module read by python-hcl2: its blocks, references and values. A tool of tests.
 
 `ARGUMENTS` is what the documentation of Terraform and of its provider aws says of the blocks that
-the catalogue uses: arguments with their types, and nested blocks. Not covered: everything else of
-the provider, such as conflicts between arguments.
+the catalogue uses: arguments with their types, and nested blocks. They were compared once with the
+schema of provider aws 6.25.0. Not covered: everything else of the provider, such as conflicts
+between arguments.
 """
 
 from __future__ import annotations

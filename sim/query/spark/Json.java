@@ -1,4 +1,6 @@
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.io.NumberOutput;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.math.BigDecimal;
@@ -9,12 +11,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** JSON texts as Python's {@code json.dumps(..., sort_keys=True, ensure_ascii=False)} writes them. */
+/** JSON as Python's {@code json.dumps(..., sort_keys=True, ensure_ascii=False)} writes it. */
 final class Json {
   private static final ObjectMapper READER =
       new ObjectMapper()
           .enable(DeserializationFeature.USE_BIG_INTEGER_FOR_INTS)
-          .enable(com.fasterxml.jackson.core.json.JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature());
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature());
 
   private Json() {}
 
@@ -26,7 +28,7 @@ final class Json {
     }
     try {
       return (Map<String, Object>) READER.readValue(text.toString(), Map.class);
-    } catch (com.fasterxml.jackson.core.JsonProcessingException error) {
+    } catch (JsonProcessingException error) {
       return Map.of(LakeParquet.RESCUED, text.toString());
     }
   }
@@ -34,7 +36,9 @@ final class Json {
   static String text(Object value) {
     if (value instanceof Map<?, ?> map) {
       List<String> members = new ArrayList<>();
-      new TreeMap<>(map).forEach((name, each) -> members.add(quoted((String) name) + ": " + text(each)));
+      for (Map.Entry<?, ?> each : new TreeMap<>(map).entrySet()) {
+        members.add(quoted((String) each.getKey()) + ": " + text(each.getValue()));
+      }
       return "{" + String.join(", ", members) + "}";
     }
     if (value instanceof List<?> list) {

@@ -47,7 +47,8 @@ import scala.runtime.AbstractFunction1;
  * option {@code schemaEvolutionMode} says where an unknown column goes: {@code none} passes it
  * over, {@code rescue} puts it into {@code _rescued_data}, {@code failOnNewColumns} and {@code
  * addNewColumns} end the load with an error that has the object and its columns as JSON. For the
- * latter, the driver asks {@link #columns} for the columns, and starts again with a wider table.
+ * latter, the driver asks {@link #columns} for the columns, and starts again with a wider table; a
+ * column that cannot be added is rescued.
  */
 public final class LakeParquet extends ParquetFileFormat {
   static final String MODE = "schemaEvolutionMode";
@@ -124,16 +125,26 @@ public final class LakeParquet extends ParquetFileFormat {
             fits &= type(each).equals(table.fields()[place].dataType().catalogString());
           }
         }
-        if (!unknown.isEmpty() && (mode.equals("addNewColumns") || mode.equals("failOnNewColumns"))) {
-          throw sneaky(new SparkException(unknownColumns(file.toPath().toString(), unknown)));
+        List<String> refused = new ArrayList<>(unknown);
+        if (mode.equals("addNewColumns")) {
+          refused.removeIf(name -> taken(name) || !Values.canBeAdded(schema.getType(name)));
         }
-        if (fits && (unknown.isEmpty() || !mode.equals("rescue"))) {
+        boolean rescue = mode.equals("rescue") || mode.equals("addNewColumns");
+        if (!refused.isEmpty() && !mode.equals("none") && !mode.equals("rescue")) {
+          throw sneaky(new SparkException(unknownColumns(file.toPath().toString(), refused)));
+        }
+        if (fits && (unknown.isEmpty() || !rescue)) {
           return plain.apply(file);
         }
-        return new Rows(file.toPath(), hadoop, required, mode.equals("rescue") ? unknown : List.of());
+        return new Rows(file.toPath(), hadoop, required, rescue ? unknown : List.of());
       } catch (IOException error) {
         throw new UncheckedIOException(error);
       }
+    }
+
+    /** Whether the table has a column of this name, in whatever case. */
+    private boolean taken(String name) {
+      return java.util.Arrays.stream(table.fieldNames()).anyMatch(name::equalsIgnoreCase);
     }
   }
 
@@ -178,7 +189,7 @@ public final class LakeParquet extends ParquetFileFormat {
           rescuedAt = i;
         }
         Object value = value(group, name);
-        values[i] = value == null ? null : Values.fitting(value, required[i].dataType());
+        values[i] = value == null ? null : Fit.fitting(value, required[i].dataType());
         if (value != null && values[i] == null) {
           rescued.put(name, value);
         }
@@ -210,7 +221,10 @@ public final class LakeParquet extends ParquetFileFormat {
     }
   }
 
-  /** The columns of objects, as JSON: [[[name, SQL type], ...], ...]. An unreadable object has none. */
+  /**
+   * The columns of objects that a table can have, as JSON: [[[name, SQL type], ...], ...]. An
+   * unreadable object has none.
+   */
   public static String columns(String[] paths, Configuration conf) throws JsonProcessingException {
     List<List<List<String>>> found =
         java.util.Arrays.stream(paths).parallel().map(path -> columns(path, conf)).toList();
@@ -221,7 +235,9 @@ public final class LakeParquet extends ParquetFileFormat {
     try {
       List<List<String>> found = new ArrayList<>();
       for (Type each : schema(new Path(path), conf).getFields()) {
-        found.add(List.of(each.getName(), type(each)));
+        if (Values.canBeAdded(each) && !type(each).isEmpty()) {
+          found.add(List.of(each.getName(), type(each)));
+        }
       }
       return found;
     } catch (IOException | RuntimeException error) {

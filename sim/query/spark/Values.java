@@ -1,23 +1,15 @@
-import com.fasterxml.jackson.core.io.NumberOutput;
 import java.math.BigDecimal;
 import java.math.BigInteger;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.LocalDate;
-import java.time.LocalDateTime;
 import java.time.LocalTime;
-import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.apache.parquet.example.data.Group;
 import org.apache.parquet.example.data.simple.NanoTime;
 import org.apache.parquet.schema.LogicalTypeAnnotation;
@@ -29,25 +21,11 @@ import org.apache.parquet.schema.LogicalTypeAnnotation.MapLogicalTypeAnnotation;
 import org.apache.parquet.schema.LogicalTypeAnnotation.TimeLogicalTypeAnnotation;
 import org.apache.parquet.schema.LogicalTypeAnnotation.TimeUnit;
 import org.apache.parquet.schema.LogicalTypeAnnotation.TimestampLogicalTypeAnnotation;
+import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
 import org.apache.parquet.schema.Type;
-import org.apache.spark.sql.catalyst.util.GenericArrayData;
-import org.apache.spark.sql.types.ArrayType;
-import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.unsafe.types.UTF8String;
 
-/** Values of Parquet, and the conversions that lose nothing: those of Arrow's safe casts. */
+/** Values of Parquet objects as Java holds them. */
 final class Values {
-  private static final Pattern INTEGER = Pattern.compile("-?[0-9]+|-?0[xX][0-9a-fA-F]+");
-  private static final Pattern REAL =
-      Pattern.compile("[+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?");
-  private static final Pattern ENDLESS = Pattern.compile("([+-]?)(nan|inf|infinity)");
-  private static final Pattern TIME =
-      Pattern.compile(
-          "([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2}(?:\\.[0-9]{1,6})?))?)?"
-              + "(Z|[+-][0-9]{2}(?::?[0-9]{2})?)");
-  private static final long EXACT = 1L << 53;
-
   private Values() {}
 
   /** A number of units since 1970, as a Parquet column has it. digits: of a second's part. */
@@ -208,201 +186,20 @@ final class Values {
     };
   }
 
-  /** The value as Spark holds it in a column of a type, null where it does not fit. */
-  static Object fitting(Object value, DataType type) {
-    if (type.equals(DataTypes.IntegerType)) {
-      Long found = value instanceof Moment ? null : integer(value);
-      if (value instanceof LocalDate date) {
-        found = date.toEpochDay();
-      } else if (value instanceof Clock clock) {
-        found = clock.digits() == 3 ? clock.units() : null;
-      }
-      return found != null && found == found.intValue() ? (Object) found.intValue() : null;
+  /** Whether Delta and Spark have a type for a column that holds it without loss. */
+  static boolean canBeAdded(Type type) {
+    LogicalTypeAnnotation kind = type.getLogicalTypeAnnotation();
+    if (!type.isPrimitive()) {
+      return type.asGroupType().getFields().stream().allMatch(Values::canBeAdded);
     }
-    if (type.equals(DataTypes.LongType)) {
-      return integer(value);
-    }
-    if (type.equals(DataTypes.DoubleType)) {
-      return real(value);
-    }
-    if (type.equals(DataTypes.FloatType)) {
-      return value instanceof Float ? value : null;
-    }
-    if (type.equals(DataTypes.BooleanType)) {
-      return value instanceof Boolean ? value : null;
-    }
-    if (type.equals(DataTypes.StringType)) {
-      String text = text(value);
-      return text == null ? null : UTF8String.fromString(text);
-    }
-    if (type.equals(DataTypes.DateType)) {
-      LocalDate day = day(value);
-      return day == null ? null : (Object) (int) day.toEpochDay();
-    }
-    if (type.equals(DataTypes.TimestampType)) {
-      return time_us(value);
-    }
-    if (type instanceof ArrayType array && value instanceof List<?> list) {
-      Object[] items = new Object[list.size()];
-      for (int i = 0; i < items.length; i++) {
-        Object item = list.get(i);
-        items[i] = item == null ? null : fitting(item, array.elementType());
-        if (item != null && items[i] == null) {
-          return null;
-        }
-      }
-      return new GenericArrayData(items);
-    }
-    return null;
-  }
-
-  private static Long integer(Object value) {
-    if (value instanceof Boolean bit) {
-      return bit ? 1L : 0L;
-    }
-    if (value instanceof Moment moment) {
-      return moment.units();
-    }
-    if (value instanceof Clock clock) {
-      return clock.digits() > 3 ? clock.units() : null;
-    }
-    try {
-      if (value instanceof Whole whole) {
-        return whole.value().longValueExact();
-      }
-      if (value instanceof Float || value instanceof Double) {
-        return new BigDecimal(((Number) value).doubleValue()).longValueExact();
-      }
-      if (value instanceof BigDecimal decimal) {
-        return decimal.longValueExact();
-      }
-      String text = string(value);
-      if (text != null && INTEGER.matcher(text).matches()) {
-        boolean hex = text.toLowerCase(Locale.ROOT).contains("x");
-        String digits = hex ? text.replaceFirst("0[xX]", "") : text;
-        return new BigInteger(digits, hex ? 16 : 10).longValueExact();
-      }
-    } catch (ArithmeticException | NumberFormatException error) {
-      return null;
-    }
-    return null;
-  }
-
-  private static Double real(Object value) {
-    if (value instanceof Boolean bit) {
-      return bit ? 1.0 : 0.0;
-    }
-    if (value instanceof Float || value instanceof Double || value instanceof BigDecimal) {
-      return ((Number) value).doubleValue();
-    }
-    if (value instanceof Whole whole) {
-      boolean fits = whole.value().abs().compareTo(BigInteger.valueOf(EXACT)) <= 0;
-      return fits ? (Double) whole.value().doubleValue() : null;
-    }
-    String text = string(value);
-    if (text == null) {
-      return null;
-    }
-    Matcher endless = ENDLESS.matcher(text.toLowerCase(Locale.ROOT));
-    if (endless.matches()) {
-      double size = endless.group(2).equals("nan") ? Double.NaN : Double.POSITIVE_INFINITY;
-      return endless.group(1).equals("-") ? -size : size;
-    }
-    return REAL.matcher(text).matches() ? (Double) Double.parseDouble(text) : null;
-  }
-
-  private static String text(Object value) {
-    if (value instanceof Double number) {
-      return real(number.isNaN(), number, NumberOutput.toString(number, true));
-    }
-    if (value instanceof Float number) {
-      return real(number.isNaN(), number, NumberOutput.toString(number, true));
-    }
-    if (value instanceof Moment moment) {
-      return moment.sql();
-    }
-    if (value instanceof Clock clock) {
-      return clock.sql();
-    }
-    if (value instanceof List || value instanceof Map) {
-      return null;
-    }
-    return value instanceof byte[] ? string(value) : value.toString();
-  }
-
-  private static String real(boolean none, double value, String shortest) {
-    if (none) {
-      return "nan";
-    }
-    if (Double.isInfinite(value)) {
-      return value > 0 ? "inf" : "-inf";
-    }
-    return Json.formatted(shortest, -6, 10, false);
-  }
-
-  private static LocalDate day(Object value) {
-    if (value instanceof Moment moment) {
-      return moment.instant().atOffset(ZoneOffset.UTC).toLocalDate();
-    }
-    if (value instanceof Whole whole && whole.bits() == 32) {
-      return LocalDate.ofEpochDay(whole.value().longValue());
-    }
-    String text = string(value);
-    if (text == null || !text.matches("[0-9]{4}-[0-9]{2}-[0-9]{2}")) {
-      return null;
-    }
-    try {
-      return LocalDate.parse(text);
-    } catch (java.time.DateTimeException error) {
-      return null;
-    }
-  }
-
-  private static Long time_us(Object value) {
-    try {
-      if (value instanceof Whole whole) {
-        return whole.value().longValueExact();
-      }
-      if (value instanceof LocalDate day) {
-        return Math.multiplyExact(day.toEpochDay(), 86_400_000_000L);
-      }
-      if (value instanceof Moment moment) {
-        return switch (moment.digits()) {
-          case 3 -> Math.multiplyExact(moment.units(), 1000L);
-          case 6 -> moment.units();
-          default -> moment.units() % 1000 == 0 ? (Long) (moment.units() / 1000) : null;
-        };
-      }
-      String text = string(value);
-      Matcher found = text == null ? null : TIME.matcher(text);
-      if (found == null || !found.matches()) {
-        return null;
-      }
-      String minute = found.group(3) == null ? "00" : found.group(3);
-      String second = found.group(4) == null ? "00" : found.group(4);
-      LocalDateTime local =
-          LocalDateTime.parse(
-              found.group(1) + "T" + LocalTime.parse(found.group(2) + ":" + minute + ":" + second));
-      Instant instant = OffsetDateTime.of(local, ZoneOffset.of(zone(found.group(5)))).toInstant();
-      return instant.getEpochSecond() * 1_000_000L + instant.getNano() / 1000;
-    } catch (ArithmeticException | java.time.DateTimeException error) {
-      return null;
-    }
-  }
-
-  private static String zone(String text) {
-    return text.length() == 5 ? text.substring(0, 3) + ":" + text.substring(3) : text;
-  }
-
-  /** A text, or the text of bytes. */
-  private static String string(Object value) {
-    if (value instanceof byte[] bytes) {
-      try {
-        return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      } catch (CharacterCodingException error) {
-        return null;
-      }
-    }
-    return value instanceof String text ? text : null;
+    boolean unsigned = kind instanceof IntLogicalTypeAnnotation integer && !integer.isSigned();
+    boolean fine =
+        kind instanceof TimestampLogicalTypeAnnotation time && time.getUnit() == TimeUnit.NANOS;
+    boolean odd =
+        kind instanceof TimeLogicalTypeAnnotation
+            || kind instanceof LogicalTypeAnnotation.UnknownLogicalTypeAnnotation
+            || kind instanceof LogicalTypeAnnotation.Float16LogicalTypeAnnotation;
+    return !unsigned && !fine && !odd
+        && type.asPrimitiveType().getPrimitiveTypeName() != PrimitiveTypeName.INT96;
   }
 }

@@ -10,7 +10,8 @@
 | `driver`                   | the program of that process; imports PySpark only                  |
 | `WindfleetExtensions.java` | `read_files` and the clock                                         |
 | `LakeParquet.java`         | objects in the form of their table; other columns and types        |
-| `Values.java`, `Json.java` | values that are converted, or kept in `_rescued_data`              |
+| `Values.java`, `Fit.java`  | values of an object, and in the form of their column               |
+| `Json.java`                | `_rescued_data`                                                    |
 | `Trust.java`               | the authorities of `AWS_CA_BUNDLE`                                 |
 
 The rows of all tables, views and queries are those of the embedded tier, doubles within 1e-9, since

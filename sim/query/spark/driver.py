@@ -154,15 +154,14 @@ def _new_columns(text: str, job: dict[str, Any]) -> dict[str, list[list[str]]]:
         for i, path in enumerate(paths):
             array[i] = path
         schemas = json.loads(jvm.LakeParquet.columns(array, context._jsc.hadoopConfiguration()))
-        new: dict[str, str] = {}
-        for path, columns in zip(paths, schemas, strict=True):
-            for name, kind in columns:
-                if name not in known and not kind:
-                    raise RuntimeError(f"read_files: {path}: {name}: has a type that Spark lacks")
-                if name not in known:
-                    new.setdefault(name, kind)
+        taken = {name.lower() for name in known}
+        new = []
+        for name, kind in (column for columns in schemas for column in columns):
+            if name.lower() not in taken:
+                taken.add(name.lower())
+                new.append([name, kind])
         if new:
-            found[table] = [list(each) for each in new.items()]
+            found[table] = new
     return found
 
 

@@ -29,7 +29,8 @@ def find() -> SparkHome:
     python = HOME / "venv" / "bin" / "python"
     classes = HOME / "classes"
     jars = sorted((HOME / "jars").glob("*.jar"))
-    if not python.exists() or not jars or not any(classes.glob("WindfleetExtensions.class")):
+    ours = [classes / f"{source.stem}.class" for source in DRIVER.parent.glob("*.java")]
+    if not python.exists() or not jars or not all(each.exists() for each in ours):
         raise QueryError(f"{HOME}: Spark is not installed; {_FIX}", ENVIRONMENT)
     classpath = os.pathsep.join(str(path) for path in (classes, *jars))
     return SparkHome(python, classpath, _java())
