@@ -37,7 +37,8 @@ def test_a_head_says_what_checked_the_file_and_what_nothing_can(file: File) -> N
     comment = re.match(r"(?:(?:#|--) [^\n]*\n)+\n", file.text)
     assert comment is not None
     text = re.sub(r"\s+", " ", re.sub(r"(?m)^(?:#|--) ", "", comment[0]))
-    assert f"Checked in the tests of windfleet by: {file.proof.tools}." in text
+    tools = " ".join(f"- {check.tool}" for check in file.proof.by)
+    assert f"Checked in the tests of windfleet by: {tools} Nothing" in text
     assert f"Nothing offline can check: {file.proof.open}." in text
 
 
@@ -45,3 +46,9 @@ def test_a_line_has_at_most_100_columns_in_a_head() -> None:
     for file in FILES:
         for line in file.text.partition("\n\n")[0].splitlines():
             assert len(line) <= 100 or file.path.endswith((".json", ".md"))
+
+
+def test_no_line_of_a_head_ends_like_a_statement() -> None:
+    """Some tools split SQL at a `;` that ends a line."""
+    for file in FILES:
+        assert ";" not in file.text.partition("\n\n")[0] or not file.path.endswith(".sql")
