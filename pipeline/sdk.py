@@ -18,6 +18,7 @@ from botocore.configprovider import (
     ConfigValueStore,
     ConstantProvider,
 )
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 from botocore.plugin import PluginContext, reset_plugin_context, set_plugin_context
 from botocore.session import Session
@@ -60,6 +61,7 @@ def s3_client(settings: Settings, connect_timeout_s: float, read_timeout_s: floa
     )
     session = Session()
     session.register_component("config_store", _constants())
+    session.register_component("data_loader", _loader())
     plugins = set_plugin_context(PluginContext(plugins="DISABLED"))
     try:
         client = session.create_client(
@@ -88,6 +90,16 @@ def _require_root(operation_model: Any, response_dict: dict[str, Any], **_: Any)
         raise ResponseParserError(f"{operation_model.name}: {error}") from None
     if found not in (wanted, "Error"):  # botocore itself raises for an Error inside a 200
         raise ResponseParserError(f"{operation_model.name}: <{found[:40]}> instead of <{wanted}>")
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Loader:
+    """Return the reader of botocore's own description of S3, and of no other in `~/.aws/models`.
+
+    It keeps what it has read.
+    """
+    paths = [Loader.BUILTIN_DATA_PATH]
+    return Loader(extra_search_paths=paths, include_default_search_paths=False)
 
 
 def _constants() -> ConfigValueStore:

@@ -15,6 +15,7 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
+from botocore.loaders import Loader
 
 from pipeline import endpoint, lake, store
 from pipeline.ports import Refused, StoreError, Unavailable
@@ -559,6 +560,17 @@ def test_no_variable_or_file_redirects_or_reshapes_a_request(harm: Served) -> No
             ]
             assert "hunter2" not in str(headers)
     assert (harm.connections, harm.requests) == (0, [])
+
+
+def test_a_description_of_s3_in_the_home_folder_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "s3" / "2099-01-01" / "service-2.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("{}")
+    monkeypatch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path))
+    s3 = s3_client.__wrapped__(settings("http://127.0.0.1:9"), 5, 5)
+    assert s3.meta.service_model.api_version == "2006-03-01"
 
 
 def test_a_remote_store_is_reached_through_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ ROOTS = (
     *("subprocess", "multiprocessing", "concurrent.futures.process"),
     *("sim.store.localstack.EmbeddedLocalStack", "sim.load.null_store"),
     *("sim.load.engine.LocustEngine", "sim.load.calibration.calibrate"),
-    *("sim.run.command", "sim.run.shards", "tests.mutation.Copy"),
+    *("sim.run.command", "sim.run.shards", "sim.run.shard.run_shard", "tests.mutation.Copy"),
     # whole worlds, simulated, driven and judged
     *(
         "sim.cli.main",

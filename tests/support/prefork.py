@@ -1,14 +1,14 @@
-"""Processes that begin with the libraries imported: a template, forked for each command.
+"""Processes that begin with the program imported: a template, forked for each command.
 
-A fresh Python takes a second of CPU time to import numpy, pyarrow, pydantic, matplotlib and
-botocore, and the tests start more than a hundred commands. So one process imports them, and
-nothing of windfleet, and waits. For each command it forks itself; the child leads its own session,
-with its own environment, streams and exit code, and runs its lines as `python -c` does. The module
-is the template's program: `python -m tests.support.prefork SOCKET`.
+A fresh Python takes two seconds of CPU time to import windfleet, numpy, pyarrow, pydantic,
+matplotlib and botocore, and the tests start more than a hundred commands. So one process imports
+them, calls nothing of them, and waits. For each command it forks itself; the child leads its own
+session, with its own environment, streams and exit code, and runs its lines as `python -c` does.
+The module is the template's program: `python -m tests.support.prefork SOCKET`.
 
 Not the same as in a fresh process: the seed of hashes (all children share one),
-`/proc/PID/environ`, and the time that imports take. Tests about these start the installed program
-(`runs.command`).
+`/proc/PID/environ`, the environment at the time of import, and the time that imports take. Tests
+about these start the installed program (`runs.command`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-LIBRARIES = (
+IMPORTS = (
     *("adbc_driver_sqlite.dbapi", "boto3", "botocore.session", "faker.config", "h11", "jinja2"),
     *("matplotlib.backends.backend_svg", "matplotlib.figure", "multiprocessing.pool", "numpy"),
     *("psutil", "pyarrow.compute", "pyarrow.parquet", "pydantic", "rich.console", "rich.table"),
     *("simpy", "sqlite3", "yaml"),
+    *("sim.campaign.command", "sim.cli", "sim.load.command", "sim.run.command"),
+    *("sim.run.shard", "sim.verify.command"),
 )
 LONGEST = 1 << 16
 """Bytes of a request: lines to run, arguments and environment."""
@@ -159,8 +161,8 @@ def _reap(running: dict[int, int]) -> None:
 
 
 def main() -> None:
-    """Import the libraries and serve; in a child, run its lines."""
-    for name in LIBRARIES:
+    """Import the program and serve; in a child, run its lines."""
+    for name in IMPORTS:
         importlib.import_module(name)
     lines, arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
     sys.argv = ["-c", *arguments]
