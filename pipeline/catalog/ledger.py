@@ -77,7 +77,7 @@ OPTIONS: Final = (
         "schemaEvolutionMode",
         "as Auto Loader, but a new column is added at once",
         "as Auto Loader: a new column stops the pipeline once, which the same call starts again",
-        "tests/query/test_conform.py::test_an_unknown_column_in_each_mode",
+        "tests/query/test_schema_evolution.py::test_an_unknown_column_in_each_mode",
         EVOLUTION,
         f"{_EVOLUTION_ON_SPARK}::test_columns_evolve_alike_in_each_mode",
         EVOLUTION,

@@ -58,7 +58,7 @@ ENGINE: Final = Check(
     f"{_TESTS}/test_dashboard.py::test_each_widget_shows_columns_that_its_query_returns",
 )
 HCL: Final = Check(
-    "python-hcl2; each reference leads to a block",
+    "python-hcl2, with each reference led to its block",
     f"{_TESTS}/test_terraform.py::test_each_reference_leads_to_a_block",
 )
 ARGUMENTS: Final = Check(
@@ -74,48 +74,46 @@ POLICY: Final = Check(
     f"{_TESTS}/test_terraform.py::test_the_role_trusts_unity_catalog_and_itself",
 )
 
-_NEVER_RUN: Final = "was never run in a workspace"
 CREDENTIAL_PROOF: Final = Proof(
-    (UNITY,), "that Databricks can assume the role; `skip_validation` is not in the OpenAPI models"
+    (UNITY,), "that Databricks can assume the role (`skip_validation` is not in the OpenAPI models)"
 )
 SECURABLES_PROOF: Final = Proof(
     (GRAMMAR, UNITY),
-    "rights of the user who runs it, and that principals exist; Spark knows no such statement",
+    "rights of the user who runs it, and that principals exist (Spark knows no such statement)",
 )
 SCHEMA_PROOF: Final = Proof(
     (GRAMMAR, UNITY, SPARK),
-    "that the metastore has storage for the catalogue; Spark knows CREATE SCHEMA only",
+    "that the metastore has storage for the catalogue (Spark knows CREATE SCHEMA only)",
 )
 TABLES_PROOF: Final = Proof(
     (SPARK, SQLGLOT, UNITY),
     "read_files and its options on Databricks (open Spark runs the same statements with our "
     "read_files: windfleet query --engine spark)",
 )
-SQL_PROOF: Final = Proof((SPARK, SQLGLOT), f"{_NEVER_RUN}; windfleet query runs the same SQL")
-REFRESH_PROOF: Final = Proof(
-    (GRAMMAR,), f"REFRESH STREAMING TABLE is Databricks only; {_NEVER_RUN}"
+SQL_PROOF: Final = Proof(
+    (SPARK, SQLGLOT), "a run in a workspace (windfleet query runs the same SQL)"
 )
+REFRESH_PROOF: Final = Proof((GRAMMAR,), "that a refresh runs, which is Databricks only")
 PIPELINE_PROOF: Final = Proof(
     (SQLGLOT, SPARK),
-    "OR REFRESH, which open Spark does not know: Spark parsed the statements with IF NOT EXISTS in "
-    "its place",
+    "OR REFRESH, which open Spark does not know (it parsed them with IF NOT EXISTS)",
 )
 BUNDLE_PROOF: Final = Proof(
-    (REFERENCES,), "its keys: `databricks bundle validate` needs a workspace; deployed nowhere"
+    (REFERENCES,), "its keys (`databricks bundle validate` needs a workspace), deployed nowhere"
 )
 RESOURCE_PROOF: Final = Proof(
-    (BUNDLES, REFERENCES), "values that only the service knows; deployed nowhere"
+    (BUNDLES, REFERENCES), "values that only the service knows, deployed nowhere"
 )
 DASHBOARD_PROOF: Final = Proof(
-    (ENGINE,), "the widgets' own format, which Databricks does not publish; drawn nowhere"
+    (ENGINE,), "the widgets' own format, which Databricks does not publish, drawn nowhere"
 )
 TERRAFORM_PROOF: Final = Proof(
-    (HCL, ARGUMENTS), "types of the provider (`terraform validate` downloads it); applied nowhere"
+    (HCL, ARGUMENTS), "types of the provider (`terraform validate` downloads it), applied nowhere"
 )
 BUCKETS_PROOF: Final = Proof(
-    (HCL, ARGUMENTS, RULES), "that the bucket names are free; applied nowhere"
+    (HCL, ARGUMENTS, RULES), "that the bucket names are free, applied nowhere"
 )
 ROLE_PROOF: Final = Proof(
-    (HCL, ARGUMENTS, POLICY), "that AWS and Databricks accept role and trust; applied nowhere"
+    (HCL, ARGUMENTS, POLICY), "that AWS and Databricks accept role and trust, applied nowhere"
 )
-README_PROOF: Final = Proof((REFERENCES,), "the commands in it: they need a workspace and AWS")
+README_PROOF: Final = Proof((REFERENCES,), "the commands in it, which need a workspace and AWS")

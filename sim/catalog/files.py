@@ -44,11 +44,12 @@ def files(parameters: Parameters) -> list[File]:
 
 
 def head(sign: str, title: str, proof: Proof) -> str:
-    """Return the comment at the head of a file."""
+    """Return the comment at the head of a file. None of its lines ends like a statement."""
     lines = [
         f"{title[0].upper()}{title[1:]}.",
         "Written by `windfleet catalog`.",
-        f"Checked in the tests of windfleet by: {proof.tools}.",
+        "Checked in the tests of windfleet by:",
+        *(f"- {check.tool}" for check in proof.by),
         f"Nothing offline can check: {proof.open}.",
     ]
     wrapped = [part for line in lines for part in _wrapped(line, _WIDTH - len(sign))]
@@ -91,7 +92,7 @@ def _sql(parameters: Parameters) -> list[File]:
         ("05_views", "views over the tables", located(*sql.views()), checks.SQL_PROOF),
         (
             "06_refresh",
-            "load of new objects; run it on a schedule where no bundle does",
+            "load of new objects, to run on a schedule where no bundle does",
             located(sql.refresh()),
             checks.REFRESH_PROOF,
         ),
@@ -124,7 +125,7 @@ def _queries(folder: str, use: str) -> list[File]:
 def _bundle(parameters: Parameters) -> list[File]:
     resource: Sequence[tuple[str, str, str]] = (
         ("pipeline", "pipeline that fills the streaming tables", bundle.pipeline()),
-        ("job", "job: load, views, queries, dashboard; every hour", bundle.job()),
+        ("job", "hourly job: load, views, queries, dashboard", bundle.job()),
         ("dashboard", "dashboard over the views", bundle.dashboard()),
     )
     return [

@@ -68,6 +68,17 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(each)
 
 
+def paths(value: Any) -> Iterator[str]:
+    """Yield the values of the keys that name a file."""
+    if isinstance(value, dict):
+        yield from (value[key] for key in ("path", "file_path") if key in value)
+        for each in value.values():
+            yield from paths(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from paths(each)
+
+
 def require_references(found: dict[str, Any], files: dict[str, str]) -> None:
     root = found["bundle/databricks.yml"]
     assert set(root) == ROOT_KEYS
@@ -77,10 +88,11 @@ def require_references(found: dict[str, Any], files: dict[str, str]) -> None:
     for path, document in found.items():
         used = {name for text in strings(document) for name in re.findall(r"\$\{([^}]*)", text)}
         assert used <= known, f"{path}: {used - known}"
-        place = PurePosixPath(path).parent
-        for text in strings(document):
-            if text.startswith("../"):
-                assert (place.parent / text.removeprefix("../")).as_posix() in files, text
+        for text in paths(document):
+            place = PurePosixPath(path).parent
+            while text.startswith("../"):
+                place, text = place.parent, text.removeprefix("../")
+            assert (place / text).as_posix() in files, f"{path}: {text}"
     included = [PurePosixPath("bundle") / each for each in root["include"]]
     for path in found.keys() - {"bundle/databricks.yml"}:
         assert any(PurePosixPath(path).match(each.as_posix()) for each in included)

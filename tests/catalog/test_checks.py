@@ -37,7 +37,8 @@ def test_a_head_says_what_checked_the_file_and_what_nothing_can(file: File) -> N
     comment = re.match(r"(?:(?:#|--) [^\n]*\n)+\n", file.text)
     assert comment is not None
     text = re.sub(r"\s+", " ", re.sub(r"(?m)^(?:#|--) ", "", comment[0]))
-    assert f"Checked in the tests of windfleet by: {file.proof.tools}." in text
+    tools = " ".join(f"- {check.tool}" for check in file.proof.by)
+    assert f"Checked in the tests of windfleet by: {tools} Nothing" in text
     assert f"Nothing offline can check: {file.proof.open}." in text
 
 
@@ -45,3 +46,28 @@ def test_a_line_has_at_most_100_columns_in_a_head() -> None:
     for file in FILES:
         for line in file.text.partition("\n\n")[0].splitlines():
             assert len(line) <= 100 or file.path.endswith((".json", ".md"))
+
+
+def test_no_line_of_a_head_ends_like_a_statement() -> None:
+    """Some tools split SQL at a `;` that ends a line."""
+    for file in FILES:
+        assert ";" not in file.text.partition("\n\n")[0] or not file.path.endswith(".sql")
+
+
+def test_a_claim_is_of_the_files_that_its_test_reads() -> None:
+    """Spark, sqlglot and the grammar read the files that claim them; the others have their own."""
+    administrator = ("00_storage", "01_", "02_", "03_", "04_")
+    belongs = {
+        checks.UNITY: lambda path: path.startswith(tuple(f"sql/{each}" for each in administrator)),
+        checks.BUNDLES: lambda path: path.startswith("bundle/resources/"),
+        checks.REFERENCES: lambda path: path.endswith((".yml", ".md")),
+        checks.ENGINE: lambda path: path.endswith(".lvdash.json"),
+        checks.HCL: lambda path: path.endswith(".tf"),
+        checks.ARGUMENTS: lambda path: path.endswith(".tf"),
+        checks.RULES: lambda path: path == "aws/buckets.tf",
+        checks.POLICY: lambda path: path == "aws/role.tf",
+    }
+    assert set(belongs) | {checks.SPARK, checks.SQLGLOT, checks.GRAMMAR} == set(ALL)
+    for check, right in belongs.items():
+        claimed = {file.path for file in FILES if check in file.proof.by}
+        assert claimed == {file.path for file in FILES if right(file.path)}, check.tool
