@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.catalog.arguments import arguments as catalog_arguments
+from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.query.arguments import arguments as query_arguments
@@ -128,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
 
     catalog = command("catalog", "write the files that a Databricks workspace and AWS install")
     catalog_arguments(catalog)
+
+    dashboard = command("dashboard", "make one offline page over a lake's three views")
+    dashboard_arguments(dashboard, _url)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)

@@ -192,6 +192,15 @@ def _catalog(args: argparse.Namespace) -> int:
     return run(args, _Console())
 
 
+def _dashboard(args: argparse.Namespace) -> int:
+    from sim.dashboard.command import DashboardOptions, run
+
+    options = DashboardOptions(
+        args.run, args.lake, args.endpoint_url, args.warehouse, args.now, args.out
+    )
+    return run(options, _Console())
+
+
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
@@ -199,6 +208,8 @@ def _demo(args: argparse.Namespace) -> int:
     judged = f"; judged row by row: {made.verdict.status}" if made.verdict else ""
     print(f"{made.rows:,} rows of {made.fleet} in {made.seconds:.0f} s{judged}")
     print(f"{made.theme.title}: {made.folder / 'README.md'}")
+    if made.dashboard:
+        print(f"dashboard: {made.folder / made.dashboard}")
     return PASS
 
 
@@ -271,6 +282,7 @@ _COMMANDS: Final = {
     "campaign": _campaign,
     "query": _query,
     "catalog": _catalog,
+    "dashboard": _dashboard,
     "demo": _demo,
     "plan": _plan,
     "check": _check,

@@ -21,7 +21,8 @@ WindfleetError             code
 │       └── TargetGone
 ├── DirectoryError       2 or 3   each instance has its own
 ├── DemoError         2, 3 or 5   each instance has its own
-└── QueryError        2, 3 or 5   each instance has its own
+├── QueryError        2, 3 or 5   each instance has its own
+└── DashboardError       2 or 3   each instance has its own
 
 `exit_code_and_message` gives their code to errors of `pipeline` and `sim.check`, which do not know
 this module.
@@ -160,6 +161,14 @@ class DemoError(WindfleetError):
 
 class QueryError(WindfleetError):
     """A query or a load of its tables that cannot be done. The text names the place and the fix."""
+
+    def __init__(self, text: str, exit_code: int = INVALID) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class DashboardError(WindfleetError):
+    """A page that cannot be made. The text names the file and the fix."""
 
     def __init__(self, text: str, exit_code: int = INVALID) -> None:
         super().__init__(text)

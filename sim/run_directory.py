@@ -20,7 +20,14 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.report.campaign import HTML_FILE as CAMPAIGN_PAGE
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.result import RESULT_FILE
-from sim.report.write import HTML_FILE, JUNIT_FILE, REQUESTS_FILE, RESOURCES_FILE, write_text
+from sim.report.write import (
+    DASHBOARD_FILE,
+    HTML_FILE,
+    JUNIT_FILE,
+    REQUESTS_FILE,
+    RESOURCES_FILE,
+    write_text,
+)
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario. With MARK as its first line it shows that the directory is a run."""
@@ -28,7 +35,7 @@ MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in
 """A file of that name without this line is the user's own scenario, and is never removed."""
 WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
 """Results of a run. A run that made none of these is replaced without `--overwrite`."""
-FOLDERS: Final = ("nodes", "truth", "lake", ".operations", ".struck-*", ".load")
+FOLDERS: Final = ("nodes", "truth", "lake", "warehouse", ".operations", ".struck-*", ".load")
 """Folders of a run. Those with a dot are work in progress; only a killed run leaves them."""
 HEADROOM: Final = 1.2
 """Free space that a run needs, as a multiple of the bytes that its plan expects."""
@@ -97,7 +104,7 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
         shutil.rmtree(folder)
     written = (RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
-    for name in (*written, CAMPAIGN_FILE, CAMPAIGN_PAGE):
+    for name in (*written, DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ DATASETS: Final = {
         "WHERE date IS NOT NULL"
     ),
     "anomalies": (
-        "SELECT turbine_id, farm_id, kind, severity, first_time, last_time, signs\n"
+        "SELECT turbine_id, farm_id, kind, severity, first_time, last_time, `rows`\n"
         "FROM wind_turbine_anomaly_detection\n"
         "ORDER BY first_time DESC"
     ),
@@ -31,7 +31,7 @@ DATASETS: Final = {
     ),
 }
 """Name -> query."""
-_NUMBERS: Final = frozenset({"place", "score", "gearbox_k", "vibration_mm_s", "signs"})
+_NUMBERS: Final = frozenset({"place", "score", "gearbox_k", "vibration_mm_s", "rows"})
 _TIMES: Final = frozenset({"first_time", "last_time"})
 
 
@@ -154,7 +154,7 @@ def _filter(name: str, title: str, column: str) -> dict[str, Any]:
 
 def _table(name: str, title: str, dataset: str) -> dict[str, Any]:
     columns = DATASETS[dataset].partition("FROM")[0].removeprefix("SELECT").split(",")
-    fields = {column.strip(): f"`{column.strip()}`" for column in columns}
+    fields = {column: f"`{column}`" for column in (each.strip(" `\n") for each in columns)}
     shown = [
         {
             "fieldName": column,

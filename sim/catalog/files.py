@@ -48,7 +48,7 @@ def head(sign: str, title: str, proof: Proof) -> str:
     lines = [
         f"{title[0].upper()}{title[1:]}.",
         "Written by `windfleet catalog`.",
-        f"Checked by: {proof.tools}.",
+        f"Checked in the tests of windfleet by: {proof.tools}.",
         f"Nothing offline can check: {proof.open}.",
     ]
     wrapped = [part for line in lines for part in _wrapped(line, _WIDTH - len(sign))]

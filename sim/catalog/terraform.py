@@ -61,7 +61,11 @@ def main(parameters: Parameters) -> str:
             "External ID that Databricks shows with the storage credential.",
             parameters.external_id,
         ),
-        ("unity_catalog_role", "Role of Databricks that assumes ours.", UNITY_CATALOG_ROLE),
+        (
+            "unity_catalog_role",
+            "Role of Databricks that assumes ours; AWS GovCloud has another.",
+            UNITY_CATALOG_ROLE,
+        ),
     )
     source = {"source": "hashicorp/aws", "version": ">= 5.0, < 7.0"}
     return text(

@@ -56,6 +56,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--inspect", action="store_true", help="draw the realism page, realism.html"
     )
     parser.add_argument(
+        "--no-dashboard",
+        action="store_true",
+        help="leave out the page over the views, dashboard.html, and its tables",
+    )
+    parser.add_argument(
         "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
     )
     parser.add_argument(

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
         upload,
         args.inspect,
         command(args),
+        not args.no_dashboard,
     )
     if _own_events(args):
         theme = themes.without_story(theme, bool(scenario.events))

@@ -18,8 +18,8 @@ Layout = Literal["turbine", "farm"]
 class Dataset:
     """A data set in a folder.
 
-    `record`: the run's record. `seconds`: wall time of the whole command. `pictures`: file names in
-    the folder.
+    `record`: the run's record. `seconds`: wall time of the whole command. `pictures`,
+    `dashboard`: file names in the folder.
     """
 
     scenario: Scenario
@@ -30,6 +30,7 @@ class Dataset:
     command: str = ""
     seconds: float = 0.0
     pictures: list[str] = field(default_factory=list)
+    dashboard: str = ""
 
     @property
     def verdict(self) -> Verdict | None:

@@ -4,6 +4,7 @@
     DIR/truth/*.parquet           labels: injected faults, and the history of machines and crews
     DIR/assets.parquet, .csv      the asset register with names and exact places: mode 0600
     DIR/README.md, *.png          contents, the story and queries that find it
+    DIR/dashboard.html            one page over the views, from the tables in DIR/warehouse
     DIR/nodes/<farm>/*.db         the edge nodes' databases, on request
 
 Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and
@@ -25,10 +26,19 @@ from pipeline.ports import AlreadyExists, ObjectStore, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim import run_directory
+from sim.dashboard import command as dashboard
 from sim.demo import assets, pictures, readings, readme, realism
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.themes import Theme
-from sim.errors import LAKE_WRONG, DemoError, NodeFileError, StoreGone, WorkerDied
+from sim.errors import (
+    LAKE_WRONG,
+    DashboardError,
+    DemoError,
+    NodeFileError,
+    QueryError,
+    StoreGone,
+    WorkerDied,
+)
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report.progress import RunProgress
 from sim.run.delivery import deliver
@@ -48,7 +58,7 @@ class DemoOptions:
     """Options from the command line.
 
     `upload`: S3 endpoint that gets a copy. `inspect`: draw the realism page too. `command`: the
-    command line that repeats it.
+    command line that repeats it. `dashboard`: make the page over the views.
     """
 
     out: Path
@@ -59,6 +69,7 @@ class DemoOptions:
     upload: target.Options | None = None
     inspect: bool = False
     command: str = ""
+    dashboard: bool = True
 
 
 def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
@@ -104,6 +115,9 @@ def _filled(
                 realism.write(made, farms)
             if not options.nodes:
                 shutil.rmtree(options.out / "nodes")
+            if options.dashboard:
+                progress.phase("loading the lake for the dashboard", None, "")
+                _dashboard(made)
             made.seconds = time.perf_counter() - begun
             readme.write(made)
             if options.upload is not None:
@@ -151,6 +165,15 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
                 raise DemoError(
                     f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG
                 )
+
+
+def _dashboard(made: Dataset) -> None:
+    """Make the page over the views. Raises DemoError; the data set is complete without it."""
+    try:
+        made.dashboard = dashboard.make(dashboard.DashboardOptions(run=made.folder)).name
+    except (QueryError, DashboardError) as error:
+        text = f"{made.folder}: the data are complete, their dashboard is not: {error}"
+        raise DemoError(text, error.exit_code) from error
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:

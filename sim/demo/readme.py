@@ -53,6 +53,7 @@ def _facts(made: Dataset) -> dict[str, object]:
         "quarantine": (lake / f"{BUCKET_PREFIX}validated" / QUARANTINE).is_dir(),
         "labels": labels(made.folder / "truth"),
         "pictures": made.pictures,
+        "dashboard": made.dashboard,
         "nodes": (made.folder / "nodes").is_dir(),
         "command": made.command,
     }

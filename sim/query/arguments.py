@@ -17,9 +17,9 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
     lake = parser.add_mutually_exclusive_group()
     lake.add_argument(
-        "run", type=_path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
+        "run", type=path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
     )
-    lake.add_argument("--lake", type=_path, metavar="DIR", help="a saved lake: <bucket>/<key>")
+    lake.add_argument("--lake", type=path, metavar="DIR", help="a saved lake: <bucket>/<key>")
     lake.add_argument(
         "--endpoint-url",
         type=url,
@@ -35,13 +35,13 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
     parser.add_argument(
         "--warehouse",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="folder of the Delta tables (default: warehouse beside the lake)",
     )
     parser.add_argument(
         "--now",
-        type=_instant,
+        type=instant,
         metavar="TIME",
         help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z",
     )
@@ -63,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     parser.add_argument(
         "--format", choices=FORMATS, default=FORMATS[0], help="form of the rows (default: table)"
     )
-    parser.add_argument("--out", type=_path, metavar="FILE", help="write the rows to a file")
+    parser.add_argument("--out", type=path, metavar="FILE", help="write the rows to a file")
     parser.add_argument(
         "--follow",
         action="store_true",
@@ -71,7 +71,8 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
     )
 
 
-def _path(text: str) -> Path:
+def path(text: str) -> Path:
+    """Return a path of the command line. Refuses a URL."""
     if "://" in text:
         raise argparse.ArgumentTypeError(
             f"{text!r} is a URL; write a path (a lake in S3: --endpoint-url URL)"
@@ -79,7 +80,8 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """Return a time of the command line, in UTC."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

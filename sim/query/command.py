@@ -56,7 +56,7 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
     """Load, answer, print; the exit code. Notes go to standard error. Raises QueryError."""
     text = _sql(options.sql)
     _require_one_place(options, len(parsed(text)))
-    warehouse = _warehouse(options)
+    warehouse = warehouse_of(options)
     variables = dict(_binding("--set", each) for each in options.variables)
     if options.engine == ledger.SPARK:
         return _on_spark(options, text, warehouse, variables, console, notes)
@@ -170,7 +170,7 @@ def _nearest(name: str) -> str:
     return next(iter(difflib.get_close_matches(name, names, 1)), "")
 
 
-def _warehouse(options: QueryOptions) -> Warehouse:
+def warehouse_of(options: QueryOptions) -> Warehouse:
     """Return the lake that was named, or found, and the folder of its tables. Raises QueryError."""
     folder = options.lake
     if options.run is not None and folder is None and options.endpoint_url is None:
@@ -187,8 +187,8 @@ def _warehouse(options: QueryOptions) -> Warehouse:
         lake = s3_lake(settings(server.endpoint_url, own=True))
     else:
         raise QueryError(
-            "no lake: name a run directory (windfleet query SQL DIR), --lake DIR or --endpoint-url "
-            "URL; no LocalStack is up",
+            "no lake: name a run directory or data set (DIR), --lake DIR or --endpoint-url URL; "
+            "no LocalStack is up",
             ENVIRONMENT,
         )
     name = lake.location.partition("://")[2].replace(":", "-").replace("/", "-")

@@ -66,9 +66,13 @@ def conform(table: pa.Table, schema: pa.Schema, mode: str) -> tuple[pa.Table, pa
 def _can_be_added(kind: pa.DataType) -> bool:
     """Return True for a type that both Delta and Spark hold without loss."""
     if pa.types.is_nested(kind):
-        return all(_can_be_added(kind.field(i).type) for i in range(kind.num_fields))
+        return kind.num_fields > 0 and all(
+            _can_be_added(kind.field(i).type) for i in range(kind.num_fields)
+        )
     odd = (pa.types.is_unsigned_integer, pa.types.is_time, pa.types.is_null, pa.types.is_float16)
-    return not (_is_ns(kind) or pa.types.is_duration(kind) or any(test(kind) for test in odd))
+    if pa.types.is_decimal256(kind) or pa.types.is_duration(kind):
+        return False
+    return not (_is_ns(kind) or any(test(kind) for test in odd))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

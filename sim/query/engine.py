@@ -10,6 +10,7 @@ DuckDB may neither read files nor load extensions: SQL reaches the warehouse's t
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -31,6 +32,12 @@ from sim.query.warehouse import Warehouse
 _CLOCKS: Final = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime)
 
 _DEEP: Final = "SQL: is nested too deeply"
+
+
+@functools.cache
+def _view(name: str) -> exp.Expr:
+    """Return the statement that creates a view. Whoever changes it changes a copy."""
+    return sqlglot.parse_one(statements.view(name), read="databricks")
 
 
 class Engine:
@@ -64,9 +71,7 @@ class Engine:
             self._columns[name] = list(dataset.schema.names)
             self._connection.register(name, dataset)
         for name in statements.VIEWS:
-            (made,) = sqlglot.parse(statements.view(name), read="databricks")
-            assert made is not None
-            self._connection.execute(self._prepared(made).sql("duckdb"))
+            self._connection.execute(self._prepared(_view(name)).sql("duckdb"))
             found = self._connection.execute(f'DESCRIBE "{name}"').fetchall()
             self._columns[name] = [row[0] for row in found]
         self._connection.execute("SET lock_configuration = true")

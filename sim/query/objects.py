@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.catalog.tables import SOURCE_FILE
+from pipeline.terminal import one_line
 from sim.check.read import parquet
 from sim.check.read.lake import ObjectRef, Reads
 
@@ -91,9 +92,22 @@ def _decoded(ref: ObjectRef, body: bytes | None, schema: pa.Schema) -> pa.Table 
         return "was listed, and is gone"
     try:
         usual = parquet.read_exact_schema(body, schema, ())
-        return parquet.read_any_schema(body)[0] if usual is None else usual
+        if usual is not None:
+            return usual
+        table = parquet.read_any_schema(body)[0]
     except parquet.Unreadable as error:
         return str(error)
+    return _wrong_names(table.column_names) or table
+
+
+def _wrong_names(names: Sequence[str]) -> str:
+    """Reason why columns of these names cannot be loaded; empty for none."""
+    if SOURCE_FILE in names:
+        return f"has a column {SOURCE_FILE}, which is the loader's own"
+    if "" in names:
+        return "has a column without a name"
+    twice = [name for name in names if names.count(name) > 1]
+    return f"has two columns {one_line(twice[0])}" if twice else ""
 
 
 def _valid(group: _Group, bad: list[tuple[str, str]]) -> _Group:

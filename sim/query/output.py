@@ -25,6 +25,8 @@ MOST_SHOWN: Final = 50
 
 def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None:
     """Write rows to a file, or to standard output. Raises OSError."""
+    if form != "parquet":
+        rows = _plain(rows)
     if form == "table" and out is None:
         _print(rows, console)
         return
@@ -49,6 +51,18 @@ def _replace(path: Path, body: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return the rows in types that texts have: bytes as hexadecimal, nanoseconds as text."""
+    for place, field in enumerate(rows.schema):
+        column = rows.column(place)
+        if pa.types.is_binary(field.type):
+            values = [each and each.hex().upper() for each in column.to_pylist()]
+            rows = rows.set_column(place, field.name, pa.array(values, pa.string()))
+        elif pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            rows = rows.set_column(place, field.name, column.cast(pa.string()))
+    return rows
 
 
 def _encoded(rows: pa.Table, form: str) -> bytes:

@@ -18,7 +18,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError
 
 from pipeline.catalog.tables import Table
 from pipeline.terminal import one_line
@@ -53,7 +52,7 @@ class StoredTable:
                     configuration=_PROPERTIES,
                 )
             self._delta = DeltaTable(str(path))
-        except (DeltaError, OSError) as error:
+        except Exception as error:
             raise self._failed("opened", error) from error
 
     @property
@@ -82,7 +81,7 @@ class StoredTable:
                         app_transactions=[Transaction(APPLICATION, number)]
                     ),
                 )
-        except (DeltaError, OSError) as error:
+        except Exception as error:
             raise self._failed("written", error) from error
         self._step(f"committed {self._name}")
 
@@ -97,12 +96,16 @@ class StoredTable:
                 self._delta.optimize.compact(target_size=LARGE_BYTES)
             self._step(f"remove old files of {self._name}")
             self._delta.vacuum(dry_run=False)
-        except (DeltaError, OSError) as error:
+        except Exception as error:
             raise self._failed("compacted", error) from error
 
     def _failed(self, verb: str, error: Exception) -> QueryError:
-        """Return Delta's error in one line, without its colours, and the fix where there is one."""
-        text = " ".join(re.sub(r"\x1b\[[\d;]*m|\u21b3", "", str(error)).split())
+        """Return Delta's error in one line, and the fix where there is one.
+
+        Its classes are DeltaError, OSError and Exception; its texts have colours and a backtrace.
+        """
+        text = re.sub(r"\x1b\[[\d;]*m|\u21b3", "", re.split(r"\n\s+\d+: ", str(error))[0])
+        text = " ".join(text.split())
         number = re.search(r"\(os error (\d+)\)", text)
         fix = FIXES.get(int(number[1])) if number else None
         return QueryError(

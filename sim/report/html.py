@@ -68,11 +68,11 @@ def sentence(result: Result) -> str:
     )
 
 
-def render(result: Result, operations: pa.Table | None) -> str:
+def render(result: Result, operations: pa.Table | None, dashboard: str | None = None) -> str:
     """Return the page.
 
     operations: rows of operations.parquet. If None, the page has a sentence instead of their
-    figures.
+    figures. dashboard: file of the run's dashboard, beside the report.
     """
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
@@ -83,6 +83,7 @@ def render(result: Result, operations: pa.Table | None) -> str:
         .render(
             result=result,
             sentence=sentence(result),
+            dashboard=dashboard,
             headlines=[
                 (label, result.figures[name])
                 for name, label in HEADLINES

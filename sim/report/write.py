@@ -27,6 +27,8 @@ from sim.report.result import RESULT_FILE, Result, read_result
 
 JUNIT_FILE: Final = "junit.xml"
 HTML_FILE: Final = "report.html"
+DASHBOARD_FILE: Final = "dashboard.html"
+"""Made by `sim.dashboard`; a report links to it where it is there."""
 REQUESTS_FILE: Final = "requests.parquet"
 RESOURCES_FILE: Final = "resources.parquet"
 
@@ -110,7 +112,8 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
 
 def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
-    write_text(run_dir / HTML_FILE, html.render(result, operations))
+    dashboard = DASHBOARD_FILE if (run_dir / DASHBOARD_FILE).exists() else None
+    write_text(run_dir / HTML_FILE, html.render(result, operations, dashboard))
 
 
 def _derive_load(

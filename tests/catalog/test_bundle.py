@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -26,10 +27,16 @@ ROOT_KEYS = {"bundle", "include", "variables", "targets"}
 def documents(files: dict[str, str]) -> dict[str, Any]:
     """Return path -> document of the bundle's YAML files."""
     return {
-        path: yaml.safe_load(text)
+        path: document(text)
         for path, text in files.items()
         if re.fullmatch(r"bundle/(resources/)?\w+\.yml", path)
     }
+
+
+@functools.cache
+def document(text: str) -> Any:
+    """Parse a file once; no test changes a document."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def resources(found: dict[str, Any]) -> dict[str, dict[str, Any]]:

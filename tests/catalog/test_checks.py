@@ -37,7 +37,7 @@ def test_a_head_says_what_checked_the_file_and_what_nothing_can(file: File) -> N
     comment = re.match(r"(?:(?:#|--) [^\n]*\n)+\n", file.text)
     assert comment is not None
     text = re.sub(r"\s+", " ", re.sub(r"(?m)^(?:#|--) ", "", comment[0]))
-    assert f"Checked by: {file.proof.tools}." in text
+    assert f"Checked in the tests of windfleet by: {file.proof.tools}." in text
     assert f"Nothing offline can check: {file.proof.open}." in text
 
 

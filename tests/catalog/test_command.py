@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_the_options_are_the_parameters(tmp_path: Path) -> None:
     assert "placeholders" not in done.out
     for file in files(HARD):
         assert (tmp_path / "out" / file.path).read_text(encoding="utf-8") == file.text
+
+
+def test_the_help_names_the_defaults() -> None:
+    """Twice in the sources: the parser is read by every command, the parameters need pyarrow."""
+    named = {
+        name.replace("-", "_"): found[1]
+        for name, _, text in OPTIONS
+        if (found := re.search(r"\(default: ([\w -]+?)[;)]", text))
+        if " that " not in f" {found[1]} " and "only" not in found[1] and "placeholder" not in text
+    }
+    assert set(named) == {"catalog", "schema", "role", "region", "readers"}
+    assert named == {name: getattr(Parameters(), name) for name in named}
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for layout in ("turbine", "farm"):
         out[layout] = folder / layout
         words = ["demo", "--to", str(out[layout]), "--layout", layout, "--set", FAULTS]
+        words += [] if layout == "farm" else ["--no-dashboard"]
         assert (
             main([*words, "--set", "pipeline.flush_every=6h", "--nodes", "--inspect", *SMALL]) == 0
         )
@@ -213,6 +214,17 @@ def test_the_folder_holds_the_documented_files(made: dict[str, Path]) -> None:
     assert "compacted layout" in (made["farm"] / "README.md").read_text()
 
 
+def test_the_dashboard_is_made_and_linked_unless_it_is_left_out(made: dict[str, Path]) -> None:
+    readme = (made["farm"] / "README.md").read_text()
+    assert "[dashboard.html](dashboard.html)" in readme
+    assert (
+        "<title>farm – windfleet dashboard</title>" in (made["farm"] / "dashboard.html").read_text()
+    )
+    assert (made["farm"] / "warehouse" / "warehouse.json").is_file()
+    assert "dashboard" not in (made["turbine"] / "README.md").read_text()
+    assert not list(made["turbine"].glob("dashboard*"))
+
+
 def test_wear_is_a_label_as_faults_are(tmp_path: Path) -> None:
     worn = [
         {"turbine_id": "E-007", "kind": kind}
@@ -231,6 +243,7 @@ def test_the_oracle_judges_it_again(made: dict[str, Path]) -> None:
 
 def test_the_same_command_makes_the_same_bytes(made: dict[str, Path], tmp_path: Path) -> None:
     words = ["demo", "--to", str(tmp_path / "again"), "--layout", "turbine", "--set", FAULTS]
+    words.append("--no-dashboard")
     assert main([*words, "--set", "pipeline.flush_every=6h", *SMALL[:-1], "1"]) == 0
     assert not (tmp_path / "again" / "nodes").exists()
 
@@ -262,6 +275,7 @@ def test_upload_fills_the_buckets_of_an_endpoint(
         "farm",
         "--set",
         "data_faults=[]",
+        "--no-dashboard",
     ]
     assert main(["demo", "--to", clean_lake, *small]) == 0
     here = LakeReader.folder(tmp_path / "demo" / themes.DEFAULT / "lake")

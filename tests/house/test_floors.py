@@ -63,7 +63,8 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"query", "run"},
-    {"campaign", "catalog", "demo", "load"},
+    {"campaign", "catalog", "dashboard", "load"},
+    {"demo"},
     {"arguments"},
     {"cli"},
 )

@@ -45,7 +45,7 @@ def test_every_command_exists_with_the_options_beside_it(
 def test_every_command_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"])
-    assert set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.M)) == set(ROWS)
+    assert set(re.findall(r"^    ([a-z]+)\b", capsys.readouterr().out, re.M)) == set(ROWS)
 
 
 def test_the_exit_codes_are_those_that_the_help_tells(capsys: pytest.CaptureFixture[str]) -> None:

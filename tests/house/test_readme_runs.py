@@ -87,6 +87,7 @@ COMMANDS = {
     'windfleet query "SELECT * FROM wind_turbine_maintenance_dashboard ORDER BY place LIMIT 3" '
     "demo/bearing-failure": Way("parsed"),
     "windfleet catalog --ledger": Way("parsed"),
+    "windfleet dashboard demo/bearing-failure": Way("parsed"),  # tests/dashboard
     "windfleet catalog out --role arn:aws:iam::123456789012:role/unity-catalog --catalog wind "
     "--schema turbines": Way("parsed"),  # run in tests/catalog
     "python -m tests.maintenance_truth": Way("parsed"),

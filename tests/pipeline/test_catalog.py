@@ -9,7 +9,7 @@ from sqlglot import exp
 from pipeline.catalog import statements
 from pipeline.catalog.locations import Parameters, locations
 from pipeline.catalog.tables import BY_NAME, TABLES
-from pipeline.records import SCHEMAS, VIBRATION_ALARM
+from pipeline.records import REJECTED, SCHEMAS, VIBRATION_ALARM
 
 
 def test_six_external_locations() -> None:
@@ -27,6 +27,17 @@ def test_tables_have_the_columns_of_their_stage() -> None:
         columns = [name for name, _, _ in BY_NAME[f"wind_turbine_{table}"].columns]
         plain = [name for name in SCHEMAS[stage].names if name != "_rescued_data"]
         assert columns == [*plain, "_rescued_data", "_source_file"]
+
+
+def test_the_quarantine_has_the_columns_of_rejected_rows() -> None:
+    columns = [name for name, _, _ in BY_NAME["wind_turbine_quarantine"].columns]
+    plain = [name for name in REJECTED.names if name != "_rescued_data"]
+    assert columns == [*plain, "_rescued_data", "_source_file"]
+    assert set(REJECTED.names) > set(SCHEMAS["ingestion"].names)  # the rule and more
+
+
+def test_each_table_has_a_comment_of_its_own() -> None:
+    assert len({table.comment for table in TABLES} - {""}) == len(TABLES)
 
 
 def test_types_and_units() -> None:

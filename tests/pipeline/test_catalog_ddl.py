@@ -28,6 +28,20 @@ def test_a_statement_lists_the_tables_columns_and_reads_them(table: Table) -> No
     (schema,) = re.findall(r"schema => '([^']+)'", text)
     assert schema == ", ".join(f"`{name}` {kind}" for name, kind, _ in table.columns[:-1])
     assert f"read_files(\n  's3://expanso-databricks-{table.bucket}/{table.prefix}'," in text
+    assert f"\n)\nCOMMENT {ddl.literal(table.comment)}\nAS SELECT\n" in text
+    for option in ("format => 'parquet'", "recursiveFileLookup => 'true'"):
+        assert f"  {option}" in text
+    assert "  maxFilesPerTrigger => '1000'" in text  # a bound, so that a full lake is no one batch
+
+
+def test_a_schema_that_grows_is_a_hint() -> None:
+    """With `schema =>` the mode `addNewColumns` is refused by Databricks and by open Spark."""
+    text = ddl.streaming_table(RAW, "s3://b", {"schemaEvolutionMode": "addNewColumns"})
+    assert f"  schemaHints => '{ddl.schema(RAW)}'" in text
+    assert "schema => " not in text
+    text = ddl.streaming_table(RAW, "s3://b", {"schemaEvolutionMode": "rescue"})
+    assert f"  schema => '{ddl.schema(RAW)}'" in text
+    assert "schemaHints" not in text
 
 
 def test_a_key_is_the_source_file_whatever_stands_before_the_bucket() -> None:

@@ -85,6 +85,14 @@ def test_run_verify_and_one_node_by_hand(
     node = write(tmp_path / "Z-001.db", [good(i, turbine_id="Z-001") for i in range(1, 9)])
     handed = deliver(node, clean_lake, env)
     assert (handed.returncode, handed.stderr) == (0, "")
+    tables = ("--warehouse", tmp_path / "warehouse", "--format", "csv")
+    counted = "SELECT COUNT(*) AS n FROM wind_turbine_raw"
+    query = runs.quick("query", counted, *there, *tables, **env)
+    assert query.code == 0, query.text
+    assert int(query.out.split()[1]) > 8
+    for remote in (f"read_csv('{listener.url}/x.csv')", f"'{listener.url}/x.parquet'"):
+        refused = runs.quick("query", f"SELECT * FROM {remote}", *there, *tables, **env)
+        assert refused.code == 2, refused.text
     assert "theirs" not in json.dumps(runs.result(out))
     assert (listener.connections, listener.requests) == (0, [])
 
@@ -185,6 +193,7 @@ def test_a_web_page_as_endpoint_is_an_error(world: Path, tmp_path: Path) -> None
             ("verify", tmp_path / "run", *there, "--workers", 1),
             ("load", world, "--out", tmp_path / "load", *there),
             ("demo", "--to", server.url, "--days", "1", "--set", "events=[]"),
+            ("query", "SELECT 1 AS a", *there, "--warehouse", tmp_path / "warehouse"),
         ]
         for command in commands:
             done = runs.inside(*command)

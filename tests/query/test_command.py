@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pipeline.catalog import ledger
+from sim.errors import QueryError
 from sim.query import command
 from sim.query.command import QueryOptions, run
+from sim.query.loader import LoadOptions
 from tests.support import lakehouse, runs
 
 
@@ -33,6 +36,35 @@ def test_follow_answers_at_once_and_after_each_load(
     with pytest.raises(KeyboardInterrupt):
         run(options, Console(), Console(stderr=True))
     assert capsys.readouterr().out.split() == ['"n"', "5", '"n"', "5", '"n"', "8"]
+
+
+def chosen(**options: str) -> LoadOptions:
+    return command._load_options([f"{name}={value}" for name, value in options.items()])
+
+
+def test_each_option_with_a_choice_reaches_the_loader() -> None:
+    """The ledger's other options have one value, which is the loader's own behaviour."""
+    assert chosen(schemaEvolutionMode="rescue") == LoadOptions("rescue")
+    assert chosen(ignoreCorruptFiles="true") == LoadOptions(skip_bad=True)
+    assert chosen(ignoreCorruptFiles="false") == LoadOptions()
+    assert chosen(maxFilesPerTrigger="7") == LoadOptions(batch_objects=7)
+    assert chosen(maxBytesPerTrigger="7") == LoadOptions(batch_bytes=7)
+    fixed = {o.name: o.values[0] for o in ledger.OPTIONS if o.values and len(o.values) == 1}
+    assert len(fixed) > 8
+    assert chosen(**fixed) == LoadOptions()
+    choices = [o.name for o in ledger.OPTIONS if o.values is None or len(o.values) > 1]
+    assert sorted(choices) == [
+        *("ignoreCorruptFiles", "maxBytesPerTrigger", "maxFilesPerTrigger", "schemaEvolutionMode")
+    ]
+
+
+@pytest.mark.parametrize("engine", ledger.ENGINES)
+def test_each_option_without_effect_is_refused_by_name(engine: str) -> None:
+    for option in ledger.OPTIONS:
+        if option.accepts(engine) == ():
+            with pytest.raises(QueryError, match=f"^--option {option.name}: is ") as refused:
+                command._accepted([f"{option.name}=true"], engine)
+            assert refused.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def test_every_object_is_loaded_once_with_its_source(tmp_path: Path) -> None:
     }
 
 
+def test_parts_of_a_key_are_no_columns(tmp_path: Path) -> None:
+    """The keys hold `year=2024/month=01/...`, which a reader could take for partitions."""
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    load(warehouse(tmp_path), LoadOptions())
+    for table in TABLES:
+        assert content(warehouse(tmp_path), table.name).column_names == table.schema.names
+
+
 def test_a_key_that_a_listing_shows_late_is_loaded_then(tmp_path: Path) -> None:
     where = warehouse(tmp_path)
     lakehouse.add(tmp_path / "lake", "B-001", 6, 5, TWO)
@@ -446,3 +454,35 @@ def test_a_text_that_is_not_utf8_is_a_bad_object_and_the_others_are_loaded(
     loaded = load(warehouse(tmp_path), LoadOptions(skip_bad=True), TWO)
     assert [bad.partition(":")[0][-18:] for bad in loaded.bad] == ["A-001-9-10.parquet"]
     assert counts(warehouse(tmp_path)) == expected(*((f"A-00{i}", 1, 2) for i in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("rotor_rpm", "has two columns rotor_rpm"),
+        ("_source_file", "has a column _source_file, which is the loader's own"),
+        ("", "has a column without a name"),
+    ],
+)
+def test_an_object_with_a_name_that_no_table_can_have_is_bad(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    with_column(tmp_path, name, pa.array([0.5, 0.6]))
+    loaded = load(warehouse(tmp_path), LoadOptions(skip_bad=True), TWO)
+    assert [bad.partition(": ")[2] for bad in loaded.bad] == [why]
+    assert counts(warehouse(tmp_path)) == expected(("A-001", 1, 2))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["A 2 +%20 é.parquet", "#?.parquet", "a=b&c.parquet", "q'uo\"te.parquet", "x=1/y/z.parquet"],
+)
+def test_an_object_of_any_key_is_loaded_once(tmp_path: Path, name: str) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 2, TWO)
+    path = lakehouse.path_of(tmp_path / "lake", RAW, "A-001", 1, 2)
+    (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+    path.rename(path.parent / name)
+    for objects in (2, 0):
+        assert load(warehouse(tmp_path), LoadOptions(), TWO).objects == objects
+    (source,) = set(content(warehouse(tmp_path), RAW.name)["_source_file"].to_pylist())
+    assert source == f"expanso-databricks-ingestion/ingestion/{lakehouse.HOUR}/{name}"

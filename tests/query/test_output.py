@@ -73,3 +73,13 @@ def test_a_file_that_cannot_be_finished_stays_as_it_was(
         write(ROWS, "csv", out, Console())
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
     assert out.read_text() == "before"
+
+
+def test_bytes_and_nanoseconds_are_written_in_every_form(tmp_path: Path) -> None:
+    odd = pa.table({"b": pa.array([b"\xff", None]), "n": pa.array([1, None], pa.timestamp("ns"))})
+    shown = {}
+    for form in ("table", "csv", "json"):
+        write(odd, form, tmp_path / form, Console(width=80))
+        shown[form] = (tmp_path / form).read_text()
+    assert all("FF" in text and "00:00:00.000000001" in text for text in shown.values()), shown
+    assert json.loads(shown["json"].splitlines()[1]) == {"b": None, "n": None}

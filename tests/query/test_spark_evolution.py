@@ -30,7 +30,23 @@ HOURS = "SELECT turbine_id, HOUR(timestamp) AS h, DATE(timestamp) AS d FROM wind
 ALL = "; ".join([*(f"SELECT * FROM {name}" for name in BY_NAME), HOURS])
 UTC = datetime.UTC
 TEXTS = [
-    *("7", "7.5", "-3", "+3", "0x1F", "-0x5", " 7", "7 ", "", "1e3", "00012", "1.", ".5", "1d"),
+    *(
+        "7",
+        "7.5",
+        "-3",
+        "+3",
+        "0x1F",
+        "-0x5",
+        "0xFFFFFFFF",
+        " 7",
+        "7 ",
+        "",
+        "1e3",
+        "00012",
+        "1.",
+        ".5",
+        "1d",
+    ),
     *("nan", "-Infinity", "inf", "1e400", "5e-324", "99999999999", "12345678901234567890"),
     *("true", "fast", 'a "quoted"\n\x01 ü', "2024-01-15", "2024-1-5", "2024-02-30"),
     *("2024-01-15 01:02:03", "2024-01-15T01:02:03Z", "2024-01-15T01:02:03.5+01:00"),

@@ -100,6 +100,14 @@ def test_rebuilt_reports_are_byte_identical(result: Result, tmp_path: Path) -> N
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
+def test_a_report_links_to_the_dashboard_where_it_is_there(tmp_path: Path) -> None:
+    write_all(passed(), tmp_path, None)
+    assert "dashboard" not in (tmp_path / "report.html").read_text()
+    (tmp_path / "dashboard.html").touch()
+    rebuild(tmp_path)
+    assert '<a href="dashboard.html">dashboard</a>' in (tmp_path / "report.html").read_text()
+
+
 def test_a_failed_write_leaves_the_old_report_and_no_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

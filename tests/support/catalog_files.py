@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.catalog.locations import Parameters
 from sim.catalog.files import File, files
@@ -59,21 +59,17 @@ class Form:
 
 
 def texts(parameters: Parameters) -> dict[str, str]:
-    """Return path -> text of every file."""
-    return {file.path: file.text for file in files(parameters)}
+    """Return path -> text of every file, in a dictionary that a test may spoil."""
+    return {file.path: file.text for file in _files(parameters)}
+
+
+@functools.cache
+def _files(parameters: Parameters) -> tuple[File, ...]:
+    return tuple(files(parameters))
 
 
 def sql_files(parameters: Parameters) -> list[File]:
-    return [file for file in files(parameters) if file.path.endswith(".sql")]
-
-
-def written(parameters: Parameters, folder: Path) -> Path:
-    """Write the files without the command."""
-    for path, text in texts(parameters).items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-    return folder
+    return [file for file in _files(parameters) if file.path.endswith(".sql")]
 
 
 def statements(text: str) -> list[str]:

@@ -44,6 +44,10 @@ SWITCHES = {
     "AWS_SESSION_NAME": "hunter2",
     "AWS_SDK_UA_APP_ID": "hunter2",
     "BOTOCORE_EXPERIMENTAL__PLUGINS": "x=nonsense",
+    "AWS_S3_LOCKING_PROVIDER": "dynamodb",
+    "DELTA_DYNAMO_TABLE_NAME": "hunter2",
+    "RUST_LOG": "debug",
+    "RUST_BACKTRACE": "full",
 }
 """Variables of a switch or a name, with a harmful value. All others get the listener's URL."""
 LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -77,4 +81,5 @@ def hostile(home: Path, endpoints: bool = True) -> Iterator[tuple[Served, dict[s
         (home / ".aws" / "config").write_text(config)
         keys = "[default]\naws_access_key_id = theirs\naws_secret_access_key = theirs\n"
         (home / ".aws" / "credentials").write_text(keys)
+        (home / ".duckdbrc").write_text(f"FROM read_csv('{listener.url}/x.csv');\n")
         yield listener, dict.fromkeys(names, listener.url) | SWITCHES | {"HOME": str(home)}

@@ -38,18 +38,20 @@ NOW = datetime(2024, 1, 16, 2, tzinfo=UTC)
 SCENARIO = f"""
 schema_version: 1
 name: views
-seed: 8
+seed: 13
 fleet: {{preset: full, farms: [E, F], turbines: 6}}
 clock: {{start: 2024-01-15T23:20:00Z, duration: 80m, sample_every: {STEP_S}s}}
 pipeline: {{flush_every: 10m, window: 5m, allowed_lateness: 1m}}
 events:
+  - {{kind: weather.storm, from: 0m, for: 80m, size: 20}}
   - {{kind: machine.failure, from: 0m, for: 15m, turbines: [E-002], component: transformer}}
-  - {{kind: machine.failure, from: 0m, for: 70m, turbines: [F-001], component: main_bearing}}
 data_faults:
   - {{kind: sensor.dropout, rate: 40 per turbine-day, duration: 40s}}
   - {{kind: sensor.stuck, rate: 30 per turbine-day, channels: [temperature], duration: 4m}}
   - {{kind: sensor.sentinel, rate: 20 per turbine-day, channels: [vibration_level], duration: 30s}}
-  - {{kind: row.poisoned, rate: 40 per turbine-day}}
+  - {{kind: sensor.spike, rate: 30 per turbine-day, channels: [vibration_level]}}
+  - {{kind: sensor.bias, rate: 8 per turbine-day, channels: [vibration_level], duration: 75m}}
+  - {{kind: row.poisoned, rate: 90 per turbine-day}}
   - {{kind: row.late, rate: 40 per turbine-day, duration: 1m, delay: 12m}}
   - {{kind: row.duplicate, rate: 40 per turbine-day}}
   - {{kind: row.missing, rate: 40 per turbine-day, duration: 3m}}

@@ -4,10 +4,12 @@
 -- (kind `rejected.<rule>`), and rows whose vibration is above the alarm (kind `vibration_level`).
 -- Signs of one kind that are at most an hour apart are one episode.
 --
---   turbine_id              of a row in quarantine: the node that stored it, by the object's key, since
---                           the row's own may be the fault (compact objects hold many nodes: the row's)
+--   turbine_id              of a row in quarantine: the node that stored it, by the object's key,
+--                           since the row's own may be the fault (compact objects hold many nodes:
+--                           the row's own)
 --   first_time, last_time   of a window: its start and end; of a row: its event time, or its recording
---                           time where the event time is missing or was rejected
+--                           time where the event time is missing, absurd or rejected. A row without
+--                           a time between the years 2000 and 2100 is in no episode
 --   severity                critical: vibration twice the alarm, or two signs and an hour and more of
 --                           overspeed, heat or vibration; warning: the rest of these; notice:
 --                           underperformance and quarantine
@@ -32,14 +34,19 @@ rejected AS (
     farm_id,
     CONCAT('rejected.', rule) AS kind,
     CASE
-      WHEN
-        (timestamp IS NULL OR rule LIKE 'time.%')
-        AND recorded_at >= TIMESTAMP '2000-01-01 00:00:00'
-        AND recorded_at < TIMESTAMP '2100-01-01 00:00:00'
-        THEN recorded_at
-      ELSE timestamp
+      WHEN rule NOT LIKE 'time.%' AND event_known THEN timestamp
+      WHEN recording_known THEN recorded_at
+      WHEN event_known THEN timestamp
     END AS time
-  FROM wind_turbine_quarantine
+  FROM (
+    SELECT
+      *,
+      timestamp >= TIMESTAMP '2000-01-01 00:00:00'
+        AND timestamp < TIMESTAMP '2100-01-01 00:00:00' AS event_known,
+      recorded_at >= TIMESTAMP '2000-01-01 00:00:00'
+        AND recorded_at < TIMESTAMP '2100-01-01 00:00:00' AS recording_known
+    FROM wind_turbine_quarantine
+  ) AS timed
 ),
 signs AS (
   SELECT

@@ -1,20 +1,24 @@
 -- Maintenance: turbines ranked by how far they have left their own past and their farm.
 --
 -- Ten-minute means of running turbines are compared with the median of the farm's running turbines in
--- the same ten minutes, so that wind, ambient temperature and load cancel. Daily means of these
--- differences are compared with the turbine's own: `recent` is the last five days, `before` the first
--- third of the last 60 days. Rows after current_timestamp() are left out, so that an earlier clock gives
--- the ranking of an earlier day. A deviation divided by the usual deviation within the farm is its score.
+-- the same ten minutes, so that weather and ambient temperature cancel. The rest of the difference that
+-- comes with the turbine's own load (temperatures), rotor speed (vibration) or wind (output) is taken
+-- out by the farm's slope at that level of output. The median day of the last five (`recent`) is then
+-- compared with that of the first third of the last 60 days, the turbine's own past. A deviation divided
+-- by the usual deviation within the farm is its score. Rows after current_timestamp() are left out, so
+-- that an earlier clock gives the ranking of an earlier day.
 --
 --   gearbox_k, generator_k, nacelle_k   deviation of the temperature above ambient, K
 --   vibration_mm_s                      deviation of the vibration, mm/s
---   output                              deviation of power over rated power
+--   output                              deviation of power over rated power, below 0.9 of it
 --   *_per_week                          slope over the last 28 days, per week
 --   score                               the largest score; from 4 up `component` names the likely cause
 --
--- Signs by component (P. Tchakoua et al., Energies 7 (2014) 2595-2630): gearbox, oil warm for its
--- vibration; main bearing, vibration with some heat in the oil; generator, winding; cooling, winding
--- and nacelle; pitch and rotor, vibration and lost output; yaw, lost output only.
+-- Signs by component (P. Tchakoua et al., Energies 7 (2014) 2595-2630): gearbox, much heat in the oil
+-- for the vibration; main bearing, little; generator, heat in the winding and vibration; cooling, heat
+-- without vibration; pitch, much lost output for the vibration; rotor, little; yaw, lost output only.
+-- Vibrations of several sources add in squares, so `source` is the part that came with the deviation.
+-- Converter and transformer show in no channel.
 CREATE OR REPLACE VIEW wind_turbine_maintenance_dashboard AS
 WITH moments AS (
   SELECT
@@ -26,7 +30,9 @@ WITH moments AS (
     AVG(gearbox_temperature - ambient_temperature) AS gearbox,
     AVG(generator_temperature - ambient_temperature) AS generator,
     AVG(temperature - ambient_temperature) AS nacelle,
-    AVG(vibration_level) AS vibration
+    AVG(vibration_level) AS vibration,
+    AVG(rotor_rpm) AS rpm,
+    AVG(wind_speed) AS wind
   FROM wind_turbine_enriched
   WHERE
     status = 'running'
@@ -48,27 +54,63 @@ farms AS (
     MEDIAN(gearbox) AS gearbox,
     MEDIAN(generator) AS generator,
     MEDIAN(nacelle) AS nacelle,
-    MEDIAN(vibration) AS vibration
+    MEDIAN(vibration) AS vibration,
+    MEDIAN(rpm) AS rpm,
+    MEDIAN(wind) AS wind
   FROM moments
   GROUP BY farm_id, hour, tenth
   HAVING COUNT(*) >= 3
 ),
-daily AS (
+differences AS (
   SELECT
     moments.turbine_id,
     moments.farm_id,
     CAST(moments.hour AS DATE) AS date,
-    AVG(moments.output - farms.output) AS output,
-    AVG(moments.gearbox - farms.gearbox) AS gearbox,
-    AVG(moments.generator - farms.generator) AS generator,
-    AVG(moments.nacelle - farms.nacelle) AS nacelle,
-    AVG(moments.vibration - farms.vibration) AS vibration
+    CAST(FLOOR(10 * farms.output) AS INT) AS level,
+    moments.output - farms.output AS output,
+    moments.gearbox - farms.gearbox AS gearbox,
+    moments.generator - farms.generator AS generator,
+    moments.nacelle - farms.nacelle AS nacelle,
+    moments.vibration - farms.vibration AS vibration,
+    moments.rpm - farms.rpm AS rpm,
+    moments.wind - farms.wind AS wind
   FROM moments
   JOIN farms
     ON moments.farm_id = farms.farm_id
     AND moments.hour = farms.hour
     AND moments.tenth = farms.tenth
-  GROUP BY moments.turbine_id, moments.farm_id, date
+),
+slopes AS (
+  SELECT
+    farm_id,
+    level,
+    COALESCE(REGR_SLOPE(output, wind), 0.0) AS output,
+    COALESCE(REGR_SLOPE(gearbox, output), 0.0) AS gearbox,
+    COALESCE(REGR_SLOPE(generator, output), 0.0) AS generator,
+    COALESCE(REGR_SLOPE(nacelle, output), 0.0) AS nacelle,
+    COALESCE(REGR_SLOPE(vibration, rpm), 0.0) AS vibration
+  FROM differences
+  GROUP BY farm_id, level
+),
+daily AS (
+  SELECT
+    differences.turbine_id,
+    differences.farm_id,
+    differences.date,
+    AVG(
+      CASE
+        WHEN differences.level < 9
+          THEN differences.output - slopes.output * differences.wind
+      END
+    ) AS output,
+    AVG(differences.gearbox - slopes.gearbox * differences.output) AS gearbox,
+    AVG(differences.generator - slopes.generator * differences.output) AS generator,
+    AVG(differences.nacelle - slopes.nacelle * differences.output) AS nacelle,
+    AVG(differences.vibration - slopes.vibration * differences.rpm) AS vibration
+  FROM differences
+  JOIN slopes
+    ON differences.farm_id = slopes.farm_id AND differences.level = slopes.level
+  GROUP BY differences.turbine_id, differences.farm_id, differences.date
   HAVING COUNT(*) >= 6
 ),
 numbered AS (
@@ -87,16 +129,16 @@ deviations AS (
     turbine_id,
     farm_id,
     MAX(date) AS last_day,
-    AVG(CASE WHEN day >= days - 5 THEN output END)
-      - AVG(CASE WHEN day < days / 3.0 THEN output END) AS output,
-    AVG(CASE WHEN day >= days - 5 THEN gearbox END)
-      - AVG(CASE WHEN day < days / 3.0 THEN gearbox END) AS gearbox,
-    AVG(CASE WHEN day >= days - 5 THEN generator END)
-      - AVG(CASE WHEN day < days / 3.0 THEN generator END) AS generator,
-    AVG(CASE WHEN day >= days - 5 THEN nacelle END)
-      - AVG(CASE WHEN day < days / 3.0 THEN nacelle END) AS nacelle,
-    AVG(CASE WHEN day >= days - 5 THEN vibration END)
-      - AVG(CASE WHEN day < days / 3.0 THEN vibration END) AS vibration,
+    MEDIAN(CASE WHEN day >= days - 5 THEN output END)
+      - MEDIAN(CASE WHEN day < days / 3.0 THEN output END) AS output,
+    MEDIAN(CASE WHEN day >= days - 5 THEN gearbox END)
+      - MEDIAN(CASE WHEN day < days / 3.0 THEN gearbox END) AS gearbox,
+    MEDIAN(CASE WHEN day >= days - 5 THEN generator END)
+      - MEDIAN(CASE WHEN day < days / 3.0 THEN generator END) AS generator,
+    MEDIAN(CASE WHEN day >= days - 5 THEN nacelle END)
+      - MEDIAN(CASE WHEN day < days / 3.0 THEN nacelle END) AS nacelle,
+    MEDIAN(CASE WHEN day >= days - 5 THEN vibration END)
+      - MEDIAN(CASE WHEN day < days / 3.0 THEN vibration END) AS vibration,
     7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN output END, day) AS output_per_week,
     7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN gearbox END, day) AS gearbox_per_week,
     7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN generator END, day) AS generator_per_week,
@@ -106,15 +148,20 @@ deviations AS (
   WHERE days >= 10
   GROUP BY turbine_id, farm_id
 ),
+levels AS (
+  SELECT farm_id, AVG(vibration) AS vibration
+  FROM farms
+  GROUP BY farm_id
+),
 usual AS (
   -- The usual deviation of a farm's turbines, robust: 1.4826 times the median; never below a floor.
   SELECT
     farm_id,
-    GREATEST(0.02, 1.4826 * MEDIAN(ABS(output))) AS output,
+    GREATEST(0.01, 1.4826 * MEDIAN(ABS(output))) AS output,
     GREATEST(0.3, 1.4826 * MEDIAN(ABS(gearbox))) AS gearbox,
-    GREATEST(0.6, 1.4826 * MEDIAN(ABS(generator))) AS generator,
-    GREATEST(0.6, 1.4826 * MEDIAN(ABS(nacelle))) AS nacelle,
-    GREATEST(0.06, 1.4826 * MEDIAN(ABS(vibration))) AS vibration
+    GREATEST(0.5, 1.4826 * MEDIAN(ABS(generator))) AS generator,
+    GREATEST(1.0, 1.4826 * MEDIAN(ABS(nacelle))) AS nacelle,
+    GREATEST(0.03, 1.4826 * MEDIAN(ABS(vibration))) AS vibration
   FROM deviations
   GROUP BY farm_id
 ),
@@ -125,9 +172,14 @@ scores AS (
     deviations.gearbox / usual.gearbox AS gearbox_score,
     deviations.generator / usual.generator AS generator_score,
     deviations.nacelle / usual.nacelle AS nacelle_score,
-    deviations.vibration / usual.vibration AS vibration_score
+    deviations.vibration / usual.vibration AS vibration_score,
+    SQRT(
+      GREATEST(deviations.vibration, 0.0)
+      * (GREATEST(deviations.vibration, 0.0) + 2 * levels.vibration)
+    ) AS source
   FROM deviations
   JOIN usual ON deviations.farm_id = usual.farm_id
+  JOIN levels ON deviations.farm_id = levels.farm_id
 ),
 judged AS (
   SELECT
@@ -148,11 +200,11 @@ SELECT
   score,
   CASE
     WHEN score < 4 THEN NULL
-    WHEN gearbox_score >= 3 AND gearbox >= 4 * vibration THEN 'gearbox'
+    WHEN vibration_score < 3 AND generator_score >= 3 THEN 'cooling'
+    WHEN generator_score >= 3 AND generator_score >= gearbox_score THEN 'generator'
+    WHEN gearbox_score >= 2 AND gearbox >= 1.8 * source THEN 'gearbox'
     WHEN gearbox_score >= 2 AND vibration_score >= 3 THEN 'main_bearing'
-    WHEN generator_score >= 3 AND nacelle_score >= 3 THEN 'cooling'
-    WHEN generator_score >= 3 THEN 'generator'
-    WHEN vibration_score >= 3 AND output_score >= 3 THEN 'pitch'
+    WHEN vibration_score >= 3 AND -output >= 0.013 * source THEN 'pitch'
     WHEN vibration_score >= 3 THEN 'rotor'
     WHEN nacelle_score >= 3 THEN 'cooling'
     ELSE 'yaw'

@@ -126,7 +126,7 @@ promised AS (
     SUM(power_output * `rows`) AS produced_sum,
     SUM(power_output * `rows` / efficiency) AS promised_sum
   FROM newest
-  WHERE efficiency > 0
+  WHERE efficiency > 0 AND power_output > 0
   GROUP BY turbine_id, date
 ),
 totals AS (

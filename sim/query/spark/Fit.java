@@ -31,7 +31,8 @@ import org.apache.spark.unsafe.types.UTF8String;
 
 /** Values in the form of their column, by the conversions that lose nothing: Arrow's safe casts. */
 final class Fit {
-  private static final Pattern INTEGER = Pattern.compile("-?[0-9]+|-?0[xX][0-9a-fA-F]+");
+  private static final Pattern INTEGER = Pattern.compile("-?[0-9]+");
+  private static final Pattern HEX = Pattern.compile("0[xX]([0-9a-fA-F]{1,16})");
   private static final Pattern REAL =
       Pattern.compile("[+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?");
   private static final Pattern ENDLESS = Pattern.compile("([+-]?)(nan|inf|infinity)");
@@ -47,7 +48,7 @@ final class Fit {
   /** The value as Spark holds it in a column of a type, null where it does not fit. */
   static Object fitting(Object value, DataType type) {
     if (type.equals(DataTypes.IntegerType)) {
-      Long found = value instanceof Values.Moment ? null : integer(value);
+      Long found = value instanceof Values.Moment ? null : integer(value, 32);
       if (value instanceof LocalDate date) {
         found = date.toEpochDay();
       } else if (value instanceof Values.Clock clock) {
@@ -56,14 +57,14 @@ final class Fit {
       return found != null && found == found.intValue() ? (Object) found.intValue() : null;
     }
     if (type.equals(DataTypes.ByteType) || type.equals(DataTypes.ShortType)) {
-      Long found = integer(value);
+      Long found = integer(value, type.equals(DataTypes.ByteType) ? 8 : 16);
       if (type.equals(DataTypes.ByteType)) {
         return found != null && found == found.byteValue() ? (Object) found.byteValue() : null;
       }
       return found != null && found == found.shortValue() ? (Object) found.shortValue() : null;
     }
     if (type.equals(DataTypes.LongType)) {
-      return integer(value);
+      return integer(value, 64);
     }
     if (type.equals(DataTypes.DoubleType)) {
       return real(value);
@@ -145,7 +146,7 @@ final class Fit {
     return found;
   }
 
-  private static Long integer(Object value) {
+  private static Long integer(Object value, int bits) {
     if (value instanceof Boolean bit) {
       return bit ? 1L : 0L;
     }
@@ -166,10 +167,15 @@ final class Fit {
         return decimal.longValueExact();
       }
       String text = string(value);
+      Matcher hex = HEX.matcher(text == null ? "" : text);
+      if (hex.matches()) {
+        // The bits of the column: 0xFFFFFFFF is -1 in an INT.
+        int unused = 64 - bits;
+        boolean fits = hex.group(1).length() <= bits / 4;
+        return fits ? Long.parseUnsignedLong(hex.group(1), 16) << unused >> unused : null;
+      }
       if (text != null && INTEGER.matcher(text).matches()) {
-        boolean hex = text.toLowerCase(Locale.ROOT).contains("x");
-        String digits = hex ? text.replaceFirst("0[xX]", "") : text;
-        return new BigInteger(digits, hex ? 16 : 10).longValueExact();
+        return new BigInteger(text).longValueExact();
       }
     } catch (ArithmeticException | NumberFormatException error) {
       return null;
@@ -230,6 +236,9 @@ final class Fit {
   }
 
   private static LocalDate day(Object value) {
+    if (value instanceof LocalDate date) {
+      return date;
+    }
     if (value instanceof Values.Moment moment) {
       return moment.instant().atOffset(ZoneOffset.UTC).toLocalDate();
     }

@@ -1,0 +1,3 @@
+SELECT *
+FROM wind_turbine_maintenance_dashboard
+ORDER BY place
