@@ -61,11 +61,11 @@ def test_small_files_become_one_with_the_same_rows_and_transaction(tmp_path: Pat
 
 
 def test_few_files_and_large_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled(tmp_path, 2)
-    opened(tmp_path, "compact").compact(FEW)
-    filled(tmp_path / "large", 4)
-    monkeypatch.setattr(stored_table, "LARGE_BYTES", 2)
-    opened(tmp_path / "large", "compact").compact(FEW)
+    for path, batches in ((tmp_path / "few", 2), (tmp_path / "large", 4)):
+        filled(path, batches)
+        opened(path, "compact").compact(FEW)
+        assert len(DeltaTable(str(path)).file_uris()) == batches
+        monkeypatch.setattr(stored_table, "LARGE_BYTES", 2)
 
 
 def test_a_query_that_has_begun_keeps_its_files(tmp_path: Path) -> None:
