@@ -2,6 +2,7 @@
 
     nice python -m tests.maintenance_truth               seeds 1 to 10
     nice python -m tests.maintenance_truth --first 11    seeds 11 to 20
+    nice python -m tests.maintenance_truth --healthy     nothing wears but by chance: false alarms
     ... --data DIR     keep the data sets, and judge those that are there already
 
 A seed is a data set as `windfleet demo` makes it: one farm (A to H in turn), 24 turbines, 60 days
@@ -250,7 +251,8 @@ def table(results: Sequence[Judged]) -> str:
         "|---|---|---|---|---|",
     ]
     every = [found for each in by_component.values() for found in each]
-    for component, found in (*by_component.items(), ("all", every)):
+    groups = [*by_component.items(), ("all", every)] if every else []
+    for component, found in groups:
         leads = [each.lead_days for each in found]
         true = sum(each.true_alarms for each in found)
         all_alarms = true + sum(each.false_alarms for each in found)
@@ -270,9 +272,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The maintenance view against planted wear.")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--healthy", action="store_true", help="plant no wear")
     parser.add_argument("--data", type=Path, help="keep the data sets here")
     args = parser.parse_args()
-    size = Size()
+    size = Size(components=()) if args.healthy else Size()
     results = []
     with tempfile.TemporaryDirectory(prefix="windfleet-truth-") as temporary:
         for seed in range(args.first, args.first + args.seeds):
