@@ -2,10 +2,12 @@
 
     python -m tests.costs [-n 2 --dist worksteal -m 'not campaign and not slow' tests/check ...]
 
-The arguments are pytest's. The first user of a shared fixture pays for it. A test's CPU time is
-that of the test worker, of its living descendants and of those that it waited for. Not covered: a
-process that its parent left behind, and one that ends between two readings under a parent that
-lives on and ignores its children.
+The arguments are pytest's. Readings stay in the folder that
+WINDFLEET_TEST_COSTS names.
+The first user of a shared fixture pays for it. A test's CPU time is that of the test worker, of its
+living descendants and of those that it waited for. Not covered: a process that its parent left
+behind, and one that ends between two readings under a parent that lives on and ignores its
+children.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ It is strict: a name that a page did not receive is an error, not a gap in the p
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,8 +24,9 @@ def heading(verdict: str, exit_code: int) -> str:
     return f"{_NAMES[verdict]}: {MEANINGS[exit_code]}"
 
 
+@functools.cache
 def environment() -> Environment:
-    """Return a new environment. A report adds its own filters."""
+    """Return the environment of all reports. It keeps the templates that it has compiled."""
     made = Environment(
         loader=PackageLoader("sim.report"),
         autoescape=True,
@@ -37,6 +39,7 @@ def environment() -> Environment:
     made.filters.update(
         count=numbers.count,
         decimal=numbers.decimal,
+        decimal2=lambda value: numbers.NOTHING if value is None else f"{value:.2f}",
         duration=numbers.duration,
         size=numbers.size,
         moment=numbers.moment,

@@ -47,13 +47,10 @@ def test_live_faults_follow_from_seed_and_number() -> None:
     assert len({drawn(i).seed for i in range(60)}) == 60
 
 
-@pytest.mark.parametrize(
-    ("seed", "bouts"),
-    [(7, 15), (8, 15), *(pytest.param(seed, 60, marks=pytest.mark.campaign) for seed in (7, 8))],
-)
-def test_all_live_faults_form_valid_scenarios(seed: int, bouts: int) -> None:
+@pytest.mark.parametrize("seed", [7, 8])
+def test_all_live_faults_form_valid_scenarios(seed: int) -> None:
     """Every drawn fault can be written in a scenario, and some node meets it."""
-    for i in range(bouts):
+    for i in range(60):
         scenario = load(
             CAMPAIGN, [f"seed={drawn(i, seed).seed}", f"faults={drawn(i, seed).faults}"]
         )

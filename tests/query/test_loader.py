@@ -100,11 +100,11 @@ def test_a_kill_at_every_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Each step of a load of several batches is struck once; the next load goes on."""
     options = LoadOptions(batch_objects=2)
     parts = [(f"A-00{i}", 1, i) for i in range(1, 6)]
+    for part in parts:
+        lakehouse.add(tmp_path / "lake", *part, TWO)
 
     def world(name: str) -> Warehouse:
-        for part in parts:
-            lakehouse.add(tmp_path / name / "lake", *part, TWO)
-        return warehouse(tmp_path / name)
+        return Warehouse(tmp_path / name, LakeReader.folder(tmp_path / "lake"))
 
     there = steps(world("count"), options)
     assert len(there) > 15

@@ -104,18 +104,14 @@ def render_load(
     """
     test = result.load
     assert test is not None
-    environment = jinja_environment.environment()
-    environment.filters["decimal2"] = lambda value: (
-        numbers.NOTHING if value is None else f"{value:.2f}"
-    )
     unit = FIGURES[test.search.slo[0].split()[0]].unit if test.search else ""
-    environment.globals.update(
-        fit_rows=fit_rows, slo_value=lambda value: numbers.figure(value, unit)
-    )
     shown = charts.lanes(test.phases, requests, resources)
     counted, counted_phases = counted_lanes(test, shown)
-    return environment.get_template("load.html.j2").render(
+    template = jinja_environment.environment().get_template("load.html.j2")
+    return template.render(
         result=result,
+        fit_rows=fit_rows,
+        slo_value=lambda value: numbers.figure(value, unit),
         test=test,
         sentence=sentence(result),
         headlines=headlines(result),
