@@ -13,6 +13,8 @@ import pytest
 from pipeline.catalog.tables import BY_NAME, TABLES
 from pipeline.records import BUCKET_PREFIX
 from pipeline.store import S3ObjectStore
+from sim.dashboard import page
+from sim.dashboard.data import Contents
 from sim.report.write import write_all
 from tests.support import dashboard_world, lakehouse, runs
 from tests.support.report_samples import passed
@@ -141,3 +143,9 @@ def test_a_lake_in_s3_gives_the_same_page(world: Path, clean_lake: str, tmp_path
     host = clean_lake.partition("://")[2]
     assert f"<title>{host} – windfleet dashboard</title>" in page
     assert abs(len(page) - len((world / "dashboard.html").read_text())) < 200
+
+
+def test_a_folder_named_in_markup_is_text() -> None:
+    html = page.render(Contents({}, {"title": "</title><script>alert(1)</script>"}))
+    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt; – windfleet" in html
+    assert html.count("<script") == 3  # the contents, the library, the page's own
