@@ -12,6 +12,9 @@ import pytest
 
 from pipeline.catalog.tables import BY_NAME, TABLES
 from pipeline.records import BUCKET_PREFIX
+from pipeline.store import S3ObjectStore
+from sim.dashboard import page
+from sim.dashboard.data import Contents
 from sim.report.write import write_all
 from tests.support import dashboard_world, lakehouse, runs
 from tests.support.report_samples import passed
@@ -125,3 +128,24 @@ def test_the_page_reaches_for_nothing_outside_of_itself(world: Path) -> None:
     assert str(world.parent) not in html
     for name in (dashboard_world.EVIL_FARM, dashboard_world.EVIL_TURBINE):
         assert name not in html
+
+
+def test_a_lake_in_s3_gives_the_same_page(world: Path, clean_lake: str, tmp_path: Path) -> None:
+    """But for its title, which is the host. The default place of the file is the warehouse's."""
+    store = S3ObjectStore(clean_lake)
+    for path in (each for each in (world / "lake").rglob("*") if each.is_file()):
+        bucket, _, key = path.relative_to(world / "lake").as_posix().partition("/")
+        store.create(bucket, key, path.read_bytes())
+    warehouse = tmp_path / "tables" / "warehouse"
+    done = runs.inside("dashboard", "--endpoint-url", clean_lake, "--warehouse", warehouse)
+    assert (done.code, done.err) == (0, ""), done.text
+    page = (tmp_path / "tables" / "dashboard.html").read_text()
+    host = clean_lake.partition("://")[2]
+    assert f"<title>{host} – windfleet dashboard</title>" in page
+    assert abs(len(page) - len((world / "dashboard.html").read_text())) < 200
+
+
+def test_a_folder_named_in_markup_is_text() -> None:
+    html = page.render(Contents({}, {"title": "</title><script>alert(1)</script>"}))
+    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt; – windfleet" in html
+    assert html.count("<script") == 3  # the contents, the library, the page's own

@@ -112,7 +112,7 @@ def _rows(number: int, turbine: str, farm: str) -> pa.Table:
     if turbine == "E-002":
         still = slice(6 * STILL_WINDOW, 6 * STILL_WINDOW + 6)
         values["power_output"][still] = -0.001
-        status[still] = "fault"
+        status[6 * STILL_WINDOW + 2 : 6 * STILL_WINDOW + 6] = "fault"
     texts = {"turbine_id": turbine, "farm_id": farm, "region": "eu-west-1", "turbine_type": "T1"}
     columns = []
     for field in ENRICHED:

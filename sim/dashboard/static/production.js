@@ -28,6 +28,7 @@ function showOutput(series, names, paints, range, rated) {
   const data = [series.times, ...stacked.map((values) => values.map((value, at) => (missing[at] ? null : value))).reverse(), series.wind];
   const count = stacked.length;
   const layers = [...paints].reverse();
+  const reached = rated <= 1.08 * Math.max(...stacked[count - 1]); // else the line is above the chart
   draw("output", {
     height: 240, cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false } },
     scales: { x: { range: () => range }, mw: { range: (_, low, high) => [Math.min(0, low), Math.max(1.08 * high, 0.01)] }, wind: { range: (_, low, high) => [0, Math.max(12, 1.6 * high)] } },
@@ -35,13 +36,13 @@ function showOutput(series, names, paints, range, rated) {
       line(windPaint, "wind", { dash: [4, 4], width: 1.3 })],
     bands: layers.slice(1).map((_, at) => ({ series: [at + 1, at + 2], fill: faded(layers[at], 0.85) })),
     axes: [timeAxis(), numberAxis("MW", { scale: "mw", size: 54 }), numberAxis("wind, m/s", { scale: "wind", side: 1, grid: { show: false }, size: 34 })],
-    plugins: [marks({ lines: [{ value: rated, scale: "mw", paint: colour("soft")}] }), selects, tip((_, at) => missing[at] ? [] : [
+    plugins: [marks({ lines: reached ? [{ value: rated, scale: "mw", paint: colour("soft") }] : [] }), selects, tip((_, at) => missing[at] ? [] : [
       [null, moment(series.times[at] * 1e6)],
       ...(count > 1 ? [[null, `${decimal(stacked[count - 1][at], 1)} MW in all`]] : []),
       ...series.power.map((values, group) => [paints[group], `${names[group]}: ${decimal(values[at], count > 1 ? 1 : 2)} MW`]),
       [windPaint, `mean wind: ${decimal(series.wind[at], 1)} m/s`]])],
   }, data);
-  legend("production-legend", [...names.map((name, group) => [paints[group], name]), [windPaint, "mean wind speed", "dashed"], [colour("soft"), `rated power, ${decimal(rated)} MW`, "dashed thin"]]);
+  legend("production-legend", [...names.map((name, group) => [paints[group], name]), [windPaint, "mean wind speed", "dashed"], ...(reached ? [[colour("soft"), `rated power, ${decimal(rated)} MW`, "dashed thin"]] : [])]);
 }
 
 function showAvailability(series, range) {
