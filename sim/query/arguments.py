@@ -84,8 +84,8 @@ def instant(text: str) -> datetime:
     """Return a time of the command line, in UTC."""
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before year 1 or after 9999
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time such as 2024-01-15T06:00:00Z"
         ) from None
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

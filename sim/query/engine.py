@@ -13,6 +13,8 @@ import difflib
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -80,12 +82,32 @@ class Engine:
         """Yield the rows of each statement. Raises QueryError."""
         for statement in parsed(text):
             try:
-                prepared = self._prepared(statement).sql("duckdb")
-                yield self._connection.sql(prepared).to_arrow_table()
+                yield self._answer(self._prepared(statement).sql("duckdb"))
             except RecursionError as error:
                 raise QueryError(_DEEP) from error
             except duckdb.Error as error:
                 raise QueryError(self._explained(str(error), statement)) from error
+
+    def _answer(self, sql: str) -> pa.Table:
+        """Return the rows of one statement. A signal ends it at once.
+
+        DuckDB runs in a thread of its own. In the main thread it would not see a signal, or
+        would turn it into an error.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            rows = pool.submit(lambda: self._connection.sql(sql).to_arrow_table())
+            with self._interrupted(rows):
+                return rows.result()
+
+    @contextmanager
+    def _interrupted(self, rows: Future[pa.Table]) -> Iterator[None]:
+        """End the statement behind `rows` if the block is left early."""
+        try:
+            yield
+        finally:
+            while not rows.done():  # DuckDB forgets an interrupt that comes before it starts
+                self._connection.interrupt()
+                wait([rows], timeout=0.05)
 
     def _prepared(self, statement: exp.Expr) -> exp.Expr:
         """Return the statement with the clock and the user's names in it."""

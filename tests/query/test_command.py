@@ -73,6 +73,7 @@ def test_each_option_without_effect_is_refused_by_name(engine: str) -> None:
         (["--endpoint-url", "nonsense"], "is not a URL"),
         (["--endpoint-url", "http://u:p@127.0.0.1:9"], "user name"),
         (["--now", "yesterday"], "is not a time"),
+        (["--now", "0001-01-01T00:00:00+14:00"], "is not a time"),
         (["--set", "x"], "write NAME=VALUE"),
         (["--option", "maxFilesPerTriger=1"], "nearest name: maxFilesPerTrigger"),
         (["--option", "cleanSource=DELETE"], "cleanSource"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import os
+import signal
+import threading
 from pathlib import Path
+from types import FrameType
 
 import pyarrow as pa
 import pytest
@@ -193,3 +197,24 @@ def test_a_refused_statement_prints_nothing_by_itself(
     with pytest.raises(QueryError):
         list(Engine(where).run("LOAD httpfs"))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_a_signal_ends_a_statement_and_the_next_one_is_answered(
+    where: Warehouse, number: signal.Signals
+) -> None:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    engine = Engine(where, NOW)
+    before = signal.signal(number, stop)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), number))
+    slow = "SELECT COUNT(*) FROM range(90000) AS a(x), range(90000) AS b(y) WHERE sin(x * y) > 2"
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(engine.run(slow))
+    finally:
+        timer.join()
+        signal.signal(number, before)
+    assert [rows.to_pylist() for rows in engine.run("SELECT 1 AS a")] == [[{"a": 1}]]
