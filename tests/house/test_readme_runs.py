@@ -91,6 +91,9 @@ COMMANDS = {
     "windfleet catalog out --role arn:aws:iam::123456789012:role/unity-catalog --catalog wind "
     "--schema turbines": Way("parsed"),  # run in tests/catalog
     "python -m tests.maintenance_truth": Way("parsed"),
+    "python -m tests.anomaly_truth": Way("parsed"),
+    "python -m tests.bench --only query --objects 60000": Way("parsed"),
+    "pytest tests/query/test_views.py": Way("parsed"),
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),

@@ -20,7 +20,7 @@ from tests import maintenance_truth
 from tests.support import lakehouse
 
 DAYS = 24
-SQL = "SELECT turbine_id, component FROM wind_turbine_maintenance_dashboard ORDER BY place"
+SQL = "SELECT * FROM wind_turbine_maintenance_dashboard ORDER BY place"
 SIGNS = {
     # K in winding and oil, mm/s of a source that adds in squares, share of output; at the end
     "gearbox": (0.0, 18.0, 5.0, 0.0),
@@ -81,13 +81,22 @@ def rows(farm: str, component: str | None) -> pa.Table:
     return pa.concat_tables(tables)
 
 
+def rotors_alike() -> pa.Table:
+    """A farm whose rotors all turn at one speed: vibration has no slope over it."""
+    table = rows("alike", None)
+    index = table.schema.get_field_index("rotor_rpm")
+    return table.set_column(index, "rotor_rpm", pa.array(np.full(len(table), 9.0)))
+
+
 @pytest.fixture(scope="module")
 def ranking(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """The view over one farm for each component, named after it, and one where nothing wears."""
     folder = tmp_path_factory.mktemp("maintenance")
     for bucket in BUCKET_NAMES:
         (folder / "lake" / (BUCKET_PREFIX + bucket)).mkdir(parents=True)
-    table = pa.concat_tables([rows(each, each) for each in SIGNS] + [rows("nothing", None)])
+    table = pa.concat_tables(
+        [rows(each, each) for each in SIGNS] + [rows("nothing", None)] + [rotors_alike()]
+    )
     path = lakehouse.path_of(folder / "lake", BY_NAME["wind_turbine_enriched"], "T-01", 1, 1)
     pq.write_table(table, path)
     warehouse = Warehouse(folder / "warehouse", LakeReader.folder(folder / "lake"))
@@ -109,6 +118,18 @@ def test_the_worn_turbine_is_first_of_its_farm_and_its_component_named(
 def test_nothing_is_named_where_nothing_wears(ranking: list[dict[str, object]]) -> None:
     farm = [row for row in ranking if str(row["turbine_id"]).startswith("nothing-")]
     assert [row["component"] for row in farm] == [None] * 8
+
+
+def test_a_farm_without_a_spread_has_numbers_all_the_same(
+    ranking: list[dict[str, object]],
+) -> None:
+    """NaN would put a turbine first."""
+    farm = [row for row in ranking if str(row["turbine_id"]).startswith("alike-")]
+    assert len(farm) == 8
+    assert [row["component"] for row in farm] == [None] * 8
+    values = [value for row in farm for value in row.values() if isinstance(value, float)]
+    assert len(values) == 8 * 11
+    assert np.isfinite(values).all()
 
 
 @pytest.mark.campaign

@@ -81,14 +81,15 @@ differences AS (
     AND moments.tenth = farms.tenth
 ),
 slopes AS (
+  -- Without a spread in x an engine gives NULL or NaN: no slope.
   SELECT
     farm_id,
     level,
-    COALESCE(REGR_SLOPE(output, wind), 0.0) AS output,
-    COALESCE(REGR_SLOPE(gearbox, output), 0.0) AS gearbox,
-    COALESCE(REGR_SLOPE(generator, output), 0.0) AS generator,
-    COALESCE(REGR_SLOPE(nacelle, output), 0.0) AS nacelle,
-    COALESCE(REGR_SLOPE(vibration, rpm), 0.0) AS vibration
+    COALESCE(NULLIF(REGR_SLOPE(output, wind), CAST('NaN' AS DOUBLE)), 0.0) AS output,
+    COALESCE(NULLIF(REGR_SLOPE(gearbox, output), CAST('NaN' AS DOUBLE)), 0.0) AS gearbox,
+    COALESCE(NULLIF(REGR_SLOPE(generator, output), CAST('NaN' AS DOUBLE)), 0.0) AS generator,
+    COALESCE(NULLIF(REGR_SLOPE(nacelle, output), CAST('NaN' AS DOUBLE)), 0.0) AS nacelle,
+    COALESCE(NULLIF(REGR_SLOPE(vibration, rpm), CAST('NaN' AS DOUBLE)), 0.0) AS vibration
   FROM differences
   GROUP BY farm_id, level
 ),
@@ -139,11 +140,21 @@ deviations AS (
       - MEDIAN(CASE WHEN day < days / 3.0 THEN nacelle END) AS nacelle,
     MEDIAN(CASE WHEN day >= days - 5 THEN vibration END)
       - MEDIAN(CASE WHEN day < days / 3.0 THEN vibration END) AS vibration,
-    7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN output END, day) AS output_per_week,
-    7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN gearbox END, day) AS gearbox_per_week,
-    7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN generator END, day) AS generator_per_week,
-    7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN nacelle END, day) AS nacelle_per_week,
-    7 * REGR_SLOPE(CASE WHEN day >= days - 28 THEN vibration END, day) AS vibration_per_week
+    7 * NULLIF(
+      REGR_SLOPE(CASE WHEN day >= days - 28 THEN output END, day), CAST('NaN' AS DOUBLE)
+    ) AS output_per_week,
+    7 * NULLIF(
+      REGR_SLOPE(CASE WHEN day >= days - 28 THEN gearbox END, day), CAST('NaN' AS DOUBLE)
+    ) AS gearbox_per_week,
+    7 * NULLIF(
+      REGR_SLOPE(CASE WHEN day >= days - 28 THEN generator END, day), CAST('NaN' AS DOUBLE)
+    ) AS generator_per_week,
+    7 * NULLIF(
+      REGR_SLOPE(CASE WHEN day >= days - 28 THEN nacelle END, day), CAST('NaN' AS DOUBLE)
+    ) AS nacelle_per_week,
+    7 * NULLIF(
+      REGR_SLOPE(CASE WHEN day >= days - 28 THEN vibration END, day), CAST('NaN' AS DOUBLE)
+    ) AS vibration_per_week
   FROM numbered
   WHERE days >= 10
   GROUP BY turbine_id, farm_id
