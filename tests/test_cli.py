@@ -268,10 +268,12 @@ def test_a_users_scenario_does_not_turn_its_folder_into_a_run(
 def test_a_replaced_run_leaves_nothing(tmp_path: Path) -> None:
     """A killed run leaves folders with a dot, its work in progress. They go, too."""
     begin(tmp_path, False, "name: x", 1)
-    for name in ("nodes/A", "truth", "lake", ".operations", ".struck-A", ".load/phases"):
+    folders = ("nodes/A", "truth", "lake", "warehouse", ".operations", ".struck-A", ".load/phases")
+    for name in folders:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "file").touch()
-    (tmp_path / "result.json").touch()
+    for name in ("result.json", "dashboard.html"):
+        (tmp_path / name).touch()
     (tmp_path / "notes.txt").touch()  # the user's own
     begin(tmp_path, True, "name: y", 1)
     assert {path.name for path in tmp_path.iterdir()} == {run_directory.SCENARIO_FILE, "notes.txt"}

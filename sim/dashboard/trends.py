@@ -1,4 +1,4 @@
-"""Daily deviations behind a rank: a turbine's readings less its farm's, day by day.
+"""Daily deviations behind a rank: a turbine's readings against its farm's, day by day.
 
 They come from the maintenance view's own SQL: its common table expression `daily`, from which the
 view makes scores and slopes. So the page shows the numbers that the ranking is made of.

@@ -12,9 +12,8 @@ ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
 
-def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
-    """Add the arguments to a parser. `url`: the type of an endpoint, as for other commands."""
-    parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
+def of_lake(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
+    """Add the arguments that name a lake and its tables. `url`: the type of an endpoint."""
     lake = parser.add_mutually_exclusive_group()
     lake.add_argument(
         "run", type=path, nargs="?", metavar="DIR", help="run directory or data set with a lake"
@@ -27,17 +26,23 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
         help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
     )
     parser.add_argument(
+        "--warehouse",
+        type=path,
+        metavar="DIR",
+        help="folder of the Delta tables (default: warehouse beside the lake)",
+    )
+
+
+def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
+    """Add the arguments to a parser. `url`: the type of an endpoint, as for other commands."""
+    parser.add_argument("sql", metavar="SQL", help="Databricks SQL, or a file of it (*.sql)")
+    of_lake(parser, url)
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default=ENGINES[0],
         help="embedded: DuckDB over Delta tables; spark: Spark Declarative Pipelines, after "
         "make spark (default: embedded)",
-    )
-    parser.add_argument(
-        "--warehouse",
-        type=path,
-        metavar="DIR",
-        help="folder of the Delta tables (default: warehouse beside the lake)",
     )
     parser.add_argument(
         "--now",

@@ -1,18 +1,28 @@
 -- Rows around the first episodes. Follows `WITH episodes AS (...)`, of episodes.sql.
-, padded AS (
+, margins AS (
   SELECT
     place,
     turbine_id,
-    first_us - CAST(LEAST(GREATEST((last_us - first_us) / 2, CAST(:window_us AS BIGINT) * 6), 172800000000) AS BIGINT) AS from_us,
-    last_us + CAST(LEAST(GREATEST((last_us - first_us) / 2, CAST(:window_us AS BIGINT) * 6), 172800000000) AS BIGINT) AS to_us
+    first_us,
+    last_us,
+    CAST(
+      LEAST(GREATEST((last_us - first_us) / 2, CAST(:window_us AS BIGINT) * 6), 172800000000)
+      AS BIGINT
+    ) AS margin_us
   FROM episodes
   WHERE place <= :most_focused
 ),
 spans AS (
   SELECT
-    *,
-    :sample_us * CAST(CEIL((to_us - from_us) / (CAST(:sample_us AS DOUBLE) * :most_points)) AS BIGINT) AS point_us
-  FROM padded
+    place,
+    turbine_id,
+    first_us - margin_us AS from_us,
+    last_us + margin_us AS to_us,
+    :sample_us * CAST(
+      CEIL((last_us - first_us + 2 * margin_us) / (CAST(:sample_us AS DOUBLE) * :most_points))
+      AS BIGINT
+    ) AS point_us
+  FROM margins
 )
 SELECT
   spans.place,

@@ -2,7 +2,9 @@
 
 async function inflated(text) {
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser cannot unpack the page. Use Chrome 103, Firefox 113, Safari 16.4 or newer.");
+    throw new Error(
+      "This browser cannot unpack the page. Use Chrome 103, Firefox 113, Safari 16.4 or newer.",
+    );
   }
   const packed = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
@@ -15,7 +17,8 @@ function column(bytes, { bytes: width, shape: [lines, length], scale, at }) {
   const steps = new { 1: Int8Array, 2: Int16Array, 4: Int32Array }[width](count);
   const raw = new Uint8Array(steps.buffer);
   for (let plane = 0; plane < width; plane++) {
-    for (let place = 0; place < count; place++) raw[place * width + plane] = bytes[at + plane * count + place];
+    for (let place = 0; place < count; place++)
+      raw[place * width + plane] = bytes[at + plane * count + place];
   }
   const values = new Float64Array(count);
   const missing = -(2 ** (8 * width - 1));
@@ -35,6 +38,8 @@ async function contents() {
   const head = new DataView(whole).getUint32(0, true);
   const bytes = new Uint8Array(whole, 4 + head);
   const { columns, facts } = JSON.parse(new TextDecoder().decode(new Uint8Array(whole, 4, head)));
-  const grid = Object.fromEntries(Object.entries(columns).map(([name, each]) => [name, column(bytes, each)]));
+  const grid = Object.fromEntries(
+    Object.entries(columns).map(([name, each]) => [name, column(bytes, each)]),
+  );
   return { ...facts, columns: grid };
 }

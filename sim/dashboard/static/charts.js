@@ -1,30 +1,44 @@
 // uPlot charts in the page's colours, with a tooltip.
 
 const shown = new Map(); // host id -> uPlot
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
 const FONT = '12px system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", Arial, sans-serif';
 
 function axis(properties) {
   return {
-    stroke: colour("soft"), font: FONT, labelFont: FONT, labelSize: 18, labelGap: 2, gap: 6,
-    grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, ...properties,
+    stroke: colour("soft"),
+    font: FONT,
+    labelFont: FONT,
+    labelSize: 18,
+    labelGap: 2,
+    gap: 6,
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { show: false },
+    ...properties,
   };
 }
-const timeAxis = () => axis({
-  space: 78,
-  values: [
-    [86400 * 365, "{YYYY}", null, null, null, null, null, null, 1],
-    [86400 * 28, "{MMM} {YYYY}", null, null, null, null, null, null, 1],
-    [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
-    [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-    [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-  ],
-  size: 40,
-});
-const numberAxis = (label, properties) => axis({
-  label, size: 46, space: 34, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en-US"))), ...properties,
-});
+const timeAxis = () =>
+  axis({
+    space: 78,
+    values: [
+      [86400 * 365, "{YYYY}", null, null, null, null, null, null, 1],
+      [86400 * 28, "{MMM} {YYYY}", null, null, null, null, null, null, 1],
+      [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
+      [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
+      [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
+    ],
+    size: 40,
+  });
+const numberAxis = (label, properties) =>
+  axis({
+    label,
+    size: 46,
+    space: 34,
+    values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en-US"))),
+    ...properties,
+  });
 
 // A tooltip that follows the cursor. `lines`: (chart, place) -> [[colour, text]], the first a heading.
 function tip(lines) {
@@ -34,15 +48,25 @@ function tip(lines) {
       init: (chart) => {
         box = h("div", { class: "tip", hidden: true });
         chart.over.append(box);
-        chart.over.addEventListener("mouseleave", () => { box.hidden = true; });
+        chart.over.addEventListener("mouseleave", () => {
+          box.hidden = true;
+        });
       },
       setCursor: (chart) => {
         const { idx, left, top } = chart.cursor;
         const found = idx === null || idx === undefined || left < 0 ? [] : lines(chart, idx);
         box.hidden = !found.length;
         if (!found.length) return;
-        box.replaceChildren(...found.map(([paint, text], place) => h("div", { class: place ? "" : "head" },
-          paint ? h("i", { class: "dot", style: { background: paint } }) : null, text)));
+        box.replaceChildren(
+          ...found.map(([paint, text], place) =>
+            h(
+              "div",
+              { class: place ? "" : "head" },
+              paint ? h("i", { class: "dot", style: { background: paint } }) : null,
+              text,
+            ),
+          ),
+        );
         const right = left > chart.over.clientWidth / 2;
         box.style.left = right ? "auto" : `${left + 14}px`;
         box.style.right = right ? `${chart.over.clientWidth - left + 14}px` : "auto";
@@ -62,7 +86,10 @@ function marks({ spans = [], lines = [] }) {
         ctx.fillStyle = colour("span");
         for (const [from, to] of spans) {
           const left = Math.max(bbox.left, chart.valToPos(from, "x", true));
-          const right = Math.min(bbox.left + bbox.width, Math.max(left + 2, chart.valToPos(to, "x", true)));
+          const right = Math.min(
+            bbox.left + bbox.width,
+            Math.max(left + 2, chart.valToPos(to, "x", true)),
+          );
           if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height);
         }
         ctx.restore();
@@ -105,10 +132,18 @@ function draw(id, options, data) {
   const host = byId(id);
   shown.get(id)?.destroy();
   host.replaceChildren();
-  const made = new uPlot({
-    width: Math.max(host.clientWidth, 100), height: 220, tzDate: utc, legend: { show: false }, ...options,
-    cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false, ...options.cursor },
-  }, data, host);
+  const made = new uPlot(
+    {
+      width: Math.max(host.clientWidth, 100),
+      height: 220,
+      tzDate: utc,
+      legend: { show: false },
+      ...options,
+      cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false, ...options.cursor },
+    },
+    data,
+    host,
+  );
   shown.set(id, made);
   return made;
 }
@@ -120,11 +155,26 @@ function empty(id, text) {
 }
 
 function legend(id, entries) {
-  fill(id, entries.map(([paint, text, form]) => h("li", {}, h("i", { class: form || "", style: { "--paint": paint } }), text)));
+  fill(
+    id,
+    entries.map(([paint, text, form]) =>
+      h("li", {}, h("i", { class: form || "", style: { "--paint": paint } }), text),
+    ),
+  );
 }
 
-const faded = (paint, share) => paint + Math.round(255 * share).toString(16).padStart(2, "0");
-const line = (paint, scale, properties) => ({ stroke: paint, width: 1.6, scale, points: { show: false }, ...properties });
+const faded = (paint, share) =>
+  paint +
+  Math.round(255 * share)
+    .toString(16)
+    .padStart(2, "0");
+const line = (paint, scale, properties) => ({
+  stroke: paint,
+  width: 1.6,
+  scale,
+  points: { show: false },
+  ...properties,
+});
 
 window.addEventListener("resize", () => {
   for (const [id, chart] of shown) {

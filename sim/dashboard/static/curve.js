@@ -11,7 +11,12 @@ function showCurve() {
     if (!(page.units.rated_power[unit] > 0)) continue;
     for (let step = choice.from; step < choice.to; step++) {
       const at = unit * page.grid.steps + step;
-      if (rows[at] > 0) cells.push([wind[at], (100 * power[at]) / page.units.rated_power[unit], state[at] === running]);
+      if (rows[at] > 0)
+        cells.push([
+          wind[at],
+          (100 * power[at]) / page.units.rated_power[unit],
+          state[at] === running,
+        ]);
     }
   }
   if (!cells.length) {
@@ -28,21 +33,65 @@ function showCurve() {
   points.sort((a, b) => a[0] - b[0]);
   const winds = points.map((each) => each[0]);
   const measured = (kind) => points.map(([, load, runs]) => (runs === kind ? load : null));
-  const data = [winds, measured(false), measured(true), ...curves.map((each) => winds.map((at) => interpolated(each, at)))];
+  const data = [
+    winds,
+    measured(false),
+    measured(true),
+    ...curves.map((each) => winds.map((at) => interpolated(each, at))),
+  ];
   const [good, bad] = [colour("data"), colour("fault")];
-  const inks = curves.map((_, place) => (place ? COLOURS[(place + 2) % COLOURS.length] : colour("ink")));
-  const dots = (paint) => ({ scale: "load", paths: () => null, points: { show: true, size: 3.5, width: 0, fill: faded(paint, 0.55), stroke: paint } });
-  draw("scatter", {
-    height: 330, scales: { x: { time: false, range: (_, low, high) => [0, Math.max(15, Math.ceil(high + 0.5))] }, load: { range: (_, low, high) => [Math.min(-4, low), Math.max(110, high + 4)] } },
-    series: [{}, dots(bad), dots(good), ...inks.map((ink) => line(ink, "load", { width: 2.2, spanGaps: true }))],
-    axes: [numberAxis("wind speed, m/s", { size: 30, space: 50 }), numberAxis("% of rated power", { scale: "load", size: 44 })],
-    plugins: [tip((_, at) => [
-      [null, `${decimal(winds[at], 1)} m/s`],
-      ...(points[at][1] === null ? [] : [[points[at][2] ? good : bad, `measured: ${decimal(points[at][1], 1)} %`]]),
-      ...curves.map((each, place) => [inks[place], `${each.type || "curve"}: ${decimal(data[3 + place][at], 1)} %`])])],
-  }, data);
-  legend("curve-legend", [[good, "running", "round"], [bad, "other states", "round"], ...curves.map((each, place) => [inks[place], `curve, ${each.type || "unknown type"}`])]);
-  fill("curve-count", stride > 1 ? `${decimal(cells.filter((_, place) => place % stride === 0).length)} of ${decimal(cells.length)} points` : many(cells.length, "point"));
+  const inks = curves.map((_, place) =>
+    place ? COLOURS[(place + 2) % COLOURS.length] : colour("ink"),
+  );
+  const dots = (paint) => ({
+    scale: "load",
+    paths: () => null,
+    points: { show: true, size: 3.5, width: 0, fill: faded(paint, 0.55), stroke: paint },
+  });
+  draw(
+    "scatter",
+    {
+      height: 330,
+      scales: {
+        x: { time: false, range: (_, low, high) => [0, Math.max(15, Math.ceil(high + 0.5))] },
+        load: { range: (_, low, high) => [Math.min(-4, low), Math.max(110, high + 4)] },
+      },
+      series: [
+        {},
+        dots(bad),
+        dots(good),
+        ...inks.map((ink) => line(ink, "load", { width: 2.2, spanGaps: true })),
+      ],
+      axes: [
+        numberAxis("wind speed, m/s", { size: 30, space: 50 }),
+        numberAxis("% of rated power", { scale: "load", size: 44 }),
+      ],
+      plugins: [
+        tip((_, at) => [
+          [null, `${decimal(winds[at], 1)} m/s`],
+          ...(points[at][1] === null
+            ? []
+            : [[points[at][2] ? good : bad, `measured: ${decimal(points[at][1], 1)} %`]]),
+          ...curves.map((each, place) => [
+            inks[place],
+            `${each.type || "curve"}: ${decimal(data[3 + place][at], 1)} %`,
+          ]),
+        ]),
+      ],
+    },
+    data,
+  );
+  legend("curve-legend", [
+    [good, "running", "round"],
+    [bad, "other states", "round"],
+    ...curves.map((each, place) => [inks[place], `curve, ${each.type || "unknown type"}`]),
+  ]);
+  fill(
+    "curve-count",
+    stride > 1
+      ? `${decimal(cells.filter((_, place) => place % stride === 0).length)} of ${decimal(cells.length)} points`
+      : many(cells.length, "point"),
+  );
 }
 
 function interpolated({ wind, load }, at) {

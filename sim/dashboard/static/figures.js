@@ -3,7 +3,16 @@
 let page; // the contents
 const farms = []; // {id, region, types, units: [places], colour}
 const unitNames = [];
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#8a7f5c"];
+const COLOURS = [
+  "#0072b2",
+  "#e69f00",
+  "#009e73",
+  "#cc79a7",
+  "#56b4e9",
+  "#d55e00",
+  "#8c6bb1",
+  "#8a7f5c",
+];
 
 function arrange(found) {
   page = found;
@@ -12,7 +21,13 @@ function arrange(found) {
     const id = page.units.farm_id[unit];
     if (!seen.has(id)) {
       seen.set(id, farms.length);
-      farms.push({ id, units: [], region: page.units.region[unit], types: new Set(), colour: COLOURS[farms.length % COLOURS.length] });
+      farms.push({
+        id,
+        units: [],
+        region: page.units.region[unit],
+        types: new Set(),
+        colour: COLOURS[farms.length % COLOURS.length],
+      });
     }
     const farm = farms[seen.get(id)];
     farm.units.push(unit);
@@ -20,7 +35,9 @@ function arrange(found) {
     unitNames.push(name);
   });
   page.farmOf = page.units.farm_id.map((id) => seen.get(id));
-  const place = new Map(page.units.turbine_id.map((name, unit) => [`${page.units.farm_id[unit]}\0${name}`, unit]));
+  const place = new Map(
+    page.units.turbine_id.map((name, unit) => [`${page.units.farm_id[unit]}\0${name}`, unit]),
+  );
   page.unitOf = (farm, turbine) => place.get(`${farm}\0${turbine}`);
   page.performanceOf = [];
   page.performance.turbine_id.forEach((name, row) => {
@@ -40,7 +57,16 @@ function expected(step) {
 
 function sums(units, from, to) {
   const { rows, available, power, promised, unjudged, wind } = page.columns;
-  const found = { rows: 0, available: 0, power: 0, rated: 0, promised: 0, judged: 0, wind: 0, expected: 0 };
+  const found = {
+    rows: 0,
+    available: 0,
+    power: 0,
+    rated: 0,
+    promised: 0,
+    judged: 0,
+    wind: 0,
+    expected: 0,
+  };
   for (const unit of units) {
     const rated = page.units.rated_power[unit];
     for (let at = unit * page.grid.steps + from; at < unit * page.grid.steps + to; at++) {
@@ -81,7 +107,9 @@ function performance(units, from, to) {
 function viewRow(unit) {
   const row = page.performanceOf[unit];
   if (row === undefined) return performance([unit], 0, 0);
-  return Object.fromEntries(Object.entries(page.performance).map(([name, values]) => [name, values[row]]));
+  return Object.fromEntries(
+    Object.entries(page.performance).map(([name, values]) => [name, values[row]]),
+  );
 }
 
 // Steps in groups: a chart cannot show more points than it has pixels.
@@ -112,7 +140,9 @@ function timeline(groups, from, to, most = 900) {
     found.times.push((stepStart(first) + ((end - first) * page.grid.step_us) / 2) / 1e6);
     found.wind.push(totals.rows ? totals.wind / totals.rows : null);
     found.available.push(totals.rows ? (100 * totals.available) / totals.rows : null);
-    found.arrived.push(totals.expected ? Math.min(100, (100 * totals.rows) / totals.expected) : null);
+    found.arrived.push(
+      totals.expected ? Math.min(100, (100 * totals.rows) / totals.expected) : null,
+    );
   }
   return found;
 }

@@ -1,6 +1,17 @@
 // Start: unpack, read the address, show; show again after each change.
 
-const PARTS = [showFilters, showAttention, showCards, showMap, showRanking, showProduction, showCurve, showFreshness, showAnomalies, showPerformance];
+const PARTS = [
+  showFilters,
+  showAttention,
+  showCards,
+  showMap,
+  showRanking,
+  showProduction,
+  showCurve,
+  showFreshness,
+  showAnomalies,
+  showPerformance,
+];
 
 function showAll() {
   for (const part of PARTS) part();
@@ -12,13 +23,18 @@ function dark() {
 }
 
 function startTheme() {
-  const label = () => { byId("theme").textContent = dark() ? "Light" : "Dark"; };
+  const label = () => {
+    byId("theme").textContent = dark() ? "Light" : "Dark";
+  };
   byId("theme").addEventListener("click", () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
     label();
     showAll();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { label(); showAll(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    label();
+    showAll();
+  });
   label();
 }
 
@@ -29,7 +45,8 @@ function balance() {
     map.closest(".pair").classList.add("flat"); // the map over the whole width, the two others below
     return;
   }
-  const height = (part) => part.lastElementChild.getBoundingClientRect().bottom - part.getBoundingClientRect().top;
+  const height = (part) =>
+    part.lastElementChild.getBoundingClientRect().bottom - part.getBoundingClientRect().top;
   (height(map) < height(ranking) ? map : ranking).after(byId("freshness"));
 }
 
@@ -38,8 +55,11 @@ async function start() {
   byId("content").hidden = false;
   fill("when", `as of ${dated(page.now_us)}`);
   const step = lasting(page.grid.step_us);
-  fill("footer", `Data ${dated(page.extent.first_us)} to ${dated(page.extent.last_us)}; windows of ${lasting(page.extent.window_us)}, rows every ${lasting(page.extent.sample_us)}. `,
-    `One point per ${step} of each turbine. Times are UTC. Made by windfleet dashboard from the views of the lakehouse; charts by uPlot (MIT).`);
+  fill(
+    "footer",
+    `Data ${dated(page.extent.first_us)} to ${dated(page.extent.last_us)}; windows of ${lasting(page.extent.window_us)}, rows every ${lasting(page.extent.sample_us)}. `,
+    `One point per ${step} of each turbine. Times are UTC. Made by windfleet dashboard from the views of the lakehouse; charts by uPlot (MIT).`,
+  );
   readAddress();
   changed = showAll;
   startFilters();

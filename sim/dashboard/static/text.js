@@ -5,21 +5,30 @@ function h(tag, properties, ...children) {
   for (const [name, value] of Object.entries(properties || {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name === "style") for (const [key, each] of Object.entries(value)) made.style.setProperty(key, each);
+    else if (name === "style")
+      for (const [key, each] of Object.entries(value)) made.style.setProperty(key, each);
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false));
+  made.append(
+    ...children
+      .flat(Infinity)
+      .filter((each) => each !== null && each !== undefined && each !== false),
+  );
   return made;
 }
 
 const byId = (id) => document.getElementById(id);
-const fill = (id, ...children) => byId(id).replaceChildren(...children.flat(Infinity).filter((each) => each));
+const fill = (id, ...children) =>
+  byId(id).replaceChildren(...children.flat(Infinity).filter((each) => each));
 const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 const NONE = "–";
 
 function decimal(value, digits = 0) {
   if (!known(value)) return NONE;
-  const text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const text = value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
   return /^-[0.,]*$/.test(text) ? text.slice(1) : text.replace("-", "−");
 }
 const signed = (value, digits) => (known(value) && value > 0 ? "+" : "") + decimal(value, digits);
@@ -34,7 +43,8 @@ function moment(us) {
   const at = new Date(us / 1000);
   return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
 }
-const dated = (us) => `${moment(us).replace(/ \d\d:/, (time) => ` ${new Date(us / 1000).getUTCFullYear()}${time}`)} UTC`;
+const dated = (us) =>
+  `${moment(us).replace(/ \d\d:/, (time) => ` ${new Date(us / 1000).getUTCFullYear()}${time}`)} UTC`;
 
 function lasting(us) {
   const minutes = us / 60e6;
@@ -45,14 +55,27 @@ function lasting(us) {
 }
 
 const RULES = {
-  type: "wrong type", null: "missing value", identity: "foreign turbine", "time.range": "impossible time",
-  "time.future": "time in the future", "time.stale": "stale time", state: "unknown state", range: "out of range",
-  "power.rotor": "power without rotation", "power.rated": "power above rated", "power.wind": "power without wind",
-  stuck: "stuck sensor", duplicate: "duplicate rows",
+  type: "wrong type",
+  null: "missing value",
+  identity: "foreign turbine",
+  "time.range": "impossible time",
+  "time.future": "time in the future",
+  "time.stale": "stale time",
+  state: "unknown state",
+  range: "out of range",
+  "power.rotor": "power without rotation",
+  "power.rated": "power above rated",
+  "power.wind": "power without wind",
+  stuck: "stuck sensor",
+  duplicate: "duplicate rows",
 };
 const KINDS = {
-  vibration: "Vibration alarm in windows", vibration_level: "Vibration above the alarm", generator_heat: "Generator hot",
-  gearbox_heat: "Gearbox hot", overspeed: "Rotor overspeed", underperformance: "Low output for the wind",
+  vibration: "Vibration alarm in windows",
+  vibration_level: "Vibration above the alarm",
+  generator_heat: "Generator hot",
+  gearbox_heat: "Gearbox hot",
+  overspeed: "Rotor overspeed",
+  underperformance: "Low output for the wind",
 };
 const plain = (word) => word.charAt(0).toUpperCase() + word.slice(1).replaceAll("_", " ");
 function kindText(kind) {
