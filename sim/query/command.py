@@ -103,6 +103,8 @@ def _write(rows: pa.Table, options: QueryOptions, console: Console) -> None:
     try:
         write(rows, options.form, options.out, console)
     except OSError as error:
+        if options.out is None:
+            raise
         raise QueryError(f"{options.out}: {reason(error)}", ENVIRONMENT) from error
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -124,3 +128,16 @@ def test_a_file_of_sql(tmp_path: Path, body: bytes | None, code: int, words: str
     assert done.code == code
     assert words in done.text
     assert (tmp_path / "warehouse").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_reader_that_ends_early_is_no_error_of_the_query(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        options = QueryOptions("SELECT 1 AS a", form=form)
+        with pytest.raises(BrokenPipeError):
+            command._write(pa.table({"a": [1]}), options, Console())
