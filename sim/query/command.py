@@ -57,6 +57,7 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
     text = _sql(options.sql)
     _require_one_place(options, len(parsed(text)))
     warehouse = warehouse_of(options)
+    _require_own_place(options.out, warehouse)
     variables = dict(_binding("--set", each) for each in options.variables)
     if options.engine == ledger.SPARK:
         return _on_spark(options, text, warehouse, variables, console, notes)
@@ -120,6 +121,18 @@ def _require_one_place(options: QueryOptions, statements: int) -> None:
         raise QueryError(f"{place} takes the rows of one statement; the SQL has {statements}")
     if options.form == "parquet" and out is None and sys.stdout.isatty():
         raise QueryError("Parquet is not for a terminal; write it to a file with --out FILE")
+
+
+def _require_own_place(out: Path | None, warehouse: Warehouse) -> None:
+    """Raises QueryError if the rows would lie among the objects of the lake or its tables."""
+    if out is None:
+        return
+    places = [warehouse.folder]
+    if warehouse.lake.opener is None:
+        places += [Path(warehouse.lake.location) / bucket for bucket in BUCKETS]
+    for folder in places:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise QueryError(f"--out {out}: lies in {folder}, which is windfleet's; name another")
 
 
 def _sql(text: str) -> str:

@@ -112,6 +112,8 @@ class Engine:
     def _prepared(self, statement: exp.Expr) -> exp.Expr:
         """Return the statement with the clock and the user's names in it."""
 
+        named = self._names(statement)
+
         def put(node: exp.Expr) -> exp.Expr:
             if isinstance(node, exp.CurrentDate):
                 return exp.cast(exp.Literal.string(self._now.date().isoformat()), "date")
@@ -121,14 +123,22 @@ class Engine:
                 return exp.cast(exp.Literal.string(self._now.isoformat()), "timestamptz")
             if isinstance(node, exp.Column) and not node.table:
                 value = self._variables.get(node.name.lower())
-                if value is not None and not self._is_column(node.name):
-                    return value.copy()
+                if value is not None and node.name.lower() not in named:
+                    whole = isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
+                    return exp.alias_(value.copy(), node.name) if whole else value.copy()
             return node
 
         return statement.transform(put)
 
-    def _is_column(self, name: str) -> bool:
-        return any(name.lower() == each for columns in self._columns.values() for each in columns)
+    def _names(self, statement: exp.Expr) -> set[str]:
+        """Return the columns of the tables and of the statement: names that are not free."""
+        names = {name for columns in self._columns.values() for name in columns}
+        for alias in statement.find_all(exp.Alias):
+            if alias.this.name.lower() != alias.alias.lower():  # not `SELECT x AS x`
+                names.add(alias.alias.lower())
+        for table in statement.find_all(exp.TableAlias):
+            names |= {column.name.lower() for column in table.columns}
+        return names
 
     def _explained(self, text: str, statement: exp.Expr) -> str:
         """Return DuckDB's message, the nearest name, and the columns of the tables used."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.catalog import ledger
+from pipeline.terminal import discard_pending
 from sim.errors import QueryError
 from sim.query import command
 from sim.query.command import QueryOptions, run
@@ -132,12 +132,31 @@ def test_a_file_of_sql(tmp_path: Path, body: bytes | None, code: int, words: str
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_a_reader_that_ends_early_is_no_error_of_the_query(
-    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as closed:
+    with os.fdopen(writer, "w") as closed:
         monkeypatch.setattr(sys, "stdout", closed)
         options = QueryOptions("SELECT 1 AS a", form=form)
-        with pytest.raises(BrokenPipeError):
-            command._write(pa.table({"a": [1]}), options, Console())
+        try:
+            with pytest.raises(BrokenPipeError):
+                command._write(pa.table({"a": [1]}), options, Console())
+        finally:
+            discard_pending(closed)
+
+
+@pytest.mark.parametrize("place", ["expanso-databricks-validated", "warehouse", "link"])
+def test_the_rows_never_replace_a_file_of_the_lake_or_of_the_tables(
+    tmp_path: Path, place: str
+) -> None:
+    lakehouse.add(tmp_path, "A-001", 1, 5)
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "link").symlink_to("expanso-databricks-validated")
+    out = tmp_path / place / "rows.csv"
+    with pytest.raises(QueryError, match=r"^--out .*: lies in "):
+        run(QueryOptions("SELECT 1", run=tmp_path, out=out), Console(), Console())
+    assert not out.exists()
+    (tmp_path / "warehouse").rmdir()
+    beside = QueryOptions("SELECT 1", run=tmp_path, out=tmp_path / "rows.csv")
+    assert run(beside, Console(), Console()) == 0

@@ -99,6 +99,26 @@ def test_a_threshold_may_be_a_text_and_never_hides_a_column(where: Warehouse) ->
     assert found == {"id": 20}
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT v FROM (SELECT 3 AS v)",
+        "WITH a AS (SELECT 3 AS v) SELECT v FROM a",
+        "SELECT v FROM range(3, 4) AS a(v)",
+        "WITH a(v) AS (SELECT 3) SELECT v FROM a",
+    ],
+)
+def test_a_bound_name_never_hides_a_column_of_the_statement(where: Warehouse, sql: str) -> None:
+    assert answer(where, sql, v="7") == [{"v": 3}]
+
+
+def test_a_bound_name_is_the_name_of_its_column(where: Warehouse) -> None:
+    assert answer(where, "SELECT Word", word="two") == [{"Word": "two"}]
+    assert answer(where, "SELECT word AS word, word || '!' AS w", word="two") == [
+        {"word": "two", "w": "two!"}
+    ]
+
+
 def test_one_clock_in_every_form(where: Warehouse) -> None:
     (found,) = answer(
         where,
