@@ -125,9 +125,9 @@ def _flat(rows: pa.Table) -> pa.Table:
 def _as_json(value: Any) -> str:
     """Return a value as JSON, which has no NaN and no infinity: those are null."""
     try:
-        return json.dumps(value, default=_json, ensure_ascii=False, allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError:
-        return json.dumps(_finite(value), default=_json, ensure_ascii=False)
+        return _ENCODER.encode(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -144,6 +144,9 @@ def _json(value: object) -> str | int | float:
     if isinstance(value, Decimal):  # DuckDB's sum of integers
         return int(value) if value == value.to_integral_value() else float(value)
     return str(value)
+
+
+_ENCODER: Final = json.JSONEncoder(default=_json, ensure_ascii=False, allow_nan=False)
 
 
 def _print(rows: pa.Table, console: Console) -> None:
