@@ -90,7 +90,8 @@ COMMANDS = {
     "windfleet dashboard demo/bearing-failure": Way("parsed"),  # tests/dashboard
     "windfleet catalog out --role arn:aws:iam::123456789012:role/unity-catalog --catalog wind "
     "--schema turbines": Way("parsed"),  # run in tests/catalog
-    "python -m tests.maintenance_truth": Way("parsed"),
+    "python -m tests.maintenance_truth --first 21": Way("parsed"),
+    "python -m tests.maintenance_truth --first 31 --healthy": Way("parsed"),
     "python -m tests.anomaly_truth": Way("parsed"),
     "python -m tests.bench --only query --objects 60000": Way("parsed"),
     "pytest tests/query/test_views.py": Way("parsed"),
