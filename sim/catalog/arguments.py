@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments to a parser."""
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
-        "dir", type=Path, nargs="?", metavar="DIR", help="folder to write: sql/, bundle/, aws/"
+        "dir", type=_folder, nargs="?", metavar="DIR", help="folder to write: sql/, bundle/, aws/"
     )
     target.add_argument(
         "--ledger",
@@ -36,3 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, value, text in OPTIONS:
         parser.add_argument(f"--{name}", metavar=value, help=text)
+
+
+def _folder(text: str) -> Path:
+    """Return a folder of the command line. Refuses a URL."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is a URL; name a folder of this machine")
+    return Path(text)

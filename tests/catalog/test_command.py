@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalog.locations import Parameters
+from sim.arguments import parse
 from sim.catalog.arguments import OPTIONS
 from sim.catalog.files import files
 from tests.support import runs
@@ -125,3 +126,10 @@ def test_the_ledger_is_still_there() -> None:
     done = runs.inside("catalog", "--ledger")
     assert done.code == 0
     assert "schemaEvo" in done.out
+
+
+def test_a_url_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse(["catalog", "s3://bucket/folder"])
+    assert refused.value.code == 2
+    assert "is a URL; name a folder of this machine" in capsys.readouterr().err
