@@ -4,7 +4,7 @@
     nice python -m tests.anomaly_truth --only data-faults icing
     nice python -m tests.anomaly_truth --turbines 24
 
-Each scenario is simulated and delivered with few turbines, into a folder. An episode is true if it
+Each scenario is simulated and delivered into a folder. An episode is true if it
 is of a kind that a fault can cause (`sim.check.detection.signals`) and falls on the fault's time. A
 fault is found if an episode shows it. Faults without a row in the data do not count.
 
@@ -84,9 +84,9 @@ class Counts:
         return "\n".join([*lines, "", f"in no kind of episode: {hidden}"])
 
 
-def measure(path: Path, turbines: int, folder: Path, counts: Counts) -> None:
+def measure(path: Path, turbines: int | None, folder: Path, counts: Counts) -> None:
     """Simulate, deliver, load, and compare one scenario."""
-    scenario = load_scenario(path, [f"fleet.turbines={turbines}"])
+    scenario = load_scenario(path, [f"fleet.turbines={turbines}"] if turbines else [])
     record = Record(workers=1)
     with target.opened(target.Options(folder=folder / "lake")) as lake:
         deliver(scenario, lake, record, lambda rows: None, run_dir=folder, workers=1)
@@ -103,7 +103,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description="The anomaly view against the injected faults.")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--turbines", type=int, default=16)
+    parser.add_argument("--turbines", type=int, help="default: the scenario's own")
     args = parser.parse_args()
     counts = Counts()
     for name in args.only:

@@ -48,7 +48,8 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
         "--now",
         type=instant,
         metavar="TIME",
-        help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z",
+        help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z; "
+        "a time without a zone is UTC",
     )
     parser.add_argument(
         "--set",

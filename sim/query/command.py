@@ -58,7 +58,7 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
     _require_one_place(options, len(parsed(text)))
     warehouse = warehouse_of(options)
     _require_own_place(options.out, warehouse)
-    variables = dict(_binding("--set", each) for each in options.variables)
+    variables = _variables(options.variables)
     if options.engine == ledger.SPARK:
         return _on_spark(options, text, warehouse, variables, console, notes)
     how = _load_options(options.options)
@@ -152,6 +152,19 @@ def _sql(text: str) -> str:
         raise QueryError(
             f"{one_line(text)}: neither SQL nor a file of it: {reason(error)}"
         ) from error
+
+
+def _variables(texts: Sequence[str]) -> dict[str, str]:
+    """Return name -> value of each --set. Raises QueryError for a name that SQL cannot have."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = _binding("--set", text)
+        if "." in name:
+            raise QueryError(f"--set {text}: a free name of SQL has no dot")
+        if name.lower() in map(str.lower, found):
+            raise QueryError(f"--set {text}: {name} is set twice; set it once")
+        found[name] = value
+    return found
 
 
 def _binding(option: str, text: str) -> tuple[str, str]:

@@ -79,6 +79,8 @@ def test_each_option_without_effect_is_refused_by_name(engine: str) -> None:
         (["--now", "yesterday"], "is not a time"),
         (["--now", "0001-01-01T00:00:00+14:00"], "is not a time"),
         (["--set", "x"], "write NAME=VALUE"),
+        (["--set", "a.b=1"], "a free name of SQL has no dot"),
+        (["--set", "x=1", "--set", "X=2"], "X is set twice"),
         (["--option", "maxFilesPerTriger=1"], "nearest name: maxFilesPerTrigger"),
         (["--option", "cleanSource=DELETE"], "cleanSource"),
         (["--engine", "hive"], "--engine"),
