@@ -11,7 +11,7 @@ SERVER := .localstack/venv
 SPARK := .spark/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # The tests start hundreds of processes, and each would compile windfleet again.
 unexport PYTHONDONTWRITEBYTECODE
