@@ -12,6 +12,7 @@ SPARK := .spark/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 3
+RULES := $(addprefix tests/house/test_,floors.py prose.py tests.py)
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # The tests start hundreds of processes, and each would compile windfleet again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,8 +49,8 @@ demo: install localstack ## the whole fleet for ten minutes of virtual time, thr
 test: install localstack ## all tests but the long campaigns
 	$(PYTEST)
 
-test-fast: install ## the inner loop: tests without a server, a process or a whole simulated world
-	$(PYTEST) -m 'not campaign and not slow'
+test-fast: install ## the inner loop: tests without a server, a process or a whole simulated world; the rules are in make check
+	$(PYTEST) -m 'not campaign and not slow' $(addprefix --ignore=,$(RULES))
 
 test-all: install localstack spark ## all tests, the long campaigns too
 	WINDFLEET_TESTS=all $(PYTEST) -m ''
@@ -58,7 +59,7 @@ check: install ## lint, format, types, rules of the house (import floors, prose)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/house/test_floors.py tests/house/test_prose.py tests/house/test_tests.py
+	$(BIN)/python -m pytest -q $(RULES)
 
 bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/python -m tests.bench
