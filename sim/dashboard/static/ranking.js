@@ -42,7 +42,7 @@ function showRanking() {
     const days = (clockUs() - page.extent.first_us) / DAY;
     const text = ranking?.turbine_id?.length
       ? "No turbine of this choice is in the ranking."
-      : `No ranking: it compares the last five days with the first third, and needs ten days of data. Before this clock the lake holds ${decimal(days, days < 2 ? 1 : 0)}.`;
+      : `No ranking: it compares the last five days with the first third, and needs ten days of data. Before this clock the lake holds ${days < 1 ? "less than one" : decimal(days, 0)}.`;
     fill("places", h("p", { class: "nothing" }, text));
     fill("ranking-clock");
     return;
