@@ -58,8 +58,7 @@ test-all: install localstack spark ## all tests, the long campaigns too
 check: install ## lint, format, types, rules of the house (import floors, prose)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q $(RULES)
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -q $(RULES); rules=$$?; wait $$types && exit $$rules
 
 bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/python -m tests.bench

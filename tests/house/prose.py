@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import io
 import re
 import sys
@@ -57,7 +58,9 @@ def text(path: Path) -> str:
 @functools.cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
     """Return all nodes of a file's syntax tree, the module first. A file is parsed once."""
-    return tuple(ast.walk(ast.parse(text(path))))
+    found = tuple(ast.walk(ast.parse(text(path))))
+    gc.freeze()  # they stay to the end: a collection need not walk them each time
+    return found
 
 
 def docstrings(path: Path) -> Iterator[Docstring]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.house.prose import nodes
-from tests.support import levels
 from tests.support.paths import ROOT
 
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -52,11 +50,6 @@ def test_every_test_asserts_something(path: Path) -> None:
         if each.name.startswith("test_") and not asserts(each) and not calls(each) & helpers
     ]
     assert silent == [], f"{path}: these tests assert nothing"
-
-
-@pytest.mark.parametrize("name", [*levels.ROOTS, *levels.LIGHT])
-def test_a_name_that_makes_a_test_slow_exists(name: str) -> None:
-    assert pkgutil.resolve_name(name) is not None
 
 
 def imported(path: Path) -> Iterator[str]:
