@@ -186,6 +186,13 @@ def test_added_columns_stay_with_the_state(tmp_path: Path) -> None:
         state.tables(folder)
 
 
+def test_a_column_that_stays_new_ends_the_load(tmp_path: Path) -> None:
+    folder = state.prepared(tmp_path / "spark")
+    state.widen(folder, {"wind_turbine_raw": [("note", "string")]})
+    with pytest.raises(QueryError, match="Spark takes note for new after the table was widened"):
+        state.widen(folder, {"wind_turbine_raw": [("note", "string")]})
+
+
 def test_an_unknown_column_is_found_in_sparks_message() -> None:
     key = "expanso-databricks-ingestion/ingestion/hour=00/A-1.parquet"
     text = (

@@ -64,9 +64,18 @@ def tables(folder: Path) -> tuple[Table, ...]:
 
 
 def widen(folder: Path, columns: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
-    """Add columns to tables for good. Return their names as table.column."""
+    """Add columns to tables for good. Return their names as table.column.
+
+    Raises QueryError if a table has one of them: the load would start again without end.
+    """
     added = _added(folder)
     for table, found in columns.items():
+        there = {name for name, _ in added.get(table, ())}
+        if again := sorted(there & {name for name, _ in found}):
+            raise QueryError(
+                f"{table}: Spark takes {', '.join(again)} for new after the table was widened; "
+                f"remove {folder}, and it is loaded again"
+            )
         added[table] = [*added.get(table, ()), *found]
     _write(folder / "columns.json", added)
     return [f"{table}.{name}" for table, found in columns.items() for name, _ in found]
