@@ -1,4 +1,7 @@
-"""The administrator's files, installed by the unmodified client into a stub of Unity Catalog."""
+"""The administrator's files, installed by the unmodified client into a stub of Unity Catalog.
+
+`pytest -s -k installs tests/catalog/test_unity.py` shows the calls.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,11 @@ TYPES = {"BIGINT": "LONG", "ARRAY<STRING>": "ARRAY"}
 
 @pytest.fixture
 def stub() -> Iterator[UnityStub]:
-    with unity_stub.serving() as made:
-        yield made
+    """A stub of Unity Catalog; `pytest -s` shows its log."""
+    with unity_stub.serving() as running:
+        yield running
+    for method, path, body in running.calls:
+        print(method, path, (body or {}).get("name", ""))
 
 
 @pytest.fixture
