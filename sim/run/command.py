@@ -63,7 +63,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
             with target.opened(options.store) as store, _memory_peak(record):
-                record.store = str(store)
+                record.store = store.described()
                 _measure_ceiling(store, record, progress)
                 record.planned = planned_faults(scenario, size)
                 rows = scenario.fleet.turbines * scenario.clock.samples
