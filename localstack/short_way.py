@@ -28,8 +28,11 @@ import re
 import traceback
 import uuid
 
+from bodies import BusyError
+
 MOST_BYTES = 4 << 20
 """Of a body. A larger one would keep others waiting."""
+MOST_PRINCIPALS = 1_000
 VERSIONS = {
     "localstack-core": ("4.13.1", "4.14.0"),
     "rolo": ("0.8.9",),
@@ -149,7 +152,7 @@ class ShortWay:
         """Answer a request and return True; False leaves it to the stock gateway."""
         try:
             head, body = self._answer(request)
-        except NotPlainError:
+        except (NotPlainError, BusyError):
             return False
         except Exception as error:
             self._report(error)
@@ -210,7 +213,7 @@ class ShortWay:
                 asked[member] = value.decode()
             elif name == b"authorization":
                 authorization = value.decode()
-            elif name.startswith(META) and members is PUT_MEMBERS:
+            elif name.startswith(META) and name != META and members is PUT_MEMBERS:
                 metadata[name[len(META) :].decode()] = value.decode()
             elif name not in UNUSED:
                 raise NotPlainError
@@ -222,6 +225,8 @@ class ShortWay:
         """Return account and region of an authorization."""
         scope, _, rest = (authorization or "").partition(",")
         if scope not in self._principals:
+            if len(self._principals) >= MOST_PRINCIPALS:
+                self._principals.clear()
             self._principals[scope] = _principal_of(scope)
         principal = self._principals[scope]
         if principal is None or "Credential=" in rest:
@@ -329,3 +334,5 @@ def install(providers):
 
     serving.HeaderPreservingWSGIResource.render = render
     serving.TwistedRequestAdapter.gotLength = got_length
+    # an access log that nothing reads, by way of twisted's log system
+    serving.TwistedGateway.log = lambda self, request: None
