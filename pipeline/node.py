@@ -177,7 +177,8 @@ class _Flow:
         for node, answer in asked:
             if answer is not None:
                 try:
-                    node.position = answer.result()
+                    with self._commits.waiting():
+                        node.position = answer.result()
                 except NodeError as error:
                     yield _fail(node, error)
                     continue

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -37,7 +38,7 @@ class Ended(Generic[T]):
 class Commits(Generic[T]):
     """Commits under way, each with a value of its owner. For one thread.
 
-    waited_s: wall seconds in which this thread did nothing but wait for a commit.
+    waited_s: wall seconds in which this thread did nothing but wait for the store.
     """
 
     def __init__(self, pool: Executor, most_bytes: int = MOST_BYTES) -> None:
@@ -52,6 +53,15 @@ class Commits(Generic[T]):
         self._begun[future] = size, owner
         self._bytes += size
         future.add_done_callback(lambda done: self._ended.put((done, time.time_ns())))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the block, in which this thread waits for the store."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.waited_s += time.perf_counter() - begun
 
     def ended(self) -> Iterator[Ended[T]]:
         """Yield each commit that ended, and wait while there are too many."""
@@ -68,9 +78,8 @@ class Commits(Generic[T]):
             except Empty:
                 if self._bytes <= most_bytes:
                     return
-                begun = time.perf_counter()
-                future, at_ns = self._ended.get()
-                self.waited_s += time.perf_counter() - begun
+                with self.waiting():
+                    future, at_ns = self._ended.get()
             size, owner = self._begun.pop(future)
             self._bytes -= size
             yield Ended(owner, future, at_ns)

@@ -22,6 +22,7 @@ from pipeline.ports import Clock, ObjectStore, Unavailable
 from sim.chaos.faults import SECOND_WRITER, Crash, fault_point
 from sim.chaos.shard import NodeFiles, ShardFaults
 from sim.errors import StoreGone
+from sim.run.activity import Activities
 from sim.run.compact import Compacted, publish
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
@@ -41,7 +42,7 @@ FAULTY_FILES = ".struck"
 class FarmNodes:
     """Nodes of one farm, through all crashes and restarts of their process.
 
-    pool: makes their store calls.
+    pool: makes their store calls. activities: gets the time that they wait for it.
     result: batches, errors of nodes and time in the pipeline go in here.
     check: called with each result; its exception ends the flush.
     committed: called with the number of rows of each durable batch.
@@ -55,13 +56,14 @@ class FarmNodes:
         faults: ShardFaults,
         clock: Clock,
         pool: Executor,
+        activities: Activities,
         result: ShardResult,
         check: Callable[[], None],
         committed: Callable[[int], None],
     ) -> None:
         self._plan, self._configs, self._store, self._faults = plan, configs, store, faults
         self._clock, self._result, self._check, self._committed = clock, result, check, committed
-        self._pool, self._commits = pool, NodeCommits(pool)
+        self._pool, self._activities = pool, activities
         self._flush_us: int | None = None
         self._delivered: list[Delivered] = []
         self._unreported = Unreported()
@@ -125,7 +127,7 @@ class FarmNodes:
 
     def _restart(self) -> None:
         """Start a process without memory: new nodes, and the store as they see it."""
-        self._nodes = self._fresh()
+        self._nodes, self._commits = self._fresh(), NodeCommits(self._pool)
         store = Compacted(self._store) if self._plan.compact else self._store
         self._seen = self._faults.new_process(store)
 
@@ -141,13 +143,15 @@ class FarmNodes:
             files.assign(self._switched_on()),
             self._seen,
             self._clock,
-            self._pool if self._plan.faults else self._commits,
+            self._commits,
             until_us,
             self._publish,
             lock_wait_s=0.0,
         )
         with contextlib.closing(results):
             self._take(results, files.count)
+        if self._plan.faults:
+            self._take(reports(self._commits.rest()), files.count)
 
     def _take(
         self,
@@ -158,6 +162,7 @@ class FarmNodes:
         kept_out = self._faults.keeps_out()
         for result in results:
             self._check()
+            self._activities.waited(self._commits.waited_s)
             count_fault(result)
             if isinstance(result, Failed):
                 self._result.undelivered[result.node.config.turbine_id] = str(result.error)

@@ -30,9 +30,11 @@ from sim.chaos.proxy import report_time
 from sim.chaos.shard import ShardFaults
 from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
+from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
+from sim.run.activity import Activities
 from sim.run.farm_nodes import FarmNodes
 from sim.run.operations import Recorder
 from sim.run.record import ShardResult
@@ -74,8 +76,10 @@ class _Shard:
         stopped: Callable[[], bool],
         fired: Fired,
         sleep: Callable[[float], None],
+        activities: Activities,
     ) -> None:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
+        self._activities = activities
         self._env = simpy.Environment()
         self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
         settings = plan.pipeline
@@ -109,6 +113,7 @@ class _Shard:
             faults,
             self,
             self._pool,
+            activities,
             self.result,
             self._check_stop,
             lambda rows: progress(0, rows),
@@ -147,8 +152,9 @@ class _Shard:
     def _simulate(self, writer: NodeWriter, first: int, last: int) -> None:
         self._check_stop()
         begun = time.perf_counter()
-        block = self._model.block(first, last)
-        writer.write(block)
+        with self._activities.during("simulate"):
+            block = self._model.block(first, last)
+            writer.write(block)
         rows = len(block.columns["id"])
         self.result.rows += rows
         self.result.simulate_s += time.perf_counter() - begun
@@ -160,11 +166,14 @@ class _Shard:
         if self._plan.proxied and self._plan.store is not None:
             self._send_time(self._plan.store.server.url)
         self._flushed_s = self._env.now
-        self._nodes.begin(until_us)
+        with self._activities.during("deliver"):
+            self._nodes.begin(until_us)
 
     def _end_flush(self) -> None:
         """Wait for the last commits. Send the batches over the modelled uplink."""
-        for batch in self._nodes.finish():
+        with self._activities.during("deliver"):
+            batches = self._nodes.finish()
+        for batch in batches:
             self._uplink.send(self._flushed_s, batch.bytes, batch.event_us)
 
     def _drain(self) -> None:
@@ -214,9 +223,15 @@ class _Shard:
 
 
 def run_shard(
-    plan: ShardPlan, progress: Progress, stopped: Callable[[], bool], fired: Fired
+    plan: ShardPlan,
+    progress: Progress,
+    stopped: Callable[[], bool],
+    fired: Fired,
+    spent: Callable[[Span], None] = lambda span: None,
 ) -> ShardResult:
     """Run one farm, to its end or until `stopped` returns True. Raises NodeFileError, OSError.
+
+    spent: called with the time spent with each activity.
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are
     written in any case.
@@ -228,7 +243,7 @@ def run_shard(
         FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     )
     store = Retrying(bare, recorder.append, sleep=sleep)
-    shard = _Shard(plan, store, progress, stopped, fired, sleep)
+    shard = _Shard(plan, store, progress, stopped, fired, sleep, Activities(spent))
     try:
         shard.run()
     except Stopped:
