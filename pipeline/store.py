@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from pipeline import listing
+from pipeline.exchange import Answer
 from pipeline.ports import (
     AlreadyExists,
     Conflict,
@@ -23,7 +24,7 @@ from pipeline.ports import (
     Unavailable,
 )
 from pipeline.settings import Place, settings
-from pipeline.wire import Answer, Dial, Wire
+from pipeline.wire import Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
