@@ -64,7 +64,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
             with _usage(record), target.opened(options.store) as store:
-                record.store = str(store)
+                record.store = store.described()
                 record.server_pid = store.server.pid if store.server is not None else None
                 record.begin("ceiling")
                 progress.phase("measuring the store's ceiling", None, "")

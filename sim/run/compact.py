@@ -26,13 +26,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import encode, partition
+from pipeline import partition
 from pipeline.batch import ints
 from pipeline.commit import Position
 from pipeline.manifest import DataObject
 from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits
+from pipeline.objects import event_hours
+from pipeline.parquet.columns import encode
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
-from pipeline.process import Staged, Work, event_hours, transform
+from pipeline.process import Staged, Work, transform
 from pipeline.records import (
     ENRICHED,
     ENRICHMENT,
@@ -76,7 +78,7 @@ class Compacted:
             raise NotFound(f"get {bucket}/{key}")
         tables = [pq.read_table(io.BytesIO(self._store.get(bucket, each)[0])) for each in found]
         table = pa.concat_tables(tables)
-        return encode.parquet(table.filter(pc.equal(table.column("turbine_id"), turbine))), ""
+        return encode(table.filter(pc.equal(table.column("turbine_id"), turbine))), ""
 
 
 def publish(
@@ -139,7 +141,7 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
         ("validated", staged.valid, event_hours),
         ("enriched", _enriched(staged), event_hours),
         ("quarantine", staged.rejected, event_hours),
-        ("aggregated", pa.concat_tables([w.emitted for w in staged.windows]), _window_hours),
+        ("aggregated", staged.emitted, _window_hours),
     ]
     for stage, table, hours_of in tables:
         if table.num_rows == 0:
@@ -155,7 +157,7 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
                 stage,
                 partition.bucket(stage),
                 key,
-                encode.parquet(rows),
+                encode(rows),
                 rows.num_rows,
                 *_bounds(rows),
                 None,

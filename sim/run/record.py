@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,7 @@ class Record:
     verify_s: float | None = None
     total_s: float | None = None
     started: str | None = None
-    store: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)

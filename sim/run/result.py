@@ -260,7 +260,7 @@ def _shard(shard: ShardResult) -> Shard:
 def _environment(record: Record) -> dict[str, str]:
     return {
         "machine": machine(),
-        "store": record.store,
+        **record.store,
         "workers": str(record.workers),
     }
 

@@ -25,7 +25,8 @@ from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
-from sim.store import folder
+from sim.store import folder, localstack
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
@@ -39,7 +40,7 @@ CEILING_THREADS = 8
 class Options:
     """Options of the command line.
 
-    port: of the embedded store. folder: the lake as files, no S3.
+    port, gateway: of the embedded store. folder: the lake as files, no S3.
     """
 
     endpoint_url: str | None = None
@@ -48,6 +49,7 @@ class Options:
     empty_lake: bool = False
     allow_remote: bool = False
     folder: Path | None = None
+    gateway: Gateway = "short"
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,26 @@ class Target:
         if self.server is not None:
             self.server.require_alive()
 
+    @property
+    def gateway(self) -> str | None:
+        """Gateway of the embedded LocalStack, or of the one of `store up`; None: not ours."""
+        if self.server is not None:
+            return self.server.gateway
+        up = None if self.folder is not None else localstack.status()
+        return up.gateway if up is not None and up.endpoint_url == self.endpoint_url else None
+
+    def described(self) -> dict[str, str]:
+        """Return the entries of a result's `environment`: store, and gateway if it is ours."""
+        gateway = self.gateway
+        return {"store": str(self)} | ({} if gateway is None else {"gateway": gateway})
+
     def __str__(self) -> str:
         if self.folder is not None:
             return "a folder of files"
-        return (
-            self.endpoint_url
-            if self.server is None
-            else f"embedded LocalStack, {self.endpoint_url}"
-        )
+        if (gateway := self.gateway) is None:
+            return self.endpoint_url
+        kind = "embedded LocalStack" if self.server is not None else "LocalStack of `store up`"
+        return f"{kind}, {gateway} gateway, {self.endpoint_url}"
 
 
 def endpoint_of_environment() -> str | None:
@@ -202,7 +216,7 @@ def embedded(options: Options) -> Iterator[Target]:
 
     Raises TargetError, LakeError.
     """
-    server = EmbeddedLocalStack()
+    server = EmbeddedLocalStack(options.gateway)
     server.start(options.port, detach=options.keep)
     kept = False
     try:
