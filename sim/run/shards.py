@@ -51,9 +51,7 @@ Message = (
     | tuple[Literal["fault"], FaultPoint]
     | tuple[Literal["spent"], Span]
 )
-"""From a worker: its process id, rows simulated and delivered, an injected fault's point, or the
-time that it spent with each activity.
-"""
+"""From a worker: process id, rows made and delivered, an injected fault's point, or time spent."""
 _shared: dict[str, Any] = {}
 """A worker's queue and event, set when it starts: they cannot be sent with a task."""
 
