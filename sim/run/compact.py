@@ -19,7 +19,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +30,7 @@ from pipeline import partition
 from pipeline.batch import ints
 from pipeline.commit import Position
 from pipeline.manifest import DataObject
-from pipeline.node import Delivered, EdgeNode, Failed
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits
 from pipeline.objects import event_hours
 from pipeline.parquet.columns import encode
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
@@ -83,7 +82,7 @@ class Compacted:
 
 
 def publish(
-    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
+    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, commits: NodeCommits
 ) -> Iterator[Delivered | Failed]:
     """Commit a round of one batch per node of a farm together. See `pipeline.node.Publish`.
 
@@ -104,7 +103,9 @@ def publish(
             partition.bucket("metadata"), manifest, _manifest(staged, farm, objects, clock.now_us())
         )
         positions = list(
-            pool.map(lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True))
+            commits.pool.map(
+                lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True)
+            )
         )
     except StoreError as error:
         yield from (Failed(node, error) for node, _ in works)
