@@ -1,4 +1,4 @@
-"""Cost of `windfleet query` on a lake of so many objects of about 8 KB in LocalStack.
+"""The loader of `windfleet query` on a lake of many objects of about 8 KB in LocalStack.
 
 The lake is the pipeline's: 25 turbines with a sample a minute and a flush an hour, that is 60
 rows an object and five objects an hour. The floor is LIST and GET of the same objects with the same
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -154,10 +155,10 @@ def measure(objects: int, console: Console) -> None:
         line("open the engine", lambda: Engine(warehouse, now), False)
         for view in statements.VIEWS:
             sql = f"SELECT * FROM {view}"
-            line(view, lambda sql=sql: answer(warehouse, now, sql), False)
+            line(view, partial(answer, warehouse, now, sql), False)
         for query in statements.QUERIES:
             sql = statements.query(query)
-            line(query, lambda sql=sql: answer(warehouse, now, sql), False)
+            line(query, partial(answer, warehouse, now, sql), False)
         line(
             "SELECT COUNT(*)",
             lambda: answer(warehouse, now, "SELECT COUNT(*) FROM wind_turbine_raw"),
