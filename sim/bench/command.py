@@ -14,21 +14,22 @@ from sim.bench.parts import measure
 from sim.bench.record import KIND, SCHEMA_VERSION, BenchRecord, read_record, write_record
 from sim.errors import PASS, BenchError
 from sim.run.environment import machine, versions
+from sim.store.gateway import Gateway
 
 
-def run(args: argparse.Namespace, console: Console) -> int:
+def run(args: argparse.Namespace, gateway: Gateway, console: Console) -> int:
     """Run the command. Return its exit code: a slower part is shown, and is no failure.
 
     Raises BenchError, ResultError, TargetError, OSError.
     """
     if args.only == "query":
         _require_alone(args)
-        query.measure(args.objects, console)
+        query.measure(args.objects, gateway, console)
         return PASS
     earlier = None if args.compare is None else read_record(args.compare)
     if args.json is not None:
         _require_writable(args.json)
-    found = _measured(args, console) if args.source is None else read_record(args.source)
+    found = _measured(args, gateway, console) if args.source is None else read_record(args.source)
     if args.json is not None:
         write_record(found, args.json)
     if args.source is not None or args.markdown:
@@ -41,18 +42,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return PASS
 
 
-def _measured(args: argparse.Namespace, console: Console) -> BenchRecord:
+def _measured(args: argparse.Namespace, gateway: Gateway, console: Console) -> BenchRecord:
     """Measure, and print each table when it is there, unless Markdown is to come."""
-    found = BenchRecord(KIND, SCHEMA_VERSION, machine(), versions(), PIPELINE_VERSION, args.seed)
+    found = BenchRecord(
+        KIND, SCHEMA_VERSION, machine(), versions(), PIPELINE_VERSION, gateway, args.seed
+    )
     if not args.markdown:
-        console.print(found.machine, highlight=False)
+        console.print(_place(found), highlight=False)
     if args.only != "growth":
         for rows in dict.fromkeys(args.rows):
-            found.sizes.append(measure(args.turbines, rows, args.rounds, args.seed))
+            found.sizes.append(measure(args.turbines, rows, args.rounds, args.seed, gateway))
             if not args.markdown:
                 table.show(table.parts(found.sizes[-1:]), console, False)
     if args.growth or args.only == "growth":
-        for point in growth.points(args.rounds, args.seed):
+        for point in growth.points(args.rounds, args.seed, gateway):
             found.growth.append(point)
             last = [job for job in growth.JOBS if job.series == point.series][-1]
             if point.value == last.value and not args.markdown:
@@ -67,7 +70,11 @@ def _show(found: BenchRecord, console: Console, markdown: bool) -> None:
         table.show(sheet, console, markdown)
     for series in dict.fromkeys(point.series for point in found.growth):
         _show_growth(found, series, console, markdown)
-    console.print(f"machine: {found.machine}", highlight=False, soft_wrap=True)
+    console.print(_place(found), highlight=False, soft_wrap=True)
+
+
+def _place(found: BenchRecord) -> str:
+    return f"{found.machine}; LocalStack's {found.gateway} gateway"
 
 
 def _show_growth(found: BenchRecord, series: str, console: Console, markdown: bool) -> None:

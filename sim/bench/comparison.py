@@ -54,6 +54,8 @@ def notes(old: BenchRecord, new: BenchRecord) -> Iterator[str]:
         yield f"another machine: {old.machine}, now {new.machine}; the fixed work corrects roughly"
     if old.pipeline_version != new.pipeline_version:
         yield f"pipeline version {old.pipeline_version}, now {new.pipeline_version}"
+    if old.gateway != new.gateway:
+        yield f"LocalStack's gateway {old.gateway}, now {new.gateway}"
     for program in sorted(old.versions.keys() | new.versions.keys()):
         versions = [each.versions.get(program, "none") for each in (old, new)]
         if versions[0] != versions[1]:

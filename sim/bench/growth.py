@@ -44,6 +44,8 @@ from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock, flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
+from sim.run.shard import COMMIT_THREADS
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
@@ -70,20 +72,22 @@ JOBS: Final = (
 )
 
 
-def points(rounds: int, seed: int, jobs: tuple[Job, ...] = JOBS) -> Iterator[GrowthPoint]:
+def points(
+    rounds: int, seed: int, gateway: Gateway, jobs: tuple[Job, ...] = JOBS
+) -> Iterator[GrowthPoint]:
     """Yield each job's point. Raises BenchError, TargetError, WorkerLost, OSError."""
     context = multiprocessing.get_context("spawn")
     for job in jobs:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             try:
-                yield pool.submit(point, job, rounds, seed).result()
+                yield pool.submit(point, job, rounds, seed, gateway).result()
             except BrokenProcessPool:
                 raise WorkerLost(
                     f"the process of {job.turbines:,} turbines was killed: out of memory?"
                 ) from None
 
 
-def point(job: Job, rounds: int, seed: int) -> GrowthPoint:
+def point(job: Job, rounds: int, seed: int, gateway: Gateway) -> GrowthPoint:
     """Run one job several times in this process."""
     found = {part: Rounds() for part in _PARTS}
     fixed_s: list[float] = []
@@ -92,7 +96,7 @@ def point(job: Job, rounds: int, seed: int) -> GrowthPoint:
         fixed_s.append(fixed_work())
         with (
             tempfile.TemporaryDirectory(prefix="windfleet-bench-") as name,
-            EmbeddedLocalStack() as server,
+            EmbeddedLocalStack(gateway) as server,
         ):
             lake.ensure(server.endpoint_url)
             costs, objects = _run(job, seed, Path(name), server)
@@ -114,7 +118,7 @@ def _run(job: Job, seed: int, folder: Path, server: EmbeddedLocalStack) -> tuple
     target = settings(server.endpoint_url, own=True)
     store = S3ObjectStore(target)
     objects = 0
-    with ThreadPoolExecutor(parts.THREADS) as pool:
+    with ThreadPoolExecutor(COMMIT_THREADS) as pool:
         for farm in _fleet(job.turbines, folder):
             with metered() as cost:
                 env = simpy.Environment()

@@ -7,7 +7,7 @@
 | read    | `pipeline.generations.read`                    | `floors.nodefiles`  |
 | stages  | `transform`: the part of process that is paid per row | none         |
 | process | `pipeline.process`: stages, Parquet, manifests | `floors.objects`    |
-| PUT     | `S3ObjectStore.create`, THREADS at once        | `floors.sockets`    |
+| PUT     | `S3ObjectStore.create`, as many threads as a worker | `floors.sockets`    |
 | deliver | `pipeline.node.run`: read, process, PUT        | sum of the three    |
 | verify  | `sim.check.judge`                              | `floors.lake`       |
 
@@ -41,15 +41,17 @@ from sim.bench.rounds import Part, interleaved
 from sim.bench.workload import EVERYTHING_US, Workload
 from sim.errors import LAKE_WRONG, BenchError
 from sim.model.recording.nodefile import NodeWriter
+from sim.run.shard import COMMIT_THREADS
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
-THREADS: Final = 4
-"""Commits at a time, as in a worker of a run."""
+SOCKETS: Final = 4
+"""Of the floor: more are no faster, because the server is one process."""
 _Objects = list[tuple[str, str, bytes]]
 
 
-def measure(turbines: int, rows: int, rounds: int, seed: int) -> SizeRecord:
+def measure(turbines: int, rows: int, rounds: int, seed: int, gateway: Gateway) -> SizeRecord:
     """Measure all parts at `rows` rows a batch.
 
     Raises BenchError, also where floor and product differ; TargetError, OSError.
@@ -61,7 +63,7 @@ def measure(turbines: int, rows: int, rounds: int, seed: int) -> SizeRecord:
         tables = nodefiles.read(work.paths, READ_ROWS)
         agreement.require_equal(commits, objects.batches(tables, work.configs))
         made = _objects(commits)
-        with EmbeddedLocalStack() as server:
+        with EmbeddedLocalStack(gateway) as server:
             lake.ensure(server.endpoint_url)
             parts = [*_local(root, work), *_stored(work, made, server.endpoint_url)]
             fixed_s, found = interleaved(parts, rounds, server)
@@ -125,14 +127,14 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
 
     def put() -> None:
         client = S3ObjectStore(store)
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(COMMIT_THREADS) as pool:
             list(pool.map(lambda item: client.create(*item), made))
 
     def empty() -> None:
         lake.empty(store)
 
     return [
-        Part(record.PUT, put, lambda: sockets.exchange(port, requests, THREADS), empty),
+        Part(record.PUT, put, lambda: sockets.exchange(port, requests, SOCKETS), empty),
         Part(
             record.DELIVER,
             lambda: deliver(work.paths, work.configs, S3ObjectStore(store)),
@@ -149,7 +151,7 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
 def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: S3ObjectStore) -> int:
     """Drain nodes into a store. Return the number of PUTs. Raises BenchError."""
     nodes = [EdgeNode(config, path) for config, path in zip(configs, paths, strict=True)]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(COMMIT_THREADS) as pool:
         return sum(flush(nodes, store, pool, EVERYTHING_US))
 
 

@@ -40,6 +40,7 @@ from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from sim.store import folder
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
@@ -116,10 +117,10 @@ def cpu_seconds() -> float:
     return found.user + found.system + found.children_user + found.children_system
 
 
-def measure(objects: int, console: Console) -> None:
+def measure(objects: int, gateway: Gateway, console: Console) -> None:
     """Print the lines of a lake of about so many objects."""
     hours = max(objects // (OBJECTS_AN_HOUR * TURBINES), 1)
-    with tempfile.TemporaryDirectory() as name, EmbeddedLocalStack() as server:
+    with tempfile.TemporaryDirectory() as name, EmbeddedLocalStack(gateway) as server:
         rows = write_lake(Path(name), hours)
         upload(Path(name) / "lake", server.endpoint_url)
         reader = s3_lake(server.endpoint_url)

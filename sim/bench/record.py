@@ -139,6 +139,7 @@ class BenchRecord(_Strict):
     machine: str
     versions: dict[str, str]
     pipeline_version: str
+    gateway: str
     seed: int
     sizes: list[SizeRecord] = field(default_factory=list)
     growth: list[GrowthPoint] = field(default_factory=list)

@@ -346,6 +346,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "time.total": Figure(
         "s", "measured", "time from the start to the verdict, including the start of the store"
     ),
+    "cpu.busy": Figure(
+        "", "measured", "share of the machine's cores that the run used, or waited for"
+    ),
     "memory.peak": Figure(
         "bytes", "measured", "largest total resident memory of all processes of the run"
     ),

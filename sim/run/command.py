@@ -9,6 +9,7 @@ If anything ends a run early, three things still hold:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from rich.console import Console
 from pipeline.terminal import cause
 from sim import run_directory
 from sim.errors import ENVIRONMENT, DirectoryError
-from sim.measure.memory import MemoryPeak
+from sim.measure.timeline import timeline
+from sim.measure.usage import Usage
 from sim.report.progress import RunProgress
 from sim.report.result import Result
 from sim.report.terminal import print_summary
@@ -34,7 +36,6 @@ from sim.run.verdict import judge_lake
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
-from sim.store.target import Target
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,15 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         begun = time.perf_counter()
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
-            with target.opened(options.store) as store, _memory_peak(record):
-                record.store = str(store)
-                _measure_ceiling(store, record, progress)
+            with _usage(record), target.opened(options.store) as store:
+                record.store = store.described()
+                record.server_pid = store.server.pid if store.server is not None else None
+                record.begin("ceiling")
+                progress.phase("measuring the store's ceiling", None, "")
+                record.ceiling_per_s = target.ceiling(store)
                 record.planned = planned_faults(scenario, size)
                 rows = scenario.fleet.turbines * scenario.clock.samples
+                record.begin("simulate and deliver")
                 progress.phase("simulating and delivering", rows, "rows")
                 deliver(
                     scenario,
@@ -76,7 +81,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     run_dir=options.out,
                     workers=options.workers,
                 )
-                _measure_ceiling(store, record, progress)
+                record.begin("judge")
                 judge_lake(
                     scenario,
                     store,
@@ -100,23 +105,24 @@ def _now() -> str:
 
 
 @contextmanager
-def _memory_peak(record: Record) -> Iterator[None]:
-    """Put the largest memory of all the run's processes during the block into `record`."""
-    with MemoryPeak() as memory:
-        try:
+def _usage(record: Record) -> Iterator[None]:
+    """Put the largest memory of the run's processes, and the time line, into `record`."""
+    usage = Usage()
+    record.begin("start the store")
+    try:
+        with usage:
             yield
-        finally:
-            record.memory_peak_bytes = memory.peak_bytes
-
-
-def _measure_ceiling(store: Target, record: Record, progress: RunProgress) -> None:
-    """Measure the store's PUT ceiling. Keep it if it is higher than the one in `record`.
-
-    It is measured before and after the load: other work on the machine can only lower it.
-    """
-    progress.phase("measuring the store's ceiling", None, "")
-    measured = (record.ceiling_per_s, target.ceiling(store))
-    record.ceiling_per_s = max((each for each in measured if each is not None), default=None)
+    finally:
+        record.memory_peak_bytes = usage.peak_bytes
+        record.timeline = timeline(
+            usage.samples,
+            record.spans,
+            usage.begun_ns,
+            record.phases,
+            os.getpid(),
+            record.server_pid,
+            os.cpu_count() or 1,
+        )
 
 
 def _write(found: Result, record: Record, out: Path) -> None:

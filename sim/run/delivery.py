@@ -49,6 +49,7 @@ def deliver(
                 store.require_alive,
                 record.shards,
                 record.injections,
+                record.spans,
             )
         finally:
             record.operations = operations.merge(run_dir)

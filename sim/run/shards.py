@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, FaultPoint, InjectionCounts, fault_point
 from sim.errors import StoreGone, WorkerDied
+from sim.measure.timeline import Span
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
@@ -48,8 +49,11 @@ Message = (
     tuple[Literal["pid"], int]
     | tuple[Literal["rows"], int, int]
     | tuple[Literal["fault"], FaultPoint]
+    | tuple[Literal["spent"], Span]
 )
-"""From a worker: its process id, rows simulated and delivered, or an injected fault's point."""
+"""From a worker: its process id, rows simulated and delivered, an injected fault's point, or the
+time that it spent with each activity.
+"""
 _shared: dict[str, Any] = {}
 """A worker's queue and event, set when it starts: they cannot be sent with a task."""
 
@@ -67,6 +71,7 @@ def _work(plan: ShardPlan) -> ShardResult:
         lambda made, delivered: put(("rows", made, delivered)),
         _shared["stop"].is_set,
         lambda point: put(("fault", point)),
+        lambda span: put(("spent", span)),
     )
 
 
@@ -86,7 +91,7 @@ class _Worker:
         with _signals_delayed():
             self.future: Future[ShardResult] = self.pool.submit(_work, plan)
 
-    def listen(self, injections: InjectionCounts) -> tuple[int, int]:
+    def listen(self, injections: InjectionCounts, spans: list[Span]) -> tuple[int, int]:
         """Read the worker's messages. Return rows simulated and delivered since the last time."""
         made, delivered = self.made, self.delivered
         while not self._queue.empty():
@@ -97,6 +102,8 @@ class _Worker:
                     self.made, self.delivered = self.made + simulated, self.delivered + stored
                 case ("fault", point):
                     injections.by_point[point] += 1
+                case ("spent", span):
+                    spans.append(span)
         return self.made - made, self.delivered - delivered
 
     def kill(self) -> None:
@@ -132,6 +139,7 @@ def run_shards(
     require_healthy: Callable[[], None],
     results: list[ShardResult],
     injections: InjectionCounts,
+    spans: list[Span],
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
 
@@ -140,6 +148,7 @@ def run_shards(
         shard begins again.
     require_healthy: called regularly. Its exception ends the run.
     injections: counts injected faults of the shards, and kills.
+    spans: gets the time that the workers spend with each activity.
 
     Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
     `require_healthy`. After any of them no worker is left, and `results` has the result of every
@@ -159,7 +168,7 @@ def run_shards(
             futures = [worker.future for worker in busy]
             wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
             for worker in list(busy):
-                if any(news := worker.listen(injections)):
+                if any(news := worker.listen(injections, spans)):
                     progress(*news)
                 if not worker.future.done():
                     worker.kill_if_due()
@@ -227,7 +236,7 @@ def _end(workers: Sequence[_Worker]) -> None:
     while any(process.is_alive() for process in processes) and time.monotonic() < give_up:
         # A full pipe would block the workers.
         for worker in workers:
-            worker.listen(InjectionCounts())
+            worker.listen(InjectionCounts(), [])
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():

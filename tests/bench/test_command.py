@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import NodeConfig
-from sim.bench import growth, parts, record
+from sim.bench import command, growth, parts, record
 from sim.bench.floors import columns
 from sim.bench.growth import Job
-from sim.bench.record import read_record, write_record
+from sim.bench.record import SizeRecord, read_record, write_record
 from sim.errors import BenchError
 from tests.support import runs
 from tests.support.bench_samples import bench, point, size
@@ -98,13 +98,28 @@ def test_two_files_are_compared(file: Path, tmp_path: Path) -> None:
     assert "not comparable: the new file lacks it" in ended.out
 
 
-def test_a_small_measurement(tmp_path: Path) -> None:
+def test_what_was_measured_is_shown_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def measured(turbines: int, rows: int, *more: object) -> SizeRecord:
+        asked.append((turbines, rows, *more))
+        return size(rows)
+
+    monkeypatch.setattr(command, "measure", measured)
     kept = tmp_path / "bench.json"
-    ended = runs.inside(
-        *("bench", "--turbines", "2", "--rows", "30", "--rounds", "1", "--json", kept)
-    )
+    options = ("--rows", 60, 60, 7, "--turbines", 5, "--seed", 3, "--gateway", "stock")
+    ended = runs.inside("bench", *options, "--json", kept)
     assert (ended.code, ended.err) == (0, "")
-    (found,) = read_record(kept).sizes
+    assert asked == [(5, 60, 3, 3, "stock"), (5, 7, 3, 3, "stock")]
+    assert read_record(kept).sizes == [size(60), size(7)]
+    assert (read_record(kept).seed, read_record(kept).gateway) == (3, "stock")
+    assert len(re.findall("whole job, in one number", ended.out)) == 2
+
+
+def test_a_small_measurement() -> None:
+    found = parts.measure(2, 30, 1, 7, "short")
     assert (found.rows, found.objects) == (60, 12)
     assert found.names() == [
         *(record.SAMPLES, record.WRITE, record.READ, record.STAGES, record.PROCESS),
@@ -113,11 +128,10 @@ def test_a_small_measurement(tmp_path: Path) -> None:
     floors = {name for name in found.names() if found.floor(name) is not None}
     assert floors == set(found.names()) - {record.SAMPLES, record.STAGES}
     assert found.product(record.JOB).wall_s > found.product(record.VERIFY).wall_s > 0
-    assert "whole job, in one number" in ended.out
 
 
-def test_a_floor_that_differs_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five: one of the two is wrong, and nothing tells which."""
+def test_a_floor_that_differs_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code 5: one of the two is wrong, and nothing tells which."""
     windows = columns.windows
 
     def with_an_anomaly(rows: columns.Rows, configs: list[NodeConfig]) -> columns.Windows:
@@ -126,9 +140,10 @@ def test_a_floor_that_differs_ends_the_command(monkeypatch: pytest.MonkeyPatch) 
         return found
 
     monkeypatch.setattr(columns, "windows", with_an_anomaly)
-    ended = runs.inside("bench", "--turbines", "1", "--rows", "30", "--rounds", "1")
-    assert ended.code == 5
-    assert "A-001, aggregated: the floor differs from the product in anomaly_count" in ended.err
+    differs = "A-001, aggregated: the floor differs from the product in anomaly_count"
+    with pytest.raises(BenchError, match=differs) as found:
+        parts.measure(1, 30, 1, 7, "short")
+    assert found.value.exit_code == 5
 
 
 @pytest.mark.parametrize(
@@ -139,7 +154,7 @@ def test_a_floor_that_differs_ends_the_command(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_a_growing_job_delivers_and_passes(job: Job, objects: int) -> None:
-    found = growth.point(job, 1, 7)
+    found = growth.point(job, 1, 7, "short")
     assert (found.rows, len(found.fixed_s)) == (job.turbines * job.samples, 1)
     assert found.objects == objects
     assert min(found.worker_bytes, found.store_bytes) > 20e6

@@ -93,12 +93,18 @@ def test_growth_is_compared_by_its_size() -> None:
 
 def test_differences_of_the_runs_are_named() -> None:
     other = replace(
-        BASE, machine="Linux, 64 cores", pipeline_version="4", seed=8, versions={"python": "3.13"}
+        BASE,
+        machine="Linux, 64 cores",
+        pipeline_version="4",
+        gateway="stock",
+        seed=8,
+        versions={"python": "3.13"},
     )
     assert list(notes(BASE, BASE)) == []
     assert [note.partition(",")[0] for note in notes(BASE, other)] == [
         "another machine: Linux",
         "pipeline version 3",
+        "LocalStack's gateway short",
         "python 3.11.7",
         "seed 7",
     ]

@@ -51,6 +51,6 @@ def point(turbines: int = 100, cpu_s: float = 1.0) -> GrowthPoint:
 
 def bench(*sizes: SizeRecord, growth: tuple[GrowthPoint, ...] = ()) -> BenchRecord:
     empty = BenchRecord(
-        record.KIND, record.SCHEMA_VERSION, "Linux, 2 cores", {"python": "3.11.7"}, "3", 7
+        record.KIND, record.SCHEMA_VERSION, "Linux, 2 cores", {"python": "3.11.7"}, "3", "short", 7
     )
     return replace(empty, sizes=list(sizes), growth=list(growth))
