@@ -133,6 +133,39 @@ def patch_stopping():
     LocalstackRuntime.exit = lambda self, code=0: os._exit(code)
 
 
+def prepare_short_way():
+    """Make the modules beside this file importable. Before the S3 provider is imported."""
+    sys.path.append(str(pathlib.Path(__file__).parent))
+    import bodies
+    import short_way
+
+    short_way.require_known_versions()
+    bodies.slim_objects()
+
+
+def patch_short_way(provider, memory_bytes):
+    """Keep bodies in our own storage, and answer plain requests the short way.
+
+    provider: class of the S3 provider. memory_bytes: most bytes of bodies in memory.
+    """
+    import bodies
+    import short_way
+    from twisted.python import threadable
+
+    made = []
+    initialize = provider.__init__
+
+    def initialize_with_bodies(self):
+        storage = bodies.BodyStore(
+            os.environ["FILESYSTEM_ROOT"], memory_bytes, lambda: not threadable.isInIOThread()
+        )
+        initialize(self, storage)
+        made.append(self)
+
+    provider.__init__ = initialize_with_bodies
+    short_way.install(made)
+
+
 def end_with_parent(directory):
     """Wait for the end of our parent, then remove `directory` and exit.
 
@@ -154,6 +187,12 @@ def main():
     parser.add_argument(
         "--prepare", action="store_true", help="build the index of service specs and exit"
     )
+    parser.add_argument(
+        "--gateway", choices=("short", "stock"), default="stock", help="see short_way.py"
+    )
+    parser.add_argument(
+        "--bodies-in-memory", type=int, metavar="BYTES", help="with the short way: see bodies.py"
+    )
     arguments = parser.parse_args()
     if arguments.with_parent:
         threading.Thread(target=end_with_parent, args=(arguments.with_parent,), daemon=True).start()
@@ -167,9 +206,13 @@ def main():
         INDEX.mkdir(parents=True, exist_ok=True)
         return spec.main()
 
+    if arguments.gateway == "short":
+        prepare_short_way()
     from localstack.runtime.main import main as serve
     from localstack.services.s3 import provider
 
+    if arguments.gateway == "short":
+        patch_short_way(provider.S3Provider, arguments.bodies_in_memory)
     patch_tokens(provider)
     patch_paging(provider.S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
     patch_listening()

@@ -181,10 +181,11 @@ def _abort_uploads(s3: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def scratch(place: Place) -> Iterator[str]:
+def scratch(place: Place, remove: bool = True) -> Iterator[str]:
     """Yield the name of a temporary bucket, which is removed with its objects after the block.
 
-    Raises LakeError.
+    remove: False for a server that ends soon and takes the bucket with it; to delete thousands of
+    objects takes many times as long as to write them. Raises LakeError.
     """
     s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
     with _lake_errors(place, name):
@@ -192,11 +193,12 @@ def scratch(place: Place) -> Iterator[str]:
     try:
         yield name
     finally:
-        with _lake_errors(place, name):
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-                if keys := [item["Key"] for item in page.get("Contents", ())]:
-                    _delete(s3, name, keys)
-            s3.delete_bucket(Bucket=name)
+        if remove:
+            with _lake_errors(place, name):
+                for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+                    if keys := [item["Key"] for item in page.get("Contents", ())]:
+                        _delete(s3, name, keys)
+                s3.delete_bucket(Bucket=name)
 
 
 def _uploads(s3: Any, name: str) -> Iterator[dict[str, Any]]:

@@ -4,15 +4,18 @@
     run(nodes, store, clock, pool, until_us)  a drain: every row before `until_us`, all windows
 
 `run` takes one node or a whole farm. Batches of many nodes go through the stages together, and are
-committed in parallel (`pool`). Each node's own batches stay in order. A node whose batch could not
-be committed keeps its position and is reported. The next run continues from there.
+committed in parallel (`pool`) while the next ones are read and encoded. Each node's own batches
+stay in order. A node whose batch could not be committed keeps its position and is reported. The
+next run continues from there.
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +30,7 @@ from pipeline.history import read as read_history
 from pipeline.partition import Ints
 from pipeline.ports import Clock, ObjectStore, StoreError
 from pipeline.process import Work, process
+from pipeline.under_way import Commits, Ended
 
 CHUNK_ROWS = 120_000
 """Rows that go through the stages in one call. Bounds the memory of a flush, not its result."""
@@ -55,7 +59,7 @@ class Delivered:
     """One durable batch.
 
     event_us: timestamps of its rows, shape (rows,). bytes: all objects and the manifest. rejected:
-    rule -> rows in quarantine.
+    rule -> rows in quarantine. at_ns: the wall time when it was durable, ns since 1970.
     """
 
     node: EdgeNode
@@ -65,6 +69,7 @@ class Delivered:
     objects: int
     event_us: Ints
     rejected: dict[str, int]
+    at_ns: int = field(default_factory=time.time_ns)
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,19 @@ class Failed:
     error: Exception
 
 
+@dataclass(frozen=True)
+class Begun:
+    """One batch whose commit is under way."""
+
+    node: EdgeNode
+    work: Work
+    todo: Commit
+
+
+NodeCommits = Commits[Begun]
 Publish = Callable[
-    [Sequence[tuple[EdgeNode, Work]], ObjectStore, Clock, Executor], Iterator[Delivered | Failed]
+    [Sequence[tuple[EdgeNode, Work]], ObjectStore, Clock, NodeCommits],
+    Iterator[Delivered | Failed],
 ]
 
 
@@ -84,30 +100,35 @@ def run(
     nodes: Sequence[EdgeNode],
     store: ObjectStore,
     clock: Clock,
-    pool: Executor,
+    pool: Executor | NodeCommits,
     until_us: int | None = None,
     publish: Publish | None = None,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> Generator[Delivered | Failed, None, None]:
     """Drive nodes to their last closed batch or to `until_us`; yield batches that become durable.
 
+    pool: makes store calls. If it is given as commits, the last ones stay under way at the end, and
+    `reports(commits.rest())` yields their batches. All nodes' files were read by then.
     publish: makes a round of one batch per node durable; by default, each node commits its own.
     lock_wait_s: longest wait for a lock of one node's file.
     """
-    waiting = [node for node in nodes if node.stopped is None]
-    fresh = [node for node in waiting if node.position is None]
-    for node, position in _each(pool, fresh, lambda node: recover(store, node.config)):
-        if isinstance(position, Exception):
-            yield _fail(node, position)
-        else:
-            node.position = position
-    waiting = [node for node in waiting if node.position is not None]
-    while waiting:
+    commits = pool if isinstance(pool, Commits) else NodeCommits(pool)
+    flow = _Flow(store, clock, commits, publish or commit_all)
+    positioned = flow.positioned(nodes)
+    again: deque[EdgeNode] = deque()
+    more = True
+    while more or again:
         chunk: list[tuple[EdgeNode, list[Batch]]] = []
+        full: list[EdgeNode] = []
         rows = 0
-        again: list[EdgeNode] = []
-        while waiting and rows < CHUNK_ROWS:
-            node = waiting.pop(0)
+        while rows < CHUNK_ROWS:
+            node = again.popleft() if again else next(positioned, None)
+            if node is None:
+                more = False
+                break
+            if isinstance(node, Failed):
+                yield node
+                continue
             try:
                 state = _state(node)
                 raw = generations.read(
@@ -120,81 +141,143 @@ def run(
             chunk.append((node, batches))
             rows += raw.num_rows
             if raw.num_rows == READ_ROWS and batches and not batches[-1].final:
-                again.append(node)
-        failed: set[int] = set()
-        for result in _deliver(chunk, store, clock, pool, publish or commit_all):
-            if isinstance(result, Failed):
-                failed.add(id(result.node))
-            yield result
-        waiting = [node for node in again if id(node) not in failed] + waiting
+                full.append(node)
+        yield from flow.deliver(chunk)
+        if full:
+            yield from flow.reported(reports(commits.rest()))
+            again.extend(node for node in full if id(node) not in flow.failed)
+    if commits is not pool:
+        yield from reports(commits.rest())
 
 
-def _deliver(
-    chunk: Sequence[tuple[EdgeNode, list[Batch]]],
-    store: ObjectStore,
-    clock: Clock,
-    pool: Executor,
-    publish: Publish,
-) -> Iterator[Delivered | Failed]:
-    """Deliver rounds of one batch per node, until no node of the chunk has a batch left."""
-    queues = [(node, iter(batches)) for node, batches in chunk]
-    while queues:
-        todo = [
-            (node, batch) for node, batches in queues if (batch := _next(node, batches)) is not None
+class _Flow:
+    """One run. failed: ids (of `id`) of its nodes that failed."""
+
+    def __init__(
+        self, store: ObjectStore, clock: Clock, commits: NodeCommits, publish: Publish
+    ) -> None:
+        self._store, self._clock, self._commits = store, clock, commits
+        self._publish = publish
+        self.failed: set[int] = set()
+
+    def positioned(self, nodes: Sequence[EdgeNode]) -> Iterator[EdgeNode | Failed]:
+        """Yield each node that may deliver, once its position is known. All are asked for now."""
+        asked = [
+            (node, self._commits.pool.submit(recover, self._store, node.config))
+            if node.position is None
+            else (node, None)
+            for node in nodes
+            if node.stopped is None
         ]
-        works: list[tuple[EdgeNode, Work]] = []
-        broken: set[int] = set()
-        for (node, batch), history in _each(
-            pool, todo, lambda t: read_history(store, t[0].config, _state(t[0]), t[1])
-        ):
-            if isinstance(history, Exception):
-                yield _fail(node, history)
-            else:
-                works.append(
-                    (
-                        node,
-                        Work(node.config, shown(node.database.name), batch, _state(node), history),
+        return self._positioned(asked)
+
+    def _positioned(
+        self, asked: Sequence[tuple[EdgeNode, Future[Position] | None]]
+    ) -> Iterator[EdgeNode | Failed]:
+        for node, answer in asked:
+            if answer is not None:
+                try:
+                    with self._commits.waiting():
+                        node.position = answer.result()
+                except NodeError as error:
+                    yield _fail(node, error)
+                    continue
+            yield node
+
+    def reported(self, results: Iterator[Delivered | Failed]) -> Iterator[Delivered | Failed]:
+        """Yield the results, and remember the nodes that failed."""
+        for result in results:
+            if isinstance(result, Failed):
+                self.failed.add(id(result.node))
+            yield result
+
+    def deliver(
+        self, chunk: Sequence[tuple[EdgeNode, list[Batch]]]
+    ) -> Iterator[Delivered | Failed]:
+        """Deliver rounds of one batch per node, until no node of the chunk has a batch left.
+
+        The last round's commits may still be under way at the end.
+        """
+        queues = [(node, deque(batches)) for node, batches in chunk]
+        while queues:
+            todo = [
+                (node, batch)
+                for node, batches in queues
+                if (batch := _next(node, batches)) is not None
+            ]
+            works: list[tuple[EdgeNode, Work]] = []
+            for (node, batch), history in _each(
+                self._commits.pool,
+                todo,
+                lambda t: read_history(self._store, t[0].config, _state(t[0]), t[1]),
+            ):
+                if isinstance(history, Exception):
+                    yield from self.reported(iter((_fail(node, history),)))
+                else:
+                    shown_name = shown(node.database.name)
+                    works.append(
+                        (node, Work(node.config, shown_name, batch, _state(node), history))
                     )
+            if works:
+                yield from self.reported(
+                    self._publish(works, self._store, self._clock, self._commits)
                 )
-        if works:
-            for result in publish(works, store, clock, pool):
-                if isinstance(result, Failed):
-                    broken.add(id(result.node))
-                yield result
-        went_on = {id(node) for node, _ in works} - broken
-        queues = [(node, batches) for node, batches in queues if id(node) in went_on]
+            went_on = {id(node) for node, _ in works}
+            queues = [(node, left) for node, left in queues if left and id(node) in went_on]
+            if queues:  # their next batches follow from the positions after these
+                yield from self.reported(reports(self._commits.rest()))
+            queues = [(node, left) for node, left in queues if id(node) not in self.failed]
 
 
-def _next(node: EdgeNode, batches: Iterator[Batch]) -> Batch | None:
-    """Return the first batch that is not durable yet.
+def _next(node: EdgeNode, batches: deque[Batch]) -> Batch | None:
+    """Take the first batch that is not durable yet.
 
     Another writer may have delivered some of them since the node's file was read.
     """
-    return next((batch for batch in batches if batch.id_range[0] > _state(node).last_id), None)
+    while batches:
+        batch = batches.popleft()
+        if batch.id_range[0] > _state(node).last_id:
+            return batch
+    return None
 
 
 def commit_all(
-    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
+    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, commits: NodeCommits
 ) -> Iterator[Delivered | Failed]:
-    """Encode one node after the other, while the pool commits those already encoded."""
-    futures: dict[Future[Position], tuple[EdgeNode, Work, Commit]] = {}
-    for (node, work), todo in zip(
-        works, process([w for _, w in works], clock.now_us()), strict=True
-    ):
+    """Encode one node after the other, while the pool commits those already encoded.
+
+    Yields batches as they end. The last ones are under way when it returns.
+    """
+    encoded = process([work for _, work in works], clock.now_us())
+    for (node, work), todo in zip(works, encoded, strict=True):
         assert node.position is not None
-        futures[pool.submit(commit, store, todo, node.position)] = (node, work, todo)
-    for future in as_completed(futures):
-        node, work, todo = futures[future]
+        future = commits.pool.submit(commit, store, todo, node.position)
+        commits.begin(future, _size(todo), Begun(node, work, todo))
+        yield from reports(commits.ended())
+
+
+def reports(commits: Iterator[Ended[Begun]]) -> Iterator[Delivered | Failed]:
+    """Yield the result of each commit that ended, and set its node's position."""
+    for ended in commits:
+        node, batch, todo = ended.owner.node, ended.owner.work.batch, ended.owner.todo
         try:
-            node.position = future.result()
+            node.position = ended.future.result()
         except NodeError as error:
             yield _fail(node, error)
             continue
-        size = sum(len(item.body) for item in todo.objects) + len(todo.manifest)
-        event_us = ints(work.batch.rows, "timestamp")
         yield Delivered(
-            node, *work.batch.id_range, size, len(todo.objects), event_us, todo.rejected
+            node,
+            *batch.id_range,
+            _size(todo),
+            len(todo.objects),
+            ints(batch.rows, "timestamp"),
+            todo.rejected,
+            ended.at_ns,
         )
+
+
+def _size(todo: Commit) -> int:
+    return sum(len(item.body) for item in todo.objects) + len(todo.manifest)
 
 
 def _each(

@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = 1
-PIPELINE_VERSION: Final = "3"
+PIPELINE_VERSION: Final = "4"
 """Changes when the same rows give other bytes or keys than before. Every manifest carries it."""
 TABLE: Final = "sensor_readings"
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.bench.arguments import arguments as bench_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _directory_arguments(run)
     _workers_argument(run)
     _store_arguments(run)
+    _gateway_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
 
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run as a client process of the master that runs in --out DIR",
     )
     _store_arguments(load)
+    _gateway_argument(load, default="stock")
 
     verify = command("verify", "judge a run's lake against its node files again")
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
@@ -111,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
     campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
+    _gateway_argument(campaign)
     campaign.add_argument(
         "--seed",
         type=_count,
@@ -152,11 +156,16 @@ def _parser() -> argparse.ArgumentParser:
     worse = "smallest slowdown that is a regression (default: 10%%)"
     compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help=worse)
 
+    bench = command("bench", "measure the CPU cost of a row, part by part, beside its floor")
+    bench_arguments(bench, _positive)
+    _gateway_argument(bench)
+
     store = command("store", "start, stop or inspect the embedded LocalStack")
     store.add_argument("action", choices=("up", "down", "status"))
     store.add_argument(
         "--port", type=_port, default=4566, help="port for `up` (default: %(default)s)"
     )
+    _gateway_argument(store, "for `up`: ")
     return parser
 
 
@@ -198,6 +207,17 @@ def _store_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep", action="store_true", help="leave the embedded LocalStack running afterwards"
+    )
+
+
+def _gateway_argument(
+    parser: argparse.ArgumentParser, where: str = "", default: str = "short"
+) -> None:
+    ways = "LocalStack's own gateway, or a short way past it for plain objects"
+    parser.add_argument(
+        "--gateway",
+        choices=("stock", "short"),
+        help=f"{where}{ways} (default: WINDFLEET_GATEWAY, else {default})",
     )
 
 

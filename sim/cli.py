@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -30,6 +30,10 @@ from sim.errors import (
     ScenarioError,
     exit_code_and_message,
 )
+
+if TYPE_CHECKING:
+    from sim.store.gateway import Gateway
+    from sim.store.target import Options
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -102,10 +106,9 @@ def _fail(text: str, code: int) -> int:
 def _run(args: argparse.Namespace) -> int:
     from sim.run.command import RunOptions, run
     from sim.scenario import load
-    from sim.store.target import Options
 
     scenario = load(args.scenario, args.set)
-    store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
+    store = _store_options(args, "short")
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     options = RunOptions(out, args.workers, store, args.overwrite, args.save_lake, args.replay)
     return run(scenario, options, _Console())
@@ -114,16 +117,30 @@ def _run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> int:
     from sim.load.command import LoadOptions, join, load_test
     from sim.scenario import load
-    from sim.store.target import Options
 
     if args.worker:
         return join(args.out, _Console())
     scenario = load(args.scenario, args.set)
-    store = Options(args.endpoint_url, args.port, args.keep, args.empty_lake, args.allow_remote)
+    store = _store_options(args, "stock")
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
     return load_test(scenario, options, _Console())
+
+
+def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
+    """Return the store's options. gateway: where neither arguments nor environment name one."""
+    from sim.store.gateway import chosen
+    from sim.store.target import Options
+
+    return Options(
+        args.endpoint_url,
+        args.port,
+        args.keep,
+        args.empty_lake,
+        args.allow_remote,
+        gateway=chosen(args.gateway, gateway),
+    )
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -139,6 +156,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _campaign(args: argparse.Namespace) -> int:
     from sim.campaign.command import CampaignOptions, run_campaign
     from sim.scenario import load
+    from sim.store.gateway import chosen
 
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
@@ -157,6 +175,7 @@ def _campaign(args: argparse.Namespace) -> int:
         run_command=shlex.join(again),
         load=lambda more: load(args.scenario, [*args.set, *more]),
         replay=args.line,
+        gateway=chosen(args.gateway),
     )
     return run_campaign(scenario, options, _Console())
 
@@ -252,15 +271,26 @@ def _compare(args: argparse.Namespace) -> int:
     return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
 
 
+def _bench(args: argparse.Namespace) -> int:
+    from sim.bench.command import run
+    from sim.store.gateway import chosen
+
+    return run(args, chosen(args.gateway), _Console())
+
+
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from pipeline.settings import settings
     from sim.store import localstack
+    from sim.store.gateway import chosen
 
     if args.action == "up":
-        server = localstack.up(args.port)
+        server = localstack.up(args.port, chosen(args.gateway))
         lake.ensure(settings(server.endpoint_url, own=True))
-        print(f"up: {server.endpoint_url} (pid {server.pid}), six buckets in {lake.REGION}")
+        print(
+            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway), "
+            f"six buckets in {lake.REGION}"
+        )
         print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
     elif args.action == "down":
         gone = localstack.down()
@@ -268,7 +298,8 @@ def _store(args: argparse.Namespace) -> int:
     else:
         there = localstack.status()
         print(
-            f"up: {there.endpoint_url} (pid {there.pid}), since {there.started}"
+            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway), "
+            f"since {there.started}"
             if there
             else "down"
         )
@@ -288,6 +319,7 @@ _COMMANDS: Final = {
     "check": _check,
     "report": _report,
     "compare": _compare,
+    "bench": _bench,
     "store": _store,
 }
 

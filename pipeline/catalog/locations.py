@@ -12,6 +12,8 @@ from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
 __all__ = ["Location", "ParameterError", "Parameters", "locations"]
 
 _LOCATION_PREFIX: Final = "expanso_"
+_REGIONS: Final = {"aws": "us-west-2", "aws-us-gov": "us-gov-west-1"}
+"""Partition of AWS -> one of its regions."""
 NO_ACCOUNT: Final = "000000000000"
 NO_EXTERNAL_ID: Final = "0000"
 """Placeholders. A role takes the second before Databricks gives it an external ID."""
@@ -35,7 +37,7 @@ class Parameters:
     bucket_prefix: str = BUCKET_PREFIX
     role: str = "windfleet-unity-catalog"
     account_id: str = ""
-    region: str = "us-west-2"
+    region: str = _REGIONS["aws"]
     external_id: str = NO_EXTERNAL_ID
     readers: str = "account users"
     engineers: str = ""
@@ -55,8 +57,9 @@ class Parameters:
             text = "the role's ARN names another account; leave one of them out"
             raise ParameterError("account id", self.account_id, text)
         if self.partition != (self._of_role("partition") or self.partition):
-            text = f"the role's ARN is of another partition than {self.partition}"
-            raise ParameterError("region", self.region, text)
+            theirs = self._of_role("partition")
+            text = f"is in partition {self.partition}, and the role's ARN in {theirs}; "
+            raise ParameterError("region", self.region, f"{text}try {_REGIONS[theirs]}")
         for parameter in ("readers", "engineers"):
             if principal := getattr(self, parameter):
                 names.require_principal(parameter, principal)

@@ -95,7 +95,7 @@ def require_role(parameter: str, role: str) -> None:
             parameter,
             role,
             "write an IAM role's name (1 to 64 of A-Z a-z 0-9 + = , . @ _ -) or its ARN "
-            "(arn:aws:iam::<12 digits>:role/<name>)",
+            "(arn:aws:iam::<12 digits>:role/<name>, or arn:aws-us-gov: ...)",
         )
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +21,7 @@ from pipeline import records
 from pipeline.batch import Groups, floats, ints
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import NodeConfig
-from pipeline.partition import Ints
+from pipeline.partition import Bools, Ints
 from pipeline.records import AGGREGATED, ANOMALIES, MEASURES
 from pipeline.sums import ADDED, COLUMNS, MAX, MEAN, MIN, PLAIN, SQUARES, Floats, merge
 
@@ -35,11 +37,19 @@ class Past:
     revisions: Mapping[int, int]  # window start in us -> newest revision
 
 
+class Window(NamedTuple):
+    """A window to emit. sums: COLUMNS numbers over its rows."""
+
+    start_us: int
+    revision: int
+    sums: Floats
+
+
 @dataclass(frozen=True)
 class Windows:
-    """Windows of one group: the rows to emit (AGGREGATED), and the state for the next batch."""
+    """Windows of one group: those to emit, in order, and the state for the next batch."""
 
-    emitted: pa.Table
+    emitted: Sequence[Window]
     open_windows: dict[int, tuple[float, ...]]
     max_event_us: int | None
     closed_until_us: int | None
@@ -111,11 +121,10 @@ def _advance(
         closed = watermark if closed is None else max(closed, watermark)
         if final:
             closed = max([closed, *(at + window_us for at in known)])
-    emitted = sorted(at for at in known if closed is not None and at + window_us <= closed)
-    revisions = [past.revisions.get(at, -1) + 1 for at in emitted]
-    table = _table(config, emitted, [known[at] for at in emitted], revisions)
-    still_open = {at: tuple(known[at].tolist()) for at in known if at not in emitted}
-    return Windows(table, still_open, newest, closed)
+    ended = {at for at in known if closed is not None and at + window_us <= closed}
+    emitted = [Window(at, past.revisions.get(at, -1) + 1, known[at]) for at in sorted(ended)]
+    still_open = {at: tuple(known[at].tolist()) for at in known if at not in ended}
+    return Windows(emitted, still_open, newest, closed)
 
 
 def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats]:
@@ -137,23 +146,26 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
         ([0], np.flatnonzero((start[1:] != start[:-1]) | (group[1:] != group[:-1])) + 1)
     )
     rows = np.diff(np.append(at, len(start)))
-    values = floats(validated, MEASURES)
-    added = _added(validated, groups)
-    if order is not None:
-        values, added = values[:, order], added[:, order]
     sums = np.empty((len(at), COLUMNS))
     sums[:, 0] = rows
-    mean = np.add.reduceat(values, at, axis=1) / rows
-    sums[:, MEAN] = mean.T
-    sums[:, SQUARES] = np.add.reduceat((values - np.repeat(mean, rows, axis=1)) ** 2, at, axis=1).T
-    sums[:, MIN] = np.minimum.reduceat(values, at, axis=1).T
-    sums[:, MAX] = np.maximum.reduceat(values, at, axis=1).T
-    sums[:, PLAIN] = np.add.reduceat(added, at, axis=1).T
+    for i, value in enumerate(floats(validated, MEASURES)):
+        value = value if order is None else value[order]
+        mean = np.add.reduceat(value, at) / rows
+        sums[:, MEAN][:, i] = mean
+        sums[:, SQUARES][:, i] = np.add.reduceat((value - np.repeat(mean, rows)) ** 2, at)
+        sums[:, MIN][:, i] = np.minimum.reduceat(value, at)
+        sums[:, MAX][:, i] = np.maximum.reduceat(value, at)
+    for i, added in enumerate(_added(validated, groups)):
+        if not added.any():
+            sums[:, PLAIN][:, i] = 0.0
+            continue
+        added = added if order is None else added[order]
+        sums[:, PLAIN][:, i] = np.add.reduceat(added, at, dtype=np.float64)
     return group[at], start[at], sums
 
 
-def _added(validated: pa.Table, groups: Groups) -> Floats:
-    """Return the numbers that each row adds to the plain sums, shape (len(ADDED), rows)."""
+def _added(validated: pa.Table, groups: Groups) -> list[npt.NDArray[Any]]:
+    """Return the numbers that each row adds to the plain sums `ADDED`, each of shape (rows,)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
         (
@@ -166,23 +178,22 @@ def _added(validated: pa.Table, groups: Groups) -> Floats:
         ),
     )
     promise = _promise(wind, groups)
-    rated = np.array([c.asset.rated_power or np.inf for c in groups.configs])[groups.of_row]
-    rated_rpm = np.array([c.asset.rated_rpm or np.inf for c in groups.configs])[groups.of_row]
+    counts = np.diff(groups.offsets)
+    rated = np.repeat([c.asset.rated_power or np.inf for c in groups.configs], counts)
+    rated_rpm = np.repeat([c.asset.rated_rpm or np.inf for c in groups.configs], counts)
     running = np.asarray(pc.equal(validated.column("status"), "running").combine_chunks())
     judged = running & (promise >= records.PROMISE_FLOOR * rated) & (promise > 0)
-    return np.stack(
-        [
-            np.maximum(power, 0.0),
-            promise,
-            judged,
-            np.where(judged, power, 0.0),
-            np.where(judged, promise, 0.0),
-            vibration > records.VIBRATION_ALARM,
-            generator > records.GENERATOR_ALARM,
-            gearbox > records.GEARBOX_ALARM,
-            rotor > records.OVERSPEED * rated_rpm,
-        ]
-    )
+    return [
+        np.maximum(power, 0.0),
+        promise,
+        judged,
+        np.where(judged, power, 0.0),
+        np.where(judged, promise, 0.0),
+        vibration > records.VIBRATION_ALARM,
+        generator > records.GENERATOR_ALARM,
+        gearbox > records.GEARBOX_ALARM,
+        rotor > records.OVERSPEED * rated_rpm,
+    ]
 
 
 def _promise(wind: Floats, groups: Groups) -> Floats:
@@ -207,46 +218,49 @@ def _promise(wind: Floats, groups: Groups) -> Floats:
     return out
 
 
-def _table(
-    config: NodeConfig, starts: list[int], sums: list[Floats], revisions: list[int]
-) -> pa.Table:
-    """Return AGGREGATED rows of one node, ordered by window."""
-    if not starts:
+def table(configs: Sequence[NodeConfig], windows: Sequence[Windows]) -> pa.Table:
+    """Return AGGREGATED rows of all groups, each group's ordered by window."""
+    every = [window for of_group in windows for window in of_group.emitted]
+    if not every:
         return AGGREGATED.empty_table()
-    s = np.stack(sums)
-    n = s[:, 0]
-    extra = dict(zip(ADDED, s[:, PLAIN].T, strict=True))
-    under = extra["judged_power"] < records.UNDERPERFORMANCE * extra["judged_promise"]
+    group = np.repeat(np.arange(len(configs)), [len(of_group.emitted) for of_group in windows])
+    s = np.stack([window.sums for window in every], axis=1)
+    start = np.array([window.start_us for window in every])
+    length = np.array([config.window_s * 1_000_000 for config in configs])[group]
+    added = dict(zip(ADDED, s[PLAIN], strict=True))
+    under = added["judged_power"] < records.UNDERPERFORMANCE * added["judged_promise"]
     counts = np.stack(
-        [*(extra[kind] for kind in ANOMALIES[:4]), np.where(under, extra["judged_rows"], 0.0)]
+        [*(added[kind] for kind in ANOMALIES[:4]), np.where(under, added["judged_rows"], 0.0)]
     )
-    start = np.array(starts)
-    time = pa.timestamp("us", tz="UTC")
-    columns: dict[str, object] = {
-        "turbine_id": [config.turbine_id] * len(starts),
-        "farm_id": [config.farm_id] * len(starts),
+    promised = added["promised"] > 0
+    efficiency = np.divide(added["produced"], added["promised"], where=promised, out=s[0].copy())
+    place = pa.array(group)
+    columns = {
+        "turbine_id": pa.array([config.turbine_id for config in configs]).take(place),
+        "farm_id": pa.array([config.farm_id for config in configs]).take(place),
         "date": pa.array(start // 86_400_000_000, pa.int32()).view(pa.date32()),
-        "window_start": pa.array(start, time),
-        "window_end": pa.array(start + config.window_s * 1_000_000, time),
-        "efficiency": pa.array(
-            [
-                a / b if b > 0 else None
-                for a, b in zip(extra["produced"], extra["promised"], strict=True)
-            ],
-            pa.float64(),
-        ),
-        "rows": n.astype(np.int64),
-        "anomaly_count": counts.sum(axis=0).astype(np.int64),
-        "anomaly_kinds": [
-            [k for k, c in zip(ANOMALIES, window, strict=True) if c > 0] for window in counts.T
-        ],
-        "revision": pa.array(revisions, pa.int32()),
+        "window_start": _times(start),
+        "window_end": _times(start + length),
+        "efficiency": pa.array(efficiency, mask=~promised),
+        "rows": pa.array(s[0].astype(np.int64)),
+        "anomaly_count": pa.array(counts.sum(axis=0).astype(np.int64)),
+        "anomaly_kinds": _kinds(counts > 0),
+        "revision": pa.array([window.revision for window in every], pa.int32()),
     }
-    for i, measure in enumerate(MEASURES):
-        columns[measure] = s[:, MEAN][:, i]
-        columns[measure + "_min"] = s[:, MIN][:, i]
-        columns[measure + "_max"] = s[:, MAX][:, i]
-        columns[measure + "_std"] = np.sqrt(s[:, SQUARES][:, i] / n)
-    return pa.Table.from_pydict(
-        {name: columns[name] for name in AGGREGATED.names}, schema=AGGREGATED
-    )
+    deviation = np.sqrt(s[SQUARES] / s[0])
+    for suffix, numbers in zip(
+        ("", "_min", "_max", "_std"), (s[MEAN], s[MIN], s[MAX], deviation), strict=True
+    ):
+        columns |= {m + suffix: pa.array(n) for m, n in zip(MEASURES, numbers, strict=True)}
+    return pa.Table.from_arrays([columns[name] for name in AGGREGATED.names], schema=AGGREGATED)
+
+
+def _times(time_us: Ints) -> pa.Array:
+    return pa.array(time_us).view(pa.timestamp("us", tz="UTC"))
+
+
+def _kinds(counted: Bools) -> pa.Array:
+    """Return the list of anomalies of each window. counted: shape (ANOMALIES, windows)."""
+    offsets = np.concatenate(([0], np.cumsum(counted.sum(axis=0)))).astype(np.int32)
+    kind = np.nonzero(counted.T)[1]
+    return pa.ListArray.from_arrays(offsets, pa.array(ANOMALIES).take(pa.array(kind)))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-
-import pyarrow as pa
+from collections.abc import Mapping, Sequence
 
 from pipeline.config import NodeConfig
-from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS, VALIDATED
+from pipeline.parquet.chunk import Chunk
+from pipeline.parquet.columns import constant
+from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS
 
+_ADDED = [ENRICHED.field(name) for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS)]
 COORDINATE_DECIMALS = 1
 PSEUDONYM_HEX = 16
 
@@ -61,18 +63,8 @@ def facts(config: NodeConfig) -> dict[str, str | float | None]:
     return values
 
 
-def enrich(validated: pa.Table, config: NodeConfig) -> pa.Table:
-    """Turn VALIDATED rows of one node into ENRICHED rows.
-
-    The new columns are dictionaries of one value, which cost nothing.
-    """
-    values = facts(config)
-    same = pa.Array.from_buffers(
-        pa.int8(), validated.num_rows, [None, pa.py_buffer(bytes(validated.num_rows))]
-    )
-    arrays = [validated.column(name) for name in VALIDATED.names]
-    for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS):
-        value = pa.array([values[name]], ENRICHED.field(name).type)
-        unknown = value.null_count > 0  # a null in a dictionary has no Parquet form
-        arrays.append(value.take(same) if unknown else pa.DictionaryArray.from_arrays(same, value))
-    return pa.Table.from_arrays(arrays, names=ENRICHED.names)
+def enrich(
+    validated: Sequence[Chunk], known: Mapping[str, str | float | None], rows: int
+) -> list[Chunk]:
+    """Turn chunks of one node's VALIDATED rows into those of ENRICHED rows. known: its facts."""
+    return [*validated, *(constant(field, known[field.name], rows) for field in _ADDED)]

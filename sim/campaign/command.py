@@ -45,6 +45,7 @@ from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, exit_code_and_m
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.progress import RunProgress
 from sim.scenario import Scenario
+from sim.store.gateway import Gateway
 
 _VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail"}
 _CALLS_SHOWN: Final = 40
@@ -63,6 +64,7 @@ class CampaignOptions:
     run_command  command line of one whole run of the scenario
     load         loads the scenario with additional settings
     replay       a schedule to run instead of the campaign
+    gateway      of the LocalStack of the live runs
     """
 
     out: Path
@@ -76,6 +78,7 @@ class CampaignOptions:
     run_command: str
     load: Load
     replay: str | None = None
+    gateway: Gateway = "short"
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
@@ -288,9 +291,16 @@ def _run_live(
         return
     progress.phase("runs on LocalStack with killed workers", options.live, "runs")
     begun = time.perf_counter()
+    summary.gateway = options.gateway
     try:
         for run in make_live_runs(
-            scenario, options.load, world.flush_s, options.live, options.seed, options.workers
+            scenario,
+            options.load,
+            world.flush_s,
+            options.live,
+            options.seed,
+            options.workers,
+            options.gateway,
         ):
             summary.add_live(run)
             progress.advance(1)

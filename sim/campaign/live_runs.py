@@ -42,6 +42,7 @@ from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
+from sim.store.gateway import Gateway
 from sim.verify.judge import judge
 
 LOAD_EVERY: Final = 10
@@ -72,7 +73,13 @@ class LiveRun:
 
 
 def make_live_runs(
-    scenario: Scenario, load: Load, flush_s: Sequence[float], runs: int, seed: int, workers: int
+    scenario: Scenario,
+    load: Load,
+    flush_s: Sequence[float],
+    runs: int,
+    seed: int,
+    workers: int,
+    gateway: Gateway,
 ) -> Iterator[LiveRun]:
     """Make `runs` runs, one after the other. flush_s: times of the flushes, in virtual seconds.
 
@@ -80,7 +87,7 @@ def make_live_runs(
     """
     farms = [farm.farm_id for farm in scenario.fleet.farms]
     # the store is emptied between runs, so it must be our own
-    with target.embedded(target.Options()) as store:
+    with target.embedded(target.Options(gateway=gateway)) as store:
         for index in range(runs):
             drawn = draw_live_faults(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:

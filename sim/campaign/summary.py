@@ -105,6 +105,7 @@ class Summary:
     unknown: list[str] = field(default_factory=list)
     runs_s: float = 0.0
     live_s: float = 0.0
+    gateway: str = ""
     figures: Counter[str] = field(default_factory=Counter)
     wrong_rows: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -195,6 +196,7 @@ class Summary:
             )
         ]
         result.figures = self._figures()
+        result.gateway = self.gateway if self.live else ""
         result.exit_code, result.sentence = self._verdict(result)
 
     def _verdict(self, result: CampaignResult) -> tuple[int, str]:
@@ -332,7 +334,10 @@ class Summary:
 
     def _live_figures(self) -> dict[str, CampaignFigure]:
         return {
-            "wired.runs": _counted(self.live, "whole runs on LocalStack behind the fault proxy"),
+            "wired.runs": _counted(
+                self.live,
+                f"whole runs on LocalStack ({self.gateway} gateway) behind the fault proxy",
+            ),
             "wired.failed": _counted(
                 self.live_failed, "left another lake than without faults, or did not pass"
             ),

@@ -148,7 +148,7 @@ class _LoadTest:
         """Open the store and run the test against it."""
         progress.phase("starting the store", None, "")
         with target.opened(self.options.store) as store:
-            self.around.store = str(store)
+            self.around.store = store.described()
             self._with_batches(store, progress)
         if self.options.store.keep:
             progress.log(

@@ -11,7 +11,7 @@ The first of these that applies decides the exit code:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -34,7 +34,7 @@ class Circumstances:
     """Facts about the test that its phases do not have. stopped_by: exit code of an early end."""
 
     replay: str
-    store: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
     started: str | None = None
     total_s: float | None = None
     stopped_by: int | None = None
@@ -64,7 +64,7 @@ def result(scenario: Scenario, course: Course, around: Circumstances) -> Result:
         versions=versions(),
         environment={
             "machine": machine(),
-            "store": around.store,
+            **around.store,
         },
         figures={name: _figure(name, value) for name, value in values.items()},
         lake=None,

@@ -342,9 +342,14 @@ FIGURES: Final[dict[str, Figure]] = {
         "s", "measured", "time of simulation and storage, summed over the workers"
     ),
     "time.pipeline": Figure("s", "measured", "time in the pipeline, summed over the workers"),
-    "time.verify": Figure("s", "measured", "time of the verdict"),
+    "time.verify": Figure(
+        "s", "measured", "time of the verdict; of early verdicts, the mean over the workers"
+    ),
     "time.total": Figure(
         "s", "measured", "time from the start to the verdict, including the start of the store"
+    ),
+    "cpu.busy": Figure(
+        "", "measured", "share of the machine's cores that the run used, or waited for"
     ),
     "memory.peak": Figure(
         "bytes", "measured", "largest total resident memory of all processes of the run"

@@ -85,6 +85,7 @@ class CampaignResult:
 
     kinds: injections by kind of fault. broken: failed runs by invariant.
     errors: reasons why it ended early. notes: faults that chance did not inject, with the odds.
+    gateway: of the LocalStack of whole runs; "" without any.
     """
 
     scenario: str
@@ -102,6 +103,7 @@ class CampaignResult:
     notes: list[str] = field(default_factory=list)
     oracle: str = "unknown"
     digest: str = ""
+    gateway: str = ""
     schema_version: int = 1
 
     def to_json(self) -> str:

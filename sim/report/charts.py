@@ -26,11 +26,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from sim.measure.latency import Latency
 from sim.measure.throughput import Series
+from sim.measure.timeline import Timeline
 from sim.report.numbers import decimal, duration
 
 BLUE: Final = "#0072B2"
 GREEN: Final = "#009E73"
 VERMILLION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
 INK: Final = "#3b4754"
 GRID: Final = "#e3e8ee"
 STYLE: Final[dict[str, Any]] = {
@@ -88,6 +90,40 @@ def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, tit
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="x", visible=False)
+
+
+def timeline(line: Timeline) -> str:
+    """Return charts over time: cores used, and below them the workers' activities."""
+    with style("timeline"):
+        figure = Figure(figsize=(10.6, 4.6), layout=ConstrainedLayoutEngine(h_pad=0.08))
+        cores, workers = figure.subplots(2, 1, sharex=True)
+        used = [("workers", BLUE), ("server", GREEN), ("harness", INK), ("queued", GRID)]
+        done = [("simulate", BLUE), ("deliver", GREEN), ("judge", PURPLE), ("wait", GRID)]
+        _stacked(cores, line, used, "Cores, and threads that were ready and waited for one")
+        _stacked(workers, line, done, "Workers by activity")
+        cores.axhline(line.cores, color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)))
+        cores.set_ylim(top=1.6 * line.cores)
+        for phase in line.phases[1:]:
+            for axes in (cores, workers):
+                axes.axvline(phase.from_s, color=INK, linewidth=0.8)
+        workers.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        workers.set_xlabel("seconds since the start of the store (wall time)")
+        return svg(figure, "timeline")
+
+
+def _stacked(axes: Axes, line: Timeline, series: Sequence[tuple[str, str]], title: str) -> None:
+    base = np.zeros(len(line.workers))
+    edges = np.arange(len(base) + 1) * line.bucket_s
+    for name, colour in series:
+        top = base + np.array(getattr(line, name))
+        axes.stairs(top, edges, baseline=base, color=colour, fill=True, label=name)
+        base = top
+    axes.set_title(title)
+    axes.set_xlim(0, edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper right", ncols=len(series), frameon=False, fontsize=8.5)
 
 
 def latency(latencies: Sequence[Latency]) -> str | None:

@@ -316,6 +316,9 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
                 )
     if len({result.environment.get("machine") for result in every}) > 1:
         notes.append("the runs were made on different machines")
+    if len(gateways := {result.environment.get("gateway", "not ours") for result in every}) > 1:
+        names = ", ".join(sorted(gateways))
+        notes.append(f"the runs used different gateways of LocalStack: {names}")
     if len({result.load.plan for result in every if result.load}) > 1:
         notes.append("the plans of the load tests differ")
     notes += [

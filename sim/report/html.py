@@ -97,6 +97,7 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
             throughput_svg=charts.throughput(result.throughput, ceiling)
             if result.throughput
             else None,
+            timeline_svg=charts.timeline(result.timeline) if result.timeline else None,
             latencies=latencies,
             latency_svg=charts.latency(latencies),
             freshness=_freshness(result),

@@ -24,6 +24,7 @@ from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
+from sim.measure.timeline import Timeline
 from sim.report import numbers
 
 SCHEMA_VERSION: Final = 1
@@ -203,6 +204,7 @@ class Result(_Record):
     completeness: tuple[HourCompleteness, ...] = ()
     findings: tuple[Finding, ...] = ()
     throughput: Series | None = None
+    timeline: Timeline | None = None
     truth: tuple[Injected, ...] = ()
     load: LoadTest | None = None
     outlook: Outlook | None = None

@@ -43,6 +43,8 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     console.print(
         Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
     )
+    if store := result.environment.get("store"):
+        console.print(Text(f"store: {printable(store)}", "dim"), soft_wrap=True)
     for error in result.errors:
         console.print(Text(f"error: {printable(error)}", "red"), soft_wrap=True)
     stages = accounting.by_stage(result)

@@ -9,6 +9,7 @@ If anything ends a run early, three things still hold:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +22,18 @@ from rich.console import Console
 from pipeline.terminal import cause
 from sim import run_directory
 from sim.errors import ENVIRONMENT, DirectoryError
-from sim.measure.memory import MemoryPeak
+from sim.measure.timeline import timeline
+from sim.measure.usage import Usage
 from sim.report.progress import RunProgress
 from sim.report.result import Result
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import result
 from sim.run.delivery import deliver
+from sim.run.early import EarlyOracle
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
+from sim.run.shards import start_server
 from sim.run.verdict import judge_lake
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
@@ -62,12 +66,18 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         begun = time.perf_counter()
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
-            with target.opened(options.store) as store, _memory_peak(record):
-                record.store = str(store)
-                _measure_ceiling(store, record, progress)
+            start_server()
+            with _usage(record), target.opened(options.store) as store:
+                record.store = store.described()
+                record.server_pid = store.server.pid if store.server is not None else None
+                record.begin("ceiling")
+                progress.phase("measuring the store's ceiling", None, "")
+                record.ceiling_per_s = target.ceiling(store)
                 record.planned = planned_faults(scenario, size)
                 rows = scenario.fleet.turbines * scenario.clock.samples
+                record.begin("simulate and deliver")
                 progress.phase("simulating and delivering", rows, "rows")
+                oracle = _early_oracle(scenario, store, record, progress, options)
                 deliver(
                     scenario,
                     store,
@@ -75,8 +85,10 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     progress.advance,
                     run_dir=options.out,
                     workers=options.workers,
+                    oracle=oracle,
                 )
-                _measure_ceiling(store, record, progress)
+                if oracle is None:
+                    record.begin("judge")
                 judge_lake(
                     scenario,
                     store,
@@ -84,6 +96,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     progress,
                     run_dir=options.out,
                     save=options.save_lake,
+                    oracle=oracle,
                 )
             if options.store.keep:
                 stop = "stop it with: windfleet store down"
@@ -99,24 +112,41 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _early_oracle(
+    scenario: Scenario, store: Target, record: Record, progress: RunProgress, options: RunOptions
+) -> EarlyOracle | None:
+    """Return the oracle that judges farms before the end; None where that cannot be."""
+    if scenario.faults or store.folder is not None or options.save_lake:
+        return None
+    show = progress.follow("judging the lake", "objects")
+
+    def judging(done: int, known: int) -> None:
+        if record.phases[-1][0] != "judge":
+            record.begin("judge")
+        show(done, known)
+
+    return EarlyOracle(store.lake, options.out, judging)
+
+
 @contextmanager
-def _memory_peak(record: Record) -> Iterator[None]:
-    """Put the largest memory of all the run's processes during the block into `record`."""
-    with MemoryPeak() as memory:
-        try:
+def _usage(record: Record) -> Iterator[None]:
+    """Put the largest memory of the run's processes, and the time line, into `record`."""
+    usage = Usage()
+    record.begin("start the store")
+    try:
+        with usage:
             yield
-        finally:
-            record.memory_peak_bytes = memory.peak_bytes
-
-
-def _measure_ceiling(store: Target, record: Record, progress: RunProgress) -> None:
-    """Measure the store's PUT ceiling. Keep it if it is higher than the one in `record`.
-
-    It is measured before and after the load: other work on the machine can only lower it.
-    """
-    progress.phase("measuring the store's ceiling", None, "")
-    measured = (record.ceiling_per_s, target.ceiling(store))
-    record.ceiling_per_s = max((each for each in measured if each is not None), default=None)
+    finally:
+        record.memory_peak_bytes = usage.peak_bytes
+        record.timeline = timeline(
+            usage.samples,
+            record.spans,
+            usage.begun_ns,
+            record.phases,
+            os.getpid(),
+            record.server_pid,
+            os.cpu_count() or 1,
+        )
 
 
 def _write(found: Result, record: Record, out: Path) -> None:

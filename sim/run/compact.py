@@ -19,7 +19,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from typing import Any, Final
 
 import numpy as np
@@ -27,13 +26,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import encode, partition
+from pipeline import partition
 from pipeline.batch import ints
 from pipeline.commit import Position
 from pipeline.manifest import DataObject
-from pipeline.node import Delivered, EdgeNode, Failed
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits
+from pipeline.objects import event_hours
+from pipeline.parquet.columns import encode
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
-from pipeline.process import Staged, Work, event_hours, transform
+from pipeline.process import Staged, Work, transform
 from pipeline.records import (
     ENRICHED,
     ENRICHMENT,
@@ -77,11 +78,11 @@ class Compacted:
             raise NotFound(f"get {bucket}/{key}")
         tables = [pq.read_table(io.BytesIO(self._store.get(bucket, each)[0])) for each in found]
         table = pa.concat_tables(tables)
-        return encode.parquet(table.filter(pc.equal(table.column("turbine_id"), turbine))), ""
+        return encode(table.filter(pc.equal(table.column("turbine_id"), turbine))), ""
 
 
 def publish(
-    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
+    works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, commits: NodeCommits
 ) -> Iterator[Delivered | Failed]:
     """Commit a round of one batch per node of a farm together. See `pipeline.node.Publish`.
 
@@ -102,7 +103,9 @@ def publish(
             partition.bucket("metadata"), manifest, _manifest(staged, farm, objects, clock.now_us())
         )
         positions = list(
-            pool.map(lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True))
+            commits.pool.map(
+                lambda pair: _advance(store, *pair), zip(works, staged.states, strict=True)
+            )
         )
     except StoreError as error:
         yield from (Failed(node, error) for node, _ in works)
@@ -138,7 +141,7 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
         ("validated", staged.valid, event_hours),
         ("enriched", _enriched(staged), event_hours),
         ("quarantine", staged.rejected, event_hours),
-        ("aggregated", pa.concat_tables([w.emitted for w in staged.windows]), _window_hours),
+        ("aggregated", staged.emitted, _window_hours),
     ]
     for stage, table, hours_of in tables:
         if table.num_rows == 0:
@@ -154,7 +157,7 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
                 stage,
                 partition.bucket(stage),
                 key,
-                encode.parquet(rows),
+                encode(rows),
                 rows.num_rows,
                 *_bounds(rows),
                 None,

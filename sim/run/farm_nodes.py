@@ -14,14 +14,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pipeline.config import NodeConfig
-from pipeline.node import Delivered, EdgeNode, Failed, Publish, run
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits, Publish, reports, run
 from pipeline.ports import Clock, ObjectStore, Unavailable
 from sim.chaos.faults import SECOND_WRITER, Crash, fault_point
 from sim.chaos.shard import NodeFiles, ShardFaults
 from sim.errors import StoreGone
+from sim.run.activity import Activities
 from sim.run.compact import Compacted, publish
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
@@ -41,6 +42,7 @@ FAULTY_FILES = ".struck"
 class FarmNodes:
     """Nodes of one farm, through all crashes and restarts of their process.
 
+    pool: makes their store calls. activities: gets the time that they wait for it.
     result: batches, errors of nodes and time in the pipeline go in here.
     check: called with each result; its exception ends the flush.
     committed: called with the number of rows of each durable batch.
@@ -53,12 +55,17 @@ class FarmNodes:
         store: ObjectStore,
         faults: ShardFaults,
         clock: Clock,
+        pool: Executor,
+        activities: Activities,
         result: ShardResult,
         check: Callable[[], None],
         committed: Callable[[int], None],
     ) -> None:
         self._plan, self._configs, self._store, self._faults = plan, configs, store, faults
         self._clock, self._result, self._check, self._committed = clock, result, check, committed
+        self._pool, self._activities = pool, activities
+        self._flush_us: int | None = None
+        self._delivered: list[Delivered] = []
         self._unreported = Unreported()
         self._publish: Publish = publish if plan.compact else self._unreported.publish
         # Counts over several flushes, since a farm may have a single node.
@@ -67,18 +74,19 @@ class FarmNodes:
         second = set(faults.second_writers([config.turbine_id for config in configs]))
         self._second = [node for node in self._fresh() if node.config.turbine_id in second]
 
-    def flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[Delivered]:
-        """Deliver. Return durable batches by turbine and first id.
+    def begin(self, until_us: int | None = None) -> None:
+        """Begin a flush: read and encode everything, and leave the last commits under way.
 
+        With faults none are left, since a fault belongs to one moment in virtual time.
         until_us: a drain, up to this time (us since 1970). Raises StoreGone, and of `check`.
         """
         begun = time.perf_counter()
-        delivered: list[Delivered] = []
+        self._flush_us, self._delivered = self._clock.now_us(), []
         last = ""
         with self._files() as files, self._second_writer(files, until_us):
             for _ in range(MOST_CRASHES):
                 try:
-                    self._deliver(pool, until_us, files, delivered)
+                    self._deliver(until_us, files)
                     break
                 except Crash as crash:
                     self._restart()
@@ -87,9 +95,22 @@ class FarmNodes:
                 self._result.undelivered |= {
                     node.config.turbine_id: f"crashed at {last}" for node in self._nodes
                 }
-        for batch in self._unreported.settle(self._nodes, delivered, self._clock.now_us()):
+        self._result.pipeline_s += time.perf_counter() - begun
+
+    def finish(self) -> list[Delivered]:
+        """End the flush that was begun, if any. Return durable batches by turbine and first id.
+
+        Raises StoreGone, and of `check`.
+        """
+        if self._flush_us is None:
+            return []
+        begun = time.perf_counter()
+        self._take(reports(self._commits.rest()), lambda result: None)
+        delivered = self._delivered
+        for batch in self._unreported.settle(self._nodes, delivered, self._flush_us):
             self._count(batch)
             delivered.append(batch)
+        self._flush_us = None
         self._result.pipeline_s += time.perf_counter() - begun
         # Batches end in the order of wall time, which differs from run to run.
         delivered.sort(key=lambda batch: (batch.node.config.turbine_id, batch.first_id))
@@ -106,7 +127,7 @@ class FarmNodes:
 
     def _restart(self) -> None:
         """Start a process without memory: new nodes, and the store as they see it."""
-        self._nodes = self._fresh()
+        self._nodes, self._commits = self._fresh(), NodeCommits(self._pool)
         store = Compacted(self._store) if self._plan.compact else self._store
         self._seen = self._faults.new_process(store)
 
@@ -115,35 +136,45 @@ class FarmNodes:
         folder = self._plan.run_dir / f"{FAULTY_FILES}-{self._plan.farm.farm_id}"
         return self._faults.files(paths, folder)
 
-    def _deliver(
-        self,
-        pool: ThreadPoolExecutor,
-        until_us: int | None,
-        files: NodeFiles,
-        delivered: list[Delivered],
-    ) -> None:
+    def _deliver(self, until_us: int | None, files: NodeFiles) -> None:
         """Flush once, until done or until a crash. Raises Crash, StoreGone, and of `check`."""
-        kept_out = self._faults.keeps_out()
-        nodes = files.assign(self._switched_on())
         # Locks of node files last in virtual time: no wait in wall time ends them.
         results = run(
-            nodes, self._seen, self._clock, pool, until_us, self._publish, lock_wait_s=0.0
+            files.assign(self._switched_on()),
+            self._seen,
+            self._clock,
+            self._commits,
+            until_us,
+            self._publish,
+            lock_wait_s=0.0,
         )
         with contextlib.closing(results):
-            for result in results:
-                self._check()
-                files.count(result)
-                if isinstance(result, Failed):
-                    self._result.undelivered[result.node.config.turbine_id] = str(result.error)
-                    gone = isinstance(result.error, Unavailable) and not kept_out
-                    self._out_of_reach = self._out_of_reach + 1 if gone else 0
-                    if self._out_of_reach >= GIVE_UP_AFTER:
-                        raise StoreGone(str(result.error))
-                else:
-                    self._out_of_reach = 0
-                    self._unreported.report(result)
-                    self._count(result)
-                    delivered.append(result)
+            self._take(results, files.count)
+        if self._plan.faults:
+            self._take(reports(self._commits.rest()), files.count)
+
+    def _take(
+        self,
+        results: Iterator[Delivered | Failed],
+        count_fault: Callable[[Delivered | Failed], None],
+    ) -> None:
+        """Count the results. Raises StoreGone, of the results, and of `check`."""
+        kept_out = self._faults.keeps_out()
+        for result in results:
+            self._check()
+            self._activities.waited(self._commits.waited_s)
+            count_fault(result)
+            if isinstance(result, Failed):
+                self._result.undelivered[result.node.config.turbine_id] = str(result.error)
+                gone = isinstance(result.error, Unavailable) and not kept_out
+                self._out_of_reach = self._out_of_reach + 1 if gone else 0
+                if self._out_of_reach >= GIVE_UP_AFTER:
+                    raise StoreGone(str(result.error))
+            else:
+                self._out_of_reach = 0
+                self._unreported.report(result)
+                self._count(result)
+                self._delivered.append(result)
 
     def _switched_on(self) -> list[EdgeNode]:
         """Return the nodes that are on. One that was off has lost its memory, and has a backlog."""
@@ -189,5 +220,5 @@ class FarmNodes:
         rows = len(batch.event_us)
         self._result.objects += batch.objects
         self._result.bytes += batch.bytes
-        self._result.commits.append((time.time_ns(), rows))
+        self._result.commits.append((batch.at_ns, rows))
         self._committed(rows)

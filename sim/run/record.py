@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ import pyarrow as pa
 from sim.chaos.call import Place
 from sim.chaos.faults import InjectionCounts
 from sim.chaos.foreign import ForeignObject
+from sim.check.read.lake import ObjectRef
 from sim.check.verdict import Verdict
 from sim.errors import INTERRUPTED, exit_code_and_message
 from sim.measure.histogram import Histogram
+from sim.measure.timeline import Span, Timeline
 from sim.run.planned_faults import PlannedFaults
 
 
@@ -26,6 +29,7 @@ class ShardResult:
     undelivered: turbine -> last error of a node that could not deliver everything.
     memory_peak_bytes: peak of the worker process so far. A process that ran several shards carries
         the largest on.
+    written: the objects with their ETags, where the oracle judges early.
     error: last error of a store that is gone; the shard ended early.
     """
 
@@ -43,6 +47,7 @@ class ShardResult:
     freshness_s: Histogram = field(default_factory=Histogram)
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
+    written: list[ObjectRef] = field(default_factory=list)
     error: str | None = None
 
 
@@ -51,6 +56,8 @@ class Record:
     """All that a run leaves behind for its result.
 
     injections: injected faults of delivery, by kind and point.
+    phases: names of the run's phases, and their beginnings (ns since 1970).
+    spans: time of the workers by activity.
     foreign: objects that the fault proxy put under keys of the pipeline.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
@@ -59,11 +66,15 @@ class Record:
     operations: pa.Table | None = None
     ceiling_per_s: float | None = None
     memory_peak_bytes: int | None = None
+    phases: list[tuple[str, int]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    server_pid: int | None = None
+    timeline: Timeline | None = None
     node_bytes: int | None = None
     verify_s: float | None = None
     total_s: float | None = None
     started: str | None = None
-    store: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
@@ -78,6 +89,10 @@ class Record:
         return {
             turbine: error for shard in self.shards for turbine, error in shard.undelivered.items()
         }
+
+    def begin(self, phase: str) -> None:
+        """Note that a phase begins."""
+        self.phases.append((phase, time.time_ns()))
 
     @contextmanager
     def catching(self, out: Path) -> Iterator[None]:

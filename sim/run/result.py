@@ -86,6 +86,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         throughput=None
         if record.operations is None
         else throughput.series(record.operations, commits_table(record.shards)),
+        timeline=record.timeline,
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
         outlook=outlook,
         errors=tuple(record.errors)
@@ -159,6 +160,7 @@ def _figures(
     figures: dict[str, float | None] = {
         "store.put_ceiling_per_s": record.ceiling_per_s,
         "memory.peak": record.memory_peak_bytes,
+        "cpu.busy": None if record.timeline is None else record.timeline.busy,
         "bytes.nodes": record.node_bytes,
         "time.verify": record.verify_s,
         "time.total": record.total_s,
@@ -258,7 +260,7 @@ def _shard(shard: ShardResult) -> Shard:
 def _environment(record: Record) -> dict[str, str]:
     return {
         "machine": machine(),
-        "store": record.store,
+        **record.store,
         "workers": str(record.workers),
     }
 

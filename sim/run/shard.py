@@ -5,7 +5,8 @@ nodes deliver (`sim.run.farm_nodes`). The wall time of that does not move the vi
 batches then travel the modelled uplink, which gives freshness.
 
 A flush comes just after the first sample of a new interval, because that row closes the batches
-(see `pipeline.batch`). At the end the nodes are drained, DRAIN_ATTEMPTS times at most.
+(see `pipeline.batch`). Its last commits are still under way while the next interval is simulated:
+the nodes' files were read by then. At the end the nodes are drained, DRAIN_ATTEMPTS times at most.
 """
 
 from __future__ import annotations
@@ -29,17 +30,21 @@ from sim.chaos.proxy import report_time
 from sim.chaos.shard import ShardFaults
 from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
+from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
+from sim.run.activity import Activities
 from sim.run.farm_nodes import FarmNodes
 from sim.run.operations import Recorder
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
 from sim.run.uplink import FarmUplink
+from sim.run.written import Written
 from sim.store.folder import FolderStore
 
-COMMIT_THREADS = 4
+COMMIT_THREADS = 32
+"""Calls of one worker under way at once: at 30 ms a call, 1,000 calls per second."""
 DRAIN_ATTEMPTS = 5
 DRAIN_WAIT_S = 1.0
 """Wait after the first attempt. It doubles after each further one."""
@@ -72,8 +77,10 @@ class _Shard:
         stopped: Callable[[], bool],
         fired: Fired,
         sleep: Callable[[float], None],
+        activities: Activities,
     ) -> None:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
+        self._activities = activities
         self._env = simpy.Environment()
         self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
         settings = plan.pipeline
@@ -87,8 +94,10 @@ class _Shard:
         # Files of a worker that was killed.
         shutil.rmtree(plan.run_dir / "nodes" / plan.farm.farm_id, ignore_errors=True)
         self._uplink = FarmUplink(
-            self._env, plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
+            plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
         )
+        self._flushed_s = 0.0
+        self._pool = ThreadPoolExecutor(COMMIT_THREADS)
         self.result = ShardResult(
             plan.farm.farm_id,
             plan.farm.region,
@@ -104,6 +113,8 @@ class _Shard:
             store,
             faults,
             self,
+            self._pool,
+            activities,
             self.result,
             self._check_stop,
             lambda rows: progress(0, rows),
@@ -114,20 +125,17 @@ class _Shard:
         self._model.start(self._env)
         with (
             NodeWriter(self._plan.run_dir / "nodes", self._plan.farm, self._configs) as writer,
-            ThreadPoolExecutor(COMMIT_THREADS) as pool,
+            self._pool,
         ):
             try:
-                self._env.run(until=self._env.process(self._simulate_and_deliver(writer, pool)))
+                self._env.run(until=self._env.process(self._simulate_and_deliver(writer)))
             finally:
                 self._write_truth()
 
-    def _simulate_and_deliver(
-        self, writer: NodeWriter, pool: ThreadPoolExecutor
-    ) -> Generator[simpy.Event, Any, None]:
+    def _simulate_and_deliver(self, writer: NodeWriter) -> Generator[simpy.Event, Any, None]:
         """Simulate and deliver as one SimPy process, until the last batch has arrived."""
         clock = self._plan.clock
         made = 0
-        arrivals: list[simpy.Process] = []
         every_us = self._plan.pipeline.flush_every_s * 1_000_000
         flushes = flush_samples(clock.start_us, clock.sample_us, clock.samples, every_us)
         for upto in [*flushes.tolist(), clock.samples]:
@@ -137,40 +145,50 @@ class _Shard:
                 self._simulate(writer, made, last)
                 made = last
             if made < clock.samples and self.result.rows >= self._plan.resume_rows:
-                arrivals += self._flush(pool)
+                self._begin_flush()
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
-        arrivals += self._drain(pool)
-        yield self._env.all_of(arrivals)
+        self._drain()
+        yield self._env.timeout(max(0.0, self._uplink.last_arrival_s - self._env.now))
 
     def _simulate(self, writer: NodeWriter, first: int, last: int) -> None:
         self._check_stop()
         begun = time.perf_counter()
-        block = self._model.block(first, last)
-        writer.write(block)
+        with self._activities.during("simulate"):
+            block = self._model.block(first, last)
+            writer.write(block)
         rows = len(block.columns["id"])
         self.result.rows += rows
         self.result.simulate_s += time.perf_counter() - begun
         self._progress(rows, 0)
 
-    def _flush(self, pool: ThreadPoolExecutor, until_us: int | None = None) -> list[simpy.Process]:
-        """Deliver, and send the batches over the modelled uplink."""
+    def _begin_flush(self, until_us: int | None = None) -> None:
+        """End the flush before, and begin to deliver."""
+        self._end_flush()
         if self._plan.proxied and self._plan.store is not None:
             self._send_time(self._plan.store.server.url)
-        delivered = self._nodes.flush(pool, until_us)
-        return [self._uplink.send(batch.bytes, batch.event_us) for batch in delivered]
+        self._flushed_s = self._env.now
+        with self._activities.during("deliver"):
+            self._nodes.begin(until_us)
 
-    def _drain(self, pool: ThreadPoolExecutor) -> list[simpy.Process]:
+    def _end_flush(self) -> None:
+        """Wait for the last commits. Send the batches over the modelled uplink."""
+        with self._activities.during("deliver"):
+            batches = self._nodes.finish()
+        for batch in batches:
+            self._uplink.send(self._flushed_s, batch.bytes, batch.event_us)
+
+    def _drain(self) -> None:
         """Deliver everything that is recorded, windows included."""
-        arrivals: list[simpy.Process] = []
+        self._end_flush()
         for attempt in range(DRAIN_ATTEMPTS):
             self.result.undelivered.clear()
-            arrivals += self._flush(pool, _EVERYTHING_US)
+            self._begin_flush(_EVERYTHING_US)
+            self._end_flush()
             stopped = self._nodes.stopped()
             self.result.undelivered |= stopped
             if self.result.undelivered.keys() <= stopped.keys():
                 break
             self._sleep(DRAIN_WAIT_S * 2**attempt)
-        return arrivals
 
     def _send_time(self, url: str) -> None:
         """Send the fault proxy the virtual time. Raises StoreGone."""
@@ -206,9 +224,15 @@ class _Shard:
 
 
 def run_shard(
-    plan: ShardPlan, progress: Progress, stopped: Callable[[], bool], fired: Fired
+    plan: ShardPlan,
+    progress: Progress,
+    stopped: Callable[[], bool],
+    fired: Fired,
+    spent: Callable[[Span], None] = lambda span: None,
 ) -> ShardResult:
     """Run one farm, to its end or until `stopped` returns True. Raises NodeFileError, OSError.
+
+    spent: called with the time spent with each activity.
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are
     written in any case.
@@ -220,7 +244,16 @@ def run_shard(
         FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     )
     store = Retrying(bare, recorder.append, sleep=sleep)
-    shard = _Shard(plan, store, progress, stopped, fired, sleep)
+    written = Written(store)
+    shard = _Shard(
+        plan,
+        written if plan.early else store,
+        progress,
+        stopped,
+        fired,
+        sleep,
+        Activities(spent),
+    )
     try:
         shard.run()
     except Stopped:
@@ -229,6 +262,7 @@ def run_shard(
         shard.result.error = str(error)
     finally:
         recorder.close()
+    shard.result.written = written.refs()
     shard.result.wall_s = time.perf_counter() - begun
     shard.result.memory_peak_bytes = _memory_peak_bytes()
     return shard.result

@@ -13,10 +13,9 @@ Not covered: batches of a worker that was killed (`sim.run.shards`); its memory 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 
 from pipeline.batch import ints
-from pipeline.node import Delivered, EdgeNode, Failed, commit_all
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits, commit_all
 from pipeline.ports import Clock, ObjectStore
 from pipeline.process import Work, process
 
@@ -33,12 +32,12 @@ class Unreported:
         works: Sequence[tuple[EdgeNode, Work]],
         store: ObjectStore,
         clock: Clock,
-        pool: Executor,
+        commits: NodeCommits,
     ) -> Iterator[Delivered | Failed]:
         """Commit as the pipeline does, and remember the batches. See `pipeline.node.Publish`."""
         for node, work in works:
             self._begun[node.config.turbine_id, work.batch.id_range[0]] = work
-        return commit_all(works, store, clock, pool)
+        return commit_all(works, store, clock, commits)
 
     def report(self, batch: Delivered) -> None:
         """Forget a batch that was reported."""

@@ -9,7 +9,8 @@ PUT was read back. Two ways to use one:
 - `up()`, `status()`, `down()`: one detached server per checkout, recorded in
   `.localstack/server.json`.
 
-LocalStack keeps everything in memory: a server that stops loses its buckets.
+A server that stops loses its buckets. LocalStack keeps bodies in memory. With the short gateway,
+bodies beyond BODIES_IN_MEMORY_BYTES go to files without a name, which end with the server.
 
 Not covered: Docker (see `localstack/docker-compose.yml`) and any S3 elsewhere.
 """
@@ -32,6 +33,7 @@ import psutil
 
 from sim.errors import TargetError
 from sim.folder_lock import owned
+from sim.store.gateway import Gateway
 from sim.store.readiness import listens, s3_works
 from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
 
@@ -46,6 +48,8 @@ PORT_ATTEMPTS = 5
 EXIT_PORT_TAKEN = 98  # as in localstack/launcher.py
 LOG_TAIL_LINES = 15
 DIRECTORY_PREFIX = "windfleet-localstack-"
+BODIES_IN_MEMORY_BYTES = 512 << 20
+"""Bodies beyond it go to files in the server's directory."""
 
 
 class _PortTakenError(TargetError):
@@ -53,9 +57,13 @@ class _PortTakenError(TargetError):
 
 
 class EmbeddedLocalStack:
-    """One LocalStack process and its directory. Not thread-safe; use one instance per server."""
+    """One LocalStack process and its directory. Not thread-safe; use one instance per server.
 
-    def __init__(self) -> None:
+    gateway: see `sim.store.gateway`.
+    """
+
+    def __init__(self, gateway: Gateway = "short") -> None:
+        self.gateway = gateway
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: pathlib.Path | None = None
         self._port = 0
@@ -157,7 +165,7 @@ class EmbeddedLocalStack:
                 # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
                 # reach only this process, which stops the server after it has saved the record.
                 self._process = subprocess.Popen(
-                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease],
+                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease, *self._gateway_arguments()],
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
@@ -169,6 +177,11 @@ class EmbeddedLocalStack:
         except BaseException:
             self.stop()
             raise
+
+    def _gateway_arguments(self) -> list[str]:
+        if self.gateway == "stock":
+            return ["--gateway", "stock"]
+        return ["--gateway", "short", "--bodies-in-memory", str(BODIES_IN_MEMORY_BYTES)]
 
     def _wait_until_ready(self) -> None:
         process = self._running()
@@ -199,6 +212,7 @@ class EmbeddedLocalStack:
             process.create_time(),
             started,
             str(self._directory),
+            self.gateway,
         )
         write_state(HOME, server)
 
@@ -219,18 +233,22 @@ class EmbeddedLocalStack:
         return ""
 
 
-def up(port: int = DEFAULT_PORT) -> Server:
+def up(port: int = DEFAULT_PORT, gateway: Gateway = "short") -> Server:
     """Start the detached server, or return the one that is up.
 
     Raises TargetError (see `EmbeddedLocalStack.start`).
     """
     with _exclusively():
         if server := status():
-            if server.port != port:
-                running = f"A LocalStack is already running on port {server.port}."
-                raise TargetError(f"{running} Stop it with: windfleet store down")
+            for name, asked, there in (
+                ("on port", port, server.port),
+                ("with the gateway", gateway, server.gateway),
+            ):
+                if asked != there:
+                    running = f"A LocalStack is already running {name} {there}."
+                    raise TargetError(f"{running} Stop it with: windfleet store down")
             return server
-        EmbeddedLocalStack()._started(port, detach=True)
+        EmbeddedLocalStack(gateway)._started(port, detach=True)
         server = status()
     if server is None:
         raise TargetError(

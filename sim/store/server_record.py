@@ -30,6 +30,7 @@ class Server:
     create_time: float
     started: str
     directory: str
+    gateway: str = "stock"  # of a record without it
 
 
 def read_state(home: pathlib.Path) -> Server | None:

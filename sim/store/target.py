@@ -5,7 +5,8 @@ Safety:
 - Without `allow_remote` only loopback endpoints are used.
 - A lake that holds objects is refused. It is emptied only on request, and only where windfleet
   made the buckets.
-- The ceiling is measured in a scratch bucket, which is removed again, and never on a remote store.
+- The ceiling is measured in a scratch bucket, and never on a remote store. The bucket is removed
+  again, unless it goes away with the run's own server.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
-from sim.store import folder
+from sim.store import folder, localstack
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
 CEILING_S = 1.0
-CEILING_ROUNDS = 2
 CEILING_BYTES = 16_384
 """About the mean of a batch's objects: three of rows, and three small ones."""
 CEILING_THREADS = 8
@@ -39,7 +40,7 @@ CEILING_THREADS = 8
 class Options:
     """Options of the command line.
 
-    port: of the embedded store. folder: the lake as files, no S3.
+    port, gateway: of the embedded store. folder: the lake as files, no S3.
     """
 
     endpoint_url: str | None = None
@@ -48,18 +49,20 @@ class Options:
     empty_lake: bool = False
     allow_remote: bool = False
     folder: Path | None = None
+    gateway: Gateway = "short"
 
 
 @dataclass(frozen=True)
 class Target:
     """A store that answers and has the six buckets: an endpoint, or a folder.
 
-    server: the embedded LocalStack, if it is one.
+    server: the embedded LocalStack, if it is one. kept: it goes on after the run.
     """
 
     endpoint_url: str = ""
     server: EmbeddedLocalStack | None = None
     folder: Path | None = None
+    kept: bool = False
 
     @property
     def store(self) -> Settings:
@@ -79,14 +82,26 @@ class Target:
         if self.server is not None:
             self.server.require_alive()
 
+    @property
+    def gateway(self) -> str | None:
+        """Gateway of the embedded LocalStack, or of the one of `store up`; None: not ours."""
+        if self.server is not None:
+            return self.server.gateway
+        up = None if self.folder is not None else localstack.status()
+        return up.gateway if up is not None and up.endpoint_url == self.endpoint_url else None
+
+    def described(self) -> dict[str, str]:
+        """Return the entries of a result's `environment`: store, and gateway if it is ours."""
+        gateway = self.gateway
+        return {"store": str(self)} | ({} if gateway is None else {"gateway": gateway})
+
     def __str__(self) -> str:
         if self.folder is not None:
             return "a folder of files"
-        return (
-            self.endpoint_url
-            if self.server is None
-            else f"embedded LocalStack, {self.endpoint_url}"
-        )
+        if (gateway := self.gateway) is None:
+            return self.endpoint_url
+        kind = "embedded LocalStack" if self.server is not None else "LocalStack of `store up`"
+        return f"{kind}, {gateway} gateway, {self.endpoint_url}"
 
 
 def endpoint_of_environment() -> str | None:
@@ -201,11 +216,11 @@ def embedded(options: Options) -> Iterator[Target]:
 
     Raises TargetError, LakeError.
     """
-    server = EmbeddedLocalStack()
+    server = EmbeddedLocalStack(options.gateway)
     server.start(options.port, detach=options.keep)
     kept = False
     try:
-        yield _prepared(Target(server.endpoint_url, server), options)
+        yield _prepared(Target(server.endpoint_url, server, kept=options.keep), options)
         kept = options.keep
     finally:
         if not kept:
@@ -223,23 +238,20 @@ def _prepared(target: Target, options: Options) -> Target:
 def ceiling(target: Target) -> float | None:
     """Return the PUTs per second that the store takes from this machine; None for a remote store.
 
-    The best of CEILING_ROUNDS short rounds counts, because other work on the machine can only lower
-    a rate. Raises TargetError, LakeError.
+    Measured for CEILING_S seconds. Raises TargetError, LakeError.
     """
     if target.folder is not None or not lake.is_loopback(target.endpoint_url):
         return None
     store = Retrying(S3ObjectStore(target.store))
-    rounds: list[float] = []
-    with lake.scratch(target.store) as bucket:
+    passing = target.server is not None and not target.kept
+    with lake.scratch(target.store, remove=not passing) as bucket:
 
         def put(key: str, body: bytes) -> None:
-            store.create(bucket, f"{len(rounds)}/{key}", body)
+            store.create(bucket, key, body)
 
         try:
-            for _ in range(CEILING_ROUNDS):
-                rounds.append(measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S))
+            return measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S)
         except ports.StoreError as error:
             raise TargetError(
                 f"{target.endpoint_url}: its PUT ceiling cannot be measured: {error}"
             ) from error
-    return max(rounds)

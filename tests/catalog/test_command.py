@@ -81,7 +81,7 @@ def test_the_help_names_the_defaults() -> None:
         ("role", '"${file}"', "1 to 64"),
         ("account-id", "12", "12 digits"),
         ("region", "us-west", "us-west-2"),
-        ("region", "us-gov-west-1", "partition"),
+        ("region", "us-gov-west-1", "try us-west-2"),
         ("external-id", "x", "2 to 1,224"),
         ("readers", " x", "either end"),
         ("engineers", "a\tb", "printable"),

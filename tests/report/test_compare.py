@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sim.load.arrivals import Nodes
 from sim.load.phases import Course
 from sim.load.result import Circumstances, result
 from sim.measure.slowdown import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
+from sim.report.compare import runs
 from sim.report.result import RESULT_FILE
 from sim.report.write import REQUESTS_FILE
 from sim.scenario import load
@@ -44,6 +46,7 @@ load:
     {slo: [latency.flush.p95 <= 500ms], from: 20/s, to: 120/s, within: 10%, for: 12s, hold: 24s}
   limits: {time: 2h}
 """
+NOT_OURS: Mapping[str, str] = {"store": "http://127.0.0.1:1"}
 RAMP = "{kind: ramp, from: 10/s, to: 30/s, for: 31s}"
 
 
@@ -53,14 +56,16 @@ def scenario(folder: Path, name: str = "steady", schedule: str = RAMP) -> Scenar
     return load(path)
 
 
-def made(folder: Path, of: Scenario, engine: QueueEngine) -> Path:
+def made(
+    folder: Path, of: Scenario, engine: QueueEngine, store: Mapping[str, str] = NOT_OURS
+) -> Path:
     """Return a run directory as `windfleet load` leaves it, on a store of arithmetic."""
     folder.mkdir()
     assert of.load is not None
     course = Course(of.load, of.seed, Nodes(of.fleet.turbines, of.pipeline.flush_every_s))
     recorded(folder, course, engine)
     (folder / RESULT_FILE).write_text(
-        result(of, course, Circumstances("windfleet load x.yaml")).to_json()
+        result(of, course, Circumstances("windfleet load x.yaml", store)).to_json()
     )
     return folder
 
@@ -245,3 +250,20 @@ def test_bad_arguments(
         cli.main(["compare", *arguments])
     assert left.value.code == 2
     assert printed in capsys.readouterr().err
+
+
+def test_different_gateways_of_localstack_are_named(tmp_path: Path) -> None:
+    of = scenario(tmp_path)
+    engine = QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.0)
+    kinds = ("short", "stock", "not ours")
+    stores = [{"store": "a", **({} if kind == "not ours" else {"gateway": kind})} for kind in kinds]
+    made_runs = {
+        kind: made(tmp_path / kind, of, engine, store)
+        for kind, store in zip(kinds, stores, strict=True)
+    }
+    note = "the runs used different gateways of LocalStack: "
+    for base in kinds:
+        for new in kinds:
+            found = runs([made_runs[base]], [made_runs[new]], LIMIT).notes
+            named = [line for line in found if line.startswith(note)]
+            assert named == ([] if base == new else [note + ", ".join(sorted((base, new)))])

@@ -59,7 +59,10 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     course = Course(scenario.load, scenario.seed, Nodes(50, 60.0), generator_per_s=400.0)
     tables = recorded(folder, course, QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.005))
     around = Circumstances(
-        "windfleet load sample.yaml", "arithmetic", "2026-11-24T03:00:00+00:00", 140.0
+        "windfleet load sample.yaml",
+        {"store": "arithmetic", "gateway": "stock"},
+        "2026-11-24T03:00:00+00:00",
+        140.0,
     )
     write_load(result(scenario, course, around), folder, *tables)
     return folder
@@ -235,6 +238,7 @@ def test_the_terminal_shows_the_same(run_dir: Path) -> None:
     words = out.getvalue()
     assert words.lstrip().startswith("FAIL  ")
     for part in (
+        "store: arithmetic",
         "1-ramp",
         "sweep-8",
         "load.sustainable_per_s",

@@ -277,6 +277,9 @@ def test_up_status_down(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path)
         assert localstack.up(port) == localstack.status() == server
         with pytest.raises(TargetError, match=f"already running on port {port}"):
             localstack.up(a_free_port())
+        assert server.gateway == "short"
+        with pytest.raises(TargetError, match="already running with the gateway short"):
+            localstack.up(port, "stock")
         with pytest.raises(TargetError, match="windfleet store down"):
             EmbeddedLocalStack().start(detach=True)
         assert lake.missing(server.endpoint_url)

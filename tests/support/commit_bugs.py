@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline import commit as protocol
-from pipeline import manifest, node, partition, process, source
+from pipeline import manifest, node, objects, partition, source
 from pipeline.batch import Batch, ints
 from pipeline.checkpoint import Checkpoint, CheckpointError
 from pipeline.commit import Commit, ContentConflict, Position
+from pipeline.parquet.file import Layout
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, StoreError
 from sim.chaos.call import METADATA
 
@@ -63,7 +64,7 @@ def batch_of_whatever_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only after a crash, as a shortcut of recovery would: runs without faults hide it."""
-    fresh, hours = [False], process.event_hours
+    fresh, hours = [False], objects.event_hours
     recover = protocol.recover
 
     def recovering(store: ObjectStore, config: Any) -> Position:
@@ -76,15 +77,16 @@ def partition_by_the_batchs_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.full_like(hour, hour[-1]) if fresh[0] and len(hour) else hour
 
     monkeypatch.setattr(node, "recover", recovering)
-    monkeypatch.setattr(process, "event_hours", last)
+    monkeypatch.setattr(objects, "event_hours", last)
 
 
 def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
     """412 counts as success, while the content depends on the time of the attempt."""
-    encode, tries = process.encode.parquet, iter(range(10**9))
+    file, tries = Layout.file, iter(range(10**9))
 
-    def parquet(table: Any) -> bytes:
-        return bytes(encode(table.replace_schema_metadata({"attempt": str(next(tries))})))
+    def varying(layout: Any, *of_part: Any) -> bytes:
+        body = file(layout, *of_part)
+        return body.replace(b"windfleet version 0.1.0", b"windfleet version %05d" % next(tries))
 
     def create(store: ObjectStore, bucket: str, key: str, body: bytes, same: Any) -> None:
         try:
@@ -92,7 +94,7 @@ def exists_trusted_and_bytes_that_vary(monkeypatch: pytest.MonkeyPatch) -> None:
         except AlreadyExists:
             return
 
-    monkeypatch.setattr(process.encode, "parquet", parquet)
+    monkeypatch.setattr(Layout, "file", varying)
     monkeypatch.setattr(protocol, "_create", create)
 
 

@@ -12,13 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from pipeline import process
 from pipeline.batch import ints
+from pipeline.records import MEASURES
 from pipeline.stages import aggregate
+from pipeline.sums import MEAN
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -113,10 +113,10 @@ def watermark_of_the_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate, "_advance", forgetful)
 
 
-def emitting(change: Callable[[Any, Any, Any], Any]) -> Patch:
+def emitting(change: Callable[[Any, Any, Any, Any], Any]) -> Patch:
     """Replace the emitted windows by those of `change`.
 
-    `change` gets the node's state, the sums of fresh rows and the right windows.
+    `change` gets the node's configuration and state, the right windows, and the batch's `final`.
     """
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,34 +124,26 @@ def emitting(change: Callable[[Any, Any, Any], Any]) -> Patch:
 
         def advancing(config: Any, state: Any, fresh: Any, *more: Any) -> Any:
             right = advance(config, state, fresh, *more)
-            return replace(right, emitted=change(state, right, more[-1]))
+            return replace(right, emitted=change(config, state, right, more[-1]))
 
         monkeypatch.setattr(aggregate, "_advance", advancing)
 
     return plant
 
 
-def _cells(table: Any, mask: Any, **values: Any) -> Any:
-    """Return the table with some columns changed where `mask` is true."""
-    for name, value in values.items():
-        index = table.schema.get_field_index(name)
-        changed = pc.if_else(pa.array(mask), value(table.column(name)), table.column(name))
-        table = table.set_column(
-            index, table.schema.field(index), changed.cast(table.schema.field(index).type)
-        )
-    return table
+def _windier(window: Any) -> Any:
+    sums = window.sums.copy()
+    sums[MEAN][MEASURES.index("wind_speed")] += 1.0
+    return window._replace(sums=sums)
 
 
 def earlier_revisions_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first revision of a window before the drain is of other rows; later ones are right."""
 
-    def change(state: Any, right: Any, final: bool) -> Any:
-        early = (
-            np.zeros(right.emitted.num_rows, dtype=bool)
-            if final
-            else ints(right.emitted, "revision") == 0
-        )
-        return _cells(right.emitted, early, wind_speed=lambda values: pc.add(values, 1.0))
+    def change(config: Any, state: Any, right: Any, final: bool) -> Any:
+        return [
+            window if final or window.revision else _windier(window) for window in right.emitted
+        ]
 
     plain = emitting(change)
     plain(monkeypatch)
@@ -161,20 +153,14 @@ def windows_made_again_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> Non
     """Needless revisions: each batch emits the windows of the one before again."""
     last: dict[str, Any] = {}
 
-    def change(state: Any, right: Any, final: bool) -> Any:
-        if right.emitted.num_rows == 0:
+    def change(config: Any, state: Any, right: Any, final: bool) -> Any:
+        if not right.emitted:
             return right.emitted
-        turbine = right.emitted.column("turbine_id")[0].as_py()
-        before = last.get(turbine) if state.batches else None
-        last[turbine] = right.emitted
-        if before is None:
-            return right.emitted
-        again = before.filter(
-            ~np.isin(ints(before, "window_start"), ints(right.emitted, "window_start"))
-        )
-        every = np.ones(again.num_rows, dtype=bool)
-        again = _cells(again, every, revision=lambda numbers: pc.add(numbers, 1))
-        return pa.concat_tables([again, right.emitted]).sort_by("window_start").combine_chunks()
+        before = last.get(config.turbine_id, ()) if state.batches else ()
+        last[config.turbine_id] = right.emitted
+        starts = {window.start_us for window in right.emitted}
+        again = [w._replace(revision=w.revision + 1) for w in before if w.start_us not in starts]
+        return sorted([*again, *right.emitted], key=lambda window: window.start_us)
 
     emitting(change)(monkeypatch)
 
@@ -182,12 +168,13 @@ def windows_made_again_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> Non
 def windows_invented(monkeypatch: pytest.MonkeyPatch) -> None:
     """The drain emits one more revision of a window, of rows that do not exist."""
 
-    def change(state: Any, right: Any, final: bool) -> Any:
-        first = right.emitted.slice(0, 1)
-        if not final or not first.num_rows:
+    def change(config: Any, state: Any, right: Any, final: bool) -> Any:
+        if not final or not right.emitted:
             return right.emitted
-        more = _cells(first, [True], revision=lambda n: pc.add(n, 1), rows=lambda n: pc.add(n, 1))
-        return pa.concat_tables([first, more, right.emitted.slice(1)]).combine_chunks()
+        first, *others = right.emitted
+        sums = first.sums.copy()
+        sums[0] += 1
+        return [first, first._replace(revision=first.revision + 1, sums=sums), *others]
 
     emitting(change)(monkeypatch)
 
@@ -204,21 +191,15 @@ def late_rows_left_out_until_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def patient(config: Any, state: Any, fresh: Any, newest_us: Any, past: Any, final: bool) -> Any:
         right = advance(config, state, fresh, newest_us, past, final)
-        late = ints(right.emitted, "revision") > 0
-        kept = (
-            [waiting.pop(config.turbine_id)]
-            if state.batches and config.turbine_id in waiting
-            else []
-        )
+        kept = waiting.pop(config.turbine_id, []) if state.batches else []
         if final:
-            starts = ints(right.emitted, "window_start")
-            kept = [each.filter(~np.isin(ints(each, "window_start"), starts)) for each in kept]
-            whole = (
-                pa.concat_tables([*kept, right.emitted]).sort_by("window_start").combine_chunks()
+            starts = {window.start_us for window in right.emitted}
+            kept = [window for window in kept if window.start_us not in starts]
+            return replace(
+                right, emitted=sorted([*kept, *right.emitted], key=lambda window: window.start_us)
             )
-            return replace(right, emitted=whole)
-        waiting[config.turbine_id] = pa.concat_tables([*kept, right.emitted.filter(late)])
-        return replace(right, emitted=right.emitted.filter(~late))
+        waiting[config.turbine_id] = [*kept, *(w for w in right.emitted if w.revision)]
+        return replace(right, emitted=[w for w in right.emitted if not w.revision])
 
     monkeypatch.setattr(aggregate, "_advance", patient)
 

@@ -41,6 +41,8 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
     console.print()
     console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
     line(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+    if store := result.environment.get("store"):
+        line(f"store: {store}", "dim")
     for error in result.errors:
         line(f"error: {error}", "red")
     for note in test.notes:
