@@ -171,7 +171,7 @@ _LATIN: Final = {
     code: _plain(chr(code), _LETTERS).encode("ascii", "ignore").translate(_SMALL, _BETWEEN).decode()
     for code in range(256)
 }
-"""What `squeezed` leaves of each character of Latin-1. Its characters do not affect each other."""
+"""The letters that `squeezed` keeps of each Latin-1 character, which do not affect each other."""
 
 
 class Finder:
