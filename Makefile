@@ -61,7 +61,7 @@ check: install ## lint, format, types, rules of the house (import floors, prose)
 	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -q $(RULES); rules=$$?; wait $$types && exit $$rules
 
 bench: install localstack ## what a row and an object cost, part by part
-	$(BIN)/python -m tests.bench
+	$(BIN)/windfleet bench
 
 install: $(VENV_STAMP) ## the windfleet environment (.venv)
 

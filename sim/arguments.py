@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.bench.arguments import arguments as bench_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
@@ -154,6 +155,10 @@ def _parser() -> argparse.ArgumentParser:
     compared.add_argument("new", metavar="NEW", type=_directories, help=several)
     worse = "smallest slowdown that is a regression (default: 10%%)"
     compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help=worse)
+
+    bench = command("bench", "measure the CPU cost of a row, part by part, beside its floor")
+    bench_arguments(bench, _positive)
+    _gateway_argument(bench)
 
     store = command("store", "start, stop or inspect the embedded LocalStack")
     store.add_argument("action", choices=("up", "down", "status"))

@@ -271,6 +271,13 @@ def _compare(args: argparse.Namespace) -> int:
     return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
 
 
+def _bench(args: argparse.Namespace) -> int:
+    from sim.bench.command import run
+    from sim.store.gateway import chosen
+
+    return run(args, chosen(args.gateway), _Console())
+
+
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from pipeline.settings import settings
@@ -312,6 +319,7 @@ _COMMANDS: Final = {
     "check": _check,
     "report": _report,
     "compare": _compare,
+    "bench": _bench,
     "store": _store,
 }
 

@@ -22,6 +22,7 @@ WindfleetError             code
 ├── DirectoryError       2 or 3   each instance has its own
 ├── DemoError         2, 3 or 5   each instance has its own
 ├── QueryError        2, 3 or 5   each instance has its own
+├── BenchError           2 or 5   each instance has its own
 └── DashboardError       2 or 3   each instance has its own
 
 `exit_code_and_message` gives their code to errors of `pipeline` and `sim.check`, which do not know
@@ -161,6 +162,14 @@ class DemoError(WindfleetError):
 
 class QueryError(WindfleetError):
     """A query or a load of its tables that cannot be done. The text names the place and the fix."""
+
+    def __init__(self, text: str, exit_code: int = INVALID) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class BenchError(WindfleetError):
+    """A measurement that cannot be made, or whose lake is wrong. The text names the place."""
 
     def __init__(self, text: str, exit_code: int = INVALID) -> None:
         super().__init__(text)

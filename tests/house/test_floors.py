@@ -34,10 +34,21 @@ PIPELINE = (
         ),
         *("sums", "terminal", "endpoint", "settings"),
     },
-    {"batch", "manifest", "retry", "signature", "wire", "listing", "store", "sdk", "lake"},
+    {
+        "batch",
+        "exchange",
+        "manifest",
+        "retry",
+        "signature",
+        "wire",
+        "listing",
+        "store",
+        "sdk",
+        "lake",
+    },
     {"catalog", "stages"},
     {"history", "commit", "objects"},
-    {"process"},
+    {"process", "under_way"},
     {"node"},
     {"__main__"},
 )
@@ -63,7 +74,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"query", "run"},
-    {"campaign", "catalog", "dashboard", "load"},
+    {"bench", "campaign", "catalog", "dashboard", "load"},
     {"demo"},
     {"arguments"},
     {"cli"},
@@ -71,6 +82,7 @@ SIM: tuple[set[str], ...] = (
 """From the bottom up. A room imports from floors below and from itself, nothing else."""
 
 INNER: dict[str, tuple[set[str], ...]] = {
+    "bench": ({"floors"},),
     "campaign": ({"loader"},),
     "check": ({"read"}, {"expected"}, {"compare", "detection", "privacy"}),
     "load": ({"analysis", "client"},),

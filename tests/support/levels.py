@@ -25,6 +25,9 @@ ROOTS = (
     # whole worlds, simulated, driven and judged
     *(
         "sim.cli.main",
+        "sim.bench.workload",
+        "sim.bench.parts.measure",
+        "sim.bench.growth.point",
         "sim.campaign",
         "sim.check.verdict",
         "sim.demo",

@@ -1,4 +1,4 @@
-"""Cost of `windfleet query` on a lake of so many objects of about 8 KB in LocalStack.
+"""The loader of `windfleet query` on a lake of many objects of about 8 KB in LocalStack.
 
 The lake is the pipeline's: 25 turbines with a sample a minute and a flush an hour, that is 60
 rows an object and five objects an hour. The floor is LIST and GET of the same objects with the same
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,7 @@ from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from sim.store import folder
+from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
@@ -115,10 +117,10 @@ def cpu_seconds() -> float:
     return found.user + found.system + found.children_user + found.children_system
 
 
-def measure(objects: int, console: Console) -> None:
+def measure(objects: int, gateway: Gateway, console: Console) -> None:
     """Print the lines of a lake of about so many objects."""
     hours = max(objects // (OBJECTS_AN_HOUR * TURBINES), 1)
-    with tempfile.TemporaryDirectory() as name, EmbeddedLocalStack() as server:
+    with tempfile.TemporaryDirectory() as name, EmbeddedLocalStack(gateway) as server:
         rows = write_lake(Path(name), hours)
         upload(Path(name) / "lake", server.endpoint_url)
         reader = s3_lake(server.endpoint_url)
@@ -154,10 +156,10 @@ def measure(objects: int, console: Console) -> None:
         line("open the engine", lambda: Engine(warehouse, now), False)
         for view in statements.VIEWS:
             sql = f"SELECT * FROM {view}"
-            line(view, lambda sql=sql: answer(warehouse, now, sql), False)
+            line(view, partial(answer, warehouse, now, sql), False)
         for query in statements.QUERIES:
             sql = statements.query(query)
-            line(query, lambda sql=sql: answer(warehouse, now, sql), False)
+            line(query, partial(answer, warehouse, now, sql), False)
         line(
             "SELECT COUNT(*)",
             lambda: answer(warehouse, now, "SELECT COUNT(*) FROM wind_turbine_raw"),
