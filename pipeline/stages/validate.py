@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
-from pipeline.batch import Groups, floats, ints, nulls
+from pipeline.batch import Groups, floats, ints, nulls, whole
 from pipeline.checkpoint import Checkpoint, Run
 from pipeline.partition import Bools, Ints
 from pipeline.records import CHANNEL_NAMES, CHANNELS, RULES
@@ -111,7 +111,7 @@ def _misfit(table: pa.Table) -> Bools:
 
 
 def _true(array: pa.ChunkedArray) -> Bools:
-    return np.asarray(array.fill_null(False).combine_chunks())
+    return np.asarray(whole(array.fill_null(False)))
 
 
 def _check_stuck(
