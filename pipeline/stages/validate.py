@@ -165,7 +165,7 @@ def _check_stuck(
             mask = np.zeros(len(t), dtype=bool)
             mask[rows[row[stuck]]] = True
             out.reject(mask, "stuck")
-        last = np.append(own[1:], len(start)) - 1
+        last = np.append(own, len(start))[1:] - 1
         for group, v, n, s in zip(
             filled,
             value[start[last]].tolist(),
