@@ -1,8 +1,8 @@
 """A Parquet file by hand: one row group, v1 pages, statistics.
 
 Numbers are PLAIN and packed by snappy, strings are dictionaries. A column chunk is encoded once and
-may stand in several files (`laid`). Bytes of the metadata are Thrift's compact protocol: a field begins with the
-distance to the field before it and its type, `distance << 4 | type`.
+may stand in several files (`laid`). Bytes of the metadata are Thrift's compact protocol: a field
+begins with the distance to the field before it and its type, `distance << 4 | type`.
 Source: https://github.com/apache/parquet-format (README.md, src/main/thrift/parquet.thrift).
 """
 
