@@ -13,7 +13,8 @@ The stock gateway answers everything else:
 - whatever raises: the provider's own refusals, too. It has then changed nothing
 
 So an error has one source, LocalStack's own. What the short way does itself is only this: read the
-headers, and write those of an answer 200 or 206.
+headers, and write those of an answer 200 or 206. For a key that is not there, which each node of a
+new lake asks for, it calls LocalStack's serializer of errors itself.
 
 It knows VERSIONS. It leans on the provider's three methods, on the render of rolo's WSGI resource
 (called once a request is complete, in the reactor's thread), and on twisted's raw headers. Where
@@ -28,8 +29,12 @@ import re
 import traceback
 import uuid
 
+from bodies import BusyError
+from localstack.aws.api.s3 import NoSuchKey
+
 MOST_BYTES = 4 << 20
 """Of a body. A larger one would keep others waiting."""
+MOST_PRINCIPALS = 1_000
 VERSIONS = {
     "localstack-core": ("4.13.1", "4.14.0"),
     "rolo": ("0.8.9",),
@@ -40,7 +45,6 @@ TARGET = re.compile(
     rb"/(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
     rb"/(?P<key>(?:[A-Za-z0-9._~=-]|%3[Dd])+(?:/(?:[A-Za-z0-9._~=-]|%3[Dd])+)*)"
 )
-DOTS = re.compile(rb"(?:^|/)\.{1,2}(?:/|$)")
 HOST = re.compile(rb"(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
 CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[A-Za-z0-9]+)/\d{8}/(?P<region>[a-z0-9-]+)"
@@ -87,7 +91,7 @@ OPERATIONS = {
     b"GET": ("GetObject", "get_object", GET_MEMBERS),
     b"HEAD": ("HeadObject", "head_object", GET_MEMBERS),
 }
-STATUS = {200: b"HTTP/1.1 200 OK\r\n", 206: b"HTTP/1.1 206 PARTIAL CONTENT\r\n"}
+STATUS = {200: "HTTP/1.1 200 OK\r\n", 206: "HTTP/1.1 206 PARTIAL CONTENT\r\n"}
 # as LocalStack's serializer of S3 has it
 LAST_HEADERS = (
     "x-amz-id-2: s9lzHYrFp76ZVxRcpX9+5cjAnEH2ROuNkd2BHfIa6UkFVdtjf5mKR3/eTPFvsiP/XV/VLi31234=\r\n"
@@ -134,22 +138,24 @@ class ShortWay:
     """Answers plain requests from a provider. Used in the reactor's thread only."""
 
     def __init__(self, provider):
+        from localstack.aws.protocol.serializer import create_serializer
         from localstack.aws.spec import load_service
 
         self._provider = provider
         self._principals = {}
         self._reported = set()
         service = load_service("s3")
-        self._headers = {
-            name: _output_headers(service.operation_model(name))
-            for name, _, _ in OPERATIONS.values()
+        self._serializer = create_serializer(service)
+        self._operations = {
+            name: service.operation_model(name) for name, _, _ in OPERATIONS.values()
         }
+        self._headers = {name: _output_headers(each) for name, each in self._operations.items()}
 
     def answers(self, request):
         """Answer a request and return True; False leaves it to the stock gateway."""
         try:
             head, body = self._answer(request)
-        except NotPlainError:
+        except (NotPlainError, BusyError):
             return False
         except Exception as error:
             self._report(error)
@@ -176,8 +182,6 @@ class ShortWay:
         if not operation or not target or request.clientproto != b"HTTP/1.1":
             raise NotPlainError
         bucket, key = target["bucket"].decode(), target["key"]
-        if DOTS.search(key):
-            raise NotPlainError
         asked = {"Bucket": bucket, "Key": key.replace(b"%3D", b"=").replace(b"%3d", b"=").decode()}
         authorization, length = self._read(request, members, asked)
         account, region = self._principal(authorization)
@@ -191,7 +195,13 @@ class ShortWay:
         _, found = self._provider._get_cross_account_bucket(context, bucket)
         if not _is_plain(found):
             raise NotPlainError
-        return self._written(operation, request, getattr(self._provider, method)(context, asked))
+        try:
+            response = getattr(self._provider, method)(context, asked)
+        except NoSuchKey as error:
+            if operation == "PutObject":
+                raise
+            return self._missing(operation, request, error)
+        return self._written(operation, request, response)
 
     def _read(self, request, members, asked):
         """Fill `asked` from the headers. Return the authorization and the length of the body."""
@@ -210,7 +220,7 @@ class ShortWay:
                 asked[member] = value.decode()
             elif name == b"authorization":
                 authorization = value.decode()
-            elif name.startswith(META) and members is PUT_MEMBERS:
+            elif name.startswith(META) and name != META and members is PUT_MEMBERS:
                 metadata[name[len(META) :].decode()] = value.decode()
             elif name not in UNUSED:
                 raise NotPlainError
@@ -222,17 +232,27 @@ class ShortWay:
         """Return account and region of an authorization."""
         scope, _, rest = (authorization or "").partition(",")
         if scope not in self._principals:
+            if len(self._principals) >= MOST_PRINCIPALS:
+                self._principals.clear()
             self._principals[scope] = _principal_of(scope)
         principal = self._principals[scope]
         if principal is None or "Credential=" in rest:
             raise NotPlainError
         return principal
 
+    def _missing(self, operation, request, error):
+        """Return head and body for a key that is not there, by LocalStack's own serializer."""
+        answer = self._serializer.serialize_error_to_response(
+            error, self._operations[operation], None, str(uuid.uuid4())
+        )
+        lines = [f"HTTP/1.1 {answer.status}\r\n", *_first_headers(request)]
+        lines += [f"{name}: {value}\r\n" for name, value in answer.headers]
+        head = "".join([*lines, "x-localstack: true\r\n\r\n"])
+        return head.encode("latin-1"), b"" if operation == "HeadObject" else answer.get_data()
+
     def _written(self, operation, request, response):
         """Return head and body of a response of the provider."""
-        lines = [STATUS[response.pop("StatusCode", 200)].decode()]
-        for name, values in request.responseHeaders._rawHeaders.items():
-            lines += [f"{name.decode()}: {value.decode()}\r\n" for value in values]
+        lines = [STATUS[response.pop("StatusCode", 200)], *_first_headers(request)]
         body = response.pop("Body", None)
         if "ContentType" in response:
             lines.append(f"Content-Type: {response.pop('ContentType')}\r\n")
@@ -257,6 +277,13 @@ class ShortWay:
                 raise NotPlainError
             content = body.read() if hasattr(body, "read") else b"".join(body)
         return head.encode("latin-1"), content
+
+
+def _first_headers(request):
+    """Yield the lines of the headers that twisted has set."""
+    for name, values in request.responseHeaders._rawHeaders.items():
+        for value in values:
+            yield f"{name.decode()}: {value.decode()}\r\n"
 
 
 def _output_headers(operation):
@@ -329,3 +356,5 @@ def install(providers):
 
     serving.HeaderPreservingWSGIResource.render = render
     serving.TwistedRequestAdapter.gotLength = got_length
+    # an access log that nothing reads, by way of twisted's log system
+    serving.TwistedGateway.log = lambda self, request: None

@@ -20,9 +20,12 @@ _ROOT = "ListBucketResult"
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `objects`: key and size in bytes. `token`: of the next page, None on the last."""
+    """One page. `token`: of the next page, None on the last.
 
-    objects: list[tuple[str, int]]
+    objects: key, size in bytes and ETag without its quotes, empty if there is none.
+    """
+
+    objects: list[tuple[str, int, str]]
     token: str | None
 
 
@@ -51,7 +54,8 @@ def page(body: bytes, bucket: str) -> Page:
         key, size = text("Key", item), text("Size", item)
         if not key or size is None or not (size.isascii() and size.isdigit()):
             raise ValueError("a listing with an object without key or size")
-        objects.append((unquote_plus(key) if encoded else key, int(size)))
+        etag = (text("ETag", item) or "").strip('"')
+        objects.append((unquote_plus(key) if encoded else key, int(size), etag))
     count = text("KeyCount")
     if count is not None and count.strip() != str(len(objects)):
         raise ValueError(f"a listing of {len(objects)} objects with KeyCount {count[:20]!r}")

@@ -32,20 +32,21 @@ def signed(
 
     headers: names in lower case, `host` among them.
     """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
-    sent = dict(headers) | {"x-amz-content-sha256": body_sha256, "x-amz-date": stamp}
+    stamp = _stamp(int(time.time() if now_s is None else now_s))
+    sent = {**headers, "x-amz-content-sha256": body_sha256, "x-amz-date": stamp}
     if credentials.token is not None:
         sent["x-amz-security-token"] = credentials.token
     names = sorted(sent)
-    lines = "".join(f"{name}:{sent[name].strip()}\n" for name in names)
-    canonical = f"{method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{body_sha256}"
+    lines = "".join([f"{name}:{sent[name].strip()}\n" for name in names])
+    signed_names = ";".join(names)
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{signed_names}\n{body_sha256}"
     scope = f"{stamp[:8]}/{region}/{_SERVICE}/{_END}"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = _key(credentials.secret, stamp[:8], region)
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
     sent["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, "
-        f"SignedHeaders={';'.join(names)}, Signature={signature}"
+        f"SignedHeaders={signed_names}, Signature={signature}"
     )
     return sent
 
@@ -54,5 +55,10 @@ def signed(
 def _key(secret: str, day: str, region: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (day, region, _SERVICE, _END):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = hmac.digest(key, part.encode(), "sha256")
     return key
+
+
+@lru_cache(maxsize=8)
+def _stamp(now_s: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))

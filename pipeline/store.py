@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from pipeline import listing
+from pipeline.exchange import Answer
 from pipeline.ports import (
     AlreadyExists,
     Conflict,
@@ -23,7 +24,7 @@ from pipeline.ports import (
     Unavailable,
 )
 from pipeline.settings import Place, settings
-from pipeline.wire import Answer, Dial, Wire
+from pipeline.wire import Dial, Wire
 
 TIMEOUT_S = 20
 REFUSALS = {400, 401, 403, 404, 405, 411, 413}
@@ -33,7 +34,7 @@ NOT_S3 = "answers, but not as S3 does"
 MOST_PAGES = 100_000
 """Most pages of one listing: a hundred million keys. A server that promises more is no S3."""
 _SHOWN = 300
-Objects = list[tuple[str, int]]
+Objects = list[tuple[str, int, str]]
 
 
 class S3ObjectStore:
@@ -70,7 +71,7 @@ class S3ObjectStore:
         return answer.body, self._etag(operation, answer)
 
     def pages(self, bucket: str, prefix: str = "", most: int | None = None) -> Iterator[Objects]:
-        """Yield key and size of every object, page by page. Raise StoreError.
+        """Yield key, size and ETag of every object, page by page. Raise StoreError.
 
         most: objects on a page, None for S3's default.
         """
@@ -105,7 +106,7 @@ class S3ObjectStore:
         """See ObjectStore."""
         begin = folder + name_prefix
         pages = self.pages(bucket, begin)
-        return sorted(key for page in pages for key, _ in page if key.startswith(begin))
+        return sorted(key for page in pages for key, _, _ in page if key.startswith(begin))
 
     def _put(
         self,

@@ -3,8 +3,7 @@
 Nothing comes from the environment. This is the standard library's client and not an SDK: SDKs read
 dozens of variables and files by themselves, follow redirects and take proxies. Each of these can
 send data to a server that the user did not name. Here a request goes to the server of the settings,
-or to their proxy, and nowhere else: a redirect is an answer like any other. A PUT costs 0.18 CPU-ms
-(obstore 0.15, boto3 1.5 to 2.4).
+or to their proxy, and nowhere else: a redirect is an answer like any other.
 
 Safe to share between threads: each thread has a connection of its own.
 """
@@ -14,36 +13,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import re
 import select
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
+from pipeline.exchange import Answer, exchange
 from pipeline.ports import Unavailable
 from pipeline.settings import Settings, SettingsError
 from pipeline.signature import signed
 
 CONNECT_TIMEOUT_S = 5
-LARGEST_BODY = 1 << 30
-_READ = 1 << 18
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _SAFE = "/-_.~"  # S3 wants every other byte of a key encoded
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 Dial = Callable[[tuple[str, int], float], socket.socket]
 """Open a TCP connection to (host, port) within the given seconds. Raise OSError."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Status, headers (names in lower case) and the whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Wire:
@@ -76,7 +65,7 @@ class Wire:
         Raises Unavailable, SettingsError.
         """
         server = self.settings.server
-        path = f"/{bucket}" + (f"/{quote(key, safe=_SAFE)}" if key else "")
+        path = f"/{bucket}" + (f"/{_quoted(key)}" if key else "")
         encoded = _encoded(query or {})
         digest = hashlib.sha256(body) if body else None
         sent = {"host": server.netloc, **(headers or {})}
@@ -112,39 +101,26 @@ class Wire:
     def _exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        until = time.monotonic() + self._timeout_s
-        connection = self._connection()
+        sock = self._connection()
         if self.settings.proxy is not None and self._context is None:
             target, headers = (
                 self.settings.server.url + target,
                 {**headers, **_proxy_login(self.settings.proxy)},
             )
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body or None)
-        response = connection.getresponse()
-        content = _whole(response, connection, until)
-        if response.will_close:
+        answer, stays = exchange(sock, method, target, headers, body)
+        if not stays:
             self._drop()
-        return Answer(
-            response.status, {name.lower(): value for name, value in response.getheaders()}, content
-        )
+        return answer
 
-    def _connection(self) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        if (
-            connection is not None
-            and connection.sock is not None
-            and not _was_closed(connection.sock)
-        ):
-            connection.sock.settimeout(self._timeout_s)
-            return connection
+    def _connection(self) -> socket.socket:
+        sock: socket.socket | None = getattr(self._mine, "sock", None)
+        if sock is not None and not _was_closed(sock):
+            return sock
         self._drop()
-        connection = self._mine.connection = self._opened()
-        return connection
+        sock = self._mine.sock = self._opened()
+        return sock
 
-    def _opened(self) -> http.client.HTTPConnection:
+    def _opened(self) -> socket.socket:
         """Open a connection to the server, or to the proxy of the settings."""
         server, proxy = self.settings.server, self.settings.proxy
         via = urlsplit(proxy) if proxy is not None else None
@@ -153,9 +129,8 @@ class Wire:
         )
         connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
         if self._context is None:
-            connection = http.client.HTTPConnection(host, port)
-            connection.sock = self._dial((host, port), connect_s)
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = self._dial((host, port), connect_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             connection = http.client.HTTPSConnection(
                 host, port, timeout=connect_s, context=self._context
@@ -163,14 +138,15 @@ class Wire:
             if proxy is not None:
                 connection.set_tunnel(server.host, server.port, _proxy_login(proxy))
             connection.connect()
-        connection.sock.settimeout(self._timeout_s)
-        return connection
+            sock = connection.sock
+        sock.settimeout(self._timeout_s)
+        return sock
 
     def _drop(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
-        self._mine.connection = None
-        if connection is not None:
-            connection.close()
+        sock: socket.socket | None = getattr(self._mine, "sock", None)
+        self._mine.sock = None
+        if sock is not None:
+            sock.close()
 
 
 def tls(settings: Settings) -> ssl.SSLContext:
@@ -205,6 +181,17 @@ def _proxy_login(proxy: str) -> dict[str, str]:
     return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
 
+def _quoted(key: str) -> str:
+    """Return a key as S3 wants it in a path. Keys of a lake share few folders."""
+    folder, slash, name = key.rpartition("/")
+    return _quoted_folder(folder) + slash + (name if _PLAIN(name) else quote(name, safe=_SAFE))
+
+
+@lru_cache(maxsize=1024)
+def _quoted_folder(folder: str) -> str:
+    return quote(folder, safe=_SAFE)
+
+
 def _encoded(query: Mapping[str, str]) -> str:
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query.items()
@@ -214,41 +201,6 @@ def _encoded(query: Mapping[str, str]) -> str:
 
 def _was_closed(sock: socket.socket) -> bool:
     """Return True if an idle connection holds anything to read: its end, or unrequested bytes."""
-    if isinstance(sock, ssl.SSLSocket):  # MSG_PEEK does not work on it
-        waiting = select.poll()
-        waiting.register(sock, select.POLLIN)
-        return bool(waiting.poll(0))
-    sock.settimeout(0)
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _whole(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float
-) -> bytes:
-    """Return the whole body. Raise an exception for a body that ends early or too late.
-
-    A truncated body must not pass for a shorter one.
-    """
-    if response.length is None and not response.chunked:
-        raise http.client.HTTPException("an answer without a length")
-    parts, size = [], 0
-    while part := response.read1(_READ):
-        parts.append(part)
-        size += len(part)
-        left_s = until - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        if size > LARGEST_BODY:
-            raise http.client.HTTPException(f"an answer of more than {LARGEST_BODY:,} bytes")
-        if connection.sock is not None:
-            connection.sock.settimeout(left_s)
-    if response.length:
-        raise http.client.HTTPException(f"{response.length:,} bytes of the answer are missing")
-    response.close()  # otherwise the connection takes no other request
-    return b"".join(parts)
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))

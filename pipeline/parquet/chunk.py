@@ -38,6 +38,7 @@ def varint(n: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(1 << 15)
 def zigzag(n: int) -> bytes:
     """Return a signed number of up to 64 bits in zigzag form, as Thrift and deltas have it."""
     return varint(n << 1 if n >= 0 else (-n << 1) - 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.parquet.chunk import (
     DELTA,
@@ -30,7 +31,7 @@ from pipeline.parquet.chunk import (
     type_of,
     varint,
 )
-from pipeline.parquet.delta import Deltas
+from pipeline.parquet.delta import Blocks, Deltas
 from pipeline.parquet.file import Layout
 
 Ints = npt.NDArray[np.int64]
@@ -116,30 +117,44 @@ class Columns:
     """The columns of a table in parts. Part i is rows offsets[i]:offsets[i+1]; none is empty."""
 
     def __init__(self, table: pa.Table, offsets: Ints) -> None:
-        self._columns = [_column(table, field, offsets) for field in table.schema]
+        parts = _Parts(offsets)
+        self._columns = [_column(table, field, parts) for field in table.schema]
 
     def chunks(self, part: int) -> list[Chunk]:
         """Return the chunks of a part, in the order of the columns."""
         return [column.chunk(part) for column in self._columns]
 
 
+class _Parts:
+    """Where the parts of a table begin and end, or those of a column's cells that are not null."""
+
+    def __init__(self, offsets: Ints) -> None:
+        self.offsets, self.list = offsets, offsets.tolist()
+        self.filled = np.flatnonzero(np.diff(offsets))
+        self.starts = offsets[self.filled]
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks(self.offsets)
+
+
 class _Column:
     """A column in parts: the levels. Subclasses encode the cells that are not null."""
 
-    def __init__(self, field: pa.Field, array: pa.Array, offsets: Ints) -> None:
+    def __init__(self, field: pa.Field, array: pa.Array, parts: _Parts) -> None:
         self.name, self.kind, self.type = field.name, field.type, type_of(field)
         self.path = path_bytes(field.name)
-        self._rows = offsets.tolist()
+        self._rows = parts.list
         self._valid: npt.NDArray[np.bool_] | None = None
         if array.null_count:
             self._valid = np.asarray(array.is_valid())
             array = array.drop_null()
-            offsets = np.concatenate(([0], np.cumsum(self._valid)))[offsets]
-        self._cells = offsets.tolist()
+            parts = _Parts(np.append(0, np.cumsum(self._valid))[parts.offsets])
+        self._cells = parts.list
         if len(array):
-            self._prepare(array, offsets)
+            self._prepare(array, parts)
 
-    def _prepare(self, array: pa.Array, offsets: Ints) -> None:
+    def _prepare(self, array: pa.Array, parts: _Parts) -> None:
         raise NotImplementedError
 
     def _encoded(self, part: int, low: int, high: int, rows: int, levels: bytes) -> Chunk:
@@ -163,16 +178,15 @@ class _Numbers(_Column):
 
     encoding = PLAIN
 
-    def _prepare(self, array: pa.Array, offsets: Ints) -> None:
+    def _prepare(self, array: pa.Array, parts: _Parts) -> None:
         plain = {"<i4": pa.int32(), "<i8": pa.int64(), "<f8": pa.float64()}[self.type.cells]
         values = np.ascontiguousarray(array.view(plain), dtype=self.type.cells)
-        filled = np.flatnonzero(np.diff(offsets))
-        starts = offsets[filled]
+        filled, starts = parts.filled, parts.starts
         with np.errstate(invalid="ignore"):
             low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
             if np.isnan(low).any():
                 low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
-        lows, highs = np.zeros((2, len(offsets) - 1), dtype=self.type.cells)
+        lows, highs = np.zeros((2, len(parts.list) - 1), dtype=self.type.cells)
         lows[filled], highs[filled] = _bounds(low, high)
         self._low, self._high = lows.tobytes(), highs.tobytes()
         self._unknown = np.isnan(lows).tolist()
@@ -201,9 +215,9 @@ class _Integers(_Numbers):
 
     encoding = DELTA
 
-    def _prepare(self, array: pa.Array, offsets: Ints) -> None:
-        super()._prepare(array, offsets)
-        self._deltas = Deltas(np.asarray(array.view(pa.int64())), offsets)
+    def _prepare(self, array: pa.Array, parts: _Parts) -> None:
+        super()._prepare(array, parts)
+        self._deltas = Deltas(np.asarray(array.view(pa.int64())), parts.blocks)
 
     def _data(self, part: int, low: int, high: int) -> bytes:
         return self._deltas.part(part)
@@ -212,17 +226,16 @@ class _Integers(_Numbers):
 class _Texts(_Column):
     """Texts as runs of words."""
 
-    def _prepare(self, array: pa.Array, offsets: Ints) -> None:
-        encoded = array.dictionary_encode()
-        self._words: list[bytes] = encoded.dictionary.cast(pa.binary()).to_pylist()
-        code = np.asarray(encoded.indices)
-        begins = np.ones(len(code), dtype=bool)
-        begins[1:] = code[1:] != code[:-1]
-        begins[offsets[:-1][np.diff(offsets) > 0]] = True
+    def _prepare(self, array: pa.Array, parts: _Parts) -> None:
+        begins = np.ones(len(array), dtype=bool)
+        begins[1:] = pc.not_equal(array[1:], array[:-1])
+        begins[parts.starts] = True
         starts = np.flatnonzero(begins)
-        self._codes = code[starts].tolist()
-        self._lengths = np.diff(np.append(starts, len(code))).tolist()
-        self._runs = np.searchsorted(starts, offsets).tolist()
+        encoded = array.take(pa.array(starts)).dictionary_encode()
+        self._words: list[bytes] = encoded.dictionary.cast(pa.binary()).to_pylist()
+        self._codes = encoded.indices.to_pylist()
+        self._lengths = np.diff(np.append(starts, len(array))).tolist()
+        self._runs = np.searchsorted(starts, parts.offsets).tolist()
 
     def _encoded(self, part: int, low: int, high: int, rows: int, levels: bytes) -> Chunk:
         runs = slice(self._runs[part], self._runs[part + 1])
@@ -240,10 +253,10 @@ class _Texts(_Column):
 class _Lists(_Column):
     """Lists of texts in PLAIN: levels 0 for no list, 1 for an empty one, 2 for a null, 3."""
 
-    def __init__(self, field: pa.Field, array: pa.Array, offsets: Ints) -> None:
+    def __init__(self, field: pa.Field, array: pa.Array, parts: _Parts) -> None:
         self.name, self.kind, self.type = field.name, field.type, type_of(field)
         self.path = path_bytes(field.name, "list", "element")
-        self._array, self._rows = array, offsets.tolist()
+        self._array, self._rows = array, parts.list
 
     def chunk(self, part: int) -> Chunk:
         definition: list[int] = []
@@ -265,10 +278,10 @@ class _Lists(_Column):
         return Chunk(self.path, self.type, values, PLAIN, page, statistics)
 
 
-def _column(table: pa.Table, field: pa.Field, offsets: Ints) -> _Column:
+def _column(table: pa.Table, field: pa.Field, parts: _Parts) -> _Column:
     array = table.column(field.name).combine_chunks()
     if pa.types.is_list(field.type):
-        return _Lists(field, array, offsets)
+        return _Lists(field, array, parts)
     if pa.types.is_string(field.type):
-        return _Texts(field, array, offsets)
-    return (_Integers if type_of(field).cells == "<i8" else _Numbers)(field, array, offsets)
+        return _Texts(field, array, parts)
+    return (_Integers if type_of(field).cells == "<i8" else _Numbers)(field, array, parts)

@@ -21,27 +21,38 @@ _MOST: Final = np.iinfo(np.int64).max
 _POWERS: Final = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
+class Blocks:
+    """The places of differences in blocks, for columns whose values are in the same parts."""
+
+    def __init__(self, offsets: Ints) -> None:
+        self.offsets, counts = offsets, np.diff(offsets)
+        blocks = -(-np.maximum(counts - 1, 0) // _BLOCK)
+        self.bounds = np.concatenate(([0], np.cumsum(blocks)))
+        self.counts: list[int] = counts.tolist()
+        self.inside = np.ones(offsets[-1] - 1, dtype=bool)  # not between two parts
+        self.inside[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < offsets[-1])] - 1] = False
+        differences = np.maximum(counts - 1, 0)
+        skipped = self.bounds[:-1] * _BLOCK - (np.cumsum(differences) - differences)
+        self.place = np.arange(differences.sum()) + np.repeat(skipped, differences)
+        empty = np.ones(self.bounds[-1] * _BLOCK, dtype=bool)
+        empty[self.place] = False
+        self.empty = np.flatnonzero(empty)
+
+
 class Deltas:
     """Values in parts. Part i is values[offsets[i]:offsets[i+1]]; it may be empty."""
 
-    def __init__(self, values: Ints, offsets: Ints) -> None:
-        counts = np.diff(offsets)
-        blocks = -(-np.maximum(counts - 1, 0) // _BLOCK)
-        first_block = np.concatenate(([0], np.cumsum(blocks)))
-        self._counts, self._bounds = counts.tolist(), first_block.tolist()
-        self._first: list[int] = values[np.minimum(offsets[:-1], len(values) - 1)].tolist()
+    def __init__(self, values: Ints, blocks: Blocks) -> None:
+        self._of, starts = blocks, blocks.offsets[:-1]
+        self._first: list[int] = values[np.minimum(starts, len(values) - 1)].tolist()
         # 64 bits: a difference that wraps is wrapped back by the reader
-        difference = np.diff(values)
-        place = np.arange(len(values)) - np.repeat(offsets[:-1] + 1, counts)
-        inside = place[1:] >= 0  # not the difference between two parts
-        place = (place + np.repeat(first_block[:-1], counts) * _BLOCK)[1:][inside]
-        difference = difference[inside]
-        padded = np.full((first_block[-1], _BLOCK), _MOST)
-        padded.ravel()[place] = difference
+        difference = np.diff(values)[blocks.inside]
+        padded = np.full((blocks.bounds[-1], _BLOCK), _MOST)
+        padded.ravel()[blocks.place] = difference
         least = padded.min(axis=1, initial=_MOST)
-        excess = np.zeros(padded.shape, dtype=np.uint64)
-        excess.ravel()[place] = (difference - least[place // _BLOCK]).view(np.uint64)
-        miniblocks = excess.reshape(-1, _MINIBLOCK)
+        excess = padded - least[:, None]
+        excess.ravel()[blocks.empty] = 0
+        miniblocks = excess.view(np.uint64).reshape(-1, _MINIBLOCK)
         bits = np.searchsorted(_POWERS, miniblocks.max(axis=1, initial=0), side="right")
         widths, bodies = bits.astype(np.uint8).tobytes(), _bodies(miniblocks, bits)
         self._blocks = [
@@ -51,8 +62,8 @@ class Deltas:
 
     def part(self, part: int) -> bytes:
         """Return the data of a part that is not empty."""
-        blocks = self._blocks[self._bounds[part] : self._bounds[part + 1]]
-        head = (_HEADER, varint(self._counts[part]), zigzag(self._first[part]))
+        blocks = self._blocks[self._of.bounds[part] : self._of.bounds[part + 1]]
+        head = (_HEADER, varint(self._of.counts[part]), zigzag(self._first[part]))
         return b"".join((*head, *blocks))
 
 

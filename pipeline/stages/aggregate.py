@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -145,23 +146,26 @@ def window_sums(validated: pa.Table, groups: Groups) -> tuple[Ints, Ints, Floats
         ([0], np.flatnonzero((start[1:] != start[:-1]) | (group[1:] != group[:-1])) + 1)
     )
     rows = np.diff(np.append(at, len(start)))
-    values = floats(validated, MEASURES)
-    added = _added(validated, groups)
-    if order is not None:
-        values, added = values[:, order], added[:, order]
     sums = np.empty((len(at), COLUMNS))
     sums[:, 0] = rows
-    mean = np.add.reduceat(values, at, axis=1) / rows
-    sums[:, MEAN] = mean.T
-    sums[:, SQUARES] = np.add.reduceat((values - np.repeat(mean, rows, axis=1)) ** 2, at, axis=1).T
-    sums[:, MIN] = np.minimum.reduceat(values, at, axis=1).T
-    sums[:, MAX] = np.maximum.reduceat(values, at, axis=1).T
-    sums[:, PLAIN] = np.add.reduceat(added, at, axis=1).T
+    for i, value in enumerate(floats(validated, MEASURES)):
+        value = value if order is None else value[order]
+        mean = np.add.reduceat(value, at) / rows
+        sums[:, MEAN][:, i] = mean
+        sums[:, SQUARES][:, i] = np.add.reduceat((value - np.repeat(mean, rows)) ** 2, at)
+        sums[:, MIN][:, i] = np.minimum.reduceat(value, at)
+        sums[:, MAX][:, i] = np.maximum.reduceat(value, at)
+    for i, added in enumerate(_added(validated, groups)):
+        if not added.any():
+            sums[:, PLAIN][:, i] = 0.0
+            continue
+        added = added if order is None else added[order]
+        sums[:, PLAIN][:, i] = np.add.reduceat(added, at, dtype=np.float64)
     return group[at], start[at], sums
 
 
-def _added(validated: pa.Table, groups: Groups) -> Floats:
-    """Return the numbers that each row adds to the plain sums, shape (len(ADDED), rows)."""
+def _added(validated: pa.Table, groups: Groups) -> list[npt.NDArray[Any]]:
+    """Return the numbers that each row adds to the plain sums `ADDED`, each of shape (rows,)."""
     wind, power, rotor, vibration, generator, gearbox = floats(
         validated,
         (
@@ -174,23 +178,22 @@ def _added(validated: pa.Table, groups: Groups) -> Floats:
         ),
     )
     promise = _promise(wind, groups)
-    rated = np.array([c.asset.rated_power or np.inf for c in groups.configs])[groups.of_row]
-    rated_rpm = np.array([c.asset.rated_rpm or np.inf for c in groups.configs])[groups.of_row]
+    counts = np.diff(groups.offsets)
+    rated = np.repeat([c.asset.rated_power or np.inf for c in groups.configs], counts)
+    rated_rpm = np.repeat([c.asset.rated_rpm or np.inf for c in groups.configs], counts)
     running = np.asarray(pc.equal(validated.column("status"), "running").combine_chunks())
     judged = running & (promise >= records.PROMISE_FLOOR * rated) & (promise > 0)
-    return np.stack(
-        [
-            np.maximum(power, 0.0),
-            promise,
-            judged,
-            np.where(judged, power, 0.0),
-            np.where(judged, promise, 0.0),
-            vibration > records.VIBRATION_ALARM,
-            generator > records.GENERATOR_ALARM,
-            gearbox > records.GEARBOX_ALARM,
-            rotor > records.OVERSPEED * rated_rpm,
-        ]
-    )
+    return [
+        np.maximum(power, 0.0),
+        promise,
+        judged,
+        np.where(judged, power, 0.0),
+        np.where(judged, promise, 0.0),
+        vibration > records.VIBRATION_ALARM,
+        generator > records.GENERATOR_ALARM,
+        gearbox > records.GEARBOX_ALARM,
+        rotor > records.OVERSPEED * rated_rpm,
+    ]
 
 
 def _promise(wind: Floats, groups: Groups) -> Floats:

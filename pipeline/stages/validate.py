@@ -137,35 +137,51 @@ def _check_stuck(
         dict(state.runs) if goes else {} for state, goes in zip(before, crosses_first, strict=True)
     ]
     filled = np.flatnonzero(np.diff(kept.offsets))
-    first, last = kept.offsets[filled], kept.offsets[filled + 1] - 1
-    time = t[rows]
-    position = np.arange(len(rows))
+    first, time = kept.offsets[filled], t[rows]
+    breaks = np.ones(len(rows), dtype=bool)
+    breaks[1:] = np.diff(rows) > 1
+    breaks[first] = True
     for channel in _STUCK:
         name = CHANNEL_NAMES[channel]
-        value = values[channel, rows]
-        begins = np.ones(len(rows), dtype=bool)
-        begins[1:] = (value[1:] != value[:-1]) | (np.diff(rows) > 1)
-        begins[first] = True
-        start = np.maximum.accumulate(np.where(begins, position, 0))
-        count, since = position - start + 1, time[start]
-        # a series may continue from the batch before
-        for group, at in zip(filled, first, strict=True):
+        value = values[channel] if len(rows) == len(t) else values[channel, rows]
+        begins = breaks.copy()
+        begins[1:] |= value[1:] != value[:-1]
+        start = np.flatnonzero(begins)  # of each series of equal readings
+        length, since = np.diff(np.append(start, len(rows))), time[start]
+        earlier = np.zeros(len(start), dtype=np.int64)
+        own = np.searchsorted(start, first)  # each group's first series
+        # it may continue from the batch before
+        for group, at, v in zip(filled, own, value[first].tolist(), strict=True):
             carried = runs[group].get(name)
-            if carried is not None and carried[0] == value[at]:
-                same = slice(
-                    at, at + np.searchsorted(start[at : kept.offsets[group + 1]], at, side="right")
-                )
-                count[same] += carried[1]
-                since[same] = carried[2]
-        stuck = (
-            (value != 0) & (count >= records.STUCK_ROWS) & (time - since >= records.STUCK_AFTER_US)
-        )
-        out.reject(_scatter(stuck, rows, len(t)), "stuck")
+            if carried is not None and carried[0] == v:
+                earlier[at], since[at] = carried[1], carried[2]
+        count = length + earlier
+        long = np.flatnonzero((count >= records.STUCK_ROWS) & (value[start] != 0))
+        if len(long):
+            row, series = _expanded(start[long], length[long])
+            number = row - start[long][series] + earlier[long][series] + 1
+            stuck = number >= records.STUCK_ROWS
+            stuck &= time[row] - since[long][series] >= records.STUCK_AFTER_US
+            mask = np.zeros(len(t), dtype=bool)
+            mask[rows[row[stuck]]] = True
+            out.reject(mask, "stuck")
+        last = np.append(own[1:], len(start)) - 1
         for group, v, n, s in zip(
-            filled, value[last].tolist(), count[last].tolist(), since[last].tolist(), strict=True
+            filled,
+            value[start[last]].tolist(),
+            count[last].tolist(),
+            since[last].tolist(),
+            strict=True,
         ):
             runs[group][name] = (v, n, s)
     return [series if goes else {} for series, goes in zip(runs, crosses_last, strict=True)]
+
+
+def _expanded(start: Ints, length: Ints) -> tuple[Ints, Ints]:
+    """Return the rows of series, one series after the other, and each row's series."""
+    series = np.repeat(np.arange(len(start)), length)
+    before = np.cumsum(length) - length
+    return np.arange(len(series)) + (start - before)[series], series
 
 
 def _check_duplicates(

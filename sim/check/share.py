@@ -36,6 +36,7 @@ from sim.check.read.columns import Ints
 from sim.check.read.databases import NodeError, path_text
 from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, foreign_reason, holds_rejected
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
+from sim.check.read.lender import Lenders
 from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
 
@@ -224,9 +225,10 @@ def _judge_lake(
     objects: dict[str, DataObject] = {}
     present = {}
     quarantine: tuple[StageRows, Ints] | None = None
+    lenders = Lenders()
     for stage in ALL_STAGES:
         out.at = f"stage {stage}"
-        lake = _read_searched(reader, share, stage, privacy)
+        lake = _read_searched(reader, share, stage, privacy, lenders)
         owners = find_owners(lake, expected, share.number, share_of, neighbour)
         objects |= _report_objects(stage, lake, owners, expected, share_of, blamed, out)
         if stage == "quarantine":
@@ -265,10 +267,12 @@ def _judge_lake(
     out.checkpoint_mismatches = check_checkpoints(watched, checkpoints, expected, out.findings)
 
 
-def _read_searched(reader: LakeReader, share: Share, stage: str, privacy: Privacy) -> StageRows:
+def _read_searched(
+    reader: LakeReader, share: Share, stage: str, privacy: Privacy, lenders: Lenders
+) -> StageRows:
     """Return the rows of one stage, after the privacy search in its bytes and its cells."""
     home, guests = share.objects.get(stage, []), share.guests.get(stage, [])
-    lake = read_stage(privacy.watch(reader, stage), stage, home, guests)
+    lake = read_stage(privacy.watch(reader, stage), stage, home, guests, lenders)
     privacy.search_rows(stage, lake)
     if stage in (*PROTECTED, *KEY_PROTECTED):
         odd = [item.ref for item in lake.objects if item.schema_problem]

@@ -36,6 +36,7 @@ from sim.check.detection.truth import (
     summary,
     with_detection,
 )
+from sim.check.early import EarlyVerdicts
 from sim.check.findings import Finding, Findings, hour_text, utf8_text
 from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
 from sim.check.read.keys import (
@@ -103,11 +104,13 @@ def judge(
     workers: int,
     progress: Progress | None = None,
     by_hand: bool = False,
+    early: EarlyVerdicts | None = None,
 ) -> Verdict:
     """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`.
 
     truth: a folder of ground truth, or None.
     by_hand: no run drove the nodes, so they may have been drained more than once.
+    early: verdicts on shares that were judged before the end.
     Never raises for defects of the run: they are in the verdict.
     """
     files = discover(run_nodes)
@@ -137,7 +140,14 @@ def judge(
     ]
     if strange:
         parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
-    for part in _run(lake, list(shares.values()), share_of, workers):
+    for share in shares.values():
+        if early is not None and (known := early.verdict_on(share)) is not None:
+            parts[share.number] = known
+            done += _object_count(share)
+    left = [share for share in shares.values() if share.number not in parts]
+    if progress and len(left) < len(shares):
+        progress(done, len(refs))
+    for part in _run(lake, left, share_of, workers):
         parts[part.number] = part
         done += _object_count(shares[part.number])
         if progress:
@@ -146,6 +156,21 @@ def judge(
     again = _guests(parts, shares)
     parts.update({part.number: part for part in _run(lake, again, share_of, workers)})
     return _sum(list(parts.values()), foreign, refs, errors)
+
+
+def shares_of_farm(
+    run_nodes: Path, farm: str, refs: list[ObjectRef], truth: Path
+) -> tuple[list[Share], dict[str, int]]:
+    """Return the shares of a farm that is done, and each turbine's share. Raises TruthError.
+
+    refs: its objects with their ETags, as far as they are known; a listing at the end decides.
+    """
+    files = [file for file in discover(run_nodes) if file.farm == farm]
+    shares, share_of = _shares(files)
+    _deal(refs, shares, share_of)
+    faults, events = read_truth(truth, farm), read_events(truth, farm)
+    whole = [share for number, share in shares.items() if number >= 0]
+    return [_with_truth(share, faults, events) for share in whole], share_of
 
 
 def _with_truth(share: Share, faults: pa.Table | None, events: pa.Table | None) -> Share:

@@ -342,7 +342,9 @@ FIGURES: Final[dict[str, Figure]] = {
         "s", "measured", "time of simulation and storage, summed over the workers"
     ),
     "time.pipeline": Figure("s", "measured", "time in the pipeline, summed over the workers"),
-    "time.verify": Figure("s", "measured", "time of the verdict"),
+    "time.verify": Figure(
+        "s", "measured", "time of the verdict; of early verdicts, the mean over the workers"
+    ),
     "time.total": Figure(
         "s", "measured", "time from the start to the verdict, including the start of the store"
     ),

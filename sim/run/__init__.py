@@ -13,10 +13,11 @@ hold data: `record`, `planned_faults` and `shard_plan`.
                 shard_plan.shard_plans            one picklable task per farm
                 shards.run_shards                 worker processes
                 shard.run_shard                   one farm: simulate, store at the nodes, flush
-                  farm_nodes.FarmNodes.flush      the real pipeline, from the nodes to the lake
+                  farm_nodes.FarmNodes            the real pipeline, from the nodes to the lake
                     unreported.Unreported         batches that a crash kept from being reported
                     compact.publish               another layout: one object per farm and hour
                   uplink.FarmUplink               freshness on the modelled line to the cloud
+                  activity.Activities             time of the worker by activity
                   operations.Recorder             one row per store call
     verdict   verdict.judge_lake                  node files against the lake (`sim.verify.judge`)
     report    result.of_run                       figures, expectations, exit code

@@ -30,12 +30,15 @@ from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import result
 from sim.run.delivery import deliver
+from sim.run.early import EarlyOracle
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
+from sim.run.shards import start_server
 from sim.run.verdict import judge_lake
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
+from sim.store.target import Target
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         begun = time.perf_counter()
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
+            start_server()
             with _usage(record), target.opened(options.store) as store:
                 record.store = store.described()
                 record.server_pid = store.server.pid if store.server is not None else None
@@ -73,6 +77,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                 rows = scenario.fleet.turbines * scenario.clock.samples
                 record.begin("simulate and deliver")
                 progress.phase("simulating and delivering", rows, "rows")
+                oracle = _early_oracle(scenario, store, record, progress, options)
                 deliver(
                     scenario,
                     store,
@@ -80,8 +85,10 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     progress.advance,
                     run_dir=options.out,
                     workers=options.workers,
+                    oracle=oracle,
                 )
-                record.begin("judge")
+                if oracle is None:
+                    record.begin("judge")
                 judge_lake(
                     scenario,
                     store,
@@ -89,6 +96,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     progress,
                     run_dir=options.out,
                     save=options.save_lake,
+                    oracle=oracle,
                 )
             if options.store.keep:
                 stop = "stop it with: windfleet store down"
@@ -102,6 +110,22 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _early_oracle(
+    scenario: Scenario, store: Target, record: Record, progress: RunProgress, options: RunOptions
+) -> EarlyOracle | None:
+    """Return the oracle that judges farms before the end; None where that cannot be."""
+    if scenario.faults or store.folder is not None or options.save_lake:
+        return None
+    show = progress.follow("judging the lake", "objects")
+
+    def judging(done: int, known: int) -> None:
+        if record.phases[-1][0] != "judge":
+            record.begin("judge")
+        show(done, known)
+
+    return EarlyOracle(store.lake, options.out, judging)
 
 
 @contextmanager

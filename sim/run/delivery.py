@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sim.run import operations
+from sim.run.early import EarlyOracle
 from sim.run.record import Record
 from sim.run.shard_plan import shard_plans
 from sim.run.shards import run_shards
@@ -31,11 +32,13 @@ def deliver(
     run_dir: Path,
     workers: int,
     compact: bool = False,
+    oracle: EarlyOracle | None = None,
 ) -> None:
     """Simulate and deliver. Results of shards, operations and injected faults go into `record`.
 
     advance: called with the number of rows delivered since its last call; negative when a killed
         worker's shard begins again.
+    oracle: gets each farm that is done, and has its shares judged by workers that are free.
     compact: one object per farm, stage and hour (`sim.run.compact`).
 
     Raises TargetError of the fault proxy, and all that `sim.run.shards.run_shards` raises.
@@ -43,13 +46,14 @@ def deliver(
     with target.fault_proxy(store, scenario.seed, scenario.faults) as proxy:
         try:
             run_shards(
-                shard_plans(scenario, store, proxy, run_dir, compact),
+                shard_plans(scenario, store, proxy, run_dir, compact, oracle is not None),
                 workers,
                 lambda _, delivered: advance(delivered),
                 store.require_alive,
                 record.shards,
                 record.injections,
                 record.spans,
+                oracle,
             )
         finally:
             record.operations = operations.merge(run_dir)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from sim.chaos.call import Place
 from sim.chaos.faults import InjectionCounts
 from sim.chaos.foreign import ForeignObject
+from sim.check.read.lake import ObjectRef
 from sim.check.verdict import Verdict
 from sim.errors import INTERRUPTED, exit_code_and_message
 from sim.measure.histogram import Histogram
@@ -28,6 +29,7 @@ class ShardResult:
     undelivered: turbine -> last error of a node that could not deliver everything.
     memory_peak_bytes: peak of the worker process so far. A process that ran several shards carries
         the largest on.
+    written: the objects with their ETags, where the oracle judges early.
     error: last error of a store that is gone; the shard ended early.
     """
 
@@ -45,6 +47,7 @@ class ShardResult:
     freshness_s: Histogram = field(default_factory=Histogram)
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
+    written: list[ObjectRef] = field(default_factory=list)
     error: str | None = None
 
 

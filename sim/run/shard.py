@@ -40,6 +40,7 @@ from sim.run.operations import Recorder
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
 from sim.run.uplink import FarmUplink
+from sim.run.written import Written
 from sim.store.folder import FolderStore
 
 COMMIT_THREADS = 32
@@ -243,7 +244,16 @@ def run_shard(
         FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     )
     store = Retrying(bare, recorder.append, sleep=sleep)
-    shard = _Shard(plan, store, progress, stopped, fired, sleep, Activities(spent))
+    written = Written(store)
+    shard = _Shard(
+        plan,
+        written if plan.early else store,
+        progress,
+        stopped,
+        fired,
+        sleep,
+        Activities(spent),
+    )
     try:
         shard.run()
     except Stopped:
@@ -252,6 +262,7 @@ def run_shard(
         shard.result.error = str(error)
     finally:
         recorder.close()
+    shard.result.written = written.refs()
     shard.result.wall_s = time.perf_counter() - begun
     shard.result.memory_peak_bytes = _memory_peak_bytes()
     return shard.result

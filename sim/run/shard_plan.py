@@ -26,6 +26,7 @@ class ShardPlan:
     store: settings of the S3 client; None where `lake_dir` is set.
     lake_dir: the lake as a folder of files.
     compact: one object per farm, stage and hour (`sim.run.compact`).
+    early: the oracle judges the farm as soon as it is done.
     proxied: `store` is a fault proxy. It needs the virtual time at every flush.
     timeout_s: longest wait for an answer of the store.
     resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
@@ -43,6 +44,7 @@ class ShardPlan:
     store: Settings | None = None
     lake_dir: Path | None = None
     compact: bool = False
+    early: bool = False
     faults: tuple[Fault, ...] = ()
     proxied: bool = False
     timeout_s: float = TIMEOUT_S
@@ -52,7 +54,12 @@ class ShardPlan:
 
 
 def shard_plans(
-    scenario: Scenario, store: Target, proxy: FaultProxy | None, run_dir: Path, compact: bool
+    scenario: Scenario,
+    store: Target,
+    proxy: FaultProxy | None,
+    run_dir: Path,
+    compact: bool,
+    early: bool = False,
 ) -> list[ShardPlan]:
     """Return one plan per farm. proxy: stands in front of the store, if not None."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
@@ -70,6 +77,7 @@ def shard_plans(
             store=_client_settings(store, proxy),
             lake_dir=store.folder,
             compact=compact,
+            early=early,
             faults=scenario.faults,
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,

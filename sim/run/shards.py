@@ -28,8 +28,11 @@ from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.chaos.faults import KILL, FaultPoint, InjectionCounts, fault_point
+from sim.check.share import ShareVerdict
 from sim.errors import StoreGone, WorkerDied
 from sim.measure.timeline import Span
+from sim.run.activity import Activities
+from sim.run.early import EarlyOracle, JudgeTask
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
@@ -51,9 +54,7 @@ Message = (
     | tuple[Literal["fault"], FaultPoint]
     | tuple[Literal["spent"], Span]
 )
-"""From a worker: its process id, rows simulated and delivered, an injected fault's point, or the
-time that it spent with each activity.
-"""
+"""From a worker: process id, rows made and delivered, an injected fault's point, or time spent."""
 _shared: dict[str, Any] = {}
 """A worker's queue and event, set when it starts: they cannot be sent with a task."""
 
@@ -61,6 +62,16 @@ _shared: dict[str, Any] = {}
 def _start_worker(queue: SimpleQueue[Message], stop: Event) -> None:
     follow_parent()
     _shared.update(queue=queue, stop=stop)
+
+
+def _judge(task: JudgeTask) -> tuple[ShareVerdict, float]:
+    """Judge a share. Return the verdict and the seconds that it took."""
+    put = _shared["queue"].put
+    put(("pid", os.getpid()))
+    begun = time.perf_counter()
+    with Activities(lambda span: put(("spent", span))).during("judge"):
+        verdict = task.run()
+    return verdict, time.perf_counter() - begun
 
 
 def _work(plan: ShardPlan) -> ShardResult:
@@ -76,20 +87,34 @@ def _work(plan: ShardPlan) -> ShardResult:
 
 
 class _Worker:
-    """One process and its present shard. made, delivered: rows of that shard so far."""
+    """One process and its present shard, or the share of the lake that it judges.
+
+    made, delivered: rows of that shard so far.
+    """
 
     def __init__(self, context: ForkServerContext) -> None:
         self._queue: SimpleQueue[Message] = context.SimpleQueue()
         self._stop = context.Event()
         self.pool = ProcessPoolExecutor(1, context, _start_worker, (self._queue, self._stop))
         self.killed = False
+        self.task: JudgeTask | None = None
         self.made = self.delivered = 0
         self._pid: int | None = None
 
     def begin(self, plan: ShardPlan) -> None:
         self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
+        self.task = None
         with _signals_delayed():
             self.future: Future[ShardResult] = self.pool.submit(_work, plan)
+
+    def judge(self, task: JudgeTask) -> None:
+        self.task, self._pid = task, None
+        with _signals_delayed():
+            self.verdict = self.pool.submit(_judge, task)
+
+    @property
+    def awaited(self) -> Future[Any]:
+        return self.future if self.task is None else self.verdict
 
     def listen(self, injections: InjectionCounts, spans: list[Span]) -> tuple[int, int]:
         """Read the worker's messages. Return rows simulated and delivered since the last time."""
@@ -113,7 +138,7 @@ class _Worker:
             self.killed = True
 
     def kill_if_due(self) -> None:
-        rows = self.plan.kill_rows
+        rows = self.plan.kill_rows if self.task is None else ()
         if rows and self.made >= rows[0] and not self.killed:
             self.kill()
 
@@ -140,8 +165,12 @@ def run_shards(
     results: list[ShardResult],
     injections: InjectionCounts,
     spans: list[Span],
+    oracle: EarlyOracle | None = None,
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
+
+    With an oracle there is one process more. It judges shards that are done while the others
+    deliver, and fills the time in which they wait for the store.
 
     processes: most workers at a time.
     progress: called in this thread with rows simulated and delivered. Both are negative when a
@@ -149,6 +178,7 @@ def run_shards(
     require_healthy: called regularly. Its exception ends the run.
     injections: counts injected faults of the shards, and kills.
     spans: gets the time that the workers spend with each activity.
+    oracle: None if nothing is judged before the end.
 
     Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
     `require_healthy`. After any of them no worker is left, and `results` has the result of every
@@ -157,26 +187,49 @@ def run_shards(
     context = _context()
     # Taken from the end: the largest first.
     waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
-    workers = [_Worker(context) for _ in range(min(processes, len(plans)))]
+    at_once = min(processes, len(plans))
+    workers = [_Worker(context) for _ in range(at_once + (oracle is not None))]
     busy: list[_Worker] = []
     try:
-        while waiting or busy:
-            for worker in [each for each in workers if each not in busy][: len(waiting)]:
-                worker.begin(waiting.pop())
+        while True:
+            for worker in [each for each in workers if each not in busy]:
+                if waiting and sum(each.task is None for each in busy) < at_once:
+                    worker.begin(waiting.pop())
+                elif oracle is not None and (task := oracle.next()) is not None:
+                    worker.judge(task)
+                else:
+                    break
                 busy.append(worker)
-            hurried = any(worker.plan.kill_rows for worker in busy)
-            futures = [worker.future for worker in busy]
-            wait(futures, KILL_POLL_S if hurried else POLL_S, FIRST_COMPLETED)
+            if not busy:
+                break
+            shards_left = bool(waiting) or any(worker.task is None for worker in busy)
+            if oracle is not None and not shards_left:
+                oracle.report()
+            hurried = shards_left and any(
+                worker.plan.kill_rows for worker in busy if worker.task is None
+            )
+            wait(
+                [worker.awaited for worker in busy],
+                KILL_POLL_S if hurried else POLL_S,
+                FIRST_COMPLETED,
+            )
             for worker in list(busy):
                 if any(news := worker.listen(injections, spans)):
                     progress(*news)
-                if not worker.future.done():
+                if not worker.awaited.done():
                     worker.kill_if_due()
                     continue
                 busy.remove(worker)
                 if worker.killed:
-                    worker.pool.shutdown(wait=False)
-                    workers[workers.index(worker)] = _Worker(context)
+                    workers[workers.index(worker)] = _replaced(worker, context)
+                if worker.task is not None and oracle is not None:
+                    if isinstance(worker.verdict.exception(), BrokenProcessPool):
+                        # Its share is judged at the end, in a process of its own.
+                        workers[workers.index(worker)] = _replaced(worker, context)
+                        continue
+                    oracle.end(worker.task, *worker.verdict.result())
+                    worker.task = None
+                    continue
                 if worker.ended_by_kill():
                     injections.by_point[fault_point(KILL)] += 1
                     progress(-worker.made, -worker.delivered)
@@ -185,20 +238,38 @@ def run_shards(
                 results.append(worker.future.result())
                 if (error := results[-1].error) is not None:
                     raise StoreGone(error)
+                if oracle is not None:
+                    oracle.add(results[-1])
             require_healthy()
+        if oracle is not None:
+            oracle.report()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
         _end(workers)
-        ended = [worker.future for worker in busy if worker.future.done()]
+        ended = [worker.future for worker in busy if worker.task is None and worker.future.done()]
         done = [future for future in ended if not future.cancelled()]
         results += [future.result() for future in done if future.exception() is None]
 
 
+def _replaced(worker: _Worker, context: ForkServerContext) -> _Worker:
+    """Return a worker in the place of one whose process has died."""
+    worker.pool.shutdown(wait=False)
+    return _Worker(context)
+
+
+def start_server() -> None:
+    """Start the server process that workers are forked from, which then imports their modules.
+
+    It takes two seconds beside the caller, who may start a store meanwhile.
+    """
+    _context()
+
+
 def _context() -> ForkServerContext:
-    """Start the server process that workers are forked from. Like them it ignores Ctrl-C."""
+    """Start the server process, if it does not run yet. Like the workers it ignores Ctrl-C."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([run_shard.__module__])
+    context.set_forkserver_preload([__name__])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
@@ -230,6 +301,8 @@ def _end(workers: Sequence[_Worker]) -> None:
     """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
     processes = multiprocessing.active_children()
     for worker in workers:
+        if worker.task is not None:
+            worker.kill()  # an early verdict is not worth a wait
         worker.request_stop()
         worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sim.check.read.lake import LakeReader
 from sim.report.progress import RunProgress
+from sim.run.early import EarlyOracle
 from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.store.target import Target
@@ -21,9 +22,11 @@ def judge_lake(
     *,
     run_dir: Path,
     save: bool,
+    oracle: EarlyOracle | None = None,
 ) -> None:
     """Put the verdict on the store's lake into `record`, its duration and the nodes' bytes.
 
+    oracle: shares that were judged before; None if there are none.
     save: copy the lake to `run_dir/lake` first, and judge the copy.
     """
     lake = store.lake
@@ -38,8 +41,13 @@ def judge_lake(
         workers=record.workers,
         farms=scenario.fleet.farms,
         store=None if store.folder else store.store,
-        progress=progress.follow("judging the lake", "objects"),
+        early=None if oracle is None else oracle.verdicts,
+        progress=progress.follow("judging the lake", "objects")
+        if oracle is None
+        else oracle.progress,
         log=progress.log,
     )
     record.verify_s = time.perf_counter() - begun
+    if oracle is not None:
+        record.verify_s += oracle.worker_s / (record.workers + 1)
     record.node_bytes = sum(file.stat().st_size for file in (run_dir / "nodes").glob("*/*.db"))

@@ -50,10 +50,10 @@ def settings_of(lake: LakeReader) -> Settings | None:
 
 
 class Pages(ObjectStore, Protocol):
-    """An object store that lists a bucket with sizes."""
+    """An object store that lists a bucket with sizes and ETags."""
 
-    def pages(self, bucket: str) -> Iterator[list[tuple[str, int]]]:
-        """Yield key and size of every object, page by page. Raises StoreError."""
+    def pages(self, bucket: str) -> Iterator[list[tuple[str, int, str]]]:
+        """Yield key, size and ETag of every object, page by page. Raises StoreError."""
 
 
 class S3Buckets:
@@ -63,7 +63,7 @@ class S3Buckets:
         """place: names the store in messages. tries: retries the calls to it."""
         self._store, self._place, self._tries = store, place, tries
 
-    def listing(self, bucket: str) -> list[tuple[str, int]] | None:
+    def listing(self, bucket: str) -> list[tuple[str, int, str]] | None:
         try:
             return self._tries.run(
                 "list", bucket, "", 0, lambda: list(chain.from_iterable(self._store.pages(bucket)))

@@ -18,6 +18,7 @@ from pipeline.lake import LakeError
 from pipeline.settings import Settings
 from sim import check
 from sim.check import LakeReader, Verdict
+from sim.check.early import EarlyVerdicts
 from sim.check.verdict import Progress
 from sim.fleet.farm import Farm
 from sim.verify import incomplete_uploads, missing_nodes
@@ -34,6 +35,7 @@ def judge(
     farms: Sequence[Farm] = (),
     store: Settings | None = None,
     by_hand: bool = False,
+    early: EarlyVerdicts | None = None,
     progress: Progress | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
@@ -42,9 +44,12 @@ def judge(
     farms: each of their turbines must have a node file; empty if the fleet is not known.
     store: the S3 of the lake, None for a folder.
     by_hand: no run drove the nodes, so they may have been drained more than once.
+    early: verdicts of the oracle on shares that were judged before the end.
     log: called with a line for each check that could not be made. The verdict ignores such checks.
     """
-    verdict = check.judge(run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand)
+    verdict = check.judge(
+        run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand, early
+    )
     parts = [verdict, missing_nodes.check(run_dir / "nodes", farms)]
     if store is not None and verdict.figures:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pipeline import batch, generations, node
 from pipeline.commit import ContentConflict
 from pipeline.database import SourceBusy, SourceError
 from pipeline.history import HistoryError
-from pipeline.node import Delivered, EdgeNode, Failed, run
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits, run
 from pipeline.ports import Clock, ObjectStore, Unavailable
 from pipeline.process import Work
 from sim.campaign.inline_executor import Inline
@@ -220,7 +219,10 @@ def test_another_way_to_make_a_round_durable(tmp_path: Path) -> None:
     rounds: list[list[tuple[str, int]]] = []
 
     def publish(
-        works: Sequence[tuple[EdgeNode, Work]], store: ObjectStore, clock: Clock, pool: Executor
+        works: Sequence[tuple[EdgeNode, Work]],
+        store: ObjectStore,
+        clock: Clock,
+        commits: NodeCommits,
     ) -> Iterator[Delivered | Failed]:
         rounds.append([(edge.config.turbine_id, work.batch.id_range[1]) for edge, work in works])
         assert [(work.config, work.database) for _, work in works] == [
@@ -229,7 +231,7 @@ def test_another_way_to_make_a_round_durable(tmp_path: Path) -> None:
         if len(rounds) == 2:
             yield Failed(works[0][0], Unavailable("down"))
             works = works[1:]
-        yield from node.commit_all(works, store, clock, pool)
+        yield from node.commit_all(works, store, clock, commits)
 
     results = list(run(nodes, MemoryStore(), FixedClock(), Inline(), END, publish))
     assert rounds == [

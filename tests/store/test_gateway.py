@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from sim.run import command as run_command
 from sim.store import gateway, localstack, server_record
 from sim.store.server_record import Server
 from sim.store.target import Options, Target
+from tests.support.paths import ROOT
 
 SCENARIO = "scenarios/quickstart.yaml"
 
@@ -90,3 +94,38 @@ def test_a_record_of_before_is_of_a_stock_server(tmp_path: Path) -> None:
     found = server_record.read_state(tmp_path)
     assert found is not None
     assert found.gateway == "stock"
+
+
+def test_a_moved_lock_needs_a_look_at_the_short_way() -> None:
+    """Each lock of LocalStack pins versions that the short way knows."""
+    known = _versions_known()
+    for lock in sorted((ROOT / "localstack" / "locks").glob("*.txt")):
+        pins = dict(re.findall(r"^([\w.-]+)(?:\[.*?\])?==([\w.]+)", lock.read_text(), re.M))
+        for package, versions in known.items():
+            assert pins[package] in versions, f"{lock.name}: {package}"
+
+
+def test_another_version_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("launcher.py", "bodies.py", "short_way.py"):
+        shutil.copy(localstack.LAUNCHER.with_name(name), tmp_path)
+    changed = tmp_path / "short_way.py"
+    text = changed.read_text()
+    assert text.count('"rolo": ("0.8.9",)') == 1
+    changed.write_text(text.replace('"rolo": ("0.8.9",)', '"rolo": ("0.8.8",)'))
+    monkeypatch.setattr(localstack, "LAUNCHER", tmp_path / "launcher.py")
+    said = r"the short way knows rolo 0\.8\.8, not 0\.8\.9: use the stock gateway \(--gateway stock"
+    with pytest.raises(TargetError, match=said):
+        localstack.EmbeddedLocalStack().start()
+
+
+def _versions_known() -> dict[str, tuple[str, ...]]:
+    tree = ast.parse(localstack.LAUNCHER.with_name("short_way.py").read_text())
+    (found,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VERSIONS"
+    )
+    known: dict[str, tuple[str, ...]] = ast.literal_eval(found)
+    return known

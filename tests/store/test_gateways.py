@@ -134,7 +134,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refusal_is_the_stock_one_and_changes_nothing(servers: dict[str, str], case: str) -> None:
-    assert ways(servers, put("there"), REFUSED[case]) == (1, 1)
+    short = case in ("read of a missing key", "head of a missing key")
+    assert ways(servers, put("there"), REFUSED[case]) == ((2, 0) if short else (1, 1))
     # Where a checksum is wrong, the stock storage loses the object that was there.
     with Connection(servers["short"]) as connection:
         found = connection.ask(get("there"))
@@ -217,7 +218,7 @@ OTHER = {
 def test_the_stock_gateway_answers_all_else(servers: dict[str, str], case: str) -> None:
     short = case == "another account"  # an account is understood
     before = [put("there"), put("other", body=b"before")]
-    assert ways(servers, *before, OTHER[case]) == (3, 0) if short else (2, 1)
+    assert ways(servers, *before, OTHER[case]) == ((3, 0) if short else (2, 1))
     both(servers, *every_reading("other"), *every_reading("other", ("Range", "bytes=0-2")))
 
 

@@ -50,7 +50,7 @@ class ReadStore(_ReadOnly):
         self.shown: set[Place] = set()
         self._objects, self._known, self._seed, self._call = objects, known, seed, call
 
-    def pages(self, bucket: str) -> Iterator[list[tuple[str, int]]]:
+    def pages(self, bucket: str) -> Iterator[list[tuple[str, int, str]]]:
         keys = sorted(key for name, key in self._objects if name == bucket)
         for number, first in enumerate(range(0, max(len(keys), 1), PAGE_KEYS), 1):
             yield self._page(bucket, number, keys[first : first + PAGE_KEYS])
@@ -64,7 +64,7 @@ class ReadStore(_ReadOnly):
         body = self._objects[bucket, key]
         return body[: len(body) // 2] if fault == CUT else body, ""
 
-    def _page(self, bucket: str, number: int, keys: list[str]) -> list[tuple[str, int]]:
+    def _page(self, bucket: str, number: int, keys: list[str]) -> list[tuple[str, int, str]]:
         new = [key for key in keys if (bucket, key) not in self._known]
         known = [key for key in keys if (bucket, key) in self._known]
         kinds = possible(LIST) - ({LATE} if not new else set()) - ({STALE} if not known else set())
@@ -77,7 +77,7 @@ class ReadStore(_ReadOnly):
         out |= self._some(new) if fault == LATE else set()
         shown = [key for key in keys if key not in out]
         self.shown |= {(bucket, key) for key in shown}
-        return [(key, len(self._objects[bucket, key])) for key in shown]
+        return [(key, len(self._objects[bucket, key]), "") for key in shown]
 
     def _some(self, keys: list[str]) -> set[str]:
         """Return half of the keys or so, at least one."""

@@ -7,6 +7,7 @@ the sum over the rules may exceed the number of rows that the fault altered.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -46,10 +47,14 @@ class TruthError(Exception):
     """A ground truth file cannot be read. The text names the file."""
 
 
-def read_truth(folder: Path) -> pa.Table:
-    """Read all fault records (columns `COLUMNS`). Raises TruthError."""
+def _files(farm: str) -> str:
+    return "*.parquet" if farm == "*" else f"*-{glob.escape(farm)}.parquet"
+
+
+def read_truth(folder: Path, farm: str = "*") -> pa.Table:
+    """Read all fault records (columns `COLUMNS`), or those of a farm. Raises TruthError."""
     tables = []
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob(_files(farm))):
         try:
             with path.open("rb") as file:  # pyarrow takes some paths for URIs
                 if set(COLUMNS) <= set(pq.read_schema(file).names):
@@ -61,15 +66,16 @@ def read_truth(folder: Path) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive") if tables else NO_FAULTS
 
 
-def read_events(folder: Path) -> pa.Table | None:
+def read_events(folder: Path, farm: str = "*") -> pa.Table | None:
     """Read faults with times, and machines' fault states (columns `EVENTS`, times in us).
 
-    Returns None if the folder has no file of faults with times. Raises TruthError.
+    farm: only the files of this one. Returns None if the folder has no file of faults with times.
+    Raises TruthError.
     """
     schema = pa.schema((name, pa.string() if name in _TEXTS else pa.int64()) for name in EVENTS)
     tables = []
     timed = False
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob(_files(farm))):
         try:
             with path.open("rb") as file:  # pyarrow takes some paths for URIs
                 table = pq.read_table(file)

@@ -19,12 +19,11 @@ turbine are searched for the secrets of all nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sim.check.findings import Findings
 from sim.check.privacy.cells import CellSearch
@@ -32,13 +31,13 @@ from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED, Leaks
 from sim.check.privacy.secrets import KEY, Secrets, find_in
 from sim.check.read import parquet
 from sim.check.read.columns import one
+from sim.check.read.keys import ALL_STAGES
 from sim.check.read.lake import ObjectRef, Reads
 from sim.check.read.nodes import Node
 from sim.check.read.objects import StageRows
 from sim.check.read.watched import Watched
 
-_ONLY_SCHEMA: Final = b"\x1c\x18\x0cARROW:schema"
-"""Start of the metadata that pyarrow writes: a list of one pair in Thrift's compact protocol."""
+_MAGIC: Final = b"PAR1"
 _LONGEST_QUOTE: Final = 200
 
 
@@ -48,21 +47,23 @@ class Privacy:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.secrets, self.leaks = Secrets(nodes), Leaks()
         self.cells = CellSearch(self.secrets, self.leaks)
-        self._metadata: dict[bytes, list[str]] = {}
+        self._footer_texts: dict[tuple[bytes, bytes], list[str]] = {}
 
     def watch(self, reader: Reads, stage: str) -> Reads:
         """Return a reader that searches the bytes of every object read through it."""
         if stage in PROTECTED:
-            return Watched(self.search_bytes, reader)
+            return Watched(self._search_files if stage in ALL_STAGES else self.search_bytes, reader)
         if stage in KEY_PROTECTED and self.secrets.has_keys:
             return Watched(self._stored_keys, reader)
         return reader
 
     def search_rows(self, stage: str, lake: StageRows) -> None:
-        """Search the cells of a stage's table."""
+        """Search the cells of a stage's table, and the footers of its files."""
         if stage not in PROTECTED and stage not in KEY_PROTECTED:
             return
         refs = [item.ref for item in lake.objects]
+        if stage in PROTECTED:
+            self._search_footers(refs, [item.footer_texts for item in lake.objects])
         for field in lake.table.schema:
             column = one(lake.table.column(field.name))
             if stage in PROTECTED or (not _is_number(field.type) and self._mentions_key(column)):
@@ -103,18 +104,21 @@ class Privacy:
                 self.leaks.add(ref, f"{KEY} in some form", "in its bytes")
 
     def search_bytes(self, refs: Sequence[ObjectRef], contents: Sequence[bytes]) -> None:
-        """Search objects as they are stored."""
+        """Search objects as they are stored, and the footers of Parquet files."""
+        self._search_files(refs, contents)
+        for ref, content in zip(refs, contents, strict=True):
+            if content.startswith(_MAGIC):
+                self._search_footers([ref], [parquet.footer_texts(content)])
+
+    def _search_files(self, refs: Sequence[ObjectRef], contents: Sequence[bytes]) -> None:
         pairs = list(zip(refs, contents, strict=True))
-        self._parquet_files([pair for pair in pairs if pair[1][:4] == b"PAR1"])
-        self._texts([pair for pair in pairs if pair[1][:4] != b"PAR1"])
+        self._parquet_files([pair for pair in pairs if pair[1].startswith(_MAGIC)])
+        self._texts([pair for pair in pairs if not pair[1].startswith(_MAGIC)])
 
     def _parquet_files(self, objects: Sequence[tuple[ObjectRef, bytes]]) -> None:
         contents = [content for _, content in objects]
         for number, hit in find_in(self.secrets.in_parquet, contents):
             self.leaks.add(objects[number][0], hit, "in its bytes")
-        for ref, content in objects:
-            for hit in self._found_in_metadata(content):
-                self.leaks.add(ref, hit, "in its metadata")
 
     def _texts(self, objects: Sequence[tuple[ObjectRef, bytes]]) -> None:
         contents = [content for _, content in objects]
@@ -125,24 +129,17 @@ class Privacy:
         for number, words in self.secrets.words_in_json(contents):
             self.leaks.add_words(objects[number][0], words)
 
-    def _found_in_metadata(self, content: bytes) -> list[str]:
-        """Return hits in the key-value metadata of a Parquet file.
-
-        Nearly all files have the same metadata (the Arrow schema), which is searched once.
-        """
-        begin = content.rfind(_ONLY_SCHEMA)
-        known = content[begin:-8] if begin >= 0 else b""
-        if known in self._metadata:
-            return self._metadata[known]
-        try:
-            metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
-        except (pa.ArrowException, OSError, ValueError, MemoryError):
-            return []
-        texts = [b" ".join(item) for item in metadata.items()]
-        found = [hit for _, hit in self.secrets.search(texts, lists=False)]
-        if known:
-            self._metadata[known] = found
-        return found
+    def _search_footers(
+        self, refs: Sequence[ObjectRef], footers: Sequence[Mapping[bytes, bytes]]
+    ) -> None:
+        """Search the key-value metadata of Parquet files. Equal ones are searched once."""
+        for ref, texts in zip(refs, footers, strict=True):
+            for pair in texts.items():
+                if pair not in self._footer_texts:
+                    found = self.secrets.search([b" ".join(pair)], lists=False)
+                    self._footer_texts[pair] = [hit for _, hit in found]
+                for hit in self._footer_texts[pair]:
+                    self.leaks.add(ref, hit, "in its metadata")
 
     def report(self, farm: str, findings: Findings) -> int:
         """Add a finding for every leak. Return the number of leaks."""

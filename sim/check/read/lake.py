@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,11 +28,12 @@ class LakeError(Exception):
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One listed object."""
+    """One listed object. etag: its version in S3, empty if it is not known."""
 
     bucket: str
     key: str
     size: int
+    etag: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -49,8 +50,11 @@ class Reads(Protocol):
 class Buckets(Protocol):
     """An S3 store, open for reading. Safe to share between threads."""
 
-    def listing(self, bucket: str) -> list[tuple[str, int]] | None:
-        """Return key and size of every object, None for a missing bucket. Raises LakeError."""
+    def listing(self, bucket: str) -> list[tuple[str, int, str]] | None:
+        """Return key, size and ETag of every object, None for a missing bucket.
+
+        Raises LakeError.
+        """
 
     def body(self, bucket: str, key: str) -> bytes | None:
         """Return an object's content, None for a vanished one. Raises LakeError."""
@@ -133,7 +137,7 @@ class LakeReader:
         if self.opener is None:
             return self._list_folder(bucket)
         found = _opened(self.opener).listing(bucket)
-        return None if found is None else [ObjectRef(bucket, key, size) for key, size in found]
+        return None if found is None else [ObjectRef(bucket, *each) for each in found]
 
     def _fetch(self, ref: ObjectRef) -> bytes | None:
         assert self.opener is not None

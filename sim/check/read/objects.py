@@ -7,9 +7,9 @@ An object that `sim.check.read.parquet` refuses, or without the columns that ide
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -22,6 +22,7 @@ from sim.check.read import parquet
 from sim.check.read.columns import Ints, integers, nulls
 from sim.check.read.keys import BatchKey, read_batch_key
 from sim.check.read.lake import ObjectRef, Reads
+from sim.check.read.lender import COLUMNS, Lenders, digests, with_borrowed
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
@@ -36,6 +37,7 @@ class DataObject:
     `guest`           its key belongs to another share
     `problem`         reason why it has no readable rows
     `schema_problem`  differences from the stage's schema
+    `footer_texts`    key-value metadata of the Parquet footer
     """
 
     ref: ObjectRef
@@ -50,6 +52,7 @@ class DataObject:
     last_id: int | None = None
     problem: str = ""
     schema_problem: str = ""
+    footer_texts: Mapping[bytes, bytes] = dataclasses.field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,25 @@ class StageRows:
 
 
 def read_stage(
-    reader: Reads, stage: str, home: Sequence[ObjectRef], guests: Sequence[ObjectRef]
+    reader: Reads,
+    stage: str,
+    home: Sequence[ObjectRef],
+    guests: Sequence[ObjectRef],
+    lenders: Lenders | None = None,
 ) -> StageRows:
-    """Read the objects of one stage. `guests` have keys of other shares. Raises LakeError."""
+    """Read the objects of one stage. `guests` have keys of other shares. Raises LakeError.
+
+    lenders: columns of the stages read before.
+    """
     refs = [*home, *guests]
     objects = [
         DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home))
         for i, ref in enumerate(refs)
     ]
     schema = _encoded(stage)
+    lenders = Lenders() if lenders is None else lenders
     tables = [
-        _open(item, content, stage, schema)
+        _open(item, content, stage, schema, lenders)
         for item, content in zip(objects, fetch(reader, refs), strict=True)
     ]
     whole = pa.concat_tables([schema.empty_table(), *tables])
@@ -129,16 +140,33 @@ def _is_name(field: pa.Field) -> bool:
     return bool(pa.types.is_string(field.type)) and field.name != RESCUED
 
 
-def _open(item: DataObject, content: bytes | None, stage: str, schema: pa.Schema) -> pa.Table:
+def _open(
+    item: DataObject, content: bytes | None, stage: str, schema: pa.Schema, lenders: Lenders
+) -> pa.Table:
     if content is None:
         large = item.ref.size > parquet.MOST_BYTES
         item.problem = f"{item.ref.size} bytes: too large to read" if large else _NO_CONTENT
         return schema.empty_table()
-    item.sha256, item.size = hashlib.sha256(content).hexdigest(), len(content)
+    lender = lenders.find(stage, item.place)
+    item.sha256, first = digests(content, lender.end if lender else 0)
+    item.size = len(content)
     try:
-        table = parquet.read_exact_schema(content, schema, _names(stage))
-        return _adapted(item, content, stage, schema) if table is None else table
+        file = parquet.open_exact_schema(content, schema, _names(stage))
+        if file is None:
+            item.footer_texts = parquet.footer_texts(content)
+            return _adapted(item, content, stage, schema)
+        item.footer_texts = file.metadata.metadata or {}
+        if lender and first == lender.sha256 and lender.may_lend(file.metadata, content):
+            shared = len(COLUMNS)
+            rest = (
+                parquet.read_columns(file, schema, shared).columns if shared < len(schema) else []
+            )
+            return with_borrowed(lender, rest, schema)
+        table = parquet.read_columns(file, schema)
+        lenders.add(stage, item.place, content, file.metadata, table)
+        return table
     except parquet.Unreadable as error:
+        item.footer_texts = item.footer_texts or parquet.footer_texts(content)
         item.problem = _unreadable(item.size, str(error))
         return schema.empty_table()
 

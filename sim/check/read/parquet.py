@@ -37,23 +37,47 @@ class Unreadable(ValueError):
     """The bytes are not a readable Parquet file. The text names the reason."""
 
 
-def read_exact_schema(
+def open_exact_schema(
     content: bytes, schema: pa.Schema, dictionaries: Sequence[str]
-) -> pa.Table | None:
-    """Read a file of exactly this schema, not yet validated; None for others. Raises Unreadable."""
+) -> pq.ParquetFile | None:
+    """Open a file of exactly this schema; None for others. Raises Unreadable."""
     with _reasons():
         try:
             file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=dictionaries)
         except KeyError:  # one of these columns is missing
             return None
         expanded = _require_bounded(file.metadata)
-        if expanded > _MOST_EXPANDED or not file.schema_arrow.equals(schema):
-            return None
+        exact = expanded <= _MOST_EXPANDED and file.schema_arrow.equals(schema)
+        return file if exact else None
+
+
+def read_columns(file: pq.ParquetFile, schema: pa.Schema, first: int = 0) -> pa.Table:
+    """Read the columns from the `first` on, not yet validated. Raises Unreadable.
+
+    The file is of `open_exact_schema`.
+    """
+    with _reasons():
         for at, field in enumerate(schema):
             if pa.types.is_list(field.type):
                 file.scan_contents([field.name])
                 _require_few_values(file.metadata, [at])
-        return file.read(use_threads=False)
+        return file.read(schema.names[first:] if first else None, use_threads=False)
+
+
+def read_exact_schema(
+    content: bytes, schema: pa.Schema, dictionaries: Sequence[str]
+) -> pa.Table | None:
+    """Read a file of exactly this schema, not yet validated; None for others. Raises Unreadable."""
+    file = open_exact_schema(content, schema, dictionaries)
+    return None if file is None else read_columns(file, schema)
+
+
+def footer_texts(content: bytes) -> dict[bytes, bytes]:
+    """Return the key-value metadata of a file; empty if it has none or cannot be read."""
+    try:
+        return pq.read_metadata(pa.BufferReader(content)).metadata or {}
+    except (pa.ArrowException, OSError, ValueError, MemoryError):
+        return {}
 
 
 def read_any_schema(
