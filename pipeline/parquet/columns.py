@@ -129,7 +129,7 @@ class Columns:
 
 
 class _Parts:
-    """Bounds of the parts of a table, or of a column's cells that are not null."""
+    """Bounds of the parts of a table, or of the parts of a column's cells that are not null."""
 
     def __init__(self, offsets: Ints) -> None:
         self.offsets, self.list = offsets, offsets.tolist()
