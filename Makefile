@@ -3,12 +3,13 @@
 #   make demo PYTHON=python3.13     any target takes another Python (3.11, 3.12 or 3.13); changing it rebuilds the environments
 #
 # Two environments, because LocalStack pins boto3: .venv (windfleet and its tools) and .localstack/venv (the S3 server).
-# A third for whoever wants it: .spark/venv (Spark, for windfleet query --engine spark). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
+# Two more for whoever wants them: .spark/venv (Spark, for windfleet query --engine spark), .peers/venv (make peers). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
 
 PYTHON ?= python3
 VENV := .venv
 SERVER := .localstack/venv
 SPARK := .spark/venv
+PEERS := .peers/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 3
@@ -32,13 +33,14 @@ PYTHON_PATH := $(firstword $(shell echo $(BASE_PYTHON) | cksum))
 VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt pyproject.toml)
 SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
 SPARK_STAMP := $(SPARK)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/spark.txt)
+PEERS_STAMP := $(PEERS)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/peers.txt)
 JARS_STAMP := .spark/jars/.stamp-$(call checksum,.lock/spark-jars.txt)
 EXTENSION := $(wildcard sim/query/spark/*.java)
 CLASSES_STAMP := .spark/classes/.stamp-$(call checksum,$(EXTENSION) .lock/spark.txt)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-all check bench install localstack spark lock clean
+.PHONY: help demo test test-fast test-all check bench peers install localstack spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +64,9 @@ check: install ## lint, format, types, rules of the house (import floors, prose)
 
 bench: install localstack ## what a row and an object cost, part by part
 	$(BIN)/windfleet bench
+
+peers: install localstack $(PEERS_STAMP) ## plain copies of the same rows by polars, DuckDB, pandas and dlt, beside the pipeline (.peers)
+	$(BIN)/python -m tests.peers
 
 install: $(VENV_STAMP) ## the windfleet environment (.venv)
 
@@ -92,6 +97,15 @@ $(SERVER_STAMP):
 	@$(BASE_PYTHON) -m venv $(SERVER)
 	@$(SERVER)/bin/python $(PIP) install --require-hashes -r $(SERVER_LOCK)
 	@FILESYSTEM_ROOT=$(SERVER)/share OVERRIDE_IN_DOCKER=0 LS_LOG=error $(SERVER)/bin/python -I localstack/launcher.py --prepare
+	@touch $@
+
+$(PEERS_STAMP):
+	$(supported)
+	@echo "windfleet: installing the peers into .peers, a few minutes, this once"
+	@rm -rf $(PEERS)
+	@mkdir -p $(dir $(PEERS))
+	@$(BASE_PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python $(PIP) install --require-hashes -r .lock/peers.txt
 	@touch $@
 
 JAVAC := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/javac,javac)
@@ -143,12 +157,13 @@ lock: ## remake the locks (needs uv)
 	@$(UV) $(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o .lock/windfleet.txt
 	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/4.13.1.in -o localstack/locks/4.13.1.txt
 	@$(UV) $(COMPILE) --python-version 3.13 localstack/locks/4.14.0.in -o localstack/locks/4.14.0.txt
+	@$(UV) $(COMPILE) --python-version 3.11 .lock/peers.in -o .lock/peers.txt
 	@$(BASE_PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
 	  | $(UV) $(COMPILE) --python-version 3.11 - -o .lock/spark.txt
-	@for lock in .lock/windfleet.txt .lock/spark.txt localstack/locks/*.txt; do \
+	@for lock in .lock/windfleet.txt .lock/spark.txt .lock/peers.txt localstack/locks/*.txt; do \
 	  { echo "# Exact versions and hashes; remade by: make lock"; cat $$lock; } > $$lock.new && mv $$lock.new $$lock; done
 
 clean: ## remove the environments, runs and caches
 	@if [ -f .localstack/server.json ] && [ -x $(BIN)/windfleet ]; then $(BIN)/windfleet store down; fi
-	rm -rf $(VENV) .localstack .spark runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .localstack .spark .peers runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

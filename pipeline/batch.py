@@ -49,9 +49,14 @@ class Groups:
         return Groups(self.configs, kept[self.offsets])
 
 
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array. One chunk is not copied, which `combine_chunks` would do."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def ints(table: pa.Table, column: str) -> Ints:
     """Return an integer or time column as int64, nulls as 0. A table of one chunk is not copied."""
-    array = table.column(column).combine_chunks()
+    array = whole(table.column(column))
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
     return np.asarray(array.fill_null(0) if array.null_count else array)

@@ -196,15 +196,15 @@ def _typed(
         )
         table = _query(connection, columns, first_id, limit, *garbled.values())
         known = {name: name for name in (*known, RESCUED)}
-    if known is _AS_THEY_ARE:
-        table = table.append_column(RESCUED, pa.nulls(len(table), pa.string()))
-    else:
-        nothing = pa.nulls(len(table))
-        table = pa.table(
-            {name: table.column(known[name]) if name in known else nothing for name in RAW.names}
-        )
+    columns_of = {name: table.column(known[name]) for name in RAW.names if name in known}
+    nothing = pa.nulls(len(table), pa.string())
+    arrays = [columns_of.get(field.name, nothing) for field in RAW]
     # not safe: an integer too large for a float is rounded, as SQLite does
-    return table.cast(RAW, safe=False).combine_chunks()
+    typed = [
+        array if array.type == field.type else array.cast(field.type, safe=False)
+        for array, field in zip(arrays, RAW, strict=True)
+    ]
+    return pa.Table.from_arrays(typed, schema=RAW).combine_chunks()
 
 
 def _without_last_row_in_lake(

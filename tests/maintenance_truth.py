@@ -52,9 +52,9 @@ from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, CHANNELS, STATES
 from sim.check.read.lake import LakeReader
 from sim.demo.themes import theme
 from sim.fleet import Farm, load_fleet
-from sim.model import FarmModel
 from sim.model.clock import SimClock
 from sim.model.events import Event
+from sim.model.farm import FarmModel
 from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse

@@ -147,12 +147,6 @@ KNOWN = {
     "Coordinates._nearest: 1 -> 2": "neighbours further off are looked at as well",
     "Coordinates._sexagesimal: apart < 1 / finest -> apart <= 1 / finest": _NO_BOUND,
     "geohash: 0 -> 1": "a bit in front of the first letter, which nobody reads",
-    "Privacy._found_in_metadata: 0 -> 1": _FASTER,
-    "Privacy._found_in_metadata: 8 -> 9": "the last byte of a footer is always the same",
-    "Privacy._found_in_metadata: begin >= 0 -> begin > 0": _FASTER,
-    "Privacy._found_in_metadata: content[begin:-8] if begin >= 0 else b'' -> "
-    "content[begin:-8] if not "
-    "begin >= 0 else b''": _FASTER,
     "CellSearch._floats: 7 -> 8": "either undoes what the cast of a decimal adds",
     "_telephone: len(digits) > 10 -> len(digits) >= 10": "what is left of 10 digits is too short",
     "CellSearch._texts: 1 -> 2": "-1 stands for no text, and so would -2",

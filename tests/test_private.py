@@ -14,7 +14,7 @@ from sim.demo import assets
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from sim.load.batches import Batches, Cadence
-from sim.model import NodeWriter
+from sim.model.recording.nodefile import NodeWriter
 from sim.scenario import load
 from tests.support import lakesecrets
 

@@ -117,8 +117,11 @@ class Columns:
     """The columns of a table in parts. Part i is rows offsets[i]:offsets[i+1]; none is empty."""
 
     def __init__(self, table: pa.Table, offsets: Ints) -> None:
-        parts = _Parts(offsets)
-        self._columns = [_column(table, field, parts) for field in table.schema]
+        parts, table = _Parts(offsets), table.combine_chunks()
+        self._columns = [
+            _column(field, column.chunk(0), parts)
+            for field, column in zip(table.schema, table.columns, strict=True)
+        ]
 
     def chunks(self, part: int) -> list[Chunk]:
         """Return the chunks of a part, in the order of the columns."""
@@ -126,7 +129,7 @@ class Columns:
 
 
 class _Parts:
-    """Where the parts of a table begin and end, or those of a column's cells that are not null."""
+    """Bounds of the parts of a table, or of the parts of a column's cells that are not null."""
 
     def __init__(self, offsets: Ints) -> None:
         self.offsets, self.list = offsets, offsets.tolist()
@@ -278,8 +281,7 @@ class _Lists(_Column):
         return Chunk(self.path, self.type, values, PLAIN, page, statistics)
 
 
-def _column(table: pa.Table, field: pa.Field, parts: _Parts) -> _Column:
-    array = table.column(field.name).combine_chunks()
+def _column(field: pa.Field, array: pa.Array, parts: _Parts) -> _Column:
     if pa.types.is_list(field.type):
         return _Lists(field, array, parts)
     if pa.types.is_string(field.type):

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
-from pipeline.batch import Groups, floats, ints
+from pipeline.batch import Groups, floats, ints, whole
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import NodeConfig
 from pipeline.partition import Bools, Ints
@@ -181,7 +181,7 @@ def _added(validated: pa.Table, groups: Groups) -> list[npt.NDArray[Any]]:
     counts = np.diff(groups.offsets)
     rated = np.repeat([c.asset.rated_power or np.inf for c in groups.configs], counts)
     rated_rpm = np.repeat([c.asset.rated_rpm or np.inf for c in groups.configs], counts)
-    running = np.asarray(pc.equal(validated.column("status"), "running").combine_chunks())
+    running = np.asarray(whole(pc.equal(validated.column("status"), "running")))
     judged = running & (promise >= records.PROMISE_FLOOR * rated) & (promise > 0)
     return [
         np.maximum(power, 0.0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.batch import Groups
+from pipeline.batch import Groups, whole
 from pipeline.records import INGESTION
 
 
@@ -20,5 +20,5 @@ def ingest(raw: pa.Table, groups: Groups) -> pa.Table:
 
 
 def _typed(column: pa.ChunkedArray, type_: pa.DataType) -> pa.Array:
-    array = column.combine_chunks()
+    array = whole(column)
     return array.view(type_) if pa.types.is_timestamp(type_) else array

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
-from pipeline.batch import Groups, floats, ints, nulls
+from pipeline.batch import Groups, floats, ints, nulls, whole
 from pipeline.checkpoint import Checkpoint, Run
 from pipeline.partition import Bools, Ints
 from pipeline.records import CHANNEL_NAMES, CHANNELS, RULES
@@ -111,7 +111,7 @@ def _misfit(table: pa.Table) -> Bools:
 
 
 def _true(array: pa.ChunkedArray) -> Bools:
-    return np.asarray(array.fill_null(False).combine_chunks())
+    return np.asarray(whole(array.fill_null(False)))
 
 
 def _check_stuck(
@@ -165,7 +165,7 @@ def _check_stuck(
             mask = np.zeros(len(t), dtype=bool)
             mask[rows[row[stuck]]] = True
             out.reject(mask, "stuck")
-        last = np.append(own[1:], len(start)) - 1
+        last = np.append(own, len(start))[1:] - 1
         for group, v, n, s in zip(
             filled,
             value[start[last]].tolist(),

@@ -46,9 +46,7 @@ def arguments(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> N
         action="store_true",
         help="then whole jobs of more turbines, more flushes, longer time: minutes",
     )
-    parser.add_argument(
-        "--only", choices=("parts", "growth", "query"), help="measure this and nothing else"
-    )
+    parser.add_argument("--only", choices=("growth", "query"), help="measure this and nothing else")
     parser.add_argument(
         "--objects",
         type=count,

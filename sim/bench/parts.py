@@ -28,7 +28,7 @@ from pipeline.commit import Commit
 from pipeline.config import NodeConfig
 from pipeline.generations import read
 from pipeline.node import Delivered, EdgeNode, run
-from pipeline.ports import SystemClock
+from pipeline.ports import ObjectStore, SystemClock
 from pipeline.process import process, transform
 from pipeline.settings import settings
 from pipeline.store import S3ObjectStore
@@ -148,7 +148,7 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
     ]
 
 
-def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: S3ObjectStore) -> int:
+def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: ObjectStore) -> int:
     """Drain nodes into a store. Return the number of PUTs. Raises BenchError."""
     nodes = [EdgeNode(config, path) for config, path in zip(configs, paths, strict=True)]
     with ThreadPoolExecutor(COMMIT_THREADS) as pool:
@@ -156,7 +156,7 @@ def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: S3Objec
 
 
 def flush(
-    nodes: Sequence[EdgeNode], store: S3ObjectStore, pool: ThreadPoolExecutor, until_us: int | None
+    nodes: Sequence[EdgeNode], store: ObjectStore, pool: ThreadPoolExecutor, until_us: int | None
 ) -> list[int]:
     """Deliver closed batches, or all before `until_us`. Return the number of PUTs of each.
 

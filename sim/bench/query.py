@@ -8,13 +8,9 @@ client and as many connections. Load, queries and the second call are the comman
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,10 +22,10 @@ from rich.table import Table
 
 from pipeline import lake
 from pipeline.catalog import statements, tables
-from pipeline.node import Delivered, EdgeNode, run
-from pipeline.ports import SystemClock
 from pipeline.records import BUCKET_PREFIX
 from pipeline.store import S3ObjectStore
+from sim.bench import parts
+from sim.bench.rounds import run_once
 from sim.check.read.lake import LakeReader, ObjectRef
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
@@ -45,24 +41,14 @@ from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
 START: Final = datetime(2024, 1, 15, tzinfo=UTC)
-EVERYTHING_US: Final = 2**62
 TURBINES: Final = 25
 SAMPLE_S: Final = 60
 OBJECTS_AN_HOUR: Final = 5  # per turbine; windows of one hour are in two
 BUCKETS: Final = tuple(BUCKET_PREFIX + name for name in sorted({t.bucket for t in tables.TABLES}))
 
 
-@dataclass
-class Clocks:
-    """Seconds of one step: wall, this process's CPU and LocalStack's CPU."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
-    served: float = 0.0
-
-
 def write_lake(directory: Path, hours: int) -> int:
-    """Deliver `hours` of 25 turbines into a folder with the pipeline. Return the last id."""
+    """Deliver `hours` of 25 turbines into a folder with the pipeline. Return the rows."""
     farm = load_fleet("full").farms[0]
     farm = dataclasses.replace(farm, positions=farm.positions[:TURBINES])
     clock = SimClock(int(START.timestamp()) * 1_000_000, SAMPLE_S * 1_000_000, hours * 60)
@@ -77,14 +63,8 @@ def write_lake(directory: Path, hours: int) -> int:
             env.run(until=max(clock.seconds(last - 1), env.now + 1))
             writer.write(model.block(first, last))
     folder.make(directory / "lake")
-    store = folder.FolderStore(directory / "lake")
-    rows = 0
-    with ThreadPoolExecutor(2) as pool:
-        edge = [EdgeNode(c, nodes / farm.farm_id / f"{c.turbine_id}.db") for c in configs]
-        for result in run(edge, store, SystemClock(), pool, EVERYTHING_US):
-            assert isinstance(result, Delivered), result
-            rows += len(result.event_us)
-    return rows
+    parts.deliver(writer.paths, configs, folder.FolderStore(directory / "lake"))
+    return farm.turbines * clock.samples
 
 
 def upload(source: Path, url: str) -> None:
@@ -100,21 +80,6 @@ def upload(source: Path, url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(put, refs):
             pass
-
-
-@contextmanager
-def timed(server: EmbeddedLocalStack) -> Iterator[Clocks]:
-    found = Clocks(time.perf_counter(), cpu_seconds(), server.cpu_seconds())
-    yield found
-    found.wall = time.perf_counter() - found.wall
-    found.cpu = cpu_seconds() - found.cpu
-    found.served = server.cpu_seconds() - found.served
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of its children that have ended."""
-    found = os.times()
-    return found.user + found.system + found.children_user + found.children_system
 
 
 def measure(objects: int, gateway: Gateway, console: Console) -> None:
@@ -137,14 +102,13 @@ def measure(objects: int, gateway: Gateway, console: Console) -> None:
         )
 
         def line(step: str, work: Callable[[], object], per_object: bool = True) -> None:
-            with timed(server) as took:
-                work()
+            took = run_once(work, server)
             table.add_row(
                 step,
-                f"{took.wall:.2f}",
-                f"{took.cpu:.2f}",
-                f"{took.served:.2f}",
-                f"{took.wall / len(refs) * 1e3:.2f}" if per_object else "",
+                f"{took.wall_s:.2f}",
+                f"{took.cpu_s:.2f}",
+                f"{took.server_s:.2f}",
+                f"{took.wall_s / len(refs) * 1e3:.2f}" if per_object else "",
             )
 
         warehouse = Warehouse(Path(name) / "warehouse", reader)

@@ -29,7 +29,7 @@ from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock, flush_samples
 from sim.model.events import Event
 from sim.model.farm import FarmModel
-from sim.model.faults import DataFault
+from sim.model.faults.catalogue import DataFault
 from sim.model.recording.nodefile import NodeWriter
 
 if TYPE_CHECKING:  # worker processes need no scenario, and its import takes a second

@@ -28,7 +28,10 @@ from sim.arrays import Floats, Indices
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
-from sim.model.faults import DataFault, inject, schedule, truth
+from sim.model.faults.catalogue import DataFault
+from sim.model.faults.inject import inject
+from sim.model.faults.schedule import schedule
+from sim.model.faults.truth import truth
 from sim.model.machine.sample import longest, means, steps
 from sim.model.machine.sensor import Noise, Sensors
 from sim.model.machine.thermal import Thermal

@@ -60,7 +60,9 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     """
     target.require_proxy_possible(options.store, scenario.faults)
     size = plan(scenario)
-    need_bytes = size.node_bytes + (sum(size.lake_bytes.values()) if options.save_lake else 0)
+    lake_bytes = sum(size.lake_bytes.values())
+    target.require_room(options.store, lake_bytes)
+    need_bytes = size.node_bytes + (lake_bytes if options.save_lake else 0)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
         record = Record(started=_now(), workers=options.workers)
         begun = time.perf_counter()

@@ -12,7 +12,7 @@ from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
 from sim.model.events import Event
-from sim.model.faults import DataFault
+from sim.model.faults.catalogue import DataFault
 from sim.run.planned_faults import kills
 from sim.scenario import Scenario
 from sim.scenario.scenario import PipelineSettings, Uplink

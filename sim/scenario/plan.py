@@ -24,7 +24,7 @@ from pipeline.lake import LIFECYCLE
 from pipeline.records import STAGES
 from sim.chaos.faults import Fault
 from sim.measure import cost, lifecycle
-from sim.model.faults import expected
+from sim.model.faults.schedule import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
 from sim.units import DAY_S, HOUR_US, SECOND_US
 

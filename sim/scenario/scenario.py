@@ -12,7 +12,7 @@ from sim.fleet import Fleet
 from sim.load_schedule import Load
 from sim.measure.thresholds import Expectation
 from sim.model.events import Event
-from sim.model.faults import DataFault
+from sim.model.faults.catalogue import DataFault
 from sim.units import SECOND_US, instant_us
 
 

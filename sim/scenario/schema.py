@@ -22,7 +22,7 @@ from sim.chaos.faults import Kind
 from sim.load_schedule import KINDS as SCHEDULE_KINDS
 from sim.load_schedule import ScheduleKind
 from sim.model.events import KINDS as EVENT_KINDS
-from sim.model.faults import KINDS as DATA_FAULT_KINDS
+from sim.model.faults.catalogue import KINDS as DATA_FAULT_KINDS
 from sim.scenario import delivery_faults, events
 from sim.scenario.document import Document
 from sim.scenario.load_section.rules import SETTINGS

@@ -22,7 +22,7 @@ from sim.load_schedule import KINDS as SCHEDULE_KINDS
 from sim.measure.thresholds import THRESHOLD_PATTERN, Expectation
 from sim.measure.thresholds import parse as parse_expectation
 from sim.model.events import KINDS as EVENT_KINDS
-from sim.model.faults import KINDS as DATA_FAULT_KINDS
+from sim.model.faults.catalogue import KINDS as DATA_FAULT_KINDS
 from sim.model.machine.components import COMPONENT_NAMES
 from sim.units import (
     BIT_RATE_PATTERN,

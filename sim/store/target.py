@@ -11,6 +11,8 @@ Safety:
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,6 +151,22 @@ def require_empty(options: Options) -> None:
         name = lake.first_object(endpoint_url)
         if not options.empty_lake:
             _refuse_objects(endpoint_url, name)
+
+
+def require_room(options: Options, lake_bytes: int) -> None:
+    """Raise TargetError if an embedded server has no room for the lake. lake_bytes: an estimate.
+
+    The stock gateway keeps bodies in memory, which is not judged here.
+    """
+    if options.folder is not None or options.gateway == "stock" or endpoint_of(options) is not None:
+        return
+    need_bytes = lake_bytes - localstack.BODIES_IN_MEMORY_BYTES
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    if free < need_bytes:
+        need = f"the embedded LocalStack will keep about {need_bytes / 1e6:,.0f} MB of objects"
+        fix = "free some space, or name a folder on another disk with TMPDIR"
+        raise TargetError(f"{place}: {need} and only {free / 1e6:,.0f} MB are free; {fix}")
 
 
 def _refuse_objects(endpoint_url: str, name: str | None) -> None:

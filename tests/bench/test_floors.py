@@ -51,40 +51,56 @@ def test_batches_equal_the_product(commits: list[Commit], batches: list[objects.
     assert table_of(batches[0].objects["ingestion"]).num_rows == ROWS
 
 
-def changed(table: pa.Table, name: str) -> pa.Table:
-    """The table with another last value in one column."""
-    column = table.column(name).to_pylist()
-    number = isinstance(column[-1], int | float)
-    column[-1] = column[-1] + 1e-12 * abs(column[-1]) + 1 if number else "another"
+def changed(table: pa.Table, name: str, by: float = 1e-12) -> pa.Table:
+    """The table with another last value in one column. by: relative, of a floating-point one."""
+    values = table.column(name).to_pylist()
+    last = values[-1]
+    other = {str: "another", int: 1_000_000}.get(type(last))
+    values[-1] = last * (1 + by) + (by if last == 0 else 0) if other is None else other
     place = table.schema.get_field_index(name)
-    return table.set_column(
-        place, table.schema.field(place), pa.array(column, table.schema.field(place).type)
-    )
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.array(values, field.type))
 
 
-@pytest.mark.parametrize(
-    ("stage", "name"),
-    [
-        ("ingestion", "id"),
-        ("validated", "temperature"),
-        ("enriched", "operator_ref"),
-        ("enriched", "hub_height"),
-        ("aggregated", "rows"),
-        ("aggregated", "wind_speed_std"),
-    ],
-)
-def test_a_difference_in_one_cell_is_named(
-    commits: list[Commit], batches: list[objects.Batch], stage: str, name: str
-) -> None:
+def with_body(commits: list[Commit], stage: str, name: str, by: float) -> list[Commit]:
+    """The commits with another value in an object of the second one."""
     items = list(commits[1].objects)
     at = next(i for i, item in enumerate(items) if item.stage == stage)
     sink = pa.BufferOutputStream()
-    pq.write_table(changed(table_of(items[at].body), name), sink)
+    pq.write_table(changed(table_of(items[at].body), name, by), sink)
     items[at] = replace(items[at], body=sink.getvalue().to_pybytes())
-    spoilt = [commits[0], replace(commits[1], objects=tuple(items)), commits[2]]
+    return [commits[0], replace(commits[1], objects=tuple(items)), commits[2]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "by"),
+    [
+        ("ingestion", "id", 1.0),
+        ("validated", "temperature", 1e-12),
+        ("enriched", "operator_ref", 1.0),
+        ("enriched", "hub_height", 1e-12),
+        ("aggregated", "rows", 1.0),
+        ("aggregated", "wind_speed_std", 1e-6),
+    ],
+)
+def test_a_difference_in_one_cell_is_named(
+    commits: list[Commit], batches: list[objects.Batch], stage: str, name: str, by: float
+) -> None:
+    spoilt = with_body(commits, stage, name, by)
     with pytest.raises(BenchError, match=rf"A-002, {stage}: .* in {name};") as found:
         agreement.require_equal(spoilt, batches)
     assert found.value.exit_code == LAKE_WRONG
+
+
+def test_sums_of_windows_may_be_taken_in_another_order(
+    commits: list[Commit], batches: list[objects.Batch]
+) -> None:
+    spoilt = with_body(commits, "aggregated", "wind_speed_std", 1e-12)
+    agreement.require_equal(spoilt, batches)
+    before, after = (
+        table_of(each.objects[-1].body).column("wind_speed_std") for each in (commits[1], spoilt[1])
+    )
+    assert before != after
 
 
 def test_a_difference_in_the_manifest_is_named(

@@ -288,6 +288,8 @@ def test_a_campaign_that_ends_early_keeps_its_failures(
     assert (document["verdict"], document["exit_code"]) == ("unknown", code)
     assert document["figures"]["runs"]["value"] == 3
     assert document["figures"]["wired.runs"]["value"] == 1
+    assert document["gateway"] == "short"
+    assert "whole runs on LocalStack (short gateway)" in (out / "campaign.html").read_text()
     assert "3 runs in process and 1 on LocalStack were made" in document["errors"][0]
     assert document["errors"][0] in " ".join(capsys.readouterr().out.split())
     assert document["errors"][0] in (out / "campaign.html").read_text()

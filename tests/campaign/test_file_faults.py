@@ -33,8 +33,7 @@ from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
-from sim.model.faults import DataFault
-from sim.model.faults.catalogue import NEW_CHANNELS
+from sim.model.faults.catalogue import NEW_CHANNELS, DataFault
 from sim.model.recording.nodefile import NodeWriter
 from tests.support.pipeline_world import config, drive, good, write
 

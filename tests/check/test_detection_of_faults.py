@@ -18,7 +18,8 @@ from sim.check import LakeReader, Verdict, judge
 from sim.check.detection.signals import DATA_FAULTS, SIGNALS, signals
 from sim.measure.figures import FIGURES
 from sim.model.farm import STATE_LOG
-from sim.model.faults import KINDS, TRUTH
+from sim.model.faults.catalogue import KINDS
+from sim.model.faults.truth import TRUTH
 from sim.model.maintenance.orders import WEAR
 from sim.report.html import render
 from sim.report.result import Result

@@ -59,6 +59,7 @@ COMMANDS = {
     "make demo PYTHON=python3.13": Way("parsed"),
     "make install localstack": Way("parsed"),
     "make bench": Way("parsed"),
+    "make peers": Way("parsed"),
     "make check": Way("parsed"),
     "make test-all": Way("parsed"),
     "make test-fast": Way("parsed"),

@@ -28,11 +28,14 @@ from sim.check.expected.rows import expect
 from sim.check.read.nodes import discover, read_config, read_rows
 from sim.fleet import Farm, load_fleet
 from sim.fleet.nodes import node_configs
-from sim.model import DataFault, FarmModel, NodeWriter, SimClock
-from sim.model.faults import KINDS, TRUTH, clock_changes, expected, schedule
+from sim.model.clock import SimClock
+from sim.model.farm import FarmModel
+from sim.model.faults.catalogue import KINDS, DataFault
 from sim.model.faults.poison import CHANNEL, POISONS
-from sim.model.faults.schedule import SENTINELS, UNITS
+from sim.model.faults.schedule import SENTINELS, UNITS, clock_changes, expected, schedule
+from sim.model.faults.truth import TRUTH
 from sim.model.machine.sensor import SENSORS
+from sim.model.recording.nodefile import NodeWriter
 from sim.scenario import load
 from tests.support.paths import SCENARIOS
 

@@ -12,7 +12,7 @@ import simpy
 
 from pipeline.records import STATES
 from sim.fleet import load_fleet
-from sim.model import SimClock
+from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS
 from sim.model.maintenance import crews, grid

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.records import CHANNEL_NAMES, GEARBOX_ALARM, GENERATOR_ALARM, STATES, VIBRATION_ALARM
 from sim.fleet import load_fleet
-from sim.model import SimClock
+from sim.model.clock import SimClock
 from sim.model.machine import sensor as sensors
 from sim.model.machine.controller import Controller
 from sim.model.machine.curve import Curve, left_of_scatter

@@ -9,8 +9,9 @@ import simpy
 
 from pipeline import records
 from pipeline.records import CHANNEL_NAMES, STATES
-from sim.model import DataFault, FarmModel, SimClock
-from sim.model.faults import KINDS
+from sim.model.clock import SimClock
+from sim.model.farm import FarmModel
+from sim.model.faults.catalogue import KINDS, DataFault
 from tests.support.simulated import FLEET, START_US, run, small
 
 ALL = pytest.mark.campaign

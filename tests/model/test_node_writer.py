@@ -17,8 +17,10 @@ from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, STATES, TABLE
 from sim.errors import NodeFileError
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
-from sim.model import DataFault, FarmModel, NodeWriter, SimClock
-from sim.model.recording.nodefile import _insert, _lists
+from sim.model.clock import SimClock
+from sim.model.farm import FarmModel
+from sim.model.faults.catalogue import DataFault
+from sim.model.recording.nodefile import NodeWriter, _insert, _lists
 from tests.support.paths import ROOT
 
 CLOCK = SimClock(1_705_276_800_000_000, 1_000_000, 900)

@@ -506,6 +506,10 @@ def test_one_two_and_three_workers_make_the_same_lake_and_the_same_figures(
         assert other["truth"] == two["truth"]
         assert {n: value(other, n) for n in exact} == {n: value(two, n) for n in exact}
     assert "LocalStack" not in rest[0]["environment"]["store"]
+    assert "gateway" not in rest[0]["environment"]  # a named endpoint
+    assert two["environment"]["gateway"] == "short"
+    assert two["environment"]["store"].startswith("embedded LocalStack, short gateway, http://")
+    assert f"store: {two['environment']['store']}" in DONE["run"].out
 
 
 def test_another_seed_makes_another_lake(run: Path, others: dict[str, Path]) -> None:

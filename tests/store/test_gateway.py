@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sim.campaign import command as campaign_command
 from sim.errors import TargetError
 from sim.load import command as load_command
 from sim.run import command as run_command
-from sim.store import gateway, localstack, server_record
+from sim.store import gateway, localstack, server_record, target
 from sim.store.server_record import Server
 from sim.store.target import Options, Target
 from tests.support.paths import ROOT
@@ -94,6 +95,24 @@ def test_a_record_of_before_is_of_a_stock_server(tmp_path: Path) -> None:
     found = server_record.read_state(tmp_path)
     assert found is not None
     assert found.gateway == "stock"
+
+
+def test_a_lake_that_the_disk_cannot_hold_is_refused_before_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    monkeypatch.setattr(target.tempfile, "gettempdir", lambda: "/some/tmp")
+    holds = 10**9 + localstack.BODIES_IN_MEMORY_BYTES
+    target.require_room(Options(), holds)
+    named = "/some/tmp: the embedded LocalStack will keep about 1,000 MB of objects and only 1,000"
+    with pytest.raises(TargetError, match=f"{named} MB are free; free some space, .* TMPDIR"):
+        target.require_room(Options(), holds + 1)
+    for other in (
+        Options(gateway="stock"),
+        Options("http://127.0.0.1:9"),
+        Options(folder=tmp_path),
+    ):
+        target.require_room(other, holds + 1)
 
 
 def test_a_moved_lock_needs_a_look_at_the_short_way() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import simpy
 
 from sim.fleet import Farm, load_fleet
-from sim.model import FarmModel
+from sim.model.farm import FarmModel
 
 START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
 FLEET = {farm.farm_id: farm for farm in load_fleet().farms}

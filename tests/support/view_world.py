@@ -24,9 +24,9 @@ from sim.campaign.schedule import Line
 from sim.campaign.world import make_world
 from sim.check.detection.truth import read_events
 from sim.check.read.lake import LakeReader
-from sim.model import FarmModel
 from sim.model.clock import SimClock
-from sim.model.faults import DataFault
+from sim.model.farm import FarmModel
+from sim.model.faults.catalogue import DataFault
 from sim.query.engine import Engine
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse

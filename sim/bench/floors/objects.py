@@ -18,12 +18,18 @@ import pyarrow as pa
 from pipeline import records
 from pipeline.config import NodeConfig
 from pipeline.stages.enrich import facts
+from sim.arrays import Ints
 from sim.bench.floors import columns, parquet
 from sim.bench.floors.columns import Rows, Windows
 
 _SCHEMAS: Final = {stage: parquet.schema(fields) for stage, fields in records.SCHEMAS.items()}
 _STATES: Final = [state.encode() for state in records.STATES]
 _HOUR_US: Final = 3_600_000_000
+_KINDS_OF_ROWS: Final = {field.name: parquet.kind_of(field) for field in records.VALIDATED}
+_KINDS_OF_WINDOWS: Final = {
+    field.name: None if pa.types.is_list(field.type) else parquet.kind_of(field)
+    for field in records.AGGREGATED
+}
 _FACTS: Final = (*records.ENRICHMENT, *records.ENRICHMENT_NUMBERS)
 
 
@@ -44,8 +50,9 @@ def batches(tables: Sequence[pa.Table], configs: Sequence[NodeConfig]) -> list[B
     low = np.minimum.reduceat(rows.numbers["timestamp"], starts)
     high = np.maximum.reduceat(rows.numbers["timestamp"], starts)
     spans = np.stack([first, last, low, high], axis=1).tolist()
-    for i, (objects, config) in enumerate(zip(_of_rows(rows, configs), configs, strict=True)):
-        objects["aggregated"] = _of_windows(windows, i, config)
+    made = zip(_of_rows(rows, configs), _of_windows(windows, configs), strict=True)
+    for i, ((objects, last_object), config) in enumerate(zip(made, configs, strict=True)):
+        objects["aggregated"] = last_object
         found.append(
             Batch(objects, _manifest(config, len(tables[i]), spans[i], windows, i, objects))
         )
@@ -54,34 +61,25 @@ def batches(tables: Sequence[pa.Table], configs: Sequence[NodeConfig]) -> list[B
 
 def _of_rows(rows: Rows, configs: Sequence[NodeConfig]) -> Iterator[dict[str, bytes]]:
     """Yield the three row-level objects of each node."""
-    starts = rows.offsets[:-1]
-    bounds = {
-        name: (np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
-        for name, values in rows.numbers.items()
-    }
-    lows = {name: low.tobytes() for name, (low, _) in bounds.items()}
-    highs = {name: high.tobytes() for name, (_, high) in bounds.items()}
-    views = {name: values.data.cast("B") for name, values in rows.numbers.items()}
-    kinds = {field.name: parquet.kind_of(field) for field in records.VALIDATED}
+    bounds = _bounds(rows.numbers, rows.offsets[:-1])
     for i, config in enumerate(configs):
         a, b = int(rows.offsets[i]), int(rows.offsets[i + 1])
-        count, part = b - a, slice(8 * i, 8 * i + 8)
+        count = b - a
         shared = []
-        for name, kind in kinds.items():
-            if name in views:
-                data = views[name][8 * a : 8 * b]
-                chunk = parquet.numbers(
-                    name, kind, data, count, lows[name][part], highs[name][part]
-                )
+        for name, kind in _KINDS_OF_ROWS.items():
+            if name in bounds:
+                values, size, lows, highs = bounds[name]
+                data, part = values[size * a : size * b], slice(size * i, size * (i + 1))
+                chunk = parquet.numbers(name, kind, data, count, lows[part], highs[part])
             elif name == "status":
                 chunk = parquet.words(name, _STATES, rows.status[a:b], count)
             else:
-                chunk = parquet.words(name, [getattr(config, name).encode()], None, count)
+                chunk = parquet.word(name, getattr(config, name).encode(), count)
             shared.append(chunk)
         common = parquet.laid(shared, parquet.FIRST_AT)
         end = parquet.FIRST_AT + len(common.pages)
-        values = facts(config)
-        extra = parquet.laid((_fact(name, values[name], count) for name in _FACTS), end)
+        known = facts(config)
+        extra = parquet.laid((_fact(name, known[name], count) for name in _FACTS), end)
         rescued = parquet.laid([parquet.nulls(records.RESCUED, parquet.BYTES, count)], end)
         yield {
             "ingestion": parquet.file(_SCHEMAS["ingestion"], [common, rescued], count),
@@ -96,26 +94,42 @@ def _fact(name: str, value: str | float | None, rows: int) -> parquet.Chunk:
         kind = parquet.DOUBLE if name in records.ENRICHMENT_NUMBERS else parquet.BYTES
         return parquet.nulls(name, kind, rows)
     if isinstance(value, str):
-        return parquet.words(name, [value.encode()], None, rows)
+        return parquet.word(name, value.encode(), rows)
     return parquet.constant(name, value, rows)
 
 
-def _of_windows(windows: Windows, node: int, config: NodeConfig) -> bytes:
-    """Return the aggregated object of one node."""
-    a, b = int(windows.bounds[node]), int(windows.bounds[node + 1])
-    chunks = []
-    for field in records.AGGREGATED:
-        name = field.name
-        if pa.types.is_string(field.type):
-            chunks.append(parquet.words(name, [getattr(config, name).encode()], None, b - a))
-        elif pa.types.is_list(field.type):
-            chunks.append(parquet.lists(name, windows.kinds[a:b]))
-        else:
-            values: npt.NDArray[Any] = windows.columns[name][a:b]
-            low, high = values.min().tobytes(), values.max().tobytes()
-            data = values.data.cast("B")
-            chunks.append(parquet.numbers(name, parquet.kind_of(field), data, b - a, low, high))
-    return parquet.file(_SCHEMAS["aggregated"], [parquet.laid(chunks, parquet.FIRST_AT)], b - a)
+def _of_windows(windows: Windows, configs: Sequence[NodeConfig]) -> Iterator[bytes]:
+    """Yield the aggregated object of each node."""
+    bounds = _bounds(windows.columns, windows.bounds[:-1])
+    for i, config in enumerate(configs):
+        a, b = int(windows.bounds[i]), int(windows.bounds[i + 1])
+        chunks = []
+        for name, kind in _KINDS_OF_WINDOWS.items():
+            if kind is None:
+                chunks.append(parquet.lists(name, windows.kinds[a:b]))
+            elif kind == parquet.BYTES:
+                chunks.append(parquet.word(name, getattr(config, name).encode(), b - a))
+            else:
+                values, size, lows, highs = bounds[name]
+                data, part = values[size * a : size * b], slice(size * i, size * (i + 1))
+                chunks.append(parquet.numbers(name, kind, data, b - a, lows[part], highs[part]))
+        span = parquet.laid(chunks, parquet.FIRST_AT)
+        yield parquet.file(_SCHEMAS["aggregated"], [span], b - a)
+
+
+def _bounds(
+    columns: dict[str, npt.NDArray[Any]], starts: Ints
+) -> dict[str, tuple[memoryview, int, bytes, bytes]]:
+    """Return each column's bytes, the size of a value, and the least and largest of each node."""
+    return {
+        name: (
+            values.data.cast("B"),
+            values.itemsize,
+            np.minimum.reduceat(values, starts).tobytes(),
+            np.maximum.reduceat(values, starts).tobytes(),
+        )
+        for name, values in columns.items()
+    }
 
 
 def _manifest(

@@ -1,8 +1,8 @@
-"""A Parquet file by hand: one row group, v1 pages, snappy, statistics.
+"""A Parquet file by hand: one row group, v1 pages, statistics.
 
-Numbers are PLAIN, strings are dictionaries. A column chunk is encoded once and may stand in several
-files (`laid`). Bytes of the metadata are Thrift's compact protocol: a field begins with the
-distance to the field before it and its type, `distance << 4 | type`.
+Numbers are PLAIN and packed by snappy, strings are dictionaries. A column chunk is encoded once and
+may stand in several files (`laid`). Bytes of the metadata are Thrift's compact protocol: a field
+begins with the distance to the field before it and its type, `distance << 4 | type`.
 Source: https://github.com/apache/parquet-format (README.md, src/main/thrift/parquet.thrift).
 """
 
@@ -25,6 +25,8 @@ _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 _I32, _I64, _BINARY, _LIST, _STRUCT, _STOP = b"\x15", b"\x16", b"\x18", b"\x19", b"\x1c", b"\x00"
 """Type of a field that follows on the one before it; the end of a struct."""
 _START: Final = b"PAR1"
+_SHORT: Final = 256
+"""Bytes of numbers that are not worth a call of snappy, nor is any column of codes."""
 _SNAPPY: Final = pa.Codec("snappy")
 
 
@@ -63,7 +65,7 @@ class Span(NamedTuple):
     columns: int
 
 
-def varint(number: int) -> bytes:
+def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
@@ -72,8 +74,18 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
+_TWO_BYTES: Final = 1 << 14
+_SMALL: Final = [_varint(number) for number in range(_TWO_BYTES)]
+
+
+def varint(number: int) -> bytes:
+    return _SMALL[number] if number < _TWO_BYTES else _varint(number)
+
+
 def zigzag(number: int) -> bytes:
-    return varint((number << 1) ^ (number >> 63))
+    """Return a number of 0 or more as a signed one."""
+    number <<= 1
+    return _SMALL[number] if number < _TWO_BYTES else _varint(number)
 
 
 def _binary(text: bytes) -> bytes:
@@ -89,28 +101,38 @@ def numbers(
     name: str, kind: int, data: bytes | memoryview, rows: int, low: bytes, high: bytes
 ) -> Chunk:
     """Encode a column of numbers without nulls. low, high: their least and largest, as bytes."""
-    pages, raw = _page(_DATA_PAGE, _levels(rows, 1) + data, rows, _PLAIN)
-    return Chunk(pages, raw, 0, _head(kind, name, False, rows), _statistics(0, low, high))
+    packed = len(data) > _SHORT
+    pages, raw = _page(_DATA_PAGE, _levels(rows, 1) + data, rows, _PLAIN, packed)
+    head = _head(kind, name, False, rows, packed)
+    return Chunk(pages, raw, 0, head, _statistics(0, low, high))
 
 
 def words(
     name: str, entries: Sequence[bytes], codes: npt.NDArray[np.int8] | None, rows: int
 ) -> Chunk:
-    """Encode a column of strings. codes: index into `entries` of each row, None for one word."""
-    packed = b"".join(struct.pack("<I", len(word)) + word for word in entries)
-    return _coded(name, BYTES, packed, len(entries), codes, rows, min(entries), max(entries))
+    """Encode a column of strings. codes: index into `entries` of each row, None for one entry."""
+    data = b"".join(struct.pack("<I", len(word)) + word for word in entries)
+    return _coded(name, BYTES, data, len(entries), codes, rows, min(entries), max(entries))
 
 
+@functools.lru_cache(4096)
+def word(name: str, value: bytes, rows: int) -> Chunk:
+    """Encode a column of one and the same string. Nodes share many of them."""
+    return words(name, [value], None, rows)
+
+
+@functools.lru_cache(4096)
 def constant(name: str, value: float, rows: int) -> Chunk:
     """Encode a column of one and the same number."""
-    word = struct.pack("<d", value)
-    return _coded(name, DOUBLE, word, 1, None, rows, word, word)
+    data = struct.pack("<d", value)
+    return _coded(name, DOUBLE, data, 1, None, rows, data, data)
 
 
+@functools.lru_cache(4096)
 def nulls(name: str, kind: int, rows: int) -> Chunk:
     """Encode a column of nulls."""
-    pages, raw = _page(_DATA_PAGE, _levels(rows, 0), rows, _PLAIN)
-    return Chunk(pages, raw, 0, _head(kind, name, False, rows), _statistics(rows))
+    pages, raw = _page(_DATA_PAGE, _levels(rows, 0), rows, _PLAIN, False)
+    return Chunk(pages, raw, 0, _head(kind, name, False, rows, False), _statistics(rows))
 
 
 def lists(name: str, cells: Sequence[Sequence[str]]) -> Chunk:
@@ -124,8 +146,8 @@ def lists(name: str, cells: Sequence[Sequence[str]]) -> Chunk:
     )
     data = levels + b"".join(struct.pack("<I", len(word)) + word for word in flat)
     values = len(repeated)
-    pages, raw = _page(_DATA_PAGE, data, values, _PLAIN)
-    head = _head(BYTES, name, False, values, ("list", "element"))
+    pages, raw = _page(_DATA_PAGE, data, values, _PLAIN, False)
+    head = _head(BYTES, name, False, values, False, ("list", "element"))
     return Chunk(pages, raw, 0, head, _statistics(values - len(flat)))
 
 
@@ -211,7 +233,7 @@ def _coded(
     high: bytes,
 ) -> Chunk:
     """Encode a column as a dictionary page and runs of equal codes."""
-    dictionary, first = _page(_DICTIONARY_PAGE, entries, count, _PLAIN)
+    dictionary, first = _page(_DICTIONARY_PAGE, entries, count, _PLAIN, False)
     width = max(1, (count - 1).bit_length())
     if codes is None:
         runs = varint(rows << 1) + b"\x00"
@@ -223,22 +245,23 @@ def _coded(
             varint((end - start) << 1) + bytes([codes[start]])
             for start, end in zip(starts, ends, strict=True)
         )
-    data, second = _page(_DATA_PAGE, _levels(rows, 1) + bytes([width]) + runs, rows, _DICTIONARY)
-    head = _head(kind, name, True, rows)
+    coded = _levels(rows, 1) + bytes([width]) + runs
+    data, second = _page(_DATA_PAGE, coded, rows, _DICTIONARY, False)
+    head = _head(kind, name, True, rows, False)
     statistics = _statistics(0, low, high)
     return Chunk(dictionary + data, first + second, len(dictionary), head, statistics)
 
 
-def _page(page: int, data: bytes, values: int, encoding: int) -> tuple[bytes, int]:
-    """Return a page with its header, and its size before compression."""
-    packed = _SNAPPY.compress(data, asbytes=True)
-    sizes = _I32 + zigzag(page) + _I32 + zigzag(len(data)) + _I32 + zigzag(len(packed))
+def _page(page: int, data: bytes, values: int, encoding: int, packed: bool) -> tuple[bytes, int]:
+    """Return a page with its header, and its size before compression. packed: by snappy."""
+    body = _SNAPPY.compress(data, asbytes=True) if packed else data
+    sizes = _I32 + zigzag(page) + _I32 + zigzag(len(data)) + _I32 + zigzag(len(body))
     content = _I32 + zigzag(values) + _I32 + zigzag(encoding)
     if page == _DATA_PAGE:
         head = sizes + b"\x2c" + content + b"\x15\x06\x15\x06\x00\x00"  # levels: RLE
     else:
         head = sizes + b"\x4c" + content + b"\x00\x00"
-    return head + packed, len(head) + len(data)
+    return head + body, len(head) + len(data)
 
 
 @functools.cache
@@ -248,12 +271,15 @@ def _levels(rows: int, level: int) -> bytes:
     return struct.pack("<I", len(run)) + run
 
 
-def _head(kind: int, name: str, coded: bool, values: int, below: Sequence[str] = ()) -> bytes:
+@functools.cache
+def _head(
+    kind: int, name: str, coded: bool, values: int, packed: bool, below: tuple[str, ...] = ()
+) -> bytes:
     """Return the first fields of ColumnMetaData. below: the rest of the column's path."""
     path = b"".join(_binary(part.encode()) for part in (name, *below))
     encodings = b"\x35\x00\x06\x10" if coded else b"\x25\x00\x06"  # PLAIN, RLE, dictionary
     places = bytes([(1 + len(below)) << 4 | 8]) + path
-    codec = b"\x15\x02"  # snappy
+    codec = _I32 + zigzag(int(packed))  # UNCOMPRESSED, SNAPPY
     return b"".join(
         (_I32 + zigzag(kind) + _LIST + encodings, _LIST + places + codec + _I64 + zigzag(values))
     )

@@ -123,7 +123,7 @@ class Coordinates:
 
     def _decimals(self, text: bytes, lists: bool) -> Iterator[str]:
         """Yield the fields of coordinates that are decimal fractions in the text."""
-        for match in _DECIMALS.finditer(text):
+        for match in _DECIMALS.finditer(text) if b"." in text else ():
             whole = _WHOLE.search(text[max(match.start() - 9, 0) : match.start()])
             if whole is None:
                 continue

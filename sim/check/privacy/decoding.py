@@ -32,6 +32,7 @@ _PACKED: Final = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _XZ: Final = b"\xfd7zXZ\x00"
 _MAGIC: Final = (*_PACKED, *_ZLIB, _XZ)
+_SHORTEST_WORD: Final = 12
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{12,}")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
 _BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")
@@ -55,7 +56,9 @@ def decoded_texts(content: bytes, depth: int = DEPTH) -> list[bytes]:
 
 
 def _may_be_encoded(inner: bytes) -> bool:
-    """Return True if bytes may contain encoded text. The bytes of a digest do not."""
+    """Return True if bytes may contain encoded text, unlike short ones and those of a digest."""
+    if len(inner) < _SHORTEST_WORD and not any(sign in inner for sign in b"%\\&"):
+        return inner.startswith(_MAGIC)
     if len(inner) not in _DIGESTS:
         return True
     try:

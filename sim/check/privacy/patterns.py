@@ -132,13 +132,18 @@ def squeezed(content: bytes) -> bytes:
     if content.isascii():
         return content.translate(_SMALL, _BETWEEN)
     content = content.replace(b"\0", b"")
-    texts = {content.decode("utf-8", "ignore")}
     try:
-        content.decode()
+        texts = [content.decode()]
+        latin = ""
     except UnicodeDecodeError:
-        texts.add(content.decode("latin-1"))
-    plain = [_plain(text, _LETTERS).encode("ascii", "ignore") for text in sorted(texts)]
-    return b"\0".join(text.translate(_SMALL, _BETWEEN) for text in plain)
+        texts = [content.decode("utf-8", "ignore")]
+        latin = content.decode("latin-1").translate(_LATIN)
+    plain = [
+        text if text.isascii() else _plain(text, _LETTERS).encode("ascii", "ignore").decode()
+        for text in texts
+    ]
+    forms = [text.encode().translate(_SMALL, _BETWEEN) for text in plain]
+    return b"\0".join([*forms, latin.encode()] if latin else forms)
 
 
 def bare(text: str) -> set[bytes]:
@@ -162,6 +167,11 @@ _LETTERS: Final = str.maketrans(
 _DIGRAPHS: Final = _LETTERS | str.maketrans({"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"})
 _SMALL: Final = bytes(range(256)).lower()
 _BETWEEN: Final = bytes(b for b in range(256) if not (b < 128 and chr(b).isalnum()))
+_LATIN: Final = {
+    code: _plain(chr(code), _LETTERS).encode("ascii", "ignore").translate(_SMALL, _BETWEEN).decode()
+    for code in range(256)
+}
+"""The letters that `squeezed` keeps of each Latin-1 character, which do not affect each other."""
 
 
 class Finder:

@@ -139,26 +139,29 @@ class Secrets:
 
         lists: the texts are JSON, whose lists of numbers may equal a coordinate by chance.
         """
-        parts, of = list(texts), list(range(len(texts)))
+        decoded: dict[bytes, list[int]] = {}  # ids recur, so equal texts are searched once
         for number, text in enumerate(texts):
-            inner = decoded_texts(text)
-            parts += inner
-            of += [number] * len(inner)
-        taken = len(texts)
-        yield from (
-            (of[taken + number], hit) for number, hit in find_in(self.in_parquet, parts[taken:])
-        )
+            for inner in dict.fromkeys(decoded_texts(text)):
+                decoded.setdefault(inner, []).append(number)
+        of = [*([number] for number in range(len(texts))), *decoded.values()]
+        for part, hit in self._found([*texts, *decoded], len(texts), lists):
+            yield from ((number, hit) for number in of[part])
+
+    def _found(self, parts: Sequence[bytes], plain: int, lists: bool) -> Iterator[tuple[int, str]]:
+        """Yield (number of the part, description). The first `plain` parts were not decoded."""
+        for number, hit in find_in(self.in_parquet, parts[plain:]):
+            yield plain + number, hit
         for number, hit in find_in(self._bare, [squeezed(part) for part in parts]):
             if hit != _LOOK:
-                yield of[number], hit
+                yield number, hit
             else:
-                yield from ((of[number], each) for each in self._telephones_in(parts[number]))
-        for number, part in zip(of, parts, strict=True):
+                yield from ((number, each) for each in self._telephones_in(parts[number]))
+        for number, part in enumerate(parts):
             fields = self.coordinates.spelled_in(part, lists)
             yield from ((number, f"{field} as a number") for field in fields)
         for number in {number for number, _ in find_in(self._hints, parts)}:
             fields = self.coordinates.hinted_in(parts[number], lists)
-            yield from ((of[number], f"{field} as a number") for field in fields)
+            yield from ((number, f"{field} as a number") for field in fields)
 
     def _telephones_in(self, text: bytes) -> Iterator[str]:
         for match in _TELEPHONE.finditer(text):

@@ -1,149 +1,115 @@
-"""The footer of a Parquet file as bytes: where the descriptions of its first columns lie.
+"""The footer of a Parquet file as bytes: the descriptions of its first columns.
 
-A footer is one Thrift structure in the compact protocol. Two files whose footers hold the same
-bytes here describe these columns alike: types, nullability, encodings, codec, values, offsets. The
-walk refuses field numbers in the long form, so none occurs twice: later fields cannot replace
-earlier ones.
+Arrow parses a footer, and writes what it understood in one canonical form: a Thrift structure in
+the compact protocol, with every field once and in order. Two files with the same bytes here have
+the same columns: names, types, nullability, codec, encodings, numbers of values, offsets, sizes and
+statistics. Arrow's own comparison, chunk by chunk, ends the process at a chunk of a wrong type.
 
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-LONGEST: Final = 1 << 16
-"""Bytes of the longest footer that is walked. The pipeline's have a few thousand."""
-_SCHEMA, _GROUPS, _WRITER = 2, 4, 6  # fields of FileMetaData
-_BINARY, _LIST, _STRUCT = 8, 9, 12
-_NUMBERS: Final = (4, 5, 6)
-_TRUTHS: Final = (1, 2)
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_GROUP: Final = re.compile(
+    rb"\x16[\x80-\xff]*[\x00-\x7f]"  # number of rows
+    rb"\x19\x1c"  # a list of one row group
+    rb"\x19(?:[\x10-\xef]|[\xf0-\xff][\x80-\xff]*[\x00-\x7f])"  # a list of column chunks
+)
+_NUMBERS: Final = re.compile(rb"(?:[\x14-\x16\x24-\x26\x34-\x36][\x80-\xff]*[\x00-\x7f])*")
+"""Fields of integers, of which most structures consist."""
+_BYTE, _INTEGERS, _BINARY, _LIST, _STRUCT = 3, (4, 5, 6), 8, 9, 12  # types of fields
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The schema at the start of a footer. `elements`: those of the first columns."""
+
+    whole: bytes
+    elements: bytes
 
 
 @dataclass(frozen=True)
 class Footer:
-    """Parts of a footer as bytes, in a file of one row group.
+    """A footer in canonical form. `chunks`: from the first column chunk of the row group on."""
 
-    `elements`  of the first columns in the schema
-    `chunks`    of the same columns in the row group
-    `writer`    the program that wrote the file
-    """
-
-    elements: bytes
+    schema: Schema
     chunks: bytes
-    writer: bytes
 
 
-def read_footer(content: bytes, columns: int, likely: bytes = b"") -> Footer | None:
-    """Return the descriptions of the first columns; None if the footer has another form.
+class Footers:
+    """Reader of footers. The objects of a stage share one schema, which is read once."""
 
-    likely: chunks of another file, which are not walked again if they are here, too.
-    """
-    size = int.from_bytes(content[-8:-4], "little")
-    if size > LONGEST or size + 8 > len(content):
-        return None
-    try:
-        return _walked(content[-8 - size : -8], columns, likely)
-    except (IndexError, ValueError, RecursionError):
-        return None
+    def __init__(self, columns: int) -> None:
+        """columns: number of the first columns."""
+        self._columns = columns
+        self._schemas: list[Schema] = []
 
+    def read(self, metadata: pq.FileMetaData) -> Footer | None:
+        """Return the footer of a file of one row group; None for others."""
+        if metadata.num_row_groups != 1 or metadata.num_columns < self._columns:
+            return None
+        sink = pa.BufferOutputStream()
+        metadata.write_metadata_file(sink)
+        data = sink.getvalue().to_pybytes()[4:-8]
+        schema = next((each for each in self._schemas if data.startswith(each.whole)), None)
+        if schema is None:
+            schema = self._schema(data)
+            self._schemas.append(schema)
+        group = _GROUP.match(data, len(schema.whole))
+        return Footer(schema, data[group.end() :]) if group else None
 
-def _walked(data: bytes, columns: int, likely: bytes) -> Footer:
-    elements = chunks = writer = b""
-    at = field = 0
-    while head := data[at]:
-        at += 1
-        field += _step(head)
-        if field == _SCHEMA:
-            begin = at
-            at = _skip(head & 15, data, at)
-            elements = _elements(data[begin:at], columns)
-        elif field == _GROUPS:
-            kind, count, at = _list(data, at)
-            if (kind, count) != (_STRUCT, 1) or data[at] != 0x10 | _LIST:
-                raise ValueError("not one row group that begins with its columns")
-            kind, count, at = _list(data, at + 1)
-            if kind != _STRUCT or count < columns:
-                raise ValueError("too few columns")
-            begin = at
-            rest = count - columns
-            if likely and data.startswith(likely, at):
-                at += len(likely)
-            else:
-                for _ in range(columns):
-                    at = _skip_struct(data, at)
-            chunks = data[begin:at]
-            for _ in range(rest):
-                at = _skip_struct(data, at)
-            at = _skip_struct(data, at)  # the other fields of the row group
-        else:
-            begin, at = at, _skip(head & 15, data, at)
-            writer = data[begin:at] if field == _WRITER else writer
-    if at != len(data) - 1 or not elements or not chunks:
-        raise ValueError("bytes after the footer, or no columns")
-    return Footer(elements, chunks, writer)
+    def own_chunks(self, footer: Footer) -> bytes:
+        """Return the first columns' chunks only."""
+        at = 0
+        for _ in range(self._columns):
+            at = _after_struct(footer.chunks, at)
+        return footer.chunks[:at]
+
+    def _schema(self, data: bytes) -> Schema:
+        _, count, at = _list(data, _NUMBERS.match(data).end() + 1)  # type: ignore[union-attr]
+        begin = at = _after_struct(data, at)  # behind the root
+        end = begin
+        for i in range(count - 1):
+            at = _after_struct(data, at)
+            end = at if i == self._columns - 1 else end
+        return Schema(data[:at], data[begin:end])
 
 
-@lru_cache(maxsize=64)
-def _elements(schema: bytes, columns: int) -> bytes:
-    """Return the elements of the first columns. Most files of a stage have the same schema."""
-    kind, count, at = _list(schema, 0)
-    if kind != _STRUCT or count <= columns:
-        raise ValueError("too few columns")
-    begin = at = _skip_struct(schema, at)  # the root
-    for _ in range(columns):
-        at = _skip_struct(schema, at)
-    return schema[begin:at]
-
-
-def _step(head: int) -> int:
-    """Return how much higher a field's number is than the number before it."""
-    if step := head >> 4:
-        return step
-    raise ValueError("a field number in the long form")
-
-
-def _skip_struct(data: bytes, at: int) -> int:
+def _after_struct(data: bytes, at: int) -> int:
     """Return the offset behind a structure."""
-    while head := data[at]:
-        at += 1
-        kind = head & 15
-        if head < 16:
-            raise ValueError("a field number in the long form")
-        if kind == 6 or kind == 5:  # the usual ones first
-            while data[at] > 127:
-                at += 1
-            at += 1
-        else:
-            at = _skip(kind, data, at)
-    return at + 1
+    while True:
+        at = _NUMBERS.match(data, at).end()  # type: ignore[union-attr]
+        if data[at] == 0:
+            return at + 1
+        at = _after(data[at] & 15, data, at + 1)
 
 
-def _skip(kind: int, data: bytes, at: int) -> int:
+def _after(kind: int, data: bytes, at: int) -> int:
     """Return the offset behind a field's value."""
-    if kind in _NUMBERS:
-        while data[at] > 127:
-            at += 1
-        return at + 1
+    if kind == _STRUCT:
+        return _after_struct(data, at)
     if kind == _BINARY:
         size, at = _varint(data, at)
         return at + size
-    if kind == _STRUCT:
-        return _skip_struct(data, at)
-    if kind in _TRUTHS:
-        return at
     if kind == _LIST:
         kind, count, at = _list(data, at)
         for _ in range(count):
-            at = at + 1 if kind in _TRUTHS else _skip(kind, data, at)
+            at = _after(kind, data, at)
         return at
-    raise ValueError("a kind of field that Parquet does not use")
+    if kind in _INTEGERS:
+        return _varint(data, at)[1]
+    return at + 1 if kind == _BYTE else at  # a truth is part of its field's head
 
 
 def _list(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return (kind of the elements, their number, offset of the first)."""
+    """Return (type of the elements, their number, offset of the first)."""
     head = data[at]
     count, at = (head >> 4, at + 1) if head < 0xF0 else _varint(data, at + 1)
     return head & 15, count, at

@@ -112,8 +112,7 @@ class LakeReader:
     def read(self, refs: Iterable[ObjectRef]) -> Iterator[bytes | None]:
         """Yield each object's content in order, None for a vanished one. Raises LakeError."""
         fetch = self._read_file if self.opener is None else self._fetch
-        with ThreadPoolExecutor(FETCHES) as pool:
-            yield from pool.map(fetch, refs)
+        yield from _pool(os.getpid()).map(fetch, refs)
 
     def save(self, folder: Path) -> int:
         """Copy every object to `folder/<bucket>/<key>`; return their number.
@@ -181,6 +180,12 @@ def _size(path: str) -> int:
         return os.path.getsize(path)
     except OSError:  # a link to a missing file, or to itself
         return 0
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Threads that fetch, started once: a thread keeps its connection. A fork has none of them."""
+    return ThreadPoolExecutor(FETCHES, f"fetch-{process}")
 
 
 @lru_cache(maxsize=8)

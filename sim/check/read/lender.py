@@ -1,14 +1,12 @@
 """Columns that stand byte for byte in several objects of one batch, decoded once.
 
-Validated and enriched repeat the first columns of ingestion. An object may borrow these columns
-from one that was decoded before it. Everything that decoding depends on must then be equal in both
-files:
+Validated consists of the first columns of ingestion, and enriched begins with them. They are
+decoded once if everything that decoding depends on is equal in both files:
 
-- the bytes from the start of the file to the end of the last borrowed column chunk, compared by
+- the bytes from the start of the file to the end of the last of these columns' chunks, compared by
   SHA-256
-- their descriptions in the footer (`footer`), byte for byte: name, physical and logical type,
-  nullability, codec, encodings, number of values, offsets, sizes, statistics
-- the number of rows, in one row group, and the writer
+- their descriptions in the footer (`footer`), byte for byte
+- the number of rows, in one row group, and the program that wrote the file
 
 Anything else is decoded on its own. The pipeline's hashes and manifests are not used.
 """
@@ -16,55 +14,75 @@ Anything else is decoded on its own. The pipeline's hashes and manifests are not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.records import SCHEMAS
-from sim.check.read.footer import Footer, read_footer
+from pipeline.records import VALIDATED
+from sim.check.read.footer import Footers
 from sim.check.read.keys import BatchKey
 
-COLUMNS: Final = SCHEMAS["validated"].names
-"""The shared columns. Every stage of `_STAGES` begins with them."""
+COLUMNS: Final = VALIDATED.names
+"""The columns that the stages of `_STAGES` begin with. Validated has no others."""
 _STAGES: Final = ("ingestion", "validated", "enriched")
-_PADDED_BY: Final = b"parquet-mr"
+_PADDED_BY: Final = "parquet-mr"
 """Writer whose old versions declared too small chunks: a reader takes the next bytes, too."""
 
 
 @dataclass(frozen=True)
 class Lender:
-    """The shared columns of one decoded object.
+    """The first columns of a decoded object.
 
-    `end`     offset behind the last of their chunks
-    `sha256`  of the bytes up to there
-    `table`   the decoded columns
+    `elements`  their descriptions in the schema
+    `chunks`    of their chunks, in ingestion also of the chunks that follow
+    `end`       offset behind the last of the chunks
+    `sha256`    of the bytes up to there
     """
 
-    footer: Footer
+    elements: bytes
+    chunks: bytes
+    writer: str
     end: int
     sha256: bytes
     table: pa.Table
 
-    def may_lend(self, metadata: pq.FileMetaData, content: bytes) -> bool:
-        """Return True if a file with the same first bytes decodes to the same columns."""
-        return (
-            metadata.num_rows == self.table.num_rows
-            and read_footer(content, len(COLUMNS), self.footer.chunks) == self.footer
-        )
-
 
 class Lenders:
-    """The object decoded last of each node, hour and range of ids, if its columns can be lent."""
+    """The object read last of each node, hour and range of ids."""
 
     def __init__(self) -> None:
         self._lenders: dict[tuple[str, int, int, int], Lender] = {}
+        self._footers = Footers(len(COLUMNS))
 
     def find(self, stage: str, place: BatchKey | None) -> Lender | None:
-        """Return the lender for an object with this key."""
-        return self._lenders.get(_batch(place)) if place and stage in _STAGES else None
+        """Return the lender for an object with this key, which must then pass `may_borrow`."""
+        return self._lenders.get(_batch(place)) if place and stage in _STAGES[1:] else None
+
+    def may_borrow(
+        self, stage: str, place: BatchKey, metadata: pq.FileMetaData, sha256: bytes
+    ) -> bool:
+        """Return True if an object's first columns are those of its lender.
+
+        sha256: of the object up to the lender's `end`.
+        """
+        lender = self._lenders[_batch(place)]
+        if (
+            sha256 != lender.sha256
+            or metadata.num_rows != lender.table.num_rows
+            or _writer(metadata) != lender.writer
+            or (footer := self._footers.read(metadata)) is None
+            or footer.schema.elements != lender.elements
+        ):
+            return False
+        if stage == "enriched":
+            return footer.chunks.startswith(lender.chunks)
+        chunks = self._footers.own_chunks(footer)
+        if not lender.chunks.startswith(chunks):
+            return False
+        self._lenders[_batch(place)] = replace(lender, chunks=chunks)
+        return True
 
     def add(
         self,
@@ -77,19 +95,24 @@ class Lenders:
         """Let later objects borrow the columns of this one, which was read without an error."""
         if place is None or stage not in _STAGES[:-1]:
             return
-        footer = read_footer(content, len(COLUMNS))
-        if footer is None or metadata.num_row_groups != 1:
+        writer, footer = _writer(metadata), self._footers.read(metadata)
+        if footer is None or not writer or _PADDED_BY in writer:
             return
         group = metadata.row_group(0)
         chunks = [group.column(i) for i in range(len(COLUMNS))]
-        end = max(_start(chunk) + chunk.total_compressed_size for chunk in chunks)
-        if (
-            0 < end <= len(content)
-            and min(map(_start, chunks)) >= 0
-            and _PADDED_BY not in footer.writer
-        ):
-            digest = hashlib.sha256(memoryview(content)[:end]).digest()
-            self._lenders[_batch(place)] = Lender(footer, end, digest, table.select(COLUMNS))
+        starts = [_start(chunk) for chunk in chunks]
+        end = max(at + c.total_compressed_size for at, c in zip(starts, chunks, strict=True))
+        if min(starts) < 0 or end > len(content):
+            return
+        described = self._footers.own_chunks(footer) if stage == "validated" else footer.chunks
+        self._lenders[_batch(place)] = Lender(
+            footer.schema.elements,
+            described,
+            writer,
+            end,
+            hashlib.sha256(memoryview(content)[:end]).digest(),
+            table.select(COLUMNS),
+        )
 
 
 def digests(content: bytes, end: int) -> tuple[str, bytes]:
@@ -100,13 +123,16 @@ def digests(content: bytes, end: int) -> tuple[str, bytes]:
     return whole.hexdigest(), first
 
 
-def with_borrowed(lender: Lender, rest: Sequence[pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
-    """Return the table of the borrowed columns and the other ones of a file."""
-    return pa.Table.from_arrays([*lender.table.columns, *rest], schema=schema)
-
-
 def _batch(place: BatchKey) -> tuple[str, int, int, int]:
     return place.turbine, place.hour, place.first, place.last
+
+
+def _writer(metadata: pq.FileMetaData) -> str:
+    """Name of the program that wrote a file; empty if it is unknown or not UTF-8."""
+    try:
+        return metadata.created_by or ""
+    except UnicodeDecodeError:
+        return ""
 
 
 def _start(chunk: pq.ColumnChunkMetaData) -> int:

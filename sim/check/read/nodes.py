@@ -20,6 +20,7 @@ import math
 import re
 import sqlite3
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -286,6 +287,7 @@ def _check_ids(ids: pa.ChunkedArray) -> None:
         raise _BadFile(f"id {again[0]} is in the table twice; {_ID_RULE}")
 
 
+@lru_cache(maxsize=256)
 def _folded(name: str) -> str:
     """Return a name as SQLite compares it: case counts, except for a-z and A-Z."""
     return "".join(c.lower() if c.isascii() else c for c in name)

@@ -22,7 +22,7 @@ from sim.check.read import parquet
 from sim.check.read.columns import Ints, integers, nulls
 from sim.check.read.keys import BatchKey, read_batch_key
 from sim.check.read.lake import ObjectRef, Reads
-from sim.check.read.lender import COLUMNS, Lenders, digests, with_borrowed
+from sim.check.read.lender import COLUMNS, Lenders, digests
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
@@ -147,7 +147,8 @@ def _open(
         large = item.ref.size > parquet.MOST_BYTES
         item.problem = f"{item.ref.size} bytes: too large to read" if large else _NO_CONTENT
         return schema.empty_table()
-    lender = lenders.find(stage, item.place)
+    place = item.place
+    lender = lenders.find(stage, place)
     item.sha256, first = digests(content, lender.end if lender else 0)
     item.size = len(content)
     try:
@@ -156,14 +157,14 @@ def _open(
             item.footer_texts = parquet.footer_texts(content)
             return _adapted(item, content, stage, schema)
         item.footer_texts = file.metadata.metadata or {}
-        if lender and first == lender.sha256 and lender.may_lend(file.metadata, content):
+        if place and lender and lenders.may_borrow(stage, place, file.metadata, first):
             shared = len(COLUMNS)
             rest = (
-                parquet.read_columns(file, schema, shared).columns if shared < len(schema) else []
+                parquet.read_columns(file, schema, shared).columns if len(schema) > shared else []
             )
-            return with_borrowed(lender, rest, schema)
+            return pa.Table.from_arrays([*lender.table.columns, *rest], schema=schema)
         table = parquet.read_columns(file, schema)
-        lenders.add(stage, item.place, content, file.metadata, table)
+        lenders.add(stage, place, content, file.metadata, table)
         return table
     except parquet.Unreadable as error:
         item.footer_texts = item.footer_texts or parquet.footer_texts(content)

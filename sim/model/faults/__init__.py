@@ -13,22 +13,3 @@ without faults of delivery.
 
 Not covered: faults of delivery (`sim.chaos`), which the lake must not show.
 """
-
-from sim.model.faults.catalogue import KINDS, DataFault, Kind
-from sim.model.faults.inject import inject
-from sim.model.faults.occurrence import Occurrence
-from sim.model.faults.schedule import clock_changes, expected, schedule
-from sim.model.faults.truth import TRUTH, truth
-
-__all__ = [
-    "KINDS",
-    "TRUTH",
-    "DataFault",
-    "Kind",
-    "Occurrence",
-    "clock_changes",
-    "expected",
-    "inject",
-    "schedule",
-    "truth",
-]

@@ -27,7 +27,7 @@ from pipeline.records import CHANNEL_NAMES, GENERATION_IDS
 from sim.arrays import Floats, Ints
 from sim.model.air import vapour_pressure
 from sim.model.clock import SimClock
-from sim.model.faults import Occurrence
+from sim.model.faults.occurrence import Occurrence
 from sim.model.recording.block import FileChange
 
 OUTSIDE_HUMIDITY: Final = 75.0  # %, relative

@@ -19,15 +19,16 @@ import contextlib
 import resource
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from pipeline.config import NodeConfig
 from pipeline.records import (
-    CHANNEL_NAMES,
     GENERATION_IDS,
     NODE_COLUMNS,
     NODE_DDL,
@@ -43,6 +44,7 @@ from sim.model.recording.block import Block, FileChange
 HANDLES = 512
 FILES_PER_HANDLE = 3  # database, -wal, -shm
 ROWS_PER_INSERT = 20
+_STATES = np.array(STATES, dtype=object)
 
 
 class NodeWriter:
@@ -75,17 +77,16 @@ class NodeWriter:
 
         Raises NodeFileError.
         """
-        lists = _lists(block)
         changes: dict[int, list[FileChange]] = {}
         for change in block.changes:
             changes.setdefault(change.turbine, []).append(change)
         offsets = block.offsets.tolist()
         for turbine, (low, high) in enumerate(pairwise(offsets)):
             for change in changes.get(turbine, ()):
-                self._append(turbine, lists, low, change.row, block.cells)
+                self._append(turbine, block, low, change.row)
                 low = change.row
                 self._change(change)
-            self._append(turbine, lists, low, high, block.cells)
+            self._append(turbine, block, low, high)
 
     def replace(self, turbine: int) -> None:
         """Set the node's file aside after a WAL checkpoint, and begin a fresh one.
@@ -133,14 +134,7 @@ class NodeWriter:
                 change.turbine, change.channel
             )
 
-    def _append(
-        self,
-        turbine: int,
-        lists: Mapping[str, list[Any]],
-        low: int,
-        high: int,
-        cells: Mapping[tuple[int, str], object],
-    ) -> None:
+    def _append(self, turbine: int, block: Block, low: int, high: int) -> None:
         """Append rows low..high-1 of a block, then replace their cells of other types.
 
         Raises NodeFileError.
@@ -148,11 +142,11 @@ class NodeWriter:
         if low == high:
             return
         names = self._columns.get(turbine, NODE_COLUMNS)
-        columns = [lists[name] for name in names if name != "turbine_id"]
-        width = len(columns)
+        stored = [name for name in names if name != "turbine_id"]
+        width = len(stored)
         flat: list[Any] = [None] * ((high - low) * width)
-        for position, column in enumerate(columns):
-            flat[position::width] = column[low:high]
+        for position, name in enumerate(stored):
+            flat[position::width] = _values(block, name, slice(low, high))
         stride = ROWS_PER_INSERT * width
         whole = len(flat) - len(flat) % stride
         turbine_id = self._turbine_ids[turbine]
@@ -168,9 +162,10 @@ class NodeWriter:
                 execute(statement, flat[start : start + stride])
             if whole < len(flat):
                 execute(_insert(turbine_id, (len(flat) - whole) // width, names), flat[whole:])
-            for row, name in cells:
+            for row, name in block.cells:
                 if low <= row < high:
-                    value, number = cells[row, name], lists["id"][row]
+                    value = block.cells[row, name]
+                    (number,) = _values(block, "id", slice(row, row + 1))
                     execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, number))
             execute("COMMIT")
 
@@ -234,17 +229,17 @@ def _insert(turbine_id: str, rows: int, names: Sequence[str] = NODE_COLUMNS) -> 
     return f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES {', '.join([f'({row})'] * rows)}"
 
 
-def _lists(block: Block) -> dict[str, list[Any]]:
-    """Columns of the table, without turbine_id, as Python values; ids as in the file.
+def _values(block: Block, name: str, rows: slice) -> list[Any]:
+    """Return cells of a column of the table as Python values; ids as in the file.
 
     SQLite stores NaN as NULL.
     """
-    columns = block.columns
-    lists = {"id": (columns["id"] % GENERATION_IDS).tolist()}
-    lists |= {name: columns[name].tolist() for name in ("timestamp", "recorded_at", *CHANNEL_NAMES)}
-    lists |= {name: column.tolist() for name, column in block.extra.items()}
-    lists["status"] = [STATES[index] for index in columns["status"].tolist()]
-    return lists
+    if name == "id":
+        return (block.columns["id"][rows] % GENERATION_IDS).tolist()  # type: ignore[no-any-return]
+    if name == "status":
+        return _STATES[block.columns["status"][rows]].tolist()  # type: ignore[no-any-return]
+    column = block.extra[name] if name in block.extra else block.columns[name]
+    return column[rows].tolist()  # type: ignore[no-any-return]
 
 
 def _template(path: Path) -> bytes:

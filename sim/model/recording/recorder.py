@@ -28,7 +28,7 @@ from sim import seeds
 from sim.arrays import Bools, Floats, Ints
 from sim.fleet.farm import Farm
 from sim.model.clock import SimClock
-from sim.model.faults import Occurrence
+from sim.model.faults.occurrence import Occurrence
 from sim.model.recording.block import Block
 from sim.model.recording.file_changes import FileChanges
 
