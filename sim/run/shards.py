@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -301,8 +301,6 @@ def _end(workers: Sequence[_Worker]) -> None:
     """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
     processes = multiprocessing.active_children()
     for worker in workers:
-        if worker.task is not None:
-            worker.kill()  # an early verdict is not worth a wait
         worker.request_stop()
         worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S
@@ -310,6 +308,9 @@ def _end(workers: Sequence[_Worker]) -> None:
         # A full pipe would block the workers.
         for worker in workers:
             worker.listen(InjectionCounts(), [])
+            if worker.task is not None and not worker.killed:
+                with suppress(ProcessLookupError):
+                    worker.kill()  # an early verdict is not worth a wait
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():
