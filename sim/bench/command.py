@@ -29,9 +29,11 @@ def run(args: argparse.Namespace, gateway: Gateway, console: Console) -> int:
     earlier = None if args.compare is None else read_record(args.compare)
     if args.json is not None:
         _require_writable(args.json)
-    found = _measured(args, gateway, console) if args.source is None else read_record(args.source)
-    if args.json is not None:
-        write_record(found, args.json)
+    if args.source is None:
+        found = _measured(args, gateway, console)
+    else:
+        found = read_record(args.source)
+        _keep(found, args.json)
     if args.source is not None or args.markdown:
         _show(found, console, args.markdown)
     if earlier is not None:
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace, gateway: Gateway, console: Console) -> int:
 
 
 def _measured(args: argparse.Namespace, gateway: Gateway, console: Console) -> BenchRecord:
-    """Measure, and print each table when it is there, unless Markdown is to come."""
+    """Measure, keep each result, and print its table, unless Markdown is to come."""
     found = BenchRecord(
         KIND, SCHEMA_VERSION, machine(), versions(), PIPELINE_VERSION, gateway, args.seed
     )
@@ -52,15 +54,25 @@ def _measured(args: argparse.Namespace, gateway: Gateway, console: Console) -> B
     if args.only != "growth":
         for rows in dict.fromkeys(args.rows):
             found.sizes.append(measure(args.turbines, rows, args.rounds, args.seed, gateway))
+            _keep(found, args.json)
             if not args.markdown:
                 table.show(table.parts(found.sizes[-1:]), console, False)
     if args.growth or args.only == "growth":
         for point in growth.points(args.rounds, args.seed, gateway):
             found.growth.append(point)
+            _keep(found, args.json)
             last = [job for job in growth.JOBS if job.series == point.series][-1]
-            if point.value == last.value and not args.markdown:
-                _show_growth(found, point.series, console, False)
+            if not args.markdown:
+                console.print(f"measured: {point.name}", highlight=False)
+                if point.value == last.value:
+                    _show_growth(found, point.series, console, False)
     return found
+
+
+def _keep(found: BenchRecord, path: Path | None) -> None:
+    """Write all that was measured so far: an interrupted run keeps it."""
+    if path is not None:
+        write_record(found, path)
 
 
 def _show(found: BenchRecord, console: Console, markdown: bool) -> None:

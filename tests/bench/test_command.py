@@ -118,6 +118,20 @@ def test_what_was_measured_is_shown_and_kept(
     assert len(re.findall("whole job, in one number", ended.out)) == 2
 
 
+def test_an_interrupted_run_keeps_the_results_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(turbines: int, rows: int, *more: object) -> SizeRecord:
+        if rows == 7:
+            raise KeyboardInterrupt
+        return size(rows)
+
+    monkeypatch.setattr(command, "measure", measured)
+    ended = runs.inside("bench", "--rows", 60, 7, "--json", tmp_path / "bench.json")
+    assert ended.code == 130
+    assert read_record(tmp_path / "bench.json").sizes == [size(60)]
+
+
 def test_a_small_measurement() -> None:
     found = parts.measure(2, 30, 1, 7, "short")
     assert (found.rows, found.objects) == (60, 12)
