@@ -36,7 +36,7 @@ from sim.run.early import EarlyOracle, JudgeTask
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
-from sim.worker import follow_parent
+from sim.worker import follow_parent, give_memory_back
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -68,6 +68,7 @@ def _judge(task: JudgeTask) -> tuple[ShareVerdict, float]:
     """Judge a share. Return the verdict and the seconds that it took."""
     put = _shared["queue"].put
     put(("pid", os.getpid()))
+    give_memory_back()
     begun = time.perf_counter()
     with Activities(lambda span: put(("spent", span))).during("judge"):
         verdict = task.run()
@@ -77,6 +78,7 @@ def _judge(task: JudgeTask) -> tuple[ShareVerdict, float]:
 def _work(plan: ShardPlan) -> ShardResult:
     put = _shared["queue"].put
     put(("pid", os.getpid()))
+    give_memory_back()
     return run_shard(
         plan,
         lambda made, delivered: put(("rows", made, delivered)),
