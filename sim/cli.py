@@ -46,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    args = parse(arguments)
-    # When the command is repeated, this run's directory exists already.
-    overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
-    args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
     # A shell starts background jobs with Ctrl-C ignored.
     for number in STOPS:
         signal.signal(number, _interrupt)
     try:
+        args = parse(arguments)
+        # When the command is repeated, this run's directory exists already.
+        overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
+        args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
         return _COMMANDS[args.command](args)
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
@@ -323,6 +323,3 @@ _COMMANDS: Final = {
     "store": _store,
 }
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -376,7 +376,7 @@ def test_an_error_of_sql_has_its_position(refusals: dict[str, str]) -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "sim.cli", "query", "--engine", "spark", *arguments]
+    return [sys.executable, "-m", "sim", "query", "--engine", "spark", *arguments]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -44,7 +44,7 @@ def make_lake(folder: Path) -> Path:
     one of its turbines wears out. Two objects have a column that no table has.
     """
     run = folder / "run"
-    command = [sys.executable, "-m", "sim.cli", "run", "scenarios/small.yaml", "--save-lake"]
+    command = [sys.executable, "-m", "sim", "run", "scenarios/small.yaml", "--save-lake"]
     done = subprocess.run(
         [*command, "--out", str(run)], cwd=ROOT, capture_output=True, text=True, check=False
     )

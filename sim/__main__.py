@@ -1,0 +1,25 @@
+"""The entry point of `windfleet` and of `python -m sim`."""
+
+from __future__ import annotations
+
+import sys
+
+from sim.errors import INTERRUPTED
+
+
+def main() -> int:
+    """Import the program and run it. Return its exit code.
+
+    Ctrl-C before the program handles it itself, which is while it is imported, is no traceback.
+    """
+    try:
+        from sim import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("windfleet: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
