@@ -1,7 +1,9 @@
-"""Set-up of a worker process: it ignores Ctrl-C, and ends when its parent has ended."""
+"""A worker process: it ignores Ctrl-C, ends when its parent has ended, and gives memory back."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -23,3 +25,13 @@ def follow_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def give_memory_back() -> None:
+    """Return free memory to the system, between two tasks. Allocators keep it otherwise."""
+    with contextlib.suppress(ImportError):
+        import pyarrow
+
+        pyarrow.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # of glibc only

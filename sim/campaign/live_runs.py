@@ -79,7 +79,7 @@ def make_live_runs(
     runs: int,
     seed: int,
     workers: int,
-    gateway: Gateway,
+    gateway: Gateway = "short",
 ) -> Iterator[LiveRun]:
     """Make `runs` runs, one after the other. flush_s: times of the flushes, in virtual seconds.
 

@@ -18,8 +18,10 @@ hold data: `record`, `planned_faults` and `shard_plan`.
                     compact.publish               another layout: one object per farm and hour
                   uplink.FarmUplink               freshness on the modelled line to the cloud
                   activity.Activities             time of the worker by activity
+                  written.Written                 objects that a farm wrote, for the early oracle
                   operations.Recorder             one row per store call
     verdict   verdict.judge_lake                  node files against the lake (`sim.verify.judge`)
+                early.EarlyOracle                 farms that are done, while others are delivered
     report    result.of_run                       figures, expectations, exit code
                 environment.versions              machine and versions
               sim.report.write.write_all          result.json, report.html, junit.xml

@@ -110,7 +110,8 @@ class FarmNodes:
         for batch in self._unreported.settle(self._nodes, delivered, self._flush_us):
             self._count(batch)
             delivered.append(batch)
-        self._flush_us = None
+        # Their times are parts of the nodes' tables, which stay in memory as long as they do.
+        self._flush_us, self._delivered = None, []
         self._result.pipeline_s += time.perf_counter() - begun
         # Batches end in the order of wall time, which differs from run to run.
         delivered.sort(key=lambda batch: (batch.node.config.turbine_id, batch.first_id))

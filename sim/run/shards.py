@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -36,7 +36,7 @@ from sim.run.early import EarlyOracle, JudgeTask
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
-from sim.worker import follow_parent
+from sim.worker import follow_parent, give_memory_back
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -68,6 +68,7 @@ def _judge(task: JudgeTask) -> tuple[ShareVerdict, float]:
     """Judge a share. Return the verdict and the seconds that it took."""
     put = _shared["queue"].put
     put(("pid", os.getpid()))
+    give_memory_back()
     begun = time.perf_counter()
     with Activities(lambda span: put(("spent", span))).during("judge"):
         verdict = task.run()
@@ -77,6 +78,7 @@ def _judge(task: JudgeTask) -> tuple[ShareVerdict, float]:
 def _work(plan: ShardPlan) -> ShardResult:
     put = _shared["queue"].put
     put(("pid", os.getpid()))
+    give_memory_back()
     return run_shard(
         plan,
         lambda made, delivered: put(("rows", made, delivered)),
@@ -301,8 +303,6 @@ def _end(workers: Sequence[_Worker]) -> None:
     """Let the workers finish writing. Kill those that take longer than STOP_WITHIN_S."""
     processes = multiprocessing.active_children()
     for worker in workers:
-        if worker.task is not None:
-            worker.kill()  # an early verdict is not worth a wait
         worker.request_stop()
         worker.pool.shutdown(wait=False, cancel_futures=True)
     give_up = time.monotonic() + STOP_WITHIN_S
@@ -310,6 +310,9 @@ def _end(workers: Sequence[_Worker]) -> None:
         # A full pipe would block the workers.
         for worker in workers:
             worker.listen(InjectionCounts(), [])
+            if worker.task is not None and not worker.killed:
+                with suppress(ProcessLookupError):
+                    worker.kill()  # an early verdict is not worth a wait
         time.sleep(0.02)
     for process in processes:
         if process.is_alive():

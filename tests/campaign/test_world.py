@@ -236,7 +236,7 @@ BUGS = [
     bug(random_object_names, "oracle"),
     bug(batch_of_whatever_was_read, "oracle"),
     bug(partition_by_the_batchs_last_row, "lake.missing", "stopped"),
-    bug(exists_trusted_and_bytes_that_vary, "manifest.ahead"),
+    bug(exists_trusted_and_bytes_that_vary, "manifest.ahead", "lake.altered"),
     bug(cursor_on_the_timestamp, "clean"),
     bug(off_by_one_after_a_restart, "stopped"),
     bug(state_saved_although_a_bucket_refused, "manifest.ahead"),

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sim.measure.lifecycle import Bill, Kept, Moved, Outlook, Removed, Stored
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
+from sim.measure.timeline import Phase, Timeline
 from sim.report.result import Figure, Finding, HourCompleteness, Injected, Lake, Result, Run, Shard
 
 FARMS = {"A": 158, "B": 184, "C": 211, "D": 132, "E": 237, "F": 316, "G": 105, "H": 157}
@@ -122,6 +123,15 @@ def wave(count: int, mean: float) -> tuple[float, ...]:
     return tuple(round(float(v), 3) for v in mean * (1 + 0.35 * np.sin(np.arange(count) / 3.1)))
 
 
+def timeline() -> Timeline:
+    workers, rest = (wave(61, mean) for mean in (1.2, 0.3))
+    phases = (
+        Phase("start the store", 0.0, 4.0, 0.9, 1.9, 0.4, 0.401),
+        Phase("judge", 4.0, 61.0, 71.3, 18.2, 2.5, 0.934),
+    )
+    return Timeline(1.0, 2, 0.8912, workers, rest, rest, rest, workers, workers, rest, rest, phases)
+
+
 OUTLOOK = Outlook(
     stored=(
         Stored("ingestion", 144_000.0, 144_000.0 * 46_600),
@@ -185,6 +195,7 @@ def passed() -> Result:
         completeness=made,
         outlook=OUTLOOK,
         throughput=Series(1.0, wave(61, 14873.2), wave(61, 148.6)),
+        timeline=timeline(),
         truth=(
             Injected("sensor.stuck", 31, 1240, {"stuck": 389}),
             Injected("sensor.dropout", 22, 511, {"null": 511}),
@@ -279,6 +290,7 @@ def failed(hours: int = 24) -> Result:
             ),
         ),
         throughput=Series(72.0, wave(117, 14873.2), wave(117, 148.6)),
+        timeline=timeline(),
         truth=(
             Injected("sensor.stuck", 4, 129_600, {"stuck": 60_233, "null": 2}),
             Injected("row.late", 902, 902, {}),
