@@ -50,7 +50,7 @@ from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 
 ENOUGH_S: Final = 20.0
-_PARTS: Final = record.JOB_PARTS
+_PARTS: Final = (record.SETUP, *record.JOB_PARTS)
 _Costs = dict[str, Cost]
 
 
@@ -124,7 +124,7 @@ def _run(job: Job, seed: int, folder: Path, server: EmbeddedLocalStack) -> tuple
                 env = simpy.Environment()
                 model = FarmModel(farm, clock, seed)
                 model.start(env)
-            costs[record.SAMPLES] += cost[0]
+            costs[record.SETUP] += cost[0]
             configs = node_configs(farm, seed, flush_every_s=job.flush_s)
             with metered() as cost:
                 writer = NodeWriter(folder / "nodes", farm, configs)

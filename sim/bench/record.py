@@ -24,6 +24,8 @@ PUT, DELIVER, VERIFY, JOB = "PUT", "deliver", "verify", "whole job"
 DELIVERED: Final = (READ, PROCESS, PUT)
 """Parts whose floors together are the floor of DELIVER."""
 JOB_PARTS: Final = (SAMPLES, WRITE, DELIVER, VERIFY)
+SETUP: Final = "set-up"
+"""Weather, wakes and machines of the farms, once a run whatever its length: no cost of a row."""
 Series = Literal["turbines", "flushes", "duration"]
 
 
@@ -98,7 +100,10 @@ class SizeRecord(_Strict):
 
 @dataclass(frozen=True)
 class GrowthPoint(_Strict):
-    """A whole job of one size. value: of the series. Memory: the largest of a process, in bytes."""
+    """A whole job of one size, and its set-up. value: of the series.
+
+    worker_bytes, store_bytes: the largest resident memory of a process.
+    """
 
     series: Series
     value: int
@@ -120,13 +125,13 @@ class GrowthPoint(_Strict):
     def product(self, part: str) -> Cost:
         """Return the least cost of a part, or of the whole job."""
         if part == JOB:
-            return sum((rounds.least for rounds in self.parts.values()), Cost(0.0))
+            return sum((self.parts[each].least for each in JOB_PARTS), Cost(0.0))
         return self.parts[part].least
 
     def middle_s(self, part: str) -> float:
         """Return the median of a part's rounds, or the sum of those of the whole job."""
         if part == JOB:
-            return sum(rounds.middle_s for rounds in self.parts.values())
+            return sum(self.parts[each].middle_s for each in JOB_PARTS)
         return self.parts[part].middle_s
 
 
@@ -205,6 +210,8 @@ def _problems(record: BenchRecord) -> list[tuple[str, str]]:
         if min(point.rows, point.turbines, point.objects) < 1:
             found.append((f"growth.{i}", "rows, turbines and objects must be 1 or more"))
         series.append((f"growth.{i}.fixed_s", point.fixed_s))
+        if missing := [part for part in (SETUP, *JOB_PARTS) if part not in point.parts]:
+            found.append((f"growth.{i}.parts", f"{missing[0]} is missing"))
         for name, rounds in point.parts.items():
             series += _lists(f"growth.{i}.parts.{name}", rounds)
     for place, values in series:

@@ -50,6 +50,7 @@ def with_field(path: tuple[str | int, ...], value: object) -> Callable[[Any], No
             with_field(("sizes", 0, "parts", "read", "floor", "cpu_s"), [1.0]),
             "sizes.0.parts.read.floor: must be one round or more",
         ),
+        (with_field(("growth", 0, "parts"), {}), "growth.0.parts: set-up is missing"),
         (
             with_field(("growth", 1, "parts", "verify", "wall_s"), [-1.0, 1.0]),
             "growth.1.parts.verify: must be one round or more",
@@ -98,6 +99,11 @@ def test_the_whole_job_is_its_parts() -> None:
     assert found.floor(record.JOB) == Cost(1.0 + 2.0 + 3.0 + 3.0, 6.0, 18.0)
     assert found.names()[-1] == record.JOB
     assert found.middle_s(record.JOB) == pytest.approx(24 * 1.01 + 6)
+
+
+def test_the_set_up_is_no_cost_of_a_row() -> None:
+    assert point(cpu_s=2.0).product(record.JOB) == Cost(8.0, 0.0, 16.0)
+    assert point(cpu_s=2.0).middle_s(record.JOB) == pytest.approx(8.0)
 
 
 def test_rates_are_objects_in_wall_time() -> None:

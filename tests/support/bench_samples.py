@@ -43,7 +43,7 @@ def size(
 
 
 def point(turbines: int = 100, cpu_s: float = 1.0) -> GrowthPoint:
-    parts = {part: rounds(cpu_s, cpu_s) for part in record.JOB_PARTS}
+    parts = {part: rounds(cpu_s, cpu_s) for part in (record.SETUP, *record.JOB_PARTS)}
     return GrowthPoint(
         "turbines", turbines, turbines, turbines * 60, 6 * turbines, [0.02], parts, 10**8, 10**9
     )
