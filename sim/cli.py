@@ -322,4 +322,3 @@ _COMMANDS: Final = {
     "bench": _bench,
     "store": _store,
 }
-
