@@ -78,6 +78,7 @@ SIM: tuple[set[str], ...] = (
     {"demo"},
     {"arguments"},
     {"cli"},
+    {"__main__"},
 )
 """From the bottom up. A room imports from floors below and from itself, nothing else."""
 
