@@ -66,6 +66,7 @@ TYPES: Final = {
     pa.float64(): Type(5, cells="<f8"),
     pa.string(): STRING,
     pa.list_(pa.string()): STRING,  # of its elements
+    pa.list_(pa.field("element", pa.string())): STRING,  # the same, as read from a file
 }
 
 

@@ -34,12 +34,12 @@ REQUESTS_PER_S: Final = 350.0
 """Rate of one store: the embedded LocalStack takes 350 to 430 PUT/s."""
 
 _OBJECT_BYTES: Final = {
-    "ingestion": 4_300,
-    "validated": 4_300,
-    "enriched": 8_000,
-    "aggregated": 5_850,
+    "ingestion": 3_250,
+    "validated": 3_150,
+    "enriched": 5_750,
+    "aggregated": 3_480,
 }
-_ROW_BYTES: Final = {"ingestion": 47.0, "validated": 47.0, "enriched": 47.0, "aggregated": 180.0}
+_ROW_BYTES: Final = {"ingestion": 23.0, "validated": 23.0, "enriched": 23.0, "aggregated": 187.0}
 _MANIFEST_BYTES: Final = 2_150
 _CHECKPOINT_BYTES: Final = 600
 _NODE_BYTES, _NODE_ROW_BYTES = 8_192, 132.5

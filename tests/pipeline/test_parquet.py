@@ -73,6 +73,7 @@ def test_a_file_reads_as_its_rows_whatever_is_encoded_beside_it(
         assert back.schema.equals(read(of_arrow).schema, check_metadata=True)
         assert exact(back) == exact(alone)
         assert body == encode(alone)
+        assert encode(back) == body
         assert statistics(body) == statistics(of_arrow)
 
 

@@ -133,12 +133,14 @@ def taken(wanted: Scenario) -> dict[tuple[str, int, str], float]:
     }
 
 
-def test_policies_move_objects_of_hourly_flushes_only(
+def test_policies_move_objects_of_128_kib_and_more_only(
     tmp_path: Path,
 ) -> None:
-    clock = "start: 2024-01-15T00:30:00Z, duration: 12h"
+    second = "start: 2024-01-15T00:30:00Z, duration: 12h"
+    assert taken(scenario(tmp_path, second, "flush_every: 1h, window: 10m")) == {}  # some 86 KB
+    clock = f"{second}, sample_every: 500ms"
     assert taken(scenario(tmp_path, clock, "flush_every: 15m, window: 10m")) == {}
-    whole_hours = 11 * 3 * 2.0  # a day; the first and the last object hold half an hour, some 89 KB
+    whole_hours = 11 * 3 * 2.0  # a day; the first and the last object hold half an hour, some 86 KB
     assert taken(scenario(tmp_path, clock, "flush_every: 1h, window: 10m")) == pytest.approx(
         {
             ("ingestion", 30, "GLACIER_IR"): whole_hours,
