@@ -213,7 +213,7 @@ def _store_arguments(parser: argparse.ArgumentParser) -> None:
 def _gateway_argument(
     parser: argparse.ArgumentParser, where: str = "", default: str = "short"
 ) -> None:
-    ways = "LocalStack's own gateway, or a short way past it for plain objects"
+    ways = "LocalStack's own gateway, or a shortcut for plain requests of objects"
     parser.add_argument(
         "--gateway",
         choices=("stock", "short"),

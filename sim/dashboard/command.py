@@ -73,6 +73,12 @@ def _is_reported(folder: Path) -> bool:
 def _page(views: Views, now: datetime | None, title: str) -> str:
     """Return a page of at most MOST_BYTES, with the finest steps that fit."""
     found = extent(views)
+    first = instant(found["first_us"])
+    if now is not None and now < first:
+        raise DashboardError(
+            f"--now {now.isoformat()}: is before the lake's first row ({first.isoformat()}); "
+            "name a later instant, or leave it out for the newest row"
+        )
     views = views.at(now or instant(found["last_us"]))
     cells = series.MOST_CELLS
     while True:

@@ -183,7 +183,7 @@ class _Load:
             name, why = read.bad[0]
             raise QueryError(
                 f"{name}: cannot be loaded: {why}; "
-                "--option ignoreCorruptFiles=true leaves such objects out",
+                "windfleet query --option ignoreCorruptFiles=true leaves such objects out",
                 LAKE_WRONG,
             )
         rows, added = self._conformed(read)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -99,6 +101,29 @@ def test_a_page_that_cannot_be_written_leaves_nothing(
     assert done.code == code, done.text
     assert words in done.err
     assert [path.name for path in tmp_path.rglob("*")] == ["lake"]
+
+
+def test_a_clock_before_the_lake_is_refused(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    done = runs.inside("dashboard", world, "--now", "2020-01-01T00:00:00Z", "--out", out)
+    assert done.code == 2, done.text
+    assert done.said_once("--now 2020-01-01", "first row")
+    assert not out.exists()
+
+
+def test_a_link_and_a_pipe_are_written_to_and_not_replaced(world: Path, tmp_path: Path) -> None:
+    real, link, pipe = tmp_path / "real.html", tmp_path / "link.html", tmp_path / "pipe"
+    link.symlink_to(real)
+    assert runs.inside("dashboard", world, "--out", link).code == 0
+    assert link.is_symlink()
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    assert runs.inside("dashboard", world, "--out", pipe).code == 0
+    reader.join(30)
+    assert pipe.is_fifo()
+    assert read == [real.read_text(encoding="utf-8")]
 
 
 def test_no_such_folder_is_named(tmp_path: Path) -> None:
