@@ -89,7 +89,7 @@ function showCurve() {
   fill(
     "curve-count",
     stride > 1
-      ? `${decimal(cells.filter((_, place) => place % stride === 0).length)} of ${decimal(cells.length)} points`
+      ? `a sample of ${decimal(cells.filter((_, place) => place % stride === 0).length)} of ${decimal(cells.length)} points`
       : many(cells.length, "point"),
   );
 }

@@ -51,11 +51,11 @@ function showFreshness() {
           h(
             "th",
             { scope: "col" },
-            choice.unit !== null ? "Turbine" : places.length === 1 ? "Farm, stalest" : "Farm",
+            choice.unit !== null ? "Turbine" : places.length === 1 ? "Farm, then its oldest turbines" : "Farm",
           ),
           h("th", { scope: "col", class: "n wide" }, "Newest row"),
           h("th", { scope: "col", class: "n" }, "Age"),
-          h("th", { scope: "col", class: "n" }, "Slowest unit"),
+          h("th", { scope: "col", class: "n" }, "Oldest unit"),
           h("th", { scope: "col", class: "n" }, "Silent"),
           h("th", { scope: "col" }, "Arrived"),
         ),

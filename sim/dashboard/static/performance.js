@@ -127,6 +127,6 @@ function showPerformance() {
     "performance-source",
     whole() && level === "turbines"
       ? "Rows of the view wind_turbine_performance_view, for the whole time. Click a name to see it alone."
-      : "The figures of wind_turbine_performance_view for this choice, from the page's steps. Energy availability is known by turbine and for the whole time only.",
+      : "The figures of wind_turbine_performance_view for this choice, from the page's steps. Energy availability is known only per turbine and for the whole period.",
   );
 }

@@ -87,7 +87,7 @@ function showAttention() {
       ? found.map(([kind, name, text, go]) =>
           h("li", { class: kind }, h("button", { type: "button", onclick: go }, name, text)),
         )
-      : h("li", { class: "calm" }, h("span", {}, "Nothing in this choice needs attention.")),
+      : h("li", { class: "calm" }, h("span", {}, "No critical anomaly and no silent turbine in this choice.")),
   );
 }
 
