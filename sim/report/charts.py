@@ -99,10 +99,12 @@ def timeline(line: Timeline) -> str:
         cores, workers = figure.subplots(2, 1, sharex=True)
         used = [("workers", BLUE), ("server", GREEN), ("harness", INK), ("queued", GRID)]
         done = [("simulate", BLUE), ("deliver", GREEN), ("judge", PURPLE), ("wait", GRID)]
-        _stacked(cores, line, used, "Cores, and threads that were ready and waited for one")
+        _stacked(cores, line, used, "Cores used, and threads queued for one")
         _stacked(workers, line, done, "Workers by activity")
         cores.axhline(line.cores, color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)))
-        cores.set_ylim(top=1.6 * line.cores)
+        label: Any = {"xytext": (4, 3), "textcoords": "offset points", "color": VERMILLION}
+        cores.annotate(f"{line.cores} cores", (0, line.cores), fontweight="bold", **label)
+        cores.set_ylim(top=1.05 * max(cores.get_ylim()[1], 1.2 * line.cores))
         for phase in line.phases[1:]:
             for axes in (cores, workers):
                 axes.axvline(phase.from_s, color=INK, linewidth=0.8)
@@ -121,9 +123,10 @@ def _stacked(axes: Axes, line: Timeline, series: Sequence[tuple[str, str]], titl
     axes.set_title(title)
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper right", ncols=len(series), frameon=False, fontsize=8.5)
+    above: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    axes.legend(ncols=len(series), frameon=False, fontsize=8.5, **above)
 
 
 def latency(latencies: Sequence[Latency]) -> str | None:
