@@ -122,7 +122,8 @@ def test_demo(tmp_path: Path, clean_lake: str, around: tuple[Served, dict[str, s
         "--set",
         "events=[]",
     )
-    demo = runs.quick("demo", "--to", clean_lake, *small, "--workers", 1, **env)
+    inside = f"import os; os.chdir({str(tmp_path)!r})"  # the copy in a folder, demo/storm
+    demo = runs.quick("demo", "--to", clean_lake, *small, "--workers", 1, plant=inside, **env)
     assert demo.code == 0, demo.text
     assert (listener.connections, listener.requests) == (0, [])
 

@@ -232,7 +232,7 @@ BAD = {
             "schedule: [{kind: constant, rate: 100/s, for: 10m}]\n"
             "batch_rows: 3600\nlimits: {bytes: 1 GB}"
         ),
-        "7:13: load.schedule: 60,000 flushes write about 32.",
+        "7:13: load.schedule: 60,000 flushes write about 16.",
     ),
     "all warm-up": (
         CONSTANT + "warm_up: 30s",
