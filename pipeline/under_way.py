@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 from pipeline.commit import Position
 
 MOST_BYTES = 32 << 20
-"""Bodies under way. A batch of 900 rows has 150 kB, so this is 200 nodes of a farm."""
+"""Bodies under way. A batch of 900 rows has 80 kB, so this is 400 nodes of a farm."""
 T = TypeVar("T")
 
 

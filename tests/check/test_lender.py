@@ -129,3 +129,29 @@ def test_every_byte_of_a_footer_counts() -> None:
         data = bytearray(content)
         data[at] ^= draw.randrange(1, 256)
         same({"ingestion": clean["ingestion"], "validated": bytes(data)})
+
+
+@pytest.mark.parametrize("stage", ["validated", "enriched"])
+def test_columns_of_another_writer_are_decoded_on_their_own(
+    stage: str, borrowed: list[int]
+) -> None:
+    """A reader may treat the same bytes of another program in another way."""
+    contents = files(ROWS)
+    contents[stage] = contents[stage].replace(
+        b"parquet-cpp-arrow version", b"parquet-cpp-other version"
+    )
+    assert contents[stage] != files(ROWS)[stage]
+    read(contents, Lenders())
+    assert borrowed == {"validated": [0, 0, 0], "enriched": [0, 0]}[stage]
+    same(contents)
+
+
+def test_equal_chunks_under_other_elements_are_decoded_on_their_own(borrowed: list[int]) -> None:
+    """Field ids stand in the elements of a schema only: the chunks and their metadata are equal."""
+    numbered = pa.schema(
+        [f.with_metadata({"PARQUET:field_id": str(i)}) for i, f in enumerate(VALIDATED, 1)]
+    )
+    contents = files(ROWS) | {"validated": parquet(ROWS, numbered)}
+    read(contents, Lenders())
+    assert borrowed == [0, 0, 0]
+    same(contents)
