@@ -53,7 +53,7 @@ def exchange(
         seen += part
     if not seen:
         raise http.client.RemoteDisconnected("Remote end closed connection without response")
-    plain = _plain(seen)
+    plain = None if method == "HEAD" else _plain(seen)  # its length is that of no body
     if plain is None:
         return _any(sock, method, seen, until)
     status, found, begin, length = plain

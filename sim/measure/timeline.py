@@ -65,6 +65,12 @@ class Timeline:
     judge: tuple[float, ...]
     phases: tuple[Phase, ...]
 
+    @property
+    def used(self) -> float:
+        """Share of the cores that the run itself used: `busy` without the queued threads."""
+        cores = np.add(np.add(self.workers, self.server), self.harness)
+        return float(cores.mean()) / self.cores
+
 
 def timeline(
     samples: Sequence[Sample],

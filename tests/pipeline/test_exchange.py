@@ -93,6 +93,16 @@ def test_an_answer_is_read_as_the_standard_library_reads_it(answer: bytes) -> No
         assert asked(parts)[:2] == expected
 
 
+def test_an_answer_to_head_has_a_length_and_no_body() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(1)
+        theirs.sendall(OK + b"Content-Length: 5\r\n\r\n")
+        answer, stays = exchange(ours, "HEAD", "/b/k", {"host": "h"}, b"")
+    assert (answer.status, answer.headers["content-length"], answer.body) == (200, "5", b"")
+    assert stays
+
+
 @pytest.mark.parametrize("answer", BROKEN)
 def test_half_an_answer_is_none(answer: bytes) -> None:
     with pytest.raises((OSError, http.client.HTTPException)):

@@ -228,6 +228,7 @@ def test_the_failing_page_lists_findings_and_escapes_them() -> None:
 def test_the_time_line_shows_the_use_of_the_cores() -> None:
     page = " ".join(_Page(html.render(passed(), None)).text.split())
     assert "this machine with 2 cores; they were 89.1 % busy" in page
+    assert "the run used it (90.3 %), or" in page
     assert "judge 4 s 57 s 1 min 11 s 18.2 s 2.5 s 93.4 %" in page
     for label in ("workers", "server", "harness", "queued", "simulate", "deliver", "wait"):
         assert label in page
