@@ -31,8 +31,7 @@ from sim.units import DAY_S, HOUR_US, SECOND_US
 LIST_PAGE: Final = 1_000
 """Keys in one page of an S3 listing."""
 REQUESTS_PER_S: Final = 1500.0
-"""Rate of one store: the embedded LocalStack's short gateway, at 0.4 to 0.95 CPU-ms a request on one
-core, takes 1,000 to 2,500 a second; its stock gateway 350 to 430."""
+"""Rate of one store: the short gateway takes 1,000 to 2,500 requests/s, stock 350 to 430."""
 
 _OBJECT_BYTES: Final = {
     "ingestion": 3_250,

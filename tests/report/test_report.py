@@ -490,7 +490,7 @@ def test_the_plan_shows_totals_estimates_and_cost() -> None:
     for line in (
         "1,500 turbines in 8 farms",
         "900,000 in 3,000 batches",
-        "1 min 22 s at 350",
+        "1 min 22 s at 1,500",
         "12.35 USD a day",
         "128.0 MiB",
     ):
