@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sim.bench.arguments import arguments as bench_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
@@ -17,6 +18,9 @@ from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.query.arguments import arguments as query_arguments
+
+if TYPE_CHECKING:
+    from sim.run.part_index import PartIndex
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -63,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     _store_arguments(run)
     _gateway_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
+    _shard_argument(run)
+
+    merge = command("merge", "make one result, verdict and report of all parts of a run")
+    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="run directory of a part")
+    _directory_arguments(merge)
 
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
     _scenario_arguments(load, nargs="?")
@@ -191,6 +200,16 @@ def _directory_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _shard_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shard",
+        type=_part,
+        metavar="I/N",
+        help="run part I of N alone, for `merge`; `auto` or `auto/N` takes I from Bacalhau, "
+        "Kubernetes, Slurm or AWS Batch",
+    )
+
+
 def _store_arguments(parser: argparse.ArgumentParser) -> None:
     endpoint = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
     parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint)
@@ -264,6 +283,15 @@ def _share(text: str) -> float:
 
     try:
         return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _part(text: str) -> PartIndex:
+    from sim.run.part_index import part_index
+
+    try:
+        return part_index(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

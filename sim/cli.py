@@ -7,11 +7,13 @@ message on stderr, never a traceback.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, TextIO
@@ -27,6 +29,7 @@ from sim.errors import (
     THRESHOLD,
     UNKNOWN,
     DirectoryError,
+    PartError,
     ScenarioError,
     exit_code_and_message,
 )
@@ -108,10 +111,32 @@ def _run(args: argparse.Namespace) -> int:
     from sim.scenario import load
 
     scenario = load(args.scenario, args.set)
-    store = _store_options(args, "short")
-    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
-    options = RunOptions(out, args.workers, store, args.overwrite, args.save_lake, args.replay)
+    store = replace(_store_options(args, "short"), shared=args.shard is not None)
+    if store.shared and store.empty_lake:
+        raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
+    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
+    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
+    options = RunOptions(
+        out,
+        args.workers,
+        store,
+        args.overwrite,
+        args.save_lake,
+        _replay(args),
+        args.shard,
+    )
     return run(scenario, options, _Console())
+
+
+def _replay(args: argparse.Namespace) -> str:
+    """Return the command that repeats this one, with the part by its number."""
+    return re.sub(r"(--shard[ =])auto\S*", rf"\g<1>{args.shard}", str(args.replay))
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from sim.merge.command import MergeOptions, merge
+
+    return merge(MergeOptions(args.parts, args.out, args.overwrite, args.replay), _Console())
 
 
 def _load(args: argparse.Namespace) -> int:
@@ -312,6 +337,7 @@ def _store(args: argparse.Namespace) -> int:
 
 _COMMANDS: Final = {
     "run": _run,
+    "merge": _merge,
     "load": _load,
     "verify": _verify,
     "campaign": _campaign,

@@ -10,6 +10,7 @@ WindfleetError             code
 │   ├── ScheduleError
 │   ├── PlanError
 │   ├── CatalogError
+│   ├── PartError
 │   └── ResultError
 ├── EnvironmentFailed         3   the machine, the store or another process
 │   ├── TargetError
@@ -104,6 +105,10 @@ class PlanError(InvalidInput):
 
 class CatalogError(InvalidInput):
     """A name that Databricks or AWS would refuse. The text names the option and the rule."""
+
+
+class PartError(InvalidInput):
+    """A part that a run does not have, or parts that do not fit. The text names the fix."""
 
 
 class ResultError(InvalidInput, ValueError):

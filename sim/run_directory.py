@@ -37,6 +37,9 @@ WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
 """Results of a run. A run that made none of these is replaced without `--overwrite`."""
 FOLDERS: Final = ("nodes", "truth", "lake", "warehouse", ".operations", ".struck-*", ".load")
 """Folders of a run. Those with a dot are work in progress; only a killed run leaves them."""
+PART_FILE: Final = "part.json"
+OBJECTS_FILE: Final = "objects.parquet"
+"""The record of one part of a run (`sim.run.part_file`)."""
 HEADROOM: Final = 1.2
 """Free space that a run needs, as a multiple of the bytes that its plan expects."""
 
@@ -104,7 +107,8 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
         shutil.rmtree(folder)
     written = (RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
-    for name in (*written, DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE):
+    of_part = (PART_FILE, OBJECTS_FILE)
+    for name in (*written, *of_part, DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
 
 

@@ -37,13 +37,15 @@ from sim.chaos.call import DATA, Place, node_of
 from sim.chaos.faults import FOREIGN, KILL, FaultPoint, InjectionCounts
 from sim.errors import StoreGone
 from sim.run.delivery import deliver
-from sim.run.planned_faults import kills, planned_faults
+from sim.run.part import part_of
+from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
 from sim.store.gateway import Gateway
 from sim.verify.judge import judge
+from sim.verify.judge import verdict as verdict_on
 
 LOAD_EVERY: Final = 10
 """One lake in this many is loaded; a load costs several processes."""
@@ -121,13 +123,14 @@ def _run(
     except StoreGone as error:
         store.require_alive()
         found.broken.append(BrokenInvariant("stuck", str(error)))
-    verdict = judge(
+    judgement = judge(
         run_dir,
         store.lake,
-        farms=scenario.fleet.farms,
+        farms=part_of(scenario.fleet).farms,
         store=store.store,
         log=found.unknown.append,
     )
+    verdict = verdict_on([judgement])
     found.injections = record.injections
     found.requests = 0 if record.operations is None else record.operations.num_rows
     if not record.foreign:  # where a node met foreign bytes, rows must be missing
@@ -143,7 +146,7 @@ def _run(
         if record.foreign
         else _broken_without_foreign(verdict, clean)
     )
-    planned = sum(len(rows) for rows in kills(scenario).values())
+    planned = sum(fault.count or 0 for fault in scenario.faults if fault.kind == KILL)
     if missed := planned - record.injections.by_kind[KILL]:
         found.unknown.append(f"workers were done before they could be killed: {missed}")
     return found

@@ -1,4 +1,4 @@
-"""Verdicts on shares of a farm that is done, while other farms are still delivered.
+"""Verdicts on shares that are done, while others are still delivered.
 
 An early verdict counts only if it found nothing at all, and if at the end the share is the same:
 
@@ -22,10 +22,15 @@ Version = tuple[str, str, str, int, str]
 
 
 class EarlyVerdicts:
-    """Early verdicts that found nothing. `objects`: number of objects that they cover."""
+    """Early verdicts that found nothing.
+
+    `objects`: number of objects that they cover. `begins`: the first turbine of each share that was
+    cut. The shares at the end are cut there, too.
+    """
 
     def __init__(self) -> None:
         self.objects = 0
+        self.begins: set[str] = set()
         self._found: dict[tuple[str, ...], tuple[Share, ShareVerdict]] = {}
 
     def add(self, share: Share, verdict: ShareVerdict) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -97,6 +97,22 @@ class Verdict:
     errors: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Judged:
+    """All that was judged of a lake, or of a part of it. Several parts add up to one verdict.
+
+    `shares`    verdicts on shares; empty if nothing could be judged
+    `foreign`   objects of no known turbine or form, apart from data objects
+    `unread`    names of data objects that no share could read
+    `errors`    reasons why something could not be judged
+    """
+
+    shares: list[ShareVerdict] = field(default_factory=list)
+    foreign: list[ObjectRef] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
 def judge(
     run_nodes: Path,
     lake: LakeReader,
@@ -106,16 +122,31 @@ def judge(
     by_hand: bool = False,
     early: EarlyVerdicts | None = None,
 ) -> Verdict:
-    """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`.
+    """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`. See `judged`."""
+    return verdict([judged(run_nodes, lake, truth, workers, progress, by_hand, early)])
+
+
+def judged(
+    run_nodes: Path,
+    lake: LakeReader,
+    truth: Path | None,
+    workers: int,
+    progress: Progress | None = None,
+    by_hand: bool = False,
+    early: EarlyVerdicts | None = None,
+    elsewhere: Collection[str] = (),
+) -> Judged:
+    """Judge the lake, or the part of it that belongs to the node files.
 
     truth: a folder of ground truth, or None.
     by_hand: no run drove the nodes, so they may have been drained more than once.
     early: verdicts on shares that were judged before the end.
-    Never raises for defects of the run: they are in the verdict.
+    elsewhere: turbines that are judged elsewhere. Their objects are passed over.
+    Never raises for defects of the run: they are in the result.
     """
-    files = discover(run_nodes)
+    files = [file for file in discover(run_nodes) if file.turbine not in elsewhere]
     if not files:
-        return Verdict(errors=[f"{run_nodes}: no node files; the lake cannot be judged"])
+        return Judged(errors=[f"{run_nodes}: no node files; the lake cannot be judged"])
     errors = []
     try:
         faults = read_truth(truth) if truth else None
@@ -126,8 +157,10 @@ def judge(
     try:
         refs = lake.objects()
     except LakeError as error:
-        return Verdict(errors=[*errors, str(error)])
-    shares, share_of = _shares(files)
+        return Judged(errors=[*errors, str(error)])
+    if elsewhere:
+        refs = [ref for ref in refs if _place(ref)[1] not in elsewhere]
+    shares, share_of = _shares(files, early.begins if early is not None else ())
     foreign = _deal(refs, shares, share_of)
     for number, share in shares.items():
         shares[number] = replace(_with_truth(share, faults, events), by_hand=by_hand)
@@ -155,20 +188,29 @@ def judge(
     # A share with rows under another share's keys is judged a second time, with those objects.
     again = _guests(parts, shares)
     parts.update({part.number: part for part in _run(lake, again, share_of, workers)})
-    return _sum(list(parts.values()), foreign, refs, errors)
+    read = {name for part in parts.values() for name in part.hashes}
+    strangers = {ref.name for ref in foreign}
+    unread = [
+        ref.name
+        for ref in refs
+        if _is_data(ref) and ref.name not in read and ref.name not in strangers
+    ]
+    return Judged(sorted(parts.values(), key=lambda part: part.number), foreign, unread, errors)
 
 
-def shares_of_farm(
-    run_nodes: Path, farm: str, refs: list[ObjectRef], truth: Path
+def shares_of(
+    run_nodes: Path, turbines: Collection[str], refs: list[ObjectRef], truth: Path, name: str
 ) -> tuple[list[Share], dict[str, int]]:
-    """Return the shares of a farm that is done, and each turbine's share. Raises TruthError.
+    """Return the shares of turbines that are done, and each turbine's share. Raises TruthError.
 
-    refs: its objects with their ETags, as far as they are known; a listing at the end decides.
+    refs: their objects with ETags, as far as they are known; a listing at the end decides.
+    name: of the files of ground truth.
     """
-    files = [file for file in discover(run_nodes) if file.farm == farm]
+    own = frozenset(turbines)
+    files = [file for file in discover(run_nodes) if file.turbine in own]
     shares, share_of = _shares(files)
     _deal(refs, shares, share_of)
-    faults, events = read_truth(truth, farm), read_events(truth, farm)
+    faults, events = read_truth(truth, name), read_events(truth, name)
     whole = [share for number, share in shares.items() if number >= 0]
     return [_with_truth(share, faults, events) for share in whole], share_of
 
@@ -185,8 +227,13 @@ def _with_truth(share: Share, faults: pa.Table | None, events: pa.Table | None) 
     return replace(share, truth=mine(faults), events=None if events is None else mine(events))
 
 
-def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
-    """Divide the fleet: shares by number (-1: objects of no turbine), and each turbine's number."""
+def _shares(
+    files: list[NodeFile], begins: Collection[str] = ()
+) -> tuple[dict[int, Share], dict[str, int]]:
+    """Divide the fleet: shares by number (-1: objects of no turbine), and each turbine's number.
+
+    begins: turbines with which a share begins in any case.
+    """
     shares: dict[int, Share] = {}
     share_of: dict[str, int] = {}
     fleet = {file.turbine: file for file in files}
@@ -199,7 +246,7 @@ def _shares(files: list[NodeFile]) -> tuple[dict[int, Share], dict[str, int]]:
         full = (
             current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
         )
-        if current is None or full or current.farm != file.farm:
+        if current is None or full or current.farm != file.farm or file.turbine in begins:
             size = 0
             current = shares[len(shares)] = Share(
                 len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet
@@ -217,21 +264,25 @@ def _deal(
     """Add every object to its share. Return the manifests and checkpoints of no known turbine."""
     foreign = []
     for ref in refs:
-        name = ref.bucket.rsplit("-", 1)[-1]
-        if name == "checkpoints":
-            known = read_checkpoint_key(ref.key)
-            stage, turbine = name, known[1] if known else ""
-        else:
-            place = read_batch_key(ref.bucket, ref.key)
-            rejected = holds_rejected(ref.bucket, ref.key)
-            stage = place.stage if place else "quarantine" if rejected else name
-            turbine = place.turbine if place else ""
+        stage, turbine = _place(ref)
         number = share_of.get(turbine, _STRAYS)
         if number == _STRAYS and stage not in ALL_STAGES:
             foreign.append(ref)
         else:
             shares[number].objects.setdefault(stage, []).append(ref)
     return foreign
+
+
+def _place(ref: ObjectRef) -> tuple[str, str]:
+    """Return stage and turbine of an object by its key. The turbine is empty for a foreign key."""
+    name = ref.bucket.rsplit("-", 1)[-1]
+    if name == "checkpoints":
+        known = read_checkpoint_key(ref.key)
+        return name, known[1] if known else ""
+    place = read_batch_key(ref.bucket, ref.key)
+    if place is not None:
+        return place.stage, place.turbine
+    return "quarantine" if holds_rejected(ref.bucket, ref.key) else name, ""
 
 
 def _strays(shares: dict[int, Share]) -> list[ObjectRef]:
@@ -301,20 +352,26 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _sum(
-    parts: list[ShareVerdict], foreign: list[ObjectRef], refs: list[ObjectRef], errors: list[str]
-) -> Verdict:
-    """Add up the verdicts of all shares."""
+def verdict(judged: Sequence[Judged]) -> Verdict:
+    """Add up all that was judged of a lake, in one place or in several.
+
+    Parts of one lake have each seen its foreign objects. These count once.
+    """
+    errors = sorted({error for each in judged for error in each.errors})
+    parts = _distinct([part for each in judged for part in each.shares])
+    if not parts:
+        return Verdict(errors=errors)
+    foreign = list({ref.name: ref for each in judged for ref in each.foreign}.values())
+    hashes = {name: digest for part in parts for name, digest in part.hashes.items()}
+    unread = {name for each in judged for name in each.unread} - hashes.keys()
     findings = Findings()
     for ref in foreign:
         stage = ref.bucket.rsplit("-", 1)[-1]
         detail = foreign_reason(ref.bucket, ref.key)
         findings.add(Finding("object.foreign", stage=stage, key=ref.name, detail=detail))
-    for part in sorted(parts, key=lambda part: part.number):
+    for part in parts:
         findings.merge(part.findings)
     errors = errors + sorted({utf8_text(error) for part in parts for error in part.errors})
-    hashes = {name: digest for part in parts for name, digest in part.hashes.items()}
-    data = [ref for ref in refs if ref not in foreign and _is_data(ref)]
     rows: Counter[str] = Counter(dict.fromkeys(ALL_STAGES, 0))
     for part in parts:
         rows.update(part.rows)
@@ -342,13 +399,13 @@ def _sum(
         "privacy.leaks": sum(part.leaks for part in parts),
         **(detection.figures() if found else {}),
     }
-    complete = not errors and len(hashes) == len(data) and all(hashes.values())
+    complete = not errors and not unread and all(hashes.values())
     return Verdict(
         status=_status(findings, figures, errors),
         figures=figures,
         rows_by_stage=dict(rows),
         quarantined_by_rule=_by_rule(parts),
-        objects=len(data),
+        objects=len(hashes) + len(unread),
         digest=_digest(hashes) if complete else "",
         completeness=_completeness(parts),
         findings=findings.bounded(),
@@ -357,6 +414,20 @@ def _sum(
         detection=detection.by_kind(),
         errors=errors,
     )
+
+
+def _distinct(parts: Sequence[ShareVerdict]) -> list[ShareVerdict]:
+    """Return the verdicts in order. Of several on the same foreign objects the first stays."""
+    seen: set[frozenset[tuple[str, str]]] = set()
+    found = []
+    for part in parts:
+        if part.number == _STRAYS:
+            objects = frozenset(part.hashes.items())
+            if objects in seen:
+                continue
+            seen.add(objects)
+        found.append(part)
+    return found
 
 
 def _by_rule(parts: list[ShareVerdict]) -> dict[str, int]:

@@ -42,11 +42,13 @@ from sim.errors import (
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report.progress import RunProgress
 from sim.run.delivery import deliver
+from sim.run.part import part_of
 from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
 from sim.verify.judge import judge
+from sim.verify.judge import verdict as verdict_on
 
 MOST_OBJECTS: Final = 30_000
 """Upper bound of the `turbine` layout. More small files take minutes, and a disk block each."""
@@ -151,14 +153,15 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))
         if made.layout == "turbine":
-            verdict = judge(
+            judgement = judge(
                 made.folder,
                 opened.lake,
                 workers=made.record.workers,
-                farms=scenario.fleet.farms,
+                farms=part_of(scenario.fleet).farms,
                 progress=progress.follow("judging the lake", "objects"),
                 log=progress.log,
             )
+            verdict = verdict_on([judgement])
             made.record.verdict = verdict
             if verdict.status != "pass":
                 found = "; ".join(f"{count} x {kind}" for kind, count in verdict.counts.items())

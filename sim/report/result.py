@@ -166,6 +166,7 @@ class Injected(_Record):
 class Run(_Record):
     """The circumstances of a run.
 
+    part: such as `part 3 of 16`; None for a whole run.
     replay: the command that repeats it. started, wall_s: real time. virtual_start, virtual_end:
     fleet time. Times are ISO, UTC.
     """
@@ -177,6 +178,7 @@ class Run(_Record):
     virtual_end: str | None = None
     farms: int | None = None
     turbines: int | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True)

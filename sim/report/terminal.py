@@ -41,7 +41,11 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     console.print()
     console.print(headline(result.verdict, printable(sentence(result))), soft_wrap=True)
     console.print(
-        Text(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
+        Text(
+            f"{result.scenario}, seed {result.seed}"
+            f"{f', {result.run.part}' if result.run.part else ''}, exit code {result.exit_code}",
+            "dim",
+        )
     )
     if store := result.environment.get("store"):
         console.print(Text(f"store: {printable(store)}", "dim"), soft_wrap=True)

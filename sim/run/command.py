@@ -28,9 +28,11 @@ from sim.report.progress import RunProgress
 from sim.report.result import Result
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
-from sim.run import result
+from sim.run import part_file, result
 from sim.run.delivery import deliver
 from sim.run.early import EarlyOracle
+from sim.run.part import part_of
+from sim.run.part_index import WHOLE, PartIndex
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
 from sim.run.shards import start_server
@@ -43,7 +45,10 @@ from sim.store.target import Target
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of the command line. replay: the command that repeats the run."""
+    """Options of the command line.
+
+    replay: the command that repeats the run. shard: the one part to run; None: the whole run.
+    """
 
     out: Path
     workers: int
@@ -51,6 +56,7 @@ class RunOptions:
     overwrite: bool = False
     save_lake: bool = False
     replay: str = ""
+    shard: PartIndex | None = None
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
@@ -58,13 +64,15 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
 
     Raises DirectoryError or TargetError where no report can be made.
     """
+    part = part_of(scenario.fleet, options.shard or WHOLE)
     target.require_proxy_possible(options.store, scenario.faults)
-    size = plan(scenario)
+    size = plan(scenario, part.turbines)
     lake_bytes = sum(size.lake_bytes.values())
     target.require_room(options.store, lake_bytes)
     need_bytes = size.node_bytes + (lake_bytes if options.save_lake else 0)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
         record = Record(started=_now(), workers=options.workers)
+        record.part = None if options.shard is None else part
         begun = time.perf_counter()
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
@@ -75,8 +83,9 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                 record.begin("ceiling")
                 progress.phase("measuring the store's ceiling", None, "")
                 record.ceiling_per_s = target.ceiling(store)
-                record.planned = planned_faults(scenario, size)
-                rows = scenario.fleet.turbines * scenario.clock.samples
+                if record.part is None:
+                    record.planned = planned_faults(scenario, size)
+                rows = part.turbines * scenario.clock.samples
                 record.begin("simulate and deliver")
                 progress.phase("simulating and delivering", rows, "rows")
                 oracle = _early_oracle(scenario, store, record, progress, options)
@@ -87,6 +96,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     progress.advance,
                     run_dir=options.out,
                     workers=options.workers,
+                    part=part,
                     oracle=oracle,
                 )
                 if oracle is None:
@@ -97,6 +107,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     record,
                     progress,
                     run_dir=options.out,
+                    part=part,
                     save=options.save_lake,
                     oracle=oracle,
                 )
@@ -106,6 +117,8 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         record.total_s = time.perf_counter() - begun
         found = result.of_run(scenario, record, options.replay)
         _write(found, record, options.out)
+        if record.part is not None:
+            part_file.write(options.out, scenario, record)
         print_summary(console, found, options.out)
         return found.exit_code
 

@@ -1,4 +1,4 @@
-"""Delivery of a whole run: every farm simulated, and driven through the pipeline into the store.
+"""Delivery of a run, or of a part: every farm simulated, and driven through the pipeline.
 
     deliver(scenario, store, record, advance, run_dir=..., workers=...)
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.run import operations
+from sim.run import operations, truth
 from sim.run.early import EarlyOracle
+from sim.run.part import Part, part_of
+from sim.run.planned_faults import counted_in
 from sim.run.record import Record
 from sim.run.shard_plan import shard_plans
 from sim.run.shards import run_shards
@@ -31,6 +33,7 @@ def deliver(
     *,
     run_dir: Path,
     workers: int,
+    part: Part | None = None,
     compact: bool = False,
     oracle: EarlyOracle | None = None,
 ) -> None:
@@ -38,15 +41,20 @@ def deliver(
 
     advance: called with the number of rows delivered since its last call; negative when a killed
         worker's shard begins again.
-    oracle: gets each farm that is done, and has its shares judged by workers that are free.
+    part: the turbines to deliver; None: the whole fleet.
+    oracle: gets each shard that is done, and has its shares judged by workers that are free.
     compact: one object per farm, stage and hour (`sim.run.compact`).
 
     Raises TargetError of the fault proxy, and all that `sim.run.shards.run_shards` raises.
     """
-    with target.fault_proxy(store, scenario.seed, scenario.faults) as proxy:
+    part = part_of(scenario.fleet) if part is None else part
+    faults = counted_in(scenario.faults, scenario.fleet, part.farms)
+    with target.fault_proxy(store, scenario.seed, faults) as proxy:
         try:
             run_shards(
-                shard_plans(scenario, store, proxy, run_dir, compact, oracle is not None),
+                shard_plans(
+                    scenario, part, workers, store, proxy, run_dir, compact, oracle is not None
+                ),
                 workers,
                 lambda _, delivered: advance(delivered),
                 store.require_alive,
@@ -57,6 +65,7 @@ def deliver(
             )
         finally:
             record.operations = operations.merge(run_dir)
+            truth.merge(run_dir / "truth", part.farms, record.shards)
             if proxy is not None:
                 record.injections.merge(proxy.injections)
                 record.foreign = proxy.foreign

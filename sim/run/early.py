@@ -1,6 +1,6 @@
-"""The oracle at work while other farms are delivered: shares of farms that are done, to be judged.
+"""The oracle at work while others deliver: shares of shards that are done, to be judged.
 
-A farm that is done is divided into shares, which free workers judge. The verdict at the end
+A shard that is done is divided into shares, which free workers judge. The verdict at the end
 (`sim.run.verdict`) takes those that still hold (`sim.check.early`) and judges the rest.
 
 Not covered: runs with faults of delivery, which may change any object until their end; lakes in a
@@ -17,7 +17,7 @@ from sim.check.detection.truth import TruthError
 from sim.check.early import EarlyVerdicts
 from sim.check.read.lake import LakeReader
 from sim.check.share import Share, ShareVerdict, judge_share
-from sim.check.verdict import shares_of_farm
+from sim.check.verdict import shares_of
 from sim.run.record import ShardResult
 
 
@@ -36,7 +36,7 @@ class JudgeTask:
 
 @dataclass
 class EarlyOracle:
-    """Tasks of farms that are done, and the verdicts on them.
+    """Tasks of shards that are done, and the verdicts on them.
 
     progress: called with the number of objects judged, and of all known ones, once nothing is
     delivered any more. worker_s: seconds of the workers.
@@ -52,15 +52,20 @@ class EarlyOracle:
     _done: int = 0
 
     def add(self, result: ShardResult) -> None:
-        """Take a farm that is done."""
+        """Take a shard that is done."""
         if result.error is not None or result.undelivered:
             return
         try:
-            shares, share_of = shares_of_farm(
-                self.run_dir / "nodes", result.farm, result.written, self.run_dir / "truth"
+            shares, share_of = shares_of(
+                self.run_dir / "nodes",
+                result.turbine_ids,
+                result.written,
+                self.run_dir / "truth",
+                result.name,
             )
         except TruthError:
             return  # the verdict at the end reports it
+        self.verdicts.begins |= {share.files[0].turbine for share in shares}
         self._known += len(result.written)
         result.written = []
         self._waiting += [JudgeTask(self.lake, share, share_of) for share in shares]

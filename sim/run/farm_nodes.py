@@ -1,4 +1,4 @@
-"""The nodes of one farm: driven at every flush through the real pipeline into the real store.
+"""The nodes of one shard: driven at every flush through the real pipeline into the real store.
 
 A store that fails is tried again on three levels: by the client per request, at the next flush per
 node, and at the end by the drains of `sim.run.shard`. GIVE_UP_AFTER nodes in a row that cannot
@@ -123,7 +123,7 @@ class FarmNodes:
         return {node.config.turbine_id: str(node.stopped) for node in nodes if node.stopped}
 
     def _fresh(self) -> list[EdgeNode]:
-        folder = self._plan.run_dir / "nodes" / self._plan.farm.farm_id
+        folder = self._plan.run_dir / "nodes" / self._plan.part.farm.farm_id
         return [EdgeNode(config, folder / f"{config.turbine_id}.db") for config in self._configs]
 
     def _restart(self) -> None:
@@ -134,7 +134,7 @@ class FarmNodes:
 
     def _files(self) -> contextlib.AbstractContextManager[NodeFiles]:
         paths = [node.database for node in self._fresh()]
-        folder = self._plan.run_dir / f"{FAULTY_FILES}-{self._plan.farm.farm_id}"
+        folder = self._plan.run_dir / f"{FAULTY_FILES}-{self._plan.part.name}"
         return self._faults.files(paths, folder)
 
     def _deliver(self, until_us: int | None, files: NodeFiles) -> None:

@@ -14,13 +14,14 @@ to fire did not, the verdict is unknown. Other faults that never fire are only n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sim.chaos.call import point_of
 from sim.chaos.choice import chance, chosen
 from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, UPLINK, Fault
-from sim.fleet.farm import Farm
+from sim.fleet.farm import Farm, Fleet
+from sim.fleet.part import FarmPart
 from sim.model.clock import flush_samples
 from sim.scenario import Scenario
 from sim.scenario.plan import Plan
@@ -187,8 +188,11 @@ def _called(fault: Fault, size: Plan) -> tuple[float, float]:
     )
 
 
-def kills(scenario: Scenario) -> dict[str, list[int]]:
-    """Return farm -> numbers of rows made at which its worker is killed, in order."""
+def kills(scenario: Scenario, shards: Sequence[FarmPart]) -> dict[str, list[int]]:
+    """Return shard -> numbers of rows made at which its worker is killed, in order.
+
+    Of the shards of a farm, the one with a drawn turbine is concerned, however the farm is cut.
+    """
     found: dict[str, list[int]] = {}
     for number, fault in enumerate(scenario.faults):
         farms = _farms(scenario.fleet.farms, fault)
@@ -196,9 +200,42 @@ def kills(scenario: Scenario) -> dict[str, list[int]]:
             farm = farms[int(chance(scenario.seed, "chaos", number, "kill", turn) * len(farms))]
             low, high = KILL_SPAN
             at = low + (high - low) * chance(scenario.seed, "chaos", number, "kill", turn, "at")
-            found.setdefault(farm.farm_id, []).append(
-                round(at * len(farm.turbine_ids) * scenario.clock.samples)
-            )
+            one = int(chance(scenario.seed, "chaos", number, "kill", turn, "node") * farm.turbines)
+            for shard in shards:
+                if shard.farm is farm and shard.first <= one < shard.last:
+                    rows = round(at * shard.turbines * scenario.clock.samples)
+                    found.setdefault(shard.name, []).append(rows)
+    return found
+
+
+def counted_in(
+    faults: Sequence[Fault], fleet: Fleet, parts: Sequence[FarmPart]
+) -> tuple[Fault, ...]:
+    """Return the faults with the share of their `count` that falls to some turbines of a fleet.
+
+    The shares of all turbines add up to the whole count. worker.kill keeps its own (`kills`).
+    """
+    return tuple(
+        fault
+        if fault.count is None or fault.kind == KILL
+        else replace(fault, count=_counted(fault, fault.count, fleet, parts))
+        for fault in faults
+    )
+
+
+def _counted(fault: Fault, count: int, fleet: Fleet, parts: Sequence[FarmPart]) -> int:
+    farms = _farms(fleet.farms, fault)
+    all_turbines = sum(farm.turbines for farm in farms)
+    before, found = 0, 0
+    for farm in farms:
+        for part in parts:
+            if part.farm is farm:
+                low, high = (
+                    -(-count * (before + place) // all_turbines)
+                    for place in (part.first, part.last)
+                )
+                found += high - low
+        before += farm.turbines
     return found
 
 

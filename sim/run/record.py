@@ -16,15 +16,19 @@ from sim.chaos.foreign import ForeignObject
 from sim.check.read.lake import ObjectRef
 from sim.check.verdict import Verdict
 from sim.errors import INTERRUPTED, exit_code_and_message
-from sim.measure.histogram import Histogram
 from sim.measure.timeline import Span, Timeline
+from sim.run.part import Part
 from sim.run.planned_faults import PlannedFaults
+from sim.run.uplink import Sent
+from sim.verify.judge import Judgement
 
 
 @dataclass
 class ShardResult:
-    """Result of one farm. Times are wall seconds.
+    """Result of one shard: some turbines of a farm. Times are wall seconds.
 
+    name: of the shard (`sim.fleet.part`); the farm's id if it holds the whole farm.
+    sent: each batch on the modelled line.
     commits: (time in ns since 1970, rows) of each batch that became durable.
     undelivered: turbine -> last error of a node that could not deliver everything.
     memory_peak_bytes: peak of the worker process so far. A process that ran several shards carries
@@ -34,8 +38,9 @@ class ShardResult:
     """
 
     farm: str
+    name: str
     region: str
-    turbines: int
+    turbine_ids: list[str]
     rows: int = 0
     objects: int = 0
     bytes: int = 0
@@ -44,7 +49,7 @@ class ShardResult:
     pipeline_s: float = 0.0
     wall_s: float = 0.0
     memory_peak_bytes: int = 0
-    freshness_s: Histogram = field(default_factory=Histogram)
+    sent: list[Sent] = field(default_factory=list)
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
     written: list[ObjectRef] = field(default_factory=list)
@@ -58,6 +63,7 @@ class Record:
     injections: injected faults of delivery, by kind and point.
     phases: names of the run's phases, and their beginnings (ns since 1970).
     spans: time of the workers by activity.
+    part: the part of the run that this is; None for a whole run, and for merged parts.
     foreign: objects that the fault proxy put under keys of the pipeline.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
@@ -76,6 +82,8 @@ class Record:
     started: str | None = None
     store: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
+    part: Part | None = None
+    judgement: Judgement | None = None
     verdict: Verdict | None = None
     errors: list[str] = field(default_factory=list)
     planned: dict[str, PlannedFaults] = field(default_factory=dict)

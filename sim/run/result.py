@@ -35,6 +35,7 @@ from sim.report.result import (
     Run,
     Shard,
 )
+from sim.run import uplink
 from sim.run.environment import machine, versions
 from sim.run.planned_faults import PlannedFaults
 from sim.run.record import Record, ShardResult, commits_table
@@ -47,8 +48,10 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
     """Return the run as one object. Nothing here waits, reads or writes."""
     outlook = _outlook(scenario, record)
     values = _figures(scenario, record, outlook)
+    # What a scenario expects, it expects of the whole run.
+    expected = scenario.expect if record.part is None else ()
     outcomes = thresholds.evaluate(
-        scenario.expect, {name: v for name, v in values.items() if v is not None}
+        expected, {name: v for name, v in values.items() if v is not None}
     )
     verdict, code = decide(record, outcomes)
     clock = scenario.clock
@@ -64,8 +67,9 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
             wall_s=record.total_s,
             virtual_start=_iso(clock.start_us),
             virtual_end=_iso(clock.end_us),
-            farms=len(scenario.fleet.farms),
-            turbines=scenario.fleet.turbines,
+            farms=len(scenario.fleet.farms if record.part is None else record.part.farms),
+            turbines=(scenario.fleet if record.part is None else record.part).turbines,
+            part=None if record.part is None else str(record.part),
         ),
         versions=versions(),
         environment=_environment(record),
@@ -76,7 +80,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
             Fault(kind, plan.times, record.injections.by_kind[kind])
             for kind, plan in record.planned.items()
         ),
-        shards=tuple(_shard(shard) for shard in sorted(record.shards, key=lambda s: s.farm)),
+        shards=tuple(_farm(own) for _, own in sorted(_by_farm(record.shards).items())),
         completeness=()
         if oracle is None
         else tuple(_typed(HourCompleteness, cell) for cell in oracle.completeness),
@@ -132,8 +136,11 @@ def _by_chance(record: Record) -> tuple[str, ...]:
 
 
 def _unfired(record: Record) -> list[tuple[str, PlannedFaults]]:
-    """Return planned faults that never fired; none of a run that ended early."""
-    if record.stopped_by is not None:
+    """Return planned faults that never fired.
+
+    None of a run that ended early, or of a part: another one may have drawn the fault.
+    """
+    if record.stopped_by is not None or record.part is not None:
         return []
     return [
         (kind, plan) for kind, plan in record.planned.items() if not record.injections.by_kind[kind]
@@ -177,7 +184,7 @@ def _figures(
             "time.pipeline": pipeline_s,
             "simulate.rows_per_s": sum(s.rows for s in shards) / simulate_s if simulate_s else None,
             "pipeline.rows_per_s": delivered / pipeline_s if pipeline_s else None,
-            **_freshness(shards),
+            **_freshness(scenario, shards),
         }
     if record.operations is not None:
         figures |= _store_figures(record.operations, shards)
@@ -196,10 +203,16 @@ def _figures(
     }
 
 
-def _freshness(shards: Sequence[ShardResult]) -> dict[str, float | None]:
+def _freshness(scenario: Scenario, shards: Sequence[ShardResult]) -> dict[str, float | None]:
     fresh = Histogram()
-    for shard in shards:
-        fresh.merge(shard.freshness_s)
+    line, by_farm = scenario.uplink, _by_farm(shards)
+    for own in by_farm.values():
+        sent = [batch for shard in own for batch in shard.sent]
+        fresh.merge(
+            uplink.freshness(
+                sent, scenario.clock.start_us, line.bandwidth_bit_per_s, line.latency_s
+            )
+        )
     return {f"freshness.p{p}": fresh.quantile(p / 100) for p in (50, 95, 99)}
 
 
@@ -245,15 +258,23 @@ def _lake(oracle: Verdict) -> Lake:
     )
 
 
-def _shard(shard: ShardResult) -> Shard:
+def _by_farm(shards: Sequence[ShardResult]) -> dict[str, list[ShardResult]]:
+    found: dict[str, list[ShardResult]] = {}
+    for shard in shards:
+        found.setdefault(shard.farm, []).append(shard)
+    return found
+
+
+def _farm(shards: Sequence[ShardResult]) -> Shard:
+    """Return the shards of one farm as one entry of the result."""
     return Shard(
-        shard.farm,
-        shard.turbines,
-        shard.rows,
-        shard.objects,
-        round(shard.wall_s, 3),
-        shard.region,
-        shard.memory_peak_bytes,
+        shards[0].farm,
+        sum(len(shard.turbine_ids) for shard in shards),
+        sum(shard.rows for shard in shards),
+        sum(shard.objects for shard in shards),
+        round(sum(shard.wall_s for shard in shards), 3),
+        shards[0].region,
+        max(shard.memory_peak_bytes for shard in shards),
     )
 
 

@@ -1,8 +1,8 @@
-"""One farm of a run, in a process of its own: simulate, store at the nodes, deliver, drain.
+"""One shard of a run, in a process of its own: simulate, store at the nodes, deliver, drain.
 
-SimPy decides the order. At every flush time the farm's samples so far are made and stored, and the
-nodes deliver (`sim.run.farm_nodes`). The wall time of that does not move the virtual clock. The
-batches then travel the modelled uplink, which gives freshness.
+SimPy decides the order. At every flush time the shard's samples so far are made and stored, and the
+nodes deliver (`sim.run.farm_nodes`). The wall time of that does not move the virtual clock. What
+was sent, and when, goes into the result, for the model of the farm's line (`sim.run.uplink`).
 
 A flush comes just after the first sample of a new interval, because that row closes the batches
 (see `pipeline.batch`). Its last commits are still under way while the next interval is simulated:
@@ -11,15 +11,14 @@ the nodes' files were read by then. At the end the nodes are drained, DRAIN_ATTE
 
 from __future__ import annotations
 
+import glob
 import resource
-import shutil
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import simpy
 
 from pipeline.ports import ObjectStore
@@ -34,12 +33,13 @@ from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
+from sim.run import truth
 from sim.run.activity import Activities
 from sim.run.farm_nodes import FarmNodes
 from sim.run.operations import Recorder
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
-from sim.run.uplink import FarmUplink
+from sim.run.uplink import Sent, runs
 from sim.run.written import Written
 from sim.store.folder import FolderStore
 
@@ -67,7 +67,7 @@ Fired = Callable[[FaultPoint], None]
 
 
 class _Shard:
-    """The farm's SimPy process and everything it drives. It is the pipeline's clock, too."""
+    """The shard's SimPy process and everything it drives. It is the pipeline's clock, too."""
 
     def __init__(
         self,
@@ -82,31 +82,23 @@ class _Shard:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
         self._activities = activities
         self._env = simpy.Environment()
-        self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
+        self._model = FarmModel(
+            plan.part.farm, plan.clock, plan.seed, plan.data_faults, plan.events
+        )
         settings = plan.pipeline
         self._configs = node_configs(
-            plan.farm,
+            plan.part.farm,
             plan.seed,
             settings.flush_every_s,
             settings.window_s,
             settings.allowed_lateness_s,
         )
-        # Files of a worker that was killed.
-        shutil.rmtree(plan.run_dir / "nodes" / plan.farm.farm_id, ignore_errors=True)
-        self._uplink = FarmUplink(
-            plan.clock.start_us, plan.uplink.bandwidth_bit_per_s, plan.uplink.latency_s
-        )
+        _remove_files_of_killed(plan)
         self._flushed_s = 0.0
         self._pool = ThreadPoolExecutor(COMMIT_THREADS)
-        self.result = ShardResult(
-            plan.farm.farm_id,
-            plan.farm.region,
-            len(self._configs),
-            freshness_s=self._uplink.freshness_s,
-        )
-        faults = ShardFaults(
-            plan.seed, plan.farm.farm_id, plan.faults, lambda: self._env.now, fired
-        )
+        farm = plan.part.farm
+        self.result = ShardResult(farm.farm_id, plan.part.name, farm.region, plan.part.turbine_ids)
+        faults = ShardFaults(plan.seed, farm.farm_id, plan.faults, lambda: self._env.now, fired)
         self._nodes = FarmNodes(
             plan,
             self._configs,
@@ -124,7 +116,7 @@ class _Shard:
         self._check_stop()
         self._model.start(self._env)
         with (
-            NodeWriter(self._plan.run_dir / "nodes", self._plan.farm, self._configs) as writer,
+            NodeWriter(self._plan.run_dir / "nodes", self._plan.part.farm, self._configs) as writer,
             self._pool,
         ):
             try:
@@ -133,7 +125,7 @@ class _Shard:
                 self._write_truth()
 
     def _simulate_and_deliver(self, writer: NodeWriter) -> Generator[simpy.Event, Any, None]:
-        """Simulate and deliver as one SimPy process, until the last batch has arrived."""
+        """Simulate and deliver as one SimPy process, until the last batch is in the lake."""
         clock = self._plan.clock
         made = 0
         every_us = self._plan.pipeline.flush_every_s * 1_000_000
@@ -148,7 +140,6 @@ class _Shard:
                 self._begin_flush()
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
         self._drain()
-        yield self._env.timeout(max(0.0, self._uplink.last_arrival_s - self._env.now))
 
     def _simulate(self, writer: NodeWriter, first: int, last: int) -> None:
         self._check_stop()
@@ -171,11 +162,19 @@ class _Shard:
             self._nodes.begin(until_us)
 
     def _end_flush(self) -> None:
-        """Wait for the last commits. Send the batches over the modelled uplink."""
+        """Wait for the last commits. Note the batches, for the model of the farm's line."""
         with self._activities.during("deliver"):
             batches = self._nodes.finish()
-        for batch in batches:
-            self._uplink.send(self._flushed_s, batch.bytes, batch.event_us)
+        self.result.sent += [
+            Sent(
+                self._flushed_s,
+                batch.node.config.turbine_id,
+                batch.first_id,
+                batch.bytes,
+                runs(batch.event_us),
+            )
+            for batch in batches
+        ]
 
     def _drain(self) -> None:
         """Deliver everything that is recorded, windows included."""
@@ -193,7 +192,7 @@ class _Shard:
     def _send_time(self, url: str) -> None:
         """Send the fault proxy the virtual time. Raises StoreGone."""
         try:
-            report_time(url, self._plan.farm.farm_id, self._env.now)
+            report_time(url, self._plan.part.farm.farm_id, self._env.now)
         except OSError as error:
             raise StoreGone(f"the fault proxy is gone: {error}") from error
 
@@ -206,21 +205,24 @@ class _Shard:
         return self._plan.clock.start_us + round(self._env.now * 1e6)
 
     def _write_truth(self) -> None:
-        folder = self._plan.run_dir / "truth"
-        folder.mkdir(exist_ok=True)
-        faults = self._model.truth()
+        model = self._model
+        faults = model.truth()
         self.result.faults = faults.num_rows
-        model, farm = self._model, self._plan.farm.farm_id
         tables = {
             "faults": faults,
             "states": model.states(),
             "operations": model.orders(),
             "wear": model.wear(),
         }
-        for name, table in tables.items():
-            # An open file, since pyarrow may take a path for a URI.
-            with (folder / f"{name}-{farm}.parquet").open("wb") as file:
-                pq.write_table(table, file)
+        truth.write(self._plan.run_dir / "truth", self._plan.part.name, tables)
+
+
+def _remove_files_of_killed(plan: ShardPlan) -> None:
+    """Remove the node files that a killed worker left. Other shards own the farm's other files."""
+    folder = plan.run_dir / "nodes" / plan.part.farm.farm_id
+    for turbine in plan.part.turbine_ids:
+        for path in folder.glob(f"{glob.escape(turbine)}.*"):
+            path.unlink()
 
 
 def run_shard(
@@ -230,14 +232,14 @@ def run_shard(
     fired: Fired,
     spent: Callable[[Span], None] = lambda span: None,
 ) -> ShardResult:
-    """Run one farm, to its end or until `stopped` returns True. Raises NodeFileError, OSError.
+    """Run one shard, to its end or until `stopped` returns True. Raises NodeFileError, OSError.
 
     spent: called with the time spent with each activity.
 
     A store that is gone ends it with `result.error` set. Operations and ground truth so far are
     written in any case.
     """
-    recorder = Recorder(plan.run_dir, plan.farm.farm_id)
+    recorder = Recorder(plan.run_dir, plan.part.name)
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * PROXIED_WAIT)) if plan.proxied else time.sleep
     bare = (

@@ -1,4 +1,4 @@
-"""Task of one shard: one farm of the run, with everything that its worker process needs."""
+"""Task of one shard: some turbines of a farm, with everything that its worker process needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pipeline.settings import Settings
 from pipeline.store import TIMEOUT_S
 from sim.chaos.faults import Fault
 from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults.catalogue import DataFault
-from sim.run.planned_faults import kills
+from sim.run.part import Part, shards
+from sim.run.planned_faults import counted_in, kills
 from sim.scenario import Scenario
 from sim.scenario.scenario import PipelineSettings, Uplink
 from sim.store.target import Target
@@ -21,12 +22,12 @@ from sim.store.target import Target
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One farm's task. Picklable.
+    """One shard's task. Picklable.
 
     store: settings of the S3 client; None where `lake_dir` is set.
     lake_dir: the lake as a folder of files.
     compact: one object per farm, stage and hour (`sim.run.compact`).
-    early: the oracle judges the farm as soon as it is done.
+    early: the oracle judges the shard as soon as it is done.
     proxied: `store` is a fault proxy. It needs the virtual time at every flush.
     timeout_s: longest wait for an answer of the store.
     resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
@@ -34,7 +35,7 @@ class ShardPlan:
     kill_rows: numbers of rows made at which the worker is killed, in order.
     """
 
-    farm: Farm
+    part: FarmPart
     seed: int
     clock: SimClock
     pipeline: PipelineSettings
@@ -55,21 +56,26 @@ class ShardPlan:
 
 def shard_plans(
     scenario: Scenario,
+    part: Part,
+    workers: int,
     store: Target,
     proxy: FaultProxy | None,
     run_dir: Path,
     compact: bool,
     early: bool = False,
 ) -> list[ShardPlan]:
-    """Return one plan per farm. proxy: stands in front of the store, if not None."""
+    """Return the plans of a part's shards. proxy: stands in front of the store, if not None."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
-    due = kills(scenario)
+    pipeline = scenario.pipeline
+    flush_rows = min(clock.samples, pipeline.flush_every_s * 1_000_000 // clock.sample_us)
+    cut = shards(part, flush_rows, workers, whole_farms=compact or bool(scenario.faults))
+    due = kills(scenario, cut)
     return [
         ShardPlan(
-            farm=farm,
+            part=shard,
             seed=scenario.seed,
             clock=clock,
-            pipeline=scenario.pipeline,
+            pipeline=pipeline,
             uplink=scenario.uplink,
             data_faults=scenario.data_faults,
             events=scenario.events,
@@ -78,12 +84,12 @@ def shard_plans(
             lake_dir=store.folder,
             compact=compact,
             early=early,
-            faults=scenario.faults,
+            faults=counted_in(scenario.faults, scenario.fleet, [shard]),
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
-            kill_rows=tuple(due.get(farm.farm_id, ())),
+            kill_rows=tuple(due.get(shard.name, ())),
         )
-        for farm in scenario.fleet.farms
+        for shard in cut
     ]
 
 

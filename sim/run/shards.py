@@ -188,7 +188,7 @@ def run_shards(
     """
     context = _context()
     # Taken from the end: the largest first.
-    waiting = sorted(plans, key=lambda plan: len(plan.farm.turbine_ids))
+    waiting = sorted(plans, key=lambda plan: plan.part.turbines)
     at_once = min(processes, len(plans))
     workers = [_Worker(context) for _ in range(at_once + (oracle is not None))]
     busy: list[_Worker] = []

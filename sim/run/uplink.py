@@ -4,13 +4,17 @@ Modelled are the wait for the line, bytes over bandwidth, and latency. They give
 virtual time from a row's event to the moment it can be read in the lake. Wall time plays no part;
 the speed of the real store is measured elsewhere.
 
-A batch is sent when its flush begins. It may be sent later in wall time, so the line keeps its own
-virtual time.
+A batch is sent when its flush begins, and the batches of a flush in the order of their turbines.
+So a batch waits for those of all turbines before it. Several shards may have delivered the farm,
+and its line is therefore modelled at the end, from what they sent (`Sent`).
 
 Not covered: losses, and protocol overhead per object.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,30 +22,58 @@ from pipeline.partition import Ints
 from pipeline.records import TIME_MAX_US, TIME_MIN_US
 from sim.measure.histogram import Histogram
 
+ROWS_AT_ONCE = 1_000_000
 
-class FarmUplink:
-    """Line of one farm. Bandwidth in bit/s, latency in s.
 
-    freshness_s: seconds from event to arrival, of every row sent with an event time in range.
-    last_arrival_s: virtual seconds since the start.
+@dataclass(frozen=True)
+class Sent:
+    """One batch on its way.
+
+    at_s: virtual seconds since the start. runs: event times in order, as (first, step, number of
+    rows), times in us since 1970. A batch of even samples has one run.
     """
 
-    def __init__(self, start_us: int, bandwidth_bit_per_s: float, latency_s: float) -> None:
-        self._start_us = start_us
-        self._bandwidth = bandwidth_bit_per_s
-        self._latency_s = latency_s
-        self._free_s = 0.0
-        self.last_arrival_s = 0.0
-        self.freshness_s = Histogram()
+    at_s: float
+    turbine: str
+    first_id: int
+    bytes: int
+    runs: tuple[tuple[int, int, int], ...]
 
-    def send(self, at_s: float, size_bytes: int, event_us: Ints) -> None:
-        """Send one batch at a virtual time, no earlier than the batch before it.
 
-        event_us: shape (rows,), us since 1970.
-        """
-        self._free_s = max(self._free_s, at_s) + size_bytes * 8 / self._bandwidth
-        self.last_arrival_s = self._free_s + self._latency_s
-        arrived_us = self._start_us + self.last_arrival_s * 1e6
-        in_range = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]
-        # Not below zero: a node's clock may be fast.
-        self.freshness_s.record_many(np.maximum(arrived_us - in_range, 0.0) / 1e6)
+def runs(event_us: Ints) -> tuple[tuple[int, int, int], ...]:
+    """Return event times, shape (rows,), as runs of even steps: (first, step, number of rows)."""
+    if not len(event_us):
+        return ()
+    steps = np.diff(event_us)
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(steps)) + 2])
+    counts = np.diff(begins, append=len(event_us))
+    step = np.where(counts > 1, np.append(steps, 0)[begins], 0)
+    return tuple(zip(event_us[begins].tolist(), step.tolist(), counts.tolist(), strict=True))
+
+
+def freshness(
+    sent: Iterable[Sent], start_us: int, bandwidth_bit_per_s: float, latency_s: float
+) -> Histogram:
+    """Return the freshness of a farm's rows with an event time in range, in seconds.
+
+    sent: the batches of all its turbines, in any order.
+    """
+    found = Histogram()
+    free_s = 0.0
+    ages: list[Ints] = []
+    rows = 0
+    for batch in sorted(sent, key=lambda each: (each.at_s, each.turbine, each.first_id)):
+        free_s = max(free_s, batch.at_s) + batch.bytes * 8 / bandwidth_bit_per_s
+        arrived_us = start_us + (free_s + latency_s) * 1e6
+        for first, step, count in batch.runs:
+            event_us = first + step * np.arange(count)
+            in_range = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]
+            # Not below zero: a node's clock may be fast.
+            ages.append(np.maximum(arrived_us - in_range, 0.0) / 1e6)
+            rows += count
+        if rows >= ROWS_AT_ONCE:
+            found.record_many(np.concatenate(ages))
+            ages, rows = [], 0
+    if ages:
+        found.record_many(np.concatenate(ages))
+    return found

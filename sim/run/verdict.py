@@ -8,10 +8,12 @@ from pathlib import Path
 from sim.check.read.lake import LakeReader
 from sim.report.progress import RunProgress
 from sim.run.early import EarlyOracle
+from sim.run.part import Part
 from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.store.target import Target
 from sim.verify.judge import judge
+from sim.verify.judge import verdict as verdict_on
 
 
 def judge_lake(
@@ -21,11 +23,13 @@ def judge_lake(
     progress: RunProgress,
     *,
     run_dir: Path,
+    part: Part,
     save: bool,
     oracle: EarlyOracle | None = None,
 ) -> None:
     """Put the verdict on the store's lake into `record`, its duration and the nodes' bytes.
 
+    part: the turbines that were delivered. Objects of other parts are passed over.
     oracle: shares that were judged before; None if there are none.
     save: copy the lake to `run_dir/lake` first, and judge the copy.
     """
@@ -35,11 +39,12 @@ def judge_lake(
         progress.advance(lake.save(run_dir / "lake"))
         lake = LakeReader.folder(run_dir / "lake")
     begun = time.perf_counter()
-    record.verdict = judge(
+    record.judgement = judge(
         run_dir,
         lake,
         workers=record.workers,
-        farms=scenario.fleet.farms,
+        farms=part.farms,
+        elsewhere=_elsewhere(scenario, part),
         store=None if store.folder else store.store,
         early=None if oracle is None else oracle.verdicts,
         progress=progress.follow("judging the lake", "objects")
@@ -47,7 +52,16 @@ def judge_lake(
         else oracle.progress,
         log=progress.log,
     )
+    record.verdict = verdict_on([record.judgement])
     record.verify_s = time.perf_counter() - begun
     if oracle is not None:
         record.verify_s += oracle.worker_s / (record.workers + 1)
     record.node_bytes = sum(file.stat().st_size for file in (run_dir / "nodes").glob("*/*.db"))
+
+
+def _elsewhere(scenario: Scenario, part: Part) -> frozenset[str]:
+    """Return the turbines of the other parts."""
+    if part.is_whole:
+        return frozenset()
+    fleet = {turbine for farm in scenario.fleet.farms for turbine in farm.turbine_ids}
+    return frozenset(fleet.difference(*(farm.turbine_ids for farm in part.farms)))

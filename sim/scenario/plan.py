@@ -74,9 +74,10 @@ class Plan:
     outlook: lifecycle.Outlook  # effect of the lifecycle policies on a day's objects
 
 
-def plan(scenario: Scenario) -> Plan:
-    """Return the plan of a scenario."""
-    turbines, clock = scenario.fleet.turbines, scenario.clock
+def plan(scenario: Scenario, turbines: int | None = None) -> Plan:
+    """Return the plan of a scenario. turbines: of a part of the fleet; None: all."""
+    turbines = scenario.fleet.turbines if turbines is None else turbines
+    share, clock = turbines / scenario.fleet.turbines, scenario.clock
     first, last, rows = batches(clock, scenario.pipeline)
     pairs = int(np.minimum(last // HOUR_US - first // HOUR_US + 1, rows).sum())
     windows, aggregated = _aggregated(first, last, scenario.pipeline)
@@ -116,10 +117,10 @@ def plan(scenario: Scenario) -> Plan:
         reads=used.reads,
         verify_requests=verify,
         store_s=(used.writes + used.reads + verify) / REQUESTS_PER_S,
-        faults=_expected_faults(scenario),
+        faults={kind: share * n for kind, n in _expected_faults(scenario).items()},
         delivery=scenario.faults,
         cost_per_day=cost.per_day(used).total,
-        outlook=lifecycle.outlook(_a_day(scenario, first, objects, size), LIFECYCLE),
+        outlook=lifecycle.outlook(_a_day(scenario, turbines, first, objects, size), LIFECYCLE),
     )
 
 
@@ -146,7 +147,11 @@ def batches(clock: Clock, settings: PipelineSettings) -> tuple[np.ndarray, np.nd
 
 
 def _a_day(
-    scenario: Scenario, first: np.ndarray, objects: dict[str, int], size: dict[str, int]
+    scenario: Scenario,
+    turbines: int,
+    first: np.ndarray,
+    objects: dict[str, int],
+    size: dict[str, int],
 ) -> dict[str, lifecycle.Objects]:
     """Return the objects of a day of this load.
 
@@ -167,7 +172,7 @@ def _a_day(
         )
         if stage != "aggregated" and stage in STAGES:
             sizes = (_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]).astype(np.int64)
-            per_day = often * scenario.fleet.turbines * share
+            per_day = often * turbines * share
         found[stage] = lifecycle.Objects(pa.array([f"{stage}/year="] * len(sizes)), sizes, per_day)
     return found
 

@@ -42,7 +42,8 @@ CEILING_THREADS = 8
 class Options:
     """Options of the command line.
 
-    port, gateway: of the embedded store. folder: the lake as files, no S3.
+    port, gateway: of the embedded store. folder: the lake as files, no S3. shared: other parts of
+    the run write into the same lake, which may hold objects.
     """
 
     endpoint_url: str | None = None
@@ -52,6 +53,7 @@ class Options:
     allow_remote: bool = False
     folder: Path | None = None
     gateway: Gateway = "short"
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,8 @@ def _prepared(target: Target, options: Options) -> Target:
     if options.empty_lake:
         lake.empty(target.store)
     lake.ensure(target.store)
-    _refuse_objects(target.endpoint_url, lake.first_object(target.store))
+    if not options.shared:
+        _refuse_objects(target.endpoint_url, lake.first_object(target.store))
     return target
 
 

@@ -15,7 +15,7 @@ from pipeline.settings import settings
 from pipeline.terminal import one_line
 from sim.check import Finding, LakeReader, Verdict
 from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.report.progress import RunProgress
 from sim.report.result import read_result
 from sim.run_directory import SCENARIO_FILE, is_run
@@ -23,6 +23,7 @@ from sim.scenario import load as load_scenario
 from sim.store import localstack, target
 from sim.store.s3_lake import s3_lake, settings_of
 from sim.verify.judge import judge
+from sim.verify.judge import verdict as verdict_on
 
 FINDINGS_SHOWN = 20
 
@@ -59,7 +60,7 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
 def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
     """Judge the lake and print the verdict. Return the exit code. Change nothing in `run_dir`."""
     with RunProgress(console) as progress:
-        verdict = judge(
+        judgement = judge(
             run_dir,
             lake,
             workers=workers,
@@ -69,6 +70,7 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
             progress=progress.follow("judging the lake", "objects"),
             log=progress.log,
         )
+    verdict = verdict_on([judgement])
     for line in (*_lines(verdict), *_comparison(run_dir, verdict)):
         console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
     if verdict.status == "unknown" and verdict.errors and not verdict.figures:
@@ -76,13 +78,14 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
     return EXIT_CODE_OF[verdict.status]
 
 
-def _farms(run_dir: Path, progress: RunProgress) -> Sequence[Farm]:
+def _farms(run_dir: Path, progress: RunProgress) -> Sequence[FarmPart]:
     """Return the farms of the run's scenario; none if it cannot be read."""
     try:
-        return load_scenario(run_dir / SCENARIO_FILE).fleet.farms
+        fleet = load_scenario(run_dir / SCENARIO_FILE).fleet
     except ScenarioError as error:
         progress.log(f"could not check for missing node files: {error}")
         return ()
+    return [FarmPart.whole(farm) for farm in fleet.farms]
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:

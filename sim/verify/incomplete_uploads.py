@@ -9,6 +9,7 @@ Not covered: objects that do not belong in the lake (the oracle's `object.foreig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pipeline import lake
@@ -19,12 +20,13 @@ KEPT: Final = 20
 """Most findings kept. `counts` has the number of all."""
 
 
-def check(store: Settings) -> Verdict:
-    """Return `fail` if there is an upload, else `pass`; `objects.unfinished` counts them.
+def find(store: Settings) -> list[str]:
+    """Return the place of each upload, `<bucket>/<key>`. Raises pipeline.lake.LakeError."""
+    return lake.incomplete_uploads(store)
 
-    Raises pipeline.lake.LakeError.
-    """
-    uploads = lake.incomplete_uploads(store)
+
+def verdict(uploads: Sequence[str]) -> Verdict:
+    """Return `fail` if there is an upload, else `pass`; `objects.unfinished` counts them."""
     figures: dict[str, float] = {"objects.unfinished": len(uploads)}
     if not uploads:
         return Verdict("pass", figures)

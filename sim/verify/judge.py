@@ -9,22 +9,35 @@ incomplete uploads  multipart uploads, which no listing shows   sim.verify.incom
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pipeline.lake import LakeError
 from pipeline.settings import Settings
-from sim import check
 from sim.check import LakeReader, Verdict
 from sim.check.early import EarlyVerdicts
-from sim.check.verdict import Progress
-from sim.fleet.farm import Farm
+from sim.check.verdict import Judged, Progress, judged
+from sim.check.verdict import verdict as oracle_verdict
+from sim.fleet.part import FarmPart
 from sim.verify import incomplete_uploads, missing_nodes
 
 RANK: Final = ("pass", "unknown", "fail")
 """Statuses in rising order. The highest of several wins."""
+
+
+@dataclass
+class Judgement:
+    """Results of the three checks of a run, or of a part of it.
+
+    missing: turbines without a node file. uploads: places of incomplete multipart uploads; None if
+    they were not looked for.
+    """
+
+    oracle: Judged
+    missing: list[str] = field(default_factory=list)
+    uploads: list[str] | None = None
 
 
 def judge(
@@ -32,30 +45,56 @@ def judge(
     lake: LakeReader,
     *,
     workers: int = 1,
-    farms: Sequence[Farm] = (),
+    farms: Sequence[FarmPart] = (),
     store: Settings | None = None,
     by_hand: bool = False,
     early: EarlyVerdicts | None = None,
+    elsewhere: Collection[str] = (),
     progress: Progress | None = None,
     log: Callable[[str], None] = lambda text: None,
-) -> Verdict:
-    """Judge a lake against the node files of a run directory.
+) -> Judgement:
+    """Judge a lake, or a part of it, against the node files of a run directory.
 
     farms: each of their turbines must have a node file; empty if the fleet is not known.
     store: the S3 of the lake, None for a folder.
     by_hand: no run drove the nodes, so they may have been drained more than once.
     early: verdicts of the oracle on shares that were judged before the end.
+    elsewhere: turbines of other parts. Their objects are passed over.
     log: called with a line for each check that could not be made. The verdict ignores such checks.
     """
-    verdict = check.judge(
-        run_dir / "nodes", lake, run_dir / "truth", workers, progress, by_hand, early
+    found = Judgement(
+        judged(
+            run_dir / "nodes",
+            lake,
+            run_dir / "truth",
+            workers,
+            progress,
+            by_hand,
+            early,
+            elsewhere,
+        ),
+        missing_nodes.missing(run_dir / "nodes", farms),
     )
-    parts = [verdict, missing_nodes.check(run_dir / "nodes", farms)]
-    if store is not None and verdict.figures:
+    if store is not None and found.oracle.shares:
         try:
-            parts.append(incomplete_uploads.check(store))
+            found.uploads = incomplete_uploads.find(store)
         except LakeError as error:
             log(f"could not check for incomplete multipart uploads: {error}")
+    return found
+
+
+def verdict(judgements: Sequence[Judgement]) -> Verdict:
+    """Return the verdict on a run from the judgements on all of its parts."""
+    parts = [
+        oracle_verdict([each.oracle for each in judgements]),
+        missing_nodes.verdict([turbine for each in judgements for turbine in each.missing]),
+    ]
+    known = [each.uploads for each in judgements if each.uploads is not None]
+    if known:
+        # Parts in one store have all seen the same uploads.
+        parts.append(
+            incomplete_uploads.verdict(sorted({place for each in known for place in each}))
+        )
     return merge(parts)
 
 

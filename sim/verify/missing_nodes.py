@@ -13,24 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.check import Verdict
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 
 
-def missing(nodes: Path, farms: Sequence[Farm]) -> list[str]:
+def missing(nodes: Path, farms: Sequence[FarmPart]) -> list[str]:
     """List turbines without `nodes/<farm>/<turbine>.db`, in the order of the fleet."""
     there = {(path.parent.name, path.stem) for path in nodes.glob("*/*.db")}
     return [
         turbine
-        for farm in farms
-        for turbine in farm.turbine_ids
-        if (farm.farm_id, turbine) not in there
+        for part in farms
+        for turbine in part.turbine_ids
+        if (part.farm.farm_id, turbine) not in there
     ]
 
 
-def check(nodes: Path, farms: Sequence[Farm]) -> Verdict:
-    """Return `unknown` if a node file is missing, else `pass`."""
-    turbines = missing(nodes, farms)
+def verdict(turbines: Sequence[str]) -> Verdict:
+    """Return `unknown` if a node file is missing, else `pass`. turbines: those without a file."""
     if not turbines:
         return Verdict("pass")
     missed = f"{len(turbines):,} turbines of the scenario have no node file; first {turbines[0]}"
-    return Verdict("unknown", errors=[f"{nodes}: {missed}"])
+    return Verdict("unknown", errors=[missed])

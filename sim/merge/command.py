@@ -1,0 +1,127 @@
+"""`windfleet merge DIR...`: one result, verdict and report of all parts of a run.
+
+Counted figures add up. Latencies and throughput come from the raw operations of all parts, and
+freshness from the line of each farm, which its parts share. The digest is that of all objects. So
+the result is that of one process, but for the figures of machines:
+
+    time.total    from the start of the first part to the end of the last
+    time.verify   sum over the parts
+    memory.peak   the largest of a part
+    ceiling       the lowest of a part's store
+
+The node files and the lakes stay where the parts made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipeline.terminal import cause
+from sim import run_directory
+from sim.errors import PartError
+from sim.measure.operations import OPERATIONS_FILE, SCHEMA
+from sim.merge.fit import require_whole
+from sim.report.terminal import print_summary
+from sim.report.write import write_all
+from sim.run import part_file, result
+from sim.run.part_file import PartFile
+from sim.run.planned_faults import planned_faults
+from sim.run.record import Record
+from sim.run_directory import SCENARIO_FILE
+from sim.scenario import Scenario, load
+from sim.scenario.plan import plan
+from sim.verify.judge import verdict
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """Options of the command line.
+
+    out: None for `runs/NAME-SEED`. replay: the command that repeats the merge.
+    """
+
+    parts: Sequence[Path]
+    out: Path | None = None
+    overwrite: bool = False
+    replay: str = ""
+
+
+def merge(options: MergeOptions, console: Console) -> int:
+    """Make one result of all parts of a run. Return the run's exit code.
+
+    Raises PartError, DirectoryError, ScenarioError.
+    """
+    parts = {path: part_file.read(path) for path in dict.fromkeys(options.parts)}
+    require_whole(parts)
+    scenario = load(next(iter(parts)) / SCENARIO_FILE)
+    record = merged(scenario, parts)
+    out = options.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
+    if out.resolve() in {path.resolve() for path in parts}:
+        raise PartError(f"{out}: is one of the parts; name another directory with --out DIR")
+    with run_directory.made(out, options.overwrite, scenario.text, 0):
+        with (out / OPERATIONS_FILE).open("wb") as file:
+            pq.write_table(record.operations, file, compression="zstd")
+        found = result.of_run(scenario, record, options.replay)
+        write_all(found, out, record.operations)
+        print_summary(console, found, out)
+    return found.exit_code
+
+
+def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
+    """Return one record of all parts. Raises PartError."""
+    each = sorted(parts.values(), key=lambda part: part.index)
+    record = Record(
+        shards=[shard for part in each for shard in part.shards],
+        operations=pa.concat_tables([_operations(path) for path in parts]),
+        ceiling_per_s=min((p.ceiling_per_s for p in each if p.ceiling_per_s), default=None),
+        memory_peak_bytes=max((p.memory_peak_bytes or 0 for p in each), default=0) or None,
+        node_bytes=sum(part.node_bytes or 0 for part in each),
+        verify_s=sum(part.verify_s or 0.0 for part in each),
+        total_s=_span_s(each),
+        started=min((part.started for part in each if part.started), default=None),
+        store={"store": _stores(each), "parts": str(len(each))},
+        workers=sum(part.workers for part in each),
+        verdict=verdict([part.judgement for part in each]),
+        errors=[error for part in each for error in part.errors],
+        planned=planned_faults(scenario, plan(scenario)),
+        stopped_by=next((part.stopped_by for part in each if part.stopped_by is not None), None),
+    )
+    for part in each:
+        record.injections.merge(part_file.injections(part))
+    return record
+
+
+def _operations(run_dir: Path) -> pa.Table:
+    path = run_dir / OPERATIONS_FILE
+    try:
+        with path.open("rb") as file:
+            return pq.read_table(file, schema=SCHEMA)
+    except (OSError, pa.ArrowException) as error:
+        raise PartError(
+            f"{path}: cannot read the part's operations: {cause(error)}; run the part again"
+        ) from error
+
+
+def _span_s(parts: Sequence[PartFile]) -> float | None:
+    """Return the seconds from the first start to the last end."""
+    spans = [
+        (datetime.fromisoformat(part.started).timestamp(), part.total_s)
+        for part in parts
+        if part.started is not None and part.total_s is not None
+    ]
+    if not spans:
+        return None
+    return max(begin + length for begin, length in spans) - min(begin for begin, _ in spans)
+
+
+def _stores(parts: Sequence[PartFile]) -> str:
+    """Return the stores of the parts in words, each kind once. Ports differ, and are left out."""
+    names = {part.store.get("store", "unknown").rsplit(", http", 1)[0] for part in parts}
+    return ", ".join(sorted(names))
