@@ -105,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
     _workers_argument(verify)
+    _shard_argument(verify)
+    verify.add_argument(
+        "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
+    )
 
     campaign = command(
         "campaign", "inject faults at every store call, then at random, then into whole runs"

@@ -173,6 +173,13 @@ def _verify(args: argparse.Namespace) -> int:
 
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: has no nodes/; is this a run directory?")
+    if (args.shard is None) != (args.out is None):
+        raise PartError("--shard and --out go together: the part's record is written to --out DIR")
+    if args.shard is not None:
+        from sim.merge.verify import verify_part
+
+        lake = find_lake(args.run, args.lake, args.endpoint_url)
+        return verify_part(args.run, lake, args.shard, args.out, args.workers, _Console())
     return verify(
         args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console()
     )

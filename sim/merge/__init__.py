@@ -4,4 +4,5 @@
 |------------------------------------------|-----------|
 | parts that belong together, or why not   | `fit`     |
 | one record of all parts, and its report  | `command` |
+| a part of `windfleet verify`             | `verify`  |
 """

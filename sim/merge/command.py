@@ -37,6 +37,7 @@ from sim.run.record import Record
 from sim.run_directory import SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
+from sim.verify.command import print_verdict
 from sim.verify.judge import verdict
 
 
@@ -60,6 +61,8 @@ def merge(options: MergeOptions, console: Console) -> int:
     """
     parts = {path: part_file.read(path) for path in dict.fromkeys(options.parts)}
     require_whole(parts)
+    if next(iter(parts.values())).kind == "verify":
+        return print_verdict(console, verdict([part.judgement for part in parts.values()]))
     scenario = load(next(iter(parts)) / SCENARIO_FILE)
     record = merged(scenario, parts)
     out = options.out or Path("runs") / f"{scenario.name}-{scenario.seed}"

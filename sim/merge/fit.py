@@ -14,13 +14,14 @@ _NOT_IN_BYTES = "python"
 def require_whole(parts: Mapping[Path, PartFile]) -> None:
     """Raise PartError, with every reason, unless these are all the parts of one run."""
     (first, one), *_ = parts.items()
-    problems = []
+    problems: list[str] = []
     places: dict[int, list[Path]] = {}
     for path, part in parts.items():
         known = len(problems)
         places.setdefault(part.index, []).append(path)
         for name, mine, theirs in (
             ("scenario", part.scenario, one.scenario),
+            ("command", part.kind, one.kind),
             ("seed", part.seed, one.seed),
             ("number of parts", part.count, one.count),
         ):

@@ -25,7 +25,7 @@ from sim.run.part_index import WHOLE, PartIndex
 
 SHARD_ROWS: Final = 300_000
 SHARDS_PER_WORKER: Final = 4
-LEAST_TURBINES: Final = 1600
+LEAST_TURBINES: Final = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,15 @@ class Part:
     def is_whole(self) -> bool:
         """True for the whole run."""
         return self.count == 1
+
+    def others(self, fleet: Fleet) -> frozenset[str]:
+        """Return the turbines of the other parts."""
+        if self.is_whole:
+            return frozenset()
+        own = {turbine for farm in self.farms for turbine in farm.turbine_ids}
+        return frozenset(
+            turbine for farm in fleet.farms for turbine in farm.turbine_ids if turbine not in own
+        )
 
     def __str__(self) -> str:
         return f"part {self.index} of {self.count}"

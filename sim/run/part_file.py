@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,7 @@ from sim.scenario import Scenario
 from sim.verify.judge import Judgement
 
 SCHEMA_VERSION: Final = 1
+Kind = Literal["run", "verify"]
 _OBJECTS: Final = pa.schema(
     [
         pa.field("share", pa.int32()),
@@ -45,6 +46,7 @@ _OBJECTS: Final = pa.schema(
 class PartFile:
     """One part of a run. Wall seconds, bytes.
 
+    kind: `run`, or `verify` for a part that was only judged again.
     scenario_sha256: of the resolved scenario. fired: (kind of fault, point, times).
     """
 
@@ -59,6 +61,7 @@ class PartFile:
     shards: list[ShardResult]
     judgement: Judgement
     schema_version: int = SCHEMA_VERSION
+    kind: Kind = "run"
     started: str | None = None
     total_s: float | None = None
     verify_s: float | None = None
@@ -83,7 +86,7 @@ def program_versions() -> dict[str, str]:
     return {**versions(), "pipeline": str(PIPELINE_VERSION)}
 
 
-def write(run_dir: Path, scenario: Scenario, record: Record) -> None:
+def write(run_dir: Path, scenario: Scenario, record: Record, kind: Kind = "run") -> None:
     """Write the record of a part, if it came to its verdict. Raises OSError."""
     if record.part is None or record.judgement is None:
         return
@@ -98,6 +101,7 @@ def write(run_dir: Path, scenario: Scenario, record: Record) -> None:
         dict(record.store),
         record.shards,
         record.judgement,
+        kind=kind,
         started=record.started,
         total_s=record.total_s,
         verify_s=record.verify_s,

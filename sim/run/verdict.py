@@ -44,7 +44,7 @@ def judge_lake(
         lake,
         workers=record.workers,
         farms=part.farms,
-        elsewhere=_elsewhere(scenario, part),
+        elsewhere=part.others(scenario.fleet),
         store=None if store.folder else store.store,
         early=None if oracle is None else oracle.verdicts,
         progress=progress.follow("judging the lake", "objects")
@@ -57,11 +57,3 @@ def judge_lake(
     if oracle is not None:
         record.verify_s += oracle.worker_s / (record.workers + 1)
     record.node_bytes = sum(file.stat().st_size for file in (run_dir / "nodes").glob("*/*.db"))
-
-
-def _elsewhere(scenario: Scenario, part: Part) -> frozenset[str]:
-    """Return the turbines of the other parts."""
-    if part.is_whole:
-        return frozenset()
-    fleet = {turbine for farm in scenario.fleet.farms for turbine in farm.turbine_ids}
-    return frozenset(fleet.difference(*(farm.turbine_ids for farm in part.farms)))

@@ -6,7 +6,7 @@ The lake is a saved copy, or still in a store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -71,7 +71,12 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
             log=progress.log,
         )
     verdict = verdict_on([judgement])
-    for line in (*_lines(verdict), *_comparison(run_dir, verdict)):
+    return print_verdict(console, verdict, _comparison(run_dir, verdict))
+
+
+def print_verdict(console: Console, verdict: Verdict, more: Iterable[str] = ()) -> int:
+    """Print a verdict, and more lines after it. Return the exit code."""
+    for line in (*_lines(verdict), *more):
         console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
     if verdict.status == "unknown" and verdict.errors and not verdict.figures:
         return ENVIRONMENT

@@ -75,7 +75,7 @@ SIM: tuple[set[str], ...] = (
     {"verify"},
     {"query", "run"},
     {"bench", "campaign", "catalog", "dashboard", "load"},
-    {"demo"},
+    {"demo", "merge"},
     {"arguments"},
     {"cli"},
     {"__main__"},

@@ -8,6 +8,7 @@ import pytest
 
 from sim.check import Finding, Verdict
 from sim.fleet import load_fleet
+from sim.fleet.part import FarmPart
 from sim.verify import missing_nodes
 from sim.verify.judge import merge
 
@@ -52,13 +53,13 @@ def test_figures_findings_counts_and_errors_are_added() -> None:
 
 
 def test_a_missing_node_file_leaves_the_verdict_unknown(tmp_path: Path) -> None:
-    farm = load_fleet().farms[0]
-    (tmp_path / farm.farm_id).mkdir()
+    farm = FarmPart.whole(load_fleet().farms[0])
+    (tmp_path / farm.farm.farm_id).mkdir()
     for turbine in farm.turbine_ids:
-        (tmp_path / farm.farm_id / f"{turbine}.db").touch()
-    assert missing_nodes.check(tmp_path, [farm]) == Verdict("pass")
-    (tmp_path / farm.farm_id / f"{farm.turbine_ids[3]}.db").unlink()
-    found = missing_nodes.check(tmp_path, [farm])
+        (tmp_path / farm.farm.farm_id / f"{turbine}.db").touch()
+    assert missing_nodes.verdict(missing_nodes.missing(tmp_path, [farm])) == Verdict("pass")
+    (tmp_path / farm.farm.farm_id / f"{farm.turbine_ids[3]}.db").unlink()
+    found = missing_nodes.verdict(missing_nodes.missing(tmp_path, [farm]))
     assert found.status == "unknown"
     assert f"1 turbines of the scenario have no node file; first {farm.turbine_ids[3]}" in str(
         found.errors

@@ -1,0 +1,55 @@
+"""A part of `windfleet verify DIR`: some turbines of a run, judged again. `merge` adds them up."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from sim import run_directory
+from sim.check import LakeReader
+from sim.report.progress import RunProgress
+from sim.run import part_file
+from sim.run.part import part_of
+from sim.run.part_index import PartIndex
+from sim.run.record import Record
+from sim.run_directory import SCENARIO_FILE, is_run
+from sim.scenario import load
+from sim.store.s3_lake import settings_of
+from sim.verify.command import print_verdict
+from sim.verify.judge import judge, verdict
+
+
+def verify_part(
+    run_dir: Path, lake: LakeReader, place: PartIndex, out: Path, workers: int, console: Console
+) -> int:
+    """Judge one part of a run, print the verdict, write its record. Return the exit code.
+
+    out: directory of the record; the run's own does not change. Raises PartError, ScenarioError,
+    DirectoryError.
+    """
+    scenario = load(run_dir / SCENARIO_FILE)
+    part = part_of(scenario.fleet, place)
+    with run_directory.made(out, True, scenario.text, 0):
+        record = Record(
+            started=datetime.now(UTC).isoformat(timespec="seconds"), workers=workers, part=part
+        )
+        begun = time.perf_counter()
+        with RunProgress(console) as progress:
+            record.judgement = judge(
+                run_dir,
+                lake,
+                workers=workers,
+                farms=part.farms,
+                store=settings_of(lake),
+                by_hand=not is_run(run_dir),
+                elsewhere=part.others(scenario.fleet),
+                progress=progress.follow("judging the lake", "objects"),
+                log=progress.log,
+            )
+        record.total_s = record.verify_s = time.perf_counter() - begun
+        code = print_verdict(console, verdict([record.judgement]))
+        part_file.write(out, scenario, record, kind="verify")
+    return code

@@ -1,0 +1,245 @@
+"""Parts of a run, each in a process and a lake of its own, against one run of everything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sim.check import LakeReader
+from sim.errors import LAKE_WRONG, PASS, PartError
+from sim.merge.command import MergeOptions, merge
+from sim.run import part_file
+from sim.run.command import RunOptions, run
+from sim.run.part import part_of
+from sim.run.part_index import PartIndex
+from sim.run.record import Record
+from sim.scenario import load
+from sim.store.target import Options
+from sim.verify.judge import judge
+from tests.support import runs
+
+PARTS = 3
+"""9 turbines of 3 farms with 3, 4 and 2: the cuts are at turbine 3 of farm A, and within B."""
+CONSOLE = Console(quiet=True)
+
+
+def run_part(folder: Path, place: PartIndex | None, name: str) -> Path:
+    """Run the tiny scenario, or one part of it, with a lake in a folder."""
+    options = RunOptions(
+        folder / name, 1, Options(folder=folder / f"lake-{name}"), shard=place, replay=name
+    )
+    assert run(load(folder / "tiny.yaml"), options, CONSOLE) == PASS
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the directories of the whole run and of its parts."""
+    folder = tmp_path_factory.mktemp("merge")
+    runs.scenario(folder)
+    run_part(folder, None, "whole")
+    for index in range(1, PARTS + 1):
+        run_part(folder, PartIndex(index, PARTS), f"part-{index}")
+    return folder
+
+
+def directories(folder: Path) -> list[Path]:
+    return [folder / f"part-{index}" for index in range(1, PARTS + 1)]
+
+
+def merged(folder: Path, parts: list[Path], want: int = PASS) -> dict[str, Any]:
+    assert merge(MergeOptions(parts, folder / "merged", overwrite=True), CONSOLE) == want
+    return runs.result(folder / "merged")
+
+
+def counted(result: dict[str, Any]) -> dict[str, Any]:
+    """Return all that does not depend on the machine's speed."""
+    figures = {
+        name: figure for name, figure in result["figures"].items() if figure["kind"] != "measured"
+    }
+    same = (
+        *("scenario", "seed", "verdict", "exit_code", "lake", "completeness", "findings", "truth"),
+        *("expectations", "faults", "outlook", "errors", "notes", "versions"),
+    )
+    return {"figures": figures, **{name: result[name] for name in same}}
+
+
+def test_the_merged_result_is_that_of_one_process(made: Path) -> None:
+    want = counted(runs.result(made / "whole"))
+    assert want["lake"]["digest"]
+    assert len(want["figures"]) > 30
+    assert counted(merged(made, directories(made))) == want
+    assert counted(merged(made, directories(made)[::-1])) == want, "in any order"
+
+
+def test_latencies_come_from_all_operations(made: Path) -> None:
+    found = merged(made, directories(made))
+    parts = [runs.result(part) for part in directories(made)]
+    for name in ("latency.put.p50", "throughput.rows_per_s", "time.total", "memory.peak"):
+        assert found["figures"][name]["value"] > 0
+    figure = "store.requests"
+    assert found["figures"][figure]["value"] == sum(p["figures"][figure]["value"] for p in parts)
+    assert found["environment"]["parts"] == str(PARTS)
+    assert (made / "merged" / "report.html").stat().st_size > 10_000
+
+
+def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> None:
+    part = runs.result(made / "part-2")
+    assert part["run"]["part"] == "part 2 of 3"
+    assert part["run"]["turbines"] == 3
+    assert part["expectations"] == []
+    assert part["verdict"] == "pass"
+    names = [path.stem for path in sorted((made / "part-2" / "nodes" / "B").glob("*.db"))]
+    assert names == ["B-001", "B-002", "B-003"]
+
+
+def test_ground_truth_of_a_farm_is_one_file_whatever_its_shards(made: Path) -> None:
+    assert {path.name for path in (made / "whole" / "truth").glob("faults-*")} == {
+        f"faults-{farm}.parquet" for farm in "ABG"
+    }
+    assert (made / "part-1" / "truth" / "faults-A.parquet").read_bytes() == (
+        made / "whole" / "truth" / "faults-A.parquet"
+    ).read_bytes()
+
+
+def test_a_defect_of_one_part_fails_the_merged_run(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "part-3", tmp_path / "part-3")
+    shutil.copytree(made / "lake-part-3", tmp_path / "lake")
+    gone = next((tmp_path / "lake").glob("*-ingestion/ingestion/*/*/*/*/*.parquet"))
+    gone.unlink()
+    scenario = load(made / "tiny.yaml")
+    record = Record(part=part_of(scenario.fleet, PartIndex(3, PARTS)))
+    record.shards = part_file.read(tmp_path / "part-3").shards
+    record.judgement = judge(tmp_path / "part-3", LakeReader.folder(tmp_path / "lake"))
+    part_file.write(tmp_path / "part-3", scenario, record)
+    found = merged(made, [*directories(made)[:2], tmp_path / "part-3"], LAKE_WRONG)
+    assert found["figures"]["rows.lost"]["value"] > 0
+    assert {finding["key"].rpartition("/")[2] for finding in found["findings"]} >= {gone.name}
+
+
+def verdict_lines(ended: runs.Ended) -> list[str]:
+    """Return the output from the verdict on, without progress."""
+    lines = ended.out.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line in ("PASS", "FAIL")) :]
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "part-2" / "part.json"
+        raw = json.loads(path.read_text())
+        change(raw)
+        path.write_text(json.dumps(raw))
+
+    return edit
+
+
+def removed(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / "part-2" / name).unlink()
+
+
+def written(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / "part-2" / name).write_text(text) and None
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen", "names"),
+    [
+        (None, [1, 3], ["missing of 3 parts: 2", "--shard 2/3"]),
+        (None, [2], ["missing of 3 parts: 1, 3"]),
+        (edited(lambda raw: raw.update(index=1)), [1, 2, 3], ["part 1 of 3 is there 2 times"]),
+        (edited(lambda raw: raw.update(seed=8)), [1, 2, 3], ["part-2: its seed is 8", "is 7"]),
+        (edited(lambda raw: raw.update(scenario="x")), [1, 2, 3], ["its scenario is x", "tiny"]),
+        (edited(lambda raw: raw.update(count=4)), [1, 2, 3], ["number of parts is 4", "is 3"]),
+        (edited(lambda raw: raw.update(scenario_sha256="")), [1, 2, 3], ["other settings"]),
+        (
+            edited(lambda raw: raw["versions"].update(numpy="1.0")),
+            [1, 2, 3],
+            ["made with numpy 1.0, this machine has"],
+        ),
+        (edited(lambda raw: raw.update(schema_version=9)), [1, 2, 3], ["schema_version is 9"]),
+        (edited(lambda raw: raw.pop("judgement")), [1, 2, 3], ["part.json", "run the part again"]),
+        (edited(lambda raw: raw.update(shards=3)), [1, 2, 3], ["shards", "run the part again"]),
+        (written("part.json", "{"), [1, 2, 3], ["not a record of a part"]),
+        (written("part.json", "[]"), [1, 2, 3], ["not a record of a part"]),
+        (written("objects.parquet", "x"), [1, 2, 3], ["part-2"]),
+        (written("operations.parquet", "x"), [1, 2, 3], ["operations"]),
+        (removed("part.json"), [1, 2, 3], ["not a finished part", "part.json"]),
+        (removed("objects.parquet"), [1, 2, 3], ["not a finished part", "objects.parquet"]),
+        (removed("operations.parquet"), [1, 2, 3], ["operations.parquet", "run the part again"]),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_by_name(
+    made: Path,
+    tmp_path: Path,
+    change: Callable[[Path], None] | None,
+    chosen: list[int],
+    names: list[str],
+) -> None:
+    for part in directories(made):
+        shutil.copytree(part, tmp_path / part.name, ignore=shutil.ignore_patterns("nodes"))
+    if change is not None:
+        change(tmp_path)
+    parts = [tmp_path / f"part-{index}" for index in chosen]
+    with pytest.raises(PartError) as refused:
+        merge(MergeOptions(parts, tmp_path / "merged"), CONSOLE)
+    for name in names:
+        assert name in str(refused.value)
+    assert not (tmp_path / "merged").exists()
+
+
+def test_the_result_does_not_replace_a_part(made: Path) -> None:
+    parts = directories(made)
+    with pytest.raises(PartError, match="is one of the parts"):
+        merge(MergeOptions(parts, parts[0], overwrite=True), CONSOLE)
+
+
+def test_a_directory_that_is_no_part_is_named(made: Path) -> None:
+    done = runs.inside("merge", made / "whole")
+    assert done.code == 2
+    assert "is not a finished part of a run" in done.text
+    done = runs.inside("merge", made / "nowhere")
+    assert done.code == 2
+    assert "nowhere" in done.text
+
+
+def test_parts_of_a_verdict_add_up_to_the_whole(made: Path, tmp_path: Path) -> None:
+    lake = ("--lake", made / "lake-whole")
+    whole = runs.inside("verify", made / "whole", *lake)
+    assert whole.code == PASS
+    for index in (1, 2):
+        part = ("--shard", f"{index}/2", "--out", tmp_path / str(index))
+        assert runs.inside("verify", made / "whole", *lake, *part).code == PASS
+    both = runs.inside("merge", tmp_path / "1", tmp_path / "2")
+    assert both.code == PASS
+    assert verdict_lines(both) == verdict_lines(whole)[:-1]
+    assert "the same figures" in whole.out.splitlines()[-1]
+    mixed = runs.inside("merge", tmp_path / "1", made / "part-2")
+    assert mixed.code == 2
+    assert "its command is run" in mixed.text
+
+
+def test_a_part_of_a_verdict_names_its_defects(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "lake-whole", tmp_path / "lake")
+    next((tmp_path / "lake").glob("*-ingestion/ingestion/*/*/*/*/G-*.parquet")).unlink()
+    codes = []
+    for index in (1, 2):
+        part = ("--shard", f"{index}/2", "--out", tmp_path / str(index))
+        codes.append(runs.inside("verify", made / "whole", "--lake", tmp_path / "lake", *part).code)
+    assert codes == [PASS, LAKE_WRONG]
+    both = runs.inside("merge", tmp_path / "1", tmp_path / "2")
+    assert both.code == LAKE_WRONG
+    whole = runs.inside("verify", made / "whole", "--lake", tmp_path / "lake")
+    assert verdict_lines(both) == verdict_lines(whole)[:-1]
+
+
+def test_shard_and_out_of_verify_go_together(made: Path, tmp_path: Path) -> None:
+    for part in (("--shard", "1/2"), ("--out", tmp_path / "x")):
+        done = runs.inside("verify", made / "whole", *part)
+        assert done.code == 2
+        assert "go together" in done.text
