@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from sim.bench.arguments import arguments as bench_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
+from sim.cluster.arguments import arguments as cluster_arguments
+from sim.cluster.arguments import refusal
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
@@ -41,6 +43,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
+    if args.command == "run" and (unfit := refusal(args)) is not None:
+        parser.error(unfit)
     return args
 
 
@@ -63,11 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", "simulate, drive the pipeline, judge, report")
     _scenario_arguments(run)
     _directory_arguments(run)
-    _workers_argument(run)
+    _workers_argument(run, None)
     _store_arguments(run)
     _gateway_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
+    cluster_arguments(run, _positive)
 
     merge = command("merge", "make one result, verdict and report of all parts of a run")
     merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="run directory of a part")
@@ -104,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     running = "the LocalStack of `store up` or --keep"
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
-    _workers_argument(verify)
+    _workers_argument(verify, one_per_core())
     _shard_argument(verify)
     verify.add_argument(
         "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
@@ -137,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
-    _workers_argument(campaign)
+    _workers_argument(campaign, one_per_core())
 
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"
@@ -152,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
-    _workers_argument(demo)
+    _workers_argument(demo, one_per_core())
 
     _scenario_arguments(
         command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
@@ -244,11 +249,17 @@ def _gateway_argument(
     )
 
 
-def _workers_argument(parser: argparse.ArgumentParser) -> None:
+def one_per_core() -> int:
+    """Return the default of `--workers`."""
+    return os.cpu_count() or 1
+
+
+def _workers_argument(parser: argparse.ArgumentParser, default: int | None) -> None:
+    """Add `--workers`. default: None where the command chooses it."""
     parser.add_argument(
         "--workers",
         type=_positive,
-        default=os.cpu_count() or 1,
+        default=default,
         metavar="N",
         help="worker processes (default: one per core)",
     )

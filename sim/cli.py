@@ -22,7 +22,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from pipeline.terminal import OutputError, discard_pending, guarded, safe, unwrapped
-from sim.arguments import parse
+from sim.arguments import one_per_core, parse
 from sim.errors import (
     INTERRUPTED,
     PASS,
@@ -35,6 +35,7 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
+    from sim.scenario import Scenario
     from sim.store.gateway import Gateway
     from sim.store.target import Options
 
@@ -111,6 +112,8 @@ def _run(args: argparse.Namespace) -> int:
     from sim.scenario import load
 
     scenario = load(args.scenario, args.set)
+    if args.cluster is not None:
+        return _run_on_cluster(args, scenario)
     store = replace(_store_options(args, "short"), shared=args.shard is not None)
     if store.shared and store.empty_lake:
         raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
@@ -118,7 +121,7 @@ def _run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
     options = RunOptions(
         out,
-        args.workers,
+        args.workers or one_per_core(),
         store,
         args.overwrite,
         args.save_lake,
@@ -126,6 +129,22 @@ def _run(args: argparse.Namespace) -> int:
         args.shard,
     )
     return run(scenario, options, _Console())
+
+
+def _run_on_cluster(args: argparse.Namespace, scenario: Scenario) -> int:
+    from sim.cluster.command import ClusterOptions, run_on_cluster
+
+    options = ClusterOptions(
+        cluster=args.cluster,
+        out=args.out or Path("runs") / f"{scenario.name}-{scenario.seed}",
+        store=_store_options(args, "short"),
+        parts=args.parts,
+        workers=args.workers,
+        folder=args.worker_dir,
+        overwrite=args.overwrite,
+        replay=args.replay,
+    )
+    return run_on_cluster(scenario, options, _Console())
 
 
 def _replay(args: argparse.Namespace) -> str:

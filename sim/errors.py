@@ -18,6 +18,7 @@ WindfleetError             code
 │   ├── WorkerDied
 │   ├── WorkerLost
 │   ├── NodeFileError
+│   ├── ClusterError
 │   └── EngineError
 │       └── TargetGone
 ├── DirectoryError       2 or 3   each instance has its own
@@ -135,6 +136,10 @@ class WorkerDied(EnvironmentFailed):
 
 class WorkerLost(EnvironmentFailed):
     """A worker process of a campaign that ended without a result."""
+
+
+class ClusterError(EnvironmentFailed):
+    """A cluster that cannot be used, or a part that it could not run. The text names the fix."""
 
 
 class NodeFileError(EnvironmentFailed, OSError):

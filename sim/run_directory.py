@@ -33,9 +33,14 @@ SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario. With MARK as its first line it shows that the directory is a run."""
 MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in this directory.\n"
 """A file of that name without this line is the user's own scenario, and is never removed."""
-WORTH_KEEPING: Final = ("nodes", "lake", CAMPAIGN_FILE, REQUESTS_FILE)
+PARTS: Final = "parts"
+"""Records of the parts of a run on a cluster (`sim.cluster`), a folder each."""
+WORTH_KEEPING: Final = ("nodes", "lake", PARTS, CAMPAIGN_FILE, REQUESTS_FILE)
 """Results of a run. A run that made none of these is replaced without `--overwrite`."""
-FOLDERS: Final = ("nodes", "truth", "lake", "warehouse", ".operations", ".struck-*", ".load")
+FOLDERS: Final = (
+    *("nodes", "truth", "lake", "warehouse", PARTS),
+    *(".operations", ".struck-*", ".load"),
+)
 """Folders of a run. Those with a dot are work in progress; only a killed run leaves them."""
 PART_FILE: Final = "part.json"
 OBJECTS_FILE: Final = "objects.parquet"

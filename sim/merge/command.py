@@ -69,11 +69,16 @@ def merge(options: MergeOptions, console: Console) -> int:
     if out.resolve() in {path.resolve() for path in parts}:
         raise PartError(f"{out}: is one of the parts; name another directory with --out DIR")
     with run_directory.made(out, options.overwrite, scenario.text, 0):
-        with (out / OPERATIONS_FILE).open("wb") as file:
-            pq.write_table(record.operations, file, compression="zstd")
-        found = result.of_run(scenario, record, options.replay)
-        write_all(found, out, record.operations)
-        print_summary(console, found, out)
+        return report(scenario, record, out, options.replay, console)
+
+
+def report(scenario: Scenario, record: Record, out: Path, replay: str, console: Console) -> int:
+    """Write and print the result of all parts in an existing directory. Return its exit code."""
+    with (out / OPERATIONS_FILE).open("wb") as file:
+        pq.write_table(record.operations, file, compression="zstd")
+    found = result.of_run(scenario, record, replay)
+    write_all(found, out, record.operations)
+    print_summary(console, found, out)
     return found.exit_code
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sim.errors import PartError
-from sim.run.part_file import PartFile, program_versions
+from sim.run.environment import program_versions
+from sim.run.part_file import PartFile
 
 _NOT_IN_BYTES = "python"
 

@@ -16,6 +16,7 @@ hold data: `record`, `planned_faults` and `shard_plan`.
                   farm_nodes.FarmNodes            the real pipeline, from the nodes to the lake
                     unreported.Unreported         batches that a crash kept from being reported
                     compact.publish               another layout: one object per farm and hour
+                  earlier_attempt.earlier_attempt  rows of a part that are in the lake already
                   uplink.FarmUplink               freshness on the modelled line to the cloud
                   activity.Activities             time of the worker by activity
                   written.Written                 objects that a farm wrote, for the early oracle

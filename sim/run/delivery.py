@@ -53,7 +53,16 @@ def deliver(
         try:
             run_shards(
                 shard_plans(
-                    scenario, part, workers, store, proxy, run_dir, compact, oracle is not None
+                    scenario,
+                    part,
+                    workers,
+                    store,
+                    proxy,
+                    run_dir,
+                    compact,
+                    early=oracle is not None,
+                    # A store of this run's own is empty.
+                    shared=record.part is not None and store.server is None,
                 ),
                 workers,
                 lambda _, delivered: advance(delivered),

@@ -8,6 +8,8 @@ from typing import Final
 
 import psutil
 
+from pipeline.records import PIPELINE_VERSION
+
 PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "boto3", "faker")
 """Packages whose version can change a lake's bytes."""
 
@@ -28,3 +30,8 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def program_versions() -> dict[str, str]:
+    """Return the versions that decide a lake's bytes: program -> version."""
+    return {**versions(), "pipeline": str(PIPELINE_VERSION)}

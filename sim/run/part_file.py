@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.records import PIPELINE_VERSION
 from pipeline.terminal import cause
 from sim.chaos.faults import InjectionCounts
 from sim.errors import PartError
 from sim.report.write import write_text
-from sim.run.environment import versions
+from sim.run.environment import program_versions
 from sim.run.record import Record, ShardResult
 from sim.run_directory import OBJECTS_FILE, PART_FILE
 from sim.scenario import Scenario
@@ -79,11 +78,6 @@ _ADAPTER: Final = TypeAdapter(PartFile)
 def fingerprint(scenario: Scenario) -> str:
     """Return the sha256 of the resolved scenario."""
     return hashlib.sha256(scenario.text.encode()).hexdigest()
-
-
-def program_versions() -> dict[str, str]:
-    """Return the versions that decide a lake's bytes: program -> version."""
-    return {**versions(), "pipeline": str(PIPELINE_VERSION)}
 
 
 def write(run_dir: Path, scenario: Scenario, record: Record, kind: Kind = "run") -> None:

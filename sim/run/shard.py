@@ -35,6 +35,7 @@ from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
 from sim.run import truth
 from sim.run.activity import Activities
+from sim.run.earlier_attempt import NONE, earlier_attempt
 from sim.run.farm_nodes import FarmNodes
 from sim.run.operations import Recorder
 from sim.run.record import ShardResult
@@ -94,6 +95,7 @@ class _Shard:
             settings.allowed_lateness_s,
         )
         _remove_files_of_killed(plan)
+        self._earlier = NONE
         self._flushed_s = 0.0
         self._pool = ThreadPoolExecutor(COMMIT_THREADS)
         farm = plan.part.farm
@@ -111,6 +113,10 @@ class _Shard:
             self._check_stop,
             lambda rows: progress(0, rows),
         )
+
+    def continue_earlier_attempt(self, store: ObjectStore) -> None:
+        """Look for rows that the lake has already. Raises StoreGone."""
+        self._earlier = earlier_attempt(store, self._configs)
 
     def run(self) -> None:
         self._check_stop()
@@ -136,7 +142,8 @@ class _Shard:
                 yield self._env.timeout(max(0.0, clock.seconds(last - 1) - self._env.now))
                 self._simulate(writer, made, last)
                 made = last
-            if made < clock.samples and self.result.rows >= self._plan.resume_rows:
+            resumed = self.result.rows >= self._plan.resume_rows and self._earlier.is_passed
+            if made < clock.samples and resumed:
                 self._begin_flush()
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
         self._drain()
@@ -147,6 +154,7 @@ class _Shard:
         with self._activities.during("simulate"):
             block = self._model.block(first, last)
             writer.write(block)
+        self._earlier.add(block)
         rows = len(block.columns["id"])
         self.result.rows += rows
         self.result.simulate_s += time.perf_counter() - begun
@@ -257,6 +265,8 @@ def run_shard(
         Activities(spent),
     )
     try:
+        if plan.shared:
+            shard.continue_earlier_attempt(Retrying(bare, sleep=sleep))
         shard.run()
     except Stopped:
         pass

@@ -28,6 +28,7 @@ class ShardPlan:
     lake_dir: the lake as a folder of files.
     compact: one object per farm, stage and hour (`sim.run.compact`).
     early: the oracle judges the shard as soon as it is done.
+    shared: the lake may hold rows of an earlier attempt at the shard.
     proxied: `store` is a fault proxy. It needs the virtual time at every flush.
     timeout_s: longest wait for an answer of the store.
     resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
@@ -46,6 +47,7 @@ class ShardPlan:
     lake_dir: Path | None = None
     compact: bool = False
     early: bool = False
+    shared: bool = False
     faults: tuple[Fault, ...] = ()
     proxied: bool = False
     timeout_s: float = TIMEOUT_S
@@ -63,6 +65,7 @@ def shard_plans(
     run_dir: Path,
     compact: bool,
     early: bool = False,
+    shared: bool = False,
 ) -> list[ShardPlan]:
     """Return the plans of a part's shards. proxy: stands in front of the store, if not None."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
@@ -84,6 +87,7 @@ def shard_plans(
             lake_dir=store.folder,
             compact=compact,
             early=early,
+            shared=shared,
             faults=counted_in(scenario.faults, scenario.fleet, [shard]),
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,

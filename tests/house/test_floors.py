@@ -76,6 +76,7 @@ SIM: tuple[set[str], ...] = (
     {"query", "run"},
     {"bench", "campaign", "catalog", "dashboard", "load"},
     {"demo", "merge"},
+    {"cluster"},
     {"arguments"},
     {"cli"},
     {"__main__"},

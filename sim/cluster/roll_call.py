@@ -1,0 +1,102 @@
+"""The roll call before a run: every worker answers, or is refused by name.
+
+The scheduler answers, too, since it reads the tasks that pass through it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sim.cluster.library import INSTALL
+from sim.cluster.presence import Presence, presence
+from sim.errors import ClusterError
+
+WORKER_WITHIN_S: Final = 10.0
+"""Time for a first worker to connect."""
+_POLL_S: Final = 0.2
+_NOT_IN_BYTES: Final = "python"
+_IMPORT_FAILED: Final = re.compile("ModuleNotFoundError|ImportError|AttributeError")
+_MISSING: Final = f"has no windfleet that can take a part; there: {INSTALL}"
+
+
+@dataclass(frozen=True)
+class Muster:
+    """Workers that can take parts. threads_on: host -> their threads. Each runs a part."""
+
+    threads_on: Mapping[str, int]
+
+    @property
+    def threads(self) -> int:
+        """Number of parts that run at the same time."""
+        return sum(self.threads_on.values())
+
+
+def muster(client: Any, needs_localstack: bool) -> Muster:
+    """Call all workers. Raises ClusterError, with every reason, unless all can take a part."""
+    workers = _connected(client)
+    answers: dict[str, Any] = client.run(presence, workers=list(workers), on_error="return")
+    own = presence()
+    problems = [
+        f"{name}: {problem}"
+        for address, worker in sorted(workers.items())
+        for name in [_name(address, worker)]
+        for problem in _problems(answers.get(address), own, needs_localstack)
+    ]
+    try:
+        scheduler: Any = client.run_on_scheduler(presence)
+    except Exception as error:  # whatever an import there raises
+        scheduler = error
+    problems += [
+        f"scheduler {client.scheduler.address}: {problem}"
+        for problem in _problems(scheduler, own, needs_localstack=False)
+    ]
+    if problems:
+        raise ClusterError("this cluster cannot run the parts:\n" + "\n".join(problems))
+    threads_on: dict[str, int] = {}
+    for address, worker in workers.items():
+        host = answers[address]["host"]
+        threads_on[host] = threads_on.get(host, 0) + worker["nthreads"]
+    return Muster(threads_on)
+
+
+def _connected(client: Any) -> dict[str, dict[str, Any]]:
+    """Return address -> worker, as the scheduler describes it, when there is one."""
+    give_up = time.monotonic() + WORKER_WITHIN_S
+    while not (workers := client.scheduler_info(n_workers=-1)["workers"]):
+        if time.monotonic() > give_up:
+            start = f"dask worker {client.scheduler.address}"
+            raise ClusterError(
+                f"{client.scheduler.address} has no worker; start some with: {start}"
+            )
+        time.sleep(_POLL_S)
+    return dict(workers)
+
+
+def _name(address: str, worker: Mapping[str, Any]) -> str:
+    name = str(worker.get("name", address))
+    return f"worker {address}" if name == address else f"worker {name} at {address}"
+
+
+def _problems(answer: Any, own: Presence, needs_localstack: bool) -> list[str]:
+    if not isinstance(answer, dict):
+        # An exception of an import there may arrive as its text.
+        text = f"{type(answer).__name__}: {answer}"
+        missing = answer is None or _IMPORT_FAILED.search(text) is not None
+        return [_MISSING if missing else f"does not answer: {text}"]
+    problems = differences(answer["versions"], own["versions"])
+    if needs_localstack and not answer["localstack"]:
+        problems.append("has no LocalStack; there: make localstack; or name an --endpoint-url")
+    return problems
+
+
+def differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
+    """Return a line for each program whose version there is not the one here."""
+    return [
+        f"has {program} {theirs.get(program, 'not installed')}, this machine has {version}"
+        for program, version in ours.items()
+        if program != _NOT_IN_BYTES and theirs.get(program) != version
+    ]

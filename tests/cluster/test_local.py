@@ -1,0 +1,85 @@
+"""`--cluster local:N`: the run of one process, on workers of Dask, one of them killed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import yaml
+
+from pipeline import lake
+from tests.support import clusters, runs
+
+PRELOAD = "from pathlib import Path\nPath({marker!r}).touch()\n"
+ELSEWHERE = "tcp://192.0.2.1:8786"
+
+
+def hostile_dask(folder: Path) -> tuple[dict[str, str], Path]:
+    """Return variables and a home directory that would redirect Dask, and the preload's mark."""
+    marker = folder / "preloaded"
+    module = folder / "preload.py"
+    module.write_text(PRELOAD.format(marker=str(marker)))
+    preload = [str(module)]
+    settings = {
+        "scheduler-address": ELSEWHERE,
+        "distributed": {
+            **{name: {"preload": preload} for name in ("worker", "nanny", "scheduler", "client")},
+            "comm": {"default-scheme": "tls", "require-encryption": True},
+            "dashboard": {"link": ELSEWHERE},
+        },
+    }
+    home = folder / "home" / ".config" / "dask"
+    home.mkdir(parents=True)
+    (home / "evil.yaml").write_text(yaml.safe_dump(settings))
+    variables = {
+        "DASK_SCHEDULER_ADDRESS": ELSEWHERE,
+        "DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME": "tls",
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
+        **{
+            f"DASK_DISTRIBUTED__{name}__PRELOAD": json.dumps(preload)
+            for name in ("WORKER", "NANNY", "SCHEDULER", "CLIENT")
+        },
+    }
+    return {**variables, "HOME": str(folder / "home")}, marker
+
+
+def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
+    tmp_path: Path, clean_lake: str
+) -> None:
+    """Parts share one S3, so the part that runs again finds the objects of its first attempt."""
+    whole, _ = runs.saved(clean_lake)
+    want = clusters.counted(runs.result(whole))
+    lake.empty(clean_lake)
+    hostile, marker = hostile_dask(tmp_path)
+    arguments = ("run", runs.scenario(tmp_path), "--out", tmp_path / "out", "--parts", "3")
+    store = ("--endpoint-url", clean_lake, "--worker-dir", tmp_path / "nodes")
+    with closing(runs.start(*arguments, *store, "--cluster", "local:2", **hostile)) as started:
+        # The first attempt has delivered something, and is not done.
+        assert runs.wait_until(lambda: lake.first_object(clean_lake) is not None, 60), started.text
+        part = next(p for p in started.processes() if clusters.CHILD in clusters.command_line(p))
+        listening = {
+            connection.laddr.ip
+            for process in started.processes()
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        clusters.kill_worker_of(part)
+        assert runs.wait_until(lambda: not clusters.is_running(part), 10)
+        done = runs.Done(started)
+    assert done.code == 0, done.text
+    assert not done.left
+    assert done.err == ""
+    assert listening == {"127.0.0.1"}
+    assert not marker.exists()
+    begun = [line for line in done.out.splitlines() if " begins on tcp://127.0.0.1:" in line]
+    assert len(begun) == 4, "one part began twice"
+    found = clusters.counted(runs.result(tmp_path / "out"))
+    assert found["lake"] == want["lake"]
+    assert found == want
+    back = [path for path in (tmp_path / "out" / "parts").rglob("*") if path.is_file()]
+    assert len(back) == 3 * 4
+    assert sum(path.stat().st_size for path in back) < 500_000
+    assert not (tmp_path / "out" / "nodes").exists()
+    assert len(list((tmp_path / "nodes").glob("part-*-of-3/nodes/*/*.db"))) == 9
