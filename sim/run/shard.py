@@ -30,6 +30,7 @@ from sim.chaos.proxy import report_time
 from sim.chaos.shard import ShardFaults
 from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
@@ -82,7 +83,9 @@ class _Shard:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
         self._activities = activities
         self._env = simpy.Environment()
-        self._model = FarmModel(plan.farm, plan.clock, plan.seed, plan.data_faults, plan.events)
+        self._model = FarmModel(
+            FarmPart.whole(plan.farm), plan.clock, plan.seed, plan.data_faults, plan.events
+        )
         settings = plan.pipeline
         self._configs = node_configs(
             plan.farm,
@@ -124,7 +127,9 @@ class _Shard:
         self._check_stop()
         self._model.start(self._env)
         with (
-            NodeWriter(self._plan.run_dir / "nodes", self._plan.farm, self._configs) as writer,
+            NodeWriter(
+                self._plan.run_dir / "nodes", FarmPart.whole(self._plan.farm), self._configs
+            ) as writer,
             self._pool,
         ):
             try:
