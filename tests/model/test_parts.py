@@ -17,8 +17,8 @@ from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import KINDS, DataFault
+from sim.model.machine.sensor import Sensors
 from sim.model.wind.wake import SECTORS, STEP_DEG, Wakes
-from tests.support.examples import examples
 from tests.support.simulated import FLEET, START_US, small
 
 DAY_S = 86_400.0
@@ -28,7 +28,7 @@ EVERY_FAULT = tuple(
     for number, (kind, each) in enumerate(KINDS.items())
 )
 EVENTS = (
-    Event("machine.failure", 0.0, 12 * DAY_S, turbines=("{}-001", "{}-009"), component="gearbox"),
+    Event("machine.failure", 0.0, 9 * DAY_S, turbines=("{}-001", "{}-009"), component="gearbox"),
     Event("machine.failure", 0.0, 1200.0, turbines=("{}-012",), component="yaw"),
     Event("grid.outage", 600.0, 300.0),
     Event("grid.curtailment", 1500.0, 600.0, size=0.5),
@@ -38,10 +38,10 @@ EVENTS = (
 )
 TURBINES = 33
 WORLDS = {
-    "seconds": ("D", SimClock(START_US, 1_000_000, 700), range(TURBINES + 1)),
+    "seconds": ("D", SimClock(START_US, 1_000_000, 700), (*range(9), TURBINES)),
     "cold": ("G", SimClock(START_US, 1_000_000, 1300), (0, 2, 5, 10, 17, TURBINES)),
     "half minutes": ("A", SimClock(START_US, 30_000_000, 2000), (0, 16, 17, 20, TURBINES)),
-    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 20 * 24), (0, 1, 17, TURBINES)),
+    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 14 * 24), (0, 1, 17, TURBINES)),
     "clock change": ("E", SimClock(1_729_987_200_000_000, 600_000_000, 600), (0, 7, TURBINES)),
 }
 """Farm, clock and cuts of each world, by name."""
@@ -121,8 +121,8 @@ def whole():
     return run
 
 
-def compare(part, whole, clock, cuts):
-    parts = [Run(FarmPart(part.farm, *cut), clock, EVERY_FAULT) for cut in pairwise(cuts)]
+def compare(part, whole, clock, cuts, faults=EVERY_FAULT):
+    parts = [Run(FarmPart(part.farm, *cut), clock, faults) for cut in pairwise(cuts)]
     for run in parts:
         for name, rows in run.rows.items():
             for block, (one, other) in enumerate(zip(whole.rows[name], rows, strict=True)):
@@ -152,11 +152,19 @@ def test_the_worlds_have_what_they_compare(whole):
     assert len(states) == 6, states
 
 
-@settings(max_examples=examples(4))
-@given(inner=st.sets(st.integers(1, TURBINES - 1), max_size=4), name=st.sampled_from(["seconds"]))
-def test_any_cut_gives_the_same_bytes(whole, inner, name):
-    part, run = whole(name)
-    compare(part, run, WORLDS[name][1], (0, *sorted(inner), TURBINES))
+@pytest.mark.parametrize("name", ["cold", "clock change"])
+def test_values_before_rounding_are_bit_for_bit_those_of_the_whole_farm(monkeypatch, name):
+    """A sensor's resolution would hide last digits that depend on the number of turbines."""
+    monkeypatch.setattr(Sensors, "read", lambda self, name, true, noise: true + noise)
+    farm_id, clock, _ = WORLDS[name]
+    part = FarmPart.whole(small(farm_id, TURBINES))
+    compare(part, Run(part, clock, ()), clock, (0, 1, 3, 6, 11, 18, TURBINES), ())
+
+
+@settings(max_examples=4, deadline=None)
+@given(inner=st.sets(st.integers(1, TURBINES - 1), max_size=2))
+def test_any_cut_gives_the_same_bytes(whole, inner):
+    compare(*whole("cold"), WORLDS["cold"][1], (0, *sorted(inner), TURBINES))
 
 
 def test_a_part_has_the_configurations_of_the_whole_farm():

@@ -224,7 +224,9 @@ class Wind:
 
         Unit variance, (times, turbines) each.
         """
-        east, north = self._positions.T
+        # two columns at least: einsum sums a single one in another order
+        turbines = len(self._positions)
+        east, north = self._positions[np.arange(max(turbines, 2)) % turbines].T
         along = np.zeros((len(seconds), len(east)))
         across = np.zeros_like(along)
         for octave, amplitude in zip(self._octaves, self._amplitude, strict=True):
@@ -274,7 +276,7 @@ class Wind:
                 wave = wave.transpose(0, 2, 1, 3).reshape(spans, steps, -1)
                 field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
                 target += field[skip : skip + len(seconds)]
-        return along, across
+        return along[:, :turbines], across[:, :turbines]
 
 
 def _octave(number: int) -> Octave:
