@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,9 +160,18 @@ def _parser() -> argparse.ArgumentParser:
     demo_arguments(demo)
     _workers_argument(demo, one_per_core())
 
-    _scenario_arguments(
-        command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
+    planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
+    _scenario_arguments(planned)
+    planned.add_argument(
+        "--parts", type=_positive, default=1, metavar="N", help="cut into N parts (default: 1)"
     )
+    planned.add_argument(
+        "--cores", type=_positive, metavar="N", help="of the machine (default: this one's)"
+    )
+    planned.add_argument(
+        "--memory", type=_bytes, metavar="SIZE", help="of the machine, such as 64GiB (likewise)"
+    )
+    _workers_argument(planned, one_per_core())
     _scenario_arguments(command("check", "validate a scenario"))
 
     report = command("report", "rebuild the report from the raw record")
@@ -300,6 +310,14 @@ def _share(text: str) -> float:
         return parse_share(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?)B", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give one such as 64GiB or 512MB")
+    step = 1024 if found[2].endswith("i") else 1000
+    return int(float(found[1]) * step ** ("KMGT".index(found[2][0]) + 1))
 
 
 def _part(text: str) -> PartIndex:

@@ -289,6 +289,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from sim.report.terminal import print_plan
+    from sim.run.needs import print_needs
     from sim.run.planned_faults import each_fault
     from sim.scenario import load
     from sim.scenario.plan import plan
@@ -296,6 +297,7 @@ def _plan(args: argparse.Namespace) -> int:
     scenario = load(args.scenario, args.set)
     size = plan(scenario)
     print_plan(_Console(), size, [fault.warning for fault in each_fault(scenario, size)])
+    print_needs(scenario, args, _Console())
     return PASS
 
 

@@ -14,6 +14,7 @@ WindfleetError             code
 │   └── ResultError
 ├── EnvironmentFailed         3   the machine, the store or another process
 │   ├── TargetError
+│   ├── NeedsError
 │   ├── StoreGone
 │   ├── WorkerDied
 │   ├── WorkerLost
@@ -124,6 +125,10 @@ class EnvironmentFailed(WindfleetError):
 
 class TargetError(EnvironmentFailed):
     """A store that cannot be reached or must not be used. The text names the fix."""
+
+
+class NeedsError(EnvironmentFailed):
+    """A run that this machine cannot hold. The text gives both sizes and the fix."""
 
 
 class StoreGone(EnvironmentFailed):

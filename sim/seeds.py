@@ -9,6 +9,10 @@ caller names the purpose of its numbers:
 The path is hashed (blake2b) into the key of a counter-based generator (Philox), so two different
 paths never share a stream. Parts of a path keep their type: 1 and "1" are different paths.
 
+Numbers of many turbines under one path (`normals`, `raws`) come in groups of GROUP turbines. Each
+group begins at its own place of the generator's counter. A part of a farm thus gets the numbers
+that the whole farm has, at the cost of its own turbines.
+
 Not covered: stability over numpy versions. Numpy keeps streams stable per version; the lock pins
 one.
 """
@@ -17,8 +21,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid as _uuid
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
+
+from sim.arrays import Floats
+
+GROUP: Final = 16
+"""Consecutive turbines whose numbers are drawn together; another value gives other data."""
+_OUTPUTS: Final = 4  # 64-bit numbers per step of Philox's counter
 
 
 def _digest(seed: int, path: tuple[str | int, ...]) -> bytes:
@@ -34,7 +46,56 @@ def _digest(seed: int, path: tuple[str | int, ...]) -> bytes:
 
 def rng(seed: int, *path: str | int) -> np.random.Generator:
     """Return the generator of (seed, path): the same stream at any time and in any process."""
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(seed, path), "big")))
+    return np.random.Generator(_bits(seed, path))
+
+
+def _bits(seed: int, path: tuple[str | int, ...]) -> np.random.Philox:
+    return np.random.Philox(key=int.from_bytes(_digest(seed, path), "big"))
+
+
+def normals(turbines: range, rows: int, seed: int, *path: str | int) -> Floats:
+    """Return standard normal numbers, (rows, turbines).
+
+    A turbine's numbers are a function of (seed, path, rows) and its index.
+    """
+    bits = _bits(seed, path)
+    draw, state = np.random.Generator(bits), bits.state
+    out = np.empty((rows, len(turbines)))
+    drawn = np.empty((1, rows, GROUP))
+    for group in _groups(turbines):
+        # Normal numbers take a varying number of outputs, so groups are 2^192 steps apart.
+        state["state"]["counter"][3] = group + 1
+        bits.state = state
+        draw.standard_normal(out=drawn)
+        _place(drawn, group, turbines.start, out)
+    return out
+
+
+def raws(turbines: range, rows: int, seed: int, *path: str | int) -> npt.NDArray[np.uint64]:
+    """Return 64-bit numbers of the groups that have these turbines, (groups, rows * GROUP).
+
+    In each group, rows follow one another with a number per turbine.
+    """
+    bits, groups = _bits(seed, path), _groups(turbines)
+    bits.advance(groups.start * rows * GROUP // _OUTPUTS)
+    return bits.random_raw(len(groups) * rows * GROUP).reshape(len(groups), rows * GROUP)
+
+
+def place(drawn: npt.NDArray[Any], turbines: range, out: npt.NDArray[Any]) -> None:
+    """Fill `out` (rows, turbines) from numbers in the order of `raws`."""
+    _place(drawn.reshape(-1, len(out), GROUP), turbines.start // GROUP, turbines.start, out)
+
+
+def _place(drawn: npt.NDArray[Any], group: int, first: int, out: npt.NDArray[Any]) -> None:
+    """Fill the columns of `out`, which begin with turbine `first`, from groups (rows, GROUP)."""
+    turbines = out.shape[1]
+    for low, numbers in enumerate(drawn, start=group):
+        at = low * GROUP - first
+        out[:, max(at, 0) : at + GROUP] = numbers[:, max(-at, 0) : turbines - at]
+
+
+def _groups(turbines: range) -> range:
+    return range(turbines.start // GROUP, -(-turbines.stop // GROUP))
 
 
 def number(seed: int, *path: str | int) -> int:

@@ -52,6 +52,7 @@ from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, CHANNELS, STATES
 from sim.check.read.lake import LakeReader
 from sim.demo.themes import theme
 from sim.fleet import Farm, load_fleet
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.farm import FarmModel
@@ -155,7 +156,7 @@ def make(seed: int, size: Size, folder: Path) -> None:
     ]
     faults = load_scenario(theme("bearing-failure").scenario).data_faults
     env = simpy.Environment()
-    model = FarmModel(farm, clock, seed, faults, events)
+    model = FarmModel(FarmPart.whole(farm), clock, seed, faults, events)
     model.start(env)
     key = "year=2024/month=01/day=10/hour=00"
     for bucket in BUCKET_NAMES:

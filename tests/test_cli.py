@@ -436,10 +436,7 @@ def test_verify_reports_a_farm_without_any_files(localstack: str, tmp_path: Path
     done = runs.inside("verify", run, "--workers", 1)
     assert done.code == 6, done.text
     assert done.out.count("error: ") == 1
-    assert (
-        f"error: {run / 'nodes'}: 4 turbines of the scenario have no node file; first B-001\n"
-        in done.out
-    )
+    assert "error: 4 turbines of the scenario have no file in nodes/; first B-001\n" in done.out
 
     next((run / "lake").rglob("A-001-*.parquet")).unlink()
     done = runs.inside("verify", run, "--workers", 1)

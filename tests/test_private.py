@@ -13,6 +13,7 @@ from sim import private
 from sim.demo import assets
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.load.batches import Batches, Cadence
 from sim.model.recording.nodefile import NodeWriter
 from sim.scenario import load
@@ -55,7 +56,7 @@ def test_a_file_of_ours_is_never_open_to_others(tmp_path: Path) -> None:
 def test_node_configurations_and_batches_are_the_owner_s(tmp_path: Path) -> None:
     fleet = load_fleet()
     farm = dataclasses.replace(fleet.farms[0], positions=fleet.farms[0].positions[:2])
-    with NodeWriter(tmp_path / "nodes", farm, node_configs(farm, 7)):
+    with NodeWriter(tmp_path / "nodes", FarmPart.whole(farm), node_configs(farm, 7)):
         pass
     few = dataclasses.replace(fleet, farms=(farm,))
     with Batches(

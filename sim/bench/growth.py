@@ -41,6 +41,7 @@ from sim.errors import WorkerLost
 from sim.fleet import load_fleet
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock, flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
@@ -122,12 +123,12 @@ def _run(job: Job, seed: int, folder: Path, server: EmbeddedLocalStack) -> tuple
         for farm in _fleet(job.turbines, folder):
             with metered() as cost:
                 env = simpy.Environment()
-                model = FarmModel(farm, clock, seed)
+                model = FarmModel(FarmPart.whole(farm), clock, seed)
                 model.start(env)
             costs[record.SETUP] += cost[0]
             configs = node_configs(farm, seed, flush_every_s=job.flush_s)
             with metered() as cost:
-                writer = NodeWriter(folder / "nodes", farm, configs)
+                writer = NodeWriter(folder / "nodes", FarmPart.whole(farm), configs)
             costs[record.WRITE] += cost[0]
             nodes = [
                 EdgeNode(config, path) for config, path in zip(configs, writer.paths, strict=True)

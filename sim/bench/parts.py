@@ -40,6 +40,7 @@ from sim.bench.record import PartRounds, SizeRecord
 from sim.bench.rounds import Part, interleaved
 from sim.bench.workload import EVERYTHING_US, Workload
 from sim.errors import LAKE_WRONG, BenchError
+from sim.fleet.part import FarmPart
 from sim.model.recording.nodefile import NodeWriter
 from sim.run.shard import COMMIT_THREADS
 from sim.store.gateway import Gateway
@@ -94,7 +95,7 @@ def _local(root: Path, work: Workload) -> list[Part]:
     works = work.works()
 
     def write() -> None:
-        with NodeWriter(again, work.farm, work.configs) as writer:
+        with NodeWriter(again, FarmPart.whole(work.farm), work.configs) as writer:
             writer.write(work.block)
 
     return [

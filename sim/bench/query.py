@@ -29,6 +29,7 @@ from sim.bench.rounds import run_once
 from sim.check.read.lake import LakeReader, ObjectRef
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
@@ -53,11 +54,11 @@ def write_lake(directory: Path, hours: int) -> int:
     farm = dataclasses.replace(farm, positions=farm.positions[:TURBINES])
     clock = SimClock(int(START.timestamp()) * 1_000_000, SAMPLE_S * 1_000_000, hours * 60)
     env = simpy.Environment()
-    model = FarmModel(farm, clock, 7, ())
+    model = FarmModel(FarmPart.whole(farm), clock, 7, ())
     model.start(env)
     configs = node_configs(farm, 7, flush_every_s=3600)
     nodes = directory / "nodes"
-    with NodeWriter(nodes, farm, configs) as writer:
+    with NodeWriter(nodes, FarmPart.whole(farm), configs) as writer:
         for first in range(0, clock.samples, 6000):
             last = min(first + 6000, clock.samples)
             env.run(until=max(clock.seconds(last - 1), env.now + 1))

@@ -20,6 +20,7 @@ from sim.errors import BenchError
 from sim.fleet import load_fleet
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.recording.block import Block
@@ -69,7 +70,7 @@ def make(folder: Path, turbines: int, rows: int, seed: int) -> Workload:
     clock = SimClock(START_US, SAMPLE_US, rows)
     configs = node_configs(farm, seed, flush_every_s=FLUSH_S)
     block = simulate(farm, clock, seed)
-    with NodeWriter(folder, farm, configs) as writer:
+    with NodeWriter(folder, FarmPart.whole(farm), configs) as writer:
         writer.write(block)
     return Workload(farm, configs, clock, seed, block, folder, writer.paths)
 
@@ -77,7 +78,7 @@ def make(folder: Path, turbines: int, rows: int, seed: int) -> Workload:
 def simulate(farm: Farm, clock: SimClock, seed: int) -> Block:
     """Return all rows of a farm."""
     env = simpy.Environment()
-    model = FarmModel(farm, clock, seed, ())
+    model = FarmModel(FarmPart.whole(farm), clock, seed, ())
     model.start(env)
     env.run(until=clock.seconds(clock.samples))
     return model.block(0, clock.samples)

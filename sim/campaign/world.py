@@ -26,6 +26,7 @@ from sim.chaos.file_faults import (
 )
 from sim.fleet.farm import Farm
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock, flush_samples
 from sim.model.events import Event
 from sim.model.farm import FarmModel
@@ -116,10 +117,13 @@ def build(
     for farm in farms:
         configs = node_configs(farm, seed, *settings)
         nodes.append((farm.farm_id, tuple(configs)))
-        env, model = simpy.Environment(), FarmModel(farm, clock, seed, data_faults, events)
+        env, model = (
+            simpy.Environment(),
+            FarmModel(FarmPart.whole(farm), clock, seed, data_faults, events),
+        )
         model.start(env)
         made = 0
-        with NodeWriter(folder / "nodes", farm, configs) as writer:
+        with NodeWriter(folder / "nodes", FarmPart.whole(farm), configs) as writer:
             for i, upto in enumerate([*flushes, clock.samples]):
                 env.run(until=max(clock.seconds(upto - 1), 1e-9))
                 writer.write(model.block(made, upto))

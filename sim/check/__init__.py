@@ -8,6 +8,7 @@ Each subject has one module of this package:
 |-------------------------------------------------------|---------------------|
 | verdict on the run: `pass`, `fail` or `unknown`       | `verdict`           |
 | verdict on some turbines, stage by stage              | `share`             |
+| the fleet in shares, judged by worker processes       | `shares`            |
 | rows per stage and hour: expected, lost, duplicated   | `completeness`      |
 | a finding, and the bound on the number kept           | `findings`          |
 | rule that a row violates: `stuck`, `range`, `type`    | `expected.rules`    |
@@ -39,6 +40,7 @@ Not covered: speed and timeliness.
 
 from sim.check.findings import Finding
 from sim.check.read.lake import LakeError, LakeReader
-from sim.check.verdict import Verdict, judge
+from sim.check.shares import judge
+from sim.check.verdict import Verdict
 
 __all__ = ["Finding", "LakeError", "LakeReader", "Verdict", "judge"]

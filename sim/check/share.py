@@ -41,6 +41,8 @@ from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
 
 _LONGEST_ERROR: Final = 300
+STRAYS: Final = -1
+"""Number of the share of objects that belong to no turbine."""
 
 
 @dataclass(frozen=True)

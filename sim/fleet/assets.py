@@ -15,6 +15,7 @@ from faker import Faker
 from pipeline.config import Asset
 from sim import seeds
 from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 
 TECHNICIANS = 10
 OLDEST, NEWEST = dt.date(2012, 1, 1), dt.date(2023, 10, 31)
@@ -38,8 +39,10 @@ def _person(fake: Faker) -> str:
     return f"{name} <{mail}@{fake.domain_word()}.example>, {fake.phone_number()}"
 
 
-def register(farm: Farm, seed: int) -> list[Asset]:
-    """Return one record per turbine, in the order of `farm.turbine_ids`."""
+def register(which: Farm | FarmPart, seed: int) -> list[Asset]:
+    """Return one record per turbine, in the order of `turbine_ids`."""
+    part = FarmPart.of(which)
+    farm = part.farm
     fake = _faker(LOCALES.get(farm.region[:2], "en_US"))
     fake.seed_instance(seeds.number(seed, "asset", "people", farm.farm_id))
     operator = _person(fake)
@@ -47,7 +50,7 @@ def register(farm: Farm, seed: int) -> list[Asset]:
     kind = farm.turbine_type
     maker = "".join(word[0] for word in kind.manufacturer.split()).upper()
     assets = []
-    for index, turbine_id in enumerate(farm.turbine_ids):
+    for index, turbine_id in zip(part.indices, part.turbine_ids, strict=True):
         fake.seed_instance(seeds.number(seed, "asset", turbine_id))
         latitude, longitude = farm.coordinates(index)
         assets.append(

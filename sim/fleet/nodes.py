@@ -11,26 +11,29 @@ from pipeline.config import NodeConfig
 from sim import seeds
 from sim.fleet import assets
 from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 
 ARCHITECTURES = (("amd64", 0.8), ("arm64", 0.2))
 RELEASES = (("v1.7.0", 0.75), ("v1.6.4", 0.2), ("v1.5.2", 0.05))
 
 
 def node_configs(
-    farm: Farm,
+    which: Farm | FarmPart,
     seed: int,
     flush_every_s: int = 900,
     window_s: int = 600,
     allowed_lateness_s: int = 300,
 ) -> list[NodeConfig]:
-    """Return one configuration per turbine, in the order of `farm.turbine_ids`.
+    """Return one configuration per turbine, in the order of `turbine_ids`.
 
     Times are whole seconds.
     """
+    part = FarmPart.of(which)
+    farm = part.farm
     job_id = f"j-{seeds.uuid(seed, 'node', 'job')}"
     privacy_key = seeds.hexkey(seed, "node", "privacy")
     configs = []
-    for turbine_id, asset in zip(farm.turbine_ids, assets.register(farm, seed), strict=True):
+    for turbine_id, asset in zip(part.turbine_ids, assets.register(part, seed), strict=True):
         draw = seeds.rng(seed, "node", "kind", turbine_id).random(2)
         configs.append(
             NodeConfig(

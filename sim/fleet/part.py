@@ -30,6 +30,11 @@ class FarmPart:
         """Return all turbines of a farm."""
         return cls(farm, 0, farm.turbines)
 
+    @classmethod
+    def of(cls, which: Farm | FarmPart) -> FarmPart:
+        """Return a part as it is, and a farm as all its turbines."""
+        return which if isinstance(which, FarmPart) else cls.whole(which)
+
     @property
     def turbines(self) -> int:
         """Number of turbines of the part."""
@@ -39,6 +44,11 @@ class FarmPart:
     def own(self) -> slice:
         """The part's place in an array with one element per turbine of the farm."""
         return slice(self.first, self.last)
+
+    @property
+    def indices(self) -> range:
+        """Indices of the part's turbines in the farm."""
+        return range(self.first, self.last)
 
     @property
     def turbine_ids(self) -> list[str]:

@@ -42,6 +42,7 @@ from sim.arrays import Ints
 from sim.errors import PlanError
 from sim.fleet import Fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
@@ -90,9 +91,9 @@ class _Farm:
         self, folder: Path, farm: Any, configs: list[NodeConfig], clock: SimClock, seed: int
     ) -> None:
         self._env, self._clock, self._made = simpy.Environment(), clock, 0
-        self._model = FarmModel(farm, clock, seed)
+        self._model = FarmModel(FarmPart.whole(farm), clock, seed)
         self._model.start(self._env)
-        self.writer = NodeWriter(folder, farm, configs)
+        self.writer = NodeWriter(folder, FarmPart.whole(farm), configs)
 
     def simulate(self, upto: int) -> None:
         """Write the samples before number `upto` to the node files."""

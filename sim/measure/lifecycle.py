@@ -153,7 +153,8 @@ def uploaded(operations: pa.Table, span_s: float) -> dict[str, Objects]:
     are left out, because each replaces its predecessor.
     """
     accepted = pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
-    puts = operations.filter(accepted)
+    # Their order is that of wall time, and a sum of prices depends on it in the last digit.
+    puts = operations.filter(accepted).sort_by([("key", "ascending"), ("bytes", "ascending")])
     found = {}
     for name in pc.unique(puts["bucket"]).to_pylist():
         bucket = name.removeprefix(BUCKET_PREFIX)

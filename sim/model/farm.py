@@ -1,17 +1,18 @@
-"""The model of one farm: wind, machines, sensors, rows, and the truth of the injected faults.
+"""The model of a part of a farm: wind, machines, sensors, rows, the truth of injected faults.
 
-    model = FarmModel(farm, clock, seed, data_faults)
+    model = FarmModel(part, clock, seed, data_faults)
     model.start(env)
     while ...: env.run(until=clock.seconds(last)); block = model.block(first, last)
 
 SimPy owns the operating states (`operations`). Everything else is arrays of (inner steps,
 turbines). A sample is their mean; a sample's state is the longest (`sample`).
 
-The values do not depend on how a run is cut into blocks, nor on other farms. Random numbers are
-drawn in fixed pages of samples, slow changes are computed at fixed ticks, and state passes from one
-step to the next. With one seed, weather and operations of a date are the same in every run. The
-rest depends on the clock's start and step, and, through the schedule of data faults, on the run's
-length.
+The values do not depend on how a run is cut into blocks or a farm into parts, nor on other farms.
+Random numbers are drawn in fixed pages of samples, some for each turbine (`sim.seeds`). Weather,
+wakes and operations, which turbines share, are computed again for each part. Slow changes are
+computed at fixed ticks, and state passes from one step to the next. With one seed, weather and
+operations of a date are the same in every run. The rest depends on the clock's start and step,
+and, through the schedule of data faults, on the run's length.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import simpy
 
 from pipeline.records import CHANNEL_NAMES, STATES
 from sim.arrays import Floats, Indices
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults.catalogue import DataFault
@@ -61,26 +62,26 @@ STATE_LOG = pa.schema(
 
 
 class FarmModel:
-    """One farm over one run."""
+    """A part of a farm over one run."""
 
     def __init__(
         self,
-        farm: Farm,
+        part: FarmPart,
         clock: SimClock,
         seed: int,
         data_faults: Sequence[DataFault] = (),
         events: Sequence[Event] = (),
     ) -> None:
-        self.farm, self.clock = farm, clock
+        self.part, self.clock = part, clock
         step_s = clock.inner[1]
-        self._wind = Wind(farm, clock, seed, events)
-        self._operations = Operations(farm, clock, seed, events)
-        self._turbines = Turbines(farm, seed, step_s, clock.start_us / 1e6)
-        self._thermal = Thermal(farm, seed, step_s)
-        self._vibration = Vibration(farm, seed, step_s)
-        self._sensors = Sensors(farm, clock, seed)
-        self._injected = schedule(farm, clock, seed, data_faults)
-        self._recorder = Recorder(farm, clock, seed, self._injected)
+        self._wind = Wind(part, clock, seed, events)
+        self._operations = Operations(part, clock, seed, events)
+        self._turbines = Turbines(part, seed, step_s, clock.start_us / 1e6)
+        self._thermal = Thermal(part, seed, step_s)
+        self._vibration = Vibration(part, seed, step_s)
+        self._sensors = Sensors(part, clock, seed)
+        self._injected = schedule(part, clock, seed, data_faults)
+        self._recorder = Recorder(part, clock, seed, self._injected)
         self._page: tuple[int, WindPage, Noise] | None = None
         self._next = 0
         self._states, self._iced = Intervals(clock), Intervals(clock)
@@ -100,14 +101,14 @@ class FarmModel:
                 f"sample {self._next} of {self.clock.samples}"
             )
         self._next = last
-        values = np.empty((len(CHANNEL_NAMES), self.farm.turbines, last - first))
-        status = np.empty((self.farm.turbines, last - first), dtype=np.int8)
+        values = np.empty((len(CHANNEL_NAMES), self.part.turbines, last - first))
+        status = np.empty((self.part.turbines, last - first), dtype=np.int8)
         iced = np.empty_like(status)
         page = self.clock.page
         for low in range(first - first % page, last, page):
             start, stop = max(low, first), min(low + page, last)
-            part = slice(start - first, stop - first)
-            self._samples(start, stop, values[:, :, part], status[:, part], iced[:, part])
+            here = slice(start - first, stop - first)
+            self._samples(start, stop, values[:, :, here], status[:, here], iced[:, here])
         self._states.note(status, first)
         self._iced.note(iced, first)
         inject(self._injected, values, first, self.clock.step_s)
@@ -115,7 +116,7 @@ class FarmModel:
 
     def truth(self) -> pa.Table:
         """The injected faults, schema faults.TRUTH; final after the last block."""
-        return truth(self._injected, self.farm.turbine_ids, self.clock)
+        return truth(self._injected, self.part.turbine_ids, self.clock)
 
     def states(self) -> pa.Table:
         """Operating states as intervals [from, to) by turbine and time, schema STATE_LOG.
@@ -159,7 +160,7 @@ class FarmModel:
         return pa.concat_tables([self._operations.wear_log(), ice])
 
     def _ids(self, turbine: Indices) -> pa.Array:
-        return pa.array(np.array(self.farm.turbine_ids)[turbine], pa.string())
+        return pa.array(np.array(self.part.turbine_ids)[turbine], pa.string())
 
     def _samples(self, start: int, stop: int, values: Floats, status: States, iced: States) -> None:
         """Fill arrays for samples of one page: channels, states, and ice as 0 or 1.
@@ -170,16 +171,16 @@ class FarmModel:
         index = start // page
         if self._page is None or self._page[0] != index:
             self._page = (index, self._wind.page(index), self._sensors.noise(index))
-        at_once = max(1, STEPS_AT_ONCE // (k * self.farm.turbines))
+        at_once = max(1, STEPS_AT_ONCE // (k * self.part.turbines))
         for low in range(start, stop, at_once):
             high = min(low + at_once, stop)
             true, state, ice = self._machines(low, high, self._page[1])
             noise = self._page[2][:, low - index * page : high - index * page]
-            part = slice(low - start, high - start)
+            here = slice(low - start, high - start)
             for channel, name in enumerate(CHANNEL_NAMES):
-                values[channel, :, part] = self._sensors.read(name, true[name], noise[channel]).T
-            status[:, part] = state.T
-            iced[:, part] = 0 if ice is None else (ice > ICED).T
+                values[channel, :, here] = self._sensors.read(name, true[name], noise[channel]).T
+            status[:, here] = state.T
+            iced[:, here] = 0 if ice is None else (ice > ICED).T
 
     def _machines(
         self, low: int, high: int, page: WindPage

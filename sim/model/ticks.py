@@ -53,20 +53,27 @@ class SlowSeries:
 
 
 class Draws:
-    """Random numbers for ticks: those of a tick are a function of (seed, path, tick)."""
+    """Random numbers for ticks, some for each turbine.
+
+    Those of a tick are a function of (seed, path, tick) and the turbine's index in the farm.
+    """
 
     TICKS = 64  # drawn at once
 
-    def __init__(self, seed: int, path: tuple[str | int, ...], columns: int) -> None:
-        self._seed, self._path, self._columns = seed, path, columns
+    def __init__(
+        self, seed: int, path: tuple[str | int, ...], turbines: range, each: int = 1
+    ) -> None:
+        self._seed, self._path, self._turbines, self._each = seed, path, turbines, each
         self._page = -1
-        self._drawn = np.empty(0)
+        self._drawn: Floats = np.empty((0, 0, 0))
 
     def normal(self, tick: int) -> Floats:
-        """Standard normal numbers of a tick, (columns,)."""
+        """Standard normal numbers of a tick, (each, turbines)."""
         if tick // self.TICKS != self._page:
             self._page = tick // self.TICKS
-            draw = seeds.rng(self._seed, *self._path, self._page)
-            self._drawn = draw.standard_normal((self.TICKS, self._columns))
-        drawn: Floats = self._drawn[tick % self.TICKS]
-        return drawn
+            drawn = seeds.normals(
+                self._turbines, self.TICKS * self._each, self._seed, *self._path, self._page
+            )
+            self._drawn = drawn.reshape(self.TICKS, self._each, -1)
+        of_tick: Floats = self._drawn[tick % self.TICKS]
+        return of_tick

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.terminal import cause
 from sim import run_directory
@@ -31,15 +32,17 @@ from sim.report.write import write_all
 from sim.run import part_file, result
 from sim.run.delivery import deliver
 from sim.run.early import EarlyOracle
+from sim.run.needs import needs, require_fit, this_machine
 from sim.run.part import part_of
 from sim.run.part_index import WHOLE, PartIndex
+from sim.run.past_runs import PastRun, past_runs, remember
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
 from sim.run.shards import start_server
 from sim.run.verdict import judge_lake
 from sim.scenario import Scenario
-from sim.scenario.plan import plan
-from sim.store import target
+from sim.scenario.plan import Plan, plan
+from sim.store import localstack, target
 from sim.store.target import Target
 
 
@@ -67,6 +70,10 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     part = part_of(scenario.fleet, options.shard or WHOLE)
     target.require_proxy_possible(options.store, scenario.faults)
     size = plan(scenario, part.turbines)
+    kind = target.kind_of(options.store)
+    need = needs(scenario, part, options.workers, kind, past_runs(localstack.HOME))
+    require_fit(need, this_machine(options.out))
+    console.print(Text(str(need), "dim"), soft_wrap=True)
     lake_bytes = sum(size.lake_bytes.values())
     target.require_room(options.store, lake_bytes)
     need_bytes = size.node_bytes + (lake_bytes if options.save_lake else 0)
@@ -115,12 +122,29 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                 stop = "stop it with: windfleet store down"
                 progress.log(f"the store is still running at {store.endpoint_url}; {stop}")
         record.total_s = time.perf_counter() - begun
+        _remember(record, size, kind)
         found = result.of_run(scenario, record, options.replay)
         _write(found, record, options.out)
         if record.part is not None:
             part_file.write(options.out, scenario, record)
         print_summary(console, found, options.out)
         return found.exit_code
+
+
+def _remember(record: Record, size: Plan, kind: str) -> None:
+    """Keep size, time and memory of a run that came to its verdict, for the next plan."""
+    if record.verdict is None or record.started is None or record.total_s is None:
+        return
+    past = PastRun(
+        record.started,
+        kind,
+        record.workers,
+        size.rows,
+        size.rows / size.batches,
+        record.total_s,
+        record.memory_peak_bytes or 0,
+    )
+    remember(localstack.HOME, past)
 
 
 def _now() -> str:

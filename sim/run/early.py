@@ -17,7 +17,7 @@ from sim.check.detection.truth import TruthError
 from sim.check.early import EarlyVerdicts
 from sim.check.read.lake import LakeReader
 from sim.check.share import Share, ShareVerdict, judge_share
-from sim.check.verdict import shares_of
+from sim.check.shares import shares_of
 from sim.run.record import ShardResult
 
 

@@ -94,7 +94,7 @@ def _groups(farms: Sequence[Farm], count: int) -> list[list[Farm]]:
     return groups
 
 
-def shards(part: Part, flush_rows: int, workers: int, whole_farms: bool) -> list[FarmPart]:
+def in_shards(part: Part, flush_rows: int, workers: int, whole_farms: bool) -> list[FarmPart]:
     """Cut a part into shards. flush_rows: rows of a turbine in one flush."""
     if whole_farms:
         return list(part.farms)

@@ -83,12 +83,10 @@ class _Shard:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
         self._activities = activities
         self._env = simpy.Environment()
-        self._model = FarmModel(
-            plan.part.farm, plan.clock, plan.seed, plan.data_faults, plan.events
-        )
+        self._model = FarmModel(plan.part, plan.clock, plan.seed, plan.data_faults, plan.events)
         settings = plan.pipeline
         self._configs = node_configs(
-            plan.part.farm,
+            plan.part,
             plan.seed,
             settings.flush_every_s,
             settings.window_s,
@@ -122,7 +120,7 @@ class _Shard:
         self._check_stop()
         self._model.start(self._env)
         with (
-            NodeWriter(self._plan.run_dir / "nodes", self._plan.part.farm, self._configs) as writer,
+            NodeWriter(self._plan.run_dir / "nodes", self._plan.part, self._configs) as writer,
             self._pool,
         ):
             try:

@@ -13,7 +13,7 @@ from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.faults.catalogue import DataFault
-from sim.run.part import Part, shards
+from sim.run.part import Part, in_shards
 from sim.run.planned_faults import counted_in, kills
 from sim.scenario import Scenario
 from sim.scenario.scenario import PipelineSettings, Uplink
@@ -71,7 +71,7 @@ def shard_plans(
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     pipeline = scenario.pipeline
     flush_rows = min(clock.samples, pipeline.flush_every_s * 1_000_000 // clock.sample_us)
-    cut = shards(part, flush_rows, workers, whole_farms=compact or bool(scenario.faults))
+    cut = in_shards(part, flush_rows, workers, whole_farms=compact or bool(scenario.faults))
     due = kills(scenario, cut)
     return [
         ShardPlan(

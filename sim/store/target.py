@@ -108,6 +108,16 @@ class Target:
         return f"{kind}, {gateway} gateway, {self.endpoint_url}"
 
 
+def kind_of(options: Options) -> str:
+    """Return the kind of store: `folder`, `s3`, or `embedded` with its gateway.
+
+    Raises TargetError.
+    """
+    if options.folder is not None:
+        return "folder"
+    return "s3" if endpoint_of(options) is not None else f"embedded {options.gateway}"
+
+
 def endpoint_of_environment() -> str | None:
     """Return the endpoint of the standard AWS variables, if any. Raises TargetError for no URL."""
     try:

@@ -18,7 +18,8 @@ from pipeline.lake import LakeError
 from pipeline.settings import Settings
 from sim.check import LakeReader, Verdict
 from sim.check.early import EarlyVerdicts
-from sim.check.verdict import Judged, Progress, judged
+from sim.check.shares import Progress, judged
+from sim.check.verdict import Judged
 from sim.check.verdict import verdict as oracle_verdict
 from sim.fleet.part import FarmPart
 from sim.verify import incomplete_uploads, missing_nodes

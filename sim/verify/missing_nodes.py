@@ -31,5 +31,7 @@ def verdict(turbines: Sequence[str]) -> Verdict:
     """Return `unknown` if a node file is missing, else `pass`. turbines: those without a file."""
     if not turbines:
         return Verdict("pass")
-    missed = f"{len(turbines):,} turbines of the scenario have no node file; first {turbines[0]}"
+    missed = (
+        f"{len(turbines):,} turbines of the scenario have no file in nodes/; first {turbines[0]}"
+    )
     return Verdict("unknown", errors=[missed])

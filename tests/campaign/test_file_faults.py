@@ -31,6 +31,7 @@ from sim.chaos.faults import CRASH
 from sim.errors import NodeFileError
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import NEW_CHANNELS, DataFault
@@ -55,7 +56,7 @@ def farm(turbines: int = 3) -> Any:
 
 
 def model(which: Any, faults: tuple[DataFault, ...] = FAULTS, clock: SimClock = CLOCK) -> FarmModel:
-    made = FarmModel(which, clock, 7, faults)
+    made = FarmModel(FarmPart.whole(which), clock, 7, faults)
     env = simpy.Environment()
     made.start(env)
     env.run(until=clock.seconds(clock.samples))
@@ -159,7 +160,9 @@ def test_the_bytes_do_not_depend_on_block_sizes(tmp_path: Path, cuts: tuple[int,
     digests = []
     for name, edges in (("whole", (0, CLOCK.samples)), ("cut", (0, *cuts, CLOCK.samples))):
         which, made = farm(), model(farm())
-        with NodeWriter(tmp_path / name, which, node_configs(which, 7), handles=2) as writer:
+        with NodeWriter(
+            tmp_path / name, FarmPart.whole(which), node_configs(which, 7), handles=2
+        ) as writer:
             for first, last in pairwise(edges):
                 writer.write(made.block(first, last))
         files = sorted((tmp_path / name).glob("*/*"))
@@ -181,7 +184,7 @@ def test_the_bytes_do_not_depend_on_block_sizes(tmp_path: Path, cuts: tuple[int,
 def test_a_file_that_cannot_be_checkpointed_is_not_replaced(tmp_path: Path) -> None:
     """The fresh file would take over its WAL."""
     which, made = farm(1), model(farm(1), ())
-    with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+    with NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7)) as writer:
         writer.write(made.block(0, 10))
         path = writer.paths[0]
         with contextlib.closing(sqlite3.connect(path)) as reader:

@@ -66,7 +66,7 @@ def wrong(done: runs.Ended) -> dict[str, int]:
 
 def test_an_undamaged_lake_gets_the_verdict_of_its_run(run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    workers = "import sim.check.verdict as verdict; verdict.FILES_PER_WORKER = 1"
+    workers = "import sim.check.shares as shares; shares.FILES_PER_WORKER = 1"
     done = runs.quick("verify", run, "--workers", 2, plant=workers)
     assert done.code == 0, done.text
     assert done.out.count("\nPASS\n") == 1

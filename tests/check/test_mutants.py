@@ -790,7 +790,7 @@ def test_an_undamaged_lake_passes_with_every_row_accounted_for(judged):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_mutant_is_killed_with_the_right_diagnosis(judged, lake, mutant, monkeypatch):
     for name, value in mutant.options.items():
-        monkeypatch.setattr(f"sim.check.verdict.{name}", value)
+        monkeypatch.setattr(f"sim.check.shares.{name}", value)
     changes = mutant.change(lake)
     assert any(lake.get(name) != content for name, content in changes.items())
     verdict = judged(changes)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sim.check import verdict
+from sim.check import shares
 from sim.check.completeness import Completeness
 from sim.check.detection.score import Score
 from sim.check.detection.truth import EVENTS
@@ -75,8 +75,8 @@ class World:
         self.share_of: dict[str, int] = {}
         self.strange: list[tuple[list[str], list[str]]] = []
         self.leaks = 0
-        monkeypatch.setattr(verdict, "judge_share", self._share)
-        monkeypatch.setattr(verdict, "search_foreign", self._search)
+        monkeypatch.setattr(shares, "judge_share", self._share)
+        monkeypatch.setattr(shares, "search_foreign", self._search)
 
     def _share(self, _: object, share: Share, share_of: dict[str, int]) -> ShareVerdict:
         self.shares.append(share)
@@ -103,7 +103,7 @@ class World:
         self, refs: Iterable[ObjectRef] = (), error: str = "", workers: int = 1, **more: Any
     ) -> Verdict:
         lake: Any = Lake(refs, error)
-        return verdict.judge(
+        return shares.judge(
             self.folder / "nodes", lake, more.get("truth"), workers, more.get("progress")
         )
 
@@ -122,8 +122,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_turbines_are_divided_by_farm_number_and_size(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "SHARE_TURBINES", 3)
-    monkeypatch.setattr(verdict, "SHARE_BYTES", 10)
+    monkeypatch.setattr(shares, "SHARE_TURBINES", 3)
+    monkeypatch.setattr(shares, "SHARE_BYTES", 10)
     sizes = {
         "A/A-1.db": 2,
         "A/A-2.json": 99,
@@ -153,7 +153,7 @@ def test_turbines_are_divided_by_farm_number_and_size(
 
 
 def test_a_share_has_64_turbines_and_96_mebibytes() -> None:
-    assert (verdict.SHARE_TURBINES, verdict.SHARE_BYTES) == (64, 96 * 1024 * 1024)
+    assert (shares.SHARE_TURBINES, shares.SHARE_BYTES) == (64, 96 * 1024 * 1024)
 
 
 def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> None:
@@ -414,7 +414,7 @@ def test_shares_add_up(world: World) -> None:
 def test_completeness_adds_up_over_the_shares_of_a_farm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "SHARE_TURBINES", 1)
+    monkeypatch.setattr(shares, "SHARE_TURBINES", 1)
     for name in ("A/A-1.db", "A/A-2.db"):
         world.node(name)
     completeness = Completeness()
@@ -562,8 +562,8 @@ class Pool:
 def test_a_dead_worker_is_reported_with_its_farm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(shares, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "made", [])
     monkeypatch.setattr(Pool, "shut", [])
     for name in ("A/A-1.db", "B/B-1.db"):
@@ -584,8 +584,8 @@ def test_a_dead_worker_is_reported_with_its_farm(
 def test_a_share_lost_with_another_worker_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(shares, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "last", 2)
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
@@ -599,8 +599,8 @@ def test_a_share_lost_with_another_worker_is_judged_again(
 def test_workers_ignore_an_interrupt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control-C reaches all processes of a terminal; a worker that exits breaks the pool."""
     began: list[Callable[[], None]] = []
-    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(verdict, "FILES_PER_WORKER", 0.1)
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(shares, "FILES_PER_WORKER", 0.1)
     monkeypatch.setattr(Pool, "began", began)
     world.node("A/A-1.db")
     world.judge(workers=2)
@@ -615,7 +615,7 @@ def test_workers_ignore_an_interrupt(world: World, monkeypatch: pytest.MonkeyPat
 
 
 def test_one_worker_runs_in_this_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", None)
     world.node("A/A-1.db")
     world.judge(workers=1)
     world.judge(workers=0)
@@ -626,9 +626,9 @@ def test_one_worker_runs_in_this_process(world: World, monkeypatch: pytest.Monke
 def test_a_small_lake_is_judged_in_this_process(
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int, pools: list[int]
 ) -> None:
-    monkeypatch.setattr(verdict, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(shares, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(Pool, "made", made := [])
-    monkeypatch.setattr(verdict, "FILES_PER_WORKER", limit)
+    monkeypatch.setattr(shares, "FILES_PER_WORKER", limit)
     monkeypatch.setattr(Pool, "last", 99)
     for name in ("A/A-1.db", "C/C-1.db"):
         world.node(name)

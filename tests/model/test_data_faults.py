@@ -28,6 +28,7 @@ from sim.check.expected.rows import expect
 from sim.check.read.nodes import discover, read_config, read_rows
 from sim.fleet import Farm, load_fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import KINDS, DataFault
@@ -70,7 +71,7 @@ def run(
     - Odd cells: by (turbine, id).
     """
     env = simpy.Environment()
-    model = FarmModel(farm, clock, 7, faults)
+    model = FarmModel(FarmPart.whole(farm), clock, 7, faults)
     model.start(env)
     parts, cells = [], {}
     for first, last in pairwise((0, *cuts, clock.samples)):
@@ -157,7 +158,9 @@ def test_an_occurrence_depends_on_seed_place_and_turbine_only() -> None:
 
 def test_a_large_farm_is_scheduled_quickly() -> None:
     year = SimClock(START_US, 600 * SECOND, 52_560)
-    events = schedule(FLEET["F"], year, 7, [DataFault(name, 1 / 36.5) for name in KINDS])
+    events = schedule(
+        FarmPart.whole(FLEET["F"]), year, 7, [DataFault(name, 1 / 36.5) for name in KINDS]
+    )
     assert len(events) > 300 * 10 * (len(KINDS) - 1)
 
 
@@ -275,10 +278,13 @@ def judged_rules(folder: Path) -> dict[tuple[int, int], str]:
 
 
 def test_each_poison_breaks_the_rule_it_names(tmp_path: Path) -> None:
-    env, model = simpy.Environment(), FarmModel(FARM, CLOCK, 7, [often("row.poisoned", 40.0)])
+    env, model = (
+        simpy.Environment(),
+        FarmModel(FarmPart.whole(FARM), CLOCK, 7, [often("row.poisoned", 40.0)]),
+    )
     model.start(env)
     env.run(until=CLOCK.seconds(SAMPLES - 1))
-    with NodeWriter(tmp_path, FARM, node_configs(FARM, 7)) as writer:
+    with NodeWriter(tmp_path, FarmPart.whole(FARM), node_configs(FARM, 7)) as writer:
         writer.write(model.block(0, SAMPLES))
     broken = judged_rules(tmp_path)
     seen = set()
@@ -404,10 +410,12 @@ def test_a_fault_of_a_whole_farm_hits_all_turbines_at_the_same_time() -> None:
 def test_expected_numbers_equal_the_mean_of_many_runs() -> None:
     farm, clock = small("F", 50), SimClock(START_US, 60 * SECOND, 14_400)
     for fault in (DataFault("row.missing", 3.0), DataFault("row.missing", 3.0, whole_farm=True)):
-        mean = np.mean([len(schedule(farm, clock, seed, [fault])) for seed in range(40)])
+        mean = np.mean(
+            [len(schedule(FarmPart.whole(farm), clock, seed, [fault])) for seed in range(40)]
+        )
         assert mean == pytest.approx(expected(farm, clock.start_us, clock.end_us, fault), rel=0.1)
     some = DataFault("clock.dst", share=0.5)
-    mean = np.mean([len(schedule(farm, clock, seed, [some])) for seed in range(40)])
+    mean = np.mean([len(schedule(FarmPart.whole(farm), clock, seed, [some])) for seed in range(40)])
     assert mean == pytest.approx(expected(farm, clock.start_us, clock.end_us, some), rel=0.1)
 
 
@@ -433,7 +441,8 @@ def test_the_shipped_scenario_has_every_kind_and_each_entry_occurs() -> None:
             dataclasses.replace(other, farms=("none",)) for other in scenario.data_faults[:place]
         ]
         assert any(
-            schedule(farm, clock, scenario.seed, [*before, fault]) for farm in scenario.fleet.farms
+            schedule(FarmPart.whole(farm), clock, scenario.seed, [*before, fault])
+            for farm in scenario.fleet.farms
         ), fault
 
 

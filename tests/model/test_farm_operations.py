@@ -12,6 +12,7 @@ import simpy
 
 from pipeline.records import STATES
 from sim.fleet import load_fleet
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.machine.components import COMPONENT_NAMES, COMPONENTS
@@ -41,7 +42,7 @@ class Run:
 
     def __init__(self, farm, clock, seed=7, events=(), cuts=(), wind=None, env=None):
         self.farm, self.clock, env = farm, clock, env or simpy.Environment()
-        self.operations = Operations(farm, clock, seed, events, wind)
+        self.operations = Operations(FarmPart.whole(farm), clock, seed, events, wind)
         self.operations.start(env)
         down, limit, self.wear = [], [], {}
         k, edges = clock.inner[0], {*range(0, clock.samples, clock.page), *cuts, clock.samples}
@@ -284,7 +285,7 @@ def test_another_start_has_the_same_year(farm_id):
 
 def test_other_farms_and_seeds_have_other_events():
     farm, clock, env = part("C", 20), SimClock(JANUARY, 600_000_000, 144 * 5), simpy.Environment()
-    Operations(part("D", 30), clock, 7).start(env)
+    Operations(FarmPart.whole(part("D", 30)), clock, 7).start(env)
     assert Run(farm, clock, env=env) == Run(farm, clock)
     assert Run(farm, clock, seed=8) != Run(farm, clock)
 
@@ -463,7 +464,7 @@ def test_a_planned_failure_has_symptoms_and_is_repaired():
 
 def test_operations_must_be_requested_page_by_page():
     clock = SimClock(JANUARY, 600_000_000, 300)
-    operations = Operations(part("A", 3), clock, 7)
+    operations = Operations(FarmPart.whole(part("A", 3)), clock, 7)
     operations.start(simpy.Environment())
     with pytest.raises(ValueError, match="samples 20 to 39 do not lie in one page of 30"):
         operations.wear(20, 40)
@@ -493,7 +494,7 @@ def test_work_orders_contain_the_facts_known_at_the_end():
 
 def test_a_change_takes_effect_at_the_first_step_that_ends_after_it():
     clock = SimClock(JANUARY, 60_000_000, 10)  # inner steps of 30 s
-    line, start = Timeline(clock, 2), JANUARY / 1e6
+    line, start = Timeline(clock, FarmPart.whole(part("A", 2))), JANUARY / 1e6
     line.set(start - 1e6, 1, FAULT)
     line.set(start, 0, FAULT)
     line.set(start + 30.0, 0, 0)

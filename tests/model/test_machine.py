@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.records import CHANNEL_NAMES, GEARBOX_ALARM, GENERATOR_ALARM, STATES, VIBRATION_ALARM
 from sim.fleet import load_fleet
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.machine import sensor as sensors
 from sim.model.machine.controller import Controller
@@ -28,7 +29,7 @@ from sim.model.machine.yaw import DRIVE_DEG_S, Yaw
 from sim.model.ticks import SlowSeries
 from sim.model.wind.weather import Air
 from sim.model.wind.wind import WindPage
-from sim.seeds import rng
+from sim.seeds import raws, rng
 from tests.support.simulated import run, small
 
 N = 16
@@ -68,7 +69,7 @@ def page(
 
 def drive(wind, step_s=1.0, down=0, limit=1.0, worn=None, farm=FARM):
     """Run the machines of a farm in a wind, from a fresh start."""
-    turbines = Turbines(farm, 7, step_s, START_S)
+    turbines = Turbines(FarmPart.whole(farm), 7, step_s, START_S)
     steps = len(wind.speed)
     stopped = np.array(np.broadcast_to(np.atleast_2d(np.asarray(down, np.int8)).T, (steps, N)))
     allowed = np.array(np.broadcast_to(np.atleast_2d(np.asarray(limit, float)).T, (steps, N)))
@@ -141,7 +142,7 @@ def test_pitch_follows_the_published_schedule():
 
     Fine pitch below rated wind. The inflow differs: 0.5 m/s equal one degree.
     """
-    turbines = Turbines(FARM, 7, 1.0, START_S)
+    turbines = Turbines(FarmPart.whole(FARM), 7, 1.0, START_S)
     for speed, degrees in ((8.0, 0.0), (15.0, 10.45), (20.0, 17.47)):
         pitch = drive(steady(speed)).pitch[-1] - turbines.fine_pitch
         assert np.allclose(pitch, degrees, atol=1.8 if degrees else 1e-6)
@@ -234,7 +235,9 @@ def test_a_start_takes_a_minute_or_two_and_a_fault_opens_the_breaker_at_once():
     assert (machine.power[-120:] < 0).all()
     assert (machine.rotor_rpm[-115] > 3.0).all()
     assert (machine.rotor_rpm[-1] < 0.1).all()
-    assert np.allclose(machine.pitch[-1], Controller(FARM, 7, 1.0).feather_deg, atol=1.0)
+    assert np.allclose(
+        machine.pitch[-1], Controller(FarmPart.whole(FARM), 7, 1.0).feather_deg, atol=1.0
+    )
 
 
 def test_pitch_keeps_a_limit_and_reaches_it_in_seconds():
@@ -265,7 +268,7 @@ def test_a_machine_at_rest_draws_power_more_in_frost():
 
 def yawed(direction, step_s=1.0, worn=0.0):
     turned = np.repeat(np.asarray(direction, float)[:, None], N, axis=1)
-    yaw = Yaw(FARM, 7, step_s)
+    yaw = Yaw(FarmPart.whole(FARM), 7, step_s)
     return yaw.advance(0, turned, np.ones(turned.shape, bool), np.full(N, worn))
 
 
@@ -281,7 +284,7 @@ def test_the_nacelle_follows_beyond_a_dead_band_at_the_drives_speed():
 
 def test_yaw_error_costs_power_by_its_cosine():
     """Power falls with cos^1.8 to cos^2.1 of the error (Liew et al. 2020)."""
-    turbines = Turbines(FARM, 7, 1.0, START_S)
+    turbines = Turbines(FarmPart.whole(FARM), 7, 1.0, START_S)
     askew = np.abs(turbines._yaw._askew) + turbines._yaw._band  # the largest possible error
     straight = drive(steady(8.0)).power[-1]
     off = drive(steady(8.0), worn=wear(yaw=0.6)).power[-1] / straight
@@ -338,7 +341,7 @@ def heated(load, air=15.0, step_s=30.0, worn=None, kind=FARM):
     load = np.repeat(np.asarray(load, float)[:, None], N, axis=1)
     speed = np.minimum(np.cbrt(load) * 1.05, 1.0) * kind.turbine_type.rated_rpm
     reads = np.arange(len(load), dtype=float)
-    return Thermal(kind, 7, step_s).advance(
+    return Thermal(FarmPart.whole(kind), 7, step_s).advance(
         0, np.full(len(load), air), load, speed, worn or wear(), reads
     )
 
@@ -455,13 +458,15 @@ def shaken(rpm_share, load, worn=None, turbulence=0.1, ice=None):
     rpm = np.full((1, N), rpm_share * FARM.turbine_type.rated_rpm)
     frozen = None if ice is None else np.full((1, N), ice)
     calm = np.zeros((1, N))
-    return Vibration(FARM, 7, 1.0).level(
+    return Vibration(FarmPart.whole(FARM), 7, 1.0).level(
         rpm, calm + load, calm, np.full(1, turbulence), calm, worn or wear(), frozen
     )[0]
 
 
 def test_vibration_varies_over_minutes_and_an_hour():
-    fluctuation = Vibration(FARM, 7, 30.0).fluctuation(0, 30_000, np.arange(30_000.0))
+    fluctuation = Vibration(FarmPart.whole(FARM), 7, 30.0).fluctuation(
+        0, 30_000, np.arange(30_000.0)
+    )
     assert 0.06 < fluctuation.std() < 0.09
     assert np.corrcoef(fluctuation[120:, 0], fluctuation[:-120, 0])[0, 1] < 0.6
     assert 0.4 < np.corrcoef(fluctuation[10:, 0], fluctuation[:-10, 0])[0, 1] < 0.85
@@ -509,7 +514,7 @@ def test_north_is_off_by_some_degrees_and_changes_occasionally():
     Source: wind-up on Hill of Towie; FLASC.
     """
     day = 24 * HOUR
-    north = NorthOffset(FARM, 7, 600.0, START_S)
+    north = NorthOffset(FarmPart.whole(FARM), 7, 600.0, START_S)
     whole = north.read(0, 144 * 3 * 365)
     steps = (np.diff(whole, axis=0) != 0).sum(axis=0)
     assert ((steps >= 0) & (steps <= 5)).all()
@@ -558,15 +563,20 @@ def test_noise_changes_readings_at_every_step_below_minutes(step_s):
 
 
 def test_an_added_or_removed_channel_changes_no_other(monkeypatch):
-    whole = Sensors(FARM, SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7).noise(1)
+    whole = Sensors(
+        FarmPart.whole(FARM), SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7
+    ).noise(1)
     monkeypatch.setattr(sensors, "CHANNEL_NAMES", CHANNEL_NAMES[::-2])
     assert np.array_equal(
-        Sensors(FARM, SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7).noise(1), whole[::-2]
+        Sensors(
+            FarmPart.whole(FARM), SimClock(int(START_S) * 1_000_000, 600_000_000, 100), 7
+        ).noise(1),
+        whole[::-2],
     )
 
 
 def test_noise_is_approximately_normal():
-    noise = near_normal(rng(1, "noise"), 400_000).astype(float)
+    noise = near_normal(raws(range(8), 50_000, 1, "noise")).astype(float)
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 1.0) < 0.01
     assert abs((np.abs(noise) < 1.0).mean() - 0.683) < 0.02

@@ -9,6 +9,7 @@ import simpy
 
 from pipeline import records
 from pipeline.records import CHANNEL_NAMES, STATES
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import KINDS, DataFault
@@ -57,7 +58,7 @@ def test_a_run_does_not_depend_on_block_sizes(farm_id, step_us):
 def test_other_farms_in_the_same_environment_change_nothing():
     farm, clock, env = small("C", 20), SimClock(START_US, 10_000_000, 2000), simpy.Environment()
     for neighbour in ("A", "D"):
-        FarmModel(small(neighbour, 30), clock, 7).start(env)
+        FarmModel(FarmPart.whole(small(neighbour, 30)), clock, 7).start(env)
     assert same(run(farm, clock, env=env)[1], run(farm, clock)[1])
 
 
@@ -77,7 +78,7 @@ def test_another_seed_is_another_run():
 
 
 def test_blocks_must_be_consecutive():
-    model = FarmModel(small("A", 2), SimClock(START_US, 1_000_000, 60), 7)
+    model = FarmModel(FarmPart.whole(small("A", 2)), SimClock(START_US, 1_000_000, 60), 7)
     model.start(simpy.Environment())
     with pytest.raises(ValueError, match=r"block\(10, 20\) does not follow on sample 0 of 60"):
         model.block(10, 20)
@@ -130,7 +131,7 @@ def worn(model, data):
     """Mask of rows with wear or ice by the truth, or in the hours after it (cooling)."""
     mask = np.zeros(len(data["id"]), dtype=bool)
     for each in model.wear().to_pylist():
-        own = data["turbine"] == model.farm.turbine_ids.index(each["turbine_id"])
+        own = data["turbine"] == model.part.turbine_ids.index(each["turbine_id"])
         begin, end = (each[side].timestamp() * 1e6 for side in ("from", "to"))
         mask |= own & (data["timestamp"] >= begin) & (data["timestamp"] < end + 2 * 3600e6)
     return mask
@@ -292,7 +293,7 @@ def test_the_spectrum_of_a_nacelle_anemometer_is_that_of_turbulence():
 def test_a_rotor_stops_slowly_and_power_immediately():
     farm = small("F", 60)
     seconds = SimClock(START_US, 1_000_000, 10 * 3600)
-    model = FarmModel(farm, seconds, 11)
+    model = FarmModel(FarmPart.whole(farm), seconds, 11)
     env = simpy.Environment()
     model.start(env)
     slow = 0
@@ -495,7 +496,7 @@ def test_fault_times_depend_on_seed_place_and_turbine_only():
 def test_fault_rates_are_per_turbine_and_day():
     farm, clock = small("F", 300), SimClock(START_US, 60_000_000, 24 * 60)
     fault = DataFault("sensor.spike", 2.0, ("temperature",))
-    model = FarmModel(farm, clock, 7, [fault])
+    model = FarmModel(FarmPart.whole(farm), clock, 7, [fault])
     assert abs(model.truth().num_rows - 600) < 100  # four sigma
     assert set(model.truth()["channel"].to_pylist()) == {"temperature"}
 

@@ -18,6 +18,7 @@ from pipeline.records import CHANNEL_NAMES, NODE_COLUMNS, STATES, TABLE
 from sim.errors import NodeFileError
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import DataFault
@@ -39,9 +40,11 @@ def farm(turbines=6, farm_id="D"):
 
 def write(directory, which, cuts=(), handles=512, clock=CLOCK):
     """Write a farm's run into node files; return the blocks."""
-    env, model, blocks = simpy.Environment(), FarmModel(which, clock, 7, FAULTS), []
+    env, model, blocks = simpy.Environment(), FarmModel(FarmPart.whole(which), clock, 7, FAULTS), []
     model.start(env)
-    with NodeWriter(directory, which, node_configs(which, 7), handles=handles) as writer:
+    with NodeWriter(
+        directory, FarmPart.whole(which), node_configs(which, 7), handles=handles
+    ) as writer:
         for first, last in pairwise((0, *cuts, clock.samples)):
             env.run(until=clock.seconds(last))
             blocks.append(model.block(first, last))
@@ -122,10 +125,10 @@ def test_finished_files_are_not_in_wal_mode_and_reading_leaves_no_files(tmp_path
 
 def test_a_file_with_an_open_reader_is_complete(tmp_path):
     which = farm(1)
-    model = FarmModel(which, CLOCK, 7)
+    model = FarmModel(FarmPart.whole(which), CLOCK, 7)
     model.start(simpy.Environment())
     path = tmp_path / "D" / "D-001.db"
-    writer = NodeWriter(tmp_path, which, node_configs(which, 7))
+    writer = NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7))
     writer.write(model.block(0, 1))
     with contextlib.closing(sqlite3.connect(path)) as reader:
         assert reader.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (1,)
@@ -153,19 +156,19 @@ def test_few_handles_write_the_same_rows(tmp_path):
 
 def test_handles_are_bounded(tmp_path):
     which = farm(6)
-    model = FarmModel(which, CLOCK, 7)
+    model = FarmModel(FarmPart.whole(which), CLOCK, 7)
     model.start(simpy.Environment())
-    with NodeWriter(tmp_path, which, node_configs(which, 7), handles=2) as writer:
+    with NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7), handles=2) as writer:
         writer.write(model.block(0, 1))
         assert len(list((tmp_path / "D").glob("*-wal"))) == 2
 
 
 def test_readers_see_each_block_during_writing(tmp_path):
     which = farm(1)
-    env, model = simpy.Environment(), FarmModel(which, CLOCK, 7)
+    env, model = simpy.Environment(), FarmModel(FarmPart.whole(which), CLOCK, 7)
     model.start(env)
     path = tmp_path / "D" / "D-001.db"
-    with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+    with NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7)) as writer:
         assert rows(path) == []
         for first, last in ((0, 250), (250, 333)):
             env.run(until=last)
@@ -177,9 +180,9 @@ def test_readers_see_each_block_during_writing(tmp_path):
 
 def test_a_file_that_is_not_sqlite_is_named(tmp_path):
     which = farm(2)
-    model = FarmModel(which, CLOCK, 7)
+    model = FarmModel(FarmPart.whole(which), CLOCK, 7)
     model.start(simpy.Environment())
-    writer = NodeWriter(tmp_path, which, node_configs(which, 7))
+    writer = NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7))
     (tmp_path / "D" / "D-002.db").write_bytes(b"not a database at all " * 300)
     with pytest.raises(
         NodeFileError, match=r"D-002\.db: cannot write the node's database: file is not a database"
@@ -193,14 +196,14 @@ def test_a_file_that_is_not_sqlite_is_named(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "D").write_text("in the way")
     with pytest.raises(NodeFileError, match=r"/D: cannot write the node's database: File exists"):
-        NodeWriter(tmp_path, farm(1), node_configs(farm(1), 7))
+        NodeWriter(tmp_path, FarmPart.whole(farm(1)), node_configs(farm(1), 7))
 
 
 def interrupted(directory, which):
     """Write a sample, then stop in the middle of the next block: one node done, the other not."""
-    model = FarmModel(which, CLOCK, 7)
+    model = FarmModel(FarmPart.whole(which), CLOCK, 7)
     model.start(simpy.Environment())
-    with NodeWriter(directory, which, node_configs(which, 7)) as writer:
+    with NodeWriter(directory, FarmPart.whole(which), node_configs(which, 7)) as writer:
         writer.write(model.block(0, 1))
         block = model.block(1, 60)
         writer._append(0, block, 0, 59)
@@ -216,10 +219,10 @@ def interrupted(directory, which):
 def test_a_blocks_rows_become_python_values_one_node_at_a_time(tmp_path):
     """All at once they take 450 bytes a row: 138 MB for an hour of the largest farm."""
     which = farm(20)
-    model = FarmModel(which, CLOCK, 7, FAULTS)
+    model = FarmModel(FarmPart.whole(which), CLOCK, 7, FAULTS)
     model.start(simpy.Environment())
     block = model.block(0, 300)
-    with NodeWriter(tmp_path, which, node_configs(which, 7)) as writer:
+    with NodeWriter(tmp_path, FarmPart.whole(which), node_configs(which, 7)) as writer:
         tracemalloc.start()
         try:
             writer.write(block)
@@ -243,6 +246,7 @@ from pathlib import Path
 from tests.model.test_node_writer import farm, write
 # No file may grow beyond this: stands for a full disk.
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+from sim.fleet.part import FarmPart
 from sim.errors import NodeFileError
 try:
     write(Path(sys.argv[1]), farm(2), cuts=range(100, 900, 100))

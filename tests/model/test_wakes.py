@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sim.fleet import load_fleet
+from sim.fleet.part import FarmPart
 from sim.fleet.types import FOLDER, read_type
 from sim.model.wind.wake import STEP_DEG, Wakes
 
@@ -40,7 +41,7 @@ def at(wakes, direction, speed):
 
 def loss(farm):
     """Share of a year's energy lost to wakes, with wind evenly from all directions."""
-    wakes = Wakes(farm, 7)
+    wakes = Wakes(FarmPart.whole(farm), 7)
     k = farm.climate.weibull_k
     scale = farm.climate.mean_wind / math.gamma(1 + 1 / k)
     bearing = np.arange(0.0, 360.0, STEP_DEG)
@@ -65,7 +66,7 @@ def test_horns_rev_rows():
     Sources: Barthelmie et al. 2009, Wind Energy 12; Hansen et al. 2012, Wind Energy 15.
     """
     farm = flat("F", [[c * 560.0, -r * 560.0] for r in range(8) for c in range(10)])
-    wakes = Wakes(farm, 7)
+    wakes = Wakes(FarmPart.whole(farm), 7)
     for speed in (8, 10):
         factor, added = at(wakes, 270, speed)
         share = power(V80, speed * factor[30:40]) / power(V80, speed * factor[30])
@@ -77,7 +78,7 @@ def test_horns_rev_rows():
 
 
 def test_wakes_weaken_with_distance():
-    pairs = [at(Wakes(row(spacing, 2), 7), 270, 8) for spacing in range(3, 20, 2)]
+    pairs = [at(Wakes(FarmPart.whole(row(spacing, 2)), 7), 270, 8) for spacing in range(3, 20, 2)]
     lost = [1 - power(V80, 8 * factor)[1] / power(V80, 8.0) for factor, _ in pairs]
     assert (np.diff(lost) < 0).all()
     assert 0.3 < lost[1] < 0.55  # 5 D
@@ -86,7 +87,7 @@ def test_wakes_weaken_with_distance():
 
 
 def test_only_downwind_machines_are_in_the_wake():
-    wakes = Wakes(row(7), 7)
+    wakes = Wakes(FarmPart.whole(row(7)), 7)
     for direction in (0, 180, 45):
         factor, _ = at(wakes, direction, 8)
         assert factor == pytest.approx(1.0, abs=2e-3)
@@ -100,11 +101,11 @@ def test_only_downwind_machines_are_in_the_wake():
 
 
 def test_wakes_vanish_in_strong_wind_and_without_upwind_machines():
-    wakes = Wakes(row(7), 7)
+    wakes = Wakes(FarmPart.whole(row(7)), 7)
     assert (at(wakes, 270, 24)[0][1:] > 0.96).all()
     assert at(wakes, 270, 8)[0][1] < at(wakes, 270, 14)[0][1] < at(wakes, 270, 20)[0][1]
     still = dataclasses.replace(V80, thrust_curve=((4.0, 0.0), (25.0, 0.0)))
-    factor, added = at(Wakes(row(7, kind=still), 7), 270, 8)
+    factor, added = at(Wakes(FarmPart.whole(row(7, kind=still)), 7), 270, 8)
     assert (factor == 1.0).all()
     assert (added == 0.0).all()
 
@@ -127,7 +128,7 @@ def test_no_farm_extracts_more_than_the_free_wind():
     for farm_id in "BG":
         farm = FARMS[farm_id]
         farm = flat(farm_id, farm.positions, farm.turbine_type)
-        wakes = Wakes(farm, 7)
+        wakes = Wakes(FarmPart.whole(farm), 7)
         bearing = np.arange(0.0, 360.0, 7.5)
         for speed in (4.0, 8.0, 12.0, 20.0):
             factor, added = wakes.at(bearing, np.full(len(bearing), speed))
@@ -150,9 +151,9 @@ def test_wider_spacing_loses_less():
 
 def test_the_table_is_computed_on_demand_and_interpolated():
     farm = FARMS["D"]
-    wakes = Wakes(farm, 7)
+    wakes = Wakes(FarmPart.whole(farm), 7)
     wakes.at(np.array([359.0, 361.0]), np.array([8.0, 9.0]))
-    assert np.isfinite(wakes.factor[:, 0, 0]).sum() == 3  # 357, 0 and 3 deg
+    assert wakes.filled.sum() == 3  # 357, 0 and 3 deg
     fine = np.arange(-20.0, 20.0, 0.05)
     factor, added = wakes.at(fine, np.full(len(fine), 9.0))
     assert np.abs(np.diff(factor, axis=0)).max() < 0.02
@@ -167,11 +168,17 @@ def test_the_table_is_computed_on_demand_and_interpolated():
 def test_sites_differ_by_terrain_and_by_direction():
     spread = {}
     for farm_id in "AF":
-        wakes = Wakes(FARMS[farm_id], 7)
+        wakes = Wakes(FarmPart.whole(FARMS[farm_id]), 7)
         site = np.stack([wakes.site(math.radians(each)) for each in range(0, 360, 10)])
         spread[farm_id] = site.std(axis=1).mean()
         assert spread[farm_id] == pytest.approx(FARMS[farm_id].climate.terrain, rel=0.25)
         assert np.abs(np.diff(site, axis=0)).max() < 0.6 * FARMS[farm_id].climate.terrain * 3
     assert spread["A"] > 8 * spread["F"]
-    assert np.array_equal(Wakes(FARMS["A"], 7).site(1.0), Wakes(FARMS["A"], 7).site(1.0))
-    assert not np.array_equal(Wakes(FARMS["A"], 7).site(1.0), Wakes(FARMS["A"], 8).site(1.0))
+    assert np.array_equal(
+        Wakes(FarmPart.whole(FARMS["A"]), 7).site(1.0),
+        Wakes(FarmPart.whole(FARMS["A"]), 7).site(1.0),
+    )
+    assert not np.array_equal(
+        Wakes(FarmPart.whole(FARMS["A"]), 7).site(1.0),
+        Wakes(FarmPart.whole(FARMS["A"]), 8).site(1.0),
+    )

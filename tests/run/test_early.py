@@ -10,7 +10,7 @@ import pytest
 
 import sim.run.command
 from pipeline import lake
-from sim.check import verdict
+from sim.check import shares as work
 from sim.check.share import Share
 from tests.support import runs
 
@@ -21,13 +21,13 @@ Change = Callable[[Any, str, str], None]
 def judged_at_the_end(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Share]]:
     """Return the calls that judge shares at the end: first all that are left, then guests."""
     calls: list[Sequence[Share]] = []
-    run = verdict._run
+    run = work._run
 
     def noted(reader: Any, shares: Sequence[Share], *rest: Any) -> Iterator[Any]:
         calls.append(shares)
         return run(reader, shares, *rest)
 
-    monkeypatch.setattr(verdict, "_run", noted)
+    monkeypatch.setattr(work, "_run", noted)
     return calls
 
 

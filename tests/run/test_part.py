@@ -12,7 +12,7 @@ from sim.errors import PartError
 from sim.fleet import load_fleet
 from sim.fleet.farm import Fleet
 from sim.fleet.part import FarmPart
-from sim.run.part import LEAST_TURBINES, SHARD_ROWS, part_of, shards
+from sim.run.part import LEAST_TURBINES, SHARD_ROWS, in_shards, part_of
 from sim.run.part_index import PartIndex
 
 FLEET = load_fleet()
@@ -59,7 +59,7 @@ def test_shards_hold_the_part_and_are_bounded(
     index: int, flush_rows: int, workers: int, whole_farms: bool
 ) -> None:
     part = part_of(FLEET, PartIndex(index, 16))
-    cut = shards(part, flush_rows, workers, whole_farms)
+    cut = in_shards(part, flush_rows, workers, whole_farms)
     assert turbines(cut) == turbines(part.farms)
     assert len({shard.name for shard in cut}) == len(cut)
     if whole_farms:
@@ -72,7 +72,7 @@ def test_shards_hold_the_part_and_are_bounded(
 
 def test_pieces_of_a_farm_are_equal() -> None:
     part = part_of(FLEET)
-    cut = shards(part, 3600, 2, whole_farms=False)
+    cut = in_shards(part, 3600, 2, whole_farms=False)
     for one, other in pairwise(cut):
         if one.farm is other.farm:
             assert abs(one.turbines - other.turbines) <= 1

@@ -15,6 +15,7 @@ from pipeline.node import EdgeNode, run
 from pipeline.ports import NotFound, SystemClock
 from pipeline.records import BUCKET_PREFIX
 from sim.fleet.nodes import node_configs
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
@@ -218,10 +219,10 @@ def test_the_real_pipeline_agrees_with_the_plan(tmp_path: Path) -> None:
         configs = node_configs(
             farm, 7, settings.flush_every_s, settings.window_s, settings.allowed_lateness_s
         )
-        model, env = FarmModel(farm, clock, 7), simpy.Environment()
+        model, env = FarmModel(FarmPart.whole(farm), clock, 7), simpy.Environment()
         model.start(env)
         env.run(until=clock.seconds(clock.samples))
-        with NodeWriter(tmp_path / "nodes", farm, configs) as writer:
+        with NodeWriter(tmp_path / "nodes", FarmPart.whole(farm), configs) as writer:
             writer.write(model.block(0, clock.samples))
         nodes += [
             EdgeNode(config, path) for config, path in zip(configs, writer.paths, strict=True)

@@ -29,7 +29,7 @@ ROOTS = (
         "sim.bench.parts.measure",
         "sim.bench.growth.point",
         "sim.campaign",
-        "sim.check.verdict",
+        "sim.check.shares",
         "sim.demo",
         "sim.model.farm",
         "sim.model.maintenance",

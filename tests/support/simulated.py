@@ -7,6 +7,7 @@ import numpy as np
 import simpy
 
 from sim.fleet import Farm, load_fleet
+from sim.fleet.part import FarmPart
 from sim.model.farm import FarmModel
 
 START_US = 1_705_276_800_000_000  # 2024-01-15T00:00:00Z
@@ -22,7 +23,7 @@ def small(farm_id: str, turbines: int) -> Farm:
 def run(farm, clock, seed=7, faults=(), cuts=(), env=None):
     """Return (model, columns of the run sorted by (turbine, id)), made in blocks up to `cuts`."""
     env = env or simpy.Environment()
-    model = FarmModel(farm, clock, seed, faults)
+    model = FarmModel(FarmPart.whole(farm), clock, seed, faults)
     model.start(env)
     parts = []
     for first, last in pairwise((0, *cuts, clock.samples)):

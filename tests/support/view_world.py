@@ -24,6 +24,7 @@ from sim.campaign.schedule import Line
 from sim.campaign.world import make_world
 from sim.check.detection.truth import read_events
 from sim.check.read.lake import LakeReader
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import DataFault
@@ -146,7 +147,7 @@ def simulated(
     (farm,) = [each for each in scenario.fleet.farms if each.farm_id == farm_id]
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
     env = simpy.Environment()
-    model = FarmModel(farm, clock, scenario.seed, faults, scenario.events)
+    model = FarmModel(FarmPart.whole(farm), clock, scenario.seed, faults, scenario.events)
     model.start(env)
     env.run(until=clock.seconds(clock.samples - 1))
     block = model.block(0, clock.samples)

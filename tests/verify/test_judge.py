@@ -61,6 +61,6 @@ def test_a_missing_node_file_leaves_the_verdict_unknown(tmp_path: Path) -> None:
     (tmp_path / farm.farm.farm_id / f"{farm.turbine_ids[3]}.db").unlink()
     found = missing_nodes.verdict(missing_nodes.missing(tmp_path, [farm]))
     assert found.status == "unknown"
-    assert f"1 turbines of the scenario have no node file; first {farm.turbine_ids[3]}" in str(
+    assert f"1 turbines of the scenario have no file in nodes/; first {farm.turbine_ids[3]}" in str(
         found.errors
     )

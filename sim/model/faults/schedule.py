@@ -20,6 +20,7 @@ from pipeline.records import CHANNELS
 from sim import seeds
 from sim.arrays import Floats
 from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.occurrence import Occurrence, Unit
@@ -55,32 +56,29 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def schedule(
-    farm: Farm, clock: SimClock, seed: int, faults: Sequence[DataFault]
+    part: FarmPart, clock: SimClock, seed: int, faults: Sequence[DataFault]
 ) -> list[Occurrence]:
-    """Every occurrence in the run, in order of first sample."""
+    """Every occurrence in the run at a part's turbines, in order of first sample."""
+    farm, ids = part.farm, part.turbine_ids
     occurrences: list[Occurrence] = []
     for place, fault in enumerate(faults):
         if fault.farms and farm.farm_id not in fault.farms:
             continue
         if KINDS[fault.kind].by_calendar:
-            occurrences += _by_calendar(farm, clock, seed, place, fault)
+            occurrences += _by_calendar(part, clock, seed, place, fault)
         elif fault.whole_farm:
             draw = seeds.rng(seed, "data-fault", place, "farm", farm.farm_id)
             for number in range(draw.poisson(fault.rate_per_day * clock.days)):
                 five = draw.random(5)
-                for turbine, turbine_id in enumerate(farm.turbine_ids):
-                    occurrences.append(
-                        _occurrence(fault, turbine, clock, five, (seed, place, turbine_id, number))
-                    )
+                for turbine, turbine_id in enumerate(ids):
+                    path = (seed, place, turbine_id, number)
+                    occurrences.append(_occurrence(fault, part, turbine, clock, five, path))
         else:
-            for turbine, turbine_id in enumerate(farm.turbine_ids):
+            for turbine, turbine_id in enumerate(ids):
                 draw = seeds.rng(seed, "data-fault", place, turbine_id)
                 for number in range(draw.poisson(fault.rate_per_day * clock.days)):
-                    occurrences.append(
-                        _occurrence(
-                            fault, turbine, clock, draw.random(5), (seed, place, turbine_id, number)
-                        )
-                    )
+                    path, five = (seed, place, turbine_id, number), draw.random(5)
+                    occurrences.append(_occurrence(fault, part, turbine, clock, five, path))
     return sorted(occurrences, key=lambda each: each.first)
 
 
@@ -118,12 +116,12 @@ def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int,
 
 
 def _by_calendar(
-    farm: Farm, clock: SimClock, seed: int, place: int, fault: DataFault
+    part: FarmPart, clock: SimClock, seed: int, place: int, fault: DataFault
 ) -> Iterator[Occurrence]:
     samples = _samples(fault, clock, 0.0)
-    for when, change_us in clock_changes(farm.time_zone, clock.start_us, clock.end_us):
+    for when, change_us in clock_changes(part.farm.time_zone, clock.start_us, clock.end_us):
         first = -(-(when - clock.start_us) // clock.sample_us)
-        for turbine, turbine_id in enumerate(farm.turbine_ids):
+        for turbine, turbine_id in enumerate(part.turbine_ids):
             affected = (
                 fault.share == 1.0
                 or seeds.rng(seed, "data-fault", place, turbine_id).random() < fault.share
@@ -151,9 +149,14 @@ def _samples(fault: DataFault, clock: SimClock, length: float) -> int:
 
 
 def _occurrence(
-    fault: DataFault, turbine: int, clock: SimClock, five: Floats, path: tuple[int, int, str, int]
+    fault: DataFault,
+    part: FarmPart,
+    turbine: int,
+    clock: SimClock,
+    five: Floats,
+    path: tuple[int, int, str, int],
 ) -> Occurrence:
-    """One occurrence from `five` random numbers in [0, 1).
+    """One occurrence at a turbine of the part, from `five` random numbers in [0, 1).
 
     Further numbers come from a random stream of its own, named by `path`.
     """
@@ -186,7 +189,8 @@ def _occurrence(
         event.poison = sorts[int(size * len(sorts))]
         event.channel = channel if event.poison.column == CHANNEL else event.poison.column
     elif fault.kind == "row.extreme":  # in turn, so that a few rows cover them all
-        event.poison = EXTREMES[(path[-1] + EXTREMES_APART * turbine) % len(EXTREMES)]
+        at = path[-1] + EXTREMES_APART * part.indices[turbine]
+        event.poison = EXTREMES[at % len(EXTREMES)]
         event.channel = event.poison.column
     if kind.delay_s is not None:
         event.delay_us = round((kind.delay_s if fault.delay_s is None else fault.delay_s) * 1e6)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Bools, Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.first_order import blend
 
 TEN_MINUTES_S: Final = 300.0  # time constant; the wind's mean age is then that of a ten-minute mean
@@ -36,15 +36,17 @@ FEATHER_DEG, WAIT_DEG = (84.0, 92.0), (45.0, 75.0)
 
 
 class Controller:
-    """The supervisors of one farm."""
+    """The supervisors of a part of a farm."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        kind, n = farm.turbine_type, farm.turbines
+    def __init__(self, part: FarmPart, seed: int, step_s: float) -> None:
+        farm = part.farm
+        kind = farm.turbine_type
         stops = seeds.rng(seed, "controller", farm.farm_id, "blades")
         self.feather_deg, self.wait_deg = (
             round(float(stops.uniform(*deg)), 2) for deg in (FEATHER_DEG, WAIT_DEG)
         )
-        setting = seeds.rng(seed, "controller", farm.farm_id).normal(0.0, CUT_IN_SPREAD, (2, n))
+        draw = seeds.rng(seed, "controller", farm.farm_id)
+        setting = draw.normal(0.0, CUT_IN_SPREAD, (2, farm.turbines))[:, part.own]
         self._cut_in, self._cut_out = (
             kind.cut_in + setting[0],
             kind.cut_out + CUT_OUT_FACTOR * setting[1],

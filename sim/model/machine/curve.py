@@ -102,11 +102,9 @@ class Curve:
         return pitch
 
     def wind_at(self, load: Floats) -> Floats:
-        """The wind (m/s) that gives a share of rated power."""
-        wind: Floats = np.interp(
-            load, self._steady[self._rising], self._speed[self._rising], right=self.kind.rated_wind
-        )
-        return wind
+        """The wind (m/s) that gives a share of rated power; rated wind gives all of it."""
+        wind = np.interp(load, self._steady[self._rising], self._speed[self._rising])
+        return np.where(load < 1.0, wind, self.kind.rated_wind)
 
 
 def _steady(speed: Floats, wind: Floats, load: Floats) -> Floats:

@@ -20,7 +20,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.machine.inflow import TICK_S
 from sim.model.ticks import SlowSeries
 from sim.units import HOUR_S
@@ -40,16 +40,17 @@ LOSS, LOSS_SQUARE = 0.1, 0.42  # of the rotor's wind, per ice and per squared ic
 
 
 class Ice:
-    """The ice on one farm's rotors: the same cloud for all, each machine with its own exposure."""
+    """The ice on rotors: the same cloud for a farm, each machine with its own exposure."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        draw = seeds.rng(seed, "ice", farm.farm_id)
-        self._exposure = draw.lognormal(0.0, EXPOSURE, farm.turbines).clip(*EXPOSURE_BOUNDS)
-        self.uneven = draw.uniform(*UNEVEN, farm.turbines)
+    def __init__(self, part: FarmPart, seed: int, step_s: float) -> None:
+        n, own = part.farm.turbines, part.own
+        draw = seeds.rng(seed, "ice", part.farm.farm_id)
+        self._exposure = draw.lognormal(0.0, EXPOSURE, n)[own].clip(*EXPOSURE_BOUNDS)
+        self.uneven = draw.uniform(*UNEVEN, n)[own]
         """Unevenness of the ice on each rotor, 0..1."""
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
-        self._mass = np.zeros(farm.turbines)
+        self._mass = np.zeros(part.turbines)
         self._slow: SlowSeries | None = None
         self._air: tuple[int, Floats, Floats] | None = None
 

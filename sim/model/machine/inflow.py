@@ -16,14 +16,14 @@ correlated in time.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
-from sim.model.first_order import blend
+from sim.fleet.part import FarmPart
 from sim.model.ticks import Draws, SlowSeries
 from sim.units import DAY_S
 
@@ -46,28 +46,29 @@ STABLE_BOUNDS: Final = (-0.015, 0.01)
 
 
 class Inflow:
-    """The factors of one farm's machines.
+    """The factors of the machines of a part of a farm.
 
     `seconds`: the run's start since 1970; `step_s`: an inner step.
     """
 
-    def __init__(self, farm: Farm, seed: int, step_s: float, seconds: float) -> None:
-        n = farm.turbines
-        self._n, self._start_s = n, seconds
+    def __init__(self, part: FarmPart, seed: int, step_s: float, seconds: float) -> None:
+        farm, own = part.farm, part.own
+        n, self._start_s = farm.turbines, seconds
         every = max(1, round(TICK_S / step_s))
         self._tick_s = every * step_s
         draw = seeds.rng(seed, "inflow", farm.farm_id)
-        self._machine = draw.normal(MACHINE_MEAN, MACHINE_STD, n).clip(*MACHINE_BOUNDS)
-        self._calibration = draw.normal(1.0, CALIBRATION, n).clip(*CALIBRATION_BOUNDS)
-        self._washed = draw.uniform(SOILING[1], SOILING[2], n)
-        self._phase = draw.uniform(0.0, 1.0, n)
-        sizes, memories = zip(OWN, SURROUNDINGS, DRIFT, SHARED, strict=True)
-        repeats = (n, n, n, 1)
-        self._size = np.repeat(sizes, repeats)
-        self._keep = np.repeat([1.0 - blend(self._tick_s, memory) for memory in memories], repeats)
-        self._kick = self._size * np.sqrt(1.0 - self._keep**2)
-        self._draws = Draws(seed, ("inflow", farm.farm_id, "ticks"), 3 * n + 1)
-        self._state = draw.standard_normal(3 * n + 1) * self._size
+        self._machine = draw.normal(MACHINE_MEAN, MACHINE_STD, n)[own].clip(*MACHINE_BOUNDS)
+        self._calibration = draw.normal(1.0, CALIBRATION, n)[own].clip(*CALIBRATION_BOUNDS)
+        self._washed = draw.uniform(SOILING[1], SOILING[2], n)[own]
+        self._phase = draw.uniform(0.0, 1.0, n)[own]
+        sizes, memories = np.array([OWN, SURROUNDINGS, DRIFT]).T[..., None]
+        self._keep = np.exp(-self._tick_s / memories)
+        self._kick = sizes * np.sqrt(1.0 - self._keep**2)
+        self._draws = Draws(seed, ("inflow", farm.farm_id, "ticks"), part.indices, len(sizes))
+        self._state = sizes * draw.standard_normal((len(sizes), n))[:, own]
+        self._shared_keep = math.exp(-self._tick_s / SHARED[1])
+        self._shared_draws = Draws(seed, ("inflow", farm.farm_id, "shared"), range(1))
+        self._shared = SHARED[0] * float(draw.standard_normal())
         self._slow = SlowSeries(every, self._factors(0.0), self._tick)
 
     def read(self, first: int, count: int) -> tuple[Floats, Floats]:
@@ -76,17 +77,21 @@ class Inflow:
         For the inner steps first..first+count-1.
         """
         both = self._slow.read(first, count)
-        return both[:, : self._n], both[:, self._n :]
+        n = both.shape[1] // 2
+        return both[:, :n], both[:, n:]
 
     def _tick(self, tick: int) -> Floats:
         self._state = self._keep * self._state + self._kick * self._draws.normal(tick)
+        kick = SHARED[0] * math.sqrt(1.0 - self._shared_keep**2)
+        drawn = float(self._shared_draws.normal(tick)[0, 0])
+        self._shared = self._shared_keep * self._shared + kick * drawn
         return self._factors(tick * self._tick_s)
 
     def _factors(self, after_s: float) -> Floats:
-        n = self._n
+        own, surroundings, drift = self._state
         since = np.mod((self._start_s + after_s) / self._washed + self._phase, 1.0)
-        rotor = self._machine * (1.0 + self._state[:n] + self._state[3 * n]) - SOILING[0] * since
-        reading = self._calibration * (1.0 + self._state[n : 2 * n] + self._state[2 * n : 3 * n])
+        rotor = self._machine * (1.0 + own + self._shared) - SOILING[0] * since
+        reading = self._calibration * (1.0 + surroundings + drift)
         return np.concatenate([rotor, reading])
 
 

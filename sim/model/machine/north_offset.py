@@ -15,7 +15,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.units import DAY_S
 
 SET_EVERY_S: Final = (250 * DAY_S, 1200 * DAY_S)  # shortest and longest, by machine
@@ -24,17 +24,18 @@ SETTINGS: Final = 64  # settings drawn for a machine, used in turn
 
 
 class NorthOffset:
-    """The errors of one farm's machines.
+    """The errors of the machines of a part of a farm.
 
     `start_s`: the run's start since 1970; `step_s`: an inner step.
     """
 
-    def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
-        draw = seeds.rng(seed, "north", farm.farm_id)
-        self._every = draw.uniform(*SET_EVERY_S, farm.turbines)
-        self._phase = draw.uniform(0.0, 1.0, farm.turbines)
-        self._off = draw.normal(0.0, OFF_DEG, (SETTINGS, farm.turbines))
-        self._machine = np.arange(farm.turbines)
+    def __init__(self, part: FarmPart, seed: int, step_s: float, start_s: float) -> None:
+        n, own = part.farm.turbines, part.own
+        draw = seeds.rng(seed, "north", part.farm.farm_id)
+        self._every = draw.uniform(*SET_EVERY_S, n)[own]
+        self._phase = draw.uniform(0.0, 1.0, n)[own]
+        self._off = draw.normal(0.0, OFF_DEG, (SETTINGS, n))[:, own]
+        self._machine = np.arange(part.turbines)
         self._start_s, self._step_s = start_s, step_s
 
     def read(self, first: int, count: int) -> Floats:

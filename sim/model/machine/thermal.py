@@ -39,7 +39,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, SlowSeries
@@ -75,7 +75,7 @@ FORCED: Final = 0.45  # load above which the nacelle's fans run
 FROST: Final = (6.0, 12.0)  # degC: louvres, closed and open
 HULL: Final = 0.6  # conductance of the nacelle's walls
 WALLS: Final = np.array([[0.15], [0.1]])  # conductance of winding and oil to the nacelle
-WARMED: Final = np.array([[0.14, 0.14]])  # heat from them to the nacelle's air, per kelvin
+WARMED: Final = (0.14, 0.14)  # heat from them to the nacelle's air, per kelvin
 TURNING: Final = 3.0  # the winding's circuit runs in full from a third of rated speed on
 HEATER_K: Final = 10.0
 WORN_WINDING: Final = 0.8  # more heat at wear 1
@@ -98,30 +98,34 @@ LIVELY: Final = (0.9, 28_800.0)
 
 
 class Thermal:
-    """The temperatures of one farm, with their heat carried from call to call."""
+    """The temperatures of a part of a farm, with their heat carried from call to call."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        n = farm.turbines
-        self._n, self._rated_rpm = n, farm.turbine_type.rated_rpm
+    def __init__(self, part: FarmPart, seed: int, step_s: float) -> None:
+        farm, own = part.farm, part.own
+        n, self._n, self._rated_rpm = farm.turbines, part.turbines, farm.turbine_type.rated_rpm
         self.every = max(1, round(TICK_S / step_s))
         self._tick_s = self.every * step_s
         draw = seeds.rng(seed, "thermal", farm.farm_id)
-        self._scatter = draw.normal(1.0, HEAT_SPREAD, (3, n)).clip(*HEAT_BOUNDS)
-        self._off = draw.normal(0.0, 1.0, (4, n)).clip(-SENSOR_SIGMAS, SENSOR_SIGMAS) * SENSORS_K
-        self._set = draw.normal(0.0, 1.0, (3, n)).clip(-SET_SIGMAS, SET_SIGMAS) * SET_K
+        self._scatter = draw.normal(1.0, HEAT_SPREAD, (3, n))[:, own].clip(*HEAT_BOUNDS)
+        off, switches = (draw.normal(0.0, 1.0, (rows, n))[:, own] for rows in (4, 3))
+        self._off = off.clip(-SENSOR_SIGMAS, SENSOR_SIGMAS) * SENSORS_K
+        self._set = switches.clip(-SET_SIGMAS, SET_SIGMAS) * SET_K
         self._keep = np.exp(-self._tick_s / MICROCLIMATE_S)
         self._kick = MICROCLIMATE * np.sqrt(1.0 - self._keep**2)
-        self._moving = MICROCLIMATE * draw.standard_normal((2, n))
+        self._moving = MICROCLIMATE * draw.standard_normal((2, n))[:, own]
         self._lively, self._lively_keep = (
             float(draw.standard_normal()),
             math.exp(-self._tick_s / LIVELY[1]),
         )
-        self._draws = Draws(seed, ("thermal", farm.farm_id, "ticks"), 2 * n + 1)
-        self._bodies = np.zeros((3, n))  # degC
-        self._friction = np.zeros(n)  # K, of worn bearings
-        self._on = np.zeros((len(SEEN), n), dtype=bool)
+        self._draws = Draws(
+            seed, ("thermal", farm.farm_id, "ticks"), part.indices, len(MICROCLIMATE)
+        )
+        self._lively_draws = Draws(seed, ("thermal", farm.farm_id, "lively"), range(1))
+        self._bodies = np.zeros((3, self._n))  # degC
+        self._friction = np.zeros(self._n)  # K, of worn bearings
+        self._on = np.zeros((len(SEEN), self._n), dtype=bool)
         self._warming = blend(self._tick_s, FRICTION_S)
-        self._sums = np.zeros((1, 3 * n))  # of load, its square and speed since the last tick
+        self._sums = np.zeros((1, 3 * self._n))  # of load, its square and speed since the last tick
         self._slow: SlowSeries | None = None
 
     def advance(
@@ -164,10 +168,9 @@ class Thermal:
         if tick:
             means = self._sum(at - self.every, at)[0] / self.every
             self._move(float(air[at]), means.reshape(3, -1), wear)
-        drawn = self._draws.normal(tick)
-        keep = self._lively_keep
-        self._lively = keep * self._lively + math.sqrt(1.0 - keep**2) * float(drawn[-1])
-        kick = self._kick * drawn[:-1].reshape(2, -1)
+        keep, drawn = self._lively_keep, float(self._lively_draws.normal(tick)[0, 0])
+        self._lively = keep * self._lively + math.sqrt(1.0 - keep**2) * drawn
+        kick = self._kick * self._draws.normal(tick)
         kick[1] *= math.exp(LIVELY[0] * self._lively - LIVELY[0] ** 2)
         self._moving = self._moving * self._keep + kick
         return self._points(float(air[at]))
@@ -197,12 +200,14 @@ class Thermal:
         cooler[1] += MORE[2] * self._on[2]
         cooler[1] += MORE[2] * self._on[3]
         cooler *= 1.0 - WORN_COOLING * wear.cooling
-        heat = np.einsum("bq,qn->bn", HEAT, means)
-        heat += ALWAYS
+        # term by term: the order of a sum must not depend on the number of turbines
+        heat = ALWAYS + HEAT[:, :1] * means[0]
+        heat += HEAT[:, 1:2] * means[1]
+        heat += HEAT[:, 2:] * means[2]
         heat *= self._scatter
         heat[WINDING] *= 1.0 + WORN_WINDING * wear.generator
         heat[OIL] += HEATER_K * self._on[4]
-        heat[NACELLE] += np.einsum("ob,bn->n", WARMED, drive - nacelle)
+        heat[NACELLE] += WARMED[0] * (drive[0] - nacelle) + WARMED[1] * (drive[1] - nacelle)
         heat[1:] += WALLS * (nacelle - air)
         conductance = np.empty_like(heat)
         louvres = np.minimum(

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from pipeline.records import STATES
 from sim import seeds
 from sim.arrays import Bools, Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.first_order import autoregress, blend
 from sim.model.machine import ice as icing
 from sim.model.machine import inflow, yaw
@@ -87,33 +87,35 @@ class Machine:
 
 
 class Turbines:
-    """The machines of one farm with the state they carry from call to call."""
+    """The machines of a part of a farm with the state they carry from call to call."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float, start_s: float) -> None:
+    def __init__(self, part: FarmPart, seed: int, step_s: float, start_s: float) -> None:
         """Set up from `step_s`, an inner step, and `start_s`, the run's start since 1970."""
-        self.kind, self._n = farm.turbine_type, farm.turbines
-        n = self._n
+        farm, own = part.farm, part.own
+        self.kind, self._n = farm.turbine_type, part.turbines
+        n = farm.turbines
         self.curve = Curve(self.kind, step_s)
-        self.ice = icing.Ice(farm, seed, step_s)
-        self._inflow = inflow.Inflow(farm, seed, step_s, start_s)
-        self._yaw = yaw.Yaw(farm, seed, step_s)
-        self._controller = Controller(farm, seed, step_s)
+        self.ice = icing.Ice(part, seed, step_s)
+        self._inflow = inflow.Inflow(part, seed, step_s, start_s)
+        self._yaw = yaw.Yaw(part, seed, step_s)
+        self._controller = Controller(part, seed, step_s)
         draw = seeds.rng(seed, "turbine", farm.farm_id)
-        self.fine_pitch = draw.normal(0.0, FINE_PITCH_DEG, n).round(2)
-        self._rated, self._rated_speed = draw.normal(1.0 - WANDER, RATED_SPREAD, (2, n))
-        self._north = NorthOffset(farm, seed, step_s, start_s)
-        self._vane_gain = draw.uniform(*VANE_GAIN, n)
-        self._draw = draw.uniform(*STANDBY_DRAW, n)
-        self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, IDLE_SPREAD, n)
-        self._pumps = SlowSeries(self.ice.every, np.zeros(n), self._pump)
-        self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), n)
+        self.fine_pitch = draw.normal(0.0, FINE_PITCH_DEG, n)[own].round(2)
+        rated = draw.normal(1.0 - WANDER, RATED_SPREAD, (2, n))
+        self._rated, self._rated_speed = rated[:, own]
+        self._north = NorthOffset(part, seed, step_s, start_s)
+        self._vane_gain = draw.uniform(*VANE_GAIN, n)[own]
+        self._draw = draw.uniform(*STANDBY_DRAW, n)[own]
+        self._idle = IDLE * self.kind.rated_rpm * draw.lognormal(0.0, IDLE_SPREAD, n)[own]
+        self._pumps = SlowSeries(self.ice.every, np.zeros(self._n), self._pump)
+        self._pump_draws = Draws(seed, ("turbine", farm.farm_id, "pumps"), part.indices)
         averages = (self.curve.disc_s, MINUTE_S, TEN_MINUTES_S, yaw.VANE_MEMORY_S)
-        self._move = np.repeat([blend(step_s, memory) for memory in averages], n)
+        self._move = np.repeat([blend(step_s, memory) for memory in averages], self._n)
         self._limit_move = blend(step_s, LIMIT_MEMORY_S)
         self._averages: Floats | None = None
         self._lull = False  # at some turbine, in these steps
         self._rotor: Floats | None = None
-        self._short = np.zeros(n)  # share of rated power that the limit takes now
+        self._short = np.zeros(self._n)  # share of rated power that the limit takes now
         self._nacelle: Floats | None = None  # position in the step before
 
     def advance(
@@ -298,7 +300,7 @@ class Turbines:
         return draw
 
     def _pump(self, tick: int) -> Floats:
-        return np.where(self._pump_draws.normal(tick) > PUMPS_AT, PUMP_DRAW, 0.0)
+        return np.where(self._pump_draws.normal(tick)[0] > PUMPS_AT, PUMP_DRAW, 0.0)
 
     def _speed(
         self, caught: Floats, gap: Floats, spun: Floats, wind: Floats, down: npt.NDArray[np.int8]

@@ -31,7 +31,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.first_order import blend
 from sim.model.machine.wear import Wear
 from sim.model.ticks import Draws, SlowSeries
@@ -59,24 +59,25 @@ STEPS: Final = 500  # of the resonance table, per unit of rated speed
 
 
 class Vibration:
-    """The vibration of one farm."""
+    """The vibration of a part of a farm."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        kind = farm.turbine_type
+    def __init__(self, part: FarmPart, seed: int, step_s: float) -> None:
+        farm, own = part.farm, part.own
+        n, kind = farm.turbines, farm.turbine_type
         self._per_rpm = 1.0 / kind.rated_rpm
         draw = seeds.rng(seed, "vibration", farm.farm_id)
-        self._build = draw.lognormal(0.0, BUILD[0], farm.turbines).clip(*BUILD_BOUNDS)
+        self._build = draw.lognormal(0.0, BUILD[0], n)[own].clip(*BUILD_BOUNDS)
         every = max(1, round(TICK_S / step_s))
         self._keep = np.array(
             [[1.0 - blend(every * step_s, memory_s)] for memory_s in FLUCTUATION_S]
         )
         self._draws = Draws(
-            seed, ("vibration", farm.farm_id, "ticks"), len(FLUCTUATION) * farm.turbines
+            seed, ("vibration", farm.farm_id, "ticks"), part.indices, len(FLUCTUATION)
         )
-        self._fluctuation = FLUCTUATION * draw.standard_normal((len(FLUCTUATION), farm.turbines))
+        self._fluctuation = FLUCTUATION * draw.standard_normal((len(FLUCTUATION), n))[:, own]
         self._slow = SlowSeries(every, self._fluctuation.sum(axis=0), self._tick)
-        self._imbalance = draw.uniform(*IMBALANCE, farm.turbines)
-        self._load = LOAD * draw.normal(1.0, BUILD[1], farm.turbines).clip(*LOAD_BOUNDS)
+        self._imbalance = draw.uniform(*IMBALANCE, n)[own]
+        self._load = LOAD * draw.normal(1.0, BUILD[1], n)[own].clip(*LOAD_BOUNDS)
         ratio = np.arange(int(1.3 * STEPS)) / (
             STEPS * RESONANCE * kind.rotor_rpm_min * self._per_rpm
         )
@@ -84,8 +85,7 @@ class Vibration:
 
     def _tick(self, tick: int) -> Floats:
         kick = FLUCTUATION * np.sqrt(1.0 - self._keep**2)
-        drawn = self._draws.normal(tick).reshape(self._fluctuation.shape)
-        self._fluctuation = self._keep * self._fluctuation + kick * drawn
+        self._fluctuation = self._keep * self._fluctuation + kick * self._draws.normal(tick)
         level: Floats = self._fluctuation.sum(axis=0)
         return level
 

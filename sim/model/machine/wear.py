@@ -54,30 +54,33 @@ class Damages:
     def __init__(self, turbines: int) -> None:
         self._turbines = turbines
         self.log: list[Damage] = []
+        self._of: dict[tuple[int, int], list[Damage]] = {}  # by turbine and component
         self._repaired: dict[tuple[int, int], float] = {}
         self._columns: tuple[Floats, ...] | None = None
 
     def begin(self, turbine: int, component: int, from_s: float, fails_s: float) -> None:
         """Note damage that leads to a failure."""
-        self.log.append(Damage(turbine, component, from_s, fails_s))
+        damage = Damage(turbine, component, from_s, fails_s)
+        self.log.append(damage)
+        self._of.setdefault((turbine, component), []).append(damage)
         self._columns = None
 
     def repair(self, turbine: int, component: int, now_s: float) -> None:
         """Note that a component is new now. Damage that leads to a later failure begins again."""
         self._repaired[turbine, component] = now_s
-        for damage in [d for d in self.log if (d.turbine, d.component) == (turbine, component)]:
+        for damage in tuple(self._of.get((turbine, component), ())):
             if damage.from_s < now_s < damage.repaired_s:
                 damage.repaired_s = now_s
-                if damage.fails_s > now_s:
-                    self.log.append(Damage(turbine, component, now_s, damage.fails_s))
                 self._columns = None
+                if damage.fails_s > now_s:
+                    self.begin(turbine, component, now_s, damage.fails_s)
 
     def repaired_since(self, turbine: int, component: int, since_s: float) -> bool:
         """Return True if the component was repaired after a time."""
         return self._repaired.get((turbine, component), -np.inf) > since_s
 
-    def at(self, start_s: float, end_s: float) -> Wear:
-        """Wear over a page from `start_s` to `end_s`."""
+    def at(self, start_s: float, end_s: float, own: slice) -> Wear:
+        """Wear of a part's turbines (`own`) over a page from `start_s` to `end_s`."""
         out = np.zeros((len(COMPONENT_NAMES), self._turbines))
         if self.log:
             if self._columns is None:
@@ -90,4 +93,4 @@ class Damages:
                 np.minimum((start_s - begin[on]) / np.maximum(fails[on] - begin[on], 1.0), 1.0) ** 2
             )
             np.maximum.at(out, (component[on].astype(np.int64), turbine[on].astype(np.int64)), gone)
-        return Wear(*out[list(WORN)])
+        return Wear(*out[list(WORN), own])

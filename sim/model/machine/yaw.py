@@ -18,7 +18,7 @@ import numpy as np
 
 from sim import seeds
 from sim.arrays import Bools, Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.ticks import SlowSeries
 
 TICK_S: Final = 10.0
@@ -38,23 +38,23 @@ LEAST: Final = 0.3  # lower bound of the wind left
 
 
 class Yaw:
-    """The yaw systems of one farm."""
+    """The yaw systems of a part of a farm."""
 
-    def __init__(self, farm: Farm, seed: int, step_s: float) -> None:
-        n = farm.turbines
-        draw = seeds.rng(seed, "yaw", farm.farm_id)
+    def __init__(self, part: FarmPart, seed: int, step_s: float) -> None:
+        n, own = part.farm.turbines, part.own
+        draw = seeds.rng(seed, "yaw", part.farm.farm_id)
         self.every = max(1, round((TICK_S if step_s <= TICK_S else SLOWER_S) / step_s))
         self._tick_s = self.every * step_s
-        self._band = draw.uniform(*DEAD_BAND_DEG, n)
-        self._askew = draw.normal(0.0, MISALIGNED_DEG, n)
+        self._band = draw.uniform(*DEAD_BAND_DEG, n)[own]
+        self._askew = draw.normal(0.0, MISALIGNED_DEG, n)[own]
         # cable twist minus nacelle position, deg
-        self._wound = draw.uniform(-FIRST_TWIST, FIRST_TWIST, n) * TWIST_DEG
-        self._offset = draw.uniform(-FIRST_OFFSET, FIRST_OFFSET, n)
+        self._wound = draw.uniform(-FIRST_TWIST, FIRST_TWIST, n)[own] * TWIST_DEG
+        self._offset = draw.uniform(-FIRST_OFFSET, FIRST_OFFSET, n)[own]
         self._busy: Floats | None = None  # remaining ticks of unwinding
-        self._moving = np.zeros(n, dtype=bool)
+        self._moving = np.zeros(part.turbines, dtype=bool)
         self._left_unwinding: Bools | None = None
         self._unwinding: dict[int, Bools] = {}
-        self._nacelle: Floats = np.zeros(n)
+        self._nacelle: Floats = np.zeros(part.turbines)
         self._slow: SlowSeries | None = None
 
     def advance(
@@ -97,12 +97,12 @@ class Yaw:
 
     def _unwind(self, tick: int) -> None:
         """Begin or continue to unwind. A machine that unwinds does not follow the wind."""
-        twist = self._nacelle + self._wound
-        back = np.rint(twist / 360.0) * 360.0 * (np.abs(twist) > TWIST_DEG)
-        self._wound -= back
-        busy = np.ceil(np.abs(back) / (DRIVE_DEG_S * self._tick_s))
-        if self._busy is not None:
-            busy += self._busy
+        busy = np.zeros(len(self._band)) if self._busy is None else self._busy
+        if tick % TWIST_EVERY == 0:
+            twist = self._nacelle + self._wound
+            back = np.rint(twist / 360.0) * 360.0 * (np.abs(twist) > TWIST_DEG)
+            self._wound -= back
+            busy += np.ceil(np.abs(back) / (DRIVE_DEG_S * self._tick_s))
         self._busy = None
         if busy.any():
             self._unwinding[tick] = busy > 0

@@ -39,7 +39,7 @@ import simpy
 from pipeline.records import STATES
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
 from sim.model.machine.components import (
@@ -83,7 +83,9 @@ RESTART_S: Final = 360.0  # mean delay after the grid is back
 
 
 class Operations:
-    """The operations of one farm over one run.
+    """The operations of one farm over one run, as a part of its turbines has them.
+
+    Crews, cranes and the grid are shared, so the whole farm is simulated for any part.
 
     `wind(first, count)`: hourly wind at hub height (m/s), by the hour since 1970; the farm's
     weather when absent. `repairs`: work on the machines, from the warm-up on.
@@ -91,13 +93,14 @@ class Operations:
 
     def __init__(
         self,
-        farm: Farm,
+        part: FarmPart,
         clock: SimClock,
         seed: int,
         events: Sequence[Event] = (),
         wind: Callable[[int, int], Floats] | None = None,
     ) -> None:
-        self.farm, self.clock = farm, clock
+        farm = part.farm
+        self.farm, self._part, self.clock = farm, part, clock
         self._seed, self._site = seed, site_of(farm)
         self._events = [event for event in events if not event.farms or farm.farm_id in event.farms]
         self._start_s, self._end_s = clock.start_us / 1e6, clock.end_us / 1e6
@@ -110,10 +113,13 @@ class Operations:
         self._wind = np.concatenate([wind(begin, end - begin) for begin, end in pairwise(edges)])
         self._calendar = crews.calendar(farm.time_zone, self._site, edges[0], self._wind)
         self._world = simpy.Environment(initial_time=month_s(first))
-        self.repairs = Repairs(self._world, farm, clock, self._calendar, self._site)
+        self.repairs = Repairs(self._world, part, clock, self._calendar, self._site)
         self._timeline = self.repairs.timeline
-        self._quiet, self._quiet_to = grid.quiet_turbines(farm, seed, self._site)
+        quiet, quiet_to = grid.quiet_turbines(farm, seed, self._site)
+        own = (quiet >= part.first) & (quiet < part.last)
+        self._quiet, self._quiet_to = quiet[own] - part.first, quiet_to[own]
         self._damages = Damages(farm.turbines)
+        self._worn: tuple[int, Wear] | None = None
 
     def start(self, env: simpy.Environment) -> None:
         """Simulate up to the run's start, and stay ahead of `env` from then on.
@@ -144,7 +150,7 @@ class Operations:
         inner step that ends after it. Samples must be requested once and in order.
         """
         down, farm_limit = self._timeline.read(first, last)
-        limit = np.repeat(farm_limit[:, None], self.farm.turbines, axis=1)
+        limit = np.repeat(farm_limit[:, None], self._part.turbines, axis=1)
         if len(self._quiet):
             hour = self.clock.inner_times_us(first, last) // HOUR_US - self._calendar.first_hour
             night = np.flatnonzero(grid.at_night(self._calendar.hour_of_day[hour]))
@@ -161,18 +167,18 @@ class Operations:
         start = first - first % page
         if not start <= first < last <= start + page:
             raise ValueError(f"samples {first} to {last - 1} do not lie in one page of {page}")
-        step_s = self.clock.step_s
-        return self._damages.at(
-            self._start_s + start * step_s, self._start_s + (start + page) * step_s
-        )
+        if self._worn is None or self._worn[0] != start:
+            begin, end = (self._start_s + at * self.clock.step_s for at in (start, start + page))
+            self._worn = start, self._damages.at(begin, end, self._part.own)
+        return self._worn[1]
 
     def log(self) -> pa.Table:
         """Work orders that were open in the run, schema `orders.ORDERS`."""
-        return orders_table(self.farm, self.repairs.orders, self._start_s, self._end_s)
+        return orders_table(self._part, self.repairs.orders, self._start_s, self._end_s)
 
     def wear_log(self) -> pa.Table:
         """Intervals of visible wear in the run, schema `orders.WEAR`."""
-        return wear_table(self.farm, self._damages.log, self.clock)
+        return wear_table(self._part, self._damages.log, self.clock)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -196,15 +202,16 @@ class Operations:
         for at, (turbine, component, severity), (warning, normal, uniform) in zip(
             drawn.at_s.tolist(), failed, chance, strict=True
         ):
-            yield self._until(at)
-            down = repairs.occupied(turbine) or self._timeline.off_grid(turbine)
             # a reset without a crew that ends before the run leaves no trace in it
             forgotten = at < self._start_s - DAY_S and min(uniform[1:]) < RESET_WORKS
-            if severity == RESET and not down and not forgotten:
-                self._world.process(self._trip(turbine, component, normal, uniform))
-            elif severity > MINOR or (
-                severity == MINOR and (warning or not repairs.occupied(turbine))
-            ):
+            if severity == RESET and forgotten:
+                continue
+            yield self._until(at)
+            occupied = repairs.occupied(turbine)
+            if severity == RESET:
+                if not occupied and not self._timeline.off_grid(turbine):
+                    self._world.process(self._trip(turbine, component, normal, uniform))
+            elif severity > MINOR or warning or not occupied:
                 self._world.process(self._break(turbine, component, severity, normal, uniform))
 
     def _trip(

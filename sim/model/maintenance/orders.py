@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.machine.components import COMPONENT_NAMES
 from sim.model.machine.wear import Damage
@@ -70,11 +70,16 @@ class Order:
     returned_s: float | None = None
 
 
-def orders_table(farm: Farm, orders: Sequence[Order], start_s: float, end_s: float) -> pa.Table:
-    """The orders that were open between two times, in order of time."""
-    ids = farm.turbine_ids
+def orders_table(part: FarmPart, orders: Sequence[Order], start_s: float, end_s: float) -> pa.Table:
+    """The orders of a part that were open between two times, in order of time.
+
+    Orders of the whole farm belong to the part that has its first turbine.
+    """
+    farm, ids = part.farm, part.farm.turbine_ids
     rows = []
     for order in orders:
+        if (order.turbine or 0) not in part.indices:
+            continue
         if order.failed_s >= end_s or (
             order.returned_s is not None and order.returned_s <= start_s
         ):
@@ -98,11 +103,12 @@ def orders_table(farm: Farm, orders: Sequence[Order], start_s: float, end_s: flo
     return pa.Table.from_pylist(rows, schema=ORDERS)
 
 
-def wear_table(farm: Farm, damages: Sequence[Damage], clock: SimClock) -> pa.Table:
-    """The visible damage of a run, by turbine and time."""
-    ids = farm.turbine_ids
+def wear_table(part: FarmPart, damages: Sequence[Damage], clock: SimClock) -> pa.Table:
+    """The visible damage of a part in a run, by turbine and time."""
+    ids = part.farm.turbine_ids
     rows = []
-    for damage in sorted(damages, key=lambda d: (d.turbine, d.from_s, d.component)):
+    own = [damage for damage in damages if damage.turbine in part.indices]
+    for damage in sorted(own, key=lambda d: (d.turbine, d.from_s, d.component)):
         begin, end = (
             _us(damage.from_s),
             min(_us(min(damage.repaired_s, clock.end_us / 1e6)), clock.end_us),

@@ -15,7 +15,7 @@ from typing import Final
 import simpy
 
 from pipeline.records import STATES
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.maintenance import crews
 from sim.model.maintenance.crews import Calendar
@@ -39,12 +39,13 @@ class Repairs:
     def __init__(
         self,
         world: simpy.Environment,
-        farm: Farm,
+        part: FarmPart,
         clock: SimClock,
         calendar: Calendar,
         site: Site,
     ) -> None:
-        self.timeline = Timeline(clock, farm.turbines)
+        farm = part.farm
+        self.timeline = Timeline(clock, part)
         self.orders: list[Order] = []
         self._world, self._calendar = world, calendar
         self._travel_h = site.travel_h

@@ -10,18 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.arrays import Floats
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 
 
 class Timeline:
-    """States and limits of a farm's machines. Times are seconds since 1970, in ascending order."""
+    """States of a farm's machines and its limits, to be read for a part of it.
 
-    def __init__(self, clock: SimClock, turbines: int) -> None:
+    Times are seconds since 1970, in ascending order.
+    """
+
+    def __init__(self, clock: SimClock, part: FarmPart) -> None:
+        turbines, self._part = part.farm.turbines, part
         self._inner, self._start_s = clock.inner, clock.start_us / 1e6
         self._own, self._grid = [0] * turbines, [0] * turbines
-        self._changes: list[tuple[int, int, int]] = []  # inner step, turbine, state
+        # inner step, turbine of the part, state
+        self._changes: list[tuple[int, int, int]] = []
         self._changes_read = 0
-        self._state = np.zeros(turbines, dtype=np.int8)
+        self._state = np.zeros(part.turbines, dtype=np.int8)
         self._limited: list[float] = []  # limits in force
         self._limits: list[tuple[int, float]] = []  # inner step, share of rated power
         self._limits_read = 0
@@ -52,8 +58,8 @@ class Timeline:
     def read(self, first: int, last: int) -> tuple[npt.NDArray[np.int8], Floats]:
         """(down, limit) of the samples first..last-1.
 
-        down (inner steps, turbines): 0 or a state's index. limit (inner steps,): share of rated
-        power. Samples must be requested once and in order.
+        down (inner steps, turbines of the part): 0 or a state's index. limit (inner steps,): share
+        of rated power. Samples must be requested once and in order.
         """
         k = self._inner[0]
         begin, end = first * k, last * k
@@ -75,8 +81,9 @@ class Timeline:
     def _change(self, now_s: float, turbine: int, state: int, reason: list[int]) -> None:
         before = self._own[turbine] or self._grid[turbine]
         reason[turbine] = state
-        if (shown := self._own[turbine] or self._grid[turbine]) != before:
-            self._changes.append((self._step(now_s), turbine, shown))
+        shown = self._own[turbine] or self._grid[turbine]
+        if shown != before and turbine in self._part.indices:
+            self._changes.append((self._step(now_s), turbine - self._part.first, shown))
 
     def _step(self, now_s: float) -> int:
         """The first inner step that ends after a time."""

@@ -1,4 +1,4 @@
-"""A block: all rows that the nodes of a farm recorded during some samples, column by column."""
+"""A block: all rows that the nodes of a part recorded during some samples, column by column."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class FileChange:
 class Block:
     """Rows sorted by (turbine, id).
 
-    - `columns`: id (that of the lake), timestamp, recorded_at (int64 us UTC), turbine (index,
-      int64), the channels (float64, NaN is NULL), status (int8, index in records.STATES).
+    - `columns`: id (that of the lake), timestamp, recorded_at (int64 us UTC), turbine (index in
+      the part, int64), the channels (float64, NaN is NULL), status (int8, index in records.STATES).
     - `offsets`: turbine i has the rows offsets[i]..offsets[i+1]-1.
     - `cells`: values of any type that replace cells, by (row, column of the node's table).
     - `changes`: of files, in order.

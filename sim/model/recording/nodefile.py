@@ -38,7 +38,7 @@ from pipeline.records import (
 )
 from sim import private
 from sim.errors import NodeFileError
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.recording.block import Block, FileChange
 
 HANDLES = 512
@@ -48,25 +48,28 @@ _STATES = np.array(STATES, dtype=object)
 
 
 class NodeWriter:
-    """Writer of one farm's node files into directory/<farm id>/. A context manager."""
+    """Writer of a part's node files into directory/<farm id>/. A context manager.
+
+    Parts of one farm may be written at the same time.
+    """
 
     def __init__(
-        self, directory: Path, farm: Farm, configs: Sequence[NodeConfig], handles: int = HANDLES
+        self, directory: Path, part: FarmPart, configs: Sequence[NodeConfig], handles: int = HANDLES
     ) -> None:
-        self.folder = directory / farm.farm_id
-        self.paths = [self.folder / f"{turbine_id}.db" for turbine_id in farm.turbine_ids]
+        self.folder, ids = directory / part.farm.farm_id, part.turbine_ids
+        self.paths = [self.folder / f"{turbine_id}.db" for turbine_id in ids]
         self._handles = min(handles, _files_allowed(handles * FILES_PER_HANDLE) // FILES_PER_HANDLE)
         self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
-        self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in farm.turbine_ids]
-        self._turbine_ids = farm.turbine_ids
-        self._unfinished = set(range(farm.turbines))
+        self._whole = [_insert(turbine_id, ROWS_PER_INSERT) for turbine_id in ids]
+        self._turbine_ids = ids
+        self._unfinished = set(range(part.turbines))
         self._retired: dict[int, int] = {}  # number of files by turbine
         # statements that give a fresh file of a turbine its current columns
         self._altered: dict[int, list[str]] = {}
         self._columns: dict[int, tuple[str, ...]] = {}  # by turbine, where they changed
         with _as_node_file_error(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._template = _template(self.folder / ".template.db")
+            self._template = _template(self.folder / f".template-{part.name}.db")
         for path, config in zip(self.paths, configs, strict=True):
             with _as_node_file_error(path):
                 path.write_bytes(self._template)

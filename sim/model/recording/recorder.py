@@ -26,7 +26,7 @@ import numpy.typing as npt
 from pipeline.records import CHANNEL_NAMES
 from sim import seeds
 from sim.arrays import Bools, Floats, Ints
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.occurrence import Occurrence
 from sim.model.recording.block import Block
@@ -43,15 +43,16 @@ MARKS = ("moved", "copy", "gone", "poison")
 
 
 class Recorder:
-    """The recording side of a farm's nodes. Samples must come once and in order."""
+    """The recording side of the nodes of a part. Samples must come once and in order."""
 
     def __init__(
-        self, farm: Farm, clock: SimClock, seed: int, occurrences: Sequence[Occurrence]
+        self, part: FarmPart, clock: SimClock, seed: int, occurrences: Sequence[Occurrence]
     ) -> None:
         self.clock, self.occurrences = clock, occurrences
-        n = farm.turbines
-        draw = seeds.rng(seed, "recorder", farm.farm_id)
-        self._moment_us = np.minimum(draw.integers(20_000, 180_000, n), clock.sample_us // 5)
+        n = part.turbines
+        draw = seeds.rng(seed, "recorder", part.farm.farm_id)
+        moment_us = draw.integers(20_000, 180_000, part.farm.turbines)[part.own]
+        self._moment_us = np.minimum(moment_us, clock.sample_us // 5)
         self._copy_us = max(1, min(1000, clock.sample_us // 10))
         self._next_id = np.ones(n, dtype=np.int64)
         self._file_changes = FileChanges(clock, occurrences)

@@ -48,35 +48,38 @@ def averaged(step: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 class Turbulence:
-    """Unit turbulence of `count` points in steps of `h` s. Pages must be requested in order."""
+    """Unit turbulence of a farm's `turbines` in steps of `h` s.
+
+    Pages must be requested in order.
+    """
 
     def __init__(
         self,
-        count: int,
+        turbines: range,
         h: float,
         seed: int,
         *path: str | int,
         lengths_m: tuple[float, ...] = LENGTHS_M,
     ) -> None:
-        self.count, self.h, self.seed, self.path = count, h, seed, path
+        self.turbines, self.h, self.seed, self.path = turbines, h, seed, path
         lengths = np.array(lengths_m)
         shares = lengths ** (2 / 3) / (lengths ** (2 / 3)).sum()
         whole = h * USUAL / lengths < FORGOTTEN
         self._kinds = list(zip(lengths[whole].tolist(), shares[whole].tolist(), strict=True))
         self._white = list(zip(lengths[~whole].tolist(), shares[~whole].tolist(), strict=True))
         self._carry = [
-            seeds.rng(seed, *path, "start", kind).standard_normal((2, count))
+            seeds.normals(turbines, 2, seed, *path, "start", kind)
             for kind in range(len(self._kinds))
         ]
 
     def page(self, index: int, wind: Floats) -> tuple[Floats, Floats]:
         """(unit turbulence, variance within the step) for the mean `wind` (steps,) in m/s.
 
-        Turbulence is the mean over each step, (steps, count); the variance is (steps,).
+        Turbulence is the mean over each step, (steps, turbines); the variance is (steps,).
         """
         steps = len(wind)
         rate = self.h * np.maximum(wind, SLOWEST)
-        total = np.zeros((steps, self.count))
+        total = np.zeros((steps, len(self.turbines)))
         within = np.zeros(steps)
         spare = np.empty_like(total)
         for kind, (length, share) in enumerate(self._kinds):
@@ -108,4 +111,4 @@ class Turbulence:
         return total, within
 
     def _draw(self, index: int, kind: int, steps: int) -> Floats:
-        return seeds.rng(self.seed, *self.path, index, kind).standard_normal((steps, self.count))
+        return seeds.normals(self.turbines, steps, self.seed, *self.path, index, kind)

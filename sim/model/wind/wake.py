@@ -11,7 +11,8 @@ Both are tabulated by wind direction and free wind speed, and interpolated betwe
 - Site speed-up, a smooth function of direction per turbine, is part of the table.
 
 Each direction is computed at its first use, by fixed-point iteration over all speeds at once, so a
-short run pays for a few directions.
+short run pays for a few directions. A part of a farm pays for its own turbines and for those
+upstream of them, as far as the iterations reach.
 
 Not covered: machines that stand still (they get the wake of a running one), blockage, yaw
 deflection, wakes of other farms.
@@ -20,12 +21,13 @@ deflection, wakes of other farms.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from sim import seeds
-from sim.arrays import Floats, Ints
-from sim.fleet.farm import Farm
+from sim.arrays import Floats, Indices
+from sim.fleet.part import FarmPart
 from sim.model.air import normal_turbulence
 
 STEP_DEG = 3.0
@@ -45,27 +47,47 @@ START = 0.2  # width at the rotor over sqrt(beta) (Bastankhah and Porte-Agel 201
 DISC = 1.0 / 16.0  # variance of a uniform disc along one axis, in squared diameters
 # Crespo and Hernandez 1996: 0.73 a^0.8325 I^0.0325 (x / D)^-0.32
 ADDED, ADDED_INDUCTION, ADDED_AMBIENT, ADDED_DISTANCE = 0.73, 0.8325, 0.0325, -0.32
+RECEIVERS = 64  # turbines whose pairs are computed together: bounds memory
 REACH_START, REACH_GROWTH = 0.4, 0.085  # width for the choice of pairs: at the rotor, per diameter
 
 
-class Wakes:
-    """The table of one farm, arrays (SECTORS, speeds, turbines).
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of turbines: those downstream, each with those upstream of it.
 
-    `factor`: wind over free wind; `added`: turbulence intensity; NaN for directions not computed
-    yet.
+    `first`: place of each receiver's first pair. `decay`: of added turbulence, over the distance.
+    `iterations`: the first ones, in which the receivers' wind is computed.
     """
 
-    def __init__(self, farm: Farm, seed: int) -> None:
+    upstream: Indices  # (pairs,)
+    down: Floats  # (pairs,) rotor diameters
+    across: Floats  # (pairs,) rotor diameters
+    decay: Floats  # (pairs,)
+    receivers: Indices  # (receivers,)
+    first: Indices  # (receivers,)
+    iterations: int
+
+
+class Wakes:
+    """The table of a part of a farm, arrays (SECTORS, speeds, turbines).
+
+    `factor`: wind over free wind; `added`: turbulence intensity. `filled` (SECTORS,): directions
+    that are computed.
+    """
+
+    def __init__(self, part: FarmPart, seed: int) -> None:
+        farm = part.farm
         self.kind, self.iref, n = farm.turbine_type, farm.climate.iref, farm.turbines
-        self.positions = farm.positions
+        self.positions, self._part = farm.positions, part
         draw = seeds.rng(seed, "site", farm.farm_id)
         self._site = (
             draw.standard_normal((1 + 2 * HARMONICS, n))
             * farm.climate.terrain
             / math.sqrt(1 + HARMONICS)
         )
-        self.factor = np.full((SECTORS, len(SPEEDS), n), np.nan)
-        self.added = np.full((SECTORS, len(SPEEDS), n), np.nan)
+        self.factor = np.empty((SECTORS, len(SPEEDS), part.turbines))
+        self.added = np.empty_like(self.factor)
+        self.filled = np.zeros(SECTORS, dtype=bool)
         thrust = np.array(self.kind.thrust_curve).T
         self._thrust = (thrust[0], np.minimum(thrust[1], MOST_THRUST))
 
@@ -80,7 +102,7 @@ class Wakes:
         low = below.astype(np.int64) % SECTORS
         high = (low + 1) % SECTORS
         for needed in sorted({*low.tolist(), *high.tolist()}):
-            if np.isnan(self.factor[needed, 0, 0]):
+            if not self.filled[needed]:
                 self._fill(needed)
         row = np.clip(np.searchsorted(SPEEDS, speed) - 1, 0, len(SPEEDS) - 2)
         share = np.clip((speed - SPEEDS[row]) / (SPEEDS[row + 1] - SPEEDS[row]), 0.0, 1.0)[:, None]
@@ -100,7 +122,7 @@ class Wakes:
         return found[0], found[1]
 
     def site(self, radians: float) -> Floats:
-        """Speed-up of each turbine over the farm's mean wind, (turbines,); wind from `radians`."""
+        """Speed-up of the farm's turbines over its mean wind, (turbines,); wind from `radians`."""
         angles = np.arange(1, HARMONICS + 1) * radians
         terms = np.concatenate([[1.0], np.cos(angles), np.sin(angles)])
         total: Floats = 1.0 + np.einsum("h,hn->n", terms, self._site)
@@ -109,64 +131,94 @@ class Wakes:
     def _fill(self, sector: int) -> None:
         """Compute one direction at all speeds."""
         radians = math.radians(sector * STEP_DEG)
-        upstream, downstream, down, across = self._pairs(radians)
+        groups = self._pairs(radians)
         ambient = normal_turbulence(self.iref, SPEEDS)[:, None]
-        site = self.site(radians)
-        free = SPEEDS[:, None] * site
-        speed, intensity = free.copy(), np.repeat(ambient, len(site), axis=1)
-        gain = np.zeros_like(speed)
-        if len(upstream):
-            first = np.flatnonzero(np.r_[True, downstream[1:] != downstream[:-1]])
-            receivers = downstream[first]
-            for _ in range(ITERATIONS):
-                thrust = np.interp(speed, *self._thrust)
-                deficit, overlap = self._deficit(thrust, intensity, upstream, down, across)
-                deficit *= speed[:, upstream]
-                speed = free.copy()
-                speed[:, receivers] -= np.add.reduceat(deficit, first, axis=1)
-                np.maximum(speed, LEAST_WIND * free, out=speed)
-                induction = 0.5 * (1.0 - np.sqrt(1.0 - thrust))
-                added = ADDED * induction[:, upstream] ** ADDED_INDUCTION * ambient**ADDED_AMBIENT
-                added = added * down**ADDED_DISTANCE * overlap
-                gain[:, receivers] = np.maximum.reduceat(added, first, axis=1)
-                intensity = np.sqrt(ambient**2 + gain**2)
-        self.factor[sector], self.added[sector] = speed / SPEEDS[:, None], gain
+        free = SPEEDS[:, None] * self.site(radians)
+        speed, gain = free, np.zeros_like(free)
+        for iteration in range(ITERATIONS):
+            thrust = np.interp(speed, *self._thrust)
+            root = np.sqrt(1.0 - thrust)
+            start = START * np.sqrt(0.5 * (1.0 + root) / root)
+            growth = GROWTH * np.sqrt(ambient**2 + gain**2) + GROWTH_CALM
+            added = ADDED * (0.5 * (1.0 - root)) ** ADDED_INDUCTION * ambient**ADDED_AMBIENT
+            before, speed, gain = speed, free.copy(), np.zeros_like(free)
+            for pairs in groups:
+                if iteration < pairs.iterations:
+                    at, to = pairs.upstream, pairs.receivers
+                    width = growth[:, at] * pairs.down + start[:, at]
+                    deficit, overlap = _deficit(thrust[:, at], width, pairs)
+                    deficit *= before[:, at]
+                    speed[:, to] -= np.add.reduceat(deficit, pairs.first, axis=1)
+                    overlap *= added[:, at]
+                    overlap *= pairs.decay
+                    gain[:, to] = np.maximum.reduceat(overlap, pairs.first, axis=1)
+            np.maximum(speed, LEAST_WIND * free, out=speed)
+        own = self._part.own
+        self.factor[sector], self.added[sector] = speed[:, own] / SPEEDS[:, None], gain[:, own]
+        self.filled[sector] = True
 
-    def _pairs(self, radians: float) -> tuple[Ints, Ints, Floats, Floats]:
-        """Pairs (upstream, downstream) sorted by the second, with distances downwind and across.
+    def _pairs(self, radians: float) -> list[_Pairs]:
+        """All pairs that the wind of the part's turbines depends on, RECEIVERS turbines at a time.
 
-        Distances are in rotor diameters.
+        The last iteration is for the part only, the one before for those upstream of it, too, and
+        so on.
         """
         along = -(
             self.positions[:, 0] * math.sin(radians) + self.positions[:, 1] * math.cos(radians)
         )
         side = self.positions[:, 0] * math.cos(radians) - self.positions[:, 1] * math.sin(radians)
-        # row: the downstream turbine, column: the upstream one
-        down = (along[:, None] - along) / self.kind.rotor_diameter
-        across = np.abs(side[:, None] - side) / self.kind.rotor_diameter
-        width = REACH_START + REACH_GROWTH * down
-        downstream, upstream = np.nonzero(
-            (down > CLOSEST_D) & (down < RANGE_D) & (across < REACH * width)
-        )
-        return upstream, downstream, down[downstream, upstream], across[downstream, upstream]
+        by_side = np.argsort(side, kind="stable")
+        reach = REACH * (REACH_START + REACH_GROWTH * RANGE_D) * self.kind.rotor_diameter
+        found: list[_Pairs] = []
+        wanted, known = np.array(self._part.indices), np.zeros(len(side), dtype=bool)
+        for iterations in range(ITERATIONS, 0, -1):
+            known[wanted] = True
+            above = np.zeros_like(known)
+            wanted = wanted[np.argsort(side[wanted], kind="stable")]
+            for low in range(0, len(wanted), RECEIVERS):
+                receivers = wanted[low : low + RECEIVERS]
+                edges = side[receivers[[0, -1]]] + [-reach, reach]
+                begin, end = np.searchsorted(side[by_side], edges, side="left")
+                near = np.sort(by_side[begin:end])
+                pairs = self._between(along, side, receivers, near, iterations)
+                above[pairs.upstream] = True
+                if len(pairs.first):
+                    found.append(pairs)
+            wanted = np.flatnonzero(above & ~known)
+        return found
 
-    def _deficit(
-        self,
-        thrust: Floats,
-        intensity: Floats,
-        upstream: Ints,
-        down: Floats,
-        across: Floats,
-    ) -> tuple[Floats, Floats]:
-        """(wind lost as a share of the upstream turbine's, overlap 0..1), each (speeds, pairs)."""
-        root = np.sqrt(1.0 - thrust)
-        beta = 0.5 * (1.0 + root) / root
-        growth = (GROWTH * intensity + GROWTH_CALM)[:, upstream]
-        start = (START * np.sqrt(beta))[:, upstream]
-        width = growth * down + start  # standard deviation, rotor diameters
-        square = width**2
-        centre = 1.0 - np.sqrt(np.maximum(1.0 - thrust[:, upstream] / (8.0 * square), 0.0))
-        # variance averaged over the disc, and with meandering
-        wide = square + DISC + (math.radians(WANDER_DEG) * down) ** 2
-        overlap = np.exp(-0.5 * across**2 / wide)
-        return centre * square / np.sqrt(wide * (square + DISC)) * overlap, overlap
+    def _between(
+        self, along: Floats, side: Floats, receivers: Indices, near: Indices, iterations: int
+    ) -> _Pairs:
+        """The pairs of `receivers` with turbines of `near` upstream of them."""
+        diameter = self.kind.rotor_diameter
+        # row: the downstream turbine, column: the upstream one
+        down = (along[receivers][:, None] - along[near]) / diameter
+        across = np.abs(side[receivers][:, None] - side[near]) / diameter
+        width = REACH_START + REACH_GROWTH * down
+        row, column = np.nonzero((down > CLOSEST_D) & (down < RANGE_D) & (across < REACH * width))
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        down = down[row, column]
+        return _Pairs(
+            near[column],
+            down,
+            across[row, column],
+            down**ADDED_DISTANCE,
+            receivers[row[first]],
+            first,
+            iterations,
+        )
+
+
+def _deficit(thrust: Floats, width: Floats, pairs: _Pairs) -> tuple[Floats, Floats]:
+    """(wind lost as a share of the upstream turbine's, overlap 0..1), each (speeds, pairs).
+
+    `thrust`: coefficient of the upstream turbine. `width`: standard deviation of the wake, rotor
+    diameters.
+    """
+    square = width**2
+    centre = 1.0 - np.sqrt(np.maximum(1.0 - thrust / (8.0 * square), 0.0))
+    # variance averaged over the disc, and with meandering
+    wide = square + DISC + (math.radians(WANDER_DEG) * pairs.down) ** 2
+    overlap: Floats = np.exp(-0.5 * pairs.across**2 / wide)
+    return centre * square / np.sqrt(wide * (square + DISC)) * overlap, overlap

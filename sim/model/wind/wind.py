@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
+from sim.fleet.part import FarmPart
 from sim.model.air import normal_turbulence
 from sim.model.clock import SimClock
 from sim.model.events import Event
@@ -93,25 +93,30 @@ class WindPage:
 
 
 class Wind:
-    """The wind of one farm. Pages must be requested in order, since turbulence has memory."""
+    """The wind of a part of a farm.
+
+    Pages must be requested in order, since turbulence has memory.
+    """
 
     def __init__(
-        self, farm: Farm, clock: SimClock, seed: int, events: Sequence[Event] = ()
+        self, part: FarmPart, clock: SimClock, seed: int, events: Sequence[Event] = ()
     ) -> None:
+        farm, turbines = part.farm, part.indices
         self.farm, self.clock, self.seed = farm, clock, seed
+        self._positions = farm.positions[part.own]
         self.weather = Weather(farm, seed, events, clock.start_us)
-        self.wakes = Wakes(farm, seed)
+        self.wakes = Wakes(part, seed)
         self._place = Place.at(farm.latitude, farm.longitude)
         self._octaves = [_octave(i) for i in range(OCTAVES)]
         energy = np.array([octave.period_s ** (2 / 3) for octave in self._octaves])
         self._amplitude = np.sqrt(energy / energy.sum())
         h = clock.inner[1]
-        self._along = Turbulence(farm.turbines, h, seed, "wind", farm.farm_id, "along")
+        self._along = Turbulence(turbines, h, seed, "wind", farm.farm_id, "along")
         self._across = Turbulence(
-            farm.turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M
+            turbines, h, seed, "wind", farm.farm_id, "across", lengths_m=LATERAL_M
         )
         self._gusts = Turbulence(
-            farm.turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=GUSTINESS[:1]
+            turbines, h, seed, "wind", farm.farm_id, "spells", lengths_m=GUSTINESS[:1]
         )
 
     def page(self, index: int) -> WindPage:
@@ -179,9 +184,11 @@ class Wind:
         air = self.weather.at(times)
         speed = np.maximum(air.speed, SLOWEST)
         radians = np.radians(air.direction)
-        east, north = self.farm.positions.T
+        east, north = self._positions.T
         downwind = -(np.sin(radians)[:, None] * east + np.cos(radians)[:, None] * north)  # m
         delay = np.clip(downwind / speed[:, None], -LONGEST_DELAY_S, LONGEST_DELAY_S)
+        # the longest delays first: a direction's whole turns depend on the times requested before
+        self.weather.wind(seconds[[0, -1]] + [-LONGEST_DELAY_S, LONGEST_DELAY_S])
         mean, bearing = self.weather.wind(seconds[:, None] - delay)
         lag = np.minimum(LAG_D * self.farm.turbine_type.rotor_diameter / speed, LONGEST_LAG_S)
         _, felt = self.weather.wind(seconds - lag)
@@ -217,8 +224,10 @@ class Wind:
 
         Unit variance, (times, turbines) each.
         """
-        east, north = self.farm.positions.T
-        along = np.zeros((len(seconds), self.farm.turbines))
+        # two columns at least: einsum sums a single one in another order
+        turbines = len(self._positions)
+        east, north = self._positions[np.arange(max(turbines, 2)) % turbines].T
+        along = np.zeros((len(seconds), len(east)))
         across = np.zeros_like(along)
         for octave, amplitude in zip(self._octaves, self._amplitude, strict=True):
             spacing, steps = octave.spacing_s, round(octave.spacing_s / GRID_S)
@@ -267,7 +276,7 @@ class Wind:
                 wave = wave.transpose(0, 2, 1, 3).reshape(spans, steps, -1)
                 field = np.einsum("brk,bkn->brn", wave, shape).reshape(spans * steps, -1)
                 target += field[skip : skip + len(seconds)]
-        return along, across
+        return along[:, :turbines], across[:, :turbines]
 
 
 def _octave(number: int) -> Octave:

@@ -1,0 +1,180 @@
+"""Needs of a run, or of one of its parts, before it begins: disk, memory and time on this machine.
+
+Disk is that of the scenario's plan. Memory is estimated from the shards that the workers hold at
+once. Time is that of the last run of its kind here (`sim.run.past_runs`), row for row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.batch import MAX_BATCH_ROWS
+from sim.errors import NeedsError
+from sim.report import numbers
+from sim.run.part import Part, in_shards, part_of
+from sim.run.part_index import PartIndex
+from sim.run.past_runs import PastRun, of_kind, past_runs
+from sim.scenario import Scenario
+from sim.scenario.plan import Plan, plan
+from sim.store.gateway import chosen
+from sim.store.localstack import BODIES_IN_MEMORY_BYTES, HOME
+
+_PARENT_BYTES: Final = 260 << 20
+_WORKER_BYTES: Final = 170 << 20
+_ROW_BYTES: Final = 2_300
+"""Of the rows of one flush of a shard: the simulated block, its files' pages and its objects."""
+_SERVER_BYTES: Final = 190 << 20
+_OBJECT_BYTES: Final = 820
+"""Of an object in the embedded server, without its body."""
+CORES_OF_PART: Final = 2
+"""A worker, and the server that takes what it sends."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Needs of one part. Bytes; seconds is None where no run of its kind was made here.
+
+    like: the past run that gave the seconds.
+    """
+
+    part: Part
+    workers: int
+    rows: int
+    disk_bytes: int
+    memory_bytes: int
+    seconds: float | None
+    like: PastRun | None
+
+    def __str__(self) -> str:
+        time = (
+            "no run of its kind was made here yet"
+            if self.seconds is None or self.like is None
+            else f"about {numbers.duration(self.seconds)} here (as the run of {self.like.started})"
+        )
+        whose = f"{self.part}: " if not self.part.is_whole else ""
+        return (
+            f"{whose}{self.rows:,} rows, about {numbers.size(self.disk_bytes)} of disk, "
+            f"{numbers.size(self.memory_bytes)} of memory, {time}"
+        )
+
+
+def needs(scenario: Scenario, part: Part, workers: int, store: str, past: list[PastRun]) -> Needs:
+    """Return the needs of a part. store: kind of store, as in past runs; `workers`: its own."""
+    size = plan(scenario, part.turbines)
+    lake_bytes = sum(size.lake_bytes.values())
+    embedded = store.startswith("embedded")
+    on_disk = max(0, lake_bytes - BODIES_IN_MEMORY_BYTES) if embedded else 0
+    if store == "folder":
+        on_disk = lake_bytes
+    like = of_kind(past, store, workers, size.rows / size.batches)
+    return Needs(
+        part,
+        workers,
+        size.rows,
+        size.node_bytes + on_disk,
+        _memory_bytes(scenario, part, workers, size) + (_server_bytes(size) if embedded else 0),
+        None if like is None else like.seconds * size.rows / like.rows,
+        like,
+    )
+
+
+def rows_per_flush(scenario: Scenario) -> int:
+    """Return the most rows of a turbine in one flush."""
+    every_us = scenario.pipeline.flush_every_s * 1_000_000
+    return max(1, min(scenario.clock.samples, every_us // scenario.clock.sample_us))
+
+
+def _memory_bytes(scenario: Scenario, part: Part, workers: int, size: Plan) -> int:
+    flush_rows = rows_per_flush(scenario)
+    cut = in_shards(part, flush_rows, workers, whole_farms=bool(scenario.faults))
+    largest = sorted((shard.turbines for shard in cut), reverse=True)[:workers]
+    rows = sum(largest) * min(flush_rows, MAX_BATCH_ROWS)
+    return _PARENT_BYTES + (workers + 1) * _WORKER_BYTES + rows * _ROW_BYTES
+
+
+def _server_bytes(size: Plan) -> int:
+    bodies = min(sum(size.lake_bytes.values()), BODIES_IN_MEMORY_BYTES)
+    return _SERVER_BYTES + bodies + _OBJECT_BYTES * sum(size.objects.values())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine to run parts on: cores, and bytes of memory and of free disk."""
+
+    cores: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+def this_machine(place: Path) -> Machine:
+    """Return this machine, with the free disk of a directory that may not exist yet."""
+    while not place.exists():
+        place = place.parent
+    return Machine(os.cpu_count() or 1, _memory(), shutil.disk_usage(place).free)
+
+
+def _memory() -> int:
+    """Return the memory that this process may use: of the machine, or of its container."""
+    found = int(psutil.virtual_memory().total)
+    with contextlib.suppress(OSError, ValueError):
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return found
+
+
+def parts_at_once(need: Needs, machine: Machine) -> int:
+    """Return the number of such parts that the machine holds at once; 0 if it holds none."""
+    return min(
+        max(1, machine.cores // (need.workers + CORES_OF_PART - 1)),
+        machine.memory_bytes // need.memory_bytes,
+        machine.disk_bytes // max(1, need.disk_bytes),
+    )
+
+
+def require_fit(need: Needs, machine: Machine) -> None:
+    """Raise NeedsError, with the fix, if the machine cannot hold the part even alone."""
+    whose = str(need.part) if not need.part.is_whole else "the run"
+    if need.memory_bytes > machine.memory_bytes:
+        raise NeedsError(
+            f"{whose} needs about {numbers.size(need.memory_bytes)} of memory, the machine has "
+            f"{numbers.size(machine.memory_bytes)}; use fewer --workers, flush more often, or cut "
+            "the run into more parts with --shard I/N"
+        )
+    if need.disk_bytes > machine.disk_bytes:
+        raise NeedsError(
+            f"{whose} needs about {numbers.size(need.disk_bytes)} of disk, "
+            f"{numbers.size(machine.disk_bytes)} are free; free some space, name another disk with "
+            "--out DIR, or cut the run into more parts with --shard I/N"
+        )
+
+
+def print_needs(scenario: Scenario, args: Namespace, console: Console) -> None:
+    """Print the needs of a part, and the number of parts that the machine holds at once.
+
+    Raises NeedsError if it holds none, and PartError.
+    """
+    part = part_of(scenario.fleet, PartIndex(1, args.parts))
+    kind = f"embedded {chosen(None, 'short')}"
+    need = needs(scenario, part, args.workers, kind, past_runs(HOME))
+    here = this_machine(Path("."))
+    machine = Machine(args.cores or here.cores, args.memory or here.memory_bytes, here.disk_bytes)
+    lines = {"needs": str(need)}
+    if (args.parts, args.cores, args.memory) != (1, None, None):
+        held = parts_at_once(need, machine)
+        size = f"{machine.cores} cores and {numbers.size(machine.memory_bytes)} of memory"
+        lines["parts"] = f"{size} hold {held} such parts at once"
+        if need.seconds is not None and held:
+            rounds = -(-args.parts // held)
+            lines["parts"] += f": {rounds} rounds, about {numbers.duration(rounds * need.seconds)}"
+    for name, text in lines.items():
+        console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
+    require_fit(need, machine)

@@ -1,0 +1,68 @@
+"""Past runs of this machine: their size, time and memory, for the plan of the next one.
+
+They are kept in `past-runs.json` beside the state of LocalStack, the newest KEPT of them. The file
+is a help only: one that is missing, or cannot be read or written, is no error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sim.report.write import write_text
+
+FILE: Final = "past-runs.json"
+KEPT: Final = 100
+ALIKE: Final = 2.0
+"""Largest ratio of the rows per batch of two runs of a kind. Time per row depends on them."""
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One run that came to its verdict. Wall seconds, bytes.
+
+    store: kind of store. rows_per_batch: mean over the run.
+    """
+
+    started: str
+    store: str
+    workers: int
+    rows: int
+    rows_per_batch: float
+    seconds: float
+    memory_bytes: int
+
+
+def remember(folder: Path, run: PastRun) -> None:
+    """Add a run. Two runs that end at once may lose one of them."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        runs = [*past_runs(folder), run][-KEPT:]
+        write_text(folder / FILE, json.dumps([asdict(each) for each in runs], indent=1) + "\n")
+
+
+def past_runs(folder: Path) -> list[PastRun]:
+    """Return the past runs, the newest last."""
+    try:
+        raw = json.loads((folder / FILE).read_bytes())
+        return [PastRun(**each) for each in raw]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def of_kind(runs: list[PastRun], store: str, workers: int, rows_per_batch: float) -> PastRun | None:
+    """Return the newest run like the next one: same store and workers, batches of a like size."""
+    return next(
+        (
+            run
+            for run in reversed(runs)
+            if run.store == store
+            and run.workers == workers
+            and abs(math.log(run.rows_per_batch / rows_per_batch)) <= math.log(ALIKE)
+        ),
+        None,
+    )
