@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipeline import lake
 from sim.check import LakeReader
 from sim.errors import LAKE_WRONG, PASS, PartError
 from sim.merge.command import MergeOptions, merge
@@ -243,3 +244,59 @@ def test_shard_and_out_of_verify_go_together(made: Path, tmp_path: Path) -> None
         done = runs.inside("verify", made / "whole", *part)
         assert done.code == 2
         assert "go together" in done.text
+
+
+@pytest.fixture(scope="module")
+def shared(made: Path, localstack: str) -> Path:
+    """Folder with the parts of a run that write into one lake, the last of them twice."""
+    scenario = load(made / "tiny.yaml")
+    lake.ensure(localstack)
+    lake.empty(localstack)
+    for index in (1, 2, 3, 3):
+        store = Options(endpoint_url=localstack, shared=True)
+        options = RunOptions(
+            made / f"shared-{index}", 1, store, True, shard=PartIndex(index, PARTS)
+        )
+        assert run(scenario, options, CONSOLE) == PASS
+    return made
+
+
+def test_parts_in_one_lake_judge_their_own_objects(shared: Path) -> None:
+    parts = [shared / f"shared-{index}" for index in (1, 2, 3)]
+    assert merge(MergeOptions(parts, shared / "m", overwrite=True), CONSOLE) == PASS
+    found, want = runs.result(shared / "m"), runs.result(shared / "whole")
+    assert found["lake"] == want["lake"]
+    assert found["completeness"] == want["completeness"]
+    # The lake held all that part 3 had to write.
+    again = runs.result(shared / "shared-3")["figures"]
+    assert again["objects.written"]["value"] == 0
+    assert again["rows.ingested"]["value"] > 0
+
+
+def test_a_foreign_object_of_one_lake_counts_once(shared: Path, localstack: str) -> None:
+    client = lake.client(localstack)
+    bucket, key = "expanso-databricks-ingestion", "ingestion/year=2024/strange.parquet"
+    client.put_object(Bucket=bucket, Key=key, Body=b"strange")
+    try:
+        codes = []
+        for index in (1, 2):
+            part = ("--shard", f"{index}/2", "--out", shared / f"v-{index}")
+            ended = runs.inside("verify", shared / "whole", "--endpoint-url", localstack, *part)
+            codes.append(ended.code)
+        assert codes == [LAKE_WRONG] * 2
+        both = runs.inside("merge", shared / "v-1", shared / "v-2")
+        whole = runs.inside("verify", shared / "whole", "--endpoint-url", localstack)
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+    assert both.code == LAKE_WRONG
+    assert "found 1 x object.unreadable" in both.out or "found 1 x object.foreign" in both.out
+    assert verdict_lines(both) == verdict_lines(whole)[: len(verdict_lines(both))]
+
+
+def test_an_emptied_lake_would_lose_other_parts(made: Path, localstack: str) -> None:
+    done = runs.inside(
+        *("run", made / "tiny.yaml", "--shard", "1/3", "--endpoint-url", localstack),
+        *("--empty-lake", "--out", made / "x"),
+    )
+    assert done.code == 2
+    assert "objects of other parts" in done.text
