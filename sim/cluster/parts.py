@@ -25,6 +25,7 @@ STOP_WITHIN_S: Final = 30.0
 LOST_AFTER_S: Final = 15.0
 """Without a scheduler."""
 _POLL_S: Final = 0.2
+_LOST: Final = "the scheduler stopped answering"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Parts:
         while self._of:
             self._hear(began)
             for future, result in self._ready.next_batch(block=False):
+                if isinstance(result, self._cancelled):
+                    raise ClusterError(_LOST)  # nobody else cancels
                 index = self._of.pop(future)
                 if isinstance(result, PartReply) and result.files is not None:
                     ended(result)
@@ -82,7 +85,7 @@ class Parts:
             elif lost_at is None:
                 lost_at = time.monotonic()
             elif time.monotonic() > lost_at + LOST_AFTER_S:
-                raise ClusterError("the scheduler stopped answering")
+                raise ClusterError(_LOST)
             if self.failed and not collected:
                 break
         if self.failed:

@@ -32,11 +32,15 @@ SETTINGS: Final[dict[str, Any]] = {
 
 def main() -> None:
     """Serve until standard input ends."""
-    library = distributed(SETTINGS)
+    with tempfile.TemporaryDirectory(prefix="windfleet-cluster-") as folder:
+        _serve(int(sys.argv[1]), folder)
+
+
+def _serve(workers: int, folder: str) -> None:
+    library = distributed(SETTINGS | {"temporary-directory": folder})
     with (
-        tempfile.TemporaryDirectory(prefix="windfleet-cluster-") as folder,
         library.LocalCluster(
-            n_workers=int(sys.argv[1]),
+            n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host=HOST,
@@ -48,7 +52,6 @@ def main() -> None:
             silence_logs=logging.CRITICAL,
             # The work is done in processes of its own.
             memory_limit=0,
-            local_directory=folder,
         ) as cluster,
     ):
         print(cluster.scheduler_address, flush=True)

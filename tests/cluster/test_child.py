@@ -81,6 +81,7 @@ def test_one_that_does_not_stop_is_killed(
     monkeypatch.setattr(child, "STOP_WITHIN_S", 0.2)
     with (tmp_path / "log").open("wb") as log:
         process = child.start(["check", waiting], os.environ | child.safe_path(), log)
+        assert not runs.wait_until(lambda: process.poll() is not None, 1.5)
         psutil.Process(process.pid).suspend()
         child.stop(process)
     assert process.returncode == -9

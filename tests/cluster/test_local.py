@@ -1,4 +1,4 @@
-"""`--cluster local:N`: the run of one process, on workers of Dask, one of them killed."""
+"""`--cluster local:N`: the run of one process, on workers of Dask, one of which is killed."""
 
 from __future__ import annotations
 
@@ -53,11 +53,14 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
     want = clusters.counted(runs.result(whole))
     lake.empty(clean_lake)
     hostile, marker = hostile_dask(tmp_path)
-    arguments = ("run", runs.scenario(tmp_path), "--out", tmp_path / "out", "--parts", "3")
+    hostile |= clusters.in_parts(tmp_path / "site", "sim.store.target", "CEILING_S = 0.04")
+    arguments = ("run", runs.scenario(tmp_path), "--out", tmp_path / "out", "--parts", "2")
     store = ("--endpoint-url", clean_lake, "--worker-dir", tmp_path / "nodes")
-    with closing(runs.start(*arguments, *store, "--cluster", "local:2", **hostile)) as started:
+    with closing(runs.start(*arguments, *store, "--cluster", "local:1", **hostile)) as started:
         # The first attempt has delivered something, and is not done.
-        assert runs.wait_until(lambda: lake.first_object(clean_lake) is not None, 60), started.text
+        nodes = tmp_path / "nodes"
+        assert runs.wait_until(lambda: list(nodes.glob("*/nodes/*/*.db")), 60), started.text
+        assert runs.wait_until(lambda: lake.first_object(clean_lake) is not None, 20)
         part = next(p for p in started.processes() if clusters.CHILD in clusters.command_line(p))
         listening = {
             connection.laddr.ip
@@ -69,17 +72,20 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
         assert runs.wait_until(lambda: not clusters.is_running(part), 10)
         done = runs.Done(started)
     assert done.code == 0, done.text
-    assert not done.left
+    # Python's folder of a process that was killed; nobody is left to remove it.
+    assert not [left for left in done.left if "/pymp-" not in left]
     assert done.err == ""
     assert listening == {"127.0.0.1"}
     assert not marker.exists()
     begun = [line for line in done.out.splitlines() if " begins on tcp://127.0.0.1:" in line]
-    assert len(begun) == 4, "one part began twice"
+    assert len(begun) == 3, "one part began twice"
     found = clusters.counted(runs.result(tmp_path / "out"))
-    assert found["lake"] == want["lake"]
-    assert found == want
+    # The second attempt does not write the objects of the first again.
+    assert clusters.of_lake(found) == clusters.of_lake(want)
+    written = (each["figures"]["objects.written"]["value"] for each in (found, want))
+    assert next(written) < next(written)
     back = [path for path in (tmp_path / "out" / "parts").rglob("*") if path.is_file()]
-    assert len(back) == 3 * 4
-    assert sum(path.stat().st_size for path in back) < 500_000
+    assert len(back) == 2 * 4
+    assert sum(path.stat().st_size for path in back) < 200_000
     assert not (tmp_path / "out" / "nodes").exists()
-    assert len(list((tmp_path / "nodes").glob("part-*-of-3/nodes/*/*.db"))) == 9
+    assert len(list((tmp_path / "nodes").glob("part-*-of-2/nodes/*/*.db"))) == 9

@@ -9,6 +9,7 @@ Not covered: `docker` and `pip` themselves, `make` beyond its recipes, and how l
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import re
 import shlex
@@ -17,10 +18,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
+from distributed.cli.dask_scheduler import main as scheduler_main
+from distributed.cli.dask_worker import main as worker_main
 
 from sim.arguments import parse
 from sim.scenario import load
@@ -28,7 +31,10 @@ from sim.scenario.plan import plan
 from tests.support import runs
 from tests.support.paths import ROOT
 
-PROGRAMS = ("windfleet", "make", "python", "pip", "docker", "locust", "pytest")
+PROGRAMS = (
+    *("windfleet", "make", "python", "pip", "docker", "locust", "pytest"),
+    *("dask", "ssh", "sbatch", "bacalhau"),
+)
 PLACEHOLDER = re.compile(r"\b[A-Z]+\b(?!=)")
 PORT = "http://127.0.0.1:4566"
 FEW = (
@@ -102,6 +108,23 @@ COMMANDS = {
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),
+    # run in tests/cluster: test_machines.py
+    "dask scheduler --host 10.0.0.5 --port 8786 --no-dashboard": Way("parsed"),
+    "ssh 10.0.0.7 'cd windfleet && .venv/bin/dask worker tcp://10.0.0.5:8786 --nthreads 1 "
+    "--no-dashboard'": Way("parsed"),
+    "windfleet run scenarios/fleet-hour.yaml --cluster tcp://10.0.0.5:8786 --allow-remote": Way(
+        "parsed"
+    ),
+    "windfleet run scenarios/fleet-hour.yaml --cluster local:2": Way("parsed"),
+    "bacalhau job run windfleet.yaml": Way("parsed"),
+    "sbatch --array=1-16 --cpus-per-task=2 --wrap '.venv/bin/windfleet run "
+    "scenarios/fleet-day.yaml --shard auto --workers 2'": Way("parsed"),
+}
+SLURM = {
+    "SLURM_ARRAY_TASK_ID": "3",
+    "SLURM_ARRAY_TASK_MIN": "1",
+    "SLURM_ARRAY_TASK_MAX": "16",
+    "SLURM_ARRAY_TASK_COUNT": "16",
 }
 
 
@@ -161,11 +184,33 @@ def test_every_line_is_in_the_list_and_the_list_in_the_readme() -> None:
     assert set(fences) <= {"sh", "yaml", "text"}, "a block needs a language: sh, yaml or text"
 
 
+def dask(words: list[str]) -> None:
+    """Parse a command line of Dask as its program does."""
+    commands = {"scheduler": scheduler_main, "worker": worker_main}
+    commands[words[0]].make_context(words[0], words[1:])
+
+
 @pytest.mark.parametrize("line", FOUND)
 def test_every_line_is_what_its_program_takes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     program, *rest = shlex.split(line)
     match program:
+        case "dask":
+            dask(rest)
+        case "ssh":
+            there, _, command = rest[1].partition(" && .venv/bin/dask ")
+            assert there == "cd windfleet"
+            dask(shlex.split(command))
+        case "sbatch":
+            array, cores, wrap, command = rest
+            for name, value in SLURM.items():
+                monkeypatch.setenv(name, value)
+            args = parse(shlex.split(command)[1:])
+            assert (array, wrap) == (f"--array=1-{args.shard.count}", "--wrap")
+            assert cores == f"--cpus-per-task={args.workers}"
+            assert load(args.scenario)
+        case "bacalhau":
+            assert rest[:2] == ["job", "run"]
         case "windfleet":
             args = parse(rest)
             assert getattr(args, "scenario", None) is None or load(args.scenario)
@@ -214,7 +259,7 @@ def run(line: str, endpoint: str) -> runs.Ended:
 
 # scenarios
 
-(EXAMPLE,) = blocks("yaml")
+(EXAMPLE,) = (block for block in blocks("yaml") if block.startswith("schema_version"))
 
 
 @pytest.mark.parametrize("fleet", ["", "fleet=full", "fleet=as-drawn"])
@@ -267,3 +312,84 @@ def test_what_the_base_scenario_shows_in_comments_is_valid(tmp_path: Path) -> No
     assert all(
         (scenario.events, scenario.data_faults, scenario.faults, scenario.load, scenario.expect)
     )
+
+
+# manifests
+
+MANIFESTS: list[dict[str, Any]] = [
+    document
+    for block in blocks("yaml")
+    if block != EXAMPLE
+    for document in yaml.safe_load_all(block)
+]
+BATCH = {
+    "Indexed Job": {"JOB_COMPLETION_INDEX": "2"},
+    "Bacalhau": {"BACALHAU_PARTITION_INDEX": "2", "BACALHAU_PARTITION_COUNT": "16"},
+}
+
+
+def kinds(kind: str) -> list[dict[str, Any]]:
+    return [document for document in MANIFESTS if document.get("kind") == kind]
+
+
+def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = manifest["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def command_of(words: list[str], monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    """Parse the words of a container that runs windfleet in the image's checkout."""
+    assert words[0] == ".venv/bin/windfleet"
+    monkeypatch.chdir(ROOT)
+    args = parse(words[1:])
+    assert load(args.scenario)
+    return args
+
+
+def test_deployments_select_their_pods_and_meet_at_the_service() -> None:
+    (service,) = kinds("Service")
+    for deployment in kinds("Deployment"):
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert deployment["spec"]["selector"]["matchLabels"] == labels
+        (container,) = containers(deployment)
+        assert container["command"][0] == ".venv/bin/dask"
+        dask(container["command"][1:])
+    scheduler, worker = (containers(each)[0]["command"] for each in kinds("Deployment"))
+    (port,) = service["spec"]["ports"]
+    assert scheduler[scheduler.index("--port") + 1] == str(port["port"])
+    assert f"tcp://{service['metadata']['name']}:{port['port']}" in worker
+    names = [deployment["spec"]["selector"]["matchLabels"] for deployment in kinds("Deployment")]
+    assert service["spec"]["selector"] in names
+    assert not service["metadata"]["name"].startswith("dask"), "DASK_... are settings of Dask"
+
+
+def test_the_job_of_the_cluster_runs_on_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = (each for each in kinds("Job") if "completionMode" not in each["spec"])
+    args = command_of(containers(job)[0]["command"], monkeypatch)
+    assert str(args.cluster) == "tcp://scheduler:8786"
+    assert args.allow_remote
+
+
+def test_the_indexed_job_has_as_many_pods_as_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = (each for each in kinds("Job") if "completionMode" in each["spec"])
+    for name, value in BATCH["Indexed Job"].items():
+        monkeypatch.setenv(name, value)
+    (container,) = containers(job)
+    args = command_of(container["command"], monkeypatch)
+    assert (args.shard.index, args.shard.count) == (3, job["spec"]["completions"])
+    assert container["resources"]["limits"]["cpu"] == str(args.workers)
+    (mount,), (volume,) = container["volumeMounts"], job["spec"]["template"]["spec"]["volumes"]
+    assert mount["name"] == volume["name"]
+    assert mount["mountPath"] == f"{container['workingDir']}/runs"
+
+
+def test_the_bacalhau_job_has_as_many_executions_as_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = (each for each in MANIFESTS if "Tasks" in each)
+    for name, value in BATCH["Bacalhau"].items():
+        monkeypatch.setenv(name, value)
+    (task,) = job["Tasks"]
+    params = task["Engine"]["Params"]
+    args = command_of([*params["Entrypoint"], *params["Parameters"]], monkeypatch)
+    assert (args.shard.index, args.shard.count) == (3, job["Count"])
+    assert args.out.is_relative_to(task["ResultPaths"][0]["Path"])
+    assert task["Resources"]["CPU"] == str(args.workers)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from tests.support import runs
+from tests.support.paths import ROOT
 
 DASK = str(Path(sys.executable).with_name("dask"))
 CHILD = "sim.cluster.child"
@@ -92,6 +93,14 @@ def hide(folder: Path, *packages: str) -> str:
     return str(folder)
 
 
+def in_parts(folder: Path, module: str, line: str) -> dict[str, str]:
+    """Write a `sitecustomize` that changes a module in processes of parts only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"if {CHILD!r} in sys.orig_argv:", f"    import {module}", f"    {module}.{line}"]
+    (folder / "sitecustomize.py").write_text("\n".join(["import sys", *lines]) + "\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+
+
 def another_version(folder: Path, package: str, version: str) -> str:
     """Write metadata of another version of a package. Return the PYTHONPATH with it."""
     info = folder / f"{package}-{version}.dist-info"
@@ -137,3 +146,14 @@ def counted(result: dict[str, Any]) -> dict[str, Any]:
     same = ("scenario", "seed", "verdict", "exit_code", "lake", "completeness", "findings", "truth")
     more = ("expectations", "faults", "outlook", "errors", "notes", "versions")
     return {"figures": figures, **{name: result[name] for name in (*same, *more)}}
+
+
+def of_lake(counted: dict[str, Any]) -> dict[str, Any]:
+    """Return what depends on the lake alone, and not on the attempts that it took."""
+    figures = {
+        name: figure
+        for name, figure in counted["figures"].items()
+        if not name.startswith(("bytes.written", "cost.", "freshness.", "objects.", "store."))
+    }
+    same = ("scenario", "seed", "verdict", "exit_code", "lake", "completeness", "findings", "truth")
+    return {"figures": figures, **{name: counted[name] for name in same}}
