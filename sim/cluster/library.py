@@ -35,10 +35,9 @@ def distributed(settings: Mapping[str, Any] | None = None) -> ModuleType:
         ) from error
     dask.config.refresh(paths=[], env={})
     dask.config.set(dict(settings or {}))
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.CRITICAL + 1)
-        logger.propagate = False
+    for name in [*_LOGGERS, *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Versions are judged by `roll_call`, with a message of ours.
     warnings.filterwarnings("ignore", module="distributed")
     return distributed
