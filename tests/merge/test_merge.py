@@ -105,7 +105,7 @@ def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> Non
 
 def test_ground_truth_of_a_farm_is_one_file_whatever_its_shards(made: Path) -> None:
     workers = set(pq.read_table(made / "whole" / "operations.parquet")["worker"].to_pylist())
-    assert {"B-001-002", "B-003-004"} <= workers
+    assert {"A-001-001", "B-001-001"} <= workers
     assert {path.name for path in (made / "whole" / "truth").glob("faults-*")} == {
         f"faults-{farm}.parquet" for farm in "ABG"
     }
