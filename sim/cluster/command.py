@@ -80,7 +80,7 @@ def run_on_cluster(scenario: Scenario, options: ClusterOptions, console: Console
                 stack.enter_context(target.opened(options.store))
             tasks = _tasks(scenario, options, there, endpoint_url)
             progress.phase(
-                f"running {len(tasks)} parts on {there.threads} workers",
+                f"running {len(tasks)} parts, {there.threads} at a time",
                 plan(scenario).rows,
                 "rows",
             )

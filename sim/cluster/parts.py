@@ -110,7 +110,8 @@ class Parts:
         """Cancel all parts, and wait until the workers have ended them."""
         if not self._of:
             return
-        self._client.cancel(list(self._of), force=True)
+        if self._client.status == "running":
+            self._client.cancel(list(self._of), force=True)
         self._of.clear()
         give_up = time.monotonic() + STOP_WITHIN_S
         while self.running and self._client.status == "running" and time.monotonic() < give_up:

@@ -82,10 +82,12 @@ def _name(address: str, worker: Mapping[str, Any]) -> str:
 
 
 def _problems(answer: Any, own: Presence, needs_localstack: bool) -> list[str]:
+    if answer is None:
+        return ["left during the roll call"]
     if not isinstance(answer, dict):
         # An exception of an import there may arrive as its text.
         text = f"{type(answer).__name__}: {answer}"
-        missing = answer is None or _IMPORT_FAILED.search(text) is not None
+        missing = _IMPORT_FAILED.search(text) is not None
         return [_MISSING if missing else f"does not answer: {text}"]
     problems = differences(answer["versions"], own["versions"])
     if needs_localstack and not answer["localstack"]:

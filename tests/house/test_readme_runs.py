@@ -108,6 +108,12 @@ COMMANDS = {
     "pip install ./pipeline": Way("parsed"),
     "pytest -s -k seeded tests/campaign/test_world.py": Way("parsed"),
     "python -m tests.mutation": Way("parsed"),
+    "windfleet plan scenarios/small.yaml --parts 3": Way("parsed"),
+    **{
+        f"windfleet run scenarios/small.yaml --shard {n}/3 --out runs/part-{n}": Way("parsed")
+        for n in (1, 2, 3)
+    },  # run in tests/merge
+    "windfleet merge runs/part-1 runs/part-2 runs/part-3 --out runs/small": Way("parsed"),
     # run in tests/cluster: test_machines.py
     "dask scheduler --host 10.0.0.5 --port 8786 --no-dashboard": Way("parsed"),
     "ssh 10.0.0.7 'cd windfleet && .venv/bin/dask worker tcp://10.0.0.5:8786 --nthreads 1 "
