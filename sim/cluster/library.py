@@ -33,7 +33,6 @@ def distributed(settings: Mapping[str, Any] | None = None) -> ModuleType:
         raise ClusterError(
             f"--cluster needs the package distributed ({error}): {INSTALL}"
         ) from error
-    dask.config.refresh(paths=[], env={})
     dask.config.set(dict(settings or {}))
     for name in [*_LOGGERS, *logging.root.manager.loggerDict]:
         if name.partition(".")[0] in _LOGGERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -52,7 +53,11 @@ def test_it_ends_when_its_parent_is_killed(waiting: str, tmp_path: Path, way: st
             process.suspend()
         parent.kill()
         parent.wait()
-        assert runs.wait_until(lambda: not clusters.is_running(process), 10)
+        try:
+            assert runs.wait_until(lambda: not clusters.is_running(process), 10)
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def without_signal(folder: Path) -> dict[str, str]:

@@ -74,7 +74,7 @@ def test_machines_in_directories_of_their_own_one_of_them_lost(
     assert clusters.counted(runs.result(tmp_path / "out")) == whole
     made = {path.parts[len(tmp_path.parts)] for path in tmp_path.rglob("part.json")}
     assert made == {"two", "three", "out"}, "node files stay where they were made"
-    assert not clusters.parts_under_way()
+    assert not clusters.parts_under_way(tmp_path)
 
 
 def test_ctrl_c_ends_the_parts_and_keeps_those_that_ended(tmp_path: Path) -> None:
@@ -103,4 +103,6 @@ def test_a_scheduler_that_dies_ends_the_run(tmp_path: Path) -> None:
             done = runs.Done(started)
         assert done.code == ENVIRONMENT
         assert done.said_once("the scheduler stopped answering", "no part has ended"), done.text
-        assert runs.wait_until(lambda: not clusters.parts_under_way(), 60), "the worker gave up"
+        assert runs.wait_until(lambda: not clusters.parts_under_way(tmp_path), 60), (
+            "the worker gave up"
+        )

@@ -110,9 +110,16 @@ def another_version(folder: Path, package: str, version: str) -> str:
     return str(folder)
 
 
-def parts_under_way() -> list[psutil.Process]:
-    """Processes of parts on this machine, each a child of its Dask worker."""
-    return [p for p in psutil.process_iter() if CHILD in command_line(p) and is_running(p)]
+def parts_under_way(folder: Path) -> list[psutil.Process]:
+    """Processes of parts of the workers in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = CHILD in process.cmdline() and Path(process.cwd()).is_relative_to(folder)
+        except psutil.Error:
+            continue
+        found += [process] if mine and is_running(process) else []
+    return found
 
 
 def kill_worker_of(part: psutil.Process) -> None:
