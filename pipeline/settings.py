@@ -71,6 +71,7 @@ class Settings:
 
     named: the endpoint as given, None for AWS itself. proxy: of HTTP, only for a remote endpoint.
     own: a server that windfleet started; no variable of the user applies to it.
+    by_bucket: a connection serves one bucket best, as behind it a process does.
     """
 
     server: Endpoint
@@ -80,6 +81,7 @@ class Settings:
     ca_bundle: str | None = None
     proxy: str | None = field(default=None, repr=False)
     own: bool = False
+    by_bucket: bool = False
 
     @property
     def place(self) -> str:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import lake, ports, settings
@@ -27,10 +27,11 @@ from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
-from sim.store import folder, localstack
+from sim.store import folder, localstack, processes
 from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
+from sim.store.server_record import Server
 
 CEILING_S = 1.0
 CEILING_BYTES = 16_384
@@ -42,7 +43,7 @@ CEILING_THREADS = 8
 class Options:
     """Options of the command line.
 
-    port, gateway: of the embedded store. folder: the lake as files, no S3.
+    port, gateway, processes: of the embedded store. folder: the lake as files, no S3.
     """
 
     endpoint_url: str | None = None
@@ -52,6 +53,7 @@ class Options:
     allow_remote: bool = False
     folder: Path | None = None
     gateway: Gateway = "short"
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Target:
 
         Raises SettingsError.
         """
-        return settings.settings(self.endpoint_url, own=self.server is not None)
+        found = settings.settings(self.endpoint_url, own=self.server is not None)
+        return replace(found, by_bucket=self.processes > 1)
 
     @property
     def lake(self) -> LakeReader:
@@ -85,25 +88,38 @@ class Target:
             self.server.require_alive()
 
     @property
-    def gateway(self) -> str | None:
-        """Gateway of the embedded LocalStack, or of the one of `store up`; None: not ours."""
+    def ours(self) -> EmbeddedLocalStack | Server | None:
+        """The embedded LocalStack, or that of `store up`; None: the store of somebody else."""
         if self.server is not None:
-            return self.server.gateway
+            return self.server
         up = None if self.folder is not None else localstack.status()
-        return up.gateway if up is not None and up.endpoint_url == self.endpoint_url else None
+        return up if up is not None and up.endpoint_url == self.endpoint_url else None
+
+    @property
+    def processes(self) -> int:
+        """Processes of a store of ours; 1 for any other."""
+        return 1 if (ours := self.ours) is None else ours.processes
 
     def described(self) -> dict[str, str]:
-        """Return the entries of a result's `environment`: store, and gateway if it is ours."""
-        gateway = self.gateway
-        return {"store": str(self)} | ({} if gateway is None else {"gateway": gateway})
+        """Return the entries of a result's `environment`.
+
+        These are the store and, if it is ours, its gateway, and its processes if it has several.
+        """
+        found = {"store": str(self)}
+        if (ours := self.ours) is not None:
+            found["gateway"] = ours.gateway
+            if ours.processes > 1:
+                found["store_processes"] = str(ours.processes)
+        return found
 
     def __str__(self) -> str:
         if self.folder is not None:
             return "a folder of files"
-        if (gateway := self.gateway) is None:
+        if (ours := self.ours) is None:
             return self.endpoint_url
         kind = "embedded LocalStack" if self.server is not None else "LocalStack of `store up`"
-        return f"{kind}, {gateway} gateway, {self.endpoint_url}"
+        several = processes.named(ours.processes)
+        return f"{kind}, {ours.gateway} gateway{several}, {self.endpoint_url}"
 
 
 def endpoint_of_environment() -> str | None:
@@ -234,7 +250,7 @@ def embedded(options: Options) -> Iterator[Target]:
 
     Raises TargetError, LakeError.
     """
-    server = EmbeddedLocalStack(options.gateway)
+    server = EmbeddedLocalStack(options.gateway, options.processes)
     server.start(options.port, detach=options.keep)
     kept = False
     try:
