@@ -165,6 +165,7 @@ def patch_processes(store, provider):
     """Let the S3 provider (a class) know the other processes of `store`. After the short way."""
     import processes
     import short_way
+
     from localstack import config
 
     short_way.require_known_versions(

@@ -10,9 +10,10 @@ One Python process answers a limited number of requests, whatever the machine. T
   process. A client that keeps a connection per bucket pays for one move per connection. One that
   mixes buckets on a connection pays for a move whenever the owner changes.
 
-The buckets that are named at the start go round the processes in that order; any other name goes by
-its checksum. Requests without a bucket belong to process 0. ListBuckets asks the other processes
-for theirs, by the path `/_windfleet/PROCESS/buckets/ACCOUNT`.
+The buckets that are named at the start go round the processes in that order. A name that windfleet
+gives may end with the number of its process (PLACED); any other goes by its checksum. Requests
+without a bucket belong to process 0. ListBuckets asks the other processes for theirs, by the path
+`/_windfleet/PROCESS/buckets/ACCOUNT`.
 
 If a process ends, all others end.
 
@@ -35,6 +36,7 @@ from urllib.parse import unquote_to_bytes
 
 EXIT_PROCESS_ENDED = 97
 INTERNAL = re.compile(rb"/_windfleet/(?P<process>\d{1,3})(?P<rest>/[^?]*)")
+PLACED = re.compile(rb"windfleet-.*-process-(\d{1,3})")
 HOST = re.compile(rb"(?i)host:[ \t]*(.*)")
 MOST_BYTES = 64 << 20
 """Of one message between processes: a head and what came with it."""
@@ -91,10 +93,12 @@ class Processes:
     def owner_of(self, bucket):
         """Return the process that owns a bucket."""
         owner = self.owners.get(bucket)
-        if owner is None:
-            internal = not bucket or bucket.startswith(b"_")
-            owner = 0 if internal else zlib.crc32(bucket) % self.count
-        return owner
+        if owner is not None:
+            return owner
+        if not bucket or bucket.startswith(b"_"):
+            return 0
+        placed = PLACED.fullmatch(bucket)
+        return (int(placed[1]) if placed else zlib.crc32(bucket)) % self.count
 
     def end(self):
         """End the processes that this one has started."""
@@ -145,9 +149,7 @@ def share_connections(processes, factory):
             self.sendString(b"")
             with socket.socket(fileno=self.received.popleft()) as connection:
                 try:
-                    taken = reactor.adoptStreamConnection(
-                        connection.fileno(), socket.AF_INET, site
-                    )
+                    taken = reactor.adoptStreamConnection(connection.fileno(), socket.AF_INET, site)
                 except OSError:  # the client has gone
                     return
             taken.protocol.dataReceived(message)

@@ -111,9 +111,7 @@ def require_known_versions(
     for package, known in VERSIONS.items():
         version = importlib.metadata.version(package)
         if version not in known:
-            raise SystemExit(
-                f"{what} knows {package} {' and '.join(known)}, not {version}: {fix}"
-            )
+            raise SystemExit(f"{what} knows {package} {' and '.join(known)}, not {version}: {fix}")
 
 
 class Asked:

@@ -83,7 +83,8 @@ def timeline(
 ) -> Timeline | None:
     """Return the time line; None without samples.
 
-    phases: names, and wall times (ns since 1970) at which they began. harness, server: ids of processes.
+    phases: names, and wall times (ns since 1970) at which they began. harness, server: ids of their
+    processes.
     """
     if not samples:
         return None

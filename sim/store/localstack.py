@@ -38,7 +38,7 @@ from pipeline import lake
 from sim.errors import TargetError
 from sim.folder_lock import owned
 from sim.store.gateway import Gateway
-from sim.store.readiness import listens, probe_bucket, s3_works
+from sim.store.readiness import listens, s3_works
 from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -199,9 +199,7 @@ class EmbeddedLocalStack:
         if self.gateway == "short":
             found += ["--bodies-in-memory", str(BODIES_IN_MEMORY_BYTES // self.processes)]
         if self.processes > 1:
-            # in this order round the processes, so the first ones give each process its probe
-            probes = [probe_bucket(process) for process in range(self.processes)]
-            buckets = ",".join([*probes, *lake.BUCKETS.values()])
+            buckets = ",".join(lake.BUCKETS.values())
             found += ["--processes", str(self.processes), "--buckets", buckets]
         return found
 
@@ -217,7 +215,7 @@ class EmbeddedLocalStack:
                 )
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
                 if listens(process.pid, self._port) and all(
-                    s3_works(self._port, probe_bucket(each)) for each in range(self.processes)
+                    s3_works(self._port, each) for each in range(self.processes)
                 ):
                     self._others = psutil.Process(process.pid).children()
                     return

@@ -29,6 +29,11 @@ def chosen(named: int | None) -> int:
     raise TargetError(f"{place}={text} is no number of store processes: {fix}")
 
 
+def placed(prefix: str, process: int) -> str:
+    """Return a name of a bucket that belongs to one process. prefix: begins with `windfleet-`."""
+    return f"{prefix}-process-{process}"
+
+
 def named(processes: int) -> str:
     """Return the part of a store's description that names its processes; "" for one."""
     return f", {processes} processes" if processes > 1 else ""

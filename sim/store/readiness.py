@@ -8,6 +8,8 @@ import json
 
 import psutil
 
+from sim.store.processes import placed
+
 REQUEST_TIMEOUT_S = 10
 PROBE_BUCKET = "windfleet-readiness-probe"
 # LocalStack reads service and region from the scope, and verifies no signature.
@@ -24,13 +26,8 @@ def listens(pid: int, port: int) -> bool:
     return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
-def probe_bucket(process: int) -> str:
-    """Return the bucket that shows that one process of a server works."""
-    return f"{PROBE_BUCKET}-{process}" if process else PROBE_BUCKET
-
-
-def s3_works(port: int, bucket: str = PROBE_BUCKET) -> bool:
-    """Return True if S3 is running, and an object can be put, read back and removed.
+def s3_works(port: int, process: int = 0) -> bool:
+    """Return True if a process runs S3, and an object can be put, read back and removed.
 
     Raises OSError, HTTPException, ValueError or KeyError while the server is still starting.
     """
@@ -39,6 +36,7 @@ def s3_works(port: int, bucket: str = PROBE_BUCKET) -> bool:
         health = json.loads(_request(connection, "GET", "/_localstack/health")[1])
         if health["services"].get("s3") != "running":
             return False
+        bucket = placed(PROBE_BUCKET, process)
         key, body = f"/{bucket}/probe", b"windfleet"
         return (
             _request(connection, "PUT", f"/{bucket}")[0] == 200

@@ -5,8 +5,8 @@ Safety:
 - Without `allow_remote` only loopback endpoints are used.
 - A lake that holds objects is refused. It is emptied only on request, and only where windfleet
   made the buckets.
-- The ceiling is measured in a scratch bucket, and never on a remote store. The bucket is removed
-  again, unless it goes away with the run's own server.
+- The ceiling is measured in a scratch bucket of each process, and never on a remote store. They are
+  removed again, unless it goes away with the run's own server.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from pipeline import lake, ports, settings
@@ -278,10 +280,18 @@ def ceiling(target: Target) -> float | None:
         return None
     store = Retrying(S3ObjectStore(target.store))
     passing = target.server is not None and not target.kept
-    with lake.scratch(target.store, remove=not passing) as bucket:
+    with ExitStack() as stack:
+        buckets = cycle(
+            [
+                stack.enter_context(
+                    lake.scratch(target.store, not passing, partial(processes.placed, process=each))
+                )
+                for each in range(target.processes)
+            ]
+        )
 
         def put(key: str, body: bytes) -> None:
-            store.create(bucket, key, body)
+            store.create(next(buckets), key, body)
 
         try:
             return measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S)

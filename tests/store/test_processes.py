@@ -23,6 +23,7 @@ from sim import cli
 from sim.errors import TargetError
 from sim.store import localstack, processes
 from sim.store.localstack import BODIES_IN_MEMORY_BYTES, EmbeddedLocalStack
+from sim.store.server_record import Server
 from sim.store.target import Options, Target
 from tests.support.raw_http import Answer, Connection, request
 
@@ -69,24 +70,24 @@ def everywhere(stores: dict[str, EmbeddedLocalStack], *sent: bytes) -> list[Answ
 def test_a_connection_that_mixes_buckets_gets_the_answers_of_one_process(
     stores: dict[str, EmbeddedLocalStack],
 ) -> None:
+    key, put_again = "a=1/k", ("If-None-Match", "*")
     sent = []
     for body in (b"x", LARGE):
-        for step in (
-            lambda name, body=body: request("PUT", f"/{name}/a=1/k", body),
-            lambda name: request("GET", f"/{name}/a=1/k"),
-            lambda name: request("HEAD", f"/{name}/a=1/k"),
-            lambda name, body=body: request(
-                "PUT", f"/{name}/continued", body, ("Expect", "100-continue")
-            ),
-            lambda name: request("GET", f"/{name}?list-type=2"),
-            lambda name: request("GET", f"/{name}/none"),
-            lambda name: request("GET", f"/{name}/a=1/k?tagging"),
-            lambda name: request("GET", f"/{name}?location"),
-            lambda name: request("PUT", f"/{name}/a=1/k", b"y", ("If-None-Match", "*")),
-            lambda name: request("DELETE", f"/{name}/a=1/k"),
-            lambda name: request("GET", f"/none-{name}/k"),
-        ):
-            sent += [step(name) for name in NAMES]
+        sent += [request("PUT", f"/{name}/{key}", body) for name in NAMES]
+        sent += [request("GET", f"/{name}/{key}") for name in NAMES]
+        for name in NAMES:  # the owner changes after each of several requests
+            sent += [
+                request("PUT", f"/{name}/continued", body, ("Expect", "100-continue")),
+                request("GET", f"/{name}?list-type=2"),
+                request("GET", f"/none-{name}/k"),
+                request("GET", f"/{name}?location"),
+                request("GET", "/_localstack/none"),
+            ]
+        for name in NAMES:
+            sent += [request("HEAD", f"/{name}/{key}"), request("GET", f"/{NAMES[0]}/none")]
+        sent += [request("GET", f"/{name}/{key}?tagging") for name in NAMES]
+        sent += [request("PUT", f"/{name}/{key}", b"y", put_again) for name in NAMES]
+        sent += [request("DELETE", f"/{name}/{key}") for name in NAMES]
     found = everywhere(stores, *sent)
     assert [answer.body for answer in found[len(NAMES) : 2 * len(NAMES)]] == [b"x"] * len(NAMES)
 
@@ -175,9 +176,7 @@ def test_of_concurrent_creates_exactly_one_wins(stores: dict[str, EmbeddedLocalS
                 connection.ask(request("HEAD", f"/{NAMES[(number + race) % len(NAMES)]}"))
                 key = f"/{NAMES[race % len(NAMES)]}/race-{race}"
                 codes.append(
-                    connection.ask(
-                        request("PUT", key, b"%d" % number, ("If-None-Match", "*"))
-                    ).code
+                    connection.ask(request("PUT", key, b"%d" % number, ("If-None-Match", "*"))).code
                 )
         return codes
 
@@ -272,14 +271,16 @@ def test_a_process_that_dies_ends_the_store_with_its_name(victim: int) -> None:
         store.require_alive()
         os.kill(pids[victim], signal.SIGKILL)
         named = "exit code -9" if victim == 0 else r"exit code 97(?s:.*)process 1 of the store"
-        give_up = time.monotonic() + 10
         with pytest.raises(TargetError, match=f"stopped unexpectedly .*{named}"):
-            while time.monotonic() < give_up:
-                store.require_alive()
-                time.sleep(0.01)
-        _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids[1:] if psutil.pid_exists(pid)], 10)
-        assert not alive
+            _watch(store, 10)
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+def _watch(store: EmbeddedLocalStack, seconds: float) -> None:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        store.require_alive()
+        time.sleep(0.01)
 
 
 def test_the_number_comes_from_the_argument_else_the_environment(
@@ -320,9 +321,9 @@ def test_store_up_status_and_down_name_the_processes(
 ) -> None:
     monkeypatch.delenv(processes.VARIABLE, raising=False)
     asked = []
-    server = localstack.Server("http://127.0.0.1:1", 1, 2, 3.0, "then", "", "short", 2)
+    server = Server("http://127.0.0.1:1", 1, 2, 3.0, "then", "", "short", 2)
 
-    def up(port: int, gateway: str, count: int) -> localstack.Server:
+    def up(port: int, gateway: str, count: int) -> Server:
         asked.append(count)
         return replace(server, processes=count)
 
