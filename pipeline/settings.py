@@ -98,7 +98,7 @@ Place = Settings | str | None
 TEST = Credentials("test", "test")
 
 
-def settings(place: Place, own: bool = False) -> Settings:
+def settings(place: Place, own: bool = False, by_bucket: bool = False) -> Settings:
     """Read a place's settings from the environment. Raise SettingsError."""
     if isinstance(place, Settings):
         return place
@@ -114,6 +114,7 @@ def settings(place: Place, own: bool = False) -> Settings:
         ca_bundle=_ca_bundle(environment) if server.scheme == "https" else None,
         proxy=None if server.loopback else _proxy(server),
         own=own,
+        by_bucket=by_bucket,
     )
 
 

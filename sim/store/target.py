@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -76,8 +76,8 @@ class Target:
 
         Raises SettingsError.
         """
-        found = settings.settings(self.endpoint_url, own=self.server is not None)
-        return replace(found, by_bucket=self.processes > 1)
+        own, by_bucket = self.server is not None, self.processes > 1
+        return settings.settings(self.endpoint_url, own, by_bucket)
 
     @property
     def lake(self) -> LakeReader:
