@@ -50,7 +50,7 @@ class Processes:
 
     def __init__(self, count, buckets):
         self.count, self.index = count, 0
-        self.links, self.children = {}, []
+        self.links, self.children, self.ending = {}, [], False
         self.owners = {name.encode(): place % count for place, name in enumerate(buckets)}
 
     def fork(self):
@@ -101,7 +101,10 @@ class Processes:
         return (int(placed[1]) if placed else zlib.crc32(bucket)) % self.count
 
     def end(self):
-        """End the processes that this one has started."""
+        """End the processes that this one has started. The first call does."""
+        if self.ending:
+            return
+        self.ending = True
         for pid in self.children:
             os.kill(pid, signal.SIGKILL)
         for pid in self.children:
@@ -155,6 +158,8 @@ def share_connections(processes, factory):
             taken.protocol.dataReceived(message)
 
         def connectionLost(self, reason):
+            if processes.ending:  # who ends them exits by itself
+                return
             if processes.index == 0:
                 print(f"process {self.peer} of the store has ended", flush=True)
             processes.end()
