@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipeline.ports import NoBucket, Refused, StoreError, Unavailable
@@ -181,13 +181,14 @@ def _abort_uploads(s3: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def scratch(place: Place, remove: bool = True) -> Iterator[str]:
+def scratch(place: Place, remove: bool = True, rename: Callable[[str], str] = str) -> Iterator[str]:
     """Yield the name of a temporary bucket, which is removed with its objects after the block.
 
     remove: False for a server that ends soon and takes the bucket with it; to delete thousands of
-    objects takes many times as long as to write them. Raises LakeError.
+    objects takes many times as long as to write them. rename: makes the name from a unique one.
+    Raises LakeError.
     """
-    s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
+    s3, name = client(place), rename(f"windfleet-scratch-{os.getpid()}-{time.time_ns()}")
     with _lake_errors(place, name):
         _make(s3, name)
     try:

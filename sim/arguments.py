@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _workers_argument(run)
     _store_arguments(run)
     _gateway_argument(run)
+    _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _store_arguments(load)
     _gateway_argument(load, default="stock")
+    _processes_argument(load)
 
     verify = command("verify", "judge a run's lake against its node files again")
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
@@ -189,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=4566, help="port for `up` (default: %(default)s)"
     )
     _gateway_argument(store, "for `up`: ")
+    _processes_argument(store, "for `up`: ")
     return parser
 
 
@@ -251,6 +254,16 @@ def _gateway_argument(
         "--gateway",
         choices=("stock", "short"),
         help=f"{where}{ways} (default: WINDFLEET_GATEWAY, else {default})",
+    )
+
+
+def _processes_argument(parser: argparse.ArgumentParser, where: str = "") -> None:
+    several = "processes of the embedded LocalStack, which share the buckets"
+    parser.add_argument(
+        "--store-processes",
+        type=_positive,
+        metavar="N",
+        help=f"{where}{several} (default: WINDFLEET_STORE_PROCESSES, else 1)",
     )
 
 

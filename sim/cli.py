@@ -155,6 +155,7 @@ def _load(args: argparse.Namespace) -> int:
 
 def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
     """Return the store's options. gateway: where neither arguments nor environment name one."""
+    from sim.store import processes
     from sim.store.gateway import chosen
     from sim.store.target import Options
 
@@ -165,6 +166,7 @@ def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
         args.empty_lake,
         args.allow_remote,
         gateway=chosen(args.gateway, gateway),
+        processes=processes.chosen(args.store_processes),
     )
 
 
@@ -319,14 +321,16 @@ def _bench(args: argparse.Namespace) -> int:
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from pipeline.settings import settings
-    from sim.store import localstack
+    from sim.store import localstack, processes
     from sim.store.gateway import chosen
 
     if args.action == "up":
-        server = localstack.up(args.port, chosen(args.gateway))
+        count = processes.chosen(args.store_processes)
+        server = localstack.up(args.port, chosen(args.gateway), count)
         lake.ensure(settings(server.endpoint_url, own=True))
         print(
-            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway), "
+            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway"
+            f"{processes.named(server.processes)}), "
             f"six buckets in {lake.REGION}"
         )
         print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
@@ -336,7 +340,8 @@ def _store(args: argparse.Namespace) -> int:
     else:
         there = localstack.status()
         print(
-            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway), "
+            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway"
+            f"{processes.named(there.processes)}), "
             f"since {there.started}"
             if there
             else "down"

@@ -319,6 +319,8 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
     if len(gateways := {result.environment.get("gateway", "not ours") for result in every}) > 1:
         names = ", ".join(sorted(gateways))
         notes.append(f"the runs used different gateways of LocalStack: {names}")
+    if len({result.environment.get("store_processes", "1") for result in every}) > 1:
+        notes.append("the runs' LocalStacks had different numbers of processes")
     if len({result.load.plan for result in every if result.load}) > 1:
         notes.append("the plans of the load tests differ")
     notes += [
