@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -157,7 +156,7 @@ def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: ObjectS
 
 
 def flush(
-    nodes: Sequence[EdgeNode], store: ObjectStore, pool: ThreadPoolExecutor, until_us: int | None
+    nodes: Sequence[EdgeNode], store: ObjectStore, pool: Pool, until_us: int | None
 ) -> list[int]:
     """Deliver closed batches, or all before `until_us`. Return the number of PUTs of each.
 
