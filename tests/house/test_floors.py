@@ -76,7 +76,7 @@ SIM: tuple[set[str], ...] = (
     {"query", "run"},
     {"bench", "campaign", "catalog", "dashboard", "load"},
     {"demo"},
-    {"arguments"},
+    {"arguments", "console"},
     {"cli"},
     {"__main__"},
 )

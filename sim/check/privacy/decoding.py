@@ -34,9 +34,7 @@ _XZ: Final = b"\xfd7zXZ\x00"
 _MAGIC: Final = (*_PACKED, *_ZLIB, _XZ)
 _SHORTEST_WORD: Final = 12
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{12,}")
-_LETTERS: Final = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
-)
+_LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 _PARTED: Final = bytes(letter if letter in _LETTERS else 0 for letter in range(256))
 """Table that replaces all but the letters of base64 by zero."""
 _BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")

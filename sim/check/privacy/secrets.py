@@ -167,7 +167,9 @@ class Secrets:
         return not (
             self.in_parquet.find(inner)
             or any(self._bare.find(text) for text in letters)
-            or any(True for text in (whole, inner) for _ in self.coordinates.spelled_in(text, lists))
+            or any(
+                True for text in (whole, inner) for _ in self.coordinates.spelled_in(text, lists)
+            )
             or self._hints.find(inner)
         )
 

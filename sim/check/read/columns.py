@@ -133,7 +133,8 @@ class RowIndex:
         other = np.flatnonzero(known & ~hit)
         if len(other):
             place[other] = self._searched(owner[other], number[other])
-        return place
+        found: Ints = place
+        return found
 
     def _searched(self, owner: Ints, number: Ints) -> Ints:
         """Return the same for known owners, without guesses."""

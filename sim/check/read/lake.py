@@ -144,9 +144,7 @@ class LakeReader:
         found = _opened(self.opener).listing(bucket)
         return None if found is None else [ObjectRef(bucket, *each) for each in found]
 
-    def _read_group(
-        self, refs: Sequence[ObjectRef]
-    ) -> tuple[list[bytes | None], LakeError | None]:
+    def _read_group(self, refs: Sequence[ObjectRef]) -> tuple[list[bytes | None], LakeError | None]:
         """Return the contents up to the first error, and the error."""
         fetch = self._read_file if self.opener is None else self._fetch
         contents: list[bytes | None] = []
