@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.batch import MAX_BATCH_ROWS
-from pipeline.lake import LIFECYCLE
+from pipeline.buckets import LIFECYCLE
 from pipeline.records import STAGES
 from sim.chaos.faults import Fault
 from sim.measure import cost, lifecycle

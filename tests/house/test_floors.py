@@ -19,7 +19,7 @@ TOP |= {"Makefile", "CHANGELOG.md", "LICENSE"}
 MOST_LINES = 400
 
 PIPELINE = (
-    {"records"},
+    {"buckets", "records"},
     {
         *(
             "config",
@@ -102,7 +102,7 @@ OF_PIPELINE: dict[str, set[str]] = {
     "measure": {"records", "retry"},
     "model": {"config", "records"},
     "report": {"terminal"},
-    "scenario": {"batch", "lake", "records"},
+    "scenario": {"batch", "buckets", "records"},
 }
 """Modules of `pipeline` that these rooms may import: an oracle needs rules of its own."""
 

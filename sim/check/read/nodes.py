@@ -348,13 +348,18 @@ def _plain(cell: Any) -> Any:
 
 
 def _query(uri: str, sql: str) -> pa.Table:
+    for rows in _BATCH_ROWS:
+        batch, schema = _first_batch(uri, sql, rows)
+        if batch is None or len(batch) < rows:
+            break
+    return pa.Table.from_batches([] if batch is None else [batch], schema)
+
+
+def _first_batch(uri: str, sql: str, rows: int) -> tuple[pa.RecordBatch | None, pa.Schema]:
+    """Return the first rows of a query, None without any, and the schema of all."""
     connect = adbc_driver_sqlite.dbapi.connect
     with connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        for rows in _BATCH_ROWS:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
-            cursor.execute(sql)
-            reader = cursor.fetch_record_batch()
-            batch = next(reader, None)
-            if batch is None or len(batch) < rows:
-                break
-        return pa.Table.from_batches([] if batch is None else [batch], reader.schema)
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+        cursor.execute(sql)
+        reader = cursor.fetch_record_batch()
+        return next(reader, None), reader.schema
