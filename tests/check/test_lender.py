@@ -173,3 +173,12 @@ def test_chunks_are_cut_at_the_last_place_that_may_be_their_end() -> None:
     assert footers.own_chunks(twice, group) == chunks + sizes + b"..."
     none = replace(found, chunks=chunks)
     assert footers.own_chunks(none, group) == b""
+
+
+def test_nothing_is_borrowed_from_chunks_of_an_unknown_end(
+    borrowed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Footers, "own_chunks", lambda *_: b"")
+    read(files(ROWS), Lenders())
+    assert borrowed == [0, 0, 0]
+    same(files(ROWS))

@@ -131,11 +131,17 @@ def test_a_plain_file_is_taken_as_it_is_and_any_other_is_read_column_by_column(
     assert mixed == [2] * 4
 
 
+def test_an_id_that_is_twice_in_a_plain_file_is_refused(tmp_path: Path) -> None:
+    ddl = NODE_DDL.replace("id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER")
+    with pytest.raises(NodeError, match="id 2 is in the table twice"):
+        read(made(tmp_path / "n.db", [good(1), good(2), good(2)], ddl=ddl))
+
+
 @pytest.mark.parametrize("rows", [9, 10, 11, 25])
 def test_a_file_of_more_rows_than_a_batch_is_read_whole(
     rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "_BATCH_ROWS", (10, 1_000))
+    monkeypatch.setattr(nodes, "_BATCH_ROWS", (10, *nodes._BATCH_ROWS[1:]))
     stored = [good(i) for i in range(1, rows)] + [good(rows, timestamp="late", wind_speed="?")]
     *first, last = read(made(tmp_path / "n.db", stored))
     assert first == list(map(as_read, stored[:-1]))

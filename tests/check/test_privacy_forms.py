@@ -72,6 +72,18 @@ def test_clean_texts_are_not_searched_one_by_one(
     assert secrets.is_clean(texts)
 
 
+def test_a_text_that_is_encoded_as_a_whole_is_found_among_others(node: Node) -> None:
+    packed = gzip.compress(f"by {NAME}.".encode())
+    content = "".join(f"%{byte:02x}" for byte in packed).encode()
+    _among_clean_ones(Privacy([node]).secrets, [content])
+
+
+def test_a_word_of_a_name_needs_a_closer_look(node: Node) -> None:
+    cells = Privacy([node]).cells
+    assert cells.are_clean([pa.array(["A-002", None]).dictionary_encode()])
+    assert not cells.are_clean([pa.array([word]).dictionary_encode() for word in NAME.split()])
+
+
 def fields(node: Node, *contents: bytes, key: str = REF.key) -> set[str]:
     """Fields found in objects with these contents."""
     privacy, findings = Privacy([node]), Findings()
