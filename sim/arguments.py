@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Exit codes: {codes}.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -346,7 +348,11 @@ def _url(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _version() -> str:
-    from importlib.metadata import version
+class _Version(argparse.Action):
+    """Print the version and exit. Only a request for it looks it up, which takes a while."""
 
-    return f"windfleet {version('windfleet')}"
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"windfleet {version('windfleet')}")
+        parser.exit()

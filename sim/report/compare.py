@@ -34,7 +34,8 @@ from sim.errors import ResultError
 from sim.measure import bottleneck, requests, slowdown
 from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.operations import OPERATIONS_FILE
-from sim.measure.requests import KINDS, Part
+from sim.measure.request_kinds import KINDS
+from sim.measure.requests import Part
 from sim.measure.slowdown import BLOCKS, Comparison, Quantity, Verdict
 from sim.report import numbers
 from sim.report.result import Result, read_result

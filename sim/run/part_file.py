@@ -24,12 +24,12 @@ from pipeline.records import PIPELINE_VERSION
 from pipeline.terminal import cause
 from sim.chaos.faults import InjectionCounts
 from sim.errors import PartError
-from sim.report.write import write_text
 from sim.run.environment import versions
 from sim.run.record import Record, ShardResult
 from sim.run_directory import OBJECTS_FILE, PART_FILE
 from sim.scenario import Scenario
 from sim.verify.judge import Judgement
+from sim.whole_file import write_text
 
 SCHEMA_VERSION: Final = 1
 Kind = Literal["run", "verify"]

@@ -34,7 +34,7 @@ from typing import Self
 
 import psutil
 
-from pipeline import lake
+from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 from sim.folder_lock import owned
 from sim.store.gateway import Gateway
@@ -199,7 +199,7 @@ class EmbeddedLocalStack:
         if self.gateway == "short":
             found += ["--bodies-in-memory", str(BODIES_IN_MEMORY_BYTES // self.processes)]
         if self.processes > 1:
-            buckets = ",".join(lake.BUCKETS.values())
+            buckets = ",".join(BUCKETS.values())
             found += ["--processes", str(self.processes), "--buckets", buckets]
         return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from pipeline.lake import BUCKETS
+from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 
 MOST: Final = len(BUCKETS)
