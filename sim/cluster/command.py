@@ -135,6 +135,7 @@ def _tasks(
 ) -> list[PartTask]:
     count = options.parts or min(PARTS_PER_THREAD * there.threads, scenario.fleet.turbines)
     store = ["--gateway", options.store.gateway]
+    store += ["--store-processes", str(options.store.processes)]
     if endpoint_url is not None:
         store += ["--endpoint-url", endpoint_url]
     if options.store.allow_remote:

@@ -12,8 +12,8 @@ from typing import Final
 from pipeline.terminal import cause
 from sim.errors import ClusterError
 from sim.measure.operations import OPERATIONS_FILE
-from sim.report.write import write_text
 from sim.run_directory import MARK, OBJECTS_FILE, PART_FILE, SCENARIO_FILE
+from sim.whole_file import write_text
 
 RecordFiles = Mapping[str, bytes]
 NAMES: Final = (OPERATIONS_FILE, OBJECTS_FILE, PART_FILE)

@@ -23,12 +23,12 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.terminal import cause
 from sim.chaos.faults import InjectionCounts
 from sim.errors import PartError
-from sim.report.write import write_text
 from sim.run.environment import program_versions
 from sim.run.record import Record, ShardResult
 from sim.run_directory import OBJECTS_FILE, PART_FILE
 from sim.scenario import Scenario
 from sim.verify.judge import Judgement
+from sim.whole_file import write_text
 
 SCHEMA_VERSION: Final = 1
 Kind = Literal["run", "verify"]
