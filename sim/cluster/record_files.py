@@ -19,7 +19,7 @@ RecordFiles = Mapping[str, bytes]
 NAMES: Final = (OPERATIONS_FILE, OBJECTS_FILE, PART_FILE)
 """The last one shows that a part is complete."""
 MOST_BYTES: Final = 256 << 20
-"""Most bytes of one part's record. A million objects take about 100 MB."""
+"""Most bytes of one part's record. A million objects take about 150 MB."""
 
 
 def read(run_dir: Path) -> RecordFiles:

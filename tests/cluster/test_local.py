@@ -55,8 +55,8 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
     hostile, marker = hostile_dask(tmp_path)
     hostile |= clusters.in_parts(tmp_path / "site", "sim.store.target", "CEILING_S = 0.04")
     arguments = ("run", runs.scenario(tmp_path), "--out", tmp_path / "out", "--parts", "2")
-    store = ("--endpoint-url", clean_lake, "--worker-dir", tmp_path / "nodes")
-    with closing(runs.start(*arguments, *store, "--cluster", "local:1", **hostile)) as started:
+    more = ("--endpoint-url", clean_lake, "--worker-dir", tmp_path / "nodes", "--workers", 1)
+    with closing(runs.start(*arguments, *more, "--cluster", "local:1", **hostile)) as started:
         # The first attempt has delivered something, and is not done.
         nodes = tmp_path / "nodes"
         assert runs.wait_until(lambda: list(nodes.glob("*/nodes/*/*.db")), 60), started.text
