@@ -96,6 +96,7 @@ def test_latencies_come_from_all_operations(made: Path) -> None:
 def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> None:
     part = runs.result(made / "part-2")
     assert part["run"]["part"] == "part 2 of 3"
+    assert "<dd>part 2 of 3</dd>" in (made / "part-2" / "report.html").read_text()
     assert part["run"]["turbines"] == 3
     assert part["expectations"] == []
     assert part["verdict"] == "pass"
