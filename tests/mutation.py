@@ -127,7 +127,6 @@ KNOWN = {
     "MOST_BYTES: 24 -> 25": "how much is unpacked is a choice",
     "DEPTH: 3 -> 4": "how deep is looked is a choice",
     "Finder.__init__: 1 -> 2": "a table larger than it need be",
-    "Finder.__init__: 16 -> 17": "the upper half of the table stays empty",
     "_base64: 3 -> 4": "the fourth place is as the first",
     "_base64: 6 -> 7": _ROUNDED,
     "_base64: 8 -> 9": _ROUNDED,
@@ -136,8 +135,6 @@ KNOWN = {
     "_SPREAD: 2654435761 -> 2654435762": "how a hash spreads is a matter of speed",
     "_BETWEEN: b < 128 -> b <= 128": "the character 128 is no letter",
     "_cells: True -> False": "SQLite may be built to read addresses untold, as this one is",
-    "_read_uri: table.column(name).null_count < len(table) -> table.column(name).null_count "
-    "<= len(table)": _FASTER,
     "DataObject: 0 -> 1": "a default of `rows` that reading sets",
     "_is_of: return same -> return None": "numpy's `where` takes None for nowhere",
     "find_owners: 1 -> 2": _NOBODY,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
 from rich.console import Console
 from rich.text import Text
 
@@ -26,8 +25,8 @@ from sim.run.part_index import PartIndex
 from sim.run.past_runs import PastRun, of_kind, past_runs
 from sim.scenario import Scenario
 from sim.scenario.plan import Plan, plan
-from sim.store.gateway import chosen
-from sim.store.localstack import BODIES_IN_MEMORY_BYTES, HOME
+from sim.store.gateway import BODIES_IN_MEMORY_BYTES, chosen
+from sim.store.home import HOME
 
 _PARENT_BYTES: Final = 260 << 20
 _WORKER_BYTES: Final = 170 << 20
@@ -125,7 +124,7 @@ def this_machine(place: Path) -> Machine:
 
 def _memory() -> int:
     """Return the memory that this process may use: of the machine, or of its container."""
-    found = int(psutil.virtual_memory().total)
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError, ValueError):
         found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     return found

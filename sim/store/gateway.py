@@ -15,6 +15,11 @@ from sim.errors import TargetError
 Gateway = Literal["short", "stock"]
 GATEWAYS: Final[tuple[Gateway, ...]] = ("short", "stock")
 VARIABLE: Final = "WINDFLEET_GATEWAY"
+BODIES_IN_MEMORY_BYTES: Final = 512 << 20
+"""Of the short gateway. Bodies beyond it go to files in the server's directory.
+
+Several processes of a server share it evenly.
+"""
 
 
 def chosen(named: Gateway | None, default: Gateway = "short") -> Gateway:

@@ -37,12 +37,11 @@ import psutil
 from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 from sim.folder_lock import owned
-from sim.store.gateway import Gateway
+from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
+from sim.store.home import HOME, REPOSITORY
 from sim.store.readiness import listens, s3_works
 from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-HOME = REPOSITORY / ".localstack"
 PYTHON = HOME / "venv" / "bin" / "python"
 LAUNCHER = REPOSITORY / "localstack" / "launcher.py"
 DEFAULT_PORT = 4566
@@ -52,8 +51,6 @@ PORT_ATTEMPTS = 5
 EXIT_PORT_TAKEN = 98  # as in localstack/launcher.py
 LOG_TAIL_LINES = 15
 DIRECTORY_PREFIX = "windfleet-localstack-"
-BODIES_IN_MEMORY_BYTES = 512 << 20
-"""Bodies beyond it go to files in the server's directory. Shared evenly among its processes."""
 
 
 class _PortTakenError(TargetError):

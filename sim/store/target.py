@@ -30,7 +30,7 @@ from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
 from sim.store import folder, localstack, processes
-from sim.store.gateway import Gateway
+from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 from sim.store.server_record import Server
@@ -190,7 +190,7 @@ def require_room(options: Options, lake_bytes: int) -> None:
     """
     if options.folder is not None or options.gateway == "stock" or endpoint_of(options) is not None:
         return
-    need_bytes = lake_bytes - localstack.BODIES_IN_MEMORY_BYTES
+    need_bytes = lake_bytes - BODIES_IN_MEMORY_BYTES
     place = tempfile.gettempdir()
     free = shutil.disk_usage(place).free
     if free < need_bytes:

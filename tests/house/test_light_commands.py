@@ -15,7 +15,8 @@ import pytest
 from tests.support.paths import ROOT
 
 RUNS = {"boto3", "botocore", "duckdb", "faker", "jinja2", "locust", "matplotlib", "psutil", "simpy"}
-STORES = {"http.client", "urllib.request", "pipeline.lake", "pipeline.store", "sim.store"}
+STORES = {"http.client", "urllib.request", "pipeline.lake", "pipeline.store"}
+STORES |= {"sim.store.localstack", "sim.store.target"}
 REPORTS = {"sim.report.html", "sim.report.result", "sim.report.terminal", "sim.measure.requests"}
 TABLES = {"pyarrow.compute", "pyarrow.parquet", "sqlite3", "sim.model.machine.sensor"}
 ROWS = {"numpy", "pyarrow", "pydantic", "yaml"}

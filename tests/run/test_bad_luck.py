@@ -273,7 +273,9 @@ def test_a_report_that_cannot_be_written_is_3_and_names_the_run(
 
 def test_an_unexpected_error_is_1_and_keeps_the_record(localstack: str, tmp_path: Path) -> None:
     plant = (
-        "import sim.check\ndef judge(*_): raise ZeroDivisionError('oops')\nsim.check.judge = judge"
+        "import sim.verify.judge as it\n"
+        "def judged(*_): raise ZeroDivisionError('oops')\n"
+        "it.judged = judged"
     )
     arguments = (
         "run",
