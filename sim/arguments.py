@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
     _workers_argument(campaign)
+    _shard_argument(campaign)
 
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"

@@ -35,6 +35,7 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
+    from sim.scenario import Scenario
     from sim.store.gateway import Gateway
     from sim.store.target import Options
 
@@ -114,10 +115,8 @@ def _run(args: argparse.Namespace) -> int:
     store = replace(_store_options(args, "short"), shared=args.shard is not None)
     if store.shared and store.empty_lake:
         raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
-    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
-    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
     options = RunOptions(
-        out,
+        _out(args, scenario),
         args.workers,
         store,
         args.overwrite,
@@ -126,6 +125,12 @@ def _run(args: argparse.Namespace) -> int:
         args.shard,
     )
     return run(scenario, options, _Console())
+
+
+def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
+    """Return the directory of a run or a campaign, or of a part of it."""
+    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
+    return args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
 
 
 def _replay(args: argparse.Namespace) -> str:
@@ -190,13 +195,14 @@ def _campaign(args: argparse.Namespace) -> int:
     from sim.scenario import load
     from sim.store.gateway import chosen
 
+    if args.shard is not None and args.line is not None:
+        raise PartError("--replay repeats one schedule, which has no parts; leave --shard out")
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
-    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     repeat = [_program(), "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
     again = [_program(), "run", str(args.scenario), *(f"--set={value}" for value in args.set)]
     options = CampaignOptions(
-        out=out,
+        out=_out(args, scenario),
         runs=args.runs,
         loads=args.loads,
         live=args.wired,
@@ -208,6 +214,7 @@ def _campaign(args: argparse.Namespace) -> int:
         load=lambda more: load(args.scenario, [*args.set, *more]),
         replay=args.line,
         gateway=chosen(args.gateway),
+        shard=args.shard,
     )
     return run_campaign(scenario, options, _Console())
 

@@ -25,16 +25,20 @@ from rich.console import Console
 
 from pipeline.terminal import cause
 from sim import run_directory
+from sim.campaign import campaign_part
+from sim.campaign.campaign_part import CampaignPart
 from sim.errors import PartError
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA
+from sim.merge.campaign import merge_campaign
 from sim.merge.fit import require_whole
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import part_file, result
 from sim.run.part_file import PartFile
+from sim.run.part_head import PartHead
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
-from sim.run_directory import SCENARIO_FILE
+from sim.run_directory import CAMPAIGN_PART_FILE, SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
 from sim.verify.command import print_verdict
@@ -55,19 +59,40 @@ class MergeOptions:
 
 
 def merge(options: MergeOptions, console: Console) -> int:
-    """Make one result of all parts of a run. Return the run's exit code.
+    """Make one result of all parts of a run or a campaign. Return its exit code.
 
     Raises PartError, DirectoryError, ScenarioError.
     """
-    parts = {path: part_file.read(path) for path in dict.fromkeys(options.parts)}
-    require_whole(parts)
-    if next(iter(parts.values())).kind == "verify":
+    heads = {path: _read(path) for path in dict.fromkeys(options.parts)}
+    require_whole(heads)
+    parts = {path: part for path, part in heads.items() if isinstance(part, PartFile)}
+    if parts and next(iter(parts.values())).kind == "verify":
         return print_verdict(console, verdict([part.judgement for part in parts.values()]))
-    scenario = load(next(iter(parts)) / SCENARIO_FILE)
-    record = merged(scenario, parts)
+    scenario = load(next(iter(heads)) / SCENARIO_FILE)
     out = options.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
-    if out.resolve() in {path.resolve() for path in parts}:
+    if out.resolve() in {path.resolve() for path in heads}:
         raise PartError(f"{out}: is one of the parts; name another directory with --out DIR")
+    if campaign := {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}:
+        with run_directory.made(out, options.overwrite, scenario.text, 0):
+            return merge_campaign(campaign, out, console)
+    return _merge_run(scenario, parts, out, options, console)
+
+
+def _read(path: Path) -> PartHead:
+    """Read the record of a part of any command. Raises PartError."""
+    if (path / CAMPAIGN_PART_FILE).exists():
+        return campaign_part.read(path)
+    return part_file.read(path)
+
+
+def _merge_run(
+    scenario: Scenario,
+    parts: Mapping[Path, PartFile],
+    out: Path,
+    options: MergeOptions,
+    console: Console,
+) -> int:
+    record = merged(scenario, parts)
     with run_directory.made(out, options.overwrite, scenario.text, 0):
         with (out / OPERATIONS_FILE).open("wb") as file:
             pq.write_table(record.operations, file, compression="zstd")
