@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
 
-    merge = command("merge", "make one result, verdict and report of all parts of a run")
-    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="run directory of a part")
+    merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
+    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
     _directory_arguments(merge)
 
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
@@ -155,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
     _workers_argument(demo)
+    _shard_argument(demo)
 
     planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
     _scenario_arguments(planned)

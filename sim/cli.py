@@ -262,16 +262,7 @@ def _dashboard(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
-    made = command.run(args, _Console())
-    judged = (
-        f"judged row by row: {made.verdict.status}"
-        if made.verdict
-        else "not judged: the compacted layout is not what the oracle reads"
-    )
-    print(f"{made.rows:,} rows of {made.fleet} in {made.seconds:.0f} s; {judged}")
-    print(f"{made.theme.title}: {made.folder / 'README.md'}")
-    if made.dashboard:
-        print(f"dashboard: {made.folder / made.dashboard}")
+    command.print_made(command.run(args, _Console()), args.shard)
     return PASS
 
 

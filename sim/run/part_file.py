@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +40,10 @@ _OBJECTS: Final = pa.schema(
 
 @dataclass
 class PartFile(PartHead):
-    """One part of a run. Wall seconds, bytes. fired: (kind of fault, point, times)."""
+    """One part of a run or of a data set. Wall seconds, bytes.
+
+    replay: the command that makes the whole, for a data set. fired: (kind of fault, point, times).
+    """
 
     workers: int
     store: dict[str, str]
@@ -54,18 +58,31 @@ class PartFile(PartHead):
     fired: list[tuple[str, str, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped_by: int | None = None
+    replay: str = ""
 
 
 _ADAPTER: Final = TypeAdapter(PartFile)
 
 
-def write(run_dir: Path, scenario: Scenario, record: Record, kind: Kind = "run") -> None:
-    """Write the record of a part, if it came to its verdict. Raises OSError."""
+def write(
+    run_dir: Path,
+    scenario: Scenario,
+    record: Record,
+    kind: Kind = "run",
+    common: Mapping[str, str] | None = None,
+    replay: str = "",
+) -> None:
+    """Write the record of a part, if it came to its verdict. Raises OSError.
+
+    common: see `PartHead`. replay: the command that makes the whole.
+    """
     if record.part is None or record.judgement is None:
         return
     part = PartFile(
         **head_of(PartIndex(record.part.index, record.part.count), scenario, scenario.seed),
         kind=kind,
+        common=dict(common or {}),
+        replay=replay,
         workers=record.workers,
         store=dict(record.store),
         shards=record.shards,
