@@ -2,6 +2,7 @@
 
     python -I launcher.py                     serve until SIGTERM
     python -I launcher.py --with-parent DIR   the same; exit and remove DIR when our parent is gone
+    python -I launcher.py --processes 2 ...   several processes behind one endpoint: processes.py
     python -I launcher.py --prepare           build the index of service specs once, at installation
 
 It is run by the python of `.localstack/venv` and never imported. LocalStack's own environment
@@ -108,16 +109,26 @@ def port_taken(failure):
     os._exit(EXIT_PORT_TAKEN)
 
 
-def patch_listening():
-    """Bind 127.0.0.1 only. A port that is taken ends the process."""
+def patch_listening(store):
+    """Bind 127.0.0.1 only. A port that is taken ends the process.
+
+    store: the processes of which only the first one listens; None: there is one.
+    """
     import localstack.runtime.server.twisted as server
-    from twisted.internet import endpoints
+    from twisted.internet import defer, endpoints
 
     class Loopback(endpoints.TCP4ServerEndpoint):
         def __init__(self, reactor, port):
             super().__init__(reactor, port, interface="127.0.0.1")
 
         def listen(self, factory):
+            if store is not None:
+                import processes
+
+                factory = processes.share_connections(store, factory)
+                if store.index:
+                    factory.doStart()
+                    return defer.succeed(None)
             return super().listen(factory).addErrback(port_taken)
 
     class Endpoints:
@@ -126,16 +137,48 @@ def patch_listening():
     server.endpoints = Endpoints
 
 
-def patch_stopping():
-    """SIGTERM and SIGINT end the process at once."""
+def patch_stopping(store):
+    """SIGTERM and SIGINT end the process at once, and those of `store` that it has started."""
     from localstack.runtime.runtime import LocalstackRuntime
 
-    LocalstackRuntime.exit = lambda self, code=0: os._exit(code)
+    LocalstackRuntime.exit = lambda self, code=0: end(store, code)
+
+
+def end(store, code):
+    """Exit, and end the processes of `store` that this one has started."""
+    if store is not None:
+        store.end()
+    os._exit(code)
+
+
+def several_processes(count, buckets):
+    """Start the other processes of a store and return them all. Returns in each of them."""
+    import processes
+
+    store = processes.Processes(count, buckets)
+    store.fork()
+    processes.own_directory(store)
+    return store
+
+
+def patch_processes(store, provider):
+    """Let the S3 provider (a class) know the other processes of `store`. After the short way."""
+    import processes
+    import short_way
+
+    from localstack import config
+
+    short_way.require_known_versions(
+        "a store of several processes",
+        "use one (--store-processes 1), or read localstack/processes.py against it",
+    )
+    made = []
+    processes.patch_provider(provider, store, config.GATEWAY_LISTEN[0].port, made)
+    processes.answer_internally(store, made)
 
 
 def prepare_short_way():
-    """Make the modules beside this file importable. Before the S3 provider is imported."""
-    sys.path.append(str(pathlib.Path(__file__).parent))
+    """Patch before the S3 provider is imported."""
     import bodies
     import short_way
 
@@ -166,8 +209,8 @@ def patch_short_way(provider, memory_bytes):
     short_way.install(made)
 
 
-def end_with_parent(directory):
-    """Wait for the end of our parent, then remove `directory` and exit.
+def end_with_parent(directory, store):
+    """Wait for the end of our parent, then remove `directory` and exit, with all of `store`.
 
     The parent holds the other end of our standard input. Its children may have inherited that end,
     so its pid is watched too.
@@ -175,6 +218,8 @@ def end_with_parent(directory):
     parent = os.getppid()
     while os.getppid() == parent and not select.select([sys.stdin], [], [], 1.0)[0]:
         pass
+    if store is not None:
+        store.end()
     shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
 
@@ -193,9 +238,21 @@ def main():
     parser.add_argument(
         "--bodies-in-memory", type=int, metavar="BYTES", help="with the short way: see bodies.py"
     )
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="see processes.py (default: 1)"
+    )
+    parser.add_argument(
+        "--buckets", default="", metavar="A,B,...", help="they go round the processes in this order"
+    )
     arguments = parser.parse_args()
-    if arguments.with_parent:
-        threading.Thread(target=end_with_parent, args=(arguments.with_parent,), daemon=True).start()
+    sys.path.append(str(pathlib.Path(__file__).parent))  # the modules beside this file
+    store = None
+    if arguments.processes > 1:
+        store = several_processes(arguments.processes, arguments.buckets.split(","))
+    if arguments.with_parent and (store is None or store.index == 0):
+        threading.Thread(
+            target=end_with_parent, args=(arguments.with_parent, store), daemon=True
+        ).start()
 
     from localstack import config, constants
 
@@ -215,8 +272,10 @@ def main():
         patch_short_way(provider.S3Provider, arguments.bodies_in_memory)
     patch_tokens(provider)
     patch_paging(provider.S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
-    patch_listening()
-    patch_stopping()
+    if store is not None:
+        patch_processes(store, provider.S3Provider)
+    patch_listening(store)
+    patch_stopping(store)
     return serve()
 
 

@@ -103,15 +103,15 @@ class NotPlainError(Exception):
     """A request for the stock gateway."""
 
 
-def require_known_versions():
-    """Exit with a message if a package has a version that the short way was not read against."""
+def require_known_versions(
+    what="the short way",
+    fix="use the stock gateway (--gateway stock), or read localstack/short_way.py against it",
+):
+    """Exit with a message if a package has a version that `what` was not read against."""
     for package, known in VERSIONS.items():
         version = importlib.metadata.version(package)
         if version not in known:
-            raise SystemExit(
-                f"the short way knows {package} {' and '.join(known)}, not {version}: use the "
-                "stock gateway (--gateway stock), or read localstack/short_way.py against it"
-            )
+            raise SystemExit(f"{what} knows {package} {' and '.join(known)}, not {version}: {fix}")
 
 
 class Asked:

@@ -31,6 +31,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import database, generations, lake, source, terminal
+from pipeline.buckets import BUCKETS
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import ContentConflict
 from pipeline.config import ConfigError, NodeConfig
@@ -70,7 +71,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _deliver(node: EdgeNode, endpoint_url: str | None, until_us: int | None) -> int:
     store = S3ObjectStore(endpoint_url)
     try:
-        store.first(lake.BUCKETS["checkpoints"])  # raises for a web page, which may answer 200 too
+        store.first(BUCKETS["checkpoints"])  # raises for a web page, which may answer 200 too
     except NoBucket as error:
         return _report_error(3, f"{error}; create it with --create-buckets")
     except Unavailable:

@@ -9,28 +9,17 @@ and versioning.
 
 import contextlib
 import functools
-import json
 import os
-import pathlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from pipeline.buckets import BUCKETS, LIFECYCLE, TAGS
 from pipeline.ports import NoBucket, Refused, StoreError, Unavailable
 from pipeline.settings import DEFAULT_REGION, Place, Settings, SettingsError, parsed, settings
 from pipeline.store import NOT_S3, S3ObjectStore
 
-_DATA: dict[str, Any] = json.loads(
-    pathlib.Path(__file__).with_name("buckets.json").read_text(encoding="utf-8")
-)
-
 REGION = DEFAULT_REGION
-TAGS: dict[str, str] = _DATA["tags"]
-BUCKETS: dict[str, str] = {stage: entry["name"] for stage, entry in _DATA["buckets"].items()}
-LIFECYCLE: dict[str, list[dict[str, Any]]] = {
-    stage: entry["lifecycle"] for stage, entry in _DATA["buckets"].items()
-}
-
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 DELETED_AT_ONCE = 1000  # S3 takes no more
@@ -181,13 +170,14 @@ def _abort_uploads(s3: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def scratch(place: Place, remove: bool = True) -> Iterator[str]:
+def scratch(place: Place, remove: bool = True, rename: Callable[[str], str] = str) -> Iterator[str]:
     """Yield the name of a temporary bucket, which is removed with its objects after the block.
 
     remove: False for a server that ends soon and takes the bucket with it; to delete thousands of
-    objects takes many times as long as to write them. Raises LakeError.
+    objects takes many times as long as to write them. rename: makes the name from a unique one.
+    Raises LakeError.
     """
-    s3, name = client(place), f"windfleet-scratch-{os.getpid()}-{time.time_ns()}"
+    s3, name = client(place), rename(f"windfleet-scratch-{os.getpid()}-{time.time_ns()}")
     with _lake_errors(place, name):
         _make(s3, name)
     try:

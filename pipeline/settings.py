@@ -71,6 +71,7 @@ class Settings:
 
     named: the endpoint as given, None for AWS itself. proxy: of HTTP, only for a remote endpoint.
     own: a server that windfleet started; no variable of the user applies to it.
+    by_bucket: a connection serves one bucket best, as behind it a process does.
     """
 
     server: Endpoint
@@ -80,6 +81,7 @@ class Settings:
     ca_bundle: str | None = None
     proxy: str | None = field(default=None, repr=False)
     own: bool = False
+    by_bucket: bool = False
 
     @property
     def place(self) -> str:
@@ -96,7 +98,7 @@ Place = Settings | str | None
 TEST = Credentials("test", "test")
 
 
-def settings(place: Place, own: bool = False) -> Settings:
+def settings(place: Place, own: bool = False, by_bucket: bool = False) -> Settings:
     """Read a place's settings from the environment. Raise SettingsError."""
     if isinstance(place, Settings):
         return place
@@ -112,6 +114,7 @@ def settings(place: Place, own: bool = False) -> Settings:
         ca_bundle=_ca_bundle(environment) if server.scheme == "https" else None,
         proxy=None if server.loopback else _proxy(server),
         own=own,
+        by_bucket=by_bucket,
     )
 
 

@@ -5,19 +5,21 @@ dozens of variables and files by themselves, follow redirects and take proxies. 
 send data to a server that the user did not name. Here a request goes to the server of the settings,
 or to their proxy, and nowhere else: a redirect is an answer like any other.
 
-Safe to share between threads: each thread has a connection of its own.
+Safe to share between threads: a connection that carries no request waits for the next one. If the
+settings say so, a connection is kept for the requests to one bucket.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import re
 import select
 import socket
 import ssl
-import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
@@ -28,6 +30,8 @@ from pipeline.settings import Settings, SettingsError
 from pipeline.signature import signed
 
 CONNECT_TIMEOUT_S = 5
+MOST_IDLE = 256
+"""Most connections that wait for a request."""
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _SAFE = "/-_.~"  # S3 wants every other byte of a key encoded
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
@@ -48,7 +52,7 @@ class Wire:
         """Load the certificates that an https server needs. Raise SettingsError."""
         self.settings = settings
         self._timeout_s, self._dial = timeout_s, dial
-        self._mine = threading.local()
+        self._idle: defaultdict[str, list[socket.socket]] = defaultdict(list)
         self._context = tls(settings) if settings.server.scheme == "https" else None
 
     def ask(
@@ -78,47 +82,48 @@ class Wire:
             sent["content-length"] = str(len(body))
         target = path + (f"?{encoded}" if encoded else "")
         try:
-            return self._exchange(method, target, sent, body)
+            return self._exchange(bucket if s.by_bucket else "", method, target, sent, body)
         except ssl.SSLCertVerificationError as error:
-            self._drop()
             raise SettingsError(
                 f"{server.url}: its certificate is not trusted ({error.verify_message}); "
                 "name the file of its authority with AWS_CA_BUNDLE"
             ) from error
         except TimeoutError as error:
-            self._drop()
             raise Unavailable(
                 f"no answer from {server.url} within {self._timeout_s:g} s"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            self._drop()
             reason = str(error) or type(error).__name__
             raise Unavailable(f"no answer from {server.url} ({reason[:200]})") from error
-        except BaseException:  # interrupted: the rest must not be read as the next answer
-            self._drop()
-            raise
 
     def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+        self, place: str, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        sock = self._connection()
         if self.settings.proxy is not None and self._context is None:
             target, headers = (
                 self.settings.server.url + target,
                 {**headers, **_proxy_login(self.settings.proxy)},
             )
-        answer, stays = exchange(sock, method, target, headers, body)
-        if not stays:
-            self._drop()
-        return answer
+        idle, sock = self._idle[place], self._connection(place)
+        stays = False
+        try:
+            answer, stays = exchange(sock, method, target, headers, body)
+            return answer
+        finally:  # after an error, the rest must not be read as the next answer
+            if stays and sum(map(len, list(self._idle.values()))) < MOST_IDLE:
+                idle.append(sock)
+            else:
+                sock.close()
 
-    def _connection(self) -> socket.socket:
-        sock: socket.socket | None = getattr(self._mine, "sock", None)
-        if sock is not None and not _was_closed(sock):
-            return sock
-        self._drop()
-        sock = self._mine.sock = self._opened()
-        return sock
+    def _connection(self, place: str) -> socket.socket:
+        idle = self._idle[place]
+        with contextlib.suppress(IndexError):
+            while True:
+                sock = idle.pop()
+                if not _was_closed(sock):
+                    return sock
+                sock.close()
+        return self._opened()
 
     def _opened(self) -> socket.socket:
         """Open a connection to the server, or to the proxy of the settings."""
@@ -141,12 +146,6 @@ class Wire:
             sock = connection.sock
         sock.settimeout(self._timeout_s)
         return sock
-
-    def _drop(self) -> None:
-        sock: socket.socket | None = getattr(self._mine, "sock", None)
-        self._mine.sock = None
-        if sock is not None:
-            sock.close()
 
 
 def tls(settings: Settings) -> ssl.SSLContext:

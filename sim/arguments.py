@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Exit codes: {codes}.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _workers_argument(run)
     _store_arguments(run)
     _gateway_argument(run)
+    _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
 
@@ -95,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _store_arguments(load)
     _gateway_argument(load, default="stock")
+    _processes_argument(load)
 
     verify = command("verify", "judge a run's lake against its node files again")
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
@@ -191,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=4566, help="port for `up` (default: %(default)s)"
     )
     _gateway_argument(store, "for `up`: ")
+    _processes_argument(store, "for `up`: ")
     return parser
 
 
@@ -253,6 +258,16 @@ def _gateway_argument(
         "--gateway",
         choices=("stock", "short"),
         help=f"{where}{ways} (default: WINDFLEET_GATEWAY, else {default})",
+    )
+
+
+def _processes_argument(parser: argparse.ArgumentParser, where: str = "") -> None:
+    several = "processes of the embedded LocalStack, which share the buckets"
+    parser.add_argument(
+        "--store-processes",
+        type=_positive,
+        metavar="N",
+        help=f"{where}{several} (default: WINDFLEET_STORE_PROCESSES, else 1)",
     )
 
 
@@ -335,7 +350,11 @@ def _url(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _version() -> str:
-    from importlib.metadata import version
+class _Version(argparse.Action):
+    """Print the version and exit. Only a request for it looks it up, which takes a while."""
 
-    return f"windfleet {version('windfleet')}"
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"windfleet {version('windfleet')}")
+        parser.exit()

@@ -11,17 +11,14 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-
-from pipeline.terminal import OutputError, discard_pending, guarded, safe, unwrapped
+from pipeline.terminal import OutputError, guarded, safe
 from sim.arguments import parse
 from sim.errors import (
     INTERRUPTED,
@@ -35,6 +32,7 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
+    from sim.console import SafeConsole
     from sim.scenario import Scenario
     from sim.store.gateway import Gateway
     from sim.store.target import Options
@@ -82,24 +80,11 @@ def _program() -> str:
     return str(typed) if typed.name == PROGRAM and not typed.is_absolute() else PROGRAM
 
 
-class _Console(Console):
-    """Console that prints texts as they are, without characters that harm a terminal.
+def _console(stream: TextIO | None = None) -> SafeConsole:
+    """Return the console of a stream, stdout by default. Not every command needs rich."""
+    from sim.console import SafeConsole
 
-    If the reader of a pipe ends early, rich would end the program. Here a run continues to its
-    verdict.
-    """
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__(file=unwrapped(stream or sys.stdout), markup=False, emoji=False)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=safe(segment.text))
-
-    def on_broken_pipe(self) -> None:
-        discard_pending(sys.stdout)
+    return SafeConsole(stream)
 
 
 def _fail(text: str, code: int) -> int:
@@ -124,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
         _replay(args),
         args.shard,
     )
-    return run(scenario, options, _Console())
+    return run(scenario, options, _console())
 
 
 def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
@@ -141,7 +126,7 @@ def _replay(args: argparse.Namespace) -> str:
 def _merge(args: argparse.Namespace) -> int:
     from sim.merge.command import MergeOptions, merge
 
-    return merge(MergeOptions(args.parts, args.out, args.overwrite, args.replay), _Console())
+    return merge(MergeOptions(args.parts, args.out, args.overwrite, args.replay), _console())
 
 
 def _load(args: argparse.Namespace) -> int:
@@ -149,17 +134,18 @@ def _load(args: argparse.Namespace) -> int:
     from sim.scenario import load
 
     if args.worker:
-        return join(args.out, _Console())
+        return join(args.out, _console())
     scenario = load(args.scenario, args.set)
     store = _store_options(args, "stock")
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
-    return load_test(scenario, options, _Console())
+    return load_test(scenario, options, _console())
 
 
 def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
     """Return the store's options. gateway: where neither arguments nor environment name one."""
+    from sim.store import processes
     from sim.store.gateway import chosen
     from sim.store.target import Options
 
@@ -170,6 +156,7 @@ def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
         args.empty_lake,
         args.allow_remote,
         gateway=chosen(args.gateway, gateway),
+        processes=processes.chosen(args.store_processes),
     )
 
 
@@ -184,9 +171,9 @@ def _verify(args: argparse.Namespace) -> int:
         from sim.merge.verify import verify_part
 
         lake = find_lake(args.run, args.lake, args.endpoint_url)
-        return verify_part(args.run, lake, args.shard, args.out, args.workers, _Console())
+        return verify_part(args.run, lake, args.shard, args.out, args.workers, _console())
     return verify(
-        args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _Console()
+        args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _console()
     )
 
 
@@ -216,7 +203,7 @@ def _campaign(args: argparse.Namespace) -> int:
         gateway=chosen(args.gateway),
         shard=args.shard,
     )
-    return run_campaign(scenario, options, _Console())
+    return run_campaign(scenario, options, _console())
 
 
 def _query(args: argparse.Namespace) -> int:
@@ -236,18 +223,18 @@ def _query(args: argparse.Namespace) -> int:
         follow=args.follow,
         engine=args.engine,
     )
-    return run(options, _Console(), _Console(sys.stderr))
+    return run(options, _console(), _console(sys.stderr))
 
 
 def _catalog(args: argparse.Namespace) -> int:
     if args.ledger:
         from sim.catalog.ledger import print_ledger
 
-        print_ledger(_Console())
+        print_ledger(_console())
         return PASS
     from sim.catalog.command import run
 
-    return run(args, _Console())
+    return run(args, _console())
 
 
 def _dashboard(args: argparse.Namespace) -> int:
@@ -256,18 +243,18 @@ def _dashboard(args: argparse.Namespace) -> int:
     options = DashboardOptions(
         args.run, args.lake, args.endpoint_url, args.warehouse, args.now, args.out
     )
-    return run(options, _Console())
+    return run(options, _console())
 
 
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
-    command.print_made(command.run(args, _Console()), args.shard)
+    command.print_made(command.run(args, _console()), args.shard)
     return PASS
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from sim.report.terminal import print_plan
+    from sim.report.plan import print_plan
     from sim.run.needs import print_needs
     from sim.run.planned_faults import each_fault
     from sim.scenario import load
@@ -275,8 +262,8 @@ def _plan(args: argparse.Namespace) -> int:
 
     scenario = load(args.scenario, args.set)
     size = plan(scenario)
-    print_plan(_Console(), size, [fault.warning for fault in each_fault(scenario, size)])
-    print_needs(scenario, args, _Console())
+    print_plan(_console(), size, [fault.warning for fault in each_fault(scenario, size)])
+    print_needs(scenario, args, _console())
     return PASS
 
 
@@ -303,7 +290,7 @@ def _compare(args: argparse.Namespace) -> int:
     from sim.report.compare import print_compared, runs
 
     compared = runs(args.base, args.new, args.limit)
-    print_compared(_Console(), compared, args.limit)
+    print_compared(_console(), compared, args.limit)
     return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
 
 
@@ -311,20 +298,22 @@ def _bench(args: argparse.Namespace) -> int:
     from sim.bench.command import run
     from sim.store.gateway import chosen
 
-    return run(args, chosen(args.gateway), _Console())
+    return run(args, chosen(args.gateway), _console())
 
 
 def _store(args: argparse.Namespace) -> int:
     from pipeline import lake
     from pipeline.settings import settings
-    from sim.store import localstack
+    from sim.store import localstack, processes
     from sim.store.gateway import chosen
 
     if args.action == "up":
-        server = localstack.up(args.port, chosen(args.gateway))
+        count = processes.chosen(args.store_processes)
+        server = localstack.up(args.port, chosen(args.gateway), count)
         lake.ensure(settings(server.endpoint_url, own=True))
         print(
-            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway), "
+            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway"
+            f"{processes.named(server.processes)}), "
             f"six buckets in {lake.REGION}"
         )
         print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
@@ -334,7 +323,8 @@ def _store(args: argparse.Namespace) -> int:
     else:
         there = localstack.status()
         print(
-            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway), "
+            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway"
+            f"{processes.named(there.processes)}), "
             f"since {there.started}"
             if there
             else "down"

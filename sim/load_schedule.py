@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sim.measure.requests import KINDS as REQUEST_KINDS
-from sim.measure.requests import RequestKind
+from sim.measure.request_kinds import KINDS as REQUEST_KINDS
+from sim.measure.request_kinds import RequestKind
 from sim.measure.thresholds import Expectation
 
 __all__ = [

@@ -26,8 +26,8 @@ from sim.report.write import (
     JUNIT_FILE,
     REQUESTS_FILE,
     RESOURCES_FILE,
-    write_text,
 )
+from sim.whole_file import write_text
 
 SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario. With MARK as its first line it shows that the directory is a run."""

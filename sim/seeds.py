@@ -26,8 +26,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sim.arrays import Floats
-
 GROUP: Final = 16
 """Consecutive turbines whose numbers are drawn together; another value gives other data."""
 _OUTPUTS: Final = 4  # 64-bit numbers per step of Philox's counter
@@ -53,7 +51,7 @@ def _bits(seed: int, path: tuple[str | int, ...]) -> np.random.Philox:
     return np.random.Philox(key=int.from_bytes(_digest(seed, path), "big"))
 
 
-def normals(turbines: range, rows: int, seed: int, *path: str | int) -> Floats:
+def normals(turbines: range, rows: int, seed: int, *path: str | int) -> npt.NDArray[np.float64]:
     """Return standard normal numbers, (rows, turbines).
 
     A turbine's numbers are a function of (seed, path, rows) and its index.

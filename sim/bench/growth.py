@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,6 +31,7 @@ from pipeline import lake
 from pipeline.node import EdgeNode
 from pipeline.settings import settings
 from pipeline.store import S3ObjectStore
+from pipeline.under_way import Pool
 from sim import check
 from sim.bench import parts, record
 from sim.bench.memory import peak_bytes
@@ -45,7 +46,6 @@ from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock, flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
-from sim.run.shard import COMMIT_THREADS
 from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
@@ -119,7 +119,7 @@ def _run(job: Job, seed: int, folder: Path, server: EmbeddedLocalStack) -> tuple
     target = settings(server.endpoint_url, own=True)
     store = S3ObjectStore(target)
     objects = 0
-    with ThreadPoolExecutor(COMMIT_THREADS) as pool:
+    with Pool() as pool:
         for farm in _fleet(job.turbines, folder):
             with metered() as cost:
                 env = simpy.Environment()

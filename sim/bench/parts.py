@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +31,7 @@ from pipeline.ports import ObjectStore, SystemClock
 from pipeline.process import process, transform
 from pipeline.settings import settings
 from pipeline.store import S3ObjectStore
+from pipeline.under_way import Pool
 from sim import check
 from sim.bench import agreement, record, workload
 from sim.bench.floors import lake as lake_floor
@@ -42,7 +42,6 @@ from sim.bench.workload import EVERYTHING_US, Workload
 from sim.errors import LAKE_WRONG, BenchError
 from sim.fleet.part import FarmPart
 from sim.model.recording.nodefile import NodeWriter
-from sim.run.shard import COMMIT_THREADS
 from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
@@ -128,7 +127,7 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
 
     def put() -> None:
         client = S3ObjectStore(store)
-        with ThreadPoolExecutor(COMMIT_THREADS) as pool:
+        with Pool() as pool:
             list(pool.map(lambda item: client.create(*item), made))
 
     def empty() -> None:
@@ -152,12 +151,12 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
 def deliver(paths: Sequence[Path], configs: Sequence[NodeConfig], store: ObjectStore) -> int:
     """Drain nodes into a store. Return the number of PUTs. Raises BenchError."""
     nodes = [EdgeNode(config, path) for config, path in zip(configs, paths, strict=True)]
-    with ThreadPoolExecutor(COMMIT_THREADS) as pool:
+    with Pool() as pool:
         return sum(flush(nodes, store, pool, EVERYTHING_US))
 
 
 def flush(
-    nodes: Sequence[EdgeNode], store: ObjectStore, pool: ThreadPoolExecutor, until_us: int | None
+    nodes: Sequence[EdgeNode], store: ObjectStore, pool: Pool, until_us: int | None
 ) -> list[int]:
     """Deliver closed batches, or all before `until_us`. Return the number of PUTs of each.
 

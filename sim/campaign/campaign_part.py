@@ -14,9 +14,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from sim.campaign.summary import Summary
-from sim.report.write import write_text
 from sim.run.part_head import PartHead, read_json, readable
 from sim.run_directory import CAMPAIGN_PART_FILE
+from sim.whole_file import write_text
 
 _BY_POINT: Final = (
     *((matrix, name) for matrix in ("matrix", "live_matrix") for name in ("fired", "failed")),

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pipeline.buckets import LIFECYCLE
 from pipeline.catalog.locations import Parameters
-from pipeline.lake import LIFECYCLE
 from pipeline.records import BUCKET_NAMES
 from sim.catalog.hcl import Block, Raw, block, text
 

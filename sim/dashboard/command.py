@@ -17,8 +17,9 @@ from sim.query.command import QueryOptions, warehouse_of
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
 from sim.report.result import RESULT_FILE
-from sim.report.write import DASHBOARD_FILE, HTML_FILE, rebuild, write_text
+from sim.report.write import DASHBOARD_FILE, HTML_FILE, rebuild
 from sim.run_directory import locked
+from sim.whole_file import write_text
 
 MOST_BYTES: Final = 5_000_000
 

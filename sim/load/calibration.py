@@ -70,6 +70,7 @@ def calibrate(settings: EngineSettings, batches: Batches) -> Generator:
             progress=lambda phase, progress: None,
             repeat_batch=True,
             own=True,
+            by_bucket=False,
         )
         phase = Phase("calibration", None, settings.users, CALIBRATE_S, WARM_UP_S)
         record = LocustEngine(with_null_store, batches).run(phase)

@@ -182,6 +182,7 @@ class _LoadTest:
             join_folder=self._work if self.options.workers_join else None,
             disposable=server is not None and not self.options.store.keep,
             own=server is not None,
+            by_bucket=store.processes > 1,
             require_alive=store.require_alive,
             progress=progress.of_phase,
             preparing=progress.of_batches,

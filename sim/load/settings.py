@@ -27,7 +27,7 @@ class EngineSettings:
     preparing: called with the number of batches made in each round.
     repeat_batch: the target is a null store, and each node repeats one batch.
     disposable: the store ends with the test, so that its objects need not be removed.
-    own: windfleet started the server.
+    own: windfleet started the server. by_bucket: see `pipeline.settings`.
     """
 
     endpoint_url: str
@@ -48,8 +48,9 @@ class EngineSettings:
     repeat_batch: bool = False
     disposable: bool = False
     own: bool = False
+    by_bucket: bool = False
 
     @property
     def store(self) -> StoreSettings:
         """Settings of the S3 client. Raises SettingsError."""
-        return store_settings(self.endpoint_url, self.own)
+        return store_settings(self.endpoint_url, self.own, self.by_bucket)

@@ -17,6 +17,7 @@ Modules:
     slowdown          comparison of two sets of runs
     loadtest          results of a load test, as plain data
     requests          figures of a load test's requests
+    request_kinds     kinds of those requests
     bottleneck        the limit of a load test: store, generator, users or machine
     steady            steady state of a series
     usl               fit of the Universal Scalability Law

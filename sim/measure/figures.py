@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.records import ANOMALIES, RULES
-from sim.measure.requests import KINDS as REQUEST_KINDS
+from sim.measure.request_kinds import KINDS as REQUEST_KINDS
 
 Kind = Literal["counted", "modelled", "measured"]
 

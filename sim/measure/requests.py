@@ -1,9 +1,4 @@
-"""The requests of a load test: their kinds, and the figures of a table of requests. Measured.
-
-    flush            a node commits one prepared batch by the real protocol
-    list_hour        LIST of the keys of one hour of a row-level stage
-    get_manifest     GET of one manifest
-    scan_partition   that LIST, then a GET of some of its objects, decoded to rows
+"""The requests of a load test: the figures of a table of requests. Measured.
 
     latency = end - intended start        service = end - start        late = start - intended start
 
@@ -19,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +23,8 @@ import pyarrow.compute as pc
 
 from sim.arrays import Bools, Floats, Ints
 from sim.measure.histogram import Histogram
+from sim.measure.request_kinds import KINDS
 
-RequestKind = Literal["flush", "list_hour", "get_manifest", "scan_partition"]
-KINDS: Final[tuple[RequestKind, ...]] = ("flush", "list_hour", "get_manifest", "scan_partition")
-"""All kinds. The position of a kind is its number in arrays."""
 RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 OK: Final = "ok"
 

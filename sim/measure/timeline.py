@@ -10,7 +10,7 @@ is a worker with nothing else to do until the store answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -78,18 +78,19 @@ def timeline(
     begun_ns: int,
     phases: Sequence[tuple[str, int]],
     harness: int,
-    server: int | None,
+    server: Collection[int],
     cores: int,
 ) -> Timeline | None:
     """Return the time line; None without samples.
 
-    phases: names, and wall times (ns since 1970) at which they began. harness, server: process ids.
+    phases: names, and wall times (ns since 1970) at which they began. harness, server: ids of their
+    processes.
     """
     if not samples:
         return None
     at = np.array([begun_ns, *(sample.at_ns for sample in samples)])
     seconds = (at - begun_ns) / 1e9
-    owners = {harness: 1, server: 2}
+    owners = {harness: 1, **dict.fromkeys(server, 2)}
     used = np.zeros((4, len(samples)))  # workers, harness, server, queued
     for i, sample in enumerate(samples):
         for pid, cpu_s in sample.cpu_s.items():

@@ -10,7 +10,9 @@ Modules:
     compare             comparison of two sets of runs
     junit               junit.xml
     progress            progress of a run on the terminal
-    terminal            summary and plan on the terminal
+    terminal            summary of a run on the terminal
+    plan                plan of a scenario on the terminal
+    plain_table         tables of both
     headline            first line of every summary
     accounting          rows by stage, and the map of completeness
     policies            lifecycle policies in words

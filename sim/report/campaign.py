@@ -24,7 +24,7 @@ from rich.text import Text
 
 from sim.report import jinja_environment, numbers
 from sim.report.headline import headline
-from sim.report.write import write_text
+from sim.whole_file import write_text
 
 JSON_FILE: Final = "campaign.json"
 HTML_FILE: Final = "campaign.html"

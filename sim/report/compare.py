@@ -34,7 +34,8 @@ from sim.errors import ResultError
 from sim.measure import bottleneck, requests, slowdown
 from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.operations import OPERATIONS_FILE
-from sim.measure.requests import KINDS, Part
+from sim.measure.request_kinds import KINDS
+from sim.measure.requests import Part
 from sim.measure.slowdown import BLOCKS, Comparison, Quantity, Verdict
 from sim.report import numbers
 from sim.report.result import Result, read_result
@@ -319,6 +320,8 @@ def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
     if len(gateways := {result.environment.get("gateway", "not ours") for result in every}) > 1:
         names = ", ".join(sorted(gateways))
         notes.append(f"the runs used different gateways of LocalStack: {names}")
+    if len({result.environment.get("store_processes", "1") for result in every}) > 1:
+        notes.append("the runs' LocalStacks had different numbers of processes")
     if len({result.load.plan for result in every if result.load}) > 1:
         notes.append("the plans of the load tests differ")
     notes += [

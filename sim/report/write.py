@@ -10,8 +10,6 @@ Not covered: operations.parquet itself, which `sim.run.operations` writes.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -24,6 +22,7 @@ from sim.measure.operations import OPERATIONS_FILE
 from sim.report import html, junit
 from sim.report.load.page import render_load
 from sim.report.result import RESULT_FILE, Result, read_result
+from sim.whole_file import write_text
 
 JUNIT_FILE: Final = "junit.xml"
 HTML_FILE: Final = "report.html"
@@ -125,26 +124,3 @@ def _derive_load(
 ) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     write_text(run_dir / HTML_FILE, render_load(result, requests, resources, operations))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all. Raises OSError.
-
-    A link stays: its target is written. A pipe or device is written to, and never replaced.
-    """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-        return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(
-            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-        ) as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

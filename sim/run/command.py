@@ -86,7 +86,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
             start_server()
             with _usage(record), target.opened(options.store) as store:
                 record.store = store.described()
-                record.server_pid = store.server.pid if store.server is not None else None
+                record.server_pids = store.server.pids if store.server is not None else ()
                 record.begin("ceiling")
                 progress.phase("measuring the store's ceiling", None, "")
                 record.ceiling_per_s = target.ceiling(store)
@@ -183,7 +183,7 @@ def _usage(record: Record) -> Iterator[None]:
             usage.begun_ns,
             record.phases,
             os.getpid(),
-            record.server_pid,
+            record.server_pids,
             os.cpu_count() or 1,
         )
 

@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from sim.chaos.faults import InjectionCounts
-from sim.report.write import write_text
 from sim.run.part_head import Kind, PartHead, head_of, read_json, readable
 from sim.run.part_index import PartIndex
 from sim.run.record import Record, ShardResult
 from sim.run_directory import OBJECTS_FILE, PART_FILE
 from sim.scenario import Scenario
 from sim.verify.judge import Judgement
+from sim.whole_file import write_text
 
 _OBJECTS: Final = pa.schema(
     [

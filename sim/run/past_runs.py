@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sim.report.write import write_text
+from sim.whole_file import write_text
 
 FILE: Final = "past-runs.json"
 KEPT: Final = 100

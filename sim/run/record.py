@@ -74,7 +74,7 @@ class Record:
     memory_peak_bytes: int | None = None
     phases: list[tuple[str, int]] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
-    server_pid: int | None = None
+    server_pids: Sequence[int] = ()
     timeline: Timeline | None = None
     node_bytes: int | None = None
     verify_s: float | None = None

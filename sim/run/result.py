@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.lake import LIFECYCLE
+from pipeline.buckets import LIFECYCLE
 from sim.check.verdict import Verdict
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, latency, lifecycle, thresholds, throughput

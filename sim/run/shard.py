@@ -15,7 +15,6 @@ import glob
 import resource
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import simpy
 from pipeline.ports import ObjectStore
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
+from pipeline.under_way import Pool
 from sim.chaos.faults import FaultPoint
 from sim.chaos.proxy import report_time
 from sim.chaos.shard import ShardFaults
@@ -43,8 +43,6 @@ from sim.run.uplink import Sent, runs
 from sim.run.written import Written
 from sim.store.folder import FolderStore
 
-COMMIT_THREADS = 32
-"""Calls of one worker under way at once: at 30 ms a call, 1,000 calls per second."""
 DRAIN_ATTEMPTS = 5
 DRAIN_WAIT_S = 1.0
 """Wait after the first attempt. It doubles after each further one."""
@@ -93,7 +91,7 @@ class _Shard:
         )
         _remove_files_of_killed(plan)
         self._flushed_s = 0.0
-        self._pool = ThreadPoolExecutor(COMMIT_THREADS)
+        self._pool = Pool()
         farm = plan.part.farm
         self.result = ShardResult(farm.farm_id, plan.part.name, farm.region, plan.part.turbine_ids)
         faults = ShardFaults(plan.seed, farm.farm_id, plan.faults, lambda: self._env.now, fired)

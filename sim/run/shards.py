@@ -159,6 +159,94 @@ class _Worker:
             self._stop.set()
 
 
+class _Crew:
+    """The workers of a run, and the shards that wait for one of them.
+
+    With an oracle there is one worker more. It judges shards that are done while the others
+    deliver, and fills the time in which they wait for the store.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[ShardPlan],
+        processes: int,
+        results: list[ShardResult],
+        injections: InjectionCounts,
+        oracle: EarlyOracle | None,
+    ) -> None:
+        self._context = _context()
+        # Taken from the end: the largest first.
+        self._waiting = sorted(plans, key=lambda plan: plan.part.turbines)
+        self._at_once = min(processes, len(plans))
+        self._results, self._injections, self._oracle = results, injections, oracle
+        self.workers = [_Worker(self._context) for _ in range(self._at_once + (oracle is not None))]
+        self.busy: list[_Worker] = []
+
+    @property
+    def shards_left(self) -> bool:
+        """True while a shard is delivered, or waits for it."""
+        return bool(self._waiting) or any(worker.task is None for worker in self.busy)
+
+    @property
+    def poll_s(self) -> float:
+        """Seconds to wait for an end, at most."""
+        due = any(worker.task is None and worker.plan.kill_rows for worker in self.busy)
+        return KILL_POLL_S if due else POLL_S
+
+    def give_work(self) -> None:
+        """Give every free worker a shard to deliver, or a share to judge, if there is one."""
+        for worker in [each for each in self.workers if each not in self.busy]:
+            if self._waiting and sum(each.task is None for each in self.busy) < self._at_once:
+                worker.begin(self._waiting.pop())
+            elif self._oracle is not None and (task := self._oracle.next()) is not None:
+                worker.judge(task)
+            else:
+                return
+            self.busy.append(worker)
+
+    def take(self, worker: _Worker) -> tuple[int, int]:
+        """Take what a worker has done. Return rows that must be made and delivered again.
+
+        Raises StoreGone, and the exception of a shard or of its process.
+        """
+        self.busy.remove(worker)
+        if worker.task is not None:
+            self._take_verdict(worker)
+            return 0, 0
+        if worker.killed:
+            self._replace(worker)
+        if worker.ended_by_kill():
+            self._injections.by_point[fault_point(KILL)] += 1
+            self._waiting.append(worker.resumed_plan())
+            return worker.made, worker.delivered
+        self._results.append(worker.future.result())
+        if (error := self._results[-1].error) is not None:
+            raise StoreGone(error)
+        if self._oracle is not None:
+            self._oracle.add(self._results[-1])
+        return 0, 0
+
+    def _take_verdict(self, worker: _Worker) -> None:
+        if isinstance(worker.verdict.exception(), BrokenProcessPool):
+            # Its share is judged at the end, in a process of its own.
+            self._replace(worker)
+        elif self._oracle is not None and worker.task is not None:
+            self._oracle.end(worker.task, *worker.verdict.result())
+            worker.task = None
+
+    def _replace(self, worker: _Worker) -> None:
+        """Put a worker in the place of one whose process has died."""
+        worker.pool.shutdown(wait=False)
+        self.workers[self.workers.index(worker)] = _Worker(self._context)
+
+    def end(self) -> None:
+        """End all workers, and keep the results of shards that were done."""
+        _end(self.workers)
+        ended = [worker.future for worker in self.busy if worker.task is None]
+        done = [future for future in ended if future.done() and not future.cancelled()]
+        self._results += [future.result() for future in done if future.exception() is None]
+
+
 def run_shards(
     plans: Sequence[ShardPlan],
     processes: int,
@@ -171,93 +259,40 @@ def run_shards(
 ) -> None:
     """Run every shard. Append its result to `results` as soon as it has one.
 
-    With an oracle there is one process more. It judges shards that are done while the others
-    deliver, and fills the time in which they wait for the store.
-
-    processes: most workers at a time.
+    processes: most workers that deliver at a time.
     progress: called in this thread with rows simulated and delivered. Both are negative when a
         shard begins again.
     require_healthy: called regularly. Its exception ends the run.
     injections: counts injected faults of the shards, and kills.
     spans: gets the time that the workers spend with each activity.
-    oracle: None if nothing is judged before the end.
+    oracle: judges shards that are done; None if nothing is judged before the end.
 
     Raises StoreGone, WorkerDied, KeyboardInterrupt, and the exceptions of a shard or of
     `require_healthy`. After any of them no worker is left, and `results` has the result of every
     shard that ended.
     """
-    context = _context()
-    # Taken from the end: the largest first.
-    waiting = sorted(plans, key=lambda plan: plan.part.turbines)
-    at_once = min(processes, len(plans))
-    workers = [_Worker(context) for _ in range(at_once + (oracle is not None))]
-    busy: list[_Worker] = []
+    crew = _Crew(plans, processes, results, injections, oracle)
     try:
-        while True:
-            for worker in [each for each in workers if each not in busy]:
-                if waiting and sum(each.task is None for each in busy) < at_once:
-                    worker.begin(waiting.pop())
-                elif oracle is not None and (task := oracle.next()) is not None:
-                    worker.judge(task)
-                else:
-                    break
-                busy.append(worker)
-            if not busy:
-                break
-            shards_left = bool(waiting) or any(worker.task is None for worker in busy)
-            if oracle is not None and not shards_left:
+        crew.give_work()
+        while crew.busy:
+            if oracle is not None and not crew.shards_left:
                 oracle.report()
-            hurried = shards_left and any(
-                worker.plan.kill_rows for worker in busy if worker.task is None
-            )
-            wait(
-                [worker.awaited for worker in busy],
-                KILL_POLL_S if hurried else POLL_S,
-                FIRST_COMPLETED,
-            )
-            for worker in list(busy):
+            wait([worker.awaited for worker in crew.busy], crew.poll_s, FIRST_COMPLETED)
+            for worker in list(crew.busy):
                 if any(news := worker.listen(injections, spans)):
                     progress(*news)
                 if not worker.awaited.done():
                     worker.kill_if_due()
-                    continue
-                busy.remove(worker)
-                if worker.killed:
-                    workers[workers.index(worker)] = _replaced(worker, context)
-                if worker.task is not None and oracle is not None:
-                    if isinstance(worker.verdict.exception(), BrokenProcessPool):
-                        # Its share is judged at the end, in a process of its own.
-                        workers[workers.index(worker)] = _replaced(worker, context)
-                        continue
-                    oracle.end(worker.task, *worker.verdict.result())
-                    worker.task = None
-                    continue
-                if worker.ended_by_kill():
-                    injections.by_point[fault_point(KILL)] += 1
-                    progress(-worker.made, -worker.delivered)
-                    waiting.append(worker.resumed_plan())
-                    continue
-                results.append(worker.future.result())
-                if (error := results[-1].error) is not None:
-                    raise StoreGone(error)
-                if oracle is not None:
-                    oracle.add(results[-1])
+                elif any(lost := crew.take(worker)):
+                    progress(-lost[0], -lost[1])
             require_healthy()
+            crew.give_work()
         if oracle is not None:
             oracle.report()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
-        _end(workers)
-        ended = [worker.future for worker in busy if worker.task is None and worker.future.done()]
-        done = [future for future in ended if not future.cancelled()]
-        results += [future.result() for future in done if future.exception() is None]
-
-
-def _replaced(worker: _Worker, context: ForkServerContext) -> _Worker:
-    """Return a worker in the place of one whose process has died."""
-    worker.pool.shutdown(wait=False)
-    return _Worker(context)
+        crew.end()
 
 
 def start_server() -> None:

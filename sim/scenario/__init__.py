@@ -15,6 +15,7 @@ Modules:
     fleet_selection   some farms or fewer turbines of a fleet
     scenario          the loaded scenario
     resolved_yaml     the loaded scenario as YAML, defaults written out
+    sizes             bytes of objects and of node files, estimated
     plan              rows, objects, requests and cost of a scenario before it runs
     schema            the JSON Schema for editors
 """

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pipeline.records import CHANNEL_NAMES
 from sim.fleet import Farm
 from sim.model.faults.catalogue import KINDS, DataFault
-from sim.model.faults.schedule import clock_changes
+from sim.model.faults.clock_changes import clock_changes
 from sim.scenario.document import DataFaultChoice
 from sim.scenario.rules import Finding, Found, duration_us, listed, read
 from sim.units import (

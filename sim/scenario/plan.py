@@ -20,33 +20,26 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.batch import MAX_BATCH_ROWS
-from pipeline.lake import LIFECYCLE
+from pipeline.buckets import LIFECYCLE
 from pipeline.records import STAGES
 from sim.chaos.faults import Fault
 from sim.measure import cost, lifecycle
 from sim.model.faults.schedule import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
+from sim.scenario.sizes import (
+    CHECKPOINT_BYTES,
+    MANIFEST_BYTES,
+    NODE_BYTES,
+    NODE_ROW_BYTES,
+    OBJECT_BYTES,
+    ROW_BYTES,
+)
 from sim.units import DAY_S, HOUR_US, SECOND_US
 
 LIST_PAGE: Final = 1_000
 """Keys in one page of an S3 listing."""
 REQUESTS_PER_S: Final = 1500.0
 """Rate of one store: the short gateway takes 1,000 to 2,500 requests/s, stock 350 to 430."""
-
-_OBJECT_BYTES: Final = {
-    "ingestion": 3_250,
-    "validated": 3_150,
-    "enriched": 5_750,
-    "aggregated": 3_480,
-}
-_ROW_BYTES: Final = {"ingestion": 23.0, "validated": 23.0, "enriched": 23.0, "aggregated": 187.0}
-_MANIFEST_BYTES: Final = 2_150
-_CHECKPOINT_BYTES: Final = 600
-_NODE_BYTES, _NODE_ROW_BYTES = 8_192, 132.5
-"""Sizes measured on simulated turbines, in batches of 60 to 3,600 rows.
-
-A test checks that they are within 15 % of the real pipeline.
-"""
 
 
 @dataclass(frozen=True)
@@ -90,12 +83,12 @@ def plan(scenario: Scenario, turbines: int | None = None) -> Plan:
     }
     objects = {stage: turbines * per_node[stage] for stage in STAGES}
     size = {
-        s: round(turbines * (per_node[s] * _OBJECT_BYTES[s] + rows_per_node[s] * _ROW_BYTES[s]))
+        s: round(turbines * (per_node[s] * OBJECT_BYTES[s] + rows_per_node[s] * ROW_BYTES[s]))
         for s in STAGES
     }
     manifests = turbines * len(rows)
     objects |= {"metadata": manifests, "checkpoints": turbines}
-    size |= {"metadata": manifests * _MANIFEST_BYTES, "checkpoints": turbines * _CHECKPOINT_BYTES}
+    size |= {"metadata": manifests * MANIFEST_BYTES, "checkpoints": turbines * CHECKPOINT_BYTES}
     writes = objects | {"checkpoints": manifests}
     verify = sum(objects.values()) + sum(-(-count // LIST_PAGE) for count in objects.values())
     used = cost.StoreUsage(
@@ -112,7 +105,7 @@ def plan(scenario: Scenario, turbines: int | None = None) -> Plan:
         batches=manifests,
         objects=objects,
         lake_bytes=size,
-        node_bytes=round(turbines * (_NODE_BYTES + clock.samples * _NODE_ROW_BYTES)),
+        node_bytes=round(turbines * (NODE_BYTES + clock.samples * NODE_ROW_BYTES)),
         writes=writes,
         reads=used.reads,
         verify_requests=verify,
@@ -171,22 +164,10 @@ def _a_day(
             np.array([objects[stage] * share]),
         )
         if stage != "aggregated" and stage in STAGES:
-            sizes = (_OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]).astype(np.int64)
+            sizes = (OBJECT_BYTES[stage] + rows * ROW_BYTES[stage]).astype(np.int64)
             per_day = often * turbines * share
         found[stage] = lifecycle.Objects(pa.array([f"{stage}/year="] * len(sizes)), sizes, per_day)
     return found
-
-
-def batch_bytes(rows: int) -> float:
-    """Estimate the bytes of one batch of `rows` rows, all in one hour.
-
-    Counted are its objects, its manifest and its checkpoint.
-    """
-    objects = sum(
-        _OBJECT_BYTES[stage] + rows * _ROW_BYTES[stage]
-        for stage in ("ingestion", "validated", "enriched")
-    )
-    return objects + _OBJECT_BYTES["aggregated"] + _MANIFEST_BYTES + _CHECKPOINT_BYTES
 
 
 def _aggregated(first: np.ndarray, last: np.ndarray, settings: PipelineSettings) -> tuple[int, int]:

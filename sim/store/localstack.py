@@ -9,6 +9,9 @@ PUT was read back. Two ways to use one:
 - `up()`, `status()`, `down()`: one detached server per checkout, recorded in
   `.localstack/server.json`.
 
+A server may be several processes behind one endpoint (`localstack/processes.py`). The one that
+listens has started the others, and none outlives another.
+
 A server that stops loses its buckets. LocalStack keeps bodies in memory. With the short gateway,
 bodies beyond BODIES_IN_MEMORY_BYTES go to files without a name, which end with the server.
 
@@ -31,6 +34,7 @@ from typing import Self
 
 import psutil
 
+from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 from sim.folder_lock import owned
 from sim.store.gateway import Gateway
@@ -49,7 +53,7 @@ EXIT_PORT_TAKEN = 98  # as in localstack/launcher.py
 LOG_TAIL_LINES = 15
 DIRECTORY_PREFIX = "windfleet-localstack-"
 BODIES_IN_MEMORY_BYTES = 512 << 20
-"""Bodies beyond it go to files in the server's directory."""
+"""Bodies beyond it go to files in the server's directory. Shared evenly among its processes."""
 
 
 class _PortTakenError(TargetError):
@@ -57,14 +61,16 @@ class _PortTakenError(TargetError):
 
 
 class EmbeddedLocalStack:
-    """One LocalStack process and its directory. Not thread-safe; use one instance per server.
+    """One LocalStack and its directory. Not thread-safe; use one instance per server.
 
-    gateway: see `sim.store.gateway`.
+    gateway, processes: see `sim.store.gateway`.
     """
 
-    def __init__(self, gateway: Gateway = "short") -> None:
+    def __init__(self, gateway: Gateway = "short", processes: int = 1) -> None:
         self.gateway = gateway
+        self.processes = processes
         self._process: subprocess.Popen[bytes] | None = None
+        self._others: list[psutil.Process] = []
         self._directory: pathlib.Path | None = None
         self._port = 0
         self._detached = False
@@ -76,11 +82,19 @@ class EmbeddedLocalStack:
 
     @property
     def pid(self) -> int:
-        """Process id of the server. Raises TargetError when it was not started."""
+        """Id of the process that listens. Raises TargetError when it was not started."""
         return self._running().pid
 
+    @property
+    def pids(self) -> list[int]:
+        """Ids of all processes of the server. Raises TargetError when it was not started."""
+        return [self.pid, *(other.pid for other in self._others)]
+
     def require_alive(self) -> None:
-        """Raise TargetError, with the end of the server's log, when the server has died."""
+        """Raise TargetError, with the end of the server's log, when the server has died.
+
+        The process that listens ends when another one does.
+        """
         if (code := self._running().poll()) is not None:
             stopped = f"LocalStack (pid {self.pid}) stopped unexpectedly (exit code {code})."
             raise TargetError(stopped + self._log_tail())
@@ -91,8 +105,8 @@ class EmbeddedLocalStack:
         Raises TargetError when it has died.
         """
         self.require_alive()
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        times = [psutil.Process(pid).cpu_times() for pid in self.pids]
+        return float(sum(each.user + each.system for each in times))
 
     def start(self, port: int | None = None, detach: bool = False) -> str:
         """Start, wait until S3 works, and return the endpoint URL.
@@ -138,6 +152,8 @@ class EmbeddedLocalStack:
                 process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+            _end(self._others)
+            self._others = []
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)
         if self._detached and process is not None:
@@ -165,7 +181,7 @@ class EmbeddedLocalStack:
                 # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
                 # reach only this process, which stops the server after it has saved the record.
                 self._process = subprocess.Popen(
-                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease, *self._gateway_arguments()],
+                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease, *self._arguments()],
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
@@ -178,10 +194,14 @@ class EmbeddedLocalStack:
             self.stop()
             raise
 
-    def _gateway_arguments(self) -> list[str]:
-        if self.gateway == "stock":
-            return ["--gateway", "stock"]
-        return ["--gateway", "short", "--bodies-in-memory", str(BODIES_IN_MEMORY_BYTES)]
+    def _arguments(self) -> list[str]:
+        found = ["--gateway", self.gateway]
+        if self.gateway == "short":
+            found += ["--bodies-in-memory", str(BODIES_IN_MEMORY_BYTES // self.processes)]
+        if self.processes > 1:
+            buckets = ",".join(BUCKETS.values())
+            found += ["--processes", str(self.processes), "--buckets", buckets]
+        return found
 
     def _wait_until_ready(self) -> None:
         process = self._running()
@@ -194,7 +214,10 @@ class EmbeddedLocalStack:
                     f"LocalStack exited while starting (exit code {code}).{self._log_tail()}"
                 )
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
-                if listens(process.pid, self._port) and s3_works(self._port):
+                if listens(process.pid, self._port) and all(
+                    s3_works(self._port, each) for each in range(self.processes)
+                ):
+                    self._others = psutil.Process(process.pid).children()
                     return
             time.sleep(0.03)
         raise TargetError(
@@ -213,6 +236,7 @@ class EmbeddedLocalStack:
             started,
             str(self._directory),
             self.gateway,
+            self.processes,
         )
         write_state(HOME, server)
 
@@ -233,7 +257,7 @@ class EmbeddedLocalStack:
         return ""
 
 
-def up(port: int = DEFAULT_PORT, gateway: Gateway = "short") -> Server:
+def up(port: int = DEFAULT_PORT, gateway: Gateway = "short", processes: int = 1) -> Server:
     """Start the detached server, or return the one that is up.
 
     Raises TargetError (see `EmbeddedLocalStack.start`).
@@ -243,12 +267,13 @@ def up(port: int = DEFAULT_PORT, gateway: Gateway = "short") -> Server:
             for name, asked, there in (
                 ("on port", port, server.port),
                 ("with the gateway", gateway, server.gateway),
+                ("with a number of processes of", processes, server.processes),
             ):
                 if asked != there:
                     running = f"A LocalStack is already running {name} {there}."
                     raise TargetError(f"{running} Stop it with: windfleet store down")
             return server
-        EmbeddedLocalStack(gateway)._started(port, detach=True)
+        EmbeddedLocalStack(gateway, processes)._started(port, detach=True)
         server = status()
     if server is None:
         raise TargetError(
@@ -274,12 +299,14 @@ def down() -> Server | None:
             return None
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(server.pid)
+            others = process.children()
             process.terminate()
             try:
                 process.wait(STOP_WITHIN_S)
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(STOP_WITHIN_S)
+            _end(others)
         _forget(server)
         return server
 
@@ -287,6 +314,15 @@ def down() -> Server | None:
 def _exclusively() -> contextlib.AbstractContextManager[None]:
     """Lock against other processes: of two servers started at once, only one would be recorded."""
     return owned(HOME, wait=True) if HOME.is_dir() else contextlib.nullcontext()
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Wait for the other processes of a server, which end with it; end those that do not."""
+    _, alive = psutil.wait_procs(processes, STOP_WITHIN_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, STOP_WITHIN_S)
 
 
 def _forget(server: Server) -> None:

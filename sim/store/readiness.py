@@ -8,6 +8,8 @@ import json
 
 import psutil
 
+from sim.store.processes import placed
+
 REQUEST_TIMEOUT_S = 10
 PROBE_BUCKET = "windfleet-readiness-probe"
 # LocalStack reads service and region from the scope, and verifies no signature.
@@ -24,8 +26,8 @@ def listens(pid: int, port: int) -> bool:
     return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
-def s3_works(port: int) -> bool:
-    """Return True if S3 is running, and an object can be put, read back and removed.
+def s3_works(port: int, process: int = 0) -> bool:
+    """Return True if a process runs S3, and an object can be put, read back and removed.
 
     Raises OSError, HTTPException, ValueError or KeyError while the server is still starting.
     """
@@ -34,13 +36,14 @@ def s3_works(port: int) -> bool:
         health = json.loads(_request(connection, "GET", "/_localstack/health")[1])
         if health["services"].get("s3") != "running":
             return False
-        key, body = f"/{PROBE_BUCKET}/probe", b"windfleet"
+        bucket = placed(PROBE_BUCKET, process)
+        key, body = f"/{bucket}/probe", b"windfleet"
         return (
-            _request(connection, "PUT", f"/{PROBE_BUCKET}")[0] == 200
+            _request(connection, "PUT", f"/{bucket}")[0] == 200
             and _request(connection, "PUT", key, body)[0] == 200
             and _request(connection, "GET", key) == (200, body)
             and _request(connection, "DELETE", key)[0] == 204
-            and _request(connection, "DELETE", f"/{PROBE_BUCKET}")[0] == 204
+            and _request(connection, "DELETE", f"/{bucket}")[0] == 204
         )
     finally:
         connection.close()

@@ -31,6 +31,7 @@ class Server:
     started: str
     directory: str
     gateway: str = "stock"  # of a record without it
+    processes: int = 1
 
 
 def read_state(home: pathlib.Path) -> Server | None:

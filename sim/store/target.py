@@ -5,8 +5,8 @@ Safety:
 - Without `allow_remote` only loopback endpoints are used.
 - A lake that holds objects is refused. It is emptied only on request, and only where windfleet
   made the buckets.
-- The ceiling is measured in a scratch bucket, and never on a remote store. The bucket is removed
-  again, unless it goes away with the run's own server.
+- The ceiling is measured in a scratch bucket of each process, and never on a remote store. They are
+  removed again, unless it goes away with the run's own server.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from pipeline import lake, ports, settings
@@ -27,10 +29,11 @@ from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
-from sim.store import folder, localstack
+from sim.store import folder, localstack, processes
 from sim.store.gateway import Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
+from sim.store.server_record import Server
 
 CEILING_S = 1.0
 CEILING_BYTES = 16_384
@@ -42,8 +45,8 @@ CEILING_THREADS = 8
 class Options:
     """Options of the command line.
 
-    port, gateway: of the embedded store. folder: the lake as files, no S3. shared: other parts of
-    the run write into the same lake, which may hold objects.
+    port, gateway, processes: of the embedded store. folder: the lake as files, no S3. shared: other
+    parts of the run write into the same lake, which may hold objects.
     """
 
     endpoint_url: str | None = None
@@ -53,6 +56,7 @@ class Options:
     allow_remote: bool = False
     folder: Path | None = None
     gateway: Gateway = "short"
+    processes: int = 1
     shared: bool = False
 
 
@@ -74,7 +78,8 @@ class Target:
 
         Raises SettingsError.
         """
-        return settings.settings(self.endpoint_url, own=self.server is not None)
+        own, by_bucket = self.server is not None, self.processes > 1
+        return settings.settings(self.endpoint_url, own, by_bucket)
 
     @property
     def lake(self) -> LakeReader:
@@ -87,25 +92,38 @@ class Target:
             self.server.require_alive()
 
     @property
-    def gateway(self) -> str | None:
-        """Gateway of the embedded LocalStack, or of the one of `store up`; None: not ours."""
+    def ours(self) -> EmbeddedLocalStack | Server | None:
+        """The embedded LocalStack, or that of `store up`; None: the store of somebody else."""
         if self.server is not None:
-            return self.server.gateway
+            return self.server
         up = None if self.folder is not None else localstack.status()
-        return up.gateway if up is not None and up.endpoint_url == self.endpoint_url else None
+        return up if up is not None and up.endpoint_url == self.endpoint_url else None
+
+    @property
+    def processes(self) -> int:
+        """Processes of a store of ours; 1 for any other."""
+        return 1 if (ours := self.ours) is None else ours.processes
 
     def described(self) -> dict[str, str]:
-        """Return the entries of a result's `environment`: store, and gateway if it is ours."""
-        gateway = self.gateway
-        return {"store": str(self)} | ({} if gateway is None else {"gateway": gateway})
+        """Return the entries of a result's `environment`.
+
+        These are the store and, if it is ours, its gateway, and its processes if it has several.
+        """
+        found = {"store": str(self)}
+        if (ours := self.ours) is not None:
+            found["gateway"] = ours.gateway
+            if ours.processes > 1:
+                found["store_processes"] = str(ours.processes)
+        return found
 
     def __str__(self) -> str:
         if self.folder is not None:
             return "a folder of files"
-        if (gateway := self.gateway) is None:
+        if (ours := self.ours) is None:
             return self.endpoint_url
         kind = "embedded LocalStack" if self.server is not None else "LocalStack of `store up`"
-        return f"{kind}, {gateway} gateway, {self.endpoint_url}"
+        several = processes.named(ours.processes)
+        return f"{kind}, {ours.gateway} gateway{several}, {self.endpoint_url}"
 
 
 def kind_of(options: Options) -> str:
@@ -246,7 +264,7 @@ def embedded(options: Options) -> Iterator[Target]:
 
     Raises TargetError, LakeError.
     """
-    server = EmbeddedLocalStack(options.gateway)
+    server = EmbeddedLocalStack(options.gateway, options.processes)
     server.start(options.port, detach=options.keep)
     kept = False
     try:
@@ -275,10 +293,18 @@ def ceiling(target: Target) -> float | None:
         return None
     store = Retrying(S3ObjectStore(target.store))
     passing = target.server is not None and not target.kept
-    with lake.scratch(target.store, remove=not passing) as bucket:
+    with ExitStack() as stack:
+        buckets = cycle(
+            [
+                stack.enter_context(
+                    lake.scratch(target.store, not passing, partial(processes.placed, process=each))
+                )
+                for each in range(target.processes)
+            ]
+        )
 
         def put(key: str, body: bytes) -> None:
-            store.create(bucket, key, body)
+            store.create(next(buckets), key, body)
 
         try:
             return measure(put, CEILING_BYTES, CEILING_THREADS, CEILING_S)

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
+from pipeline.buckets import LIFECYCLE
 from pipeline.catalog.locations import Parameters
-from pipeline.lake import LIFECYCLE
 from pipeline.records import BUCKET_NAMES
 from sim.catalog import hcl, terraform
 from tests.support.catalog_files import BOTH, HARD, texts

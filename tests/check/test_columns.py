@@ -94,3 +94,20 @@ def test_lookup_among_no_pair_and_one_pair() -> None:
         -1,
         -1,
     ]
+
+
+def test_a_pair_is_found_with_and_without_gaps_before_it() -> None:
+    """Against a dictionary, for numbers in a row, with gaps, and at the ends of 64 bits."""
+    draw = np.random.default_rng(5)
+    ends = [np.iinfo(np.int64).min, np.iinfo(np.int64).max]
+    for gaps in (1, 2, 50):
+        pairs = [
+            (owner, int(number))
+            for owner in (0, 1, 3)
+            for number in np.cumsum(draw.integers(1, gaps + 1, 40)) - 20
+        ]
+        owner, number = (np.array(each, dtype=np.int64) for each in zip(*pairs, strict=True))
+        asked = [(o, n) for o in (-2, -1, 0, 1, 2, 3, 4, 99) for n in [*range(-30, 60), *ends]]
+        place = {pair: i for i, pair in enumerate(pairs)}
+        found = RowIndex(owner, number).find(*(np.array(e) for e in zip(*asked, strict=True)))
+        assert found.tolist() == [place.get(pair, -1) for pair in asked]

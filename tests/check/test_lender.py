@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.records import ENRICHED, INGESTION, VALIDATED
 from sim.check.read import parquet as decode
+from sim.check.read.footer import Footers
 from sim.check.read.keys import BatchKey, bucket_of
 from sim.check.read.lake import ObjectRef
 from sim.check.read.lender import COLUMNS, Lenders
@@ -155,3 +157,28 @@ def test_equal_chunks_under_other_elements_are_decoded_on_their_own(borrowed: li
     read(contents, Lenders())
     assert borrowed == [0, 0, 0]
     same(contents)
+
+
+def test_chunks_are_cut_at_the_last_place_that_may_be_their_end() -> None:
+    """Statistics may hold the bytes that stand behind the chunks: then more must be equal."""
+    file = pq.ParquetFile(pa.BufferReader(files(ROWS)["validated"]))
+    footers, group = Footers(len(COLUMNS)), file.metadata.row_group(0)
+    found = footers.read(file.metadata)
+    assert found is not None
+    chunks = footers.own_chunks(found, group)
+    sizes = found.chunks[len(chunks) :][:5]
+    assert chunks[-1:] == b"\0"
+    assert chunks.count(sizes) == 0
+    twice = replace(found, chunks=chunks + sizes + b"..." + found.chunks[len(chunks) :])
+    assert footers.own_chunks(twice, group) == chunks + sizes + b"..."
+    none = replace(found, chunks=chunks)
+    assert footers.own_chunks(none, group) == b""
+
+
+def test_nothing_is_borrowed_from_chunks_of_an_unknown_end(
+    borrowed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Footers, "own_chunks", lambda *_: b"")
+    read(files(ROWS), Lenders())
+    assert borrowed == [0, 0, 0]
+    same(files(ROWS))

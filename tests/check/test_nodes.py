@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.records import CHANNEL_NAMES, GENERATION_IDS, NODE_COLUMNS, NODE_DDL, RESCUED, TABLE
+from sim.check.read import nodes
 from sim.check.read.databases import NodeError
 from sim.check.read.nodes import NODE_ROWS, NodeFile, discover, read_config, read_rows
 from tests.support import lakebuilder
@@ -104,6 +106,46 @@ def test_an_odd_cell_after_thousands_of_rows_is_rescued(tmp_path: Path) -> None:
     *_, last = read(made(tmp_path / "n.db", rows))
     told = {"timestamp": "late", "wind_speed": "n/a"}
     assert last == as_read(rows[-1] | {"timestamp": None, "wind_speed": None}, told, True)
+
+
+def test_a_plain_file_is_taken_as_it_is_and_any_other_is_read_column_by_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed: list[int] = []
+    real = nodes._mixed
+
+    def noted(uri: str, table: pa.Table) -> pa.Table:
+        mixed.append(len(table))
+        return real(uri, table)
+
+    monkeypatch.setattr(nodes, "_mixed", noted)
+    plain = [good(1), good(2, wind_speed=None)]
+    assert read(made(tmp_path / "plain.db", plain)) == list(map(as_read, plain))
+    assert mixed == []
+    for number, odd in enumerate(({"wind_speed": "?"}, {"id": 1.5}, {"status": b"x"}, {"ice": 1})):
+        more = [f"ALTER TABLE {TABLE} ADD COLUMN ice"] if "ice" in odd else []
+        ddl = NODE_DDL.replace("id INTEGER PRIMARY KEY AUTOINCREMENT", "id")
+        path = made(tmp_path / f"{number}.db", [good(1), good(2) | odd], *more, ddl=ddl)
+        with contextlib.suppress(NodeError):
+            read(path)
+    assert mixed == [2] * 4
+
+
+def test_an_id_that_is_twice_in_a_plain_file_is_refused(tmp_path: Path) -> None:
+    ddl = NODE_DDL.replace("id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER")
+    with pytest.raises(NodeError, match="id 2 is in the table twice"):
+        read(made(tmp_path / "n.db", [good(1), good(2), good(2)], ddl=ddl))
+
+
+@pytest.mark.parametrize("rows", [9, 10, 11, 25])
+def test_a_file_of_more_rows_than_a_batch_is_read_whole(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "_BATCH_ROWS", (10, *nodes._BATCH_ROWS[1:]))
+    stored = [good(i) for i in range(1, rows)] + [good(rows, timestamp="late", wind_speed="?")]
+    *first, last = read(made(tmp_path / "n.db", stored))
+    assert first == list(map(as_read, stored[:-1]))
+    assert last[RESCUED] == '{"timestamp": "late", "wind_speed": "?"}'
 
 
 def test_text_that_is_not_utf_8_is_rescued_as_its_bytes(tmp_path: Path) -> None:

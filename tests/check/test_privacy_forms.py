@@ -16,7 +16,7 @@ import lzma
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from urllib.parse import quote
@@ -28,6 +28,7 @@ import pytest
 from sim.check.findings import Findings
 from sim.check.privacy.coordinates import geohash
 from sim.check.privacy.scan import Privacy
+from sim.check.privacy.secrets import Secrets
 from sim.check.read.lake import ObjectRef
 from sim.check.read.nodes import Node, discover, read_config
 from tests.support import lakebuilder
@@ -51,12 +52,46 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
     return read_config(file)
 
 
+def _among_clean_ones(secrets: Secrets, contents: Sequence[bytes]) -> None:
+    """Assert that a search in many texts as one finds what a search in each of them finds."""
+    for content in contents:
+        texts = [b'{"job_id": "j-1"}', content, b'{"rows": 600, "share": 0.125}']
+        for lists in (True, False):
+            each = set(secrets._search_each(texts, lists))
+            assert set(secrets.search(texts, lists)) == each
+        assert not (each and secrets.is_clean(texts))
+
+
+def test_clean_texts_are_not_searched_one_by_one(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = Privacy([node]).secrets
+    texts = [json.dumps({"job_id": f"j-{i}", "sha256": "5e" * 32}).encode() for i in range(9)]
+    monkeypatch.setattr(secrets, "_search_each", None)
+    assert list(secrets.search(texts, lists=True)) == []
+    assert secrets.is_clean(texts)
+
+
+def test_a_text_that_is_encoded_as_a_whole_is_found_among_others(node: Node) -> None:
+    packed = gzip.compress(f"by {NAME}.".encode())
+    content = "".join(f"%{byte:02x}" for byte in packed).encode()
+    _among_clean_ones(Privacy([node]).secrets, [content])
+
+
+def test_a_word_of_a_name_needs_a_closer_look(node: Node) -> None:
+    cells = Privacy([node]).cells
+    assert cells.are_clean([pa.array(["A-002", None]).dictionary_encode()])
+    for word in NAME.split():
+        assert not cells.are_clean([pa.array(["A-002", word]).dictionary_encode()])
+
+
 def fields(node: Node, *contents: bytes, key: str = REF.key) -> set[str]:
     """Fields found in objects with these contents."""
     privacy, findings = Privacy([node]), Findings()
     for i, content in enumerate(contents):
         privacy.search_object(ObjectRef(REF.bucket, f"{key}{i or ''}", 0), content)
     privacy.report("A", findings)
+    _among_clean_ones(privacy.secrets, [each for each in contents if each[:4] != b"PAR1"])
     told = findings.bounded()
     assert not [
         f.detail

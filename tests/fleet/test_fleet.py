@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import NodeConfig
+from sim import yamlfile
 from sim.errors import FleetError
 from sim.fleet import Farm, assets, climate, load_fleet, types
 from sim.fleet.layout import CLEARANCE, Layout, positions
 from sim.fleet.loader import largest_remainder, presets
 from sim.fleet.nodes import node_configs
+from tests.support.paths import ROOT
 
 
 def counts(name):
@@ -458,3 +460,13 @@ def test_farms_are_immutable():
     assert isinstance(farm, Farm)
     with pytest.raises(ValueError, match="read-only"):
         farm.positions[0, 0] = 1.0
+
+
+def test_shipped_files_read_the_same_by_both_parsers() -> None:
+    """libyaml is faster, and PyYAML reads the files of users."""
+    shipped = sorted((ROOT / "sim").rglob("*.yaml"))
+    assert len(shipped) > 9
+    for path in shipped:
+        text = path.read_text(encoding="utf-8")
+        origin = yamlfile.Place(str(path), 1, 1)
+        assert yamlfile.parse(path) == yamlfile.parse_text(text, origin)

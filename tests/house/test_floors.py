@@ -19,7 +19,7 @@ TOP |= {"Makefile", "CHANGELOG.md", "LICENSE"}
 MOST_LINES = 400
 
 PIPELINE = (
-    {"records"},
+    {"buckets", "records"},
     {
         *(
             "config",
@@ -63,6 +63,7 @@ SIM: tuple[set[str], ...] = (
         "private",
         "seeds",
         "units",
+        "whole_file",
         "worker",
         "yamlfile",
     },
@@ -76,7 +77,7 @@ SIM: tuple[set[str], ...] = (
     {"query", "run"},
     {"bench", "campaign", "catalog", "dashboard", "load"},
     {"demo", "merge"},
-    {"arguments"},
+    {"arguments", "console"},
     {"cli"},
     {"__main__"},
 )
@@ -102,7 +103,7 @@ OF_PIPELINE: dict[str, set[str]] = {
     "measure": {"records", "retry"},
     "model": {"config", "records"},
     "report": {"terminal"},
-    "scenario": {"batch", "lake", "records"},
+    "scenario": {"batch", "buckets", "records"},
 }
 """Modules of `pipeline` that these rooms may import: an oracle needs rules of its own."""
 

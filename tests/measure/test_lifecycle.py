@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from botocore.validate import validate_parameters
 
-from pipeline.lake import LIFECYCLE
+from pipeline.buckets import LIFECYCLE
 from pipeline.retry import Operation
 from sim.measure import lifecycle
 from sim.measure.lifecycle import Bill, Objects, bill, outlook

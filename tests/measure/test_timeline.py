@@ -15,7 +15,7 @@ from sim.measure.usage import Sample, Usage
 from sim.run.activity import Activities
 
 S = 1_000_000_000
-ME, SERVER, WORKER = 1, 2, 3
+ME, SERVER, WORKER, SECOND = 1, 2, 3, 4
 
 
 def sample(at_s: float, cpu_s: dict[int, float], queued_s: float = 0.0) -> Sample:
@@ -25,10 +25,11 @@ def sample(at_s: float, cpu_s: dict[int, float], queued_s: float = 0.0) -> Sampl
 def test_cores_by_process_and_phase() -> None:
     samples = [
         sample(11, {ME: 0.5, SERVER: 0.5}),
-        sample(13, {WORKER: 2.0, SERVER: 1.0}),
+        sample(13, {WORKER: 2.0, SERVER: 0.75, SECOND: 0.25}),
         sample(14, {WORKER: 0.5}, queued_s=3.0),  # more threads than cores
     ]
-    line = timeline(samples, [], 10 * S, [("start", 10 * S), ("work", 11 * S)], ME, SERVER, cores=2)
+    phases = [("start", 10 * S), ("work", 11 * S)]
+    line = timeline(samples, [], 10 * S, phases, ME, [SERVER, SECOND], cores=2)
     assert line is not None
     assert line.bucket_s == 1
     assert line.workers == (0.0, 1.0, 1.0, 0.5)
@@ -47,7 +48,7 @@ def test_activities_are_spread_over_their_spans() -> None:
         Span(10 * S, 12 * S, {"simulate": 2.0}),
         Span(11 * S, 14 * S, {"deliver": 1.5, "wait": 1.5}),
     ]
-    line = timeline([sample(14, {ME: 1.0})], spans, 10 * S, [], ME, None, cores=2)
+    line = timeline([sample(14, {ME: 1.0})], spans, 10 * S, [], ME, [], cores=2)
     assert line is not None
     assert line.simulate == (1.0, 1.0, 0.0, 0.0)
     assert line.deliver == line.wait == (0.0, 0.5, 0.5, 0.5)
@@ -55,13 +56,13 @@ def test_activities_are_spread_over_their_spans() -> None:
 
 
 def test_a_long_run_has_few_buckets() -> None:
-    line = timeline([sample(100_000, {ME: 1.0})], [], 0, [], ME, None, cores=2)
+    line = timeline([sample(100_000, {ME: 1.0})], [], 0, [], ME, [], cores=2)
     assert line is not None
     assert len(line.workers) <= 120
 
 
 def test_no_sample_no_line() -> None:
-    assert timeline([], [], 0, [], ME, None, cores=2) is None
+    assert timeline([], [], 0, [], ME, [], cores=2) is None
 
 
 def test_usage_counts_the_descendants_and_their_memory() -> None:

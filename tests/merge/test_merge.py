@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -30,10 +31,10 @@ PARTS = 3
 CONSOLE = Console(quiet=True)
 
 
-def run_part(folder: Path, place: PartIndex | None, name: str) -> Path:
+def run_part(folder: Path, place: PartIndex | None, name: str, workers: int = 1) -> Path:
     """Run the tiny scenario, or one part of it, with a lake in a folder."""
     options = RunOptions(
-        folder / name, 1, Options(folder=folder / f"lake-{name}"), shard=place, replay=name
+        folder / name, workers, Options(folder=folder / f"lake-{name}"), shard=place, replay=name
     )
     assert run(load(folder / "tiny.yaml"), options, CONSOLE) == PASS
     return folder / name
@@ -44,7 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the directories of the whole run and of its parts."""
     folder = tmp_path_factory.mktemp("merge")
     runs.scenario(folder)
-    run_part(folder, None, "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.run.part.LEAST_TURBINES", 1)  # shards within farms
+        run_part(folder, None, "whole", workers=3)
     for index in range(1, PARTS + 1):
         run_part(folder, PartIndex(index, PARTS), f"part-{index}")
     return folder
@@ -101,6 +104,8 @@ def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> Non
 
 
 def test_ground_truth_of_a_farm_is_one_file_whatever_its_shards(made: Path) -> None:
+    workers = set(pq.read_table(made / "whole" / "operations.parquet")["worker"].to_pylist())
+    assert {"A-001-001", "B-001-001"} <= workers
     assert {path.name for path in (made / "whole" / "truth").glob("faults-*")} == {
         f"faults-{farm}.parquet" for farm in "ABG"
     }

@@ -22,6 +22,7 @@ from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import DataFault
+from sim.model.recording import nodefile
 from sim.model.recording.nodefile import NodeWriter, _insert, _values
 from tests.support.paths import ROOT
 
@@ -142,6 +143,37 @@ def test_bytes_depend_on_the_seed_and_not_on_block_sizes(tmp_path, cuts):
     write(tmp_path / "one", farm())
     write(tmp_path / "other", farm(), cuts=cuts)
     assert digests(tmp_path / "one") == digests(tmp_path / "other")
+
+
+def test_parts_that_are_written_at_the_same_time_make_the_whole_farms_files(tmp_path):
+    which = farm()
+    write(tmp_path / "one", which)
+    parts = [FarmPart(which, *cut) for cut in ((0, 1), (1, 4), (4, 6))]
+    models = [FarmModel(part, CLOCK, 7, FAULTS) for part in parts]
+    with contextlib.ExitStack() as writers:
+        made = []
+        for part in parts:
+            made.append(
+                writers.enter_context(NodeWriter(tmp_path / "other", part, node_configs(part, 7)))
+            )
+            assert {path.stem for path in made[-1].paths} == set(part.turbine_ids)
+        for model, writer in zip(models, made, strict=True):
+            env = simpy.Environment()
+            model.start(env)
+            env.run(until=CLOCK.seconds(CLOCK.samples))
+            writer.write(model.block(0, CLOCK.samples))
+    assert digests(tmp_path / "one") == digests(tmp_path / "other")
+
+
+def test_no_two_parts_share_a_template(tmp_path, monkeypatch):
+    """Processes that made one at the same time would read each other's."""
+    used = []
+    monkeypatch.setattr(nodefile, "_template", lambda path: used.append(path) or b"")
+    which = farm()
+    for cut in ((0, 6), (0, 1), (1, 4), (4, 6)):
+        part = FarmPart(which, *cut)
+        NodeWriter(tmp_path, part, node_configs(part, 7))
+    assert len(set(used)) == 4
 
 
 def test_few_handles_write_the_same_rows(tmp_path):

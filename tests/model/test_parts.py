@@ -18,6 +18,7 @@ from sim.model.events import Event
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import KINDS, DataFault
 from sim.model.machine.sensor import Sensors
+from sim.model.machine.yaw import Yaw
 from sim.model.wind.wake import SECTORS, STEP_DEG, Wakes
 from tests.support.simulated import FLEET, START_US, small
 
@@ -165,6 +166,28 @@ def test_values_before_rounding_are_bit_for_bit_those_of_the_whole_farm(monkeypa
 @given(inner=st.sets(st.integers(1, TURBINES - 1), max_size=2))
 def test_any_cut_gives_the_same_bytes(whole, inner):
     compare(*whole("cold"), WORLDS["cold"][1], (0, *sorted(inner), TURBINES))
+
+
+def test_cables_of_a_part_are_untwisted_at_the_whole_farms_times():
+    """A machine that unwinds must not change when its neighbours look at their cables."""
+    farm, count = small("D", 12), 40_000
+    vane = np.repeat(np.linspace(0.0, 4000.0, count)[:, None], 12, axis=1)
+
+    def unwound(part):
+        yaw, own = Yaw(part, 7, 1.0), part.own
+        available = np.ones((count, part.turbines), dtype=bool)
+        nacelle, _, unwinding = yaw.advance(
+            0, vane[:, own].copy(), available, np.zeros(part.turbines)
+        )
+        return nacelle, unwinding
+
+    nacelle, unwinding = unwound(FarmPart.whole(farm))
+    assert unwinding.any(axis=0).all()
+    for cut in ((0, 1), (1, 5), (5, 12)):
+        part = FarmPart(farm, *cut)
+        one, other = unwound(part)
+        assert np.array_equal(one, nacelle[:, part.own])
+        assert np.array_equal(other, unwinding[:, part.own])
 
 
 def test_a_part_has_the_configurations_of_the_whole_farm():

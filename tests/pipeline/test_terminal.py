@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pipeline.terminal import OutputError, SafeStream, one_line, safe
-from sim.cli import _Console, main
+from sim.cli import main
+from sim.console import SafeConsole
 from sim.errors import exit_code_and_message
 from sim.report.jinja_environment import environment
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
@@ -56,7 +57,7 @@ def test_rich_text_is_escaped_and_keeps_its_own_sequences(
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", SafeStream(out))
     monkeypatch.setenv("FORCE_COLOR", "1")
-    console = _Console()
+    console = SafeConsole()
     console.print("name [red]x[/red] \x1b[2J \u202e :smile:", style="bold", highlight=False)
     assert "name [red]x[/red] \\x1b[2J \\u202e :smile:" in out.getvalue()
     assert out.getvalue().startswith("\x1b[1m")

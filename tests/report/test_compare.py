@@ -267,3 +267,16 @@ def test_different_gateways_of_localstack_are_named(tmp_path: Path) -> None:
             found = runs([made_runs[base]], [made_runs[new]], LIMIT).notes
             named = [line for line in found if line.startswith(note)]
             assert named == ([] if base == new else [note + ", ".join(sorted((base, new)))])
+
+
+def test_different_numbers_of_store_processes_are_named(tmp_path: Path) -> None:
+    of = scenario(tmp_path)
+    engine = QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.0)
+    stores = [{"gateway": "short"}, {"gateway": "short", "store_processes": "2"}]
+    one, two = (
+        made(tmp_path / str(number), of, engine, {"store": "a", **store})
+        for number, store in enumerate(stores)
+    )
+    note = "the runs' LocalStacks had different numbers of processes"
+    assert note in runs([one], [two], LIMIT).notes
+    assert note not in runs([two], [two], LIMIT).notes

@@ -19,10 +19,11 @@ from sim.chaos.faults import Fault
 from sim.errors import ResultError
 from sim.measure.lifecycle import Removed
 from sim.report import accounting, html, junit, numbers, policies
+from sim.report.plan import print_plan
 from sim.report.progress import RunProgress
 from sim.report.result import Fault as DeliveryFault
 from sim.report.result import Injected, Result, read_result
-from sim.report.terminal import print_plan, print_summary
+from sim.report.terminal import print_summary
 from sim.report.write import rebuild, write_all
 from sim.scenario.plan import Plan
 from tests.support.report_samples import OUTLOOK, failed, operations, passed, unknown

@@ -18,7 +18,9 @@ from sim.campaign.memory_store import MemoryStore
 from sim.chaos.faults import FOREIGN, KILL, KINDS, Crash, Fault
 from sim.chaos.shard import ShardFaults
 from sim.check.verdict import Verdict
-from sim.run.planned_faults import PlannedFaults, kills, planned_faults
+from sim.run.part import part_of
+from sim.run.part_index import PartIndex
+from sim.run.planned_faults import PlannedFaults, counted_in, kills, planned_faults
 from sim.run.record import Record
 from sim.run.result import _by_chance, _never_fired, decide
 from sim.scenario import load
@@ -291,7 +293,34 @@ def test_planned_faults_follow_from_the_scenario(tmp_path: Path) -> None:
     ) == (5, 1, 1, 3)
     assert meant["store.error"] == 1  # 3 nodes of A commit 4 batches each
     assert meant["store.conflict"] > 5
-    due = kills(scenario)
+    whole = part_of(scenario.fleet).farms
+    due = kills(scenario, whole)
     assert sum(len(rows) for rows in due.values()) == 5
     assert all(0 < at < 240 * runs.TURBINES[farm] for farm, rows in due.items() for at in rows)
-    assert kills(scenario) == due
+    assert kills(scenario, whole) == due
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_every_part_has_its_own_of_the_counted_faults(tmp_path: Path, count: int) -> None:
+    faults = FAULTS.replace("count: 2", "count: 5").replace(
+        "share: 8%", "share: 8%, farms: [B], count: 7"
+    )
+    scenario = load(runs.scenario(tmp_path, runs.SCENARIO + faults))
+    fleet = scenario.fleet
+    parts = [part_of(fleet, PartIndex(n, count)).farms for n in range(1, count + 1)]
+    due = [rows for farms in parts for rows in kills(scenario, farms).values()]
+    assert sum(map(len, due)) == 5, "whatever the cut"
+    counted = [counted_in(scenario.faults, fleet, farms) for farms in parts]
+    for number, fault in enumerate(scenario.faults):
+        shares = [each[number].count for each in counted]
+        if fault.count is None or fault.kind == KILL:
+            assert set(shares) == {fault.count}
+        else:
+            assert sum(share or 0 for share in shares) == fault.count
+            elsewhere = [
+                share
+                for share, farms in zip(shares, parts, strict=True)
+                if fault.farms and not {farm.farm.farm_id for farm in farms} & {*fault.farms}
+            ]
+            assert not any(elsewhere)
+    assert counted_in(scenario.faults, fleet, part_of(fleet).farms) == scenario.faults

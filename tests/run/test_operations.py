@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.retry import Operation
+from pipeline.under_way import MOST_CALLS
 from sim.chaos.file_faults import disk_full
 from sim.measure.operations import SCHEMA
 from sim.run.operations import PARTS, Recorder, merge
-from sim.run.shard import COMMIT_THREADS
 from tests.support import runs
 from tests.support.operations import table
 
@@ -120,4 +120,4 @@ def test_the_operations_of_killed_workers_are_in_the_record(
     }
     assert len(lake) > 100
     assert lake <= made | found
-    assert len(lake - made) <= 3 * COMMIT_THREADS
+    assert len(lake - made) <= 3 * MOST_CALLS

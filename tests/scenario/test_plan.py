@@ -19,7 +19,7 @@ from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
-from sim.report.terminal import print_plan
+from sim.report.plan import print_plan
 from sim.scenario import Scenario, load
 from sim.scenario.plan import REQUESTS_PER_S, batches, plan
 from tests.support.paths import SCENARIOS

@@ -81,8 +81,8 @@ def test_a_result_names_the_gateway_of_our_own_servers_only(
     up = Server(url, 4566, 1, 0.0, "then", str(tmp_path), "short")
     monkeypatch.setattr(localstack, "status", lambda: up)
     assert Target(url).described()["gateway"] == "short"
-    assert Target("http://127.0.0.1:4567").gateway is None
-    assert Target(folder=tmp_path).gateway is None
+    assert Target("http://127.0.0.1:4567").ours is None
+    assert Target(folder=tmp_path).ours is None
 
 
 def test_a_record_of_before_is_of_a_stock_server(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The short gateway beside the stock one: the same answers to the same requests, byte for byte.
 
-Two real servers get one corpus. Left out of the comparison: dates and ids of requests.
+Two real servers get one corpus, the short one as one process, as two and as three. Left out of the
+comparison: dates and ids of requests.
 """
 
 from __future__ import annotations
@@ -27,18 +28,32 @@ HASH = hashlib.sha256(BODY).hexdigest()
 LARGE = bytes(range(256)) * (5 << 12)  # 5 MiB: more than the short way takes
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """Endpoint URLs by gateway, with the bucket `plain`."""
-    with EmbeddedLocalStack("short") as short, EmbeddedLocalStack("stock") as stock:
-        urls = {"short": short.endpoint_url, "stock": stock.endpoint_url}
+def put_bucket(name: str) -> bytes:
+    return request("PUT", f"/{name}")
+
+
+class Servers(dict[str, str]):
+    """Endpoint URLs by gateway. processes: of the short one."""
+
+    processes: int
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """Two servers with the bucket `plain`."""
+    with (
+        EmbeddedLocalStack("short", request.param) as short,
+        EmbeddedLocalStack("stock") as stock,
+    ):
+        urls = Servers(short=short.endpoint_url, stock=stock.endpoint_url)
+        urls.processes = request.param
         for url in urls.values():
             with Connection(url) as connection:
-                assert connection.ask(request("PUT", "/plain")).code == 200
+                assert connection.ask(put_bucket("plain")).code == 200
         yield urls
 
 
-def both(servers: dict[str, str], *sent: bytes) -> list[Answer]:
+def both(servers: Servers, *sent: bytes) -> list[Answer]:
     """Send requests to both servers over a kept connection; they must agree. Return the answers."""
     found = {}
     for gateway, url in servers.items():
@@ -49,11 +64,11 @@ def both(servers: dict[str, str], *sent: bytes) -> list[Answer]:
     return found["short"]
 
 
-def ways(servers: dict[str, str], *sent: bytes) -> tuple[int, int]:
+def ways(servers: Servers, *sent: bytes) -> tuple[int, int]:
     """Return how many requests the short server answers the short way, and the stock way."""
-    before = answered(servers["short"])
+    before = answered(servers["short"], servers.processes)
     both(servers, *sent)
-    after = answered(servers["short"])
+    after = answered(servers["short"], servers.processes)
     return after["short"] - before["short"], after["stock"] - before["stock"]
 
 
@@ -94,7 +109,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("case", PLAIN)
-def test_a_plain_object_is_put_and_read_the_short_way(servers: dict[str, str], case: str) -> None:
+def test_a_plain_object_is_put_and_read_the_short_way(servers: Servers, case: str) -> None:
     key = f"plain/year%3D2024/{case.replace(' ', '-')}"
     reading = [
         *every_reading(key),
@@ -135,7 +150,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refusal_is_the_stock_one_and_changes_nothing(servers: dict[str, str], case: str) -> None:
+def test_a_refusal_is_the_stock_one_and_changes_nothing(servers: Servers, case: str) -> None:
     short = case in ("read of a missing key", "head of a missing key")
     # The last request shows that the refusal has ended where it should.
     sent = [put("there"), REFUSED[case], put("after")]
@@ -219,7 +234,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("case", OTHER)
-def test_the_stock_gateway_answers_all_else(servers: dict[str, str], case: str) -> None:
+def test_the_stock_gateway_answers_all_else(servers: Servers, case: str) -> None:
     short = case == "another account"  # an account is understood
     before = [put("there"), put("other", body=b"before")]
     assert ways(servers, *before, OTHER[case]) == ((3, 0) if short else (2, 1))
@@ -235,14 +250,14 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_odd_keys_name_the_same_object(servers: dict[str, str], key: str) -> None:
+def test_odd_keys_name_the_same_object(servers: Servers, key: str) -> None:
     both(servers, put(key, body=key.encode()), *every_reading(key))
     listing = [b.split(b"<Key>")[1:] for b in listed(servers)]
     names = [[part.partition(b"</Key>")[0] for part in parts] for parts in listing]
     assert names[0] == names[1]
 
 
-def listed(servers: dict[str, str]) -> list[bytes]:
+def listed(servers: Servers) -> list[bytes]:
     found = []
     for url in servers.values():
         with Connection(url) as connection:
@@ -251,7 +266,7 @@ def listed(servers: dict[str, str]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 99_999, 100_000, 700_000, 4 << 20, (4 << 20) + 1])
-def test_bodies_of_every_size_are_the_same(servers: dict[str, str], size: int) -> None:
+def test_bodies_of_every_size_are_the_same(servers: Servers, size: int) -> None:
     body = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     key = f"size-{size}"
     found = both(servers, put(key, body=body), *every_reading(key))
@@ -260,7 +275,7 @@ def test_bodies_of_every_size_are_the_same(servers: dict[str, str], size: int) -
 
 @pytest.mark.parametrize("setting", ["versioning", "object-lock", "encryption"])
 def test_a_bucket_with_more_than_objects_is_left_to_the_stock_gateway(
-    servers: dict[str, str], setting: str
+    servers: Servers, setting: str
 ) -> None:
     bucket = f"with-{setting}"
     change = {
@@ -280,16 +295,16 @@ def test_a_bucket_with_more_than_objects_is_left_to_the_stock_gateway(
     }[setting]
     locked = [("x-amz-bucket-object-lock-enabled", "true")] if setting == "object-lock" else []
     both(servers, request("PUT", f"/{bucket}", None, *locked), change)
-    before = answered(servers["short"])
+    before = answered(servers["short"], servers.processes)
     for url in servers.values():
         with Connection(url) as connection:
             assert connection.ask(request("PUT", f"/{bucket}/key", BODY)).code == 200
             assert connection.ask(request("GET", f"/{bucket}/key")).body == BODY
-    after = answered(servers["short"])
+    after = answered(servers["short"], servers.processes)
     assert after["short"] == before["short"]
 
 
-def test_of_concurrent_creates_exactly_one_wins(servers: dict[str, str]) -> None:
+def test_of_concurrent_creates_exactly_one_wins(servers: Servers) -> None:
     """Some go the stock way (they name no credentials), with bodies that take it milliseconds."""
     bodies = {number: b"%d" % number * (1 if number < 4 else 2 << 20) for number in range(8)}
 

@@ -238,7 +238,7 @@ def test_a_server_that_never_becomes_ready_is_an_error(
 PARENT = """
 import multiprocessing, sys, time
 from sim.store.localstack import EmbeddedLocalStack
-store = EmbeddedLocalStack()
+store = EmbeddedLocalStack(processes=2 if sys.argv[1] == "as two processes" else 1)
 store.start()
 if sys.argv[1] == "with a child":  # which inherits our end of the server's standard input
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
@@ -249,7 +249,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("case", ["alone", "with a child"])
+@pytest.mark.parametrize("case", ["alone", "with a child", "as two processes"])
 def test_a_killed_parent_takes_the_server_with_it(case: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, case], stdout=subprocess.PIPE, text=True

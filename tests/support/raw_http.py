@@ -115,10 +115,12 @@ class Connection:
         self.socket.close()
 
 
-def answered(endpoint_url: str) -> dict[str, int]:
+def answered(endpoint_url: str, processes: int = 1) -> dict[str, int]:
     """Return how many requests a server with the short gateway has answered in each way."""
+    total = {"short": 0, "stock": 0}
     with Connection(endpoint_url) as connection:
-        counts: dict[str, int] = json.loads(
-            connection.ask(request("GET", "/_windfleet/requests")).body
-        )
-        return counts
+        for process in range(processes):
+            path = f"/_windfleet/{process}/requests" if processes > 1 else "/_windfleet/requests"
+            counts: dict[str, int] = json.loads(connection.ask(request("GET", path)).body)
+            total = {way: total[way] + counts[way] for way in total}
+    return total

@@ -64,8 +64,11 @@ def compare_rows(
     found = np.flatnonzero(predicted)
     at = place[found]
     wrong = _differences(stage, expected, lake, found, at)
-    altered = np.logical_or.reduce(list(wrong.values()))
-    home = _in_place(expected, lake, owners.owner[found], found, at)
+    altered = np.zeros(len(found), dtype=bool)
+    for mask in wrong.values():
+        if mask.any():
+            altered |= mask
+    home = _in_place(expected, lake, found, at)
     copies = np.bincount(at, minlength=len(belongs))
     chosen = _chosen(at, home, altered, copies)
     lost = np.flatnonzero(belongs & (copies == 0))
@@ -99,20 +102,18 @@ def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
     return chosen
 
 
-def _in_place(expected: Expectation, lake: StageRows, owner: Ints, found: Ints, at: Ints) -> Bools:
+def _in_place(expected: Expectation, lake: StageRows, found: Ints, at: Ints) -> Bools:
     """Mask of the found rows whose object's key names their turbine, hour and batch."""
-    index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    unknown = (FOREIGN,) * 4
-    keys = [
-        (index.get(o.place.turbine, FOREIGN), o.place.first, o.place.last, o.place.hour)
-        if o.place
-        else unknown
-        for o in lake.objects
-    ]
-    key = np.array(keys, dtype=np.int64).reshape(len(keys), 4)[lake.object[found]]
-    batch, batches = expected.batch[at], expected.batches
-    right = np.stack([owner, batches.first[batch], batches.last[batch], expected.hour[at]], axis=1)
-    in_place: Bools = (key == right).all(axis=1)
+    batches = expected.batches
+    turbines = [node.turbine for node in expected.nodes]
+    named = zip(batches.owner.tolist(), batches.first.tolist(), batches.last.tolist(), strict=True)
+    batch_of = {(turbines[owner], *ids): batch for batch, (owner, *ids) in enumerate(named)}
+    places = [item.place for item in lake.objects]
+    batch = [batch_of.get((p.turbine, p.first, p.last), FOREIGN) if p else FOREIGN for p in places]
+    hour = [p.hour if p else FOREIGN for p in places]
+    item = lake.object[found]
+    right = np.array(batch, dtype=np.int64)[item] == expected.batch[at]
+    in_place: Bools = right & (np.array(hour, dtype=np.int64)[item] == expected.hour[at])
     return in_place
 
 

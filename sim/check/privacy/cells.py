@@ -30,6 +30,12 @@ class CellSearch:
     def __init__(self, secrets: Secrets, leaks: Leaks) -> None:
         self._secrets, self._leaks = secrets, leaks
 
+    def are_clean(self, columns: Sequence[pa.DictionaryArray]) -> bool:
+        """Return True if `search` finds nothing in columns of texts, which are searched as one."""
+        texts = list({text for column in columns for text in _as_bytes(column.dictionary)})
+        words = (self._secrets.is_word_of_name(single_word(text)) for text in texts)
+        return not any(words) and self._secrets.is_clean(texts)
+
     def search(self, name: str, column: pa.Array, refs: Sequence[ObjectRef], of: Ints) -> None:
         """Search a column. `of`: index of each row's object in `refs`."""
         kind = column.type
@@ -63,10 +69,7 @@ class CellSearch:
         self, name: str, texts: pa.Array, codes: pa.Array, refs: Sequence[ObjectRef], of: Ints
     ) -> None:
         """Search the distinct texts of a column. `codes`: index of each row's text."""
-        values = [
-            value.encode() if isinstance(value, str) else value or b""
-            for value in texts.to_pylist()
-        ]
+        values = _as_bytes(texts)
         found = [
             *find_in(self._secrets.in_text, values),
             *self._secrets.search(values, lists=False),
@@ -114,6 +117,13 @@ class CellSearch:
                 self._leaks.add_rows(
                     refs, of[of_field], f"{field} as a number", f"in column {name}"
                 )
+
+
+def _as_bytes(texts: pa.Array) -> list[bytes]:
+    """Return the texts of an array, empty ones for null."""
+    return [
+        value.encode() if isinstance(value, str) else value or b"" for value in texts.to_pylist()
+    ]
 
 
 def fitting(secrets: Mapping[Any, str], kind: pa.DataType) -> list[Any]:

@@ -14,7 +14,7 @@ pairs     latitude and longitude in one text, both with 2 decimals or as integer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,8 @@ from sim.check.read.columns import Floats
 
 ROUNDED: Final = (3, 4, 5, 6)
 _LOOSE: Final = 2
+_FAR: Final = 2e-3
+"""More than a coordinate differs from its forms of three decimals or of single precision."""
 _SCALES: Final = (5, 6, 7)
 _MOST_OF_READINGS: Final = 5
 """Decimals that a mean of quantised readings may have by chance."""
@@ -123,12 +125,14 @@ class Coordinates:
 
     def _decimals(self, text: bytes, lists: bool) -> Iterator[str]:
         """Yield the fields of coordinates that are decimal fractions in the text."""
+        found = []
         for match in _DECIMALS.finditer(text) if b"." in text else ():
             whole = _WHOLE.search(text[max(match.start() - 9, 0) : match.start()])
-            if whole is None:
-                continue
-            value, decimals = float(whole[2] + match[0]), len(match[1])
-            exactly = lists and whole[1]
+            if whole is not None:
+                exactly = bool(lists and whole[1])
+                found.append((float(whole[2] + match[0]), len(match[1]), exactly))
+        for i in self._close([value for value, *_ in found]):
+            value, decimals, exactly = found[i]
             for apart, size, field in self._nearest(value):
                 near = (
                     apart < 10.0 ** -min(decimals, 6) * (1 - 1e-6)
@@ -136,6 +140,13 @@ class Coordinates:
                 )
                 if (apart == 0 and has_many_decimals(size)) if exactly else near:
                     yield field
+
+    def _close(self, values: Sequence[float]) -> list[int]:
+        """Return the indices of the values with a coordinate closer than `_FAR`, unsigned."""
+        number = np.array(values)
+        after = np.minimum(np.searchsorted(self._sizes, number), len(self._sizes) - 1)
+        gaps = [np.abs(self._sizes[at] - number) for at in (np.maximum(after - 1, 0), after)]
+        return [int(i) for i in np.flatnonzero(np.minimum(*gaps) < _FAR)]
 
     def _sexagesimal(self, text: bytes) -> Iterator[str]:
         """Yield the fields of coordinates in degrees and minutes, with or without seconds."""

@@ -19,7 +19,7 @@ import html
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -34,12 +34,16 @@ _XZ: Final = b"\xfd7zXZ\x00"
 _MAGIC: Final = (*_PACKED, *_ZLIB, _XZ)
 _SHORTEST_WORD: Final = 12
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{12,}")
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
+_LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
+_PARTED: Final = bytes(letter if letter in _LETTERS else 0 for letter in range(256))
+"""Table that replaces all but the letters of base64 by zero."""
 _BASE32: Final = re.compile(rb"[A-Z2-7]{16,}")
 _BASE32_ENDS: Final = (0, 0, 2, 2, 4, 5, 5, 7)
 _ESCAPED: Final = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _ENTITY: Final = re.compile(rb"&(?:#\w{1,8}|[a-zA-Z]{1,32});")
+_WHOLE: Final = {b"%": _PERCENT, b"\\u": _ESCAPED, b"&": _ENTITY}
+"""Forms of a text that is encoded as a whole, by a byte string that each contains."""
 
 
 def decoded_texts(content: bytes, depth: int = DEPTH) -> list[bytes]:
@@ -53,6 +57,14 @@ def decoded_texts(content: bytes, depth: int = DEPTH) -> list[bytes]:
         if _may_be_encoded(inner):
             found += decoded_texts(inner, depth - 1)
     return found
+
+
+def is_encoded_as_a_whole(texts: Sequence[bytes]) -> bool:
+    """Return True if one of the texts is decoded as a whole, and not word by word."""
+    whole = b"\0".join(texts)
+    return any(text.startswith(_MAGIC) for text in texts) or any(
+        sign in whole and form.search(whole) for sign, form in _WHOLE.items()
+    )
 
 
 def _may_be_encoded(inner: bytes) -> bool:
@@ -75,21 +87,23 @@ def unescaped(content: bytes) -> bytes:
 
 def _unpacked(content: bytes) -> Iterator[bytes]:
     yield from _inflated(content)
-    for word in _HEX.findall(content):
+    long = {word for word in content.translate(_PARTED).split(b"\0") if len(word) >= _SHORTEST_WORD}
+    words = b"\0".join(long)  # hexadecimal and base32 words lie within words of base64
+    for word in _HEX.findall(words):
         yield bytes.fromhex(word[: len(word) // 2 * 2].decode())
-    for word in _BASE64.findall(content):
+    for word in long:
         # The base64 form of a text has letters of both cases.
         if not (word.islower() or word.isupper() or word.isdigit()):
             yield base64.urlsafe_b64decode(
                 word.translate(_TO_URL)[: len(word) // 4 * 4] + _tail(word)
             )
-    for word in _BASE32.findall(content):
+    for word in _BASE32.findall(words):
         yield base64.b32decode(word[: len(word) // 8 * 8] + _tail_of_base32(word))
-    if _PERCENT.search(content):
+    if b"%" in content and _PERCENT.search(content):
         yield unquote_to_bytes(content)
-    if _ESCAPED.search(content):
+    if b"\\u" in content and _ESCAPED.search(content):
         yield unescaped(content)
-    if _ENTITY.search(content):
+    if b"&" in content and _ENTITY.search(content):
         yield html.unescape(content.decode("utf-8", "replace")).encode()
 
 

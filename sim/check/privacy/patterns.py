@@ -23,6 +23,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 import numpy as np
+import numpy.typing as npt
 
 from sim.check.read.columns import Ints
 
@@ -34,6 +35,8 @@ _SHORTEST_KEY: Final = 8
 """Least bytes of a key. A shorter one is searched for only in quotes."""
 _DIGEST_HEX: Final = 16
 """Hexadecimal digits of a digest that are searched for."""
+_TABLE_BITS: Final = 18
+"""Logarithm of the size of the table of a `Finder`: large enough to have few heads by chance."""
 _SPREAD: Final = np.uint32(0x9E3779B1)  # Knuth's multiplicative hash
 
 
@@ -149,12 +152,18 @@ def squeezed(content: bytes) -> bytes:
 def bare(text: str) -> set[bytes]:
     """Return a name as `squeezed` leaves it: all spellings of accents, also last word first."""
     words = text.split()
-    ways = [
-        _plain(" ".join(order), letters).encode("ascii", "ignore").translate(_SMALL, _BETWEEN)
+    return {
+        way.encode("ascii", "ignore").translate(_SMALL, _BETWEEN)
         for order in (words, [*words[-1:], *words[:-1]])
-        for letters in (_LETTERS, _DIGRAPHS, {})
-    ]
-    return set(ways)
+        for way in _ways(" ".join(order))
+    }
+
+
+def _ways(text: str) -> list[str]:
+    """Return the spellings of a text's accents."""
+    if text.isascii():
+        return [text]
+    return [_plain(text, letters) for letters in (_LETTERS, _DIGRAPHS, {})]
 
 
 def _plain(text: str, letters: Mapping[int, str]) -> str:
@@ -189,15 +198,15 @@ class Finder:
             self._by_head[int.from_bytes(pattern[:4], "little")].append(pattern)
         heads = np.array(sorted(self._by_head), dtype=np.uint32)
         self._heads = heads
-        self._table = np.zeros(1 << 16, dtype=bool)
-        self._table[(heads * _SPREAD) >> np.uint32(16)] = True
+        self._table = np.zeros(1 << _TABLE_BITS, dtype=bool)
+        self._table[_places(heads)] = True
 
     def find(self, content: bytes) -> list[tuple[int, str]]:
         """Return (offset, description) of all hits, in order of the offset modulo 4."""
         found = []
         for shift in range(min(4, len(content) - 3)):
             words = np.frombuffer(content, "<u4", count=(len(content) - shift) // 4, offset=shift)
-            at = np.flatnonzero(self._table[(words * _SPREAD) >> np.uint32(16)])
+            at = np.flatnonzero(self._table[_places(words)])
             place = np.minimum(np.searchsorted(self._heads, words[at]), len(self._heads) - 1)
             at = at[self._heads[place] == words[at]]
             for offset in _offsets(at, shift):
@@ -208,6 +217,12 @@ class Finder:
                     if content.startswith(pattern, offset)
                 ]
         return found
+
+
+def _places(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return each word's place in the table of a `Finder`."""
+    places: npt.NDArray[np.uint32] = (words * _SPREAD) >> np.uint32(32 - _TABLE_BITS)
+    return places
 
 
 def _offsets(at: Ints, shift: int) -> list[int]:

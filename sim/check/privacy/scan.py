@@ -64,13 +64,16 @@ class Privacy:
         refs = [item.ref for item in lake.objects]
         if stage in PROTECTED:
             self._search_footers(refs, [item.footer_texts for item in lake.objects])
-        for field in lake.table.schema:
-            column = one(lake.table.column(field.name))
-            if stage in PROTECTED or (not _is_number(field.type) and self._mentions_key(column)):
-                self.cells.search(field.name, column, refs, lake.object)
+        columns = {name: one(lake.table.column(name)) for name in lake.table.column_names}
+        texts = {n: column for n, column in columns.items() if _is_dictionary(column.type)}
+        if stage in PROTECTED and self.cells.are_clean(list(texts.values())):
+            columns = {n: column for n, column in columns.items() if n not in texts}
+        for name, column in columns.items():
+            if stage in PROTECTED or (not _is_number(column.type) and self._mentions_key(column)):
+                self.cells.search(name, column, refs, lake.object)
 
     def _mentions_key(self, column: pa.Array) -> bool:
-        encoded = pa.types.is_dictionary(column.type)
+        encoded = _is_dictionary(column.type)
         return self.secrets.mentions_key(
             column.dictionary if encoded else column.drop_null().unique()
         )
@@ -144,6 +147,10 @@ class Privacy:
     def report(self, farm: str, findings: Findings) -> int:
         """Add a finding for every leak. Return the number of leaks."""
         return self.leaks.report(farm, findings, self.secrets)
+
+
+def _is_dictionary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:

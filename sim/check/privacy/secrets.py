@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.check.privacy.coordinates import Coordinates, has_many_decimals
-from sim.check.privacy.decoding import decoded_texts, unescaped
+from sim.check.privacy.decoding import decoded_texts, is_encoded_as_a_whole, unescaped
 from sim.check.privacy.patterns import (
     SHORTEST,
     SHORTEST_PATTERN,
@@ -139,6 +139,46 @@ class Secrets:
 
         lists: the texts are JSON, whose lists of numbers may equal a coordinate by chance.
         """
+        if len(texts) > 1 and self._is_clean_but_for_hints(texts, lists):
+            yield from self._hinted(texts, lists)
+        else:
+            yield from self._search_each(texts, lists)
+
+    def is_clean(self, texts: Sequence[bytes]) -> bool:
+        """Return True if `search` and `in_text` find nothing in texts that are no JSON."""
+        return not (
+            self.in_text.find(b"\0".join(texts))
+            or any(True for _ in self._hinted(texts, lists=False))
+            or not self._is_clean_but_for_hints(texts, lists=False)
+        )
+
+    def _is_clean_but_for_hints(self, texts: Sequence[bytes], lists: bool) -> bool:
+        """Return True if nothing is found in all texts as one, but for hits of `_hinted`.
+
+        Whatever is found in one text is found in the whole, too. Only the encoded words of the
+        texts are decoded here, which a zero byte parts.
+        """
+        whole = b"\0".join(texts)
+        if not whole.isascii() or is_encoded_as_a_whole(texts):
+            return False
+        decoded = set(decoded_texts(whole))
+        inner = b"\0".join(decoded)
+        letters = [squeezed(whole), squeezed(b" ".join(decoded))]
+        return not (
+            self.in_parquet.find(inner)
+            or any(self._bare.find(text) for text in letters)
+            or any(
+                True for text in (whole, inner) for _ in self.coordinates.spelled_in(text, lists)
+            )
+            or self._hints.find(inner)
+        )
+
+    def _hinted(self, texts: Sequence[bytes], lists: bool) -> Iterator[tuple[int, str]]:
+        for number in {number for number, _ in find_in(self._hints, texts)}:
+            fields = self.coordinates.hinted_in(texts[number], lists)
+            yield from ((number, f"{field} as a number") for field in fields)
+
+    def _search_each(self, texts: Sequence[bytes], lists: bool) -> Iterator[tuple[int, str]]:
         decoded: dict[bytes, list[int]] = {}  # ids recur, so equal texts are searched once
         for number, text in enumerate(texts):
             for inner in dict.fromkeys(decoded_texts(text)):
@@ -159,9 +199,7 @@ class Secrets:
         for number, part in enumerate(parts):
             fields = self.coordinates.spelled_in(part, lists)
             yield from ((number, f"{field} as a number") for field in fields)
-        for number in {number for number, _ in find_in(self._hints, parts)}:
-            fields = self.coordinates.hinted_in(parts[number], lists)
-            yield from ((number, f"{field} as a number") for field in fields)
+        yield from self._hinted(parts, lists)
 
     def _telephones_in(self, text: bytes) -> Iterator[str]:
         for match in _TELEPHONE.finditer(text):

@@ -11,6 +11,7 @@ strings             index in a shared vocabulary; null is -1, a string not in it
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -106,18 +107,45 @@ def cell_text(cell: pa.Scalar) -> str:
 
 
 class RowIndex:
-    """Lookup of (owner, number) pairs, which must be sorted by both and distinct."""
+    """Lookup of (owner, number) pairs, which must be sorted by both and distinct.
+
+    owner: indices from 0.
+    """
 
     def __init__(self, owner: Ints, number: Ints) -> None:
-        self._numbers = np.unique(number)
-        self._pairs = owner * len(self._numbers) + np.searchsorted(self._numbers, number)
+        self._owner, self._number = owner, number
+        owners = np.arange(int(owner[-1]) + 2 if len(owner) else 1)
+        self._starts = np.searchsorted(owner, owners)  # one more than owners, for owner -1
+        self._firsts = np.append(number, 0)[np.minimum(self._starts, len(number) - 1)]
 
     def find(self, owner: Ints, number: Ints) -> Ints:
         """Return each pair's index, (pairs,); -1 for an unknown pair or a negative owner."""
-        if len(self._pairs) == 0:
+        if len(self._number) == 0:
             return np.full(len(owner), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(self._numbers, number), len(self._numbers) - 1)
-        known = (self._numbers[at] == number) & (owner >= 0)
-        pair = np.where(known, owner * len(self._numbers) + at, self._pairs[0])
-        place = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
-        return np.where(known & (self._pairs[place] == pair), place, -1)
+        # Numbers of an owner mostly have no gaps, so a place can be guessed.
+        known = (owner >= 0) & (owner < len(self._starts) - 1)
+        of = np.where(known, owner, 0)
+        place = self._starts[of] + (number - self._firsts[of])
+        inside = known & (place >= 0) & (place < len(self._number))
+        place[~inside] = 0
+        hit = inside & (self._number[place] == number) & (self._owner[place] == owner)
+        place[~hit] = -1
+        other = np.flatnonzero(known & ~hit)
+        if len(other):
+            place[other] = self._searched(owner[other], number[other])
+        found: Ints = place
+        return found
+
+    def _searched(self, owner: Ints, number: Ints) -> Ints:
+        """Return the same for known owners, without guesses."""
+        numbers, pairs = self._sorted
+        at = np.minimum(np.searchsorted(numbers, number), len(numbers) - 1)
+        pair = owner * len(numbers) + at
+        place = np.minimum(np.searchsorted(pairs, pair), len(pairs) - 1)
+        return np.where((numbers[at] == number) & (pairs[place] == pair), place, -1)
+
+    @cached_property
+    def _sorted(self) -> tuple[Ints, Ints]:
+        """Distinct numbers, and every pair as one number."""
+        numbers = np.unique(self._number)
+        return numbers, self._owner * len(numbers) + np.searchsorted(numbers, self._number)

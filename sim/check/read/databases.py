@@ -39,8 +39,8 @@ def settled(path: Path) -> Iterator[str]:
 
     Raises NodeError, also when the file was written to within the block.
     """
-    # Journals are beside the file, not beside a symbolic link to it.
-    path = Path(os.path.realpath(path))
+    if os.path.islink(path):  # journals are beside the file, not beside a symbolic link to it
+        path = Path(os.path.realpath(path))
     before = _stamps(path)
     if all(size == 0 for _, size, _ in before[1:]):
         yield _uri(path, "mode=ro&immutable=1")

@@ -65,12 +65,14 @@ class Footers:
         group = _GROUP.match(data, len(schema.whole))
         return Footer(schema, data[group.end() :]) if group else None
 
-    def own_chunks(self, footer: Footer) -> bytes:
-        """Return the first columns' chunks only."""
-        at = 0
-        for _ in range(self._columns):
-            at = _after_struct(footer.chunks, at)
-        return footer.chunks[:at]
+    def own_chunks(self, footer: Footer, group: pq.RowGroupMetaData) -> bytes:
+        """Return the chunks of a file that has the first columns only; empty if unknown.
+
+        They end where the row group's size and number of rows begin. By chance a chunk's statistics
+        may hold the same bytes, or what follows. So the last place counts: it never cuts a chunk.
+        """
+        sizes = b"\x16%b\x16%b" % (_integer(group.total_byte_size), _integer(group.num_rows))
+        return footer.chunks[: max(footer.chunks.rfind(sizes), 0)]
 
     def _schema(self, data: bytes) -> Schema:
         _, count, at = _list(data, _NUMBERS.match(data).end() + 1)  # type: ignore[union-attr]
@@ -113,6 +115,17 @@ def _list(data: bytes, at: int) -> tuple[int, int, int]:
     head = data[at]
     count, at = (head >> 4, at + 1) if head < 0xF0 else _varint(data, at + 1)
     return head & 15, count, at
+
+
+def _integer(number: int) -> bytes:
+    """Return a number as a 64-bit integer of the compact protocol."""
+    number = number << 1 if number >= 0 else (-number << 1) - 1
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

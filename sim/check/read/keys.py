@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -44,12 +45,27 @@ class BatchKey:
 
     def text(self) -> str:
         """Return the key."""
-        day, hour = divmod(self.hour, 24)
-        year, month, day_of_month = str(np.datetime64(day, "D")).split("-")
         top = QUARANTINE if self.stage == "quarantine" else self.stage
         ending = "json" if self.stage == "metadata" else "parquet"
-        place = f"{top}/year={year}/month={month}/day={day_of_month}/hour={hour:02d}"
-        return f"{place}/{self.turbine}-{self.first}-{self.last}.{ending}"
+        name = f"{self.turbine}-{self.first}-{self.last}.{ending}"
+        return f"{top}/{_folder(self.hour)}/{name}"
+
+
+@lru_cache(maxsize=1024)
+def _folder(hour: int) -> str:
+    """Return the folder of an hour."""
+    day, hour = divmod(hour, 24)
+    year, month, day_of_month = str(np.datetime64(day, "D")).split("-")
+    return f"year={year}/month={month}/day={day_of_month}/hour={hour:02d}"
+
+
+@lru_cache(maxsize=1024)
+def _hour(text: str) -> int | None:
+    """Return the hour of a time like `2024-01-15T07`; None if there is no such hour."""
+    try:
+        return int(np.datetime64(text, "h").astype(np.int64))
+    except ValueError:
+        return None
 
 
 def bucket_of(stage: str) -> str:
@@ -65,15 +81,10 @@ def read_batch_key(bucket: str, key: str) -> BatchKey | None:
     stage = "quarantine" if match["top"] == QUARANTINE else match["top"]
     if stage not in (*STAGES, "quarantine", "metadata") or bucket != bucket_of(stage):
         return None
-    try:
-        date = np.datetime64(
-            f"{match['year']}-{match['month']}-{match['day']}T{match['hour']}", "h"
-        )
-    except ValueError:
+    hour = _hour(f"{match['year']}-{match['month']}-{match['day']}T{match['hour']}")
+    if hour is None:
         return None
-    parsed = BatchKey(
-        stage, int(date.astype(np.int64)), match["turbine"], int(match["first"]), int(match["last"])
-    )
+    parsed = BatchKey(stage, hour, match["turbine"], int(match["first"]), int(match["last"]))
     return parsed if parsed.text() == key else None
 
 

@@ -78,8 +78,8 @@ class Lenders:
             return False
         if stage == "enriched":
             return footer.chunks.startswith(lender.chunks)
-        chunks = self._footers.own_chunks(footer)
-        if not lender.chunks.startswith(chunks):
+        chunks = self._footers.own_chunks(footer, metadata.row_group(0))
+        if not chunks or not lender.chunks.startswith(chunks):
             return False
         self._lenders[_batch(place)] = replace(lender, chunks=chunks)
         return True
@@ -104,7 +104,10 @@ class Lenders:
         end = max(at + c.total_compressed_size for at, c in zip(starts, chunks, strict=True))
         if min(starts) < 0 or end > len(content):
             return
-        described = self._footers.own_chunks(footer) if stage == "validated" else footer.chunks
+        own = stage == "validated"
+        described = self._footers.own_chunks(footer, group) if own else footer.chunks
+        if not described:
+            return
         self._lenders[_batch(place)] = Lender(
             footer.schema.elements,
             described,

@@ -159,9 +159,9 @@ def _open(
         item.footer_texts = file.metadata.metadata or {}
         if place and lender and lenders.may_borrow(stage, place, file.metadata, first):
             shared = len(COLUMNS)
-            rest = (
-                parquet.read_columns(file, schema, shared).columns if len(schema) > shared else []
-            )
+            if lender.table.schema.equals(schema):
+                return lender.table
+            rest = parquet.read_columns(file, schema, shared).columns
             return pa.Table.from_arrays([*lender.table.columns, *rest], schema=schema)
         table = parquet.read_columns(file, schema)
         lenders.add(stage, place, content, file.metadata, table)

@@ -43,7 +43,10 @@ def open_exact_schema(
     """Open a file of exactly this schema; None for others. Raises Unreadable."""
     with _reasons():
         try:
-            file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=dictionaries)
+            # Buffering ahead costs more than it saves for bytes in memory.
+            file = pq.ParquetFile(
+                pa.BufferReader(content), read_dictionary=dictionaries, pre_buffer=False
+            )
         except KeyError:  # one of these columns is missing
             return None
         expanded = _require_bounded(file.metadata)

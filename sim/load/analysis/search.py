@@ -34,6 +34,7 @@ from sim.load_schedule import Search
 from sim.measure import bottleneck, requests
 from sim.measure.bottleneck import KEPT_UP
 from sim.measure.loadtest import SearchFound, Step, StepVerdict
+from sim.measure.request_kinds import KINDS
 from sim.measure.thresholds import Expectation, evaluate
 
 FACTOR: Final = 1.6
@@ -205,7 +206,7 @@ def judge(
         return step("fail", f"{found['load.not_made']:,.0f} requests were never made")
     for wanted in slo:
         kind = wanted.figure.split(".")[1]
-        count = requests.samples([part(record)], kind if kind in requests.KINDS else None)
+        count = requests.samples([part(record)], kind if kind in KINDS else None)
         if count < _needed(wanted):
             return step("unknown", f"{count} requests are too few for {wanted.figure}")
     return step("pass", "every SLO met, and the rate achieved")

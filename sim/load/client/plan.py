@@ -49,7 +49,7 @@ class ClientPlan:
     drain_s: longest time after the phase's end for requests under way.
     offset_ns: of the common clock (`journal.wall_offset_ns`).
     repeat_batch: each node repeats one batch, for a null store (`sim.load.null_store`).
-    own: windfleet started the server.
+    own: windfleet started the server. by_bucket: see `pipeline.settings`.
     """
 
     name: str
@@ -69,6 +69,7 @@ class ClientPlan:
     arrivals: Arrivals | None
     repeat_batch: bool = False
     own: bool = False
+    by_bucket: bool = False
 
     @classmethod
     def of(
@@ -93,12 +94,13 @@ class ClientPlan:
             arrivals=phase.arrivals,
             repeat_batch=settings.repeat_batch,
             own=settings.own,
+            by_bucket=settings.by_bucket,
         )
 
     @property
     def store(self) -> Settings:
         """Settings of the S3 client. A plan never contains credentials. Raises SettingsError."""
-        return store_settings(self.endpoint_url, self.own)
+        return store_settings(self.endpoint_url, self.own, self.by_bucket)
 
     def now_ns(self) -> int:
         """Return the time of the common clock, ns since 1970."""

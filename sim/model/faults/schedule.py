@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -23,6 +20,7 @@ from sim.fleet.farm import Farm
 from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
+from sim.model.faults.clock_changes import clock_changes
 from sim.model.faults.occurrence import Occurrence, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
 from sim.model.machine.sensor import SENSORS
@@ -52,7 +50,6 @@ UNITS: Final = {
 }
 EXTREMES_APART: Final = 5
 """Offset in EXTREMES between the first values of neighbouring turbines."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def schedule(
@@ -89,30 +86,6 @@ def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
     if KINDS[fault.kind].by_calendar:
         return len(clock_changes(farm.time_zone, start_us, end_us)) * fault.share * farm.turbines
     return fault.rate_per_day * (end_us - start_us) / DAY_US * farm.turbines
-
-
-def clock_changes(time_zone: str, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Clock changes of an IANA time zone in [start, end), ascending: (time, change) in us.
-
-    Times are since 1970.
-    """
-    zone = ZoneInfo(time_zone)
-
-    def offset(time_us: int) -> timedelta:
-        return (_EPOCH + timedelta(microseconds=time_us)).astimezone(
-            zone
-        ).utcoffset() or timedelta()
-
-    edges = [*range(start_us - 1, end_us - 1, DAY_US), end_us - 1]
-    found = []
-    for low, high in pairwise(edges):
-        change = offset(high) - offset(low)
-        if change:
-            while high - low > 1:  # no zone changes twice in a day
-                middle = (low + high) // 2
-                low, high = (middle, high) if offset(middle) == offset(low) else (low, middle)
-            found.append((high, change // timedelta(microseconds=1)))
-    return found
 
 
 def _by_calendar(

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from sim.measure import requests
 from sim.measure.loadtest import SearchFound, SweepFound
-from sim.measure.requests import KINDS
+from sim.measure.request_kinds import KINDS
 from sim.report.charts import BLUE, GREEN, INK, VERMILLION, style, svg
 from sim.report.load.charts import COLOURS, ORANGE, WIDTH, Lane
 from sim.report.numbers import decimal, duration

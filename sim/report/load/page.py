@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from sim.measure import bottleneck, latency
 from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
-from sim.measure.requests import KINDS, figures, samples
+from sim.measure.request_kinds import KINDS
+from sim.measure.requests import figures, samples
 from sim.measure.usl import Fit, Interval
 from sim.report import jinja_environment, numbers
 from sim.report.load import charts, curves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.load_schedule import Entry, Limits, Load, RequestKind, Search, Sweep
-from sim.measure.requests import KINDS as REQUEST_KINDS
+from sim.measure.request_kinds import KINDS as REQUEST_KINDS
 from sim.scenario.load_section.document import EntryChoice, LoadChoice, SearchChoice
 from sim.units import SECOND_US
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from sim.load_schedule import FILES_PER_USER, FILES_SPARE, KINDS, ScheduleKind
 from sim.measure.figures import LIVE
-from sim.measure.requests import KINDS as REQUEST_KINDS
+from sim.measure.request_kinds import KINDS as REQUEST_KINDS
 from sim.measure.thresholds import Expectation, parse
 from sim.scenario.error_messages import name
-from sim.scenario.plan import batch_bytes
 from sim.scenario.rules import Finding, Found, Path, listed, read
+from sim.scenario.sizes import batch_bytes
 from sim.units import (
     SECOND_US,
     format_duration,

@@ -1,0 +1,32 @@
+"""The terminal as the commands write to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from pipeline.terminal import discard_pending, safe, unwrapped
+
+
+class SafeConsole(Console):
+    """Console that prints texts as they are, without characters that harm a terminal.
+
+    If the reader of a pipe ends early, rich would end the program. Here a run continues to its
+    verdict.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(file=unwrapped(stream or sys.stdout), markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=safe(segment.text))
+
+    def on_broken_pipe(self) -> None:
+        discard_pending(sys.stdout)

@@ -1,0 +1,46 @@
+"""Start-up: commands that plan or check import nothing that only runs, reports or stores need.
+
+Each name here cost a command 10 to 500 CPU-ms. Not covered: time itself, which depends on the
+machine.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+RUNS = {"boto3", "botocore", "duckdb", "faker", "jinja2", "locust", "matplotlib", "psutil", "simpy"}
+STORES = {"http.client", "urllib.request", "pipeline.lake", "pipeline.store", "sim.store"}
+REPORTS = {"sim.report.html", "sim.report.result", "sim.report.terminal", "sim.measure.requests"}
+TABLES = {"pyarrow.compute", "pyarrow.parquet", "sqlite3", "sim.model.machine.sensor"}
+ROWS = {"numpy", "pyarrow", "pydantic", "yaml"}
+SCENARIO = "scenarios/quickstart.yaml"
+PROGRAM = """
+import json, sys
+from sim.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], RUNS | STORES | REPORTS | TABLES | ROWS | {"rich", "importlib.metadata"}),
+        (["check", SCENARIO], RUNS | STORES | REPORTS | TABLES | {"rich"}),
+        (["plan", SCENARIO], RUNS | STORES | REPORTS),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_light_command_imports_no_heavy_module(arguments: list[str], heavy: set[str]) -> None:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert heavy & set(json.loads(shown.stdout.splitlines()[-1])) == set()
