@@ -33,6 +33,7 @@ from sim.measure.operations import OPERATIONS_FILE, SCHEMA
 from sim.merge.campaign import merge_campaign
 from sim.merge.demo import merge_demo
 from sim.merge.fit import require_whole
+from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import part_file, result
@@ -40,7 +41,7 @@ from sim.run.part_file import PartFile
 from sim.run.part_head import PartHead
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
-from sim.run_directory import CAMPAIGN_PART_FILE, SCENARIO_FILE
+from sim.run_directory import SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
 from sim.verify.command import print_verdict
@@ -90,7 +91,7 @@ def merge(options: MergeOptions, console: Console) -> int:
 
 def _read(path: Path) -> PartHead:
     """Read the record of a part of any command. Raises PartError."""
-    if (path / CAMPAIGN_PART_FILE).exists():
+    if (path / CAMPAIGN_FILE).exists():
         return campaign_part.read(path)
     return part_file.read(path)
 

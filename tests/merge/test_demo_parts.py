@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from sim.cli import main
 from sim.errors import INVALID, LAKE_WRONG, PASS
 from tests.support import runs
 
@@ -27,8 +30,11 @@ CASES: Final = {"turbine": (3, OWN_EVENTS), "farm": (2, STORM)}
 """Layout -> number of parts, and options."""
 
 
-def demo(folder: Path, *options: object) -> runs.Ended:
-    return runs.inside("demo", *SMALL, "--to", folder, *options)
+def demo(folder: Path, *options: object) -> tuple[int, str]:
+    """Make a data set in this process. Return exit code and output."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(out):
+        code = main(["demo", *SMALL, "--to", str(folder), *map(str, options)])
+    return code, out.getvalue()
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -46,12 +52,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def make_all(folder: Path, parts: int, *options: object) -> Path:
     """Make a data set in one process, and its parts."""
-    whole = demo(folder / "whole", *options)
-    assert whole.code == PASS, whole.text
+    code, text = demo(folder / "whole", *options)
+    assert code == PASS, text
     for index in range(1, parts + 1):
-        ended = demo(folder / f"part-{index}", *options, "--shard", f"{index}/{parts}")
-        assert ended.code == PASS, ended.text
-        assert f" rows of part {index}/{parts} in " in ended.out
+        code, text = demo(folder / f"part-{index}", *options, "--shard", f"{index}/{parts}")
+        assert code == PASS, text
+        assert f" rows of part {index}/{parts} in " in text
     return folder
 
 
@@ -106,10 +112,10 @@ def test_a_part_has_its_turbines_and_nothing_of_the_whole(made: dict[str, Path])
 
 
 def test_whole_farms_bound_the_number_of_parts(tmp_path: Path) -> None:
-    refused = demo(tmp_path / "x", "--layout", "farm", *STORM, "--shard", "1/3")
-    assert refused.code == INVALID
-    assert "3 parts of 2 farms, which are kept whole" in refused.text
-    assert "ask for 2 or fewer" in refused.text
+    code, text = demo(tmp_path / "x", "--layout", "farm", *STORM, "--shard", "1/3")
+    assert code == INVALID
+    assert "3 parts of 2 farms, which are kept whole" in text
+    assert "ask for 2 or fewer" in text
     assert not (tmp_path / "x").exists()
 
 
