@@ -18,7 +18,7 @@ from sim.campaign import campaign_part, command, plan
 from sim.campaign.campaign_part import CampaignPart
 from sim.campaign.failures import FAILURES_KEPT
 from sim.campaign.in_process_run import CleanRunBroken
-from sim.campaign.invariants import BrokenInvariant
+from sim.campaign.invariants import BrokenInvariant, WrongRows
 from sim.campaign.live_loads import LiveLoads
 from sim.campaign.live_runs import LiveRun
 from sim.campaign.loader import command as loader_command
@@ -193,6 +193,51 @@ def merged(folder: Path, *parts: CampaignPart) -> tuple[int, dict[str, Any]]:
         read[place] = campaign_part.read(place)
         assert read[place] == part
     return merge_campaign(read, folder, Console(quiet=True)), document(folder)
+
+
+def varied(nth: int) -> Outcome:
+    """Return an outcome that differs from the others in every sum."""
+    return replace(
+        OUTCOME,
+        fired=[FiredFault(("store.error", "node.crash")[nth % 2], False, 1, "data")],
+        broken=[BrokenInvariant("lake.missing", f"key {nth}")] if nth % 4 == 0 else [],
+        attempts=nth,
+        acknowledged=2 * nth,
+        recovered=3 * nth,
+        committed=4 * nth,
+        objects=5,
+        puts=nth * nth,
+        recovery_s=[float(nth)],
+        wrong_rows=WrongRows(nth, 1, 2),
+    )
+
+
+def test_sums_of_parts_are_those_of_all_runs() -> None:
+    """Each field is compared, so that none is forgotten."""
+    whole, *parts = (Summary("c", "r") for _ in range(1 + PARTS))
+    everything = [Line((PlannedInjection("store.error", nth + 1),)) for nth in range(12)]
+    for summary, own in [(whole, range(12)), *((p, range(i, 12, 3)) for i, p in enumerate(parts))]:
+        for nth in own:
+            summary.add(everything[nth], varied(nth))
+            summary.add_repeated(everything[nth], ("x" * (nth % 2), ""), varied(nth))
+            for run in live_runs(0, 0, 0, [nth]):
+                summary.add_live(replace(run, unknown=[f"reason {nth}"]))
+            summary.single += nth
+            summary.runs_s += nth
+            summary.live_s += nth
+            summary.gateway = "short"
+            summary.loads.struck = 5
+            summary.loads.wall_s += nth
+    first, *others = parts
+    for other in others:
+        first.merge(other)
+    for each in (first, whole):
+        for name in ("unknown", "recovery_s", "live_loads", "failures"):
+            getattr(each, name).sort(key=str)
+        matrix = each.live_matrix
+        matrix.never = {point: round(never or 0, 12) for point, never in matrix.never.items()}
+    assert first == whole
+    assert min(whole.live_matrix.never.values()) < 0.3
 
 
 def test_all_parts_together_must_hit_what_is_certain(tmp_path: Path) -> None:
