@@ -36,7 +36,7 @@ from tests.support import runs
 from tests.support.chaos_world import scenario_file
 
 PARTS: Final = 3
-SIZES: Final = ("--runs", "18", "--loads", "8", "--wired", "25", "--workers", "1")
+SIZES: Final = ("--runs", "22", "--loads", "8", "--wired", "25", "--workers", "1")
 KILL, HANG, SLOW = ("worker.kill", ""), ("store.hang", "data"), ("store.slow", "history")
 
 
@@ -348,7 +348,7 @@ def common(name: str, value: str) -> Callable[[Path], None]:
             [1, 2, 3],
             ["made with numpy 1.0, this machine has"],
         ),
-        (common("--runs", "9"), [1, 2, 3], ["part-2: its --runs is 9, that of", "is 18"]),
+        (common("--runs", "9"), [1, 2, 3], ["part-2: its --runs is 9, that of", "is 22"]),
         (common("--loads", "9"), [1, 2, 3], ["its --loads is 9"]),
         (common("--wired", "9"), [1, 2, 3], ["its --wired is 9"]),
         (common("gateway", "stock"), [1, 2, 3], ["its gateway is stock", "is short"]),

@@ -91,6 +91,7 @@ def test_the_merged_data_set_is_that_of_one_process(
     assert {"README.md", "fleet.png", "assets.csv", "truth/faults-E.parquet"} <= want.keys()
     assert any(name.startswith("nodes/") for name in want) == links
     assert {part: files(part) for part in parts_of(folder)} == before
+    assert not any(path.is_symlink() for path in (folder / "merged").rglob("*"))
     one = next((parts_of(folder)[0] / "lake").rglob("*.parquet"))
     place = folder / "merged" / one.relative_to(parts_of(folder)[0])
     assert place.samefile(one) == links
