@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     _shard_argument(run)
     cluster_arguments(run, _positive)
 
-    merge = command("merge", "make one result, verdict and report of all parts of a run")
-    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="run directory of a part")
+    merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
+    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
     _directory_arguments(merge)
 
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
     _workers_argument(campaign, one_per_core())
+    _shard_argument(campaign)
 
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
     _workers_argument(demo, one_per_core())
+    _shard_argument(demo)
 
     planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
     _scenario_arguments(planned)

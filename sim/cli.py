@@ -102,10 +102,8 @@ def _run(args: argparse.Namespace) -> int:
     store = replace(_store_options(args, "short"), shared=args.shard is not None)
     if store.shared and store.empty_lake:
         raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
-    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
-    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
     options = RunOptions(
-        out,
+        _out(args, scenario),
         args.workers or one_per_core(),
         store,
         args.overwrite,
@@ -130,6 +128,12 @@ def _run_on_cluster(args: argparse.Namespace, scenario: Scenario) -> int:
         replay=args.replay,
     )
     return run_on_cluster(scenario, options, _console())
+
+
+def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
+    """Return the directory of a run or a campaign, or of a part of it."""
+    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
+    return args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
 
 
 def _replay(args: argparse.Namespace) -> str:
@@ -196,13 +200,14 @@ def _campaign(args: argparse.Namespace) -> int:
     from sim.scenario import load
     from sim.store.gateway import chosen
 
+    if args.shard is not None and args.line is not None:
+        raise PartError("--replay repeats one schedule, which has no parts; leave --shard out")
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
-    out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     repeat = [_program(), "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
     again = [_program(), "run", str(args.scenario), *(f"--set={value}" for value in args.set)]
     options = CampaignOptions(
-        out=out,
+        out=_out(args, scenario),
         runs=args.runs,
         loads=args.loads,
         live=args.wired,
@@ -214,6 +219,7 @@ def _campaign(args: argparse.Namespace) -> int:
         load=lambda more: load(args.scenario, [*args.set, *more]),
         replay=args.line,
         gateway=chosen(args.gateway),
+        shard=args.shard,
     )
     return run_campaign(scenario, options, _console())
 
@@ -261,16 +267,7 @@ def _dashboard(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
-    made = command.run(args, _console())
-    judged = (
-        f"judged row by row: {made.verdict.status}"
-        if made.verdict
-        else "not judged: the compacted layout is not what the oracle reads"
-    )
-    print(f"{made.rows:,} rows of {made.fleet} in {made.seconds:.0f} s; {judged}")
-    print(f"{made.theme.title}: {made.folder / 'README.md'}")
-    if made.dashboard:
-        print(f"dashboard: {made.folder / made.dashboard}")
+    command.print_made(command.run(args, _console()), args.shard)
     return PASS
 
 

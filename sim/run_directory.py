@@ -45,6 +45,8 @@ FOLDERS: Final = (
 PART_FILE: Final = "part.json"
 OBJECTS_FILE: Final = "objects.parquet"
 """The record of one part of a run (`sim.run.part_file`)."""
+CAMPAIGN_PART_FILE: Final = "campaign-part.json"
+"""The record of one part of a campaign (`sim.campaign.campaign_part`)."""
 HEADROOM: Final = 1.2
 """Free space that a run needs, as a multiple of the bytes that its plan expects."""
 
@@ -112,7 +114,7 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
         shutil.rmtree(folder)
     written = (RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
-    of_part = (PART_FILE, OBJECTS_FILE)
+    of_part = (PART_FILE, OBJECTS_FILE, CAMPAIGN_PART_FILE)
     for name in (*written, *of_part, DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE):
         (path / name).unlink(missing_ok=True)
 

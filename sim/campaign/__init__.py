@@ -15,5 +15,8 @@ inline_executor  an executor without threads
 shrink           the smallest schedule that still fails
 live_faults      the faults of whole runs on a real store
 live_runs        whole runs on LocalStack, behind the fault proxy
+matrix           faults and points that the runs hit
+failures         the simplest failures of all runs
+campaign_part    the record of one part of a campaign
 summary          sums over all runs, matrix, figures, verdict
 """

@@ -26,10 +26,11 @@ from rich.console import Console
 
 from pipeline.records import BUCKET_NAMES
 from sim import check, run_directory
-from sim.campaign import plan
+from sim.campaign import campaign_part, plan
+from sim.campaign.campaign_part import CampaignPart
 from sim.campaign.in_process_run import CleanRunBroken, run_clean, run_once, run_with_store
 from sim.campaign.invariants import BrokenInvariant
-from sim.campaign.live_runs import Load, make_live_runs
+from sim.campaign.live_runs import Load, is_loaded, make_live_runs
 from sim.campaign.loader.command import replay_load, run_loads
 from sim.campaign.loader.line import is_load
 from sim.campaign.loader.totals import LoadTotals
@@ -44,6 +45,8 @@ from sim.chaos.faults import CRASH, Fault
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, exit_code_and_message
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.progress import RunProgress
+from sim.run.part_head import head_of
+from sim.run.part_index import WHOLE, PartIndex
 from sim.scenario import Scenario
 from sim.store.gateway import Gateway
 
@@ -65,6 +68,7 @@ class CampaignOptions:
     load         loads the scenario with additional settings
     replay       a schedule to run instead of the campaign
     gateway      of the LocalStack of the live runs
+    shard        the one part of the campaign to make; None: the whole campaign
     """
 
     out: Path
@@ -79,6 +83,22 @@ class CampaignOptions:
     load: Load
     replay: str | None = None
     gateway: Gateway = "short"
+    shard: PartIndex | None = None
+
+    @property
+    def place(self) -> PartIndex:
+        """The part, or the whole campaign as the only part of one."""
+        return self.shard or WHOLE
+
+    @property
+    def sizes(self) -> dict[str, str]:
+        """The numbers of runs, by their options."""
+        return {"--runs": str(self.runs), "--loads": str(self.loads), "--wired": str(self.live)}
+
+    @property
+    def replay_whole(self) -> str:
+        """The command line that repeats the whole campaign."""
+        return " ".join([self.command, *map(" ".join, self.sizes.items())])
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
@@ -154,9 +174,9 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
 
 
 def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    sizes = f"--runs {options.runs} --loads {options.loads} --wired {options.live}"
-    full = f"{options.command} {sizes}"
-    result = CampaignResult(scenario.name, options.seed, full)
+    shard = "" if options.shard is None else f" --shard {options.shard}"
+    result = CampaignResult(scenario.name, options.seed, options.replay_whole + shard)
+    summary = Summary(options.command, options.run_command)
     with (
         RunProgress(console) as progress,
         tempfile.TemporaryDirectory(prefix="windfleet-") as folder,
@@ -167,16 +187,47 @@ def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Conso
         try:
             clean = run_clean(world)
         except CleanRunBroken as error:
-            result.exit_code, result.broken = LAKE_WRONG, {"without any fault": 1}
-            result.sentence = f"Even without any fault: {error}"
+            summary.without_fault = str(error)
+            summary.sum_up(result)
         else:
             progress.phase("judging the lake without faults", None, "")
             _judge_clean(world, clean, Path(folder) / "lake", result)
-            _run_all(scenario, world, clean, options, result, progress)
-    result.verdict = _VERDICTS.get(result.exit_code, "unknown")
-    write(result, options.out)
-    print_summary(console, result, options.out)
+            _run_all(scenario, world, clean, options, summary, result, progress)
+    if options.shard is not None:
+        whole = "`windfleet merge` judges what all parts together must hit"
+        result.notes.append(f"part {options.shard}: {whole}")
+    report(result, options.out, console)
+    if options.shard is not None and not result.errors:
+        campaign_part.write(options.out, _part(scenario, options.shard, options, summary, result))
     return result.exit_code
+
+
+def _part(
+    scenario: Scenario,
+    shard: PartIndex,
+    options: CampaignOptions,
+    summary: Summary,
+    result: CampaignResult,
+) -> CampaignPart:
+    common = {**options.sizes, "digest without faults": result.digest}
+    if options.live:
+        common["gateway"] = options.gateway
+    return CampaignPart(
+        **head_of(shard, scenario, options.seed),
+        kind="campaign",
+        common=common,
+        replay=options.replay_whole,
+        summary=summary,
+        oracle=result.oracle,
+        digest=result.digest,
+    )
+
+
+def report(result: CampaignResult, out: Path, console: Console) -> None:
+    """Write the result of a campaign, and print it. Raises OSError."""
+    result.verdict = _VERDICTS.get(result.exit_code, "unknown")
+    write(result, out)
+    print_summary(console, result, out)
 
 
 def _judge(world: World, store: MemoryStore, folder: Path) -> check.Verdict:
@@ -197,11 +248,11 @@ def _run_all(
     world: World,
     clean: CleanRun,
     options: CampaignOptions,
+    summary: Summary,
     result: CampaignResult,
     progress: RunProgress,
 ) -> None:
     """Make the runs in process and on LocalStack. An early end still reports the runs made."""
-    summary = Summary(options.command, options.run_command)
     ended: tuple[int, str] | None = None
     try:
         _run_in_process(world, clean, options, summary, progress)
@@ -209,11 +260,11 @@ def _run_all(
             summary.loads = LoadTotals(options.command)
             sizes = (options.loads, options.seed, options.workers)
             folder, objects = world.folder / "loads", clean.store.objects
-            run_loads(folder, objects, summary.loads, sizes, progress)
+            run_loads(folder, objects, summary.loads, sizes, progress, options.place)
         _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
         ended = exit_code_and_message(error, Path(tempfile.gettempdir()))
-    summary.sum_up(result)
+    (summary if options.shard is None else summary.of_part()).sum_up(result)
     if ended is not None:
         done = f"{summary.runs:,} runs in process and {summary.live:,} on LocalStack were made"
         result.errors.append(f"{ended[1]}; {done}")
@@ -236,18 +287,23 @@ def _run_in_process(
         *single,
         *(plan.random_line(world, calls, options.seed, i) for i in range(options.runs)),
     ]
-    repeated = plan.repeated(lines)
-    todo = lines + [lines[i] for i in repeated]
+    costly = plan.repeated(lines)
+    own = plan.dealt(len(lines), costly, options.place)
+    todo = own + sorted({*own} & {*costly})
     progress.phase("runs with faults", len(todo), "runs")
     begun = time.perf_counter()
     traces: dict[int, tuple[str, str]] = {}
     second_times: dict[int, Outcome] = {}
     try:
-        for index, outcome in run_lines(
-            partial(pipeline_runs, world), todo, options.workers, progress.advance
+        for nth, outcome in run_lines(
+            partial(pipeline_runs, world),
+            [lines[i] for i in todo],
+            options.workers,
+            progress.advance,
         ):
-            if index >= len(lines):
-                second_times[repeated[index - len(lines)]] = outcome
+            index = todo[nth]
+            if nth >= len(own):
+                second_times[index] = outcome
                 continue
             traces[index] = (outcome.trace, outcome.digest)
             if index < len(single):
@@ -255,16 +311,16 @@ def _run_in_process(
                 if plan.is_past_end(lines[index], clean) == bool(outcome.fired):
                     outcome.broken.append(plan.not_enumerated(outcome))
             summary.add(lines[index], outcome)
-        _judge_foreign(world, clean, summary)
+        _judge_foreign(world, clean, summary, options.place)
     finally:
         for index in second_times.keys() & traces.keys():
             summary.add_repeated(lines[index], traces[index], second_times[index])
         summary.runs_s = time.perf_counter() - begun
 
 
-def _judge_foreign(world: World, clean: CleanRun, summary: Summary) -> None:
+def _judge_foreign(world: World, clean: CleanRun, summary: Summary, place: PartIndex) -> None:
     """Judge lakes with foreign bytes. The oracle must fail each and name the key."""
-    for line in plan.foreign_in_each_bucket(clean):
+    for line in plan.foreign_in_each_bucket(clean)[place.index - 1 :: place.count]:
         outcome, store = run_with_store(world, clean, line)
         with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
             verdict = _judge(world, store, Path(folder))
@@ -287,9 +343,11 @@ def _run_live(
     summary: Summary,
     progress: RunProgress,
 ) -> None:
-    if not options.live:
+    loaded = [index for index in range(options.live) if is_loaded(index)]
+    own = plan.dealt(options.live, loaded, options.place)
+    if not own:
         return
-    progress.phase("runs on LocalStack with killed workers", options.live, "runs")
+    progress.phase("runs on LocalStack with killed workers", len(own), "runs")
     begun = time.perf_counter()
     summary.gateway = options.gateway
     try:
@@ -297,7 +355,7 @@ def _run_live(
             scenario,
             options.load,
             world.flush_s,
-            options.live,
+            own,
             options.seed,
             options.workers,
             options.gateway,

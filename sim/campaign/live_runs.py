@@ -74,27 +74,32 @@ class LiveRun:
     loads: LiveLoads | None = None
 
 
+def is_loaded(index: int) -> bool:
+    """Return True if loader processes load the lake of a run."""
+    return index % LOAD_EVERY == LOAD_EVERY - 1
+
+
 def make_live_runs(
     scenario: Scenario,
     load: Load,
     flush_s: Sequence[float],
-    runs: int,
+    runs: Sequence[int],
     seed: int,
     workers: int,
     gateway: Gateway = "short",
 ) -> Iterator[LiveRun]:
-    """Make `runs` runs, one after the other. flush_s: times of the flushes, in virtual seconds.
+    """Make these runs, one after the other, by their numbers from 0. flush_s: virtual seconds.
 
     Raises TargetError, LakeError, WorkerDied, OSError.
     """
     farms = [farm.farm_id for farm in scenario.fleet.farms]
     # the store is emptied between runs, so it must be our own
     with target.embedded(target.Options(gateway=gateway)) as store:
-        for index in range(runs):
+        for index in runs:
             drawn = draw_live_faults(seed, index, farms, flush_s, scenario.clock.duration_s)
             with TemporaryDirectory(prefix="windfleet-") as folder:
                 found = _run(load, drawn, store, workers, Path(folder))
-                if index % LOAD_EVERY == LOAD_EVERY - 1 and not found.injections.by_kind[FOREIGN]:
+                if is_loaded(index) and not found.injections.by_kind[FOREIGN]:
                     found.loads = load_live(store, Path(folder) / "warehouse", drawn.seed)
                     found.broken += found.loads.broken
                 yield found

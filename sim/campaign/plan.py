@@ -11,6 +11,7 @@ every_other_kind  Every other kind once at each point that the run without fault
 random_line       One to eight faults of all kinds that can fire in process, and sometimes foreign
                   bytes. Half of the numbered faults follow closely on the one before, while the
                   nodes still recover.
+dealt             The indices of the runs that one part of the campaign makes.
 repeated          Some runs are made twice, in any free process. Both must agree, call by call.
 
 Not covered: the wire and real processes (`sim.campaign.live_faults`).
@@ -43,6 +44,7 @@ from sim.chaos.faults import (
     fault_point,
     fault_points,
 )
+from sim.run.part_index import PartIndex
 
 REPEAT_EVERY: Final = 20
 """One run in this many is made twice."""
@@ -211,6 +213,16 @@ def random_line(world: World, calls: int, seed: int, index: int) -> Line:
         attempts,
         int(draw.integers(3)) if draw.random() < 0.5 else 0,
     )
+
+
+def dealt(number: int, costly: Sequence[int], place: PartIndex) -> list[int]:
+    """Return the indices, of `number` in all, that one part of a campaign makes, in order.
+
+    costly: indices with more work than others, of which each part gets its share.
+    """
+    known = set(costly)
+    order = [*costly, *(index for index in range(number) if index not in known)]
+    return sorted(order[place.index - 1 :: place.count])
 
 
 def repeated(lines: Sequence[Line]) -> list[int]:

@@ -9,79 +9,30 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sim.campaign import plan
+from sim.campaign.failures import Ranked, keep, simplest
 from sim.campaign.invariants import WrongRows
 from sim.campaign.live_loads import LiveLoads, live_figures
 from sim.campaign.live_runs import LiveRun
 from sim.campaign.loader.totals import LoadTotals
+from sim.campaign.matrix import Matrix
 from sim.campaign.outcome import Outcome
 from sim.campaign.schedule import Line
-from sim.chaos.faults import FOREIGN, KILL, KINDS, FaultPoint, fault_points
+from sim.chaos.faults import FOREIGN, KILL
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
-from sim.report.campaign import CampaignFigure, CampaignResult, Failure, MatrixCell
-from sim.run.planned_faults import CERTAIN, percent
+from sim.report.campaign import CampaignFigure, CampaignResult, Failure
 
-FAILURES_KEPT: Final = 200
 IN_PROCESS: Final = "in process, on a store in memory"
 LIVE: Final = "whole runs, on LocalStack behind the fault proxy, with killed workers"
 _SUMMED: Final = ("calls", "attempts", "acknowledged", "recovered", "committed", "objects", "puts")
-
-
-@dataclass
-class Matrix:
-    """For each fault and point, the runs that it hit and those of them that failed.
-
-    One matrix is for the in-process runs, another for the live ones.
-
-    meant    points that the runs were meant to hit
-    certain  points that were certain to be hit
-    never    point -> chance that no run hits it, None if unknown
-    """
-
-    meant: set[FaultPoint] = field(default_factory=set)
-    certain: set[FaultPoint] = field(default_factory=set)
-    never: dict[FaultPoint, float | None] = field(default_factory=dict)
-    fired: Counter[FaultPoint] = field(default_factory=Counter)
-    failed: Counter[FaultPoint] = field(default_factory=Counter)
-
-    def add(self, points: Iterable[FaultPoint], failed: bool) -> None:
-        """Add a run. points: those that its faults hit."""
-        points = set(points)
-        self.fired.update(points)
-        self.failed.update(points if failed else ())
-
-    def add_meant(self, points: Mapping[FaultPoint, float | None]) -> None:
-        """Add the plan of a run.
-
-        points: point that it is meant to hit -> chance that it does not, None if unknown.
-        """
-        self.meant.update(points)
-        for point, never in points.items():
-            before = self.never.get(point, 1.0)
-            self.never[point] = None if never is None or before is None else before * never
-            if never is not None and never < CERTAIN:
-                self.certain.add(point)
-
-    def cells(self, world: str) -> list[MatrixCell]:
-        """Return the cells of points that were meant or hit, in the order of the catalogue."""
-        return [
-            MatrixCell(world, *point, self.fired[point], self.failed[point], point in self.certain)
-            for point in fault_points(KINDS)
-            if point in self.meant or self.fired[point]
-        ]
-
-    def notes(self, world: str) -> list[str]:
-        """Return one line for each point that was left to chance and not hit."""
-        missed = self.meant - self.certain
-        return [
-            f"{_name(point)} fired in no run {world}: {_odds(self.never.get(point))}"
-            for point in fault_points(KINDS)
-            if point in missed and not self.fired[point]
-        ]
+_ADDED: Final = (
+    *("single", "runs", "foreign", "failed", "repeated", "live", "live_failed", "requests"),
+    *("unknown", "runs_s", "live_s", "recovery_s", "live_loads"),
+)
+_COUNTERS: Final = ("figures", "wrong_rows", "kinds", "live_kinds", "broken")
 
 
 @dataclass
@@ -90,10 +41,13 @@ class Summary:
 
     command: command line of the campaign, before `--replay`. run_command: that of a whole run,
     before its `--set` options. amplification: most puts per object of any run.
+    without_fault: text of the broken invariant that ended the run without faults, so that no other
+    run was made.
     """
 
     command: str
     run_command: str
+    without_fault: str = ""
     single: int = 0
     runs: int = 0
     foreign: int = 0
@@ -119,8 +73,8 @@ class Summary:
     amplification: float = 0.0
     live_loads: list[LiveLoads] = field(default_factory=list)
     loads: LoadTotals = field(default_factory=lambda: LoadTotals(""))
-    failures: list[tuple[int, Failure]] = field(default_factory=list)
-    """Failures with their number of faults. The simplest are reported first."""
+    failures: list[Ranked] = field(default_factory=list)
+    """The simplest are reported first."""
 
     def add(self, line: Line, outcome: Outcome) -> None:
         """Add a run in process."""
@@ -163,22 +117,43 @@ class Summary:
             replay = (
                 f"{self.run_command} {shlex.join(f'--set={setting}' for setting in run.settings)}"
             )
-            self._keep(
-                len(run.meant), Failure(" ".join(run.settings), names, run.broken[0].detail, replay)
-            )
+            failure = Failure(" ".join(run.settings), names, run.broken[0].detail, replay)
+            keep(self.failures, [(len(run.meant), failure)])
 
     def _fail(self, line: Line, outcome: Outcome) -> None:
         names = tuple(sorted({name for name, _ in outcome.broken}))
         self.broken.update(names)
         replay = f"{self.command} --replay '{line}'"
-        self._keep(len(line.items), Failure(str(line), names, outcome.broken[0].detail, replay))
+        failure = Failure(str(line), names, outcome.broken[0].detail, replay)
+        keep(self.failures, [(len(line.items), failure)])
 
-    def _keep(self, faults: int, failure: Failure) -> None:
-        if len(self.failures) < FAILURES_KEPT:
-            self.failures.append((faults, failure))
+    def merge(self, other: Summary) -> None:
+        """Add the runs of another part of the campaign."""
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        self.amplification = max(self.amplification, other.amplification)
+        self.gateway = self.gateway or other.gateway
+        self.without_fault = self.without_fault or other.without_fault
+        self.matrix.merge(other.matrix)
+        self.live_matrix.merge(other.live_matrix)
+        self.loads.merge(other.loads)
+        keep(self.failures, other.failures)
+
+    def of_part(self) -> Summary:
+        """Return the sums for the report of a part: all parts together hit each certain point."""
+        loads = replace(self.loads, certain=set())
+        return replace(
+            self, matrix=self.matrix.hit(), live_matrix=self.live_matrix.hit(), loads=loads
+        )
 
     def sum_up(self, result: CampaignResult) -> None:
         """Write everything into the result, except an error that ended the campaign early."""
+        if self.without_fault:
+            result.exit_code, result.broken = LAKE_WRONG, {"without any fault": 1}
+            result.sentence = f"Even without any fault: {self.without_fault}"
+            return
         loads = self.loads
         result.kinds = dict(sorted((self.kinds + loads.kinds + self.live_kinds).items()))
         result.broken = dict(sorted((self.broken + loads.broken).items()))
@@ -191,7 +166,7 @@ class Summary:
         result.failures = [
             failure
             for _, failure in sorted(
-                [*self.failures, *loads.failures[:FAILURES_KEPT]],
+                [*simplest(self.failures), *simplest(loads.failures)],
                 key=lambda pair: (pair[0], pair[1].line),
             )
         ]
@@ -366,14 +341,3 @@ _WRONG_ROWS: Final = dict(
 
 def _counted(value: float | None, text: str) -> CampaignFigure:
     return CampaignFigure(value, "", "counted", text)
-
-
-def _name(point: FaultPoint) -> str:
-    kind, at = point
-    return f"{kind} at {at}" if at else kind
-
-
-def _odds(never: float | None) -> str:
-    if never is None:
-        return "a node makes such a call only after certain other faults"
-    return f"a chance of {percent(never)}"

@@ -14,10 +14,12 @@ from rich.console import Console
 from pipeline.endpoint import parse
 from sim.demo import themes
 from sim.demo.dataset import Dataset
+from sim.demo.finish import Finish
 from sim.demo.make import DemoOptions, make
 from sim.demo.themes import Theme
 from sim.errors import INVALID, DemoError, ScenarioError
 from sim.model.events import Event
+from sim.run.part_index import PartIndex
 from sim.scenario import Scenario, load
 from sim.store import target
 
@@ -28,8 +30,12 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
     """Make the requested data set. Raises the errors of `make.make`, and ScenarioError."""
     theme = themes.theme(args.theme)
     endpoint_url = _endpoint(args.to)
+    if endpoint_url and args.shard:
+        fix = "merge the parts in a folder, then copy it: its README has the command"
+        raise DemoError(f"--to {args.to}: a part is made in a folder; {fix}", INVALID)
     scenario = _loaded(theme, args)
-    out = Path(args.to) if args.to and endpoint_url is None else FOLDER / theme.name
+    part = f"-part-{args.shard.index}-of-{args.shard.count}" if args.shard else ""
+    out = Path(args.to) if args.to and endpoint_url is None else FOLDER / f"{theme.name}{part}"
     upload = (
         target.Options(endpoint_url, None, False, args.empty_lake, args.allow_remote)
         if endpoint_url
@@ -39,16 +45,32 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
         out,
         args.workers,
         args.overwrite,
-        args.nodes,
         args.layout,
         upload,
-        args.inspect,
         command(args),
-        not args.no_dashboard,
+        Finish(args.nodes, args.inspect, not args.no_dashboard),
+        args.shard,
     )
     if _own_events(args):
         theme = themes.without_story(theme, bool(scenario.events))
     return make(scenario, theme, options, console)
+
+
+def print_made(made: Dataset, shard: PartIndex | None = None) -> None:
+    """Print size, verdict and place of a data set, or of a part of it."""
+    judged = (
+        f"judged row by row: {made.verdict.status}"
+        if made.verdict
+        else "not judged: the compacted layout is not what the oracle reads"
+    )
+    of = made.fleet if shard is None else f"part {shard}"
+    print(f"{made.rows:,} rows of {of} in {made.seconds:.0f} s; {judged}")
+    if shard is not None:
+        print(f"{made.folder}: make one data set of all parts with `windfleet merge`")
+        return
+    print(f"{made.theme.title}: {made.folder / 'README.md'}")
+    if made.dashboard:
+        print(f"dashboard: {made.folder / made.dashboard}")
 
 
 def _endpoint(to: str | None) -> str | None:

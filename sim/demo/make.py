@@ -10,13 +10,15 @@
 Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and
 hour, and the oracle judges it. `farm` is the layout after table maintenance (`sim.run.compact`),
 for data sets that would otherwise be more than MOST_OBJECTS objects.
+
+A part of a data set holds some turbines, or in the layout `farm` some whole farms. It keeps its
+nodes' databases. `windfleet merge` gives all parts together what `sim.demo.finish` makes.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,28 +28,23 @@ from pipeline.ports import AlreadyExists, ObjectStore, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim import run_directory
-from sim.dashboard import command as dashboard
-from sim.demo import assets, pictures, readings, readme, realism
+from sim.check.verdict import Judged
+from sim.demo import themes
 from sim.demo.dataset import Dataset, Layout
+from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
 from sim.demo.themes import Theme
-from sim.errors import (
-    LAKE_WRONG,
-    DashboardError,
-    DemoError,
-    NodeFileError,
-    QueryError,
-    StoreGone,
-    WorkerDied,
-)
+from sim.errors import DemoError
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report.progress import RunProgress
+from sim.run import part_file
 from sim.run.delivery import deliver
-from sim.run.part import part_of
+from sim.run.part import Part, part_of
+from sim.run.part_index import WHOLE, PartIndex
 from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
-from sim.verify.judge import judge
+from sim.verify.judge import Judgement, judge
 from sim.verify.judge import verdict as verdict_on
 
 MOST_OBJECTS: Final = 30_000
@@ -59,19 +56,18 @@ _COMPACT_SHARE: Final = 0.02  # size of the farm layout over that of the turbine
 class DemoOptions:
     """Options from the command line.
 
-    `upload`: S3 endpoint that gets a copy. `inspect`: draw the realism page too. `command`: the
-    command line that repeats it. `dashboard`: make the page over the views.
+    `upload`: S3 endpoint that gets a copy. `command`: the command line that repeats it. `shard`:
+    the one part to make; None: the whole data set.
     """
 
     out: Path
     workers: int
     overwrite: bool = False
-    nodes: bool = False
     layout: Layout | None = None
     upload: target.Options | None = None
-    inspect: bool = False
     command: str = ""
-    dashboard: bool = True
+    finish: Finish = field(default_factory=Finish)
+    shard: PartIndex | None = None
 
 
 def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
@@ -80,66 +76,53 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt. Finished parts
     stay in the folder.
     """
-    planned = plan(scenario)
+    whole = plan(scenario)
     layout = options.layout or (
-        "turbine" if sum(planned.objects.values()) <= MOST_OBJECTS else "farm"
+        "turbine" if sum(whole.objects.values()) <= MOST_OBJECTS else "farm"
     )
+    part = part_of(scenario.fleet, options.shard or WHOLE, whole_farms=layout == "farm")
+    planned = plan(scenario, part.turbines)
     lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
         target.require_empty(options.upload)  # before the minutes that the data take
     need_bytes = round(planned.node_bytes + lake_bytes)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
-        return _filled(scenario, theme, layout, options, console)
+        return _filled(scenario, theme, layout, part, options, console)
 
 
 def _filled(
-    scenario: Scenario, theme: Theme, layout: Layout, options: DemoOptions, console: Console
+    scenario: Scenario,
+    theme: Theme,
+    layout: Layout,
+    part: Part,
+    options: DemoOptions,
+    console: Console,
 ) -> Dataset:
-    pictures.remove(options.out)  # of an earlier data set
-    (options.out / realism.FILE).unlink(missing_ok=True)
+    remove_earlier(options.out)
     begun = time.perf_counter()
-    made = Dataset(
-        scenario, theme, options.out, layout, Record(workers=options.workers), options.command
-    )
-    try:
-        with RunProgress(console) as progress:
-            _drive(made, progress)
-            progress.phase("drawing", None, "")
-            assets.write(scenario, options.out)
-            whole = {
-                turbine.rpartition("-")[0]
-                for event in scenario.events
-                for turbine in event.turbines
-            }
-            farms = readings.read(scenario, options.out / "nodes", sorted(whole))
-            made.pictures = pictures.draw(made, farms)
-            if options.inspect:
-                realism.write(made, farms)
-            if not options.nodes:
-                shutil.rmtree(options.out / "nodes")
-            if options.dashboard:
-                progress.phase("loading the lake for the dashboard", None, "")
-                _dashboard(made)
-            made.seconds = time.perf_counter() - begun
-            readme.write(made)
-            if options.upload is not None:
-                progress.phase("uploading", None, "objects")
-                _upload(made, options.upload, progress)
-    except (StoreGone, WorkerDied, NodeFileError) as error:
-        raise DemoError(str(error)) from error
-    except OSError as error:
-        raise DemoError(f"{options.out}: cannot be written: {error}") from error
+    record = Record(workers=options.workers)
+    made = Dataset(scenario, theme, options.out, layout, record, options.command)
+    with as_demo_errors(options.out), RunProgress(console) as progress:
+        _drive(made, part, progress)
+        if options.shard is None:
+            finish(made, options.finish, progress, begun)
+        else:
+            record.part, made.seconds = part, time.perf_counter() - begun
+            story = themes.TOLD if theme == themes.theme(theme.name) else "left out"
+            common = {"theme": theme.name, "story": story, "layout": layout, **options.finish.words}
+            part_file.write(options.out, scenario, record, "demo", common, options.command)
+        if options.upload is not None:
+            progress.phase("uploading", None, "objects")
+            _upload(made, options.upload, progress)
     return made
 
 
-def _drive(made: Dataset, progress: RunProgress) -> None:
+def _drive(made: Dataset, part: Part, progress: RunProgress) -> None:
     """Simulate, deliver into the folder, and let the oracle judge a layout that it can read."""
     store = target.Options(folder=made.folder / "lake")
     with target.opened(store) as opened:
         scenario = made.scenario
-        progress.phase(
-            "simulating and delivering", scenario.fleet.turbines * scenario.clock.samples, "rows"
-        )
+        progress.phase("simulating and delivering", part.turbines * scenario.clock.samples, "rows")
         deliver(
             scenario,
             opened,
@@ -147,36 +130,24 @@ def _drive(made: Dataset, progress: RunProgress) -> None:
             progress.advance,
             run_dir=made.folder,
             workers=made.record.workers,
+            part=part,
             compact=made.layout == "farm",
         )
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))
+        made.record.judgement = Judgement(Judged())
         if made.layout == "turbine":
-            judgement = judge(
+            made.record.judgement = judge(
                 made.folder,
                 opened.lake,
                 workers=made.record.workers,
-                farms=part_of(scenario.fleet).farms,
+                farms=part.farms,
                 progress=progress.follow("judging the lake", "objects"),
                 log=progress.log,
             )
-            verdict = verdict_on([judgement])
-            made.record.verdict = verdict
-            if verdict.status != "pass":
-                found = "; ".join(f"{count} x {kind}" for kind, count in verdict.counts.items())
-                raise DemoError(
-                    f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG
-                )
-
-
-def _dashboard(made: Dataset) -> None:
-    """Make the page over the views. Raises DemoError; the data set is complete without it."""
-    try:
-        made.dashboard = dashboard.make(dashboard.DashboardOptions(run=made.folder)).name
-    except (QueryError, DashboardError) as error:
-        text = f"{made.folder}: the data are complete, their dashboard is not: {error}"
-        raise DemoError(text, error.exit_code) from error
+            made.record.verdict = verdict_on([made.record.judgement])
+            require_pass(made)
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:

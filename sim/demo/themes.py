@@ -12,6 +12,8 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "stories"
 DEFAULT: Final = "storm"
+TOLD: Final = "that of the theme"
+"""The story of a data set with the theme's own events, in words."""
 
 
 @dataclass(frozen=True)

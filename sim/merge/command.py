@@ -25,13 +25,20 @@ from rich.console import Console
 
 from pipeline.terminal import cause
 from sim import run_directory
-from sim.errors import PartError
+from sim.campaign import campaign_part
+from sim.campaign.campaign_part import CampaignPart
+from sim.demo.command import FOLDER, print_made
+from sim.errors import PASS, PartError
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA
+from sim.merge.campaign import merge_campaign
+from sim.merge.demo import merge_demo
 from sim.merge.fit import require_whole
+from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
 from sim.run import part_file, result
 from sim.run.part_file import PartFile
+from sim.run.part_head import PartHead
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
 from sim.run_directory import SCENARIO_FILE
@@ -45,7 +52,8 @@ from sim.verify.judge import verdict
 class MergeOptions:
     """Options of the command line.
 
-    out: None for `runs/NAME-SEED`. replay: the command that repeats the merge.
+    out: None for `runs/NAME-SEED`, or `demo/THEME` for a data set. replay: the command that repeats
+    the merge.
     """
 
     parts: Sequence[Path]
@@ -55,19 +63,47 @@ class MergeOptions:
 
 
 def merge(options: MergeOptions, console: Console) -> int:
-    """Make one result of all parts of a run. Return the run's exit code.
+    """Make one result of all parts of any command. Return its exit code.
 
     Raises PartError, DirectoryError, ScenarioError.
     """
-    parts = {path: part_file.read(path) for path in dict.fromkeys(options.parts)}
-    require_whole(parts)
-    if next(iter(parts.values())).kind == "verify":
+    heads = {path: _read(path) for path in dict.fromkeys(options.parts)}
+    require_whole(heads)
+    parts = {path: part for path, part in heads.items() if isinstance(part, PartFile)}
+    kind = next(iter(heads.values())).kind
+    if kind == "verify":
         return print_verdict(console, verdict([part.judgement for part in parts.values()]))
-    scenario = load(next(iter(parts)) / SCENARIO_FILE)
-    record = merged(scenario, parts)
-    out = options.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
-    if out.resolve() in {path.resolve() for path in parts}:
+    scenario = load(next(iter(heads)) / SCENARIO_FILE)
+    theme = next(iter(heads.values())).common.get("theme")
+    out = options.out or (
+        FOLDER / theme if theme else Path("runs") / f"{scenario.name}-{scenario.seed}"
+    )
+    if out.resolve() in {path.resolve() for path in heads}:
         raise PartError(f"{out}: is one of the parts; name another directory with --out DIR")
+    if kind == "demo":
+        print_made(merge_demo(scenario, parts, out, options.overwrite, console))
+        return PASS
+    if campaign := {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}:
+        with run_directory.made(out, options.overwrite, scenario.text, 0):
+            return merge_campaign(campaign, out, console)
+    return _merge_run(scenario, parts, out, options, console)
+
+
+def _read(path: Path) -> PartHead:
+    """Read the record of a part of any command. Raises PartError."""
+    if (path / CAMPAIGN_FILE).exists():
+        return campaign_part.read(path)
+    return part_file.read(path)
+
+
+def _merge_run(
+    scenario: Scenario,
+    parts: Mapping[Path, PartFile],
+    out: Path,
+    options: MergeOptions,
+    console: Console,
+) -> int:
+    record = merged(scenario, parts)
     with run_directory.made(out, options.overwrite, scenario.text, 0):
         return report(scenario, record, out, options.replay, console)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sim.errors import PartError
 from sim.run.environment import program_versions
-from sim.run.part_file import PartFile
+from sim.run.part_head import PartHead
 
 _NOT_IN_BYTES = "python"
 
 
-def require_whole(parts: Mapping[Path, PartFile]) -> None:
+def require_whole(parts: Mapping[Path, PartHead]) -> None:
     """Raise PartError, with every reason, unless these are all the parts of one run."""
     (first, one), *_ = parts.items()
     problems: list[str] = []
@@ -25,6 +25,7 @@ def require_whole(parts: Mapping[Path, PartFile]) -> None:
             ("command", part.kind, one.kind),
             ("seed", part.seed, one.seed),
             ("number of parts", part.count, one.count),
+            *_common(part, one),
         ):
             if mine != theirs:
                 problems.append(f"{path}: its {name} is {mine}, that of {first} is {theirs}")
@@ -48,6 +49,14 @@ def require_whole(parts: Mapping[Path, PartFile]) -> None:
         problems.append(f"missing of {one.count} parts: {_ranges(missing)}; {again}")
     if problems:
         raise PartError("these parts are not one run:\n" + "\n".join(problems))
+
+
+def _common(part: PartHead, one: PartHead) -> list[tuple[str, str | None, str | None]]:
+    """Return name and both values of what parts of one command have in common."""
+    if part.kind != one.kind:
+        return []
+    names = {**one.common, **part.common}
+    return [(name, part.common.get(name), one.common.get(name)) for name in names]
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 The path of a run, from top to bottom. A line is the next step of its level; deeper lines are called
 by the line above them. A module imports only modules that stand below it here, and those that hold
-data: `record`, `part`, `planned_faults`, `shard_plan`, `uplink` and `environment`.
+data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` and `environment`.
 
     level     function                            does
     scenario  sim.scenario.load                   reads and checks the file

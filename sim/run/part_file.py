@@ -9,29 +9,26 @@ A part that did not come to its verdict has no such record.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from pipeline.terminal import cause
 from sim.chaos.faults import InjectionCounts
-from sim.errors import PartError
-from sim.run.environment import program_versions
+from sim.run.part_head import Kind, PartHead, head_of, read_json, readable
+from sim.run.part_index import PartIndex
 from sim.run.record import Record, ShardResult
 from sim.run_directory import OBJECTS_FILE, PART_FILE
 from sim.scenario import Scenario
 from sim.verify.judge import Judgement
 from sim.whole_file import write_text
 
-SCHEMA_VERSION: Final = 1
-Kind = Literal["run", "verify"]
 _OBJECTS: Final = pa.schema(
     [
         pa.field("share", pa.int32()),
@@ -42,25 +39,16 @@ _OBJECTS: Final = pa.schema(
 
 
 @dataclass
-class PartFile:
-    """One part of a run. Wall seconds, bytes.
+class PartFile(PartHead):
+    """One part of a run or of a data set. Wall seconds, bytes.
 
-    kind: `run`, or `verify` for a part that was only judged again.
-    scenario_sha256: of the resolved scenario. fired: (kind of fault, point, times).
+    replay: the command that makes the whole, for a data set. fired: (kind of fault, point, times).
     """
 
-    index: int
-    count: int
-    scenario: str
-    scenario_sha256: str
-    seed: int
-    versions: dict[str, str]
     workers: int
     store: dict[str, str]
     shards: list[ShardResult]
     judgement: Judgement
-    schema_version: int = SCHEMA_VERSION
-    kind: Kind = "run"
     started: str | None = None
     total_s: float | None = None
     verify_s: float | None = None
@@ -70,32 +58,35 @@ class PartFile:
     fired: list[tuple[str, str, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped_by: int | None = None
+    replay: str = ""
 
 
 _ADAPTER: Final = TypeAdapter(PartFile)
 
 
-def fingerprint(scenario: Scenario) -> str:
-    """Return the sha256 of the resolved scenario."""
-    return hashlib.sha256(scenario.text.encode()).hexdigest()
+def write(
+    run_dir: Path,
+    scenario: Scenario,
+    record: Record,
+    kind: Kind = "run",
+    common: Mapping[str, str] | None = None,
+    replay: str = "",
+) -> None:
+    """Write the record of a part, if it came to its verdict. Raises OSError.
 
-
-def write(run_dir: Path, scenario: Scenario, record: Record, kind: Kind = "run") -> None:
-    """Write the record of a part, if it came to its verdict. Raises OSError."""
+    common: see `PartHead`. replay: the command that makes the whole.
+    """
     if record.part is None or record.judgement is None:
         return
     part = PartFile(
-        record.part.index,
-        record.part.count,
-        scenario.name,
-        fingerprint(scenario),
-        scenario.seed,
-        program_versions(),
-        record.workers,
-        dict(record.store),
-        record.shards,
-        record.judgement,
+        **head_of(PartIndex(record.part.index, record.part.count), scenario, scenario.seed),
         kind=kind,
+        common=dict(common or {}),
+        replay=replay,
+        workers=record.workers,
+        store=dict(record.store),
+        shards=record.shards,
+        judgement=record.judgement,
         started=record.started,
         total_s=record.total_s,
         verify_s=record.verify_s,
@@ -134,13 +125,8 @@ def _plain(part: PartFile) -> dict[str, Any]:
 def read(run_dir: Path) -> PartFile:
     """Read the record of a part. Raises PartError for a directory that has none."""
     path = run_dir / PART_FILE
-    try:
-        raw = json.loads(path.read_bytes())
-        if raw.get("schema_version") != SCHEMA_VERSION:
-            version = raw.get("schema_version")
-            raise PartError(
-                f"{path}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}"
-            )
+    with readable(path):
+        raw = read_json(path)
         for share in raw["judgement"]["oracle"]["shares"]:
             rows = share["completeness"]["rows"]
             share["completeness"]["rows"] = {(stage, hour): fates for stage, hour, fates in rows}
@@ -151,17 +137,6 @@ def read(run_dir: Path) -> PartFile:
         for number, name, sha256 in zip(*(each.to_pylist() for each in objects), strict=True):
             shares[number].hashes[name] = sha256
         return part
-    except FileNotFoundError as error:
-        missing = "is not a finished part of a run: run it again with --shard, until it has"
-        raise PartError(f"{run_dir}: {missing} a {Path(error.filename).name}") from error
-    except OSError as error:
-        raise PartError(f"{run_dir}: cannot be read: {cause(error)}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise PartError(f"{path}: {where}: {first['msg']}; run the part again") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise PartError(f"{path}: not a record of a part: {error}; run the part again") from error
 
 
 def injections(part: PartFile) -> InjectionCounts:

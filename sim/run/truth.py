@@ -39,12 +39,25 @@ def merge(folder: Path, farms: Sequence[FarmPart], shards: Sequence[ShardResult]
         names = [shard.name for shard in own]
         if len(own) < 2 or sum(len(shard.turbine_ids) for shard in own) != farm.turbines:
             continue
-        paths = {kind: [folder / f"{kind}-{name}.parquet" for name in names] for kind in TABLES}
-        tables = {kind: pa.concat_tables(map(_read, each)) for kind, each in paths.items()}
-        write(folder, farm.name, tables)
-        for each in paths.values():
-            for path in each:
+        join(folder, farm.name, [(folder, name) for name in names])
+        for name in names:
+            for path in paths(folder, name).values():
                 path.unlink()
+
+
+def join(folder: Path, name: str, pieces: Sequence[tuple[Path, str]]) -> None:
+    """Write the files of several pieces, (folder, name) each, as one. Raises OSError."""
+    files = [paths(*piece) for piece in pieces]
+    write(
+        folder,
+        name,
+        {kind: pa.concat_tables([_read(each[kind]) for each in files]) for kind in TABLES},
+    )
+
+
+def paths(folder: Path, name: str) -> dict[str, Path]:
+    """Return the files of a shard, of a part or of a farm, by table."""
+    return {kind: folder / f"{kind}-{name}.parquet" for kind in TABLES}
 
 
 def _read(path: Path) -> pa.Table:

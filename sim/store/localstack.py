@@ -37,13 +37,14 @@ import psutil
 from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 from sim.folder_lock import owned
+from sim.store import home
 from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
-from sim.store.home import HOME, REPOSITORY
 from sim.store.readiness import listens, s3_works
 from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
 
+HOME = home.HOME
 PYTHON = HOME / "venv" / "bin" / "python"
-LAUNCHER = REPOSITORY / "localstack" / "launcher.py"
+LAUNCHER = home.REPOSITORY / "localstack" / "launcher.py"
 DEFAULT_PORT = 4566
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 5.0

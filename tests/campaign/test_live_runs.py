@@ -16,7 +16,7 @@ from sim.campaign.live_faults import KINDS_EACH, LiveFaults, draw_live_faults
 from sim.campaign.outcome import CleanRun
 from sim.campaign.world import make_world
 from sim.chaos.faults import KILL, KINDS, fault_points
-from sim.check import Verdict
+from sim.check.verdict import Judged
 from sim.errors import TargetError
 from sim.scenario import Scenario, load
 from sim.store import target
@@ -82,7 +82,7 @@ def test_a_whole_run_is_compared_with_the_in_process_world(
     def again(more: Sequence[str]) -> Scenario:
         return load(path, more)
 
-    good, bad = live_runs.make_live_runs(scenario, again, flush_s, 2, 7, 1)
+    good, bad = live_runs.make_live_runs(scenario, again, flush_s, range(2), 7, 1)
     assert good.broken == []
     assert good.injections.by_kind[KILL] >= 1
     assert good.requests > 50
@@ -97,11 +97,10 @@ def test_a_dead_store_or_an_unreadable_lake_is_no_failure(
     scenario = load(path)
     # nothing listens there; the runs must not use it
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(
-        live_runs.check, "judge", lambda *_: Verdict(errors=["the lake could not be listed"])
-    )
+    unreadable = Judged(errors=["the lake could not be listed"])
+    monkeypatch.setattr("sim.verify.judge.judged", lambda *_: unreadable)
     runs = live_runs.make_live_runs(
-        scenario, lambda more: load(path, more), (300.0, 600.0), 2, 7, 1
+        scenario, lambda more: load(path, more), (300.0, 600.0), range(2), 7, 1
     )
     unread = next(runs)
     assert (unread.broken, unread.unknown) == (

@@ -19,8 +19,8 @@ from sim.campaign.loader.world import LoaderWorld, select
 from sim.campaign.pool import run_lines
 from sim.campaign.shrink import shrink
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
-from sim.report.campaign import Failure
 from sim.report.progress import RunProgress
+from sim.run.part_index import WHOLE, PartIndex
 
 _CALLS_SHOWN = 40
 WriteLine = Callable[[str], None]
@@ -37,8 +37,9 @@ def run_loads(
     totals: LoadTotals,
     options: tuple[int, int, int],
     progress: RunProgress,
+    place: PartIndex = WHOLE,
 ) -> None:
-    """Make all runs of the loader. options: random runs, their seed, worker processes.
+    """Make all runs of the loader, or one part. options: random runs, their seed, workers.
 
     An early end leaves the sums of the runs that were made. Raises WorkerLost.
     """
@@ -48,24 +49,24 @@ def run_loads(
     try:
         run_clean(world)
     except CleanLoadBroken as error:
-        totals.failed, totals.runs = totals.failed + 1, totals.runs + 1
-        totals.broken.update(["load without any fault"])
-        totals.failures.append(
-            (0, Failure("load", ("load without any fault",), str(error), _replay(totals)))
-        )
+        totals.fail_without_fault(str(error))
         return
     single = plan.every_call(world)
     totals.certain, totals.struck = plan.certain_points(world), len(world.log)
     lines = [*single, *(plan.random_line(world, seed, i) for i in range(runs))]
-    repeated = plan.repeated(lines, pipeline_plan.REPEAT_EVERY)
-    todo = lines + [lines[i] for i in repeated]
+    costly = plan.repeated(lines, pipeline_plan.REPEAT_EVERY)
+    own = pipeline_plan.dealt(len(lines), costly, place)
+    todo = own + sorted({*own} & {*costly})
     progress.phase("loads with faults", len(todo), "runs")
     traces: dict[int, str] = {}
     again: dict[int, LoadOutcome] = {}
     try:
-        for index, outcome in run_lines(partial(_runner, world), todo, workers, progress.advance):
-            if index >= len(lines):
-                again[repeated[index - len(lines)]] = outcome
+        for nth, outcome in run_lines(
+            partial(_runner, world), [lines[i] for i in todo], workers, progress.advance
+        ):
+            index = todo[nth]
+            if nth >= len(own):
+                again[index] = outcome
                 continue
             traces[index] = outcome.trace
             if index < len(single):
@@ -79,10 +80,6 @@ def run_loads(
         for index in again.keys() & traces.keys():
             totals.add_repeated(lines[index], traces[index], again[index])
         totals.wall_s = time.perf_counter() - begun
-
-
-def _replay(totals: LoadTotals) -> str:
-    return f"{totals.command} --replay load"
 
 
 def replay_load(

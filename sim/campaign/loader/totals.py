@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from sim.campaign.failures import Ranked, keep
 from sim.campaign.loader import plan
 from sim.campaign.loader.line import LoadLine
 from sim.campaign.loader.run import LoadOutcome
@@ -14,6 +15,9 @@ from sim.report.campaign import CampaignFigure, Failure, MatrixCell
 
 LOADS: Final = "loads into Delta tables, from a store in memory"
 NOT_DETERMINISTIC: Final = "not.deterministic"
+WITHOUT_FAULT: Final = "load without any fault"
+_ADDED: Final = ("single", "runs", "failed", "repeated", "wall_s")
+_COUNTERS: Final = ("sums", "kinds", "broken", "fired", "failed_at")
 _TEXTS: Final = {
     "lost": "rows of the lake that are in no table",
     "duplicated": "rows that are in their table more than once",
@@ -41,9 +45,9 @@ class LoadTotals:
     wrong_rows: WrongRows = field(default_factory=WrongRows)
     kinds: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[int, Failure]] = field(default_factory=list)
-    _fired: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _failed_at: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: list[Ranked] = field(default_factory=list)
+    fired: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed_at: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, line: LoadLine, outcome: LoadOutcome) -> None:
         """Add a run."""
@@ -52,10 +56,10 @@ class LoadTotals:
         self.wrong_rows = self.wrong_rows.plus(outcome.wrong_rows)
         self.kinds.update(each.kind for each in outcome.fired)
         points = plan.points_of(outcome)
-        self._fired.update(points)
+        self.fired.update(points)
         if outcome.broken:
             self.failed += 1
-            self._failed_at.update(points)
+            self.failed_at.update(points)
             names = tuple(sorted({each.invariant for each in outcome.broken}))
             self._fail(line, names, outcome.broken[0].detail)
 
@@ -68,14 +72,34 @@ class LoadTotals:
     def _fail(self, line: LoadLine, names: tuple[str, ...], detail: str) -> None:
         self.broken.update(names)
         replay = f"{self.command} --replay '{line}'"
-        self.failures.append((len(line.items), Failure(str(line), names, detail, replay)))
+        keep(self.failures, [(len(line.items), Failure(str(line), names, detail, replay))])
+
+    def fail_without_fault(self, detail: str) -> None:
+        """Add the failed run without faults, the only one then. It is the same in every part."""
+        self.failed = self.runs = 1
+        self.broken.update([WITHOUT_FAULT])
+        replay = f"{self.command} --replay load"
+        self.failures = [(0, Failure("load", (WITHOUT_FAULT,), detail, replay))]
+
+    def merge(self, other: LoadTotals) -> None:
+        """Add the runs of another part of the campaign."""
+        if self.broken[WITHOUT_FAULT]:
+            return
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        self.wrong_rows = self.wrong_rows.plus(other.wrong_rows)
+        self.certain |= other.certain
+        self.struck = max(self.struck, other.struck)
+        keep(self.failures, other.failures)
 
     def cells(self) -> list[MatrixCell]:
         """Return the cells of points that were certain to be hit, or were hit."""
         return [
-            MatrixCell(LOADS, *at, self._fired[at], self._failed_at[at], at in self.certain)
+            MatrixCell(LOADS, *at, self.fired[at], self.failed_at[at], at in self.certain)
             for at in plan.planned_points()
-            if at in self.certain or self._fired[at]
+            if at in self.certain or self.fired[at]
         ]
 
     def figures(self) -> dict[str, CampaignFigure]:

@@ -1,0 +1,152 @@
+"""Parts of a data set as one: `lake`, `truth` and `nodes` in one folder, then what `demo` adds.
+
+Objects of the lake are hard links, or copies where the disk has none. Nothing of a part changes.
+Databases of nodes are copied if they are kept, else they are read where they are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from sim import run_directory
+from sim.demo import themes
+from sim.demo.dataset import Dataset, Layout
+from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
+from sim.demo.themes import Theme
+from sim.errors import PartError
+from sim.report.progress import RunProgress
+from sim.run import truth
+from sim.run.part import part_of
+from sim.run.part_file import PartFile
+from sim.run.part_index import PartIndex
+from sim.run.record import Record
+from sim.scenario import Scenario
+from sim.verify.judge import verdict
+
+Put = Callable[[Path, Path], object]
+
+
+def merge_demo(
+    scenario: Scenario,
+    parts: Mapping[Path, PartFile],
+    out: Path,
+    overwrite: bool,
+    console: Console,
+) -> Dataset:
+    """Make the data set of all parts. Raises PartError, DemoError, DirectoryError."""
+    parts = dict(sorted(parts.items(), key=lambda item: item[1].index))
+    first = next(iter(parts.values()))
+    theme, layout = _theme_and_layout(scenario, first)
+    record = Record(shards=[shard for part in parts.values() for shard in part.shards])
+    if layout == "turbine":
+        record.verdict = verdict([part.judgement for part in parts.values()])
+    made = Dataset(scenario, theme, out, layout, record, first.replay)
+    pieces = _pieces(scenario, parts, layout)
+    for folder, part in parts.items():
+        _require_files(folder, part, pieces)
+    options, begun = Finish.of(first.common), time.perf_counter()
+    need_bytes = _new_bytes(out, parts, options.nodes)
+    with (
+        run_directory.made(out, overwrite, scenario.text, need_bytes),
+        as_demo_errors(out),
+        RunProgress(console) as progress,
+    ):
+        remove_earlier(out)
+        progress.phase("gathering the parts", None, "")
+        for folder in parts:
+            _gather(folder / "lake", out / "lake", _link)
+            put = shutil.copy2 if options.nodes else _point
+            _gather(folder / "nodes", out / "nodes", put)
+        for farm, places in pieces.items():
+            truth.join(out / "truth", farm, places)
+        require_pass(made)
+        finish(made, options, progress, begun)
+    return made
+
+
+def _theme_and_layout(scenario: Scenario, part: PartFile) -> tuple[Theme, Layout]:
+    """Return theme and layout of a part. Raises PartError for a record without them."""
+    try:
+        theme = themes.theme(part.common["theme"])
+        (layout,) = (name for name in get_args(Layout) if name == part.common["layout"])
+        told = part.common["story"] == themes.TOLD
+    except (KeyError, ValueError) as error:
+        raise PartError(
+            f"part {part.index}/{part.count}: its record names no theme and layout; make it again"
+        ) from error
+    return theme if told else themes.without_story(theme, bool(scenario.events)), layout
+
+
+def _pieces(
+    scenario: Scenario, parts: Mapping[Path, PartFile], layout: Layout
+) -> dict[str, list[tuple[Path, str]]]:
+    """Return the truth of each farm: (folder, name in its files) of each part with some of it."""
+    found: dict[str, list[tuple[Path, str]]] = {}
+    for folder, part in parts.items():
+        place = PartIndex(part.index, part.count)
+        for each in part_of(scenario.fleet, place, whole_farms=layout == "farm").farms:
+            found.setdefault(each.farm.farm_id, []).append((folder / "truth", each.name))
+    return found
+
+
+def _require_files(
+    folder: Path, part: PartFile, pieces: Mapping[str, list[tuple[Path, str]]]
+) -> None:
+    """Raise PartError for a part that lost files since it was made."""
+    names = [name for share in part.judgement.oracle.shares for name in share.hashes]
+    need = [folder / "lake" / name for name in names]
+    need += [
+        folder / "nodes" / shard.farm / f"{turbine}.db"
+        for shard in part.shards
+        for turbine in shard.turbine_ids
+    ]
+    need += [
+        path
+        for places in pieces.values()
+        for place, name in places
+        if place.parent == folder
+        for path in truth.paths(place, name).values()
+    ]
+    if gone := [path for path in need if not path.is_file()]:
+        many = f" and {len(gone) - 1:,} more files are" if gone[1:] else " is"
+        raise PartError(f"{gone[0]}{many} gone; make part {part.index}/{part.count} again")
+
+
+def _new_bytes(out: Path, parts: Mapping[Path, PartFile], nodes: bool) -> int:
+    """Return the bytes of all files that are copied: links take no room."""
+    disk = next(path for path in (out, *out.absolute().parents) if path.exists()).stat().st_dev
+    copied = [folder / "nodes" for folder in parts if nodes]
+    copied += [folder / "lake" for folder in parts if folder.stat().st_dev != disk]
+    return sum(path.stat().st_size for top in copied for path in top.rglob("*") if path.is_file())
+
+
+def _gather(source: Path, target: Path, put: Put) -> None:
+    """Put each file of a folder under `target`. Raises PartError for one that is there, OSError."""
+    for top, _, names in os.walk(source):
+        folder = target / Path(top).relative_to(source)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if (folder / name).exists():
+                again = "is in several parts; make the parts again"
+                raise PartError(f"{Path(top) / name}: {again}")
+            put(Path(top) / name, folder / name)
+
+
+def _link(file: Path, to: Path) -> None:
+    """Make a hard link to a file, or a copy where that cannot be."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)
+
+
+def _point(file: Path, to: Path) -> None:
+    """Make a symbolic link to a file: a hard link of a database would be another database."""
+    to.symlink_to(file.resolve())
