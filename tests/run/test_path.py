@@ -13,11 +13,20 @@ import sim.run
 
 PACKAGE = Path(sim.run.__file__).parent
 LINES = re.findall(r"^ {4}(?:\w+ +| +)([\w.]+\.\w+)  ", sim.run.__doc__ or "", re.MULTILINE)
-DATA = {"record", "part", "part_index", "planned_faults", "shard_plan", "uplink", "environment"}
+DATA = {
+    "record",
+    "part",
+    "part_head",
+    "part_index",
+    "planned_faults",
+    "shard_plan",
+    "uplink",
+    "environment",
+}
 """Modules of data that passes through. Any step may import them; they import no step."""
 
 
-OFF_THE_PATH = ["part_index", "record"]
+OFF_THE_PATH = ["part_head", "part_index", "record"]
 """Modules of data without a step of their own."""
 
 
