@@ -38,7 +38,10 @@ class Servers(dict[str, str]):
     processes: int
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(
+    scope="module",
+    params=[1, *(pytest.param(n, marks=pytest.mark.campaign) for n in (2, 3))],
+)
 def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """Two servers with the bucket `plain`."""
     with (
