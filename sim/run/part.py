@@ -23,7 +23,7 @@ from sim.fleet.farm import Farm, Fleet
 from sim.fleet.part import FarmPart
 from sim.run.part_index import WHOLE, PartIndex
 
-SHARD_ROWS: Final = 300_000
+SHARD_ROWS: Final = 200_000
 SHARDS_PER_WORKER: Final = 4
 LEAST_TURBINES: Final = 16
 
