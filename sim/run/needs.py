@@ -28,10 +28,14 @@ from sim.scenario.plan import Plan, plan
 from sim.store.gateway import BODIES_IN_MEMORY_BYTES, chosen
 from sim.store.home import HOME
 
-_PARENT_BYTES: Final = 260 << 20
+_PARENT_BYTES: Final = 300 << 20
 _WORKER_BYTES: Final = 170 << 20
-_ROW_BYTES: Final = 2_300
-"""Of the rows of one flush of a shard: the simulated block, its files' pages and its objects."""
+_ROW_BYTES: Final = 3_000
+"""Of a row of one flush of a shard: its simulated block, its objects, room of the allocators."""
+_JUDGED: Final = 8
+"""Memory of the oracle over the bytes of the node files of a share."""
+SHARE_BYTES: Final = 96 * 1024 * 1024
+"""As `sim.check.shares`, which a plan does not import: it brings the whole oracle."""
 _SERVER_BYTES: Final = 190 << 20
 _OBJECT_BYTES: Final = 820
 """Of an object in the embedded server, without its body."""
@@ -98,7 +102,8 @@ def _memory_bytes(scenario: Scenario, part: Part, workers: int, size: Plan) -> i
     cut = in_shards(part, flush_rows, workers, whole_farms=bool(scenario.faults))
     largest = sorted((shard.turbines for shard in cut), reverse=True)[:workers]
     rows = sum(largest) * min(flush_rows, MAX_BATCH_ROWS)
-    return _PARENT_BYTES + (workers + 1) * _WORKER_BYTES + rows * _ROW_BYTES
+    judged = _JUDGED * min(SHARE_BYTES, size.node_bytes)
+    return _PARENT_BYTES + (workers + 1) * _WORKER_BYTES + rows * _ROW_BYTES + judged
 
 
 def _server_bytes(size: Plan) -> int:

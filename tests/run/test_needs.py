@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sim.check import shares
 from sim.errors import NeedsError
+from sim.run import needs as needs_module
 from sim.run.needs import Machine, Needs, needs, parts_at_once, require_fit
 from sim.run.part import part_of
 from sim.run.part_index import PartIndex
@@ -114,6 +116,10 @@ def test_a_run_that_does_not_fit_is_refused(
         require_fit(need, machine)
     for name in names:
         assert name in str(refused.value)
+
+
+def test_the_share_of_the_oracle_is_the_oracle_s() -> None:
+    assert needs_module.SHARE_BYTES == shares.SHARE_BYTES
 
 
 def test_a_plan_says_what_a_machine_holds() -> None:
