@@ -107,7 +107,7 @@ def _require_ours(path: Path, named_by: str) -> None:
 
 def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     """Remove an earlier run. Its scenario, the mark of a run, stays until the new one."""
-    kept = any((path / name).exists() for name in WORTH_KEEPING) or _was_interrupted(path)
+    kept = any((path / name).exists() for name in WORTH_KEEPING) or _is_kept_on_purpose(path)
     if kept and not overwrite:
         fix = f"replace it with --overwrite, or choose another {named_by}"
         raise DirectoryError(f"{path}: holds an earlier run; {fix}")
@@ -119,10 +119,11 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
         (path / name).unlink(missing_ok=True)
 
 
-def _was_interrupted(path: Path) -> bool:
-    """Return True if the result is of an interrupted run: its record is kept on purpose."""
+def _is_kept_on_purpose(path: Path) -> bool:
+    """Return True for the result of an interrupted run, or of merged parts."""
     try:
-        return bool(json.loads((path / RESULT_FILE).read_bytes())["exit_code"] == INTERRUPTED)
+        found = json.loads((path / RESULT_FILE).read_bytes())
+        return bool(found["exit_code"] == INTERRUPTED or "parts" in found["environment"])
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

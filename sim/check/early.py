@@ -2,7 +2,7 @@
 
 An early verdict counts only if it found nothing at all, and if at the end the share is the same:
 
-- the same node files and the same ground truth,
+- the same node files, by size and time of change, and the same ground truth,
 - the same objects in the final listing, each with the same size and ETag.
 
 Any other share is judged again, with everything that is in the lake at the end.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ from sim.check.read.lake import ObjectRef
 from sim.check.share import Share, ShareVerdict
 
 Version = tuple[str, str, str, int, str]
+Stamps = tuple[tuple[int, int] | None, ...]
 
 
 class EarlyVerdicts:
@@ -31,7 +33,14 @@ class EarlyVerdicts:
     def __init__(self) -> None:
         self.objects = 0
         self.begins: set[str] = set()
+        self._stamps: dict[tuple[str, ...], Stamps] = {}
         self._found: dict[tuple[str, ...], tuple[Share, ShareVerdict]] = {}
+
+    def cut(self, shares: Iterable[Share]) -> None:
+        """Note shares, and their node files as they are, before they are judged."""
+        for share in shares:
+            self.begins.add(share.files[0].turbine)
+            self._stamps[_turbines(share)] = _stamps(share)
 
     def add(self, share: Share, verdict: ShareVerdict) -> None:
         """Take a verdict, unless it found anything."""
@@ -44,7 +53,23 @@ class EarlyVerdicts:
         found = self._found.get(_turbines(share))
         if found is None or not _is_same(found[0], share):
             return None
+        if self._stamps.get(_turbines(share), _stamps(share)) != _stamps(share):
+            return None
         return replace(found[1], number=share.number)
+
+
+def _stamps(share: Share) -> Stamps:
+    """Return size and time of change of every node file; None for one that is not there."""
+    paths = [path for file in share.files for path in (file.database, file.config, *file.retired)]
+    return tuple(_stamp(path) for path in paths)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _turbines(share: Share) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ def judged(
     by_hand: bool = False,
     early: EarlyVerdicts | None = None,
     elsewhere: Collection[str] = (),
+    strays: bool = True,
 ) -> Judged:
     """Judge the lake, or the part of it that belongs to the node files.
 
@@ -81,6 +82,8 @@ def judged(
     by_hand: no run drove the nodes, so they may have been drained more than once.
     early: verdicts on shares that were judged before the end.
     elsewhere: turbines that are judged elsewhere. Their objects are passed over.
+    strays: False if objects of no turbine are judged elsewhere. They are still searched for the
+        secrets of these nodes.
     Never raises for defects of the run: they are in the result.
     """
     files = [file for file in discover(run_nodes) if file.turbine not in elsewhere]
@@ -112,6 +115,10 @@ def judged(
     ]
     if strange:
         parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
+    if not strays:
+        stray = {ref.name for ref in _strays(shares)}
+        refs = [ref for ref in refs if ref.name not in stray]
+        foreign, shares[STRAYS] = [], replace(shares[STRAYS], objects={})
     for share in shares.values():
         if early is not None and (known := early.verdict_on(share)) is not None:
             parts[share.number] = known

@@ -38,8 +38,8 @@ BEGAN, ENDED = "began", "ended"
 class PartTask:
     """A part to run.
 
-    run: id of the run, and topic of its events. scenario: the resolved text. folder: of all its
-    parts on a worker; relative to the worker's working directory. versions: that the worker must
+    run: id of the run: topic of its events, and its folder below `folder`, which is relative to
+    the worker's working directory. scenario: the resolved text. versions: that the worker must
     have. workers: processes of the part; None: the host's cores, divided by `threads_on` the host.
     options: of the store, for the command line.
     """
@@ -96,14 +96,14 @@ def _run(task: PartTask, worker: Any, key: str) -> PartReply:
         return PartReply(task.part, worker.address, "", ENVIRONMENT, None, text)
     threads = task.threads_on.get(here["host"], worker.state.nthreads)
     workers = task.workers or max(1, here["cores"] // threads)
-    folder = Path(task.folder)
+    folder = Path(task.folder) / task.run
     out = folder / part_folder(task.part)
-    # Of this attempt alone: another one may write meanwhile, if this worker was given up as lost.
     scenario = out.with_suffix(".yaml")
     log = out.with_suffix(".log")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         scenario.write_text(task.scenario, encoding="utf-8")
+        (out / PART_FILE).unlink(missing_ok=True)  # of an attempt before
         with log.open("wb") as output:
             arguments = ["run", str(scenario), "--shard", str(task.part), "--out", str(out)]
             more = ["--overwrite", "--workers", str(workers), *task.options]

@@ -8,6 +8,7 @@ the result is that of one process, but for the figures of machines:
     time.verify   sum over the parts
     memory.peak   the largest of a part
     ceiling       the lowest of a part's store
+    cpu.busy      none, nor a time line: the parts may have run at any time and anywhere
 
 The node files and the lakes stay where the parts made them.
 """
@@ -29,6 +30,7 @@ from sim.campaign import campaign_part
 from sim.campaign.campaign_part import CampaignPart
 from sim.demo.command import FOLDER, print_made
 from sim.errors import PASS, PartError
+from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA
 from sim.merge.campaign import merge_campaign
 from sim.merge.demo import merge_demo
@@ -72,14 +74,18 @@ def merge(options: MergeOptions, console: Console) -> int:
     parts = {path: part for path, part in heads.items() if isinstance(part, PartFile)}
     kind = next(iter(heads.values())).kind
     if kind == "verify":
+        if options.out is not None:
+            raise PartError("parts of a verdict make no directory; leave out --out")
         return print_verdict(console, verdict([part.judgement for part in parts.values()]))
     scenario = load(next(iter(heads)) / SCENARIO_FILE)
     theme = next(iter(heads.values())).common.get("theme")
     out = options.out or (
         FOLDER / theme if theme else Path("runs") / f"{scenario.name}-{scenario.seed}"
     )
-    if out.resolve() in {path.resolve() for path in heads}:
-        raise PartError(f"{out}: is one of the parts; name another directory with --out DIR")
+    for path in heads:
+        if out.resolve() in (path.resolve(), *path.resolve().parents):
+            holds = "is one of the parts" if out.resolve() == path.resolve() else f"holds {path}"
+            raise PartError(f"{out}: {holds}; name another directory with --out DIR")
     if kind == "demo":
         print_made(merge_demo(scenario, parts, out, options.overwrite, console))
         return PASS
@@ -123,7 +129,7 @@ def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
     each = sorted(parts.values(), key=lambda part: part.index)
     record = Record(
         shards=[shard for part in each for shard in part.shards],
-        operations=pa.concat_tables([_operations(path) for path in parts]),
+        operations=operations.merged(_operations(path) for path in parts),
         ceiling_per_s=min((p.ceiling_per_s for p in each if p.ceiling_per_s), default=None),
         memory_peak_bytes=max((p.memory_peak_bytes or 0 for p in each), default=0) or None,
         node_bytes=sum(part.node_bytes or 0 for part in each),
@@ -155,14 +161,21 @@ def _operations(run_dir: Path) -> pa.Table:
 
 def _span_s(parts: Sequence[PartFile]) -> float | None:
     """Return the seconds from the first start to the last end."""
-    spans = [
+    try:
+        spans = _spans(parts)
+    except ValueError as error:
+        raise PartError(f"a part's start is no time: {error}; run the part again") from error
+    if not spans:
+        return None
+    return max(begin + length for begin, length in spans) - min(begin for begin, _ in spans)
+
+
+def _spans(parts: Sequence[PartFile]) -> list[tuple[float, float]]:
+    return [
         (datetime.fromisoformat(part.started).timestamp(), part.total_s)
         for part in parts
         if part.started is not None and part.total_s is not None
     ]
-    if not spans:
-        return None
-    return max(begin + length for begin, length in spans) - min(begin for begin, _ in spans)
 
 
 def _stores(parts: Sequence[PartFile]) -> str:

@@ -48,6 +48,7 @@ def merge_demo(
     if layout == "turbine":
         record.verdict = verdict([part.judgement for part in parts.values()])
     made = Dataset(scenario, theme, out, layout, record, first.replay)
+    require_pass(made)
     pieces = _pieces(scenario, parts, layout)
     for folder, part in parts.items():
         _require_files(folder, part, pieces)
@@ -66,7 +67,6 @@ def merge_demo(
             _gather(folder / "nodes", out / "nodes", put)
         for farm, places in pieces.items():
             truth.join(out / "truth", farm, places)
-        require_pass(made)
         finish(made, options, progress, begun)
     return made
 
@@ -76,12 +76,12 @@ def _theme_and_layout(scenario: Scenario, part: PartFile) -> tuple[Theme, Layout
     try:
         theme = themes.theme(part.common["theme"])
         (layout,) = (name for name in get_args(Layout) if name == part.common["layout"])
-        told = part.common["story"] == themes.TOLD
+        with_story = part.common["story"] == themes.TOLD
     except (KeyError, ValueError) as error:
         raise PartError(
             f"part {part.index}/{part.count}: its record names no theme and layout; make it again"
         ) from error
-    return theme if told else themes.without_story(theme, bool(scenario.events)), layout
+    return theme if with_story else themes.without_story(theme, bool(scenario.events)), layout
 
 
 def _pieces(

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from sim import run_directory
 from sim.check import LakeReader
+from sim.errors import PartError
 from sim.report.progress import RunProgress
 from sim.run import part_file
 from sim.run.part import part_of
@@ -27,12 +28,14 @@ def verify_part(
 ) -> int:
     """Judge one part of a run, print the verdict, write its record. Return the exit code.
 
-    out: directory of the record; the run's own does not change. Raises PartError, ScenarioError,
-    DirectoryError.
+    out: directory of the record. An earlier record there is replaced, a run is refused.
+    Raises PartError, ScenarioError, DirectoryError.
     """
     scenario = load(run_dir / SCENARIO_FILE)
     part = part_of(scenario.fleet, place)
-    with run_directory.made(out, True, scenario.text, 0):
+    if out.resolve() == run_dir.resolve():
+        raise PartError(f"{out}: is the run itself; name another directory with --out DIR")
+    with run_directory.made(out, False, scenario.text, 0):
         record = Record(
             started=datetime.now(UTC).isoformat(timespec="seconds"), workers=workers, part=part
         )
@@ -46,6 +49,7 @@ def verify_part(
                 store=settings_of(lake),
                 by_hand=not is_run(run_dir),
                 elsewhere=part.others(scenario.fleet),
+                strays=part.index == 1,
                 progress=progress.follow("judging the lake", "objects"),
                 log=progress.log,
             )

@@ -65,7 +65,7 @@ class EarlyOracle:
             )
         except TruthError:
             return  # the verdict at the end reports it
-        self.verdicts.begins |= {share.files[0].turbine for share in shares}
+        self.verdicts.cut(shares)
         self._known += len(result.written)
         result.written = []
         self._waiting += [JudgeTask(self.lake, share, share_of) for share in shares]

@@ -40,7 +40,7 @@ FAULTY_FILES = ".struck"
 
 
 class FarmNodes:
-    """Nodes of one farm, through all crashes and restarts of their process.
+    """Nodes of one shard, through all crashes and restarts of their process.
 
     pool: makes their store calls. activities: gets the time that they wait for it.
     result: batches, errors of nodes and time in the pipeline go in here.

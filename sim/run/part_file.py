@@ -32,7 +32,7 @@ from sim.whole_file import write_text
 _OBJECTS: Final = pa.schema(
     [
         pa.field("share", pa.int32()),
-        pa.field("name", pa.string()),
+        pa.field("name", pa.binary()),
         pa.field("sha256", pa.string()),
     ]
 )
@@ -98,7 +98,12 @@ def write(
         stopped_by=record.stopped_by,
     )
     shares = record.judgement.oracle.shares
-    found = [(i, *pair) for i, share in enumerate(shares) for pair in sorted(share.hashes.items())]
+    # A file's name is bytes, and need not be UTF-8.
+    found = [
+        (i, name.encode("utf-8", "surrogateescape"), sha256)
+        for i, share in enumerate(shares)
+        for name, sha256 in sorted(share.hashes.items())
+    ]
     columns = zip(*found, strict=True) if found else ((), (), ())
     table = pa.table(
         [pa.array(column, kind) for column, kind in zip(columns, _OBJECTS.types, strict=True)],
@@ -135,7 +140,9 @@ def read(run_dir: Path) -> PartFile:
             objects = pq.read_table(file, schema=_OBJECTS)
         shares = part.judgement.oracle.shares
         for number, name, sha256 in zip(*(each.to_pylist() for each in objects), strict=True):
-            shares[number].hashes[name] = sha256
+            if number < 0:
+                raise ValueError(f"{OBJECTS_FILE} names a share {number}")
+            shares[number].hashes[name.decode("utf-8", "surrogateescape")] = sha256
         return part
 
 

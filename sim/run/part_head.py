@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from pipeline.terminal import cause
@@ -22,6 +23,17 @@ from sim.run.part_index import PartIndex
 from sim.scenario import Scenario
 
 SCHEMA_VERSION: Final = 1
+_NOT_A_RECORD: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+    pa.ArrowException,
+)
+MOST_PARTS: Final = 1_000_000
+"""Bound of the number in a record. A part has a turbine at least."""
 Kind = Literal["run", "verify", "campaign", "demo"]
 
 
@@ -64,6 +76,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise PartError(
             f"{path}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}"
         )
+    if not 1 <= raw["index"] <= raw["count"] <= MOST_PARTS:
+        raise ValueError(f"part {raw['index']} of {raw['count']} cannot be")
     return raw
 
 
@@ -81,5 +95,5 @@ def readable(path: Path) -> Iterator[None]:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise PartError(f"{path}: {where}: {first['msg']}; run the part again") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except _NOT_A_RECORD as error:
         raise PartError(f"{path}: not a record of a part: {error}; run the part again") from error

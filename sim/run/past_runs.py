@@ -36,6 +36,14 @@ class PastRun:
     seconds: float
     memory_bytes: int
 
+    @property
+    def is_sound(self) -> bool:
+        """True if every number is one, and finite and positive where it divides."""
+        numbers = (self.workers, self.rows, self.rows_per_batch, self.seconds)
+        return isinstance(self.started, str) and all(
+            isinstance(number, int | float) and 0 < number < math.inf for number in numbers
+        )
+
 
 def remember(folder: Path, run: PastRun) -> None:
     """Add a run. Two runs that end at once may lose one of them."""
@@ -49,8 +57,8 @@ def past_runs(folder: Path) -> list[PastRun]:
     """Return the past runs, the newest last."""
     try:
         raw = json.loads((folder / FILE).read_bytes())
-        return [PastRun(**each) for each in raw]
-    except (OSError, ValueError, TypeError):
+        return [run for each in raw if (run := PastRun(**each)).is_sound]
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
 
 

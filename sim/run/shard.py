@@ -50,7 +50,7 @@ DRAIN_WAIT_S = 1.0
 PROXIED_WAIT = 0.25
 """Factor on every wait between attempts behind a fault proxy, where many calls fail."""
 BLOCK_ROWS = 1_000_000
-"""Rows of a farm that are made at once; bounds memory when flushes are far apart."""
+"""Rows of a shard that are made at once; bounds memory when flushes are far apart."""
 _EVERYTHING_US = 2**63
 """Later than any time that a node can store."""
 

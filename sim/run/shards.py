@@ -1,4 +1,4 @@
-"""Worker processes: all shards of a run, the largest farm first, with an orderly end.
+"""Worker processes: all shards of a run, the largest first, with an orderly end.
 
 - Each worker has a pool, a queue and an event of its own. A killed one takes no other's work with
   it, and no lock that others wait for.
@@ -159,7 +159,7 @@ class _Worker:
             self._stop.set()
 
 
-class _Crew:
+class _WorkerPool:
     """The workers of a run, and the shards that wait for one of them.
 
     With an oracle there is one worker more. It judges shards that are done while the others
@@ -271,28 +271,28 @@ def run_shards(
     `require_healthy`. After any of them no worker is left, and `results` has the result of every
     shard that ended.
     """
-    crew = _Crew(plans, processes, results, injections, oracle)
+    pool = _WorkerPool(plans, processes, results, injections, oracle)
     try:
-        crew.give_work()
-        while crew.busy:
-            if oracle is not None and not crew.shards_left:
+        pool.give_work()
+        while pool.busy:
+            if oracle is not None and not pool.shards_left:
                 oracle.report()
-            wait([worker.awaited for worker in crew.busy], crew.poll_s, FIRST_COMPLETED)
-            for worker in list(crew.busy):
+            wait([worker.awaited for worker in pool.busy], pool.poll_s, FIRST_COMPLETED)
+            for worker in list(pool.busy):
                 if any(news := worker.listen(injections, spans)):
                     progress(*news)
                 if not worker.awaited.done():
                     worker.kill_if_due()
-                elif any(lost := crew.take(worker)):
+                elif any(lost := pool.take(worker)):
                     progress(-lost[0], -lost[1])
             require_healthy()
-            crew.give_work()
+            pool.give_work()
         if oracle is not None:
             oracle.report()
     except BrokenProcessPool as error:
         raise WorkerDied("a worker process died: it was killed, or ran out of memory") from error
     finally:
-        crew.end()
+        pool.end()
 
 
 def start_server() -> None:

@@ -44,7 +44,9 @@ def judge_lake(
         lake,
         workers=record.workers,
         farms=part.farms,
-        elsewhere=part.others(scenario.fleet),
+        # Nobody else looks into a store of the part alone.
+        elsewhere=part.others(scenario.fleet) if store.is_named else (),
+        strays=part.index == 1 or not store.is_named,
         store=None if store.folder else store.store,
         early=None if oracle is None else oracle.verdicts,
         progress=progress.follow("judging the lake", "objects")

@@ -73,6 +73,11 @@ class Target:
     kept: bool = False
 
     @property
+    def is_named(self) -> bool:
+        """True for an endpoint that the user named, which other parts may use as well."""
+        return self.server is None and self.folder is None
+
+    @property
     def store(self) -> Settings:
         """Settings of the endpoint's client. The embedded server takes none from the environment.
 

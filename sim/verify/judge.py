@@ -51,6 +51,7 @@ def judge(
     by_hand: bool = False,
     early: EarlyVerdicts | None = None,
     elsewhere: Collection[str] = (),
+    strays: bool = True,
     progress: Progress | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> Judgement:
@@ -61,6 +62,7 @@ def judge(
     by_hand: no run drove the nodes, so they may have been drained more than once.
     early: verdicts of the oracle on shares that were judged before the end.
     elsewhere: turbines of other parts. Their objects are passed over.
+    strays: judge objects of no turbine; of several parts in one lake, one does.
     log: called with a line for each check that could not be made. The verdict ignores such checks.
     """
     found = Judgement(
@@ -73,6 +75,7 @@ def judge(
             by_hand,
             early,
             elsewhere,
+            strays,
         ),
         missing_nodes.missing(run_dir / "nodes", farms),
     )
