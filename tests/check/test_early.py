@@ -82,3 +82,18 @@ def test_a_verdict_that_found_anything_does_not_count(
     verdict = ShareVerdict(0, "A")
     spoil(verdict)
     assert early(share(), verdict).verdict_on(share()) is None
+
+
+def test_a_node_file_that_changed_since_the_cut_is_judged_again(tmp_path: Path) -> None:
+    names = ("A-001.db", "A-001.json", "A-001.retired-0.db")
+    database, config, retired = (tmp_path / name for name in names)
+    for path in (database, config, retired):
+        path.write_bytes(b"1")
+    of = share(files=[NodeFile("A", "A-001", database, config, (retired,))])
+    for path in (database, config, retired):
+        verdicts = EarlyVerdicts()
+        verdicts.cut([of])
+        verdicts.add(of, ShareVerdict(0, "A"))
+        assert verdicts.verdict_on(of) is not None
+        path.write_bytes(b"22")
+        assert verdicts.verdict_on(of) is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,11 @@ def test_the_newest_runs_are_kept_and_a_broken_file_is_no_error(tmp_path: Path) 
     for text in ("", "[", "3", '[{"rows": 1}]', '{"a": 1}'):
         (tmp_path / "new" / FILE).write_text(text)
         assert past_runs(tmp_path / "new") == []
+    odd = [{"rows_per_batch": 0}, {"rows_per_batch": None}, {"rows": 0}, {"seconds": "x"}]
+    entries = [asdict(PAST) | change for change in (*odd, {"started": 7}, {})]
+    (tmp_path / "new" / FILE).write_text(json.dumps(entries))
+    assert past_runs(tmp_path / "new") == [PAST]
+    (tmp_path / "new" / FILE).unlink()
     remember(tmp_path / "new", PAST)
     assert past_runs(tmp_path / "new") == [PAST]
     remember(Path("/proc/nowhere"), PAST)
