@@ -5,7 +5,7 @@ are sent, their records come back into DIR/parts, and `sim.merge` makes one resu
 
     number of parts     --parts, else twice the threads of all workers; at most one a turbine
     workers of a part   --workers, else the cores of its host over the threads of Dask there
-    files of a part     on its worker: `runs/NAME-SEED.parts` in the working directory of
+    files of a part     on its worker: `runs/NAME-SEED.parts/ID` in the working directory of
                         `dask worker`, or --worker-dir
 """
 

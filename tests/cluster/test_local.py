@@ -102,4 +102,4 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
     assert len(back) == 2 * 4
     assert sum(path.stat().st_size for path in back) < 200_000
     assert not (tmp_path / "out" / "nodes").exists()
-    assert len(list((tmp_path / "nodes").glob("part-*-of-2/nodes/*/*.db"))) == 9
+    assert len(list((tmp_path / "nodes").glob("*/part-*-of-2/nodes/*/*.db"))) == 9
