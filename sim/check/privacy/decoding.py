@@ -87,7 +87,9 @@ def unescaped(content: bytes) -> bytes:
 
 def _unpacked(content: bytes) -> Iterator[bytes]:
     yield from _inflated(content)
-    long = {word for word in content.translate(_PARTED).split(b"\0") if len(word) >= _SHORTEST_WORD}
+    parted = content.translate(_PARTED).split(b"\0")
+    # In order, each word once: the first of several is the one that a finding names.
+    long = list(dict.fromkeys(word for word in parted if len(word) >= _SHORTEST_WORD))
     words = b"\0".join(long)  # hexadecimal and base32 words lie within words of base64
     for word in _HEX.findall(words):
         yield bytes.fromhex(word[: len(word) // 2 * 2].decode())
