@@ -30,7 +30,9 @@ SERVER_LOCK := $(SERVER_LOCK_$(PYTHON_MINOR))
 
 checksum = $(firstword $(shell cat /dev/null $(1) 2>/dev/null | cksum))
 PYTHON_PATH := $(firstword $(shell echo $(BASE_PYTHON) | cksum))
-VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt pyproject.toml)
+VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt)
+# A change of pyproject.toml alone installs windfleet again, in two seconds, and no package.
+PROJECT_STAMP := $(VENV)/.stamp-windfleet-$(call checksum,pyproject.toml)
 SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
 SPARK_STAMP := $(SPARK)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/spark.txt)
 PEERS_STAMP := $(PEERS)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/peers.txt)
@@ -68,7 +70,7 @@ bench: install localstack ## what a row and an object cost, part by part
 peers: install localstack $(PEERS_STAMP) ## plain copies of the same rows by polars, DuckDB, pandas and dlt, beside the pipeline (.peers)
 	$(BIN)/python -m tests.peers
 
-install: $(VENV_STAMP) ## the windfleet environment (.venv)
+install: $(PROJECT_STAMP) ## the windfleet environment (.venv)
 
 localstack: $(SERVER_STAMP) ## the embedded LocalStack (.localstack/venv)
 
@@ -86,7 +88,11 @@ $(VENV_STAMP):
 	@rm -rf $(VENV)
 	@$(BASE_PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP) install --require-hashes -r .lock/windfleet.txt
+	@touch $@
+
+$(PROJECT_STAMP): $(VENV_STAMP)
 	@$(BIN)/python $(PIP) install --no-build-isolation --no-deps --no-index -e .
+	@rm -f $(VENV)/.stamp-windfleet-*
 	@touch $@
 
 $(SERVER_STAMP):

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from sim.errors import INTERRUPTED, INVALID, LAKE_WRONG, PASS, UNKNOWN
 from sim.merge.campaign import merge_campaign
 from sim.run.part_head import program_versions
 from sim.run.part_index import PartIndex
-from tests.support import runs
+from tests.support import part_records, runs
 from tests.support.chaos_world import scenario_file
 
 PARTS: Final = 3
@@ -322,18 +323,8 @@ def test_a_part_that_ended_early_has_no_record(
     assert "until it has a campaign-part.json" in refused.text
 
 
-def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        path = folder / "part-2" / "campaign-part.json"
-        raw = json.loads(path.read_text())
-        change(raw)
-        path.write_text(json.dumps(raw))
-
-    return edit
-
-
-def common(name: str, value: str) -> Callable[[Path], None]:
-    return edited(lambda raw: raw["common"].update({name: value}))
+edited = partial(part_records.edited, record="campaign-part.json")
+common = partial(part_records.common, record="campaign-part.json")
 
 
 @pytest.mark.parametrize(

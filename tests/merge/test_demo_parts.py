@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from sim.cli import main
 from sim.errors import INVALID, LAKE_WRONG, PASS
 from tests.support import runs
+from tests.support.part_records import common, edited
 
 SMALL: Final = (
     *("--farms", "E,F", "--turbines", "5", "--workers", "1"),
@@ -124,20 +124,6 @@ def test_a_part_is_not_uploaded() -> None:
     refused = runs.inside("demo", "--to", "http://127.0.0.1:9", "--shard", "1/3")
     assert refused.code == INVALID
     assert "a part is made in a folder" in refused.text
-
-
-def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        path = folder / "part-2" / "part.json"
-        raw = json.loads(path.read_text())
-        change(raw)
-        path.write_text(json.dumps(raw))
-
-    return edit
-
-
-def common(name: str, value: str) -> Callable[[Path], None]:
-    return edited(lambda raw: raw["common"].update({name: value}))
 
 
 def removed(pattern: str) -> Callable[[Path], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from sim.store.folder import FolderStore
 from sim.store.target import Options
 from sim.verify.judge import judge
 from tests.support import runs
+from tests.support.part_records import edited
 
 PARTS = 3
 """9 turbines of 3 farms with 3, 4 and 2: the cuts are at turbine 3 of farm A, and within B."""
@@ -138,16 +138,6 @@ def verdict_lines(ended: runs.Ended) -> list[str]:
     """Return the output from the verdict on, without progress."""
     lines = ended.out.splitlines()
     return lines[next(i for i, line in enumerate(lines) if line in ("PASS", "FAIL")) :]
-
-
-def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        path = folder / "part-2" / "part.json"
-        raw = json.loads(path.read_text())
-        change(raw)
-        path.write_text(json.dumps(raw))
-
-    return edit
 
 
 def removed(name: str) -> Callable[[Path], None]:
