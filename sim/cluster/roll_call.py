@@ -6,8 +6,9 @@ The scheduler answers, too, since it reads the tasks that pass through it.
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from sim.errors import ClusterError
 
 WORKER_WITHIN_S: Final = 10.0
 """Time for a first worker to connect."""
+ANSWER_WITHIN_S: Final = 60.0
+"""Time for a worker to import windfleet and answer."""
 _POLL_S: Final = 0.2
 _NOT_IN_BYTES: Final = "python"
 _IMPORT_FAILED: Final = re.compile("ModuleNotFoundError|ImportError|AttributeError")
@@ -38,7 +41,7 @@ class Muster:
 def muster(client: Any, needs_localstack: bool) -> Muster:
     """Call all workers. Raises ClusterError, with every reason, unless all can take a part."""
     workers = _connected(client)
-    answers: dict[str, Any] = client.run(presence, workers=list(workers), on_error="return")
+    answers = _answers(client, workers)
     own = presence()
     problems = [
         f"{name}: {problem}"
@@ -61,6 +64,28 @@ def muster(client: Any, needs_localstack: bool) -> Muster:
         host = answers[address]["host"]
         threads_on[host] = threads_on.get(host, 0) + worker["nthreads"]
     return Muster(threads_on)
+
+
+def _answers(client: Any, addresses: Iterable[str]) -> dict[str, Any]:
+    """Return address -> presence or exception. Each worker has ANSWER_WITHIN_S for it."""
+    silent = TimeoutError(f"no answer within {ANSWER_WITHIN_S:.0f} s; end this worker")
+    found: dict[str, Any] = dict.fromkeys(addresses, silent)
+
+    def ask(address: str) -> None:
+        try:
+            answer = client.run(presence, workers=[address], on_error="return").get(address)
+        except Exception as error:  # whatever an import there raises
+            answer = error
+        found[address] = answer
+
+    # Dask bounds no call of a worker. A thread that still waits ends with this process.
+    threads = [threading.Thread(target=ask, args=(each,), daemon=True) for each in tuple(found)]
+    for thread in threads:
+        thread.start()
+    give_up = time.monotonic() + ANSWER_WITHIN_S
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    return dict(found)
 
 
 def _connected(client: Any) -> dict[str, dict[str, Any]]:
