@@ -265,7 +265,7 @@ def _files_allowed(wanted: int) -> int:
 
     Raises the soft limit if it is too low, up to the hard limit.
     """
-    spare = 256  # for sockets, libraries, the pipeline's own readers
+    spare = 640  # connections of 256 calls, as many idle ones, libraries and readers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted + spare:
         soft = wanted + spare if hard == resource.RLIM_INFINITY else min(wanted + spare, hard)
