@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sim.argument_types import count, directories, part, port, positive, share, size, url
 from sim.bench.arguments import arguments as bench_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
 from sim.cluster.arguments import arguments as cluster_arguments
@@ -20,10 +20,11 @@ from sim.cluster.arguments import refusal
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
+from sim.listing.arguments import list_arguments, word_arguments
+from sim.new.arguments import arguments as new_arguments
 from sim.query.arguments import arguments as query_arguments
-
-if TYPE_CHECKING:
-    from sim.run.part_index import PartIndex
+from sim.shipped import scenario_file
+from sim.suggesting_parser import SuggestingParser
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -31,7 +32,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument contains a NUL character; no file has such a name")
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(_with_help(parser, arguments))
     for option in ("out", "to"):
         if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
             parser.error(f"argument --{option}: {place} is not UTF-8; choose another name")
@@ -49,23 +50,31 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _parser() -> argparse.ArgumentParser:
+def _with_help(parser: SuggestingParser, arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments, with the words `help` and `version` as the options that they mean.
+
+    No argument at all prints the help, to stderr, and exits with code 2.
+    """
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2, "\nwindfleet: error: name a COMMAND, such as: windfleet run quickstart\n")
+    if arguments[0] == "help":
+        return [*arguments[1:2], "--help"]
+    return ["--version"] if list(arguments) == ["version"] else arguments
+
+
+def _parser() -> SuggestingParser:
     codes = ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
-    parser = argparse.ArgumentParser(
+    parser = SuggestingParser(
         prog="windfleet",
         description="Proves a wind-fleet data pipeline before the fleet exists.",
-        epilog=f"Exit codes: {codes}.",
-        allow_abbrev=False,
+        epilog=f"`windfleet help COMMAND` shows the options of a command. Exit codes: {codes}.",
     )
-    parser.add_argument(
-        "--version", action=_Version, nargs=0, help="show program's version number and exit"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-        )
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
     run = command("run", "simulate, drive the pipeline, judge, report")
     _scenario_arguments(run)
@@ -76,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
-    cluster_arguments(run, _positive)
+    cluster_arguments(run, positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
     merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
@@ -87,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _directory_arguments(load)
     load.add_argument(
         "--processes",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="client processes (default: load.processes)",
     )
@@ -95,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--master", action="store_true", help="wait for client processes started with --worker"
     )
     expected = "with --master: number of processes to wait for (default: 1)"
-    load.add_argument("--expect-workers", type=_positive, metavar="N", help=expected)
+    load.add_argument("--expect-workers", type=positive, metavar="N", help=expected)
     load.add_argument(
         "--worker",
         action="store_true",
@@ -113,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     running = "the LocalStack of `store up` or --keep"
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
-    lake.add_argument("--endpoint-url", type=_url, metavar="URL", help=holds)
+    lake.add_argument("--endpoint-url", type=url, metavar="URL", help=holds)
     _workers_argument(verify, one_per_core())
     _shard_argument(verify)
     verify.add_argument(
@@ -125,22 +134,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     _scenario_arguments(campaign)
     campaign.add_argument(
-        "--runs", type=_count, default=2000, metavar="N", help="random runs (default: %(default)s)"
+        "--runs", type=count, default=2000, metavar="N", help="random runs (default: %(default)s)"
     )
     campaign.add_argument(
         "--loads",
-        type=_count,
+        type=count,
         default=200,
         metavar="N",
         help="random runs of the loader, after one per call and fault; 0 for none "
         "(default: %(default)s)",
     )
     wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
-    campaign.add_argument("--wired", type=_count, default=60, metavar="N", help=wired)
+    campaign.add_argument("--wired", type=count, default=60, metavar="N", help=wired)
     _gateway_argument(campaign)
     campaign.add_argument(
         "--seed",
-        type=_count,
+        type=count,
         metavar="N",
         help="seed of the random and the complete runs (default: the scenario's)",
     )
@@ -153,13 +162,13 @@ def _parser() -> argparse.ArgumentParser:
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"
     )
-    query_arguments(query, _url)
+    query_arguments(query, url)
 
     catalog = command("catalog", "write the files that a Databricks workspace and AWS install")
     catalog_arguments(catalog)
 
     dashboard = command("dashboard", "make one offline page over a lake's three views")
-    dashboard_arguments(dashboard, _url)
+    dashboard_arguments(dashboard, url)
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
@@ -169,13 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
     _scenario_arguments(planned)
     planned.add_argument(
-        "--parts", type=_positive, default=1, metavar="N", help="cut into N parts (default: 1)"
+        "--parts", type=positive, default=1, metavar="N", help="cut into N parts (default: 1)"
     )
     planned.add_argument(
-        "--cores", type=_positive, metavar="N", help="of the machine (default: this one's)"
+        "--cores", type=positive, metavar="N", help="of the machine (default: this one's)"
     )
     planned.add_argument(
-        "--memory", type=_bytes, metavar="SIZE", help="of the machine, such as 64GiB (likewise)"
+        "--memory", type=size, metavar="SIZE", help="of the machine, such as 64GiB (likewise)"
     )
     _workers_argument(planned, one_per_core())
     _scenario_arguments(command("check", "validate a scenario"))
@@ -185,28 +194,54 @@ def _parser() -> argparse.ArgumentParser:
 
     compared = command("compare", "compare two sets of runs, with a verdict for CI")
     several = "run directory, or several of the same scenario, separated by commas"
-    compared.add_argument("base", metavar="BASE", type=_directories, help=several)
-    compared.add_argument("new", metavar="NEW", type=_directories, help=several)
+    compared.add_argument("base", metavar="BASE", type=directories, help=several)
+    compared.add_argument("new", metavar="NEW", type=directories, help=several)
     worse = "smallest slowdown that is a regression (default: 10%%)"
-    compared.add_argument("--limit", type=_share, default=0.10, metavar="SHARE", help=worse)
+    compared.add_argument("--limit", type=share, default=0.10, metavar="SHARE", help=worse)
+
+    started = command("new", "write a commented scenario, load test or fleet to start from")
+    new_arguments(started)
+    listed = command("list", "list scenarios, themes of data sets, and past runs")
+    list_arguments(listed)
+    figures = command("figures", "explain the figures that a scenario's `expect` can name")
+    word_arguments(figures, "only figures with this word in their name, unit or description")
+    faults = command("faults", "explain the kinds of events and faults that a scenario can have")
+    word_arguments(faults, "only kinds with this word; a whole name adds an example")
 
     bench = command("bench", "measure the CPU cost of a row, part by part, beside its floor")
-    bench_arguments(bench, _positive)
+    bench_arguments(bench, positive)
     _gateway_argument(bench)
 
-    store = command("store", "start, stop or inspect the embedded LocalStack")
-    store.add_argument("action", choices=("up", "down", "status"))
+    doctor = command("doctor", "examine this machine: programs, store, disk, environment")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    store = command("store", "start, stop, inspect or empty a store: the embedded LocalStack")
     store.add_argument(
-        "--port", type=_port, default=4566, help="port for `up` (default: %(default)s)"
+        "action",
+        choices=("up", "down", "status", "empty", "logs"),
+        help="empty removes all objects of the six buckets, if windfleet made them",
+    )
+    store.add_argument(
+        "--port", type=port, default=4566, help="for `up`: port (default: %(default)s)"
     )
     _gateway_argument(store, "for `up`: ")
     _processes_argument(store, "for `up`: ")
+    running = "for `empty`: the store (default: AWS_ENDPOINT_URL, else that of `store up`)"
+    store.add_argument("--endpoint-url", type=url, metavar="URL", help=running)
+    store.add_argument(
+        "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
+    )
+    store.add_argument("--json", action="store_true", help="for `status`: print JSON")
     return parser
 
 
 def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
-        "scenario", type=Path, nargs=nargs, metavar="SCENARIO", help="scenario YAML"
+        "scenario",
+        type=scenario_file,
+        nargs=nargs,
+        metavar="SCENARIO",
+        help="scenario YAML, or the name of one that `windfleet list` shows",
     )
     parser.add_argument(
         "--set",
@@ -229,7 +264,7 @@ def _directory_arguments(parser: argparse.ArgumentParser) -> None:
 def _shard_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard",
-        type=_part,
+        type=part,
         metavar="I/N",
         help="run part I of N alone, for `merge`; `auto` or `auto/N` takes I from Bacalhau, "
         "Kubernetes, Slurm or AWS Batch",
@@ -238,7 +273,7 @@ def _shard_argument(parser: argparse.ArgumentParser) -> None:
 
 def _store_arguments(parser: argparse.ArgumentParser) -> None:
     endpoint = "S3 to use (default: AWS_ENDPOINT_URL, else an embedded LocalStack)"
-    parser.add_argument("--endpoint-url", type=_url, metavar="URL", help=endpoint)
+    parser.add_argument("--endpoint-url", type=url, metavar="URL", help=endpoint)
     parser.add_argument(
         "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
     )
@@ -248,7 +283,7 @@ def _store_arguments(parser: argparse.ArgumentParser) -> None:
         help="first empty the six buckets, if windfleet made them",
     )
     parser.add_argument(
-        "--port", type=_port, help="port of the embedded LocalStack (default: a free one)"
+        "--port", type=port, help="port of the embedded LocalStack (default: a free one)"
     )
     parser.add_argument(
         "--keep", action="store_true", help="leave the embedded LocalStack running afterwards"
@@ -270,7 +305,7 @@ def _processes_argument(parser: argparse.ArgumentParser, where: str = "") -> Non
     several = "processes of the embedded LocalStack, which share the buckets"
     parser.add_argument(
         "--store-processes",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"{where}{several} (default: WINDFLEET_STORE_PROCESSES, else 1)",
     )
@@ -285,7 +320,7 @@ def _workers_argument(parser: argparse.ArgumentParser, default: int | None) -> N
     """Add `--workers`. default: None where the command chooses it."""
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         default=default,
         metavar="N",
         help="worker processes (default: one per core)",
@@ -298,67 +333,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _directories(text: str) -> list[Path]:
-    if not all(parts := text.split(",")):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has an empty name in it; separate run directories by single commas"
-        )
-    return [Path(part) for part in parts]
-
-
-def _share(text: str) -> float:
-    from sim.units import parse_share
-
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _bytes(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?)B", text)
-    if found is None or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; give one such as 64GiB or 512MB")
-    step = 1024 if found[2].endswith("i") else 1000
-    return int(float(found[1]) * step ** ("KMGT".index(found[2][0]) + 1))
-
-
-def _part(text: str) -> PartIndex:
-    from sim.run.part_index import part_index
-
-    try:
-        return part_index(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give one from 1 to 65535")
-    return int(text)
-
-
-def _url(text: str) -> str:
-    from pipeline.endpoint import parse
-
-    try:
-        return parse(text).url
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class _Version(argparse.Action):

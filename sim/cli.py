@@ -11,9 +11,10 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, TextIO
@@ -319,35 +320,14 @@ def _bench(args: argparse.Namespace) -> int:
     return run(args, chosen(args.gateway), _console())
 
 
-def _store(args: argparse.Namespace) -> int:
-    from pipeline import lake
-    from pipeline.settings import settings
-    from sim.store import localstack, processes
-    from sim.store.gateway import chosen
+def _delegated(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """Return a command that a function of another module runs, with the arguments as they are."""
 
-    if args.action == "up":
-        count = processes.chosen(args.store_processes)
-        server = localstack.up(args.port, chosen(args.gateway), count)
-        lake.ensure(settings(server.endpoint_url, own=True))
-        print(
-            f"up: {server.endpoint_url} (pid {server.pid}, {server.gateway} gateway"
-            f"{processes.named(server.processes)}), "
-            f"six buckets in {lake.REGION}"
-        )
-        print(f"use it with: export AWS_ENDPOINT_URL={server.endpoint_url}")
-    elif args.action == "down":
-        gone = localstack.down()
-        print(f"down: {gone.endpoint_url} (pid {gone.pid})" if gone else "no store was up")
-    else:
-        there = localstack.status()
-        print(
-            f"up: {there.endpoint_url} (pid {there.pid}, {there.gateway} gateway"
-            f"{processes.named(there.processes)}), "
-            f"since {there.started}"
-            if there
-            else "down"
-        )
-    return PASS
+    def command(args: argparse.Namespace) -> int:
+        found = getattr(import_module(module), function)
+        return int(found(args, _console()))
+
+    return command
 
 
 _COMMANDS: Final = {
@@ -364,6 +344,11 @@ _COMMANDS: Final = {
     "check": _check,
     "report": _report,
     "compare": _compare,
+    "new": _delegated("sim.new.command", "new"),
+    "list": _delegated("sim.listing.command", "print_list"),
+    "figures": _delegated("sim.listing.command", "print_figures"),
+    "faults": _delegated("sim.listing.command", "print_faults"),
+    "doctor": _delegated("sim.doctor.command", "examine"),
     "bench": _bench,
-    "store": _store,
+    "store": _delegated("sim.store.command", "store"),
 }

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline import lake
+from pipeline.store import S3ObjectStore
 from sim import run_directory
 from sim.errors import DirectoryError
 from tests.support import runs
@@ -53,13 +54,21 @@ def test_version_and_help() -> None:
     assert shown.code == 0
     for name in ("run", "verify", "plan", "check", "report", "store"):
         assert re.search(rf"^ +{name} ", shown.out, re.MULTILINE)
+    assert runs.inside("version").out == version.out
+    assert runs.inside("help").out == shown.out
+    assert runs.inside("help", "check").out == runs.inside("check", "--help").out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["COMMAND"]),
+        ([], ["COMMAND", "windfleet run quickstart", "validate a scenario"]),
         (["nosuch"], ["nosuch", "verify"]),
+        (["rn"], ["'rn'", "did you mean run?"]),
+        (["help", "verfy"], ["did you mean verify?"]),
+        (["run", "x.yaml", "--overwite"], ["--overwite", "did you mean --overwrite?"]),
+        (["run", "x.yaml", "--sets=a=1"], ["--sets=a=1", "did you mean --set?"]),
+        (["demo", "--theme", "strom"], ["'strom'", "did you mean storm?"]),
         (["run"], ["SCENARIO"]),
         (["run", "x.yaml", "--worker", "2"], ["--worker"]),
         (["run", "x.yaml", "--workers", "0"], ["--workers", "'0'", "1 or more"]),
@@ -487,7 +496,15 @@ def test_store_up_status_down(tiny: Path) -> None:
             assert f"export AWS_ENDPOINT_URL={url}" in up.out
             assert lake.missing(url) == []
             assert runs.inside("store", "status").out.startswith(f"up: {url} (pid ")
+            assert json.loads(runs.inside("store", "status", "--json").out)["endpoint_url"] == url
             assert runs.inside("store", "up", "--port", port).code == 0
+            key = f"ingestion/year=2024/{tiny.stem}.parquet"
+            S3ObjectStore(url).create(lake.BUCKETS["ingestion"], key, b"x")
+            emptied = runs.inside("store", "empty")
+            assert (emptied.code, emptied.err) == (0, "")
+            assert emptied.out == f"{url}: 1 object removed from the six buckets\n"
+            assert lake.first_object(url) is None
+            assert "server.log" in runs.inside("store", "logs").out
             other = runs.inside("store", "up", "--port", port + 1)
             assert other.code == 3
             assert other.said_once(f"already running on port {port}", "windfleet store down"), (
@@ -500,6 +517,20 @@ def test_store_up_status_down(tiny: Path) -> None:
         assert runs.wait_until(lambda: not up.command.left(), 5), up.command.left()
     assert runs.inside("store", "down").out == "no store was up\n"
     assert runs.inside("store", "status").out == "down\n"
+    assert json.loads(runs.inside("store", "status", "--json").out) == {"up": False}
+
+
+@pytest.mark.parametrize("action", ["empty", "logs"])
+def test_a_store_that_is_not_up_is_3(action: str) -> None:
+    done = runs.inside("store", action)
+    assert (done.code, done.out) == (3, "")
+    assert done.said_once("no store is up", "windfleet store up")
+
+
+def test_a_store_elsewhere_is_not_emptied_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = runs.inside("store", "empty", "--endpoint-url", "http://192.0.2.1:9")
+    assert done.code == 3
+    assert done.said_once("192.0.2.1", "--allow-remote")
 
 
 def test_keep_leaves_the_store_up_for_verify(tiny: Path) -> None:

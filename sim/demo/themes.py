@@ -34,6 +34,23 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+@dataclass(frozen=True)
+class Description:
+    """A theme in one line: its name, and the comment at the head of its scenario."""
+
+    name: str
+    text: str
+
+
+def descriptions() -> list[Description]:
+    """Return a line for each theme, by name."""
+    return [
+        Description(name, first.removeprefix("#").strip())
+        for name in names()
+        if (first := (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0])
+    ]
+
+
 def without_story(theme: Theme, events: bool) -> Theme:
     """A theme without its story.
 

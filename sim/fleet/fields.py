@@ -9,8 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence, parse, suggestion
+
+EXAMPLES: Final = {
+    "id": "N",
+    "region": "eu-west-1",
+    "time_zone": "Europe/Dublin",
+    "latitude": "53.1",
+    "longitude": "-8.6",
+    "turbine_type": "iea-3.4mw-130",
+    "turbines": "12",
+}
+"""Keys of a farm -> a value, for messages. `windfleet new --kind fleet` has all of them."""
 
 
 class Fields:
@@ -41,7 +53,10 @@ class Fields:
         value = self.node.entries.get(key)
         missing = value is None or (isinstance(value, Scalar) and value.empty)
         if missing and (required or key in self.node.keys):
-            self.add_problem(f"{self.subject} has no {key}; add '{key}: ...'", self.place(key))
+            example = (
+                f"for example '{key}: {EXAMPLES[key]}'" if key in EXAMPLES else f"'{key}: ...'"
+            )
+            self.add_problem(f"{self.subject} has no {key}; add {example}", self.place(key))
         return None if missing else value
 
     def text(self, key: str, required: bool = True) -> str | None:

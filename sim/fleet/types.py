@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -27,10 +28,23 @@ def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> Turb
     """
     if name.endswith((".yaml", ".yml")):
         return read_type(base / name, problems, at)
-    if name not in names():
+    by_name = {**_shown_names(), **{each: each for each in names()}}
+    found = by_name.get(_plain(name)) or by_name.get(name)
+    if found is None:
         problems.append(Problem.at(at, f"unknown turbine type '{name}'{suggestion(name, names())}"))
         return None
-    return _published(name)
+    return _published(found)
+
+
+@functools.cache
+def _shown_names() -> dict[str, str]:
+    """Return the names that pictures and `assets.csv` show, in plain form, with their types."""
+    return {_plain(_published(each).name): each for each in names()}
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, blanks and hyphens: people write them in many ways."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 @functools.cache

@@ -6,9 +6,10 @@ from typing import Final
 
 from rich.text import Text
 
-_STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
+STYLE: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
+"""Verdict -> its colour."""
 
 
 def headline(verdict: str, sentence: str) -> Text:
     """Return `PASS  Every one of ...`, with the verdict in colour."""
-    return Text(f"{verdict.upper()}  ", _STYLE[verdict]) + Text(sentence, "default")
+    return Text(f"{verdict.upper()}  ", STYLE[verdict]) + Text(sentence, "default")

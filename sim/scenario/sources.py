@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sim import yamlfile
+from sim import shipped, yamlfile
 from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence
 
 INSTEAD: Final = {"duration": "end", "end": "duration"}
@@ -29,7 +30,8 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
     """
     tree, problems = yamlfile.parse(path)
     if tree is None:
-        return None, problems
+        meant = _hint(path) if not below else ""
+        return None, [replace(one, message=one.message + meant) for one in problems]
     if not isinstance(tree, Mapping):
         return None, [
             *problems,
@@ -62,6 +64,17 @@ def read(path: Path, below: tuple[Path, ...] = ()) -> tuple[Mapping | None, list
         ]
     inherited, more = read(other, files)
     return (merge(inherited, tree) if inherited is not None else None), [*problems, *more]
+
+
+def _hint(path: Path) -> str:
+    """Return the scenario that the path of a missing file may stand for, as the end of an error."""
+    if "\0" in str(path) or path.exists():
+        return ""
+    near = shipped.nearest(path)
+    if near is not None:
+        return f"; did you mean '{near}'?"
+    bare = str(path) == path.name and not path.suffix
+    return "; `windfleet list` shows the scenarios that come with windfleet" if bare else ""
 
 
 def merge(under: Mapping, over: Mapping, path: str = "") -> Mapping:

@@ -97,11 +97,12 @@ def _version(text: str) -> int:
     return SCHEMA_VERSION
 
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Pattern of a scenario's name, which becomes that of a folder."""
 
 
 def _name(text: str) -> str:
-    if not re.match(_NAME, text):
+    if not re.match(NAME, text):
         raise ValueError(
             f"'{text}' cannot name a folder; use up to 64 letters, digits, '.', '_' and '-'"
         )
@@ -199,7 +200,7 @@ BitRate = Annotated[float, _text(_bandwidth), _text_schema(BIT_RATE_PATTERN)]
 Seed = Annotated[int, _text(_seed), _count_schema(minimum=0, maximum=MAX_SEED)]
 Turbines = Annotated[int, _text(_turbines), _count_schema(minimum=1)]
 Version = Annotated[int, _text(_version), WithJsonSchema({"const": SCHEMA_VERSION})]
-Name = Annotated[str, _text(_name), _text_schema(_NAME)]
+Name = Annotated[str, _text(_name), _text_schema(NAME)]
 Word = Annotated[str, _text(_word), WithJsonSchema({"type": "string", "minLength": 1})]
 Channel = Annotated[
     str, _text(_one_of("channel", CHANNEL_NAMES)), WithJsonSchema({"enum": list(CHANNEL_NAMES)})

@@ -207,7 +207,8 @@ def require_room(options: Options, lake_bytes: int) -> None:
 def _refuse_objects(endpoint_url: str, name: str | None) -> None:
     """Raise TargetError for a lake with objects. name: of one of them."""
     if name is not None:
-        fix = "a run needs it empty: --empty-lake empties the buckets that windfleet made"
+        ways = "--empty-lake, or `windfleet store empty` with its endpoint"
+        fix = f"a run needs it empty; {ways}, removes them if windfleet made the buckets"
         raise TargetError(f"the lake at {endpoint_url} already holds objects ({name}); {fix}")
 
 

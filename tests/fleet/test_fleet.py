@@ -214,6 +214,14 @@ def test_a_custom_turbine_type_is_loaded(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("shown", ["NREL 5MW", "nrel-5mw", "NREL_5MW", "nrel-5mw-126"])
+def test_a_turbine_type_is_known_by_the_name_that_pictures_show(shown: str) -> None:
+    problems: list[yamlfile.Problem] = []
+    kind = types.load_type(shown, Path(), yamlfile.Place("fleet.yaml"), problems)
+    assert kind is not None
+    assert (kind.name, problems) == ("NREL 5MW", [])
+
+
 def test_all_errors_are_reported_with_their_positions(tmp_path):
     text = """\
 name: bad
@@ -230,7 +238,7 @@ turbine_type: nrel-5mw-126, turbines: 2,
 """
     assert problems(tmp_path, text) == [
         (2, 1, "unknown key 'scale' in fleet; did you mean 'scale_to'?"),
-        (4, 5, "farm A has no turbine_type; add 'turbine_type: ...'"),
+        (4, 5, "farm A has no turbine_type; add for example 'turbine_type: iea-3.4mw-130'"),
         (4, 35, "unknown time zone 'Europe/Dublim'; did you mean 'Europe/Dublin'?"),
         (4, 60, "latitude is 95; it must be -70 to 70"),
         (5, 81, "unknown turbine type 'nrel-5mw-12'; did you mean 'nrel-5mw-126'?"),

@@ -88,6 +88,7 @@ COMMANDS = {
     f"windfleet run scenarios/quickstart.yaml --endpoint-url {PORT}": Way(
         "long", (*FEW, "--empty-lake")
     ),
+    "windfleet run quickstart": Way("parsed"),
     "windfleet run scenarios/small.yaml --save-lake": Way("parsed"),
     "windfleet query pipeline/catalog/queries/turbine_performance.sql runs/small-7 "
     "--now 2024-01-15T01:15:00Z": Way("parsed"),

@@ -1,0 +1,83 @@
+"""The run directories of a folder, each with its verdict.
+
+A run whose result.json cannot be read is listed with the reason. Read as plain JSON: a list needs
+no check of every field (`sim.report.result.read_result`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.terminal import cause
+from sim.errors import INVALID, DirectoryError
+
+_RESULT: Final = "result.json"
+_CAMPAIGN: Final = "campaign.json"
+_SCENARIO: Final = "scenario.yaml"
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One run directory. verdict: None where there is no result; `note` then has the reason."""
+
+    folder: str
+    kind: str
+    verdict: str | None
+    scenario: str | None = None
+    seed: int | None = None
+    started: str | None = None
+    rows: int | None = None
+    seconds: float | None = None
+    digest: str | None = None
+    note: str = ""
+
+
+def runs(folder: Path) -> list[PastRun]:
+    """Return the runs in a folder, or the folder's own run; oldest first.
+
+    Raises DirectoryError if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DirectoryError(f"{folder}: there is no such folder", INVALID)
+    folders = [folder, *sorted(each for each in folder.iterdir() if each.is_dir())]
+    found = [run for each in folders if (run := _run(each)) is not None]
+    return sorted(found, key=lambda run: (run.started or "", run.folder))
+
+
+def _run(folder: Path) -> PastRun | None:
+    """Return the run of a directory; None if it is no run."""
+    file = next((folder / name for name in (_RESULT, _CAMPAIGN) if (folder / name).is_file()), None)
+    if file is None:
+        if (folder / _SCENARIO).is_file() and (folder / "nodes").is_dir():
+            return PastRun(str(folder), "run", None, note="ended without a result")
+        return None
+    try:
+        data = json.loads(file.read_bytes())
+        return _campaign(folder, data) if file.name == _CAMPAIGN else _result(folder, data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return PastRun(str(folder), "run", None, note=f"{file.name} cannot be read: {cause(error)}")
+
+
+def _result(folder: Path, data: dict[str, Any]) -> PastRun:
+    lake, run, figures = data["lake"] or {}, data["run"], data["figures"]
+    kind = "load test" if data.get("load") else str(run.get("part") or "run")
+    return PastRun(
+        folder=str(folder),
+        kind=kind,
+        verdict=str(data["verdict"]),
+        scenario=str(data["scenario"]),
+        seed=int(data["seed"]),
+        started=run["started"],
+        rows=figures.get("rows.generated", {}).get("value"),
+        seconds=run["wall_s"],
+        digest=lake.get("digest"),
+    )
+
+
+def _campaign(folder: Path, data: dict[str, Any]) -> PastRun:
+    return PastRun(
+        str(folder), "campaign", str(data["verdict"]), str(data["scenario"]), int(data["seed"])
+    )
