@@ -85,6 +85,7 @@ def _parser() -> SuggestingParser:
     _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
+    _form_arguments(run)
     cluster_arguments(run, positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
@@ -94,6 +95,7 @@ def _parser() -> SuggestingParser:
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
     _scenario_arguments(load, nargs="?")
     _directory_arguments(load)
+    _form_arguments(load)
     load.add_argument(
         "--processes",
         type=positive,
@@ -187,7 +189,10 @@ def _parser() -> SuggestingParser:
         "--memory", type=size, metavar="SIZE", help="of the machine, such as 64GiB (likewise)"
     )
     _workers_argument(planned, one_per_core())
-    _scenario_arguments(command("check", "validate a scenario"))
+    planned.add_argument("--json", action="store_true", help="print JSON")
+    checked = command("check", "validate a scenario")
+    _scenario_arguments(checked)
+    checked.add_argument("--json", action="store_true", help="print JSON, errors included")
 
     report = command("report", "rebuild the report from the raw record")
     report.add_argument("run", type=Path, metavar="DIR", help="run directory")
@@ -259,6 +264,18 @@ def _directory_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier run in that directory"
     )
+
+
+def _form_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`, `--markdown` and `--quiet`, which set `form`."""
+    forms = parser.add_mutually_exclusive_group()
+    parser.set_defaults(form="text")
+    for form, text in (
+        ("json", "print result.json to stdout, everything else to stderr"),
+        ("markdown", "print a summary for a CI job's page, everything else to stderr"),
+        ("quiet", "print the verdict in one line, and errors"),
+    ):
+        forms.add_argument(f"--{form}", action="store_const", const=form, dest="form", help=text)
 
 
 def _shard_argument(parser: argparse.ArgumentParser) -> None:

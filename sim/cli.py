@@ -7,13 +7,14 @@ message on stderr, never a traceback.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -112,7 +113,9 @@ def _run(args: argparse.Namespace) -> int:
         _replay(args),
         args.shard,
     )
-    return run(scenario, options, _console())
+    from sim.report.forms import in_form
+
+    return in_form(args.form, options.out, lambda console: run(scenario, options, console))
 
 
 def _run_on_cluster(args: argparse.Namespace, scenario: Scenario) -> int:
@@ -128,7 +131,11 @@ def _run_on_cluster(args: argparse.Namespace, scenario: Scenario) -> int:
         overwrite=args.overwrite,
         replay=args.replay,
     )
-    return run_on_cluster(scenario, options, _console())
+    from sim.report.forms import in_form
+
+    return in_form(
+        args.form, options.out, lambda console: run_on_cluster(scenario, options, console)
+    )
 
 
 def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
@@ -159,7 +166,9 @@ def _load(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
-    return load_test(scenario, options, _console())
+    from sim.report.forms import in_form
+
+    return in_form(args.form, out, lambda console: load_test(scenario, options, console))
 
 
 def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
@@ -281,6 +290,9 @@ def _plan(args: argparse.Namespace) -> int:
 
     scenario = load(args.scenario, args.set)
     size = plan(scenario)
+    if args.json:
+        print(json.dumps(asdict(size), indent=1, default=str))
+        return PASS
     print_plan(_console(), size, [fault.warning for fault in each_fault(scenario, size)])
     print_needs(scenario, args, _console())
     return PASS
@@ -289,10 +301,21 @@ def _plan(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from sim.scenario import load
 
-    scenario = load(args.scenario, args.set)
-    turbines = scenario.fleet.turbines
-    many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
-    print(f"{args.scenario}: valid; {many}, {scenario.clock.samples:,} rows each")
+    try:
+        scenario = load(args.scenario, args.set)
+    except ScenarioError as error:
+        if not args.json:
+            raise
+        problems = [asdict(problem) for problem in error.problems]
+        print(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
+        return error.exit_code
+    turbines, rows = scenario.fleet.turbines, scenario.clock.samples
+    if args.json:
+        size = {"name": scenario.name, "turbines": turbines, "rows_per_turbine": rows}
+        print(json.dumps({"valid": True, "problems": [], **size}, indent=1))
+    else:
+        many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
+        print(f"{args.scenario}: valid; {many}, {rows:,} rows each")
     return PASS
 
 

@@ -19,8 +19,10 @@ class SafeConsole(Console):
     verdict.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__(file=unwrapped(stream or sys.stdout), markup=False, emoji=False)
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
+        """Write to a stream, stdout by default. quiet: write nothing."""
+        file = unwrapped(stream or sys.stdout)
+        super().__init__(file=file, markup=False, emoji=False, quiet=quiet)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -58,6 +58,7 @@ SIM: tuple[set[str], ...] = (
     {
         "arrays",
         "check",
+        "console",
         "folder_lock",
         "forwarding",
         "private",
@@ -81,7 +82,7 @@ SIM: tuple[set[str], ...] = (
     {"demo"},
     {"doctor", "listing", "merge", "new"},
     {"cluster"},
-    {"argument_types", "console"},
+    {"argument_types"},
     {"arguments"},
     {"cli"},
     {"__main__"},
