@@ -284,21 +284,32 @@ def _demo(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from sim.report.plan import print_plan
     from sim.run.needs import print_needs
-    from sim.run.planned_faults import each_fault
+    from sim.run.odds import odds
     from sim.scenario import load
     from sim.scenario.plan import plan
 
     scenario = load(args.scenario, args.set)
     size = plan(scenario)
+    found = odds(scenario)
     if args.json:
-        print(json.dumps(asdict(size), indent=1, default=str))
+        plan_ = asdict(size) | {"odds": [asdict(each) for each in found]}
+        print(json.dumps(plan_, indent=1))
         return PASS
-    print_plan(_console(), size, [fault.warning for fault in each_fault(scenario, size)])
+    data, delivery = (
+        [each for each in found if each.section == section] for section in ("data_faults", "faults")
+    )
+    print_plan(
+        _console(),
+        size,
+        [(each.kind, each.text) for each in data],
+        [each.text for each in delivery],
+    )
     print_needs(scenario, args, _console())
     return PASS
 
 
 def _check(args: argparse.Namespace) -> int:
+    from sim.run.odds import odds
     from sim.scenario import load
 
     try:
@@ -310,12 +321,17 @@ def _check(args: argparse.Namespace) -> int:
         print(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
         return error.exit_code
     turbines, rows = scenario.fleet.turbines, scenario.clock.samples
+    found = odds(scenario)
     if args.json:
         size = {"name": scenario.name, "turbines": turbines, "rows_per_turbine": rows}
-        print(json.dumps({"valid": True, "problems": [], **size}, indent=1))
-    else:
-        many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
-        print(f"{args.scenario}: valid; {many}, {rows:,} rows each")
+        faults = [asdict(each) for each in found]
+        print(json.dumps({"valid": True, "problems": [], **size, "odds": faults}, indent=1))
+        return PASS
+    many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
+    print(f"{args.scenario}: valid; {many}, {rows:,} rows each")
+    width = max((len(each.kind) for each in found), default=0)
+    for each in found:
+        print(f"  {each.kind:<{width}}  {each.text}")
     return PASS
 
 

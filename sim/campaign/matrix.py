@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sim.chaos.faults import KINDS, FaultPoint, fault_points
+from sim.report import numbers
 from sim.report.campaign import MatrixCell
-from sim.run.planned_faults import CERTAIN, percent
+from sim.run.planned_faults import CERTAIN
 
 
 @dataclass
@@ -89,4 +90,4 @@ def _name(point: FaultPoint) -> str:
 def _odds(never: float | None) -> str:
     if never is None:
         return "a node makes such a call only after certain other faults"
-    return f"a chance of {percent(never)}"
+    return f"a chance of {numbers.chance(never)}"

@@ -79,6 +79,13 @@ def percent(part: int, whole: int) -> str:
     return f"{min(max(share, 0.01), 99.99):.2f} %"
 
 
+def chance(chance_of: float) -> str:
+    """Format a chance of 0..1 in percent; a chance below 1 % with two significant digits."""
+    if 0.99 < chance_of < 1:
+        return "more than 99 %"
+    return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
+
+
 def split(value: int | float | None, unit: str) -> tuple[str, str]:
     """Return number and unit of a figure as two texts: ("1.5", "GiB")."""
     if value is None:

@@ -19,10 +19,15 @@ from sim.scenario.plan import REQUESTS_PER_S, Plan
 from sim.units import format_duration
 
 
-def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
+def print_plan(
+    console: Console,
+    plan: Plan,
+    data_odds: Sequence[tuple[str, str]],
+    delivery_odds: Sequence[str],
+) -> None:
     """Print the plan of a scenario: objects, bytes and PUTs per bucket, then the totals.
 
-    risks: for each fault of delivery, the odds that it is never injected.
+    data_odds: kind and odds of each data fault. delivery_odds: odds of each fault of delivery.
     """
     table = plain_table("bucket", ">objects", ">size, about", ">PUT requests")
     for stage, objects in plan.objects.items():
@@ -44,15 +49,15 @@ def print_plan(console: Console, plan: Plan, risks: Sequence[str] = ()) -> None:
         "S3 cost": f"{numbers.figure(plan.cost_per_day, 'USD')} a day at list prices of "
         f"{PRICES_AS_OF} (modelled)",
     }
-    faults = ", ".join(f"{kind} {numbers.decimal(count)}" for kind, count in plan.faults.items())
-    lines |= {"data faults": f"{faults} (expected)"} if faults else {}
-    odds = [f" ({risk})" if risk else "" for risk in risks] or [""] * len(plan.delivery)
-    faults_of = zip(plan.delivery, odds, strict=True)
-    delivery = [
-        ("faults" * (i == 0), _planned_fault(fault) + risk)
-        for i, (fault, risk) in enumerate(faults_of)
+    data = [
+        ("data faults" * (i == 0), f"{kind}: {odds}") for i, (kind, odds) in enumerate(data_odds)
     ]
-    for name, text in [*lines.items(), *delivery]:
+    faults = zip(plan.delivery, delivery_odds, strict=True)
+    delivery = [
+        ("faults" * (i == 0), f"{_planned_fault(fault)}: {odds}")
+        for i, (fault, odds) in enumerate(faults)
+    ]
+    for name, text in [*lines.items(), *data, *delivery]:
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
     _print_policies(console, plan.outlook)
 

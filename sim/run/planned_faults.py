@@ -23,6 +23,7 @@ from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, 
 from sim.fleet.farm import Farm, Fleet
 from sim.fleet.part import FarmPart
 from sim.model.clock import flush_samples
+from sim.report import numbers
 from sim.scenario import Scenario
 from sim.scenario.plan import Plan
 
@@ -30,8 +31,6 @@ KILL_SPAN: Final = (0.1, 0.6)
 """Bounds of the share of its farm's rows that a worker has made when it is killed."""
 CERTAIN: Final = 1e-9
 """Largest chance of never firing that counts as zero."""
-WARNED_FROM: Final = 0.01
-"""Smallest chance of never firing that a plan warns of."""
 _UNSURE: Final = "a node makes such a call only after certain events"
 
 
@@ -65,23 +64,7 @@ class PlannedFaults:
             return ""
         if self.never is None:
             return self.odds
-        return f"{self.odds}: the chance of that was {percent(self.never)}"
-
-    @property
-    def warning(self) -> str:
-        """Warning before a run; empty where the chance is small."""
-        if self.never is None:
-            return self.odds
-        if self.never < WARNED_FROM:
-            return ""
-        return f"a chance of {percent(self.never)} that it never fires"
-
-
-def percent(chance_of: float) -> str:
-    """Format a chance of 0..1 in percent; a chance below 1 % with two significant digits."""
-    if 0.99 < chance_of < 1:
-        return "more than 99 %"
-    return f"{100 * chance_of:{'.0f' if chance_of >= 0.01 else '.2g'}} %"
+        return f"{self.odds}: the chance of that was {numbers.chance(self.never)}"
 
 
 def planned_faults(scenario: Scenario, size: Plan) -> dict[str, PlannedFaults]:

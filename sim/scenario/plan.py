@@ -24,7 +24,7 @@ from pipeline.buckets import LIFECYCLE
 from pipeline.records import STAGES
 from sim.chaos.faults import Fault
 from sim.measure import cost, lifecycle
-from sim.model.faults.schedule import expected
+from sim.model.faults.expected import expected
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario
 from sim.scenario.sizes import (
     CHECKPOINT_BYTES,

@@ -33,8 +33,9 @@ from sim.model.clock import SimClock
 from sim.model.farm import FarmModel
 from sim.model.faults.catalogue import KINDS, DataFault
 from sim.model.faults.clock_changes import clock_changes
+from sim.model.faults.expected import expected
 from sim.model.faults.poison import CHANNEL, POISONS
-from sim.model.faults.schedule import SENTINELS, UNITS, expected, schedule
+from sim.model.faults.schedule import SENTINELS, UNITS, schedule
 from sim.model.faults.truth import TRUTH
 from sim.model.machine.sensor import SENSORS
 from sim.model.recording.nodefile import NodeWriter

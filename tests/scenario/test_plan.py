@@ -255,9 +255,12 @@ def test_quickstart() -> None:
 
 def test_delivery_faults_are_listed_with_their_windows() -> None:
     console = Console(file=io.StringIO(), width=160)
-    print_plan(console, plan(load(SCENARIOS / "chaos-heavy.yaml")))
+    scenario = load(SCENARIOS / "chaos-heavy.yaml")
+    print_plan(console, plan(scenario), (), ["often"] * len(scenario.faults))
     assert isinstance(console.file, io.StringIO)
-    printed = [line[15:].rstrip() for line in console.file.getvalue().splitlines()]
+    printed = [
+        line[15:].rstrip().removesuffix(": often") for line in console.file.getvalue().splitlines()
+    ]
     assert "node.crash, 4 % of calls" in printed
     assert "node.offline, 30 % of nodes, 8m to 22m" in printed
     assert "farm.uplink, 9m to 17m, farm C F" in printed

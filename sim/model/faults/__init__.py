@@ -8,6 +8,7 @@ without faults of delivery.
     poison          wrong values of one cell, and the rule that each breaks
     schedule        times of the occurrences: a function of (seed, position in the scenario,
                     turbine or farm)
+    expected        expected number of occurrences, before a run
     clock_changes   clock changes of a time zone
     inject          sensor faults, in values; `sim.model.recording` carries out the others
     truth           the altered rows, as a table

@@ -16,7 +16,6 @@ import numpy as np
 from pipeline.records import CHANNELS
 from sim import seeds
 from sim.arrays import Floats
-from sim.fleet.farm import Farm
 from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
@@ -24,7 +23,6 @@ from sim.model.faults.clock_changes import clock_changes
 from sim.model.faults.occurrence import Occurrence, Unit
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
 from sim.model.machine.sensor import SENSORS
-from sim.units import DAY_US
 
 SPIKE_SAMPLES: Final = 3
 SIZE: Final = {
@@ -77,15 +75,6 @@ def schedule(
                     path, five = (seed, place, turbine_id, number), draw.random(5)
                     occurrences.append(_occurrence(fault, part, turbine, clock, five, path))
     return sorted(occurrences, key=lambda each: each.first)
-
-
-def expected(farm: Farm, start_us: int, end_us: int, fault: DataFault) -> float:
-    """Expected number of occurrences of a fault at one farm, one for each affected turbine."""
-    if fault.farms and farm.farm_id not in fault.farms:
-        return 0.0
-    if KINDS[fault.kind].by_calendar:
-        return len(clock_changes(farm.time_zone, start_us, end_us)) * fault.share * farm.turbines
-    return fault.rate_per_day * (end_us - start_us) / DAY_US * farm.turbines
 
 
 def _by_calendar(
