@@ -1,6 +1,6 @@
 # windfleet: every target installs what it needs, once.
 #
-#   make demo PYTHON=python3.13     any target takes another Python (3.11, 3.12 or 3.13); changing it rebuilds the environments
+#   make demo PYTHON=python3.13     any target takes another Python, from 3.11 on; changing it rebuilds the environments
 #
 # Two environments, because LocalStack pins boto3: .venv (windfleet and its tools) and .localstack/venv (the S3 server).
 # Two more for whoever wants them: .spark/venv (Spark, for windfleet query --engine spark), .peers/venv (make peers). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
@@ -23,16 +23,17 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.versi
 # the interpreter behind a shim, a link or an active .venv (which is about to be removed when it must be rebuilt)
 BASE_PYTHON := $(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys._base_executable))' 2>/dev/null)
 PYTHON_MINOR := $(basename $(PYTHON_VERSION))
+# On a newer Python windfleet runs, and the server takes another interpreter: localstack/install.py finds or fetches it.
 SERVER_LOCK_3.11 := localstack/locks/4.13.1.txt
 SERVER_LOCK_3.12 := localstack/locks/4.13.1.txt
 SERVER_LOCK_3.13 := localstack/locks/4.14.0.txt
-SERVER_LOCK := $(SERVER_LOCK_$(PYTHON_MINOR))
+SERVER_LOCK := $(or $(SERVER_LOCK_$(PYTHON_MINOR)),$(wildcard localstack/locks/*.txt))
 
 checksum = $(firstword $(shell cat /dev/null $(1) 2>/dev/null | cksum))
 PYTHON_PATH := $(firstword $(shell echo $(BASE_PYTHON) | cksum))
 VENV_STAMP := $(VENV)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/windfleet.txt)
 # A change of pyproject.toml alone installs windfleet again, in two seconds, and no package.
-PROJECT_STAMP := $(VENV)/.stamp-windfleet-$(call checksum,pyproject.toml)
+PROJECT_STAMP := $(VENV)/.stamp-windfleet-$(call checksum,pyproject.toml sim/wheel/backend.py)
 SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
 SPARK_STAMP := $(SPARK)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/spark.txt)
 PEERS_STAMP := $(PEERS)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/peers.txt)
@@ -78,8 +79,8 @@ spark: $(SPARK_STAMP) $(JARS_STAMP) $(CLASSES_STAMP) ## Spark, for windfleet que
 
 define supported
 	@test -n "$(PYTHON_VERSION)" || { echo "make: no Python found as '$(PYTHON)'; name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; exit 3; }
-	@test -n "$(SERVER_LOCK)" || { echo "make: '$(PYTHON)' is Python $(PYTHON_VERSION); the embedded LocalStack runs on 3.11, 3.12 and 3.13." \
-	  "Name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.13" >&2; exit 3; }
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: '$(PYTHON)' is Python $(PYTHON_VERSION); windfleet" \
+	  "runs on 3.11 and newer. Name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.13" >&2; exit 3; }
 endef
 
 $(VENV_STAMP):
@@ -97,12 +98,7 @@ $(PROJECT_STAMP): $(VENV_STAMP)
 
 $(SERVER_STAMP):
 	$(supported)
-	@echo "windfleet: installing LocalStack $(basename $(notdir $(SERVER_LOCK))) into .localstack, about half a minute, this once"
-	@rm -rf $(SERVER)
-	@mkdir -p $(dir $(SERVER))
-	@$(BASE_PYTHON) -m venv $(SERVER)
-	@$(SERVER)/bin/python $(PIP) install --require-hashes -r $(SERVER_LOCK)
-	@FILESYSTEM_ROOT=$(SERVER)/share OVERRIDE_IN_DOCKER=0 LS_LOG=error $(SERVER)/bin/python -I localstack/launcher.py --prepare
+	@$(BASE_PYTHON) localstack/install.py $(dir $(SERVER))
 	@touch $@
 
 $(PEERS_STAMP):

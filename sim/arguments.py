@@ -223,7 +223,7 @@ def _parser() -> SuggestingParser:
     store = command("store", "start, stop, inspect or empty a store: the embedded LocalStack")
     store.add_argument(
         "action",
-        choices=("up", "down", "status", "empty", "logs"),
+        choices=("install", "up", "down", "status", "empty", "logs"),
         help="empty removes all objects of the six buckets, if windfleet made them",
     )
     store.add_argument(

@@ -323,7 +323,8 @@ def _check(args: argparse.Namespace) -> int:
     turbines, rows = scenario.fleet.turbines, scenario.clock.samples
     found = odds(scenario)
     if args.json:
-        size = {"name": scenario.name, "turbines": turbines, "rows_per_turbine": rows}
+        size = {"name": scenario.name, "seed": scenario.seed, "turbines": turbines}
+        size["rows_per_turbine"] = rows
         faults = [asdict(each) for each in found]
         print(json.dumps({"valid": True, "problems": [], **size, "odds": faults}, indent=1))
         return PASS

@@ -32,7 +32,7 @@ def safe_path() -> dict[str, str]:
 
     With `python -P` the working directory is not searched.
     """
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[__name__.count(".")])
     known = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([root, known] if known else [root])}
 

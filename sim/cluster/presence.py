@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TypedDict
 
 from sim.run.environment import program_versions
-from sim.store import localstack
+from sim.store import installation
 
 
 class Presence(TypedDict):
@@ -30,5 +30,5 @@ def presence() -> Presence:
         host=socket.gethostname(),
         cores=dask.system.CPU_COUNT,
         versions={**program_versions(), "distributed": version("distributed")},
-        localstack=localstack.PYTHON.exists(),
+        localstack=installation.is_installed(),
     )

@@ -28,7 +28,7 @@ from pipeline.settings import ENDPOINTS, settings
 from sim.errors import exit_code_and_message
 from sim.report import numbers
 from sim.run.environment import PACKAGES
-from sim.store import localstack
+from sim.store import installation, localstack
 from sim.store.target import endpoint_of_environment
 
 Status = Literal["ok", "warning", "problem"]
@@ -168,8 +168,8 @@ def _extras() -> Iterator[Finding]:
 
 def _server() -> Iterator[Finding]:
     """Start the embedded LocalStack, make its buckets, and stop it again."""
-    if not localstack.PYTHON.exists():
-        fix = "install it with: make localstack; or name another store with --endpoint-url URL"
+    if not installation.is_installed():
+        fix = f"{installation.COMMAND} installs it; or name another store with --endpoint-url URL"
         yield Finding("LocalStack", "problem", "not installed", fix)
         return
     up = localstack.status()
@@ -181,7 +181,7 @@ def _server() -> Iterator[Finding]:
         with localstack.EmbeddedLocalStack() as server:
             lake.ensure(settings(server.endpoint_url, own=True))
     except Exception as error:
-        fix = "install it again with: rm -rf .localstack && make localstack"
+        fix = f"remove {localstack.HOME}, then install it again with: {installation.COMMAND}"
         yield Finding("LocalStack", "problem", exit_code_and_message(error)[1], fix)
         return
     took = numbers.duration(time.perf_counter() - begun)

@@ -15,7 +15,7 @@ from pipeline import lake
 from pipeline.settings import settings
 from pipeline.terminal import cause
 from sim.errors import PASS, TargetError
-from sim.store import localstack, processes
+from sim.store import installation, localstack, processes
 from sim.store.gateway import chosen
 from sim.store.server_record import Server
 from sim.store.target import Options, endpoint_of
@@ -25,9 +25,21 @@ LOG_LINES: Final = 40
 
 def store(args: argparse.Namespace, console: Console) -> int:
     """Do what `args.action` names. Raises TargetError and LakeError."""
-    actions = {"up": _up, "down": _down, "status": _status, "empty": _empty, "logs": _logs}
+    actions = {
+        "install": _install,
+        "up": _up,
+        "down": _down,
+        "status": _status,
+        "empty": _empty,
+        "logs": _logs,
+    }
     actions[args.action](args)
     return PASS
+
+
+def _install(args: argparse.Namespace) -> None:
+    installation.require()
+    print(f"{localstack.HOME}: LocalStack is installed")
 
 
 def _up(args: argparse.Namespace) -> None:

@@ -37,13 +37,12 @@ import psutil
 from pipeline.buckets import BUCKETS
 from sim.errors import TargetError
 from sim.folder_lock import owned
-from sim.store import home
+from sim.store import home, installation
 from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
 from sim.store.readiness import listens, s3_works
 from sim.store.server_record import Server, is_alive, read_state, remove_state, write_state
 
 HOME = home.HOME
-PYTHON = HOME / "venv" / "bin" / "python"
 LAUNCHER = home.REPOSITORY / "localstack" / "launcher.py"
 DEFAULT_PORT = 4566
 READY_WITHIN_S = 60.0
@@ -120,8 +119,7 @@ class EmbeddedLocalStack:
     def _started(self, port: int | None, detach: bool) -> str:
         if self._process is not None:
             raise TargetError("This EmbeddedLocalStack has already been started.")
-        if not PYTHON.exists():
-            raise TargetError("The LocalStack environment is not installed. Run: make localstack")
+        installation.require()
         if detach and (other := status()):
             running = f"A LocalStack is already running at {other.endpoint_url}."
             raise TargetError(f"{running} Stop it with: windfleet store down")
@@ -179,7 +177,15 @@ class EmbeddedLocalStack:
                 # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
                 # reach only this process, which stops the server after it has saved the record.
                 self._process = subprocess.Popen(
-                    [PYTHON, "-I", "-W", "ignore", LAUNCHER, *lease, *self._arguments()],
+                    [
+                        installation.PYTHON,
+                        "-I",
+                        "-W",
+                        "ignore",
+                        LAUNCHER,
+                        *lease,
+                        *self._arguments(),
+                    ],
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,

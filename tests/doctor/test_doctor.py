@@ -53,7 +53,7 @@ def test_a_machine_that_runs_these_tests_passes() -> None:
 def test_a_missing_server_is_a_problem_and_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checks.localstack, "PYTHON", tmp_path / "none")
+    monkeypatch.setattr(checks.installation, "PYTHON", tmp_path / "none")
     done = runs.inside("doctor")
     assert done.code == 3
     assert "not installed" in done.out
@@ -67,7 +67,7 @@ def test_a_server_that_cannot_start_is_a_problem(
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho broken beyond repair\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(checks.localstack, "PYTHON", broken)
+    monkeypatch.setattr(checks.installation, "PYTHON", broken)
     monkeypatch.setattr(checks.localstack, "status", lambda: None)
     ((found, text),) = status(checks._server(), "LocalStack")
     assert found == "problem"

@@ -21,7 +21,7 @@ import pytest
 
 from pipeline import lake
 from sim.errors import TargetError
-from sim.store import localstack, readiness
+from sim.store import installation, localstack, readiness
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.server_record import read_state, write_state
 
@@ -205,7 +205,7 @@ def test_a_lost_race_for_a_free_port_is_tried_again(monkeypatch: pytest.MonkeyPa
 def test_a_missing_environment_names_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(localstack, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(installation, "PYTHON", tmp_path / "python")
     with pytest.raises(TargetError, match="make localstack"):
         EmbeddedLocalStack().start()
 

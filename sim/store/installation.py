@@ -1,0 +1,42 @@
+"""The installation of LocalStack's environment: made by `make` in a checkout, else by the first run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Final
+
+from sim.errors import TargetError
+from sim.folder_lock import owned
+from sim.store.home import HOME, IS_CHECKOUT, REPOSITORY
+
+PYTHON = HOME / "venv" / "bin" / "python"
+INSTALLER: Final = REPOSITORY / "localstack" / "install.py"
+COMMAND: Final = "make localstack" if IS_CHECKOUT else "windfleet store install"
+"""The command that installs LocalStack."""
+
+
+def require() -> None:
+    """Install LocalStack if it is not there. Raises TargetError, in a checkout at once."""
+    if not is_installed():
+        if IS_CHECKOUT:
+            raise TargetError(f"The LocalStack environment is not installed. Run: {COMMAND}")
+        install()
+
+
+def is_installed() -> bool:
+    """Return True if LocalStack's environment is there, whole."""
+    return PYTHON.exists() and (IS_CHECKOUT or (HOME / "venv" / ".installed").exists())
+
+
+def install() -> None:
+    """Install LocalStack's environment into HOME, from the package index. Raises TargetError."""
+    lock = HOME / "installing"
+    lock.mkdir(parents=True, exist_ok=True)
+    with owned(lock, wait=True):
+        if is_installed():
+            return  # another process was faster
+        done = subprocess.run([sys.executable, "-I", str(INSTALLER), str(HOME)], check=False)
+    if done.returncode:
+        fix = f"name another store with --endpoint-url URL, or try again: {COMMAND}"
+        raise TargetError(f"{HOME}: LocalStack could not be installed, see above; {fix}")
