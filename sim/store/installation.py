@@ -1,4 +1,4 @@
-"""The installation of LocalStack's environment: made by `make` in a checkout, else by the first run."""
+"""The installation of LocalStack: by `make` in a checkout, elsewhere by the first run."""
 
 from __future__ import annotations
 

@@ -176,16 +176,9 @@ class EmbeddedLocalStack:
             with (self._directory / "server.log").open("wb") as log:
                 # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
                 # reach only this process, which stops the server after it has saved the record.
+                program = [installation.PYTHON, "-I", "-W", "ignore", LAUNCHER]
                 self._process = subprocess.Popen(
-                    [
-                        installation.PYTHON,
-                        "-I",
-                        "-W",
-                        "ignore",
-                        LAUNCHER,
-                        *lease,
-                        *self._arguments(),
-                    ],
+                    [*program, *lease, *self._arguments()],
                     env=_environment(port, self._directory),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
