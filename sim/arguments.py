@@ -29,7 +29,7 @@ from sim.suggesting_parser import SuggestingParser
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of one command; `command` names it. Invalid ones exit with code 2."""
-    parser = _parser()
+    parser = program()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument contains a NUL character; no file has such a name")
     args = parser.parse_args(_with_help(parser, arguments))
@@ -63,7 +63,8 @@ def _with_help(parser: SuggestingParser, arguments: Sequence[str]) -> Sequence[s
     return ["--version"] if list(arguments) == ["version"] else arguments
 
 
-def _parser() -> SuggestingParser:
+def program() -> SuggestingParser:
+    """Return the parser of the whole command line."""
     codes = ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
     parser = SuggestingParser(
         prog="windfleet",
@@ -216,6 +217,9 @@ def _parser() -> SuggestingParser:
     bench = command("bench", "measure the CPU cost of a row, part by part, beside its floor")
     bench_arguments(bench, positive)
     _gateway_argument(bench)
+
+    completed = command("completion", "print a script that completes the command line in a shell")
+    completed.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
     doctor = command("doctor", "examine this machine: programs, store, disk, environment")
     doctor.add_argument("--json", action="store_true", help="print JSON")

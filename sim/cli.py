@@ -388,6 +388,7 @@ _COMMANDS: Final = {
     "list": _delegated("sim.listing.command", "print_list"),
     "figures": _delegated("sim.listing.command", "print_figures"),
     "faults": _delegated("sim.listing.command", "print_faults"),
+    "completion": _delegated("sim.completion", "completion"),
     "doctor": _delegated("sim.doctor.command", "examine"),
     "bench": _bench,
     "store": _delegated("sim.store.command", "store"),

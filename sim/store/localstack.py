@@ -176,7 +176,7 @@ class EmbeddedLocalStack:
             with (self._directory / "server.log").open("wb") as log:
                 # -W ignore: its dependencies warn about each other. start_new_session: Ctrl-C must
                 # reach only this process, which stops the server after it has saved the record.
-                program = [installation.PYTHON, "-I", "-W", "ignore", LAUNCHER]
+                program = [str(installation.PYTHON), "-I", "-W", "ignore", str(LAUNCHER)]
                 self._process = subprocess.Popen(
                     [*program, *lease, *self._arguments()],
                     env=_environment(port, self._directory),

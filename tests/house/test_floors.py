@@ -85,6 +85,7 @@ SIM: tuple[set[str], ...] = (
     {"cluster"},
     {"argument_types"},
     {"arguments"},
+    {"completion"},
     {"cli"},
     {"__main__", "api"},
 )
