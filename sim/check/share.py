@@ -22,7 +22,7 @@ from sim.check.compare.checkpoints import check_checkpoints
 from sim.check.compare.manifests import check_manifests
 from sim.check.compare.order import check_order
 from sim.check.compare.owners import Neighbours, Owners, find_owners
-from sim.check.compare.rows import compare_rows
+from sim.check.compare.rows import Compared, compare_rows
 from sim.check.compare.windows import compare_windows, earlier_drains
 from sim.check.completeness import Completeness
 from sim.check.detection.score import Score, score
@@ -227,7 +227,7 @@ def _judge_lake(
     objects: dict[str, DataObject] = {}
     present = {}
     quarantine: tuple[StageRows, Ints] | None = None
-    lenders = Lenders()
+    lenders, compared = Lenders(), Compared()
     for stage in ALL_STAGES:
         out.at = f"stage {stage}"
         lake = _read_searched(reader, share, stage, privacy, lenders)
@@ -240,7 +240,9 @@ def _judge_lake(
             continue
         check_order(stage, expected, lake, owners, out.findings)
         if stage in ROW_STAGES:
-            verdict = compare_rows(stage, expected, lake, owners, out.completeness, out.findings)
+            verdict = compare_rows(
+                stage, expected, lake, owners, out.completeness, out.findings, compared
+            )
             present[stage] = verdict.present
             blamed |= verdict.blamed
         else:

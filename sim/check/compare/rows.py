@@ -32,6 +32,7 @@ from sim.check.read.columns import (
     plain_json,
 )
 from sim.check.read.keys import BatchKey, bucket_of
+from sim.check.read.lender import COLUMNS, STAGES
 from sim.check.read.objects import STAGE_SCHEMAS, StageRows
 
 
@@ -47,6 +48,24 @@ class RowVerdict:
     blamed: set[str]
 
 
+class Compared:
+    """The columns of the stage that was compared last: a later stage may have borrowed them."""
+
+    def __init__(self) -> None:
+        self._table: pa.Table | None = None
+        self._at: Ints = np.zeros(0, dtype=np.int64)
+        self._wrong: dict[str, Bools] = {}
+
+    def add(self, table: pa.Table, at: Ints, wrong: dict[str, Bools]) -> None:
+        """Remember the result for a table with the expected rows `at`."""
+        self._table, self._at, self._wrong = table, at, dict(wrong)
+
+    def find(self, table: pa.Table | None, at: Ints) -> dict[str, Bools]:
+        """Return the same result for the same table and rows; empty without one."""
+        known = table is not None and table is self._table and np.array_equal(at, self._at)
+        return self._wrong if known else {}
+
+
 def compare_rows(
     stage: str,
     expected: Expectation,
@@ -54,8 +73,12 @@ def compare_rows(
     owners: Owners,
     completeness: Completeness,
     findings: Findings,
+    compared: Compared | None = None,
 ) -> RowVerdict:
-    """Count every row of the stage in `completeness` and report defects."""
+    """Count every row of the stage in `completeness` and report defects.
+
+    compared: columns of the stages before.
+    """
     report = RowReport(stage, expected, lake, findings)
     belongs = expected.belongs(stage)
     place = expected.index.find(owners.owner, integers(lake.table.column("id")))
@@ -63,7 +86,7 @@ def compare_rows(
     predicted[predicted] = belongs[place[predicted]]
     found = np.flatnonzero(predicted)
     at = place[found]
-    wrong = _differences(stage, expected, lake, found, at)
+    wrong = _differences(stage, expected, lake, found, at, compared or Compared())
     altered = np.zeros(len(found), dtype=bool)
     for mask in wrong.values():
         if mask.any():
@@ -118,23 +141,30 @@ def _in_place(expected: Expectation, lake: StageRows, found: Ints, at: Ints) -> 
 
 
 def _differences(
-    stage: str, expected: Expectation, lake: StageRows, found: Ints, at: Ints
+    stage: str, expected: Expectation, lake: StageRows, found: Ints, at: Ints, compared: Compared
 ) -> dict[str, Bools]:
     """Column -> mask of the found rows that differ in it."""
     whole = len(found) == lake.table.num_rows
     table = lake.table if whole else lake.table.take(pa.array(found))
+    known = compared.find(lake.head, at) if whole else {}
+    in_order = len(at) == len(expected.id) and bool(np.all(at[1:] > at[:-1]))
+    part = slice(None) if in_order else at
     out: dict[str, Bools] = {}
     for field in STAGE_SCHEMAS[stage]:
         name, column = field.name, table.column(field.name)
-        if name in CHANNEL_NAMES:
-            out[name] = float_bits(column) != expected.columns[name][at]
+        if field.name in known and field.name in COLUMNS:
+            out[name] = known[name]
+        elif name in CHANNEL_NAMES:
+            out[name] = float_bits(column) != expected.columns[name][part]
         elif name in expected.vocabularies:
             text = plain_json(column) if name == RESCUED else column
-            out[name] = codes(text, expected.vocabularies[name]) != expected.columns[name][at]
+            out[name] = codes(text, expected.vocabularies[name]) != expected.columns[name][part]
         elif name in expected.columns:
-            out[name] = integers(column) != expected.columns[name][at]
+            out[name] = integers(column) != expected.columns[name][part]
             if name in expected.null:
-                out[name] |= nulls(column) != expected.null[name][at]
+                out[name] |= nulls(column) != expected.null[name][part]
+    if whole and stage in STAGES:
+        compared.add(table, at, out)
     if stage == "enriched":
         values = [enrichment(node) for node in expected.nodes]
         owner = expected.owner[at]

@@ -95,7 +95,10 @@ class CellSearch:
             values = pc.round(values, 7)
         coordinates = self._secrets.coordinates
         near = coordinates.near if name in _SIZES else coordinates.loose
-        self._numbers(name, values, coordinates.exact if name in _MEASURED else near, refs, of)
+        secrets = coordinates.exact if name in _MEASURED else near
+        rows = coordinates.suspects(values.to_numpy(zero_copy_only=False))
+        if len(rows):
+            self._numbers(name, values.take(pa.array(rows)), secrets, refs, of[rows])
 
     def _numbers(
         self,

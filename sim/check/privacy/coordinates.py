@@ -20,12 +20,14 @@ from typing import Final
 import numpy as np
 
 from sim.check.privacy.decoding import unescaped
-from sim.check.read.columns import Floats
+from sim.check.read.columns import Floats, Ints
 
 ROUNDED: Final = (3, 4, 5, 6)
 _LOOSE: Final = 2
 _FAR: Final = 2e-3
 """More than a coordinate differs from its forms of three decimals or of single precision."""
+_FAR_IN_NUMBERS: Final = 2e-2
+"""More than a coordinate differs from its forms of two decimals."""
 _SCALES: Final = (5, 6, 7)
 _MOST_OF_READINGS: Final = 5
 """Decimals that a mean of quantised readings may have by chance."""
@@ -83,6 +85,9 @@ class Coordinates:
         }
         order = sorted((abs(value), field) for value, field in self.fields.items())
         self._sizes = np.array([size for size, _ in order])
+        apart = np.flatnonzero(np.diff(self._sizes) > 1) + 1
+        bands = np.split(self._sizes, apart) if order else []
+        self._bands = [(band[0] - _FAR_IN_NUMBERS, band[-1] + _FAR_IN_NUMBERS) for band in bands]
         self._named = [field for _, field in order]
 
     def spelled_in(self, text: bytes, lists: bool) -> Iterator[str]:
@@ -93,6 +98,14 @@ class Coordinates:
         if self.fields:
             yield from self._decimals(text, lists)
             yield from self._sexagesimal(text)
+
+    def suspects(self, values: Floats) -> Ints:
+        """Return the indices of the values that may be in `exact`, `near` or `loose`."""
+        size = np.abs(values)
+        inside = np.zeros(len(size), dtype=bool)
+        for low, high in self._bands:
+            inside |= (size >= low) & (size <= high)
+        return np.flatnonzero(inside)
 
     def hints(self) -> set[bytes]:
         """Byte strings of which a text must contain one for a hit of `hinted_in`, which is slow."""

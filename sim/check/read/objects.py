@@ -8,6 +8,7 @@ An object that `sim.check.read.parquet` refuses, or without the columns that ide
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,20 @@ import pyarrow as pa
 
 from pipeline.records import REJECTED, RESCUED, SCHEMAS
 from sim.check.read import parquet
-from sim.check.read.columns import Ints, integers, nulls
+from sim.check.read.columns import Ints, integers, nulls, one
+from sim.check.read.form import Form, FormFile, digests, join
 from sim.check.read.keys import BatchKey, read_batch_key
 from sim.check.read.lake import ObjectRef, Reads
-from sim.check.read.lender import COLUMNS, Lenders, digests
+from sim.check.read.lender import COLUMNS, STAGES, Head, Lenders, Span
 
 STAGE_SCHEMAS: Final = {**SCHEMAS, "quarantine": REJECTED}
 _IDENTITY: Final = {"aggregated": ("turbine_id", "window_start", "revision")}
 _NO_CONTENT: Final = "listed, but could not be read"
+_MOST_FORMS: Final = 8
+_WORTH: Final = 16
+"""Objects of unknown form, and objects to come, that make it worth to learn a form."""
+_MOST_WAITING: Final = 1 << 25
+"""Bytes of the files that wait to be read as one."""
 
 
 @dataclass
@@ -61,11 +68,13 @@ class StageRows:
 
     `table`   has the stage's schema, strings dictionary-encoded
     `object`  (rows,): index of each row's object in `objects`
+    `head`    the table of an earlier stage, if its first columns are those of `table`, borrowed
     """
 
     objects: list[DataObject]
     table: pa.Table
     object: Ints
+    head: pa.Table | None = None
 
 
 def read_stage(
@@ -84,22 +93,10 @@ def read_stage(
         DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home))
         for i, ref in enumerate(refs)
     ]
-    schema = _encoded(stage)
-    lenders = Lenders() if lenders is None else lenders
-    tables = [
-        _open(item, content, stage, schema, lenders)
-        for item, content in zip(objects, fetch(reader, refs), strict=True)
-    ]
-    whole = pa.concat_tables([schema.empty_table(), *tables])
-    if parquet.problem(whole):
-        tables = [_sound(item, table) for item, table in zip(objects, tables, strict=True)]
-        whole = pa.concat_tables([schema.empty_table(), *tables])
-    whole = whole.unify_dictionaries().combine_chunks()
-    for item, table in zip(objects, tables, strict=True):
-        item.rows = len(table)
-    of_row = np.repeat(np.arange(len(objects), dtype=np.int64), [len(t) for t in tables])
-    _note_ranges(objects, whole, stage)
-    return StageRows(objects, whole, of_row)
+    reading = _Reading(stage, Lenders() if lenders is None else lenders, len(objects))
+    for item, content in zip(objects, fetch(reader, refs), strict=True):
+        reading.add(item, content)
+    return reading.rows()
 
 
 def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
@@ -108,14 +105,6 @@ def fetch(reader: Reads, refs: Sequence[ObjectRef]) -> Iterator[bytes | None]:
     for ref in refs:
         yield next(contents) if ref.size <= parquet.MOST_BYTES else None
     next(contents, None)  # lets a reader run its code after the last object
-
-
-def _sound(item: DataObject, table: pa.Table) -> pa.Table:
-    """Return the table; empty, with a `problem` noted, if it has invalid contents."""
-    if why := parquet.problem(table):
-        item.problem = _unreadable(item.size, why)
-        return table.schema.empty_table()
-    return table
 
 
 def _unreadable(size: int, why: str) -> str:
@@ -131,6 +120,12 @@ def _encoded(stage: str) -> pa.Schema:
 
 
 @cache
+def _forms(stage: str) -> list[tuple[Form, Mapping[bytes, bytes]]]:
+    """Forms of a stage's files, learned so far in this process, and their key-value metadata."""
+    return []
+
+
+@cache
 def _names(stage: str) -> tuple[str, ...]:
     """Names of the columns of repeated strings. Cached: every object needs them."""
     return tuple(field.name for field in STAGE_SCHEMAS[stage] if _is_name(field))
@@ -140,36 +135,190 @@ def _is_name(field: pa.Field) -> bool:
     return bool(pa.types.is_string(field.type)) and field.name != RESCUED
 
 
-def _open(
-    item: DataObject, content: bytes | None, stage: str, schema: pa.Schema, lenders: Lenders
-) -> pa.Table:
-    if content is None:
-        large = item.ref.size > parquet.MOST_BYTES
-        item.problem = f"{item.ref.size} bytes: too large to read" if large else _NO_CONTENT
-        return schema.empty_table()
-    place = item.place
-    lender = lenders.find(stage, place)
-    item.sha256, first = digests(content, lender.end if lender else 0)
-    item.size = len(content)
-    try:
-        file = parquet.open_exact_schema(content, schema, _names(stage))
+class _Reading:
+    """Objects of one stage, on their way to one table.
+
+    Files of one form are read as one file (`form`). If that fails, each is read on its own: an
+    object never has the problem of another. Columns that an earlier stage has are borrowed.
+    """
+
+    def __init__(self, stage: str, lenders: Lenders, objects: int) -> None:
+        self._left, self._strange = objects, _WORTH
+        self._stage, self._lenders, self._schema = stage, lenders, _encoded(stage)
+        self._shared = len(COLUMNS) if stage in STAGES else len(self._schema)
+        self._empty = Span(self._schema.empty_table(), 0, 0)
+        self._items: list[DataObject] = []
+        self._heads: list[Head | None] = []
+        self._spans: list[tuple[Span, Span]] = []  # of the shared columns, and of the others
+        self._forms = _forms(stage)
+        self._waiting: dict[tuple[Form, int], list[tuple[int, FormFile]]] = {}
+        self._bytes = self._rows = 0
+
+    def add(self, item: DataObject, content: bytes | None) -> None:
+        """Take the next object. None: it cannot be read."""
+        self._left -= 1
+        self._items.append(item)
+        self._heads.append(None)
+        self._spans.append((self._empty, self._empty))
+        if content is None:
+            large = item.ref.size > parquet.MOST_BYTES
+            item.problem = f"{item.ref.size} bytes: too large to read" if large else _NO_CONTENT
+            return
+        item.size = len(content)
+        file = self._known(item, content)
+        end = file.pages_end(len(COLUMNS)) if file and self._stage in STAGES else 0
+        item.sha256, first = digests(content, end)
         if file is None:
-            item.footer_texts = parquet.footer_texts(content)
-            return _adapted(item, content, stage, schema)
-        item.footer_texts = file.metadata.metadata or {}
-        if place and lender and lenders.may_borrow(stage, place, file.metadata, first):
-            shared = len(COLUMNS)
-            if lender.table.schema.equals(schema):
-                return lender.table
-            rest = parquet.read_columns(file, schema, shared).columns
-            return pa.Table.from_arrays([*lender.table.columns, *rest], schema=schema)
-        table = parquet.read_columns(file, schema)
-        lenders.add(stage, place, content, file.metadata, table)
-        return table
-    except parquet.Unreadable as error:
-        item.footer_texts = item.footer_texts or parquet.footer_texts(content)
-        item.problem = _unreadable(item.size, str(error))
-        return schema.empty_table()
+            self._open(len(self._items) - 1, content)
+        else:
+            self._take(len(self._items) - 1, file, Head.of(file, first) if end else None)
+
+    def rows(self) -> StageRows:
+        """Return all rows, and let later stages borrow them."""
+        self._read_waiting()
+        names = self._schema.names
+        left, right = (_runs([spans[side] for spans in self._spans]) for side in (0, 1))
+        columns = _joined(left, self._schema, names[: self._shared])
+        columns += _joined(right, self._schema, names[self._shared :])
+        whole, start = pa.Table.from_arrays(columns, schema=self._schema), 0
+        for item, head, (span, _) in zip(self._items, self._heads, self._spans, strict=True):
+            item.rows = span.rows
+            self._lenders.add(self._stage, item.place, head, Span(whole, start, span.rows))
+            start += span.rows
+        of_row = np.repeat(np.arange(len(self._items)), [item.rows for item in self._items])
+        _note_ranges(self._items, whole, self._stage)
+        is_whole = len(left) == 1 and left[0].rows == len(left[0].table)
+        return StageRows(self._items, whole, of_row, left[0].table if is_whole else None)
+
+    def _known(self, item: DataObject, content: bytes) -> FormFile | None:
+        """Return a file of a form that was learned; None for another."""
+        for form, texts in self._forms:
+            if (file := form.file(content)) is not None:
+                item.footer_texts = texts
+                return file
+        return None
+
+    def _open(self, number: int, content: bytes) -> None:
+        """Open a file of no known form with Arrow, and learn its form."""
+        item, names = self._items[number], _names(self._stage)
+        try:
+            opened = parquet.open_exact_schema(content, self._schema, names)
+            if opened is None:
+                item.footer_texts = parquet.footer_texts(content)
+                self._set(number, _adapted(item, content, self._stage, self._schema))
+                return
+            item.footer_texts = opened.metadata.metadata or {}
+            file = self._learned(content, item.footer_texts)
+            if file is None:
+                self._set(number, parquet.read_columns(opened, self._schema))
+            else:
+                end = file.pages_end(len(COLUMNS)) if self._stage in STAGES else 0
+                head = Head.of(file, digests(content, end)[1]) if end else None
+                self._take(number, file, head)
+        except parquet.Unreadable as error:
+            item.footer_texts = item.footer_texts or parquet.footer_texts(content)
+            self._refuse(number, str(error))
+
+    def _learned(self, content: bytes, texts: Mapping[bytes, bytes]) -> FormFile | None:
+        self._strange += 1
+        if self._strange < _WORTH or self._left < _WORTH or len(self._forms) >= _MOST_FORMS:
+            return None
+        self._strange = 0
+        try:
+            form = Form(content)
+        except ValueError:
+            return None
+        file = form.file(content)
+        if file is not None:
+            self._forms.append((form, texts))
+        return file
+
+    def _take(self, number: int, file: FormFile, head: Head | None) -> None:
+        """Borrow a file's first columns or not, and let it wait for others of its form."""
+        lent, first = self._lenders.find(self._stage, self._items[number].place, head), 0
+        if lent is not None:
+            self._spans[number] = lent, lent
+            first = self._shared
+        self._heads[number] = head
+        if first == len(self._schema):
+            return
+        if not file.is_even(first):
+            self._read_alone(number, file.content)
+            return
+        self._waiting.setdefault((file.form, first), []).append((number, file))
+        self._bytes += len(file.content)
+        self._rows += file.rows
+        if self._bytes > _MOST_WAITING or self._rows > parquet.MOST_ROWS // 2:
+            self._read_waiting()
+
+    def _read_waiting(self) -> None:
+        for (_, first), group in self._waiting.items():
+            content = join([file for _, file in group], first)
+            rows = sum(file.rows for _, file in group)
+            try:
+                # Each file is bounded, and a dictionary is shared by the rows of one file only.
+                opened = parquet.open_exact_schema(
+                    content, self._schema, _names(self._stage), most_expanded=math.inf
+                )
+                table = parquet.read_columns(opened, self._schema, first) if opened else None
+            except parquet.Unreadable:
+                table = None
+            if table is None or len(table) != rows or parquet.problem(table):
+                for number, file in group:
+                    self._read_alone(number, file.content)
+                continue
+            start = 0
+            for number, file in group:
+                span = Span(table, start, file.rows)
+                self._spans[number] = self._spans[number][0] if first else span, span
+                start += file.rows
+        self._waiting, self._bytes, self._rows = {}, 0, 0
+
+    def _read_alone(self, number: int, content: bytes) -> None:
+        """Read a file of this schema that Arrow would open."""
+        try:
+            opened = parquet.open_exact_schema(content, self._schema, _names(self._stage))
+            assert opened is not None
+            table = parquet.read_columns(opened, self._schema)
+            head = self._heads[number]
+            if head is not None and head.rows != len(table):
+                self._heads[number] = None
+            self._set(number, table)
+        except parquet.Unreadable as error:
+            self._refuse(number, str(error))
+
+    def _set(self, number: int, table: pa.Table) -> None:
+        """Take the rows of one object, unless they are invalid."""
+        if why := parquet.problem(table):
+            self._refuse(number, why)
+        else:
+            span = Span(table, 0, len(table))
+            self._spans[number] = span, span
+
+    def _refuse(self, number: int, why: str) -> None:
+        item = self._items[number]
+        item.problem = _unreadable(item.size, why)
+        self._heads[number], self._spans[number] = None, (self._empty, self._empty)
+
+
+def _runs(spans: Sequence[Span]) -> list[Span]:
+    """Return the same rows in as few spans as possible."""
+    runs: list[Span] = []
+    for span in spans:
+        if runs and span.follows(runs[-1]):
+            runs[-1] = Span(span.table, runs[-1].start, runs[-1].rows + span.rows)
+        elif span.rows:
+            runs.append(span)
+    return runs
+
+
+def _joined(runs: Sequence[Span], schema: pa.Schema, names: list[str]) -> list[pa.Array]:
+    """Return these columns of the spans' rows, each in one piece."""
+    if not names:
+        return []
+    tables = [run.table.select(names).slice(run.start, run.rows) for run in runs]
+    whole = pa.concat_tables(tables or [schema.empty_table().select(names)])
+    return [one(column) for column in whole.unify_dictionaries().columns]
 
 
 def _adapted(item: DataObject, content: bytes, stage: str, schema: pa.Schema) -> pa.Table:

@@ -28,7 +28,7 @@ MOST_VALUES: Final = 1 << 22
 """Bound on the values of one column, the elements of lists counted."""
 MOST_CHUNKS: Final = 100_000
 """Bound on columns times row groups."""
-_MOST_EXPANDED: Final = 1 << 31
+MOST_EXPANDED: Final = 1 << 31
 """Bound on rows times bytes: more than any text column can expand to."""
 _LONGEST_REASON: Final = 300
 
@@ -38,7 +38,10 @@ class Unreadable(ValueError):
 
 
 def open_exact_schema(
-    content: bytes, schema: pa.Schema, dictionaries: Sequence[str]
+    content: bytes,
+    schema: pa.Schema,
+    dictionaries: Sequence[str],
+    most_expanded: float = MOST_EXPANDED,
 ) -> pq.ParquetFile | None:
     """Open a file of exactly this schema; None for others. Raises Unreadable."""
     with _reasons():
@@ -50,7 +53,7 @@ def open_exact_schema(
         except KeyError:  # one of these columns is missing
             return None
         expanded = _require_bounded(file.metadata)
-        exact = expanded <= _MOST_EXPANDED and file.schema_arrow.equals(schema)
+        exact = expanded <= most_expanded and file.schema_arrow.equals(schema)
         return file if exact else None
 
 
