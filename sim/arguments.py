@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
-    if args.command == "run" and (unfit := refusal(args)) is not None:
+    if (unfit := refusal(args)) is not None:
         parser.error(unfit)
     return args
 
@@ -80,14 +80,14 @@ def program() -> SuggestingParser:
     run = command("run", "simulate, drive the pipeline, judge, report")
     _scenario_arguments(run)
     _directory_arguments(run)
-    _workers_argument(run, None)
+    _workers_argument(run)
     _store_arguments(run)
     _gateway_argument(run)
     _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
     _form_arguments(run)
-    cluster_arguments(run, positive)
+    cluster_arguments(run, "run", positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
     merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
@@ -126,8 +126,9 @@ def program() -> SuggestingParser:
     running = "the LocalStack of `store up` or --keep"
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=url, metavar="URL", help=holds)
-    _workers_argument(verify, one_per_core())
+    _workers_argument(verify)
     _shard_argument(verify)
+    cluster_arguments(verify, "verify", positive)
     verify.add_argument(
         "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
     )
@@ -159,8 +160,10 @@ def program() -> SuggestingParser:
     _directory_arguments(campaign)
     one = "repeat one schedule, and shrink it if it fails"
     campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
-    _workers_argument(campaign, one_per_core())
+    _workers_argument(campaign)
     _shard_argument(campaign)
+    cluster_arguments(campaign, "campaign", positive)
+    campaign.add_argument("--named", help=argparse.SUPPRESS)  # the scenario, in commands to repeat
 
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"
@@ -175,8 +178,9 @@ def program() -> SuggestingParser:
 
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
-    _workers_argument(demo, one_per_core())
+    _workers_argument(demo)
     _shard_argument(demo)
+    cluster_arguments(demo, "demo", positive)
 
     planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
     _scenario_arguments(planned)
@@ -189,7 +193,10 @@ def program() -> SuggestingParser:
     planned.add_argument(
         "--memory", type=size, metavar="SIZE", help="of the machine, such as 64GiB (likewise)"
     )
-    _workers_argument(planned, one_per_core())
+    planned.add_argument(
+        "--endpoint-url", type=url, metavar="URL", help="S3 to use (default: as for `run`)"
+    )
+    _workers_argument(planned)
     planned.add_argument("--json", action="store_true", help="print JSON")
     checked = command("check", "validate a scenario")
     _scenario_arguments(checked)
@@ -337,12 +344,11 @@ def one_per_core() -> int:
     return os.cpu_count() or 1
 
 
-def _workers_argument(parser: argparse.ArgumentParser, default: int | None) -> None:
-    """Add `--workers`. default: None where the command chooses it."""
+def _workers_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--workers`: None if it is not given."""
     parser.add_argument(
         "--workers",
         type=positive,
-        default=default,
         metavar="N",
         help="worker processes (default: one per core)",
     )

@@ -34,6 +34,7 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
+    from sim.cluster.work import Work
     from sim.console import SafeConsole
     from sim.scenario import Scenario
     from sim.store.gateway import Gateway
@@ -100,7 +101,11 @@ def _run(args: argparse.Namespace) -> int:
 
     scenario = load(args.scenario, args.set)
     if args.cluster is not None:
-        return _run_on_cluster(args, scenario)
+        from sim.cluster.run import RunParts, RunWork
+
+        out = _out(args, scenario)
+        parts = RunParts(out, _store_options(args, "short"), args.overwrite, args.replay)
+        return _on_cluster(args, RunWork(scenario, parts), out)
     store = replace(_store_options(args, "short"), shared=args.shard is not None)
     if store.shared and store.empty_lake:
         raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
@@ -118,24 +123,14 @@ def _run(args: argparse.Namespace) -> int:
     return in_form(args.form, options.out, lambda console: run(scenario, options, console))
 
 
-def _run_on_cluster(args: argparse.Namespace, scenario: Scenario) -> int:
+def _on_cluster(args: argparse.Namespace, work: Work, out: Path = Path()) -> int:
+    """Do a command's work in parts on a cluster. Return the exit code. out: place of a result."""
     from sim.cluster.command import ClusterOptions, run_on_cluster
-
-    options = ClusterOptions(
-        cluster=args.cluster,
-        out=args.out or Path("runs") / f"{scenario.name}-{scenario.seed}",
-        store=_store_options(args, "short"),
-        parts=args.parts,
-        workers=args.workers,
-        folder=args.worker_dir,
-        overwrite=args.overwrite,
-        replay=args.replay,
-    )
     from sim.report.forms import in_form
 
-    return in_form(
-        args.form, options.out, lambda console: run_on_cluster(scenario, options, console)
-    )
+    folder, form = vars(args).get("worker_dir"), vars(args).get("form", "text")
+    options = ClusterOptions(args.cluster, args.parts, args.workers, folder, args.allow_remote)
+    return in_form(form, out, lambda console: run_on_cluster(work, options, console))
 
 
 def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
@@ -191,6 +186,11 @@ def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
 def _verify(args: argparse.Namespace) -> int:
     from sim.verify.command import find_lake, verify
 
+    if args.cluster is not None:
+        from sim.cluster.verify import verify_work
+
+        return _on_cluster(args, verify_work(args.run, args.endpoint_url))
+    workers = args.workers or one_per_core()
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: has no nodes/; is this a run directory?")
     if (args.shard is None) != (args.out is None):
@@ -199,10 +199,8 @@ def _verify(args: argparse.Namespace) -> int:
         from sim.merge.verify import verify_part
 
         lake = find_lake(args.run, args.lake, args.endpoint_url)
-        return verify_part(args.run, lake, args.shard, args.out, args.workers, _console())
-    return verify(
-        args.run, find_lake(args.run, args.lake, args.endpoint_url), args.workers, _console()
-    )
+        return verify_part(args.run, lake, args.shard, args.out, workers, _console())
+    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), workers, _console())
 
 
 def _campaign(args: argparse.Namespace) -> int:
@@ -210,27 +208,28 @@ def _campaign(args: argparse.Namespace) -> int:
     from sim.scenario import load
     from sim.store.gateway import chosen
 
-    if args.shard is not None and args.line is not None:
-        raise PartError("--replay repeats one schedule, which has no parts; leave --shard out")
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
-    repeat = [_program(), "campaign", str(args.scenario), *(f"--set={value}" for value in args.set)]
-    again = [_program(), "run", str(args.scenario), *(f"--set={value}" for value in args.set)]
+    named = args.named or shlex.join([str(args.scenario), *(f"--set={each}" for each in args.set)])
     options = CampaignOptions(
         out=_out(args, scenario),
         runs=args.runs,
         loads=args.loads,
         live=args.wired,
         seed=seed,
-        workers=args.workers,
+        workers=args.workers or one_per_core(),
         overwrite=args.overwrite,
-        command=shlex.join([*repeat, "--seed", str(seed)]),
-        run_command=shlex.join(again),
+        command=f"{_program()} campaign {named} --seed {seed}",
+        run_command=f"{_program()} run {named}",
         load=lambda more: load(args.scenario, [*args.set, *more]),
         replay=args.line,
         gateway=chosen(args.gateway),
         shard=args.shard,
     )
+    if args.cluster is not None:
+        from sim.cluster.campaign import CampaignWork
+
+        return _on_cluster(args, CampaignWork(scenario, options, named))
     return run_campaign(scenario, options, _console())
 
 
@@ -277,7 +276,13 @@ def _dashboard(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
-    command.print_made(command.run(args, _console()), args.shard)
+    workers = args.workers or one_per_core()
+    if args.cluster is not None:
+        from sim.cluster.demo import DemoWork
+
+        scenario, _, options = command.requested(args, workers)
+        return _on_cluster(args, DemoWork(scenario, options, args.worker_dir))
+    command.print_made(command.run(args, workers, _console()), args.shard)
     return PASS
 
 

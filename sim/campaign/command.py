@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from sim.campaign.shrink import shrink
 from sim.campaign.summary import Summary
 from sim.campaign.world import World, make_world
 from sim.chaos.faults import CRASH, Fault
-from sim.errors import LAKE_WRONG, PASS, UNKNOWN, ScheduleError, exit_code_and_message
+from sim.errors import LAKE_WRONG, PASS, UNKNOWN, PartError, ScheduleError, exit_code_and_message
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.progress import RunProgress
 from sim.run.part_head import head_of
@@ -166,8 +166,10 @@ def _print_outcome(outcome: Outcome, write_line: Callable[[str], None]) -> None:
 
 
 def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
-    """Make all runs of a campaign and return the exit code. Raises DirectoryError."""
+    """Make all runs of a campaign and return the exit code. Raises DirectoryError, PartError."""
     if options.replay is not None:
+        if options.shard is not None:
+            raise PartError("--replay repeats one schedule, which has no parts; leave --shard out")
         return replay(scenario, options.replay, options.command, console)
     with run_directory.made(options.out, options.overwrite, scenario.text, 1_000_000):
         return _run_and_report(scenario, options, console)
@@ -190,6 +192,7 @@ def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Conso
             summary.without_fault = str(error)
             summary.sum_up(result)
         else:
+            _require_enough(_lines(world, clean, options)[1], options.place)
             progress.phase("judging the lake without faults", None, "")
             _judge_clean(world, clean, Path(folder) / "lake", result)
             _run_all(scenario, world, clean, options, summary, result, progress)
@@ -273,20 +276,32 @@ def _run_all(
             result.sentence = f"Not finished: {ended[1]}; {done}, none failed."
 
 
-def _run_in_process(
-    world: World, clean: CleanRun, options: CampaignOptions, summary: Summary, progress: RunProgress
-) -> None:
+def _lines(
+    world: World, clean: CleanRun, options: CampaignOptions
+) -> tuple[list[Line], list[Line]]:
+    """Return the enumerated schedules, and all, those at random too."""
     single = [
         *plan.every_call(clean),
         *plan.every_interval(world),
         *plan.every_other_kind(world, clean),
     ]
-    summary.matrix.certain = plan.certain_points(clean)
     calls = len(clean.log)
-    lines = [
-        *single,
-        *(plan.random_line(world, calls, options.seed, i) for i in range(options.runs)),
-    ]
+    drawn = (plan.random_line(world, calls, options.seed, i) for i in range(options.runs))
+    return single, [*single, *drawn]
+
+
+def _require_enough(lines: Sequence[Line], place: PartIndex) -> None:
+    """Raise PartError for more parts than schedules: some would have none."""
+    if place.count > len(lines):
+        many = f"{place.count} parts of {len(lines):,} schedules"
+        raise PartError(f"{many}: some would be empty; ask for {len(lines):,} or fewer")
+
+
+def _run_in_process(
+    world: World, clean: CleanRun, options: CampaignOptions, summary: Summary, progress: RunProgress
+) -> None:
+    single, lines = _lines(world, clean, options)
+    summary.matrix.certain = plan.certain_points(clean)
     costly = plan.repeated(lines)
     own = plan.dealt(len(lines), costly, options.place)
     todo = own + sorted({*own} & {*costly})

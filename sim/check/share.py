@@ -41,6 +41,8 @@ from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
 from sim.check.read.objects import DataObject, StageRows, fetch, read_stage
 
 _LONGEST_ERROR: Final = 300
+SEARCHED: Final = -2
+"""Number of the privacy search in objects of no known turbine or form."""
 STRAYS: Final = -1
 """Number of the share of objects that belong to no turbine."""
 

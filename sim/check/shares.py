@@ -35,7 +35,7 @@ from sim.check.read.keys import (
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
-from sim.check.share import STRAYS, Share, ShareVerdict, judge_share, search_foreign
+from sim.check.share import SEARCHED, STRAYS, Share, ShareVerdict, judge_share, search_foreign
 from sim.check.verdict import Judged, Verdict, verdict
 
 SHARE_TURBINES: Final = 64
@@ -46,8 +46,6 @@ FILES_PER_WORKER: Final = 500
 
 The imports of a process take longer than judging fewer.
 """
-_FOREIGN: Final = -2
-"""Number of the privacy search in objects of no known turbine or form."""
 Progress = Callable[[int, int], None]
 """Callback with the number of objects judged and the number of all objects."""
 
@@ -114,7 +112,7 @@ def judged(
         if ref.bucket in map(bucket_of, (*PROTECTED, *KEY_PROTECTED))
     ]
     if strange:
-        parts[_FOREIGN] = search_foreign(lake, _FOREIGN, strange, files)
+        parts[SEARCHED] = search_foreign(lake, SEARCHED, strange, files)
     if not strays:
         stray = {ref.name for ref in _strays(shares)}
         refs = [ref for ref in refs if ref.name not in stray]

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pipeline.records import RULES
@@ -30,7 +30,7 @@ from sim.check.read.keys import (
     foreign_reason,
 )
 from sim.check.read.lake import ObjectRef
-from sim.check.share import STRAYS, ShareVerdict
+from sim.check.share import SEARCHED, STRAYS, ShareVerdict
 
 _UNJUDGED: Final = frozenset({"node.unreadable"})
 """Findings that make a verdict unknown; any other makes it fail."""
@@ -145,15 +145,29 @@ def verdict(judged: Sequence[Judged]) -> Verdict:
 def _distinct(parts: Sequence[ShareVerdict]) -> list[ShareVerdict]:
     """Return the verdicts in order. Of several on the same foreign objects the first stays."""
     seen: set[frozenset[tuple[str, str]]] = set()
-    found = []
+    found, known = [], set[Finding]()
     for part in parts:
         if part.number == STRAYS:
             objects = frozenset(part.hashes.items())
             if objects in seen:
                 continue
             seen.add(objects)
+        if part.number == SEARCHED:
+            part = _without(part, known)
+            known.update(part.findings.kept)
         found.append(part)
     return found
+
+
+def _without(part: ShareVerdict, known: Collection[Finding]) -> ShareVerdict:
+    """Return a search in foreign objects without what another part has found in them, too."""
+    again = Counter(finding.kind for finding in part.findings.kept if finding in known)
+    left = Findings(
+        [finding for finding in part.findings.kept if finding not in known],
+        part.findings.counts - again,
+        part.findings.kept_by_kind - again,
+    )
+    return replace(part, findings=left, leaks=part.leaks - again["privacy.leak"])
 
 
 def _by_rule(parts: list[ShareVerdict]) -> dict[str, int]:

@@ -40,3 +40,8 @@ def cluster_address(text: str) -> ClusterAddress:
     except ValueError:
         raise ValueError(f"{text!r} has no plain host and port; {_EXAMPLES}") from None
     return ClusterAddress(f"tcp://{found.netloc}", loopback=found.loopback)
+
+
+def host_of(worker: str) -> str:
+    """Return the host of a worker's address, such as tcp://10.0.0.7:4711."""
+    return worker.partition("://")[2].rpartition(":")[0].strip("[]")

@@ -1,4 +1,4 @@
-"""Options of `windfleet run --cluster`."""
+"""Options of `--cluster`, for the commands that have it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sim.cluster.address import ClusterAddress
 
-_ELSEWHERE: Final = {
-    "shard": "the cluster runs all parts",
-    "keep": "each part ends its own store",
-    "port": "each part has a store of its own",
-    "save_lake": "lakes stay in the stores; name one with --endpoint-url",
+_SHARD: Final = {"shard": "the cluster runs all parts"}
+_UNFIT: Final[dict[str, dict[str, str]]] = {
+    "run": {
+        **_SHARD,
+        "keep": "each part ends its own store",
+        "port": "each part has a store of its own",
+        "save_lake": "lakes stay in the stores; name one with --endpoint-url",
+    },
+    "demo": {**_SHARD, "empty_lake": "a data set in parts is made in a folder"},
+    "campaign": {**_SHARD, "line": "it repeats one schedule, which has no parts"},
+    "verify": {
+        **_SHARD,
+        "out": "the records of the parts are not kept",
+        "lake": "workers read DIR/lake, or a store; name it with --endpoint-url",
+    },
 }
-"""Option that does not fit -> the reason."""
+"""Command -> option that does not fit, by its name in the arguments -> the reason."""
 _ONLY: Final = ("parts", "worker_dir")
+_OPTIONS: Final = {"line": "--replay"}
+_KEEPS: Final = ("run", "demo")
+"""Commands whose parts leave files on the workers."""
 
 
-def arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """Add the options. positive: parses a whole number of 1 or more."""
+def arguments(
+    parser: argparse.ArgumentParser, command: str, positive: Callable[[str], int]
+) -> None:
+    """Add the options of a command. positive: parses a whole number of 1 or more."""
     parser.add_argument(
         "--cluster",
         type=_address,
@@ -33,25 +48,38 @@ def arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -
         metavar="N",
         help="with --cluster: number of parts (default: two per thread of its workers)",
     )
-    parser.add_argument(
-        "--worker-dir",
-        metavar="DIR",
-        help="with --cluster: folder of the node files on each worker "
+    folder = {
+        "run": "folder of the node files on each worker "
         "(default: runs/NAME-SEED.parts in its working directory)",
-    )
+        "demo": "folder that all machines share, for the parts (default: DIR.parts)",
+    }
+    if command in folder:
+        parser.add_argument(
+            "--worker-dir", metavar="DIR", help=f"with --cluster: {folder[command]}"
+        )
+    else:
+        parser.add_argument(
+            "--allow-remote",
+            action="store_true",
+            help="with --cluster: allow a scheduler that is not on this machine",
+        )
 
 
 def refusal(args: argparse.Namespace) -> str | None:
-    """Return why the options do not fit each other; None if they do."""
+    """Return why the options of a command do not fit each other; None if they do."""
+    unfit = _UNFIT.get(args.command)
+    if unfit is None:
+        return None
     if args.cluster is None:
-        alone = [name for name in _ONLY if getattr(args, name) is not None]
+        only = _ONLY if args.command in _KEEPS else (*_ONLY, "allow_remote")
+        alone = [name for name in only if getattr(args, name, None)]
         return f"{_option(alone[0])} goes with --cluster" if alone else None
-    unfit = [f"{_option(name)} ({why})" for name, why in _ELSEWHERE.items() if getattr(args, name)]
-    return f"--cluster does not go with {', '.join(unfit)}" if unfit else None
+    found = [f"{_option(name)} ({why})" for name, why in unfit.items() if getattr(args, name)]
+    return f"--cluster does not go with {', '.join(found)}" if found else None
 
 
 def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def _address(text: str) -> ClusterAddress:

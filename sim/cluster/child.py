@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import IO, Final
 
 STOP_WITHIN_S: Final = 25.0
 """Longer than a run takes to end its own workers in an orderly way."""
+_POLL_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -51,14 +53,30 @@ def start(
     )
 
 
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Return True for a command that has ended.
+
+    It stays a zombie, so that its number, and that of its process group, go to no other process.
+    """
+    if process.returncode is not None:
+        return True
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.poll() is not None
+    found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return found is not None
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a command: in an orderly way, or after STOP_WITHIN_S with all its processes."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_WITHIN_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if not has_ended(process):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+        give_up = time.monotonic() + STOP_WITHIN_S
+        while not has_ended(process) and time.monotonic() < give_up:
+            time.sleep(_POLL_S)
+    if process.returncode is None:  # not reaped: the group is still its own
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if process.stdin is not None:
         process.stdin.close()

@@ -1,9 +1,10 @@
-"""`windfleet run --cluster`: a run in parts on the workers of a cluster, merged here.
+"""`--cluster`: a command in parts on the workers of a cluster, merged here.
 
-The path of a run: the cluster is reached or started, its workers answer the roll call, the parts
-are sent, their records come back into DIR/parts, and `sim.merge` makes one result of them in DIR.
+The path, the same for `run`, `demo`, `campaign` and `verify` (`sim.cluster.work`): the cluster is
+reached or started, its workers answer the roll call, the parts are sent, their records come back,
+and `sim.merge` makes one result of them.
 
-    number of parts     --parts, else twice the threads of all workers; at most one a turbine
+    number of parts     --parts, else twice the threads of all workers
     workers of a part   --workers, else the cores of its host over the threads of Dask there
     files of a part     on its worker: `runs/NAME-SEED.parts/ID` in the working directory of
                         `dask worker`, or --worker-dir
@@ -12,7 +13,7 @@ are sent, their records come back into DIR/parts, and `sim.merge` makes one resu
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,27 +22,20 @@ from typing import Any, Final
 from rich.console import Console
 
 from pipeline import settings
-from sim import run_directory
-from sim.cluster import library, record_files
+from sim.cluster import library, place, record_files
 from sim.cluster.address import ClusterAddress
 from sim.cluster.local import local_cluster
 from sim.cluster.parts import Begun, Parts
-from sim.cluster.presence import presence
-from sim.cluster.roll_call import Muster, muster
-from sim.cluster.task import PartReply, PartTask, part_folder
-from sim.errors import ClusterError
-from sim.merge.command import merged, report
-from sim.merge.fit import require_whole
+from sim.cluster.place import Place
+from sim.cluster.roll_call import Workers, call_workers
+from sim.cluster.task import PartReply, PartTask, part_folder, workers_of_part
+from sim.cluster.work import Work
+from sim.cluster.worker_info import worker_info
+from sim.errors import ClusterError, NeedsError
+from sim.merge.command import merge
 from sim.report import numbers
 from sim.report.progress import RunProgress
-from sim.run import part_file
-from sim.run.part import part_of
 from sim.run.part_index import PartIndex
-from sim.run_directory import PARTS
-from sim.scenario import Scenario
-from sim.scenario.plan import plan
-from sim.store import target
-from sim.verify.judge import verdict
 
 CONNECT_WITHIN_S: Final = 5.0
 PARTS_PER_THREAD: Final = 2
@@ -52,61 +46,55 @@ class ClusterOptions:
     """Options of the command line. workers: of each part. folder: of node files on a worker."""
 
     cluster: ClusterAddress
-    out: Path
-    store: target.Options
     parts: int | None = None
     workers: int | None = None
     folder: str | None = None
-    overwrite: bool = False
-    replay: str = ""
+    allow_remote: bool = False
 
 
-def run_on_cluster(scenario: Scenario, options: ClusterOptions, console: Console) -> int:
+def run_on_cluster(work: Work, options: ClusterOptions, console: Console) -> int:
     """Run all parts, make one result of them, report. Return the exit code.
 
-    Raises ClusterError, DirectoryError, TargetError, PartError.
+    Raises ClusterError, NeedsError, DirectoryError, TargetError, PartError.
     """
-    endpoint_url = _require_allowed(options)
+    _require_allowed(work, options)
     dask = library.distributed()
     if options.parts is not None:
-        part_of(scenario.fleet, PartIndex(1, options.parts))
-    made = run_directory.made(options.out, options.overwrite, scenario.text, 0)
-    with made, RunProgress(console) as progress:
-        with ExitStack() as stack:
+        work.parts(options.parts, options.parts)
+    run = f"windfleet-{work.name}-{secrets.token_hex(4)}"
+    with work.records(run) as records:
+        with ExitStack() as stack, RunProgress(console) as progress:
             client = stack.enter_context(_connected(dask, options.cluster, progress))
             progress.phase("calling the workers", None, "")
-            there = muster(client, needs_localstack=endpoint_url is None)
-            if endpoint_url is not None:
-                stack.enter_context(target.opened(options.store))
-            tasks = _tasks(scenario, options, there, endpoint_url)
+            there = call_workers(client, work.needs_localstack)
+            count = work.parts(options.parts, PARTS_PER_THREAD * there.threads)
+            if (line := _needs(work, options, there, count)) is not None:
+                progress.log(line)
+            tasks = _tasks(work, options, there, run, count, client)
+            stack.enter_context(work.opened())
             progress.phase(
-                f"running {len(tasks)} parts, {there.threads} at a time",
-                plan(scenario).rows,
-                "rows",
+                f"running {len(tasks)} parts, {min(count, there.threads)} at a time",
+                work.total,
+                work.unit,
             )
-            _run_parts(client, dask, tasks, scenario, options.out, progress)
-        progress.phase("merging the parts", None, "")
-        folders = [options.out / PARTS / part_folder(task.part) for task in tasks]
-        parts = {folder: part_file.read(folder) for folder in folders}
-        require_whole(parts)
-        record = merged(scenario, parts)
-        progress.close()
-        return report(scenario, record, options.out, options.replay, console)
+            _run_parts(client, dask, tasks, work, records, progress)
+        folders = [records / part_folder(task.part) for task in tasks]
+        return merge(work.merge_options(folders), console)
 
 
-def _require_allowed(options: ClusterOptions) -> str | None:
-    """Return the endpoint of the parts; None: an embedded store each. Raises ClusterError."""
-    cluster, store = options.cluster, options.store
-    if not cluster.loopback and not store.allow_remote:
+def _require_allowed(work: Work, options: ClusterOptions) -> None:
+    """Raise ClusterError for a scheduler elsewhere without leave, or a store it cannot reach."""
+    cluster, endpoint_url = options.cluster, work.endpoint_url
+    if cluster.loopback:
+        return
+    if not options.allow_remote:
         only = "windfleet sends parts there only with --allow-remote"
         raise ClusterError(f"{cluster} is not on this machine; {only}")
-    endpoint_url = target.endpoint_of(store)
-    if endpoint_url is not None and not cluster.loopback and settings.parsed(endpoint_url).loopback:
+    if endpoint_url is not None and settings.parsed(endpoint_url).loopback:
         raise ClusterError(
             f"{endpoint_url} is on this machine, and the workers of {cluster} are not; name the "
-            "store by an address that they reach, or leave it out for an embedded one each"
+            f"store by an address that they reach, or {work.without_store}"
         )
-    return endpoint_url
 
 
 @contextmanager
@@ -130,73 +118,106 @@ def _connected(dask: Any, cluster: ClusterAddress, progress: RunProgress) -> Ite
             client.close(timeout=CONNECT_WITHIN_S)
 
 
+def _needs(work: Work, options: ClusterOptions, there: Workers, count: int) -> str | None:
+    """Return the needs of a part in words. Raises NeedsError for a host that cannot hold its parts.
+
+    A host runs as many parts at once as its workers have threads.
+    """
+    line, problems = None, []
+    for name, host in sorted(there.hosts.items()):
+        need = work.needs(count, workers_of_part(options.workers, host.cores, host.threads))
+        if need is None:
+            continue
+        line = line or f"{need}; {min(count, there.threads)} parts at once"
+        at_once = min(count, host.threads)
+        if (bytes_ := at_once * need.memory_bytes) > host.memory_bytes:
+            held = host.memory_bytes // need.memory_bytes
+            threads = f"start its workers with {held} threads in all" if held else "use more memory"
+            problems.append(
+                f"{name}: {at_once} parts at once need about {numbers.size(bytes_)} of memory, it "
+                f"has {numbers.size(host.memory_bytes)}; {threads}, use fewer --workers, or ask "
+                "for more parts with --parts N"
+            )
+    if problems:
+        raise NeedsError("\n".join(problems))
+    return line
+
+
 def _tasks(
-    scenario: Scenario, options: ClusterOptions, there: Muster, endpoint_url: str | None
+    work: Work, options: ClusterOptions, there: Workers, run: str, count: int, client: Any
 ) -> list[PartTask]:
-    count = options.parts or min(PARTS_PER_THREAD * there.threads, scenario.fleet.turbines)
-    store = ["--gateway", options.store.gateway]
-    store += ["--store-processes", str(options.store.processes)]
-    if endpoint_url is not None:
-        store += ["--endpoint-url", endpoint_url]
-    if options.store.allow_remote:
-        store.append("--allow-remote")
-    name = f"{scenario.name}-{scenario.seed}"
-    run = f"windfleet-{name}-{secrets.token_hex(4)}"
-    return [
-        PartTask(
-            run,
-            PartIndex(index, count),
-            scenario.text,
-            options.folder or f"runs/{name}.parts",
-            presence()["versions"],
-            options.workers,
-            there.threads_on,
-            tuple(store),
+    places = work.places(client, count)
+    tasks = []
+    for index in range(1, count + 1):
+        part = PartIndex(index, count)
+        source, hosts = places.get(index, (None, ()))
+        tasks.append(
+            PartTask(
+                run=run,
+                part=part,
+                command=work.command(part),
+                scenario=work.scenario_text,
+                record=work.record,
+                keep=work.keeps,
+                folder=work.folder(options.folder),
+                versions=worker_info()["versions"],
+                workers=options.workers,
+                threads_on=there.threads_on,
+                source=source,
+                hosts=hosts,
+            )
         )
-        for index in range(1, count + 1)
-    ]
+    return tasks
 
 
 def _run_parts(
     client: Any,
     dask: Any,
     tasks: list[PartTask],
-    scenario: Scenario,
-    out: Path,
+    work: Work,
+    records: Path,
     progress: RunProgress,
 ) -> None:
-    """Run the parts. Their records go into DIR/parts. Raises ClusterError."""
-    parts = Parts(client, dask, tasks)
+    """Run the parts, and gather their records. Raises ClusterError."""
+    parts = Parts(client, dask, tasks, progress.log)
     count = len(tasks)
 
     def began(begun: Begun) -> None:
         progress.log(f"part {begun.index} of {count} begins on {begun.worker}")
 
     def ended(reply: PartReply) -> None:
-        folder = out / PARTS / part_folder(reply.part)
+        folder = records / part_folder(reply.part)
         assert reply.files is not None
-        record_files.write(folder, scenario.text, reply.files)
-        part = part_file.read(folder)
-        found, took = verdict([part.judgement]), numbers.duration(part.total_s)
-        rows = int(found.figures["rows.generated"])
-        progress.log(
-            f"part {reply.part.index} of {count}: {found.status}, {rows:,} rows in {took} "
-            f"on {reply.worker}, {reply.folder}"
-        )
-        progress.advance(rows)
+        if work.keeps:
+            place.write(folder, Place(reply.host, reply.folder))
+        record_files.write(folder, work.scenario.text, reply.files)
+        text, amount = work.outcome(folder)
+        where = f", {reply.folder}" if work.keeps else ""
+        progress.log(f"part {reply.part.index} of {count}: {text} on {reply.worker}{where}")
+        progress.advance(amount)
 
     try:
         parts.collect(began, ended)
     except ClusterError as error:
-        raise ClusterError(f"{error}; {_left(out, count)}") from None
+        failed = _others(parts.failed, error)
+        raise ClusterError(f"{error}{failed}; {_left(records, work, count)}") from None
     finally:
         parts.stop()
 
 
-def _left(out: Path, count: int) -> str:
-    """Return how to complete a run of which some parts have ended."""
-    there = len(list((out / PARTS).glob(f"part-*-of-{count}")))
+def _others(failed: Mapping[int, str], error: ClusterError) -> str:
+    """Return which parts failed besides the one that the error names."""
+    more = [
+        str(index) for index, reason in failed.items() if str(error) != f"part {index}: {reason}"
+    ]
+    return f"; failed too: part {', '.join(more)}" if more else ""
+
+
+def _left(records: Path, work: Work, count: int) -> str:
+    """Return how to complete a command of which some parts have ended."""
+    there = len(list(records.glob(f"part-*-of-{count}/{work.record[-1]}")))
     if not there:
         return "no part has ended"
-    again = f"run the others with --shard I/{count}, then windfleet merge"
-    return f"{there} of {count} parts are in {out / PARTS}; {again}"
+    if (fix := work.completed_by(count)) is None:
+        return f"{there} of {count} parts ended; repeat the command for all"
+    return f"{there} of {count} parts are in {records}; {fix}"

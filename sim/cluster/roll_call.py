@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.cluster.library import INSTALL
-from sim.cluster.presence import Presence, presence
+from sim.cluster.worker_info import WorkerInfo, worker_info
 from sim.errors import ClusterError
 
 WORKER_WITHIN_S: Final = 10.0
@@ -27,22 +27,36 @@ _MISSING: Final = f"has no windfleet that can take a part; there: {INSTALL}"
 
 
 @dataclass(frozen=True)
-class Muster:
-    """Workers that can take parts. threads_on: host -> their threads. Each runs a part."""
+class Host:
+    """A machine with workers. threads: of all of them; each runs a part at a time."""
 
-    threads_on: Mapping[str, int]
+    threads: int
+    cores: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers that can take parts. hosts: by name."""
+
+    hosts: Mapping[str, Host]
+
+    @property
+    def threads_on(self) -> dict[str, int]:
+        """Host -> threads of its workers."""
+        return {name: host.threads for name, host in self.hosts.items()}
 
     @property
     def threads(self) -> int:
         """Number of parts that run at the same time."""
-        return sum(self.threads_on.values())
+        return sum(host.threads for host in self.hosts.values())
 
 
-def muster(client: Any, needs_localstack: bool) -> Muster:
+def call_workers(client: Any, needs_localstack: bool) -> Workers:
     """Call all workers. Raises ClusterError, with every reason, unless all can take a part."""
     workers = _connected(client)
     answers = _answers(client, workers)
-    own = presence()
+    own = worker_info()
     problems = [
         f"{name}: {problem}"
         for address, worker in sorted(workers.items())
@@ -50,7 +64,7 @@ def muster(client: Any, needs_localstack: bool) -> Muster:
         for problem in _problems(answers.get(address), own, needs_localstack)
     ]
     try:
-        scheduler: Any = client.run_on_scheduler(presence)
+        scheduler: Any = client.run_on_scheduler(worker_info)
     except Exception as error:  # whatever an import there raises
         scheduler = error
     problems += [
@@ -59,21 +73,23 @@ def muster(client: Any, needs_localstack: bool) -> Muster:
     ]
     if problems:
         raise ClusterError("this cluster cannot run the parts:\n" + "\n".join(problems))
-    threads_on: dict[str, int] = {}
+    hosts: dict[str, Host] = {}
     for address, worker in workers.items():
-        host = answers[address]["host"]
-        threads_on[host] = threads_on.get(host, 0) + worker["nthreads"]
-    return Muster(threads_on)
+        info = answers[address]
+        before = hosts[info["host"]].threads if info["host"] in hosts else 0
+        threads = before + worker["nthreads"]
+        hosts[info["host"]] = Host(threads, info["cores"], info["memory_bytes"])
+    return Workers(hosts)
 
 
 def _answers(client: Any, addresses: Iterable[str]) -> dict[str, Any]:
-    """Return address -> presence or exception. Each worker has ANSWER_WITHIN_S for it."""
+    """Return address -> description or exception. Each worker has ANSWER_WITHIN_S for it."""
     silent = TimeoutError(f"no answer within {ANSWER_WITHIN_S:.0f} s; end this worker")
     found: dict[str, Any] = dict.fromkeys(addresses, silent)
 
     def ask(address: str) -> None:
         try:
-            answer = client.run(presence, workers=[address], on_error="return").get(address)
+            answer = client.run(worker_info, workers=[address], on_error="return").get(address)
         except Exception as error:  # whatever an import there raises
             answer = error
         found[address] = answer
@@ -106,7 +122,7 @@ def _name(address: str, worker: Mapping[str, Any]) -> str:
     return f"worker {address}" if name == address else f"worker {name} at {address}"
 
 
-def _problems(answer: Any, own: Presence, needs_localstack: bool) -> list[str]:
+def _problems(answer: Any, own: WorkerInfo, needs_localstack: bool) -> list[str]:
     if answer is None:
         return ["left during the roll call"]
     if not isinstance(answer, dict):

@@ -26,11 +26,16 @@ from sim.store import target
 FOLDER = Path("demo")
 
 
-def run(args: argparse.Namespace, console: Console) -> Dataset:
-    """Make the requested data set. Raises the errors of `make.make`, and ScenarioError."""
+def run(args: argparse.Namespace, workers: int, console: Console) -> Dataset:
+    """Make the requested data set. Raises the errors of `make.make`, and of `requested`."""
+    return make(*requested(args, workers), console)
+
+
+def requested(args: argparse.Namespace, workers: int) -> tuple[Scenario, Theme, DemoOptions]:
+    """Return the requested data set. Raises DemoError, ScenarioError."""
     theme = themes.theme(args.theme)
     endpoint_url = _endpoint(args.to)
-    if endpoint_url and args.shard:
+    if endpoint_url and (args.shard or args.cluster):
         fix = "merge the parts in a folder, then copy it: its README has the command"
         raise DemoError(f"--to {args.to}: a part is made in a folder; {fix}", INVALID)
     scenario = _loaded(theme, args)
@@ -43,7 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
     )
     options = DemoOptions(
         out,
-        args.workers,
+        workers,
         args.overwrite,
         args.layout,
         upload,
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> Dataset:
     )
     if _own_events(args):
         theme = themes.without_story(theme, bool(scenario.events))
-    return make(scenario, theme, options, console)
+    return scenario, theme, options
 
 
 def print_made(made: Dataset, shard: PartIndex | None = None) -> None:

@@ -29,7 +29,7 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim import run_directory
 from sim.check.verdict import Judged
-from sim.demo import themes
+from sim.demo import part_files, themes
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
 from sim.demo.themes import Theme
@@ -76,18 +76,26 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt. Finished parts
     stay in the folder.
     """
-    whole = plan(scenario)
-    layout = options.layout or (
-        "turbine" if sum(whole.objects.values()) <= MOST_OBJECTS else "farm"
-    )
+    layout = layout_of(scenario, options.layout)
     part = part_of(scenario.fleet, options.shard or WHOLE, whole_farms=layout == "farm")
-    planned = plan(scenario, part.turbines)
-    lake_bytes = sum(planned.lake_bytes.values()) * (1.0 if layout == "turbine" else _COMPACT_SHARE)
     if options.upload is not None:
         target.require_empty(options.upload)  # before the minutes that the data take
-    need_bytes = round(planned.node_bytes + lake_bytes)
+    need_bytes = need_bytes_of(scenario, part.turbines, layout)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
         return _filled(scenario, theme, layout, part, options, console)
+
+
+def need_bytes_of(scenario: Scenario, turbines: int, layout: Layout) -> int:
+    """Return the bytes on disk of the lake and the nodes of some turbines, as planned."""
+    planned = plan(scenario, turbines)
+    share = 1.0 if layout == "turbine" else _COMPACT_SHARE
+    return round(planned.node_bytes + sum(planned.lake_bytes.values()) * share)
+
+
+def layout_of(scenario: Scenario, asked: Layout | None) -> Layout:
+    """Return the layout of a data set: the one that was asked for, or by its number of objects."""
+    few = sum(plan(scenario).objects.values()) <= MOST_OBJECTS
+    return asked or ("turbine" if few else "farm")
 
 
 def _filled(
@@ -107,10 +115,12 @@ def _filled(
         if options.shard is None:
             finish(made, options.finish, progress, begun)
         else:
-            record.part, made.seconds = part, time.perf_counter() - begun
+            record.part, record.total_s = part, time.perf_counter() - begun
+            made.seconds = record.total_s
             story = themes.TOLD if theme == themes.theme(theme.name) else "left out"
             common = {"theme": theme.name, "story": story, "layout": layout, **options.finish.words}
-            part_file.write(options.out, scenario, record, "demo", common, options.command)
+            files = part_files.digests(options.out)
+            part_file.write(options.out, scenario, record, "demo", common, options.command, files)
         if options.upload is not None:
             progress.phase("uploading", None, "objects")
             _upload(made, options.upload, progress)

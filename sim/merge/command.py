@@ -16,6 +16,7 @@ The node files and the lakes stay where the parts made them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,10 +44,10 @@ from sim.run.part_file import PartFile
 from sim.run.part_head import PartHead
 from sim.run.planned_faults import planned_faults
 from sim.run.record import Record
-from sim.run_directory import SCENARIO_FILE
+from sim.run_directory import CAMPAIGN_PART_FILE, SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
-from sim.verify.command import print_verdict
+from sim.verify.command import comparison, print_verdict
 from sim.verify.judge import verdict
 
 
@@ -55,13 +56,16 @@ class MergeOptions:
     """Options of the command line.
 
     out: None for `runs/NAME-SEED`, or `demo/THEME` for a data set. replay: the command that repeats
-    the merge.
+    the merge. within: the parts are this process's own, as is `out` if they lie in it. judged: the
+    run that parts of a verdict judged, to compare with.
     """
 
     parts: Sequence[Path]
     out: Path | None = None
     overwrite: bool = False
     replay: str = ""
+    within: bool = False
+    judged: Path | None = None
 
 
 def merge(options: MergeOptions, console: Console) -> int:
@@ -69,49 +73,56 @@ def merge(options: MergeOptions, console: Console) -> int:
 
     Raises PartError, DirectoryError, ScenarioError.
     """
-    heads = {path: _read(path) for path in dict.fromkeys(options.parts)}
-    require_whole(heads)
+    heads = read_parts(options.parts)
     parts = {path: part for path, part in heads.items() if isinstance(part, PartFile)}
     kind = next(iter(heads.values())).kind
     if kind == "verify":
         if options.out is not None:
             raise PartError("parts of a verdict make no directory; leave out --out")
-        return print_verdict(console, verdict([part.judgement for part in parts.values()]))
+        found = verdict([part.judgement for part in parts.values()])
+        more = () if options.judged is None else comparison(options.judged, found)
+        return print_verdict(console, found, more)
     scenario = load(next(iter(heads)) / SCENARIO_FILE)
     theme = next(iter(heads.values())).common.get("theme")
     out = options.out or (
         FOLDER / theme if theme else Path("runs") / f"{scenario.name}-{scenario.seed}"
     )
-    for path in heads:
+    for path in () if options.within else heads:
         if out.resolve() in (path.resolve(), *path.resolve().parents):
             holds = "is one of the parts" if out.resolve() == path.resolve() else f"holds {path}"
             raise PartError(f"{out}: {holds}; name another directory with --out DIR")
     if kind == "demo":
-        print_made(merge_demo(scenario, parts, out, options.overwrite, console))
+        print_made(merge_demo(scenario, parts, out, options.overwrite, console, options.within))
         return PASS
     if campaign := {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}:
-        with run_directory.made(out, options.overwrite, scenario.text, 0):
+        with _directory(scenario, out, options):
             return merge_campaign(campaign, out, console)
-    return _merge_run(scenario, parts, out, options, console)
+    record = merged(scenario, parts)
+    with _directory(scenario, out, options):
+        return report(scenario, record, out, options.replay, console)
+
+
+def read_parts(folders: Sequence[Path]) -> dict[Path, PartHead]:
+    """Read the records of all parts of one command. Raises PartError."""
+    heads = {path: _read(path) for path in dict.fromkeys(folders)}
+    require_whole(heads)
+    return heads
+
+
+def _directory(
+    scenario: Scenario, out: Path, options: MergeOptions
+) -> AbstractContextManager[None]:
+    """Make the directory of the result, unless it is there with the parts in it."""
+    if options.within:
+        return nullcontext()
+    return run_directory.made(out, options.overwrite, scenario.text, 0)
 
 
 def _read(path: Path) -> PartHead:
     """Read the record of a part of any command. Raises PartError."""
-    if (path / CAMPAIGN_FILE).exists():
+    if any((path / name).exists() for name in (CAMPAIGN_FILE, CAMPAIGN_PART_FILE)):
         return campaign_part.read(path)
     return part_file.read(path)
-
-
-def _merge_run(
-    scenario: Scenario,
-    parts: Mapping[Path, PartFile],
-    out: Path,
-    options: MergeOptions,
-    console: Console,
-) -> int:
-    record = merged(scenario, parts)
-    with run_directory.made(out, options.overwrite, scenario.text, 0):
-        return report(scenario, record, out, options.replay, console)
 
 
 def report(scenario: Scenario, record: Record, out: Path, replay: str, console: Console) -> int:

@@ -1,6 +1,7 @@
 """Parts of a data set as one: `lake`, `truth` and `nodes` in one folder, then what `demo` adds.
 
-Objects of the lake are hard links, or copies where the disk has none. Nothing of a part changes.
+Objects of the lake are copied, since a hard link would change with the part that it leads to. Only
+of parts that are removed afterwards (`--cluster`) they are links. Nothing of a part changes.
 Databases of nodes are copied if they are kept, else they are read where they are.
 """
 
@@ -10,13 +11,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 
 from sim import run_directory
-from sim.demo import themes
+from sim.demo import part_files, themes
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
 from sim.demo.themes import Theme
@@ -39,8 +41,12 @@ def merge_demo(
     out: Path,
     overwrite: bool,
     console: Console,
+    own: bool = False,
 ) -> Dataset:
-    """Make the data set of all parts. Raises PartError, DemoError, DirectoryError."""
+    """Make the data set of all parts. Raises PartError, DemoError, DirectoryError.
+
+    own: the parts are this process's own, and are removed afterwards; `out` is made already.
+    """
     parts = dict(sorted(parts.items(), key=lambda item: item[1].index))
     first = next(iter(parts.values()))
     theme, layout = _theme_and_layout(scenario, first)
@@ -51,18 +57,18 @@ def merge_demo(
     require_pass(made)
     pieces = _pieces(scenario, parts, layout)
     for folder, part in parts.items():
-        _require_files(folder, part, pieces)
+        part_files.require_unchanged(folder, part.files, f"{part.index}/{part.count}")
     options, begun = Finish.of(first.common), time.perf_counter()
-    need_bytes = _new_bytes(out, parts, options.nodes)
+    need_bytes = _new_bytes(parts, options.nodes)
     with (
-        run_directory.made(out, overwrite, scenario.text, need_bytes),
+        nullcontext() if own else run_directory.made(out, overwrite, scenario.text, need_bytes),
         as_demo_errors(out),
         RunProgress(console) as progress,
     ):
         remove_earlier(out)
         progress.phase("gathering the parts", None, "")
         for folder in parts:
-            _gather(folder / "lake", out / "lake", _link)
+            _gather(folder / "lake", out / "lake", _link if own else _copy)
             put = shutil.copy2 if options.nodes else _point
             _gather(folder / "nodes", out / "nodes", put)
         for farm, places in pieces.items():
@@ -96,34 +102,9 @@ def _pieces(
     return found
 
 
-def _require_files(
-    folder: Path, part: PartFile, pieces: Mapping[str, list[tuple[Path, str]]]
-) -> None:
-    """Raise PartError for a part that lost files since it was made."""
-    names = [name for share in part.judgement.oracle.shares for name in share.hashes]
-    need = [folder / "lake" / name for name in names]
-    need += [
-        folder / "nodes" / shard.farm / f"{turbine}.db"
-        for shard in part.shards
-        for turbine in shard.turbine_ids
-    ]
-    need += [
-        path
-        for places in pieces.values()
-        for place, name in places
-        if place.parent == folder
-        for path in truth.paths(place, name).values()
-    ]
-    if gone := [path for path in need if not path.is_file()]:
-        many = f" and {len(gone) - 1:,} more files are" if gone[1:] else " is"
-        raise PartError(f"{gone[0]}{many} gone; make part {part.index}/{part.count} again")
-
-
-def _new_bytes(out: Path, parts: Mapping[Path, PartFile], nodes: bool) -> int:
-    """Return the bytes of all files that are copied: links take no room."""
-    disk = next(path for path in (out, *out.absolute().parents) if path.exists()).stat().st_dev
-    copied = [folder / "nodes" for folder in parts if nodes]
-    copied += [folder / "lake" for folder in parts if folder.stat().st_dev != disk]
+def _new_bytes(parts: Mapping[Path, PartFile], nodes: bool) -> int:
+    """Return the bytes of all files that are copied."""
+    copied = [folder / top for folder in parts for top in ("lake", "nodes")[: 1 + nodes]]
     return sum(path.stat().st_size for top in copied for path in top.rglob("*") if path.is_file())
 
 
@@ -144,6 +125,21 @@ def _link(file: Path, to: Path) -> None:
     try:
         os.link(file, to)
     except OSError:
+        shutil.copy2(file, to)
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy a file. Disks that can (Btrfs, XFS) share its blocks until one of both changes."""
+    try:
+        with file.open("rb") as source, to.open("wb") as target:
+            left = os.fstat(source.fileno()).st_size
+            while left:
+                done = os.copy_file_range(source.fileno(), target.fileno(), left)
+                if not done:
+                    raise OSError(f"{file}: became shorter")
+                left -= done
+        shutil.copystat(file, to)
+    except (OSError, AttributeError):  # AttributeError: not Linux
         shutil.copy2(file, to)
 
 

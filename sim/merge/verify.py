@@ -16,7 +16,7 @@ from sim.run import part_file
 from sim.run.part import part_of
 from sim.run.part_index import PartIndex
 from sim.run.record import Record
-from sim.run_directory import SCENARIO_FILE, is_run
+from sim.run_directory import PART_FILE, SCENARIO_FILE, is_run
 from sim.scenario import load
 from sim.store.s3_lake import settings_of
 from sim.verify.command import print_verdict
@@ -55,5 +55,21 @@ def verify_part(
             )
         record.total_s = record.verify_s = time.perf_counter() - begun
         code = print_verdict(console, verdict([record.judgement]))
-        part_file.write(out, scenario, record, kind="verify")
+        common = {"lake": lake_name(run_dir, lake, place)}
+        part_file.write(out, scenario, record, kind="verify", common=common)
     return code
+
+
+def lake_name(run_dir: Path, lake: LakeReader, place: PartIndex) -> str:
+    """Return the lake as all parts of a verdict have it in common.
+
+    A copy that a part of a run saved is its own: together they are the lake of the run.
+    """
+    if lake.opener is not None:
+        return lake.location
+    folder = Path(lake.location).resolve()
+    if folder == (run_dir / "lake").resolve() and (run_dir / PART_FILE).exists():
+        head = part_file.read(run_dir)
+        if (head.index, head.count) == (place.index, place.count):
+            return "saved by each part"
+    return str(folder)

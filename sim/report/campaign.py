@@ -22,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.report import jinja_environment, numbers
+from sim.report import numbers
 from sim.report.headline import headline
 from sim.whole_file import write_text
 
@@ -120,6 +120,8 @@ def write(result: CampaignResult, folder: Path) -> None:
 
 def render(result: CampaignResult) -> str:
     """Return the page: one file without scripts, which opens offline."""
+    from sim.report import jinja_environment  # a run imports this module, and draws nothing of it
+
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
     return (
         jinja_environment.environment()

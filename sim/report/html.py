@@ -16,7 +16,7 @@ import pyarrow as pa
 from sim.chaos.faults import KINDS
 from sim.measure import latency
 from sim.measure.figures import FIGURES
-from sim.report import accounting, charts, jinja_environment, numbers, policies
+from sim.report import accounting, numbers, policies
 from sim.report.result import WRONGS, Result
 
 FINDINGS_SHOWN: Final = 200
@@ -74,6 +74,8 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
     operations: rows of operations.parquet. If None, the page has a sentence instead of their
     figures. dashboard: file of the run's dashboard, beside the report.
     """
+    from sim.report import charts, jinja_environment  # half a CPU-second, and a part draws nothing
+
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")

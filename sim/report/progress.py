@@ -125,11 +125,11 @@ class RunProgress:
         if not self._total:
             return f"{self._done:,} {self._unit}, {rate}"
         left = (
-            f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left"
+            f", {numbers.duration(took_s * max(0, self._total - self._done) / self._done)} left"
             if self._done
             else ""
         )
-        share = 100 * self._done // self._total
+        share = min(100, 100 * self._done // self._total)
         return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
 
     def _print(self, text: str) -> None:

@@ -75,11 +75,20 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
             console.print(Text(f"{label}: {outcome.text} ({value})", style))
     _print_findings(console, result)
     report = run_dir / HTML_FILE
+    if result.run.part is not None:
+        _print_part(console, report)
+        return
     console.print(Text(f"report: {report}", "bold"), soft_wrap=True)
     console.print(
         Text(f"open it with any browser: {report.resolve().as_uri()}", "dim"), soft_wrap=True
     )
     console.print(Text(f"replay: {printable(result.run.replay)}", "dim"), soft_wrap=True)
+
+
+def _print_part(console: Console, report: Path) -> None:
+    """Print what a part of a run is for: it has no page of its own, unless it is asked for."""
+    merge = "`windfleet merge` makes the report of all parts"
+    console.print(Text(f"part: {report.parent}; {merge}", "bold"), soft_wrap=True)
 
 
 def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report import html, junit
-from sim.report.load.page import render_load
 from sim.report.result import RESULT_FILE, Result, read_result
 from sim.whole_file import write_text
 
@@ -32,13 +31,18 @@ REQUESTS_FILE: Final = "requests.parquet"
 RESOURCES_FILE: Final = "resources.parquet"
 
 
-def write_all(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
+def write_all(
+    result: Result, run_dir: Path, operations: pa.Table | None, page: bool = True
+) -> None:
     """Write the three files of a run into an existing directory.
 
-    operations: rows of operations.parquet.
+    operations: rows of operations.parquet. page: write report.html, too, which `rebuild` can add.
     """
     write_text(run_dir / RESULT_FILE, result.to_json())
-    _derive(result, run_dir, operations)
+    if page:
+        _derive(result, run_dir, operations)
+    else:
+        write_text(run_dir / JUNIT_FILE, junit.render(result))
 
 
 def write_load(
@@ -122,5 +126,7 @@ def _derive_load(
     resources: pa.Table,
     operations: pa.Table | None,
 ) -> None:
+    from sim.report.load.page import render_load  # it draws
+
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     write_text(run_dir / HTML_FILE, render_load(result, requests, resources, operations))

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -32,6 +33,7 @@ from sim.report.write import write_all
 from sim.run import part_file, result
 from sim.run.delivery import deliver
 from sim.run.early import EarlyOracle
+from sim.run.in_process import can_run_in_process
 from sim.run.needs import needs, require_fit, this_machine
 from sim.run.part import part_of
 from sim.run.part_index import WHOLE, PartIndex
@@ -44,6 +46,8 @@ from sim.scenario import Scenario
 from sim.scenario.plan import Plan, plan
 from sim.store import localstack, target
 from sim.store.target import Target
+
+CEILING: Final = "store.put_ceiling_per_s"
 
 
 @dataclass(frozen=True)
@@ -77,25 +81,33 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     lake_bytes = sum(size.lake_bytes.values())
     target.require_room(options.store, lake_bytes)
     need_bytes = size.node_bytes + (lake_bytes if options.save_lake else 0)
+    # A part with one worker needs no process for it.
+    in_process = options.shard is not None and can_run_in_process(scenario, options.workers)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
         record = Record(started=_now(), workers=options.workers)
         record.part = None if options.shard is None else part
         begun = time.perf_counter()
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
-            start_server()
+            if not in_process:
+                start_server()
             with _usage(record), target.opened(options.store) as store:
                 record.store = store.described()
                 record.server_pids = store.server.pids if store.server is not None else ()
                 record.begin("ceiling")
-                progress.phase("measuring the store's ceiling", None, "")
-                record.ceiling_per_s = target.ceiling(store)
+                if record.part is None or _expects(scenario, CEILING):
+                    progress.phase("measuring the store's ceiling", None, "")
+                    record.ceiling_per_s = target.ceiling(store)
                 if record.part is None:
                     record.planned = planned_faults(scenario, size)
                 rows = part.turbines * scenario.clock.samples
                 record.begin("simulate and deliver")
                 progress.phase("simulating and delivering", rows, "rows")
-                oracle = _early_oracle(scenario, store, record, progress, options)
+                oracle = (
+                    None
+                    if in_process
+                    else _early_oracle(scenario, store, record, progress, options)
+                )
                 deliver(
                     scenario,
                     store,
@@ -105,6 +117,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     workers=options.workers,
                     part=part,
                     oracle=oracle,
+                    in_process=in_process,
                 )
                 if oracle is None:
                     record.begin("judge")
@@ -124,11 +137,16 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         record.total_s = time.perf_counter() - begun
         _remember(record, size, kind)
         found = result.of_run(scenario, record, options.replay)
-        _write(found, record, options.out)
+        _write(found, record, options.out, page=record.part is None)
         if record.part is not None:
             part_file.write(options.out, scenario, record)
         print_summary(console, found, options.out)
         return found.exit_code
+
+
+def _expects(scenario: Scenario, figure: str) -> bool:
+    """Return True if a scenario judges a figure."""
+    return any(wanted.figure == figure for wanted in scenario.expect)
 
 
 def _remember(record: Record, size: Plan, kind: str) -> None:
@@ -188,10 +206,10 @@ def _usage(record: Record) -> Iterator[None]:
         )
 
 
-def _write(found: Result, record: Record, out: Path) -> None:
+def _write(found: Result, record: Record, out: Path, page: bool) -> None:
     """Write the report. Raises DirectoryError with the run's own errors where the disk is full."""
     try:
-        write_all(found, out, record.operations)
+        write_all(found, out, record.operations, page)
     except OSError as error:
         texts = [*record.errors, f"{out}: cannot write the report: {cause(error)}"]
         fix = "free some space, or name another disk with --out DIR"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sim.run import operations, truth
 from sim.run.early import EarlyOracle
+from sim.run.in_process import run_in_process
 from sim.run.part import Part, part_of
 from sim.run.planned_faults import counted_in
 from sim.run.record import Record
@@ -36,6 +37,7 @@ def deliver(
     part: Part | None = None,
     compact: bool = False,
     oracle: EarlyOracle | None = None,
+    in_process: bool = False,
 ) -> None:
     """Simulate and deliver. Results of shards, operations and injected faults go into `record`.
 
@@ -43,6 +45,7 @@ def deliver(
         worker's shard begins again.
     part: the turbines to deliver; None: the whole fleet.
     oracle: gets each shard that is done, and has its shares judged by workers that are free.
+    in_process: no worker process; see `sim.run.in_process`.
     compact: one object per farm, stage and hour (`sim.run.compact`).
 
     Raises TargetError of the fault proxy, and all that `sim.run.shards.run_shards` raises.
@@ -51,27 +54,31 @@ def deliver(
     faults = counted_in(scenario.faults, scenario.fleet, part.farms)
     with target.fault_proxy(store, scenario.seed, faults) as proxy:
         try:
-            run_shards(
-                shard_plans(
-                    scenario,
-                    part,
-                    workers,
-                    store,
-                    proxy,
-                    run_dir,
-                    compact,
-                    early=oracle is not None,
-                    # A store of this run's own is empty.
-                    shared=record.part is not None and store.server is None,
-                ),
+            plans = shard_plans(
+                scenario,
+                part,
                 workers,
-                lambda _, delivered: advance(delivered),
-                store.require_alive,
-                record.shards,
-                record.injections,
-                record.spans,
-                oracle,
+                store,
+                proxy,
+                run_dir,
+                compact,
+                early=oracle is not None,
+                # A store of this run's own is empty.
+                shared=record.part is not None and store.server is None,
             )
+            if in_process:
+                run_in_process(plans, advance, store.require_alive, record)
+            else:
+                run_shards(
+                    plans,
+                    workers,
+                    lambda _, delivered: advance(delivered),
+                    store.require_alive,
+                    record.shards,
+                    record.injections,
+                    record.spans,
+                    oracle,
+                )
         finally:
             record.operations = operations.merge(run_dir)
             truth.merge(run_dir / "truth", part.farms, record.shards)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
-
-import psutil
 
 from pipeline.records import PIPELINE_VERSION
 
@@ -16,9 +17,19 @@ PACKAGES: Final = ("windfleet", "numpy", "simpy", "pyarrow", "boto3", "faker")
 
 def machine() -> str:
     """Return operating system, processor type, cores and memory, in words."""
+    import psutil  # `plan` needs the memory only
+
     memory_gib = psutil.virtual_memory().total / 2**30
     system = f"{platform.system()} {platform.machine()}"
     return f"{system}, {psutil.cpu_count()} cores, {memory_gib:.0f} GiB"
+
+
+def memory_bytes() -> int:
+    """Return the memory that this process may use: of the machine, or of its container."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,6 @@ once. Time is that of the last run of its kind here (`sim.run.past_runs`), row f
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from argparse import Namespace
@@ -20,6 +19,7 @@ from rich.text import Text
 from pipeline.batch import MAX_BATCH_ROWS
 from sim.errors import NeedsError
 from sim.report import numbers
+from sim.run.environment import memory_bytes
 from sim.run.part import Part, in_shards, part_of
 from sim.run.part_index import PartIndex
 from sim.run.past_runs import PastRun, of_kind, past_runs
@@ -124,15 +124,7 @@ def this_machine(place: Path) -> Machine:
     """Return this machine, with the free disk of a directory that may not exist yet."""
     while not place.exists():
         place = place.parent
-    return Machine(os.cpu_count() or 1, _memory(), shutil.disk_usage(place).free)
-
-
-def _memory() -> int:
-    """Return the memory that this process may use: of the machine, or of its container."""
-    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return found
+    return Machine(os.cpu_count() or 1, memory_bytes(), shutil.disk_usage(place).free)
 
 
 def parts_at_once(need: Needs, machine: Machine) -> int:
@@ -161,14 +153,21 @@ def require_fit(need: Needs, machine: Machine) -> None:
         )
 
 
+def _kind_of_store(endpoint_url: str | None) -> str:
+    """Return the kind of store that a run would have, as in past runs."""
+    named = endpoint_url or any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+    return "s3" if named else f"embedded {chosen(None, 'short')}"
+
+
 def print_needs(scenario: Scenario, args: Namespace, console: Console) -> None:
     """Print the needs of a part, and the number of parts that the machine holds at once.
 
     Raises NeedsError if it holds none, and PartError.
     """
     part = part_of(scenario.fleet, PartIndex(1, args.parts))
-    kind = f"embedded {chosen(None, 'short')}"
-    need = needs(scenario, part, args.workers, kind, past_runs(HOME))
+    kind = _kind_of_store(args.endpoint_url)
+    workers = args.workers or args.cores or os.cpu_count() or 1
+    need = needs(scenario, part, workers, kind, past_runs(HOME))
     here = this_machine(Path("."))
     machine = Machine(args.cores or here.cores, args.memory or here.memory_bytes, here.disk_bytes)
     lines = {"needs": str(need)}

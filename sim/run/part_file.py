@@ -36,6 +36,8 @@ _OBJECTS: Final = pa.schema(
         pa.field("sha256", pa.string()),
     ]
 )
+_FILE: Final = -1
+"""In place of a share: a file of a data set, by its path in the part."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class PartFile(PartHead):
     """One part of a run or of a data set. Wall seconds, bytes.
 
     replay: the command that makes the whole, for a data set. fired: (kind of fault, point, times).
+    files: sha256 of each file of a part of a data set, by its path in the part.
     """
 
     workers: int
@@ -59,6 +62,7 @@ class PartFile(PartHead):
     errors: list[str] = field(default_factory=list)
     stopped_by: int | None = None
     replay: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
 _ADAPTER: Final = TypeAdapter(PartFile)
@@ -71,10 +75,11 @@ def write(
     kind: Kind = "run",
     common: Mapping[str, str] | None = None,
     replay: str = "",
+    files: Mapping[str, str] | None = None,
 ) -> None:
     """Write the record of a part, if it came to its verdict. Raises OSError.
 
-    common: see `PartHead`. replay: the command that makes the whole.
+    common: see `PartHead`. replay, files: see `PartFile`.
     """
     if record.part is None or record.judgement is None:
         return
@@ -104,6 +109,10 @@ def write(
         for i, share in enumerate(shares)
         for name, sha256 in sorted(share.hashes.items())
     ]
+    found += [
+        (_FILE, name.encode("utf-8", "surrogateescape"), sha256)
+        for name, sha256 in sorted((files or {}).items())
+    ]
     columns = zip(*found, strict=True) if found else ((), (), ())
     table = pa.table(
         [pa.array(column, kind) for column, kind in zip(columns, _OBJECTS.types, strict=True)],
@@ -119,6 +128,7 @@ def write(
 def _plain(part: PartFile) -> dict[str, Any]:
     """Return the record as JSON can hold it: without hashes, and without tuples as keys."""
     plain: dict[str, Any] = _ADAPTER.dump_python(part)
+    plain["files"] = {}
     for share in plain["judgement"]["oracle"]["shares"]:
         share["hashes"] = {}
         share["completeness"]["rows"] = [
@@ -140,9 +150,10 @@ def read(run_dir: Path) -> PartFile:
             objects = pq.read_table(file, schema=_OBJECTS)
         shares = part.judgement.oracle.shares
         for number, name, sha256 in zip(*(each.to_pylist() for each in objects), strict=True):
-            if number < 0:
+            if number < _FILE:
                 raise ValueError(f"{OBJECTS_FILE} names a share {number}")
-            shares[number].hashes[name.decode("utf-8", "surrogateescape")] = sha256
+            hashes = part.files if number == _FILE else shares[number].hashes
+            hashes[name.decode("utf-8", "surrogateescape")] = sha256
         return part
 
 

@@ -18,10 +18,10 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -36,6 +36,7 @@ from sim.run.early import EarlyOracle, JudgeTask
 from sim.run.record import ShardResult
 from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
+from sim.run.signals import delayed
 from sim.worker import follow_parent, give_memory_back
 
 if TYPE_CHECKING:
@@ -106,12 +107,13 @@ class _Worker:
     def begin(self, plan: ShardPlan) -> None:
         self.plan, self.made, self.delivered, self._pid = plan, 0, 0, None
         self.task = None
-        with _signals_delayed():
+        with delayed():
+            # A process whose start is cut short prints a traceback: nobody waits for it.
             self.future: Future[ShardResult] = self.pool.submit(_work, plan)
 
     def judge(self, task: JudgeTask) -> None:
         self.task, self._pid = task, None
-        with _signals_delayed():
+        with delayed():
             self.verdict = self.pool.submit(_judge, task)
 
     @property
@@ -313,25 +315,6 @@ def _context() -> ForkServerContext:
     finally:
         signal.signal(signal.SIGINT, before)
     return context
-
-
-@contextmanager
-def _signals_delayed() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM until the block is done.
-
-    A process whose start is cut short prints a traceback: nobody waits for it, and its semaphores
-    are removed. A signal mask is not enough, since threads of libraries take the signal.
-    """
-    caught: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda taken, _: caught.append(taken)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-    if caught:
-        signal.raise_signal(caught[0])
 
 
 def _end(workers: Sequence[_Worker]) -> None:

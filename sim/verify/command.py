@@ -71,7 +71,7 @@ def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> i
             log=progress.log,
         )
     verdict = verdict_on([judgement])
-    return print_verdict(console, verdict, _comparison(run_dir, verdict))
+    return print_verdict(console, verdict, comparison(run_dir, verdict))
 
 
 def print_verdict(console: Console, verdict: Verdict, more: Iterable[str] = ()) -> int:
@@ -124,7 +124,7 @@ def _sample(findings: Sequence[Finding]) -> list[Finding]:
     ]
 
 
-def _comparison(run_dir: Path, verdict: Verdict) -> Iterator[str]:
+def comparison(run_dir: Path, verdict: Verdict) -> Iterator[str]:
     """Yield a line that compares the verdict with result.json, if the run has one."""
     try:
         before = read_result(run_dir)

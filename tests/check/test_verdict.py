@@ -24,8 +24,8 @@ from sim.check.detection.truth import EVENTS
 from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
 from sim.check.read.lake import LakeError, ObjectRef
-from sim.check.share import Share, ShareVerdict
-from sim.check.verdict import Verdict
+from sim.check.share import SEARCHED, Share, ShareVerdict
+from sim.check.verdict import Judged, Verdict, verdict
 from tests.support.oracle_world import HOUR_0, START_US
 
 HOUR = START_US // 3_600_000_000
@@ -637,3 +637,19 @@ def test_a_small_lake_is_judged_in_this_process(
     refs = [ObjectRef(bucket, key.format(farm, farm), 9) for farm in "AC" for _ in range(4)]
     world.judge(refs, workers=9)
     assert made == pools
+
+
+def test_a_leak_that_several_parts_find_in_one_foreign_object_counts_once() -> None:
+    """Each part searches the objects of no turbine for the secrets of its own nodes."""
+
+    def searched(*details: str) -> Judged:
+        part = ShareVerdict(SEARCHED, "", leaks=len(details))
+        for detail in details:
+            key = "expanso-databricks-enriched/strange"
+            part.findings.add(Finding("privacy.leak", key=key, detail=detail))
+        return Judged([ShareVerdict(0, "A", generated=1), part])
+
+    found = verdict([searched("a name", "a place"), searched("a name"), searched("a key")])
+    assert found.figures["privacy.leaks"] == 3
+    assert found.counts == {"privacy.leak": 3}
+    assert [each.detail for each in found.findings] == ["a key", "a name", "a place"]

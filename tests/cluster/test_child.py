@@ -90,3 +90,14 @@ def test_one_that_does_not_stop_is_killed(
         psutil.Process(process.pid).suspend()
         child.stop(process)
     assert process.returncode == -9
+
+
+def test_one_that_has_ended_keeps_its_number_until_it_is_stopped(tmp_path: Path) -> None:
+    """Its process group may be killed then: no other process can have got that number."""
+    with (tmp_path / "log").open("wb") as log:
+        process = child.start(["--version"], os.environ | child.safe_path(), log)
+        assert runs.wait_until(lambda: child.has_ended(process), 30)
+    assert process.returncode is None
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    child.stop(process)
+    assert process.returncode == 0

@@ -99,7 +99,7 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
     written = (each["figures"]["objects.written"]["value"] for each in (found, want))
     assert next(written) < next(written)
     back = [path for path in (tmp_path / "out" / "parts").rglob("*") if path.is_file()]
-    assert len(back) == 2 * 4
+    assert len(back) == 2 * 5
     assert sum(path.stat().st_size for path in back) < 200_000
     assert not (tmp_path / "out" / "nodes").exists()
     assert len(list((tmp_path / "nodes").glob("*/part-*-of-2/nodes/*/*.db"))) == 9

@@ -58,6 +58,29 @@ def test_options_that_do_not_fit(options: tuple[str, ...], words: str) -> None:
     assert words in done.err
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("demo --cluster local:2 --shard 1/2", "--cluster does not go with --shard"),
+        ("demo --cluster local:2 --empty-lake", "--cluster does not go with --empty-lake"),
+        ("demo --cluster local:2 --to http://127.0.0.1:9", "a part is made in a folder"),
+        ("demo --worker-dir x", "--worker-dir goes with --cluster"),
+        ("campaign x.yaml --cluster local:2 --replay x", "--cluster does not go with --replay"),
+        ("campaign x.yaml --cluster local:2 --shard 1/2", "--cluster does not go with --shard"),
+        ("campaign x.yaml --parts 2", "--parts goes with --cluster"),
+        ("campaign x.yaml --allow-remote", "--allow-remote goes with --cluster"),
+        ("verify x --cluster local:2 --shard 1/2", "--cluster does not go with --shard"),
+        ("verify x --cluster local:2 --out y", "--cluster does not go with --out"),
+        ("verify x --cluster local:2 --lake y", "--cluster does not go with --lake"),
+        ("verify x --allow-remote", "--allow-remote goes with --cluster"),
+    ],
+)
+def test_options_of_other_commands_that_do_not_fit(command: str, words: str) -> None:
+    done = runs.inside(*command.split())
+    assert done.code == INVALID
+    assert words in done.err
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Path of the tiny scenario. Afterwards no run directory is there."""

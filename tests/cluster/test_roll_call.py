@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim.cluster import roll_call
-from sim.cluster.presence import presence
+from sim.cluster.worker_info import worker_info
 from sim.errors import ClusterError
 
 
@@ -35,11 +35,11 @@ def test_a_worker_that_never_answers_is_refused_by_name(monkeypatch: pytest.Monk
     monkeypatch.setattr(roll_call, "ANSWER_WITHIN_S", 0.3)
     cluster = Cluster()
     with pytest.raises(ClusterError) as refused:
-        roll_call.muster(cluster, needs_localstack=False)
+        roll_call.call_workers(cluster, needs_localstack=False)
     text = str(refused.value)
     assert "worker tcp://b: does not answer: TimeoutError: no answer within 0 s" in text
     assert "tcp://a" not in text
     cluster.hung.set()
     monkeypatch.setattr(roll_call, "ANSWER_WITHIN_S", 30.0)
-    found = roll_call.muster(cluster, needs_localstack=False)
-    assert found.threads_on == {presence()["host"]: 2}
+    found = roll_call.call_workers(cluster, needs_localstack=False)
+    assert found.threads_on == {worker_info()["host"]: 2}

@@ -16,12 +16,13 @@ import pytest
 
 from sim.cluster import child, record_files, task
 from sim.cluster.parts import _reason
-from sim.cluster.presence import presence
-from sim.cluster.task import PartTask, run_part
+from sim.cluster.task import PartTask, Source, run_part
+from sim.cluster.worker_info import worker_info
 from sim.errors import ENVIRONMENT, ClusterError
 from sim.run.part_index import PartIndex
 
 KEY = "part"
+NAMES = ("objects.parquet", "part.json")
 
 
 class Started(list[tuple[list[str], dict[str, str]]]):
@@ -68,16 +69,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
 
 @pytest.fixture
 def part(tmp_path: Path) -> PartTask:
-    here = presence()
+    here = worker_info()
     return PartTask(
         run="run",
         part=PartIndex(3, 16),
+        command=("run", task.SCENARIO, "--shard", "3/16", "--out", task.OUT),
         scenario="name: x\n",
+        record=NAMES,
+        keep=True,
         folder=str(tmp_path / "parts"),
         versions=here["versions"],
         workers=None,
         threads_on={here["host"]: 2},
-        options=("--gateway", "short"),
     )
 
 
@@ -111,9 +114,9 @@ def test_the_cores_of_a_host_are_used_once(
     asked: int | None,
     workers: int,
 ) -> None:
-    monkeypatch.setattr(task, "presence", lambda: {**presence(), "cores": 6})
+    monkeypatch.setattr(task, "worker_info", lambda: {**worker_info(), "cores": 6})
     with pytest.raises(ClusterError):
-        run_part(replace(part, threads_on={presence()["host"]: threads}, workers=asked))
+        run_part(replace(part, threads_on={worker_info()["host"]: threads}, workers=asked))
     ((arguments, _),) = started
     assert arguments[arguments.index("--workers") + 1] == str(workers)
 
@@ -185,12 +188,46 @@ def test_a_worker_that_joined_with_another_version_runs_nothing(
 def test_a_record_that_is_too_large_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in record_files.NAMES:
+    for name in NAMES:
         (tmp_path / name).write_bytes(b"12345")
-    assert set(record_files.read(tmp_path).values()) == {b"12345"}
-    monkeypatch.setattr(record_files, "MOST_BYTES", 14)
+    assert set(record_files.read(tmp_path, NAMES).values()) == {b"12345"}
+    monkeypatch.setattr(record_files, "MOST_BYTES", 9)
     with pytest.raises(ClusterError, match="--parts N"):
-        record_files.read(tmp_path)
+        record_files.read(tmp_path, NAMES)
+
+
+def test_a_part_whose_files_are_elsewhere_does_not_begin(
+    worker: SimpleNamespace, started: Started, part: PartTask, tmp_path: Path
+) -> None:
+    (tmp_path / "part.json").write_text("another")
+    source = Source(str(tmp_path / "part.json"), "0" * 64)
+    with pytest.raises(ClusterError, match=r"part\.json is not there, or is another file"):
+        run_part(replace(part, source=source))
+    assert started == []
+
+
+def test_nothing_of_a_verdict_stays_on_the_worker(
+    worker: SimpleNamespace,
+    started: Started,
+    part: PartTask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started.program = (
+        "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]);"
+        "[open(name, 'w').write(name) for name in ('objects.parquet', 'part.json')]"
+    )
+    begin = started.start
+
+    def with_place(arguments: Any, environment: Any, output: Any) -> Any:
+        started.program = f"import sys; sys.argv[1:] = [{arguments[5]!r}]; " + started.program
+        return begin(arguments, environment, output)
+
+    monkeypatch.setattr(child, "start", with_place)
+    reply = run_part(replace(part, keep=False))
+    assert reply.files == {name: name.encode() for name in NAMES}
+    assert not Path(reply.folder).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_part_that_no_worker_survives_is_reported_in_one_line() -> None:

@@ -123,6 +123,15 @@ COMMANDS = {
         "parsed"
     ),
     "windfleet run scenarios/fleet-hour.yaml --cluster local:2": Way("parsed"),
+    "windfleet store up": Way("parsed"),
+    # run in tests/cluster: test_campaign.py, test_verify.py, test_demo.py
+    "windfleet campaign scenarios/campaign.yaml --cluster tcp://10.0.0.5:8786 --allow-remote": Way(
+        "parsed"
+    ),
+    "windfleet verify runs/fleet-hour-7 --cluster tcp://10.0.0.5:8786 --allow-remote "
+    "--endpoint-url http://10.0.0.9:9000": Way("parsed"),
+    "windfleet demo --days 30 --cluster tcp://10.0.0.5:8786 --allow-remote "
+    "--worker-dir /shared/parts": Way("parsed"),
     "bacalhau job run windfleet.yaml": Way("parsed"),
     "sbatch --array=1-16 --cpus-per-task=2 --wrap '.venv/bin/windfleet run "
     "scenarios/fleet-day.yaml --shard auto --workers 2'": Way("parsed"),

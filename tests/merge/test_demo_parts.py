@@ -69,7 +69,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def no_links(*names: object) -> None:
+def no_ranges(*names: object) -> None:
     raise OSError(18, "Invalid cross-device link")
 
 
@@ -77,10 +77,10 @@ def no_links(*names: object) -> None:
 def test_the_merged_data_set_is_that_of_one_process(
     made: dict[str, Path], layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Objects are hard links, or copies where a disk has none."""
-    folder, links = made[layout], layout == "turbine"
-    if not links:
-        monkeypatch.setattr("sim.merge.demo.os.link", no_links)
+    """Objects are copies, by the disk or by hand where it cannot: no edit reaches the other one."""
+    folder, ranges = made[layout], layout == "turbine"
+    if not ranges:
+        monkeypatch.setattr("sim.merge.demo.os.copy_file_range", no_ranges)
     before = {part: files(part) for part in parts_of(folder)}
     merged = runs.inside("merge", *parts_of(folder)[::-1], "--out", folder / "merged")
     assert merged.code == PASS, merged.text
@@ -89,12 +89,13 @@ def test_the_merged_data_set_is_that_of_one_process(
     assert [name for name in want if found[name] != want[name]] == []
     assert len([name for name in want if name.startswith("lake/")]) > 30
     assert {"README.md", "fleet.png", "assets.csv", "truth/faults-E.parquet"} <= want.keys()
-    assert any(name.startswith("nodes/") for name in want) == links
+    assert any(name.startswith("nodes/") for name in want) == ranges
     assert {part: files(part) for part in parts_of(folder)} == before
     assert not any(path.is_symlink() for path in (folder / "merged").rglob("*"))
     one = next((parts_of(folder)[0] / "lake").rglob("*.parquet"))
     place = folder / "merged" / one.relative_to(parts_of(folder)[0])
-    assert place.samefile(one) == links
+    assert not place.samefile(one)
+    assert place.stat().st_nlink == 1
     assert " rows of 5 turbines of 2 farms in " in merged.out
     title = {"turbine": "# Wind farms and their weather", "farm": "# A winter storm"}[layout]
     assert want["README.md"].decode().startswith(title)
@@ -130,6 +131,18 @@ def removed(pattern: str) -> Callable[[Path], None]:
     return lambda folder: next((folder / "part-2").glob(pattern)).unlink()
 
 
+def damaged(pattern: str) -> Callable[[Path], None]:
+    """Return a change of one bit of a file, whose size stays."""
+
+    def flip(folder: Path) -> None:
+        path = next((folder / "part-2").glob(pattern))
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    return flip
+
+
 def doubled(folder: Path) -> None:
     one = next((folder / "part-1" / "lake").rglob("*.parquet"))
     to = folder / "part-2" / one.relative_to(folder / "part-1")
@@ -152,7 +165,10 @@ def doubled(folder: Path) -> None:
         (removed("lake/*/*/*/*/*/*/*.parquet"), [1, 2, 3], [".parquet is gone; make part 2/3"]),
         (removed("truth/wear-*"), [1, 2, 3], ["part-2/truth/wear-", "is gone"]),
         (removed("nodes/*/*.db"), [1, 2, 3], ["part-2/nodes/", "is gone"]),
-        (doubled, [1, 2, 3], [".parquet: is in several parts"]),
+        (doubled, [1, 2, 3], [".parquet is no file of the part; make part 2/3"]),
+        (damaged("lake/*/*/*/*/*/*/*.parquet"), [1, 2, 3], ["is not as the part made it"]),
+        (damaged("nodes/*/*.db"), [1, 2, 3], ["part-2/nodes/", "is not as the part made it"]),
+        (damaged("truth/states-*"), [1, 2, 3], ["part-2/truth/states-", "make part 2/3 again"]),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_by_name(

@@ -21,8 +21,6 @@ from sim.run.command import RunOptions, run
 from sim.run.part import part_of
 from sim.run.part_index import PartIndex
 from sim.run.record import Record
-from sim.run.shard import run_shard
-from sim.run.shard_plan import ShardPlan
 from sim.scenario import load
 from sim.store.folder import FolderStore
 from sim.store.target import Options
@@ -100,6 +98,8 @@ def test_latencies_come_from_all_operations(made: Path) -> None:
 def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> None:
     part = runs.result(made / "part-2")
     assert part["run"]["part"] == "part 2 of 3"
+    assert not (made / "part-2" / "report.html").exists()
+    assert runs.inside("report", made / "part-2").code == PASS
     assert "<dd>part 2 of 3</dd>" in (made / "part-2" / "report.html").read_text()
     assert part["run"]["turbines"] == 3
     assert part["expectations"] == []
@@ -232,26 +232,13 @@ def test_a_part_judges_all_of_a_store_of_its_own(made: Path, tmp_path: Path) -> 
             return made_now
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sim.run.delivery.run_shards", in_this_process(Astray))
+        patch.setattr("sim.run.shard.FolderStore", Astray)
         options = RunOptions(
             tmp_path / "part", 1, Options(folder=lake_folder), shard=PartIndex(1, PARTS)
         )
         assert run(scenario, options, CONSOLE) == LAKE_WRONG
     kinds = {finding["kind"] for finding in runs.result(tmp_path / "part")["findings"]}
     assert kinds == {"duplicated"}
-
-
-def in_this_process(store: type[FolderStore]) -> Callable[..., None]:
-    """Return a stand-in for the worker processes, with another kind of folder."""
-
-    def run_shards(plans: list[ShardPlan], *rest: Any, **_: Any) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sim.run.shard.FolderStore", store)
-            rest[3].extend(
-                run_shard(plan, lambda *_: None, lambda: False, lambda _: None) for plan in plans
-            )
-
-    return run_shards
 
 
 def test_a_part_of_a_verdict_replaces_no_run(made: Path, tmp_path: Path) -> None:
@@ -301,6 +288,13 @@ def test_parts_of_a_verdict_add_up_to_the_whole(made: Path, tmp_path: Path) -> N
     assert both.code == PASS
     assert verdict_lines(both) == verdict_lines(whole)[:-1]
     assert "the same figures" in whole.out.splitlines()[-1]
+    other = tmp_path / "other-lake"
+    shutil.copytree(made / "lake-whole", other)
+    second = ("--lake", other, "--shard", "2/2", "--out", tmp_path / "2")
+    assert runs.inside("verify", made / "whole", *second).code == PASS
+    two = runs.inside("merge", tmp_path / "1", tmp_path / "2")
+    assert two.code == 2
+    assert f"2: its lake is {other}, that of {tmp_path / '1'} is {made / 'lake-whole'}" in two.text
     mixed = runs.inside("merge", tmp_path / "1", made / "part-2")
     assert mixed.code == 2
     assert "its command is run" in mixed.text

@@ -24,7 +24,7 @@ from pipeline import lake
 from pipeline.records import TABLE
 from sim.campaign.memory_store import MemoryStore
 from sim.errors import TargetError
-from sim.run.shards import _signals_delayed
+from sim.run.signals import delayed
 from sim.store import target
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support import runs
@@ -169,7 +169,7 @@ def test_an_interrupt_waits_until_a_worker_is_started() -> None:
     started: list[bool] = []
 
     def start_slowly() -> None:
-        with _signals_delayed():
+        with delayed():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
             started.append(True)

@@ -1,4 +1,4 @@
-"""A worker's answer to the roll call: its machine, its versions, its store.
+"""A process of a cluster, as it describes itself: its machine, its versions, its store.
 
 Dask imports this module on the workers and on the scheduler, so it imports little.
 """
@@ -9,26 +9,28 @@ import socket
 from importlib.metadata import version
 from typing import TypedDict
 
-from sim.run.environment import program_versions
+from sim.run.environment import memory_bytes, program_versions
 from sim.store import installation
 
 
-class Presence(TypedDict):
-    """One process of a cluster. cores: that it may use. localstack: it can start one."""
+class WorkerInfo(TypedDict):
+    """One process of a cluster. localstack: it can start one. cores, memory_bytes: for its use."""
 
     host: str
     cores: int
+    memory_bytes: int
     versions: dict[str, str]
     localstack: bool
 
 
-def presence() -> Presence:
-    """Return this process's answer."""
+def worker_info() -> WorkerInfo:
+    """Return the description of this process."""
     import dask.system  # not here without the extra
 
-    return Presence(
+    return WorkerInfo(
         host=socket.gethostname(),
         cores=dask.system.CPU_COUNT,
+        memory_bytes=memory_bytes(),
         versions={**program_versions(), "distributed": version("distributed")},
         localstack=installation.is_installed(),
     )
