@@ -18,6 +18,8 @@ variables configure everything but these patches:
   would go on as a server that nobody reaches.
 - Stopping. Nothing is persisted, so the process exits at once instead of after three seconds.
 - Starting. Without a prepared index every start parses all of botocore: 3 s and 350 MB more.
+  Python searches for garbage only from the moment it listens: imports make none, and 0.4 of 1.9
+  CPU seconds went there.
 
 Not covered: persistence, TLS names, any service but S3.
 """
@@ -25,6 +27,7 @@ Not covered: persistence, TLS names, any service but S3.
 import argparse
 import base64
 import functools
+import gc
 import os
 import pathlib
 import select
@@ -122,6 +125,8 @@ def patch_listening(store):
             super().__init__(reactor, port, interface="127.0.0.1")
 
         def listen(self, factory):
+            gc.freeze()
+            gc.enable()
             if store is not None:
                 import processes
 
@@ -245,6 +250,7 @@ def main():
         "--buckets", default="", metavar="A,B,...", help="they go round the processes in this order"
     )
     arguments = parser.parse_args()
+    gc.disable()  # until it listens
     sys.path.append(str(pathlib.Path(__file__).parent))  # the modules beside this file
     store = None
     if arguments.processes > 1:

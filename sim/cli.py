@@ -287,9 +287,9 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from sim.odds import odds
     from sim.report.plan import print_plan
     from sim.run.needs import print_needs
-    from sim.run.odds import odds
     from sim.scenario import load
     from sim.scenario.plan import plan
 
@@ -314,7 +314,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from sim.run.odds import odds
+    from sim.odds import odds
     from sim.scenario import load
 
     try:

@@ -1,7 +1,8 @@
 """Fixtures of all tests: a LocalStack for each test worker, and the marker `slow`."""
 
+import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import pytest
 
@@ -12,6 +13,17 @@ from tests.support import levels
 # Tests connect to loopback only, even if the shell names another endpoint.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[variable]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without searches for garbage: tests and modules stay, and are never searched."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:

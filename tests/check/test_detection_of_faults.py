@@ -97,7 +97,7 @@ def hot_windows() -> int:
     latest = {}
     for turbine in TURBINES:
         for made in lakebuilder._windows(
-            turbine, lakebuilder._batches(lakebuilder.ingested(turbine))
+            turbine, lakebuilder._batches(turbine, lakebuilder.ingested(turbine))
         ):
             latest |= {(turbine, window["window_start"]): window for window in made}
     return sum("generator_heat" in window["anomaly_kinds"] for window in latest.values())

@@ -22,6 +22,7 @@ from sim.check.read.keys import BatchKey, bucket_of
 from sim.check.read.lake import ObjectRef
 from sim.check.read.lender import COLUMNS, Lenders
 from sim.check.read.objects import StageRows, read_stage
+from tests.support import examples
 from tests.support.check_world import Memory, Row, good, parquet
 
 STAGES = ("ingestion", "validated", "enriched")
@@ -155,7 +156,7 @@ def test_every_byte_of_a_footer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clean = files(ROWS)
     content = clean["validated"]
     begin = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    for at in range(begin, len(content), 3):
+    for at in range(begin, len(content), 3 if examples.ALL else 11):
         data = bytearray(content)
         data[at] ^= draw.randrange(1, 256)
         same({"ingestion": clean["ingestion"], "validated": bytes(data)})

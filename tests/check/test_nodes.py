@@ -317,7 +317,7 @@ def test_turbines_are_found_with_all_their_files(tmp_path: Path) -> None:
 
 def test_a_configuration_is_read(tmp_path: Path) -> None:
     path = tmp_path / "A-001.json"
-    known = lakebuilder.node_config("A-001")
+    known = lakebuilder.node_config("A-001") | {"flush_every_s": 900}
     path.write_text(json.dumps(known))
     node = read_config(file(tmp_path / "A-001.db"))
     assert (node.turbine, node.farm, node.database) == ("A-001", "A", "A-001.db")

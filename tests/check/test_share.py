@@ -26,7 +26,9 @@ from tests.support.lakebuilder import SPOILED
 from tests.support.lakesurgery import (
     AGGREGATED,
     ENRICHED,
+    FARM_B,
     INGESTED,
+    OTHERS,
     QUARANTINED,
     SPLIT,
     read,
@@ -157,8 +159,8 @@ def test_defects_are_counted_by_kind(lake: Lake, files: list[NodeFile]) -> None:
         kind: next(n for n in lake if f"-{kind}/" in n and "B-001" in n)
         for kind in ("checkpoints", "metadata")
     }
-    row = next(n for n in lake if "validated/validated/year" in n and "B-001-88" in n)
-    window = next(n for n in lake if "-aggregated/" in n and "B-001" in n)
+    row = next(n for n in lake if "validated/validated/year" in n and "B-001-358" in n)
+    window = next(n for n in lake if "-aggregated/" in n and "B-001-358" in n)
     spoilt = (
         lake | dict.fromkeys(names.values(), b"{}") | {window: write(read(lake[window]).slice(1))}
     )
@@ -269,8 +271,9 @@ def test_rows_under_another_shares_key_are_sent_there_and_judged_there(
     lake: Lake, files: list[NodeFile]
 ) -> None:
     right = judged(1, files, lake)
-    theirs = next(n for n in lake if "_quarantine" in n and "B-001" in n)
-    lake = lake | {INGESTED: lake[INGESTED.replace("A-002", "B-001")], QUARANTINED: lake[theirs]}
+    theirs = next(n for n in lake if "_quarantine" in n and "B-001-358" in n)
+    rows = write(read(lake[FARM_B]).slice(0, 90))
+    lake = lake | {INGESTED: rows, QUARANTINED: lake[theirs]}
     first = judged(0, files, lake)
     place, rejected = (ObjectRef(*name.split("/", 1), 0) for name in (INGESTED, QUARANTINED))
     assert first.visitors == {1: [("ingestion", place), ("quarantine", rejected)]}
@@ -289,7 +292,7 @@ def test_a_guest_is_not_sent_on(lake: Lake, files: list[NodeFile]) -> None:
     name = INGESTED.replace("A-002-268-357", "A-001-1-2")
     parts = [
         read(lake[INGESTED]).slice(0, 10),
-        read(lake[INGESTED.replace("A-002", "B-001")]).slice(0, 20),
+        read(lake[FARM_B]).slice(0, 20),
     ]
     lake = lake | {name: write(pa.concat_tables(parts))}
     assert judged(0, files, lake).visitors == {
@@ -374,7 +377,7 @@ def test_an_object_of_no_turbine_that_holds_a_turbines_rows_is_a_copy(
 def test_an_object_with_rows_of_another_share_is_sent_there(
     lake: Lake, files: list[NodeFile]
 ) -> None:
-    verdict = judged(0, files, lake | {STRANGER: lake[INGESTED.replace("A-002", "B-001")]})
+    verdict = judged(0, files, lake | {STRANGER: lake[FARM_B]})
     assert (found(verdict), list(verdict.visitors)) == ([], [1])
 
 
@@ -384,12 +387,12 @@ def test_an_object_with_rows_of_another_share_is_sent_there(
         (INGESTED, 90),
         (SPLIT, 87),
         (SPLIT.replace("hour=01", "hour=00"), 3),
-        (QUARANTINED, 8),
-        (QUARANTINED.replace("/_quarantine", "/validated"), 87 - 10),
+        (QUARANTINED, 15),
+        (QUARANTINED.replace("/_quarantine", "/validated"), 180 - 17),
         (AGGREGATED, 0),
         (INGESTED.replace("268-357", "268-356"), 0),
         (INGESTED.replace("268-357", "269-357"), 0),
-        (INGESTED.replace("A-002", "A-001"), 90),
+        (OTHERS, 360),
     ],
 )
 def test_an_unreadable_object_is_reported_with_its_expected_rows(

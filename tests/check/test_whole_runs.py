@@ -61,7 +61,7 @@ def test_the_digest_covers_the_sorted_data_objects(made):
 def test_the_number_of_workers_changes_nothing(made, monkeypatch):
     monkeypatch.setattr("sim.check.shares.SHARE_TURBINES", 1)
     monkeypatch.setattr("sim.check.shares.FILES_PER_WORKER", 1)
-    moved = next((made / "lake").glob("expanso-databricks-enriched/**/A-001-268-357.parquet"))
+    moved = next((made / "lake").glob("expanso-databricks-enriched/**/A-002-268-357.parquet"))
     moved.rename(moved.with_name("B-001-7-8.parquet"))
     seen: list[tuple[int, int]] = []
     lake = LakeReader.folder(made / "lake")

@@ -79,7 +79,7 @@ SIM: tuple[set[str], ...] = (
     {"run_directory"},
     {"verify"},
     {"query", "run"},
-    {"bench", "campaign", "catalog", "dashboard", "load"},
+    {"bench", "campaign", "catalog", "dashboard", "load", "odds"},
     {"demo"},
     {"doctor", "listing", "merge", "new"},
     {"cluster"},

@@ -43,7 +43,7 @@ FEW = (
     "--set",
     "expect=[rows.lost == 0, windows.wrong == 0, freshness.p99 <= 15m]",
 )
-DAY = ("--days", "1", "--turbines", "8")
+DAY = ("--days", "1", "--turbines", "8", "--sample-every", "30m")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Parts of a run, each in a process and a lake of its own, against one run of everything."""
+"""Parts of a run, made in this process, against one run of everything with worker processes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,19 @@ PARTS = 3
 CONSOLE = Console(quiet=True)
 
 
+def in_this_process(store: type[FolderStore] = FolderStore) -> Callable[..., None]:
+    """Return a stand-in for the worker processes. store: the kind of folder."""
+
+    def run_shards(plans: list[ShardPlan], *rest: Any, **_: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sim.run.shard.FolderStore", store)
+            rest[3].extend(
+                run_shard(plan, lambda *_: None, lambda: False, lambda _: None) for plan in plans
+            )
+
+    return run_shards
+
+
 def run_part(folder: Path, place: PartIndex | None, name: str, workers: int = 1) -> Path:
     """Run the tiny scenario, or one part of it, with a lake in a folder."""
     options = RunOptions(
@@ -40,6 +53,14 @@ def run_part(folder: Path, place: PartIndex | None, name: str, workers: int = 1)
     )
     assert run(load(folder / "tiny.yaml"), options, CONSOLE) == PASS
     return folder / name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_ceiling() -> Iterator[None]:
+    """Measure the stores for a moment: no test reads the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.store.target.CEILING_S", 0.04)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +71,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sim.run.part.LEAST_TURBINES", 1)  # shards within farms
         run_part(folder, None, "whole", workers=3)
-    for index in range(1, PARTS + 1):
-        run_part(folder, PartIndex(index, PARTS), f"part-{index}")
+        patch.undo()
+        patch.setattr("sim.run.delivery.run_shards", in_this_process())
+        for index in range(1, PARTS + 1):
+            run_part(folder, PartIndex(index, PARTS), f"part-{index}")
     return folder
 
 
@@ -332,7 +355,9 @@ def shared(made: Path, localstack: str) -> Path:
         options = RunOptions(
             made / f"shared-{index}", 1, store, True, shard=PartIndex(index, PARTS)
         )
-        assert run(scenario, options, CONSOLE) == PASS
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sim.run.delivery.run_shards", in_this_process())
+            assert run(scenario, options, CONSOLE) == PASS
     return made
 
 

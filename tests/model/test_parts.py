@@ -42,7 +42,7 @@ WORLDS = {
     "seconds": ("D", SimClock(START_US, 1_000_000, 700), (*range(9), TURBINES)),
     "cold": ("G", SimClock(START_US, 1_000_000, 1300), (0, 2, 5, 10, 17, TURBINES)),
     "half minutes": ("A", SimClock(START_US, 30_000_000, 2000), (0, 16, 17, 20, TURBINES)),
-    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 14 * 24), (0, 1, 17, TURBINES)),
+    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 14 * 24), (0, 1, TURBINES)),
     "clock change": ("E", SimClock(1_729_987_200_000_000, 600_000_000, 600), (0, 7, TURBINES)),
 }
 """Farm, clock and cuts of each world, by name."""

@@ -31,7 +31,9 @@ START_US = 1_705_278_600_000_000  # 2024-01-15T00:30:00Z
 STEP_US = 10_000_000
 ROWS = 800
 TURBINES = ("A-001", "A-002", "B-001")
-FLUSH_US, WINDOW_US, LATENESS_US = 900_000_000, 600_000_000, 300_000_000
+WINDOW_US, LATENESS_US = 600_000_000, 300_000_000
+FLUSH_US = {"A-001": 10_800_000_000, "A-002": 900_000_000, "B-001": 5_400_000_000}
+"""Defects are planted in the objects of A-002. The others flush rarely: every object costs time."""
 HOUR_US = 3_600_000_000
 CURVE = [(3.0, 0.0), (8.0, 1.0), (12.0, 3.0), (25.0, 3.0)]
 LATE_ID = 500  # of A-002: its event time is 40 minutes before its neighbours'
@@ -60,7 +62,7 @@ SPOILED: dict[tuple[str, int], tuple[str, Row]] = {
     ("A-001", 790): ("null", {"timestamp": None}),
     ("A-001", 140): ("duplicate", {"timestamp": START_US + 138 * STEP_US}),
     # the only row of its quarantine object
-    ("B-001", 700): ("identity", {"turbine_id": "A-001"}),
+    ("B-001", 170): ("identity", {"turbine_id": "A-001"}),
     **{("B-001", i): ("" if i < 309 else "stuck", {"temperature": 21.5}) for i in range(300, 315)},
     **{("B-001", i): ("", {"temperature": 0.0}) for i in range(400, 420)},  # rests at 0: not stuck
     # nine rows only: not stuck
@@ -94,7 +96,7 @@ def node_config(turbine: str) -> dict[str, Any]:
             "longitude": -75.987,
         },
         "privacy_key": "00ff10",
-        "flush_every_s": FLUSH_US // 1_000_000,
+        "flush_every_s": FLUSH_US[turbine] // 1_000_000,
         "window_s": WINDOW_US // 1_000_000,
         "allowed_lateness_s": LATENESS_US // 1_000_000,
     }
@@ -163,7 +165,7 @@ def build() -> dict[str, bytes]:
     lake: dict[str, bytes] = {}
     for turbine in TURBINES:
         rows = ingested(turbine)
-        batches = _batches(rows)
+        batches = _batches(turbine, rows)
         for batch, windows in zip(batches, _windows(turbine, batches), strict=True):
             _put_batch(lake, turbine, batch, windows)
         name = f"expanso-databricks-checkpoints/checkpoints/{turbine[0]}/{turbine}.json"
@@ -225,11 +227,11 @@ def _hour(row: Row) -> int:
     return time // HOUR_US
 
 
-def _batches(rows: list[Row]) -> list[list[Row]]:
+def _batches(turbine: str, rows: list[Row]) -> list[list[Row]]:
     batches: list[list[Row]] = []
     slot = None
     for row in rows:
-        now = slot if row["recorded_at"] is None else row["recorded_at"] // FLUSH_US
+        now = slot if row["recorded_at"] is None else row["recorded_at"] // FLUSH_US[turbine]
         if now != slot:
             batches.append([])
         slot = now

@@ -24,9 +24,10 @@ VALIDATED = INGESTED.replace("ingestion", "validated")
 ENRICHED = INGESTED.replace("ingestion", "enriched")
 NEXT = INGESTED.replace("268-357", "358-447")
 SPLIT = INGESTED.replace("268-357", "178-267")  # this batch has 3 rows in hour 0
-OTHERS = f"expanso-databricks-ingestion/ingestion/{HOUR_1}/A-001-268-357.parquet"
+OTHERS = f"expanso-databricks-ingestion/ingestion/{HOUR_1}/A-001-1-800.parquet"
+FARM_B = INGESTED.replace("A-002-268-357", "B-001-358-800")
 QUARANTINED = (
-    "expanso-databricks-validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-87.parquet"
+    "expanso-databricks-validated/_quarantine/year=2024/month=01/day=15/hour=00/A-001-1-800.parquet"
 )
 LET_THROUGH = QUARANTINED.replace("_quarantine/", "validated/")
 # 3 windows, the first again
@@ -38,7 +39,7 @@ LATER = AGGREGATED.replace("448-537", "538-627")  # the batch after
 MANIFEST = f"expanso-databricks-metadata/metadata/{HOUR_1}/A-002-268-357.json"
 CHECKPOINT = "expanso-databricks-checkpoints/checkpoints/A/A-002.json"
 AT_1 = "2024-01-15T01:00:00Z"
-ZEROS = VALIDATED.replace("A-002-268-357", "B-001-358-447")  # 20 rows of it read 0 degrees
+ZEROS = VALIDATED.replace("A-002-268-357", "B-001-358-800")  # 20 rows of it read 0 degrees
 HOUR_US = lakebuilder.HOUR_US
 
 

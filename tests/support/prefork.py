@@ -4,6 +4,7 @@ A fresh Python takes two seconds of CPU time to import windfleet, numpy, pyarrow
 matplotlib and botocore, and the tests start more than a hundred commands. So one process imports
 them, calls nothing of them, and waits. For each command it forks itself; the child leads its own
 session, with its own environment, streams and exit code, and runs its lines as `python -c` does.
+The fork server of its worker processes (`multiprocessing`) is a fork, too: another second saved.
 The module is the template's program: `python -m tests.support.prefork SOCKET`.
 
 Not the same as in a fresh process: the seed of hashes (all children share one),
@@ -19,6 +20,7 @@ import functools
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing import util
 from pathlib import Path
 from types import ModuleType
 
@@ -37,8 +40,11 @@ IMPORTS = (
     *("sim.campaign.command", "sim.cli", "sim.load.command", "sim.run.command"),
     *("sim.run.shard", "sim.verify.command"),
 )
+FORK_SERVER = "forkserver"
+"""Name of the process that workers are forked from, and theirs (`/proc/PID/comm`)."""
 LONGEST = 1 << 16
 """Bytes of a request: lines to run, arguments and environment."""
+LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 class Forked:
@@ -160,6 +166,58 @@ def _reap(running: dict[int, int]) -> None:
         os.close(descriptor)
 
 
+def _prepare_fork_server() -> None:
+    """Fork a process that becomes the fork server when `multiprocessing` starts one.
+
+    It must be forked now, while this process has one thread. It gets what a fresh process would
+    inherit later: environment, folder, limits, and whether SIGINT is ignored.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        try:
+            _become_fork_server(theirs)
+        finally:
+            os._exit(0)
+    theirs.close()
+    fresh = util.spawnv_passfds  # type: ignore[attr-defined]
+
+    def spawn(path: str, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+        lines = arguments[-1]
+        if FORK_SERVER not in lines:  # the resource tracker
+            return int(fresh(path, arguments, descriptors))
+        for kind in LIMITS:
+            resource.prlimit(pid, kind, resource.getrlimit(kind))
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        request = [lines, list(descriptors), dict(os.environ), str(Path.cwd()), ignored]
+        socket.send_fds(ours, [json.dumps(request).encode()], descriptors)
+        ours.close()
+        util.spawnv_passfds = fresh  # type: ignore[attr-defined]
+        return pid
+
+    util.spawnv_passfds = spawn  # type: ignore[attr-defined]
+
+
+def _become_fork_server(requests: socket.socket) -> None:
+    """Wait until one is needed, or the command ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Path("/proc/self/comm").write_text(FORK_SERVER)
+    request, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 2)
+    requests.close()
+    if not request:
+        return
+    lines, numbers, env, folder, ignored = json.loads(request)
+    theirs, here = (f"main({one}, {two}," for one, two in (numbers, descriptors))
+    assert theirs in lines
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    if not ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    exec(lines.replace(theirs, here), {})
+
+
 def main() -> None:
     """Import the program and serve; in a child, run its lines."""
     for name in IMPORTS:
@@ -167,6 +225,7 @@ def main() -> None:
     lines, arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
     sys.argv = ["-c", *arguments]
     tempfile.tempdir = None  # the child's own TMPDIR
+    _prepare_fork_server()
     program = sys.modules["__main__"] = ModuleType("__main__")
     exec(compile(lines, "<string>", "exec"), program.__dict__)
 

@@ -71,7 +71,7 @@ expect:
   - windows.wrong == 0
   - freshness.p99 <= 20m
 """
-CALIBRATE_S = 1.5
+CALIBRATE_S, WARM_UP_S = 0.8, 0.2
 _QUICK = """\
 import pathlib, sys
 import sim.store.localstack, sim.store.target
@@ -79,7 +79,7 @@ sim.store.target.CEILING_S = 0.04
 sim.store.localstack.HOME = pathlib.Path({home!r})
 if sys.argv[1:2] == ["load"]:
     import sim.load.calibration
-    sim.load.calibration.CALIBRATE_S, sim.load.calibration.WARM_UP_S = {calibrate_s}, 0.5
+    sim.load.calibration.CALIBRATE_S, sim.load.calibration.WARM_UP_S = {calibrate_s}
 {plant}
 from sim.cli import main
 sys.exit(main())
@@ -158,18 +158,18 @@ class Command:
         found = []
         for process in psutil.process_iter():
             try:
-                mine = process.pid == self.process.pid or (
+                mine = os.getsid(process.pid) == self.process.pid or (
                     process.environ().get("TMPDIR") == str(self.temporary)
                 )
                 if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
-            except psutil.Error:
+            except (psutil.Error, ProcessLookupError):
                 continue
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """Living worker processes."""
-        servers = {p.pid: p for p in self.processes() if "forkserver" in " ".join(_command_line(p))}
+        """Living worker processes of a command that the template forked."""
+        servers = {p.pid: p for p in self.processes() if p.name() == prefork.FORK_SERVER}
         # the first is whom they are forked from
         return [p for p in servers.values() if p.ppid() in servers]
 
@@ -206,7 +206,9 @@ def _command_line(process: psutil.Process) -> list[str]:
 def start(*arguments: object, plant: str = "", **env: str) -> Command:
     """Start the quick command."""
     return Command(
-        _QUICK.format(home=str(_home()), calibrate_s=CALIBRATE_S, plant=plant), arguments, env
+        _QUICK.format(home=str(_home()), calibrate_s=f"{CALIBRATE_S}, {WARM_UP_S}", plant=plant),
+        arguments,
+        env,
     )
 
 
@@ -280,7 +282,7 @@ def inside(*arguments: object, program: str = "-c", **env: str) -> Ended:
             patch.object(sim.store.target, "CEILING_S", 0.04),
             patch.object(sim.store.localstack, "HOME", _home()),
             patch.object(sim.load.calibration, "CALIBRATE_S", CALIBRATE_S),
-            patch.object(sim.load.calibration, "WARM_UP_S", 0.5),
+            patch.object(sim.load.calibration, "WARM_UP_S", WARM_UP_S),
         ):
             code = main([str(argument) for argument in arguments])
     except SystemExit as end:  # argparse

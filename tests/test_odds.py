@@ -11,8 +11,8 @@ import pytest
 from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.schedule import schedule
+from sim.odds import Odds, odds
 from sim.report import numbers
-from sim.run.odds import Odds, odds
 from sim.scenario import Scenario, load
 from tests.support import runs
 
