@@ -155,7 +155,6 @@ KNOWN = {
     "_run: len(shares) <= 1 -> len(shares) < 1": _FEW,
     "_shares: 0 -> 1": _OPENS,
     "verdict: 1 -> 2": _LAST,
-    "_FOREIGN: 2 -> 3": "the number of no share",
     "module: size = 0 -> left out": _OPENS,
     "_near: np.abs(found - right) <= tolerance * size -> "
     "np.abs(found - right) < tolerance * size": (

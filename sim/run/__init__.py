@@ -15,6 +15,8 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` an
     shards    delivery.deliver                    all farms; operations and faults into the record
                 shard_plan.shard_plans            one picklable task per shard
                     shards.run_shards                 worker processes
+                    in_process.run_in_process         none, for a part with one worker
+                    signals.delayed                   Ctrl-C waits until a start is complete
                 shard.run_shard                   one shard: simulate, store at the nodes, flush
                   farm_nodes.FarmNodes            the real pipeline, from the nodes to the lake
                     unreported.Unreported         batches that a crash kept from being reported

@@ -88,6 +88,8 @@ COMMANDS = {
     f"windfleet run scenarios/quickstart.yaml --endpoint-url {PORT}": Way(
         "long", (*FEW, "--empty-lake")
     ),
+    "pip wheel --no-deps .": Way("parsed"),  # tests/wheel
+    "windfleet store install": Way("parsed"),
     "windfleet run quickstart": Way("parsed"),
     "windfleet run scenarios/small.yaml --save-lake": Way("parsed"),
     "windfleet query pipeline/catalog/queries/turbine_performance.sql runs/small-7 "

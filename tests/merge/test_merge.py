@@ -33,19 +33,6 @@ PARTS = 3
 CONSOLE = Console(quiet=True)
 
 
-def in_this_process(store: type[FolderStore] = FolderStore) -> Callable[..., None]:
-    """Return a stand-in for the worker processes. store: the kind of folder."""
-
-    def run_shards(plans: list[ShardPlan], *rest: Any, **_: Any) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sim.run.shard.FolderStore", store)
-            rest[3].extend(
-                run_shard(plan, lambda *_: None, lambda: False, lambda _: None) for plan in plans
-            )
-
-    return run_shards
-
-
 def run_part(folder: Path, place: PartIndex | None, name: str, workers: int = 1) -> Path:
     """Run the tiny scenario, or one part of it, with a lake in a folder."""
     options = RunOptions(
@@ -71,10 +58,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sim.run.part.LEAST_TURBINES", 1)  # shards within farms
         run_part(folder, None, "whole", workers=3)
-        patch.undo()
-        patch.setattr("sim.run.delivery.run_shards", in_this_process())
-        for index in range(1, PARTS + 1):
-            run_part(folder, PartIndex(index, PARTS), f"part-{index}")
+    for index in range(1, PARTS + 1):
+        run_part(folder, PartIndex(index, PARTS), f"part-{index}")
     return folder
 
 
@@ -355,9 +340,7 @@ def shared(made: Path, localstack: str) -> Path:
         options = RunOptions(
             made / f"shared-{index}", 1, store, True, shard=PartIndex(index, PARTS)
         )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sim.run.delivery.run_shards", in_this_process())
-            assert run(scenario, options, CONSOLE) == PASS
+        assert run(scenario, options, CONSOLE) == PASS
     return made
 
 
