@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sim.argument_types import count, directories, part, port, positive, share, size, url
 from sim.bench.arguments import arguments as bench_arguments
+from sim.campaign.arguments import arguments as campaign_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
 from sim.cluster.arguments import arguments as cluster_arguments
 from sim.cluster.arguments import refusal
@@ -137,33 +138,12 @@ def program() -> SuggestingParser:
         "campaign", "inject faults at every store call, then at random, then into whole runs"
     )
     _scenario_arguments(campaign)
-    campaign.add_argument(
-        "--runs", type=count, default=2000, metavar="N", help="random runs (default: %(default)s)"
-    )
-    campaign.add_argument(
-        "--loads",
-        type=count,
-        default=200,
-        metavar="N",
-        help="random runs of the loader, after one per call and fault; 0 for none "
-        "(default: %(default)s)",
-    )
-    wired = "complete runs on LocalStack, with workers killed (default: %(default)s)"
-    campaign.add_argument("--wired", type=count, default=60, metavar="N", help=wired)
+    campaign_arguments(campaign, count)
     _gateway_argument(campaign)
-    campaign.add_argument(
-        "--seed",
-        type=count,
-        metavar="N",
-        help="seed of the random and the complete runs (default: the scenario's)",
-    )
     _directory_arguments(campaign)
-    one = "repeat one schedule, and shrink it if it fails"
-    campaign.add_argument("--replay", dest="line", metavar="LINE", help=one)
     _workers_argument(campaign)
     _shard_argument(campaign)
     cluster_arguments(campaign, "campaign", positive)
-    campaign.add_argument("--named", help=argparse.SUPPRESS)  # the scenario, in commands to repeat
 
     query = command(
         "query", "load new objects of a lake into tables; answer SQL over tables and views"

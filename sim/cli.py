@@ -7,14 +7,13 @@ message on stderr, never a traceback.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -204,18 +203,21 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _campaign(args: argparse.Namespace) -> int:
+    from sim.campaign.arguments import sizes
     from sim.campaign.command import CampaignOptions, run_campaign
     from sim.scenario import load
     from sim.store.gateway import chosen
 
+    number = sizes(args)
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
     named = args.named or shlex.join([str(args.scenario), *(f"--set={each}" for each in args.set)])
     options = CampaignOptions(
         out=_out(args, scenario),
-        runs=args.runs,
-        loads=args.loads,
-        live=args.wired,
+        runs=number["runs"],
+        loads=number["loads"],
+        live=number["wired"],
+        quick=args.quick,
         seed=seed,
         workers=args.workers or one_per_core(),
         overwrite=args.overwrite,
@@ -286,61 +288,6 @@ def _demo(args: argparse.Namespace) -> int:
     return PASS
 
 
-def _plan(args: argparse.Namespace) -> int:
-    from sim.odds import odds
-    from sim.report.plan import print_plan
-    from sim.run.needs import print_needs
-    from sim.scenario import load
-    from sim.scenario.plan import plan
-
-    scenario = load(args.scenario, args.set)
-    size = plan(scenario)
-    found = odds(scenario)
-    if args.json:
-        plan_ = asdict(size) | {"odds": [asdict(each) for each in found]}
-        print(json.dumps(plan_, indent=1))
-        return PASS
-    data, delivery = (
-        [each for each in found if each.section == section] for section in ("data_faults", "faults")
-    )
-    print_plan(
-        _console(),
-        size,
-        [(each.kind, each.text) for each in data],
-        [each.text for each in delivery],
-    )
-    print_needs(scenario, args, _console())
-    return PASS
-
-
-def _check(args: argparse.Namespace) -> int:
-    from sim.odds import odds
-    from sim.scenario import load
-
-    try:
-        scenario = load(args.scenario, args.set)
-    except ScenarioError as error:
-        if not args.json:
-            raise
-        problems = [asdict(problem) for problem in error.problems]
-        print(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
-        return error.exit_code
-    turbines, rows = scenario.fleet.turbines, scenario.clock.samples
-    found = odds(scenario)
-    if args.json:
-        size = {"name": scenario.name, "seed": scenario.seed, "turbines": turbines}
-        size["rows_per_turbine"] = rows
-        faults = [asdict(each) for each in found]
-        print(json.dumps({"valid": True, "problems": [], **size, "odds": faults}, indent=1))
-        return PASS
-    many = f"{turbines:,} turbine{'s' * (turbines != 1)}"
-    print(f"{args.scenario}: valid; {many}, {rows:,} rows each")
-    width = max((len(each.kind) for each in found), default=0)
-    for each in found:
-        print(f"  {each.kind:<{width}}  {each.text}")
-    return PASS
-
-
 def _report(args: argparse.Namespace) -> int:
     from sim.report.write import rebuild
     from sim.run_directory import locked
@@ -365,12 +312,17 @@ def _bench(args: argparse.Namespace) -> int:
     return run(args, chosen(args.gateway), _console())
 
 
-def _delegated(module: str, function: str) -> Callable[[argparse.Namespace], int]:
-    """Return a command that a function of another module runs, with the arguments as they are."""
+def _delegated(
+    module: str, function: str, silent: bool = False
+) -> Callable[[argparse.Namespace], int]:
+    """Return a command that a function of another module runs, with the arguments as they are.
+
+    silent: the function takes no console, which costs the import of rich.
+    """
 
     def command(args: argparse.Namespace) -> int:
         found = getattr(import_module(module), function)
-        return int(found(args, _console()))
+        return int(found(args) if silent else found(args, _console()))
 
     return command
 
@@ -385,8 +337,8 @@ _COMMANDS: Final = {
     "catalog": _catalog,
     "dashboard": _dashboard,
     "demo": _demo,
-    "plan": _plan,
-    "check": _check,
+    "plan": _delegated("sim.preview.command", "preview"),
+    "check": _delegated("sim.preview.check", "check", silent=True),
     "report": _report,
     "compare": _compare,
     "new": _delegated("sim.new.command", "new"),

@@ -69,6 +69,7 @@ class CampaignOptions:
     replay       a schedule to run instead of the campaign
     gateway      of the LocalStack of the live runs
     shard        the one part of the campaign to make; None: the whole campaign
+    quick        a fault at the first and last call of each point only, not at every call
     """
 
     out: Path
@@ -84,6 +85,7 @@ class CampaignOptions:
     replay: str | None = None
     gateway: Gateway = "short"
     shard: PartIndex | None = None
+    quick: bool = False
 
     @property
     def place(self) -> PartIndex:
@@ -92,13 +94,21 @@ class CampaignOptions:
 
     @property
     def sizes(self) -> dict[str, str]:
-        """The numbers of runs, by their options."""
-        return {"--runs": str(self.runs), "--loads": str(self.loads), "--wired": str(self.live)}
+        """The numbers of runs, by their options, in which all parts agree."""
+        numbers = {"--runs": self.runs, "--loads": self.loads, "--wired": self.live}
+        quick = {"--quick": "yes"} if self.quick else {}
+        return {**quick, **{option: str(number) for option, number in numbers.items()}}
+
+    @property
+    def words(self) -> list[str]:
+        """The sizes as words of a command line."""
+        pairs = self.sizes.items()
+        return [word for pair in pairs for word in (pair[:1] if pair[1] == "yes" else pair)]
 
     @property
     def replay_whole(self) -> str:
         """The command line that repeats the whole campaign."""
-        return " ".join([self.command, *map(" ".join, self.sizes.items())])
+        return " ".join([self.command, *self.words])
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
@@ -263,7 +273,7 @@ def _run_all(
             summary.loads = LoadTotals(options.command)
             sizes = (options.loads, options.seed, options.workers)
             folder, objects = world.folder / "loads", clean.store.objects
-            run_loads(folder, objects, summary.loads, sizes, progress, options.place)
+            run_loads(folder, objects, summary.loads, sizes, progress, options.place, options.quick)
         _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
         ended = exit_code_and_message(error, Path(tempfile.gettempdir()))
@@ -281,7 +291,7 @@ def _lines(
 ) -> tuple[list[Line], list[Line]]:
     """Return the enumerated schedules, and all, those at random too."""
     single = [
-        *plan.every_call(clean),
+        *plan.every_call(clean, options.quick),
         *plan.every_interval(world),
         *plan.every_other_kind(world, clean),
     ]

@@ -19,7 +19,7 @@ Not covered: the wire and real processes (`sim.campaign.live_faults`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.records import BUCKET_PREFIX
@@ -77,8 +77,11 @@ def points_of(outcome: Outcome) -> set[FaultPoint]:
     return {fault_point(fired.kind, fired.point, fired.after) for fired in outcome.fired}
 
 
-def every_call(clean: CleanRun) -> list[Line]:
-    """Return a line for each call and applicable fault, and for each fault one past the end."""
+def every_call(clean: CleanRun, quick: bool = False) -> list[Line]:
+    """Return a line for each call and applicable fault, and for each fault one past the end.
+
+    quick: only for the first and the last call of each point.
+    """
     calls = _calls(clean)
     lines = []
     for kind, after, attempts in (
@@ -91,11 +94,23 @@ def every_call(clean: CleanRun) -> list[Line]:
         (FOREIGN, False, 1),
     ):
         numbers = [n for n, (point, verb) in enumerate(calls, 1) if applies(kind, point, verb)]
+        if quick:
+            numbers = ends(numbers, lambda n: calls[n - 1])
         lines += [
             Line((PlannedInjection(kind, n, after),), attempts=attempts)
             for n in (*numbers, len(calls) + 1)
         ]
     return lines
+
+
+def ends(numbers: Sequence[int], group: Callable[[int], object]) -> list[int]:
+    """Return the first and the last number of each group, ascending."""
+    first: dict[object, int] = {}
+    last: dict[object, int] = {}
+    for number in numbers:
+        first.setdefault(group(number), number)
+        last[group(number)] = number
+    return sorted({*first.values(), *last.values()})
 
 
 def foreign_in_each_bucket(clean: CleanRun) -> list[Line]:

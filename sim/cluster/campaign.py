@@ -38,10 +38,9 @@ class CampaignWork(Work):
 
     def command(self, part: PartIndex) -> tuple[str, ...]:
         options = self._options
-        sizes = [word for pair in options.sizes.items() for word in pair]
         more = ("--seed", str(options.seed), "--gateway", options.gateway, "--named", self._named)
         place = ("--shard", str(part), "--out", OUT, "--overwrite")
-        return ("campaign", SCENARIO, *sizes, *more, *place)
+        return ("campaign", SCENARIO, *options.words, *more, *place)
 
     @contextmanager
     def records(self, run: str) -> Iterator[Path]:

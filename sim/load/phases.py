@@ -19,12 +19,12 @@ from sim.load.analysis import figures, sweep
 from sim.load.analysis.search import Searcher
 from sim.load.arrivals import Nodes
 from sim.load.calibration import late_by_itself
+from sim.load.outline import plan_lines
 from sim.load.phase import Arrivals, Engine, Phase, PhaseRecord
 from sim.load_schedule import Entry, Load, Search, Sweep
 from sim.measure import bottleneck
 from sim.measure.bottleneck import Limit
 from sim.measure.loadtest import LoadTest, PhaseKind, SearchFound, SweepFound
-from sim.units import SECOND_US, format_duration
 
 GUESS: Final = 0.6
 """First rate of the search after a sweep, as a share of the rate of the sweep's best level.
@@ -162,49 +162,3 @@ def _kept_up(record: PhaseRecord, users: int) -> bool:
     found = figures.of([record])
     achieved = bottleneck.kept_up(found, figures.part(record).length_s)
     return achieved and found["load.backlog.max"] <= users
-
-
-def plan_lines(load: Load) -> list[str]:
-    """Return the plan as lines of text."""
-    lines = [f"mix: {', '.join(f'{kind} {weight:g}' for kind, weight in load.mix)}"]
-    lines += [
-        f"{number}-{entry.kind}: {_entry(entry)}" for number, entry in enumerate(load.schedule, 1)
-    ]
-    if (levels := load.sweep) is not None:
-        lines.append(
-            f"sweep: {', '.join(map(str, levels.users))} users, {_length(levels.for_s)} each"
-        )
-    if (search := load.search) is not None:
-        slo = " and ".join(one.text for one in search.slo)
-        rates = (
-            f"{search.from_per_s:g} to {search.to_per_s:g} requests/s, within {search.within:.0%}"
-        )
-        lines.append(f"search: {rates}, held for {_length(search.hold_s)}, SLO {slo}")
-    processes = f"{load.processes} process{'es' * (load.processes > 1)}"
-    lines.append(f"at most {load.users} requests under way, {processes}")
-    herds = [entry.kind == "herd" for entry in load.schedule]
-    if load.sweep or load.search or not all(herds):
-        herd = ", except of a herd" if any(herds) else ""
-        lines.append(f"{_length(load.warm_up_s)} of warm-up left out{herd}")
-    if load.stop_when:
-        lines.append(f"stop when {' or '.join(one.text for one in load.stop_when)}")
-    return lines
-
-
-def _entry(entry: Entry) -> str:
-    length = _length(entry.for_s)
-    if entry.kind == "ramp":
-        return f"{entry.from_per_s:g} to {entry.to_per_s:g} requests/s in {length}"
-    if entry.kind == "step":
-        return f"{', '.join(f'{rate:g}' for rate in entry.rates_per_s)} requests/s in {length}"
-    if entry.kind == "spike":
-        peak = f"{entry.peak_per_s:g} for {_length(entry.lasts_s)} after {_length(entry.at_s)}"
-        return f"{entry.rate_per_s:g} requests/s, {peak}, {length} in all"
-    if entry.kind in ("fleet", "herd"):
-        outage = f" after an outage of {_length(entry.outage_s)}" if entry.outage_s else ""
-        return f"every node at its own flush phase{outage}, speed {entry.speed:g}, for {length}"
-    return f"{entry.rate_per_s:g} requests/s for {length}"
-
-
-def _length(seconds: float) -> str:
-    return format_duration(round(seconds * SECOND_US))

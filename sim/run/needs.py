@@ -159,17 +159,35 @@ def _kind_of_store(endpoint_url: str | None) -> str:
     return "s3" if named else f"embedded {chosen(None, 'short')}"
 
 
+def _asked(scenario: Scenario, args: Namespace) -> tuple[Needs, Machine]:
+    """Return the needs of the part, and the machine, that `windfleet plan` was asked for."""
+    part = part_of(scenario.fleet, PartIndex(1, args.parts))
+    kind = _kind_of_store(args.endpoint_url)
+    workers = args.workers or args.cores or os.cpu_count() or 1
+    here = this_machine(Path("."))
+    machine = Machine(args.cores or here.cores, args.memory or here.memory_bytes, here.disk_bytes)
+    return needs(scenario, part, workers, kind, past_runs(HOME)), machine
+
+
+def needs_of_plan(scenario: Scenario, args: Namespace) -> dict[str, int | float | None]:
+    """Return the needs of a part as `plan --json` has them. Raises as `print_needs` does."""
+    need, machine = _asked(scenario, args)
+    require_fit(need, machine)
+    return {
+        "workers": need.workers,
+        "disk_bytes": need.disk_bytes,
+        "memory_bytes": need.memory_bytes,
+        "seconds": need.seconds,
+        "parts_at_once": parts_at_once(need, machine),
+    }
+
+
 def print_needs(scenario: Scenario, args: Namespace, console: Console) -> None:
     """Print the needs of a part, and the number of parts that the machine holds at once.
 
     Raises NeedsError if it holds none, and PartError.
     """
-    part = part_of(scenario.fleet, PartIndex(1, args.parts))
-    kind = _kind_of_store(args.endpoint_url)
-    workers = args.workers or args.cores or os.cpu_count() or 1
-    need = needs(scenario, part, workers, kind, past_runs(HOME))
-    here = this_machine(Path("."))
-    machine = Machine(args.cores or here.cores, args.memory or here.memory_bytes, here.disk_bytes)
+    need, machine = _asked(scenario, args)
     lines = {"needs": str(need)}
     if (args.parts, args.cores, args.memory) != (1, None, None):
         held = parts_at_once(need, machine)

@@ -12,7 +12,9 @@ import pytest
 from rich.console import Console
 
 from sim import cli
+from sim.arguments import parse
 from sim.campaign import command, plan
+from sim.campaign.arguments import sizes
 from sim.campaign.in_process_run import run_clean, run_once
 from sim.campaign.invariants import BrokenInvariant, WrongRows
 from sim.campaign.live_faults import draw_live_faults
@@ -259,7 +261,7 @@ def test_a_campaign_that_ends_early_keeps_its_failures(
     code: int,
 ) -> None:
     monkeypatch.setattr(
-        plan, "every_call", lambda clean: [Line((PlannedInjection("node.crash", 1),))]
+        plan, "every_call", lambda clean, quick: [Line((PlannedInjection("node.crash", 1),))]
     )
     monkeypatch.setattr(plan, "every_interval", lambda world: [])
     monkeypatch.setattr(plan, "every_other_kind", lambda world, clean: [])
@@ -335,7 +337,7 @@ def test_a_small_campaign_from_the_command_line(
 ) -> None:
     """Every fortieth enumerated run and four random ones, over two processes: no verdict yet."""
     scenario, everything = scenario_file(tmp_path), plan.every_call
-    monkeypatch.setattr(plan, "every_call", lambda clean: everything(clean)[-1::-40])
+    monkeypatch.setattr(plan, "every_call", lambda clean, quick: everything(clean)[-1::-40])
     monkeypatch.setattr(plan, "every_other_kind", lambda world, clean: [])
     monkeypatch.setattr(plan, "foreign_in_each_bucket", lambda clean: [])
     arguments = [
@@ -384,7 +386,7 @@ def test_runs_that_differ_from_their_schedule_or_repetition_are_reported(
         str(tmp_path / "out"),
     ]
     monkeypatch.setattr(
-        plan, "every_call", lambda clean: [Line((PlannedInjection("node.crash", 1),))]
+        plan, "every_call", lambda clean, quick: [Line((PlannedInjection("node.crash", 1),))]
     )
     monkeypatch.setattr(plan, "every_interval", lambda world: [])
     monkeypatch.setattr(plan, "every_other_kind", lambda world, clean: [])
@@ -520,3 +522,38 @@ def test_the_whole_campaign_of_a_tiny_world(tmp_path: Path) -> None:
         states[each["world"]][each["state"]] += 1
     assert set(states[IN_PROCESS]) == {"pass"}
     assert states[LIVE]["pass"] > 0.8 * states[LIVE].total()
+
+
+def test_quick_hits_every_point_and_is_a_part_of_the_whole(tmp_path: Path) -> None:
+    """Of each kind's calls at a point, the first and the last."""
+    world = make_world(load(scenario_file(tmp_path)), tmp_path)
+    clean = run_clean(world)
+    every, quick = plan.every_call(clean), plan.every_call(clean, quick=True)
+    assert len(quick) < len(every) / 3
+    assert set(map(str, quick)) < set(map(str, every))
+    for line in quick:
+        assert plan.is_past_end(line, clean) or line.items
+    calls = plan._calls(clean)
+
+    def points(lines: list[Line]) -> set[tuple[str, str, int]]:
+        found = set()
+        for line in lines:
+            (item,) = line.items
+            if item.number <= len(calls):
+                found.add((item.kind, calls[item.number - 1][0], line.attempts))
+        return found
+
+    assert points(quick) == points(every)
+
+
+def test_ends_are_the_first_and_last_of_each_group() -> None:
+    assert plan.ends([1, 2, 3, 4, 7, 9], lambda n: n % 2) == [1, 2, 4, 9]
+    assert plan.ends([5], lambda n: n) == [5]
+    assert plan.ends([], lambda n: n) == []
+
+
+def test_quick_changes_the_defaults_and_nothing_that_was_given() -> None:
+    usual = sizes(parse(["campaign", "x.yaml"]))
+    assert usual == {"runs": 2000, "loads": 200, "wired": 60}
+    assert sizes(parse(["campaign", "x.yaml", "--quick"])) == {"runs": 100, "loads": 20, "wired": 2}
+    assert sizes(parse(["campaign", "x.yaml", "--quick", "--runs", "7"]))["runs"] == 7

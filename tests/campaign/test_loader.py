@@ -328,7 +328,7 @@ def test_the_campaign_runs_the_loader(
 ) -> None:
     """Every two hundredth enumerated run and two random ones, in a worker process."""
     everything = plan.every_call
-    monkeypatch.setattr(plan, "every_call", lambda world: everything(world)[::200])
+    monkeypatch.setattr(plan, "every_call", lambda world, quick: everything(world)[::200])
     totals = LoadTotals("windfleet campaign x.yaml")
     with RunProgress(Console(file=io.StringIO())) as progress:
         run_loads(tmp_path, OBJECTS, totals, (2, SEED, 1), progress)

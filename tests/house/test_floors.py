@@ -81,7 +81,7 @@ SIM: tuple[set[str], ...] = (
     {"query", "run"},
     {"bench", "campaign", "catalog", "dashboard", "load", "odds"},
     {"demo"},
-    {"doctor", "listing", "merge", "new"},
+    {"doctor", "listing", "merge", "new", "preview"},
     {"cluster"},
     {"argument_types"},
     {"arguments"},

@@ -16,8 +16,9 @@ from sim.load import arrivals
 from sim.load.analysis import figures, sweep
 from sim.load.analysis.search import HOLDS, STEPS_MAX, Searcher, judge
 from sim.load.arrivals import Nodes
+from sim.load.outline import plan_lines
 from sim.load.phase import RESOURCES, Phase, PhaseRecord
-from sim.load.phases import Course, plan_lines
+from sim.load.phases import Course
 from sim.load.result import decide
 from sim.load_schedule import Entry, Limits, Load, RequestKind, Search, Sweep
 from sim.measure import bottleneck, requests

@@ -38,6 +38,7 @@ def run_loads(
     options: tuple[int, int, int],
     progress: RunProgress,
     place: PartIndex = WHOLE,
+    quick: bool = False,
 ) -> None:
     """Make all runs of the loader, or one part. options: random runs, their seed, workers.
 
@@ -51,8 +52,9 @@ def run_loads(
     except CleanLoadBroken as error:
         totals.fail_without_fault(str(error))
         return
-    single = plan.every_call(world)
-    totals.certain, totals.struck = plan.certain_points(world), len(world.log)
+    single = plan.every_call(world, quick)
+    totals.certain = plan.certain_points(world)
+    totals.struck = len({item.number for line in single for item in line.items})
     lines = [*single, *(plan.random_line(world, seed, i) for i in range(runs))]
     costly = plan.repeated(lines, pipeline_plan.REPEAT_EVERY)
     own = pipeline_plan.dealt(len(lines), costly, place)

@@ -16,17 +16,25 @@ from sim.campaign.loader.faults import ERROR, KINDS, POINTS
 from sim.campaign.loader.line import LoadInjection, LoadLine
 from sim.campaign.loader.run import LoadOutcome
 from sim.campaign.loader.world import LoaderWorld
-from sim.campaign.plan import ATTEMPTS
+from sim.campaign.plan import ATTEMPTS, ends
 
 MOST_FAULTS: Final = 6
 
 
-def every_call(world: LoaderWorld) -> list[LoadLine]:
-    """Return a line for each call and each kind that can hit it."""
+def every_call(world: LoaderWorld, quick: bool = False) -> list[LoadLine]:
+    """Return a line for each call and each kind that can hit it.
+
+    quick: only for the first and the last call of each point and kind.
+    """
+    hit = {
+        kind: [n for n, call in enumerate(world.log, 1) if kind in call.possible] for kind in KINDS
+    }
+    if quick:
+        hit = {kind: ends(hit[kind], lambda n: world.log[n - 1].point) for kind in KINDS}
     lines = []
-    for number, call in enumerate(world.log, 1):
+    for number in range(1, len(world.log) + 1):
         for kind in KINDS:
-            if kind in call.possible:
+            if number in hit[kind]:
                 for attempts in (1, ATTEMPTS) if kind == ERROR else (1,):
                     lines.append(LoadLine((LoadInjection(kind, number),), attempts=attempts))
     return lines

@@ -113,9 +113,7 @@ class LoadTotals:
             "loads.repeated": _counted(
                 self.repeated, f"were made twice; {differ} came out differently"
             ),
-            "loads.struck": _counted(
-                self.struck, "calls of the loader, each hit by every fault that applies"
-            ),
+            "loads.struck": _counted(self.struck, "calls of the loader that single faults hit"),
             "loads.made": _counted(self.sums["loads"], "loads in these runs, every try counted"),
             "loads.killed": _counted(self.sums["killed"], "loads that were killed"),
             "loads.second": _counted(
