@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a LocalStack for each test worker, and the marker `slow`."""
+"""Fixtures of all tests: a LocalStack and a browser for each test worker, the marker `slow`."""
 
 import gc
 import os
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import lake
 from sim.store.localstack import EmbeddedLocalStack
-from tests.support import levels
+from tests.support import browser, levels
 
 # Tests connect to loopback only, even if the shell names another endpoint.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
@@ -47,3 +47,12 @@ def clean_lake(localstack: str) -> str:
     lake.ensure(localstack)
     lake.empty(localstack)
     return localstack
+
+
+@pytest.fixture(scope="session")
+def tab() -> Iterator[browser.Page]:
+    """A tab of Chromium."""
+    if browser.program() is None:
+        pytest.skip(browser.MISSING)
+    with browser.opened() as page:
+        yield page

@@ -14,6 +14,7 @@ that were made.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -106,6 +107,11 @@ class CampaignOptions:
         return [word for pair in pairs for word in (pair[:1] if pair[1] == "yes" else pair)]
 
     @property
+    def place_again(self) -> str:
+        """The options that take the run directory again."""
+        return f" --out {shlex.quote(str(self.out))} --overwrite"
+
+    @property
     def replay_whole(self) -> str:
         """The command line that repeats the whole campaign."""
         return " ".join([self.command, *self.words])
@@ -187,7 +193,9 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
 
 def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Console) -> int:
     shard = "" if options.shard is None else f" --shard {options.shard}"
-    result = CampaignResult(scenario.name, options.seed, options.replay_whole + shard)
+    result = CampaignResult(
+        scenario.name, options.seed, options.replay_whole + shard + options.place_again
+    )
     summary = Summary(options.command, options.run_command)
     with (
         RunProgress(console) as progress,

@@ -234,12 +234,15 @@ class Summary:
             ),
             "runs.failed": _counted(self.failed, "broke an invariant"),
             "runs.repeated": _counted(
-                self.repeated, f"were made twice; {differ} came out differently"
+                self.repeated,
+                f"made twice; {differ:,} came out differently"
+                if differ
+                else "made twice, with the same result",
             ),
             "store.calls": _counted(
                 self.figures["calls"], "calls to the store, those with a fault too"
             ),
-            "faults.fired": _counted(self.kinds.total(), f"of {len(self.kinds)} kinds"),
+            "faults.fired": _counted(self.kinds.total(), _of_kinds(len(self.kinds))),
             "runs.foreign": _counted(
                 self.foreign, "in which a node met foreign bytes under its key and had to stop"
             ),
@@ -318,7 +321,7 @@ class Summary:
             ),
             "wired.killed": _counted(self.live_kinds[KILL], "workers killed by SIGKILL"),
             "wired.faults": _counted(
-                self.live_kinds.total(), f"fired, of {len(self.live_kinds)} kinds"
+                self.live_kinds.total(), f"fired, {_of_kinds(len(self.live_kinds))}"
             ),
             "wired.requests": _counted(self.requests, "requests of the nodes, every try counted"),
             **live_figures(self.live_loads),
@@ -337,6 +340,10 @@ _WRONG_ROWS: Final = dict(
         strict=True,
     )
 )
+
+
+def _of_kinds(number: int) -> str:
+    return f"of {number} kind{'s' * (number != 1)}"
 
 
 def _counted(value: float | None, text: str) -> CampaignFigure:

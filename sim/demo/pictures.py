@@ -20,11 +20,10 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.arrays import Floats
 from sim.demo.dataset import Dataset
+from sim.demo.picture_style import BLUE, GREEN, VERMILLION, style
 from sim.demo.readings import FarmReadings
-from sim.demo.realism_charts import style
 from sim.fleet.farm import Farm
 from sim.model.events import Event
-from sim.report.charts import BLUE, GREEN, VERMILLION
 
 mdates: Any = matplotlib.dates  # has no types
 PIXELS: Final = 110  # per inch

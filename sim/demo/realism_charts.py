@@ -1,345 +1,285 @@
-"""The charts of the realism page: each takes the farms' readings and returns a figure.
+"""The pictures of the realism page: what each is, what one should see, and its charts.
 
-A chart of one farm (rose, spectrum, wakes) shows the one with the most turbines read. Charts that
-depend on the turbine type (power curve, temperatures) have a panel for each.
-
-The docstring of a chart is its caption on the page.
+A picture of one farm (rose, spectrum) shows the one with the most turbines read; the map of wakes
+the one whose turbines differ most. Pictures that depend on the turbine type (power curve,
+temperatures) have a chart for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from itertools import combinations
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
-from pipeline.records import STATES
 from sim.arrays import Floats
-from sim.demo import statistics
+from sim.demo import drawings, statistics
 from sim.demo.readings import FarmReadings
-from sim.fleet.farm import METRES_PER_DEGREE
-from sim.report.charts import BLUE, GREEN, INK, STYLE, VERMILLION
-from sim.units import DAY_S, HOUR_S, MINUTE_S
+from sim.demo.realism_distance import distance
+from sim.demo.realism_picture import Picture, all_of, by_type, farm_mean, largest, step_s
+from sim.report.chart import Axis, Chart, Heat, Series
+from sim.units import HOUR_S
 
-SIZE: Final = (7.2, 4.4)
-PIXELS: Final = 100
 SPEEDS: Final = np.arange(0.0, 30.5, 0.5)
 CLASSES: Final = np.array([0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 60.0])
-TONES: Final = ("#dfe9f2", "#b3cde3", "#7fb2d8", "#4a90c4", "#1f6aa5", "#0b3c66")
-STATE_TONES: Final = (GREEN, "#b8c4d0", "#F0E442", "#E69F00", VERMILLION, "#CC79A7")
+PAINTS: Final = (
+    *("data", "fault", "running", "maintenance", "curtailed", "standby", "stopped", "wind"),
+)
+_WIND: Final = Axis("wind speed", unit="m/s", low=0.0, high=30.0)
+_HEIGHT: Final = 210
+_FAST_S: Final = 60.0  # longest step at which the inertial range is seen
 
 
-def style() -> AbstractContextManager[None]:
-    """Context manager: the common style of all charts."""
-    settings: Any = STYLE
-    return mpl.rc_context(settings)
-
-
-def _figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(
-        figsize=(SIZE[0] * (1 if columns == 1 else 1.35), SIZE[1]), dpi=PIXELS, layout="constrained"
-    )
-    return figure, list(np.atleast_1d(figure.subplots(1, columns, sharey=True)))
-
-
-def _by_type(farms: Sequence[FarmReadings]) -> list[list[FarmReadings]]:
-    names = sorted({readings.farm.turbine_type.name for readings in farms})
-    return [[r for r in farms if r.farm.turbine_type.name == name] for name in names]
-
-
-def _largest(farms: Sequence[FarmReadings]) -> FarmReadings:
-    return max(farms, key=lambda readings: len(readings.turbines))
-
-
-def _step_s(readings: FarmReadings) -> float:
-    return (
-        float(readings.times_us[1] - readings.times_us[0]) / 1e6
-        if len(readings.times_us) > 1
-        else 1.0
-    )
-
-
-def _all(farms: Sequence[FarmReadings], channel: str) -> Floats:
-    return np.concatenate([readings.channels[channel].ravel() for readings in farms])
-
-
-def _farm_mean(readings: FarmReadings) -> Floats:
-    wind = readings.channels["wind_speed"]
-    known = np.isfinite(wind)
-    mean: Floats = np.where(known, wind, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(known.any(axis=0), mean, np.nan)
-
-
-def power_curve(farms: Sequence[FarmReadings]) -> Figure:
-    """All readings, darker where there are more.
-
-    Mean and standard deviation by the method of bins (IEC 61400-12-1); the published curve of the
-    type.
-    """
-    types = _by_type(farms)
-    figure, panels = _figure(len(types))
-    for axes, group in zip(panels, types, strict=True):
+def power_curve(farms: Sequence[FarmReadings]) -> Picture:
+    charts: list[tuple[str, Chart]] = []
+    for number, group in enumerate(by_type(farms)):
         kind = group[0].farm.turbine_type
-        wind, power = _all(group, "wind_speed"), _all(group, "power_output") / kind.rated_power
+        wind, power = all_of(group, "wind_speed"), all_of(group, "power_output") / kind.rated_power
         known = np.isfinite(wind) & np.isfinite(power)
-        axes.hist2d(
-            wind[known],
-            power[known],
-            bins=(150, 120),
-            range=((0, 30), (-0.05, 1.15)),
-            cmin=1,
-            norm=LogNorm(),
-            cmap="Blues",
-        )
-        middle, mean, deviation = statistics.binned(wind, power, SPEEDS)
-        axes.errorbar(middle, mean, deviation, fmt="o", ms=2.5, lw=0.8, color=INK, label="bins")
+        edges, shares = np.arange(0.0, 30.1, 0.25), np.arange(-5.0, 115.1, 2.5)
+        counts = np.histogram2d(100 * power[known], wind[known], (shares, edges))[0]
+        running = known & (power > 0)
+        middle, mean, _ = statistics.binned(wind[running], power[running], SPEEDS)
+        found = dict(zip(np.round(middle, 2).tolist(), (100 * mean).tolist(), strict=True))
         curve = np.array(kind.power_curve).T
-        axes.plot(
-            curve[0], curve[1] / kind.rated_power, color=VERMILLION, lw=1.4, label="published"
+        xs = [round(float(x), 2) for x in edges]
+        published = 100 * np.interp(xs, curve[0], curve[1] / kind.rated_power, right=np.nan)
+        charts.append(
+            (
+                kind.name,
+                Chart(
+                    f"power-{number}",
+                    xs,
+                    [
+                        Series("published curve", published.tolist(), "fault"),
+                        Series("mean while running", [found.get(x) for x in xs], "ink", "points"),
+                    ],
+                    _WIND,
+                    Axis(kind="percent", low=-5.0, high=115.0),
+                    height=250,
+                    heat=Heat(shares.tolist(), counts.astype(int).tolist(), "readings"),
+                ),
+            )
         )
-        axes.set_title(kind.name)
-        axes.set_xlabel("wind speed, m/s")
-    panels[0].set_ylabel("power / rated")
-    panels[0].legend(frameon=False, loc="upper left")
-    return figure
+    return Picture(
+        "power",
+        "Power curve",
+        "All readings, coloured by their number, with the mean by the method of bins (IEC "
+        "61400-12-1) and the published curve of the type; power in percent of rated.",
+        "The cloud follows the published curve, is widest on the slope, and is flat at rated "
+        "power. Readings far below it are stops, curtailment and injected faults.",
+        charts,
+    )
 
 
-def wind_rose(farms: Sequence[FarmReadings]) -> Figure:
-    """Share of the time by direction and strength of the wind."""
-    readings = _largest(farms)
+def wind_rose(farms: Sequence[FarmReadings]) -> Picture:
+    readings = largest(farms)
     share = statistics.rose(
         readings.channels["wind_speed"], readings.channels["wind_direction"], CLASSES
     )
-    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.6), dpi=PIXELS, layout="constrained")
-    axes = figure.add_subplot(projection="polar")
-    angle = 2 * np.pi * np.arange(len(share)) / len(share)
-    base = np.zeros(len(share))
-    for band, tone in enumerate(TONES):
-        name = (
-            f"{CLASSES[band]:.0f}-{CLASSES[band + 1]:.0f} m/s"
-            if band < len(TONES) - 1
-            else f"> {CLASSES[band]:.0f} m/s"
-        )
-        axes.bar(
-            angle,
-            100 * share[:, band],
-            width=0.36,
-            bottom=base,
-            color=tone,
-            edgecolor="white",
-            lw=0.4,
-            label=name,
-        )
-        base += 100 * share[:, band]
-    axes.set_theta_zero_location("N")  # type: ignore[attr-defined]
-    axes.set_theta_direction(-1)  # type: ignore[attr-defined]
-    axes.set_xticks(np.pi / 4 * np.arange(8), ["N", "NE", "E", "SE", "S", "SW", "W", "NW"])
-    axes.set_title(f"Farm {readings.farm.farm_id}, % of the time")
-    figure.legend(loc="outside right center", frameon=False)
-    return figure
+    return Picture(
+        "rose",
+        "Wind rose",
+        f"Share of the time by direction and strength of the wind at farm {readings.farm.farm_id}.",
+        "One or two main directions, and the strongest winds among them; never a circle.",
+        drawing=drawings.rose(share, CLASSES),
+    )
 
 
-def speeds(farms: Sequence[FarmReadings]) -> Figure:
-    """Histogram of each farm, and the Weibull distribution of the same mean and deviation."""
-    figure, (axes,) = _figure()
+def speeds(farms: Sequence[FarmReadings]) -> Picture:
+    charts: list[tuple[str, Chart]] = []
     for readings in farms:
         wind = readings.channels["wind_speed"]
-        density, edges = np.histogram(wind[np.isfinite(wind)], SPEEDS, density=True)
-        axes.stairs(density, edges, lw=0.8, alpha=0.6, label=f"farm {readings.farm.farm_id}")
-    everything = _all(farms, "wind_speed")
-    k, scale = statistics.weibull(everything)
-    x = SPEEDS[1:] / scale
-    axes.plot(
-        SPEEDS[1:],
-        k / scale * x ** (k - 1) * np.exp(-(x**k)),
-        color=INK,
-        lw=1.8,
-        label=f"Weibull, k {k:.2f}",
+        density, _ = np.histogram(wind[np.isfinite(wind)], SPEEDS, density=True)
+        k, scale = statistics.weibull(wind)
+        x = np.maximum(SPEEDS, 1e-9) / scale
+        weibull = k / scale * x ** (k - 1) * np.exp(-(x**k)) if np.isfinite(k) else 0.0 * x
+        charts.append(
+            (
+                f"Farm {readings.farm.farm_id}, k {k:.2f}",
+                Chart(
+                    f"speed-{len(charts)}",
+                    SPEEDS.tolist(),
+                    [
+                        Series("readings", [*(100 * density).tolist(), 0.0], "data", "area"),
+                        Series("Weibull", (100 * weibull).tolist(), "fault"),
+                    ],
+                    _WIND,
+                    Axis(kind="percent", low=0.0),
+                    height=150,
+                ),
+            )
+        )
+    return Picture(
+        "speeds",
+        "Wind speed",
+        "Share of the readings per m/s at each farm, and the Weibull distribution of the same "
+        "mean and deviation.",
+        "Over a year the readings follow the Weibull curve with k between 1.5 and 2.6 (European "
+        "Wind Atlas). Days or weeks have the shape of their weather.",
+        charts,
     )
-    axes.set_xlabel("wind speed, m/s")
-    axes.set_ylabel("density")
-    axes.legend(frameon=False, ncols=2, fontsize=8)
-    return figure
 
 
-def spectrum(farms: Sequence[FarmReadings]) -> Figure:
-    """Spectrum of the wind at one turbine and of the mean of its farm: frequency times density.
-
-    The mean averages gusts away but not weather. Dashed: the -2/3 slope of the inertial range.
-    """
-    readings = _largest(farms)
-    figure, (axes,) = _figure()
+def spectrum(farms: Sequence[FarmReadings]) -> Picture:
+    readings = largest(farms)
+    charts = []
+    step = step_s(readings)
+    fast = step <= _FAST_S
     if len(readings.times_us) > 32:
-        step = _step_s(readings)
-        one = statistics.spectrum(readings.channels["wind_speed"][0], step)
-        axes.loglog(*one, color=BLUE, lw=1.4, label=readings.farm.turbine_ids[readings.turbines[0]])
-        axes.loglog(
-            *statistics.spectrum(_farm_mean(readings), step),
-            color=GREEN,
-            lw=1.4,
-            label="mean of the farm",
-        )
-        at = len(one[0]) // 2
-        axes.loglog(
-            one[0],
-            one[1][at] * (one[0] / one[0][at]) ** (-2 / 3),
-            color=INK,
-            lw=0.8,
-            ls="--",
-            label="-2/3",
-        )
-        for name, period in (("day", DAY_S), ("hour", HOUR_S), ("minute", MINUTE_S)):
-            if one[0][0] < 1 / period < one[0][-1]:
-                axes.axvline(1 / period, color="#c3ccd6", lw=0.8)
-                axes.annotate(
-                    name,
-                    (1 / period, 0.97),
-                    xycoords=("data", "axes fraction"),
-                    fontsize=8,
-                    ha="right",
-                    rotation=90,
-                    va="top",
-                )
-        axes.legend(frameon=False)
-    axes.set_xlabel("frequency, Hz")
-    axes.set_ylabel("f S(f), m²/s²")
-    return figure
-
-
-def memory(farms: Sequence[FarmReadings]) -> Figure:
-    """Autocorrelation of the mean wind of each farm."""
-    figure, (axes,) = _figure()
-    for readings in farms:
-        step = _step_s(readings)
-        lags = min(len(readings.times_us) // 2, int(72 * HOUR_S / step) + 1)
-        axes.plot(
-            np.arange(lags) * step / HOUR_S,
-            statistics.autocorrelation(_farm_mean(readings), lags),
-            lw=1.1,
-            label=f"farm {readings.farm.farm_id}",
-        )
-    axes.axhline(0, color=INK, lw=0.6)
-    axes.set_xlabel("lag, hours")
-    axes.set_ylabel("correlation")
-    axes.legend(frameon=False, ncols=2, fontsize=8)
-    return figure
-
-
-def distance(farms: Sequence[FarmReadings]) -> Figure:
-    """Correlation by distance.
-
-    Pairs of turbines of one farm: the wind itself, and its change from one sample to the next;
-    pairs of farms.
-    """
-    figure, (axes,) = _figure()
-    readings = _largest(farms)
-    wind = readings.channels["wind_speed"]
-    places = readings.farm.positions[list(readings.turbines)]
-    if len(places) > 1 and wind.shape[1] > 3:
-        far, found = statistics.pair_correlation(wind, places)
-        axes.semilogx(
-            far / 1000, found, ".", ms=2.5, color=BLUE, alpha=0.35, label="wind, turbine to turbine"
-        )
-        far, found = statistics.pair_correlation(np.diff(wind, axis=1), places)
-        axes.semilogx(
-            far / 1000,
-            found,
-            ".",
-            ms=2.5,
-            color=GREEN,
-            alpha=0.35,
-            label="its change from sample to sample, same pairs",
-        )
-    means = {r.farm.farm_id: _farm_mean(r) for r in farms}
-    pairs = [
-        (
-            _kilometres(a, b),
-            np.corrcoef(
-                statistics.bridged(means[a.farm.farm_id]), statistics.bridged(means[b.farm.farm_id])
-            )[0, 1],
-        )
-        for a, b in combinations(farms, 2)
-    ]
-    if pairs:
-        axes.semilogx(
-            *zip(*pairs, strict=True), "D", ms=5, color=VERMILLION, label="wind, farm to farm"
-        )
-    axes.axhline(0, color=INK, lw=0.6)
-    axes.set_ylim(-0.5, 1.05)
-    axes.set_xlabel("distance, km")
-    axes.set_ylabel("correlation")
-    axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def _kilometres(a: FarmReadings, b: FarmReadings) -> float:
-    """Great-circle distance of two farms."""
-    lat, lon = (
-        np.radians([a.farm.latitude, b.farm.latitude]),
-        np.radians([a.farm.longitude, b.farm.longitude]),
+        frequency, one = statistics.spectrum(readings.channels["wind_speed"][0], step)
+        _, farm = statistics.spectrum(farm_mean(readings), step)
+        series = [
+            Series(readings.farm.turbine_ids[readings.turbines[0]], one.tolist()),
+            Series("mean of the farm", farm.tolist(), "running"),
+        ]
+        if fast:
+            at = len(one) // 2
+            slope = one[at] * (frequency / frequency[at]) ** (-2 / 3)
+            series.append(Series("-2/3", slope.tolist(), "stopped", dashed=True))
+        charts = [
+            (
+                "",
+                Chart(
+                    "spectrum",
+                    (1 / frequency[::-1]).tolist(),
+                    [
+                        Series(each.label, list(each.values)[::-1], each.paint, dashed=each.dashed)
+                        for each in series
+                    ],
+                    Axis("period", "duration", log=True),
+                    Axis(unit="m²/s²", log=True),
+                    height=_HEIGHT,
+                ),
+            )
+        ]
+    tail = (
+        "Short periods fall with the slope -2/3 of the inertial range (dashed)."
+        if fast
+        else f"With a reading every {step / 60:.0f} minutes gusts are not seen, so there is no "
+        "-2/3 slope."
     )
-    cosine = np.sin(lat[0]) * np.sin(lat[1]) + np.cos(lat[0]) * np.cos(lat[1]) * np.cos(
-        lon[0] - lon[1]
+    return Picture(
+        "spectrum",
+        "Spectrum",
+        "Energy of the wind's variations by period (frequency times spectral density), at one "
+        "turbine and for the mean of its farm.",
+        f"Most energy is in periods of days: weather. The mean of the farm has less at short "
+        f"periods, because gusts average out. {tail}",
+        charts,
     )
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))) * METRES_PER_DEGREE / 1000)
 
 
-def availability(farms: Sequence[FarmReadings]) -> Figure:
-    """Share of the time in each operating state, by farm."""
-    figure, (axes,) = _figure()
-    names = [readings.farm.farm_id for readings in farms]
-    left = np.zeros(len(farms))
-    for state, (name, tone) in enumerate(zip(STATES, STATE_TONES, strict=True)):
-        share = np.array([100 * np.mean(r.status[r.status >= 0] == state) for r in farms])
-        axes.barh(names, share, left=left, color=tone, label=name, height=0.7)
-        left += share
-    axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("% of the time")
-    axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=8)
-    return figure
+def memory(farms: Sequence[FarmReadings]) -> Picture:
+    step = step_s(farms[0])
+    lags = min(len(farms[0].times_us) // 2, int(72 * HOUR_S / step) + 1)
+    every = max(1, lags // 200)
+    chart = Chart(
+        "memory",
+        (np.arange(lags)[::every] * step).tolist(),
+        [
+            Series(
+                f"farm {readings.farm.farm_id}",
+                statistics.autocorrelation(farm_mean(readings), lags)[::every].tolist(),
+                PAINTS[number % len(PAINTS)],
+            )
+            for number, readings in enumerate(farms)
+        ],
+        Axis("lag", "duration"),
+        Axis(low=-0.6, high=1.05),
+        height=_HEIGHT,
+    )
+    return Picture(
+        "memory",
+        "Memory",
+        "Correlation of each farm's mean wind with itself some hours later.",
+        "Close to 1 for an hour, about a half after half a day, around 0 after two or three days: "
+        "the length of a weather system.",
+        [("", chart)] if lags > 2 else (),
+    )
 
 
-def temperatures(farms: Sequence[FarmReadings]) -> Figure:
-    """Temperatures by load: the mean and the middle 80 %."""
+def availability(farms: Sequence[FarmReadings]) -> Picture:
+    shares = [(r.farm.farm_id, [100 * _share(r, state) for state in range(6)]) for r in farms]
+    return Picture(
+        "availability",
+        "Availability",
+        "Share of the time in each operating state, by farm.",
+        "Mostly running; standby in weak wind; faults and maintenance a few percent (onshore 2 "
+        "to 7 %, offshore up to 10 %: Pfaffel et al. 2017), more where the story is a failure.",
+        drawing=drawings.states(shares),
+    )
+
+
+def _share(readings: FarmReadings, state: int) -> float:
+    known = readings.status[readings.status >= 0]
+    return float(np.mean(known == state)) if len(known) else 0.0
+
+
+def temperatures(farms: Sequence[FarmReadings]) -> Picture:
     names = {
-        "generator_temperature": VERMILLION,
-        "gearbox_temperature": BLUE,
-        "temperature": GREEN,
-        "ambient_temperature": "#9aa7b4",
+        "generator_temperature": "fault",
+        "gearbox_temperature": "data",
+        "temperature": "running",
+        "ambient_temperature": "stopped",
     }
-    types = _by_type(farms)
-    figure, panels = _figure(len(types))
     edges = np.linspace(-0.05, 1.05, 23)
-    for axes, group in zip(panels, types, strict=True):
+    xs = [round(100 * float(x), 2) for x in (edges[1:] + edges[:-1]) / 2]
+    charts = []
+    for number, group in enumerate(by_type(farms)):
         load = np.concatenate([readings.load.ravel() for readings in group])
-        for name, tone in names.items():
-            values = _all(group, name)
-            middle, mean, _ = statistics.binned(load, values, edges)
-            bands = [
-                np.nanquantile(values[(load >= m - 0.025) & (load < m + 0.025)], (0.1, 0.9))
-                for m in middle
-            ]
-            axes.plot(middle, mean, color=tone, lw=1.5, label=name.replace("_", " "))
-            if bands:
-                axes.fill_between(middle, *np.array(bands).T, color=tone, alpha=0.15, lw=0)
-        axes.set_title(group[0].farm.turbine_type.name)
-        axes.set_xlabel("power / rated")
-    panels[0].set_ylabel("degC")
-    panels[0].legend(frameon=False, fontsize=8)
-    return figure
+        series = []
+        for name, paint in names.items():
+            middle, mean, _ = statistics.binned(load, all_of(group, name), edges)
+            found = dict(zip(np.round(100 * middle, 2).tolist(), mean.tolist(), strict=True))
+            label = "nacelle" if name == "temperature" else name.removesuffix("_temperature")
+            series.append(Series(label, [found.get(x) for x in xs], paint))
+        charts.append(
+            (
+                group[0].farm.turbine_type.name,
+                Chart(
+                    f"temperature-{number}",
+                    xs,
+                    series,
+                    Axis("power, % of rated", "percent"),
+                    Axis(unit="°C"),
+                    height=_HEIGHT,
+                ),
+            )
+        )
+    return Picture(
+        "temperatures",
+        "Temperatures",
+        "Mean temperatures by load.",
+        "Generator and gearbox get warmer with load, the nacelle a little, the air outside not "
+        "at all.",
+        charts,
+    )
 
 
-def wakes(farms: Sequence[FarmReadings]) -> Figure:
-    """Mean wind at each turbine over the farm's, for wind from its most frequent sector (arrow)."""
-    readings = _largest(farms)
+def wakes(farms: Sequence[FarmReadings]) -> Picture:
+    see = (
+        "Turbines at the windward edge (where the arrow comes from) have more wind than those "
+        "behind them, by up to 30 %. A farm of a single row shows none."
+    )
+    maps = [found for readings in farms if (found := _wake_map(readings)) is not None]
+    if not maps:
+        return Picture("wakes", "Wakes", "No samples with wind of 5 to 12 m/s.", see)
+    readings, share, toward, samples = max(maps, key=lambda found: float(np.ptp(found[1])))
+    places = readings.farm.positions[list(readings.turbines)]
+    names = [readings.farm.turbine_ids[turbine] for turbine in readings.turbines]
+    return Picture(
+        "wakes",
+        "Wakes",
+        f"Mean wind at each turbine of farm {readings.farm.farm_id}, in percent of the farm's "
+        f"mean, for wind from {toward:.0f}° at 5 to 12 m/s ({samples:,} samples).",
+        see,
+        drawing=drawings.wake_map(places, share, names, toward),
+    )
+
+
+def _wake_map(readings: FarmReadings) -> tuple[FarmReadings, Floats, float, int] | None:
+    """Return (readings, % of the mean wind by turbine, direction, samples) of the main sector."""
     wind, direction = readings.channels["wind_speed"], readings.channels["wind_direction"]
     sector = 10.0
     share = statistics.rose(wind, direction, CLASSES, int(360 / sector)).sum(axis=1)
@@ -347,29 +287,17 @@ def wakes(farms: Sequence[FarmReadings]) -> Figure:
     radians = np.radians(np.where(np.isfinite(direction), direction, 0.0))
     heading = np.degrees(np.arctan2(np.sin(radians).mean(axis=0), np.cos(radians).mean(axis=0)))
     at = np.abs((heading - toward + 180) % 360 - 180) < sector
-    at &= (_farm_mean(readings) > 5) & (_farm_mean(readings) < 12)
-    figure, (axes,) = _figure()
-    if at.any():
-        mean = np.nanmean(wind[:, at], axis=1)
-        east, north = readings.farm.positions[list(readings.turbines)].T / 1000
-        shown = axes.scatter(
-            east, north, c=100 * mean / np.nanmean(mean), cmap="RdYlBu", s=42, edgecolor=INK, lw=0.3
-        )
-        figure.colorbar(shown, ax=axes, label="% of the farm's mean wind", pad=0.01)
-        away = np.radians(toward)
-        arrow: Any = {"arrowstyle": "->", "color": INK, "lw": 1.8, "alpha": 0.35}
-        reach = 0.42 * np.sin(away), 0.42 * np.cos(away)
-        ends: Any = {
-            "xy": (0.5 - reach[0], 0.5 - reach[1]),
-            "xytext": (0.5 + reach[0], 0.5 + reach[1]),
-        }
-        axes.annotate(
-            "", **ends, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow
-        )
-        wind_from = f"wind from {toward:.0f} deg, {at.sum():,} samples at 5-12 m/s"
-        title = f"Farm {readings.farm.farm_id}, {wind_from}"
-        figure.suptitle(title, fontsize=10, fontweight="bold")
-    axes.set_aspect("equal")
-    axes.set_xlabel("east, km")
-    axes.set_ylabel("north, km")
-    return figure
+    mean_wind = farm_mean(readings)
+    at &= (mean_wind > 5) & (mean_wind < 12)
+    inside = wind[:, at]
+    known = np.isfinite(inside)
+    if len(wind) < 2 or not known.any(axis=1).all():
+        return None
+    mean = np.where(known, inside, 0.0).sum(axis=1) / known.sum(axis=1)
+    return readings, 100 * mean / float(mean.mean()), toward, int(at.sum())
+
+
+PICTURES: Final[tuple[Callable[[Sequence[FarmReadings]], Picture], ...]] = (
+    *(power_curve, speeds, wind_rose, wakes, availability, temperatures),
+    *(spectrum, memory, distance),
+)

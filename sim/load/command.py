@@ -192,7 +192,7 @@ class _LoadTest:
         self, settings: EngineSettings, batches: Batches, progress: RunProgress
     ) -> bool:
         """Calibrate the generator. Return True if it is fast enough for the plan."""
-        progress.phase("calibrating the generator with a null store", None, "")
+        progress.phase("calibrating the generator with a null store", None, "requests")
         found, reason = calibration.check_generator(
             settings, batches, self._load, self.course.nodes
         )

@@ -18,6 +18,8 @@ Modules:
     loadtest          results of a load test, as plain data
     requests          figures of a load test's requests
     request_kinds     kinds of those requests
+    run_limit         the limit of a run: store, cores, other programs
+    freshness         age of rows over fleet time
     bottleneck        the limit of a load test: store, generator, users or machine
     steady            steady state of a series
     usl               fit of the Universal Scalability Law

@@ -33,7 +33,8 @@ import pyarrow.compute as pc
 from sim.arrays import Floats, Ints
 
 BUSY: Final = 0.85
-_ONE_CORE: Final = 1.3  # work outside the lock adds to the one core
+ONE_CORE: Final = 1.3
+"""Most cores of a server of one process: work outside the lock adds to its one core."""
 KEPT_UP: Final = 0.97
 """A load was kept up with if at least this share of the offered rate was achieved."""
 EDGE: Final = 2
@@ -182,7 +183,7 @@ def find_limit(
         if used is not None
     )
     seen = seen or "no process was sampled"
-    if server is not None and BUSY <= server <= _ONE_CORE:
+    if server is not None and BUSY <= server <= ONE_CORE:
         other = f"; the busiest client is at {_percent(client)}" if client is not None else ""
         text = f"The store: its one core is {_percent(min(server, 1.0))} busy{other}."
         return Limit("server", text)

@@ -201,6 +201,17 @@ def backlog(requests: Requests, at_s: Floats) -> Ints:
     return np.searchsorted(due, at_s, side="right") - np.searchsorted(started, at_s, side="right")
 
 
+def backlog_max(requests: Requests, edges_s: Floats) -> Floats:
+    """Return the largest backlog in each window between `edges_s` (k + 1,)."""
+    due = requests.intended_s[requests.intended_s <= requests.given_up_s]
+    at = np.concatenate([edges_s[:-1], due])  # between two of these it only falls
+    window = np.searchsorted(edges_s, at, side="right") - 1
+    inside = (window >= 0) & (window < len(edges_s) - 1)
+    most: Floats = np.zeros(len(edges_s) - 1)
+    np.maximum.at(most, window[inside], backlog(requests, at)[inside])
+    return most
+
+
 def standstill_s(part: Part) -> float:
     """Return the longest time in which requests were in progress and none ended."""
     made = part.requests

@@ -22,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.report import numbers
+from sim.report import numbers, page
 from sim.report.headline import headline
 from sim.whole_file import write_text
 
@@ -119,30 +119,44 @@ def write(result: CampaignResult, folder: Path) -> None:
 
 
 def render(result: CampaignResult) -> str:
-    """Return the page: one file without scripts, which opens offline."""
-    from sim.report import jinja_environment  # a run imports this module, and draws nothing of it
-
+    """Return the page: one file, which opens offline."""
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
-    return (
-        jinja_environment.environment()
-        .get_template("campaign.html.j2")
-        .render(
-            result=result,
-            points={
-                world: [
-                    *dict.fromkeys(c.point for c in result.matrix if c.world == world and c.point),
-                    "",
-                ]
-                for world in worlds
-            },
-            rows={
-                world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world))
-                for world in worlds
-            },
-            cells={(cell.world, cell.fault, cell.point): cell for cell in result.matrix},
-            failures=result.failures[:FAILURES_SHOWN],
-        )
+    cells = {(cell.world, cell.fault, cell.point): cell for cell in result.matrix}
+    return page.render(
+        "campaign.html.j2",
+        result=result,
+        reasons=reasons(result),
+        points={
+            world: [
+                *dict.fromkeys(c.point for c in result.matrix if c.world == world and c.point),
+                *([""] if any(c.world == world and not c.point for c in result.matrix) else []),
+            ]
+            for world in worlds
+        },
+        rows={
+            world: list(dict.fromkeys(c.fault for c in result.matrix if c.world == world))
+            for world in worlds
+        },
+        cells=cells,
+        unreached=not_reached(result),
+        figures=_known(result),
+        failures=result.failures[:FAILURES_SHOWN],
     )
+
+
+def reasons(result: CampaignResult) -> list[str]:
+    """Return the sentences of the verdict, each thing said once."""
+    said = result.sentence.lower()
+    return [result.sentence, *(text for text in result.errors if text.lower() not in said)]
+
+
+def not_reached(result: CampaignResult) -> list[MatrixCell]:
+    """Return the cells that a campaign did not come to, because it ended early."""
+    return [cell for cell in result.matrix if cell.state == "unknown"] if result.errors else []
+
+
+def _known(result: CampaignResult) -> dict[str, CampaignFigure]:
+    return {name: entry for name, entry in result.figures.items() if entry.value is not None}
 
 
 def print_summary(console: Console, result: CampaignResult, folder: Path) -> None:
@@ -154,15 +168,17 @@ def print_summary(console: Console, result: CampaignResult, folder: Path) -> Non
     console.print()
     console.print(headline(result.verdict, result.sentence), soft_wrap=True)
     line(f"{result.scenario}, seed {result.seed}, exit code {result.exit_code}", "dim")
-    for name, entry in result.figures.items():
+    for name, entry in _known(result).items():
         line(
             f"  {name:<26}{numbers.figure(entry.value, entry.unit):>16}  {entry.kind:<9} "
             f"{entry.text}"
         )
-    for error in result.errors:
-        line(error, "red")
+    for text in reasons(result)[1:]:
+        line(text, "red")
     line("faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in result.kinds.items()))
-    if grey := [cell for cell in result.matrix if cell.state == "unknown"]:
+    if unreached := not_reached(result):
+        line(f"not reached: {len(unreached):,} of {len(result.matrix):,} fault points", "yellow")
+    elif grey := [cell for cell in result.matrix if cell.state == "unknown"]:
         line("never fired: " + _names(grey), "yellow")
     for note in result.notes:
         line(f"note: {note}", "dim")

@@ -1,204 +1,208 @@
-"""The charts of a run: matplotlib figures as SVG text for the page.
+"""The charts of a run: rates, use of the cores, freshness; and ranges of latency as places.
 
-- The same input gives the same bytes: no dates, fixed ids. Text stays text and uses the page's
-  font.
-- Every chart has its own id prefix, so that several fit in one page. HTML needs no namespace
-  declarations, so they are removed.
-- The colours are those of Okabe and Ito, which colour-blind people can distinguish.
-- A chart without data is None. The page then has a sentence instead.
+A chart without data is None. The page then has a sentence instead.
 """
 
 from __future__ import annotations
 
-import io
-import re
+import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from sim.measure.freshness import Freshness
 from sim.measure.latency import Latency
-from sim.measure.throughput import Series
+from sim.measure.throughput import Series as Rates
 from sim.measure.timeline import Timeline
-from sim.report.numbers import decimal, duration
+from sim.report.chart import Axis, Chart, Lane, Line, Series, Span, Upright, stepped
+from sim.report.numbers import count, decimal, duration
+from sim.report.result import FaultWindow
 
-BLUE: Final = "#0072B2"
-GREEN: Final = "#009E73"
-VERMILLION: Final = "#D55E00"
-PURPLE: Final = "#CC79A7"
-INK: Final = "#3b4754"
-GRID: Final = "#e3e8ee"
-STYLE: Final[dict[str, Any]] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": "#c3ccd6",
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-}
-_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
+_WALL: Final = Axis("seconds of wall time", "duration")
+_FAILED: Final = ("unavailable", "refused")
+MARKS: Final = (
+    ("p50", "data"),
+    ("p95", "running"),
+    ("p99", "fault"),
+    ("max", "ink"),
+)
+"""Percentiles of a range of latency, and their paints."""
 
 
-def throughput(series: Series, ceiling_per_s: float | None) -> str:
-    """Return charts over time: rows/s, and below it objects/s with the store's ceiling dashed."""
-    with style("throughput"):
-        figure = Figure(figsize=(10.6, 4.1), layout=ConstrainedLayoutEngine(h_pad=0.08))
-        rows, objects = figure.subplots(2, 1, sharex=True)
-        _steps(rows, series.bucket_s, series.rows_per_s, BLUE, "Rows per second")
-        _steps(objects, series.bucket_s, series.objects_per_s, GREEN, "Objects per second")
-        if ceiling_per_s is not None:
-            objects.axhline(ceiling_per_s, color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)))
-            objects.set_ylim(top=1.25 * max(ceiling_per_s, *series.objects_per_s, 1.0))
-            label = f"measured PUT ceiling of the store: {decimal(round(ceiling_per_s))}/s"
-            place: Any = {"xytext": (0, 4), "textcoords": "offset points", "ha": "right"}
-            at = (len(series.objects_per_s) * series.bucket_s, ceiling_per_s)
-            objects.annotate(label, at, color=VERMILLION, fontweight="bold", **place)
-        objects.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        objects.set_xlabel("seconds since the first store operation (wall time)")
-        return svg(figure, "throughput")
-
-
-def _steps(axes: Axes, bucket_s: float, rates: Sequence[float], colour: str, title: str) -> None:
-    edges = np.arange(len(rates) + 1) * bucket_s
-    axes.stairs(rates, edges, color=colour, alpha=0.18, fill=True)
-    axes.stairs(rates, edges, color=colour, linewidth=1.6)
-    axes.set_title(title)
-    axes.set_xlim(0, edges[-1])
-    axes.set_ylim(
-        bottom=0, top=1.12 * max(*rates, 1e-9) if len(rates) > 1 else 1.12 * max(rates[0], 1e-9)
+def throughput(
+    series: Rates, ceiling_per_s: float | None, operations: pa.Table | None
+) -> list[Chart]:
+    """Return charts of rows and objects per second, with failed attempts above the first."""
+    edges = _edges(len(series.rows_per_s), series.bucket_s)
+    failed = failures(operations, series) if operations is not None else ()
+    ceiling = (
+        [Line(ceiling_per_s, f"PUT ceiling of the store: {decimal(round(ceiling_per_s))}/s")]
+        if ceiling_per_s is not None
+        else []
     )
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.grid(axis="x", visible=False)
+    return [
+        Chart(
+            "rows",
+            edges,
+            [Series("", stepped(series.rows_per_s), "data", "area")],
+            Axis(kind="duration"),
+            Axis(unit="rows/s"),
+            lanes=[Lane("failed attempts", failed)] if failed else (),
+            sync="wall",
+        ),
+        Chart(
+            "objects",
+            edges,
+            [Series("", stepped(series.objects_per_s), "running", "area")],
+            Axis("wall time since the first operation of the store", "duration"),
+            Axis(unit="objects/s"),
+            lines=ceiling,
+            sync="wall",
+        ),
+    ]
 
 
-def timeline(line: Timeline) -> str:
-    """Return charts over time: cores used, and below them the workers' activities."""
-    with style("timeline"):
-        figure = Figure(figsize=(10.6, 4.6), layout=ConstrainedLayoutEngine(h_pad=0.08))
-        cores, workers = figure.subplots(2, 1, sharex=True)
-        used = [("workers", BLUE), ("server", GREEN), ("harness", INK), ("queued", GRID)]
-        done = [("simulate", BLUE), ("deliver", GREEN), ("judge", PURPLE), ("wait", GRID)]
-        _stacked(cores, line, used, "Cores used, and threads queued for one")
-        _stacked(workers, line, done, "Workers by activity")
-        cores.axhline(line.cores, color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)))
-        label: Any = {"xytext": (4, 3), "textcoords": "offset points", "color": VERMILLION}
-        cores.annotate(f"{line.cores} cores", (0, line.cores), fontweight="bold", **label)
-        cores.set_ylim(top=1.05 * max(cores.get_ylim()[1], 1.2 * line.cores))
-        for phase in line.phases[1:]:
-            for axes in (cores, workers):
-                axes.axvline(phase.from_s, color=INK, linewidth=0.8)
-        workers.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        workers.set_xlabel("seconds since the start of the store (wall time)")
-        return svg(figure, "timeline")
+def failures(operations: pa.Table, series: Rates) -> list[Span]:
+    """Return the buckets in which attempts failed, with their number in words."""
+    refused = operations.filter(pc.is_in(operations["outcome"], value_set=pa.array(_FAILED)))
+    if not refused.num_rows:
+        return []
+    first = pc.min(operations["start"]).cast(pa.int64()).as_py()
+    at = (refused["end"].cast(pa.int64()).to_numpy() - first) / 1e9
+    buckets = len(series.rows_per_s)
+    place = np.clip((at / series.bucket_s).astype(np.int64), 0, buckets - 1)
+    counts = np.bincount(place, minlength=buckets)
+    return [
+        Span(i * series.bucket_s, (i + 1) * series.bucket_s, f"{count(n)} failed attempts")
+        for i, n in enumerate(counts.tolist())
+        if n
+    ]
 
 
-def _stacked(axes: Axes, line: Timeline, series: Sequence[tuple[str, str]], title: str) -> None:
-    base = np.zeros(len(line.workers))
-    edges = np.arange(len(base) + 1) * line.bucket_s
-    for name, colour in series:
-        top = base + np.array(getattr(line, name))
-        axes.stairs(top, edges, baseline=base, color=colour, fill=True, label=name)
-        base = top
-    axes.set_title(title)
-    axes.set_xlim(0, edges[-1])
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.grid(axis="x", visible=False)
-    above: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-    axes.legend(ncols=len(series), frameon=False, fontsize=8.5, **above)
+def timeline(line: Timeline) -> list[Chart]:
+    """Return charts over time: cores used, and the workers' activities."""
+    used = (
+        ("workers", "data"),
+        ("server", "running"),
+        ("harness", "maintenance"),
+        ("queued", "rule"),
+    )
+    done = (
+        ("simulate", "data"),
+        ("deliver", "running"),
+        ("judge", "maintenance"),
+        ("wait", "rule"),
+    )
+    phases = [Upright(max(phase.from_s, 0.0), phase.name) for phase in line.phases]
+    return [
+        Chart(
+            name,
+            _edges(len(line.workers), line.bucket_s),
+            [Series(of, stepped(getattr(line, of)), paint, "stack") for of, paint in parts],
+            Axis(label, "duration"),
+            Axis(unit=unit),
+            lines=[Line(float(line.cores), f"{line.cores} cores")] if name == "cores" else (),
+            uprights=phases,
+            sync="cores",
+        )
+        for name, parts, unit, label in (
+            ("cores", used, "cores", ""),
+            ("activities", done, "workers", "wall time since the start of the store"),
+        )
+        if any(any(getattr(line, of)) for of, _ in parts)
+    ]
 
 
-def latency(latencies: Sequence[Latency]) -> str | None:
-    """Return a chart with a line from p50 to the maximum per kind of operation, on a log scale.
+def freshness(series: Freshness, windows: Sequence[FaultWindow]) -> Chart:
+    """Return freshness over fleet time, with the faults that last for a time above it."""
+    arrived = [i for i, oldest_s in enumerate(series.oldest_s) if oldest_s is not None]
+    kinds = dict.fromkeys(window.kind for window in windows)
+    end_s = max([len(series.oldest_s) * series.bucket_s, *(window.to_s for window in windows)])
+    return Chart(
+        "freshness",
+        [(i + 0.5) * series.bucket_s for i in arrived],
+        [
+            Series("oldest row", [series.oldest_s[i] for i in arrived], "maintenance", "joined"),
+            Series("mean", [series.mean_s[i] for i in arrived], "data", "joined"),
+        ],
+        Axis(
+            "fleet time since the start of the run, by arrival in the lake",
+            "duration",
+            low=0.0,
+            high=end_s,
+        ),
+        Axis(kind="duration"),
+        lanes=[
+            Lane(kind, [_span(window) for window in windows if window.kind == kind])
+            for kind in kinds
+        ],
+    )
 
-    Marks are at p50, p95, p99 and the maximum. None if no operation was answered.
+
+def _span(window: FaultWindow) -> Span:
+    farms = f", farm {' '.join(window.farms)}" if window.farms else ""
+    text = f"{window.kind}{farms}: {duration(window.from_s)} to {duration(window.to_s)}"
+    return Span(window.from_s, window.to_s, text)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One percentile of a range: its name, paint, place in percent, and value as text."""
+
+    name: str
+    paint: str
+    place: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges of latency on one logarithmic axis. ticks: (place in percent, text)."""
+
+    rows: list[tuple[str, list[Mark]]]
+    ticks: list[tuple[float, str]]
+
+
+def latency(latencies: Sequence[Latency]) -> Ranges | None:
+    """Return the range from p50 to the maximum per kind of operation.
+
+    None if no operation was answered.
     """
-    shown = [(entry.kind, entry.response) for entry in latencies if entry.response is not None]
-    if not shown:
+    answered = [(entry.kind, entry.response) for entry in latencies if entry.response is not None]
+    if not answered:
         return None
-    with style("latency"):
-        figure = Figure(figsize=(10.6, 0.75 + 0.42 * len(shown)), layout="constrained")
-        axes = figure.subplots()
-        marks = (
-            ("p50", "o", BLUE),
-            ("p95", "s", GREEN),
-            ("p99", "D", VERMILLION),
-            ("max", "|", INK),
-        )
-        for place, (_, response) in enumerate(shown):
-            axes.plot(
-                [max(response.p50, 1e-3), max(response.max, 1e-3)],
-                [place, place],
-                color="#b8c4d0",
-                linewidth=2,
+    values = [getattr(response, name) for _, response in answered for name, _ in MARKS]
+    low = math.floor(math.log10(max(min(values), 1e-3)))
+    high = max(math.ceil(math.log10(max(*values, 1e-3))), low + 1)
+
+    def place(ms: float) -> float:
+        return round(100 * (math.log10(max(ms, 1e-3)) - low) / (high - low), 2)
+
+    return Ranges(
+        [
+            (
+                kind,
+                [
+                    Mark(name, paint, place(value), duration(value / 1000))
+                    for name, paint in MARKS
+                    for value in [getattr(response, name)]
+                ],
             )
-            for name, shape, colour in marks:
-                label = name if place == 0 else None
-                axes.plot(
-                    max(getattr(response, name), 1e-3),
-                    place,
-                    shape,
-                    color=colour,
-                    markersize=8,
-                    label=label,
-                )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(
-                lambda value, _: duration(value / 1000) if value >= 1000 else f"{value:g} ms"
+            for kind, response in answered
+        ],
+        [
+            (
+                place(10.0**decade),
+                duration(10.0**decade / 1000).replace(".00 ", " ").replace(".0 ", " "),
             )
-        )
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(axis="x", which="minor", size=0)
-        axes.set_yticks(range(len(shown)), [kind.upper() for kind, _ in shown])
-        axes.set_ylim(len(shown) - 0.45, -0.55)
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
-        figure.legend(
-            loc="outside upper right", ncols=4, frameon=False, borderpad=0, handletextpad=0.1
-        )
-        return svg(figure, "latency")
-
-
-def style(name: str) -> AbstractContextManager[None]:
-    settings: Any = {**STYLE, "svg.hashsalt": name}
-    return mpl.rc_context(settings)
-
-
-def svg(figure: Figure, name: str) -> str:
-    buffer = io.StringIO()
-    canvas: Any = FigureCanvasSVG(figure)
-    canvas.print_svg(buffer, metadata=_METADATA)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", text)
-    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    return re.sub(
-        r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>',
-        r'<svg viewBox="\1" aria-hidden="true">',
-        text,
-        count=1,
+            for decade in range(low, high + 1)
+        ],
     )
+
+
+def _edges(buckets: int, bucket_s: float) -> list[float]:
+    return [place * bucket_s for place in range(buckets + 1)]

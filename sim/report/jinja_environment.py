@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pipeline.terminal import safe
 from sim.errors import MEANINGS, PASS, UNKNOWN
@@ -25,10 +25,15 @@ def heading(verdict: str, exit_code: int) -> str:
 
 
 @functools.cache
-def environment() -> Environment:
-    """Return the environment of all reports. It keeps the templates that it has compiled."""
+def environment(package: str = "sim.report") -> Environment:
+    """Return the environment of the pages of a package. It keeps the templates it has compiled.
+
+    Templates of `sim.report` are found from every package.
+    """
     made = Environment(
-        loader=PackageLoader("sim.report"),
+        loader=ChoiceLoader(
+            [PackageLoader(name) for name in dict.fromkeys([package, "sim.report"])]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         # only `str`: markup made by templates has another type

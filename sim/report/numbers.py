@@ -44,7 +44,7 @@ def size(value: int | float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Format seconds: 5.31 ms, 420 ms, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
+    """Format seconds: 5.31 ms, 420 ms, 1.32 s, 12.3 s, 4 min 5 s, 3 h 20 min, 2 d 4 h"""
     if seconds is None:
         return NOTHING
     if seconds < 1:
@@ -59,7 +59,7 @@ def duration(seconds: float | None) -> str:
             else f"{ms:.2f} ms"
         )
     if seconds < 60:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
+        return f"{seconds:.{2 if seconds < 10 else 1}f}".rstrip("0").rstrip(".") + " s"
     whole = round(seconds)
     pairs = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
     big, big_name, small, small_name = next(p for p in pairs if whole >= p[0])
@@ -97,7 +97,7 @@ def split(value: int | float | None, unit: str) -> tuple[str, str]:
         number, _, rest = duration(value).partition(" ")
         return (f"{number} {rest}", "") if " " in rest else (number, rest)
     if unit.startswith("USD"):
-        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}", unit
+        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else "< 0.01", unit
     return decimal(value), unit
 
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pipeline.terminal import cause
 from sim.chaos.faults import KINDS
 from sim.errors import MEANINGS, ResultError
+from sim.measure.freshness import Freshness
 from sim.measure.lifecycle import Outlook
 from sim.measure.loadtest import LoadTest
 from sim.measure.thresholds import Outcome
@@ -91,6 +92,19 @@ class Fault(_Record):
             for n, unit in zip((self.planned, self.fired), units, strict=True)
         )
         return planned, fired
+
+
+@dataclass(frozen=True)
+class FaultWindow(_Record):
+    """A fault of delivery that lasts: its start and end, in seconds of fleet time since the start.
+
+    farms: empty for all.
+    """
+
+    kind: str
+    from_s: float
+    to_s: float
+    farms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,11 +216,13 @@ class Result(_Record):
     environment: dict[str, str] = field(default_factory=dict)
     expectations: tuple[Outcome, ...] = ()
     faults: tuple[Fault, ...] = ()
+    fault_windows: tuple[FaultWindow, ...] = ()
     shards: tuple[Shard, ...] = ()
     completeness: tuple[HourCompleteness, ...] = ()
     findings: tuple[Finding, ...] = ()
     throughput: Series | None = None
     timeline: Timeline | None = None
+    freshness: Freshness | None = None
     truth: tuple[Injected, ...] = ()
     load: LoadTest | None = None
     outlook: Outlook | None = None

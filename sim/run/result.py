@@ -19,13 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.buckets import LIFECYCLE
+from sim.chaos.faults import KINDS
 from sim.check.verdict import Verdict
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
-from sim.measure import cost, latency, lifecycle, thresholds, throughput
+from sim.measure import cost, freshness, latency, lifecycle, thresholds, throughput
 from sim.measure.figures import FIGURES
 from sim.measure.histogram import Histogram
 from sim.report.result import (
     Fault,
+    FaultWindow,
     Figure,
     Finding,
     HourCompleteness,
@@ -80,6 +82,11 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
             Fault(kind, plan.times, record.injections.by_kind[kind])
             for kind, plan in record.planned.items()
         ),
+        fault_windows=tuple(
+            FaultWindow(fault.kind, fault.from_s, fault.from_s + fault.for_s, fault.farms)
+            for fault in scenario.faults
+            if KINDS[fault.kind].windowed
+        ),
         shards=tuple(_farm(own) for _, own in sorted(_by_farm(record.shards).items())),
         completeness=()
         if oracle is None
@@ -91,6 +98,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         if record.operations is None
         else throughput.series(record.operations, commits_table(record.shards)),
         timeline=record.timeline,
+        freshness=_freshness_over_time(scenario, record.shards),
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
         outlook=outlook,
         errors=tuple(record.errors)
@@ -214,6 +222,23 @@ def _freshness(scenario: Scenario, shards: Sequence[ShardResult]) -> dict[str, f
             )
         )
     return {f"freshness.p{p}": fresh.quantile(p / 100) for p in (50, 95, 99)}
+
+
+def _freshness_over_time(
+    scenario: Scenario, shards: Sequence[ShardResult]
+) -> freshness.Freshness | None:
+    line, clock = scenario.uplink, scenario.clock
+    arrivals = [
+        arrival
+        for own in _by_farm(shards).values()
+        for arrival in uplink.arrivals(
+            [batch for shard in own for batch in shard.sent],
+            clock.start_us,
+            line.bandwidth_bit_per_s,
+            line.latency_s,
+        )
+    ]
+    return freshness.series(arrivals, clock.duration_s)
 
 
 def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[str, float | None]:

@@ -13,13 +13,14 @@ Not covered: losses, and protocol overhead per object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.partition import Ints
 from pipeline.records import TIME_MAX_US, TIME_MIN_US
+from sim.measure.freshness import Arrival
 from sim.measure.histogram import Histogram
 
 ROWS_AT_ONCE = 1_000_000
@@ -59,12 +60,10 @@ def freshness(
     sent: the batches of all its turbines, in any order.
     """
     found = Histogram()
-    free_s = 0.0
     ages: list[Ints] = []
     rows = 0
-    for batch in sorted(sent, key=lambda each: (each.at_s, each.turbine, each.first_id)):
-        free_s = max(free_s, batch.at_s) + batch.bytes * 8 / bandwidth_bit_per_s
-        arrived_us = start_us + (free_s + latency_s) * 1e6
+    for batch, at_s in _arrived(sent, bandwidth_bit_per_s, latency_s):
+        arrived_us = start_us + at_s * 1e6
         for first, step, count in batch.runs:
             event_us = first + step * np.arange(count)
             in_range = event_us[(event_us >= TIME_MIN_US) & (event_us < TIME_MAX_US)]
@@ -77,3 +76,37 @@ def freshness(
     if ages:
         found.record_many(np.concatenate(ages))
     return found
+
+
+def arrivals(
+    sent: Iterable[Sent], start_us: int, bandwidth_bit_per_s: float, latency_s: float
+) -> list[Arrival]:
+    """Return the batches of a farm with the ages of their rows, as `freshness` counts them.
+
+    A run of rows counts as a whole, by its first and last event time.
+    """
+    found = []
+    for batch, at_s in _arrived(sent, bandwidth_bit_per_s, latency_s):
+        arrived_us = start_us + at_s * 1e6
+        spans = [
+            (first, first + step * (count - 1), count)
+            for first, step, count in batch.runs
+            if first >= TIME_MIN_US and first + step * (count - 1) < TIME_MAX_US
+        ]
+        rows = sum(count for _, _, count in spans)
+        if rows:
+            mean_us = sum((first + last) / 2 * count for first, last, count in spans) / rows
+            oldest_us = min(min(first, last) for first, last, _ in spans)
+            ages = [max(arrived_us - event_us, 0.0) / 1e6 for event_us in (mean_us, oldest_us)]
+            found.append(Arrival(at_s, rows, *ages))
+    return found
+
+
+def _arrived(
+    sent: Iterable[Sent], bandwidth_bit_per_s: float, latency_s: float
+) -> Iterator[tuple[Sent, float]]:
+    """Yield the batches in the order of the line, each with the second at which it arrives."""
+    free_s = 0.0
+    for batch in sorted(sent, key=lambda each: (each.at_s, each.turbine, each.first_id)):
+        free_s = max(free_s, batch.at_s) + batch.bytes * 8 / bandwidth_bit_per_s
+        yield batch, free_s + latency_s

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipeline import lake
 from pipeline.records import BUCKET_PREFIX, STAGES
@@ -30,6 +29,7 @@ from sim.model.wind.weather import Air, Weather
 from sim.scenario import load
 from sim.store.s3_lake import s3_lake
 from tests.support import lakesecrets
+from tests.support.browser import Page
 
 SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
 FAULTS = (
@@ -210,7 +210,7 @@ def test_the_folder_holds_the_documented_files(made: dict[str, Path]) -> None:
     assert assets.column("turbine_id").to_pylist() == ["E-001", "E-002", "F-001", "F-002"]
     injected = {kind for kind, _, files in labels(folder / "truth") if files.startswith("faults")}
     assert {"row.late", "row.duplicate", "sensor.dropout", "row.poisoned"} <= injected
-    assert "data:image/png" in (folder / "realism.html").read_text()
+    assert 'data-chart="power-0"' in (folder / "realism.html").read_text()
     assert "compacted layout" in (made["farm"] / "README.md").read_text()
 
 
@@ -407,18 +407,32 @@ def test_a_store_that_cannot_take_the_copy_is_reported_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_title_of_the_realism_page_is_cut(made: dict[str, Path]) -> None:
+def test_the_realism_page_fits_and_says_what_one_should_see(
+    made: dict[str, Path], tab: Page
+) -> None:
     folder = made["turbine"]
     farms = readings.read(load(folder / "scenario.yaml"), folder / "nodes")
-    with realism_charts.style():
-        for chart, name in realism.CHARTS:
-            figure = chart(farms)
-            canvas = FigureCanvasAgg(figure)
-            canvas.draw()
-            for axes in figure.axes:
-                titles = (axes.title, axes._left_title)  # type: ignore[attr-defined]
-                ends = [title.get_window_extent() for title in titles]
-                assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 for end in ends), name
+    for width, dark in ((390, False), (1400, True)):
+        tab.open(folder / "realism.html", width=width, dark=dark)
+        assert tab.errors == []
+        assert tab.value("document.documentElement.scrollWidth") <= width
+    pictures = [make(farms) for make in realism_charts.PICTURES]
+    assert len(tab.texts(".see")) == len(pictures)
+    charts = sum(len(picture.charts) for picture in pictures)
+    assert len(tab.texts("[data-chart] canvas")) == charts
+    rows = tab.value(
+        "Array.from(document.querySelectorAll('#key tbody tr'), (row) =>"
+        " Array.from(row.querySelectorAll('td'), (each) => each.firstChild.textContent.trim()))"
+    )
+    assert rows == [[each.text for each in realism.key_figures(farm)] for farm in farms]
+    assert "– 93 to 98 %" in tab.texts("#key td")[5]  # two days are too short to compare
+
+
+def test_a_value_is_compared_with_its_published_range() -> None:
+    assert [
+        realism._in_range("k", value, 1.5, 2.6, "", 2, whole).state
+        for value, whole in ((1.5, True), (2.7, True), (1.4, True), (2.0, False))
+    ] == ["pass", "outside", "outside", "short"]
 
 
 def test_weibull_of_a_weibull() -> None:

@@ -125,8 +125,9 @@ def directories(folder: Path) -> list[Path]:
 
 
 def document(folder: Path) -> dict[str, Any]:
-    """Return a campaign.json without what depends on the machine's speed."""
+    """Return a campaign.json without its place and what depends on the machine's speed."""
     found: dict[str, Any] = json.loads((folder / "campaign.json").read_text())
+    found["replay"] = found["replay"].removesuffix(f" --out {folder} --overwrite")
     figures = found["figures"]
     found["figures"] = {n: f for n, f in figures.items() if f["kind"] != "measured"}
     return found

@@ -34,6 +34,7 @@ def test_every_file_of_the_pages_is_packaged() -> None:
     (patterns,) = re.findall(
         r'^"\*" = (\[.*\])$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M
     )
-    for folder in (FOLDER, *(ROOT / "sim" / "dashboard").glob("[a-z]*/")):
+    own = [*(ROOT / "sim" / "dashboard").glob("[a-z]*/"), ROOT / "sim" / "report" / "static"]
+    for folder in (FOLDER, *own):
         for path in (each for each in folder.iterdir() if each.is_file()):
             assert f'"*{path.suffix}"' in patterns or f'"{path.name}"' in patterns, path

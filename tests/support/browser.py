@@ -53,6 +53,7 @@ class Page:
         self._session: str = self._send("Target.attachToTarget", None, **attach)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def open(self, path: Path, part: str = "", width: int = 1400, dark: bool = False) -> None:
         """Open a page of this machine, and wait until it says that it is ready."""

@@ -1,4 +1,4 @@
--- Episodes, the gravest first, of equal ones the latest.
+-- Episodes, the gravest first, of equal ones the latest to begin.
 SELECT
   turbine_id,
   farm_id,
@@ -10,7 +10,7 @@ SELECT
   ROW_NUMBER() OVER (
     ORDER BY
       CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END,
-      last_time DESC,
+      first_time DESC,
       turbine_id,
       kind
   ) AS place

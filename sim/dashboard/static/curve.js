@@ -1,6 +1,7 @@
 // The power curve against measured points.
 
 const MOST_POINTS = 5000;
+const WIDEST = 1.01; // m/s between two winds of a curve that a line may join
 
 function showCurve() {
   const units = chosenUnits();
@@ -60,7 +61,7 @@ function showCurve() {
         {},
         dots(bad),
         dots(good),
-        ...inks.map((ink) => line(ink, "load", { width: 2.2, spanGaps: true })),
+        ...inks.map((ink) => line(ink, "load", { width: 2.2 })),
       ],
       axes: [
         numberAxis("wind speed, m/s", { size: 30, space: 50 }),
@@ -98,6 +99,7 @@ function interpolated({ wind, load }, at) {
   const next = wind.findIndex((each) => each >= at);
   if (next < 0 || (next === 0 && wind[0] > at)) return null;
   if (wind[next] === at) return 100 * load[next];
+  if (wind[next] - wind[next - 1] > WIDEST) return null; // no line over winds that were not measured
   const share = (at - wind[next - 1]) / (wind[next] - wind[next - 1]);
   return 100 * (load[next - 1] + share * (load[next] - load[next - 1]));
 }

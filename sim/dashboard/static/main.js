@@ -17,27 +17,6 @@ function showAll() {
   for (const part of PARTS) part();
 }
 
-function dark() {
-  const forced = document.documentElement.dataset.theme;
-  return forced ? forced === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-function startTheme() {
-  const label = () => {
-    byId("theme").textContent = dark() ? "Light" : "Dark";
-  };
-  byId("theme").addEventListener("click", () => {
-    document.documentElement.dataset.theme = dark() ? "light" : "dark";
-    label();
-    showAll();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    label();
-    showAll();
-  });
-  label();
-}
-
 // Two columns: the map and the ranking have very different heights, so freshness goes below the shorter.
 function balance() {
   const [map, ranking] = ["map", "ranking"].map(byId);
@@ -63,7 +42,7 @@ async function start() {
   readAddress();
   changed = showAll;
   startFilters();
-  startTheme();
+  startTheme(showAll);
   showAll();
   balance();
   document.documentElement.dataset.ready = "yes";

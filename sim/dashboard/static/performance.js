@@ -52,6 +52,7 @@ function showPerformance() {
     rows.sort(
       (a, b) => (table.down ? -1 : 1) * ((a[table.by] ?? -Infinity) - (b[table.by] ?? -Infinity)),
     );
+  const columns = TABLE.filter(([name]) => rows.some((row) => known(row[name])));
   const seen = table.all ? rows : rows.slice(0, FIRST_ROWS);
   const sort = (name) => () => {
     table.down = table.by === name ? !table.down : true;
@@ -72,7 +73,7 @@ function showPerformance() {
           "tr",
           {},
           h("th", { scope: "col" }, level === "farms" ? "Farm" : "Turbine"),
-          TABLE.map(([name, text, , size]) =>
+          columns.map(([name, text, , size]) =>
             h(
               "th",
               {
@@ -102,7 +103,7 @@ function showPerformance() {
               { scope: "row" },
               h("button", { type: "button", class: "plain", onclick: () => go(row) }, row.name),
             ),
-            TABLE.map(([name, , form, size]) =>
+            columns.map(([name, , form, size]) =>
               h("td", { class: `n ${size || ""}` }, form(row[name])),
             ),
           ),

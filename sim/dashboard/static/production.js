@@ -89,7 +89,7 @@ function showOutput(series, names, paints, range, rated) {
   legend("production-legend", [
     ...names.map((name, group) => [paints[group], name]),
     [windPaint, "mean wind speed", "dashed"],
-    ...(reached ? [[colour("soft"), `rated power, ${decimal(rated)} MW`, "dashed thin"]] : []),
+    ...(reached ? [[colour("soft"), `rated power, ${decimal(rated, rated < 10 ? 2 : rated < 100 ? 1 : 0)} MW`, "dashed thin"]] : []),
   ]);
 }
 
@@ -105,7 +105,7 @@ function showAvailability(series, range) {
       scales: { x: { range: () => range }, share: { range: () => [floor, 101.5] } },
       series: [
         {},
-        line(available, "share", { fill: faded(available, 0.12), width: 1.8 }),
+        line(available, "share", { fill: floor ? undefined : faded(available, 0.12), width: 1.8 }), // an area would begin at zero
         line(arrived, "share", { dash: [4, 4] }),
       ],
       axes: [

@@ -39,10 +39,10 @@ function showRanking() {
     if (units.has(unit)) rows.push([row, unit]);
   });
   if (!rows.length) {
-    const days = (clockUs() - page.extent.first_us) / DAY;
+    const days = (Math.min(clockUs(), page.extent.last_us) - page.extent.first_us) / DAY;
     const text = ranking?.turbine_id?.length
       ? "No turbine of this choice is in the ranking."
-      : `No ranking: it compares the last five days with the first third, and needs ten days of data. Before this clock the lake holds ${days < 1 ? "less than one" : decimal(days, 0)}.`;
+      : `No ranking: it compares the last five days with the first third, and needs ten days of data. Before this clock the lake holds ${days < 1 ? "less than a day" : many(Math.round(days), "day")}.`;
     fill("places", h("p", { class: "nothing" }, text));
     fill("ranking-clock");
     return;

@@ -1,36 +1,7 @@
-// Elements, numbers and times as text. Names enter the page as text nodes, never as markup.
+// Numbers and times of the dashboard as text.
 
-function h(tag, properties, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties || {})) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name === "style")
-      for (const [key, each] of Object.entries(value)) made.style.setProperty(key, each);
-    else made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(
-    ...children
-      .flat(Infinity)
-      .filter((each) => each !== null && each !== undefined && each !== false),
-  );
-  return made;
-}
-
-const byId = (id) => document.getElementById(id);
 const fill = (id, ...children) =>
   byId(id).replaceChildren(...children.flat(Infinity).filter((each) => each));
-const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
-const NONE = "–";
-
-function decimal(value, digits = 0) {
-  if (!known(value)) return NONE;
-  const text = value.toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
-  return /^-[0.,]*$/.test(text) ? text.slice(1) : text.replace("-", "−");
-}
 const signed = (value, digits) => (known(value) && value > 0 ? "+" : "") + decimal(value, digits);
 const percent = (value, digits = 1) => (known(value) ? `${decimal(100 * value, digits)} %` : NONE);
 const many = (count, one, more = `${one}s`) => `${decimal(count)} ${count === 1 ? one : more}`;
@@ -51,7 +22,8 @@ function lasting(us) {
   if (minutes < 1) return `${Math.round(us / 1e6)} s`;
   if (minutes < 90) return `${Math.round(minutes)} min`;
   if (minutes < 48 * 60) return `${decimal(minutes / 60, minutes < 600 ? 1 : 0)} h`;
-  return `${decimal(minutes / 1440, 1)} days`;
+  const days = minutes / 1440;
+  return days < 730 ? `${decimal(days, days < 100 ? 1 : 0)} days` : `${decimal(days / 365.2425, 1)} years`;
 }
 
 const RULES = {

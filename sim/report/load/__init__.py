@@ -5,5 +5,6 @@ Modules:
     page       report.html
     charts     charts over time: rates, backlog, latency, CPU
     curves     other charts: percentiles, the sweep, the search
+    phases     phases as rows, for page and terminal
     terminal   summary on the terminal
 """

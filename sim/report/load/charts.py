@@ -10,35 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from sim.arrays import Floats
 from sim.measure import bottleneck, requests
 from sim.measure.loadtest import PhaseSummary
 from sim.measure.requests import Part, Requests
-from sim.report.charts import BLUE, GREEN, INK, VERMILLION, style, svg
-from sim.report.numbers import duration
+from sim.report.chart import Axis, Chart, Heat, Line, Series, Upright, stepped
 
-PURPLE: Final = "#CC79A7"
-ORANGE: Final = "#E69F00"
-SKY: Final = "#56B4E9"
-GREY: Final = "#8a97a4"
-COLOURS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-_HEAT: Final = LinearSegmentedColormap.from_list(
-    "heat", ["#d6e9f6", "#4a97c9", "#0b4a75", "#e0a100", "#d55e00"]
-)
-_MACHINE: Final = {bottleneck.IDLE: ":", bottleneck.OTHERS: "--"}
+COLOURS: Final = ("data", "fault", "running", "maintenance", "curtailed", "standby")
+_MACHINE: Final = {bottleneck.IDLE: "stopped", bottleneck.OTHERS: "curtailed"}
 _WINDOWS: Final = 150
 _PER_DECADE: Final = 12
-WIDTH: Final = 10.6
+_SECONDS: Final = Axis("seconds of load, one phase after the other (wall time)", "duration")
 
 
 @dataclass(frozen=True)
@@ -76,56 +64,62 @@ def lanes(phases: Sequence[PhaseSummary], made: pa.Table, resources: pa.Table) -
     return found
 
 
-def schedule(shown: Sequence[Lane]) -> str:
-    """Return two charts by windows: rates offered, achieved and failed; below them the backlog."""
-    with style("schedule"):
-        figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-        rate, waits = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        step_s = _step(shown)
-        tallest = most = 1.0
-        for lane in shown:
-            edges: Floats = (
-                np.arange(math.ceil(lane.length_s / step_s) + 1, dtype=np.float64) * step_s
-            )
-            offered, achieved, failed = (
-                requests.offered_per_s(lane.requests, edges),
-                requests.ended_per_s(lane.requests, edges),
-                requests.ended_per_s(lane.requests, edges, ok=False),
-            )
-            at = lane.begin_s + np.minimum(edges, lane.length_s)
-            waiting = np.maximum(requests.backlog(lane.requests, edges[:-1] + step_s / 2), 0)
-            first = lane is shown[0]
-            rate.stairs(achieved, at, color=BLUE, alpha=0.22, fill=True)
-            rate.stairs(
-                achieved, at, color=BLUE, linewidth=1.4, label="achieved" if first else None
-            )
-            if lane.phase.users is None:
-                rate.stairs(offered, at, color=INK, linewidth=1.2, linestyle="--")
-                waits.stairs(waiting, at, color=ORANGE, alpha=0.35, fill=True)
-                waits.stairs(waiting, at, color=ORANGE, linewidth=1.4)
-            if failed.any():
-                rate.stairs(failed, at, color=VERMILLION, linewidth=1.4)
-            scale = offered if lane.phase.users is None else achieved
-            tallest = max(
-                tallest, achieved.max(initial=0), failed.max(initial=0), np.quantile(scale, 0.98)
-            )
-            most = max(most, waiting.max(initial=0))
-        rate.plot([], [], color=INK, linestyle="--", linewidth=1.2, label="offered")
-        rate.plot([], [], color=VERMILLION, linewidth=1.4, label="failed")
-        rate.set_ylim(0, 1.12 * tallest)
-        waits.set_ylim(0, 1.12 * most)
-        rate.set_title("Requests per second: offered, achieved and failed", pad=18)
-        waits.set_title("Backlog: requests that are due and have not started")
-        rate.legend(
-            loc="upper right", ncols=3, frameon=False, bbox_to_anchor=(1.0, 1.16), borderaxespad=0
+def schedule(shown: Sequence[Lane]) -> list[Chart]:
+    """Return two charts by windows: rates offered, achieved and failed; and the backlog."""
+    if not shown:
+        return []
+    step_s = _step(shown)
+    columns: dict[str, list[Floats]] = {
+        name: [] for name in ("at", "offered", "achieved", "failed", "waiting")
+    }
+    for lane in shown:
+        count = max(math.ceil(lane.length_s / step_s), 1)
+        edges: Floats = np.arange(count + 1, dtype=np.float64) * step_s
+        open_ = lane.phase.users is None
+        offered = requests.offered_per_s(lane.requests, edges)
+        columns["at"].append(lane.begin_s + edges[:-1])
+        columns["offered"].append(offered if open_ else np.full(count, np.nan))
+        columns["achieved"].append(requests.ended_per_s(lane.requests, edges))
+        columns["failed"].append(requests.ended_per_s(lane.requests, edges, ok=False))
+        columns["waiting"].append(
+            requests.backlog_max(lane.requests, edges) if open_ else np.full(count, np.nan)
         )
-        _separate(rate, shown, named=True)
-        _separate(waits, shown)
-        _seconds(waits, shown)
-        return svg(figure, "schedule")
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    xs = [*joined["at"].tolist(), _end(shown)]
+    rates = [
+        Series("achieved", stepped(joined["achieved"].tolist()), "data", "area"),
+        Series("offered", stepped(joined["offered"].tolist()), "ink", "steps", dashed=True),
+    ]
+    if joined["failed"].any():
+        rates.append(Series("failed", stepped(joined["failed"].tolist()), "fault", "steps"))
+    # A spike of the schedule must not flatten all else.
+    seen = np.concatenate([joined["offered"], joined["achieved"]])
+    top = max(float(np.nanquantile(seen, 0.995)), float(joined["achieved"].max()), 1.0)
+    return [
+        Chart(
+            "schedule",
+            xs,
+            rates,
+            Axis(kind="duration"),
+            Axis(unit="requests/s", low=0.0, high=1.12 * top),
+            height=230,
+            uprights=_phases(shown),
+            sync="load",
+        ),
+        Chart(
+            "backlog",
+            xs,
+            [Series("", stepped(joined["waiting"].tolist()), "curtailed", "area")],
+            _SECONDS,
+            Axis(unit="requests"),
+            height=150,
+            uprights=_phases(shown, named=False),
+            sync="load",
+        ),
+    ]
 
 
-def heat(shown: Sequence[Lane]) -> str | None:
+def heat(shown: Sequence[Lane]) -> Chart | None:
     """Return a heat map of requests by intended start and latency (log scale); None without any."""
     parts = [(lane, lane.requests.latency_s[lane.requests.due]) for lane in shown]
     everything = np.concatenate([latency for _, latency in parts]) if parts else np.empty(0)
@@ -137,53 +131,31 @@ def heat(shown: Sequence[Lane]) -> str | None:
         math.ceil(np.log10(everything.max()) * _PER_DECADE + 1e-9) / _PER_DECADE + 1 / _PER_DECADE
     )
     bins = np.linspace(low, high, round((high - low) * _PER_DECADE) + 1)
-    with style("heat"):
-        figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
-        axes = figure.subplots()
-        step_s = _step(shown)
-        edges: Floats = np.arange(math.ceil(_end(shown) / step_s) + 1, dtype=np.float64) * step_s
-        at = np.concatenate(
-            [lane.begin_s + lane.requests.intended_s[lane.requests.due] for lane, _ in parts]
-        )
-        latency = np.log10(np.maximum(np.concatenate([latency for _, latency in parts]), 1e-9))
-        counts = np.histogram2d(np.maximum(latency, low), at, (bins, edges))[0]
-        shades = np.ma.masked_equal(np.log1p(counts), 0)
-        image = axes.imshow(
-            shades,
-            cmap=_HEAT,
-            aspect="auto",
-            origin="lower",
-            extent=(0, edges[-1], low, high),
-            interpolation="nearest",
-        )
-        for colour, rank, label in (("#17212b", 0.5, "p50"), ("#d55e00", 0.95, "p95")):
-            line = _ranks_over_time(at, latency, edges, rank)
-            axes.plot(edges[:-1] + step_s / 2, line, color="white", linewidth=2.8, alpha=0.8)
-            axes.plot(edges[:-1] + step_s / 2, line, color=colour, linewidth=1.4, label=label)
-        axes.set_ylim(low, high)
-        ticks = _log_ticks(low, high)
-        axes.set_yticks([math.log10(tick) for tick in ticks], [duration(tick) for tick in ticks])
-        axes.legend(
-            loc="upper right", ncols=2, frameon=False, bbox_to_anchor=(1.0, 1.12), borderaxespad=0
-        )
-        axes.set_title("Latency from the intended start", pad=16)
-        axes.grid(visible=False)
-        bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03)
-        marks = [
-            n
-            for n in (1, 3, 10, 30, 100, 300, 1000, 3000)
-            if math.log1p(n) <= float(shades.max()) + 1e-9
-        ]
-        bar.set_ticks([math.log1p(n) for n in marks], labels=[f"{n:,}" for n in marks])
-        bar.set_label("requests")
-        outline: Any = bar.outline
-        outline.set_visible(False)
-        _separate(axes, shown)
-        _seconds(axes, shown)
-        return svg(figure, "heat")
+    step_s = _step(shown)
+    edges: Floats = np.arange(math.ceil(_end(shown) / step_s) + 1, dtype=np.float64) * step_s
+    at = np.concatenate(
+        [lane.begin_s + lane.requests.intended_s[lane.requests.due] for lane, _ in parts]
+    )
+    latency = np.log10(np.maximum(np.concatenate([latency for _, latency in parts]), 1e-9))
+    counts = np.histogram2d(np.maximum(latency, low), at, (bins, edges))[0].astype(np.int64)
+    ranks = [
+        Series(label, stepped(_values(10 ** _ranks_over_time(at, latency, edges, rank))), paint)
+        for label, rank, paint in (("p50", 0.5, "ink"), ("p95", 0.95, "fault"))
+    ]
+    return Chart(
+        "heat",
+        edges.tolist(),
+        ranks,
+        _SECONDS,
+        Axis(kind="duration", log=True, low=float(10**low), high=float(10**high)),
+        height=270,
+        uprights=_phases(shown),
+        heat=Heat((10**bins).tolist(), counts.tolist(), "requests"),
+        sync="load",
+    )
 
 
-def processes(shown: Sequence[Lane]) -> str | None:
+def processes(shown: Sequence[Lane]) -> Chart | None:
     """Return the cores used by each process, with a line at one core; None without samples."""
     names = sorted(
         {name for lane in shown for name in pc.unique(lane.resources["process"]).to_pylist()}
@@ -191,34 +163,32 @@ def processes(shown: Sequence[Lane]) -> str | None:
     names.sort(key=lambda name: (name in _MACHINE, name != bottleneck.SERVER))
     if not names:
         return None
-    with style("processes"):
-        figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
-        axes = figure.subplots()
-        colours = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, *[INK] * 99)
-        for name, colour in zip(names, colours, strict=False):
-            colour = GREY if name in _MACHINE else colour
-            look: Any = {"linestyle": _MACHINE[name]} if name in _MACHINE else {}
-            for lane in shown:
-                at, cores = bottleneck.cores(lane.resources, name, lane.phase.started_ns)
-                inside = (at >= 0) & (at <= lane.length_s)
-                label = name if lane is shown[0] else None
-                axes.plot(
-                    lane.begin_s + at[inside],
-                    cores[inside],
-                    color=colour,
-                    linewidth=1.6,
-                    label=label,
-                    **look,
-                )
-        axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
-        axes.set_ylim(bottom=0, top=max(1.15, axes.get_ylim()[1]))
-        axes.set_title("CPU cores in use", pad=16)
-        axes.legend(
-            loc="upper right", ncols=6, frameon=False, bbox_to_anchor=(1.0, 1.18), borderaxespad=0
-        )
-        _separate(axes, shown)
-        _seconds(axes, shown)
-        return svg(figure, "processes")
+    points: dict[float, dict[str, float]] = {}
+    for name in names:
+        for lane in shown:
+            at, cores = bottleneck.cores(lane.resources, name, lane.phase.started_ns)
+            inside = (at >= 0) & (at <= lane.length_s)
+            for second, used in zip(at[inside], cores[inside], strict=True):
+                points.setdefault(round(lane.begin_s + float(second), 2), {})[name] = float(used)
+    xs = sorted(points)
+    paints = ("fault", "data", "running", "maintenance", "standby")
+    return Chart(
+        "processes",
+        xs or [0.0],
+        [
+            Series(
+                name,
+                [points[x].get(name) for x in xs] or [None],
+                _MACHINE[name] if name in _MACHINE else paints[min(place, len(paints) - 1)],
+                dashed=name in _MACHINE,
+            )
+            for place, name in enumerate(names)
+        ],
+        Axis(_SECONDS.label, "duration", low=0.0, high=_end(shown)),
+        Axis(unit="cores"),
+        lines=[Line(1.0, "one core", "stopped")],
+        uprights=_phases(shown, named=False),
+    )
 
 
 def _ranks_over_time(at: Floats, latency: Floats, edges: Floats, rank: float) -> Floats:
@@ -232,6 +202,10 @@ def _ranks_over_time(at: Floats, latency: Floats, edges: Floats, rank: float) ->
     return line
 
 
+def _values(numbers: Floats) -> list[float | None]:
+    return [None if np.isnan(number) else float(number) for number in numbers]
+
+
 def _step(shown: Sequence[Lane]) -> float:
     """Return the length of a window: a round number of seconds for about _WINDOWS windows."""
     wanted = _end(shown) / _WINDOWS
@@ -242,35 +216,14 @@ def _end(shown: Sequence[Lane]) -> float:
     return shown[-1].begin_s + shown[-1].length_s if shown else 1.0
 
 
-def _separate(axes: Axes, shown: Sequence[Lane], named: bool = False) -> None:
-    """Draw a line at the start of each phase, and its name if there is room."""
-    whole = _end(shown)
-    for lane in shown:
-        if lane.begin_s:
-            axes.axvline(lane.begin_s, color="#9aa7b3", linewidth=0.9)
-        short = (
-            lane.phase.name.removeprefix("sweep-")
-            if lane.phase.kind == "closed"
-            else lane.phase.name
-        )
-        short = short.removeprefix("search-")
-        if named and lane.length_s / whole > 0.011 * len(short):
-            at: Any = {
-                "xytext": (3, 2),
-                "textcoords": "offset points",
-                "xycoords": ("data", "axes fraction"),
-            }
-            axes.annotate(short, (lane.begin_s, 1.0), fontsize=8, color=INK, **at)
+def _phases(shown: Sequence[Lane], named: bool = True) -> list[Upright]:
+    return [Upright(lane.begin_s, _label(lane.phase) if named else "") for lane in shown]
 
 
-def _seconds(axes: Axes, shown: Sequence[Lane]) -> None:
-    axes.set_xlim(0, _end(shown))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.set_xlabel("seconds of load, one phase after the other (wall time)")
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    decades = range(math.floor(low), math.ceil(high) + 1)
-    steps = (1.0,) if high - low > 2.5 else (1.0, 3.0) if high - low > 1.2 else (1.0, 2.0, 5.0)
-    ticks = [step * 10.0**decade for decade in decades for step in steps]
-    return [tick for tick in ticks if low - 1e-9 <= math.log10(tick) <= high + 1e-9]
+def _label(phase: PhaseSummary) -> str:
+    """Return a label of a phase that is understood without its table."""
+    if phase.kind == "closed":
+        return f"{phase.users} user{'s' * (phase.users != 1)}"
+    if phase.kind == "step":
+        return f"try {phase.name.rpartition('-')[2]}"
+    return "hold" if phase.kind == "hold" else phase.name

@@ -2,8 +2,6 @@
 
 Made only from result.json, requests.parquet, resources.parquet and operations.parquet, so it can be
 rebuilt at any time, byte for byte. All figures are measured: wall time of this machine.
-
-Not covered: interaction; the page has no script.
 """
 
 from __future__ import annotations
@@ -19,8 +17,8 @@ from sim.measure.loadtest import LoadTest
 from sim.measure.request_kinds import KINDS
 from sim.measure.requests import figures, samples
 from sim.measure.usl import Fit, Interval
-from sim.report import jinja_environment, numbers
-from sim.report.load import charts, curves
+from sim.report import numbers, outcomes, page, tiles
+from sim.report.load import charts, curves, phases
 from sim.report.load.charts import Lane
 from sim.report.result import Result
 
@@ -38,7 +36,12 @@ HEADLINES = (
     ("cpu.client", "Busiest client's CPU"),
     ("load.generator_per_s", "Generator's maximum"),
 )
-CARDS = 8
+TILES = 8
+_HEROES = {
+    "load.sustainable_per_s": "sustained under the SLO",
+    "load.peak_per_s": "at the best level of the sweep",
+    "load.achieved_per_s": "achieved",
+}
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,29 @@ class KindRow:
     service: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Hero:
+    """The main result: a rate, and what it means."""
+
+    number: str
+    unit: str
+    text: str
+
+
 def sentence(result: Result) -> str:
     """Return the result in words, without the words pass, fail and unknown."""
+    return " ".join([*reasons(result), *([strip] if (strip := disturbance(result)) else [])])
+
+
+def reasons(result: Result) -> list[str]:
+    """Return the sentences of the verdict: failed expectations, the result, the limit."""
     test = result.load
     if test is None or not test.phases:
-        return "No phase of the load test was completed."
-    sentences = []
-    if test.search is not None:
-        sentences.append(test.search.said)
-    elif test.sweep is not None:
-        sentences.append(test.sweep.said.split(". ")[0].rstrip(".") + ".")
-    else:
-        offered, achieved = (
-            result.figure("load.offered_per_s"),
-            result.figure("load.achieved_per_s"),
-        )
-        sentences.append(
-            f"The store achieved {numbers.decimal(achieved)} of {numbers.decimal(offered)} "
-            "requests/s offered."
-        )
+        obstacle = next(iter(result.errors), "")
+        nothing = "No phase of the load test was completed."
+        return [f"Not decided: {obstacle.rstrip('.')}.", nothing] if obstacle else [nothing]
+    sentences = [missed] if (missed := outcomes.reasons(outcomes.shown(result))) else []
+    sentences.append(_result(result, test))
     stopped = [
         phase for phase in test.phases if phase.stopped_early and phase.kind in ("open", "closed")
     ]
@@ -83,13 +90,50 @@ def sentence(result: Result) -> str:
     if lost := sum(phase.lost_workers for phase in test.phases):
         sentences.append(f"{lost} load generator{'s' * (lost > 1)} died during the test.")
     if test.limit is not None:
-        sentences.append(f"Limit: {test.limit.text}")
-    if disturbed := sum(bottleneck.disturbed(phase.figures) for phase in test.phases):
-        share = f" in {disturbed} of {len(test.phases)} phases" if len(test.phases) > 1 else ""
-        sentences.append(
-            f"Other work on the machine disturbed the test{share}: repeat it on a quiet machine."
-        )
-    return " ".join(sentences)
+        sentences.append(f"Limit: {test.limit.text[:1].lower()}{test.limit.text[1:]}")
+    return sentences
+
+
+def _result(result: Result, test: LoadTest) -> str:
+    if test.search is not None:
+        return test.search.said
+    if test.sweep is not None:
+        return test.sweep.said.split(". ")[0].rstrip(".") + "."
+    offered, achieved = (
+        result.figure("load.offered_per_s"),
+        result.figure("load.achieved_per_s"),
+    )
+    return (
+        f"The store achieved {numbers.decimal(achieved)} of {numbers.decimal(offered)} "
+        "requests/s offered."
+    )
+
+
+def disturbance(result: Result) -> str:
+    """Return a warning that other work on the machine was in the way; empty if none was."""
+    tested = result.load.phases if result.load else ()
+    disturbed = sum(bottleneck.disturbed(phase.figures) for phase in tested)
+    if not disturbed:
+        return ""
+    share = f" in {disturbed} of {len(tested)} phases" if len(tested) > 1 else ""
+    return f"Other work on the machine disturbed the test{share}: repeat it on a quiet machine."
+
+
+def hero(result: Result) -> Hero | None:
+    """Return the result of the search, else the best level, else the rate achieved."""
+    test = result.load
+    if test is None:
+        return None
+    name = _hero_name(result)
+    if name is None:
+        return None
+    slo = f": {' and '.join(test.search.slo)}" if test.search and "SLO" in _HEROES[name] else ""
+    entry = result.figures[name]
+    return Hero(numbers.decimal(entry.value), entry.unit, _HEROES[name] + slo)
+
+
+def _hero_name(result: Result) -> str | None:
+    return next((name for name in _HEROES if result.figure(name) is not None), None)
 
 
 def _first_line(text: str | None) -> str:
@@ -108,45 +152,36 @@ def render_load(
     unit = FIGURES[test.search.slo[0].split()[0]].unit if test.search else ""
     shown = charts.lanes(test.phases, requests, resources)
     counted, counted_phases = counted_lanes(test, shown)
-    template = jinja_environment.environment().get_template("load.html.j2")
-    return template.render(
+    expected = outcomes.shown(result)
+    drawn = [
+        *charts.schedule(shown),
+        charts.heat(shown),
+        charts.processes(shown),
+        curves.percentiles(counted),
+        *(curves.sweep(test.sweep) if test.sweep else []),
+        curves.search(test.search) if test.search else None,
+    ]
+    return page.render(
+        "load.html.j2",
+        drawn,
         result=result,
         fit_rows=fit_rows,
         slo_value=lambda value: numbers.figure(value, unit),
         test=test,
-        sentence=sentence(result),
-        headlines=headlines(result),
-        shown=shown,
-        schedule_svg=charts.schedule(shown) if shown else None,
-        heat_svg=charts.heat(shown),
-        percentiles_svg=curves.percentiles(counted),
-        processes_svg=charts.processes(shown),
-        sweep_svg=curves.sweep(test.sweep) if test.sweep else None,
-        search_svg=curves.search(test.search) if test.search else None,
+        reasons=reasons(result),
+        disturbance=disturbance(result),
+        hero=hero(result),
+        tiles=tiles.tiles(
+            result, [each for each in HEADLINES if each[0] != _hero_name(result)], expected, TILES
+        ),
+        expected=expected,
+        phases=phases.rows(test),
+        figure_groups=tiles.groups(result),
         kinds=kinds(counted),
         counted_phases=counted_phases,
         operations=latency.by_kind(operations) if operations is not None else [],
-        outcomes=outcomes(requests),
-        descriptions={name: described.description for name, described in FIGURES.items()},
+        outcomes=request_outcomes(requests),
     )
-
-
-def headlines(result: Result) -> list[tuple[str, float | int | None, str]]:
-    """Return (label, value, unit) of the most important figures that are known.
-
-    Shares of all requests, or of a core, are in percent.
-    """
-    found: list[tuple[str, float | int | None, str]] = []
-    for name, label in HEADLINES:
-        entry = result.figures.get(name)
-        if entry is not None and entry.value is not None:
-            percent = {"": "%", "cores": "% of a core"}.get(entry.unit)
-            found.append(
-                (label, round(100 * entry.value, 1), percent)
-                if percent
-                else (label, entry.value, entry.unit)
-            )
-    return found[:CARDS]
 
 
 def counted_lanes(test: LoadTest, shown: list[Lane]) -> tuple[list[Lane], str]:
@@ -181,7 +216,7 @@ def kinds(shown: list[Lane]) -> list[KindRow]:
     return rows
 
 
-def outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
+def request_outcomes(requests: pa.Table) -> list[tuple[str, dict[str, int]]]:
     """Return for each kind the number of requests by outcome, in all phases, warm-up included."""
     counts = requests.group_by(["kind", "outcome"]).aggregate([("number", "count")]).to_pylist()
     return [

@@ -8,9 +8,10 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.measure.loadtest import PhaseSummary
+from sim.measure.loadtest import LoadTest
 from sim.report import numbers
 from sim.report.headline import headline
+from sim.report.load import phases
 from sim.report.load.page import sentence
 from sim.report.result import Result
 from sim.report.write import HTML_FILE
@@ -50,7 +51,7 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
     if test.sweep is not None:
         line(f"sweep: {test.sweep.said}")
     if test.phases:
-        for number, phase in enumerate(_phases(test.phases)):
+        for number, phase in enumerate(_phases(test)):
             line(f"  {phase}", "default" if number else "dim")
     known = [
         (name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None
@@ -72,7 +73,7 @@ def print_load(console: Console, result: Result, run_dir: Path) -> None:
     line(f"replay: {result.run.replay}", "dim")
 
 
-def _phases(phases: tuple[PhaseSummary, ...]) -> list[str]:
+def _phases(test: LoadTest) -> list[str]:
     """Return a heading and a line per phase, in columns."""
     lines = [
         (
@@ -82,24 +83,24 @@ def _phases(phases: tuple[PhaseSummary, ...]) -> list[str]:
             "errors",
             "late p99",
             "backlog",
-            "flush p95",
+            "p95",
             "store",
             "client",
         )
     ]
-    for phase in phases:
-        found = phase.figures
+    for row in phases.rows(test):
+        phase, found = row.phase, row.phase.figures
         lines.append(
             (
                 phase.name + (" (stopped)" if phase.stopped_early else ""),
-                numbers.decimal(found.get("load.offered_per_s"))
+                numbers.decimal(row.offered)
                 if phase.users is None
-                else f"{phase.users} users",
-                numbers.decimal(found.get("load.achieved_per_s")),
+                else f"{phase.users} user{'s' * (phase.users != 1)}",
+                numbers.decimal(row.achieved),
                 numbers.count(found.get("load.errors", 0.0) + found.get("load.not_made", 0.0)),
                 numbers.duration(found.get("load.late.p99")),
                 numbers.count(found.get("load.backlog.max")),
-                numbers.duration(found.get("latency.flush.p95")),
+                numbers.duration(row.p95_s),
                 _share(found.get("cpu.server")),
                 _share(found.get("cpu.client")),
             )
