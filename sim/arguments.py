@@ -21,6 +21,7 @@ from sim.cluster.arguments import refusal
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
+from sim.help import dress
 from sim.listing.arguments import list_arguments, word_arguments
 from sim.new.arguments import arguments as new_arguments
 from sim.query.arguments import arguments as query_arguments
@@ -228,6 +229,7 @@ def program() -> SuggestingParser:
         "--allow-remote", action="store_true", help="allow an endpoint that is not on this machine"
     )
     store.add_argument("--json", action="store_true", help="for `status`: print JSON")
+    dress(parser.commands())
     return parser
 
 

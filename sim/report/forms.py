@@ -48,8 +48,6 @@ def print_line(result: Result, folder: Path, console: Console) -> None:
     console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
     for error in result.errors:
         console.print(Text(f"error: {error}", "red"), soft_wrap=True)
-    for text in _missed(result):
-        console.print(Text(text, "red"), soft_wrap=True)
     if result.exit_code:
         console.print(Text(f"report: {folder / HTML_FILE}"), soft_wrap=True)
 

@@ -60,6 +60,7 @@ SIM: tuple[set[str], ...] = (
         "check",
         "console",
         "folder_lock",
+        "help",
         "forwarding",
         "private",
         "seeds",
