@@ -94,7 +94,7 @@ def parse_signed(text: str) -> float:
 def parse_count(text: str) -> int:
     """Parse a whole number of 0 or more; `1e6` is a million."""
     if not re.fullmatch(COUNT_PATTERN, text) or (value := parse_number(text)).denominator != 1:
-        raise ValueError(f"'{text}' is not a whole number; write for example 7 or 1e6")
+        raise ValueError(f"'{text}' is not a whole number; write for example 7")
     return int(value)
 
 

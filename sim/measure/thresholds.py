@@ -67,7 +67,7 @@ def parse(text: str) -> Expectation:
         )
     figure, op, value = match.groups()
     if figure not in FIGURES:
-        raise ValueError(f"unknown figure '{figure}'{suggestion(figure, FIGURES)}")
+        raise ValueError(f"unknown figure '{figure}'{_near(figure)}")
     if op not in OPERATORS:
         hint = "; did you mean '=='?" if op == "=" else ""
         raise ValueError(
@@ -92,6 +92,21 @@ def evaluate(expectations: Iterable[Expectation], figures: Mapping[str, float]) 
     return outcomes
 
 
+def _near(figure: str) -> str:
+    """Return the figures that an unknown one may stand for, as the end of a message."""
+    head = figure.partition(".")[0]
+    word = f" {head}" if any(name.startswith(f"{head}.") for name in FIGURES) else ""
+    near = suggestion(figure, FIGURES)
+    return f"{near}{'' if near.endswith('?') else ';'} `windfleet figures{word}` lists them"
+
+
+def _range(unit: str, text: str) -> str:
+    """Return what a number must be: its range where one was written, else its unit."""
+    if re.match(r"[-+.\d]", text):
+        return f" from 0 to 1e99 in {unit}" if unit else " from 0 to 1e99"
+    return f" of {unit}" if unit else ""
+
+
 def _value(figure: str, unit: str, text: str) -> float:
     """Return the threshold's number in the figure's unit."""
     if unit == "s":
@@ -103,9 +118,7 @@ def _value(figure: str, unit: str, text: str) -> float:
     try:
         number = float(parse_number(match[1] if match else text))
     except ValueError:
-        raise ValueError(
-            f"{figure} needs a number from 0 to 1e99 in {unit}, not '{text}'"
-        ) from None
+        raise ValueError(f"{figure} needs a number{_range(unit, text)}, not '{text}'") from None
     given = match[2] if match else ""
     if unit == "bytes":
         if given not in BYTES:
@@ -117,6 +130,8 @@ def _value(figure: str, unit: str, text: str) -> float:
         raise ValueError(f"{figure} is in US dollars: write {text} USD")
     if given == "%" and unit == "":
         return number / 100
+    if given == "/s" and unit.endswith("/s"):
+        return number
     if given not in ("", unit):
         raise ValueError(
             f"{figure} is in {unit}, not in '{given}'; write {match[1] if match else text} {unit}"

@@ -176,11 +176,26 @@ def duration_us(data: dict[str, Any]) -> int | None:
     return read(data, ("clock", "duration"), parse_duration)
 
 
-def _divisor(whole: int, wanted: int) -> int:
-    """Return the largest divisor of `whole` that is at most `wanted`.
+ROUND_US: Final = tuple(
+    number * unit
+    for unit, numbers in (
+        (1_000, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+        (SECOND_US, (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)),
+        (60 * SECOND_US, (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)),
+        (3600 * SECOND_US, (1, 2, 3, 4, 6, 8, 12, 24)),
+    )
+    for number in numbers
+)
+"""Lengths of time that people use for steps and windows."""
 
-    Only the thousand divisors nearest to it are tried; else 1 us.
+
+def _divisor(whole: int, wanted: int) -> int:
+    """Return the largest divisor of `whole` that is at most `wanted`, and round if there is one.
+
+    Of the others only the thousand nearest to it are tried; else 1 us.
     """
+    if fits := [us for us in ROUND_US if us <= wanted and whole % us == 0]:
+        return max(fits)
     first = max(1, -(-whole // wanted))
     return next((whole // parts for parts in range(first, first + 1000) if whole % parts == 0), 1)
 

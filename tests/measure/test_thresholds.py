@@ -46,7 +46,7 @@ def test_reads(text: str, figure: str, op: str, value: float, unit: str) -> None
         ("rows.lost", "is not an expectation; write 'figure op value'"),
         ("rows.lost ==", "is not an expectation"),
         ("rows.lost == -1", "needs a number from 0 to 1e99 in rows, not '-1'"),
-        ("rows.lost == nan", "needs a number from 0 to 1e99"),
+        ("rows.lost == nan", "needs a number of rows, not 'nan'"),
         ("rows.lost >= 1e999", "rows.lost needs a number from 0 to 1e99 in rows, not '1e999'"),
         ("rows.lost >= 1e-999 rows", "needs a number from 0 to 1e99 in rows, not '1e-999 rows'"),
         ("rows.lost >= " + "9" * 400, "needs a number from 0 to 1e99 in rows, not '999"),
