@@ -23,11 +23,14 @@ from rich.progress import (
     TaskID,
     TextColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from sim.report import numbers
 
 _PIPED_EVERY_S: Final = 5.0
+LEFT_FROM: Final = 5
+"""Percent done from which the time left is estimated: before, the first rows say too little."""
 _CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
 
 
@@ -124,12 +127,12 @@ class RunProgress:
         rate = f"{_rate(self._done, took_s)} {self._unit}/s"
         if not self._total:
             return f"{self._done:,} {self._unit}, {rate}"
+        share = min(100, 100 * self._done // self._total)
         left = (
-            f", {numbers.duration(took_s * max(0, self._total - self._done) / self._done)} left"
-            if self._done
+            f", {numbers.duration(took_s * (self._total - self._done) / self._done)} left"
+            if LEFT_FROM <= share < 100
             else ""
         )
-        share = min(100, 100 * self._done // self._total)
         return f"{self._done:,} of {self._total:,} {self._unit} ({share} %), {rate}{left}"
 
     def _print(self, text: str) -> None:
@@ -145,17 +148,29 @@ class _Rate(ProgressColumn):
         speed = task.speed or task.finished_speed
         rate = f"  {speed:,.0f} {unit}/s" if speed else ""
         left = f"  {numbers.duration(task.time_remaining)} left" if task.time_remaining else ""
-        return Text(f"{amount} {unit}{rate}{left}" if task.completed else "", style="cyan")
+        if task.completed:
+            return Text(f"{amount} {unit}{rate}{left}", style="cyan")
+        waited = numbers.duration(float(int(task.elapsed or 0)))
+        return Text(f"no {unit} yet, {waited}" if task.total else "", style="dim")
 
 
 def _live(console: Console) -> Progress:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=28),
-        _Rate(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        # Of all columns the bar gives way first, where the terminal is narrow.
+        BarColumn(
+            bar_width=None,
+            style="grey37",
+            complete_style="cyan",
+            finished_style="green",
+            table_column=Column(ratio=1, min_width=4),
+        ),
+        _Rate(table_column=Column(no_wrap=True)),
     )
-    return Progress(*columns, console=console, speed_estimate_period=20.0, transient=True)
+    return Progress(
+        *columns, console=console, speed_estimate_period=20.0, transient=True, expand=True
+    )
 
 
 def _rate(done: int, seconds: float) -> str:

@@ -33,7 +33,7 @@ _KEY_FIGURES: Final = (
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     """Print verdict, rows by stage, key figures, failures, and the path of the report."""
     console.print()
-    console.print(headline(result.verdict, printable(sentence(result))), soft_wrap=True)
+    _print_sentence(console, headline(result.verdict, printable(sentence(result))))
     console.print(
         Text(
             f"{result.scenario}, seed {result.seed}"
@@ -42,9 +42,9 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         )
     )
     if store := result.environment.get("store"):
-        console.print(Text(f"store: {printable(store)}", "dim"), soft_wrap=True)
+        _print_sentence(console, Text(f"store: {printable(store)}", "dim"))
     for error in result.errors:
-        console.print(Text(f"error: {printable(error)}", "red"), soft_wrap=True)
+        _print_sentence(console, Text(f"error: {printable(error)}", "red"))
     stages = accounting.by_stage(result)
     if stages:
         console.print(_stages(result, stages))
@@ -58,11 +58,11 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(table)
     if result.truth:
         console.print(_truth(result))
-        console.print(Text(TWO_FAULTS, "dim"), soft_wrap=True)
+        _print_sentence(console, Text(TWO_FAULTS, "dim"))
     if result.faults:
         console.print(_delivery(result))
     for note in result.notes:
-        console.print(Text(f"note: {printable(note)}", "yellow"), soft_wrap=True)
+        _print_sentence(console, Text(f"note: {printable(note)}", "yellow"))
     for outcome in result.expectations:
         # if no lake was judged, the errors above explain it
         if not outcome.passed and result.lake is not None:
@@ -89,6 +89,11 @@ def _print_part(console: Console, report: Path) -> None:
     """Print what a part of a run is for: it has no page of its own, unless it is asked for."""
     merge = "`windfleet merge` makes the report of all parts"
     console.print(Text(f"part: {report.parent}; {merge}", "bold"), soft_wrap=True)
+
+
+def _print_sentence(console: Console, text: Text) -> None:
+    """Print a sentence: by words on a terminal, in one line in a pipe."""
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:

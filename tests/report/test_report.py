@@ -565,3 +565,33 @@ def test_a_verdict_names_what_failed_and_a_run_cut_short_has_no_zeros() -> None:
     assert "memory.peak" not in html.render(cut, None)
     whole = dataclasses.replace(slow, figures=slow.figures | {"memory.peak": nothing})
     assert "memory.peak" in html.render(whole, None)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_live_progress_is_one_line_at_any_width(width: int) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width, color_system=None)
+    with RunProgress(console) as progress:
+        progress.phase("simulating and delivering", 900_000, "rows")
+        assert progress._live is not None
+        progress._live.refresh()
+        progress.advance(390_000)
+        progress._live.refresh()
+    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()))
+    shown = [frame for frame in frames if "simulating" in frame and "done in" not in frame]
+    assert any("no rows yet" in frame for frame in shown)
+    assert any("390,000/900,000" in frame for frame in shown)
+    assert all(len(frame) <= width for frame in shown), shown
+    assert not [frame for frame in frames if frame.strip() and frame not in shown][:-1]
+
+
+def test_a_pipe_gets_no_time_left_before_the_first_twentieth_and_at_the_end() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    with RunProgress(Console(file=stream, width=200), lambda: now[0]) as progress:
+        progress.phase("delivering", 1_000, "rows")
+        for amount in (1, 48, 1, 450, 500):
+            now[0] += 10.0
+            progress.advance(amount)
+    lines = [line for line in stream.getvalue().splitlines() if "of 1,000" in line]
+    assert [("left" in line) for line in lines] == [False, False, True, True, False], lines
