@@ -43,6 +43,10 @@ _OTHER_WRONGS: Final = (
     ("windows.wrong", "window", "wrong"),
     ("manifest.mismatches", "manifest", "wrong"),
 )
+REPEATED: Final = (
+    "Planned counts the calls of a run without faults. After a fault, nodes repeat calls, which "
+    "can be hit again."
+)
 TWO_FAULTS: Final = (
     "A row with two faults counts for both, so the sum may exceed the rows in quarantine."
 )
@@ -147,6 +151,7 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
         ],
         groups=findings.groups(result.findings, result.errors),
         short_key=findings.short_key,
+        repeated=REPEATED,
         fault_texts={name: kind.text for name, kind in KINDS.items()},
     )
 

@@ -84,6 +84,12 @@ class Fault(_Record):
     fired: int
 
     @property
+    def hit_retries(self) -> bool:
+        """True if it hit more calls than a run without faults has for it."""
+        kind = KINDS.get(self.kind)
+        return kind is not None and kind.units == ("calls", "calls") and self.fired > self.planned
+
+    @property
     def words(self) -> tuple[str, str]:
         """Return planned and actual injections in words: nodes, farms or calls."""
         units = KINDS[self.kind].units if self.kind in KINDS else ("calls", "calls")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.report import accounting, numbers
 from sim.report.headline import headline
-from sim.report.html import TWO_FAULTS, sentence
+from sim.report.html import REPEATED, TWO_FAULTS, sentence
 from sim.report.plain_table import plain_table
 from sim.report.progress import printable
 from sim.report.result import Result
@@ -61,6 +61,8 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         _print_sentence(console, Text(TWO_FAULTS, "dim"))
     if result.faults:
         console.print(_delivery(result))
+        if any(fault.hit_retries for fault in result.faults):
+            _print_sentence(console, Text(REPEATED, "dim"))
     for note in result.notes:
         _print_sentence(console, Text(f"note: {printable(note)}", "yellow"))
     for outcome in result.expectations:

@@ -595,3 +595,17 @@ def test_a_pipe_gets_no_time_left_before_the_first_twentieth_and_at_the_end() ->
             progress.advance(amount)
     lines = [line for line in stream.getvalue().splitlines() if "of 1,000" in line]
     assert [("left" in line) for line in lines] == [False, False, True, True, False], lines
+
+
+def test_more_faults_than_planned_calls_are_explained_and_only_they() -> None:
+    more = replace(
+        passed(), faults=(DeliveryFault("store.error", 12, 82), DeliveryFault("node.busy", 3, 24))
+    )
+    fewer = replace(
+        passed(), faults=(DeliveryFault("store.error", 12, 12), DeliveryFault("node.busy", 3, 24))
+    )
+    for result, there in ((more, True), (fewer, False)):
+        stream = io.StringIO()
+        print_summary(Console(file=stream, width=160), result, Path("runs/x"))
+        assert (html.REPEATED in stream.getvalue()) is there
+        assert (html.REPEATED in html.render(result, None)) is there
