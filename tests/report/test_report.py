@@ -598,10 +598,10 @@ def test_a_pipe_gets_no_time_left_before_the_first_twentieth_and_at_the_end() ->
 
 
 def test_more_faults_than_planned_calls_are_explained_and_only_they() -> None:
-    more = replace(
+    more = dataclasses.replace(
         passed(), faults=(DeliveryFault("store.error", 12, 82), DeliveryFault("node.busy", 3, 24))
     )
-    fewer = replace(
+    fewer = dataclasses.replace(
         passed(), faults=(DeliveryFault("store.error", 12, 12), DeliveryFault("node.busy", 3, 24))
     )
     for result, there in ((more, True), (fewer, False)):
