@@ -94,10 +94,17 @@ class DataSet:
         return _stage(self.folder / "lake", stage)
 
     def truth(self, name: str) -> pa.Table:
-        """Return a table of the ground truth, such as `faults`. Raises FileNotFoundError."""
+        """Return a table of the ground truth, such as `faults`, of all farms.
+
+        Raises FileNotFoundError.
+        """
+        import pyarrow as pa
         from pyarrow import parquet
 
-        return parquet.read_table(self.folder / "truth" / f"{name}.parquet")
+        found = sorted((self.folder / "truth").glob(f"{name}-*.parquet"))
+        if not found:
+            raise FileNotFoundError(f"{self.folder / 'truth'}: there is no table {name!r}")
+        return pa.concat_tables([parquet.read_table(path) for path in found])
 
 
 def run(

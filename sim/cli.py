@@ -279,13 +279,12 @@ def _demo(args: argparse.Namespace) -> int:
     from sim.demo import command
 
     workers = args.workers or one_per_core()
-    if args.cluster is not None:
+    if args.cluster is not None and not args.list:
         from sim.cluster.demo import DemoWork
 
         scenario, _, options = command.requested(args, workers)
         return _on_cluster(args, DemoWork(scenario, options, args.worker_dir))
-    command.print_made(command.run(args, workers, _console()), args.shard)
-    return PASS
+    return command.demo(args, workers, _console())
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ EXAMPLES: Final = {
 GROUPS: Final = {
     "output": (
         *("--out", "--overwrite", "--save-lake", "--json", "--markdown", "--quiet", "--format"),
-        *("--to", "--layout", "--nodes", "--inspect", "--no-dashboard"),
+        *("--to", "--layout", "--export", "--nodes", "--inspect", "--no-dashboard"),
     ),
     "store": (
         *("--endpoint-url", "--allow-remote", "--empty-lake", "--lake", "--warehouse", "--port"),

@@ -19,7 +19,7 @@ from sim import run_directory
 from sim.cluster.shared_files import digest, seen_by
 from sim.cluster.task import OUT, Source
 from sim.cluster.work import Places, Work
-from sim.demo.make import DemoOptions, layout_of, need_bytes_of
+from sim.demo.make import DemoOptions, need_bytes_of
 from sim.errors import ENVIRONMENT, ClusterError, DirectoryError, reason
 from sim.merge.command import MergeOptions
 from sim.report import numbers
@@ -60,7 +60,7 @@ class DemoWork(Work):
 
     @property
     def _whole_farms(self) -> bool:
-        return layout_of(self.scenario, self._options.layout) == "farm"
+        return self._options.layout == "farm"
 
     def parts(self, asked: int | None, most: int) -> int:
         fleet = self.scenario.fleet
@@ -71,6 +71,7 @@ class DemoWork(Work):
     def command(self, part: PartIndex) -> tuple[str, ...]:
         finish = self._options.finish
         given = [name for name, value in finish.words.items() if value == "given"]
+        given += [f"--export={form}" for form in finish.exports]
         words = shlex.split(self._options.command)[1:]
         return (*words, *given, "--shard", str(part), "--to", OUT, "--overwrite")
 
@@ -85,8 +86,7 @@ class DemoWork(Work):
     def records(self, run: str) -> Iterator[Path]:
         """Make both folders. The shared one is removed when the data set is complete."""
         scenario, options = self.scenario, self._options
-        layout = layout_of(scenario, options.layout)
-        need_bytes = need_bytes_of(scenario, scenario.fleet.turbines, layout)
+        need_bytes = need_bytes_of(scenario, scenario.fleet.turbines, options.layout)
         made = run_directory.made(
             options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"
         )

@@ -9,6 +9,9 @@ import argparse
 
 from sim.demo import themes
 
+LAYOUT = "farm"
+"""Layout without `--layout`."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to a parser."""
@@ -17,6 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=themes.names(),
         default=themes.DEFAULT,
         help="story (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the themes with their size and time"
     )
     parser.add_argument(
         "--to",
@@ -29,14 +35,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of turbines, shared over the farms (whole fleet: 1500)",
     )
-    parser.add_argument("--days", metavar="N", help="length in days")
+    parser.add_argument("--days", metavar="N", help="length in days, or as 36h")
     parser.add_argument(
         "--start",
         metavar="INSTANT",
-        help="time of the first sample, for example 2024-07-01T00:00:00Z",
+        help="time of the first sample, for example 2024-07-01 or 2024-07-01T06:00:00Z",
     )
     parser.add_argument(
-        "--sample-every", metavar="STEP", help="time between samples, for example 1s, 1m or 10m"
+        "--sample-every",
+        metavar="STEP",
+        help="time between samples, for example 1s, 10m or 1h; moves a window that it exceeds",
     )
     parser.add_argument("--seed", metavar="N", help="seed of fleet and weather")
     parser.add_argument(
@@ -48,8 +56,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--layout",
-        choices=("turbine", "farm"),
-        help="one object per hour and turbine or farm (default: by size)",
+        choices=("farm", "turbine"),
+        default=LAYOUT,
+        help="one object per stage, hour and farm, or per turbine, which the oracle judges and "
+        "which takes several times as long (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=("openoa", "flasc"),
+        help="also write readings and assets as OpenOA or FLASC names them; repeatable",
     )
     parser.add_argument("--nodes", action="store_true", help="keep the edge nodes' databases")
     parser.add_argument(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pipeline.records import BUCKET_PREFIX, QUARANTINE
 from sim.check.verdict import Verdict
 from sim.demo.themes import Theme
 from sim.run.record import Record
@@ -18,8 +19,9 @@ Layout = Literal["turbine", "farm"]
 class Dataset:
     """A data set in a folder.
 
-    `record`: the run's record. `seconds`: wall time of the whole command. `pictures`,
-    `dashboard`: file names in the folder.
+    `record`: the run's record. `seconds`: wall time of the whole command. `pictures`: captions by
+    file name; `dashboard`: its file name. `endpoint_url`: S3 that got a copy of the lake, of
+    `uploaded` objects.
     """
 
     scenario: Scenario
@@ -29,13 +31,20 @@ class Dataset:
     record: Record
     command: str = ""
     seconds: float = 0.0
-    pictures: list[str] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
     dashboard: str = ""
+    endpoint_url: str = ""
+    uploaded: int = 0
 
     @property
     def verdict(self) -> Verdict | None:
         """The oracle's verdict; None for a layout that it does not judge."""
         return self.record.verdict
+
+    @property
+    def has_quarantine(self) -> bool:
+        """True if the lake has rows that broke a rule."""
+        return (self.folder / "lake" / f"{BUCKET_PREFIX}validated" / QUARANTINE).is_dir()
 
     @property
     def fleet(self) -> str:

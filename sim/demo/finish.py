@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.dashboard import command as dashboard
-from sim.demo import assets, pictures, readings, readme, realism
+from sim.demo import (
+    assets,
+    dictionary,
+    export,
+    flat,
+    index,
+    notebook,
+    pictures,
+    readings,
+    readme,
+    realism,
+)
 from sim.demo.dataset import Dataset
 from sim.errors import (
     LAKE_WRONG,
@@ -32,18 +43,20 @@ class Finish:
     """Options of the finishing steps.
 
     `nodes`: keep the edge nodes' databases. `inspect`: draw the realism page too. `dashboard`: make
-    the page over the views.
+    the page over the views. `exports`: forms of `sim.demo.export`.
     """
 
     nodes: bool = False
     inspect: bool = False
     dashboard: bool = True
+    exports: tuple[str, ...] = ()
 
     @property
     def words(self) -> dict[str, str]:
         """The options by name, as parts of a data set have them in common."""
         given = {"--nodes": self.nodes, "--inspect": self.inspect, _WITHOUT: not self.dashboard}
-        return {name: "given" if value else "not given" for name, value in given.items()}
+        words = {name: "given" if value else "not given" for name, value in given.items()}
+        return words | {"--export": ",".join(self.exports)}
 
     @classmethod
     def of(cls, words: dict[str, str]) -> Finish:
@@ -51,16 +64,20 @@ class Finish:
         nodes, inspect, without = (
             words.get(name) == "given" for name in ("--nodes", "--inspect", _WITHOUT)
         )
-        return cls(nodes, inspect, not without)
+        exports = tuple(form for form in words.get("--export", "").split(",") if form)
+        return cls(nodes, inspect, not without, exports)
 
 
 _WITHOUT = "--no-dashboard"
 
 
 def remove_earlier(folder: Path) -> None:
-    """Remove pictures and pages of an earlier data set."""
+    """Remove pictures, pages, tables and exports of an earlier data set."""
     pictures.remove(folder)
-    (folder / realism.FILE).unlink(missing_ok=True)
+    for name in (realism.FILE, index.FILE, flat.FILE, dictionary.FILE, notebook.FILE):
+        (folder / name).unlink(missing_ok=True)
+    for form in export.FORMS:
+        shutil.rmtree(folder / form, ignore_errors=True)
 
 
 def require_pass(made: Dataset) -> None:
@@ -82,6 +99,11 @@ def finish(made: Dataset, options: Finish, progress: RunProgress, begun: float) 
     whole = {turbine.rpartition("-")[0] for event in scenario.events for turbine in event.turbines}
     farms = readings.read(scenario, nodes, sorted(whole))
     made.pictures = pictures.draw(made, farms)
+    progress.phase("writing the readings", None, "")
+    flat.write(scenario, made.folder)
+    dictionary.write(made.folder)
+    for form in options.exports:
+        export.write(scenario, made.folder, form)
     if options.inspect:
         realism.write(made, farms)
     if not options.nodes:
@@ -89,8 +111,10 @@ def finish(made: Dataset, options: Finish, progress: RunProgress, begun: float) 
     if options.dashboard:
         progress.phase("loading the lake for the dashboard", None, "")
         _dashboard(made)
+    notebook.write(made)
     made.seconds = time.perf_counter() - begun
     readme.write(made)
+    index.write(made, readme.facts(made))
 
 
 def _dashboard(made: Dataset) -> None:

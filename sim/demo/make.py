@@ -7,9 +7,9 @@
     DIR/dashboard.html            one page over the views, from the tables in DIR/warehouse
     DIR/nodes/<farm>/*.db         the edge nodes' databases, on request
 
-Two layouts hold the same rows. `turbine` is the pipeline's own, one object per turbine, stage and
-hour, and the oracle judges it. `farm` is the layout after table maintenance (`sim.run.compact`),
-for data sets that would otherwise be more than MOST_OBJECTS objects.
+Two layouts hold the same rows. `farm`, the usual one, is the layout after table maintenance: one
+object per farm, stage and hour (`sim.run.compact`). `turbine` is the pipeline's own, one object per
+turbine, stage and hour: many times as many objects and minutes. The oracle judges only that one.
 
 A part of a data set holds some turbines, or in the layout `farm` some whole farms. It keeps its
 nodes' databases. `windfleet merge` gives all parts together what `sim.demo.finish` makes.
@@ -17,10 +17,11 @@ nodes' databases. `windfleet merge` gives all parts together what `sim.demo.fini
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 
@@ -29,7 +30,7 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim import run_directory
 from sim.check.verdict import Judged
-from sim.demo import part_files, themes
+from sim.demo import estimate, part_files, readme, themes
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
 from sim.demo.themes import Theme
@@ -47,10 +48,6 @@ from sim.store import target
 from sim.verify.judge import Judgement, judge
 from sim.verify.judge import verdict as verdict_on
 
-MOST_OBJECTS: Final = 30_000
-"""Upper bound of the `turbine` layout. More small files take minutes, and a disk block each."""
-_COMPACT_SHARE: Final = 0.02  # size of the farm layout over that of the turbine layout
-
 
 @dataclass(frozen=True)
 class DemoOptions:
@@ -63,7 +60,7 @@ class DemoOptions:
     out: Path
     workers: int
     overwrite: bool = False
-    layout: Layout | None = None
+    layout: Layout = "farm"
     upload: target.Options | None = None
     command: str = ""
     finish: Finish = field(default_factory=Finish)
@@ -76,26 +73,24 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt. Finished parts
     stay in the folder.
     """
-    layout = layout_of(scenario, options.layout)
+    layout = options.layout
     part = part_of(scenario.fleet, options.shard or WHOLE, whole_farms=layout == "farm")
     if options.upload is not None:
         target.require_empty(options.upload)  # before the minutes that the data take
     need_bytes = need_bytes_of(scenario, part.turbines, layout)
     with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
-        return _filled(scenario, theme, layout, part, options, console)
+        try:
+            return _filled(scenario, theme, layout, part, options, console)
+        except KeyboardInterrupt:
+            again = "the same command with --overwrite makes it from the beginning"
+            print(f"{options.out}: holds an unfinished data set; {again}", file=sys.stderr)
+            raise
 
 
 def need_bytes_of(scenario: Scenario, turbines: int, layout: Layout) -> int:
     """Return the bytes on disk of the lake and the nodes of some turbines, as planned."""
     planned = plan(scenario, turbines)
-    share = 1.0 if layout == "turbine" else _COMPACT_SHARE
-    return round(planned.node_bytes + sum(planned.lake_bytes.values()) * share)
-
-
-def layout_of(scenario: Scenario, asked: Layout | None) -> Layout:
-    """Return the layout of a data set: the one that was asked for, or by its number of objects."""
-    few = sum(plan(scenario).objects.values()) <= MOST_OBJECTS
-    return asked or ("turbine" if few else "farm")
+    return planned.node_bytes + estimate.lake_bytes(planned, layout)
 
 
 def _filled(
@@ -108,12 +103,14 @@ def _filled(
 ) -> Dataset:
     remove_earlier(options.out)
     begun = time.perf_counter()
-    record = Record(workers=options.workers)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    record = Record(workers=options.workers, started=started)
     made = Dataset(scenario, theme, options.out, layout, record, options.command)
     with as_demo_errors(options.out), RunProgress(console) as progress:
         _drive(made, part, progress)
         if options.shard is None:
             finish(made, options.finish, progress, begun)
+            estimate.keep(made)
         else:
             record.part, record.total_s = part, time.perf_counter() - begun
             made.seconds = record.total_s
@@ -124,6 +121,7 @@ def _filled(
         if options.upload is not None:
             progress.phase("uploading", None, "objects")
             _upload(made, options.upload, progress)
+            readme.write(made)  # with the endpoint
     return made
 
 
@@ -167,6 +165,7 @@ def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> No
     """
     with target.opened(options) as opened:
         store = Retrying(S3ObjectStore(opened.store))
+        made.endpoint_url = opened.endpoint_url or ""
         reader = target.Target(folder=made.folder / "lake").lake
         refs = reader.objects()
         try:
@@ -178,6 +177,7 @@ def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> No
                     )
                 _copy(store, ref.bucket, ref.key, body)
                 progress.advance(1)
+                made.uploaded += 1
         except StoreError as error:
             fix = f"{made.folder} is complete, and its README has the command to copy it"
             raise DemoError(

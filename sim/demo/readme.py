@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, QUARANTINE
+from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from sim.demo import snippets
 from sim.demo.dataset import Dataset
-from sim.units import format_duration
+from sim.demo.export import FORMS
+from sim.units import SECOND_US, format_duration
 
 
 def write(made: Dataset) -> None:
@@ -24,11 +27,12 @@ def write(made: Dataset) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, not HTML
     )
-    text = environment.get_template("README.md.j2").render(**_facts(made))
+    text = environment.get_template("README.md.j2").render(**facts(made))
     (made.folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def _facts(made: Dataset) -> dict[str, object]:
+def facts(made: Dataset) -> dict[str, Any]:
+    """Return the facts of a data set, by the names that its README and its page use."""
     scenario, lake = made.scenario, made.folder / "lake"
     buckets = {}
     for name in BUCKET_NAMES:
@@ -46,11 +50,18 @@ def _facts(made: Dataset) -> dict[str, object]:
         "start": _instant(clock.start_us),
         "end": _instant(clock.end_us),
         "every": format_duration(clock.sample_us),
+        "window": format_duration(scenario.pipeline.window_s * SECOND_US),
         "rows": made.rows,
         "buckets": buckets,
         "layout": made.layout,
         "verdict": made.verdict,
-        "quarantine": (lake / f"{BUCKET_PREFIX}validated" / QUARANTINE).is_dir(),
+        "quarantine": made.has_quarantine,
+        "views": snippets.views(made.has_quarantine),
+        "endpoint_url": made.endpoint_url,
+        "uploaded": made.uploaded,
+        "aws": snippets.aws(made.endpoint_url),
+        "duckdb_over_s3": snippets.duckdb_over_s3(made.endpoint_url),
+        "exports": [form for form in FORMS if (made.folder / form).is_dir()],
         "labels": labels(made.folder / "truth"),
         "pictures": made.pictures,
         "dashboard": made.dashboard,

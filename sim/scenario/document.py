@@ -24,6 +24,7 @@ from sim.scenario.values import (
     Duration,
     EventKind,
     FaultKind,
+    FleetCut,
     Instant,
     LongDuration,
     Name,
@@ -61,6 +62,13 @@ class FleetChoice(Section):
         description="Only this many turbines, distributed over the farms in proportion; "
         "all when absent.",
         examples=[16],
+    )
+
+    choose: FleetCut = Field(
+        default="first",
+        description="With turbines: the first of each farm, which stand side by side, or a block "
+        "around its middle, with rows behind each other.",
+        examples=["block"],
     )
 
     @model_validator(mode="before")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from sim.arrays import Floats
 from sim.fleet import Fleet
 from sim.fleet.loader import largest_remainder
 from sim.yamlfile import suggestion
@@ -25,10 +28,11 @@ def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple
     ), wrong
 
 
-def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
+def fewer_turbines(fleet: Fleet, wanted: int, block: bool = False) -> Fleet:
     """Return the fleet cut to `wanted` turbines, in proportion by largest remainder.
 
-    Every farm keeps its first turbines; a farm left with none is dropped.
+    Every farm keeps its first turbines, which stand side by side in its front row, or a block
+    around its middle. They are numbered anew. A farm left with none is dropped.
     Raises ValueError if the fleet has fewer: more turbines would need positions.
     """
     if wanted > fleet.turbines:
@@ -38,8 +42,18 @@ def fewer_turbines(fleet: Fleet, wanted: int) -> Fleet:
         )
     counts = largest_remainder([farm.turbines for farm in fleet.farms], wanted)
     cut = (
-        replace(farm, positions=farm.positions[:n])
+        replace(farm, positions=_block(farm.positions, n) if block else farm.positions[:n])
         for farm, n in zip(fleet.farms, counts, strict=True)
         if n
     )
     return replace(fleet, farms=tuple(cut))
+
+
+def _block(positions: Floats, wanted: int) -> Floats:
+    """Return the turbines nearest to the one in the middle, in their own order.
+
+    In wind along the rows' facing, some of them stand behind others.
+    """
+    middle = positions[np.argmin(np.hypot(*(positions - positions.mean(axis=0)).T))]
+    far = np.hypot(*(positions - middle).T)
+    return positions[np.sort(np.argsort(far, kind="stable")[:wanted])]

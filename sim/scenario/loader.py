@@ -137,7 +137,8 @@ def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | Non
         problems += [Problem.at(place(tree, one.path), one.message) for one in found]
     if isinstance(turbines, str) and re.match(COUNT_PATTERN, turbines) and fleet.farms:
         try:
-            fleet = fleet_selection.fewer_turbines(fleet, parse_count(turbines))
+            cut = fleet_selection.fewer_turbines
+            fleet = cut(fleet, parse_count(turbines), block=choice.get("choose") == "block")
         except ValueError as error:
             problems.append(
                 Problem.at(place(tree, ("fleet", "turbines")), f"fleet.turbines: {error}")

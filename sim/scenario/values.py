@@ -215,6 +215,11 @@ EventKind = Annotated[
     _text(_one_of("kind of event", tuple(EVENT_KINDS))),
     _kinds_schema({name: kind.text for name, kind in EVENT_KINDS.items()}),
 ]
+FleetCut = Annotated[
+    str,
+    _text(_one_of("cut of a fleet", ("first", "block"))),
+    WithJsonSchema({"enum": ["first", "block"]}),
+]
 ComponentName = Annotated[
     str,
     _text(_one_of("component", COMPONENT_NAMES)),

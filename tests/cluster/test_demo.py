@@ -14,6 +14,7 @@ from tests.support.cluster_world import WORKERS, Cluster
 
 SMALL: Final = (
     *("--farms", "E,F", "--turbines", "5", "--workers", "1", "--no-dashboard", "--nodes"),
+    *("--layout", "turbine"),
     *("--set", "data_faults=[{kind: row.duplicate, rate: 50 per turbine-day}]"),
     *("--start", "2024-07-01T00:30:00Z", "--sample-every", "1m", "--set", "clock.duration=1h"),
     *("--set", "pipeline.flush_every=30m", "--set", "events=[]"),

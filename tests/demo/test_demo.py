@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +18,7 @@ from pipeline.records import BUCKET_PREFIX, STAGES
 from pipeline.store import S3ObjectStore
 from sim.check import LakeReader
 from sim.cli import main
-from sim.demo import readings, realism, realism_charts, statistics, themes
-from sim.demo.arguments import arguments
-from sim.demo.command import command, overrides
+from sim.demo import readings, realism, realism_charts, snippets, statistics, themes
 from sim.demo.readme import labels
 from sim.model.maintenance.orders import WEAR
 from sim.model.wind.weather import Air, Weather
@@ -30,50 +26,7 @@ from sim.scenario import load
 from sim.store.s3_lake import s3_lake
 from tests.support import lakesecrets
 from tests.support.browser import Page
-
-SMALL = ["--farms", "E,F", "--turbines", "4", "--days", "1", "--workers", "2"]
-FAULTS = (
-    "data_faults=[{kind: row.late, rate: 20 per turbine-day, duration: 30m, delay: 3h},"
-    " {kind: row.duplicate, rate: 10 per turbine-day},"
-    " {kind: sensor.dropout, rate: 10 per turbine-day},"
-    " {kind: row.poisoned, rate: 10 per turbine-day}]"
-)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same small data set in both layouts. Flushes every six hours make late rows look back."""
-    folder = tmp_path_factory.mktemp("demo")
-    out = {}
-    for layout in ("turbine", "farm"):
-        out[layout] = folder / layout
-        words = ["demo", "--to", str(out[layout]), "--layout", layout, "--set", FAULTS]
-        words += [] if layout == "farm" else ["--no-dashboard"]
-        assert (
-            main([*words, "--set", "pipeline.flush_every=6h", "--nodes", "--inspect", *SMALL]) == 0
-        )
-    return out
-
-
-def database(folder: Path) -> duckdb.DuckDBPyConnection:
-    """DuckDB with the views that the folder's README makes."""
-    (views,) = re.findall(r"```sql\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    connection = duckdb.connect(config={"file_search_path": str(folder)})
-    connection.execute(views)
-    return connection
-
-
-def rows(folder: Path, stage: str, top: str = "") -> pa.Table:
-    """Return all rows of a stage, in an order that does not depend on objects."""
-    root = folder / "lake" / (BUCKET_PREFIX + stage) / (top or stage)
-    files = sorted(root.rglob("*.parquet"))
-    table = pa.concat_tables([pq.read_table(io.BytesIO(file.read_bytes())) for file in files])
-    keys = (
-        ["turbine_id", "window_start", "revision"]
-        if stage == "aggregated"
-        else ["turbine_id", "id"]
-    )
-    return table.sort_by([(key, "ascending") for key in keys])
+from tests.support.data_sets import FAULTS, SMALL, database, rows
 
 
 def test_personal_data_is_readable_by_the_owner_only(made: dict[str, Path]) -> None:
@@ -136,7 +89,9 @@ def test_one_turbine_without_a_row_in_quarantine(
         )
         == 0
     )
-    assert "24 rows of 1 turbine of 1 farm in " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "24 rows of 1 turbine of 1 farm in " in shown
+    assert "not judged: the oracle reads only --layout turbine, whose rows are the same" in shown
     readme = (tmp_path / "one" / "README.md").read_text()
     assert "Simulated by windfleet: 1 turbine of 1 farm\n" in readme
     assert readme.startswith(
@@ -211,7 +166,9 @@ def test_the_folder_holds_the_documented_files(made: dict[str, Path]) -> None:
     injected = {kind for kind, _, files in labels(folder / "truth") if files.startswith("faults")}
     assert {"row.late", "row.duplicate", "sensor.dropout", "row.poisoned"} <= injected
     assert 'data-chart="power-0"' in (folder / "realism.html").read_text()
-    assert "compacted layout" in (made["farm"] / "README.md").read_text()
+    assert (
+        "**Not judged.** The lake is in the compacted" in (made["farm"] / "README.md").read_text()
+    )
 
 
 def test_the_dashboard_is_made_and_linked_unless_it_is_left_out(made: dict[str, Path]) -> None:
@@ -261,7 +218,10 @@ def test_the_same_command_makes_the_same_bytes(made: dict[str, Path], tmp_path: 
 
 
 def test_upload_fills_the_buckets_of_an_endpoint(
-    clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clean_lake: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = [
@@ -281,6 +241,13 @@ def test_upload_fills_the_buckets_of_an_endpoint(
     here = LakeReader.folder(tmp_path / "demo" / themes.DEFAULT / "lake")
     there = s3_lake(clean_lake)
     assert there.objects() == here.objects()
+    shown = capsys.readouterr().out
+    count = len(here.objects())
+    assert f"the six buckets at {clean_lake} were filled: {count:,} objects" in shown
+    readme = (tmp_path / "demo" / themes.DEFAULT / "README.md").read_text()
+    for text in (shown.replace("\n  ", "\n"), readme):
+        assert f"aws --endpoint-url {clean_lake} s3 ls" in text
+        assert snippets.duckdb_over_s3(clean_lake) in text
     assert list(there.read(there.objects())) == list(here.read(here.objects()))
 
 
@@ -322,66 +289,6 @@ def test_the_storm_passes_cut_out_where_the_story_says_and_nowhere_else() -> Non
         assert air.speed[-48:].max() < 25.0
     for air in weather("storm", "ABCDGH", np.arange(0.0, 96.0, 0.5)):
         assert air.speed.max() < 20.0
-
-
-def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    arguments(parser)
-    args = parser.parse_args(
-        ["--theme", "icing", "--days", "2", "--farms", "C", "--set", "seed=5", "--to", "x"]
-    )
-    wanted = [
-        ("--farms C", "fleet.farms=[C]"),
-        ("--days 2", "clock.duration=2d"),
-        ("--set 1", "seed=5"),
-    ]
-    assert overrides(args) == wanted
-    assert command(args) == "windfleet demo --theme icing --farms C --days 2 --set=seed=5"
-
-
-def test_a_wrong_argument_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "Z"]) == 2
-    assert "name one of these farms" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "E,Z"]) == 2
-    assert "'Z'" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--days", "nine"]) == 2
-    assert "--days nine: clock.duration" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", "A"]) == 2
-    assert "happens at E, F; name one of these farms" in capsys.readouterr().err
-    assert (
-        main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--days", "3"])
-        == 2
-    )
-    assert "give it 11 days or more" in capsys.readouterr().err
-    assert (
-        main(["demo", "--to", str(tmp_path / "a"), "--theme", "bearing-failure", "--turbines", "4"])
-        == 2
-    )
-    assert "theme bearing-failure: turbine 'E-007' takes no part" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--set", "seed=3", "--days", "0.5"]) == 2
-    assert (
-        "theme storm: events[0].from: begins at 18h, and the run ends at 12h"
-        in capsys.readouterr().err
-    )
-    assert main(["demo", "--to", "http://192.0.2.1:9000"]) == 3
-    assert "--allow-remote" in capsys.readouterr().err
-    for place in ("http://", "s3://my-bucket/here"):
-        assert main(["demo", "--to", place]) == 2
-        assert "write for example http://127.0.0.1:4566" in capsys.readouterr().err
-    for days in ("²", ""):
-        assert main(["demo", "--to", str(tmp_path / "a"), "--days", days]) == 2
-        assert "clock.duration" in capsys.readouterr().err
-    assert main(["demo", "--to", str(tmp_path / "a"), "--farms", ""]) == 2
-    assert capsys.readouterr().err.startswith("windfleet: --farms : theme storm happens at E, F")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("do not remove")
-    assert main(["demo", "--to", str(tmp_path / "mine"), "--overwrite"]) == 2
-    assert (
-        "is not a windfleet run; choose another directory with --to DIR" in capsys.readouterr().err
-    )
-    assert not (tmp_path / "a").exists()
 
 
 def test_a_store_that_cannot_take_the_copy_is_reported_before_anything_is_made(

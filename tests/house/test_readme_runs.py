@@ -73,6 +73,8 @@ COMMANDS = {
     "make lock": Way("parsed"),
     "make spark": Way("parsed"),
     "windfleet demo": Way("short", DAY),
+    "windfleet demo --list": Way("short"),
+    "windfleet demo --export openoa --export flasc": Way("parsed"),  # tests/demo/test_files.py
     "windfleet demo --theme bearing-failure --inspect": Way(
         "long", (*DAY, "--set", "events=[]")
     ),  # the story begins on day 10
