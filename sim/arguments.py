@@ -27,6 +27,9 @@ from sim.new.arguments import arguments as new_arguments
 from sim.query.arguments import arguments as query_arguments
 from sim.shipped import scenario_file
 from sim.suggesting_parser import SuggestingParser
+from sim.watch.arguments import arguments as watch_arguments
+from sim.watch.arguments import refusal as watch_refusal
+from sim.watch.arguments import serve_argument
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -47,7 +50,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
-    if (unfit := refusal(args)) is not None:
+    if (unfit := watch_refusal(args) or refusal(args)) is not None:
         parser.error(unfit)
     return args
 
@@ -89,6 +92,7 @@ def program() -> SuggestingParser:
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
     _shard_argument(run)
     _form_arguments(run)
+    serve_argument(run)
     cluster_arguments(run, "run", positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
@@ -118,6 +122,10 @@ def program() -> SuggestingParser:
     _store_arguments(load)
     _gateway_argument(load, default="stock")
     _processes_argument(load)
+    serve_argument(load)
+
+    watched = command("watch", "show a run on a page of this machine while it runs, with metrics")
+    watch_arguments(watched)
 
     verify = command("verify", "judge a run's lake against its node files again")
     verify.add_argument("run", type=Path, metavar="DIR", help="run directory")

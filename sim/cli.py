@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -97,6 +98,7 @@ def _fail(text: str, code: int) -> int:
 def _run(args: argparse.Namespace) -> int:
     from sim.run.command import RunOptions, run
     from sim.scenario import load
+    from sim.watch.serving import serving
 
     scenario = load(args.scenario, args.set)
     if args.cluster is not None:
@@ -119,7 +121,8 @@ def _run(args: argparse.Namespace) -> int:
     )
     from sim.report.forms import in_form
 
-    return in_form(args.form, options.out, lambda console: run(scenario, options, console))
+    begin = serving(args.serve, options.out, partial(run, scenario, options))
+    return in_form(args.form, options.out, begin)
 
 
 def _on_cluster(args: argparse.Namespace, work: Work, out: Path = Path()) -> int:
@@ -152,6 +155,7 @@ def _merge(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> int:
     from sim.load.command import LoadOptions, join, load_test
     from sim.scenario import load
+    from sim.watch.serving import serving
 
     if args.worker:
         return join(args.out, _console())
@@ -162,7 +166,7 @@ def _load(args: argparse.Namespace) -> int:
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
     from sim.report.forms import in_form
 
-    return in_form(args.form, out, lambda console: load_test(scenario, options, console))
+    return in_form(args.form, out, serving(args.serve, out, partial(load_test, scenario, options)))
 
 
 def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
@@ -304,13 +308,6 @@ def _compare(args: argparse.Namespace) -> int:
     return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
 
 
-def _bench(args: argparse.Namespace) -> int:
-    from sim.bench.command import run
-    from sim.store.gateway import chosen
-
-    return run(args, chosen(args.gateway), _console())
-
-
 def _delegated(
     module: str, function: str, silent: bool = False
 ) -> Callable[[argparse.Namespace], int]:
@@ -330,6 +327,7 @@ _COMMANDS: Final = {
     "run": _run,
     "merge": _merge,
     "load": _load,
+    "watch": _delegated("sim.watch.command", "watch"),
     "verify": _verify,
     "campaign": _campaign,
     "query": _query,
@@ -346,6 +344,6 @@ _COMMANDS: Final = {
     "faults": _delegated("sim.listing.command", "print_faults"),
     "completion": _delegated("sim.completion", "completion"),
     "doctor": _delegated("sim.doctor.command", "examine"),
-    "bench": _bench,
+    "bench": _delegated("sim.bench.command", "run"),
     "store": _delegated("sim.store.command", "store"),
 }

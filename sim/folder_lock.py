@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,6 +45,25 @@ def owned(folder: Path, wait: bool = False) -> Iterator[None]:
                 # Still locked: a process that has it open finds it removed, and makes another.
                 path.unlink()
         os.close(file)
+
+
+def is_owned(folder: Path) -> bool:
+    """Return True while a process owns the folder. Never takes the lock itself.
+
+    The owner may run on another machine, where nobody here sees it end: it counts as there.
+    """
+    try:
+        text = (folder / LOCK_FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    owner = re.match(r"process (\d+) on (\S+),", text)
+    if owner is None or owner[2] != socket.gethostname():
+        return True
+    with suppress(ProcessLookupError):
+        with suppress(PermissionError):
+            os.kill(int(owner[1]), 0)
+        return True
+    return False
 
 
 def _locked(path: Path, wait: bool) -> int:

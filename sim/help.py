@@ -12,11 +12,17 @@ from typing import Final
 EXAMPLES: Final = {
     "run": (
         "run quickstart",
+        "run quickstart --serve",
         "run my-run.yaml --set clock.duration=10m --out runs/short",
         "run small --endpoint-url http://127.0.0.1:4566 --empty-lake",
     ),
     "merge": ("merge runs/part-1 runs/part-2 runs/part-3 --out runs/whole",),
-    "load": ("load load-knee", "load load-ramp --endpoint-url http://127.0.0.1:9000"),
+    "load": (
+        "load load-knee",
+        "load load-ramp --serve 8080",
+        "load load-ramp --endpoint-url http://127.0.0.1:9000",
+    ),
+    "watch": ("watch runs/quickstart-7", "watch --grafana windfleet-grafana.json"),
     "verify": ("verify runs/quickstart-7", "verify runs/small-7 --lake copy-of-the-lake"),
     "campaign": ("campaign campaign --quick", "campaign campaign --runs 5000 --wired 0"),
     "query": (
@@ -43,7 +49,7 @@ EXAMPLES: Final = {
 GROUPS: Final = {
     "output": (
         *("--out", "--overwrite", "--save-lake", "--json", "--markdown", "--quiet", "--format"),
-        *("--to", "--layout", "--export", "--nodes", "--inspect", "--no-dashboard"),
+        *("--to", "--layout", "--export", "--nodes", "--inspect", "--no-dashboard", "--serve"),
     ),
     "store": (
         *("--endpoint-url", "--allow-remote", "--empty-lake", "--lake", "--warehouse", "--port"),

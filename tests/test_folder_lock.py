@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 from sim import run_directory
 from sim.cli import main
 from sim.errors import DirectoryError
-from sim.folder_lock import LOCK_FILE, Occupied, owned
+from sim.folder_lock import LOCK_FILE, Occupied, is_owned, owned
 from tests.support import runs
 
 OWNER = """
@@ -176,3 +178,26 @@ def test_a_lock_in_a_users_folder_does_not_turn_it_into_a_run(tmp_path: Path) ->
     ):
         pass
     assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_a_look_at_the_owner_takes_no_lock(tmp_path: Path) -> None:
+    assert not is_owned(tmp_path)
+    with owned(tmp_path):
+        assert is_owned(tmp_path)
+    assert not is_owned(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        (f"process {os.getpid()} on {socket.gethostname()}, since x", True),
+        (f"process {2**22 + 1} on {socket.gethostname()}, since x", False),  # no such process
+        (f"process {2**22 + 1} on another, since x", True),
+        ("process 1 on " + socket.gethostname() + ", since x", True),  # of another user
+        ("", True),  # just begun
+    ],
+    ids=["here", "killed", "elsewhere", "another user's", "just begun"],
+)
+def test_an_owner_that_was_killed_is_gone(tmp_path: Path, text: str, there: bool) -> None:
+    (tmp_path / LOCK_FILE).write_text(text)
+    assert is_owned(tmp_path) == there

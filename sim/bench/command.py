@@ -14,14 +14,15 @@ from sim.bench.parts import measure
 from sim.bench.record import KIND, SCHEMA_VERSION, BenchRecord, read_record, write_record
 from sim.errors import PASS, BenchError
 from sim.run.environment import machine, versions
-from sim.store.gateway import Gateway
+from sim.store.gateway import Gateway, chosen
 
 
-def run(args: argparse.Namespace, gateway: Gateway, console: Console) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Run the command. Return its exit code: a slower part is shown, and is no failure.
 
     Raises BenchError, ResultError, TargetError, OSError.
     """
+    gateway = chosen(args.gateway)
     if args.only == "query":
         _require_alone(args)
         query.measure(args.objects, gateway, console)

@@ -40,9 +40,15 @@ def safe_path() -> dict[str, str]:
 
 
 def start(
-    arguments: Sequence[str], environment: Mapping[str, str], output: IO[bytes]
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: IO[bytes] | int,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a command of windfleet. Its pipe from this process is its standard input."""
+    """Start a command of windfleet. Its pipe from this process is its standard input.
+
+    output: for its stdout and stderr. pass_fds: open files that it inherits.
+    """
     return subprocess.Popen(
         [sys.executable, "-P", "-m", __name__, *arguments],
         stdin=subprocess.PIPE,
@@ -50,6 +56,7 @@ def start(
         stderr=subprocess.STDOUT,
         env=environment,
         start_new_session=True,
+        pass_fds=pass_fds,
     )
 
 
@@ -96,4 +103,4 @@ def _follow_parent() -> None:
 
 if __name__ == "__main__":
     _follow_parent()
-    runpy.run_module("sim", run_name="__main__", alter_sys=True)
+    runpy.run_module("sim.__main__", run_name="__main__", alter_sys=True)

@@ -60,6 +60,11 @@ class PhaseProgress:
         """Return the number of requests that are due and have not started."""
         return len(self._unstarted(now_ns))
 
+    @property
+    def under_way(self) -> int:
+        """Return the number of requests that have started and not ended."""
+        return len(self._under_way)
+
     def rate_per_s(self, now_ns: int) -> float:
         """Return the rate of requests that ended in the last RATE_S seconds."""
         since_ns = now_ns - RATE_S * 1_000_000_000

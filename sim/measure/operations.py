@@ -57,10 +57,13 @@ def read_lines(path: Path) -> pa.Table:
     A worker that is killed may leave an incomplete last line, which is left out.
     """
     complete, end, _ = path.read_bytes().rpartition(b"\n")
-    if not end:
-        return SCHEMA.empty_table()
+    return parse_lines(complete + end) if end else SCHEMA.empty_table()
+
+
+def parse_lines(lines: bytes) -> pa.Table:
+    """Return the records of complete lines, at least one, in SCHEMA."""
     options = csv.ReadOptions(column_names=SCHEMA.names)
-    return csv.read_csv(io.BytesIO(complete + end), options, _PARSE, _CONVERT).cast(SCHEMA)
+    return csv.read_csv(io.BytesIO(lines), options, _PARSE, _CONVERT).cast(SCHEMA)
 
 
 def merged(parts: Iterable[pa.Table]) -> pa.Table:

@@ -24,6 +24,8 @@ from typing import Final, Self
 import psutil
 
 EVERY_S: Final = 0.5
+LEFT_OUT: Final[set[int]] = set()
+"""Process ids that are no part of the run, such as the server of its live page."""
 _PROC: Final = Path("/proc")
 
 
@@ -100,10 +102,12 @@ def _tree(root: int) -> Iterator[int]:
             for task in tasks.iterdir():
                 with contextlib.suppress(OSError):
                     for child in (task / "children").read_text(encoding="ascii").split():
-                        yield from _tree(int(child))
+                        if int(child) not in LEFT_OUT:
+                            yield from _tree(int(child))
         return
     with contextlib.suppress(psutil.Error):
-        yield from (child.pid for child in psutil.Process(root).children(recursive=True))
+        children = [child.pid for child in psutil.Process(root).children(recursive=True)]
+        yield from (pid for pid in children if pid not in LEFT_OUT)
 
 
 def _queued_s(pid: int) -> float:

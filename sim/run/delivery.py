@@ -16,6 +16,7 @@ from pathlib import Path
 from sim.run import operations, truth
 from sim.run.early import EarlyOracle
 from sim.run.in_process import run_in_process
+from sim.run.injection_log import InjectionLog
 from sim.run.part import Part, part_of
 from sim.run.planned_faults import counted_in
 from sim.run.record import Record
@@ -53,6 +54,12 @@ def deliver(
     part = part_of(scenario.fleet) if part is None else part
     faults = counted_in(scenario.faults, scenario.fleet, part.farms)
     with target.fault_proxy(store, scenario.seed, faults) as proxy:
+        log = InjectionLog(run_dir)
+
+        def require_healthy() -> None:
+            log.note(record.injections, *(() if proxy is None else (proxy.injections,)))
+            store.require_alive()
+
         try:
             plans = shard_plans(
                 scenario,
@@ -67,13 +74,13 @@ def deliver(
                 shared=record.part is not None and store.server is None,
             )
             if in_process:
-                run_in_process(plans, advance, store.require_alive, record)
+                run_in_process(plans, advance, require_healthy, record)
             else:
                 run_shards(
                     plans,
                     workers,
                     lambda _, delivered: advance(delivered),
-                    store.require_alive,
+                    require_healthy,
                     record.shards,
                     record.injections,
                     record.spans,

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from pipeline.retry import Operation
 from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE
+from sim.run.injection_log import INJECTIONS_FILE, PARTS
 
-PARTS: Final = ".operations"
 PENDING_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -71,8 +71,8 @@ def merge(run_dir: Path) -> pa.Table:
     # A file object, because pyarrow may take a path for a URI.
     with (run_dir / OPERATIONS_FILE).open("wb") as file:
         pq.write_table(table, file, compression="zstd")
-    for part in parts:
-        part.unlink()
+    for part in (*parts, folder / INJECTIONS_FILE):
+        part.unlink(missing_ok=True)
     if folder.exists():
         folder.rmdir()
     return table

@@ -84,6 +84,7 @@ SIM: tuple[set[str], ...] = (
     {"demo"},
     {"doctor", "listing", "merge", "new", "preview"},
     {"cluster"},
+    {"watch"},
     {"argument_types"},
     {"arguments"},
     {"completion"},

@@ -93,6 +93,9 @@ COMMANDS = {
     "pip wheel --no-deps .": Way("parsed"),  # tests/wheel
     "windfleet store install": Way("parsed"),
     "windfleet run quickstart": Way("parsed"),
+    "windfleet run quickstart --serve": Way("parsed"),  # tests/watch
+    "windfleet watch runs/quickstart-7": Way("parsed"),
+    "windfleet watch --grafana windfleet-grafana.json": Way("parsed"),
     "windfleet run scenarios/small.yaml --save-lake": Way("parsed"),
     "windfleet query pipeline/catalog/queries/turbine_performance.sql runs/small-7 "
     "--now 2024-01-15T01:15:00Z": Way("parsed"),

@@ -130,6 +130,29 @@ def test_the_command_runs_outside_the_repository(tree: Path, tmp_path: Path) -> 
     assert of_tree(tree, tmp_path, "-c", home).stdout == f"{tmp_path}/windfleet\n"
 
 
+def test_a_live_page_is_served_from_the_wheel_alone(tree: Path, tmp_path: Path) -> None:
+    """Its process is that of a part on a cluster. The page's templates and scripts are there."""
+    variables = os.environ | {"PYTHONPATH": str(tree)}
+    dashboard = str(tmp_path / "grafana.json")
+    command = ["-m", "windfleet.sim.cluster.child", "watch", "--grafana", dashboard]
+    with subprocess.Popen(
+        [sys.executable, "-P", "-X", "importtime", *command],
+        cwd=tmp_path,
+        env=variables,
+        stdin=subprocess.PIPE,  # the process ends when it does
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        loaded = {line.rpartition("|")[2].strip() for line in process.stderr}
+        assert process.wait() == 0
+    assert "windfleet.sim.watch.grafana" in loaded
+    assert not [name for name in loaded if name.partition(".")[0] in ("sim", "pipeline")]
+    assert json.loads(Path(dashboard).read_text(encoding="utf-8"))["title"] == "windfleet"
+    page = "from windfleet.sim.watch.page import page; print(len(page().body))"
+    assert int(of_tree(tree, tmp_path, "-c", page).stdout) > 50_000
+
+
 @pytest.mark.campaign
 def test_pip_installs_the_wheel_into_an_empty_environment(tmp_path: Path) -> None:
     """Takes minutes: pip fetches all packages, and the first run installs LocalStack."""

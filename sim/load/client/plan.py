@@ -9,17 +9,19 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from pipeline.settings import Settings
 from pipeline.settings import settings as store_settings
-from sim.load.arrivals import Mix
 from sim.load.client.journal import wall_offset_ns
-from sim.load.client.request import seeded_nodes
 from sim.load.phase import Arrivals, Phase
-from sim.load.settings import EngineSettings
+
+if TYPE_CHECKING:
+    # `windfleet watch` reads plans, and needs neither the clients nor the settings.
+    from sim.load.arrivals import Mix
+    from sim.load.settings import EngineSettings
 
 _PHASE: Final = "phase.json"
 _ARRIVALS: Final = "arrivals.npz"
@@ -76,6 +78,8 @@ class ClientPlan:
         cls, phase: Phase, settings: EngineSettings, workers: int, batches: Path, nodes: int
     ) -> ClientPlan:
         """Return the plan of a phase. batches: folder of the prepared batches of these nodes."""
+        from sim.load.client.request import seeded_nodes
+
         return cls(
             name=phase.name,
             seed=settings.seed,
