@@ -1,4 +1,4 @@
-"""windfleet from Python: `run`, `verify`, `demo` and `query`, with typed results and Arrow tables.
+"""windfleet from Python: `run`, `resume`, `verify`, `demo` and `query`, with typed results.
 
     from windfleet import demo, run          # in a checkout: from sim.api import demo, run
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sim.report.result import Result
 
-__all__ = ["CommandFailed", "DataSet", "Run", "demo", "query", "run", "verify"]
+__all__ = ["CommandFailed", "DataSet", "Run", "demo", "query", "resume", "run", "verify"]
 
 Settings = Mapping[str, object]
 """Overrides of a scenario: path -> value, as for `--set`."""
@@ -130,6 +130,15 @@ def run(
         out = Path("runs") / f"{found['name']}-{seed}"
     _command("run", str(scenario), *options)
     return Run(Path(out))
+
+
+def resume(folder: str | Path, *, workers: int | None = None) -> Run:
+    """Go on with the interrupted run in a folder, as `windfleet run --resume`.
+
+    Raises CommandFailed.
+    """
+    _command("run", "--resume", str(folder), "--json", *_options(workers=workers))
+    return Run(Path(folder))
 
 
 def verify(

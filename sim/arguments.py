@@ -25,6 +25,8 @@ from sim.help import dress
 from sim.listing.arguments import list_arguments, word_arguments
 from sim.new.arguments import arguments as new_arguments
 from sim.query.arguments import arguments as query_arguments
+from sim.resume_arguments import refusal as resume_refusal
+from sim.resume_arguments import resume_argument
 from sim.shipped import scenario_file
 from sim.suggesting_parser import SuggestingParser
 from sim.watch.arguments import arguments as watch_arguments
@@ -50,7 +52,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
-    if (unfit := watch_refusal(args) or refusal(args)) is not None:
+    unfit = resume_refusal(args, parser) or watch_refusal(args) or refusal(args)
+    if unfit is not None:
         parser.error(unfit)
     return args
 
@@ -83,7 +86,8 @@ def program() -> SuggestingParser:
         return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
     run = command("run", "simulate, drive the pipeline, judge, report")
-    _scenario_arguments(run)
+    _scenario_arguments(run, nargs="?")
+    resume_argument(run, "run")
     _directory_arguments(run)
     _workers_argument(run)
     _store_arguments(run)
@@ -146,7 +150,8 @@ def program() -> SuggestingParser:
     campaign = command(
         "campaign", "inject faults at every store call, then at random, then into whole runs"
     )
-    _scenario_arguments(campaign)
+    _scenario_arguments(campaign, nargs="?")
+    resume_argument(campaign, "campaign")
     campaign_arguments(campaign, count)
     _gateway_argument(campaign)
     _directory_arguments(campaign)

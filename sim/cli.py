@@ -59,6 +59,8 @@ def _main(arguments: list[str]) -> int:
         # When the command is repeated, this run's directory exists already.
         overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
         args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
+        if getattr(args, "resume", None) is not None:
+            return _delegated(f"sim.{args.command}.resume", "resume")(args)
         return _COMMANDS[args.command](args)
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
@@ -96,6 +98,7 @@ def _fail(text: str, code: int) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from sim.report.forms import in_form
     from sim.run.command import RunOptions, run
     from sim.scenario import load
     from sim.watch.serving import serving
@@ -119,8 +122,6 @@ def _run(args: argparse.Namespace) -> int:
         _replay(args),
         args.shard,
     )
-    from sim.report.forms import in_form
-
     begin = serving(args.serve, options.out, partial(run, scenario, options))
     return in_form(args.form, options.out, begin)
 
@@ -208,7 +209,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _campaign(args: argparse.Namespace) -> int:
     from sim.campaign.arguments import sizes
-    from sim.campaign.command import CampaignOptions, run_campaign
+    from sim.campaign.command import run_campaign
+    from sim.campaign.options import CampaignOptions
     from sim.scenario import load
     from sim.store.gateway import chosen
 
@@ -265,9 +267,7 @@ def _catalog(args: argparse.Namespace) -> int:
 
         print_ledger(_console())
         return PASS
-    from sim.catalog.command import run
-
-    return run(args, _console())
+    return _delegated("sim.catalog.command", "run")(args)
 
 
 def _dashboard(args: argparse.Namespace) -> int:

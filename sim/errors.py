@@ -11,6 +11,7 @@ WindfleetError             code
 │   ├── PlanError
 │   ├── CatalogError
 │   ├── PartError
+│   ├── ResumeError
 │   └── ResultError
 ├── EnvironmentFailed         3   the machine, the store or another process
 │   ├── TargetError
@@ -23,7 +24,7 @@ WindfleetError             code
 │   └── EngineError
 │       └── TargetGone
 ├── DirectoryError       2 or 3   each instance has its own
-├── DemoError         2, 3 or 5   each instance has its own
+├── DemoError      2, 3, 5, 130   each instance has its own
 ├── QueryError        2, 3 or 5   each instance has its own
 ├── BenchError           2 or 5   each instance has its own
 └── DashboardError       2 or 3   each instance has its own
@@ -111,6 +112,10 @@ class CatalogError(InvalidInput):
 
 class PartError(InvalidInput):
     """A part that a run does not have, or parts that do not fit. The text names the fix."""
+
+
+class ResumeError(InvalidInput):
+    """An interrupted run that cannot be gone on with here. The text names the fix."""
 
 
 class ResultError(InvalidInput, ValueError):

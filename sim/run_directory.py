@@ -1,7 +1,7 @@
 """The run directory: new, or taken over from an earlier run.
 
 - A run without results, because it found no store for example, is replaced at once.
-- A run with results is replaced with `--overwrite` only.
+- A run with results is replaced with `--overwrite` only. An interrupted one can be gone on with.
 - Nothing else is ever removed, and nothing at all while another process works there.
 """
 
@@ -27,6 +27,7 @@ from sim.report.write import (
     REQUESTS_FILE,
     RESOURCES_FILE,
 )
+from sim.resume_state import OUTCOMES, RESUME, way_on
 from sim.whole_file import write_text
 
 SCENARIO_FILE: Final = "scenario.yaml"
@@ -35,11 +36,11 @@ MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in
 """A file of that name without this line is the user's own scenario, and is never removed."""
 PARTS: Final = "parts"
 """Records of the parts of a run on a cluster (`sim.cluster`), a folder each."""
-WORTH_KEEPING: Final = ("nodes", "lake", PARTS, CAMPAIGN_FILE, REQUESTS_FILE)
+WORTH_KEEPING: Final = ("nodes", "lake", PARTS, CAMPAIGN_FILE, REQUESTS_FILE, OUTCOMES)
 """Results of a run. A run that made none of these is replaced without `--overwrite`."""
 FOLDERS: Final = (
     *("nodes", "truth", "lake", "warehouse", PARTS),
-    *(".operations", ".struck-*", ".load"),
+    *(".operations", ".struck-*", ".load", RESUME),
 )
 """Folders of a run. Those with a dot are work in progress; only a killed run leaves them."""
 PART_FILE: Final = "part.json"
@@ -47,6 +48,14 @@ OBJECTS_FILE: Final = "objects.parquet"
 """The record of one part of a run (`sim.run.part_file`)."""
 CAMPAIGN_PART_FILE: Final = "campaign-part.json"
 """The record of one part of a campaign (`sim.campaign.campaign_part`)."""
+_WRITTEN: Final = (
+    *(RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE),
+    *(PART_FILE, OBJECTS_FILE, CAMPAIGN_PART_FILE),
+    *(DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE),
+)
+"""Files of a run that its end writes."""
+_UNFINISHED: Final = ("lake", "warehouse", ".struck-*")
+"""Folders that an attempt makes anew."""
 HEADROOM: Final = 1.2
 """Free space that a run needs, as a multiple of the bytes that its plan expects."""
 
@@ -76,6 +85,53 @@ def made(
                 f"{path}: cannot make the run directory: {reason(error)}", ENVIRONMENT
             ) from error
         yield
+
+
+@contextmanager
+def continued(path: Path) -> Iterator[None]:
+    """Take over the directory of an interrupted run for the block, to go on with it.
+
+    Results of the interrupted attempt are removed. Raises DirectoryError.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path))
+            require_resumable(path)
+            for name in _WRITTEN:
+                (path / name).unlink(missing_ok=True)
+            for folder in (each for name in _UNFINISHED for each in path.glob(name)):
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise DirectoryError(
+                f"{path}: cannot go on in the run directory: {reason(error)}", ENVIRONMENT
+            ) from error
+        yield
+
+
+def require_resumable(path: Path, name: str = "") -> None:
+    """Raise DirectoryError for a path that holds no interrupted run, and say what it holds.
+
+    name: of the command's state, in RESUME; any, if empty.
+    """
+    if not path.is_dir() or not is_run(path):
+        fix = "name the directory of an interrupted run; `windfleet list` shows them"
+        raise DirectoryError(f"{path}: is not a windfleet run; {fix}")
+    if name and (path / name).is_file():
+        return
+    if (way := way_on(path)) is not None:
+        if not name:
+            return
+        raise DirectoryError(f"{path}: was made by another command; go on with `{way}`")
+    if any((path / name).is_file() for name in (RESULT_FILE, CAMPAIGN_FILE)):
+        fix = "nothing is left to do; run it again with --overwrite"
+        raise DirectoryError(f"{path}: holds a run that is finished; {fix}")
+    fix = "run it again with --overwrite"
+    raise DirectoryError(f"{path}: holds nothing that --resume could go on with; {fix}")
+
+
+def finish(path: Path) -> None:
+    """Remove what only an interrupted run needs. Raises OSError."""
+    shutil.rmtree(path / RESUME, ignore_errors=True)
 
 
 @contextmanager
@@ -110,12 +166,12 @@ def _clear(path: Path, overwrite: bool, named_by: str) -> None:
     kept = any((path / name).exists() for name in WORTH_KEEPING) or _is_kept_on_purpose(path)
     if kept and not overwrite:
         fix = f"replace it with --overwrite, or choose another {named_by}"
+        if (way := way_on(path)) is not None:
+            raise DirectoryError(f"{path}: holds an interrupted run; go on with `{way}`, {fix}")
         raise DirectoryError(f"{path}: holds an earlier run; {fix}")
     for folder in (folder for name in FOLDERS for folder in path.glob(name) if folder.is_dir()):
         shutil.rmtree(folder)
-    written = (RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE)
-    of_part = (PART_FILE, OBJECTS_FILE, CAMPAIGN_PART_FILE)
-    for name in (*written, *of_part, DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE):
+    for name in _WRITTEN:
         (path / name).unlink(missing_ok=True)
 
 

@@ -14,16 +14,15 @@ that were made.
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.records import BUCKET_NAMES
 from sim import check, run_directory
@@ -31,90 +30,33 @@ from sim.campaign import campaign_part, plan
 from sim.campaign.campaign_part import CampaignPart
 from sim.campaign.in_process_run import CleanRunBroken, run_clean, run_once, run_with_store
 from sim.campaign.invariants import BrokenInvariant
-from sim.campaign.live_runs import Load, is_loaded, make_live_runs
+from sim.campaign.journal import Journal, run_rest
+from sim.campaign.live_runs import LiveRun, is_loaded, make_live_runs
 from sim.campaign.loader.command import replay_load, run_loads
 from sim.campaign.loader.line import is_load
+from sim.campaign.loader.run import LoadOutcome
 from sim.campaign.loader.totals import LoadTotals
 from sim.campaign.memory_store import MemoryStore, dump
+from sim.campaign.options import CampaignOptions
 from sim.campaign.outcome import CleanRun, Outcome
-from sim.campaign.pool import pipeline_runs, run_lines, use_one_thread
+from sim.campaign.pool import pipeline_runs, use_one_thread
 from sim.campaign.schedule import Line, expanded, parse
 from sim.campaign.shrink import shrink
+from sim.campaign.state import write_state
 from sim.campaign.summary import Summary
 from sim.campaign.world import World, make_world
 from sim.chaos.faults import CRASH, Fault
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN, PartError, ScheduleError, exit_code_and_message
 from sim.report.campaign import CampaignResult, print_summary, write
 from sim.report.progress import RunProgress
+from sim.resume_state import way_on
 from sim.run.part_head import head_of
-from sim.run.part_index import WHOLE, PartIndex
+from sim.run.part_index import PartIndex
 from sim.scenario import Scenario
-from sim.store.gateway import Gateway
 
 _VERDICTS: Final = {PASS: "pass", LAKE_WRONG: "fail"}
 _CALLS_SHOWN: Final = 40
 _BROKEN_SHOWN: Final = 20
-
-
-@dataclass(frozen=True)
-class CampaignOptions:
-    """Settings from the command line.
-
-    runs         number of random runs in process
-    loads        number of random runs of the loader; 0 for none at all
-    live         number of whole runs on a real store
-    seed         seed of the random runs
-    command      command line that repeats the campaign, without --out
-    run_command  command line of one whole run of the scenario
-    load         loads the scenario with additional settings
-    replay       a schedule to run instead of the campaign
-    gateway      of the LocalStack of the live runs
-    shard        the one part of the campaign to make; None: the whole campaign
-    quick        a fault at the first and last call of each point only, not at every call
-    """
-
-    out: Path
-    runs: int
-    loads: int
-    live: int
-    seed: int
-    workers: int
-    overwrite: bool
-    command: str
-    run_command: str
-    load: Load
-    replay: str | None = None
-    gateway: Gateway = "short"
-    shard: PartIndex | None = None
-    quick: bool = False
-
-    @property
-    def place(self) -> PartIndex:
-        """The part, or the whole campaign as the only part of one."""
-        return self.shard or WHOLE
-
-    @property
-    def sizes(self) -> dict[str, str]:
-        """The numbers of runs, by their options, in which all parts agree."""
-        numbers = {"--runs": self.runs, "--loads": self.loads, "--wired": self.live}
-        quick = {"--quick": "yes"} if self.quick else {}
-        return {**quick, **{option: str(number) for option, number in numbers.items()}}
-
-    @property
-    def words(self) -> list[str]:
-        """The sizes as words of a command line."""
-        pairs = self.sizes.items()
-        return [word for pair in pairs for word in (pair[:1] if pair[1] == "yes" else pair)]
-
-    @property
-    def place_again(self) -> str:
-        """The options that take the run directory again."""
-        return f" --out {shlex.quote(str(self.out))} --overwrite"
-
-    @property
-    def replay_whole(self) -> str:
-        """The command line that repeats the whole campaign."""
-        return " ".join([self.command, *self.words])
 
 
 def replay(scenario: Scenario, text: str, command: str, console: Console) -> int:
@@ -187,7 +129,14 @@ def run_campaign(scenario: Scenario, options: CampaignOptions, console: Console)
         if options.shard is not None:
             raise PartError("--replay repeats one schedule, which has no parts; leave --shard out")
         return replay(scenario, options.replay, options.command, console)
-    with run_directory.made(options.out, options.overwrite, scenario.text, 1_000_000):
+    directory = (
+        run_directory.continued(options.out)
+        if options.resumed
+        else run_directory.made(options.out, options.overwrite, scenario.text, 1_000_000)
+    )
+    with directory:
+        if not options.resumed:
+            write_state(options)
         return _run_and_report(scenario, options, console)
 
 
@@ -217,9 +166,15 @@ def _run_and_report(scenario: Scenario, options: CampaignOptions, console: Conso
     if options.shard is not None:
         whole = "`windfleet merge` judges what all parts together must hit"
         result.notes.append(f"part {options.shard}: {whole}")
+    if options.resumed:
+        result.notes.append("resumed: counts cover all runs, times and rates those made since then")
     report(result, options.out, console)
     if options.shard is not None and not result.errors:
         campaign_part.write(options.out, _part(scenario, options.shard, options, summary, result))
+    if not result.errors:
+        run_directory.finish(options.out)
+    elif (way := way_on(options.out)) is not None:
+        console.print(Text(f"go on with: {way}", "bold"), soft_wrap=True)
     return result.exit_code
 
 
@@ -281,7 +236,8 @@ def _run_all(
             summary.loads = LoadTotals(options.command)
             sizes = (options.loads, options.seed, options.workers)
             folder, objects = world.folder / "loads", clean.store.objects
-            run_loads(folder, objects, summary.loads, sizes, progress, options.place, options.quick)
+            own = (Journal(options.out, LoadOutcome), options.place, options.quick)
+            run_loads(folder, objects, summary.loads, sizes, progress, *own)
         _run_live(scenario, world, options, summary, progress)
     except (KeyboardInterrupt, Exception) as error:
         ended = exit_code_and_message(error, Path(tempfile.gettempdir()))
@@ -328,7 +284,8 @@ def _run_in_process(
     traces: dict[int, tuple[str, str]] = {}
     second_times: dict[int, Outcome] = {}
     try:
-        for nth, outcome in run_lines(
+        for nth, outcome in run_rest(
+            Journal(options.out, Outcome),
             partial(pipeline_runs, world),
             [lines[i] for i in todo],
             options.workers,
@@ -383,16 +340,25 @@ def _run_live(
     progress.phase("runs on LocalStack with killed workers", len(own), "runs")
     begun = time.perf_counter()
     summary.gateway = options.gateway
+    journal = Journal(options.out, LiveRun)
+    made = journal.outcomes([str(index) for index in range(options.live)])
+    for index in [each for each in own if each in made]:
+        summary.add_live(made[index])
+        progress.advance(1)
+    left = [index for index in own if index not in made]
+    if not left:
+        return
     try:
-        for run in make_live_runs(
+        for index, run in make_live_runs(
             scenario,
             options.load,
             world.flush_s,
-            own,
+            left,
             options.seed,
             options.workers,
             options.gateway,
         ):
+            journal.add(index, str(index), run)
             summary.add_live(run)
             progress.advance(1)
     finally:

@@ -87,8 +87,10 @@ def make_live_runs(
     seed: int,
     workers: int,
     gateway: Gateway = "short",
-) -> Iterator[LiveRun]:
-    """Make these runs, one after the other, by their numbers from 0. flush_s: virtual seconds.
+) -> Iterator[tuple[int, LiveRun]]:
+    """Make these runs, one after the other, by their numbers from 0. Yield (number, run).
+
+    flush_s: virtual seconds.
 
     Raises TargetError, LakeError, WorkerDied, OSError.
     """
@@ -102,7 +104,7 @@ def make_live_runs(
                 if is_loaded(index) and not found.injections.by_kind[FOREIGN]:
                     found.loads = load_live(store, Path(folder) / "warehouse", drawn.seed)
                     found.broken += found.loads.broken
-                yield found
+                yield index, found
             lake.empty(store.store)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim import run_directory
 from sim.campaign import campaign_part
-from sim.campaign.command import CampaignOptions
+from sim.campaign.options import CampaignOptions
 from sim.cluster.task import OUT, SCENARIO
 from sim.cluster.work import Work
 from sim.merge.command import MergeOptions

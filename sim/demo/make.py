@@ -17,7 +17,6 @@ nodes' databases. `windfleet merge` gives all parts together what `sim.demo.fini
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,7 +33,7 @@ from sim.demo import estimate, part_files, readme, themes
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
 from sim.demo.themes import Theme
-from sim.errors import DemoError
+from sim.errors import INTERRUPTED, DemoError
 from sim.measure.operations import OPERATIONS_FILE
 from sim.report.progress import RunProgress
 from sim.run import part_file
@@ -70,8 +69,7 @@ class DemoOptions:
 def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Console) -> Dataset:
     """Make the data set.
 
-    Raises DemoError, DirectoryError, TargetError, LakeError or KeyboardInterrupt. Finished parts
-    stay in the folder.
+    Raises DemoError, DirectoryError, TargetError, LakeError. Finished parts stay in the folder.
     """
     layout = options.layout
     part = part_of(scenario.fleet, options.shard or WHOLE, whole_farms=layout == "farm")
@@ -82,9 +80,9 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
         try:
             return _filled(scenario, theme, layout, part, options, console)
         except KeyboardInterrupt:
-            again = "the same command with --overwrite makes it from the beginning"
-            print(f"{options.out}: holds an unfinished data set; {again}", file=sys.stderr)
-            raise
+            fix = "make it again with --overwrite"
+            text = f"interrupted; {options.out} holds an unfinished data set: {fix}"
+            raise DemoError(text, INTERRUPTED) from None
 
 
 def need_bytes_of(scenario: Scenario, turbines: int, layout: Layout) -> int:

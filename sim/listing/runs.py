@@ -7,12 +7,13 @@ no check of every field (`sim.report.result.read_result`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.terminal import cause
 from sim.errors import INVALID, DirectoryError
+from sim.resume_state import CAMPAIGN_STATE, RUN_STATE, way_on
 
 _RESULT: Final = "result.json"
 _CAMPAIGN: Final = "campaign.json"
@@ -21,7 +22,10 @@ _SCENARIO: Final = "scenario.yaml"
 
 @dataclass(frozen=True)
 class PastRun:
-    """One run directory. verdict: None where there is no result; `note` then has the reason."""
+    """One run directory. verdict: None where there is no result; `note` then has the reason.
+
+    resumable: it was interrupted; `note` then has the command that goes on with it.
+    """
 
     folder: str
     kind: str
@@ -32,6 +36,7 @@ class PastRun:
     rows: int | None = None
     seconds: float | None = None
     digest: str | None = None
+    resumable: bool = False
     note: str = ""
 
 
@@ -52,13 +57,29 @@ def _run(folder: Path) -> PastRun | None:
     file = next((folder / name for name in (_RESULT, _CAMPAIGN) if (folder / name).is_file()), None)
     if file is None:
         if (folder / _SCENARIO).is_file() and (folder / "nodes").is_dir():
-            return PastRun(str(folder), "run", None, note="ended without a result")
-        return None
+            note = "ended without a result"
+        elif (folder / RUN_STATE).is_file() or (folder / CAMPAIGN_STATE).is_file():
+            note = "began"
+        else:
+            return None
+        kind = "campaign" if (folder / CAMPAIGN_STATE).is_file() else "run"
+        return _resumable(PastRun(str(folder), kind, None, note=note))
     try:
         data = json.loads(file.read_bytes())
-        return _campaign(folder, data) if file.name == _CAMPAIGN else _result(folder, data)
+        return _resumable(
+            _campaign(folder, data) if file.name == _CAMPAIGN else _result(folder, data)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return PastRun(str(folder), "run", None, note=f"{file.name} cannot be read: {cause(error)}")
+
+
+def _resumable(run: PastRun) -> PastRun:
+    """Return the run, with the command that goes on with it if it was interrupted."""
+    way = way_on(Path(run.folder))
+    if way is None:
+        return run
+    text = f"go on with `{way}`"
+    return replace(run, resumable=True, note=f"{run.note}; {text}" if run.note else text)
 
 
 def _result(folder: Path, data: dict[str, Any]) -> PastRun:

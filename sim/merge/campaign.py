@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sim.campaign.campaign_part import CampaignPart
 from sim.campaign.command import report
+from sim.campaign.options import place_again
 from sim.report.campaign import CampaignResult
 from sim.verify.judge import RANK
 
@@ -26,7 +27,7 @@ def merge_campaign(parts: Mapping[Path, CampaignPart], out: Path, console: Conso
     result = CampaignResult(
         first.scenario,
         first.seed,
-        first.replay,
+        first.replay + place_again(out),
         oracle=max((part.oracle for part in parts.values()), key=RANK.index),
         digest=first.digest,
     )

@@ -6,6 +6,7 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` an
 
     level     function                            does
     scenario  sim.scenario.load                   reads and checks the file
+              resume.resume                       options of an interrupted run
     steps     command.run                         every level below, in this order
     plan      part.part_of                        turbines of the part, or all
               needs.needs                         disk, memory and time on this machine
@@ -13,6 +14,7 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` an
               planned_faults.planned_faults       faults that are due, and their odds
     lake      sim.store.target.opened             LocalStack, a named S3 or a folder
     shards    delivery.deliver                    all farms; operations and faults into the record
+                attempts.Attempts                 what earlier attempts at the run left
                 shard_plan.shard_plans            one picklable task per shard
                     shards.run_shards                 worker processes
                     in_process.run_in_process         none, for a part with one worker
@@ -21,11 +23,13 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` an
                   farm_nodes.FarmNodes            the real pipeline, from the nodes to the lake
                     unreported.Unreported         batches that a crash kept from being reported
                     compact.publish               another layout: one object per farm and hour
-                  earlier_attempt.earlier_attempt  rows of a part that are in the lake already
+                  earlier_attempt.Continued       a lake that has some of the rows already
                   activity.Activities             time of the worker by activity
+                  finished.write                  the shard's result, for the next attempt
                   truth.write                     labels of the injected faults
                   written.Written                 objects that a shard wrote, for the early oracle
                   operations.Recorder             one row per store call
+                  injection_log.InjectionLog      numbers of injected faults so far, for `watch`
     verdict   verdict.judge_lake                  node files against the lake (`sim.verify.judge`)
                 early.EarlyOracle                 shards that are done, while others deliver
     report    result.of_run                       figures, expectations, exit code

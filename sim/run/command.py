@@ -30,7 +30,9 @@ from sim.report.progress import RunProgress
 from sim.report.result import Result
 from sim.report.terminal import print_summary
 from sim.report.write import write_all
+from sim.resume_state import way_on
 from sim.run import part_file, result
+from sim.run.attempts import Attempts, Origin
 from sim.run.delivery import deliver
 from sim.run.early import EarlyOracle
 from sim.run.in_process import can_run_in_process
@@ -55,6 +57,7 @@ class RunOptions:
     """Options of the command line.
 
     replay: the command that repeats the run. shard: the one part to run; None: the whole run.
+    resume: earlier attempts at the run, to go on with; None for a new one.
     """
 
     out: Path
@@ -64,6 +67,7 @@ class RunOptions:
     save_lake: bool = False
     replay: str = ""
     shard: PartIndex | None = None
+    resume: Attempts | None = None
 
 
 def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
@@ -83,16 +87,26 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
     need_bytes = size.node_bytes + (lake_bytes if options.save_lake else 0)
     # A part with one worker needs no process for it.
     in_process = options.shard is not None and can_run_in_process(scenario, options.workers)
-    with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes):
+    directory = (
+        run_directory.made(options.out, options.overwrite, scenario.text, need_bytes)
+        if options.resume is None
+        else run_directory.continued(options.out)
+    )
+    with directory:
+        attempts = options.resume or _first_attempt(options)
+        attempts.begin(options.out)
         record = Record(started=_now(), workers=options.workers)
         record.part = None if options.shard is None else part
         begun = time.perf_counter()
+        kept_at = ""
         with record.catching(options.out), RunProgress(console) as progress:
             progress.phase(target.opening(options.store), None, "")
             if not in_process:
                 start_server()
             with _usage(record), target.opened(options.store) as store:
                 record.store = store.described()
+                attempts.enter(options.out, store)
+                kept_at = store.endpoint_url if store.kept else ""
                 record.server_pids = store.server.pids if store.server is not None else ()
                 record.begin("ceiling")
                 if record.part is None or _expects(scenario, CEILING):
@@ -105,7 +119,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                 progress.phase("simulating and delivering", rows, "rows")
                 oracle = (
                     None
-                    if in_process
+                    if in_process or attempts.takes_over
                     else _early_oracle(scenario, store, record, progress, options)
                 )
                 deliver(
@@ -117,6 +131,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     workers=options.workers,
                     part=part,
                     oracle=oracle,
+                    attempts=attempts,
                     in_process=in_process,
                 )
                 if oracle is None:
@@ -131,9 +146,11 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                     save=options.save_lake,
                     oracle=oracle,
                 )
-            if options.store.keep:
-                stop = "stop it with: windfleet store down"
-                progress.log(f"the store is still running at {store.endpoint_url}; {stop}")
+        if kept_at:
+            stop = "stop it with: windfleet store down"
+            console.print(
+                f"the store is still running at {kept_at}; {stop}", highlight=False, soft_wrap=True
+            )
         record.total_s = time.perf_counter() - begun
         _remember(record, size, kind)
         found = result.of_run(scenario, record, options.replay)
@@ -141,7 +158,29 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
         if record.part is not None:
             part_file.write(options.out, scenario, record)
         print_summary(console, found, options.out)
+        if record.stopped_by is None:
+            run_directory.finish(options.out)
+        elif (way := way_on(options.out)) is not None:
+            console.print(Text(f"go on with: {way}", "bold"), soft_wrap=True)
         return found.exit_code
+
+
+def _first_attempt(options: RunOptions) -> Attempts:
+    """Return the settings of a run that begins. Raises TargetError, OSError."""
+    store = options.store
+    named = target.endpoint_of(store)
+    return Attempts(
+        Origin.of(options.out),
+        options.replay,
+        options.workers,
+        options.save_lake,
+        None if options.shard is None else str(options.shard),
+        store.gateway,
+        store.processes,
+        store.keep,
+        named,
+        named is not None,
+    )
 
 
 def _expects(scenario: Scenario, figure: str) -> bool:

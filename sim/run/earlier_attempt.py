@@ -1,67 +1,205 @@
-"""Rows that an earlier attempt at a part delivered into the same lake.
+"""A store that has a part of the shard's rows already, as a new run of the shard sees it.
 
-A part that died is run again, from its first row. Its objects are there already, which is harmless:
-each one is created if absent, and compared. But a node whose file ends before its checkpoint would
-take the file for another one, and stop. So nothing is flushed before all files of the shard have
-the rows of their checkpoints.
+A shard that ended early is run again, from its first row. Its nodes must make the same batches at
+the same flushes. So the store looks to them as it did then:
+
+- A node that has a checkpoint in the lake does not see it. Up to there its writes go nowhere: what
+  a checkpoint promises is durable. Once the node writes the same checkpoint, it has caught up.
+- The next batch may have been under way. If the record must be complete, each of its objects is
+  looked for before it is written.
+- After that every call goes through.
+
+A checkpoint that differs from the lake's goes through at once. The node then finds a conflict,
+stops, and names the key.
+
+The record of store operations has each call once: those of the earlier attempt are not recorded
+again, unless that attempt was killed before it could record an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
 
-import numpy as np
+import pyarrow as pa
 
-from pipeline import partition
+from pipeline import manifest, partition
 from pipeline.checkpoint import CheckpointError
 from pipeline.commit import recover
 from pipeline.config import NodeConfig
-from pipeline.ports import ObjectStore, StoreError
-from sim.arrays import Ints
+from pipeline.ports import AlreadyExists, Conflict, NotFound, ObjectStore, StoreError
+from pipeline.records import BUCKET_PREFIX
+from pipeline.retry import Operation
+from sim.chaos.call import turbine_of
 from sim.errors import StoreGone
-from sim.model.recording.block import Block
+from sim.forwarding import Forwarding, StoreCall
+
+T = TypeVar("T")
+Recorded = Counter[tuple[str, str, str, str]]
+"""Number of recorded attempts at a store operation by kind, bucket, key and outcome."""
+_CHECKPOINTS = partition.bucket("checkpoints")
+_METADATA = partition.bucket("metadata")
 
 
-class EarlierAttempt:
-    """Rows of a shard's nodes: delivered before, and in the files by now."""
+def recorded(operations: pa.Table) -> Recorded:
+    """Count the operations of an earlier attempt, in the columns of operations.parquet."""
+    names = ["kind", "bucket", "key", "outcome"]
+    counts = operations.group_by(names).aggregate([([], "count_all")])
+    columns = [counts[name].to_pylist() for name in (*names, "count_all")]
+    return Counter({(k, b, key, o): n for k, b, key, o, n in zip(*columns, strict=True)})
 
-    def __init__(self, delivered: Sequence[int]) -> None:
-        """Begin with empty files. delivered: last id in the lake by turbine, 0 for none."""
-        self._delivered: Ints = np.asarray(delivered, dtype=np.int64)
-        self._made = np.zeros_like(self._delivered)
 
-    def add(self, block: Block) -> None:
-        """Note the rows that were written into the files."""
-        if self.is_passed:
-            return
-        low, high = block.offsets[:-1], block.offsets[1:]
-        there = high > low
-        self._made[there] = block.columns["id"][high[there] - 1]
+@dataclass
+class _Node:
+    """Progress of a node: in earlier attempts, and since. body, etag: the checkpoint it sees."""
+
+    state: Literal["behind", "under way", "passed"]
+    last_id: int = 0
+    in_lake: tuple[bytes, str] = (b"", "")
+    body: bytes = b""
+    etag: str | None = None
+
+
+class Continued(Forwarding):
+    """The store of a shard that is run again. Safe to share between threads."""
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        silent: ObjectStore,
+        configs: Sequence[NodeConfig],
+        earlier: Recorded | None = None,
+        record: Callable[[Operation], None] = lambda operation: None,
+    ) -> None:
+        """Begin without knowledge of the lake; see `look`.
+
+        silent: the same store as `inner`, whose calls are not recorded. earlier: operations that
+        the earlier attempts recorded; None: the record need not be complete.
+        """
+        super().__init__(inner)
+        self._silent, self._configs, self._record = silent, configs, record
+        self._complete, self._earlier = earlier is not None, Counter(earlier or {})
+        self._nodes: dict[str, _Node] = {}
+        self._lock = threading.RLock()
+
+    def look(self) -> None:
+        """Read the checkpoints: one listing, and a GET for each. Raises StoreGone."""
+        try:
+            folder = partition.checkpoint_key(self._configs[0].farm_id, "").rpartition("/")[0] + "/"
+            known = set(self._silent.list(_CHECKPOINTS, folder, ""))
+            for config in self._configs:
+                key = partition.checkpoint_key(config.farm_id, config.turbine_id)
+                self._nodes[config.turbine_id] = self._node(config, key, key in known)
+        except StoreError as error:
+            raise StoreGone(str(error)) from error
+
+    def _node(self, config: NodeConfig, key: str, is_known: bool) -> _Node:
+        begun = _Node("under way" if self._complete else "passed")
+        if not is_known:
+            return begun
+        try:
+            last_id = recover(self._silent, config).state.last_id
+        except CheckpointError:
+            return begun  # the node itself reports it
+        return _Node("behind", last_id, self._silent.get(_CHECKPOINTS, key)) if last_id else begun
 
     @property
-    def is_passed(self) -> bool:
-        """True if every file has the rows that the lake has of it."""
-        return bool((self._made >= self._delivered).all())
+    def durable(self) -> Mapping[str, int]:
+        """Turbine -> last id that an earlier attempt delivered."""
+        return {turbine: node.last_id for turbine, node in self._nodes.items()}
+
+    def around(self, call: StoreCall, effect: Callable[[], T]) -> T:
+        """See `Forwarding`."""
+        turbine = turbine_of(call.bucket.removeprefix(BUCKET_PREFIX), call.key)
+        node = self._nodes.get(turbine)
+        if node is None or node.state == "passed":
+            return effect()
+        with self._lock:
+            answer = self._checkpoint(node, call) if call.bucket == _CHECKPOINTS else None
+        if answer is not None:
+            return cast(T, answer)
+        if call.kind != "put":
+            return cast(T, self._read(call)) if self._complete else effect()
+        if call.bucket == _CHECKPOINTS:
+            result = effect()
+            node.state = "passed"
+            return result
+        if node.state == "behind" or self._is_there(call):
+            return cast(T, self._taken(call, _etag(call.body or b"")))
+        return effect()
+
+    def _checkpoint(self, node: _Node, call: StoreCall) -> bytes | str | tuple[bytes, str] | None:
+        """Answer a call of a node that is behind; None where the lake answers it.
+
+        Raises NotFound, AlreadyExists and Conflict, as a store does.
+        """
+        if node.state != "behind":
+            return None
+        if call.body is None:
+            if node.etag is None:
+                self._account(call, 0, "missing")
+                raise NotFound(f"get {call.bucket}/{call.key}")
+            self._account(call, len(node.body), "ok")
+            return node.body, node.etag
+        if call.etag != node.etag:
+            error, outcome = (
+                (AlreadyExists, "exists") if call.verb == "create" else (Conflict, "conflict")
+            )
+            self._account(call, len(call.body), outcome)
+            raise error(f"{call.verb} {call.bucket}/{call.key}: another version is there")
+        if json.loads(call.body)["last_id"] >= node.last_id:
+            node.state = "under way" if self._complete else "passed"
+            return self._taken(call, node.in_lake[1]) if call.body == node.in_lake[0] else None
+        node.body, node.etag = call.body, _etag(call.body)
+        return self._taken(call, node.etag)
+
+    def _read(self, call: StoreCall) -> Any:
+        """Make a GET or a listing that the earlier attempt may have recorded."""
+        folder, _, name = call.key.rpartition("/")
+        try:
+            if call.verb == "list":
+                found: Any = self._silent.list(call.bucket, f"{folder}/", name)
+            else:
+                found = self._silent.get(call.bucket, call.key)
+        except NotFound:
+            self._account(call, 0, "missing")
+            raise
+        self._account(call, len(found[0]) if call.verb == "get" else 0, "ok")
+        return found
+
+    def _is_there(self, call: StoreCall) -> bool:
+        """Return True for an object that the lake has, with the same content."""
+        if not self._complete or call.body is None:
+            return False
+        try:
+            body, _ = self._silent.get(call.bucket, call.key)
+        except StoreError:
+            return False  # the write itself shows it
+        return manifest.equal(call.body, body) if call.bucket == _METADATA else call.body == body
+
+    def _taken(self, call: StoreCall, etag: str) -> str:
+        self._account(call, len(call.body or b""), "ok")
+        return etag
+
+    def _account(self, call: StoreCall, size: int, outcome: str) -> None:
+        """Record a call that took effect before, if that was not recorded."""
+        if not self._complete:
+            return
+        name = (call.kind, call.bucket, call.key, outcome)
+        with self._lock:
+            if self._earlier[name] > 0:
+                self._earlier[name] -= 1
+                return
+        now = time.time_ns()
+        self._record(Operation(now, now, now, *name[:3], size, outcome, 1))
 
 
-NONE = EarlierAttempt([])
-"""For a lake that was empty when the run began."""
-
-
-def earlier_attempt(store: ObjectStore, configs: Sequence[NodeConfig]) -> EarlierAttempt:
-    """Look for an earlier attempt: one listing, and a GET for each checkpoint. Raises StoreGone."""
-    try:
-        folder = partition.checkpoint_key(configs[0].farm_id, "").rpartition("/")[0] + "/"
-        known = set(store.list(partition.bucket("checkpoints"), folder, ""))
-        return EarlierAttempt([_last_id(store, config, known) for config in configs])
-    except StoreError as error:
-        raise StoreGone(str(error)) from error
-
-
-def _last_id(store: ObjectStore, config: NodeConfig, known: set[str]) -> int:
-    if partition.checkpoint_key(config.farm_id, config.turbine_id) not in known:
-        return 0
-    try:
-        return recover(store, config).state.last_id
-    except CheckpointError:
-        return 0  # the node itself reports it
+def _etag(body: bytes) -> str:
+    """Return the ETag that S3 gives such a body, as a rule."""
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'

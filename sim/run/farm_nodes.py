@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pipeline.config import NodeConfig
@@ -46,6 +46,8 @@ class FarmNodes:
     result: batches, errors of nodes and time in the pipeline go in here.
     check: called with each result; its exception ends the flush.
     committed: called with the number of rows of each durable batch.
+    durable: turbine -> last id that an earlier attempt delivered. Its batches count, and have no
+        time of commit.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class FarmNodes:
         result: ShardResult,
         check: Callable[[], None],
         committed: Callable[[int], None],
+        durable: Mapping[str, int] | None = None,
     ) -> None:
         self._plan, self._configs, self._store, self._faults = plan, configs, store, faults
         self._clock, self._result, self._check, self._committed = clock, result, check, committed
-        self._pool, self._activities = pool, activities
+        self._pool, self._activities, self._durable = pool, activities, durable or {}
         self._flush_us: int | None = None
         self._delivered: list[Delivered] = []
         self._unreported = Unreported()
@@ -221,5 +224,6 @@ class FarmNodes:
         rows = len(batch.event_us)
         self._result.objects += batch.objects
         self._result.bytes += batch.bytes
-        self._result.commits.append((batch.at_ns, rows))
+        if batch.last_id > self._durable.get(batch.node.config.turbine_id, 0):
+            self._result.commits.append((batch.at_ns, rows))
         self._committed(rows)

@@ -10,6 +10,7 @@ that succeeds.
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 import time
@@ -22,8 +23,11 @@ import pyarrow.parquet as pq
 from pipeline.retry import Operation
 from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE
+from sim.resume_state import RESUME
 from sim.run.injection_log import INJECTIONS_FILE, PARTS
 
+KEPT: Final = f"{RESUME}/operations"
+"""Files of attempts that ended early."""
 PENDING_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -63,15 +67,33 @@ class Recorder:
             del self._pending[: os.write(self._file, self._pending)]
 
 
-def merge(run_dir: Path) -> pa.Table:
-    """Write operations.parquet from all parts, remove them, return the table. Raises OSError."""
+def earlier(run_dir: Path, farm: str) -> pa.Table | None:
+    """Return what earlier attempts recorded of a farm; None if none began it. Raises OSError."""
+    parts = sorted((run_dir / KEPT).glob(f"{glob.escape(farm)}-*.tsv"))
+    return operations.merged(map(operations.read_lines, parts)) if parts else None
+
+
+def keep(run_dir: Path) -> None:
+    """Keep the files of an attempt that ended, for the next one. Raises OSError."""
+    (run_dir / KEPT).mkdir(parents=True, exist_ok=True)
+    for part in (run_dir / PARTS).glob("*.tsv"):
+        part.rename(run_dir / KEPT / part.name)
+
+
+def merge(run_dir: Path, resumable: bool = False) -> pa.Table:
+    """Write operations.parquet from the files of all attempts, and return it. Raises OSError.
+
+    resumable: keep the files, for another attempt. Else they are removed.
+    """
     folder = run_dir / PARTS
-    parts = sorted(folder.glob("*.tsv"))
+    if resumable:
+        keep(run_dir)
+    parts = sorted([*folder.glob("*.tsv"), *(run_dir / KEPT).glob("*.tsv")])
     table = operations.merged(operations.read_lines(part) for part in parts)
     # A file object, because pyarrow may take a path for a URI.
     with (run_dir / OPERATIONS_FILE).open("wb") as file:
         pq.write_table(table, file, compression="zstd")
-    for part in (*parts, folder / INJECTIONS_FILE):
+    for part in (*(parts if not resumable else ()), folder / INJECTIONS_FILE):
         part.unlink(missing_ok=True)
     if folder.exists():
         folder.rmdir()

@@ -65,6 +65,7 @@ class Record:
     spans: time of the workers by activity.
     part: the part of the run that this is; None for a whole run, and for merged parts.
     foreign: objects that the fault proxy put under keys of the pipeline.
+    began: start of each attempt at the run, ns since 1970. notes: of the run, for its reader.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
 
@@ -89,6 +90,8 @@ class Record:
     planned: dict[str, PlannedFaults] = field(default_factory=dict)
     injections: InjectionCounts = field(default_factory=InjectionCounts)
     foreign: dict[Place, ForeignObject] = field(default_factory=dict)
+    began: Sequence[int] = ()
+    notes: list[str] = field(default_factory=list)
     stopped_by: int | None = None
 
     @property

@@ -94,9 +94,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         findings=()
         if oracle is None
         else tuple(Finding(**vars(finding)) for finding in oracle.findings),
-        throughput=None
-        if record.operations is None
-        else throughput.series(record.operations, commits_table(record.shards)),
+        throughput=None if record.operations is None else throughput.series(*_timed(record)),
         timeline=record.timeline,
         freshness=_freshness_over_time(scenario, record.shards),
         truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
@@ -104,7 +102,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         errors=tuple(record.errors)
         + _never_fired(record)
         + (() if oracle is None else tuple(oracle.errors)),
-        notes=_by_chance(record),
+        notes=(*record.notes, *_by_chance(record)),
     )
 
 
@@ -195,7 +193,7 @@ def _figures(
             **_freshness(scenario, shards),
         }
     if record.operations is not None:
-        figures |= _store_figures(record.operations, shards)
+        figures |= _store_figures(record.operations, *_timed(record))
         if record.stopped_by is None:
             used = cost.usage(record.operations, scenario.clock.duration_s)
             figures["cost.per_day"] = cost.per_day(used).total
@@ -241,8 +239,37 @@ def _freshness_over_time(
     return freshness.series(arrivals, clock.duration_s)
 
 
-def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[str, float | None]:
-    """Return figures of the raw operations. Latency counts from the intended start, in seconds."""
+def _timed(record: Record) -> tuple[pa.Table, pa.Table]:
+    """Return operations and commits of the last attempt that wrote objects: no time lies between.
+
+    All of them, for a run of one attempt.
+    """
+    operations, commits = record.operations, commits_table(record.shards)
+    until = None
+    for began in reversed(record.began[1:]):
+        own, puts = _within(operations, "start", began, until), "put"
+        if pc.any(pc.equal(own["kind"], puts)).as_py():
+            return own, _within(commits, "end", began, until)
+        until = began
+    return _within(operations, "start", 0, until), _within(commits, "end", 0, until)
+
+
+def _within(table: pa.Table, column: str, low_ns: int, high_ns: int | None) -> pa.Table:
+    """Return the rows from one moment on, and before the other one."""
+    if not low_ns and high_ns is None:
+        return table
+    at = table[column].cast(pa.int64())
+    inside = pc.greater_equal(at, low_ns)
+    return table.filter(inside if high_ns is None else pc.and_(inside, pc.less(at, high_ns)))
+
+
+def _store_figures(
+    operations: pa.Table, timed: pa.Table, commits: pa.Table
+) -> dict[str, float | None]:
+    """Return figures of the raw operations. Latency counts from the intended start, in seconds.
+
+    timed: those that times and rates are made of. commits: likewise.
+    """
     written = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
     )
@@ -253,13 +280,13 @@ def _store_figures(operations: pa.Table, shards: Sequence[ShardResult]) -> dict[
         "store.requests": operations.num_rows,
         "store.errors": pc.sum(failed).as_py() or 0,
     }
-    rates = throughput.mean_rates(operations, commits_table(shards))
+    rates = throughput.mean_rates(timed, commits)
     if rates is not None:
         figures |= {
             "throughput.rows_per_s": rates.rows_per_s,
             "throughput.objects_per_s": rates.objects_per_s,
         }
-    for kind in latency.by_kind(operations):
+    for kind in latency.by_kind(timed):
         if kind.kind == "put" and kind.response is not None:
             response = kind.response
             figures |= {

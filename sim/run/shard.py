@@ -20,8 +20,9 @@ from typing import Any
 
 import simpy
 
+from pipeline.config import NodeConfig
 from pipeline.ports import ObjectStore
-from pipeline.retry import Retrying
+from pipeline.retry import Operation, Retrying
 from pipeline.store import S3ObjectStore
 from pipeline.under_way import Pool
 from sim.chaos.faults import FaultPoint
@@ -33,9 +34,9 @@ from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
-from sim.run import truth
+from sim.run import finished, operations, truth
 from sim.run.activity import Activities
-from sim.run.earlier_attempt import NONE, earlier_attempt
+from sim.run.earlier_attempt import Continued, recorded
 from sim.run.farm_nodes import FarmNodes
 from sim.run.operations import Recorder
 from sim.run.record import ShardResult
@@ -71,32 +72,25 @@ class _Shard:
     def __init__(
         self,
         plan: ShardPlan,
+        result: ShardResult,
         store: ObjectStore,
         progress: Progress,
         stopped: Callable[[], bool],
         fired: Fired,
         sleep: Callable[[float], None],
         activities: Activities,
+        continued: Continued | None,
     ) -> None:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
         self._activities = activities
         self._env = simpy.Environment()
         self._model = FarmModel(plan.part, plan.clock, plan.seed, plan.data_faults, plan.events)
-        settings = plan.pipeline
-        self._configs = node_configs(
-            plan.part,
-            plan.seed,
-            settings.flush_every_s,
-            settings.window_s,
-            settings.allowed_lateness_s,
-        )
+        self._configs = _configs(plan)
         _remove_files_of_killed(plan)
-        self._earlier = NONE
         self._flushed_s = 0.0
         self._pool = Pool()
-        farm = plan.part.farm
-        self.result = ShardResult(farm.farm_id, plan.part.name, farm.region, plan.part.turbine_ids)
-        faults = ShardFaults(plan.seed, farm.farm_id, plan.faults, lambda: self._env.now, fired)
+        self.result, farm_id = result, plan.part.farm.farm_id
+        faults = ShardFaults(plan.seed, farm_id, plan.faults, lambda: self._env.now, fired)
         self._nodes = FarmNodes(
             plan,
             self._configs,
@@ -108,11 +102,8 @@ class _Shard:
             self.result,
             self._check_stop,
             lambda rows: progress(0, rows),
+            None if continued is None else continued.durable,
         )
-
-    def continue_earlier_attempt(self, store: ObjectStore) -> None:
-        """Look for rows that the lake has already. Raises StoreGone."""
-        self._earlier = earlier_attempt(store, self._configs)
 
     def run(self) -> None:
         self._check_stop()
@@ -138,8 +129,7 @@ class _Shard:
                 yield self._env.timeout(max(0.0, clock.seconds(last - 1) - self._env.now))
                 self._simulate(writer, made, last)
                 made = last
-            resumed = self.result.rows >= self._plan.resume_rows and self._earlier.is_passed
-            if made < clock.samples and resumed:
+            if made < clock.samples and self.result.rows >= self._plan.resume_rows:
                 self._begin_flush()
         yield self._env.timeout(clock.seconds(clock.samples) - self._env.now)
         self._drain()
@@ -150,7 +140,6 @@ class _Shard:
         with self._activities.during("simulate"):
             block = self._model.block(first, last)
             writer.write(block)
-        self._earlier.add(block)
         rows = len(block.columns["id"])
         self.result.rows += rows
         self.result.simulate_s += time.perf_counter() - begun
@@ -221,6 +210,37 @@ class _Shard:
         truth.write(self._plan.run_dir / "truth", self._plan.part.name, tables)
 
 
+def _configs(plan: ShardPlan) -> list[NodeConfig]:
+    settings = plan.pipeline
+    return node_configs(
+        plan.part,
+        plan.seed,
+        settings.flush_every_s,
+        settings.window_s,
+        settings.allowed_lateness_s,
+    )
+
+
+def _continued(
+    plan: ShardPlan, store: ObjectStore, silent: ObjectStore, record: Callable[[Operation], None]
+) -> Continued | None:
+    """Return the store of a shard that is run again; None for one that never began.
+
+    silent: the same store without a record. Raises StoreGone.
+    """
+    if not (plan.resumed or plan.shared):
+        return None
+    earlier = None
+    if plan.resumed:
+        table = operations.earlier(plan.run_dir, plan.part.farm.farm_id)
+        if table is None:
+            return None
+        earlier = recorded(table)
+    found = Continued(store, silent, _configs(plan), earlier, record)
+    found.look()
+    return found
+
+
 def _remove_files_of_killed(plan: ShardPlan) -> None:
     """Remove the node files that a killed worker left. Other shards own the farm's other files."""
     folder = plan.run_dir / "nodes" / plan.part.farm.farm_id
@@ -249,31 +269,33 @@ def run_shard(
     bare = (
         FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
     )
-    store = Retrying(bare, recorder.append, sleep=sleep)
-    written = Written(store)
-    shard = _Shard(
-        plan,
-        written if plan.early else store,
-        progress,
-        stopped,
-        fired,
-        sleep,
-        Activities(spent),
+    store: ObjectStore = Retrying(bare, recorder.append, sleep=sleep)
+    result = ShardResult(
+        plan.part.farm.farm_id, plan.part.name, plan.part.farm.region, plan.part.turbine_ids
     )
+    written, done = Written(store), False
     try:
-        if plan.shared:
-            shard.continue_earlier_attempt(Retrying(bare, sleep=sleep))
+        silent = Retrying(bare, sleep=sleep)
+        continued = _continued(plan, store, silent, recorder.append)
+        written = Written(continued or store)
+        seen = written if plan.early else continued or store
+        shard = _Shard(
+            plan, result, seen, progress, stopped, fired, sleep, Activities(spent), continued
+        )
         shard.run()
+        done = not result.undelivered
     except Stopped:
         pass
     except StoreGone as error:
-        shard.result.error = str(error)
+        result.error = str(error)
     finally:
         recorder.close()
-    shard.result.written = written.refs()
-    shard.result.wall_s = time.perf_counter() - begun
-    shard.result.memory_peak_bytes = _memory_peak_bytes()
-    return shard.result
+    result.written = written.refs()
+    result.wall_s = time.perf_counter() - begun
+    result.memory_peak_bytes = _memory_peak_bytes()
+    if done and plan.resumable:
+        finished.write(plan.run_dir, result)
+    return result
 
 
 def _memory_peak_bytes() -> int:

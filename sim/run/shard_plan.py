@@ -29,6 +29,8 @@ class ShardPlan:
     compact: one object per farm, stage and hour (`sim.run.compact`).
     early: the oracle judges the shard as soon as it is done.
     shared: the lake may hold rows of an earlier attempt at the shard.
+    resumable: the shard's result is kept in the run directory, for another attempt at the run.
+    resumed: the lake holds what earlier attempts at the run delivered.
     proxied: `store` is a fault proxy. It needs the virtual time at every flush.
     timeout_s: longest wait for an answer of the store.
     resume_rows: rows that a killed worker already made. Its successor makes them again and flushes
@@ -48,6 +50,8 @@ class ShardPlan:
     compact: bool = False
     early: bool = False
     shared: bool = False
+    resumable: bool = False
+    resumed: bool = False
     faults: tuple[Fault, ...] = ()
     proxied: bool = False
     timeout_s: float = TIMEOUT_S
@@ -66,6 +70,8 @@ def shard_plans(
     compact: bool,
     early: bool = False,
     shared: bool = False,
+    resumable: bool = False,
+    resumed: bool = False,
 ) -> list[ShardPlan]:
     """Return the plans of a part's shards. proxy: stands in front of the store, if not None."""
     clock = SimClock(scenario.clock.start_us, scenario.clock.sample_us, scenario.clock.samples)
@@ -88,6 +94,8 @@ def shard_plans(
             compact=compact,
             early=early,
             shared=shared,
+            resumable=resumable,
+            resumed=resumed,
             faults=counted_in(scenario.faults, scenario.fleet, [shard]),
             proxied=proxy is not None,
             timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,

@@ -32,12 +32,15 @@ def write(folder: Path, name: str, tables: Mapping[str, pa.Table]) -> None:
 def merge(folder: Path, farms: Sequence[FarmPart], shards: Sequence[ShardResult]) -> None:
     """Make the files of each farm's shards one, under the name of the farm or of its part.
 
-    Nothing happens to a farm of which a shard is missing. Raises OSError.
+    Nothing happens to a farm of which a shard is missing, or that an earlier attempt at the run
+    joined. Raises OSError.
     """
     for farm in farms:
         own = [shard for shard in shards if shard.farm == farm.farm.farm_id]
         names = [shard.name for shard in own]
         if len(own) < 2 or sum(len(shard.turbine_ids) for shard in own) != farm.turbines:
+            continue
+        if not any(path.exists() for name in names for path in paths(folder, name).values()):
             continue
         join(folder, farm.name, [(folder, name) for name in names])
         for name in names:

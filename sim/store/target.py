@@ -46,7 +46,8 @@ class Options:
     """Options of the command line.
 
     port, gateway, processes: of the embedded store. folder: the lake as files, no S3. shared: other
-    parts of the run write into the same lake, which may hold objects.
+    parts of the run write into the same lake, which may hold objects. embedded: whatever endpoint
+    the environment names.
     """
 
     endpoint_url: str | None = None
@@ -58,6 +59,7 @@ class Options:
     gateway: Gateway = "short"
     processes: int = 1
     shared: bool = False
+    embedded: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def endpoint_of(options: Options) -> str | None:
 
     Raises TargetError.
     """
-    named = options.endpoint_url or endpoint_of_environment()
+    named = options.endpoint_url or (None if options.embedded else endpoint_of_environment())
     if named is None:
         return None
     try:
@@ -274,8 +276,9 @@ def embedded(options: Options) -> Iterator[Target]:
     server.start(options.port, detach=options.keep)
     kept = False
     try:
-        yield _prepared(Target(server.endpoint_url, server, kept=options.keep), options)
+        prepared = _prepared(Target(server.endpoint_url, server, kept=options.keep), options)
         kept = options.keep
+        yield prepared
     finally:
         if not kept:
             server.stop()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sim import cli
 from sim.arguments import parse
-from sim.campaign import command, plan
+from sim.campaign import command, journal, plan
 from sim.campaign.arguments import sizes
 from sim.campaign.in_process_run import run_clean, run_once
 from sim.campaign.invariants import BrokenInvariant, WrongRows
@@ -268,7 +268,7 @@ def test_a_campaign_that_ends_early_keeps_its_failures(
     monkeypatch.setattr(plan, "foreign_in_each_bucket", lambda clean: [])
 
     def dies(*args: object) -> object:
-        yield live_run(fault_point("worker.kill"))
+        yield 0, live_run(fault_point("worker.kill"))
         raise error
 
     monkeypatch.setattr(command, "make_live_runs", dies)
@@ -400,7 +400,7 @@ def test_runs_that_differ_from_their_schedule_or_repetition_are_reported(
                 for i in range(61 + twice)
             ]
 
-        monkeypatch.setattr(command, "run_lines", run_lines)
+        monkeypatch.setattr(journal, "run_lines", run_lines)
         code = cli.main(arguments)
         capsys.readouterr()
         broken: dict[str, int] = json.loads((tmp_path / "out" / "campaign.json").read_text())[

@@ -82,7 +82,7 @@ def test_a_whole_run_is_compared_with_the_in_process_world(
     def again(more: Sequence[str]) -> Scenario:
         return load(path, more)
 
-    good, bad = live_runs.make_live_runs(scenario, again, flush_s, range(2), 7, 1)
+    (_, good), (_, bad) = live_runs.make_live_runs(scenario, again, flush_s, range(2), 7, 1)
     assert good.broken == []
     assert good.injections.by_kind[KILL] >= 1
     assert good.requests > 50
@@ -102,7 +102,7 @@ def test_a_dead_store_or_an_unreadable_lake_is_no_failure(
     runs = live_runs.make_live_runs(
         scenario, lambda more: load(path, more), (300.0, 600.0), range(2), 7, 1
     )
-    unread = next(runs)
+    _, unread = next(runs)
     assert (unread.broken, unread.unknown) == (
         [],
         ["the oracle could not judge: the lake could not be listed"],

@@ -18,6 +18,7 @@ from rich.console import Console
 from pipeline.catalog.tables import BY_NAME, SOURCE_FILE
 from pipeline.store import S3ObjectStore
 from sim.campaign.invariants import BrokenInvariant
+from sim.campaign.journal import Journal
 from sim.campaign.live_loads import load_live
 from sim.campaign.loader import plan
 from sim.campaign.loader.calls import FiredFault
@@ -331,7 +332,9 @@ def test_the_campaign_runs_the_loader(
     monkeypatch.setattr(plan, "every_call", lambda world, quick: everything(world)[::200])
     totals = LoadTotals("windfleet campaign x.yaml")
     with RunProgress(Console(file=io.StringIO())) as progress:
-        run_loads(tmp_path, OBJECTS, totals, (2, SEED, 1), progress)
+        made = Journal(tmp_path / "out", LoadOutcome)
+        (tmp_path / "out").mkdir()
+        run_loads(tmp_path / "loads", OBJECTS, totals, (2, SEED, 1), progress, made)
     assert (totals.runs, totals.failed, totals.broken.total()) == (totals.single + 2, 0, 0)
     assert totals.single >= 2
     assert totals.sums["loads"] > totals.runs

@@ -21,11 +21,11 @@ SIZES = ("--runs", "4", "--loads", "2", "--wired", "0", "--workers", "1")
 def few(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     """Leave out most enumerated runs."""
     calls, loads = plan.every_call, loader_plan.every_call
-    monkeypatch.setattr(plan, "every_call", lambda clean: calls(clean)[:kept])
+    monkeypatch.setattr(plan, "every_call", lambda *given: calls(*given)[:kept])
     monkeypatch.setattr(plan, "every_interval", lambda world: [])
     monkeypatch.setattr(plan, "every_other_kind", lambda *both: [])
     monkeypatch.setattr(plan, "foreign_in_each_bucket", lambda clean: [])
-    monkeypatch.setattr(loader_plan, "every_call", lambda world: loads(world)[:2])
+    monkeypatch.setattr(loader_plan, "every_call", lambda *given: loads(*given)[:2])
     monkeypatch.setattr(command, "make_live_runs", lambda *arguments: iter(()))
 
 
@@ -40,6 +40,9 @@ def document(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "campaign.json").read_text())
     for name in ("time.runs", "throughput.runs_per_s", "time.loads"):
         found["figures"].pop(name, None)
+    place = f" --out {folder} --overwrite"
+    assert found["replay"].endswith(place)
+    found["replay"] = found["replay"].removesuffix(place)
     return found
 
 

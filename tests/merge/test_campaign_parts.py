@@ -15,14 +15,13 @@ from typing import Any, Final
 import pytest
 from rich.console import Console
 
-from sim.campaign import campaign_part, command, plan
+from sim.campaign import campaign_part, command, journal, plan
 from sim.campaign.campaign_part import CampaignPart
 from sim.campaign.failures import FAILURES_KEPT
 from sim.campaign.in_process_run import CleanRunBroken
 from sim.campaign.invariants import BrokenInvariant, WrongRows
 from sim.campaign.live_loads import LiveLoads
 from sim.campaign.live_runs import LiveRun
-from sim.campaign.loader import command as loader_command
 from sim.campaign.loader import plan as loader_plan
 from sim.campaign.loader.totals import WITHOUT_FAULT, LoadTotals
 from sim.campaign.outcome import Outcome
@@ -41,16 +40,19 @@ SIZES: Final = ("--runs", "8", "--loads", "4", "--wired", "25", "--workers", "1"
 KILL, HANG, SLOW = ("worker.kill", ""), ("store.hang", "data"), ("store.slow", "history")
 
 
-def live_runs(*arguments: Any) -> Iterator[LiveRun]:
+def live_runs(*arguments: Any) -> Iterator[tuple[int, LiveRun]]:
     """Yield whole runs as a function of their number. Run 9 fails."""
     for index in arguments[3]:
-        yield LiveRun(
-            (f"seed={index}", "faults=[]"),
-            {fault_point("worker.kill"): 0.0, HANG: 0.0 if index == 3 else 0.5, SLOW: 0.9},
-            InjectionCounts(Counter({KILL: 1 + index % 2, HANG: int(index != 19)})),
-            [BrokenInvariant("lake.differs", "digest 12")] if index == 9 else [],
-            requests=100 + index,
-            loads=LiveLoads(killed=index) if index % 10 == 9 else None,
+        yield (
+            index,
+            LiveRun(
+                (f"seed={index}", "faults=[]"),
+                {fault_point("worker.kill"): 0.0, HANG: 0.0 if index == 3 else 0.5, SLOW: 0.9},
+                InjectionCounts(Counter({KILL: 1 + index % 2, HANG: int(index != 19)})),
+                [BrokenInvariant("lake.differs", "digest 12")] if index == 9 else [],
+                requests=100 + index,
+                loads=LiveLoads(killed=index) if index % 10 == 9 else None,
+            ),
         )
 
 
@@ -88,10 +90,10 @@ def thin(monkeypatch: pytest.MonkeyPatch) -> None:
     intervals, loads = plan.every_interval, loader_plan.every_call
     monkeypatch.setattr(plan, "REPEAT_EVERY", 8)
     monkeypatch.setattr(plan, "every_interval", lambda world: intervals(world)[::4])
-    monkeypatch.setattr(plan, "every_call", lambda clean: calls(clean)[-1::-80])
+    monkeypatch.setattr(plan, "every_call", lambda *given: calls(*given)[-1::-80])
     monkeypatch.setattr(plan, "every_other_kind", lambda *both: others(*both)[::6])
     monkeypatch.setattr(plan, "foreign_in_each_bucket", lambda clean: foreign(clean)[::4])
-    monkeypatch.setattr(loader_plan, "every_call", lambda world: loads(world)[::150])
+    monkeypatch.setattr(loader_plan, "every_call", lambda *given: loads(*given)[::150])
 
 
 def patch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +101,7 @@ def patch(monkeypatch: pytest.MonkeyPatch) -> None:
     thin(monkeypatch)
     made = Runs()
     monkeypatch.setattr(command, "make_live_runs", live_runs)
-    for each in (command, loader_command):
-        monkeypatch.setattr(each, "run_lines", made.run_lines)
+    monkeypatch.setattr(journal, "run_lines", made.run_lines)
 
 
 def run(folder: Path, name: str, *options: object, sizes: Sequence[str] = SIZES) -> runs.Ended:
@@ -230,7 +231,7 @@ def test_sums_of_parts_are_those_of_all_runs() -> None:
         for nth in own:
             summary.add(everything[nth], varied(nth))
             summary.add_repeated(everything[nth], ("x" * (nth % 2), ""), varied(nth))
-            for run in live_runs(0, 0, 0, [nth]):
+            for _, run in live_runs(0, 0, 0, [nth]):
                 summary.add_live(replace(run, unknown=[f"reason {nth}"]))
             summary.single += nth
             summary.runs_s += nth

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sim.campaign import plan as pipeline_plan
 from sim.campaign.invariants import BrokenInvariant
+from sim.campaign.journal import Journal, run_rest
 from sim.campaign.loader import plan
 from sim.campaign.loader.calls import expanded
 from sim.campaign.loader.line import LoadLine, parse
@@ -16,7 +17,6 @@ from sim.campaign.loader.read_store import Objects
 from sim.campaign.loader.run import CleanLoadBroken, LoadOutcome, run_clean, run_once
 from sim.campaign.loader.totals import LoadTotals
 from sim.campaign.loader.world import LoaderWorld, select
-from sim.campaign.pool import run_lines
 from sim.campaign.shrink import shrink
 from sim.errors import LAKE_WRONG, PASS, UNKNOWN
 from sim.report.progress import RunProgress
@@ -37,12 +37,14 @@ def run_loads(
     totals: LoadTotals,
     options: tuple[int, int, int],
     progress: RunProgress,
+    journal: Journal[LoadOutcome],
     place: PartIndex = WHOLE,
     quick: bool = False,
 ) -> None:
     """Make all runs of the loader, or one part. options: random runs, their seed, workers.
 
-    An early end leaves the sums of the runs that were made. Raises WorkerLost.
+    journal: has those that were made before. An early end leaves the sums of the runs that were
+    made. Raises WorkerLost.
     """
     runs, seed, workers = options
     begun = time.perf_counter()
@@ -63,9 +65,9 @@ def run_loads(
     traces: dict[int, str] = {}
     again: dict[int, LoadOutcome] = {}
     try:
-        for nth, outcome in run_lines(
-            partial(_runner, world), [lines[i] for i in todo], workers, progress.advance
-        ):
+        schedules = [lines[i] for i in todo]
+        prepare = partial(_runner, world)
+        for nth, outcome in run_rest(journal, prepare, schedules, workers, progress.advance):
             index = todo[nth]
             if nth >= len(own):
                 again[index] = outcome

@@ -1,0 +1,205 @@
+"""The attempts at one run, in its directory, so that `--resume` can go on behind the last one.
+
+    .resume/run.json         settings of the first attempt, and the start of each
+    .resume/fired.json       faults of delivery that fired so far
+    .resume/shards/          results of shards that are done (`sim.run.finished`)
+    .resume/operations/      store operations so far (`sim.run.operations`)
+
+A run that comes to its verdict removes them. What an attempt takes over:
+
+- Shards that are done, if the lake has their nodes' checkpoints.
+- What the lake has of the other shards. They are simulated again, with the same bytes, and
+  delivered from there on (`sim.run.earlier_attempt`).
+- Nothing, if the lake is gone, as that of an embedded store is. Then everything is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline import lake, partition
+from pipeline.ports import StoreError
+from pipeline.retry import Retrying
+from pipeline.store import S3ObjectStore
+from sim.chaos.faults import InjectionCounts
+from sim.errors import DirectoryError, ResumeError, StoreGone, TargetError
+from sim.resume_state import RESUME, RUN_STATE
+from sim.run import finished, operations
+from sim.run.environment import program_versions
+from sim.run.injection_log import PARTS
+from sim.run.record import ShardResult
+from sim.run.shard_plan import ShardPlan
+from sim.run_directory import SCENARIO_FILE, require_resumable
+from sim.store.gateway import Gateway
+from sim.store.target import Target
+from sim.whole_file import write_text
+
+_FIRED: Final = f"{RESUME}/fired.json"
+_NOT_IN_BYTES: Final = "python"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The program and the scenario of a run or a campaign; all attempts must have the same.
+
+    scenario_sha256: of scenario.yaml in the directory.
+    """
+
+    scenario_sha256: str
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, out: Path) -> Origin:
+        """Return the origin of a run that begins here and now. Raises OSError."""
+        text = (out / SCENARIO_FILE).read_bytes()
+        return cls(hashlib.sha256(text).hexdigest(), program_versions())
+
+    def require_same(self, out: Path) -> None:
+        """Raise ResumeError, with every reason, unless an attempt here would go on with the same.
+
+        Raises OSError.
+        """
+        here = Origin.of(out)
+        problems = [
+            f"made with {name} {self.versions.get(name)}, this machine has {version}"
+            for name, version in here.versions.items()
+            if name != _NOT_IN_BYTES and self.versions.get(name) != version
+        ]
+        if self.scenario_sha256 != here.scenario_sha256:
+            problems.append(f"{SCENARIO_FILE} was changed since it began")
+        if problems:
+            fix = "run it again with --overwrite"
+            raise ResumeError(f"{out}: cannot go on: {'; '.join(problems)}; {fix}")
+
+
+@dataclass
+class Attempts:
+    """Settings of a run, and its attempts so far.
+
+    shard: the part, such as `2/4`. gateway, store_processes, keep: of the embedded store.
+    endpoint_url: of the lake, if it outlives an attempt. named: the user named it. opened: the lake
+    was found usable, so all that it holds is the run's.
+    began: start of each attempt, ns since 1970.
+    """
+
+    origin: Origin
+    replay: str
+    workers: int
+    save_lake: bool = False
+    shard: str | None = None
+    gateway: Gateway = "short"
+    store_processes: int = 1
+    keep: bool = False
+    endpoint_url: str | None = None
+    named: bool = False
+    opened: bool = False
+    began: list[int] = field(default_factory=list)
+    takes_over: bool = field(default=False, init=False)
+    """True if this attempt goes on in the lake of the one before."""
+
+    def begin(self, out: Path) -> None:
+        """Note the start of an attempt. Raises OSError."""
+        self.began.append(time.time_ns())
+        self.write(out)
+
+    def write(self, out: Path) -> None:
+        """Write the settings. Raises OSError."""
+        (out / RESUME).mkdir(exist_ok=True)
+        write_text(out / RUN_STATE, json.dumps(_ADAPTER.dump_python(self)) + "\n")
+
+    def enter(self, out: Path, store: Target) -> None:
+        """Note the store of this attempt, and look whether it has the lake of the one before.
+
+        If not, everything that was made is removed. Raises TargetError, LakeError, StoreGone,
+        OSError.
+        """
+        ended, self.opened = self.opened, True
+        same = store.endpoint_url == self.endpoint_url
+        outlives = store.server is None or store.kept
+        self.endpoint_url = store.endpoint_url if outlives else None
+        self.write(out)
+        self.takes_over = ended and same and lake.first_object(store.store) is not None
+        if self.takes_over:
+            operations.keep(out)
+        elif ended:
+            for name in ("nodes", "truth", finished.SHARDS, PARTS, operations.KEPT):
+                shutil.rmtree(out / name, ignore_errors=True)
+            (out / _FIRED).unlink(missing_ok=True)
+
+    def done(self, out: Path, plans: Sequence[ShardPlan], store: Target) -> list[ShardResult]:
+        """Return the results of shards that need not run again.
+
+        Raises TargetError if the lake lacks what they delivered, StoreGone, OSError.
+        """
+        if not self.takes_over:
+            return []
+        found = finished.read(out, [plan.part for plan in plans])
+        reader = Retrying(S3ObjectStore(store.store))
+        bucket = partition.bucket("checkpoints")
+        for farm in sorted({result.farm for result in found}):
+            folder = partition.checkpoint_key(farm, "").rpartition("/")[0] + "/"
+            try:
+                there = set(reader.list(bucket, folder, ""))
+            except StoreError as error:
+                raise StoreGone(str(error)) from error
+            for result in found:
+                keys = [partition.checkpoint_key(farm, each) for each in result.turbine_ids]
+                gone = [key for key in keys if key not in there] if result.farm == farm else []
+                if gone and result.commits:
+                    raise TargetError(
+                        f"{store.endpoint_url}: the lake has lost what this run delivered "
+                        f"({bucket}/{gone[0]}); empty it with `windfleet store empty`, then "
+                        "--resume makes everything again"
+                    )
+        return found
+
+    def fired(self, out: Path) -> InjectionCounts:
+        """Return the faults of delivery that fired so far. Raises OSError."""
+        try:
+            rows = json.loads((out / _FIRED).read_bytes())
+        except FileNotFoundError:
+            rows = []
+        return InjectionCounts(Counter({(row, point): times for row, point, times in rows}))
+
+    def keep_fired(self, out: Path, counts: InjectionCounts) -> None:
+        """Keep the faults of delivery that fired. Raises OSError."""
+        rows = [[*point, times] for point, times in sorted(counts.by_point.items())]
+        write_text(out / _FIRED, json.dumps(rows) + "\n")
+
+    @property
+    def note(self) -> str:
+        """The sentence on the figures of a run that was resumed; empty for any other."""
+        if len(self.began) < 2:
+            return ""
+        attempt = f"resumed: this was attempt {len(self.began)}"
+        if not self.takes_over:
+            return f"{attempt}; the store of the one before was gone, so everything was made again"
+        return (
+            f"{attempt}. Counted and modelled figures cover all attempts, throughput and latency "
+            "the last one that wrote objects, and time.total, memory.peak and cpu.busy this one"
+        )
+
+
+_ADAPTER: Final = TypeAdapter(Attempts)
+
+
+def read(out: Path) -> Attempts:
+    """Read the attempts of an interrupted run. Raises DirectoryError, ResumeError."""
+    require_resumable(out, RUN_STATE)
+    try:
+        found = _ADAPTER.validate_python(json.loads((out / RUN_STATE).read_bytes()))
+        found.origin.require_same(out)
+    except (OSError, ValidationError, json.JSONDecodeError) as error:
+        fix = "run it again with --overwrite"
+        raise DirectoryError(f"{out / RUN_STATE}: cannot be read: {error}; {fix}") from error
+    return found
