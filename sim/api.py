@@ -1,12 +1,13 @@
 """windfleet from Python: `run`, `resume`, `verify`, `demo` and `query`, with typed results.
 
-    from windfleet import demo, run          # in a checkout: from sim.api import demo, run
+    from windfleet import run, verify        # in a checkout: from sim.api import run, verify
 
     made = run("small", set={"seed": 8})
     made.result.verdict                      # "pass"
     made.result.figures["rows.lost"].value   # 0
     made.operations().num_rows               # store operations, a pyarrow.Table
     made.lake("enriched")                    # rows of a stage, a pyarrow.Table
+    verify(made.folder).findings             # defects of its lake, judged again
 
 Each function runs the command of its name in a process of its own, without the terminal's text, and
 reads what that wrote. So notebooks and scripts need no `if __name__ == "__main__"`, and a stopped
@@ -142,15 +143,25 @@ def resume(folder: str | Path, *, workers: int | None = None) -> Run:
 
 
 def verify(
-    folder: str | Path, *, lake: str | Path | None = None, endpoint_url: str | None = None
-) -> str:
-    """Judge a run's lake against its node files again. Return pass, fail or unknown.
+    folder: str | Path,
+    *,
+    lake: str | Path | None = None,
+    endpoint_url: str | None = None,
+    report: str | Path | None = None,
+    workers: int | None = None,
+) -> Result:
+    """Judge a run's lake against its node files again, as `windfleet verify`.
 
-    Raises CommandFailed.
+    report: directory for verify.json, verify.html and verify-junit.xml, where the run must not
+    change. Return the verdict with figures, findings and `recheck`, the comparison with the run's
+    own result. Raises CommandFailed.
     """
-    options = _options(lake=lake, endpoint_url=endpoint_url)
-    code = _finished("verify", str(folder), *options).returncode
-    return {0: "pass", 5: "fail"}.get(code, "unknown")
+    from sim.report.result import read_result
+    from sim.report.write import VERIFY_JSON
+
+    options = _options(lake=lake, endpoint_url=endpoint_url, report=report, workers=workers)
+    _command("verify", str(folder), "--quiet", *options)
+    return read_result(Path(folder if report is None else report) / VERIFY_JSON)
 
 
 def demo(

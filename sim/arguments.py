@@ -18,13 +18,17 @@ from sim.campaign.arguments import arguments as campaign_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
 from sim.cluster.arguments import arguments as cluster_arguments
 from sim.cluster.arguments import refusal
+from sim.compare.arguments import arguments as compare_arguments
 from sim.dashboard.arguments import arguments as dashboard_arguments
 from sim.demo.arguments import arguments as demo_arguments
 from sim.errors import MEANINGS
 from sim.help import dress
+from sim.history.arguments import arguments as history_arguments
 from sim.listing.arguments import list_arguments, word_arguments
 from sim.new.arguments import arguments as new_arguments
 from sim.query.arguments import arguments as query_arguments
+from sim.repeat.arguments import arguments as repeat_arguments
+from sim.repeat.arguments import unrepeatable
 from sim.resume_arguments import refusal as resume_refusal
 from sim.resume_arguments import resume_argument
 from sim.shipped import scenario_file
@@ -52,7 +56,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
-    unfit = resume_refusal(args, parser) or watch_refusal(args) or refusal(args)
+    unfit = resume_refusal(args, parser) or watch_refusal(args)
+    unfit = unfit or refusal(args) or unrepeatable(args)
     if unfit is not None:
         parser.error(unfit)
     return args
@@ -98,6 +103,7 @@ def program() -> SuggestingParser:
     _form_arguments(run)
     serve_argument(run)
     cluster_arguments(run, "run", positive)
+    repeat_arguments(run, positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
     merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
@@ -107,6 +113,7 @@ def program() -> SuggestingParser:
     _scenario_arguments(load, nargs="?")
     _directory_arguments(load)
     _form_arguments(load)
+    repeat_arguments(load, positive)
     load.add_argument(
         "--processes",
         type=positive,
@@ -146,6 +153,9 @@ def program() -> SuggestingParser:
     verify.add_argument(
         "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
     )
+    elsewhere = "directory for the verdict's files, where DIR must not change (default: DIR)"
+    verify.add_argument("--report", type=Path, metavar="DIR", help=elsewhere)
+    _form_arguments(verify, "verify.json")
 
     campaign = command(
         "campaign", "inject faults at every store call, then at random, then into whole runs"
@@ -200,11 +210,10 @@ def program() -> SuggestingParser:
     report.add_argument("run", type=Path, metavar="DIR", help="run directory")
 
     compared = command("compare", "compare two sets of runs, with a verdict for CI")
-    several = "run directory, or several of the same scenario, separated by commas"
-    compared.add_argument("base", metavar="BASE", type=directories, help=several)
-    compared.add_argument("new", metavar="NEW", type=directories, help=several)
-    worse = "smallest slowdown that is a regression (default: 10%%)"
-    compared.add_argument("--limit", type=share, default=0.10, metavar="SHARE", help=worse)
+    compare_arguments(compared, directories, share)
+
+    past = command("history", "show figures over many runs of one scenario, with a page")
+    history_arguments(past)
 
     started = command("new", "write a commented scenario, load test or fleet to start from")
     new_arguments(started)
@@ -272,12 +281,12 @@ def _directory_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _form_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--json`, `--markdown` and `--quiet`, which set `form`."""
+def _form_arguments(parser: argparse.ArgumentParser, result: str = "result.json") -> None:
+    """Add `--json`, `--markdown` and `--quiet`, which set `form`. result: file of the result."""
     forms = parser.add_mutually_exclusive_group()
     parser.set_defaults(form="text")
     for form, text in (
-        ("json", "print result.json to stdout, everything else to stderr"),
+        ("json", f"print {result} to stdout, everything else to stderr"),
         ("markdown", "print a summary for a CI job's page, everything else to stderr"),
         ("quiet", "print the verdict in one line, and errors"),
     ):

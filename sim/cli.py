@@ -25,8 +25,6 @@ from sim.arguments import one_per_core, parse
 from sim.errors import (
     INTERRUPTED,
     PASS,
-    THRESHOLD,
-    UNKNOWN,
     DirectoryError,
     PartError,
     ScenarioError,
@@ -34,6 +32,8 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim.cluster.work import Work
     from sim.console import SafeConsole
     from sim.scenario import Scenario
@@ -98,10 +98,8 @@ def _fail(text: str, code: int) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sim.report.forms import in_form
     from sim.run.command import RunOptions, run
     from sim.scenario import load
-    from sim.watch.serving import serving
 
     scenario = load(args.scenario, args.set)
     if args.cluster is not None:
@@ -122,11 +120,33 @@ def _run(args: argparse.Namespace) -> int:
         _replay(args),
         args.shard,
     )
-    begin = serving(args.serve, options.out, partial(run, scenario, options))
-    return in_form(args.form, options.out, begin)
+    if args.repeat is not None:
+        from sim.repeat.command import require_lakes_of_their_own
+
+        require_lakes_of_their_own(store)
+    return _once_or_often(
+        args,
+        options.out,
+        lambda out, console: run(scenario, replace(options, out=out), console),
+    )
 
 
-def _on_cluster(args: argparse.Namespace, work: Work, out: Path = Path()) -> int:
+def _once_or_often(args: argparse.Namespace, out: Path, one: Callable[[Path, Console], int]) -> int:
+    """Make one run in `out`, or as many as --repeat asks for. Return the exit code."""
+    if args.repeat is None:
+        from sim.report.forms import in_form
+        from sim.watch.serving import serving
+
+        return in_form(args.form, out, serving(args.serve, out, partial(one, out)))
+    from sim.repeat.command import repeat
+
+    folder = args.out or out.with_name(f"{out.name}-repeat")
+    return repeat(args.repeat, folder, args.overwrite, args.form, one)
+
+
+def _on_cluster(
+    args: argparse.Namespace, work: Work, out: Path = Path(), files: tuple[str, str] | None = None
+) -> int:
     """Do a command's work in parts on a cluster. Return the exit code. out: place of a result."""
     from sim.cluster.command import ClusterOptions, run_on_cluster
     from sim.report.forms import in_form
@@ -156,7 +176,6 @@ def _merge(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> int:
     from sim.load.command import LoadOptions, join, load_test
     from sim.scenario import load
-    from sim.watch.serving import serving
 
     if args.worker:
         return join(args.out, _console())
@@ -165,9 +184,9 @@ def _load(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / f"{scenario.name}-{scenario.seed}"
     processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
-    from sim.report.forms import in_form
-
-    return in_form(args.form, out, serving(args.serve, out, partial(load_test, scenario, options)))
+    return _once_or_often(
+        args, out, lambda out, console: load_test(scenario, replace(options, out=out), console)
+    )
 
 
 def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
@@ -188,23 +207,29 @@ def _store_options(args: argparse.Namespace, gateway: Gateway) -> Options:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sim.verify.command import find_lake, verify
+    from sim.report.forms import VERIFY_FILES, in_form
+    from sim.verify.command import VerifyOptions, find_lake, verify
 
+    folder = args.report or args.run
     if args.cluster is not None:
         from sim.cluster.verify import verify_work
 
-        return _on_cluster(args, verify_work(args.run, args.endpoint_url))
+        work = verify_work(args.run, args.endpoint_url, args.report, args.replay)
+        return _on_cluster(args, work, folder, VERIFY_FILES)
     workers = args.workers or one_per_core()
     if not (args.run / "nodes").is_dir():
         raise DirectoryError(f"{args.run}: has no nodes/; is this a run directory?")
     if (args.shard is None) != (args.out is None):
         raise PartError("--shard and --out go together: the part's record is written to --out DIR")
+    if args.shard is not None and (args.report or args.form != "text"):
+        raise PartError("a part of a verdict has its record only, in --out DIR")
+    lake = find_lake(args.run, args.lake, args.endpoint_url)
     if args.shard is not None:
         from sim.merge.verify import verify_part
 
-        lake = find_lake(args.run, args.lake, args.endpoint_url)
         return verify_part(args.run, lake, args.shard, args.out, workers, _console())
-    return verify(args.run, find_lake(args.run, args.lake, args.endpoint_url), workers, _console())
+    options = VerifyOptions(args.run, lake, workers, args.report, args.replay)
+    return in_form(args.form, folder, lambda console: verify(options, console), VERIFY_FILES)
 
 
 def _campaign(args: argparse.Namespace) -> int:
@@ -292,20 +317,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from sim.report.write import rebuild
+    from sim.report.write import rebuild_all
     from sim.run_directory import locked
 
     with locked(args.run) if args.run.is_dir() else nullcontext():
-        print(f"report: {rebuild(args.run)}")
+        for path in rebuild_all(args.run):
+            print(f"report: {path}")
     return PASS
-
-
-def _compare(args: argparse.Namespace) -> int:
-    from sim.report.compare import print_compared, runs
-
-    compared = runs(args.base, args.new, args.limit)
-    print_compared(_console(), compared, args.limit)
-    return {"regression": THRESHOLD, "none": PASS, "unknown": UNKNOWN}[compared.verdict]
 
 
 def _delegated(
@@ -337,7 +355,8 @@ _COMMANDS: Final = {
     "plan": _delegated("sim.preview.command", "preview"),
     "check": _delegated("sim.preview.check", "check", silent=True),
     "report": _report,
-    "compare": _compare,
+    "compare": _delegated("sim.compare.command", "compare"),
+    "history": _delegated("sim.history.command", "history"),
     "new": _delegated("sim.new.command", "new"),
     "list": _delegated("sim.listing.command", "print_list"),
     "figures": _delegated("sim.listing.command", "print_figures"),

@@ -1,7 +1,8 @@
 """Errors of windfleet, and the exit codes of its commands with their meanings.
 
 The exit code of an error is decided here. That of a verdict is decided in `sim.run.result`,
-`sim.load.result`, `sim.campaign.summary`, `sim.verify.command` and `sim.cli` (`compare`).
+`sim.load.result`, `sim.campaign.summary`, `sim.verify.verdict_result`, `sim.compare.comparison` and
+`sim.repeat.command`.
 
 WindfleetError             code
 ├── InvalidInput              2   an argument or an input file

@@ -15,6 +15,7 @@ EXAMPLES: Final = {
         "run quickstart --serve",
         "run my-run.yaml --set clock.duration=10m --out runs/short",
         "run small --endpoint-url http://127.0.0.1:4566 --empty-lake",
+        "run small --repeat 3 --out runs/new",
     ),
     "merge": ("merge runs/part-1 runs/part-2 runs/part-3 --out runs/whole",),
     "load": (
@@ -23,7 +24,10 @@ EXAMPLES: Final = {
         "load load-ramp --endpoint-url http://127.0.0.1:9000",
     ),
     "watch": ("watch runs/quickstart-7", "watch --grafana windfleet-grafana.json"),
-    "verify": ("verify runs/quickstart-7", "verify runs/small-7 --lake copy-of-the-lake"),
+    "verify": (
+        "verify runs/quickstart-7",
+        "verify runs/small-7 --lake copy-of-the-lake --report verdict",
+    ),
     "campaign": ("campaign campaign --quick", "campaign campaign --runs 5000 --wired 0"),
     "query": (
         'query "SELECT * FROM wind_turbine_performance_view LIMIT 5" runs/small-7',
@@ -35,7 +39,11 @@ EXAMPLES: Final = {
     "plan": ("plan fleet-day --parts 16 --cores 64 --memory 256GiB",),
     "check": ("check my-run.yaml", "check my-run.yaml --set seed=8 --json"),
     "report": ("report runs/small-7",),
-    "compare": ("compare runs/old runs/new", "compare runs/a-1,runs/a-2 runs/b-1,runs/b-2"),
+    "compare": (
+        "compare runs/old runs/new --html compare.html",
+        "compare runs/a-1,runs/a-2 runs/b-1,runs/b-2 --limit 20%",
+    ),
+    "history": ("history", "history runs --scenario small --figure 'latency.*'"),
     "new": ("new my-run", "new my-fleet --kind fleet", "new copy --from chaos-light"),
     "list": ("list", "list runs"),
     "figures": ("figures latency",),
@@ -49,7 +57,8 @@ EXAMPLES: Final = {
 GROUPS: Final = {
     "output": (
         *("--out", "--overwrite", "--save-lake", "--json", "--markdown", "--quiet", "--format"),
-        *("--to", "--layout", "--export", "--nodes", "--inspect", "--no-dashboard", "--serve"),
+        *("--html", "--report", "--to", "--layout", "--export", "--nodes", "--inspect"),
+        *("--no-dashboard", "--serve"),
     ),
     "store": (
         *("--endpoint-url", "--allow-remote", "--empty-lake", "--lake", "--warehouse", "--port"),

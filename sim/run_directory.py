@@ -26,6 +26,9 @@ from sim.report.write import (
     JUNIT_FILE,
     REQUESTS_FILE,
     RESOURCES_FILE,
+    VERIFY_HTML,
+    VERIFY_JSON,
+    VERIFY_JUNIT,
 )
 from sim.resume_state import OUTCOMES, RESUME, way_on
 from sim.whole_file import write_text
@@ -51,6 +54,7 @@ CAMPAIGN_PART_FILE: Final = "campaign-part.json"
 _WRITTEN: Final = (
     *(RESULT_FILE, HTML_FILE, JUNIT_FILE, OPERATIONS_FILE, REQUESTS_FILE, RESOURCES_FILE),
     *(PART_FILE, OBJECTS_FILE, CAMPAIGN_PART_FILE),
+    *(VERIFY_JSON, VERIFY_HTML, VERIFY_JUNIT),
     *(DASHBOARD_FILE, CAMPAIGN_FILE, CAMPAIGN_PAGE),
 )
 """Files of a run that its end writes."""
@@ -191,6 +195,17 @@ def _require_space(path: Path, need_bytes: int, named_by: str) -> None:
         fix = f"free some space, or name another disk with {named_by}"
         text = f"{path}: {need} and only {free / 1e6:,.0f} MB are free; {fix}"
         raise DirectoryError(text, ENVIRONMENT)
+
+
+def run_set(path: Path) -> list[Path]:
+    """Return the runs of a directory: itself if it has a result, else those right below it.
+
+    Numbers are in their order (`1` to `10` of `run --repeat`). Empty if there is no run.
+    """
+    if (path / RESULT_FILE).exists() or not path.is_dir():
+        return [path]
+    below = [each for each in path.iterdir() if (each / RESULT_FILE).is_file()]
+    return sorted(below, key=lambda each: (not each.name.isdigit(), len(each.name), each.name))
 
 
 def is_run(path: Path) -> bool:

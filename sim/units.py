@@ -196,8 +196,11 @@ def parse_share(text: str) -> float:
     below = parse_number(bottom) if bottom else Fraction(100 if text.endswith("%") else 1)
     if below == 0:
         raise ValueError(f"'{text}' divides by zero; {example}")
-    if not 0 < (share := parse_number(top) / below) <= 1:
-        raise ValueError(f"'{text}' is {'nothing' if share == 0 else 'more than all'}; {example}")
+    if (share := parse_number(top) / below) == 0:
+        raise ValueError(f"'{text}' is nothing; {example}")
+    if share > 1:
+        meant = f"did you mean {text}%?" if text == top and share <= 100 else example
+        raise ValueError(f"'{text}' is {float(100 * share):,.10g} %, more than all; {meant}")
     return float(share)
 
 

@@ -38,7 +38,7 @@ from sim.bench import parts, workload
 from sim.bench.floors import nodefiles
 from sim.bench.rounds import Rounds, run_once
 from sim.bench.workload import Workload
-from sim.run.environment import machine
+from sim.measure.environment import machine
 from sim.store.gateway import chosen
 from sim.store.localstack import EmbeddedLocalStack
 from tests import peer_copies

@@ -55,7 +55,10 @@ def test_the_example_of_the_readme_runs(
     assert {"turbine_id", "year", "hour"} <= set(ingested.column_names)
     operations = made.operations()
     assert operations.num_rows >= made.result.figures["objects.written"].value
-    assert api.verify(made.folder) == "pass"
+    again = api.verify(made.folder)
+    assert (again.verdict, again.findings) == ("pass", ())
+    assert again.recheck is not None
+    assert (again.recheck.before, again.recheck.differences) == ("pass", ())
     answer = api.query(made.folder, "SELECT count(*) AS n FROM wind_turbine_enriched")
     assert answer.to_pylist() == [{"n": made.lake("enriched").num_rows}]
     with pytest.raises(FileNotFoundError, match="no stage 'nosuch'"):

@@ -13,7 +13,7 @@ from sim.bench import comparison, growth, query, table
 from sim.bench.parts import measure
 from sim.bench.record import KIND, SCHEMA_VERSION, BenchRecord, read_record, write_record
 from sim.errors import PASS, BenchError
-from sim.run.environment import machine, versions
+from sim.measure.environment import machine, versions
 from sim.store.gateway import Gateway, chosen
 
 

@@ -48,9 +48,17 @@ class VerifyWork(Work):
     record = (OBJECTS_FILE, PART_FILE)
     without_store = "verify here, without --cluster"
 
-    def __init__(self, scenario: Scenario, run_dir: Path, endpoint_url: str | None) -> None:
-        """endpoint_url: from the command line. Raises PartError, TargetError."""
+    def __init__(
+        self,
+        scenario: Scenario,
+        run_dir: Path,
+        endpoint_url: str | None,
+        report: Path | None,
+        replay: str,
+    ) -> None:
+        """endpoint_url, report, replay: from the command line. Raises PartError, TargetError."""
         super().__init__(scenario)
+        self._report, self._replay = report, replay
         self._run_dir = run_dir.absolute()
         self._parts = None if (run_dir / "nodes").is_dir() else _parts(self._run_dir)
         self._lake = _lake(self._run_dir, endpoint_url)
@@ -114,7 +122,13 @@ class VerifyWork(Work):
         return None
 
     def merge_options(self, folders: list[Path]) -> MergeOptions:
-        return MergeOptions(folders, within=True, judged=self._run_dir)
+        return MergeOptions(
+            folders,
+            replay=self._replay,
+            within=True,
+            judged=self._run_dir,
+            report=self._report,
+        )
 
     def _files(self, index: int) -> _Files:
         if self._parts is not None:
@@ -127,11 +141,13 @@ class VerifyWork(Work):
         return _Files(self._run_dir, _source(path, path), str(self._run_dir))
 
 
-def verify_work(run_dir: Path, endpoint_url: str | None) -> VerifyWork:
+def verify_work(
+    run_dir: Path, endpoint_url: str | None, report: Path | None, replay: str
+) -> VerifyWork:
     """Return the verdict on a run in parts. Raises DirectoryError, ScenarioError, and as above."""
     if not run_dir.is_dir():
         raise DirectoryError(f"{run_dir}: is no directory; name that of a run")
-    return VerifyWork(load(run_dir / SCENARIO_FILE), run_dir, endpoint_url)
+    return VerifyWork(load(run_dir / SCENARIO_FILE), run_dir, endpoint_url, report, replay)
 
 
 def _parts(run_dir: Path) -> dict[int, _Files]:

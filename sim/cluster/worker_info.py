@@ -9,7 +9,7 @@ import socket
 from importlib.metadata import version
 from typing import TypedDict
 
-from sim.run.environment import memory_bytes, program_versions
+from sim.measure.environment import memory_bytes, program_versions
 from sim.store import installation
 
 

@@ -26,8 +26,8 @@ import psutil
 from pipeline import lake
 from pipeline.settings import ENDPOINTS, settings
 from sim.errors import exit_code_and_message
+from sim.measure.environment import PACKAGES
 from sim.report import numbers
-from sim.run.environment import PACKAGES
 from sim.store import installation, localstack
 from sim.store.target import endpoint_of_environment
 

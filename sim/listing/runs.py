@@ -43,13 +43,25 @@ class PastRun:
 def runs(folder: Path) -> list[PastRun]:
     """Return the runs in a folder, or the folder's own run; oldest first.
 
-    Raises DirectoryError if there is no such folder.
+    A folder in it that is no run may hold repeated runs (`run --repeat`). Raises DirectoryError if
+    there is no such folder.
     """
     if not folder.is_dir():
         raise DirectoryError(f"{folder}: there is no such folder", INVALID)
-    folders = [folder, *sorted(each for each in folder.iterdir() if each.is_dir())]
-    found = [run for each in folders if (run := _run(each)) is not None]
+    found = []
+    for each in (folder, *_below(folder)):
+        if (run := _run(each)) is not None:
+            found.append(run)
+        elif each != folder:
+            found += [run for one in _below(each) if (run := _run(one)) is not None]
     return sorted(found, key=lambda run: (run.started or "", run.folder))
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir())
+    except OSError:
+        return []
 
 
 def _run(folder: Path) -> PastRun | None:

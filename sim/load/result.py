@@ -18,10 +18,10 @@ from typing import Final, Literal
 from sim.errors import GENERATOR, PASS, THRESHOLD, UNKNOWN
 from sim.load.phases import Course
 from sim.measure import thresholds
+from sim.measure.environment import machine, versions
 from sim.measure.figures import FIGURES
 from sim.measure.loadtest import LoadTest
 from sim.report.result import Figure, Result, Run
-from sim.run.environment import machine, versions
 from sim.scenario import Scenario
 
 Verdict = Literal["pass", "fail", "unknown"]

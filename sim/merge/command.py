@@ -38,6 +38,7 @@ from sim.merge.demo import merge_demo
 from sim.merge.fit import require_whole
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.terminal import print_summary
+from sim.report.verify_terminal import print_verdict
 from sim.report.write import write_all
 from sim.run import part_file, result
 from sim.run.part_file import PartFile
@@ -47,8 +48,9 @@ from sim.run.record import Record
 from sim.run_directory import CAMPAIGN_PART_FILE, SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
-from sim.verify.command import comparison, print_verdict
+from sim.verify.command import conclude, scenario_of, writable
 from sim.verify.judge import verdict
+from sim.verify.verdict_result import Circumstances, verdict_result
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class MergeOptions:
 
     out: None for `runs/NAME-SEED`, or `demo/THEME` for a data set. replay: the command that repeats
     the merge. within: the parts are this process's own, as is `out` if they lie in it. judged: the
-    run that parts of a verdict judged, to compare with.
+    run that parts of a verdict judged; the verdict's files go there, or into `report`.
     """
 
     parts: Sequence[Path]
@@ -66,6 +68,7 @@ class MergeOptions:
     replay: str = ""
     within: bool = False
     judged: Path | None = None
+    report: Path | None = None
 
 
 def merge(options: MergeOptions, console: Console) -> int:
@@ -79,9 +82,7 @@ def merge(options: MergeOptions, console: Console) -> int:
     if kind == "verify":
         if options.out is not None:
             raise PartError("parts of a verdict make no directory; leave out --out")
-        found = verdict([part.judgement for part in parts.values()])
-        more = () if options.judged is None else comparison(options.judged, found)
-        return print_verdict(console, found, more)
+        return _merge_verdict(parts, options, console)
     scenario = load(next(iter(heads)) / SCENARIO_FILE)
     theme = next(iter(heads.values())).common.get("theme")
     out = options.out or (
@@ -100,6 +101,28 @@ def merge(options: MergeOptions, console: Console) -> int:
     record = merged(scenario, parts)
     with _directory(scenario, out, options):
         return report(scenario, record, out, options.replay, console)
+
+
+def _merge_verdict(parts: Mapping[Path, PartFile], options: MergeOptions, console: Console) -> int:
+    """Print the verdict of all parts, and write its files if the run is known."""
+    each = sorted(parts.values(), key=lambda part: part.index)
+    found = verdict([part.judgement for part in each])
+    around = Circumstances(
+        options.judged or next(iter(parts)),
+        options.replay,
+        min((part.started for part in each if part.started), default=None),
+        sum(part.verify_s or 0.0 for part in each),
+        str(each[0].common.get("lake", "")),
+        sum(part.workers for part in each),
+    )
+    scenario, _ = scenario_of(around.run_dir)
+    if options.judged is None:
+        result_ = verdict_result(found, scenario, around)
+        print_verdict(console, result_)
+        return result_.exit_code
+    folder = options.report or options.judged
+    with writable(folder, options.report is not None):
+        return conclude(found, scenario, around, folder, console)
 
 
 def read_parts(folders: Sequence[Path]) -> dict[Path, PartHead]:

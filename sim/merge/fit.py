@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sim.errors import PartError
-from sim.run.environment import program_versions
+from sim.measure.environment import program_versions
 from sim.run.part_head import PartHead
 
 _NOT_IN_BYTES = "python"

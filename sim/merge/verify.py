@@ -12,6 +12,7 @@ from sim import run_directory
 from sim.check import LakeReader
 from sim.errors import PartError
 from sim.report.progress import RunProgress
+from sim.report.verify_terminal import print_verdict
 from sim.run import part_file
 from sim.run.part import part_of
 from sim.run.part_index import PartIndex
@@ -19,8 +20,8 @@ from sim.run.record import Record
 from sim.run_directory import PART_FILE, SCENARIO_FILE, is_run
 from sim.scenario import load
 from sim.store.s3_lake import settings_of
-from sim.verify.command import print_verdict
 from sim.verify.judge import judge, verdict
+from sim.verify.verdict_result import Circumstances, verdict_result
 
 
 def verify_part(
@@ -54,10 +55,12 @@ def verify_part(
                 log=progress.log,
             )
         record.total_s = record.verify_s = time.perf_counter() - begun
-        code = print_verdict(console, verdict([record.judgement]))
+        around = Circumstances(out, "", record.started, record.verify_s, lake.location, workers)
+        found = verdict_result(verdict([record.judgement]), scenario, around)
+        print_verdict(console, found)
         common = {"lake": lake_name(run_dir, lake, place)}
         part_file.write(out, scenario, record, kind="verify", common=common)
-    return code
+    return found.exit_code
 
 
 def lake_name(run_dir: Path, lake: LakeReader, place: PartIndex) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from sim.report import numbers, page
+from sim.report import numbers
 from sim.report.headline import headline
 from sim.whole_file import write_text
 
@@ -120,6 +120,8 @@ def write(result: CampaignResult, folder: Path) -> None:
 
 def render(result: CampaignResult) -> str:
     """Return the page: one file, which opens offline."""
+    from sim.report import page  # a run imports this module, and draws nothing of it
+
     worlds = dict.fromkeys(cell.world for cell in result.matrix)
     cells = {(cell.world, cell.fault, cell.point): cell for cell in result.matrix}
     return page.render(

@@ -19,40 +19,46 @@ from sim.report import accounting, numbers
 from sim.report.headline import headline
 from sim.report.html import HEADLINES, sentence
 from sim.report.result import RESULT_FILE, Result, read_result
-from sim.report.write import HTML_FILE
+from sim.report.write import HTML_FILE, VERIFY_HTML, VERIFY_JSON
 
+RUN_FILES: Final = (RESULT_FILE, HTML_FILE)
+VERIFY_FILES: Final = (VERIFY_JSON, VERIFY_HTML)
 Form = Literal["text", "json", "markdown", "quiet"]
 _FINDINGS_SHOWN: Final = 10
 _MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "⚠️"}
 
 
-def in_form(form: Form, folder: Path, run: Callable[[Console], int]) -> int:
+def in_form(
+    form: Form, folder: Path, run: Callable[[Console], int], files: tuple[str, str] = RUN_FILES
+) -> int:
     """Make a run, print its result in a form, and return its exit code.
 
-    folder: run directory. A run that ends without a result prints its error only.
+    folder: run directory. files: names of result and page in it. A run that ends without a result
+    prints its error only.
     """
+    json_file, page = files
     if form == "text":
         return run(SafeConsole())
     code = run(SafeConsole(sys.stderr, quiet=form == "quiet"))
     if form == "json":
-        print((folder / RESULT_FILE).read_text(encoding="utf-8"), end="")
+        print((folder / json_file).read_text(encoding="utf-8"), end="")
     elif form == "markdown":
-        print(markdown(read_result(folder), folder), end="")
+        print(markdown(read_result(folder / json_file), folder / page), end="")
     else:
-        print_line(read_result(folder), folder, SafeConsole())
+        print_line(read_result(folder / json_file), folder / page, SafeConsole())
     return code
 
 
-def print_line(result: Result, folder: Path, console: Console) -> None:
+def print_line(result: Result, page: Path, console: Console) -> None:
     """Print the verdict in one line, the errors, and the conditions that were not met."""
     console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
     for error in result.errors:
         console.print(Text(f"error: {error}", "red"), soft_wrap=True)
     if result.exit_code:
-        console.print(Text(f"report: {folder / HTML_FILE}"), soft_wrap=True)
+        console.print(Text(f"report: {page}"), soft_wrap=True)
 
 
-def markdown(result: Result, folder: Path) -> str:
+def markdown(result: Result, page: Path) -> str:
     """Return a summary for the page of a CI job: verdict, failures, figures, rows by stage."""
     title = f"{_MARKS[result.verdict]} windfleet {result.verdict}: {result.scenario}"
     lines = [f"## {_cell(title)}, seed {result.seed}", "", _cell(sentence(result)), ""]
@@ -61,8 +67,9 @@ def markdown(result: Result, folder: Path) -> str:
     for finding in result.findings[:_FINDINGS_SHOWN]:
         where = finding.turbine or finding.farm or ""
         lines.append(f"- {finding.kind} {_cell(f'{finding.stage} {where} {finding.detail}')}")
-    if (more := len(result.findings) - _FINDINGS_SHOWN) > 0:
-        lines.append(f"- and {more:,} more findings, all in {HTML_FILE}")
+    known = max(len(result.findings), sum(result.finding_counts.values()))
+    if (more := known - min(len(result.findings), _FINDINGS_SHOWN)) > 0:
+        lines.append(f"- and {more:,} more findings, all in {page.name}")
     lines += ["", "| figure | value | kind |", "|---|---:|---|"]
     for name, text in HEADLINES:
         figure = result.figures.get(name)
@@ -75,8 +82,10 @@ def markdown(result: Result, folder: Path) -> str:
             wrong = ", ".join(f"{value:,} {kind}" for kind, value in stage.wrong.items() if value)
             cells = (numbers.count(stage.expected), numbers.count(stage.actual), wrong or "none")
             lines.append(f"| {stage.stage} | {' | '.join(cells)} |")
+    if result.recheck is not None and result.recheck.sentence:
+        lines += ["", _cell(result.recheck.sentence)]
     digest = f"digest `{result.lake.digest[:16]}`; " if result.lake else ""
-    lines += ["", f"{digest}report: `{folder / HTML_FILE}`; replay: `{result.run.replay}`", ""]
+    lines += ["", f"{digest}report: `{page}`; replay: `{result.run.replay}`", ""]
     return "\n".join(lines)
 
 

@@ -16,12 +16,10 @@ from sim.chaos.faults import KINDS
 from sim.measure import latency, run_limit
 from sim.report import (
     accounting,
-    charts,
     completeness,
     findings,
     numbers,
     outcomes,
-    page,
     policies,
     tiles,
 )
@@ -89,6 +87,8 @@ def reasons(result: Result) -> list[str]:
         for name, noun, state in _OTHER_WRONGS
         if (n := result.figure(name))
     ]
+    if not wrong and result.verdict == "fail":
+        wrong = [f"{numbers.count(n)} x {kind}" for kind, n in result.finding_counts.items()]
     counted = {f"rows.{kind}" for kind in WRONGS} | {name for name, *_ in _OTHER_WRONGS}
     expected = outcomes.shown(result)
     missed = outcomes.reasons(one for one in expected if not (wrong and one.figure in counted))
@@ -96,7 +96,8 @@ def reasons(result: Result) -> list[str]:
     if any(found):
         return [part for part in found if part]
     open_ = [one.reason for one in expected if one.passed is None]
-    obstacle = next(iter([*result.errors, *open_]), "")
+    found_ = [f"{each.turbine or each.stage}: {each.detail}" for each in result.findings[:1]]
+    obstacle = next(iter([*result.errors, *open_, *found_]), "")
     return [
         *([f"Not decided: {obstacle.rstrip('.')}."] if obstacle else []),
         "No row of the lake was judged."
@@ -111,6 +112,8 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
     operations: rows of operations.parquet. If None, the page has a sentence instead of their
     figures. dashboard: file of the run's dashboard, beside the report.
     """
+    from sim.report import charts, page  # half a CPU-second, and a part draws nothing
+
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")

@@ -106,6 +106,13 @@ def figure(value: int | float | None, unit: str) -> str:
     return " ".join(part for part in split(value, unit) if part)
 
 
+def in_table(value: int | float | None, unit: str) -> str:
+    """Return a figure for a cell beside its name, without a unit that the name has (`per_s`)."""
+    number, shown = split(value, unit)
+    named = unit not in ("s", "bytes", "B") and not unit.startswith("USD")
+    return number if named else f"{number} {shown}".strip()
+
+
 def moment(iso: str | None) -> str:
     """Format an ISO time: 2024-01-15T00:00:00+00:00 -> 2024-01-15 00:00 UTC
 

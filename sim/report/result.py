@@ -202,11 +202,45 @@ class Run(_Record):
 
 
 @dataclass(frozen=True)
+class Difference(_Record):
+    """A figure, or the lake digest, that a later verdict found to be another one."""
+
+    name: str
+    before: int | float | str | None
+    now: int | float | str | None
+
+
+@dataclass(frozen=True)
+class Recheck(_Record):
+    """A verdict of `windfleet verify`, compared with the result.json of the run that it judged.
+
+    before: verdict of that file; None where it cannot be read or has no lake. compared: figures
+    that both have, the digest included.
+    """
+
+    folder: str
+    before: Verdict | None = None
+    compared: int = 0
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Return the comparison in one sentence; empty without a result.json to compare with."""
+        if self.before is None:
+            return ""
+        if not self.differences:
+            return "the same figures as in result.json"
+        return f"differs from result.json in: {', '.join(each.name for each in self.differences)}"
+
+
+@dataclass(frozen=True)
 class Result(_Record):
     """All data of a report.
 
     versions: program to version. environment: machine and store, in words.
     load: only for `windfleet load`; such a run has no lake, and no row was judged.
+    finding_counts: all findings by kind; `findings` holds 200 at most.
+    recheck: only for `windfleet verify`.
     notes: facts that are no errors, such as faults that chance did not inject.
     """
 
@@ -226,12 +260,14 @@ class Result(_Record):
     shards: tuple[Shard, ...] = ()
     completeness: tuple[HourCompleteness, ...] = ()
     findings: tuple[Finding, ...] = ()
+    finding_counts: dict[str, int] = field(default_factory=dict)
     throughput: Series | None = None
     timeline: Timeline | None = None
     freshness: Freshness | None = None
     truth: tuple[Injected, ...] = ()
     load: LoadTest | None = None
     outlook: Outlook | None = None
+    recheck: Recheck | None = None
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -33,7 +33,7 @@ _KEY_FIGURES: Final = (
 def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     """Print verdict, rows by stage, key figures, failures, and the path of the report."""
     console.print()
-    _print_sentence(console, headline(result.verdict, printable(sentence(result))))
+    print_sentence(console, headline(result.verdict, printable(sentence(result))))
     console.print(
         Text(
             f"{result.scenario}, seed {result.seed}"
@@ -42,12 +42,12 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         )
     )
     if store := result.environment.get("store"):
-        _print_sentence(console, Text(f"store: {printable(store)}", "dim"))
+        print_sentence(console, Text(f"store: {printable(store)}", "dim"))
     for error in result.errors:
-        _print_sentence(console, Text(f"error: {printable(error)}", "red"))
+        print_sentence(console, Text(f"error: {printable(error)}", "red"))
     stages = accounting.by_stage(result)
     if stages:
-        console.print(_stages(result, stages))
+        console.print(stages_table(result, stages))
     shown = [
         (name, result.figures[name]) for name in _KEY_FIGURES if result.figure(name) is not None
     ]
@@ -58,13 +58,13 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
         console.print(table)
     if result.truth:
         console.print(_truth(result))
-        _print_sentence(console, Text(TWO_FAULTS, "dim"))
+        print_sentence(console, Text(TWO_FAULTS, "dim"))
     if result.faults:
         console.print(_delivery(result))
         if any(fault.hit_retries for fault in result.faults):
-            _print_sentence(console, Text(REPEATED, "dim"))
+            print_sentence(console, Text(REPEATED, "dim"))
     for note in result.notes:
-        _print_sentence(console, Text(f"note: {printable(note)}", "yellow"))
+        print_sentence(console, Text(f"note: {printable(note)}", "yellow"))
     for outcome in result.expectations:
         # if no lake was judged, the errors above explain it
         if not outcome.passed and result.lake is not None:
@@ -93,12 +93,13 @@ def _print_part(console: Console, report: Path) -> None:
     console.print(Text(f"part: {report.parent}; {merge}", "bold"), soft_wrap=True)
 
 
-def _print_sentence(console: Console, text: Text) -> None:
+def print_sentence(console: Console, text: Text) -> None:
     """Print a sentence: by words on a terminal, in one line in a pipe."""
     console.print(text, soft_wrap=not console.is_terminal)
 
 
-def _stages(result: Result, stages: list[accounting.StageRow]) -> Table:
+def stages_table(result: Result, stages: list[accounting.StageRow]) -> Table:
+    """Return rows by stage: expected, in the lake, wrong."""
     table = plain_table("stage", ">expected", ">in the lake")
     table.add_column("wrong")
     table.add_row("generated", numbers.count(result.figure("rows.generated")))

@@ -2,7 +2,8 @@
 
 `write_all` writes them, and `rebuild` makes the last two again from the raw records: result.json
 and operations.parquet; for a load test (a result with a `load` part) also requests.parquet and
-resources.parquet. Each file appears whole or not at all (temporary file, then rename). result.json
+resources.parquet. `windfleet verify` has the same three as verify.json, verify-junit.xml and
+verify.html. Each file appears whole or not at all (temporary file, then rename). result.json
 is written first, because the other two can be rebuilt from it.
 
 Not covered: operations.parquet itself, which `sim.run.operations` writes.
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
-from sim.report import html, junit
+from sim.report import html, junit, verify_page
 from sim.report.result import RESULT_FILE, Result, read_result
 from sim.whole_file import write_text
 
@@ -29,6 +30,9 @@ DASHBOARD_FILE: Final = "dashboard.html"
 """Made by `sim.dashboard`; a report links to it where it is there."""
 REQUESTS_FILE: Final = "requests.parquet"
 RESOURCES_FILE: Final = "resources.parquet"
+VERIFY_JSON: Final = "verify.json"
+VERIFY_HTML: Final = "verify.html"
+VERIFY_JUNIT: Final = "verify-junit.xml"
 
 
 def write_all(
@@ -58,6 +62,26 @@ def write_load(
     """
     write_text(run_dir / RESULT_FILE, result.to_json())
     _derive_load(result, run_dir, requests, resources, operations)
+
+
+def write_verify(result: Result, folder: Path) -> None:
+    """Write the three files of a verdict of `windfleet verify` into an existing directory."""
+    write_text(folder / VERIFY_JSON, result.to_json())
+    _derive_verify(result, folder)
+
+
+def rebuild_all(folder: Path) -> list[Path]:
+    """Rebuild the pages of a run and of a later verdict on it. Return their paths.
+
+    Raises ResultError.
+    """
+    made = []
+    if (folder / VERIFY_JSON).exists():
+        _derive_verify(read_result(folder / VERIFY_JSON), folder)
+        made.append(folder / VERIFY_HTML)
+    if not made or (folder / RESULT_FILE).exists():
+        made.insert(0, rebuild(folder))
+    return made
 
 
 def rebuild(run_dir: Path) -> Path:
@@ -117,6 +141,11 @@ def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     dashboard = DASHBOARD_FILE if (run_dir / DASHBOARD_FILE).exists() else None
     write_text(run_dir / HTML_FILE, html.render(result, operations, dashboard))
+
+
+def _derive_verify(result: Result, folder: Path) -> None:
+    write_text(folder / VERIFY_JUNIT, junit.render(result))
+    write_text(folder / VERIFY_HTML, verify_page.render(result))
 
 
 def _derive_load(

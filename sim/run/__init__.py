@@ -2,7 +2,7 @@
 
 The path of a run, from top to bottom. A line is the next step of its level; deeper lines are called
 by the line above them. A module imports only modules that stand below it here, and those that hold
-data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` and `environment`.
+data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan` and `uplink`.
 
     level     function                            does
     scenario  sim.scenario.load                   reads and checks the file
@@ -34,7 +34,7 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan`, `uplink` an
                 early.EarlyOracle                 shards that are done, while others deliver
     report    result.of_run                       figures, expectations, exit code
                 uplink.freshness                  on the modelled line to the cloud
-                environment.versions              machine and versions
+                sim.measure.environment.versions  machine and versions
               sim.report.write.write_all          result.json, report.html, junit.xml
               part_file.write                     record of a part, for `windfleet merge`
 

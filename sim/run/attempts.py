@@ -33,9 +33,9 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.faults import InjectionCounts
 from sim.errors import DirectoryError, ResumeError, StoreGone, TargetError
+from sim.measure.environment import program_versions
 from sim.resume_state import RESUME, RUN_STATE
 from sim.run import finished, operations
-from sim.run.environment import program_versions
 from sim.run.injection_log import PARTS
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan

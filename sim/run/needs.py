@@ -18,8 +18,8 @@ from rich.text import Text
 
 from pipeline.batch import MAX_BATCH_ROWS
 from sim.errors import NeedsError
+from sim.measure.environment import memory_bytes
 from sim.report import numbers
-from sim.run.environment import memory_bytes
 from sim.run.part import Part, in_shards, part_of
 from sim.run.part_index import PartIndex
 from sim.run.past_runs import PastRun, of_kind, past_runs

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from pipeline.terminal import cause
 from sim.errors import PartError
-from sim.run.environment import program_versions
+from sim.measure.environment import program_versions
 from sim.run.part_index import PartIndex
 from sim.scenario import Scenario
 

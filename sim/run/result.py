@@ -11,39 +11,31 @@ Exit codes take precedence in this order:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.buckets import LIFECYCLE
 from sim.chaos.faults import KINDS
-from sim.check.verdict import Verdict
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
 from sim.measure import cost, freshness, latency, lifecycle, thresholds, throughput
-from sim.measure.figures import FIGURES
+from sim.measure.environment import machine, versions
 from sim.measure.histogram import Histogram
 from sim.report.result import (
     Fault,
     FaultWindow,
-    Figure,
-    Finding,
-    HourCompleteness,
-    Injected,
-    Lake,
     Result,
     Run,
     Shard,
 )
 from sim.run import uplink
-from sim.run.environment import machine, versions
 from sim.run.planned_faults import PlannedFaults
 from sim.run.record import Record, ShardResult, commits_table
 from sim.scenario import Scenario
-
-T = TypeVar("T")
+from sim.verify.judged import figure, judged
 
 
 def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
@@ -75,8 +67,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
         ),
         versions=versions(),
         environment=_environment(record),
-        figures={name: _figure(name, value) for name, value in values.items() if value is not None},
-        lake=None if oracle is None else _lake(oracle),
+        figures={name: figure(name, value) for name, value in values.items() if value is not None},
         expectations=tuple(outcomes),
         faults=tuple(
             Fault(kind, plan.times, record.injections.by_kind[kind])
@@ -88,21 +79,15 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
             if KINDS[fault.kind].windowed
         ),
         shards=tuple(_farm(own) for _, own in sorted(_by_farm(record.shards).items())),
-        completeness=()
-        if oracle is None
-        else tuple(_typed(HourCompleteness, cell) for cell in oracle.completeness),
-        findings=()
-        if oracle is None
-        else tuple(Finding(**vars(finding)) for finding in oracle.findings),
         throughput=None if record.operations is None else throughput.series(*_timed(record)),
         timeline=record.timeline,
         freshness=_freshness_over_time(scenario, record.shards),
-        truth=() if oracle is None else tuple(_typed(Injected, entry) for entry in oracle.truth),
         outlook=outlook,
         errors=tuple(record.errors)
         + _never_fired(record)
         + (() if oracle is None else tuple(oracle.errors)),
         notes=(*record.notes, *_by_chance(record)),
+        **judged(oracle),
     )
 
 
@@ -296,20 +281,6 @@ def _store_figures(
     return figures
 
 
-def _figure(name: str, value: float) -> Figure:
-    known = FIGURES[name]
-    return Figure(
-        int(value) if known.kind == "counted" else round(float(value), 6), known.unit, known.kind
-    )
-
-
-def _lake(oracle: Verdict) -> Lake:
-    """Return the oracle's findings about the buckets as a part of the result."""
-    return Lake(
-        oracle.digest, oracle.objects, dict(oracle.rows_by_stage), dict(oracle.quarantined_by_rule)
-    )
-
-
 def _by_farm(shards: Sequence[ShardResult]) -> dict[str, list[ShardResult]]:
     found: dict[str, list[ShardResult]] = {}
     for shard in shards:
@@ -336,11 +307,6 @@ def _environment(record: Record) -> dict[str, str]:
         **record.store,
         "workers": str(record.workers),
     }
-
-
-def _typed(kind: type[T], fields: Mapping[str, Any]) -> T:
-    """Return a dict of the oracle, which knows no report, as a record of the report."""
-    return kind(**fields)
 
 
 def _iso(time_us: int) -> str:

@@ -1,31 +1,56 @@
 """`windfleet verify DIR`: the verdict on a run again, from its node files and its lake.
 
-The lake is a saved copy, or still in a store.
+The lake is a saved copy, or still in a store. The verdict goes into verify.json, verify.html and
+verify-junit.xml of the run directory, or of --report DIR. Nothing else in the run changes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from pipeline.settings import settings
-from pipeline.terminal import one_line
-from sim.check import Finding, LakeReader, Verdict
-from sim.errors import ENVIRONMENT, EXIT_CODE_OF, ResultError, ScenarioError, TargetError
+from sim import run_directory
+from sim.check import LakeReader, Verdict
+from sim.errors import ENVIRONMENT, DirectoryError, ScenarioError, TargetError, reason
 from sim.fleet.part import FarmPart
 from sim.report.progress import RunProgress
-from sim.report.result import read_result
+from sim.report.verify_terminal import print_verified
+from sim.report.write import write_verify
 from sim.run_directory import SCENARIO_FILE, is_run
+from sim.scenario import Scenario
 from sim.scenario import load as load_scenario
 from sim.store import localstack, target
 from sim.store.s3_lake import s3_lake, settings_of
 from sim.verify.judge import judge
 from sim.verify.judge import verdict as verdict_on
+from sim.verify.verdict_result import Circumstances, verdict_result
 
-FINDINGS_SHOWN = 20
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Options of the command line.
+
+    report: directory of the verdict's files; None for the run itself. replay: the command that
+    repeats the verdict.
+    """
+
+    run: Path
+    lake: LakeReader
+    workers: int
+    report: Path | None = None
+    replay: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The directory of the verdict's files."""
+        return self.report or self.run
 
 
 def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
@@ -57,87 +82,93 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
     )
 
 
-def verify(run_dir: Path, lake: LakeReader, workers: int, console: Console) -> int:
-    """Judge the lake and print the verdict. Return the exit code. Change nothing in `run_dir`."""
-    with RunProgress(console) as progress:
-        judgement = judge(
-            run_dir,
-            lake,
-            workers=workers,
-            farms=_farms(run_dir, progress),
-            store=settings_of(lake),
-            by_hand=not is_run(run_dir),
-            progress=progress.follow("judging the lake", "objects"),
-            log=progress.log,
+def verify(options: VerifyOptions, console: Console) -> int:
+    """Judge the lake, write and print the verdict. Return the exit code.
+
+    Raises DirectoryError if its files cannot be written.
+    """
+    notes: list[str] = []
+    with writable(options.folder, options.report is not None):
+        started, begun = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        with RunProgress(console) as progress:
+            scenario, problem = scenario_of(options.run)
+            log = _into(notes, progress)
+            if problem:
+                log(problem)
+            judgement = judge(
+                options.run,
+                options.lake,
+                workers=options.workers,
+                farms=[FarmPart.whole(farm) for farm in scenario.fleet.farms] if scenario else (),
+                store=settings_of(options.lake),
+                by_hand=not is_run(options.run),
+                progress=progress.follow("judging the lake", "objects"),
+                log=log,
+            )
+        around = Circumstances(
+            options.run,
+            options.replay,
+            started,
+            time.perf_counter() - begun,
+            options.lake.location,
+            options.workers,
+            tuple(notes),
         )
-    verdict = verdict_on([judgement])
-    return print_verdict(console, verdict, comparison(run_dir, verdict))
+        return conclude(verdict_on([judgement]), scenario, around, options.folder, console)
 
 
-def print_verdict(console: Console, verdict: Verdict, more: Iterable[str] = ()) -> int:
-    """Print a verdict, and more lines after it. Return the exit code."""
-    for line in (*_lines(verdict), *more):
-        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
-    if verdict.status == "unknown" and verdict.errors and not verdict.figures:
-        return ENVIRONMENT
-    return EXIT_CODE_OF[verdict.status]
-
-
-def _farms(run_dir: Path, progress: RunProgress) -> Sequence[FarmPart]:
-    """Return the farms of the run's scenario; none if it cannot be read."""
+def conclude(
+    verdict: Verdict,
+    scenario: Scenario | None,
+    around: Circumstances,
+    folder: Path,
+    console: Console,
+) -> int:
+    """Write a verdict and print it. Return the exit code."""
+    found = verdict_result(verdict, scenario, around)
     try:
-        fleet = load_scenario(run_dir / SCENARIO_FILE).fleet
+        write_verify(found, folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    print_verified(console, found, folder)
+    return found.exit_code
+
+
+def scenario_of(run_dir: Path) -> tuple[Scenario | None, str]:
+    """Return a run's scenario and no text; None and a text if it cannot be read."""
+    try:
+        return load_scenario(run_dir / SCENARIO_FILE), ""
     except ScenarioError as error:
-        progress.log(f"could not check for missing node files: {error}")
-        return ()
-    return [FarmPart.whole(farm) for farm in fleet.farms]
+        return None, f"could not check for missing node files: {error}"
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
-    """Yield status, errors, findings, figures and digest as plain lines, which can be searched."""
-    yield verdict.status.upper()
-    for error in verdict.errors:
-        yield f"error: {error}"
-    for kind, count in verdict.counts.items():
-        yield f"found {count:,} x {kind}"
-    for finding in _sample(verdict.findings):
-        rows = f" {finding.rows:,} rows" if finding.rows else ""
-        places = (finding.stage, finding.turbine or finding.farm, finding.key)
-        where = " ".join(place for place in places if place)
-        yield f"{finding.kind}:{rows} {where} {finding.detail}"
-    if (more := sum(verdict.counts.values()) - FINDINGS_SHOWN) > 0:
-        yield f"and {more:,} more findings, counted above by kind"
-    for name, value in verdict.figures.items():
-        yield f"{name:<24}{value:>14,}"
-    yield f"lake digest: {verdict.digest or 'not determined'}"
+@contextmanager
+def writable(folder: Path, named: bool) -> Iterator[None]:
+    """Lock the directory of a verdict for the block, made if it is not there.
+
+    named: the user named it. Raises DirectoryError before anything is judged.
+    """
+    with ExitStack() as stack:
+        try:
+            if named:
+                folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(run_directory.locked(folder))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
 
 
-def _sample(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings to print. Kinds take turns, so that a frequent one hides no other."""
-    seen: Counter[str] = Counter()
-    ranked = []
-    for place, finding in enumerate(findings):
-        ranked.append((seen[finding.kind], place))
-        seen[finding.kind] += 1
-    return [
-        findings[place] for place in sorted(place for _, place in sorted(ranked)[:FINDINGS_SHOWN])
-    ]
+def _unwritable(folder: Path, error: OSError) -> DirectoryError:
+    fix = "name a directory that can, with --report DIR"
+    text = f"{folder}: cannot hold the files of the verdict: {reason(error)}; {fix}"
+    return DirectoryError(text, ENVIRONMENT)
 
 
-def comparison(run_dir: Path, verdict: Verdict) -> Iterator[str]:
-    """Yield a line that compares the verdict with result.json, if the run has one."""
-    try:
-        before = read_result(run_dir)
-    except ResultError:
-        return
-    if before.lake is None or not before.lake.digest:
-        return
-    differing = [
-        name for name, value in verdict.figures.items() if before.figure(name) not in (None, value)
-    ]
-    if before.lake.digest != verdict.digest:
-        differing.append("lake digest")
-    if differing:
-        yield f"differs from result.json in: {', '.join(differing)}"
-    else:
-        yield "the same figures as in result.json"
+def _into(notes: list[str], progress: RunProgress) -> Callable[[str], None]:
+    """Return a log that prints a line and keeps it for the report."""
+
+    def log(text: str) -> None:
+        notes.append(text)
+        progress.log(text)
+
+    return log

@@ -26,6 +26,7 @@ from sim.run.record import Record
 from sim.run.result import decide
 from tests.support import runs
 
+VERDICT = ("verify.json", "verify.html", "verify-junit.xml")
 WRONG = (
     *(
         f"rows.{name}"
@@ -69,7 +70,7 @@ def test_an_undamaged_lake_gets_the_verdict_of_its_run(run: Path) -> None:
     workers = "import sim.check.shares as shares; shares.FILES_PER_WORKER = 1"
     done = runs.quick("verify", run, "--workers", 2, plant=workers)
     assert done.code == 0, done.text
-    assert done.out.count("\nPASS\n") == 1
+    assert done.out.count("\nPASS  Every one of ") == 1
     assert "the same figures as in result.json" in done.out
     assert (done.err, done.found(), done.left) == ("", {}, [])
     result = runs.result(run)
@@ -77,7 +78,9 @@ def test_an_undamaged_lake_gets_the_verdict_of_its_run(run: Path) -> None:
     for name, value in done.figures().items():
         assert value == result["figures"][name]["value"]
     assert f"lake digest: {result['lake']['digest']}" in done.out
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    now = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert {path.name for path in now.keys() - before.keys()} == set(VERDICT)
+    assert {path: now[path] for path in before} == before
 
 
 @pytest.mark.parametrize("stage", ["ingestion", "enriched"])
@@ -90,8 +93,8 @@ def test_a_deleted_object_is_reported_as_lost_rows(run: Path, stage: str) -> Non
     assert done.found() == {"lost": 1, "manifest.dangling": 1}
     unbalanced = {"rows.unbalanced": rows} if stage == "ingestion" else {}
     assert wrong(done) == {"rows.lost": rows, "manifest.mismatches": 1} | unbalanced
-    assert f"lost: {rows} rows {stage} B-002 " in done.out
-    assert done.out.index("\nfound ") < done.out.index("\nlost: ") < done.out.index("\nrows.")
+    assert f"\nlost: 1 finding, {rows} rows, farm B, in {stage}\n  B-002 {stage} " in done.out
+    assert done.out.index("\nFAIL  Found: ") < done.out.index("\nlost: ") < done.out.index("stage ")
     assert victim.name in done.out
     assert re.search(
         r"^differs from result.json in: .*rows\.lost.*, lake digest$", done.out, re.MULTILINE
@@ -108,7 +111,7 @@ def test_an_object_under_the_next_hour_is_reported_as_misplaced_rows(run: Path) 
     assert done.code == 5, done.text
     assert done.found() == {"misplaced": 1, "manifest.dangling": 1}
     assert wrong(done) == {"rows.misplaced": rows, "manifest.mismatches": 1}
-    assert f"misplaced: {rows} rows validated B-002 " in done.out
+    assert f"\nmisplaced: 1 finding, {rows} rows, farm B, in validated\n" in done.out
 
 
 def test_a_copy_under_another_name_is_reported_as_duplicated_rows(run: Path) -> None:
@@ -169,7 +172,7 @@ def test_an_unreadable_node_file_is_named_and_leaves_the_verdict_unknown(
             connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN status")
     done = verified(run)
     assert done.code == 6, done.text
-    assert "\nUNKNOWN\n" in done.out
+    assert "\nUNKNOWN  Not decided: " in done.out
     assert done.found() == {"node.unreadable": 1}
     assert "A-002.db" in done.out
     assert "Traceback" not in done.text
@@ -256,7 +259,7 @@ def test_a_missed_threshold_is_4_and_a_lake_in_the_store_can_be_verified_and_spo
     judged = verified(tmp_path / "run", "--endpoint-url", localstack)
     assert (judged.code, judged.found()) == (5, {"upload.unfinished": 1}), judged.text
     assert (judged.figures()["objects.unfinished"], wrong(judged)) == (1, {})
-    assert "validated/half multipart upload that was never completed" in judged.out
+    assert "\n  validated multipart upload that was never completed: abort it half\n" in judged.out
     s3.abort_multipart_upload(Bucket=bucket, Key="validated/half", UploadId=upload["UploadId"])
 
     key = s3.list_objects_v2(Bucket=bucket, Prefix="validated/year=")["Contents"][0]["Key"]

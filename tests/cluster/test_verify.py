@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def judged(text: str) -> list[str]:
-    """Return the lines of a verdict, without those of the cluster."""
+    """Return the lines of a verdict, without those of the cluster and without paths."""
     lines = text.splitlines()
-    begin = next(i for i, line in enumerate(lines) if line in ("PASS", "FAIL", "UNKNOWN"))
-    return lines[begin:]
+    begin = next(i for i, line in enumerate(lines) if re.match("(PASS|FAIL|UNKNOWN)  ", line))
+    end = next(i for i, line in enumerate(lines) if line.startswith("report: "))
+    return lines[begin:end]
 
 
 def test_parts_are_judged_where_they_are(tmp_path: Path, clean_lake: str, cluster: Cluster) -> None:

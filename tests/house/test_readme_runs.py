@@ -26,6 +26,7 @@ from distributed.cli.dask_scheduler import main as scheduler_main
 from distributed.cli.dask_worker import main as worker_main
 
 from sim.arguments import parse
+from sim.report.write import HTML_FILE, JUNIT_FILE, VERIFY_HTML, VERIFY_JUNIT
 from sim.scenario import load
 from sim.scenario.plan import plan
 from tests.support import runs
@@ -131,6 +132,10 @@ COMMANDS = {
     ),
     "windfleet run scenarios/fleet-hour.yaml --cluster local:2": Way("parsed"),
     "windfleet store up": Way("parsed"),
+    # run in tests/repeat, tests/compare, tests/history
+    "windfleet run small --repeat 5 --out runs/five": Way("parsed"),
+    "windfleet compare runs/small-7 runs/five --limit 20%": Way("parsed"),
+    "windfleet history runs --figure 'latency.*'": Way("parsed"),
     # run in tests/cluster: test_campaign.py, test_verify.py, test_demo.py
     "windfleet campaign scenarios/campaign.yaml --cluster tcp://10.0.0.5:8786 --allow-remote": Way(
         "parsed"
@@ -418,3 +423,63 @@ def test_the_bacalhau_job_has_as_many_executions_as_parts(monkeypatch: pytest.Mo
     assert (args.shard.index, args.shard.count) == (3, job["Count"])
     assert args.out.is_relative_to(task["ResultPaths"][0]["Path"])
     assert task["Resources"]["CPU"] == str(args.workers)
+
+
+# recipes for CI
+
+STREAM = re.compile(r"\s>>?\s*(\S+)$")
+"""Redirection of standard output to a file."""
+
+
+def recipe(line: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace | None:
+    """Parse one line of a CI job; None for `make`. The line is windfleet's or make's."""
+    line = STREAM.sub("", line)
+    program, *rest = shlex.split(line)
+    if program == "make":
+        if rest[0] == "-C":
+            assert rest[1] in ("base", "new")
+            rest = rest[2:]
+        subprocess.run(["make", "-n", *rest], cwd=ROOT, check=True, capture_output=True)
+        return None
+    assert program.endswith(".venv/bin/windfleet")
+    monkeypatch.chdir(ROOT)
+    args = parse(rest)
+    assert getattr(args, "scenario", None) is None or load(args.scenario)
+    return args
+
+
+def test_the_github_recipe_is_what_github_and_windfleet_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (document,) = (each for each in MANIFESTS if "jobs" in each)
+    assert document[True] == ["pull_request"]  # `on`, as YAML 1.1 reads it
+    (job,) = document["jobs"].values()
+    assert {*job} == {"runs-on", "steps"}
+    assert all(("uses" in step) != ("run" in step) for step in job["steps"])
+    lines = [step["run"] for step in job["steps"] if "run" in step]
+    found = [args for line in lines if (args := recipe(line, monkeypatch)) is not None]
+    assert [args.command for args in found] == ["run", "run", "run", "compare"]
+    gate, base, new, compared = found
+    assert gate.form == compared.form == "markdown"
+    assert (compared.base, compared.new) == ([base.out], [new.out])
+    summaries = [match[1] for line in lines if (match := STREAM.search(line))]
+    assert summaries == ['"$GITHUB_STEP_SUMMARY"'] * 2
+    (kept,) = (step for step in job["steps"] if step.get("if") == "always()")
+    parts = [str(args.out) for args in (gate, base, new)] + [str(compared.html)]
+    assert all(part.startswith(f"{kept['with']['path']}/") for part in parts)
+
+
+def test_the_gitlab_recipe_keeps_files_that_its_commands_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (job,) = (each["lake"] for each in MANIFESTS if "lake" in each)
+    found = [args for line in job["script"] if (args := recipe(line, monkeypatch)) is not None]
+    made, judged = found
+    assert judged.run == made.out
+    assert made.save_lake, "the embedded store has ended when `verify` begins"
+    assert (made.form, judged.form) == ("json", "markdown")
+    streams = {match[1] for line in job["script"] if (match := STREAM.search(line))}
+    written = {*streams, *(f"{made.out}/{name}" for name in (HTML_FILE, JUNIT_FILE))}
+    written |= {f"{made.out}/{name}" for name in (VERIFY_HTML, VERIFY_JUNIT)}
+    kept = job["artifacts"]
+    assert {*kept["paths"], *kept["reports"]["junit"]} == written

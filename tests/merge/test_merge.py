@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,9 +144,11 @@ def test_a_defect_of_one_part_fails_the_merged_run(made: Path, tmp_path: Path) -
 
 
 def verdict_lines(ended: runs.Ended) -> list[str]:
-    """Return the output from the verdict on, without progress."""
+    """Return the output from the verdict to the digest, without progress."""
     lines = ended.out.splitlines()
-    return lines[next(i for i, line in enumerate(lines) if line in ("PASS", "FAIL")) :]
+    first = next(i for i, line in enumerate(lines) if re.match("(PASS|FAIL)  ", line))
+    last = next(i for i, line in enumerate(lines) if line.startswith("lake digest: "))
+    return lines[first : last + 1]
 
 
 def removed(name: str) -> Callable[[Path], None]:
@@ -273,7 +276,7 @@ def test_names_that_are_not_utf_8_pass_through_a_record(made: Path, tmp_path: Pa
     both = runs.inside("merge", tmp_path / "1", tmp_path / "2")
     whole = runs.inside("verify", made / "whole", "--lake", tmp_path / "lake")
     assert both.code == LAKE_WRONG
-    assert verdict_lines(both) == verdict_lines(whole)[: len(verdict_lines(both))]
+    assert verdict_lines(both) == verdict_lines(whole)
 
 
 def test_a_directory_that_is_no_part_is_named(made: Path) -> None:
@@ -294,8 +297,8 @@ def test_parts_of_a_verdict_add_up_to_the_whole(made: Path, tmp_path: Path) -> N
         assert runs.inside("verify", made / "whole", *lake, *part).code == PASS
     both = runs.inside("merge", tmp_path / "1", tmp_path / "2")
     assert both.code == PASS
-    assert verdict_lines(both) == verdict_lines(whole)[:-1]
-    assert "the same figures" in whole.out.splitlines()[-1]
+    assert verdict_lines(both) == verdict_lines(whole)
+    assert "\nthe same figures as in result.json\n" in whole.out
     other = tmp_path / "other-lake"
     shutil.copytree(made / "lake-whole", other)
     second = ("--lake", other, "--shard", "2/2", "--out", tmp_path / "2")
@@ -319,7 +322,7 @@ def test_a_part_of_a_verdict_names_its_defects(made: Path, tmp_path: Path) -> No
     both = runs.inside("merge", tmp_path / "1", tmp_path / "2")
     assert both.code == LAKE_WRONG
     whole = runs.inside("verify", made / "whole", "--lake", tmp_path / "lake")
-    assert verdict_lines(both) == verdict_lines(whole)[:-1]
+    assert verdict_lines(both) == verdict_lines(whole)
 
 
 def test_shard_and_out_of_verify_go_together(made: Path, tmp_path: Path) -> None:
@@ -372,8 +375,8 @@ def test_a_foreign_object_of_one_lake_counts_once(shared: Path, localstack: str)
     finally:
         client.delete_object(Bucket=bucket, Key=key)
     assert both.code == LAKE_WRONG
-    assert "found 1 x object.foreign" in both.out
-    assert verdict_lines(both) == verdict_lines(whole)[: len(verdict_lines(both))]
+    assert "\nobject.foreign: 1 finding" in both.out
+    assert verdict_lines(both) == verdict_lines(whole)
 
 
 def test_an_emptied_lake_would_lose_other_parts(made: Path, localstack: str) -> None:

@@ -21,7 +21,6 @@ DATA = {
     "planned_faults",
     "shard_plan",
     "uplink",
-    "environment",
 }
 """Modules of data that passes through. Any step may import them; they import no step."""
 

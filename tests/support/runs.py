@@ -245,16 +245,22 @@ class Ended:
         )
         return clear and all(word in self.err for word in words) and not self.left
 
+    def verdict(self) -> dict[str, Any]:
+        """Return the verify.json of a `verify` that printed the place of its report."""
+        (page,) = re.findall(r"^report: (.*verify\.html)$", self.out, re.MULTILINE)
+        found: dict[str, Any] = json.loads(Path(page).with_suffix(".json").read_text())
+        return found
+
     def figures(self) -> dict[str, int]:
-        """The figures that `verify` prints."""
-        found = re.findall(r"^([a-z]+\.[a-z_]+) +([\d,]+)$", self.out, re.MULTILINE)
-        return {name: int(value.replace(",", "")) for name, value in found}
+        """Return the counted figures of `verify`."""
+        figures = self.verdict()["figures"].items()
+        return {name: entry["value"] for name, entry in figures if entry["kind"] == "counted"}
 
     def found(self) -> dict[str, int]:
-        """The kinds of findings that `verify` prints."""
+        """Return the number of findings that `verify` prints of each kind."""
         return {
-            kind: int(n)
-            for n, kind in re.findall(r"^found (\d+) x ([\w.]+)$", self.out, re.MULTILINE)
+            kind: int(n.replace(",", ""))
+            for kind, n in re.findall(r"^([\w.]+): ([\d,]+) findings?\b", self.out, re.MULTILINE)
         }
 
 

@@ -1,4 +1,4 @@
-"""Comparison of runs: finds a planted slowdown, clears equal runs, leaves noisy ones open."""
+"""Speed of runs: finds a planted slowdown, clears equal runs, leaves noisy ones open."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from sim import cli
+from sim.compare.command import compared
 from sim.load.arrivals import Nodes
 from sim.load.phases import Course
 from sim.load.result import Circumstances, result
 from sim.measure.slowdown import BLOCKS, LIMIT, Quantity, compare, overall, t_quantile
-from sim.report.compare import runs
 from sim.report.result import RESULT_FILE
 from sim.report.write import REQUESTS_FILE
 from sim.scenario import load
@@ -185,7 +185,7 @@ def test_load_runs_are_compared_from_their_records(
     assert "REGRESSION" in printed
     assert "sweep: rate" in printed
     assert "one side has a single run" in printed
-    assert re.search(r"sweep: rate .*, \d+(\.\d)? % slower \(ratio 1\.\d{3}, interval ", printed)
+    assert re.search(r"sweep: rate .* \d+(\.\d)? % slower +1\.\d\d to 1\.\d\d ", printed)
     # the other way round it is an improvement
     assert cli.main(["compare", str(slow), str(base)]) in (
         0,
@@ -209,7 +209,9 @@ def test_a_search_that_no_longer_finds_a_rate_is_a_regression(
         for name, capacity in (("a", 70.0), ("b", 15.0), ("c", 12.0))
     )
     assert cli.main(["compare", str(good), str(broken)]) == 4
-    assert "-> 0 requests/s, no rate any more (ratio inf, " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert re.search(r"load\.sustainable_per_s? .*\b0  no rate any more .*†", printed)
+    assert "† from the brackets of the searches, not a 95 % interval" in printed
     assert cli.main(["compare", str(broken), str(worse)]) == 6  # neither has an answer
     # one run of two has none
     assert cli.main(["compare", str(good), f"{good},{broken}", "--limit", "20%"]) == 6
@@ -226,7 +228,7 @@ def test_runs_that_cannot_be_compared_are_refused(
         tmp_path / "c", scenario(tmp_path, schedule=RAMP.replace("30/s", "40/s")), QueueEngine()
     )
     assert cli.main(["compare", str(base), str(other)]) == 2
-    assert "is a run of other, and" in capsys.readouterr().err
+    assert "is a load test of other, and" in capsys.readouterr().err
     assert cli.main(["compare", str(base), str(faster)]) == 2
     assert "phase 1-ramp has 620 requests in one run and 775 in another" in capsys.readouterr().err
     assert cli.main(["compare", str(base), str(tmp_path / "nowhere")]) == 2
@@ -241,7 +243,10 @@ def test_runs_that_cannot_be_compared_are_refused(
 
 @pytest.mark.parametrize(
     ("arguments", "printed"),
-    [(["a,", "b"], "single commas"), (["a", "b", "--limit", "2"], "more than all")],
+    [
+        (["a,", "b"], "single commas"),
+        (["a", "b", "--limit", "50"], "'50' is 5,000 %, more than all; did you mean 50%?"),
+    ],
 )
 def test_bad_arguments(
     arguments: list[str], printed: str, capsys: pytest.CaptureFixture[str]
@@ -264,7 +269,7 @@ def test_different_gateways_of_localstack_are_named(tmp_path: Path) -> None:
     note = "the runs used different gateways of LocalStack: "
     for base in kinds:
         for new in kinds:
-            found = runs([made_runs[base]], [made_runs[new]], LIMIT).notes
+            found = compared([made_runs[base]], [made_runs[new]], LIMIT).notes
             named = [line for line in found if line.startswith(note)]
             assert named == ([] if base == new else [note + ", ".join(sorted((base, new)))])
 
@@ -278,5 +283,5 @@ def test_different_numbers_of_store_processes_are_named(tmp_path: Path) -> None:
         for number, store in enumerate(stores)
     )
     note = "the runs' LocalStacks had different numbers of processes"
-    assert note in runs([one], [two], LIMIT).notes
-    assert note not in runs([two], [two], LIMIT).notes
+    assert note in compared([one], [two], LIMIT).notes
+    assert note not in compared([two], [two], LIMIT).notes

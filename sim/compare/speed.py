@@ -1,10 +1,9 @@
-"""Two sets of finished runs side by side, with a verdict for people and for CI.
-
-Compared quantities, all from the raw records; the arithmetic is `sim.measure.slowdown`:
+"""Speed of two sets of runs, from their raw records; the arithmetic is `sim.measure.slowdown`.
 
 - Load test: the achieved rate of each open phase and over all levels of the sweep; median and 95th
   percentile of latency of each kind of request in open phases; the rate that a search found.
-- Run: rows and objects per second, and PUT latency.
+- Run: rows and objects per second, and PUT latency. Of runs that are too short for spans of time,
+  repeats show the spread between runs instead.
 
 Rates and medians decide the verdict. The 95th percentiles and the result of a search are less
 certain: they can show a regression, but not exclude one. Other work on the machine
@@ -18,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +25,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.text import Text
 
 from sim.arrays import Floats
 from sim.errors import ResultError
@@ -36,13 +33,13 @@ from sim.measure.loadtest import PhaseSummary, SearchFound
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.request_kinds import KINDS
 from sim.measure.requests import Part
-from sim.measure.slowdown import BLOCKS, Comparison, Quantity, Verdict
-from sim.report import numbers
-from sim.report.result import Result, read_result
+from sim.measure.slowdown import BLOCKS, Comparison, Quantity
+from sim.report.result import Result
 from sim.report.write import REQUESTS_FILE
 
 SAMPLES_MIN: Final = 10
 """Fewest requests in a span for usable percentiles."""
+SEARCHED: Final = "load.sustainable_per_s"
 SCHEDULES_DIFFER: Final = 0.02
 """Share of requests by which two schedules of one phase may differ.
 
@@ -50,40 +47,17 @@ A Poisson process with another seed makes another number of requests.
 """
 
 
-@dataclass(frozen=True)
-class Compared:
-    """The comparisons, the overall verdict, and notes about the two sides."""
-
-    comparisons: tuple[Comparison, ...]
-    verdict: Verdict
-    notes: tuple[str, ...]
+Side = Sequence[tuple[Path, Result]]
 
 
-def runs(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
-    """Compare run directories.
-
-    Raises ResultError for a directory without a run, and for runs that cannot be compared.
-    """
-    sides = [[(path, read_result(path)) for path in side] for side in (base, new)]
-    every = [result for side in sides for _, result in side]
-    first = every[0]
-    for path, result in [pair for side in sides for pair in side]:
-        if result.scenario != first.scenario or (result.load is None) != (first.load is None):
-            raise ResultError(
-                f"{path}: is a run of {result.scenario}, and {base[0]} of {first.scenario}; "
-                "compare runs of the same scenario"
-            )
-    quantities = _of_loads(sides) if first.load is not None else _of_runs(sides)
+def compared(sides: Sequence[Side], limit: float) -> list[Comparison]:
+    """Return the comparison of each quantity. Raises ResultError for runs that do not fit."""
+    loads = any(result.load is not None for side in sides for _, result in side)
+    quantities = _of_loads(sides) if loads else _of_runs(sides)
     comparisons = slowdown.compare(quantities, limit) if quantities else []
     comparisons += _searches(sides, limit)
-    base_disturbed, new_disturbed = (
-        any(_disturbed(result) for _, result in side) for side in sides
-    )
-    comparisons = [_with_doubt(one, base_disturbed, new_disturbed) for one in comparisons]
-    return Compared(tuple(comparisons), slowdown.overall(comparisons), tuple(_notes(sides, every)))
-
-
-Side = list[tuple[Path, Result]]
+    base_disturbed, new_disturbed = (any(disturbed(result) for _, result in side) for side in sides)
+    return [_with_doubt(one, base_disturbed, new_disturbed) for one in comparisons]
 
 
 def _of_loads(sides: Sequence[Side]) -> list[Quantity]:
@@ -188,25 +162,46 @@ def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
     """Return rows and objects per second, and PUT latency, by spans of wall time."""
     found = []
     for key, unit in (("rows_per_s", "rows/s"), ("objects_per_s", "objects/s")):
+        name = f"throughput.{key}"
         series = [
             [getattr(r.throughput, key) if r.throughput else () for _, r in side] for side in sides
         ]
+        quantity = None
         if all(len(one) >= BLOCKS for side in series for one in side):
             base, new = _both([[slowdown.blocks(one) for one in side] for side in series])
             if (base > 0).all() and (new > 0).all():
-                found.append(Quantity(f"throughput.{key}", unit, True, base, new))
+                quantity = Quantity(name, unit, True, base, new)
+        found.append(quantity or _of_repeats(sides, name, unit, larger_is_better=True))
     for rank, counts in (("p50", True), ("p95", False)):
+        name = f"latency.put.{rank}"
         puts = [
             [p for path, _ in side if (p := _put_latency(path, requests.RANKS[rank])) is not None]
             for side in sides
         ]
         if [len(side) for side in puts] == [len(side) for side in sides]:
-            base, new = _both(puts)
-            found.append(Quantity(f"latency.put.{rank}", "s", False, base, new, counts))
-    return found
+            found.append(Quantity(name, "s", False, *_both(puts), counts))
+        else:
+            found.append(_of_repeats(sides, name, "s", larger_is_better=False, counts=counts))
+    return [quantity for quantity in found if quantity is not None]
+
+
+def _of_repeats(
+    sides: Sequence[Side], name: str, unit: str, *, larger_is_better: bool, counts: bool = True
+) -> Quantity | None:
+    """Return a quantity of whole runs; None if they are too few to know their spread.
+
+    Each run has its figure in every span, so that only the spread between runs counts.
+    """
+    values = [[result.figure(name) or 0 for _, result in side] for side in sides]
+    if sum(len(side) - 1 for side in values) < slowdown.REPEATS or not all(map(all, values)):
+        return None
+    base, new = (np.tile(np.array(side, dtype=np.float64)[:, None], BLOCKS) for side in values)
+    return Quantity(name, unit, larger_is_better, base, new, counts)
 
 
 def _put_latency(path: Path, rank: float) -> Floats | None:
+    if not (path / OPERATIONS_FILE).exists():
+        return None
     operations = _raw(path / OPERATIONS_FILE)
     puts = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
@@ -242,7 +237,7 @@ def _searches(sides: Sequence[Side], limit: float) -> list[Comparison]:
     some_found_none = not all(map(all, rates))
     return [
         Comparison(
-            "load.sustainable_per_s",
+            SEARCHED,
             "requests/s",
             base,
             new,
@@ -268,7 +263,8 @@ def _failed(search: SearchFound) -> float:
     return min(rates, default=math.inf)
 
 
-def _disturbed(result: Result) -> bool:
+def disturbed(result: Result) -> bool:
+    """Return True for a load test with other work on the machine."""
     return any(
         bottleneck.disturbed(phase.figures) for phase in (result.load.phases if result.load else ())
     )
@@ -290,85 +286,3 @@ def _raw(path: Path) -> pa.Table:
         ) from error
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: cannot be read: {error}") from error
-
-
-def _notes(sides: Sequence[Side], every: Sequence[Result]) -> list[str]:
-    notes = [
-        f"{path}: other work on the machine disturbed it; repeat it on a quiet machine"
-        for side in sides
-        for path, result in side
-        if _disturbed(result)
-    ]
-    if min(len(side) for side in sides) == 1:
-        notes.append(
-            "one side has a single run, so the spread between runs is not known; "
-            "repeat runs for a more certain verdict"
-        )
-    for side in sides:
-        for path, result in side:
-            for phase in result.load.phases if result.load else ():
-                if phase.kind in ("open", "closed") and phase.stopped_early:
-                    notes.append(
-                        f"{path}: phase {phase.name} was stopped early: {phase.stopped_early}"
-                    )
-            if result.load and (lost := sum(phase.lost_workers for phase in result.load.phases)):
-                notes.append(
-                    f"{path}: {lost} load generator{'s' * (lost > 1)} died during the test"
-                )
-    if len({result.environment.get("machine") for result in every}) > 1:
-        notes.append("the runs were made on different machines")
-    if len(gateways := {result.environment.get("gateway", "not ours") for result in every}) > 1:
-        names = ", ".join(sorted(gateways))
-        notes.append(f"the runs used different gateways of LocalStack: {names}")
-    if len({result.environment.get("store_processes", "1") for result in every}) > 1:
-        notes.append("the runs' LocalStacks had different numbers of processes")
-    if len({result.load.plan for result in every if result.load}) > 1:
-        notes.append("the plans of the load tests differ")
-    notes += [
-        f"the verdict of one of the runs is itself {result.verdict}"
-        for result in every
-        if result.verdict == "unknown"
-    ][:1]
-    return notes
-
-
-def _change(one: Comparison) -> str:
-    """Return a slowdown in words: `5 % faster (ratio 0.950, interval 0.900 to 1.000)`."""
-    interval = f"(ratio {one.slowdown:.3f}, interval {one.low:.3f} to {one.high:.3f})"
-    if not math.isfinite(one.slowdown):
-        return f"no rate any more {interval}"
-    percent = 100 * abs(one.slowdown - 1)
-    if percent < 0.05:
-        return f"unchanged {interval}"
-    amount = f"{percent:.1f}" if percent < 10 else f"{percent:.0f}"
-    return f"{amount.removesuffix('.0')} % {'slower' if one.slowdown > 1 else 'faster'} {interval}"
-
-
-_STYLE: Final = {"regression": "bold red", "none": "green", "unknown": "yellow"}
-_TITLES: Final = {"regression": "REGRESSION", "none": "NO REGRESSION", "unknown": "UNKNOWN"}
-
-
-def print_compared(console: Console, compared: Compared, limit: float) -> None:
-    """Print the verdict, a line per quantity, and notes."""
-    allowed = f"limit: {100 * limit:g} % slower"
-    console.print(
-        Text(f"{_TITLES[compared.verdict]}  ", _STYLE[compared.verdict]) + Text(allowed, "dim")
-    )
-    widest = max((len(one.name) for one in compared.comparisons), default=0)
-    for one in compared.comparisons:
-        aside = "" if one.counts or one.verdict == "regression" else "*"
-        values = f"{numbers.figure(one.base, one.unit)} -> {numbers.figure(one.new, one.unit)}"
-        line = Text(f"  {one.name:<{widest}}  {values}, {_change(one)}  ") + Text(
-            one.verdict + aside, _STYLE[one.verdict]
-        )
-        console.print(line, soft_wrap=True)
-    if not all(one.counts for one in compared.comparisons):
-        console.print(
-            Text("* interval too wide for a verdict (a regression is still reported)", "dim")
-        )
-    if not compared.comparisons:
-        console.print(
-            Text("nothing could be compared: the runs are too short, or have no records", "yellow")
-        )
-    for note in compared.notes:
-        console.print(Text(f"note: {note}", "dim"), soft_wrap=True)

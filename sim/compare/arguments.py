@@ -1,0 +1,28 @@
+"""The arguments of `windfleet compare`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def arguments(
+    parser: argparse.ArgumentParser,
+    directories: Callable[[str], list[Path]],
+    share: Callable[[str], float],
+) -> None:
+    """Add the arguments. directories, share: parse values of the command line."""
+    several = "run directory, a directory that holds runs (`run --repeat`), or several with commas"
+    parser.add_argument("base", metavar="BASE", type=directories, help=several)
+    parser.add_argument("new", metavar="NEW", type=directories, help=several)
+    worse = "smallest slowdown that is a regression (default: 10%%)"
+    parser.add_argument("--limit", type=share, default=0.10, metavar="PERCENT", help=worse)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, too")
+    forms = parser.add_mutually_exclusive_group()
+    parser.set_defaults(form="text")
+    for form, text in (
+        ("json", "print JSON"),
+        ("markdown", "print Markdown for a CI job's page or a pull request"),
+    ):
+        forms.add_argument(f"--{form}", action="store_const", const=form, dest="form", help=text)

@@ -1,0 +1,227 @@
+"""The result of a comparison: a row for each figure, a verdict over all of them, and notes.
+
+State of a row, in the order in which they decide the verdict:
+
+    different        an exact figure differs, although scenario and seed are the same
+    regression       the whole interval is worse than the limit; or a modelled figure is
+    unclear          the interval contains the limit
+    none             the whole interval is within the limit; or a modelled figure is
+    same             the same value
+    changed          another value, which decides nothing: `note` has the reason
+    not comparable   `note` has the reason
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
+from sim.measure.slowdown import SIGNIFICANCE
+from sim.report import numbers
+
+State = Literal["different", "regression", "unclear", "none", "same", "changed", "not comparable"]
+Verdict = Literal["different", "regression", "unknown", "none"]
+Value = int | float | str | None
+STATES: Final[tuple[State, ...]] = (
+    *("different", "regression", "unclear", "none"),
+    *("changed", "not comparable", "same"),
+)
+"""Rows of a table are in this order."""
+EXIT_CODES: Final[dict[Verdict, int]] = {
+    "different": LAKE_WRONG,
+    "regression": THRESHOLD,
+    "unknown": UNKNOWN,
+    "none": PASS,
+}
+DIGEST: Final = "lake digest"
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of both sides.
+
+    base, new: value, or mean of the runs. ratio: above 1 is worse, with the ends of its interval.
+    interval: the kind of interval; empty without one. counts: an unclear row makes the verdict
+    unknown. in_family: the interval is corrected for the number of those that are.
+    """
+
+    name: str
+    unit: str
+    kind: str
+    base: Value
+    new: Value
+    state: State
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str = ""
+    note: str = ""
+    counts: bool = True
+    in_family: bool = False
+
+    @property
+    def change(self) -> str:
+        """The change in words: `62 % slower`, `+3`, `unchanged`."""
+        if self.ratio is not None:
+            return _percent(self.ratio, "slower", "faster")
+        if isinstance(self.base, str) or isinstance(self.new, str):
+            return "" if self.base == self.new else "another"
+        if self.base is None or self.new is None:
+            return ""
+        if self.base == self.new:
+            return "unchanged"
+        if self.kind == "counted":
+            sign = "+" if self.new > self.base else "−"
+            return f"{sign}{numbers.decimal(abs(self.new - self.base))}"
+        return _percent(self.new / self.base, "more", "less") if self.base else "from 0"
+
+    @property
+    def range(self) -> str:
+        """The interval as text: `1.10 to 2.38`."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:.2f} to {self.high:.2f}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two sets of runs, compared. base, new: their directories. limit: share that is allowed."""
+
+    scenario: str
+    base: tuple[str, ...]
+    new: tuple[str, ...]
+    limit: float
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        states = {row.state for row in self.rows}
+        if "different" in states:
+            return "different"
+        if "regression" in states:
+            return "regression"
+        judged = [row for row in self.rows if row.counts and row.state in ("none", "unclear")]
+        if any(row.state == "unclear" for row in judged):
+            return "unknown"
+        exact = any(row.state == "same" and row.name == DIGEST for row in self.rows)
+        return "none" if judged or exact else "unknown"
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict in sentences, the deciding one first."""
+        found = [_different(self.of("different"))] if self.of("different") else []
+        found += [_slower(self.of("regression"), self.limit)] if self.of("regression") else []
+        if unclear := [row for row in self.of("unclear") if row.counts]:
+            found.append(_unclear(unclear, self.limit))
+        exact = [row for row in self.of("same") if row.kind != "measured"]
+        if self.verdict == "none":
+            if any(row.kind == "measured" for row in self.of("none")):
+                found.append(f"Nothing is more than {_share(self.limit)} slower.")
+            if exact:
+                found.append(f"{len(exact):,} counts and modelled figures are the same.")
+        if not any(row.interval for row in self.rows):
+            found.append(
+                "Speed was not compared: the runs are too short, or have no records; repeat each "
+                "side with --repeat 3."
+            )
+        return found
+
+    @property
+    def correction(self) -> str:
+        """The meaning of the intervals, and their correction; empty without one."""
+        family = sum(row.in_family for row in self.rows)
+        if not family:
+            return ""
+        text = "95 % interval of the ratio of new to base; above 1 is worse"
+        if family == 1:
+            return f"{text}."
+        each = 100 * (1 - SIGNIFICANCE / family)
+        return (
+            f"{text}. The {family} of them hold together with 95 %, so each is one of {each:.4g} % "
+            "(Bonferroni's correction)."
+        )
+
+    def of(self, state: State) -> list[Row]:
+        """Return the rows of a state."""
+        return [row for row in self.rows if row.state == state]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it for JSON. A ratio without a bound is null."""
+        rows = [
+            {name: _finite(value) for name, value in asdict(row).items()} | {"change": row.change}
+            for row in self.rows
+        ]
+        return {
+            "schema_version": 1,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "sentences": self.sentences,
+            **{name: getattr(self, name) for name in ("scenario", "base", "new", "limit")},
+            "correction": self.correction,
+            "figures": rows,
+            "notes": self.notes,
+        }
+
+
+def ordered(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return rows as a reader wants them: those that decide first, equal ones last."""
+    return tuple(sorted(rows, key=lambda row: STATES.index(row.state)))
+
+
+def value_text(value: Value, unit: str) -> str:
+    """Return a value for a table; a digest by its beginning."""
+    return value[:12] if isinstance(value, str) else numbers.in_table(value, unit)
+
+
+def _different(rows: Sequence[Row]) -> str:
+    named = "; ".join(
+        f"{row.name} is {value_text(row.new, row.unit)}, was {value_text(row.base, row.unit)}"
+        for row in rows[:_NAMED]
+    )
+    more = f"; {len(rows) - _NAMED} more figures differ" if len(rows) > _NAMED else ""
+    return f"{named}{more}. Scenario and seed are the same, so these must be, too."
+
+
+def _slower(rows: Sequence[Row], limit: float) -> str:
+    named = "; ".join(
+        f"{row.name} is {row.change}" + (f" ({row.interval} {row.range})" if row.interval else "")
+        for row in rows[:_NAMED]
+    )
+    more = f"; {len(rows) - _NAMED} more figures are" if len(rows) > _NAMED else ""
+    return f"{named}{more}. {_share(limit)} is allowed."
+
+
+def _unclear(rows: Sequence[Row], limit: float) -> str:
+    names = ", ".join(row.name for row in rows[:_NAMED])
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return (
+        f"Not decided: the limit of {_share(limit)} lies in the interval of {names}{more}. "
+        "Repeat the runs (--repeat N) for narrower intervals."
+    )
+
+
+def _percent(ratio: float, above: str, below: str) -> str:
+    if not math.isfinite(ratio):
+        return "no rate any more"
+    percent = 100 * abs(ratio - 1)
+    if percent < 0.05:
+        return "unchanged"
+    amount = f"{percent:.1f}" if percent < 10 else f"{percent:,.0f}"
+    return f"{amount.removesuffix('.0')} % {above if ratio > 1 else below}"
+
+
+def _share(limit: float) -> str:
+    return f"{100 * limit:g} %"
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""`run --repeat N` and `load --repeat N`: a run several times, and the spread of its figures."""
