@@ -117,6 +117,8 @@ def run(
     save_lake: bool = True,
     workers: int | None = None,
     endpoint_url: str | None = None,
+    allow_remote: bool = False,
+    empty_lake: bool = False,
 ) -> Run:
     """Simulate, drive the pipeline, judge, report, as `windfleet run`.
 
@@ -124,21 +126,23 @@ def run(
     runs/NAME-SEED. save_lake: keep a copy of the buckets, for `Run.lake`. Raises CommandFailed.
     """
     options = ["--json", *_options(out=out, workers=workers, endpoint_url=endpoint_url)]
+    options += _options(allow_remote=allow_remote, empty_lake=empty_lake)
     options += ["--overwrite"] * overwrite + ["--save-lake"] * save_lake + _settings(set)
     if out is None:
         found = json.loads(_command("check", str(scenario), "--json", *_settings(set)))
         seed = found["seed"]
         out = Path("runs") / f"{found['name']}-{seed}"
-    _command("run", str(scenario), *options)
+    _command("run", str(scenario), *options, codes=_VERDICTS)
     return Run(Path(out))
 
 
-def resume(folder: str | Path, *, workers: int | None = None) -> Run:
+def resume(folder: str | Path, *, workers: int | None = None, allow_remote: bool = False) -> Run:
     """Go on with the interrupted run in a folder, as `windfleet run --resume`.
 
     Raises CommandFailed.
     """
-    _command("run", "--resume", str(folder), "--json", *_options(workers=workers))
+    options = _options(workers=workers, allow_remote=allow_remote)
+    _command("run", "--resume", str(folder), "--json", *options, codes=_VERDICTS)
     return Run(Path(folder))
 
 
@@ -160,7 +164,7 @@ def verify(
     from sim.report.write import VERIFY_JSON
 
     options = _options(lake=lake, endpoint_url=endpoint_url, report=report, workers=workers)
-    _command("verify", str(folder), "--quiet", *options)
+    _command("verify", str(folder), "--quiet", *options, codes=_VERDICTS)
     return read_result(Path(folder if report is None else report) / VERIFY_JSON)
 
 
@@ -228,28 +232,36 @@ def _settings(values: Settings | None) -> list[str]:
     return words
 
 
-def _command(*words: str) -> str:
-    """Run a command to its end and return its standard output. Raises CommandFailed."""
-    return _finished(*words).stdout
+def _command(*words: str, codes: Sequence[int] = (0,)) -> str:
+    """Run a command to its end and return its standard output.
 
-
-def _finished(*words: str) -> subprocess.CompletedProcess[str]:
+    codes: exit codes of a command that did its work. Raises CommandFailed for any other. Ctrl-C
+    ends the command in its orderly way before it is raised here.
+    """
     package = __name__.rpartition(".")[0]
-    root = str(Path(__file__).resolve().parents[__name__.count(".")])
-    known = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([root, known] if known else [root])
-    done = subprocess.run(
+    root = Path(__file__).resolve().parents[__name__.count(".")]
+    environment = dict(os.environ)
+    if root.name != "site-packages":  # a checkout, or a tree that is not installed
+        known = os.environ.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([str(root), known] if known else [str(root)])
+    with subprocess.Popen(
         [sys.executable, "-P", "-m", package, *words],
-        env=os.environ | {"PYTHONPATH": path},
+        env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        check=False,
-    )
-    if done.returncode not in _VERDICTS:
-        raise CommandFailed(done.returncode, _last_words(done.stderr))
-    return done
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            process.terminate()
+            process.communicate()
+            raise
+    if process.returncode not in codes:
+        raise CommandFailed(process.returncode, _last_words(err))
+    return out
 
 
 def _last_words(text: str) -> str:

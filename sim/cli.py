@@ -60,7 +60,7 @@ def _main(arguments: list[str]) -> int:
         overwrite = [] if getattr(args, "overwrite", True) else ["--overwrite"]
         args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
         if getattr(args, "resume", None) is not None:
-            return _delegated(f"sim.{args.command}.resume", "resume")(args)
+            return _delegated(_RESUMES[args.command], "resume")(args)
         return _COMMANDS[args.command](args)
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
@@ -341,6 +341,7 @@ def _delegated(
     return command
 
 
+_RESUMES: Final = {"run": "sim.run.resume", "campaign": "sim.campaign.resume"}
 _COMMANDS: Final = {
     "run": _run,
     "merge": _merge,

@@ -97,3 +97,19 @@ def ast_list(text: str) -> list[str]:
     import ast
 
     return list(ast.literal_eval(text))
+
+
+def test_a_lake_that_is_wrong_is_a_result_of_a_run_and_an_error_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is feigned: exit code 5."""
+    feigned = tmp_path / "python"
+    feigned.write_text("#!/bin/sh\necho the lake is wrong >&2\nexit 5\n")
+    feigned.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(feigned))
+    assert api.run("small", out=tmp_path).folder == tmp_path
+    assert api.resume(tmp_path).folder == tmp_path
+    for command in (lambda: api.demo(to=tmp_path), lambda: api.query(tmp_path, "SELECT 1")):
+        with pytest.raises(api.CommandFailed, match="the lake is wrong") as caught:
+            command()
+        assert caught.value.exit_code == 5

@@ -100,7 +100,7 @@ def _require_free(out: Path, times: int, overwrite: bool) -> None:
     """Raise DirectoryError where runs of an earlier series would be mixed with these."""
     if is_run(out) or (out / RESULT_FILE).exists():
         raise DirectoryError(f"{out}: is itself a run; name another directory with --out DIR")
-    there = [path for path in out.iterdir() if path.name.isdigit()] if out.is_dir() else []
+    there = [path for path in out.iterdir() if path.name.isdecimal()] if out.is_dir() else []
     numbers = sorted(int(path.name) for path in there)
     if numbers and not overwrite:
         fix = "replace it with --overwrite, or choose another --out DIR"

@@ -28,7 +28,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline import lake, partition
-from pipeline.ports import StoreError
+from pipeline.ports import NotFound, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.chaos.faults import InjectionCounts
@@ -46,6 +46,8 @@ from sim.whole_file import write_text
 
 _FIRED: Final = f"{RESUME}/fired.json"
 _NOT_IN_BYTES: Final = "python"
+COMPARED: Final = 24
+"""Objects of the record that are looked for in the lake of a run that goes on."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Attempts:
         self.takes_over = ended and same and lake.first_object(store.store) is not None
         if self.takes_over:
             operations.keep(out)
+            _require_own_lake(out, store)
         elif ended:
             for name in ("nodes", "truth", finished.SHARDS, PARTS, operations.KEPT):
                 shutil.rmtree(out / name, ignore_errors=True)
@@ -188,6 +191,27 @@ class Attempts:
             f"{attempt}. Counted and modelled figures cover all attempts, throughput and latency "
             "the last one that wrote objects, and time.total, memory.peak and cpu.busy this one"
         )
+
+
+def _require_own_lake(out: Path, store: Target) -> None:
+    """Raise TargetError if the lake has other objects than the run made, by some of its record.
+
+    Another run may have emptied and filled it meanwhile.
+    """
+    reader = Retrying(S3ObjectStore(store.store))
+    for bucket, key, size in operations.some_objects(out, COMPARED):
+        try:
+            body, _ = reader.get(bucket, key)
+        except NotFound:
+            body = b""
+        except StoreError as error:
+            raise StoreGone(str(error)) from error
+        if len(body) != size:
+            raise TargetError(
+                f"{store.endpoint_url}: the lake is not the one of this run ({bucket}/{key} is "
+                "missing or another); empty it with `windfleet store empty`, then --resume makes "
+                "everything again"
+            )
 
 
 _ADAPTER: Final = TypeAdapter(Attempts)

@@ -19,6 +19,7 @@ from sim.chaos.proxy import FaultProxy
 from sim.run import operations, truth
 from sim.run.attempts import Attempts
 from sim.run.early import EarlyOracle
+from sim.run.finished import only_done
 from sim.run.in_process import run_in_process
 from sim.run.injection_log import InjectionLog
 from sim.run.part import Part, part_of
@@ -99,7 +100,8 @@ def deliver(
                 )
         finally:
             record.operations = operations.merge(run_dir, attempts is not None)
-            truth.merge(run_dir / "truth", part.farms, record.shards)
+            ended = record.shards if attempts is None else only_done(run_dir, record.shards)
+            truth.merge(run_dir / "truth", part.farms, ended)
             with suppress(OSError):  # of a full disk, which the run has met already
                 watch.keep()
             if proxy is not None:

@@ -34,7 +34,7 @@ def write(run_dir: Path, result: ShardResult) -> None:
 def read(run_dir: Path, shards: Sequence[FarmPart]) -> list[ShardResult]:
     """Return the results of those shards that need not run again. Raises OSError.
 
-    Ground truth of any other shard is removed.
+    Ground truth of any other shard is removed, and its result: it is simulated again.
     """
     kept = {shard.name: one for shard in shards if (one := _read(run_dir, shard)) is not None}
     folder = run_dir / "truth"
@@ -60,7 +60,16 @@ def read(run_dir: Path, shards: Sequence[FarmPart]) -> list[ShardResult]:
     for path in folder.glob("*.parquet"):
         if path not in wanted:
             path.unlink()
+    names = {result.name for result in found}
+    for path in (run_dir / SHARDS).glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
     return found
+
+
+def only_done(run_dir: Path, results: Sequence[ShardResult]) -> list[ShardResult]:
+    """Return the results of shards that came to their end; a stopped one has a result as well."""
+    return [each for each in results if (run_dir / SHARDS / f"{each.name}.json").exists()]
 
 
 def _read(run_dir: Path, shard: FarmPart) -> ShardResult | None:

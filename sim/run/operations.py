@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.partition import bucket
 from pipeline.retry import Operation
 from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE
@@ -68,9 +70,34 @@ class Recorder:
 
 
 def earlier(run_dir: Path, farm: str) -> pa.Table | None:
-    """Return what earlier attempts recorded of a farm; None if none began it. Raises OSError."""
-    parts = sorted((run_dir / KEPT).glob(f"{glob.escape(farm)}-*.tsv"))
+    """Return what was recorded of a farm so far; None if no earlier attempt began it.
+
+    A worker that was killed in this attempt has recorded some, too. Raises OSError.
+    """
+    name = f"{glob.escape(farm)}-*.tsv"
+    parts = sorted((run_dir / KEPT).glob(name))
+    if parts:
+        parts += sorted((run_dir / PARTS).glob(name))
     return operations.merged(map(operations.read_lines, parts)) if parts else None
+
+
+def some_objects(run_dir: Path, most: int) -> list[tuple[str, str, int]]:
+    """Return bucket, key and bytes of some objects that earlier attempts created, spread evenly.
+
+    Raises OSError.
+    """
+    parts = sorted((run_dir / KEPT).glob("*.tsv"))
+    if not parts:
+        return []
+    table = operations.merged(map(operations.read_lines, parts))
+    created = pc.and_(
+        pc.and_(pc.equal(table["kind"], "put"), pc.equal(table["outcome"], "ok")),
+        pc.not_equal(table["bucket"], bucket("checkpoints")),
+    )
+    rows = table.filter(created).select(["bucket", "key", "bytes"])
+    step = max(1, rows.num_rows // most)
+    columns = rows.take(list(range(0, rows.num_rows, step))).to_pydict()
+    return list(zip(columns["bucket"], columns["key"], columns["bytes"], strict=True))
 
 
 def keep(run_dir: Path) -> None:

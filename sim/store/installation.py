@@ -26,7 +26,9 @@ def require() -> None:
 
 def is_installed() -> bool:
     """Return True if LocalStack's environment is there, whole."""
-    return PYTHON.exists() and (IS_CHECKOUT or (HOME / "venv" / ".installed").exists())
+    venv = HOME / "venv"
+    # `make` has a stamp of its own, and had only that before.
+    return PYTHON.exists() and ((venv / ".installed").exists() or any(venv.glob(".stamp-*")))
 
 
 def install() -> None:

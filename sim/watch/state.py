@@ -138,6 +138,8 @@ class RunState:
         over = (self.folder / RESULT_FILE).exists()
         # A result is written before the lock is given back.
         alive = over or is_owned(self.folder)
+        if not over:
+            self.ending = None  # an interrupted run goes on
         if over and self.ending is None:
             self._run.poll()
             self._end()

@@ -77,8 +77,11 @@ def write_tree(folder: Path) -> None:
 def rewritten(text: str) -> str:
     """Return a module's text with its imports of `sim` and `pipeline` from below `windfleet`.
 
-    Raises ValueError for `import sim.x`, which would bind another name than before.
+    Raises ValueError for `import sim.x`, which would bind another name than before, and for a name
+    of a module that is put together.
     """
+    if made := re.search(r"f[\"']sim\.", text):  # `pipeline.` also begins keys of a scenario
+        raise ValueError(f"{made[0]!r}: write the whole name of the module, which is rewritten")
     if plain := re.search(rf"(?m)^\s*import ({'|'.join(PACKAGES)})\b", text):
         raise ValueError(f"{plain[0].strip()!r}: write `from {plain[1]} import ...`")
     return _NAME.sub(_module, _IMPORT.sub(r"\1\2 windfleet.\3", text))

@@ -269,3 +269,46 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
             done = runs.inside(command_, "--resume", place)
             assert (done.code, done.said_once("is not a windfleet run")) == (2, True), done.err
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("workers", [(3, 1, 3), (1, 3, 3)])
+def test_shards_cut_anew_by_other_workers_are_not_taken_for_done(
+    clean_lake: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: tuple[int, ...],
+) -> None:
+    """Each attempt cuts the farms otherwise, and stops in the middle of some of its shards."""
+    expected = runs.result(runs.saved(clean_lake)[0])
+    monkeypatch.setattr("sim.run.part.LEAST_TURBINES", 1)
+    run, first, second = tmp_path / "run", *workers[:2]
+    begin = ("run", runs.scenario(tmp_path), "--out", run, "--workers", first)
+    with monkeypatch.context() as patch:
+        interrupt(patch, run, 120)
+        done = runs.inside(*begin, "--endpoint-url", clean_lake, "--empty-lake")
+        assert done.code == 130, done.text
+    with monkeypatch.context() as patch:
+        interrupt(patch, run, 200)
+        done = runs.inside("run", "--resume", run, "--workers", second)
+        assert done.code == 130, done.text
+    done = runs.inside("run", "--resume", run, "--workers", workers[2])
+    assert done.code == 0, done.text
+    assert like_new(runs.result(run)) == like_new(expected)
+
+
+def test_the_lake_of_another_run_is_not_touched(
+    clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, path = tmp_path / "one", runs.scenario(tmp_path)
+    store = ("--workers", 1, "--endpoint-url", clean_lake, "--empty-lake")
+    with monkeypatch.context() as patch:
+        interrupt(patch, run, 150)
+        assert runs.inside("run", path, "--out", run, *store).code == 130
+    other = runs.inside("run", path, "--out", tmp_path / "other", "--set", "seed=8", *store)
+    assert other.code in (0, 4), other.text
+    digest = runs.result(tmp_path / "other")["lake"]["digest"]
+    done = runs.inside("run", "--resume", run)
+    assert done.code == 3, done.text
+    assert "the lake is not the one of this run" in done.text
+    judged = runs.inside("verify", tmp_path / "other", "--endpoint-url", clean_lake, "--json")
+    assert json.loads(judged.out)["lake"]["digest"] == digest

@@ -68,6 +68,11 @@ def test_an_import_that_would_bind_another_name_is_refused(text: str) -> None:
         rewritten(text)
 
 
+def test_the_name_of_a_module_that_is_put_together_is_refused() -> None:
+    with pytest.raises(ValueError, match="write the whole name of the module"):
+        rewritten('x = f"sim.{command}.resume"\n')
+
+
 def test_nothing_in_the_tree_imports_sim_or_pipeline(tree: Path) -> None:
     files = [*(tree / "windfleet").rglob("*.py")]
     assert len(files) > 400
@@ -126,6 +131,9 @@ def test_the_command_runs_outside_the_repository(tree: Path, tmp_path: Path) -> 
     done = of_tree(tree, tmp_path, "-m", "windfleet.sim", "check", "small")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{tree}/windfleet/scenarios/small.yaml: valid; 16 turbines")
+    for command in ("run", "campaign"):
+        done = of_tree(tree, tmp_path, "-m", "windfleet.sim", command, "--resume", "none")
+        assert (done.returncode, "a bug in windfleet" in done.stderr) == (2, False), done.stderr
     home = "from windfleet.sim.store.home import HOME; print(HOME)"
     assert of_tree(tree, tmp_path, "-c", home).stdout == f"{tmp_path}/windfleet\n"
 
