@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from sim.campaign.options import CampaignOptions
-from sim.errors import DirectoryError
 from sim.resume_state import CAMPAIGN_STATE, RESUME
-from sim.run.attempts import Origin
+from sim.run.attempts import Origin, read_state
 from sim.run.part_index import part_index
-from sim.run_directory import SCENARIO_FILE, require_resumable
+from sim.run_directory import SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.store.gateway import Gateway
 from sim.whole_file import write_text
@@ -64,13 +63,7 @@ def resumed(out: Path, workers: int | None) -> tuple[Scenario, CampaignOptions]:
 
     workers: None for as many as before. Raises DirectoryError, ResumeError, ScenarioError.
     """
-    require_resumable(out, CAMPAIGN_STATE)
-    try:
-        state = _ADAPTER.validate_python(json.loads((out / CAMPAIGN_STATE).read_bytes()))
-        state.origin.require_same(out)
-    except (OSError, ValidationError, json.JSONDecodeError) as error:
-        fix = "run it again with --overwrite"
-        raise DirectoryError(f"{out / CAMPAIGN_STATE}: cannot be read: {error}; {fix}") from error
+    state = read_state(out, CAMPAIGN_STATE, _ADAPTER)
     scenario = out / SCENARIO_FILE
     return load(scenario), CampaignOptions(
         out=out,

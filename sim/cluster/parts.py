@@ -4,7 +4,8 @@
   again. One that dies before makes Dask run its part elsewhere.
 - A part that failed on its machine (exit code 3) is sent again, RETRIES times, after a pause that
   doubles. One that its workers never survive ends with their number.
-- A part that only some machines can run fails when they are gone for GONE_AFTER_S.
+- A part that only some machines can run fails when they are gone for GONE_AFTER_S. Any part fails
+  when no worker at all has been there for NOBODY_AFTER_S.
 - After a failure the other parts go on, for `windfleet merge`. If no part has come to its verdict
   by then, the command ends at once.
 """
@@ -31,6 +32,8 @@ LOST_AFTER_S: Final = 15.0
 """Without a scheduler."""
 GONE_AFTER_S: Final = 15.0
 """Without a worker on a machine. A nanny starts another one within seconds."""
+NOBODY_AFTER_S: Final = 60.0
+"""Without any worker. A batch system may start another one meanwhile."""
 _POLL_S: Final = 0.2
 _ASK_EVERY_S: Final = 2.0
 _LOST: Final = "the scheduler stopped answering"
@@ -61,6 +64,7 @@ class Parts:
         self._failures: Counter[int] = Counter()
         self._due: dict[int, float] = {}
         self._gone_at: dict[int, float] = {}
+        self._nobody_at: float | None = None
         self._asked_at = time.monotonic()
         self.running: dict[int, str] = {}
         self.failed: dict[int, str] = {}
@@ -140,13 +144,17 @@ class Parts:
             self._ready.add(self._sent(index))
 
     def _fail_stranded(self) -> None:
-        """Fail parts whose machines have had no worker for GONE_AFTER_S: Dask would wait."""
+        """Fail parts that no worker can run, which Dask would wait for.
+
+        Raises ClusterError if there is no worker at all.
+        """
         now = time.monotonic()
-        bound = {future: index for future, index in self._of.items() if self._tasks[index].hosts}
-        if not bound or now < self._asked_at + _ASK_EVERY_S:
+        if now < self._asked_at + _ASK_EVERY_S:
             return
         self._asked_at = now
-        there = {host_of(worker) for worker in self._client.scheduler_info(n_workers=-1)["workers"]}
+        there = {host_of(worker) for worker in self._workers()}
+        self._require_anybody(bool(there), now)
+        bound = {future: index for future, index in self._of.items() if self._tasks[index].hosts}
         for future, index in bound.items():
             if there & {*self._tasks[index].hosts}:
                 self._gone_at.pop(index, None)
@@ -155,6 +163,21 @@ class Parts:
                 self.running.pop(index, None)
                 self.failed[index] = _stranded(self._tasks[index], self._client.scheduler.address)
                 future.cancel()
+
+    def _workers(self) -> set[str]:
+        """Return the addresses of the workers that the scheduler knows now."""
+        return set(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _require_anybody(self, there: bool, now: float) -> None:
+        if there:
+            self._nobody_at = None
+            return
+        if self._nobody_at is None:
+            self._nobody_at = now
+            self._log(f"no worker is left; waiting {NOBODY_AFTER_S:g} s for another one")
+        if now > self._nobody_at + NOBODY_AFTER_S:
+            fix = start_there(self._client.scheduler.address)
+            raise ClusterError(f"no worker has been there for {NOBODY_AFTER_S:g} s; {fix}")
 
     def _read_events(self, began: Callable[[Begun], None], wait_s: float = _POLL_S) -> None:
         """Read events of the workers until there is none for `wait_s`."""
@@ -181,6 +204,8 @@ class Parts:
         give_up = time.monotonic() + STOP_WITHIN_S
         while self.running and self._client.status == "running" and time.monotonic() < give_up:
             self._read_events(lambda begun: None)
+            there = self._workers()  # one that died ends nothing any more
+            self.running = {index: name for index, name in self.running.items() if name in there}
 
 
 def _reason(result: Any) -> str:

@@ -22,7 +22,6 @@ from sim.report.chart import Axis, Chart, Lane, Line, Series, Span, Upright, ste
 from sim.report.numbers import count, decimal, duration
 from sim.report.result import FaultWindow
 
-_WALL: Final = Axis("seconds of wall time", "duration")
 _FAILED: Final = ("unavailable", "refused")
 MARKS: Final = (
     ("p50", "data"),

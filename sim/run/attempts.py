@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -219,11 +219,28 @@ _ADAPTER: Final = TypeAdapter(Attempts)
 
 def read(out: Path) -> Attempts:
     """Read the attempts of an interrupted run. Raises DirectoryError, ResumeError."""
-    require_resumable(out, RUN_STATE)
+    return read_state(out, RUN_STATE, _ADAPTER)
+
+
+class _Begun(Protocol):
+    @property
+    def origin(self) -> Origin:
+        """Program and scenario of the first attempt."""
+
+
+S = TypeVar("S", bound=_Begun)
+
+
+def read_state(out: Path, name: str, adapter: TypeAdapter[S]) -> S:
+    """Read the state of an interrupted run or campaign, of the same origin as it would have now.
+
+    Raises DirectoryError, ResumeError.
+    """
+    require_resumable(out, name)
     try:
-        found = _ADAPTER.validate_python(json.loads((out / RUN_STATE).read_bytes()))
+        found = adapter.validate_python(json.loads((out / name).read_bytes()))
         found.origin.require_same(out)
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         fix = "run it again with --overwrite"
-        raise DirectoryError(f"{out / RUN_STATE}: cannot be read: {error}; {fix}") from error
+        raise DirectoryError(f"{out / name}: cannot be read: {error}; {fix}") from error
     return found

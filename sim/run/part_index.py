@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-AUTO: Final = "auto"
 _BY_ZERO: Final = (
     ("BACALHAU_PARTITION_INDEX", "BACALHAU_PARTITION_COUNT"),
     ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE"),

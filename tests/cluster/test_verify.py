@@ -116,3 +116,20 @@ def test_a_run_without_a_store_cannot_be_judged_again(tmp_path: Path, cluster: C
     refused = runs.inside("verify", tmp_path / "x", *LOCAL)
     assert refused.code == INVALID
     assert refused.said_once("is no directory")
+
+
+def test_a_cluster_that_lost_all_its_workers_is_waited_for_no_longer(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "NOBODY_AFTER_S", 0.01)
+    send = cluster.as_completed
+
+    def lose(futures: object, **options: object) -> Cluster:
+        cluster.lost = {*WORKERS}
+        return send(futures, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cluster, "as_completed", lose)
+    done = runs.inside("run", runs.scenario(tmp_path), *LOCAL, "--out", tmp_path / "out")
+    assert done.code == ENVIRONMENT, done.text
+    assert "no worker is left; waiting" in done.out
+    assert "no worker has been there for 0.01 s; start it there with: dask worker" in done.text

@@ -287,6 +287,11 @@ def test_shards_cut_anew_by_other_workers_are_not_taken_for_done(
         interrupt(patch, run, 120)
         done = runs.inside(*begin, "--endpoint-url", clean_lake, "--empty-lake")
         assert done.code == 130, done.text
+    for farm, turbines in runs.TURBINES.items():
+        if (run / "truth" / f"faults-{farm}.parquet").exists():
+            own = (run / ".resume" / "shards").glob(f"{farm}*.json")
+            ended = [json.loads(path.read_bytes())["turbine_ids"] for path in own]
+            assert sum(map(len, ended)) == turbines, "truth is joined of shards that ended"
     with monkeypatch.context() as patch:
         interrupt(patch, run, 200)
         done = runs.inside("run", "--resume", run, "--workers", second)

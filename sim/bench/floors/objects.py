@@ -24,7 +24,6 @@ from sim.bench.floors.columns import Rows, Windows
 
 _SCHEMAS: Final = {stage: parquet.schema(fields) for stage, fields in records.SCHEMAS.items()}
 _STATES: Final = [state.encode() for state in records.STATES]
-_HOUR_US: Final = 3_600_000_000
 _KINDS_OF_ROWS: Final = {field.name: parquet.kind_of(field) for field in records.VALIDATED}
 _KINDS_OF_WINDOWS: Final = {
     field.name: None if pa.types.is_list(field.type) else parquet.kind_of(field)

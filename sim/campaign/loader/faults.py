@@ -60,7 +60,6 @@ KINDS: Final = {
         LoadFault(DISK_FULL, (FILE, *STEPS), "no file grows until the load ends"),
     )
 }
-DEADLY: Final = (KILL, TORN)
 
 
 def possible(point: str) -> frozenset[str]:
